@@ -1,0 +1,27 @@
+// clock.h — The time, as 64-bit nanoseconds.
+#pragma once
+
+#include <cstdint>
+#include <ctime>
+
+namespace weir {
+
+inline constexpr uint64_t kNsPerSec = 1'000'000'000;
+inline constexpr uint64_t kNsPerMs = 1'000'000;
+inline constexpr uint64_t kNsPerUs = 1'000;
+
+/// Nanoseconds since the epoch (CLOCK_REALTIME): what records carry.
+inline uint64_t wall_clock_ns() noexcept {
+  timespec t{};
+  clock_gettime(CLOCK_REALTIME, &t);
+  return static_cast<uint64_t>(t.tv_sec) * kNsPerSec + static_cast<uint64_t>(t.tv_nsec);
+}
+
+/// Nanoseconds on a clock that never steps (CLOCK_MONOTONIC): what timers and deadlines use.
+inline uint64_t steady_clock_ns() noexcept {
+  timespec t{};
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return static_cast<uint64_t>(t.tv_sec) * kNsPerSec + static_cast<uint64_t>(t.tv_nsec);
+}
+
+}  // namespace weir

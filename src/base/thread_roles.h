@@ -1,0 +1,39 @@
+// thread_roles.h — Which thread may call what, as clang thread-safety capabilities.
+//
+// A function that belongs to a role says WEIR_RUNS_ON(role); a thread's main function opens a
+// RoleScope. Under clang a call from the wrong role does not compile; under g++ nothing is generated.
+// The roles and what each may do are in docs/ARCHITECTURE.md.
+#pragma once
+
+#if defined(__clang__)
+#define WEIR_THREAD_ATTRIBUTE(x) __attribute__((x))
+#else
+#define WEIR_THREAD_ATTRIBUTE(x)
+#endif
+
+#define WEIR_RUNS_ON(role) WEIR_THREAD_ATTRIBUTE(requires_capability(role))
+
+namespace weir {
+
+class WEIR_THREAD_ATTRIBUTE(capability("thread role")) ThreadRole {};
+
+/// Receives, decodes, encodes, seals: no lock, no allocation, no log.
+inline ThreadRole rx_lcore;
+/// Drains rings, routes batches, keeps timers: never blocks on I/O.
+inline ThreadRole control_thread;
+/// Gives batches to a client library, which may block.
+inline ThreadRole publisher_thread;
+/// Serves HTTP from immutable snapshots.
+inline ThreadRole http_thread;
+
+/// Says that the current scope runs as `role`. Opened once, where a thread starts (and in tests).
+class WEIR_THREAD_ATTRIBUTE(scoped_lockable) RoleScope {
+ public:
+  explicit RoleScope([[maybe_unused]] ThreadRole& role)
+      WEIR_THREAD_ATTRIBUTE(acquire_capability(role)) {}
+  ~RoleScope() WEIR_THREAD_ATTRIBUTE(release_capability()) {}
+  RoleScope(const RoleScope&) = delete;
+  RoleScope& operator=(const RoleScope&) = delete;
+};
+
+}  // namespace weir

@@ -1,0 +1,2 @@
+// weir_check.cc
+namespace weir {}

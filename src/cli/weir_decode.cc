@@ -1,0 +1,2 @@
+// weir_decode.cc
+namespace weir {}

@@ -1,0 +1,2 @@
+// weir_generate.cc
+namespace weir {}

@@ -1,0 +1,2 @@
+// weir_read.cc
+namespace weir {}

@@ -1,0 +1,2 @@
+// weir_run.cc
+namespace weir {}

@@ -1,0 +1,2 @@
+// appliance.cc
+namespace weir {}

@@ -1,0 +1,2 @@
+// config.cc
+namespace weir {}

@@ -1,0 +1,2 @@
+// publisher_thread.cc
+namespace weir {}

@@ -1,0 +1,2 @@
+// views.cc
+namespace weir {}

@@ -1,0 +1,1 @@
+#include "dataplane/data_plane.h"

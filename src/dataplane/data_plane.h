@@ -1,0 +1,99 @@
+// data_plane.h — Ports, queues and receive cores: everything between the wire and the sealed batch.
+//
+// Runs on:  the control thread (the EAL main lcore) makes, starts and stops it; receive cores run
+//           inside it. With kernel-socket ports only no EAL is started.
+// Failure:  an Error that names the port and what is wrong; nothing is half started.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/ip_address.h"
+#include "base/result.h"
+#include "base/thread_roles.h"
+#include "dataplane/pipeline.h"
+
+namespace weir::dataplane {
+
+/// What a core does when there is nothing to receive.
+enum class IdlePolicy : uint8_t { adaptive, poll };
+
+struct EalConfig {
+  bool hugepages = false;                // false: --no-huge
+  uint32_t memory_mb = 256;
+  std::string file_prefix;               // empty: no shared configuration
+  std::optional<unsigned> main_lcore;    // CPU of the control thread; default: the first allowed one
+  std::vector<std::string> extra_args;   // passed on as they are
+};
+
+struct DpdkPort {
+  std::string name;
+  std::string device;              // PCI address, or a vdev with its arguments: net_af_packet0,iface=eth0
+  uint16_t queues = 1;
+  std::vector<unsigned> lcores;    // CPUs, one for each queue in turn; empty: chosen
+  uint16_t rx_descriptors = 1024;
+  uint32_t mbufs = 0;              // per queue; 0: what rings and bursts need
+  uint32_t data_room_octets = 0;   // 0: what the device's largest frame needs
+  bool promiscuous = true;
+};
+
+struct SocketPort {
+  std::string name;
+  IpAddress address;               // :: listens on IPv4 and IPv6
+  uint16_t port = 0;
+  ListenerId listener;
+  uint32_t receive_buffer_octets = 0;  // SO_RCVBUF; 0: the kernel's default
+};
+
+struct DataPlaneConfig {
+  EalConfig eal;
+  IdlePolicy idle = IdlePolicy::adaptive;
+  std::vector<DpdkPort> dpdk_ports;
+  std::vector<SocketPort> socket_ports;
+  PipelineConfig pipeline;         // a copy for each core; core and cores are filled in
+};
+
+/// Counters of a port since it was started; what the device cannot tell stays nullopt.
+struct PortStats {
+  std::string name;
+  std::string kind;                // dpdk, socket
+  std::string driver;              // net_pcap, net_ixgbe, …; udp for sockets
+  std::string device;
+  bool link_up = false;
+  bool at_end = false;             // a replayed file has been read to its end
+  uint64_t packets = 0;
+  uint64_t octets = 0;
+  std::optional<uint64_t> missed;          // by the NIC or the kernel, before we saw them
+  std::optional<uint64_t> errors;
+  std::optional<uint64_t> no_mbuf;
+  std::string note;                // what this device does not count, RSS that it cannot do, …
+};
+
+struct CoreInfo {
+  uint16_t core = 0;               // index; in message ids
+  int cpu = -1;                    // -1: not pinned
+  std::string serves;              // `p0 queue 0`
+};
+
+class DataPlane {
+ public:
+  static Result<std::unique_ptr<DataPlane>> create(const DataPlaneConfig& config)
+      WEIR_RUNS_ON(control_thread);
+  virtual ~DataPlane() = default;
+
+  virtual Result<void> start() WEIR_RUNS_ON(control_thread) = 0;
+  /// Stops receiving and waits until every core has sealed its open batches and ended.
+  virtual void stop() WEIR_RUNS_ON(control_thread) = 0;
+
+  virtual std::span<const CoreInfo> cores() const noexcept = 0;
+  virtual Pipeline& pipeline(size_t core) noexcept = 0;
+  virtual std::vector<PortStats> port_stats() WEIR_RUNS_ON(control_thread) = 0;
+  /// Every port replays files and all have been read to their end.
+  virtual bool at_end() const noexcept = 0;
+};
+
+}  // namespace weir::dataplane

@@ -1,0 +1,2 @@
+// dpdk_port.cc
+namespace weir {}

@@ -1,0 +1,2 @@
+// eal.cc
+namespace weir {}

@@ -1,0 +1,102 @@
+// pipeline.h — What one receive core does with a frame: parse, admit, decode, encode, batch.
+//
+// Runs on:  rx_lcore, run to completion; shares nothing. No DPDK here: frames come as spans, so that
+//           DPDK ports, kernel sockets, tests and benchmarks walk the same way.
+// Owns:     the core's Decoder and Batcher.
+// Failure:  every frame ends in exactly one counter of PipelineCounters.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/counter.h"
+#include "base/result.h"
+#include "base/spsc_ring.h"
+#include "base/thread_roles.h"
+#include "decode/decoder.h"
+#include "export/batcher.h"
+#include "packet/frame.h"
+
+namespace weir::dataplane {
+
+struct Listener {
+  std::string name;      // `netflow`, `sflow`; unique
+  uint16_t port = 0;     // UDP destination port
+  RouteId route;         // where its records go
+  decode::ListenerRules rules;
+};
+
+/// frames = Σ verdicts; verdicts[udp] = no_listener + datagrams; datagrams = the decoder's.
+/// A kernel socket's datagrams count in `datagrams` only.
+struct PipelineCounters {
+  Counter frames;
+  Counter frame_octets;
+  CounterArray<packet::FrameVerdict> verdicts;
+  Counter no_listener;
+  Counter datagrams;
+  Counter bursts;        // with at least one frame or datagram
+  Counter empty_polls;
+  Counter busy_ns;       // time in bursts with work
+  Counter sleeps;
+};
+
+/// A request for copies of the core's exporters, answered in slices between bursts.
+struct ExporterQuery {
+  std::vector<decode::ExporterStats> rows;  // sized by the asker: what does not fit is counted
+  size_t filled = 0;
+  uint32_t cursor = 0;
+  bool done = false;
+};
+
+struct PipelineConfig {
+  std::vector<Listener> listeners;  // ListenerId is the place in this list
+  decode::DecoderConfig decoder;
+  outbound::BatcherConfig batcher;
+};
+
+class Pipeline final : private RecordSink {
+ public:
+  static Result<std::unique_ptr<Pipeline>> create(const PipelineConfig& config);
+
+  void on_frame(std::span<const uint8_t> frame, packet::LinkType link, uint64_t received_ns) noexcept
+      WEIR_RUNS_ON(rx_lcore);
+  /// From a kernel socket, which already knows its listener.
+  void on_datagram(const Datagram& datagram) noexcept WEIR_RUNS_ON(rx_lcore);
+  /// After each burst and when idle: timers, lingering batches, the control thread's questions.
+  void poll(uint64_t steady_now_ns, uint64_t wall_now_ns) noexcept WEIR_RUNS_ON(rx_lcore);
+  /// True when sleeping would delay nothing but new packets.
+  bool is_quiet() const noexcept WEIR_RUNS_ON(rx_lcore);
+  /// Nothing more will come: seals what is open.
+  void finish() noexcept WEIR_RUNS_ON(rx_lcore);
+
+  /// Control thread: asks; false while the last question is still open. The query must outlive the
+  /// answer, which take_answer hands back.
+  bool ask_exporters(ExporterQuery& query) noexcept WEIR_RUNS_ON(control_thread);
+  bool take_answer(ExporterQuery*& query) noexcept WEIR_RUNS_ON(control_thread);
+
+  outbound::Batcher& batcher() noexcept { return *batcher_; }
+  PipelineCounters& counters() noexcept { return counters_; }  // the loop adds its own
+  const PipelineCounters& counters() const noexcept { return counters_; }
+  const decode::DecoderCounters& decoder_counters() const noexcept { return decoder_->counters(); }
+  const outbound::BatcherCounters& batcher_counters() const noexcept { return batcher_->counters(); }
+
+ private:
+  explicit Pipeline(const PipelineConfig& config);
+  void on_records(const RecordBurst& burst) noexcept override;
+
+  std::vector<Listener> listeners_;
+  std::array<uint16_t, 65536> listener_by_port_;  // ListenerId + 1; 0: none
+  std::unique_ptr<decode::Decoder> decoder_;
+  std::unique_ptr<outbound::Batcher> batcher_;
+  PipelineCounters counters_;
+  SpscRing<ExporterQuery*> questions_{2};
+  SpscRing<ExporterQuery*> answers_{2};
+  ExporterQuery* open_question_ = nullptr;
+  uint64_t next_tick_ns_ = 0;
+};
+
+}  // namespace weir::dataplane

@@ -1,0 +1,2 @@
+// socket_port.cc
+namespace weir {}

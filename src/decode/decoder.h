@@ -1,0 +1,147 @@
+// decoder.h — Octets of export datagrams and the time they came → FlowRecords.
+//
+// Spec:     RFC 3954 (NetFlow v9), RFC 7011 (IPFIX); NetFlow v5 as Cisco documents it.
+// Runs on:  rx_lcore; one Decoder a core, nothing shared. No I/O, no clock, no allocation after create.
+// Owns:     the exporters that this core has met, their domains, templates and waiting data.
+// Bounds:   DecoderLimits.
+// Failure:  wrong octets are counted (DatagramError, SetOutcome, RecordDrop) and never abort.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/counter.h"
+#include "base/named_enum.h"
+#include "base/result.h"
+#include "flow/export_header.h"
+
+namespace weir::decode {
+
+/// Why a whole datagram was rejected.
+#define WEIR_DATAGRAM_ERRORS(X)                                                        \
+  X(empty) X(truncated_header) X(unknown_version) X(unsupported_version)               \
+  X(protocol_not_allowed) X(bad_count) X(bad_length) X(exporter_table_full)            \
+  X(domain_table_full)
+WEIR_NAMED_ENUM(DatagramError, uint8_t, WEIR_DATAGRAM_ERRORS)
+
+/// What became of each set (v9: FlowSet) of a decoded datagram. A set has exactly one outcome at any
+/// time; `waiting` is left again for one of the others.
+#define WEIR_SET_OUTCOMES(X)                                                           \
+  X(decoded) X(waiting_for_template) X(expired) X(evicted)                             \
+  X(skipped_reserved_id) X(skipped_bad_length) X(skipped_padding)                      \
+  X(skipped_bad_template) X(skipped_not_decodable) X(skipped_pending_full)
+WEIR_NAMED_ENUM(SetOutcome, uint8_t, WEIR_SET_OUTCOMES)
+
+/// What exporters do that the standards do not foresee; tolerated and counted.
+#define WEIR_QUIRKS(X)                                                                 \
+  X(trailing_octets) X(zero_filled_tail) X(nonzero_padding) X(long_padding)            \
+  X(set_of_other_version) X(repeated_element) X(odd_width) X(zero_length_field)        \
+  X(variable_length_in_v9) X(count_mismatch) X(template_not_decodable)                 \
+  X(template_redefined) X(template_conflict) X(scope_split_by_port)                    \
+  X(implausible_time) X(arena_overflow)
+WEIR_NAMED_ENUM(Quirk, uint8_t, WEIR_QUIRKS)
+
+#define WEIR_TEMPLATE_EVENTS(X)                                                        \
+  X(learned) X(refreshed) X(redefined) X(withdrawn) X(evicted) X(expired) X(refused)   \
+  X(hit) X(missing)
+WEIR_NAMED_ENUM(TemplateEvent, uint8_t, WEIR_TEMPLATE_EVENTS)
+
+/// What a listener admits; told apart by content unless it is fixed to one.
+enum class ProtocolFilter : uint8_t { any, netflow, ipfix, sflow };
+
+struct DecoderLimits {
+  uint32_t exporters_max = 4096;              // per core
+  uint32_t domains_per_exporter_max = 256;
+  uint32_t templates_per_exporter_max = 2000;
+  uint32_t template_fields_max = 10'000;
+  uint64_t template_octets_total = 256ull << 20;       // over all cores; divided when made
+  uint32_t pending_sets_per_exporter_max = 256;        // pending_flows.max_pending_flows
+  uint32_t pending_entries_per_template_max = 1024;    // pending_flows.max_entries_per_template
+  uint32_t pending_entry_octets_max = 65'535;          // pending_flows.max_entry_size_bytes
+  uint64_t pending_ttl_ns = 300ull * 1'000'000'000;    // pending_flows.ttl_secs
+  uint64_t pending_octets_per_exporter = 1ull << 20;
+  uint64_t pending_octets_total = 64ull << 20;         // over all cores; divided when made
+  uint64_t template_lifetime_ns = 0;                   // 0: until evicted
+};
+
+struct ListenerRules {
+  ProtocolFilter protocol = ProtocolFilter::any;
+  uint64_t sampling_rate_default = 0;  // used where nothing else names a rate; 0: unknown
+};
+
+struct DecoderConfig {
+  DecoderLimits limits;
+  uint32_t cores = 1;                    // that share the totals
+  uint64_t hash_seed = 0;                // drawn at start
+  std::string partition;                 // copied; records refer to the decoder's copy
+  std::vector<ListenerRules> listeners;  // by ListenerId
+};
+
+/// Single-writer; read by any thread. The ledger's equations:
+///   datagrams = datagrams_decoded + Σ datagram_errors
+///   sets = Σ set_outcomes (waiting_for_template is a gauge within them), set_octets likewise
+struct DecoderCounters {
+  Counter datagrams;
+  Counter octets;
+  Counter datagrams_decoded;
+  CounterArray<DatagramError> datagram_errors;
+  Counter sets;
+  Counter set_octets;
+  CounterArray<SetOutcome> set_outcomes;
+  CounterArray<SetOutcome> set_outcome_octets;
+  Counter records;            // given to the sink
+  Counter options_records;    // state, not output
+  CounterArray<Quirk> quirks;
+  CounterArray<TemplateEvent> template_events;
+  Counter datagrams_netflow_v5, datagrams_netflow_v9, datagrams_ipfix, datagrams_sflow_5;
+  Counter records_netflow_v5, records_netflow_v9, records_ipfix, records_sflow_5;
+  Counter sequence_lost;      // export packets or records missing before they arrived
+  Counter exporters;          // gauge
+  Counter templates;          // gauge
+  Counter pending_octets;     // gauge
+};
+
+/// One exporter as the core that owns it sees it; a copy, for tables and metrics.
+struct ExporterStats {
+  IpAddress address;
+  uint64_t first_seen_ns = 0;
+  uint64_t last_seen_ns = 0;
+  uint64_t datagrams = 0;
+  uint64_t octets = 0;
+  uint64_t datagrams_decoded = 0;
+  uint64_t datagrams_rejected = 0;
+  uint64_t records = 0;
+  uint64_t options_records = 0;
+  uint64_t sets_waiting = 0;
+  uint64_t sets_lost = 0;  // expired, evicted or skipped
+  uint64_t templates = 0;
+  uint64_t domains = 0;
+  uint64_t sequence_lost = 0;
+  uint32_t flow_types = 0;  // bit FlowType 1..4: seen
+  DatagramError last_error = DatagramError::count_;  // count_: none
+};
+
+class Decoder {
+ public:
+  /// Reserves everything that decoding will ever use. Fails on limits that cannot be met.
+  static Result<std::unique_ptr<Decoder>> create(const DecoderConfig& config);
+  virtual ~Decoder() = default;
+
+  /// Decodes one datagram; its records go to `sink` in bursts before the call returns. Returns
+  /// whether the datagram was decoded (else it was rejected and counted).
+  virtual bool decode(const Datagram& datagram, RecordSink& sink) noexcept = 0;
+
+  /// Expires waiting data and templates; bounded work a call. Call about once a second.
+  virtual void tick(uint64_t now_ns) noexcept = 0;
+
+  virtual const DecoderCounters& counters() const noexcept = 0;
+
+  /// Copies the stats of exporters from slot `cursor` on into `out`; returns how many were written and
+  /// moves `cursor` (0 starts; the walk is over when it is 0 again).
+  virtual size_t copy_exporters(uint32_t& cursor, std::span<ExporterStats> out) const noexcept = 0;
+};
+
+}  // namespace weir::decode

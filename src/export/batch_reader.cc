@@ -1,0 +1,2 @@
+// batch_reader.cc
+namespace weir {}

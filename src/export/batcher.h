@@ -1,0 +1,70 @@
+// batcher.h — One core's open batches: records in, sealed batches out.
+//
+// Runs on:  rx_lcore (add, poll, seal_all); the control thread gives buffers back through `returns`.
+// Owns:     all buffers of the core, made when it is made.
+// Bounds:   buffers × octets each; at most kOpenRoutesMax open batches, beyond it the oldest is sealed.
+// Failure:  no free buffer: the records are counted under RecordDrop::no_buffer. Receiving never waits.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "base/counter.h"
+#include "base/named_enum.h"
+#include "base/spsc_ring.h"
+#include "base/thread_roles.h"
+#include "export/encoder.h"
+#include "export/outbound_batch.h"
+
+namespace weir::outbound {
+
+inline constexpr size_t kOpenRoutesMax = 64;
+
+/// Why a decoded record was not encoded.
+#define WEIR_RECORD_DROPS(X) X(no_buffer) X(record_too_large) X(filtered)
+WEIR_NAMED_ENUM(RecordDrop, uint8_t, WEIR_RECORD_DROPS)
+
+struct BatcherConfig {
+  uint16_t core = 0;
+  uint32_t buffers = 64;                 // owned by this core
+  uint32_t batch_octets = 64 * 1024;     // a batch is sealed when the next record might not fit
+  uint32_t batch_records_max = 0;        // 0: no bound
+  uint64_t linger_ns = 50'000'000;       // sealed when its first record has waited this long
+  Kernel kernel = best_kernel();
+};
+
+/// records = encoded + Σ drops, for what was given to add().
+struct BatcherCounters {
+  Counter records;
+  Counter encoded;
+  Counter encoded_octets;
+  CounterArray<RecordDrop> drops;
+  Counter batches_sealed;
+  Counter buffers_free;  // gauge, as the core sees it
+};
+
+class Batcher {
+ public:
+  explicit Batcher(const BatcherConfig& config);
+
+  /// Encodes the burst's records into the open batch of `route`; seals what is full.
+  void add(const RecordBurst& burst, RouteId route) noexcept WEIR_RUNS_ON(rx_lcore);
+  /// Seals what has lingered. `steady_now_ns` is the burst's one look at the clock.
+  void poll(uint64_t steady_now_ns) noexcept WEIR_RUNS_ON(rx_lcore);
+  void seal_all() noexcept WEIR_RUNS_ON(rx_lcore);
+  bool has_open_batches() const noexcept WEIR_RUNS_ON(rx_lcore);
+
+  /// Control thread: the next sealed batch, in the order sealed; then give_back when done with it.
+  bool take_sealed(OutboundBatch*& batch) noexcept WEIR_RUNS_ON(control_thread);
+  void give_back(OutboundBatch* batch) noexcept WEIR_RUNS_ON(control_thread);
+  size_t sealed_waiting() const noexcept;
+
+  const BatcherCounters& counters() const noexcept;
+  ~Batcher();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace weir::outbound

@@ -1,0 +1,58 @@
+// encoder.h — FlowRecord → the octets of a flowpb.FlowMessage.
+//
+// Spec:     proto/flow.proto; docs/FLOW_MESSAGE.md. Zero and empty fields are left out (proto3).
+// Runs on:  rx_lcore. Pure.
+// Bounds:   writes at most kFlatRecordOctetsMax octets for a record without arena fields, else at most
+//           encoded_octets_max(record).
+//
+// The portable kernel is the specification; the AVX-512 VBMI2 one is chosen once at start where the
+// CPU has it, and is fuzzed against it.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "flow/export_header.h"
+
+namespace weir::outbound {
+
+enum class Kernel : uint8_t { portable, avx512_vbmi2 };
+
+/// The best kernel that this CPU runs.
+Kernel best_kernel() noexcept;
+
+/// A record without arena fields, with its FlowBatch framing, takes at most this much. Kernels may
+/// store (not write) up to kStoreSlackOctets beyond what they return.
+inline constexpr size_t kFlatRecordOctetsMax = 768;
+inline constexpr size_t kStoreSlackOctets = 64;
+inline constexpr size_t kPrefixOctetsMax = 1024;
+
+/// What all records of a datagram begin with, encoded once.
+class HeaderPrefix {
+ public:
+  explicit HeaderPrefix(const ExportHeader& header) noexcept;
+  std::span<const uint8_t> octets() const noexcept { return {octets_, length_}; }
+
+ private:
+  alignas(64) uint8_t octets_[kPrefixOctetsMax];
+  uint32_t length_;
+};
+
+class Encoder {
+ public:
+  explicit Encoder(Kernel kernel = best_kernel()) noexcept;
+
+  /// Upper bound for `record` behind `prefix`, framing included.
+  static size_t octets_max(const HeaderPrefix& prefix, const FlowRecord& record,
+                           const uint8_t* arena) noexcept;
+
+  /// Writes 0x0A, length, FlowMessage for each record; returns the octets written. `out` has room
+  /// for Σ octets_max + kStoreSlackOctets.
+  size_t encode(const HeaderPrefix& prefix, std::span<const FlowRecord> records,
+                const uint8_t* arena, uint8_t* out) const noexcept;
+
+ private:
+  Kernel kernel_;
+};
+
+}  // namespace weir::outbound

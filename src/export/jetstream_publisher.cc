@@ -1,0 +1,2 @@
+// jetstream_publisher.cc
+namespace weir {}

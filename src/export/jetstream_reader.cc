@@ -1,0 +1,2 @@
+// jetstream_reader.cc
+namespace weir {}

@@ -1,0 +1,2 @@
+// json_lines.cc
+namespace weir {}

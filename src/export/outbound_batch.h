@@ -1,0 +1,38 @@
+// outbound_batch.h — A sealed run of encoded records: what is published, acknowledged, retried, counted.
+//
+// Owns:     a fixed buffer, made at start, that travels rx_lcore → control_thread → publisher_thread
+//           and back; at any time exactly one of them may touch it.
+// Bounds:   capacity octets.
+//
+// The payload is always a flowpb.FlowBatch: for each record 0x0A, its length as a varint, and the
+// FlowMessage. Other framings are made from it by the publisher.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "flow/export_header.h"
+
+namespace weir::outbound {
+
+struct OutboundBatch {
+  RouteId route;
+  uint16_t core = 0;
+  uint32_t records = 0;
+  uint64_t sequence = 0;  // per core, from 1, without gaps; part of the message's id
+  uint64_t first_received_ns = 0;
+  uint64_t last_received_ns = 0;
+  uint64_t sealed_steady_ns = 0;
+
+  uint8_t* data = nullptr;
+  uint32_t octets = 0;
+  uint32_t capacity = 0;
+
+  // The control thread's: how many publishers still hold the batch.
+  uint16_t references = 0;
+
+  std::span<const uint8_t> payload() const noexcept { return {data, octets}; }
+};
+
+}  // namespace weir::outbound

@@ -1,0 +1,90 @@
+// publisher.h — Where sealed batches go: the one seam for JetStream, files and what comes later.
+//
+// Runs on:  its publisher_thread only, from open to drain; a library's own threads post to a queue
+//           inside the publisher and touch nothing else.
+// Failure:  each submitted batch is reported exactly once: acknowledged or failed with a reason.
+//           Retrying is the publisher's business while the batch is in flight.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "base/counter.h"
+#include "base/named_enum.h"
+#include "base/result.h"
+#include "base/thread_roles.h"
+#include "export/outbound_batch.h"
+
+namespace weir::outbound {
+
+/// Why a batch was not delivered.
+#define WEIR_DELIVERY_FAILURES(X)                                                         \
+  X(queue_full) X(not_connected) X(timed_out) X(rejected) X(no_stream) X(too_large)       \
+  X(write_error) X(shutdown_deadline)
+WEIR_NAMED_ENUM(DeliveryFailure, uint8_t, WEIR_DELIVERY_FAILURES)
+
+enum class Framing : uint8_t { batch, single };
+
+struct Outcome {
+  OutboundBatch* batch = nullptr;
+  bool acknowledged = false;
+  bool duplicate = false;  // acknowledged, and the broker had it already
+  DeliveryFailure failure = DeliveryFailure::count_;
+};
+
+class OutcomeSink {
+ public:
+  virtual void on_outcome(const Outcome& outcome) = 0;
+
+ protected:
+  ~OutcomeSink() = default;
+};
+
+/// What a publisher says about itself; single-writer, read by any thread.
+struct PublisherCounters {
+  Counter connected;  // gauge: 1 or 0
+  Counter messages;   // broker messages sent, retries included
+  Counter octets;
+  Counter acknowledgements;
+  Counter negative_acknowledgements;
+  Counter retries;
+  Counter reconnects;
+};
+
+class Publisher {
+ public:
+  virtual ~Publisher() = default;
+
+  /// `jetstream`, `stdout`, `file`, …
+  virtual std::string_view kind() const noexcept = 0;
+
+  /// Takes the batch, or returns false when its window is full (then call poll and try again).
+  /// May block as long as the client library does, bounded by its time-outs.
+  virtual bool submit(OutboundBatch& batch, OutcomeSink& outcomes) WEIR_RUNS_ON(publisher_thread) = 0;
+
+  /// Reports what has been decided, retries what is due, reconnects. Waits for news at most `wait_ms`.
+  virtual void poll(int wait_ms, OutcomeSink& outcomes) WEIR_RUNS_ON(publisher_thread) = 0;
+
+  /// Waits for what is in flight until `deadline_steady_ns`; then fails the rest with
+  /// shutdown_deadline. Nothing is in flight afterwards.
+  virtual void drain(uint64_t deadline_steady_ns, OutcomeSink& outcomes)
+      WEIR_RUNS_ON(publisher_thread) = 0;
+
+  virtual size_t in_flight() const noexcept = 0;
+  virtual const PublisherCounters& counters() const noexcept = 0;
+  /// The last trouble in an operator's words; empty when all is well. Any thread.
+  virtual std::string last_error() const = 0;
+};
+
+/// What identifies messages of this run: `<appliance uuid>.<start>` (DESIGN: Nats-Msg-Id).
+struct RunIdentity {
+  std::string appliance_uuid;
+  uint64_t start_ns = 0;
+  std::string message_id(const OutboundBatch& batch) const;
+  std::string message_id(const OutboundBatch& batch, uint32_t part) const;
+};
+
+}  // namespace weir::outbound

@@ -1,0 +1,2 @@
+// stream_publisher.cc
+namespace weir {}

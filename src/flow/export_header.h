@@ -1,0 +1,68 @@
+// export_header.h — What all records of one export datagram share.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "base/ip_address.h"
+#include "flow/flow_record.h"
+
+namespace weir {
+
+/// A listener, by its place in the configuration's list.
+struct ListenerId {
+  uint16_t value = 0;
+  friend bool operator==(ListenerId, ListenerId) = default;
+};
+
+/// Where sealed batches go (a subject, a set of publishers), by its place in the list of routes.
+struct RouteId {
+  uint16_t value = 0;
+  friend bool operator==(RouteId, RouteId) = default;
+};
+
+/// One received UDP payload. Valid until the call that it is given to returns.
+struct Datagram {
+  std::span<const uint8_t> payload;
+  IpAddress source;          // the exporter
+  uint16_t source_port = 0;  // host order
+  uint16_t local_port = 0;
+  ListenerId listener;
+  uint64_t received_ns = 0;  // since the epoch
+};
+
+struct ExportHeader {
+  FlowType type = FlowType::unknown;
+  uint32_t sequence_num = 0;
+  uint64_t time_received_ns = 0;
+  IpAddress sampler_address;   // the exporter; for sFlow the agent
+  IpAddress exporter_address;  // the datagram's source; encoded only where it is not sampler_address
+  uint32_t exporter_port = 0;
+  uint32_t observation_domain_id = 0;
+  uint32_t engine = 0;  // NetFlow v5: engine type << 8 + engine id
+  uint32_t sub_agent_id = 0;
+  std::string_view partition;  // configuration's; outlives the batch
+  std::string_view site;
+};
+
+/// Records of one datagram on their way through the stages: at most kBurstRecords.
+struct RecordBurst {
+  const ExportHeader& header;
+  std::span<FlowRecord> records;
+  const uint8_t* arena = nullptr;  // kArenaOctets, what the records' ArenaRefs point into
+  ListenerId listener;
+};
+
+inline constexpr size_t kBurstRecords = 32;  // 16 KiB of records: they stay in L1
+
+/// Takes the decoder's records. Runs on the decoder's thread; keeps nothing of the burst.
+class RecordSink {
+ public:
+  virtual void on_records(const RecordBurst& burst) noexcept = 0;
+
+ protected:
+  ~RecordSink() = default;
+};
+
+}  // namespace weir

@@ -1,0 +1,2 @@
+// capture_file.cc
+namespace weir {}

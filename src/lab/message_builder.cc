@@ -1,0 +1,2 @@
+// message_builder.cc
+namespace weir {}

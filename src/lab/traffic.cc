@@ -1,0 +1,2 @@
+// traffic.cc
+namespace weir {}

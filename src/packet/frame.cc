@@ -1,0 +1,1 @@
+#include "packet/frame.h"

@@ -1,0 +1,2 @@
+// config_reader.cc
+namespace weir {}

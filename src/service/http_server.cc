@@ -1,0 +1,1 @@
+#include "service/http_server.h"

@@ -1,0 +1,62 @@
+// http_server.h — HTTP/1.1 on a unix socket and on TCP: one thread, bounded, for operators only.
+//
+// Runs on:  its own http_thread; handlers run there and read immutable snapshots.
+// Bounds:   kConnectionsMax connections, kHeaderOctetsMax, kBodyOctetsMax, deadlines for whole
+//           requests and answers: a stuck client holds nothing but its own slot, and not for long.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+
+namespace weir::service {
+
+struct HttpRequest {
+  std::string method;
+  std::string path;                          // decoded, without the query
+  std::map<std::string, std::string> query;  // decoded
+  std::string body;
+  bool local = false;                        // came over the unix socket
+  uint32_t peer_uid = 0;                     // of a local peer
+  uint32_t peer_gid = 0;
+};
+
+struct HttpResponse {
+  unsigned status = 200;
+  std::string content_type = "application/json";
+  std::string body;
+};
+
+/// Errors are `{"error": "what is wrong"}`.
+HttpResponse http_error(unsigned status, std::string_view message);
+
+struct HttpRoute {
+  std::string method;
+  std::string path;           // exact, or with one trailing `{name}` segment: /v1/exporters/{address}
+  bool also_on_tcp = false;   // only metrics and health
+  std::function<HttpResponse(const HttpRequest&)> handle;
+};
+
+struct HttpServerConfig {
+  std::string unix_path;      // empty: none
+  uint32_t unix_mode = 0660;
+  std::string unix_group;     // empty: unchanged
+  std::string tcp_address;    // `0.0.0.0:50046`, `[::1]:9090`; empty: none
+};
+
+class HttpServer {
+ public:
+  /// Binds and starts the thread. A unix socket left by a dead process is replaced; one that
+  /// answers is an Error.
+  static Result<std::unique_ptr<HttpServer>> start(const HttpServerConfig& config,
+                                                   std::vector<HttpRoute> routes);
+  virtual ~HttpServer() = default;  // stops the thread, removes the unix socket
+  virtual uint16_t tcp_port() const noexcept = 0;  // what was bound, for `:0`
+};
+
+}  // namespace weir::service

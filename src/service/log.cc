@@ -1,0 +1,2 @@
+// log.cc
+namespace weir {}

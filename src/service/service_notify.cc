@@ -1,0 +1,2 @@
+// service_notify.cc
+namespace weir {}
