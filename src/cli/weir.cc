@@ -1,1 +1,53 @@
-int main() { return 0; }
+// weir.cc — The program `weir`: its command line and what every subcommand needs set up.
+
+#include <csignal>
+
+#include "cli/commands.h"
+#include "weir_version.h"
+
+namespace weir::cli {
+
+void add_version_command(CLI::App& app, int& exit_code) {
+  CLI::App* version = app.add_subcommand("version", "Print the version and the commit it was built from");
+  version->callback([&exit_code] {
+    std::printf("weir %s (%s)\n", WEIR_VERSION, WEIR_COMMIT);
+    exit_code = 0;
+  });
+}
+
+}  // namespace weir::cli
+
+int main(int argc, char** argv) {
+  std::signal(SIGPIPE, SIG_IGN);  // a reader that went away is a write error, not the end
+
+  CLI::App app{
+      "Weir takes NetFlow, IPFIX and sFlow exports from the wire and hands every flow record,\n"
+      "counted, to NATS JetStream.\n",
+      "weir"};
+  app.footer(
+      "Try it without a broker, a NIC or a file:\n"
+      "  weir run --listen netflow://:2055 --format json\n"
+      "  weir generate --to 127.0.0.1:2055 --protocol v5 --count 5 --flows 3\n"
+      "Look into a capture:\n"
+      "  weir decode --format table capture.pcap\n"
+      "Run the appliance:\n"
+      "  weir check -c conf/weir.yaml && weir run -c conf/weir.yaml\n"
+      "`weir COMMAND --help` explains each command; weirctl looks into a running appliance.");
+  app.require_subcommand(1);
+  app.set_version_flag("--version", "weir " WEIR_VERSION " (" WEIR_COMMIT ")");
+
+  int exit_code = 0;
+  weir::cli::add_run_command(app, exit_code);
+  weir::cli::add_check_command(app, exit_code);
+  weir::cli::add_decode_command(app, exit_code);
+  weir::cli::add_generate_command(app, exit_code);
+  weir::cli::add_read_command(app, exit_code);
+  weir::cli::add_version_command(app, exit_code);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    const int status = app.exit(e);
+    return status == 0 ? 0 : 2;
+  }
+  return exit_code;
+}

@@ -1,2 +1,8 @@
-// weir_decode.cc
-namespace weir {}
+// weir_decode.cc — `weir decode`.
+#include "cli/commands.h"
+
+namespace weir::cli {
+
+void add_decode_command(CLI::App&, int&) {}
+
+}  // namespace weir::cli

@@ -1,2 +1,8 @@
-// weir_generate.cc
-namespace weir {}
+// weir_generate.cc — `weir generate`.
+#include "cli/commands.h"
+
+namespace weir::cli {
+
+void add_generate_command(CLI::App&, int&) {}
+
+}  // namespace weir::cli

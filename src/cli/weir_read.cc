@@ -1,2 +1,8 @@
-// weir_read.cc
-namespace weir {}
+// weir_read.cc — `weir read`.
+#include "cli/commands.h"
+
+namespace weir::cli {
+
+void add_read_command(CLI::App&, int&) {}
+
+}  // namespace weir::cli
