@@ -1,0 +1,179 @@
+// config.h — The whole appliance's configuration: one struct, its schema, and how it is read.
+//
+// Runs on:  start-up and reload; never the receive path.
+// Failure:  an Error whose message has one line a mistake: file:line:column, key, value, what is
+//           allowed. Nothing has been started by then.
+//
+// The keys of the file are the names of the members. docs/CONFIG.md is generated from the schema.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/ip_address.h"
+#include "base/named_enum.h"
+#include "base/result.h"
+#include "dataplane/data_plane.h"
+#include "decode/decoder.h"
+#include "export/publisher.h"
+#include "service/config_reader.h"
+#include "service/http_server.h"
+#include "service/log.h"
+
+namespace weir::control {
+
+/// `0.0.0.0:2055`, `[::1]:2055`; `:2055` is every address, IPv4 and IPv6.
+struct SocketAddress {
+  IpAddress address;
+  uint16_t port = 0;
+  std::string to_string() const;
+  friend bool operator==(const SocketAddress&, const SocketAddress&) = default;
+};
+
+#define WEIR_PORT_KINDS(X) X(dpdk) X(socket)
+WEIR_NAMED_ENUM(PortKind, uint8_t, WEIR_PORT_KINDS)
+
+/// Where packets come from. Every port serves every listener that has a `port`.
+struct PortConfig {
+  std::string name;                // default: p0, p1, …
+  PortKind kind = PortKind::dpdk;
+  // dpdk
+  std::string device;              // PCI address, or a vdev with its arguments
+  uint16_t queues = 1;
+  std::vector<unsigned> lcores;    // CPUs, one for each queue in turn; empty: chosen
+  uint16_t rx_descriptors = 1024;
+  uint32_t mbufs = 0;              // per queue; 0: what rings and bursts need
+  uint32_t data_room_bytes = 0;    // 0: what the device's largest frame needs
+  bool promiscuous = true;
+  // socket
+  IpAddress address;               // `::` listens on IPv4 and IPv6
+};
+
+/// Data that came ahead of its template.
+struct PendingFlowsConfig {
+  uint32_t max_pending_flows = 256;
+  uint32_t max_entries_per_template = 1024;
+  uint32_t max_entry_size_bytes = 65'535;
+  uint32_t ttl_secs = 300;
+};
+
+struct ListenerConfig {
+  std::string name;                          // default: the protocol's, made unique with the port
+  decode::ProtocolFilter protocol = decode::ProtocolFilter::any;
+  uint16_t port = 0;                         // on every port of `ports`; 0: none
+  std::optional<SocketAddress> listen_addr;  // a kernel socket of its own
+  std::string subject;                       // default: flows.raw.netflow, flows.raw.sflow
+  uint32_t buffer_size = 65'536;             // SO_RCVBUF of its kernel sockets
+  uint32_t max_templates = 2000;             // of an exporter; the largest of all listeners counts
+  uint32_t max_template_fields = 10'000;     // likewise, and pending_flows too
+  PendingFlowsConfig pending_flows;
+  uint64_t sampling_rate_default = 0;
+
+  uint16_t udp_port() const noexcept { return port != 0 || !listen_addr ? port : listen_addr->port; }
+};
+
+/// What decoders may hold, over all cores (per core where it says so).
+struct LimitsConfig {
+  uint32_t exporters_per_core = 4096;
+  uint32_t domains_per_exporter = 256;
+  uint64_t template_octets_total = 256ull << 20;
+  uint64_t pending_octets_per_exporter = 1ull << 20;
+  uint64_t pending_octets_total = 64ull << 20;
+  uint32_t template_lifetime_secs = 0;  // 0: until evicted
+};
+
+enum class PublisherKind : uint8_t { jetstream, standard_output };  // stdout is a macro
+std::string_view name_of(PublisherKind kind) noexcept;  // jetstream, stdout
+
+#define WEIR_OUTPUT_FORMATS(X) X(json)
+WEIR_NAMED_ENUM(OutputFormat, uint8_t, WEIR_OUTPUT_FORMATS)
+
+#define WEIR_DROP_POLICIES(X) X(drop_newest)
+WEIR_NAMED_ENUM(DropPolicy, uint8_t, WEIR_DROP_POLICIES)
+
+struct PublisherConfig {
+  std::string name;                          // default: its kind; unique
+  PublisherKind kind = PublisherKind::jetstream;
+  OutputFormat format = OutputFormat::json;  // of stdout
+};
+
+struct ControlSocketConfig {
+  std::string path = "/run/weir/control.sock";  // empty: none
+  uint32_t mode = 0660;
+  std::string group;                            // empty: the process's own
+};
+
+struct ApplianceConfig {
+  std::vector<PortConfig> ports;
+  std::vector<ListenerConfig> listeners;
+  dataplane::EalConfig eal;
+  dataplane::IdlePolicy idle = dataplane::IdlePolicy::adaptive;
+  LimitsConfig limits;
+
+  std::string nats_url = "nats://127.0.0.1:4222";  // several with commas
+  std::string nats_creds_file;
+  std::string stream_name = "events";
+  std::vector<std::string> stream_subjects;        // those of the listeners are always added
+  uint64_t stream_max_bytes = 10ull << 30;
+  uint32_t stream_replicas = 1;
+  uint32_t publish_timeout_ms = 5000;
+  outbound::Framing framing = outbound::Framing::batch;
+
+  uint32_t batch_bytes = 64 * 1024;
+  uint32_t batch_size = 0;         // records; 0: no bound
+  uint32_t batch_linger_ms = 50;
+  uint64_t buffer_bytes = 256ull << 20;  // all open and sealed batches of all cores
+  uint32_t channel_size = 10'000;  // waiting for one publisher, in export datagrams of 30 records
+  DropPolicy drop_policy = DropPolicy::drop_newest;
+  std::vector<PublisherConfig> publishers = {{"jetstream", PublisherKind::jetstream, {}}};
+
+  std::string partition = "default";
+  std::string state_dir = "/var/lib/weir";  // empty: nothing is kept over a restart
+  ControlSocketConfig control_socket;
+  std::string metrics_addr;        // `127.0.0.1:50046`; empty: none
+  service::LogConfig log;
+  uint32_t shutdown_deadline_ms = 10'000;
+};
+
+inline constexpr uint32_t kRecordsPerChannelDatagram = 30;
+
+/// The subjects of all listeners, each once: RouteId is the place in this list.
+std::vector<std::string> route_subjects(const ApplianceConfig& config);
+
+/// What the stream must carry: stream_subjects and the routes', each once.
+std::vector<std::string> all_stream_subjects(const ApplianceConfig& config);
+
+/// An upper bound of the receive cores that this configuration starts.
+uint32_t receive_cores(const ApplianceConfig& config);
+
+/// Everything below the control thread. The caller draws decoder.hash_seed.
+dataplane::DataPlaneConfig data_plane_config(const ApplianceConfig& config);
+
+service::HttpServerConfig http_server_config(const ApplianceConfig& config);
+
+struct LoadedConfig {
+  ApplianceConfig config;
+  service::Origins origins;
+  std::vector<std::string> warnings;  // one line each, for the log
+};
+
+/// Reads the file, applies `environment` (`NAME=value` each; usually environ) and checks the whole.
+Result<LoadedConfig> load_config(const std::string& path, std::span<const char* const> environment);
+
+/// The same from text; `name` stands for the file in messages.
+Result<LoadedConfig> read_config(std::string_view text, const std::string& name,
+                                 std::span<const char* const> environment);
+
+/// `netflow://:2055`, `sflow://192.0.2.1:6343`, `any://[::1]:9995`: kernel sockets, standard output,
+/// no EAL, no broker, no control socket, nothing kept.
+Result<LoadedConfig> config_from_listen_urls(std::span<const std::string> urls,
+                                             std::string_view format);
+
+/// The environment of this process.
+std::span<const char* const> process_environment() noexcept;
+
+}  // namespace weir::control
