@@ -6,10 +6,12 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/ip_address.h"
@@ -19,15 +21,23 @@
 
 namespace weir::dataplane {
 
-/// What a core does when there is nothing to receive.
+/// What a core does when there is nothing to receive: waits (on the device's descriptor where it has
+/// one, else in naps of up to 1 ms), or burns the CPU for latency.
 enum class IdlePolicy : uint8_t { adaptive, poll };
+
+enum class EalLogLevel : uint8_t { error, warning, info, debug };
 
 struct EalConfig {
   bool hugepages = false;                // false: --no-huge
   uint32_t memory_mb = 256;
   std::string file_prefix;               // empty: no shared configuration
-  std::optional<unsigned> main_lcore;    // CPU of the control thread; default: the first allowed one
+  /// CPU of the control thread, which stays there with the threads that it makes later. Default: the
+  /// first allowed one while EAL starts; then all allowed ones again (IdlePolicy::poll: those that no
+  /// receive core burns, if there are any).
+  std::optional<unsigned> main_lcore;
   std::vector<std::string> extra_args;   // passed on as they are
+  /// Takes what EAL and the drivers log, a line at a time, from any thread. Empty: standard error.
+  std::function<void(EalLogLevel, std::string_view)> log;
 };
 
 struct DpdkPort {
@@ -41,12 +51,14 @@ struct DpdkPort {
   bool promiscuous = true;
 };
 
+inline constexpr uint32_t kReceiveBufferOctets = 8u << 20;
+
 struct SocketPort {
   std::string name;
   IpAddress address;               // :: listens on IPv4 and IPv6
   uint16_t port = 0;
   ListenerId listener;
-  uint32_t receive_buffer_octets = 0;  // SO_RCVBUF; 0: the kernel's default
+  uint32_t receive_buffer_octets = 0;  // SO_RCVBUF; 0: kReceiveBufferOctets
 };
 
 struct DataPlaneConfig {

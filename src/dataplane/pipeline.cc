@@ -1,1 +1,154 @@
 #include "dataplane/pipeline.h"
+
+#include <algorithm>
+#include <cassert>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/clock.h"
+
+namespace weir::dataplane {
+namespace {
+
+constexpr uint64_t kTickIntervalNs = kNsPerSec;
+constexpr size_t kExporterRowsPerPoll = 64;  // about 10 KiB copied between two bursts
+
+}  // namespace
+
+Result<std::unique_ptr<Pipeline>> Pipeline::create(const PipelineConfig& config) {
+  if (config.listeners.size() >= UINT16_MAX)
+    return Error{fmt::format("{} listeners, limit {}", config.listeners.size(), UINT16_MAX - 1)};
+  for (size_t i = 0; i < config.listeners.size(); ++i) {
+    const Listener& one = config.listeners[i];
+    for (size_t j = 0; j < i; ++j) {
+      if (config.listeners[j].port == one.port)
+        return Error{fmt::format("listener {}: port {} is already listener {}'s", one.name, one.port,
+                                 config.listeners[j].name)};
+    }
+  }
+
+  decode::DecoderConfig decoder_config = config.decoder;
+  decoder_config.listeners.clear();
+  for (const Listener& listener : config.listeners)
+    decoder_config.listeners.push_back(listener.rules);
+  Result<std::unique_ptr<decode::Decoder>> decoder = decode::Decoder::create(decoder_config);
+  if (!decoder) return decoder.error();
+
+  return std::unique_ptr<Pipeline>(
+      new Pipeline(config.listeners, std::move(*decoder), config.batcher));
+}
+
+Pipeline::Pipeline(std::vector<Listener> listeners, std::unique_ptr<decode::Decoder> decoder,
+                   const outbound::BatcherConfig& batcher)
+    : listeners_(std::move(listeners)),
+      decoder_(std::move(decoder)),
+      batcher_(std::make_unique<outbound::Batcher>(batcher)) {
+  listener_by_port_.fill(0);
+  for (size_t i = 0; i < listeners_.size(); ++i)
+    listener_by_port_[listeners_[i].port] = static_cast<uint16_t>(i + 1);
+}
+
+void Pipeline::on_frame(std::span<const uint8_t> frame, packet::LinkType link,
+                        uint64_t received_ns) noexcept {
+  counters_.frames.increment();
+  counters_.frame_octets.add(frame.size());
+  const packet::FrameView view = packet::parse_frame(frame, link);
+  counters_.verdicts[view.verdict].increment();
+  if (view.verdict != packet::FrameVerdict::udp) return;
+
+  const uint16_t listener_plus_one = listener_by_port_[view.dst_port];
+  if (listener_plus_one == 0) {
+    counters_.no_listener.increment();
+    return;
+  }
+  decode({.payload = view.payload,
+          .source = view.src,
+          .source_port = view.src_port,
+          .local_port = view.dst_port,
+          .listener = {static_cast<uint16_t>(listener_plus_one - 1)},
+          .received_ns = received_ns});
+}
+
+void Pipeline::on_datagram(const Datagram& datagram) noexcept {
+  assert(datagram.listener.value < listeners_.size());
+  decode(datagram);
+}
+
+void Pipeline::decode(const Datagram& datagram) noexcept {
+  counters_.datagrams.increment();
+  last_received_ns_ = datagram.received_ns;
+  decoder_->decode(datagram, *this);
+}
+
+void Pipeline::on_records(const RecordBurst& burst) noexcept {
+  assert(burst.listener.value < listeners_.size());
+  batcher_->add(burst, listeners_[burst.listener.value].route);
+}
+
+void Pipeline::poll(uint64_t steady_now_ns, uint64_t wall_now_ns) noexcept {
+  batcher_->poll(steady_now_ns);
+  const uint64_t datagram_now_ns = datagram_clock_ns(steady_now_ns, wall_now_ns);
+  if (steady_now_ns >= next_tick_ns_) {
+    next_tick_ns_ = steady_now_ns + kTickIntervalNs;
+    decoder_->tick(datagram_now_ns);
+  }
+  if (open_question_ != nullptr || questions_.pop(open_question_)) answer_slice();
+}
+
+// The decoder's waiting data and templates age by the clock that its datagrams carry. That is the wall
+// clock, except for replayed captures, which bring their own: there the time goes on from the newest
+// datagram, or everything that waits would be years old at the first tick.
+uint64_t Pipeline::datagram_clock_ns(uint64_t steady_now_ns, uint64_t wall_now_ns) noexcept {
+  if (last_received_ns_ != last_received_seen_ns_) {
+    last_received_seen_ns_ = last_received_ns_;
+    last_received_steady_ns_ = steady_now_ns;
+  }
+  if (last_received_ns_ == 0) return wall_now_ns;
+  return last_received_ns_ + (steady_now_ns - last_received_steady_ns_);
+}
+
+void Pipeline::answer_slice() noexcept {
+  ExporterQuery& query = *open_question_;
+  const std::span<decode::ExporterStats> room =
+      std::span(query.rows).subspan(query.filled).first(
+          std::min(kExporterRowsPerPoll, query.rows.size() - query.filled));
+  if (!room.empty()) {
+    query.filled += decoder_->copy_exporters(query.cursor, room);
+    if (query.cursor != 0 && query.filled < query.rows.size()) return;  // goes on at the next poll
+  }
+  const uint64_t exporters = decoder_->counters().exporters.value();
+  query.omitted = exporters > query.filled ? exporters - query.filled : 0;
+  open_question_ = nullptr;
+  [[maybe_unused]] const bool pushed = answers_.push(&query);
+  assert(pushed);  // there is one question at a time
+}
+
+bool Pipeline::is_quiet() const noexcept {
+  return open_question_ == nullptr && questions_.size_approx() == 0 &&
+         !batcher_->has_open_batches();
+}
+
+void Pipeline::finish() noexcept {
+  batcher_->seal_all();
+  if (open_question_ == nullptr) questions_.pop(open_question_);
+  // Each slice moves the cursor on or ends the question; the bound holds should a decoder not do so.
+  for (size_t i = 0; open_question_ != nullptr && i < (size_t{1} << 20); ++i) answer_slice();
+}
+
+bool Pipeline::ask_exporters(ExporterQuery& query) noexcept {
+  if (question_is_out_) return false;
+  query.filled = 0;
+  query.omitted = 0;
+  query.cursor = 0;
+  question_is_out_ = questions_.push(&query);
+  return question_is_out_;
+}
+
+bool Pipeline::take_answer(ExporterQuery*& query) noexcept {
+  if (!answers_.pop(query)) return false;
+  question_is_out_ = false;
+  return true;
+}
+
+}  // namespace weir::dataplane

@@ -44,22 +44,24 @@ struct PipelineCounters {
   Counter sleeps;
 };
 
-/// A request for copies of the core's exporters, answered in slices between bursts.
+/// A request for copies of the core's exporters, answered in slices between bursts. Rows move while
+/// exporters come and go: a table to look at, not a ledger.
 struct ExporterQuery {
   std::vector<decode::ExporterStats> rows;  // sized by the asker: what does not fit is counted
   size_t filled = 0;
+  uint64_t omitted = 0;  // exporters for which there was no row
   uint32_t cursor = 0;
-  bool done = false;
 };
 
 struct PipelineConfig {
   std::vector<Listener> listeners;  // ListenerId is the place in this list
-  decode::DecoderConfig decoder;
+  decode::DecoderConfig decoder;    // `listeners` is filled in from the list above
   outbound::BatcherConfig batcher;
 };
 
 class Pipeline final : private RecordSink {
  public:
+  /// Fails on a port that two listeners want, and on what the decoder refuses.
   static Result<std::unique_ptr<Pipeline>> create(const PipelineConfig& config);
 
   void on_frame(std::span<const uint8_t> frame, packet::LinkType link, uint64_t received_ns) noexcept
@@ -70,11 +72,12 @@ class Pipeline final : private RecordSink {
   void poll(uint64_t steady_now_ns, uint64_t wall_now_ns) noexcept WEIR_RUNS_ON(rx_lcore);
   /// True when sleeping would delay nothing but new packets.
   bool is_quiet() const noexcept WEIR_RUNS_ON(rx_lcore);
-  /// Nothing more will come: seals what is open.
+  /// Nothing more will come: seals what is open and answers an open question.
   void finish() noexcept WEIR_RUNS_ON(rx_lcore);
 
   /// Control thread: asks; false while the last question is still open. The query must outlive the
-  /// answer, which take_answer hands back.
+  /// answer, which take_answer hands back. `filled` and the like are set anew. A core that has ended
+  /// answers no more.
   bool ask_exporters(ExporterQuery& query) noexcept WEIR_RUNS_ON(control_thread);
   bool take_answer(ExporterQuery*& query) noexcept WEIR_RUNS_ON(control_thread);
 
@@ -85,8 +88,12 @@ class Pipeline final : private RecordSink {
   const outbound::BatcherCounters& batcher_counters() const noexcept { return batcher_->counters(); }
 
  private:
-  explicit Pipeline(const PipelineConfig& config);
+  Pipeline(std::vector<Listener> listeners, std::unique_ptr<decode::Decoder> decoder,
+           const outbound::BatcherConfig& batcher);
   void on_records(const RecordBurst& burst) noexcept override;
+  void decode(const Datagram& datagram) noexcept;
+  void answer_slice() noexcept;
+  uint64_t datagram_clock_ns(uint64_t steady_now_ns, uint64_t wall_now_ns) noexcept;
 
   std::vector<Listener> listeners_;
   std::array<uint16_t, 65536> listener_by_port_;  // ListenerId + 1; 0: none
@@ -97,6 +104,10 @@ class Pipeline final : private RecordSink {
   SpscRing<ExporterQuery*> answers_{2};
   ExporterQuery* open_question_ = nullptr;
   uint64_t next_tick_ns_ = 0;
+  uint64_t last_received_ns_ = 0;      // of the newest datagram; 0: none yet
+  uint64_t last_received_seen_ns_ = 0; // the same as poll last saw it, and when it did
+  uint64_t last_received_steady_ns_ = 0;
+  bool question_is_out_ = false;       // the control thread's
 };
 
 }  // namespace weir::dataplane
