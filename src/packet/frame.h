@@ -1,10 +1,12 @@
-// frame.h — The octets of an Ethernet frame, walked to the UDP payload.
+// frame.h — The octets of a frame, walked from its link layer to the UDP payload.
 //
-// Spec:     IEEE 802.3, 802.1Q, 802.1ad; RFC 791, RFC 8200, RFC 768.
+// Spec:     IEEE 802.3, 802.1Q, 802.1ad; RFC 791, RFC 8200 §4, RFC 4302 (AH), RFC 6946 (atomic
+//           fragments), RFC 768; libpcap's LINKTYPE_LINUX_SLL, _SLL2 and _NULL.
 // Runs on:  rx_lcore, and whoever reads captures. Pure: reads the octets given, keeps nothing.
 // Bounds:   at most kVlanTagsMax tags and kExtensionHeadersMax IPv6 extension headers.
 // Failure:  FrameVerdict; lengths come from the IP and UDP headers, never from the frame, so a
 //           trailer behind the datagram is not part of it.
+// Missing:  MPLS, tunnels and reassembly; jumbograms (RFC 2675) are bad_udp_length or truncated.
 #pragma once
 
 #include <array>
@@ -21,19 +23,33 @@ inline constexpr size_t kVlanTagsMax = 4;
 inline constexpr size_t kExtensionHeadersMax = 16;
 
 // udp: the payload is there. Then what is not for us (the kernel's, by the exception path), then
-// what is wrong.
-#define WEIR_FRAME_VERDICTS(X)                                                                  \
-  X(udp)                                                                                        \
-  X(not_ip) X(not_udp) X(fragment)                                                              \
-  X(truncated_ethernet) X(truncated_vlan) X(too_many_vlan_tags)                                 \
-  X(truncated_ip) X(bad_ip_version) X(bad_ip_header_length) X(bad_ip_length)                    \
-  X(too_many_extension_headers) X(truncated_extension_header)                                   \
-  X(truncated_udp) X(bad_udp_length)                                                            \
+// what is wrong. `truncated_ip` is a frame that ends before its IP packet does, `bad_ip_length` an
+// IP header whose length is shorter than itself; `truncated_udp` is an IP payload too short for a
+// UDP header, `bad_udp_length` a UDP length of less than 8 or more than the IP payload;
+// `bad_ip_address` an IPv6 packet from an IPv4-mapped address, which would pass for the IPv4
+// exporter (Linux drops it too).
+// clang-format off
+#define WEIR_FRAME_VERDICTS(X)                                                      \
+  X(udp)                                                                            \
+  X(not_ip) X(not_udp) X(fragment)                                                  \
+  X(truncated_ethernet) X(truncated_vlan) X(too_many_vlan_tags)                     \
+  X(truncated_ip) X(bad_ip_version) X(bad_ip_header_length) X(bad_ip_length)        \
+  X(bad_ip_address) X(too_many_extension_headers) X(truncated_extension_header)     \
+  X(truncated_udp) X(bad_udp_length)                                                \
   X(bad_ip_checksum) X(bad_udp_checksum)
+// clang-format on
 WEIR_NAMED_ENUM(FrameVerdict, uint8_t, WEIR_FRAME_VERDICTS)
 
 /// What a link layer begins with. The numbers are ours; lab/capture_file.h maps libpcap's to them.
 enum class LinkType : uint8_t { ethernet, raw_ip, linux_sll, linux_sll2, null_loopback };
+
+/// The NIC has looked at checksums before we see a frame; captures and doubtful links may ask
+/// again.
+struct ChecksumPolicy {
+  enum class Check : uint8_t { skip, verify };
+  Check ip_header = Check::skip;  // IPv4 only: IPv6 has none
+  Check udp = Check::skip;  // 0 says "none" under IPv4 and is wrong under IPv6 (RFC 8200 §8.1)
+};
 
 struct FrameView {
   FrameVerdict verdict = FrameVerdict::truncated_ethernet;
@@ -48,7 +64,10 @@ struct FrameView {
   std::span<const uint8_t> payload;  // inside the octets given; empty unless verdict is udp
 };
 
-/// Walks `frame`. With verdict `fragment` the addresses are set, the ports and payload are not.
-FrameView parse_frame(std::span<const uint8_t> frame, LinkType link) noexcept;
+/// Walks `frame`. `fragment` is a part of what is, as far as one can tell, a UDP datagram:
+/// addresses are set, ports and payload are not. An IPv6 fragment header that fragments nothing is
+/// walked through.
+FrameView parse_frame(std::span<const uint8_t> frame, LinkType link,
+                      ChecksumPolicy checksums = {}) noexcept;
 
 }  // namespace weir::packet
