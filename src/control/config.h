@@ -17,6 +17,7 @@
 #include "base/ip_address.h"
 #include "base/named_enum.h"
 #include "base/result.h"
+#include "base/socket_address.h"
 #include "dataplane/data_plane.h"
 #include "decode/decoder.h"
 #include "export/publisher.h"
@@ -25,14 +26,6 @@
 #include "service/log.h"
 
 namespace weir::control {
-
-/// `0.0.0.0:2055`, `[::1]:2055`; `:2055` is every address, IPv4 and IPv6.
-struct SocketAddress {
-  IpAddress address;
-  uint16_t port = 0;
-  std::string to_string() const;
-  friend bool operator==(const SocketAddress&, const SocketAddress&) = default;
-};
 
 #define WEIR_PORT_KINDS(X) X(dpdk) X(socket)
 WEIR_NAMED_ENUM(PortKind, uint8_t, WEIR_PORT_KINDS)

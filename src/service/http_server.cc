@@ -1,1 +1,497 @@
 #include "service/http_server.h"
+
+#include <utility>  // before asio: Boost 1.74's awaitable.hpp forgets it
+
+#include <boost/asio.hpp>
+#include <boost/asio/generic/stream_protocol.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+#include <boost/beast.hpp>
+#include <fcntl.h>
+#include <grp.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <thread>
+
+#include "base/socket_address.h"
+#include "base/thread_roles.h"
+#include "service/log.h"
+
+namespace weir::service {
+namespace {
+
+namespace asio = boost::asio;
+namespace beast = boost::beast;
+namespace http = boost::beast::http;
+using beast::error_code;
+using Local = asio::local::stream_protocol;
+using Tcp = asio::ip::tcp;
+using AnyStream = asio::generic::stream_protocol;  // one session class for both kinds of socket
+
+constexpr auto kAcceptRetryDelay = std::chrono::milliseconds(100);
+constexpr size_t kDiscardedOctetsMax = 4 * kBodyOctetsMax;
+constexpr auto kDiscardDeadline = std::chrono::seconds(1);
+
+// ── requests ─────────────────────────────────────────────────────────────────────────────────────
+
+int hex_digit(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
+}
+
+enum class PlusIs : uint8_t { plus, space };  // a space only in a query
+
+/// RFC 3986 §2.1. Nothing for a broken escape or an encoded NUL.
+std::optional<std::string> percent_decoded(std::string_view text, PlusIs plus) {
+  std::string out;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '+' && plus == PlusIs::space) {
+      out += ' ';
+    } else if (text[i] != '%') {
+      out += text[i];
+    } else {
+      if (i + 2 >= text.size()) return std::nullopt;
+      const int high = hex_digit(text[i + 1]), low = hex_digit(text[i + 2]);
+      if (high < 0 || low < 0 || (high == 0 && low == 0)) return std::nullopt;
+      out += static_cast<char>(high << 4 | low);
+      i += 2;
+    }
+  }
+  return out;
+}
+
+bool parse_query(std::string_view text, std::map<std::string, std::string>& query) {
+  while (!text.empty()) {
+    const std::string_view pair = text.substr(0, text.find('&'));
+    text.remove_prefix(std::min(text.size(), pair.size() + 1));
+    if (pair.empty()) continue;
+    const size_t equals = std::min(pair.find('='), pair.size());
+    auto key = percent_decoded(pair.substr(0, equals), PlusIs::space);
+    auto value = percent_decoded(pair.substr(std::min(equals + 1, pair.size())), PlusIs::space);
+    if (!key || !value) return false;
+    query[std::move(*key)] = std::move(*value);
+  }
+  return true;
+}
+
+/// What stands for `{name}` at the end of the route's path; empty text for an exact match.
+std::optional<std::string_view> match_path(std::string_view route, std::string_view path) {
+  const size_t brace = route.find('{');
+  if (brace == std::string_view::npos) {
+    return route == path ? std::optional<std::string_view>("") : std::nullopt;
+  }
+  const std::string_view prefix = route.substr(0, brace);
+  if (path.substr(0, prefix.size()) != prefix) return std::nullopt;
+  const std::string_view tail = path.substr(prefix.size());
+  if (tail.empty() || tail.find('/') != std::string_view::npos) return std::nullopt;
+  return tail;
+}
+
+struct Answer {
+  HttpResponse response;
+  std::string allow;  // of a 405
+};
+
+/// Fills in path, query and tail from `target` and calls the handler that they lead to.
+Answer answer_request(const std::vector<HttpRoute>& routes, HttpRequest& request,
+                      std::string_view target) {
+  const std::string_view raw_path = target.substr(0, target.find('?'));
+  auto path = percent_decoded(raw_path, PlusIs::plus);
+  if (!path || path->empty() || path->front() != '/' ||
+      !parse_query(target.substr(std::min(target.size(), raw_path.size() + 1)), request.query)) {
+    return {http_error(400, "the request's target is malformed"), {}};
+  }
+  request.path = std::move(*path);
+
+  const std::string method = request.method == "HEAD" ? "GET" : request.method;
+  std::string allow;
+  // Exact routes go before those with a placeholder, whatever the order of the list.
+  for (const bool placeholder : {false, true}) {
+    for (const HttpRoute& route : routes) {
+      if ((route.path.find('{') != std::string::npos) != placeholder) continue;
+      if (!request.local && !route.also_on_tcp) continue;
+      const auto tail = match_path(route.path, raw_path);
+      if (!tail) continue;
+      if (route.method != method) {
+        allow += (allow.empty() ? "" : ", ") + route.method + (route.method == "GET" ? ", HEAD" : "");
+        continue;
+      }
+      request.tail = percent_decoded(*tail, PlusIs::plus).value_or("");
+      try {
+        return {route.handle(request), {}};
+      } catch (const std::exception& e) {
+        static LogLimit limit{3, 10 * kNsPerSec};
+        log_limited(limit, LogLevel::error, "http {} {}: {}", request.method, request.path, e.what());
+        return {http_error(500, e.what()), {}};
+      }
+    }
+    if (!allow.empty()) break;
+  }
+  if (allow.empty()) return {http_error(404, "no such route: " + request.path), {}};
+  return {http_error(405, request.method + " is not allowed here, only " + allow), allow};
+}
+
+// ── sessions ─────────────────────────────────────────────────────────────────────────────────────
+
+/// What all sessions of one listening socket share. Lives longer than the io_context.
+struct Door {
+  const std::vector<HttpRoute>* routes = nullptr;
+  bool local = false;
+  size_t connections = 0;
+};
+
+/// One connection: reads a request, answers it, and so on until one side has enough.
+class Session : public std::enable_shared_from_this<Session> {
+ public:
+  Session(AnyStream::socket socket, Door& door) : stream_(std::move(socket)), door_(door) {
+    ++door_.connections;
+    if (door_.local) {
+      socklen_t length = sizeof peer_;
+      getsockopt(stream_.socket().native_handle(), SOL_SOCKET, SO_PEERCRED, &peer_, &length);
+    }
+  }
+  ~Session() { --door_.connections; }
+
+  void read_request() {
+    parser_.emplace();
+    parser_->header_limit(kHeaderOctetsMax);
+    parser_->body_limit(kBodyOctetsMax);
+    stream_.expires_after(kRequestDeadline);  // for the whole request, however it drips
+    http::async_read(stream_, buffer_, *parser_,
+                     [self = shared_from_this()](error_code error, size_t) { self->on_request(error); });
+  }
+
+ private:
+  void on_request(error_code error) {
+    if (error == http::error::body_limit) {
+      return write_and_close(http_error(413, "the body is larger than 1 MiB"));
+    }
+    if (error == http::error::header_limit || error == http::error::buffer_overflow) {
+      return write_and_close(http_error(431, "the header is larger than 16 KiB"));
+    }
+    if (error == http::error::end_of_stream || error == http::error::partial_message) return;
+    if (error && error.category() == make_error_code(http::error::bad_method).category()) {
+      return write_and_close(http_error(400, "not an HTTP/1.1 request: " + error.message()));
+    }
+    if (error) return;  // gone, or past its deadline
+
+    auto& message = parser_->get();
+    HttpRequest request;
+    request.method = std::string(message.method_string());
+    request.body = std::move(message.body());
+    request.local = door_.local;
+    request.peer_uid = peer_.uid;
+    request.peer_gid = peer_.gid;
+    const std::string target(message.target());
+    write(answer_request(*door_.routes, request, target), message.keep_alive());
+  }
+
+  void write_and_close(HttpResponse response) { write({std::move(response), {}}, false); }
+
+  void write(Answer answer, bool keep_alive) {
+    const auto& message = parser_->get();
+    keep_alive_ = keep_alive;
+    http::response_header<> header;
+    header.version(message.version() == 10 ? 10 : 11);
+    header.result(answer.response.status);
+    header.set(http::field::server, "weir");
+    header.set(http::field::content_type, answer.response.content_type);
+    header.set(http::field::cache_control, "no-store");
+    if (!answer.allow.empty()) header.set(http::field::allow, answer.allow);
+
+    if (message.method() == http::verb::head) {
+      // RFC 9110 §9.3.2: the header of a GET, its length included, and no body.
+      auto& response = head_response_.emplace(std::move(header));
+      response.content_length(answer.response.body.size());
+      send(response);
+    } else {
+      auto& response = response_.emplace(std::move(header), std::move(answer.response.body));
+      response.content_length(response.body().size());
+      send(response);
+    }
+  }
+
+  template <class Response>
+  void send(Response& response) {
+    response.keep_alive(keep_alive_);
+    stream_.expires_after(kAnswerDeadline);
+    http::async_write(stream_, response, [self = shared_from_this()](error_code error, size_t) {
+      self->response_.reset();
+      if (error) return;
+      if (self->keep_alive_) {
+        self->read_request();
+      } else {
+        self->stream_.socket().shutdown(AnyStream::socket::shutdown_send, error);
+        self->stream_.expires_after(kDiscardDeadline);
+        self->discard_rest();
+      }
+    });
+  }
+
+  /// Reads what the client still sends: closing over unread octets would reset the connection and
+  /// could take the answer away from it.
+  void discard_rest() {
+    buffer_.clear();
+    stream_.async_read_some(buffer_.prepare(kHeaderOctetsMax),
+                            [self = shared_from_this()](error_code error, size_t octets) {
+                              self->discarded_ += octets;
+                              if (!error && self->discarded_ < kDiscardedOctetsMax) self->discard_rest();
+                            });
+  }
+
+  beast::basic_stream<AnyStream> stream_;
+  Door& door_;
+  ucred peer_{};
+  beast::flat_buffer buffer_{4 * kHeaderOctetsMax};
+  std::optional<http::request_parser<http::string_body>> parser_;
+  std::optional<http::response<http::string_body>> response_;
+  std::optional<http::response<http::empty_body>> head_response_;
+  bool keep_alive_ = false;
+  size_t discarded_ = 0;
+};
+
+/// Accepts for ever. Beyond the limit a connection is closed at once, unanswered: answering would
+/// cost what the limit is to save.
+template <class Protocol>
+class Acceptor {
+ public:
+  Acceptor(asio::io_context& io, typename Protocol::acceptor acceptor, Door& door)
+      : acceptor_(std::move(acceptor)), retry_(io), door_(door) {}
+
+  void accept() {
+    acceptor_.async_accept([this](error_code error, typename Protocol::socket socket) {
+      if (error == asio::error::operation_aborted) return;
+      if (error) {  // out of descriptors: come back later instead of spinning
+        retry_.expires_after(kAcceptRetryDelay);
+        retry_.async_wait([this](error_code stopped) {
+          if (!stopped) accept();
+        });
+        return;
+      }
+      if (door_.connections < kConnectionsMax) {
+        std::make_shared<Session>(AnyStream::socket(std::move(socket)), door_)->read_request();
+      }
+      accept();
+    });
+  }
+  typename Protocol::acceptor& acceptor() { return acceptor_; }
+
+ private:
+  typename Protocol::acceptor acceptor_;
+  asio::steady_timer retry_;
+  Door& door_;
+};
+
+// ── sockets ──────────────────────────────────────────────────────────────────────────────────────
+
+Error system_error(std::string_view object, std::string_view what) {
+  return Error{fmt::format("{}: {}: {}", object, what, std::strerror(errno))};
+}
+
+class Fd {
+ public:
+  explicit Fd(int fd) : fd_(fd) {}
+  ~Fd() {
+    if (fd_ >= 0) close(fd_);
+  }
+  Fd(Fd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  Fd& operator=(Fd&&) = delete;
+  int get() const { return fd_; }
+  int release() { return std::exchange(fd_, -1); }
+
+ private:
+  int fd_;
+};
+
+/// Makes way for a socket at `path`: removes one that nobody answers on.
+Result<void> clear_unix_path(const std::string& object, const sockaddr_un& address) {
+  struct stat existing {};
+  if (lstat(address.sun_path, &existing) != 0) {
+    if (errno == ENOENT) return {};
+    return system_error(object, "cannot be looked at");
+  }
+  if (!S_ISSOCK(existing.st_mode)) {
+    return Error{object + ": exists and is not a socket; it is left alone"};
+  }
+  const Fd probe(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (probe.get() < 0) return system_error(object, "socket");
+  const int rc = connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
+  if (rc == 0 || errno == EAGAIN) return Error{object + ": another process listens there"};
+  if (errno != ECONNREFUSED) return system_error(object, "connect");
+  if (unlink(address.sun_path) != 0) return system_error(object, "cannot remove the old socket");
+  return {};
+}
+
+Result<gid_t> group_id(const std::string& object, const std::string& group) {
+  std::vector<char> buffer(64 * 1024);
+  struct group entry {};
+  struct group* found = nullptr;
+  getgrnam_r(group.c_str(), &entry, buffer.data(), buffer.size(), &found);
+  if (found == nullptr) return Error{fmt::format("{}: group {} does not exist", object, group)};
+  return found->gr_gid;
+}
+
+/// A listening unix socket. Owner, group and mode are set before it listens, so that nobody gets in
+/// by being early.
+Result<Fd> listen_unix(const HttpServerConfig& config) {
+  const std::string object = "control socket " + config.unix_path;
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (config.unix_path.size() >= sizeof address.sun_path) {
+    return Error{fmt::format("{}: path of {} octets, limit {}", object, config.unix_path.size(),
+                             sizeof address.sun_path - 1)};
+  }
+  std::memcpy(address.sun_path, config.unix_path.data(), config.unix_path.size());
+
+  const size_t slash = config.unix_path.rfind('/');
+  if (slash != std::string::npos && slash > 0) {
+    const std::string directory = config.unix_path.substr(0, slash);
+    if (mkdir(directory.c_str(), 0755) != 0 && errno != EEXIST) {
+      return system_error(object, "cannot make " + directory);
+    }
+  }
+  if (auto cleared = clear_unix_path(object, address); !cleared) return cleared.error();
+
+  Fd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (fd.get() < 0) return system_error(object, "socket");
+  if (bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+    return system_error(object, "bind");
+  }
+  const auto give_up = [&](Error error) {
+    unlink(address.sun_path);
+    return error;
+  };
+  if (!config.unix_group.empty()) {
+    const auto gid = group_id(object, config.unix_group);
+    if (!gid) return give_up(gid.error());
+    if (chown(address.sun_path, static_cast<uid_t>(-1), *gid) != 0) {
+      return give_up(system_error(object, "cannot give it to group " + config.unix_group));
+    }
+  }
+  if (chmod(address.sun_path, config.unix_mode) != 0) return give_up(system_error(object, "chmod"));
+  if (listen(fd.get(), SOMAXCONN) != 0) return give_up(system_error(object, "listen"));
+  return fd;
+}
+
+Result<Tcp::acceptor> listen_tcp(asio::io_context& io, const std::string& text) {
+  const std::string object = "metrics address " + text;
+  const auto address = SocketAddress::parse(text);
+  if (!address) return Error{object + ": not an address and port such as 127.0.0.1:50046 or [::1]:50046"};
+  Tcp::endpoint endpoint;
+  if (address->address.is_v4()) {
+    asio::ip::address_v4::bytes_type octets;
+    std::copy_n(address->address.wire_data(), 4, octets.begin());
+    endpoint = {asio::ip::address_v4(octets), address->port};
+  } else {
+    endpoint = {asio::ip::address_v6(address->address.octets), address->port};
+  }
+  Tcp::acceptor acceptor(io);
+  error_code error;
+  acceptor.open(endpoint.protocol(), error);
+  if (!error) acceptor.set_option(Tcp::acceptor::reuse_address(true), error);
+  if (!error && endpoint.protocol() == Tcp::v6()) {
+    acceptor.set_option(asio::ip::v6_only(false), error);
+  }
+  if (!error) acceptor.bind(endpoint, error);
+  if (!error) acceptor.listen(asio::socket_base::max_listen_connections, error);
+  if (error) return Error{object + ": " + error.message()};
+  return acceptor;
+}
+
+class Server final : public HttpServer {
+ public:
+  explicit Server(std::vector<HttpRoute> routes) : routes_(std::move(routes)) {
+    local_door_ = {&routes_, true, 0};
+    tcp_door_ = {&routes_, false, 0};
+  }
+
+  ~Server() override {
+    io_.stop();
+    if (thread_.joinable()) thread_.join();
+    remove_unix_socket();
+  }
+
+  Result<void> listen(const HttpServerConfig& config) {
+    if (!config.tcp_address.empty()) {
+      auto acceptor = listen_tcp(io_, config.tcp_address);
+      if (!acceptor) return acceptor.error();
+      tcp_port_ = acceptor->local_endpoint().port();
+      tcp_.emplace(io_, std::move(*acceptor), tcp_door_);
+    }
+    if (!config.unix_path.empty()) {
+      auto fd = listen_unix(config);
+      if (!fd) return fd.error();
+      unix_path_ = config.unix_path;
+      if (stat(unix_path_.c_str(), &unix_identity_) != 0) unix_path_.clear();
+      local_.emplace(io_, Local::acceptor(io_, Local(), fd->release()), local_door_);
+    }
+    return {};
+  }
+
+  void start_thread() {
+    if (tcp_) tcp_->accept();
+    if (local_) local_->accept();
+    // Signals belong to the control thread: a new thread inherits the mask of its maker.
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    thread_ = std::thread([this] {
+      const RoleScope role(http_thread);
+      pthread_setname_np(pthread_self(), "weir-http");
+      io_.run();
+    });
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  }
+
+  uint16_t tcp_port() const noexcept override { return tcp_port_; }
+
+ private:
+  /// Only our own: a successor may have put its socket at the same path by now.
+  void remove_unix_socket() {
+    struct stat now {};
+    if (unix_path_.empty() || lstat(unix_path_.c_str(), &now) != 0) return;
+    if (now.st_dev == unix_identity_.st_dev && now.st_ino == unix_identity_.st_ino) {
+      unlink(unix_path_.c_str());
+    }
+  }
+
+  const std::vector<HttpRoute> routes_;
+  Door local_door_, tcp_door_;
+  asio::io_context io_{1};  // its sessions refer to what stands above
+  std::optional<Acceptor<Local>> local_;
+  std::optional<Acceptor<Tcp>> tcp_;
+  uint16_t tcp_port_ = 0;
+  std::string unix_path_;
+  struct stat unix_identity_ {};
+  std::thread thread_;
+};
+
+}  // namespace
+
+HttpResponse http_error(unsigned status, std::string_view message) {
+  HttpResponse response;
+  response.status = status;
+  response.body = nlohmann::json{{"error", printable(message)}}.dump() + "\n";
+  return response;
+}
+
+Result<std::unique_ptr<HttpServer>> HttpServer::start(const HttpServerConfig& config,
+                                                      std::vector<HttpRoute> routes) {
+  auto server = std::make_unique<Server>(std::move(routes));
+  if (auto listening = server->listen(config); !listening) return listening.error();
+  server->start_thread();
+  return std::unique_ptr<HttpServer>(std::move(server));
+}
+
+}  // namespace weir::service

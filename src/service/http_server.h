@@ -1,26 +1,38 @@
 // http_server.h — HTTP/1.1 on a unix socket and on TCP: one thread, bounded, for operators only.
 //
 // Runs on:  its own http_thread; handlers run there and read immutable snapshots.
-// Bounds:   kConnectionsMax connections, kHeaderOctetsMax, kBodyOctetsMax, deadlines for whole
+// Bounds:   kConnectionsMax connections a socket, kHeaderOctetsMax, kBodyOctetsMax, deadlines for whole
 //           requests and answers: a stuck client holds nothing but its own slot, and not for long.
+// Failure:  400 not HTTP, 404 no such route, 405 wrong method, 413 body and 431 header too large, 500 a
+//           handler threw. What cannot be bound is an Error that names it.
 #pragma once
 
+#include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
 
 namespace weir::service {
 
+inline constexpr size_t kConnectionsMax = 32;  // each of the unix socket and TCP: neither starves the other
+inline constexpr size_t kHeaderOctetsMax = 16 * 1024;
+inline constexpr size_t kBodyOctetsMax = 1024 * 1024;
+inline constexpr auto kRequestDeadline = std::chrono::seconds(3);   // from its first octet awaited to its last
+inline constexpr auto kAnswerDeadline = std::chrono::seconds(10);  // large ones over slow links
+
 struct HttpRequest {
   std::string method;
   std::string path;                          // decoded, without the query
   std::map<std::string, std::string> query;  // decoded
   std::string body;
+  std::string tail;                          // decoded: what stands for the route's `{name}`
   bool local = false;                        // came over the unix socket
   uint32_t peer_uid = 0;                     // of a local peer
   uint32_t peer_gid = 0;

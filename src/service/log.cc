@@ -1,2 +1,247 @@
-// log.cc
-namespace weir {}
+#include "service/log.h"
+
+#include <spdlog/formatter.h>
+#include <spdlog/logger.h>
+#include <spdlog/pattern_formatter.h>
+#include <spdlog/sinks/base_sink.h>
+
+#include <algorithm>
+#include <memory>
+#include <mutex>
+#include <nlohmann/json.hpp>
+#include <vector>
+
+namespace weir::service {
+namespace {
+
+spdlog::level::level_enum to_spdlog(LogLevel level) {
+  switch (level) {
+    case LogLevel::trace: return spdlog::level::trace;
+    case LogLevel::debug: return spdlog::level::debug;
+    case LogLevel::info: return spdlog::level::info;
+    case LogLevel::warning: return spdlog::level::warn;
+    default: return spdlog::level::err;
+  }
+}
+
+std::string_view word_of(spdlog::level::level_enum level) {
+  switch (level) {
+    case spdlog::level::trace: return name_of(LogLevel::trace);
+    case spdlog::level::debug: return name_of(LogLevel::debug);
+    case spdlog::level::info: return name_of(LogLevel::info);
+    case spdlog::level::warn: return name_of(LogLevel::warning);
+    default: return name_of(LogLevel::error);
+  }
+}
+
+/// 2026-04-14T12:00:00.123Z
+std::string timestamp(spdlog::log_clock::time_point when) {
+  const auto since_epoch = when.time_since_epoch();
+  const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(since_epoch).count();
+  const time_t seconds = static_cast<time_t>(ms / 1000);
+  tm utc{};
+  gmtime_r(&seconds, &utc);
+  char text[32];
+  const size_t length = std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &utc);
+  return fmt::format("{}.{:03}Z", std::string_view(text, length), ms % 1000);
+}
+
+class LineFormatter final : public spdlog::formatter {
+ public:
+  explicit LineFormatter(LogFormat format) : format_(format) {}
+
+  void format(const spdlog::details::log_msg& message, spdlog::memory_buf_t& out) override {
+    const std::string text = printable({message.payload.data(), message.payload.size()});
+    if (format_ == LogFormat::json) {
+      // Built by hand for the order of its keys; only the message can hold what needs escaping.
+      fmt::format_to(std::back_inserter(out), "{{\"time\":\"{}\",\"level\":\"{}\",\"message\":{}}}\n",
+                     timestamp(message.time), word_of(message.level), nlohmann::json(text).dump());
+    } else {
+      fmt::format_to(std::back_inserter(out), "{} {:<7} {}\n", timestamp(message.time),
+                     word_of(message.level), text);
+    }
+  }
+  std::unique_ptr<spdlog::formatter> clone() const override {
+    return std::make_unique<LineFormatter>(format_);
+  }
+
+ private:
+  LogFormat format_;
+};
+
+class FileSink final : public spdlog::sinks::base_sink<std::mutex> {
+ public:
+  explicit FileSink(std::FILE* out) : out_(out) {}
+
+ private:
+  void sink_it_(const spdlog::details::log_msg& message) override {
+    spdlog::memory_buf_t line;
+    formatter_->format(message, line);
+    std::fwrite(line.data(), 1, line.size(), out_);
+    std::fflush(out_);
+  }
+  void flush_() override { std::fflush(out_); }
+
+  std::FILE* out_;
+};
+
+std::shared_ptr<spdlog::logger> make_logger(const LogConfig& config, std::FILE* out) {
+  auto sink = std::make_shared<FileSink>(out);
+  sink->set_formatter(std::make_unique<LineFormatter>(config.format));
+  auto logger = std::make_shared<spdlog::logger>("weir", std::move(sink));
+  logger->set_level(spdlog::level::trace);  // the level is checked before, in log_enabled()
+  return logger;
+}
+
+std::atomic<LogLevel> g_level{LogLevel::info};
+
+struct Shared {
+  std::mutex mutex;
+  std::shared_ptr<spdlog::logger> logger;
+  std::vector<LogLimit*> limits;
+};
+
+/// Never destroyed: statics may log and limits may die in any order at exit.
+Shared& shared() {
+  static Shared* const instance = new Shared{{}, make_logger({}, stderr), {}};
+  return *instance;
+}
+
+bool is_continuation(unsigned char c) { return (c & 0xC0) == 0x80; }
+
+/// Octets of the well-formed UTF-8 sequence that `text` begins with; 0 when it is none (RFC 3629 §4).
+size_t utf8_sequence_octets(std::string_view text) {
+  const auto at = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
+  const unsigned char lead = at(0);
+  if (lead < 0x80) return 1;
+  const size_t n = lead >= 0xC2 && lead <= 0xDF   ? 2
+                   : (lead & 0xF0) == 0xE0        ? 3
+                   : lead >= 0xF0 && lead <= 0xF4 ? 4
+                                                  : 0;
+  if (n == 0 || text.size() < n) return 0;
+  for (size_t i = 1; i < n; ++i) {
+    if (!is_continuation(at(i))) return 0;
+  }
+  if (lead == 0xE0 && at(1) < 0xA0) return 0;  // overlong
+  if (lead == 0xED && at(1) > 0x9F) return 0;  // surrogate
+  if (lead == 0xF0 && at(1) < 0x90) return 0;  // overlong
+  if (lead == 0xF4 && at(1) > 0x8F) return 0;  // beyond U+10FFFF
+  return n;
+}
+
+}  // namespace
+
+void start_log(const LogConfig& config, std::FILE* out) {
+  auto logger = make_logger(config, out);
+  set_log_level(config.level);
+  const std::lock_guard lock(shared().mutex);
+  shared().logger = std::move(logger);
+}
+
+void set_log_level(LogLevel level) noexcept { g_level.store(level, std::memory_order_relaxed); }
+LogLevel log_level() noexcept { return g_level.load(std::memory_order_relaxed); }
+
+void write_log(LogLevel level, std::string_view message) {
+  std::shared_ptr<spdlog::logger> logger;
+  {
+    const std::lock_guard lock(shared().mutex);
+    logger = shared().logger;
+  }
+  logger->log(to_spdlog(level), spdlog::string_view_t(message.data(), message.size()));
+}
+
+LogLimit::LogLimit(uint32_t messages_max, uint64_t interval_ns)
+    : messages_max_(messages_max), interval_ns_(interval_ns) {
+  const std::lock_guard lock(shared().mutex);
+  shared().limits.push_back(this);
+}
+
+LogLimit::~LogLimit() {
+  const std::lock_guard lock(shared().mutex);
+  std::erase(shared().limits, this);
+}
+
+LogLimit::Verdict LogLimit::admit(uint64_t steady_now_ns) {
+  Verdict verdict;
+  if (admitted_ == 0 || steady_now_ns - interval_start_ns_ >= interval_ns_) {
+    verdict.suppressed_before = suppressed_;
+    interval_start_ns_ = steady_now_ns;
+    admitted_ = 0;
+    suppressed_ = 0;
+  }
+  verdict.admitted = admitted_ < messages_max_;
+  if (verdict.admitted) {
+    ++admitted_;
+  } else {
+    ++suppressed_;
+  }
+  return verdict;
+}
+
+uint64_t LogLimit::take_suppressed(uint64_t steady_now_ns) {
+  if (suppressed_ == 0 || steady_now_ns - interval_start_ns_ < interval_ns_) return 0;
+  return std::exchange(suppressed_, 0);
+}
+
+void write_limited(LogLimit& limit, LogLevel level, std::string_view message) {
+  LogLimit::Verdict verdict;
+  std::string suppressed_like;
+  LogLevel suppressed_level{};
+  {
+    const std::lock_guard lock(shared().mutex);
+    verdict = limit.admit(steady_clock_ns());
+    if (verdict.suppressed_before > 0) {
+      suppressed_like = limit.last_message_;
+      suppressed_level = limit.last_level_;
+    }
+    if (!verdict.admitted) {
+      limit.last_message_ = message;
+      limit.last_level_ = level;
+    }
+  }
+  if (verdict.suppressed_before > 0) {
+    write_log(suppressed_level, fmt::format("{} more like it held back: {}",
+                                            verdict.suppressed_before, suppressed_like));
+  }
+  if (verdict.admitted) write_log(level, message);
+}
+
+void flush_log_limits(uint64_t steady_now_ns) {
+  struct Line {
+    LogLevel level;
+    std::string text;
+  };
+  std::vector<Line> lines;
+  {
+    const std::lock_guard lock(shared().mutex);
+    for (LogLimit* limit : shared().limits) {
+      const uint64_t suppressed = limit->take_suppressed(steady_now_ns);
+      if (suppressed == 0) continue;
+      lines.push_back({limit->last_level_,
+                       fmt::format("{} more like it held back: {}", suppressed, limit->last_message_)});
+    }
+  }
+  for (const Line& line : lines) write_log(line.level, line.text);
+}
+
+std::string printable(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  while (!text.empty()) {
+    const auto c = static_cast<unsigned char>(text[0]);
+    const size_t n = utf8_sequence_octets(text);
+    // U+0080 to U+009F are control characters too (C2 80 to C2 9F).
+    const bool control = c < 0x20 || c == 0x7F ||
+                         (n == 2 && c == 0xC2 && static_cast<unsigned char>(text[1]) < 0xA0);
+    if (n == 0 || control) {
+      fmt::format_to(std::back_inserter(out), "\\x{:02x}", c);
+      text.remove_prefix(1);
+      continue;
+    }
+    out.append(text.substr(0, n));
+    text.remove_prefix(n);
+  }
+  return out;
+}
+
+}  // namespace weir::service

@@ -1,0 +1,422 @@
+#include "service/http_server.h"
+
+#include <arpa/inet.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <thread>
+
+namespace weir::service {
+namespace {
+
+using testing::HasSubstr;
+using testing::StartsWith;
+
+/// A client that can misbehave: octets out, octets in, until the server closes.
+class RawClient {
+ public:
+  static RawClient local(const std::string& path) {
+    RawClient client(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    std::strncpy(address.sun_path, path.c_str(), sizeof address.sun_path - 1);
+    client.connected_ =
+        connect(client.fd_, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0;
+    return client;
+  }
+  static RawClient tcp(uint16_t port) {
+    RawClient client(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(port);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    client.connected_ =
+        connect(client.fd_, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0;
+    return client;
+  }
+  RawClient(RawClient&& other) noexcept
+      : fd_(std::exchange(other.fd_, -1)), connected_(other.connected_) {}
+  ~RawClient() {
+    if (fd_ >= 0) close(fd_);
+  }
+
+  bool connected() const { return connected_; }
+  bool send(std::string_view octets) {
+    while (!octets.empty()) {
+      const ssize_t n = ::send(fd_, octets.data(), octets.size(), MSG_NOSIGNAL);
+      if (n <= 0) return false;
+      octets.remove_prefix(static_cast<size_t>(n));
+    }
+    return true;
+  }
+  /// Everything until the server closes.
+  std::string read_all() {
+    std::string out;
+    char buffer[65536];
+    for (;;) {
+      const ssize_t n = recv(fd_, buffer, sizeof buffer, 0);
+      if (n <= 0) return out;
+      out.append(buffer, static_cast<size_t>(n));
+    }
+  }
+  /// Until `text` has come `times` times, or the server closes.
+  std::string read_until(std::string_view text, size_t times = 1) {
+    std::string out;
+    char buffer[4096];
+    for (;;) {
+      size_t seen = 0;
+      for (size_t at = out.find(text); at != std::string::npos; at = out.find(text, at + 1)) ++seen;
+      if (seen >= times) return out;
+      const ssize_t n = recv(fd_, buffer, sizeof buffer, 0);
+      if (n <= 0) return out;
+      out.append(buffer, static_cast<size_t>(n));
+    }
+  }
+  bool is_closed_by_peer() {
+    pollfd p{fd_, POLLIN, 0};
+    if (poll(&p, 1, 0) <= 0) return false;
+    char octet;
+    return recv(fd_, &octet, 1, MSG_PEEK) <= 0;
+  }
+
+ private:
+  explicit RawClient(int fd) : fd_(fd) {}
+  int fd_;
+  bool connected_ = false;
+};
+
+class HttpServerTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    char name[] = "/tmp/weir-http-XXXXXX";
+    ASSERT_NE(mkdtemp(name), nullptr);
+    directory_ = name;
+    path_ = directory_ + "/control.sock";
+  }
+  void TearDown() override {
+    server_.reset();
+    unlink(path_.c_str());
+    rmdir(directory_.c_str());
+  }
+
+  HttpServerConfig config() const {
+    HttpServerConfig c;
+    c.unix_path = path_;
+    c.tcp_address = "127.0.0.1:0";
+    return c;
+  }
+
+  static std::vector<HttpRoute> routes() {
+    return {
+        {"GET", "/v1/status", false,
+         [](const HttpRequest& r) {
+           HttpResponse response;
+           response.body = "uid=" + std::to_string(r.peer_uid) + " local=" + (r.local ? "1" : "0") +
+                           " q=" + (r.query.count("q") ? r.query.at("q") : "-");
+           return response;
+         }},
+        {"POST", "/v1/echo", false,
+         [](const HttpRequest& r) {
+           HttpResponse response;
+           response.body = r.body;
+           return response;
+         }},
+        {"GET", "/v1/exporters/{address}", false,
+         [](const HttpRequest& r) {
+           HttpResponse response;
+           response.body = "one:" + r.tail;
+           return response;
+         }},
+        {"GET", "/v1/exporters/all", false,
+         [](const HttpRequest&) {
+           HttpResponse response;
+           response.body = "all";
+           return response;
+         }},
+        {"GET", "/v1/large", false,
+         [](const HttpRequest&) {
+           HttpResponse response;
+           response.body = std::string(20 << 20, 'x');
+           return response;
+         }},
+        {"GET", "/v1/throws", false,
+         [](const HttpRequest&) -> HttpResponse { throw std::runtime_error("broken handler"); }},
+        {"GET", "/metrics", true,
+         [](const HttpRequest&) {
+           HttpResponse response;
+           response.content_type = "text/plain";
+           response.body = "weir_up 1\n";
+           return response;
+         }},
+    };
+  }
+
+  void start() {
+    auto server = HttpServer::start(config(), routes());
+    ASSERT_TRUE(server) << server.error().message;
+    server_ = std::move(*server);
+  }
+
+  /// One request on a connection of its own; the whole answer.
+  std::string ask(std::string_view request) {
+    RawClient client = RawClient::local(path_);
+    EXPECT_TRUE(client.connected());
+    client.send(request);
+    return client.read_all();
+  }
+  std::string get(const std::string& target) {
+    return ask("GET " + target + " HTTP/1.1\r\nHost: weir\r\nConnection: close\r\n\r\n");
+  }
+
+  std::string directory_, path_;
+  std::unique_ptr<HttpServer> server_;
+};
+
+TEST_F(HttpServerTest, AnswersOverTheUnixSocketAndKnowsItsPeer) {
+  start();
+  const std::string answer = get("/v1/status?q=a%20b+c");
+  EXPECT_THAT(answer, StartsWith("HTTP/1.1 200 OK\r\n"));
+  EXPECT_THAT(answer, HasSubstr("uid=" + std::to_string(geteuid()) + " local=1 q=a b c"));
+}
+
+TEST_F(HttpServerTest, ServesOnTcpOnlyWhatIsMarkedForIt) {
+  start();
+  for (const auto& [target, status] :
+       {std::pair{"/metrics", "200"}, {"/v1/status", "404"}, {"/v1/exporters/192.0.2.1", "404"}}) {
+    RawClient client = RawClient::tcp(server_->tcp_port());
+    ASSERT_TRUE(client.connected());
+    client.send(std::string("GET ") + target + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    EXPECT_THAT(client.read_all(), StartsWith(std::string("HTTP/1.1 ") + status)) << target;
+  }
+}
+
+TEST_F(HttpServerTest, LeadsARequestToItsRoute) {
+  start();
+  EXPECT_THAT(get("/v1/exporters/2001:db8::1"), HasSubstr("one:2001:db8::1"));
+  EXPECT_THAT(get("/v1/exporters/2001%3Adb8%3A%3A1"), HasSubstr("one:2001:db8::1"));
+  EXPECT_THAT(get("/v1/exporters/all"), HasSubstr("\r\n\r\nall"));
+  EXPECT_THAT(get("/v1/exporters/a/b"), StartsWith("HTTP/1.1 404"));
+  EXPECT_THAT(get("/v1/exporters/"), StartsWith("HTTP/1.1 404"));
+}
+
+TEST_F(HttpServerTest, RefusesInWords) {
+  start();
+  const std::string big(2 << 20, 'b');
+  const struct {
+    std::string request;
+    const char* status;
+    const char* detail;
+  } cases[] = {
+      {"GET /nowhere HTTP/1.1\r\nConnection: close\r\n\r\n", "404", "no such route: /nowhere"},
+      {"PUT /v1/status HTTP/1.1\r\nConnection: close\r\n\r\n", "405", "Allow: GET, HEAD\r\n"},
+      {"BREW /v1/status HTTP/1.1\r\nConnection: close\r\n\r\n", "405", "Allow: GET, HEAD\r\n"},
+      {"GET /v1/echo HTTP/1.1\r\nConnection: close\r\n\r\n", "405", "Allow: POST\r\n"},
+      {"HEAD /v1/echo HTTP/1.1\r\nConnection: close\r\n\r\n", "405", "Content-Length"},
+      {"GET /v1/throws HTTP/1.1\r\nConnection: close\r\n\r\n", "500", "broken handler"},
+      {"GET /%zz HTTP/1.1\r\nConnection: close\r\n\r\n", "400", "malformed"},
+      {"GET /v1/status?q=%0 HTTP/1.1\r\nConnection: close\r\n\r\n", "400", "malformed"},
+      {"GET /a%00b HTTP/1.1\r\nConnection: close\r\n\r\n", "400", "malformed"},
+      {"GET http://weir/v1/status HTTP/1.1\r\nConnection: close\r\n\r\n", "400", "malformed"},
+      {"this is no http\r\n\r\n", "400", "not an HTTP/1.1 request"},
+      {std::string("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 11), "400", "not an HTTP"},
+      {"GET / HTTP/9.9\r\n\r\n", "400", "not an HTTP"},
+      {"GET / HTTP/1.1\r\nno colon\r\n\r\n", "400", "not an HTTP"},
+      {"POST /v1/echo HTTP/1.1\r\nContent-Length: -1\r\n\r\n", "400", "not an HTTP"},
+      {"POST /v1/echo HTTP/1.1\r\nContent-Length: 99999999999999999999999\r\n\r\n", "400", "not an"},
+      {"POST /v1/echo HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "400", "not an HTTP"},
+      {"POST /v1/echo HTTP/1.1\r\nContent-Length: 1048577\r\n\r\n", "413", "larger than 1 MiB"},
+      {"POST /v1/echo HTTP/1.1\r\nContent-Length: 2097152\r\n\r\n" + big, "413", "larger than 1 MiB"},
+      {"POST /v1/echo HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n200000\r\n" + big + "\r\n0\r\n\r\n",
+       "413", "larger than 1 MiB"},
+      {"GET / HTTP/1.1\r\nX: " + std::string(20'000, 'h') + "\r\n\r\n", "431", "larger than 16 KiB"},
+      {"GET /" + std::string(20'000, 'h') + " HTTP/1.1\r\n\r\n", "431", "larger than 16 KiB"},
+  };
+  for (const auto& c : cases) {
+    const std::string answer = ask(c.request);
+    EXPECT_THAT(answer, StartsWith(std::string("HTTP/1.1 ") + c.status)) << c.request.substr(0, 80);
+    EXPECT_THAT(answer, HasSubstr(c.detail)) << c.request.substr(0, 80);
+  }
+}
+
+TEST_F(HttpServerTest, AnswersHeadWithTheHeaderOfTheGet) {
+  start();
+  const std::string answer = ask("HEAD /metrics HTTP/1.1\r\nConnection: close\r\n\r\n");
+  EXPECT_THAT(answer, HasSubstr("Content-Length: 10\r\n"));
+  EXPECT_THAT(answer, testing::EndsWith("\r\n\r\n"));
+}
+
+TEST_F(HttpServerTest, KeepsAConnectionForSeveralRequests) {
+  start();
+  RawClient client = RawClient::local(path_);
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_TRUE(client.send("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"));
+    EXPECT_THAT(client.read_until("weir_up 1\n"), StartsWith("HTTP/1.1 200"));
+  }
+}
+
+TEST_F(HttpServerTest, AnswersPipelinedRequestsInTheirOrder) {
+  start();
+  RawClient client = RawClient::local(path_);
+  std::string requests;
+  for (int i = 0; i < 20; ++i) {
+    requests += "GET /v1/exporters/" + std::to_string(i) + " HTTP/1.1\r\nHost: x\r\n\r\n";
+  }
+  requests += "GET /v1/exporters/last HTTP/1.1\r\nConnection: close\r\n\r\n";
+  client.send(requests);
+  const std::string answers = client.read_all();
+  size_t at = 0;
+  for (int i = 0; i < 20; ++i) {
+    at = answers.find("one:" + std::to_string(i), at);
+    ASSERT_NE(at, std::string::npos) << i;
+  }
+  EXPECT_THAT(answers.substr(at), HasSubstr("one:last"));
+}
+
+TEST_F(HttpServerTest, SpeaksToOldClients) {
+  start();
+  EXPECT_THAT(ask("GET /metrics HTTP/1.0\r\n\r\n"), StartsWith("HTTP/1.0 200"));
+}
+
+TEST_F(HttpServerTest, SendsAndTakesLargeBodies) {
+  start();
+  const std::string answer = get("/v1/large");
+  const size_t body = answer.find("\r\n\r\n");
+  ASSERT_NE(body, std::string::npos);
+  EXPECT_EQ(answer.size() - body - 4, size_t{20} << 20);
+
+  const std::string sent(1 << 20, 'e');  // just what is allowed
+  const std::string echoed =
+      ask("POST /v1/echo HTTP/1.1\r\nConnection: close\r\nContent-Length: 1048576\r\n\r\n" + sent);
+  EXPECT_THAT(echoed, StartsWith("HTTP/1.1 200"));
+  EXPECT_EQ(echoed.substr(echoed.find("\r\n\r\n") + 4), sent);
+}
+
+TEST_F(HttpServerTest, CutsOffClientsThatDripOrStall) {
+  start();
+  RawClient silent = RawClient::local(path_);
+  RawClient dripping = RawClient::local(path_);
+  dripping.send("GET /metrics HTTP/1.1\r\n");
+  // Far beyond the deadline of 3 s if each line renewed it; ends as soon as the server closes.
+  bool cut = false;
+  for (int i = 0; i < 300 && !cut; ++i) {
+    cut = !dripping.send("X-Drip: 1\r\n") || dripping.is_closed_by_peer();
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
+  EXPECT_TRUE(cut);
+  EXPECT_EQ(silent.read_all(), "");
+  EXPECT_THAT(get("/metrics"), HasSubstr("weir_up 1"));
+}
+
+TEST_F(HttpServerTest, BoundsConnectionsAndServesTheOtherSocketMeanwhile) {
+  start();
+  std::vector<RawClient> held;
+  for (size_t i = 0; i < kConnectionsMax; ++i) {
+    held.push_back(RawClient::tcp(server_->tcp_port()));
+    ASSERT_TRUE(held.back().connected());
+  }
+  RawClient extra = RawClient::tcp(server_->tcp_port());
+  EXPECT_EQ(extra.read_all(), "") << "closed, unanswered";
+  EXPECT_THAT(get("/v1/status"), StartsWith("HTTP/1.1 200")) << "the unix socket has its own slots";
+
+  held.clear();
+  std::string answer;
+  for (int i = 0; i < 100 && answer.empty(); ++i) {
+    RawClient client = RawClient::tcp(server_->tcp_port());
+    client.send("GET /metrics HTTP/1.1\r\nConnection: close\r\n\r\n");
+    answer = client.read_all();
+    if (answer.empty()) std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+  EXPECT_THAT(answer, StartsWith("HTTP/1.1 200")) << "slots come back";
+}
+
+TEST_F(HttpServerTest, IsNotStalledByAClientThatDoesNotRead) {
+  start();
+  std::vector<RawClient> stuck;
+  for (int i = 0; i < 4; ++i) {
+    stuck.push_back(RawClient::local(path_));
+    stuck.back().send("GET /v1/large HTTP/1.1\r\n\r\n");
+  }
+  EXPECT_THAT(get("/v1/status"), StartsWith("HTTP/1.1 200"));
+}
+
+TEST_F(HttpServerTest, GivesTheSocketItsModeAndRemovesItAtTheEnd) {
+  HttpServerConfig c = config();
+  c.unix_mode = 0600;
+  auto server = HttpServer::start(c, routes());
+  ASSERT_TRUE(server) << server.error().message;
+  struct stat s {};
+  ASSERT_EQ(stat(path_.c_str(), &s), 0);
+  EXPECT_TRUE(S_ISSOCK(s.st_mode));
+  EXPECT_EQ(s.st_mode & 0777u, 0600u);
+  *server = nullptr;
+  EXPECT_NE(stat(path_.c_str(), &s), 0);
+}
+
+TEST_F(HttpServerTest, ReplacesASocketThatNobodyAnswersOn) {
+  const int left_over = socket(AF_UNIX, SOCK_STREAM, 0);
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::strncpy(address.sun_path, path_.c_str(), sizeof address.sun_path - 1);
+  ASSERT_EQ(bind(left_over, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+  close(left_over);
+  start();
+  EXPECT_THAT(get("/metrics"), StartsWith("HTTP/1.1 200"));
+}
+
+TEST_F(HttpServerTest, RefusesWhatItCannotBindAndSaysWhy) {
+  start();
+  auto second = HttpServer::start(config(), routes());
+  ASSERT_FALSE(second);
+  EXPECT_THAT(second.error().message, HasSubstr("another process listens there"));
+  EXPECT_THAT(get("/metrics"), StartsWith("HTTP/1.1 200")) << "the first is untouched";
+
+  HttpServerConfig c;
+  c.unix_path = directory_ + "/file";
+  std::ofstream(c.unix_path) << "precious";
+  auto over_file = HttpServer::start(c, routes());
+  ASSERT_FALSE(over_file);
+  EXPECT_THAT(over_file.error().message, HasSubstr("not a socket"));
+  unlink(c.unix_path.c_str());
+
+  c.unix_path = "/tmp/" + std::string(200, 'n');
+  auto too_long = HttpServer::start(c, routes());
+  ASSERT_FALSE(too_long);
+  EXPECT_THAT(too_long.error().message, HasSubstr("205 octets, limit 107"));
+
+  c.unix_path = directory_ + "/other.sock";
+  c.unix_group = "no-such-group-at-all";
+  auto group = HttpServer::start(c, routes());
+  ASSERT_FALSE(group);
+  EXPECT_THAT(group.error().message, HasSubstr("group no-such-group-at-all does not exist"));
+  EXPECT_NE(access(c.unix_path.c_str(), F_OK), 0) << "nothing is left behind";
+
+  HttpServerConfig tcp;
+  tcp.tcp_address = "127.0.0.1:" + std::to_string(server_->tcp_port());
+  auto taken = HttpServer::start(tcp, routes());
+  ASSERT_FALSE(taken);
+  EXPECT_THAT(taken.error().message, HasSubstr("in use"));
+  tcp.tcp_address = "localhost";
+  EXPECT_FALSE(HttpServer::start(tcp, routes()));
+}
+
+TEST_F(HttpServerTest, StopsAtOnceWithClientsInTheMiddle) {
+  start();
+  RawClient reading = RawClient::local(path_);
+  reading.send("GET /v1/large HTTP/1.1\r\n\r\n");
+  RawClient writing = RawClient::local(path_);
+  writing.send("POST /v1/echo HTTP/1.1\r\nContent-Length: 100\r\n\r\nhalf");
+  server_.reset();
+  EXPECT_EQ(writing.read_all(), "");
+}
+
+}  // namespace
+}  // namespace weir::service

@@ -1,0 +1,125 @@
+#include "service/log.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <thread>
+
+namespace weir::service {
+namespace {
+
+using testing::HasSubstr;
+
+class LogTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    file_ = std::tmpfile();
+    ASSERT_NE(file_, nullptr);
+  }
+  void TearDown() override {
+    start_log({});
+    std::fclose(file_);
+  }
+  void start(LogLevel level, LogFormat format) { start_log({level, format}, file_); }
+  std::vector<std::string> lines() {
+    std::rewind(file_);
+    std::string text(1 << 20, '\0');
+    text.resize(std::fread(text.data(), 1, text.size(), file_));
+    std::istringstream stream(text);
+    std::vector<std::string> out;
+    for (std::string line; std::getline(stream, line);) out.push_back(line);
+    return out;
+  }
+
+  std::FILE* file_ = nullptr;
+};
+
+TEST_F(LogTest, WritesOneLineAnEventAtOrAboveItsLevel) {
+  start(LogLevel::info, LogFormat::text);
+  log_debug("not {}", "this");
+  log_info("port {}: {} queues", "p0", 2);
+  log_warning("w");
+  log_error("e");
+  set_log_level(LogLevel::debug);
+  log_debug("this one");
+  const auto out = lines();
+  ASSERT_EQ(out.size(), 4u);
+  EXPECT_THAT(out[0], testing::MatchesRegex(
+                          "[0-9]{4}-..-..T..:..:..\\....Z info    port p0: 2 queues"));
+  EXPECT_THAT(out[1], HasSubstr("warning w"));
+  EXPECT_THAT(out[3], HasSubstr("debug   this one"));
+}
+
+TEST_F(LogTest, KeepsHostileOctetsOnOneLine) {
+  start(LogLevel::info, LogFormat::text);
+  log_info("{}", std::string_view("a\nforged\x1b[31m\0 \xff\xc3\xbc", 18));
+  const auto out = lines();
+  ASSERT_EQ(out.size(), 1u);
+  EXPECT_THAT(out[0], HasSubstr("a\\x0aforged\\x1b[31m\\x00 \\xff\xc3\xbc"));
+}
+
+TEST_F(LogTest, WritesJsonThatParsesWhateverIsLogged) {
+  start(LogLevel::info, LogFormat::json);
+  std::string all;
+  for (int c = 0; c < 256; ++c) all += static_cast<char>(c);
+  log_warning("{}", all);
+  const auto out = lines();
+  ASSERT_EQ(out.size(), 1u);
+  const auto parsed = nlohmann::json::parse(out[0]);
+  EXPECT_EQ(parsed["level"], "warning");
+  EXPECT_THAT(parsed["message"].get<std::string>(), HasSubstr("\\x00"));
+  EXPECT_THAT(parsed["message"].get<std::string>(), HasSubstr("\"#$%"));
+}
+
+TEST_F(LogTest, HoldsBackARepeatingMessageAndSaysHowMany) {
+  start(LogLevel::info, LogFormat::text);
+  LogLimit limit{2, 3600 * kNsPerSec};
+  for (int i = 0; i < 10; ++i) log_limited(limit, LogLevel::warning, "queue full, {} lost", i);
+  EXPECT_EQ(lines().size(), 2u);
+  flush_log_limits(steady_clock_ns());
+  EXPECT_EQ(lines().size(), 2u) << "the interval is not over";
+  flush_log_limits(steady_clock_ns() + 3600 * kNsPerSec);
+  ASSERT_EQ(lines().size(), 3u);
+  EXPECT_THAT(lines()[2], HasSubstr("warning 8 more like it held back: queue full, 9 lost"));
+  flush_log_limits(steady_clock_ns() + 7200 * kNsPerSec);
+  EXPECT_EQ(lines().size(), 3u) << "said once";
+}
+
+TEST(LogLimit, AdmitsAFewInEachInterval) {
+  LogLimit limit{2, 100};
+  EXPECT_TRUE(limit.admit(1000).admitted);
+  EXPECT_TRUE(limit.admit(1001).admitted);
+  EXPECT_FALSE(limit.admit(1002).admitted);
+  EXPECT_FALSE(limit.admit(1099).admitted);
+  const auto next = limit.admit(1100);
+  EXPECT_TRUE(next.admitted);
+  EXPECT_EQ(next.suppressed_before, 2u);
+  EXPECT_EQ(limit.admit(1300).suppressed_before, 0u);
+}
+
+TEST_F(LogTest, TakesLinesFromManyThreadsWhole) {
+  start(LogLevel::info, LogFormat::text);
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([t] {
+      for (int i = 0; i < 200; ++i) log_info("thread {} line {}", t, i);
+    });
+  }
+  for (auto& t : threads) t.join();
+  const auto out = lines();
+  EXPECT_EQ(out.size(), 800u);
+  for (const auto& line : out) EXPECT_THAT(line, testing::ContainsRegex("thread [0-3] line [0-9]+$"));
+}
+
+TEST(Printable, LeavesWellFormedTextAlone) {
+  for (const char* text : {"", "plain", "Zürich", "日本", "😀"}) EXPECT_EQ(printable(text), text);
+  EXPECT_EQ(printable("\xc0\x80"), "\\xc0\\x80") << "overlong";
+  EXPECT_EQ(printable("\xed\xa0\x80"), "\\xed\\xa0\\x80") << "surrogate";
+  EXPECT_EQ(printable("\xc2\x9b"), "\\xc2\\x9b") << "CSI";
+  EXPECT_EQ(printable("\xf0\x9f\x98"), "\\xf0\\x9f\\x98") << "cut short";
+}
+
+}  // namespace
+}  // namespace weir::service
