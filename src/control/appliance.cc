@@ -1,2 +1,333 @@
-// appliance.cc
-namespace weir {}
+#include "control/appliance.h"
+
+#include <fmt/format.h>
+#include <sys/random.h>
+
+#include <algorithm>
+#include <cassert>
+#include <map>
+#include <utility>
+
+#include "base/clock.h"
+#include "control/identity.h"
+#include "control/publishers.h"
+#include "control/routes.h"
+#include "service/log.h"
+#include "service/service_notify.h"
+#include "weir_version.h"
+
+namespace weir::control {
+
+namespace {
+
+constexpr int kIdleWaitMs = 2;  // how long a sealed batch may wait for an idle control thread
+constexpr uint64_t kViewIntervalNs = 250 * kNsPerMs;
+constexpr uint64_t kExportersIntervalNs = kNsPerSec;
+constexpr uint64_t kDrainGraceNs = 2 * kNsPerSec;  // for publishers to report what they gave up
+
+uint64_t random_seed() {
+  uint64_t seed = 0;
+  if (getrandom(&seed, sizeof seed, 0) != sizeof seed) seed = steady_clock_ns() ^ wall_clock_ns();
+  return seed;
+}
+
+std::string summary_of(const ApplianceView& view) {
+  const Ledger total = view.total();
+  std::string text = fmt::format("received {} datagrams, decoded {} records, encoded {}", total.datagrams,
+                                 total.records, total.encoded);
+  for (const PublisherView& p : view.publishers) {
+    text += fmt::format("; {}: acknowledged {}, failed {}, dropped {}, in flight {}", p.name,
+                        p.records_acknowledged, p.records_failed, p.records_dropped,
+                        p.records_in_flight + p.records_waiting);
+  }
+  return text;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Appliance>> Appliance::create(const ApplianceConfig& config) {
+  std::unique_ptr<Appliance> appliance(new Appliance());
+  Appliance& a = *appliance;
+  a.config_ = config;
+  a.started_ns_ = wall_clock_ns();
+  a.uuid_ = load_or_make_appliance_uuid(config.state_dir);
+
+  // Publishers are made first: bad certificates and the like are found before any packet is taken.
+  const outbound::RunIdentity identity{.appliance_uuid = a.uuid_, .start_ns = a.started_ns_};
+  auto publishers = make_publishers(config, identity);
+  if (!publishers) return publishers.error();
+
+  auto server = service::HttpServer::start(http_server_config(config), appliance_routes(a.view_));
+  if (!server) return server.error();
+  a.http_ = std::move(*server);
+
+  dataplane::DataPlaneConfig plane = data_plane_config(config);
+  plane.pipeline.decoder.hash_seed = random_seed();
+  auto data_plane = dataplane::DataPlane::create(plane);
+  if (!data_plane) return data_plane.error();
+  a.data_plane_ = std::move(*data_plane);
+
+  std::vector<outbound::Batcher*> batchers;
+  const size_t cores = a.data_plane_->cores().size();
+  for (size_t i = 0; i < cores; ++i) batchers.push_back(&a.data_plane_->pipeline(i).batcher());
+  a.delivery_ = std::make_unique<Delivery>(std::move(batchers));
+  for (NamedPublisher& p : *publishers) {
+    PublisherThreadConfig thread{
+        .name = p.name,
+        .queue_batches_max = publisher_queue_batches(config),
+        .batches_in_all = cores * size_t{plane.pipeline.batcher.buffers},
+    };
+    a.delivery_->add_publisher(
+        std::make_unique<PublisherThread>(std::move(thread), std::move(p.publisher), a.waker_),
+        uint64_t{config.channel_size} * kRecordsPerChannelDatagram);
+  }
+
+  a.queries_.resize(cores);
+  a.asked_.assign(cores, 0);
+  a.exporters_by_core_.resize(cores);
+  a.exporters_omitted_.assign(cores, 0);
+  for (auto& query : a.queries_) {
+    query = std::make_unique<dataplane::ExporterQuery>();
+    query->rows.resize(config.limits.exporters_per_core);
+  }
+  return appliance;
+}
+
+Appliance::~Appliance() {
+  http_.reset();  // nobody reads views of what is being taken down
+  if (data_plane_) {
+    RoleScope role(control_thread);
+    data_plane_->stop();
+  }
+  delivery_.reset();
+}
+
+uint16_t Appliance::metrics_port() const noexcept { return http_->tcp_port(); }
+
+CoreView Appliance::core_view(size_t core, const CoreView* before, uint64_t elapsed_ns) {
+  dataplane::Pipeline& pipeline = data_plane_->pipeline(core);
+  const auto& p = pipeline.counters();
+  const auto& d = pipeline.decoder_counters();
+  const auto& b = pipeline.batcher_counters();
+  CoreView v;
+  v.info = data_plane_->cores()[core];
+  v.ledger.frames = p.frames.value();
+  v.ledger.verdicts = Tally(p.verdicts);
+  v.ledger.no_listener = p.no_listener.value();
+  v.ledger.datagrams = d.datagrams.value();
+  v.ledger.datagrams_decoded = d.datagrams_decoded.value();
+  v.ledger.datagram_errors = Tally(d.datagram_errors);
+  v.ledger.sets = d.sets.value();
+  v.ledger.set_octets = d.set_octets.value();
+  v.ledger.set_outcomes = Tally(d.set_outcomes);
+  v.ledger.set_outcome_octets = Tally(d.set_outcome_octets);
+  v.ledger.records = d.records.value();
+  v.ledger.encoded = b.encoded.value();
+  v.ledger.record_drops = Tally(b.drops);
+  v.octets = d.octets.value();
+  v.bursts = p.bursts.value();
+  v.busy_ns = p.busy_ns.value();
+  if (before != nullptr && elapsed_ns > 0) {
+    v.busy_ratio =
+        std::min(1.0, static_cast<double>(v.busy_ns - before->busy_ns) / static_cast<double>(elapsed_ns));
+  }
+  v.sequence_lost = d.sequence_lost.value();
+  v.options_records = d.options_records.value();
+  v.exporters = d.exporters.value();
+  v.templates = d.templates.value();
+  v.pending_octets = d.pending_octets.value();
+  v.buffers_free = b.buffers_free.value();
+  v.encoded_octets = b.encoded_octets.value();
+  v.batches_sealed = b.batches_sealed.value();
+  v.quirks = Tally(d.quirks);
+  v.template_events = Tally(d.template_events);
+  v.datagrams_by_type = {d.datagrams_netflow_v5.value(), d.datagrams_netflow_v9.value(),
+                         d.datagrams_ipfix.value(), d.datagrams_sflow_5.value()};
+  v.records_by_type = {d.records_netflow_v5.value(), d.records_netflow_v9.value(),
+                       d.records_ipfix.value(), d.records_sflow_5.value()};
+  return v;
+}
+
+void Appliance::refresh_view(ApplianceState state) {
+  const auto before = view_.read();
+  const uint64_t now_ns = steady_clock_ns();
+  const uint64_t elapsed_ns = before ? now_ns - last_view_steady_ns_ : 0;
+  last_view_steady_ns_ = now_ns;
+
+  auto view = std::make_shared<ApplianceView>();
+  view->appliance_uuid = uuid_;
+  view->partition = config_.partition;
+  view->state = state;
+  view->started_ns = started_ns_;
+  view->taken_ns = wall_clock_ns();
+  view->ports = data_plane_->port_stats();
+  const size_t cores = data_plane_->cores().size();
+  for (size_t i = 0; i < cores; ++i) {
+    const bool known = before && i < before->cores.size();
+    view->cores.push_back(core_view(i, known ? &before->cores[i] : nullptr, elapsed_ns));
+  }
+  // After the cores: what was encoded since then shows as waiting, never as missing.
+  view->publishers = delivery_->views();
+
+  // One row an exporter: its datagrams may have met several cores (IPv4 and IPv6 do not, but queues
+  // without RSS do).
+  std::map<IpAddress, decode::ExporterStats> merged;
+  for (const auto& rows : exporters_by_core_) {
+    for (const decode::ExporterStats& row : rows) {
+      const auto [it, is_new] = merged.try_emplace(row.address, row);
+      if (is_new) continue;
+      decode::ExporterStats& sum = it->second;
+      sum.first_seen_ns = std::min(sum.first_seen_ns, row.first_seen_ns);
+      if (row.last_seen_ns > sum.last_seen_ns && row.last_error != decode::DatagramError::count_) {
+        sum.last_error = row.last_error;
+      }
+      sum.last_seen_ns = std::max(sum.last_seen_ns, row.last_seen_ns);
+      sum.datagrams += row.datagrams;
+      sum.octets += row.octets;
+      sum.datagrams_decoded += row.datagrams_decoded;
+      sum.datagrams_rejected += row.datagrams_rejected;
+      sum.records += row.records;
+      sum.options_records += row.options_records;
+      sum.sets_waiting += row.sets_waiting;
+      sum.sets_lost += row.sets_lost;
+      sum.templates += row.templates;
+      sum.domains += row.domains;
+      sum.sequence_lost += row.sequence_lost;
+      sum.flow_types |= row.flow_types;
+    }
+  }
+  for (const uint64_t omitted : exporters_omitted_) view->exporters_not_listed += omitted;
+  for (auto& [address, row] : merged) {
+    if (view->exporters.size() == kExporterRowsMax) {
+      view->exporters_not_listed += merged.size() - kExporterRowsMax;
+      break;
+    }
+    view->exporters.push_back(row);
+  }
+
+  // A working core's counters are not read at one instant; a difference that is still the same a
+  // view later is a true one.
+  std::vector<std::string> discrepancies;
+  for (const CoreView& core : view->cores) {
+    for (std::string& line : core.ledger.discrepancies()) {
+      discrepancies.push_back(fmt::format("core {}: {}", core.info.core, line));
+    }
+  }
+  if (!discrepancies.empty() && discrepancies == last_discrepancies_) {
+    ++ledger_mismatches_;
+    view->discrepancies = discrepancies;
+    for (const std::string& line : discrepancies) {
+      service::log_error("the ledger does not balance: {}", line);
+    }
+  }
+  last_discrepancies_ = std::move(discrepancies);
+  view->ledger_mismatches = ledger_mismatches_;
+
+  if (before && elapsed_ns > 0) {
+    const Ledger now = view->total(), then = before->total();
+    const auto per_second = [&](uint64_t n) {
+      return static_cast<uint64_t>(static_cast<double>(n) * 1e9 / static_cast<double>(elapsed_ns));
+    };
+    view->records_per_second = per_second(now.records - then.records);
+    view->datagrams_per_second = per_second(now.datagrams - then.datagrams);
+  }
+  view_.publish(std::move(view));
+}
+
+void Appliance::collect_exporters() {
+  for (size_t i = 0; i < queries_.size(); ++i) {
+    dataplane::ExporterQuery* answer = nullptr;
+    if (asked_[i] && data_plane_->pipeline(i).take_answer(answer)) {
+      exporters_omitted_[i] = answer->omitted;
+      exporters_by_core_[i].assign(answer->rows.begin(),
+                                   answer->rows.begin() + static_cast<ptrdiff_t>(answer->filled));
+      asked_[i] = 0;
+    }
+  }
+  const uint64_t now_ns = steady_clock_ns();
+  if (now_ns < next_exporters_ns_) return;
+  next_exporters_ns_ = now_ns + kExportersIntervalNs;
+  for (size_t i = 0; i < queries_.size(); ++i) {
+    if (asked_[i]) continue;  // a core that has not answered yet is not asked twice
+    dataplane::ExporterQuery& query = *queries_[i];
+    asked_[i] = data_plane_->pipeline(i).ask_exporters(query);
+  }
+}
+
+void Appliance::gather_all_exporters() {
+  // The cores have ended, so this thread may do their part of the conversation: first what was still
+  // open, then a fresh question.
+  for (int round = 0; round < 2; ++round) {
+    next_exporters_ns_ = 0;
+    collect_exporters();
+    for (size_t i = 0; i < queries_.size(); ++i) {
+      RoleScope role(rx_lcore);
+      // Each turn answers a slice of many rows, so this is a generous bound.
+      for (uint32_t turns = 0; turns <= config_.limits.exporters_per_core; ++turns) {
+        data_plane_->pipeline(i).poll(steady_clock_ns(), wall_clock_ns());
+      }
+    }
+  }
+  next_exporters_ns_ = UINT64_MAX;
+  collect_exporters();
+}
+
+bool Appliance::turn() {
+  const bool moved = delivery_->step();
+  collect_exporters();
+  return moved;
+}
+
+Result<std::shared_ptr<const ApplianceView>> Appliance::run(const RunOptions& options) {
+  auto notify = service::ServiceNotify::from_environment();
+  delivery_->start();
+  if (auto started = data_plane_->start(); !started) return started.error();
+  refresh_view(ApplianceState::running);
+  if (options.on_running) options.on_running(*view_.read());
+  notify.ready("taking flows");
+
+  uint64_t next_view_ns = 0;
+  bool was_ready = false;
+  for (;;) {
+    const bool moved = turn();
+    const uint64_t now_ns = steady_clock_ns();
+    if (now_ns >= next_view_ns) {
+      next_view_ns = now_ns + kViewIntervalNs;
+      refresh_view(ApplianceState::running);
+      const std::string why_not = view_.read()->not_ready_because();
+      if (why_not.empty() != was_ready) {
+        was_ready = why_not.empty();
+        if (was_ready) {
+          service::log_info("ready");
+        } else {
+          service::log_warning("not ready: {}", why_not);
+        }
+      }
+      notify.watchdog();
+      service::flush_log_limits(now_ns);
+    }
+    if (options.poll_request && options.poll_request() == Request::stop) break;
+    if (!moved) {
+      if (options.stop_at_end && data_plane_->at_end()) break;
+      waker_.wait(kIdleWaitMs, [] { return false; });
+    }
+  }
+
+  notify.stopping("delivering what is in flight");
+  refresh_view(ApplianceState::draining);
+  service::log_info("stopping: no more packets are taken");
+  data_plane_->stop();
+  const uint64_t deadline_ns = steady_clock_ns() + uint64_t{config_.shutdown_deadline_ms} * kNsPerMs;
+  delivery_->begin_drain(deadline_ns);
+  while (!delivery_->drained() && steady_clock_ns() < deadline_ns + kDrainGraceNs) {
+    if (!delivery_->step()) waker_.wait(kIdleWaitMs, [] { return false; });
+  }
+  gather_all_exporters();
+  refresh_view(ApplianceState::stopped);
+  refresh_view(ApplianceState::stopped);  // the second look confirms or clears a discrepancy
+  auto last = view_.read();
+  service::log_info("stopped: {}", summary_of(*last));
+  return last;
+}
+
+}  // namespace weir::control

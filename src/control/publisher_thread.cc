@@ -1,2 +1,104 @@
-// publisher_thread.cc
-namespace weir {}
+#include "control/publisher_thread.h"
+
+#include <pthread.h>
+
+#include <cassert>
+#include <utility>
+
+#include "base/clock.h"
+
+namespace weir::control {
+
+namespace {
+
+constexpr int kWaitIdleMs = 100;   // nothing in flight: only a new batch can be news
+constexpr int kWaitBusyMs = 5;     // acknowledgements may come; new batches are seen this soon
+constexpr int kWaitFullMs = 20;    // the window is full: only acknowledgements help
+
+}  // namespace
+
+PublisherThread::PublisherThread(PublisherThreadConfig config,
+                                 std::unique_ptr<outbound::Publisher> publisher,
+                                 Waker& on_outcome_ready)
+    : config_(std::move(config)),
+      publisher_(std::move(publisher)),
+      on_outcome_ready_(on_outcome_ready),
+      queue_(config_.queue_batches_max),
+      outcomes_(config_.batches_in_all) {}
+
+PublisherThread::~PublisherThread() {
+  if (!thread_.joinable()) return;
+  uint64_t not_draining = 0;
+  drain_deadline_ns_.compare_exchange_strong(not_draining, steady_clock_ns());
+  work_ready_.wake();
+  thread_.join();
+}
+
+void PublisherThread::start() {
+  thread_ = std::thread([this] { run(); });
+}
+
+bool PublisherThread::offer(outbound::OutboundBatch* batch) noexcept {
+  // The ring rounds its capacity up; the configured bound is the one that holds.
+  if (queue_.size_approx() >= config_.queue_batches_max || !queue_.push(batch)) return false;
+  work_ready_.wake();
+  return true;
+}
+
+bool PublisherThread::take_outcome(outbound::Outcome& outcome) noexcept {
+  return outcomes_.pop(outcome);
+}
+
+void PublisherThread::begin_drain(uint64_t deadline_steady_ns) noexcept {
+  drain_deadline_ns_.store(deadline_steady_ns, std::memory_order_release);
+  work_ready_.wake();
+}
+
+void PublisherThread::on_outcome(const outbound::Outcome& outcome) {
+  [[maybe_unused]] const bool pushed = outcomes_.push(outcome);
+  assert(pushed && "more batches in flight than exist");
+  on_outcome_ready_.wake();
+}
+
+void PublisherThread::run() {
+  pthread_setname_np(pthread_self(), ("pub-" + config_.name).substr(0, 15).c_str());
+  RoleScope role(publisher_thread);
+  publish_until_drained();
+  finished_.store(true, std::memory_order_release);
+  on_outcome_ready_.wake();
+}
+
+void PublisherThread::publish_until_drained() {
+  outbound::OutboundBatch* held = nullptr;  // taken from the queue, not yet by the publisher
+  for (;;) {
+    while (held != nullptr || queue_.pop(held)) {
+      if (!publisher_->submit(*held, *this)) break;
+      held = nullptr;
+    }
+
+    const uint64_t deadline_ns = drain_deadline_ns_.load(std::memory_order_acquire);
+    if (deadline_ns != 0) {
+      const bool all_submitted = held == nullptr && queue_.size_approx() == 0;
+      if (all_submitted || steady_clock_ns() >= deadline_ns) break;
+      publisher_->poll(kWaitFullMs, *this);
+      continue;
+    }
+    if (held != nullptr) {
+      publisher_->poll(kWaitFullMs, *this);
+    } else if (publisher_->in_flight() > 0) {
+      publisher_->poll(kWaitBusyMs, *this);
+    } else {
+      publisher_->poll(0, *this);
+      work_ready_.wait(kWaitIdleMs, [this] {
+        return queue_.size_approx() > 0 || drain_deadline_ns_.load(std::memory_order_acquire) != 0;
+      });
+    }
+  }
+  publisher_->drain(drain_deadline_ns_.load(std::memory_order_acquire), *this);
+  while (held != nullptr || queue_.pop(held)) {
+    on_outcome({.batch = held, .failure = outbound::DeliveryFailure::shutdown_deadline});
+    held = nullptr;
+  }
+}
+
+}  // namespace weir::control

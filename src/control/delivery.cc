@@ -1,0 +1,143 @@
+#include "control/delivery.h"
+
+#include <cassert>
+#include <utility>
+
+namespace weir::control {
+
+using outbound::DeliveryFailure;
+using outbound::OutboundBatch;
+using outbound::Outcome;
+
+namespace {
+
+constexpr int kBatchesPerStepMax = 256;  // of one core or one publisher, so that none waits long
+
+}  // namespace
+
+Delivery::Delivery(std::vector<outbound::Batcher*> cores) : cores_(std::move(cores)) {}
+
+void Delivery::add_publisher(std::unique_ptr<PublisherThread> publisher, uint64_t records_max) {
+  Destination destination;
+  destination.thread = std::move(publisher);
+  destination.records_max = records_max;
+  destinations_.push_back(std::move(destination));
+}
+
+void Delivery::start() {
+  for (Destination& destination : destinations_) destination.thread->start();
+}
+
+bool Delivery::step() noexcept {
+  bool moved = false;
+  // Outcomes first: they free the room that new batches need.
+  for (Destination& destination : destinations_) {
+    Outcome outcome;
+    for (int i = 0; i < kBatchesPerStepMax && destination.thread->take_outcome(outcome); ++i) {
+      settle(destination, outcome);
+      moved = true;
+    }
+  }
+  for (outbound::Batcher* core : cores_) {
+    OutboundBatch* batch = nullptr;
+    for (int i = 0; i < kBatchesPerStepMax && core->take_sealed(batch); ++i) {
+      route(batch);
+      moved = true;
+    }
+  }
+  return moved;
+}
+
+void Delivery::route(OutboundBatch* batch) noexcept {
+  records_routed_ += batch->records;
+  // One reference of our own, so that no outcome can release the batch while it is still offered.
+  batch->references = 1;
+  for (Destination& d : destinations_) {
+    const bool has_room =
+        d.records_max == 0 || d.records_in_flight + batch->records <= d.records_max || d.batches_in_flight == 0;
+    if (has_room && d.thread->offer(batch)) {
+      ++batch->references;
+      d.records_in_flight += batch->records;
+      ++d.batches_in_flight;
+    } else {
+      d.lost_records[DeliveryFailure::queue_full] += batch->records;
+      ++d.batches_dropped;
+    }
+  }
+  release(batch);
+}
+
+void Delivery::settle(Destination& d, const Outcome& outcome) noexcept {
+  OutboundBatch* const batch = outcome.batch;
+  assert(d.batches_in_flight > 0 && d.records_in_flight >= batch->records);
+  d.records_in_flight -= batch->records;
+  --d.batches_in_flight;
+  if (outcome.acknowledged) {
+    d.records_acknowledged += batch->records;
+    ++d.batches_acknowledged;
+    if (outcome.duplicate) ++d.batches_duplicate;
+  } else {
+    assert(outcome.failure != DeliveryFailure::count_);
+    d.lost_records[outcome.failure] += batch->records;
+    ++d.batches_failed;
+  }
+  release(batch);
+}
+
+void Delivery::release(OutboundBatch* batch) noexcept {
+  assert(batch->references > 0);
+  if (--batch->references == 0) cores_[batch->core]->give_back(batch);
+}
+
+void Delivery::begin_drain(uint64_t deadline_steady_ns) noexcept {
+  // What the cores have sealed goes out first; their rings are finite and nobody fills them now.
+  while (step()) {
+  }
+  for (Destination& destination : destinations_) destination.thread->begin_drain(deadline_steady_ns);
+}
+
+bool Delivery::drained() const noexcept {
+  for (const Destination& d : destinations_) {
+    if (!d.thread->finished() || d.batches_in_flight > 0) return false;
+  }
+  return true;
+}
+
+std::vector<PublisherView> Delivery::views() const {
+  std::vector<PublisherView> rows;
+  rows.reserve(destinations_.size());
+  // Read after records_routed_ was last written by this thread, so the difference is never negative.
+  uint64_t encoded = 0;
+  for (const outbound::Batcher* core : cores_) encoded += core->counters().encoded.value();
+  for (const Destination& d : destinations_) {
+    const outbound::Publisher& publisher = d.thread->publisher();
+    const outbound::PublisherCounters& counters = publisher.counters();
+    PublisherView row;
+    row.name = d.thread->name();
+    row.kind = std::string(publisher.kind());
+    row.connected = counters.connected.value() != 0;
+    row.last_error = publisher.last_error();
+    row.records_acknowledged = d.records_acknowledged;
+    row.records_dropped = d.lost_records[DeliveryFailure::queue_full];
+    row.records_failed = d.lost_records.total() - row.records_dropped;
+    row.records_in_flight = d.records_in_flight;
+    row.records_waiting = encoded - records_routed_;
+    row.batches_acknowledged = d.batches_acknowledged;
+    row.batches_duplicate = d.batches_duplicate;
+    row.batches_failed = d.batches_failed;
+    row.batches_dropped = d.batches_dropped;
+    row.batches_in_flight = d.batches_in_flight;
+    row.queue_depth = d.thread->queued();
+    row.queue_capacity = d.thread->queue_capacity();
+    row.messages = counters.messages.value();
+    row.octets = counters.octets.value();
+    row.negative_acknowledgements = counters.negative_acknowledgements.value();
+    row.retries = counters.retries.value();
+    row.reconnects = counters.reconnects.value();
+    row.failures = d.lost_records;
+    rows.push_back(std::move(row));
+  }
+  return rows;
+}
+
+}  // namespace weir::control

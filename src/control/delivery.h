@@ -1,0 +1,66 @@
+// delivery.h — Sealed batches from every core to every publisher, and their buffers back.
+//
+// Runs on:  control_thread.
+// Bounds:   for each publisher: queue_batches_max batches and records_max records not yet decided.
+// Failure:  a publisher that cannot take a batch loses that batch only (drop_newest), counted under
+//           queue_full; the others get it all the same.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "base/thread_roles.h"
+#include "base/waker.h"
+#include "control/publisher_thread.h"
+#include "control/view.h"
+#include "export/batcher.h"
+
+namespace weir::control {
+
+class Delivery {
+ public:
+  /// One for each core, in the order of OutboundBatch::core; they outlive this object.
+  explicit Delivery(std::vector<outbound::Batcher*> cores);
+
+  /// Before start(). `records_max` bounds what the publisher may hold undecided; 0: no bound but the
+  /// queue's.
+  void add_publisher(std::unique_ptr<PublisherThread> publisher, uint64_t records_max);
+  void start();
+
+  /// Moves what there is to move, a bounded amount; whether anything moved.
+  bool step() noexcept WEIR_RUNS_ON(control_thread);
+
+  /// The cores have ended: step() until drained(), then nothing is in flight any more.
+  void begin_drain(uint64_t deadline_steady_ns) noexcept WEIR_RUNS_ON(control_thread);
+  bool drained() const noexcept WEIR_RUNS_ON(control_thread);
+
+  std::vector<PublisherView> views() const WEIR_RUNS_ON(control_thread);
+
+ private:
+  struct Destination {
+    std::unique_ptr<PublisherThread> thread;
+    uint64_t records_max = 0;
+    // Written by the control thread only; the ledger of this publisher.
+    uint64_t records_acknowledged = 0;
+    uint64_t records_in_flight = 0;
+    uint64_t batches_acknowledged = 0;
+    uint64_t batches_duplicate = 0;
+    uint64_t batches_failed = 0;
+    uint64_t batches_dropped = 0;
+    uint64_t batches_in_flight = 0;
+    Tally<outbound::DeliveryFailure> lost_records;
+  };
+
+  void route(outbound::OutboundBatch* batch) noexcept WEIR_RUNS_ON(control_thread);
+  void settle(Destination& destination, const outbound::Outcome& outcome) noexcept
+      WEIR_RUNS_ON(control_thread);
+  void release(outbound::OutboundBatch* batch) noexcept WEIR_RUNS_ON(control_thread);
+
+  std::vector<outbound::Batcher*> cores_;
+  std::vector<Destination> destinations_;
+  uint64_t records_routed_ = 0;
+};
+
+}  // namespace weir::control

@@ -1,0 +1,143 @@
+#include "control/metrics.h"
+
+#include <optional>
+#include <string>
+
+#include "service/metrics.h"
+#include "weir_version.h"
+
+namespace weir::control {
+
+namespace {
+
+using service::Labels;
+using service::MetricPage;
+
+/// A row for each enumerator, under the label `key`, behind the labels in `common`.
+template <class Enum>
+void counter_each(MetricPage& page, const char* name, const char* help, const Labels& common,
+                  const char* key, const Tally<Enum>& tally) {
+  for (size_t i = 0; i < tally.values.size(); ++i) {
+    Labels labels = common;
+    labels.emplace_back(key, name_of(static_cast<Enum>(i)));
+    page.counter(name, help, labels, tally.values[i]);
+  }
+}
+
+void add_ports(MetricPage& page, const ApplianceView& view) {
+  for (const dataplane::PortStats& port : view.ports) {
+    const Labels labels = {{"port", port.name}, {"driver", port.driver}};
+    // What the device cannot tell has no row, which differs from 0.
+    const auto counter = [&](const char* name, const char* help, std::optional<uint64_t> value) {
+      if (value) page.counter(name, help, labels, *value);
+    };
+    counter("weir_port_packets_total", "Packets taken from the port.", port.packets);
+    counter("weir_port_octets_total", "Octets taken from the port.", port.octets);
+    counter("weir_port_missed_total", "Packets dropped by the NIC or the kernel before Weir saw them.",
+            port.missed);
+    counter("weir_port_errors_total", "Packets that the device received wrongly.", port.errors);
+    counter("weir_port_no_mbuf_total", "Packets lost for want of a buffer.", port.no_mbuf);
+    page.gauge("weir_port_up", "1 while the port's link is up.", labels, port.link_up);
+  }
+}
+
+void add_core(MetricPage& page, const CoreView& core) {
+  const std::string number = std::to_string(core.info.core);
+  const Labels labels = {{"core", number}};
+  const auto counter = [&](const char* name, const char* help, uint64_t value) {
+    page.counter(name, help, labels, value);
+  };
+  const auto gauge = [&](const char* name, const char* help, double value) {
+    page.gauge(name, help, labels, value);
+  };
+  const auto each = [&](const char* name, const char* help, const char* key, const auto& tally) {
+    counter_each(page, name, help, labels, key, tally);
+  };
+  const Ledger& ledger = core.ledger;
+  each("weir_frames_total", "Frames by what they turned out to be.", "verdict", ledger.verdicts);
+  counter("weir_no_listener_total", "UDP datagrams for a port without a listener.", ledger.no_listener);
+  counter("weir_datagrams_total", "Datagrams given to the decoder.", ledger.datagrams);
+  counter("weir_datagram_octets_total", "Octets of the datagrams given to the decoder.", core.octets);
+  counter("weir_datagrams_decoded_total", "Datagrams that were decoded.", ledger.datagrams_decoded);
+  each("weir_datagram_errors_total", "Datagrams rejected, by reason.", "reason", ledger.datagram_errors);
+  // Waiting is a state that a set leaves again, so this family is a gauge as a whole.
+  for (size_t i = 0; i < ledger.set_outcomes.values.size(); ++i) {
+    page.gauge("weir_sets", "Sets of decoded datagrams, by what became of them.",
+               {{"core", number}, {"outcome", name_of(static_cast<decode::SetOutcome>(i))}},
+               static_cast<double>(ledger.set_outcomes.values[i]));
+  }
+  for (size_t i = 0; i < kTypeNames.size(); ++i) {
+    const Labels by_protocol = {{"core", number}, {"protocol", kTypeNames[i]}};
+    page.counter("weir_datagrams_by_protocol_total", "Datagrams decoded, by protocol.", by_protocol,
+                 core.datagrams_by_type[i]);
+    page.counter("weir_records_total", "Flow records decoded, by protocol.", by_protocol,
+                 core.records_by_type[i]);
+  }
+  counter("weir_records_encoded_total", "Flow records encoded into batches.", ledger.encoded);
+  each("weir_record_drops_total", "Decoded records that were not encoded, by reason.", "reason",
+       ledger.record_drops);
+  counter("weir_options_records_total", "Options data records taken as state.", core.options_records);
+  counter("weir_encoded_octets_total", "Octets of encoded records.", core.encoded_octets);
+  counter("weir_batches_sealed_total", "Batches sealed.", core.batches_sealed);
+  counter("weir_sequence_lost_total",
+          "Missing in the exporters' sequence numbers: lost before arrival.", core.sequence_lost);
+  each("weir_quirks_total", "Deviations from the standards that were tolerated.", "quirk", core.quirks);
+  each("weir_template_events_total", "What happened to templates.", "event", core.template_events);
+  gauge("weir_exporters", "Exporters known to the core.", static_cast<double>(core.exporters));
+  gauge("weir_templates", "Templates held by the core.", static_cast<double>(core.templates));
+  gauge("weir_pending_octets", "Octets waiting for their template.",
+        static_cast<double>(core.pending_octets));
+  gauge("weir_batch_buffers_free", "Batch buffers that the core can still fill.",
+        static_cast<double>(core.buffers_free));
+  gauge("weir_core_busy_ratio", "Share of the last interval that the core spent on packets.",
+        core.busy_ratio);
+}
+
+void add_publisher(MetricPage& page, const PublisherView& p) {
+  const Labels labels = {{"publisher", p.name}, {"kind", p.kind}};
+  const auto counter = [&](const char* name, const char* help, uint64_t value) {
+    page.counter(name, help, labels, value);
+  };
+  const auto gauge = [&](const char* name, const char* help, uint64_t value) {
+    page.gauge(name, help, labels, static_cast<double>(value));
+  };
+  gauge("weir_publisher_connected", "1 while the publisher reaches its destination.", p.connected);
+  counter("weir_publisher_records_acknowledged_total", "Records acknowledged by the destination.",
+          p.records_acknowledged);
+  counter_each(page, "weir_publisher_records_lost_total",
+               "Records that the destination did not get, by reason.", labels, "reason", p.failures);
+  gauge("weir_publisher_records_in_flight", "Records encoded and not yet decided.",
+        p.records_in_flight + p.records_waiting);
+  counter("weir_publisher_batches_duplicate_total", "Acknowledged batches that were stored already.",
+          p.batches_duplicate);
+  gauge("weir_publisher_queue_depth", "Batches waiting for the publisher.", p.queue_depth);
+  gauge("weir_publisher_queue_capacity", "Batches that may wait for the publisher.", p.queue_capacity);
+  counter("weir_publisher_messages_total", "Messages sent, retries included.", p.messages);
+  counter("weir_publisher_octets_total", "Octets sent, retries included.", p.octets);
+  counter("weir_publisher_retries_total", "Messages sent again.", p.retries);
+  counter("weir_publisher_negative_acknowledgements_total", "Messages that the destination refused.",
+          p.negative_acknowledgements);
+  counter("weir_publisher_reconnects_total", "Times the connection was made again.", p.reconnects);
+}
+
+}  // namespace
+
+std::string metrics_text(const ApplianceView& view) {
+  MetricPage page;
+  page.gauge("weir_build_info", "The running build; always 1.",
+             {{"version", WEIR_VERSION}, {"commit", WEIR_COMMIT}}, 1);
+  page.gauge("weir_start_time_seconds", "When the appliance started, since the epoch.", {},
+             static_cast<double>(view.started_ns) / 1e9);
+  page.gauge("weir_ready", "1 while the appliance can take and deliver flows.", {},
+             view.not_ready_because().empty());
+  page.gauge("weir_ledger_balanced", "1 while every record is accounted for.", {},
+             view.discrepancies.empty());
+  page.counter("weir_ledger_mismatches_total", "Checks in which the books did not balance.", {},
+               view.ledger_mismatches);
+  add_ports(page, view);
+  for (const CoreView& core : view.cores) add_core(page, core);
+  for (const PublisherView& publisher : view.publishers) add_publisher(page, publisher);
+  return page.render();
+}
+
+}  // namespace weir::control

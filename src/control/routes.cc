@@ -1,0 +1,262 @@
+#include "control/routes.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+
+#include "control/metrics.h"
+#include "service/metrics.h"
+#include "weir_version.h"
+
+namespace weir::control {
+
+using nlohmann::json;
+using service::HttpRequest;
+using service::HttpResponse;
+
+namespace {
+
+constexpr size_t kExportersPerPageMax = 1000;
+
+/// {"enumerator": value} for every enumerator, zeros included: a script can rely on each key.
+template <class Enum>
+json tally_json(const Tally<Enum>& tally) {
+  json object = json::object();
+  for (size_t i = 0; i < tally.values.size(); ++i) {
+    object[std::string(name_of(static_cast<Enum>(i)))] = tally.values[i];
+  }
+  return object;
+}
+
+json books_json(const Ledger& ledger) {
+  return {
+      {"frames",
+       {{"received", ledger.frames},
+        {"verdicts", tally_json(ledger.verdicts)},
+        {"no_listener", ledger.no_listener}}},
+      {"datagrams",
+       {{"received", ledger.datagrams},
+        {"decoded", ledger.datagrams_decoded},
+        {"rejected", tally_json(ledger.datagram_errors)}}},
+      {"sets",
+       {{"received", ledger.sets},
+        {"octets", ledger.set_octets},
+        {"outcomes", tally_json(ledger.set_outcomes)},
+        {"outcome_octets", tally_json(ledger.set_outcome_octets)}}},
+      {"records",
+       {{"decoded", ledger.records},
+        {"encoded", ledger.encoded},
+        {"dropped", tally_json(ledger.record_drops)}}},
+  };
+}
+
+json port_json(const dataplane::PortStats& port) {
+  json object = {{"name", port.name},       {"kind", port.kind},       {"driver", port.driver},
+                 {"device", port.device},   {"link_up", port.link_up}, {"at_end", port.at_end},
+                 {"packets", port.packets}, {"octets", port.octets},   {"note", port.note}};
+  // What a device cannot tell is null, which differs from none.
+  object["missed"] = port.missed ? json(*port.missed) : json();
+  object["errors"] = port.errors ? json(*port.errors) : json();
+  object["no_mbuf"] = port.no_mbuf ? json(*port.no_mbuf) : json();
+  return object;
+}
+
+json publisher_json(const PublisherView& p) {
+  return {{"name", p.name},
+          {"kind", p.kind},
+          {"connected", p.connected},
+          {"last_error", p.last_error},
+          {"queue", {{"depth", p.queue_depth}, {"capacity", p.queue_capacity}}},
+          {"records",
+           {{"acknowledged", p.records_acknowledged},
+            {"failed", p.records_failed},
+            {"dropped", p.records_dropped},
+            {"in_flight", p.records_in_flight},
+            {"waiting", p.records_waiting}}},
+          {"batches",
+           {{"acknowledged", p.batches_acknowledged},
+            {"duplicate", p.batches_duplicate},
+            {"failed", p.batches_failed},
+            {"dropped", p.batches_dropped},
+            {"in_flight", p.batches_in_flight}}},
+          {"messages", p.messages},
+          {"octets", p.octets},
+          {"negative_acknowledgements", p.negative_acknowledgements},
+          {"retries", p.retries},
+          {"reconnects", p.reconnects},
+          {"failures", tally_json(p.failures)}};
+}
+
+HttpResponse json_response(const json& body) {
+  return {.status = 200, .content_type = "application/json", .body = body.dump() + "\n"};
+}
+
+/// A whole number from the query, or `fallback` where the key is absent; nullopt when it is wrong.
+std::optional<size_t> number_in_query(const HttpRequest& request, const char* key, size_t fallback,
+                                      size_t max) {
+  const auto it = request.query.find(key);
+  if (it == request.query.end()) return fallback;
+  size_t value = 0;
+  const char* const end = it->second.data() + it->second.size();
+  const auto [parsed_to, error] = std::from_chars(it->second.data(), end, value);
+  if (error != std::errc() || parsed_to != end || value > max) return std::nullopt;
+  return value;
+}
+
+HttpResponse exporters_page(const ApplianceView& view, const HttpRequest& request) {
+  const auto offset = number_in_query(request, "offset", 0, SIZE_MAX);
+  const auto limit = number_in_query(request, "limit", kExportersPerPageMax, kExportersPerPageMax);
+  if (!offset || !limit) {
+    return service::http_error(400, fmt::format("offset and limit are whole numbers; limit is at most {}",
+                                                kExportersPerPageMax));
+  }
+  json rows = json::array();
+  const size_t end = std::min(view.exporters.size(), *offset > SIZE_MAX - *limit ? SIZE_MAX : *offset + *limit);
+  for (size_t i = *offset; i < end; ++i) rows.push_back(exporter_json(view.exporters[i]));
+  json body = {{"exporters", std::move(rows)},
+               {"total", view.exporters.size()},
+               {"not_listed", view.exporters_not_listed}};
+  body["next_offset"] = end < view.exporters.size() ? json(end) : json();
+  return json_response(body);
+}
+
+HttpResponse one_exporter(const ApplianceView& view, const HttpRequest& request) {
+  const std::string text = request.path.substr(request.path.rfind('/') + 1);
+  const auto address = IpAddress::parse(text);
+  if (!address) return service::http_error(400, fmt::format("'{}' is not an IP address", text));
+  const auto it = std::find_if(view.exporters.begin(), view.exporters.end(),
+                               [&](const auto& e) { return e.address == *address; });
+  if (it == view.exporters.end()) {
+    return service::http_error(404, fmt::format("exporter {} has sent nothing that was decoded or rejected",
+                                                address->to_string()));
+  }
+  return json_response(exporter_json(*it));
+}
+
+}  // namespace
+
+json status_json(const ApplianceView& view) {
+  json cores = json::array();
+  for (const CoreView& core : view.cores) {
+    cores.push_back({{"core", core.info.core},
+                     {"cpu", core.info.cpu},
+                     {"serves", core.info.serves},
+                     {"busy_ratio", core.busy_ratio},
+                     {"datagrams", core.ledger.datagrams},
+                     {"octets", core.octets},
+                     {"records", core.ledger.records},
+                     {"exporters", core.exporters},
+                     {"templates", core.templates},
+                     {"pending_octets", core.pending_octets},
+                     {"sequence_lost", core.sequence_lost},
+                     {"buffers_free", core.buffers_free}});
+  }
+  json ports = json::array();
+  for (const auto& port : view.ports) ports.push_back(port_json(port));
+  json publishers = json::array();
+  for (const auto& publisher : view.publishers) publishers.push_back(publisher_json(publisher));
+  const std::string not_ready = view.not_ready_because();
+  return {{"version", WEIR_VERSION},
+          {"commit", WEIR_COMMIT},
+          {"appliance", view.appliance_uuid},
+          {"partition", view.partition},
+          {"state", std::string(name_of(view.state))},
+          {"ready", not_ready.empty()},
+          {"not_ready_because", not_ready},
+          {"started_ns", view.started_ns},
+          {"taken_ns", view.taken_ns},
+          {"records_per_second", view.records_per_second},
+          {"datagrams_per_second", view.datagrams_per_second},
+          {"ports", std::move(ports)},
+          {"cores", std::move(cores)},
+          {"publishers", std::move(publishers)}};
+}
+
+json ledger_json(const ApplianceView& view) {
+  json body = books_json(view.total());
+  json ports = json::array();
+  for (const auto& port : view.ports) ports.push_back(port_json(port));
+  json cores = json::array();
+  for (const CoreView& core : view.cores) {
+    json books = books_json(core.ledger);
+    books["core"] = core.info.core;
+    cores.push_back(std::move(books));
+  }
+  json publishers = json::array();
+  for (const auto& publisher : view.publishers) publishers.push_back(publisher_json(publisher));
+  body["ports"] = std::move(ports);
+  body["cores"] = std::move(cores);
+  body["publishers"] = std::move(publishers);
+  body["balanced"] = view.discrepancies.empty();
+  body["discrepancies"] = view.discrepancies;
+  body["mismatches"] = view.ledger_mismatches;
+  return body;
+}
+
+json exporter_json(const decode::ExporterStats& e) {
+  json types = json::array();
+  for (uint32_t type = 1; type <= kTypeNames.size(); ++type) {
+    // FlowType numbers sFlow 1, v5 2, v9 3, IPFIX 4; kTypeNames has sFlow last.
+    if (e.flow_types >> type & 1) types.push_back(kTypeNames[(type + 2) % kTypeNames.size()]);
+  }
+  return {{"address", e.address.to_string()},
+          {"protocols", std::move(types)},
+          {"first_seen_ns", e.first_seen_ns},
+          {"last_seen_ns", e.last_seen_ns},
+          {"datagrams",
+           {{"received", e.datagrams}, {"decoded", e.datagrams_decoded}, {"rejected", e.datagrams_rejected}}},
+          {"octets", e.octets},
+          {"records", e.records},
+          {"options_records", e.options_records},
+          {"sets", {{"waiting", e.sets_waiting}, {"lost", e.sets_lost}}},
+          {"domains", e.domains},
+          {"templates", e.templates},
+          {"sequence_lost", e.sequence_lost},
+          {"last_error", e.last_error == decode::DatagramError::count_ ? json() : json(name_of(e.last_error))}};
+}
+
+std::vector<service::HttpRoute> appliance_routes(const Snapshot<ApplianceView>& view) {
+  // Before the first view there is nothing true to say.
+  const auto with_view = [&view](auto answer) {
+    return [&view, answer](const HttpRequest& request) -> HttpResponse {
+      const auto current = view.read();
+      if (!current) return service::http_error(503, "the appliance is starting");
+      return answer(*current, request);
+    };
+  };
+  std::vector<service::HttpRoute> routes;
+  routes.push_back({.method = "GET", .path = "/v1/status", .handle = with_view([](const auto& v, const auto&) {
+                      return json_response(status_json(v));
+                    })});
+  routes.push_back({.method = "GET", .path = "/v1/ledger", .handle = with_view([](const auto& v, const auto&) {
+                      return json_response(ledger_json(v));
+                    })});
+  routes.push_back({.method = "GET", .path = "/v1/exporters", .handle = with_view(exporters_page)});
+  routes.push_back({.method = "GET", .path = "/v1/exporters/{address}", .handle = with_view(one_exporter)});
+  routes.push_back({.method = "GET",
+                    .path = "/metrics",
+                    .also_on_tcp = true,
+                    .handle = with_view([](const auto& v, const auto&) {
+                      return HttpResponse{.status = 200,
+                                          .content_type = std::string(service::kMetricsContentType),
+                                          .body = metrics_text(v)};
+                    })});
+  routes.push_back({.method = "GET", .path = "/healthz", .also_on_tcp = true, .handle = [](const HttpRequest&) {
+                      return json_response({{"status", "alive"}});
+                    }});
+  routes.push_back({.method = "GET",
+                    .path = "/readyz",
+                    .also_on_tcp = true,
+                    .handle = with_view([](const auto& v, const auto&) {
+                      const std::string why = v.not_ready_because();
+                      HttpResponse response =
+                          json_response(why.empty() ? json{{"status", "ready"}}
+                                                    : json{{"status", "not_ready"}, {"because", why}});
+                      if (!why.empty()) response.status = 503;
+                      return response;
+                    })});
+  return routes;
+}
+
+}  // namespace weir::control

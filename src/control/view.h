@@ -1,0 +1,143 @@
+// view.h — The appliance at one moment, as plain numbers: what HTTP, weirctl and the logs show.
+//
+// Runs on:  made by the control thread, immutable from then on, read by anyone.
+// Bounds:   one row a core, port, publisher; kExporterRowsMax exporters.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/counter.h"
+#include "dataplane/data_plane.h"
+#include "decode/decoder.h"
+#include "export/batcher.h"
+#include "export/publisher.h"
+
+namespace weir::control {
+
+inline constexpr size_t kExporterRowsMax = 65'536;
+
+/// The values of a CounterArray at one moment.
+template <class Enum>
+struct Tally {
+  std::array<uint64_t, CounterArray<Enum>::kSize> values{};
+
+  Tally() = default;
+  explicit Tally(const CounterArray<Enum>& counters) {
+    for (size_t i = 0; i < values.size(); ++i) values[i] = counters[static_cast<Enum>(i)].value();
+  }
+  uint64_t operator[](Enum e) const { return values[static_cast<size_t>(e)]; }
+  uint64_t& operator[](Enum e) { return values[static_cast<size_t>(e)]; }
+  uint64_t total() const {
+    uint64_t sum = 0;
+    for (uint64_t v : values) sum += v;
+    return sum;
+  }
+  Tally& operator+=(const Tally& other) {
+    for (size_t i = 0; i < values.size(); ++i) values[i] += other.values[i];
+    return *this;
+  }
+};
+
+/// What one core (or all of them) received, and what became of it: DESIGN's three ledgers up to the
+/// encoder. `publishers` carry the third one on.
+struct Ledger {
+  uint64_t frames = 0;
+  Tally<packet::FrameVerdict> verdicts;
+  uint64_t no_listener = 0;
+  uint64_t datagrams = 0;
+  uint64_t datagrams_decoded = 0;
+  Tally<decode::DatagramError> datagram_errors;
+  uint64_t sets = 0;
+  uint64_t set_octets = 0;
+  Tally<decode::SetOutcome> set_outcomes;
+  Tally<decode::SetOutcome> set_outcome_octets;
+  uint64_t records = 0;
+  uint64_t encoded = 0;
+  Tally<outbound::RecordDrop> record_drops;
+
+  Ledger& operator+=(const Ledger& other);
+
+  /// One line for each equation that does not hold; empty when the books balance. While a core works
+  /// its counters are not read at one instant, so a live ledger may be off by a burst for a moment.
+  std::vector<std::string> discrepancies() const;
+};
+
+struct CoreView {
+  dataplane::CoreInfo info;
+  Ledger ledger;
+  uint64_t octets = 0;            // of datagrams
+  uint64_t bursts = 0;
+  uint64_t busy_ns = 0;
+  double busy_ratio = 0;          // since the last view
+  uint64_t sequence_lost = 0;
+  uint64_t options_records = 0;
+  uint64_t exporters = 0;
+  uint64_t templates = 0;
+  uint64_t pending_octets = 0;
+  uint64_t buffers_free = 0;
+  uint64_t encoded_octets = 0;
+  uint64_t batches_sealed = 0;
+  Tally<decode::Quirk> quirks;
+  Tally<decode::TemplateEvent> template_events;
+  std::array<uint64_t, 4> datagrams_by_type{};  // NetFlow v5, v9, IPFIX, sFlow v5
+  std::array<uint64_t, 4> records_by_type{};
+};
+inline constexpr std::array<const char*, 4> kTypeNames = {"netflow_v5", "netflow_v9", "ipfix",
+                                                          "sflow_5"};
+
+/// records offered = acknowledged + failed + in_flight; dropped are those that were never offered.
+/// encoded = waiting + acknowledged + failed + dropped + in_flight.
+struct PublisherView {
+  std::string name;
+  std::string kind;
+  bool connected = false;
+  std::string last_error;
+  uint64_t records_acknowledged = 0;
+  uint64_t records_failed = 0;
+  uint64_t records_dropped = 0;   // queue_full
+  uint64_t records_in_flight = 0;  // queued or submitted
+  uint64_t records_waiting = 0;   // encoded, in an open batch or on the way to the control thread
+  uint64_t batches_acknowledged = 0;
+  uint64_t batches_duplicate = 0;
+  uint64_t batches_failed = 0;
+  uint64_t batches_dropped = 0;
+  uint64_t batches_in_flight = 0;
+  uint64_t queue_depth = 0;
+  uint64_t queue_capacity = 0;
+  uint64_t messages = 0;
+  uint64_t octets = 0;
+  uint64_t negative_acknowledgements = 0;
+  uint64_t retries = 0;
+  uint64_t reconnects = 0;
+  Tally<outbound::DeliveryFailure> failures;  // records, by reason; queue_full are the dropped ones
+};
+
+enum class ApplianceState : uint8_t { starting, running, draining, stopped };
+std::string_view name_of(ApplianceState state) noexcept;
+
+struct ApplianceView {
+  std::string appliance_uuid;
+  std::string partition;
+  ApplianceState state = ApplianceState::starting;
+  uint64_t started_ns = 0;  // since the epoch
+  uint64_t taken_ns = 0;
+  std::vector<dataplane::PortStats> ports;
+  std::vector<CoreView> cores;
+  std::vector<PublisherView> publishers;
+  std::vector<decode::ExporterStats> exporters;  // by address; one row each, whatever the core
+  uint64_t exporters_not_listed = 0;
+  uint64_t ledger_mismatches = 0;
+  std::vector<std::string> discrepancies;  // that lasted; empty when the books balance
+  uint64_t records_per_second = 0;         // decoded, since the last view
+  uint64_t datagrams_per_second = 0;
+
+  Ledger total() const;
+  /// Empty when ready to accept: ports up and a publisher connected; else why not.
+  std::string not_ready_because() const;
+};
+
+}  // namespace weir::control

@@ -1,2 +1,0 @@
-// views.cc
-namespace weir {}
