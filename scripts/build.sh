@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# build.sh — Configure (once) and compile into a folder.
+#
+# usage: scripts/build.sh DIR [meson option …] [-- ninja target …]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+dir=$1
+shift
+options=()
+while [ $# -gt 0 ] && [ "$1" != -- ]; do options+=("$1"); shift; done
+[ $# -gt 0 ] && shift
+
+# Objects are shared between checkouts and build folders that compile the same thing.
+export CCACHE_BASEDIR="${CCACHE_BASEDIR:-$PWD}" CCACHE_NOHASHDIR=1
+if [ ! -f "$dir/build.ninja" ]; then
+  log=$(mktemp)
+  meson setup "$dir" "${options[@]}" >"$log" 2>&1 || { cat "$log" >&2; rm -f "$log"; exit 1; }
+  rm -f "$log"
+fi
+ninja -C "$dir" "$@"

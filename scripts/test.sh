@@ -1,0 +1,87 @@
+#!/usr/bin/env bash
+# test.sh — Build and run every test. Last line: "N passed, N failed".
+#
+# usage: scripts/test.sh [--quick]
+#   --quick   the release build's tests only: no sanitizers, no fuzzing
+#
+# Installs what it needs. Results are also in build*/meson-logs/.
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit 1
+
+quick=false
+[ "${1:-}" = --quick ] && quick=true
+
+passed=0 failed=0
+skipped=()
+results=$(mktemp -d)
+trap 'rm -rf "$results"' EXIT
+
+fail_hard() {
+  echo "$1" >&2
+  echo "$passed passed, $((failed + 1)) failed"
+  exit 1
+}
+
+# "Suite.Case: why" for each skipped case of a JUnit file.
+skip_lines() {
+  awk '
+    /<testcase / { match($0, / name="[^"]*"/); name = substr($0, RSTART + 7, RLENGTH - 8)
+                   class = ""
+                   if (match($0, / classname="[^"]*"/)) class = substr($0, RSTART + 12, RLENGTH - 13) ".";
+                 }
+    /<skipped/   { why = ""; if (match($0, / message="[^"]*"/)) why = substr($0, RSTART + 10, RLENGTH - 11)
+                   print class name ": " why }' "$1"
+}
+
+# Runs the tests of one build folder and adds up their cases: meson's JUnit file has one for each
+# GoogleTest case and each TAP line; a program that died counts as one failure.
+run_suite() {
+  local dir=$1 title=$2
+  echo "== $title"
+  rm -f "$dir/meson-logs/testlog.junit.xml"
+  meson test -C "$dir" --no-rebuild --print-errorlogs --num-processes 2 >"$results/log" 2>&1
+  local status=$?
+  grep -E '^ *[0-9]+/[0-9]+ ' "$results/log" || true
+  local junit=$dir/meson-logs/testlog.junit.xml
+  if [ ! -f "$junit" ]; then
+    cat "$results/log"
+    fail_hard "$title: no result file"
+  fi
+  local cases failures skips
+  cases=$(grep -c '<testcase ' "$junit" || true)
+  failures=$(grep -cE '<(failure|error)[ >/]' "$junit" || true)
+  skips=$(grep -c '<skipped' "$junit" || true)
+  if [ "$status" -ne 0 ] && [ "$failures" -eq 0 ]; then failures=1; fi
+  if [ "$failures" -gt 0 ]; then tail -200 "$results/log"; fi
+  passed=$((passed + cases - failures - skips))
+  failed=$((failed + failures))
+  while IFS= read -r line; do skipped+=("$title: $line"); done < <(skip_lines "$junit")
+}
+
+scripts/install_packages.sh build quickstart test || fail_hard "the packages could not be installed"
+
+scripts/build.sh build || fail_hard "the release build failed"
+run_suite build "release"
+
+if ! $quick; then
+  scripts/build.sh build-asan --buildtype=debugoptimized -Db_sanitize=address,undefined \
+    -Db_lundef=false -Dperf=false || fail_hard "the sanitizer build failed"
+  export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+  run_suite build-asan "sanitizers"
+  echo "== fuzzing"
+  if scripts/fuzz.sh --seconds 15 >"$results/fuzz" 2>&1; then
+    passed=$((passed + 1))
+  else
+    failed=$((failed + 1))
+    tail -60 "$results/fuzz"
+  fi
+fi
+
+if [ ${#skipped[@]} -gt 0 ]; then
+  echo "skipped:"
+  printf '  %s\n' "${skipped[@]}"
+  echo "$passed passed, $failed failed, ${#skipped[@]} skipped"
+else
+  echo "$passed passed, $failed failed"
+fi
+[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
