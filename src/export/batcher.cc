@@ -1,1 +1,201 @@
 #include "export/batcher.h"
+
+#include <algorithm>
+#include <array>
+#include <cassert>
+#include <new>
+#include <vector>
+
+namespace weir::outbound {
+namespace {
+
+constexpr size_t kNoPlace = SIZE_MAX;
+constexpr size_t kBufferAlignmentBytes = 64;
+
+/// With the slack, so that stores beyond a batch's last record stay within its own buffer.
+constexpr size_t buffer_bytes(const BatcherConfig& config) {
+  const size_t bytes = config.batch_octets + kStoreSlackOctets + kBufferAlignmentBytes - 1;
+  return bytes / kBufferAlignmentBytes * kBufferAlignmentBytes;
+}
+
+struct AlignedDelete {
+  void operator()(uint8_t* p) const noexcept {
+    ::operator delete[](p, std::align_val_t{kBufferAlignmentBytes});
+  }
+};
+
+/// How many of the first records surely fit into `octets_left`.
+size_t count_fitting(const HeaderPrefix& prefix, std::span<const FlowRecord> records,
+                     const uint8_t* arena, size_t octets_left) noexcept {
+  size_t n = 0;
+  for (const FlowRecord& r : records) {
+    const size_t octets_max = Encoder::octets_max(prefix, r, arena);
+    if (octets_max > octets_left) break;
+    octets_left -= octets_max;
+    ++n;
+  }
+  return n;
+}
+
+}  // namespace
+
+struct Batcher::State {
+  struct Open {
+    OutboundBatch* batch;        // holds at least one record
+    uint64_t opened_steady_ns;   // 0: since the last poll
+  };
+
+  explicit State(const BatcherConfig& c)
+      : config(c),
+        encoder(c.kernel),
+        // Written once here, so that the pages are there before the first packet.
+        storage(new (std::align_val_t{kBufferAlignmentBytes}) uint8_t[buffer_bytes(c) * c.buffers]()),
+        batches(c.buffers),
+        sealed(c.buffers),
+        returned(c.buffers) {
+    free.reserve(c.buffers);
+    for (size_t i = c.buffers; i-- > 0;) {
+      batches[i].core = c.core;
+      batches[i].data = storage.get() + i * buffer_bytes(c);
+      batches[i].capacity = c.batch_octets;
+      free.push_back(&batches[i]);
+    }
+    counters.buffers_free.set(free.size());
+  }
+
+  size_t place_of(RouteId route, uint64_t received_ns) noexcept;
+  void seal(size_t place) noexcept;
+  void take_back() noexcept;
+
+  const BatcherConfig config;
+  const Encoder encoder;
+  const std::unique_ptr<uint8_t[], AlignedDelete> storage;
+  std::vector<OutboundBatch> batches;
+  std::vector<OutboundBatch*> free;  // a stack: the buffer used last is the warmest
+  std::array<Open, kOpenRoutesMax> open{};  // oldest first
+  size_t open_count = 0;
+  uint64_t next_sequence = 1;
+  uint64_t steady_now_ns = 0;  // as of the last poll
+  // Each ring holds every buffer there is, so neither can be full.
+  SpscRing<OutboundBatch*> sealed;    // rx_lcore → control_thread
+  SpscRing<OutboundBatch*> returned;  // control_thread → rx_lcore
+  BatcherCounters counters;
+};
+
+/// The place of the open batch of `route`, opened if need be; kNoPlace when there is no buffer. The
+/// caller puts a record into it.
+size_t Batcher::State::place_of(RouteId route, uint64_t received_ns) noexcept {
+  for (size_t i = open_count; i-- > 0;) {
+    if (open[i].batch->route == route) return i;
+  }
+  if (free.empty()) take_back();
+  if (free.empty()) return kNoPlace;
+  if (open_count == kOpenRoutesMax) seal(0);
+  OutboundBatch* const batch = free.back();
+  free.pop_back();
+  counters.buffers_free.set(free.size());
+  batch->route = route;
+  batch->records = 0;
+  batch->octets = 0;
+  batch->references = 0;
+  batch->first_received_ns = received_ns;
+  open[open_count] = {batch, 0};
+  return open_count++;
+}
+
+void Batcher::State::seal(size_t place) noexcept {
+  OutboundBatch* const batch = open[place].batch;
+  std::copy(open.begin() + place + 1, open.begin() + open_count, open.begin() + place);
+  --open_count;
+  batch->sequence = next_sequence++;
+  batch->sealed_steady_ns = steady_now_ns;
+  counters.batches_sealed.increment();
+  [[maybe_unused]] const bool pushed = sealed.push(batch);
+  assert(pushed);
+}
+
+void Batcher::State::take_back() noexcept {
+  OutboundBatch* batch = nullptr;
+  while (free.size() < batches.size() && returned.pop(batch)) free.push_back(batch);
+  counters.buffers_free.set(free.size());
+}
+
+Batcher::Batcher(const BatcherConfig& config) : state_(std::make_unique<State>(config)) {}
+Batcher::~Batcher() = default;
+
+void Batcher::add(const RecordBurst& burst, RouteId route) noexcept {
+  State& s = *state_;
+  std::span<const FlowRecord> records = burst.records;
+  if (records.empty()) return;
+  s.counters.records.add(records.size());
+  const HeaderPrefix prefix(burst.header);
+  const uint64_t received_ns = burst.header.time_received_ns;
+
+  // Each turn drops a record, seals a batch, or encodes at least one record.
+  while (!records.empty()) {
+    if (Encoder::octets_max(prefix, records.front(), burst.arena) > s.config.batch_octets) {
+      s.counters.drops[RecordDrop::record_too_large].increment();
+      records = records.subspan(1);
+      continue;
+    }
+    const size_t place = s.place_of(route, received_ns);
+    if (place == kNoPlace) {
+      s.counters.drops[RecordDrop::no_buffer].increment();
+      records = records.subspan(1);
+      continue;
+    }
+    OutboundBatch& batch = *s.open[place].batch;
+    size_t fitting = count_fitting(prefix, records, burst.arena, batch.capacity - batch.octets);
+    if (s.config.batch_records_max != 0) {
+      fitting = std::min<size_t>(fitting, s.config.batch_records_max - batch.records);
+    }
+    if (fitting == 0) {
+      s.seal(place);
+      continue;
+    }
+    const size_t octets =
+        s.encoder.encode(prefix, records.first(fitting), burst.arena, batch.data + batch.octets);
+    assert(octets <= batch.capacity - batch.octets);
+    batch.octets += static_cast<uint32_t>(octets);
+    batch.records += static_cast<uint32_t>(fitting);
+    batch.last_received_ns = received_ns;
+    s.counters.encoded.add(fitting);
+    s.counters.encoded_octets.add(octets);
+    records = records.subspan(fitting);
+    if (batch.records == s.config.batch_records_max) s.seal(place);
+  }
+}
+
+void Batcher::poll(uint64_t steady_now_ns) noexcept {
+  State& s = *state_;
+  s.steady_now_ns = steady_now_ns;
+  s.take_back();
+  for (size_t i = 0; i < s.open_count;) {
+    State::Open& open = s.open[i];
+    if (open.opened_steady_ns == 0) open.opened_steady_ns = std::max<uint64_t>(steady_now_ns, 1);
+    if (steady_now_ns >= open.opened_steady_ns + s.config.linger_ns) {
+      s.seal(i);
+    } else {
+      ++i;
+    }
+  }
+}
+
+void Batcher::seal_all() noexcept {
+  while (state_->open_count != 0) state_->seal(0);
+}
+
+bool Batcher::has_open_batches() const noexcept { return state_->open_count != 0; }
+
+bool Batcher::take_sealed(OutboundBatch*& batch) noexcept { return state_->sealed.pop(batch); }
+
+void Batcher::give_back(OutboundBatch* batch) noexcept {
+  [[maybe_unused]] const bool pushed = state_->returned.push(batch);
+  assert(pushed);
+}
+
+size_t Batcher::sealed_waiting() const noexcept { return state_->sealed.size_approx(); }
+
+const BatcherCounters& Batcher::counters() const noexcept { return state_->counters; }
+
+}  // namespace weir::outbound

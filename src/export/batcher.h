@@ -4,6 +4,8 @@
 // Owns:     all buffers of the core, made when it is made.
 // Bounds:   buffers × octets each; at most kOpenRoutesMax open batches, beyond it the oldest is sealed.
 // Failure:  no free buffer: the records are counted under RecordDrop::no_buffer. Receiving never waits.
+//
+// Batches that are out when the Batcher goes die with it: take them back first.
 #pragma once
 
 #include <cstdint>
@@ -29,7 +31,7 @@ struct BatcherConfig {
   uint32_t buffers = 64;                 // owned by this core
   uint32_t batch_octets = 64 * 1024;     // a batch is sealed when the next record might not fit
   uint32_t batch_records_max = 0;        // 0: no bound
-  uint64_t linger_ns = 50'000'000;       // sealed when its first record has waited this long
+  uint64_t linger_ns = 50'000'000;      // sealed this long after the first poll that saw it open
   Kernel kernel = best_kernel();
 };
 

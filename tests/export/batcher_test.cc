@@ -1,0 +1,284 @@
+#include "export/batcher.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <map>
+#include <thread>
+
+#include "export/record_maker.h"
+
+namespace weir::outbound {
+namespace {
+
+using testing::Arena;
+using testing::ArenaWriter;
+using testing::RecordMaker;
+
+constexpr RouteId kRoute{3};
+
+/// Flat records numbered by `bytes`, from `first` on.
+std::vector<FlowRecord> numbered_records(size_t count, uint64_t first = 1) {
+  std::vector<FlowRecord> records(count);
+  for (size_t i = 0; i < count; ++i) records[i].bytes = first + i;
+  return records;
+}
+
+void add(Batcher& batcher, std::vector<FlowRecord>& records, RouteId route = kRoute,
+         uint64_t received_ns = 1'755'636'366'839'794'752) {
+  RoleScope role(rx_lcore);
+  ExportHeader header;
+  header.type = FlowType::netflow_v5;
+  header.time_received_ns = received_ns;
+  batcher.add({header, records, nullptr, ListenerId{}}, route);
+}
+
+struct Sealed {
+  RouteId route;
+  uint64_t sequence;
+  uint64_t first_received_ns;
+  uint64_t last_received_ns;
+  std::vector<uint64_t> numbers;  // the records' `bytes`
+};
+
+enum class Keep : uint8_t { give_back, hold };
+
+std::vector<Sealed> take_all(Batcher& batcher, Keep keep = Keep::give_back) {
+  RoleScope role(control_thread);
+  std::vector<Sealed> all;
+  OutboundBatch* batch = nullptr;
+  while (batcher.take_sealed(batch)) {
+    Sealed s{batch->route, batch->sequence, batch->first_received_ns, batch->last_received_ns, {}};
+    flowpb::FlowBatch flows;
+    EXPECT_TRUE(flows.ParseFromArray(batch->data, static_cast<int>(batch->octets)));
+    EXPECT_EQ(static_cast<uint32_t>(flows.flows_size()), batch->records);
+    EXPECT_LE(batch->octets, batch->capacity);
+    for (const auto& flow : flows.flows()) s.numbers.push_back(flow.bytes());
+    all.push_back(std::move(s));
+    if (keep == Keep::give_back) batcher.give_back(batch);
+  }
+  return all;
+}
+
+void poll(Batcher& batcher, uint64_t steady_now_ns) {
+  RoleScope role(rx_lcore);
+  batcher.poll(steady_now_ns);
+}
+
+void seal_all(Batcher& batcher) {
+  RoleScope role(rx_lcore);
+  batcher.seal_all();
+}
+
+void expect_ledger(const BatcherCounters& c) {
+  EXPECT_EQ(c.records.value(), c.encoded.value() + c.drops.total());
+}
+
+TEST(Batcher, KeepsEveryRecordInOrderOverManyBatches) {
+  Batcher batcher({.buffers = 64, .batch_octets = 4096});
+  uint64_t next = 1;
+  for (int burst = 0; burst < 40; ++burst) {
+    auto records = numbered_records(30, next);
+    next += records.size();
+    add(batcher, records);
+  }
+  seal_all(batcher);
+  uint64_t expected = 1, sequence = 0;
+  for (const Sealed& s : take_all(batcher)) {
+    EXPECT_EQ(s.sequence, ++sequence);
+    EXPECT_EQ(s.route, kRoute);
+    EXPECT_FALSE(s.numbers.empty());
+    for (const uint64_t number : s.numbers) EXPECT_EQ(number, expected++);
+  }
+  EXPECT_EQ(expected, next);
+  EXPECT_GT(sequence, 5u);
+  EXPECT_EQ(batcher.counters().batches_sealed.value(), sequence);
+  EXPECT_EQ(batcher.counters().encoded.value(), 1200u);
+  expect_ledger(batcher.counters());
+}
+
+TEST(Batcher, FillsABatchNearlyToItsBound) {
+  Batcher batcher({.buffers = 2, .batch_octets = 64 * 1024});
+  while (batcher.counters().batches_sealed.value() == 0) {
+    auto records = numbered_records(32);
+    add(batcher, records);
+  }
+  RoleScope role(control_thread);
+  OutboundBatch* batch = nullptr;
+  ASSERT_TRUE(batcher.take_sealed(batch));
+  EXPECT_GT(batch->octets + kFlatRecordOctetsMax + 64, batch->capacity);
+}
+
+TEST(Batcher, CountsWhatItHasNoBufferFor) {
+  Batcher batcher({.buffers = 3, .batch_octets = 2048});
+  uint64_t next = 1;
+  for (int burst = 0; burst < 100; ++burst) {
+    auto records = numbered_records(7, next);
+    next += records.size();
+    add(batcher, records);
+    expect_ledger(batcher.counters());
+  }
+  EXPECT_GT(batcher.counters().drops[RecordDrop::no_buffer].value(), 0u);
+  EXPECT_EQ(batcher.counters().batches_sealed.value(), 3u);
+  EXPECT_EQ(batcher.counters().buffers_free.value(), 0u);
+
+  // Buffers that come back are used again, and sequences go on without a gap.
+  EXPECT_EQ(take_all(batcher).size(), 3u);
+  auto records = numbered_records(2, 10'000);
+  add(batcher, records);
+  seal_all(batcher);
+  const auto sealed = take_all(batcher);
+  ASSERT_EQ(sealed.size(), 1u);
+  EXPECT_EQ(sealed[0].sequence, 4u);
+  EXPECT_EQ(sealed[0].numbers, (std::vector<uint64_t>{10'000, 10'001}));
+  expect_ledger(batcher.counters());
+}
+
+TEST(Batcher, SealsWhatHasLingered) {
+  Batcher batcher({.linger_ns = 1000});
+  auto records = numbered_records(1);
+  add(batcher, records, kRoute, 11);
+  poll(batcher, 5000);  // the first look at the clock since the batch was opened
+  add(batcher, records, kRoute, 12);
+  poll(batcher, 5999);
+  EXPECT_TRUE(take_all(batcher).empty());
+  {
+    RoleScope role(rx_lcore);
+    EXPECT_TRUE(batcher.has_open_batches());
+  }
+  poll(batcher, 6000);
+  const auto sealed = take_all(batcher);
+  ASSERT_EQ(sealed.size(), 1u);
+  EXPECT_EQ(sealed[0].numbers.size(), 2u);
+  EXPECT_EQ(sealed[0].first_received_ns, 11u);
+  EXPECT_EQ(sealed[0].last_received_ns, 12u);
+  RoleScope role(rx_lcore);
+  EXPECT_FALSE(batcher.has_open_batches());
+}
+
+TEST(Batcher, SealsAtItsBoundOfRecords) {
+  Batcher batcher({.batch_records_max = 10});
+  auto records = numbered_records(32);
+  add(batcher, records);
+  const auto sealed = take_all(batcher);
+  ASSERT_EQ(sealed.size(), 3u);
+  for (const Sealed& s : sealed) EXPECT_EQ(s.numbers.size(), 10u);
+  EXPECT_EQ(batcher.counters().encoded.value(), 32u);
+}
+
+TEST(Batcher, KeepsRoutesApartAndSealsTheOldestBeyondItsBound) {
+  Batcher batcher({.buffers = 256, .batch_octets = 2048});
+  for (uint16_t route = 0; route < 100; ++route) {
+    auto records = numbered_records(1, route);
+    add(batcher, records, RouteId{route});
+  }
+  // 64 are open, so the first 36 have gone, oldest first.
+  auto sealed = take_all(batcher);
+  ASSERT_EQ(sealed.size(), 100 - kOpenRoutesMax);
+  for (uint16_t i = 0; i < sealed.size(); ++i) {
+    EXPECT_EQ(sealed[i].route, RouteId{i});
+    EXPECT_EQ(sealed[i].numbers, std::vector<uint64_t>{i});
+  }
+  auto more = numbered_records(1, 1000);
+  add(batcher, more, RouteId{50});  // still open: joins
+  seal_all(batcher);
+  sealed = take_all(batcher);
+  ASSERT_EQ(sealed.size(), kOpenRoutesMax);
+  for (const Sealed& s : sealed) {
+    EXPECT_EQ(s.numbers.size(), s.route == RouteId{50} ? 2u : 1u);
+  }
+  expect_ledger(batcher.counters());
+}
+
+TEST(Batcher, CountsARecordThatNoBatchCanHold) {
+  Batcher batcher({.buffers = 2, .batch_octets = 2048});
+  ArenaWriter arena;
+  auto records = numbered_records(3);
+  records[1].user_name = arena.octets(std::string(3000, 'x'));
+  records[1].has_arena = 1;
+  ExportHeader header;
+  {
+    RoleScope role(rx_lcore);
+    batcher.add({header, records, arena.data(), ListenerId{}}, kRoute);
+  }
+  seal_all(batcher);
+  const auto sealed = take_all(batcher);
+  ASSERT_EQ(sealed.size(), 1u);
+  EXPECT_EQ(sealed[0].numbers, (std::vector<uint64_t>{1, 3}));
+  EXPECT_EQ(batcher.counters().drops[RecordDrop::record_too_large].value(), 1u);
+  expect_ledger(batcher.counters());
+}
+
+TEST(Batcher, OpensNothingForNothing) {
+  Batcher batcher({.buffers = 2});
+  std::vector<FlowRecord> none;
+  add(batcher, none);
+  seal_all(batcher);
+  poll(batcher, 1'000'000'000'000);
+  EXPECT_TRUE(take_all(batcher).empty());
+  EXPECT_EQ(batcher.counters().buffers_free.value(), 2u);
+}
+
+TEST(Batcher, LosesNothingUncountedBetweenTwoThreads) {
+  // The receiver runs ahead of a controller that holds some batches back, so that buffers run out.
+  Batcher batcher({.buffers = 8, .batch_octets = 4096, .linger_ns = 1});
+  constexpr uint64_t kBursts = 20'000;
+  std::atomic<bool> finished{false};
+  std::jthread receiver([&] {
+    RecordMaker make(1);
+    ArenaWriter arena;
+    std::vector<FlowRecord> records;
+    for (int i = 0; i < 16; ++i) records.push_back(make.record(arena, Arena::none));
+    uint64_t next = 1;
+    for (uint64_t burst = 1; burst <= kBursts; ++burst) {
+      for (FlowRecord& r : records) r.bytes = next++;
+      add(batcher, records, RouteId{static_cast<uint16_t>(burst % 3)});
+      if (burst % 16 == 0) poll(batcher, burst);
+    }
+    seal_all(batcher);
+    finished.store(true, std::memory_order_release);
+  });
+
+  uint64_t taken = 0, octets = 0, sequence = 0;
+  std::map<uint16_t, uint64_t> last_number;
+  std::vector<OutboundBatch*> held;
+  {
+    RoleScope role(control_thread);
+    for (;;) {
+      const bool was_finished = finished.load(std::memory_order_acquire);
+      OutboundBatch* batch = nullptr;
+      if (!batcher.take_sealed(batch)) {
+        for (OutboundBatch* b : held) batcher.give_back(b);
+        held.clear();
+        if (was_finished) break;
+        std::this_thread::yield();
+        continue;
+      }
+      ASSERT_EQ(batch->sequence, ++sequence);
+      flowpb::FlowBatch flows;
+      ASSERT_TRUE(flows.ParseFromArray(batch->data, static_cast<int>(batch->octets)));
+      ASSERT_EQ(static_cast<uint32_t>(flows.flows_size()), batch->records);
+      for (const auto& flow : flows.flows()) {
+        ASSERT_GT(flow.bytes(), last_number[batch->route.value]);
+        last_number[batch->route.value] = flow.bytes();
+      }
+      taken += batch->records;
+      octets += batch->octets;
+      held.push_back(batch);
+      if (held.size() == 3) {
+        for (OutboundBatch* b : held) batcher.give_back(b);
+        held.clear();
+      }
+    }
+  }
+  receiver.join();
+  const BatcherCounters& c = batcher.counters();
+  EXPECT_EQ(c.records.value(), kBursts * 16);
+  EXPECT_EQ(c.encoded.value(), taken);
+  EXPECT_EQ(c.encoded_octets.value(), octets);
+  EXPECT_EQ(c.batches_sealed.value(), sequence);
+  expect_ledger(c);
+}
+
+}  // namespace
+}  // namespace weir::outbound
