@@ -1,0 +1,177 @@
+#include "control/delivery.h"
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <thread>
+
+#include "base/clock.h"
+#include "support/fake_publisher.h"
+
+namespace weir::control {
+namespace {
+
+using outbound::Batcher;
+using outbound::DeliveryFailure;
+using test::FakePublisher;
+using Mode = FakePublisher::Mode;
+
+constexpr uint32_t kBuffers = 8;
+
+/// One core whose batches the test seals by hand, and its delivery.
+class DeliveryTest : public testing::Test {
+ protected:
+  DeliveryTest() : batcher_({.core = 0, .buffers = kBuffers, .batch_octets = 4096}), delivery_({&batcher_}) {}
+
+  FakePublisher& add(const char* name, size_t window, Mode mode, uint64_t records_max = 0,
+                     size_t queue = 4) {
+    auto publisher = std::make_unique<FakePublisher>(window, mode);
+    FakePublisher& fake = *publisher;
+    delivery_.add_publisher(
+        std::make_unique<PublisherThread>(
+            PublisherThreadConfig{.name = name, .queue_batches_max = queue, .batches_in_all = kBuffers},
+            std::move(publisher), waker_),
+        records_max);
+    return fake;
+  }
+
+  /// One sealed batch of `records` records.
+  void seal(size_t records = 3) {
+    RoleScope role(rx_lcore);
+    ExportHeader header;
+    header.type = FlowType::netflow_v5;
+    std::vector<FlowRecord> rows(records);
+    for (FlowRecord& row : rows) {
+      row = FlowRecord{};
+      row.bytes = 64;
+    }
+    batcher_.add({.header = header, .records = rows, .arena = nullptr, .listener = {}}, RouteId{0});
+    batcher_.seal_all();
+  }
+
+  void step_until(const std::function<bool()>& done) {
+    const uint64_t give_up_ns = steady_clock_ns() + 20 * kNsPerSec;
+    while (!done()) {
+      ASSERT_LT(steady_clock_ns(), give_up_ns) << "nothing more happens";
+      if (!delivery_.step()) waker_.wait(1, [] { return false; });
+    }
+  }
+
+  PublisherView view(size_t i) { return delivery_.views()[i]; }
+
+  void drain_now() {
+    delivery_.begin_drain(steady_clock_ns());
+    step_until([&] { return delivery_.drained(); });
+  }
+
+  void expect_balanced() {
+    const uint64_t encoded = batcher_.counters().encoded.value();
+    for (const PublisherView& p : delivery_.views()) {
+      EXPECT_EQ(encoded, p.records_acknowledged + p.records_failed + p.records_dropped +
+                             p.records_in_flight + p.records_waiting)
+          << p.name;
+    }
+  }
+
+  RoleScope role_{control_thread};
+  Waker waker_;
+  Batcher batcher_;
+  Delivery delivery_;
+};
+
+TEST_F(DeliveryTest, AcknowledgesEveryBatchInOrderAndReusesItsBuffer) {
+  FakePublisher& fake = add("a", 2, Mode::acknowledge);
+  delivery_.start();
+  constexpr uint64_t kBatches = kBuffers * 5;  // more than there are buffers
+  for (uint64_t i = 1; i <= kBatches; ++i) {
+    seal(2);
+    step_until([&] { return view(0).batches_acknowledged == i; });
+    expect_balanced();
+  }
+  drain_now();
+  EXPECT_EQ(view(0).records_acknowledged, 2 * kBatches);
+  EXPECT_EQ(batcher_.counters().encoded.value(), 2 * kBatches);
+  std::vector<uint64_t> expected;
+  for (uint64_t i = 1; i <= kBatches; ++i) expected.push_back(i);
+  EXPECT_EQ(fake.sequences_seen(), expected);
+}
+
+TEST_F(DeliveryTest, CountsWhatAStuckPublisherCannotTakeAndKeepsTheOtherGoing) {
+  add("stuck", 1, Mode::hold, 0, /*queue=*/2);
+  add("healthy", 8, Mode::acknowledge);
+  delivery_.start();
+  uint64_t sealed = 0;
+  for (; sealed < 6; ++sealed) {
+    seal(10);
+    step_until([&] { return view(1).batches_acknowledged == sealed + 1; });
+    expect_balanced();
+  }
+  const PublisherView stuck = view(0);
+  EXPECT_EQ(view(1).records_acknowledged, 60u);
+  EXPECT_EQ(stuck.records_acknowledged, 0u);
+  EXPECT_GT(stuck.records_dropped, 0u);
+  EXPECT_EQ(stuck.records_dropped + stuck.records_in_flight, 60u);
+  EXPECT_LE(stuck.batches_in_flight, 4u);  // window 1, queue 2, one in the thread's hand
+  drain_now();
+  EXPECT_EQ(view(0).failures[DeliveryFailure::shutdown_deadline], stuck.records_in_flight);
+  EXPECT_EQ(view(0).records_in_flight, 0u);
+  expect_balanced();
+}
+
+TEST_F(DeliveryTest, BoundsTheRecordsThatOnePublisherHolds) {
+  add("slow", 1, Mode::hold, /*records_max=*/25, /*queue=*/8);
+  delivery_.start();
+  for (int i = 0; i < 4; ++i) seal(10);
+  step_until([&] { return view(0).batches_in_flight + view(0).batches_dropped == 4; });
+  EXPECT_EQ(view(0).records_in_flight, 20u);
+  EXPECT_EQ(view(0).records_dropped, 20u);
+  expect_balanced();
+  drain_now();
+  expect_balanced();
+}
+
+TEST_F(DeliveryTest, TakesABatchThatAloneExceedsTheBoundWhenNothingElseWaits) {
+  add("small", 4, Mode::acknowledge, /*records_max=*/5);
+  delivery_.start();
+  seal(20);
+  step_until([&] { return view(0).batches_acknowledged == 1; });
+  EXPECT_EQ(view(0).records_acknowledged, 20u);
+  drain_now();
+}
+
+TEST_F(DeliveryTest, CountsFailuresUnderTheirReason) {
+  add("refused", 4, Mode::fail);
+  delivery_.start();
+  seal(7);
+  step_until([&] { return view(0).batches_failed == 1; });
+  EXPECT_EQ(view(0).failures[DeliveryFailure::rejected], 7u);
+  EXPECT_EQ(view(0).records_failed, 7u);
+  EXPECT_EQ(view(0).records_dropped, 0u);
+  expect_balanced();
+  drain_now();
+}
+
+TEST_F(DeliveryTest, GivesBuffersBackWithoutAnyPublisher) {
+  delivery_.start();
+  for (uint32_t i = 0; i < kBuffers * 3; ++i) {
+    seal(1);
+    step_until([&] { return batcher_.sealed_waiting() == 0; });
+  }
+  EXPECT_EQ(batcher_.counters().drops.total(), 0u);
+  EXPECT_TRUE(delivery_.drained());
+}
+
+TEST_F(DeliveryTest, PublishesWhatIsQueuedWhenItDrains) {
+  FakePublisher& fake = add("late", 2, Mode::hold, 0, /*queue=*/8);
+  delivery_.start();
+  for (int i = 0; i < 6; ++i) seal(5);
+  step_until([&] { return view(0).batches_in_flight == 6; });
+  fake.set_mode(Mode::acknowledge);
+  delivery_.begin_drain(steady_clock_ns() + 20 * kNsPerSec);
+  step_until([&] { return delivery_.drained(); });
+  EXPECT_EQ(view(0).records_acknowledged, 30u);
+  expect_balanced();
+}
+
+}  // namespace
+}  // namespace weir::control

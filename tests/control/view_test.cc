@@ -1,0 +1,238 @@
+#include "control/view.h"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <set>
+
+#include "control/identity.h"
+#include "control/metrics.h"
+#include "control/routes.h"
+
+namespace weir::control {
+namespace {
+
+using decode::DatagramError;
+using decode::SetOutcome;
+using outbound::DeliveryFailure;
+using packet::FrameVerdict;
+using service::HttpRequest;
+using service::HttpResponse;
+
+/// A view in which every row has its own number, so that a mix-up shows.
+ApplianceView sample_view() {
+  ApplianceView view;
+  view.appliance_uuid = "11111111-2222-4333-8444-555555555555";
+  view.partition = "default";
+  view.state = ApplianceState::running;
+  view.started_ns = 1'700'000'000'000'000'000;
+  view.taken_ns = view.started_ns + 5'000'000'000;
+  dataplane::PortStats port;
+  port.name = "p0";
+  port.kind = "dpdk";
+  port.driver = "net_null";
+  port.link_up = true;
+  port.packets = 10;
+  port.missed = 4;
+  view.ports.push_back(port);
+  CoreView core;
+  core.info = {.core = 0, .cpu = 1, .serves = "p0 queue 0"};
+  Ledger& l = core.ledger;
+  l.frames = 10;
+  l.verdicts[FrameVerdict::udp] = 8;
+  l.verdicts[FrameVerdict::not_ip] = 2;
+  l.no_listener = 1;
+  l.datagrams = 7;
+  l.datagrams_decoded = 5;
+  l.datagram_errors[DatagramError::unknown_version] = 2;
+  l.sets = 6;
+  l.set_outcomes[SetOutcome::decoded] = 4;
+  l.set_outcomes[SetOutcome::waiting_for_template] = 2;
+  l.set_octets = 600;
+  l.set_outcome_octets[SetOutcome::decoded] = 400;
+  l.set_outcome_octets[SetOutcome::waiting_for_template] = 200;
+  l.records = 90;
+  l.encoded = 80;
+  l.record_drops[outbound::RecordDrop::no_buffer] = 10;
+  view.cores.push_back(core);
+  PublisherView publisher;
+  publisher.name = "jetstream";
+  publisher.kind = "jetstream";
+  publisher.connected = true;
+  publisher.records_acknowledged = 70;
+  publisher.failures[DeliveryFailure::timed_out] = 3;
+  publisher.records_failed = 3;
+  publisher.records_in_flight = 7;
+  view.publishers.push_back(publisher);
+  for (uint32_t i = 1; i <= 3; ++i) {
+    decode::ExporterStats e;
+    e.address = IpAddress::from_v4(0xC0000200u + i);
+    e.datagrams = i;
+    e.flow_types = 1u << static_cast<uint32_t>(FlowType::netflow_v9);
+    view.exporters.push_back(e);
+  }
+  return view;
+}
+
+HttpResponse ask(const ApplianceView& view, std::string path, std::map<std::string, std::string> query = {}) {
+  Snapshot<ApplianceView> snapshot;
+  snapshot.publish(std::make_shared<const ApplianceView>(view));
+  const auto routes = appliance_routes(snapshot);
+  for (const auto& route : routes) {
+    const bool fits = route.path == path ||
+                      (route.path == "/v1/exporters/{address}" && path.starts_with("/v1/exporters/"));
+    if (fits) return route.handle(HttpRequest{.method = "GET", .path = path, .query = std::move(query)});
+  }
+  ADD_FAILURE() << "no route " << path;
+  return {};
+}
+
+nlohmann::json ask_json(const ApplianceView& view, std::string path, std::map<std::string, std::string> query = {}) {
+  const HttpResponse response = ask(view, std::move(path), std::move(query));
+  EXPECT_EQ(response.status, 200u) << response.body;
+  return nlohmann::json::parse(response.body);
+}
+
+TEST(Ledger, BalancesWhenEverythingIsAccountedFor) {
+  EXPECT_TRUE(sample_view().total().discrepancies().empty());
+}
+
+TEST(Ledger, NamesEachEquationThatDoesNotHold) {
+  const struct {
+    const char* what;
+    void (*spoil)(Ledger&);
+  } cases[] = {
+      {"frames", [](Ledger& l) { ++l.frames; }},
+      {"datagrams", [](Ledger& l) { --l.datagrams_decoded; }},
+      {"sets", [](Ledger& l) { ++l.set_outcomes[SetOutcome::expired]; }},
+      {"set octets", [](Ledger& l) { ++l.set_octets; }},
+      {"records", [](Ledger& l) { ++l.record_drops[outbound::RecordDrop::filtered]; }},
+  };
+  for (const auto& c : cases) {
+    Ledger ledger = sample_view().total();
+    c.spoil(ledger);
+    const auto lines = ledger.discrepancies();
+    ASSERT_EQ(lines.size(), 1u) << c.what;
+    EXPECT_EQ(lines[0].substr(0, lines[0].find(':')), c.what);
+  }
+}
+
+TEST(Readiness, SaysWhyNot) {
+  ApplianceView view = sample_view();
+  EXPECT_EQ(view.not_ready_because(), "");
+  view.publishers[0].connected = false;
+  view.publishers[0].last_error = "no servers available";
+  EXPECT_EQ(view.not_ready_because(), "publisher jetstream: not connected: no servers available");
+  view.ports[0].link_up = false;
+  EXPECT_EQ(view.not_ready_because(), "port p0: link is down");
+  view.state = ApplianceState::draining;
+  EXPECT_EQ(view.not_ready_because(), "the appliance is draining");
+}
+
+TEST(Routes, LedgerHasEveryReasonAsAKey) {
+  const auto body = ask_json(sample_view(), "/v1/ledger");
+  EXPECT_EQ(body["frames"]["verdicts"]["not_ip"], 2);
+  EXPECT_EQ(body["datagrams"]["rejected"]["unknown_version"], 2);
+  EXPECT_EQ(body["datagrams"]["rejected"]["empty"], 0);
+  EXPECT_EQ(body["sets"]["outcomes"]["waiting_for_template"], 2);
+  EXPECT_EQ(body["records"]["dropped"]["no_buffer"], 10);
+  EXPECT_EQ(body["publishers"][0]["records"]["acknowledged"], 70);
+  EXPECT_EQ(body["publishers"][0]["failures"]["timed_out"], 3);
+  EXPECT_EQ(body["ports"][0]["missed"], 4);
+  EXPECT_TRUE(body["ports"][0]["errors"].is_null());
+  EXPECT_EQ(body["balanced"], true);
+}
+
+TEST(Routes, StatusSaysWhetherItIsReady) {
+  ApplianceView view = sample_view();
+  EXPECT_EQ(ask_json(view, "/v1/status")["ready"], true);
+  EXPECT_EQ(ask(view, "/readyz").status, 200u);
+  view.publishers[0].connected = false;
+  EXPECT_EQ(ask_json(view, "/v1/status")["ready"], false);
+  EXPECT_EQ(ask(view, "/readyz").status, 503u);
+  EXPECT_EQ(ask(view, "/healthz").status, 200u);
+}
+
+TEST(Routes, ExportersComeInPages) {
+  const ApplianceView view = sample_view();
+  const auto first = ask_json(view, "/v1/exporters", {{"limit", "2"}});
+  ASSERT_EQ(first["exporters"].size(), 2u);
+  EXPECT_EQ(first["exporters"][0]["address"], "192.0.2.1");
+  EXPECT_EQ(first["exporters"][0]["protocols"], nlohmann::json::array({"netflow_v9"}));
+  EXPECT_EQ(first["next_offset"], 2);
+  const auto second = ask_json(view, "/v1/exporters", {{"offset", "2"}, {"limit", "2"}});
+  ASSERT_EQ(second["exporters"].size(), 1u);
+  EXPECT_EQ(second["exporters"][0]["address"], "192.0.2.3");
+  EXPECT_TRUE(second["next_offset"].is_null());
+  EXPECT_TRUE(ask_json(view, "/v1/exporters", {{"offset", "18446744073709551615"}})["exporters"].empty());
+}
+
+TEST(Routes, WrongQuestionsAreAnsweredClearly) {
+  const ApplianceView view = sample_view();
+  for (const char* limit : {"x", "-1", "1001", "", "1 "}) {
+    EXPECT_EQ(ask(view, "/v1/exporters", {{"limit", limit}}).status, 400u) << limit;
+  }
+  EXPECT_EQ(ask(view, "/v1/exporters/nonsense").status, 400u);
+  EXPECT_EQ(ask(view, "/v1/exporters/192.0.2.9").status, 404u);
+  EXPECT_EQ(ask_json(view, "/v1/exporters/192.0.2.2")["datagrams"]["received"], 2);
+}
+
+TEST(Routes, SayThatTheyAreStartingBeforeTheFirstView) {
+  Snapshot<ApplianceView> nothing;
+  for (const auto& route : appliance_routes(nothing)) {
+    const unsigned expected = route.path == "/healthz" ? 200 : 503;
+    EXPECT_EQ(route.handle(HttpRequest{.method = "GET", .path = route.path}).status, expected) << route.path;
+  }
+}
+
+TEST(Routes, OnlyMetricsAndHealthAreOnTcp) {
+  Snapshot<ApplianceView> nothing;
+  std::set<std::string> on_tcp;
+  for (const auto& route : appliance_routes(nothing)) {
+    if (route.also_on_tcp) on_tcp.insert(route.path);
+  }
+  EXPECT_EQ(on_tcp, (std::set<std::string>{"/metrics", "/healthz", "/readyz"}));
+}
+
+TEST(Metrics, CarryTheLedgersNumbers) {
+  const std::string text = metrics_text(sample_view());
+  for (const char* line : {
+           "weir_port_packets_total{port=\"p0\",driver=\"net_null\"} 10\n",
+           "weir_port_missed_total{port=\"p0\",driver=\"net_null\"} 4\n",
+           "weir_frames_total{core=\"0\",verdict=\"not_ip\"} 2\n",
+           "weir_no_listener_total{core=\"0\"} 1\n",
+           "weir_datagram_errors_total{core=\"0\",reason=\"unknown_version\"} 2\n",
+           "weir_sets{core=\"0\",outcome=\"waiting_for_template\"} 2\n",
+           "weir_record_drops_total{core=\"0\",reason=\"no_buffer\"} 10\n",
+           "weir_publisher_records_acknowledged_total{publisher=\"jetstream\",kind=\"jetstream\"} 70\n",
+           "weir_publisher_records_lost_total{publisher=\"jetstream\",kind=\"jetstream\",reason=\"timed_out\"} 3\n",
+           "weir_ready 1\n",
+           "weir_ledger_balanced 1\n",
+       }) {
+    EXPECT_NE(text.find(line), std::string::npos) << line << "\n" << text;
+  }
+  // A counter that the device does not have is absent, not 0.
+  EXPECT_EQ(text.find("weir_port_errors_total{"), std::string::npos);
+}
+
+TEST(Identity, IsKeptInTheStateFolder) {
+  const std::string dir = testing::TempDir() + "weir-identity-" + std::to_string(getpid());
+  const std::string first = load_or_make_appliance_uuid(dir);
+  EXPECT_TRUE(is_uuid(first)) << first;
+  EXPECT_EQ(load_or_make_appliance_uuid(dir), first);
+  std::ofstream(dir + "/appliance_id") << "damaged\n";
+  const std::string second = load_or_make_appliance_uuid(dir);
+  EXPECT_TRUE(is_uuid(second));
+  EXPECT_NE(second, first);
+  EXPECT_EQ(load_or_make_appliance_uuid(dir), second);
+}
+
+TEST(Identity, IsNewEachTimeWhereNothingIsKept) {
+  const std::string first = load_or_make_appliance_uuid("");
+  EXPECT_TRUE(is_uuid(first));
+  EXPECT_NE(load_or_make_appliance_uuid(""), first);
+  EXPECT_TRUE(is_uuid(load_or_make_appliance_uuid("/proc/no/such/place")));
+}
+
+}  // namespace
+}  // namespace weir::control
