@@ -1,7 +1,8 @@
 // message_builder.h — Export datagrams, built octet by octet for tests and for `weir generate`.
 //
 // Spec:     NetFlow v5 as Cisco documents it; RFC 3954 §5 to §6 (v9); RFC 7011 §3 (IPFIX).
-// Failure:  none: a builder writes what it is told, wrong counts, lengths and widths included, because
+// Failure:  none: a builder writes what it is told, wrong counts, lengths and widths included,
+// because
 //           half of the tests need messages that are wrong. Only an address literal that is not one
 //           is an assertion.
 //
@@ -63,8 +64,8 @@ struct Record {
 
 /// What follows the last record of a set and counts into the set's length.
 struct Padding {
-  uint16_t octets = 0;     // this many, then
-  uint16_t align_to = 1;   // as many as the set needs to become a multiple of this
+  uint16_t octets = 0;    // this many, then
+  uint16_t align_to = 1;  // as many as the set needs to become a multiple of this
   uint8_t value = 0;
 };
 inline constexpr Padding kNoPadding{};
@@ -110,18 +111,44 @@ inline constexpr size_t kNetflowV5RecordsMax = 30;  // what real exporters put i
 
 class NetflowV5Builder {
  public:
-  NetflowV5Builder& version(uint16_t v) { version_ = v; return *this; }
+  NetflowV5Builder& version(uint16_t v) {
+    version_ = v;
+    return *this;
+  }
   /// Default: the records added.
-  NetflowV5Builder& count(uint16_t v) { count_ = v; return *this; }
-  NetflowV5Builder& uptime_ms(uint32_t v) { uptime_ms_ = v; return *this; }
-  NetflowV5Builder& unix_time(uint32_t secs, uint32_t nsecs = 0) { secs_ = secs; nsecs_ = nsecs; return *this; }
-  NetflowV5Builder& sequence(uint32_t v) { sequence_ = v; return *this; }
-  NetflowV5Builder& engine(uint8_t type, uint8_t id) { engine_type_ = type; engine_id_ = id; return *this; }
+  NetflowV5Builder& count(uint16_t v) {
+    count_ = v;
+    return *this;
+  }
+  NetflowV5Builder& uptime_ms(uint32_t v) {
+    uptime_ms_ = v;
+    return *this;
+  }
+  NetflowV5Builder& unix_time(uint32_t secs, uint32_t nsecs = 0) {
+    secs_ = secs;
+    nsecs_ = nsecs;
+    return *this;
+  }
+  NetflowV5Builder& sequence(uint32_t v) {
+    sequence_ = v;
+    return *this;
+  }
+  NetflowV5Builder& engine(uint8_t type, uint8_t id) {
+    engine_type_ = type;
+    engine_id_ = id;
+    return *this;
+  }
   /// All 16 bits: the mode is in the top two.
-  NetflowV5Builder& sampling(uint16_t v) { sampling_ = v; return *this; }
+  NetflowV5Builder& sampling(uint16_t v) {
+    sampling_ = v;
+    return *this;
+  }
   NetflowV5Builder& record(const NetflowV5Record& r);
   /// Octets behind the records.
-  NetflowV5Builder& raw(const Octets& octets) { append(body_, octets); return *this; }
+  NetflowV5Builder& raw(const Octets& octets) {
+    append(body_, octets);
+    return *this;
+  }
   Octets build() const;
 
  private:
@@ -143,7 +170,7 @@ class NetflowV5Builder {
 inline constexpr uint16_t kVariableLength = 65535;
 
 struct FieldSpecifier {
-  uint16_t id = 0;      // information element, v9 field type or v9 scope type
+  uint16_t id = 0;  // information element, v9 field type or v9 scope type
   uint16_t length = 0;
   uint32_t enterprise = 0;  // IPFIX only: not 0 sets the enterprise bit and adds the number
 };
@@ -158,38 +185,63 @@ struct OptionsTemplate {
   uint16_t id = 256;
   std::vector<FieldSpecifier> scopes{};
   std::vector<FieldSpecifier> fields{};
-  // What the header says where it should say something else. v9: octets; IPFIX: scope fields, all fields.
+  // What the header says where it should say something else. v9: octets; IPFIX: scope fields, all
+  // fields.
   std::optional<uint16_t> scope_length_or_count{};
   std::optional<uint16_t> option_length_or_total_count{};
 };
 
 /// The field specifiers' and the set's octets, where a test puts them together by itself.
-Octets template_octets(const Template& t);                       // v9
+Octets template_octets(const Template& t);  // v9
 Octets ipfix_template_octets(const Template& t);
-Octets options_template_octets(const OptionsTemplate& t);        // v9
+Octets options_template_octets(const OptionsTemplate& t);  // v9
 Octets ipfix_options_template_octets(const OptionsTemplate& t);
 Octets set_octets(uint16_t id, const Octets& content, Padding pad = kNoPadding,
                   std::optional<uint16_t> length = std::nullopt);
 
 class NetflowV9Builder {
  public:
-  NetflowV9Builder& version(uint16_t v) { version_ = v; return *this; }
+  NetflowV9Builder& version(uint16_t v) {
+    version_ = v;
+    return *this;
+  }
   /// Default: templates, options templates and records added (RFC 3954 §5.1), raw sets not counted.
-  NetflowV9Builder& count(uint16_t v) { count_ = v; return *this; }
-  NetflowV9Builder& uptime_ms(uint32_t v) { uptime_ms_ = v; return *this; }
-  NetflowV9Builder& unix_secs(uint32_t v) { secs_ = v; return *this; }
-  NetflowV9Builder& sequence(uint32_t v) { sequence_ = v; return *this; }
-  NetflowV9Builder& source_id(uint32_t v) { source_id_ = v; return *this; }
+  NetflowV9Builder& count(uint16_t v) {
+    count_ = v;
+    return *this;
+  }
+  NetflowV9Builder& uptime_ms(uint32_t v) {
+    uptime_ms_ = v;
+    return *this;
+  }
+  NetflowV9Builder& unix_secs(uint32_t v) {
+    secs_ = v;
+    return *this;
+  }
+  NetflowV9Builder& sequence(uint32_t v) {
+    sequence_ = v;
+    return *this;
+  }
+  NetflowV9Builder& source_id(uint32_t v) {
+    source_id_ = v;
+    return *this;
+  }
 
   /// One template FlowSet (id 0) with all of these.
   NetflowV9Builder& templates(const std::vector<Template>& all, Padding pad = kNoPadding);
   /// One options template FlowSet (id 1) with all of these.
-  NetflowV9Builder& options_templates(const std::vector<OptionsTemplate>& all, Padding pad = kNoPadding);
-  NetflowV9Builder& data(uint16_t template_id, const std::vector<Record>& records, Padding pad = kNoPadding);
+  NetflowV9Builder& options_templates(const std::vector<OptionsTemplate>& all,
+                                      Padding pad = kNoPadding);
+  NetflowV9Builder& data(uint16_t template_id, const std::vector<Record>& records,
+                         Padding pad = kNoPadding);
   /// A FlowSet of any id and content; `length` lies about its length.
-  NetflowV9Builder& set(uint16_t id, const Octets& content, std::optional<uint16_t> length = std::nullopt);
+  NetflowV9Builder& set(uint16_t id, const Octets& content,
+                        std::optional<uint16_t> length = std::nullopt);
   /// Octets outside any set.
-  NetflowV9Builder& raw(const Octets& octets) { append(body_, octets); return *this; }
+  NetflowV9Builder& raw(const Octets& octets) {
+    append(body_, octets);
+    return *this;
+  }
   /// So far, header included.
   size_t size() const { return 20 + body_.size(); }
   Octets build() const;
@@ -207,22 +259,43 @@ class NetflowV9Builder {
 
 class IpfixBuilder {
  public:
-  IpfixBuilder& version(uint16_t v) { version_ = v; return *this; }
+  IpfixBuilder& version(uint16_t v) {
+    version_ = v;
+    return *this;
+  }
   /// Default: the octets of the message.
-  IpfixBuilder& length(uint16_t v) { length_ = v; return *this; }
-  IpfixBuilder& export_time(uint32_t v) { export_time_ = v; return *this; }
-  IpfixBuilder& sequence(uint32_t v) { sequence_ = v; return *this; }
-  IpfixBuilder& domain(uint32_t v) { domain_ = v; return *this; }
+  IpfixBuilder& length(uint16_t v) {
+    length_ = v;
+    return *this;
+  }
+  IpfixBuilder& export_time(uint32_t v) {
+    export_time_ = v;
+    return *this;
+  }
+  IpfixBuilder& sequence(uint32_t v) {
+    sequence_ = v;
+    return *this;
+  }
+  IpfixBuilder& domain(uint32_t v) {
+    domain_ = v;
+    return *this;
+  }
 
   /// One Template Set (id 2) with all of these. A template without fields is a withdrawal.
   IpfixBuilder& templates(const std::vector<Template>& all, Padding pad = kNoPadding);
   /// One Options Template Set (id 3) with all of these.
-  IpfixBuilder& options_templates(const std::vector<OptionsTemplate>& all, Padding pad = kNoPadding);
-  IpfixBuilder& data(uint16_t template_id, const std::vector<Record>& records, Padding pad = kNoPadding);
+  IpfixBuilder& options_templates(const std::vector<OptionsTemplate>& all,
+                                  Padding pad = kNoPadding);
+  IpfixBuilder& data(uint16_t template_id, const std::vector<Record>& records,
+                     Padding pad = kNoPadding);
   /// A Set of any id and content; `length` lies about its length.
-  IpfixBuilder& set(uint16_t id, const Octets& content, std::optional<uint16_t> length = std::nullopt);
+  IpfixBuilder& set(uint16_t id, const Octets& content,
+                    std::optional<uint16_t> length = std::nullopt);
   /// Octets outside any set.
-  IpfixBuilder& raw(const Octets& octets) { append(body_, octets); return *this; }
+  IpfixBuilder& raw(const Octets& octets) {
+    append(body_, octets);
+    return *this;
+  }
   /// So far, header included.
   size_t size() const { return 16 + body_.size(); }
   Octets build() const;
