@@ -1,2 +1,418 @@
-// config.cc
-namespace weir {}
+#include "control/config.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "control/config_check.h"
+
+namespace weir::control {
+namespace {
+
+using service::choice;
+using service::duration;
+using service::integer;
+using service::named_choice;
+using service::Schema;
+using service::Secrecy;
+using service::size;
+using service::text_where;
+using service::ValueType;
+
+constexpr uint64_t kMs = 1'000'000;
+constexpr uint64_t kSec = 1'000'000'000;
+constexpr const char* kNotYet = "is not supported yet";
+constexpr size_t kNameOctetsMax = 64;
+constexpr uint64_t kCpuMax = 1023;
+
+// ── types of values that only an appliance has ───────────────────────────────────────────────────
+
+ValueType<decode::ProtocolFilter> protocol() {
+  using decode::ProtocolFilter;
+  return choice<ProtocolFilter>({{"any", ProtocolFilter::any},
+                                 {"netflow", ProtocolFilter::netflow},
+                                 {"ipfix", ProtocolFilter::ipfix},
+                                 {"sflow", ProtocolFilter::sflow}});
+}
+
+/// What metrics, subjects and tables can carry: no separator of any of them.
+bool is_name(std::string_view text) {
+  return !text.empty() && text.size() <= kNameOctetsMax &&
+         text.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") ==
+             std::string_view::npos;
+}
+
+ValueType<std::string> name_text() {
+  return text_where("a name of letters, digits, - and _, at most 64", is_name);
+}
+
+ValueType<IpAddress> ip_address() {
+  return {"an IPv4 or IPv6 address; :: is every address of both",
+          [](std::string_view text) { return IpAddress::parse(text); },
+          [](const IpAddress& address) { return address.to_string(); },
+          {}};
+}
+
+ValueType<SocketAddress> udp_address() {
+  return {"an address and a port, such as 0.0.0.0:2055 or [::]:2055",
+          [](std::string_view text) -> std::optional<SocketAddress> {
+            const auto address = SocketAddress::parse(text);
+            return address && address->port != 0 ? address : std::nullopt;
+          },
+          [](const SocketAddress& address) { return address.to_string(); },
+          {}};
+}
+
+ValueType<uint32_t> file_mode() {
+  return {"an octal file mode from 0000 to 0777, such as 0660",
+          [](std::string_view text) -> std::optional<uint32_t> {
+            uint32_t mode = 0;
+            const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), mode, 8);
+            if (text.size() < 3 || text.size() > 4 || error != std::errc{} ||
+                end != text.data() + text.size() || mode > 0777) {
+              return std::nullopt;
+            }
+            return mode;
+          },
+          [](const uint32_t& mode) { return fmt::format("{:04o}", mode); },
+          {}};
+}
+
+/// NATS subjects: tokens between dots, of what a subject may hold.
+bool is_subject(std::string_view text, std::string_view also_tokens) {
+  constexpr size_t kSubjectOctetsMax = 200;
+  if (text.empty() || text.size() > kSubjectOctetsMax) return false;
+  while (true) {
+    const std::string_view token = text.substr(0, text.find('.'));
+    if (token.empty()) return false;
+    const bool wildcard = token == "*" || (token == ">" && token.size() == text.size());
+    if (wildcard && also_tokens.find(token) == std::string_view::npos) return false;
+    for (const char c : token) {
+      const bool printable_ascii = c > 0x20 && c < 0x7F;
+      if (!printable_ascii || c == '{' || c == '}') return false;
+      if (!wildcard && (c == '*' || c == '>')) return false;
+    }
+    if (token.size() == text.size()) return true;
+    text.remove_prefix(token.size() + 1);
+  }
+}
+
+bool is_nats_url_list(std::string_view text) {
+  while (true) {
+    const std::string_view url = text.substr(0, text.find(','));
+    const bool known_scheme = url.substr(0, 7) == "nats://";
+    if (!known_scheme || url.size() == 7 || url.find_first_of(" \t") != std::string_view::npos) return false;
+    if (url.size() == text.size()) return true;
+    text.remove_prefix(url.size() + 1);
+  }
+}
+
+// ── the schema ───────────────────────────────────────────────────────────────────────────────────
+
+const Schema<PortConfig>& port_schema() {
+  static const auto schema =
+      Schema<PortConfig>()
+          .key("name", &PortConfig::name, name_text(),
+               "What the port is called in tables and metrics; p0, p1, … by default.")
+          .key("kind", &PortConfig::kind, named_choice<PortKind>(),
+               "dpdk: a device that DPDK drives, past the kernel. socket: kernel sockets, one for each "
+               "listener that has no listen_addr of its own.")
+          .key("device", &PortConfig::device, service::any_text(),
+               "Of a dpdk port: a PCI address (0000:01:00.0, of a NIC or an SR-IOV virtual function) or "
+               "a virtual device with its arguments (net_af_packet0,iface=eth0).")
+          .key("queues", &PortConfig::queues, integer<uint16_t>(1, 64),
+               "Receive queues, among which the device spreads exporters (RSS on source address).")
+          .list("lcores", &PortConfig::lcores, integer<unsigned>(0, kCpuMax),
+                "CPUs that serve the queues, one for each queue in turn; chosen when empty.")
+          .key("rx_descriptors", &PortConfig::rx_descriptors, integer<uint16_t>(64, 32'768),
+               "Descriptors of each receive queue.")
+          .key("mbufs", &PortConfig::mbufs, integer<uint32_t>(0, 8'388'607),
+               "Packet buffers of each queue; 0: what rings and bursts need.")
+          .key("data_room_bytes", &PortConfig::data_room_bytes, size<uint32_t>(0, 65'535),
+               "Room of a packet buffer; 0: what the device's largest frame needs.")
+          .key("promiscuous", &PortConfig::promiscuous, service::boolean(),
+               "Take frames for other MAC addresses too.")
+          .key("address", &PortConfig::address, ip_address(),
+               "Of a socket port: the address on which its sockets listen.");
+  return schema;
+}
+
+const Schema<PendingFlowsConfig>& pending_flows_schema() {
+  static const auto schema =
+      Schema<PendingFlowsConfig>()
+          .key("max_pending_flows", &PendingFlowsConfig::max_pending_flows, integer<uint32_t>(0, 1'000'000),
+               "Sets of one exporter that may wait for their template.")
+          .key("max_entries_per_template", &PendingFlowsConfig::max_entries_per_template,
+               integer<uint32_t>(0, 1'000'000), "Sets that may wait for one template.")
+          .key("max_entry_size_bytes", &PendingFlowsConfig::max_entry_size_bytes, size<uint32_t>(0, 65'535),
+               "The largest set that may wait.")
+          .key("ttl_secs", &PendingFlowsConfig::ttl_secs, duration<uint32_t>(kSec, 1, 86'400),
+               "How long a set waits before it counts as expired.");
+  return schema;
+}
+
+const Schema<ListenerConfig>& listener_schema() {
+  static const auto schema =
+      Schema<ListenerConfig>()
+          .key("name", &ListenerConfig::name, name_text(),
+               "What the listener is called in tables and metrics; its protocol by default.")
+          .key("protocol", &ListenerConfig::protocol, protocol(),
+               "What is admitted: netflow (v5, v9 and IPFIX, told apart by content), ipfix, sflow, or any.")
+          .key("port", &ListenerConfig::port, integer<uint16_t>(1),
+               "The UDP port, on every port of `ports`. Or say listen_addr.")
+          .key("listen_addr", &ListenerConfig::listen_addr, service::optional_of(udp_address(), "none"),
+               "Opens a kernel socket for this listener. DPDK ports serve its UDP port as well.")
+          .key("subject", &ListenerConfig::subject,
+               text_where("a NATS subject without wildcards and placeholders, such as flows.raw.netflow",
+                          [](std::string_view text) { return is_subject(text, ""); }),
+               "Where its records are published; flows.raw.sflow for sflow, else flows.raw.netflow by "
+               "default.")
+          .key("buffer_size", &ListenerConfig::buffer_size, size<uint32_t>(4096, 1u << 30),
+               "Receive buffer of its kernel sockets (SO_RCVBUF; the kernel's rmem_max bounds it).")
+          .key("max_templates", &ListenerConfig::max_templates, integer<uint32_t>(1, 65'536),
+               "Templates kept of an exporter; the least recently used goes. The largest of all "
+               "listeners counts.")
+          .key("max_template_fields", &ListenerConfig::max_template_fields, integer<uint32_t>(1, 65'535),
+               "Fields that a template may have. The largest of all listeners counts.")
+          .object("pending_flows", &ListenerConfig::pending_flows, pending_flows_schema(),
+                  "Data that came ahead of its template. The largest of all listeners counts.")
+          .key("sampling_rate_default", &ListenerConfig::sampling_rate_default,
+               integer<uint64_t>(0, UINT32_MAX),
+               "Packets represented by one sampled, where the exporter does not say; 0: unknown.");
+  return schema;
+}
+
+const Schema<dataplane::EalConfig>& eal_schema() {
+  using dataplane::EalConfig;
+  static const auto schema =
+      Schema<EalConfig>()
+          .key("hugepages", &EalConfig::hugepages, service::boolean(),
+               "Take DPDK's memory from hugepages (scripts/hugepages); PCI devices need them.")
+          .key("memory_mb", &EalConfig::memory_mb, integer<uint32_t>(64, 1u << 20),
+               "MiB for packet buffers and rings.")
+          .key("file_prefix", &EalConfig::file_prefix,
+               text_where("a name of letters, digits, - and _, or nothing",
+                          [](std::string_view text) { return text.empty() || is_name(text); }),
+               "Tells several DPDK programs on one machine apart; empty: nothing is shared.")
+          .key("main_lcore", &EalConfig::main_lcore,
+               service::optional_of(integer<unsigned>(0, kCpuMax), "auto"),
+               "CPU of the control thread; the first allowed one by default.")
+          .list("extra_args", &EalConfig::extra_args, service::any_text(),
+                "More arguments for DPDK, passed on as they are.");
+  return schema;
+}
+
+const Schema<LimitsConfig>& limits_schema() {
+  static const auto schema =
+      Schema<LimitsConfig>()
+          .key("exporters_per_core", &LimitsConfig::exporters_per_core, integer<uint32_t>(1, 1'000'000),
+               "Exporters that a core keeps state of.")
+          .key("domains_per_exporter", &LimitsConfig::domains_per_exporter, integer<uint32_t>(1, 65'536),
+               "Observation domains (v9: source ids) of an exporter.")
+          .key("template_octets_total", &LimitsConfig::template_octets_total,
+               size<uint64_t>(1 << 20, 1ull << 40), "Memory for templates, over all cores.")
+          .key("pending_octets_per_exporter", &LimitsConfig::pending_octets_per_exporter,
+               size<uint64_t>(0, 1ull << 40), "Octets of one exporter that may wait for templates.")
+          .key("pending_octets_total", &LimitsConfig::pending_octets_total, size<uint64_t>(0, 1ull << 40),
+               "Octets that may wait for templates, over all cores.")
+          .key("template_lifetime_secs", &LimitsConfig::template_lifetime_secs,
+               duration<uint32_t>(kSec, 0, 30 * 86'400),
+               "A template that is not refreshed for so long is forgotten; 0: never.");
+  return schema;
+}
+
+const Schema<PublisherConfig>& publisher_schema() {
+  static const auto schema =
+      Schema<PublisherConfig>()
+          .key("name", &PublisherConfig::name, name_text(),
+               "What the publisher is called in tables and metrics; its kind by default.")
+          .key("kind", &PublisherConfig::kind,
+               choice<PublisherKind>({{"jetstream", PublisherKind::jetstream},
+                                      {"stdout", PublisherKind::standard_output}},
+                                     {{"file", kNotYet}, {"http", kNotYet}, {"kafka", kNotYet}}),
+               "jetstream: NATS JetStream, acknowledged. stdout: lines on standard output.")
+          .key("format", &PublisherConfig::format, named_choice<OutputFormat>(),
+               "Of stdout: json, one object a line.");
+  return schema;
+}
+
+const Schema<SecurityConfig>& security_schema() {
+  static const auto schema = Schema<SecurityConfig>().key(
+      "mode", &SecurityConfig::mode,
+      named_choice<SecurityMode>({{"tls", kNotYet}, {"mtls", kNotYet}, {"spiffe", kNotYet}}),
+      "How the connection to NATS is protected.");
+  return schema;
+}
+
+const Schema<ControlSocketConfig>& control_socket_schema() {
+  static const auto schema =
+      Schema<ControlSocketConfig>()
+          .key("path", &ControlSocketConfig::path, service::any_text(),
+               "The unix socket of the REST interface and weirctl; empty: none.")
+          .key("mode", &ControlSocketConfig::mode, file_mode(), "Its file mode: who may connect.")
+          .key("group", &ControlSocketConfig::group, service::any_text(),
+               "The group it belongs to; empty: the process's own.");
+  return schema;
+}
+
+const Schema<service::LogConfig>& log_schema() {
+  using service::LogConfig;
+  static const auto schema =
+      Schema<LogConfig>()
+          .key("level", &LogConfig::level, named_choice<service::LogLevel>(),
+               "The least important messages that are written.")
+          .key("format", &LogConfig::format, named_choice<service::LogFormat>(),
+               "text for people, json for log collectors; both on standard error.");
+  return schema;
+}
+
+Result<LoadedConfig> finish(LoadedConfig loaded, service::ConfigReport& report) {
+  complete_and_check(loaded.config, loaded.origins, report);
+  if (!report.ok()) return report.to_error();
+  loaded.warnings = report.warnings();
+  return loaded;
+}
+
+}  // namespace
+
+std::string protocol_word(decode::ProtocolFilter filter) { return protocol().print(filter); }
+
+std::string_view name_of(PublisherKind kind) noexcept {
+  return kind == PublisherKind::jetstream ? "jetstream" : "stdout";
+}
+
+const service::Schema<ApplianceConfig>& appliance_schema() {
+  using C = ApplianceConfig;
+  static const auto schema =
+      Schema<C>()
+          .objects("ports", &C::ports, port_schema(), "Where packets come from.")
+          .objects("listeners", &C::listeners, listener_schema(), "What is listened for.")
+          .object("eal", &C::eal, eal_schema(), "DPDK's environment; used only with a dpdk port.")
+          .key("idle", &C::idle,
+               choice<dataplane::IdlePolicy>({{"adaptive", dataplane::IdlePolicy::adaptive},
+                                              {"poll", dataplane::IdlePolicy::poll}}),
+               "What a core does with nothing to receive: adaptive gives the CPU back, poll burns it for "
+               "latency.")
+          .object("limits", &C::limits, limits_schema(), "What decoders may hold.")
+          .key("nats_url", &C::nats_url,
+               text_where("nats://[user:password@]host[:port], several with commas", is_nats_url_list),
+               "The NATS servers. NATS_URL in the environment sets it too.",
+               {Secrecy::url, "NATS_URL"})
+          .key("nats_creds_file", &C::nats_creds_file, service::any_text(),
+               "NATS credentials file (JWT and seed); empty: none.")
+          .object("security", &C::security, security_schema(), "Protection of the connection to NATS.")
+          .key("stream_name", &C::stream_name, name_text(), "The JetStream stream; created if absent.")
+          .list("stream_subjects", &C::stream_subjects,
+                text_where("a NATS subject; * and > are allowed",
+                           [](std::string_view text) { return is_subject(text, "*>"); }),
+                "Subjects of the stream; those of the listeners are always added.")
+          .key("stream_max_bytes", &C::stream_max_bytes, size<uint64_t>(1 << 10, 1ull << 50),
+               "Of a stream that is created: how large it grows before the oldest goes.")
+          .key("stream_replicas", &C::stream_replicas, integer<uint32_t>(1, 5),
+               "Of a stream that is created: on how many servers it is kept.")
+          .key("publish_timeout_ms", &C::publish_timeout_ms, duration<uint32_t>(kMs, 10, 600'000),
+               "How long an acknowledgement may take before the message is sent again.")
+          .key("framing", &C::framing,
+               choice<outbound::Framing>(
+                   {{"batch", outbound::Framing::batch}, {"single", outbound::Framing::single}},
+                   {{"delimited", kNotYet}, {"netflow_record", kNotYet}}),
+               "batch: a FlowBatch a message. single: a FlowMessage a message.")
+          .key("batch_bytes", &C::batch_bytes, size<uint32_t>(4096, 16u << 20),
+               "A batch is sealed when it holds so many octets,")
+          .key("batch_size", &C::batch_size, integer<uint32_t>(0, 1'000'000),
+               "so many records (0: no bound),")
+          .key("batch_linger_ms", &C::batch_linger_ms, duration<uint32_t>(kMs, 1, 60'000),
+               "or when its first record has waited so long.")
+          .key("buffer_bytes", &C::buffer_bytes, size<uint64_t>(64 << 10, 1ull << 40),
+               "Memory for all batches, open and under way, divided among the receive cores.")
+          .key("channel_size", &C::channel_size, integer<uint32_t>(1, 100'000'000),
+               "How much may wait for a publisher, in export datagrams of 30 records.")
+          .key("drop_policy", &C::drop_policy,
+               named_choice<DropPolicy>({{"drop_oldest", kNotYet}, {"block", kNotYet}, {"spool", kNotYet}}),
+               "What is dropped, and counted, when buffers or channels are full.")
+          .objects("publishers", &C::publishers, publisher_schema(),
+                   "Who gets every record; one jetstream by default.")
+          .key("partition", &C::partition, name_text(),
+               "Tag of this appliance, carried by every record.")
+          .key("state_dir", &C::state_dir, service::any_text(),
+               "Where the appliance keeps what survives a restart; empty: nothing is kept.")
+          .object("control_socket", &C::control_socket, control_socket_schema(), "For weirctl.")
+          .key("metrics_addr", &C::metrics_addr,
+               text_where("an address and a port, such as 0.0.0.0:50046; empty: none",
+                          [](std::string_view text) { return text.empty() || SocketAddress::parse(text); }),
+               "Where /metrics, /healthz and /readyz are served over TCP; empty: nowhere.")
+          .object("log", &C::log, log_schema(), "The program's own log.")
+          .key("shutdown_deadline_ms", &C::shutdown_deadline_ms, duration<uint32_t>(kMs, 0, 600'000),
+               "How long a stop waits for acknowledgements of what is under way.");
+  return schema;
+}
+
+Result<LoadedConfig> read_config(std::string_view text, const std::string& name,
+                                 std::span<const char* const> environment) {
+  const auto document = service::parse_config_document(text, name);
+  if (!document) return document.error();
+  LoadedConfig loaded;
+  service::ConfigReport report;
+  service::ReadContext context{report, loaded.origins};
+  appliance_schema().read(&loaded.config, *document, "", context);
+  appliance_schema().read_environment(&loaded.config, environment, context);
+  return finish(std::move(loaded), report);
+}
+
+Result<LoadedConfig> load_config(const std::string& path, std::span<const char* const> environment) {
+  const auto text = service::read_config_file(path);
+  if (!text) return text.error();
+  return read_config(*text, path, environment);
+}
+
+Result<LoadedConfig> config_from_listen_urls(std::span<const std::string> urls, std::string_view format,
+                                             std::span<const char* const> environment) {
+  LoadedConfig loaded;
+  service::ConfigReport report;
+  service::ReadContext context{report, loaded.origins};
+  const service::Origin command_line{service::Origin::Kind::command_line, "", 0, 0};
+  ApplianceConfig& config = loaded.config;
+
+  // What a file would say for it; the environment may still say otherwise.
+  config.publishers = {{"stdout", PublisherKind::standard_output, OutputFormat::json}};
+  config.control_socket.path.clear();
+  config.state_dir.clear();
+  config.buffer_bytes = 64ull << 20;
+  for (const char* path : {"publishers[0].kind", "publishers[0].format", "control_socket.path",
+                           "state_dir", "buffer_bytes"}) {
+    loaded.origins[path] = command_line;
+  }
+  if (format != name_of(OutputFormat::json)) {
+    report.error(command_line, "--format", fmt::format("\"{}\" is not allowed; allowed: json", format));
+  }
+  for (const std::string& url : urls) {
+    ListenerConfig& listener = config.listeners.emplace_back();
+    const std::string path = fmt::format("listeners[{}]", config.listeners.size() - 1);
+    loaded.origins[path + ".protocol"] = loaded.origins[path + ".listen_addr"] = command_line;
+    const size_t scheme_end = url.find("://");
+    const std::string_view all(url);
+    const auto admitted =
+        protocol().parse(all.substr(0, std::min(scheme_end, all.size())));
+    const auto address = scheme_end == std::string::npos ? std::nullopt
+                                                         : udp_address().parse(all.substr(scheme_end + 3));
+    if (!admitted || !address) {
+      report.error(command_line, "--listen",
+                   fmt::format("\"{}\" is not allowed; allowed: PROTOCOL://[ADDRESS]:PORT with protocol {}, "
+                               "such as netflow://:2055 or sflow://[::1]:6343",
+                               service::printable(url), protocol().allowed));
+      continue;
+    }
+    listener.protocol = *admitted;
+    listener.listen_addr = address;
+  }
+  appliance_schema().read_environment(&config, environment, context);
+  return report.ok() ? finish(std::move(loaded), report) : Result<LoadedConfig>(report.to_error());
+}
+
+std::span<const char* const> process_environment() noexcept {
+  size_t count = 0;
+  while (environ != nullptr && environ[count] != nullptr) ++count;
+  return {environ, count};
+}
+
+}  // namespace weir::control

@@ -30,7 +30,8 @@ namespace weir::control {
 #define WEIR_PORT_KINDS(X) X(dpdk) X(socket)
 WEIR_NAMED_ENUM(PortKind, uint8_t, WEIR_PORT_KINDS)
 
-/// Where packets come from. Every port serves every listener that has a `port`.
+/// Where packets come from. A DPDK port serves every listener, by its UDP port; a socket port opens one
+/// kernel socket for each listener that has no listen_addr of its own.
 struct PortConfig {
   std::string name;                // default: p0, p1, …
   PortKind kind = PortKind::dpdk;
@@ -57,8 +58,8 @@ struct PendingFlowsConfig {
 struct ListenerConfig {
   std::string name;                          // default: the protocol's, made unique with the port
   decode::ProtocolFilter protocol = decode::ProtocolFilter::any;
-  uint16_t port = 0;                         // on every port of `ports`; 0: none
-  std::optional<SocketAddress> listen_addr;  // a kernel socket of its own
+  uint16_t port = 0;                         // UDP; or it is listen_addr's
+  std::optional<SocketAddress> listen_addr;  // also opens a kernel socket of its own
   std::string subject;                       // default: flows.raw.netflow, flows.raw.sflow
   uint32_t buffer_size = 65'536;             // SO_RCVBUF of its kernel sockets
   uint32_t max_templates = 2000;             // of an exporter; the largest of all listeners counts
@@ -66,7 +67,7 @@ struct ListenerConfig {
   PendingFlowsConfig pending_flows;
   uint64_t sampling_rate_default = 0;
 
-  uint16_t udp_port() const noexcept { return port != 0 || !listen_addr ? port : listen_addr->port; }
+  uint16_t udp_port() const noexcept { return listen_addr ? listen_addr->port : port; }
 };
 
 /// What decoders may hold, over all cores (per core where it says so).
@@ -94,6 +95,13 @@ struct PublisherConfig {
   OutputFormat format = OutputFormat::json;  // of stdout
 };
 
+#define WEIR_SECURITY_MODES(X) X(none)
+WEIR_NAMED_ENUM(SecurityMode, uint8_t, WEIR_SECURITY_MODES)
+
+struct SecurityConfig {
+  SecurityMode mode = SecurityMode::none;
+};
+
 struct ControlSocketConfig {
   std::string path = "/run/weir/control.sock";  // empty: none
   uint32_t mode = 0660;
@@ -109,6 +117,7 @@ struct ApplianceConfig {
 
   std::string nats_url = "nats://127.0.0.1:4222";  // several with commas
   std::string nats_creds_file;
+  SecurityConfig security;
   std::string stream_name = "events";
   std::vector<std::string> stream_subjects;        // those of the listeners are always added
   uint64_t stream_max_bytes = 10ull << 30;
@@ -164,7 +173,11 @@ Result<LoadedConfig> read_config(std::string_view text, const std::string& name,
 /// `netflow://:2055`, `sflow://192.0.2.1:6343`, `any://[::1]:9995`: kernel sockets, standard output,
 /// no EAL, no broker, no control socket, nothing kept.
 Result<LoadedConfig> config_from_listen_urls(std::span<const std::string> urls,
-                                             std::string_view format);
+                                             std::string_view format,
+                                             std::span<const char* const> environment = {});
+
+/// Which keys there are: for reading, for `weir check` and for docs/CONFIG.md.
+const service::Schema<ApplianceConfig>& appliance_schema();
 
 /// The environment of this process.
 std::span<const char* const> process_environment() noexcept;

@@ -1,2 +1,453 @@
-// config_reader.cc
-namespace weir {}
+#include "service/config_reader.h"
+
+#include <algorithm>
+#include <cctype>
+#include <map>
+#include <numeric>
+
+#include "service/log.h"
+
+namespace weir::service {
+namespace {
+
+constexpr size_t kShownOctetsMax = 80;  // of a wrong value
+
+std::string shown(std::string_view value) {
+  const bool cut = value.size() > kShownOctetsMax;
+  return "\"" + printable(value.substr(0, kShownOctetsMax)) + (cut ? "…" : "") + "\"";
+}
+
+std::string join_path(const std::string& path, const std::string& name) {
+  return path.empty() ? name : path + "." + name;
+}
+
+/// How many letters must change to make one word of the other.
+size_t edit_distance(std::string_view a, std::string_view b) {
+  std::vector<size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), size_t{0});
+  for (size_t i = 1; i <= a.size(); ++i) {
+    size_t diagonal = row[0];
+    row[0] = i;
+    for (size_t j = 1; j <= b.size(); ++j) {
+      const size_t above = row[j];
+      row[j] = std::min({above + 1, row[j - 1] + 1, diagonal + (a[i - 1] == b[j - 1] ? 0 : 1)});
+      diagonal = above;
+    }
+  }
+  return row[b.size()];
+}
+
+/// The key that was probably meant; empty when none is near.
+std::string nearest_key(std::string_view wrong, const std::vector<ObjectSchema::Key>& keys) {
+  constexpr size_t kNameOctetsMax = 64;
+  if (wrong.size() > kNameOctetsMax) return {};
+  std::string best;
+  size_t best_distance = std::max<size_t>(2, wrong.size() / 3) + 1;
+  for (const auto& key : keys) {
+    const size_t distance = edit_distance(wrong, key.name);
+    if (distance < best_distance) {
+      best = key.name;
+      best_distance = distance;
+    }
+  }
+  return best;
+}
+
+std::string unknown_key(std::string_view name, const std::vector<ObjectSchema::Key>& keys) {
+  const std::string nearest = nearest_key(name, keys);
+  if (!nearest.empty()) return fmt::format("unknown key; did you mean {}?", nearest);
+  std::string known;
+  for (const auto& key : keys) known += (known.empty() ? "" : ", ") + key.name;
+  return "unknown key; known are " + known;
+}
+
+/// WEIR_LOG_LEVEL for log.level
+std::string environment_name(std::string_view path) {
+  std::string name = "WEIR_";
+  for (const char c : path) {
+    name += c == '.' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  }
+  return name;
+}
+
+struct EnvironmentKey {
+  const ObjectSchema::Key* key;
+  void* object;
+  std::string path;
+  bool is_alias;
+};
+
+void collect_environment_keys(const ObjectSchema& schema, void* object, const std::string& path,
+                              std::map<std::string, EnvironmentKey, std::less<>>& keys) {
+  using Shape = ObjectSchema::Key::Shape;
+  for (const auto& key : schema.keys()) {
+    const std::string key_path = join_path(path, key.name);
+    if (key.shape == Shape::object) {
+      collect_environment_keys(*key.nested, key.member(object), key_path, keys);
+    } else if (key.shape == Shape::value || key.shape == Shape::values) {
+      keys[environment_name(key_path)] = {&key, object, key_path, false};
+      if (!key.environment_alias.empty()) keys[key.environment_alias] = {&key, object, key_path, true};
+    }
+  }
+}
+
+std::string_view trimmed(std::string_view text) {
+  const auto first = text.find_first_not_of(" \t");
+  if (first == std::string_view::npos) return {};
+  return text.substr(first, text.find_last_not_of(" \t") - first + 1);
+}
+
+ConfigNode environment_node(const ObjectSchema::Key& key, const Origin& origin, std::string_view value) {
+  ConfigNode node;
+  node.origin = origin;
+  if (key.shape == ObjectSchema::Key::Shape::value) {
+    node.kind = ConfigNode::Kind::scalar;
+    node.text = value;
+    return node;
+  }
+  node.kind = ConfigNode::Kind::list;
+  while (!value.empty()) {
+    const std::string_view item = value.substr(0, value.find(','));
+    value.remove_prefix(std::min(value.size(), item.size() + 1));
+    ConfigNode& scalar = node.values.emplace_back();
+    scalar.kind = ConfigNode::Kind::scalar;
+    scalar.text = trimmed(item);
+    scalar.origin = origin;
+  }
+  return node;
+}
+
+Origin origin_of(const Origins& origins, const std::string& path) {
+  const auto found = origins.find(path);
+  return found == origins.end() ? Origin{} : found->second;
+}
+
+void collect_effective(const ObjectSchema& schema, const void* object, const std::string& path,
+                       const Origins& origins, std::vector<EffectiveValue>& out) {
+  using Shape = ObjectSchema::Key::Shape;
+  for (const auto& key : schema.keys()) {
+    const std::string key_path = join_path(path, key.name);
+    switch (key.shape) {
+      case Shape::value:
+      case Shape::values:
+        out.push_back({key_path, masked(key.print(object), key.secrecy), origin_of(origins, key_path)});
+        break;
+      case Shape::object:
+        // member() only forms an address.
+        collect_effective(*key.nested, key.member(const_cast<void*>(object)), key_path, origins, out);
+        break;
+      case Shape::objects: {
+        const size_t count = key.count(object);
+        if (count == 0) out.push_back({key_path, "[]", origin_of(origins, key_path)});
+        for (size_t i = 0; i < count; ++i) {
+          collect_effective(*key.nested, key.at(object, i), fmt::format("{}[{}]", key_path, i), origins,
+                            out);
+        }
+        break;
+      }
+      case Shape::ignored: break;
+    }
+  }
+}
+
+}  // namespace
+
+// ── report ───────────────────────────────────────────────────────────────────────────────────────
+
+namespace {
+std::string line_of(const Origin& at, std::string_view path, std::string_view what) {
+  const std::string place = at.kind == Origin::Kind::built_in ? std::string() : at.to_string() + ": ";
+  return fmt::format("{}{}{}{}", place, path, path.empty() ? "" : ": ", what);
+}
+
+}  // namespace
+
+void ConfigReport::error(const Origin& at, std::string_view path, std::string_view what) {
+  if (++errors_count_ > kConfigErrorsMax) return;
+  errors_.push_back(line_of(at, path, what));
+  error_paths_.emplace(path);
+}
+
+namespace {
+/// Whether `inner` is `outer` or stands in it: listeners[0].port in listeners[0] and in listeners.
+bool stands_in(std::string_view inner, std::string_view outer) {
+  if (inner.substr(0, outer.size()) != outer) return false;
+  return inner.size() == outer.size() || inner[outer.size()] == '.' || inner[outer.size()] == '[';
+}
+}  // namespace
+
+bool ConfigReport::has_error_at(std::string_view path) const {
+  return std::any_of(error_paths_.begin(), error_paths_.end(), [&](const std::string& wrong) {
+    return stands_in(wrong, path) || stands_in(path, wrong);
+  });
+}
+
+void ConfigReport::warning(const Origin& at, std::string_view path, std::string_view what) {
+  warnings_.push_back(line_of(at, path, what));
+}
+
+Error ConfigReport::to_error() const {
+  std::string all;
+  for (const auto& error : errors_) all += (all.empty() ? "" : "\n") + error;
+  if (errors_count_ > errors_.size()) {
+    all += fmt::format("\nand {} more", errors_count_ - errors_.size());
+  }
+  return Error{all};
+}
+
+std::string masked(std::string_view value, Secrecy secrecy) {
+  if (secrecy == Secrecy::open || value.empty()) return std::string(value);
+  if (secrecy == Secrecy::secret) return "****";
+  // nats://user:password@host: hides everything up to the @ of each URL of a list.
+  std::string out;
+  while (!value.empty()) {
+    const std::string_view url = value.substr(0, value.find(','));
+    value.remove_prefix(std::min(value.size(), url.size() + 1));
+    const size_t scheme = url.find("://");
+    const size_t host = scheme == std::string_view::npos ? 0 : scheme + 3;
+    const size_t at = url.rfind('@');
+    if (!out.empty()) out += ',';
+    if (at == std::string_view::npos || at < host) {
+      out += url;
+    } else {
+      out.append(url.substr(0, host)).append("****").append(url.substr(at));
+    }
+  }
+  return out;
+}
+
+// ── types of values ──────────────────────────────────────────────────────────────────────────────
+
+std::optional<uint64_t> parse_decimal(std::string_view text) {
+  // 010 is 8 to some readers of YAML and 10 to others: refused.
+  if (text.empty() || (text.size() > 1 && text[0] == '0')) return std::nullopt;
+  uint64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+namespace {
+struct Unit {
+  std::string_view word;
+  uint64_t factor;
+};
+
+/// A number with one of `units` behind it; without one the number counts in `bare`.
+std::optional<uint64_t> parse_with_unit(std::string_view text, uint64_t bare,
+                                        std::initializer_list<Unit> units) {
+  const size_t digits = std::min(text.find_first_not_of("0123456789"), text.size());
+  const auto number = parse_decimal(text.substr(0, digits));
+  if (!number) return std::nullopt;
+  const std::string_view word = trimmed(text.substr(digits));
+  uint64_t factor = bare;
+  if (!word.empty()) {
+    const auto* unit = std::find_if(units.begin(), units.end(), [&](const Unit& u) { return u.word == word; });
+    if (unit == units.end()) return std::nullopt;
+    factor = unit->factor;
+  }
+  uint64_t value = 0;
+  if (__builtin_mul_overflow(*number, factor, &value)) return std::nullopt;
+  return value;
+}
+
+constexpr Unit kBinaryUnits[] = {
+    {"TiB", 1ull << 40}, {"GiB", 1ull << 30}, {"MiB", 1ull << 20}, {"KiB", 1ull << 10}};
+}  // namespace
+
+std::optional<uint64_t> parse_size(std::string_view text) {
+  return parse_with_unit(text, 1,
+                         {{"B", 1},
+                          {"KiB", 1ull << 10},
+                          {"MiB", 1ull << 20},
+                          {"GiB", 1ull << 30},
+                          {"TiB", 1ull << 40},
+                          {"kB", 1000},
+                          {"KB", 1000},
+                          {"MB", 1000'000},
+                          {"GB", 1000'000'000},
+                          {"TB", 1000'000'000'000}});
+}
+
+std::optional<uint64_t> parse_duration_ns(std::string_view text, uint64_t unit_ns) {
+  constexpr uint64_t kSecond = 1'000'000'000;
+  return parse_with_unit(text, unit_ns,
+                         {{"ns", 1},
+                          {"us", 1000},
+                          {"ms", 1000'000},
+                          {"s", kSecond},
+                          {"m", 60 * kSecond},
+                          {"h", 3600 * kSecond},
+                          {"d", 86'400 * kSecond}});
+}
+
+std::string print_size(uint64_t octets) {
+  for (const auto& [word, factor] : kBinaryUnits) {
+    if (octets >= factor && octets % factor == 0) return fmt::format("{}{}", octets / factor, word);
+  }
+  return fmt::format("{}", octets);
+}
+
+std::string detail::plain_number(uint64_t value) { return fmt::format("{}", value); }
+
+ValueType<bool> boolean() { return choice<bool>({{"true", true}, {"false", false}}); }
+
+ValueType<std::string> any_text() {
+  return text_where("text", [](std::string_view) { return true; });
+}
+
+ValueType<std::string> text_where(std::string allowed,
+                                  std::function<bool(std::string_view)> is_allowed) {
+  return {std::move(allowed),
+          [is_allowed = std::move(is_allowed)](std::string_view text) -> std::optional<std::string> {
+            if (!is_allowed(text)) return std::nullopt;
+            return std::string(text);
+          },
+          [](const std::string& value) { return value; },
+          {}};
+}
+
+// ── reading ──────────────────────────────────────────────────────────────────────────────────────
+
+bool expect_scalar(const ConfigNode& node, const std::string& path, std::string_view allowed,
+                   ReadContext& context) {
+  if (node.kind == ConfigNode::Kind::scalar) return true;
+  const char* what = node.kind == ConfigNode::Kind::null   ? "has no value"
+                     : node.kind == ConfigNode::Kind::list ? "is a list"
+                                                           : "is a map of keys";
+  context.report.error(node.origin, path, fmt::format("{}; allowed: {}", what, allowed));
+  return false;
+}
+
+bool expect_list(const ConfigNode& node, const std::string& path, ReadContext& context) {
+  if (node.kind == ConfigNode::Kind::list) {
+    context.origins[path] = node.origin;
+    return true;
+  }
+  context.report.error(node.origin, path,
+                       node.kind == ConfigNode::Kind::null
+                           ? "has no value; allowed: a list (an empty one is [])"
+                           : "is not a list; write [a, b], or one item a line with - before it");
+  return false;
+}
+
+void refuse_value(const ConfigNode& node, const std::string& path, Secrecy secrecy,
+                  std::string_view allowed,
+                  const std::vector<std::pair<std::string, std::string>>& refused,
+                  ReadContext& context) {
+  std::string_view why = "is not allowed";
+  for (const auto& [word, reason] : refused) {
+    if (word == node.text) why = reason;
+  }
+  // A wrong URL may hold a password where no rule would find it.
+  const std::string value = secrecy == Secrecy::open ? shown(node.text) : "the value";
+  context.report.error(node.origin, path, fmt::format("{} {}; allowed: {}", value, why, allowed));
+}
+
+void ObjectSchema::read(void* object, const ConfigNode& node, const std::string& path,
+                        ReadContext& context) const {
+  if (node.kind != ConfigNode::Kind::map) {
+    context.report.error(node.origin, path, "a map of keys is expected (key: value)");
+    return;
+  }
+  std::map<std::string, const ConfigNode*> seen;
+  for (size_t i = 0; i < node.keys.size(); ++i) {
+    const ConfigNode& name = node.keys[i];
+    const ConfigNode& value = node.values[i];
+    if (name.kind != ConfigNode::Kind::scalar) {
+      context.report.error(name.origin, path, "a key must be a word");
+      continue;
+    }
+    const std::string key_path = join_path(path, printable(name.text));
+    const auto [first, is_new] = seen.emplace(name.text, &name);
+    if (!is_new) {
+      context.report.error(name.origin, key_path,
+                           fmt::format("repeated; it stands in line {} already",
+                                       first->second->origin.line));
+      continue;
+    }
+    const auto key = std::find_if(keys_.begin(), keys_.end(),
+                                  [&](const Key& k) { return k.name == name.text; });
+    if (key == keys_.end()) {
+      context.report.error(name.origin, key_path, unknown_key(name.text, keys_));
+      continue;
+    }
+    switch (key->shape) {
+      case Key::Shape::value:
+      case Key::Shape::values: key->read(object, value, key_path, context); break;
+      case Key::Shape::object:
+        context.origins[key_path] = name.origin;
+        key->nested->read(key->member(object), value, key_path, context);
+        break;
+      case Key::Shape::objects:
+        if (!expect_list(value, key_path, context)) break;
+        key->clear(object);
+        for (size_t item = 0; item < value.values.size(); ++item) {
+          const std::string item_path = fmt::format("{}[{}]", key_path, item);
+          context.origins[item_path] = value.values[item].origin;
+          key->nested->read(key->append(object), value.values[item], item_path, context);
+        }
+        break;
+      case Key::Shape::ignored:
+        context.report.warning(name.origin, key_path, "means nothing here: " + key->doc);
+        break;
+    }
+  }
+}
+
+void ObjectSchema::read_environment(void* object, std::span<const char* const> environment,
+                                    ReadContext& context) const {
+  std::map<std::string, EnvironmentKey, std::less<>> keys;
+  collect_environment_keys(*this, object, "", keys);
+  // Aliases first, so that WEIR_<KEY>, being more to the point, wins over them.
+  for (const bool aliases : {true, false}) {
+    for (const char* entry : environment) {
+      if (entry == nullptr) break;
+      const std::string_view variable(entry);
+      const size_t equals = variable.find('=');
+      if (equals == std::string_view::npos) continue;
+      const std::string_view name = variable.substr(0, equals);
+      const auto found = keys.find(name);
+      const Origin origin{Origin::Kind::environment, std::string(name), 0, 0};
+      if (found == keys.end()) {
+        if (!aliases && name.substr(0, 5) == "WEIR_") {
+          context.report.warning(origin, "", "names no key of the configuration and is ignored");
+        }
+        continue;
+      }
+      const EnvironmentKey& target = found->second;
+      if (target.is_alias != aliases) continue;
+      const ConfigNode node = environment_node(*target.key, origin, variable.substr(equals + 1));
+      target.key->read(target.object, node, target.path, context);
+    }
+  }
+}
+
+std::vector<EffectiveValue> ObjectSchema::effective(const void* object, const Origins& origins) const {
+  std::vector<EffectiveValue> out;
+  collect_effective(*this, object, "", origins, out);
+  return out;
+}
+
+std::vector<KeyDoc> ObjectSchema::document(const void* defaults) const {
+  std::vector<KeyDoc> out;
+  for (const Key& key : keys_) {
+    if (key.shape == Key::Shape::ignored) continue;
+    const bool is_value = key.shape == Key::Shape::value || key.shape == Key::Shape::values;
+    out.push_back({key.name, key.allowed, is_value ? masked(key.print(defaults), key.secrecy) : "",
+                   key.doc, is_value ? environment_name(key.name) : ""});
+    if (is_value) continue;
+    const bool in_list = key.shape == Key::Shape::objects;
+    const auto item = in_list ? key.nested->make_default_() : nullptr;
+    const void* nested_defaults = in_list ? item.get() : key.member(const_cast<void*>(defaults));
+    for (KeyDoc& row : key.nested->document(nested_defaults)) {
+      row.path = key.name + (in_list ? "[]." : ".") + row.path;
+      const bool settable = !in_list && !row.environment.empty();
+      row.environment = settable ? environment_name(row.path) : "";
+      out.push_back(std::move(row));
+    }
+  }
+  return out;
+}
+
+}  // namespace weir::service

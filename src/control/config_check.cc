@@ -1,0 +1,308 @@
+#include "control/config_check.h"
+
+#include <sched.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+namespace weir::control {
+namespace {
+
+constexpr size_t kPortsMax = 64;
+constexpr size_t kListenersMax = 256;
+constexpr uint32_t kBuffersPerRouteMin = 2;         // one fills while one is under way
+constexpr uint64_t kNatsPayloadDefault = 1 << 20;  // max_payload of nats-server as it comes
+
+std::string at_index(std::string_view list, size_t i) { return fmt::format("{}[{}]", list, i); }
+
+/// Reports with the place of the key, or of the nearest thing that it stands in.
+class Findings {
+ public:
+  Findings(const service::Origins& origins, service::ConfigReport& report)
+      : origins_(origins), report_(report) {}
+
+  /// `about`: the objects and keys that the finding rests on; when one of them was read with errors,
+  /// nothing is said.
+  void error(const std::string& path, std::initializer_list<std::string> about, std::string_view what) {
+    for (const std::string& subject : about) {
+      if (report_.has_error_at(subject)) return;
+    }
+    report_.error(place_of(path), path, what);
+  }
+  void warning(const std::string& path, std::string_view what) {
+    report_.warning(place_of(path), path, what);
+  }
+
+ private:
+  service::Origin place_of(std::string path) const {
+    while (!path.empty()) {
+      const auto found = origins_.find(path);
+      if (found != origins_.end()) return found->second;
+      const size_t cut = path.find_last_of(".[");
+      path.resize(cut == std::string::npos ? 0 : cut);
+    }
+    return {};
+  }
+
+  const service::Origins& origins_;
+  service::ConfigReport& report_;
+};
+
+// ── names ────────────────────────────────────────────────────────────────────────────────────────
+
+void complete_names(ApplianceConfig& config) {
+  std::set<std::string> taken;
+  for (const PortConfig& port : config.ports) taken.insert(port.name);
+  for (size_t i = 0; i < config.ports.size(); ++i) {
+    if (config.ports[i].name.empty()) config.ports[i].name = fmt::format("p{}", i);
+  }
+
+  taken.clear();
+  for (const ListenerConfig& listener : config.listeners) taken.insert(listener.name);
+  for (ListenerConfig& listener : config.listeners) {
+    const bool is_sflow = listener.protocol == decode::ProtocolFilter::sflow;
+    if (listener.subject.empty()) listener.subject = is_sflow ? "flows.raw.sflow" : "flows.raw.netflow";
+    if (!listener.name.empty()) continue;
+    listener.name = protocol_word(listener.protocol);
+    if (!taken.insert(listener.name).second) {
+      listener.name += fmt::format("-{}", listener.udp_port());
+      taken.insert(listener.name);
+    }
+  }
+
+  taken.clear();
+  for (PublisherConfig& publisher : config.publishers) {
+    if (publisher.name.empty()) publisher.name = name_of(publisher.kind);
+  }
+}
+
+template <class T>
+void check_names(const std::vector<T>& objects, std::string_view list, Findings& findings) {
+  std::map<std::string, size_t> first;
+  for (size_t i = 0; i < objects.size(); ++i) {
+    const auto [other, is_new] = first.emplace(objects[i].name, i);
+    if (is_new) continue;
+    const std::string path = at_index(list, i);
+    findings.error(path + ".name", {path, at_index(list, other->second)},
+                   fmt::format("\"{}\" is the name of {} too; names must differ", objects[i].name,
+                               at_index(list, other->second)));
+  }
+}
+
+// ── ports ────────────────────────────────────────────────────────────────────────────────────────
+
+bool all_of(std::string_view text, std::string_view allowed) {
+  return !text.empty() && text.find_first_not_of(allowed) == std::string_view::npos;
+}
+
+/// 0000:01:00.0 or 01:00.0
+bool is_pci_address(std::string_view text) {
+  constexpr std::string_view kHex = "0123456789abcdefABCDEF";
+  if (text.size() == 12 && all_of(text.substr(0, 4), kHex) && text[4] == ':') text.remove_prefix(5);
+  return text.size() == 7 && all_of(text.substr(0, 2), kHex) && text[2] == ':' &&
+         all_of(text.substr(3, 2), kHex) && text[5] == '.' && text[6] >= '0' && text[6] <= '7';
+}
+
+/// What is wrong with a device's text; empty when nothing is.
+std::string device_trouble(std::string_view device) {
+  const std::string_view name = device.substr(0, device.find(','));
+  if (is_pci_address(name)) return {};
+  const std::string shown = service::printable(device);
+  if (name.substr(0, 4) != "net_" || name.size() == 4) {
+    return fmt::format(
+        "\"{}\" is no device; allowed: a PCI address such as 0000:01:00.0, or a virtual device such as "
+        "net_af_packet0,iface={} or net_pcap0,rx_pcap=FILE",
+        shown, all_of(name, "abcdefghijklmnopqrstuvwxyz0123456789") ? name : "eth0");
+  }
+  if (!all_of(name.substr(4), "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")) {
+    return fmt::format("\"{}\" is no device; the name of a virtual device has only letters, digits and _",
+                       shown);
+  }
+  std::string_view arguments = device.substr(name.size());
+  while (!arguments.empty()) {
+    arguments.remove_prefix(1);
+    const std::string_view argument = arguments.substr(0, arguments.find(','));
+    const size_t equals = argument.find('=');
+    if (equals == 0 || equals == std::string_view::npos) {
+      return fmt::format("\"{}\" is no device; \"{}\" is not of the form key=value", shown,
+                         service::printable(argument));
+    }
+    arguments.remove_prefix(argument.size());
+  }
+  return {};
+}
+
+bool may_run_on(unsigned cpu) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  // A machine with more CPUs than the set holds: nothing is known, so nothing is said.
+  if (sched_getaffinity(0, sizeof set, &set) != 0) return true;
+  return cpu < CPU_SETSIZE && CPU_ISSET(cpu, &set);
+}
+
+void check_port(const PortConfig& port, const std::string& path, Findings& findings) {
+  if (port.kind == PortKind::socket) {
+    if (!port.device.empty() || !port.lcores.empty()) {
+      findings.error(path, {path}, "a port of kind socket has neither device nor lcores");
+    }
+    return;
+  }
+  if (port.device.empty()) {
+    findings.error(path + ".device", {path},
+                   "is missing; a PCI address or a virtual device is expected (or kind: socket)");
+  } else if (const std::string trouble = device_trouble(port.device); !trouble.empty()) {
+    findings.error(path + ".device", {path}, trouble);
+  }
+  if (port.lcores.size() > port.queues) {
+    findings.error(path + ".lcores", {path},
+                   fmt::format("names {} CPUs for {} queues; at most one for each queue",
+                               port.lcores.size(), port.queues));
+  }
+  for (size_t i = 0; i < port.lcores.size(); ++i) {
+    if (may_run_on(port.lcores[i])) continue;
+    findings.warning(path + ".lcores",
+                     fmt::format("CPU {} is not among those that this process may run on here",
+                                 port.lcores[i]));
+  }
+}
+
+void check_ports(const ApplianceConfig& config, Findings& findings) {
+  if (config.ports.size() > kPortsMax) {
+    findings.error("ports", {}, fmt::format("{} ports, limit {}", config.ports.size(), kPortsMax));
+  }
+  std::map<std::string, size_t> first;
+  for (size_t i = 0; i < config.ports.size(); ++i) {
+    const PortConfig& port = config.ports[i];
+    const std::string path = at_index("ports", i);
+    check_port(port, path, findings);
+    if (port.kind == PortKind::socket || port.device.empty()) continue;
+    const auto [other, is_new] = first.emplace(port.device.substr(0, port.device.find(',')), i);
+    if (!is_new) {
+      findings.error(path + ".device", {path, at_index("ports", other->second)},
+                     fmt::format("{} is the device of {} too", other->first,
+                                 at_index("ports", other->second)));
+    }
+  }
+  for (const PortConfig& port : config.ports) {
+    const bool shares = config.eal.main_lcore && config.idle == dataplane::IdlePolicy::poll &&
+                        std::count(port.lcores.begin(), port.lcores.end(), *config.eal.main_lcore) > 0;
+    if (shares) {
+      findings.warning("eal.main_lcore",
+                       fmt::format("CPU {} also polls port {} without a pause: the control thread gets "
+                                   "what is left",
+                                   *config.eal.main_lcore, port.name));
+    }
+  }
+}
+
+// ── listeners ────────────────────────────────────────────────────────────────────────────────────
+
+/// Two sockets of one UDP port cannot both be bound when their addresses overlap.
+bool overlap(const IpAddress& a, const IpAddress& b) {
+  return a == b || a.is_unspecified() || b.is_unspecified();
+}
+
+void check_listeners(const ApplianceConfig& config, Findings& findings) {
+  const auto& listeners = config.listeners;
+  if (listeners.empty()) {
+    findings.error("listeners", {"listeners"},
+                   "nothing is listened for; write for example listeners: [{protocol: netflow, "
+                   "listen_addr: \"[::]:2055\"}]");
+  }
+  if (listeners.size() > kListenersMax) {
+    findings.error("listeners", {}, fmt::format("{} listeners, limit {}", listeners.size(), kListenersMax));
+    return;
+  }
+  std::map<uint16_t, size_t> first;
+  for (size_t i = 0; i < listeners.size(); ++i) {
+    const ListenerConfig& listener = listeners[i];
+    const std::string path = at_index("listeners", i);
+    if (listener.udp_port() == 0) {
+      findings.error(path, {path}, "has neither port nor listen_addr");
+      continue;
+    }
+    if (listener.listen_addr && listener.port != 0 && listener.port != listener.listen_addr->port) {
+      findings.error(path + ".port", {path},
+                     fmt::format("{} is not the port of listen_addr, {}", listener.port,
+                                 listener.listen_addr->to_string()));
+    }
+    if (!listener.listen_addr && config.ports.empty()) {
+      findings.error(path + ".port", {path, "ports"},
+                     fmt::format("nothing serves UDP port {0}: write listen_addr: \"[::]:{0}\" instead, or "
+                                 "name a port under ports",
+                                 listener.port));
+    }
+    const auto [other, is_new] = first.emplace(listener.udp_port(), i);
+    if (!is_new) {
+      findings.error(path, {path, at_index("listeners", other->second)},
+                     fmt::format("UDP port {} is already {}'s; each listener needs its own",
+                                 listener.udp_port(), at_index("listeners", other->second)));
+    }
+  }
+  // Each listener has its own UDP port, so only socket ports can get in each other's way.
+  for (size_t i = 0; i < config.ports.size(); ++i) {
+    for (size_t j = 0; j < i; ++j) {
+      const PortConfig &a = config.ports[i], &b = config.ports[j];
+      if (a.kind != PortKind::socket || b.kind != PortKind::socket || !overlap(a.address, b.address)) continue;
+      findings.error(at_index("ports", i) + ".address", {at_index("ports", i), at_index("ports", j)},
+                     fmt::format("{} overlaps with that of {}, {}", a.address.to_string(),
+                                 at_index("ports", j), b.address.to_string()));
+    }
+  }
+}
+
+// ── delivery ─────────────────────────────────────────────────────────────────────────────────────
+
+void check_delivery(const ApplianceConfig& config, Findings& findings) {
+  const uint64_t cores = std::max(receive_cores(config), 1u);
+  const uint64_t routes = std::max<size_t>(route_subjects(config).size(), 1);
+  const uint64_t needed = cores * routes * kBuffersPerRouteMin * config.batch_bytes;
+  if (config.buffer_bytes < needed) {
+    findings.error("buffer_bytes", {"buffer_bytes", "batch_bytes", "ports", "listeners"},
+                   fmt::format("{} are too few: {} receive cores, {} subjects and batches of {} need at "
+                               "least {}",
+                               service::print_size(config.buffer_bytes), cores, routes,
+                               service::print_size(config.batch_bytes), service::print_size(needed)));
+  }
+  if (config.publishers.empty()) {
+    findings.error("publishers", {"publishers"}, "the list is empty: records would go nowhere");
+  }
+  for (const PublisherKind kind : {PublisherKind::jetstream, PublisherKind::standard_output}) {
+    const auto is_of_kind = [&](const PublisherConfig& p) { return p.kind == kind; };
+    if (std::count_if(config.publishers.begin(), config.publishers.end(), is_of_kind) > 1) {
+      findings.error("publishers", {"publishers"},
+                     fmt::format("more than one of kind {}: each record would come twice", name_of(kind)));
+    }
+  }
+  const bool to_nats = std::any_of(config.publishers.begin(), config.publishers.end(), [](const auto& p) {
+    return p.kind == PublisherKind::jetstream;
+  });
+  if (to_nats && !config.nats_creds_file.empty() && access(config.nats_creds_file.c_str(), R_OK) != 0) {
+    findings.error("nats_creds_file", {"nats_creds_file"},
+                   fmt::format("{} cannot be read", service::printable(config.nats_creds_file)));
+  }
+  if (to_nats && config.framing == outbound::Framing::batch && config.batch_bytes > kNatsPayloadDefault) {
+    findings.warning("batch_bytes",
+                     fmt::format("{} exceed what nats-server takes unless its max_payload is raised; "
+                                 "larger batches go out in parts",
+                                 service::print_size(config.batch_bytes)));
+  }
+}
+
+}  // namespace
+
+void complete_and_check(ApplianceConfig& config, const service::Origins& origins,
+                        service::ConfigReport& report) {
+  complete_names(config);
+  Findings findings(origins, report);
+  check_names(config.ports, "ports", findings);
+  check_names(config.listeners, "listeners", findings);
+  check_names(config.publishers, "publishers", findings);
+  check_ports(config, findings);
+  check_listeners(config, findings);
+  check_delivery(config, findings);
+}
+
+}  // namespace weir::control

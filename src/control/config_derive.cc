@@ -1,0 +1,128 @@
+// What the rooms below are given, from what the operator wrote.
+#include <algorithm>
+#include <set>
+
+#include "base/clock.h"
+#include "control/config.h"
+
+namespace weir::control {
+namespace {
+
+void add_once(std::vector<std::string>& list, const std::string& value) {
+  if (std::find(list.begin(), list.end(), value) == list.end()) list.push_back(value);
+}
+
+std::vector<dataplane::SocketPort> socket_ports(const ApplianceConfig& config) {
+  std::vector<dataplane::SocketPort> ports;
+  for (size_t i = 0; i < config.listeners.size(); ++i) {
+    const ListenerConfig& listener = config.listeners[i];
+    const ListenerId id{static_cast<uint16_t>(i)};
+    if (listener.listen_addr) {
+      ports.push_back({listener.name, listener.listen_addr->address, listener.listen_addr->port, id,
+                       listener.buffer_size});
+      continue;
+    }
+    for (const PortConfig& port : config.ports) {
+      if (port.kind != PortKind::socket) continue;
+      ports.push_back({port.name + "/" + listener.name, port.address, listener.port, id,
+                       listener.buffer_size});
+    }
+  }
+  return ports;
+}
+
+/// One decoder serves all listeners of a core, so what they allow differently becomes the largest.
+decode::DecoderLimits decoder_limits(const ApplianceConfig& config) {
+  decode::DecoderLimits limits;
+  limits.exporters_max = config.limits.exporters_per_core;
+  limits.domains_per_exporter_max = config.limits.domains_per_exporter;
+  limits.template_octets_total = config.limits.template_octets_total;
+  limits.pending_octets_per_exporter = config.limits.pending_octets_per_exporter;
+  limits.pending_octets_total = config.limits.pending_octets_total;
+  limits.template_lifetime_ns = uint64_t{config.limits.template_lifetime_secs} * kNsPerSec;
+
+  ListenerConfig largest = config.listeners.empty() ? ListenerConfig{} : config.listeners.front();
+  const auto raise = [](uint32_t& value, uint32_t other) { value = std::max(value, other); };
+  for (const ListenerConfig& listener : config.listeners) {
+    raise(largest.max_templates, listener.max_templates);
+    raise(largest.max_template_fields, listener.max_template_fields);
+    PendingFlowsConfig& pending = largest.pending_flows;
+    raise(pending.max_pending_flows, listener.pending_flows.max_pending_flows);
+    raise(pending.max_entries_per_template, listener.pending_flows.max_entries_per_template);
+    raise(pending.max_entry_size_bytes, listener.pending_flows.max_entry_size_bytes);
+    raise(pending.ttl_secs, listener.pending_flows.ttl_secs);
+  }
+  limits.templates_per_exporter_max = largest.max_templates;
+  limits.template_fields_max = largest.max_template_fields;
+  limits.pending_sets_per_exporter_max = largest.pending_flows.max_pending_flows;
+  limits.pending_entries_per_template_max = largest.pending_flows.max_entries_per_template;
+  limits.pending_entry_octets_max = largest.pending_flows.max_entry_size_bytes;
+  limits.pending_ttl_ns = uint64_t{largest.pending_flows.ttl_secs} * kNsPerSec;
+  return limits;
+}
+
+}  // namespace
+
+std::vector<std::string> route_subjects(const ApplianceConfig& config) {
+  std::vector<std::string> subjects;
+  for (const ListenerConfig& listener : config.listeners) add_once(subjects, listener.subject);
+  return subjects;
+}
+
+std::vector<std::string> all_stream_subjects(const ApplianceConfig& config) {
+  std::vector<std::string> subjects;
+  for (const std::string& subject : config.stream_subjects) add_once(subjects, subject);
+  for (const std::string& subject : route_subjects(config)) add_once(subjects, subject);
+  return subjects;
+}
+
+uint32_t receive_cores(const ApplianceConfig& config) {
+  std::set<unsigned> pinned;  // CPUs are shared by all queues that name them
+  size_t chosen = 0;
+  for (const PortConfig& port : config.ports) {
+    if (port.kind == PortKind::socket) continue;
+    pinned.insert(port.lcores.begin(), port.lcores.end());
+    if (port.lcores.empty()) chosen += port.queues;
+  }
+  return static_cast<uint32_t>(pinned.size() + chosen + socket_ports(config).size());
+}
+
+dataplane::DataPlaneConfig data_plane_config(const ApplianceConfig& config) {
+  dataplane::DataPlaneConfig plane;
+  plane.eal = config.eal;
+  plane.idle = config.idle;
+  for (const PortConfig& port : config.ports) {
+    if (port.kind == PortKind::socket) continue;
+    plane.dpdk_ports.push_back({port.name, port.device, port.queues, port.lcores, port.rx_descriptors,
+                                port.mbufs, port.data_room_bytes, port.promiscuous});
+  }
+  plane.socket_ports = socket_ports(config);
+
+  const std::vector<std::string> subjects = route_subjects(config);
+  for (const ListenerConfig& listener : config.listeners) {
+    const auto subject = std::find(subjects.begin(), subjects.end(), listener.subject);
+    const RouteId route{static_cast<uint16_t>(subject - subjects.begin())};
+    const decode::ListenerRules rules{listener.protocol, listener.sampling_rate_default};
+    plane.pipeline.listeners.push_back({listener.name, listener.udp_port(), route, rules});
+    plane.pipeline.decoder.listeners.push_back(rules);
+  }
+  const uint32_t cores = std::max(receive_cores(config), 1u);
+  plane.pipeline.decoder.limits = decoder_limits(config);
+  plane.pipeline.decoder.cores = cores;
+  plane.pipeline.decoder.partition = config.partition;
+
+  outbound::BatcherConfig& batcher = plane.pipeline.batcher;
+  batcher.buffers = static_cast<uint32_t>(
+      std::clamp<uint64_t>(config.buffer_bytes / cores / config.batch_bytes, 1, UINT32_MAX));
+  batcher.batch_octets = config.batch_bytes;
+  batcher.batch_records_max = config.batch_size;
+  batcher.linger_ns = uint64_t{config.batch_linger_ms} * kNsPerMs;
+  return plane;
+}
+
+service::HttpServerConfig http_server_config(const ApplianceConfig& config) {
+  return {config.control_socket.path, config.control_socket.mode, config.control_socket.group,
+          config.metrics_addr};
+}
+
+}  // namespace weir::control

@@ -1,0 +1,135 @@
+#include "control/config_describe.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "control/config_check.h"
+
+namespace weir::control {
+namespace {
+
+/// As the file would have it: what a reader could take for nothing, or not see, in quotes.
+std::string quoted_if_needed(const std::string& value) {
+  const bool plain = !value.empty() && value.find_first_of(" \t") == std::string::npos;
+  if (plain || (!value.empty() && value.front() == '[')) return service::printable(value);
+  return fmt::format("\"{}\"", service::printable(value));
+}
+
+std::string joined(const std::vector<std::string>& words) {
+  std::string out;
+  for (const std::string& word : words) {
+    if (!out.empty()) out += ", ";
+    out += word;
+  }
+  return out;
+}
+
+std::string describe_port(const PortConfig& port) {
+  if (port.kind == PortKind::socket) {
+    return fmt::format("  port {}: kernel sockets on {}\n", port.name, port.address.to_string());
+  }
+  std::vector<std::string> cpus;
+  for (const unsigned cpu : port.lcores) cpus.push_back(fmt::format("{}", cpu));
+  const std::string lcores = cpus.empty() ? "CPUs chosen" : "CPU " + joined(cpus);
+  return fmt::format("  port {}: DPDK {}, {} queue{}, {}\n", port.name, service::printable(port.device),
+                     port.queues, port.queues == 1 ? "" : "s", lcores);
+}
+
+std::string padded(std::string text, size_t width) {
+  text.resize(std::max(text.size(), width), ' ');
+  return text;
+}
+
+/// What serves the listener: `p0, udp 192.0.2.1:2055`.
+std::string describe_sources(const ApplianceConfig& config, const dataplane::DataPlaneConfig& plane,
+                             size_t listener) {
+  std::vector<std::string> sources;
+  for (const PortConfig& port : config.ports) {
+    if (port.kind == PortKind::dpdk) sources.push_back(port.name);
+  }
+  for (const dataplane::SocketPort& socket : plane.socket_ports) {
+    if (socket.listener.value != listener) continue;
+    sources.push_back("udp " + SocketAddress{socket.address, socket.port}.to_string());
+  }
+  return joined(sources);
+}
+
+/// A cell of a Markdown table holds no bar.
+std::string cell(std::string text) {
+  for (size_t at = text.find('|'); at != std::string::npos; at = text.find('|', at + 2)) {
+    text.replace(at, 1, "\\|");
+  }
+  return text;
+}
+
+}  // namespace
+
+std::string describe_values(const LoadedConfig& loaded) {
+  const auto values = appliance_schema().effective(&loaded.config, loaded.origins);
+  size_t path_width = 0, value_width = 0;
+  constexpr size_t kValueWidthMax = 40;
+  for (const auto& v : values) {
+    path_width = std::max(path_width, v.path.size());
+    value_width = std::max(value_width, std::min(quoted_if_needed(v.value).size(), kValueWidthMax));
+  }
+  std::string out;
+  for (const auto& v : values) {
+    out += padded(v.path, path_width) + "  " + padded(quoted_if_needed(v.value), value_width) + "  " +
+           v.origin.to_string() + "\n";
+  }
+  return out;
+}
+
+std::string describe_plan(const ApplianceConfig& config) {
+  const dataplane::DataPlaneConfig plane = data_plane_config(config);
+  const auto subjects = route_subjects(config);
+  std::string out;
+  for (const PortConfig& port : config.ports) out += describe_port(port);
+  for (size_t i = 0; i < config.listeners.size(); ++i) {
+    const ListenerConfig& listener = config.listeners[i];
+    out += fmt::format("  listener {}: {} on UDP {} from {} to {}\n", listener.name,
+                       protocol_word(listener.protocol), listener.udp_port(),
+                       describe_sources(config, plane, i), listener.subject);
+  }
+  for (const PublisherConfig& publisher : config.publishers) {
+    if (publisher.kind == PublisherKind::jetstream) {
+      out += fmt::format("  publisher {}: JetStream at {}, stream {} ({})\n", publisher.name,
+                         service::masked(config.nats_url, service::Secrecy::url), config.stream_name,
+                         joined(all_stream_subjects(config)));
+    } else {
+      out += fmt::format("  publisher {}: {} lines on standard output\n", publisher.name,
+                         name_of(publisher.format));
+    }
+  }
+  const uint32_t cores = receive_cores(config);
+  const auto& batcher = plane.pipeline.batcher;
+  out += fmt::format("  {} receive core{}, each with {} batches of {} for {} subject{}\n", cores,
+                     cores == 1 ? "" : "s", batcher.buffers, service::print_size(batcher.batch_octets),
+                     subjects.size(), subjects.size() == 1 ? "" : "s");
+  if (plane.dpdk_ports.empty()) {
+    out += "  no DPDK port: DPDK is not started\n";
+  } else {
+    out += fmt::format("  DPDK with {} MiB {}\n", config.eal.memory_mb,
+                       config.eal.hugepages ? "of hugepages" : "without hugepages");
+  }
+  out += config.control_socket.path.empty() ? "  no control socket\n"
+                                            : "  control socket " + config.control_socket.path + "\n";
+  out += config.metrics_addr.empty() ? "  no metrics over TCP\n"
+                                     : "  metrics at http://" + config.metrics_addr + "/metrics\n";
+  return out;
+}
+
+std::string describe_keys() {
+  const ApplianceConfig defaults;
+  std::string out = "| key | allowed | default | environment | |\n|---|---|---|---|---|\n";
+  for (const auto& row : appliance_schema().document(&defaults)) {
+    const std::string shown_default =
+        row.default_value.empty() ? std::string() : fmt::format("`{}`", row.default_value);
+    out += fmt::format("| `{}` | {} | {} | {} | {} |\n", row.path, cell(row.allowed), cell(shown_default),
+                       row.environment, cell(row.doc));
+  }
+  return out;
+}
+
+}  // namespace weir::control
