@@ -1,1 +1,173 @@
 #include "decode/decoder.h"
+
+#include <fmt/format.h>
+
+#include <new>
+
+#include "base/byte_order.h"
+#include "decode/decoder_state.h"
+
+namespace weir::decode {
+namespace {
+
+// A uint16_t counts the fields, and a set of 64 KiB has no room for more.
+constexpr uint32_t kTemplateFieldsLimit = 16'383;
+
+bool admits(ProtocolFilter filter, ProtocolFilter protocol) noexcept {
+  return filter == ProtocolFilter::any || filter == protocol;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Decoder>> Decoder::create(const DecoderConfig& config) {
+  const DecoderLimits& l = config.limits;
+  if (config.cores == 0) return Error{"decoder: cores is 0, at least 1 is needed"};
+  if (l.exporters_max == 0) return Error{"decoder: exporters_max is 0, at least 1 is needed"};
+  if (l.domains_per_exporter_max == 0) {
+    return Error{"decoder: domains_per_exporter_max is 0, at least 1 is needed"};
+  }
+  if (l.templates_per_exporter_max == 0) {
+    return Error{"decoder: templates_per_exporter_max is 0, at least 1 is needed"};
+  }
+  if (l.template_fields_max == 0 || l.template_fields_max > kTemplateFieldsLimit) {
+    return Error{fmt::format("decoder: template_fields_max is {}, must be 1 to {}",
+                             l.template_fields_max, kTemplateFieldsLimit)};
+  }
+  if (l.template_octets_total / config.cores < Slab::kBlockOctetsMax) {
+    return Error{fmt::format("decoder: template_octets_total is {} for {} cores, at least {} a core "
+                             "are needed",
+                             l.template_octets_total, config.cores, Slab::kBlockOctetsMax)};
+  }
+  std::unique_ptr<DecoderState> state(new (std::nothrow) DecoderState(config));
+  if (state == nullptr || !state->reserve()) {
+    return Error{fmt::format("decoder: no address space for {} exporters, {} octets of templates and "
+                             "{} octets of waiting data",
+                             l.exporters_max, l.template_octets_total, l.pending_octets_total)};
+  }
+  return std::unique_ptr<Decoder>(std::move(state));
+}
+
+DecoderState::DecoderState(const DecoderConfig& config) noexcept
+    : config_(config),
+      ledger_(counters_),
+      pending_(config.limits, config.cores, ledger_),
+      templates_(config.limits, config.limits.template_octets_total / config.cores,
+                 config.hash_seed, ledger_, pending_),
+      rates_(config.hash_seed),
+      exporters_(config.limits, config.hash_seed, counters_, templates_, rates_) {}
+
+bool DecoderState::reserve() noexcept {
+  const size_t fields = config_.limits.template_fields_max;
+  fields_.reset(new (std::nothrow) FieldSpec[fields]);
+  offsets_.reset(new (std::nothrow) uint32_t[fields]);
+  widths_.reset(new (std::nothrow) uint16_t[fields]);
+  return fields_ != nullptr && offsets_ != nullptr && widths_ != nullptr && pending_.reserve() &&
+         templates_.reserve() && rates_.reserve() && exporters_.reserve();
+}
+
+bool DecoderState::decode(const Datagram& d, RecordSink& sink) noexcept {
+  counters_.datagrams.increment();
+  counters_.octets.add(d.payload.size());
+  if (d.payload.empty()) return reject(d, DatagramError::empty);
+  if (d.payload.size() < 4) return reject(d, DatagramError::truncated_header);
+  const ProtocolFilter filter = d.listener.value < config_.listeners.size()
+                                    ? config_.listeners[d.listener.value].protocol
+                                    : ProtocolFilter::any;
+  const uint16_t version = load_be16(d.payload.data());
+  switch (version) {
+    case 5:
+    case 9:
+      if (!admits(filter, ProtocolFilter::netflow)) break;
+      return version == 5 ? decode_netflow_v5(d, sink) : decode_netflow_v9(d, sink);
+    case 10:
+      // IPFIX is NetFlow's successor; a listener for NetFlow takes it too.
+      if (filter == ProtocolFilter::sflow) break;
+      return decode_ipfix(d, sink);
+    case 1:
+    case 6:
+    case 7:
+    case 8:
+      if (!admits(filter, ProtocolFilter::netflow)) break;
+      return reject(d, DatagramError::unsupported_version);
+    case 0: {
+      // sFlow's version has four octets.
+      const uint32_t sflow = load_be32(d.payload.data());
+      if (sflow != 2 && sflow != 4 && sflow != 5) {
+        return reject(d, DatagramError::unknown_version);
+      }
+      if (!admits(filter, ProtocolFilter::sflow)) break;
+      return reject(d, DatagramError::unsupported_version);
+    }
+    default: return reject(d, DatagramError::unknown_version);
+  }
+  return reject(d, DatagramError::protocol_not_allowed);
+}
+
+bool DecoderState::reject(const Datagram& d, DatagramError error) noexcept {
+  counters_.datagram_errors[error].increment();
+  // What says nothing sensible makes no entry, but is told of exporters that are known.
+  if (Exporter* e = exporters_.find(d.source); e != nullptr) {
+    ++e->stats.datagrams;
+    e->stats.octets += d.payload.size();
+    ++e->stats.datagrams_rejected;
+    e->stats.last_error = error;
+    e->stats.last_seen_ns = d.received_ns;
+  }
+  return false;
+}
+
+bool DecoderState::begin(const Datagram& d, uint16_t version, uint32_t domain_id,
+                         Message& m) noexcept {
+  m.exporter = exporters_.find_or_add(d.source, d.received_ns);
+  if (m.exporter == nullptr) return reject(d, DatagramError::exporter_table_full);
+  m.domain = exporters_.find_or_add_domain(*m.exporter, version, domain_id, d.received_ns);
+  if (m.domain == nullptr) return reject(d, DatagramError::domain_table_full);
+  ExporterStats& s = m.exporter->stats;
+  ++s.datagrams;
+  s.octets += d.payload.size();
+  s.last_seen_ns = d.received_ns;
+  ++s.datagrams_decoded;
+  s.flow_types |= 1u << static_cast<uint32_t>(m.header.type);
+  counters_.datagrams_decoded.increment();
+  m.header.time_received_ns = d.received_ns;
+  m.header.sampler_address = d.source;
+  m.header.exporter_address = d.source;
+  m.header.exporter_port = d.source_port;
+  m.header.partition = config_.partition;
+  m.times.received_ns = d.received_ns;
+  m.listener = d.listener;
+  m.source_port = d.source_port;
+  return true;
+}
+
+void DecoderState::observe_sequence(Message& m, uint32_t sequence, uint32_t units,
+                                    bool units_known) noexcept {
+  // An exporter that restarts begins anew; datagrams that overtook each other are seconds apart.
+  static constexpr uint32_t kRestartMs = 60'000;
+  static constexpr uint32_t kAboutToWrapMs = 0xF000'0000;
+  Domain& domain = *m.domain;
+  bool restarted = false;
+  if (m.times.has_uptime && m.header.type != FlowType::ipfix) {
+    const uint32_t last = domain.last_uptime_ms;
+    const uint32_t now = m.times.uptime_ms;
+    restarted = domain.has_last_uptime && now < last && last - now > kRestartMs &&
+                last - now < kAboutToWrapMs;
+    if (restarted || now > last || !domain.has_last_uptime || last - now > kRestartMs) {
+      domain.last_uptime_ms = now;
+      domain.has_last_uptime = true;
+    }
+  }
+  const uint64_t lost = domain.sequence.observe(
+      {sequence, units, units_known, restarted, m.times.received_ns});
+  if (lost != 0) {
+    counters_.sequence_lost.add(lost);
+    m.exporter->stats.sequence_lost += lost;
+  }
+}
+
+void DecoderState::tick(uint64_t now_ns) noexcept {
+  templates_.expire(now_ns);
+  exporters_.tick(now_ns);
+}
+
+}  // namespace weir::decode

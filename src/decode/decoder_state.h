@@ -1,0 +1,135 @@
+// decoder_state.h — The decoder's parts together, and what all protocols share.
+//
+// Runs on:  rx_lcore. A file for each protocol (netflow_v5.cc, netflow_v9.cc, ipfix.cc) reads headers;
+//           sets.cc walks what v9 and IPFIX have in common.
+#pragma once
+
+#include <memory>
+
+#include "decode/decoder.h"
+#include "decode/exporter_table.h"
+#include "decode/pending.h"
+#include "decode/plan.h"
+#include "decode/sampling.h"
+#include "decode/template_table.h"
+
+namespace weir::decode {
+
+/// Collects the records of one message and gives them to the sink in bursts.
+class BurstWriter {
+ public:
+  void begin(RecordSink& sink, const ExportHeader& header, ListenerId listener) noexcept {
+    sink_ = &sink;
+    header_ = &header;
+    listener_ = listener;
+  }
+  /// Room for at least one record with `arena_octets`, at most `wanted`.
+  std::span<FlowRecord> room(uint32_t wanted, uint32_t arena_octets) noexcept {
+    if (count_ == kBurstRecords || arena_.left() < arena_octets) flush();
+    uint32_t n = static_cast<uint32_t>(kBurstRecords) - count_;
+    if (arena_octets != 0) n = std::min(n, arena_.left() / arena_octets);
+    return {records_ + count_, std::min(n, wanted)};
+  }
+  void commit(uint32_t n) noexcept { count_ += n; }
+  void flush() noexcept {
+    if (count_ != 0) sink_->on_records({*header_, {records_, count_}, arena_.data(), listener_});
+    count_ = 0;
+    arena_.clear();
+  }
+  Arena& arena() noexcept { return arena_; }
+
+ private:
+  FlowRecord records_[kBurstRecords];
+  Arena arena_;
+  RecordSink* sink_ = nullptr;
+  const ExportHeader* header_ = nullptr;
+  ListenerId listener_;
+  uint32_t count_ = 0;
+};
+
+/// One message under way: a datagram's, or that of sets which waited for their template.
+struct Message {
+  ExportHeader header;
+  TimeBase times;
+  ListenerId listener;
+  uint16_t source_port = 0;
+  Exporter* exporter = nullptr;
+  Domain* domain = nullptr;
+  uint32_t data_records = 0;
+  uint32_t options_records = 0;
+  uint32_t templates = 0;
+  uint32_t sets = 0;
+  bool all_known = true;  // no set waits for its template
+};
+
+class DecoderState final : public Decoder {
+ public:
+  explicit DecoderState(const DecoderConfig& config) noexcept;
+  [[nodiscard]] bool reserve() noexcept;
+
+  bool decode(const Datagram& datagram, RecordSink& sink) noexcept override;
+  void tick(uint64_t now_ns) noexcept override;
+  const DecoderCounters& counters() const noexcept override { return counters_; }
+  size_t copy_exporters(uint32_t& cursor, std::span<ExporterStats> out) const noexcept override {
+    return exporters_.copy(cursor, out);
+  }
+
+ private:
+  // One a protocol: true if the datagram was decoded.
+  bool decode_netflow_v5(const Datagram& d, RecordSink& sink) noexcept;
+  bool decode_netflow_v9(const Datagram& d, RecordSink& sink) noexcept;
+  bool decode_ipfix(const Datagram& d, RecordSink& sink) noexcept;
+
+  bool reject(const Datagram& d, DatagramError error) noexcept;
+  /// Finds exporter and domain; counts the datagram as decoded or as rejected.
+  bool begin(const Datagram& d, uint16_t version, uint32_t domain_id, Message& m) noexcept;
+  void observe_sequence(Message& m, uint32_t sequence, uint32_t units, bool units_known) noexcept;
+
+  // sets.cc
+  void walk_sets(Message& m, std::span<const uint8_t> octets, RecordSink& sink) noexcept;
+  SetOutcome learn_templates(Message& m, std::span<const uint8_t> body, TemplateFormat format,
+                             RecordSink& sink) noexcept;
+  SetOutcome learn_options_v9(Message& m, std::span<const uint8_t> body, RecordSink& sink) noexcept;
+  SetOutcome learn_options_ipfix(Message& m, std::span<const uint8_t> body,
+                                 RecordSink& sink) noexcept;
+  bool read_fields(std::span<const uint8_t>& body, uint32_t count, TemplateFormat format) noexcept;
+  void define(Message& m, uint16_t id, TemplateKind kind, TemplateFormat format,
+              uint16_t scope_fields, RecordSink& sink) noexcept;
+  void replay(Template& t, const Message& now, RecordSink& sink) noexcept;
+  void data_set(Message& m, uint16_t id, std::span<const uint8_t> body) noexcept;
+  void data_records(Message& m, const Template& t, std::span<const uint8_t> body) noexcept;
+  void data_fixed(Message& m, const Plan& plan, std::span<const uint8_t> body,
+                  PlanContext& context) noexcept;
+  void options_records(Message& m, const Template& t, std::span<const uint8_t> body) noexcept;
+  void options_record(Message& m, const Template& t, const Row& row) noexcept;
+  void padding(std::span<const uint8_t> rest) noexcept;
+  void set_system_init(Message& m) const noexcept;
+
+  uint64_t default_rate(ListenerId listener) const noexcept {
+    return listener.value < config_.listeners.size()
+               ? config_.listeners[listener.value].sampling_rate_default
+               : 0;
+  }
+
+  const DecoderConfig config_;
+  DecoderCounters counters_;
+  SetLedger ledger_;
+  PendingStore pending_;
+  TemplateTable templates_;
+  SamplingTable rates_;
+  ExporterTable exporters_;
+  BurstWriter burst_;
+  // Scratch for the template or record at hand; template_fields_max entries each.
+  std::unique_ptr<FieldSpec[]> fields_;
+  std::unique_ptr<uint32_t[]> offsets_;
+  std::unique_ptr<uint16_t[]> widths_;
+  uint32_t field_count_ = 0;
+};
+
+inline bool all_octets_zero(std::span<const uint8_t> s) noexcept {
+  uint8_t any = 0;
+  for (const uint8_t o : s) any |= o;
+  return any == 0;
+}
+
+}  // namespace weir::decode

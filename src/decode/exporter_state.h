@@ -1,0 +1,161 @@
+// exporter_state.h — What a decoder knows of each exporter: domains, templates, waiting sets, rates.
+//
+// Owns:     nothing: the nodes lie in the tables' slabs, and are linked here.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "decode/decoder.h"
+#include "decode/intrusive.h"
+#include "decode/plan.h"
+#include "decode/sequence.h"
+#include "decode/times.h"
+#include "flow/export_header.h"
+
+namespace weir::decode {
+
+struct Domain;
+struct Exporter;
+struct Template;
+
+/// A set that came before its template; its octets follow the struct.
+struct PendingSet {
+  ListLink<PendingSet> by_age;
+  ListLink<PendingSet> by_exporter;
+  ListLink<PendingSet> by_template;
+  Template* owner;
+  uint64_t received_ns;
+  uint64_t export_ns;
+  uint32_t uptime_ms;
+  uint32_t sequence_num;
+  uint32_t body_octets;  // without the set's header
+  uint16_t source_port;
+  bool has_uptime;
+  ListenerId listener;
+
+  uint32_t set_octets() const noexcept { return body_octets + 4; }
+  uint8_t* body() noexcept { return reinterpret_cast<uint8_t*>(this + 1); }
+};
+
+enum class TemplateKind : uint8_t {
+  missing,        // only sets that wait for it are known
+  data,
+  options,
+  not_decodable,  // its records could not be told apart; its sets are skipped
+};
+
+/// Whether field types may carry an enterprise number.
+enum class TemplateFormat : uint8_t { netflow_v9, ipfix };
+
+/// A template and its plan. Fields, operations and arena operations follow the struct.
+struct Template {
+  uint64_t hash;
+  Template* hash_next;
+  ListLink<Template> by_use;  // the exporter's; not where it is missing
+  List<PendingSet, &PendingSet::by_template> pending;
+  Domain* domain;
+  uint64_t defined_ns;
+  uint16_t id;
+  uint16_t port;          // of the scope; 0: every port of the exporter's
+  uint16_t defined_port;  // that sent the definition
+  uint16_t scope_fields;  // options: so many of the fields are scope
+  TemplateKind kind;
+  TemplateFormat format;
+  Plan plan;  // data only, but `fields` always
+};
+
+/// The rate that options data name for one sampler or interface, or for a domain as a whole.
+struct RateEntry {
+  uint64_t rate = 0;  // 0: not known
+  uint64_t changed_ns = 0;
+};
+
+struct Domain {
+  uint64_t hash;
+  Domain* hash_next;
+  ListLink<Domain> by_use;
+  Exporter* exporter;
+  uint32_t id;       // v9: source id; v5: engine
+  uint16_t version;  // 5, 9, 10
+  bool split;        // ports of this exporter define templates that conflict
+  bool has_system_init;
+  uint64_t system_init_ms;  // element 160
+  uint64_t last_seen_ns;
+  uint64_t last_uptime_received_ns;
+  uint32_t last_uptime_ms;
+  bool has_last_uptime;
+  SequenceTracker sequence;
+  RateEntry rate;
+};
+
+/// A rate with a key: a sampler's or an interface's.
+struct KeyedRate {
+  uint64_t hash;
+  KeyedRate* hash_next;
+  ListLink<KeyedRate> by_exporter;
+  const Exporter* exporter;
+  const Domain* domain;  // null: what all domains of the exporter say
+  uint64_t key;
+  uint64_t rate;
+  const Domain* last_writer;
+  uint64_t disagreed_ns;  // domains contradict each other since; 0: never
+  bool is_interface;
+};
+
+struct Exporter {
+  uint64_t hash;
+  Exporter* hash_next;
+  ListLink<Exporter> by_use;
+  bool in_use;
+  uint32_t interface_rates;
+  ExporterStats stats;  // gauges are filled in when copied
+  Domain* last_domain;  // of the datagram before
+  List<Domain, &Domain::by_use> domains;
+  List<Template, &Template::by_use> templates;
+  List<PendingSet, &PendingSet::by_exporter> pending;
+  List<KeyedRate, &KeyedRate::by_exporter> rates;
+  uint64_t pending_octets;
+  uint64_t state_octets;  // that its domains and templates take of the slab
+  // What the domains say of the exporter as a whole.
+  uint64_t any_rate;
+  const Domain* any_rate_writer;
+  uint64_t any_rate_disagreed_ns;
+  uint64_t system_init_ms;
+  bool has_system_init;
+};
+
+/// Keeps the ledger of sets and its copy by exporter.
+class SetLedger {
+ public:
+  explicit SetLedger(DecoderCounters& counters) noexcept : counters_(counters) {}
+
+  /// A set was met and has its outcome, for good or (waiting) for now.
+  void enter(Exporter& exporter, SetOutcome outcome, uint64_t octets) noexcept {
+    counters_.sets.increment();
+    counters_.set_octets.add(octets);
+    add(exporter, outcome, octets);
+  }
+  /// A set that waited has another outcome now.
+  void settle(Exporter& exporter, SetOutcome outcome, uint64_t octets) noexcept {
+    Counter& n = counters_.set_outcomes[SetOutcome::waiting_for_template];
+    n.set(n.value() - 1);
+    Counter& o = counters_.set_outcome_octets[SetOutcome::waiting_for_template];
+    o.set(o.value() - octets);
+    add(exporter, outcome, octets);
+  }
+  DecoderCounters& counters() const noexcept { return counters_; }
+
+ private:
+  void add(Exporter& exporter, SetOutcome outcome, uint64_t octets) noexcept {
+    counters_.set_outcomes[outcome].increment();
+    counters_.set_outcome_octets[outcome].add(octets);
+    if (outcome != SetOutcome::decoded && outcome != SetOutcome::waiting_for_template &&
+        outcome != SetOutcome::skipped_padding) {
+      ++exporter.stats.sets_lost;
+    }
+  }
+  DecoderCounters& counters_;
+};
+
+}  // namespace weir::decode

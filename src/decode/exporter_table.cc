@@ -1,0 +1,160 @@
+#include "decode/exporter_table.h"
+
+#include <algorithm>
+#include <new>
+
+namespace weir::decode {
+
+ExporterTable::ExporterTable(const DecoderLimits& limits, uint64_t seed, DecoderCounters& counters,
+                             TemplateTable& templates, SamplingTable& rates) noexcept
+    : limits_(limits), seed_(seed), counters_(counters), templates_(templates), rates_(rates) {}
+
+bool ExporterTable::reserve() noexcept {
+  return memory_.reserve(limits_.exporters_max * sizeof(Exporter)) &&
+         chains_.reserve(2 * size_t{limits_.exporters_max}) &&
+         domain_chains_.reserve(2 * size_t{limits_.exporters_max});
+}
+
+Exporter* ExporterTable::find(const IpAddress& address) const noexcept {
+  return chains_.find(hash_of(address, seed_),
+                      [&](const Exporter& e) { return e.stats.address == address; });
+}
+
+Exporter* ExporterTable::find_or_add(const IpAddress& address, uint64_t now_ns) noexcept {
+  if (Exporter* e = find(address); e != nullptr) {
+    by_use_.move_to_back(e);
+    return e;
+  }
+  if (by_use_.size() >= limits_.exporters_max) {
+    Exporter* oldest = by_use_.front();
+    const uint64_t seen = oldest->stats.last_seen_ns;
+    if (now_ns < seen || now_ns - seen < kIdleNs) return nullptr;
+    drop(*oldest);
+  }
+  Exporter* e = free_;
+  if (e != nullptr) {
+    free_ = e->hash_next;
+  } else {
+    e = slots() + untouched_++;
+  }
+  e = new (e) Exporter{};
+  e->in_use = true;
+  e->hash = hash_of(address, seed_);
+  e->stats.address = address;
+  e->stats.first_seen_ns = now_ns;
+  chains_.insert(e);
+  by_use_.push_back(e);
+  counters_.exporters.set(by_use_.size());
+  return e;
+}
+
+uint64_t ExporterTable::hash_of_domain(const Exporter& exporter, uint16_t version,
+                                       uint32_t id) const noexcept {
+  return mix_hash(exporter.hash ^ (uint64_t{version} << 32 | id) * 0x9E3779B97F4A7C15ull);
+}
+
+Domain* ExporterTable::find_domain(Exporter& exporter, uint16_t version,
+                                   uint32_t id) const noexcept {
+  return domain_chains_.find(hash_of_domain(exporter, version, id), [&](const Domain& d) {
+    return d.exporter == &exporter && d.id == id && d.version == version;
+  });
+}
+
+Domain* ExporterTable::find_or_add_domain(Exporter& exporter, uint16_t version, uint32_t id,
+                                          uint64_t now_ns) noexcept {
+  Domain* d = exporter.last_domain;
+  if (d == nullptr || d->id != id || d->version != version) {
+    d = find_domain(exporter, version, id);
+  }
+  if (d == nullptr) {
+    if (exporter.domains.size() >= limits_.domains_per_exporter_max) {
+      Domain* oldest = exporter.domains.front();
+      const uint64_t seen = oldest->last_seen_ns;
+      if (now_ns < seen || now_ns - seen < kIdleNs) return nullptr;
+      drop(*oldest);
+    }
+    void* memory = templates_.allocate(exporter, sizeof(Domain));
+    if (memory == nullptr) return nullptr;
+    d = new (memory) Domain{};
+    d->exporter = &exporter;
+    d->version = version;
+    d->id = id;
+    d->hash = hash_of_domain(exporter, version, id);
+    d->sequence =
+        SequenceTracker(version == 9 ? SequenceUnit::messages : SequenceUnit::records);
+    domain_chains_.insert(d);
+    exporter.domains.push_back(d);
+  } else {
+    exporter.domains.move_to_back(d);
+  }
+  d->last_seen_ns = now_ns;
+  exporter.last_domain = d;
+  return d;
+}
+
+void ExporterTable::drop(Domain& domain) noexcept {
+  Exporter& exporter = *domain.exporter;
+  templates_.drop_domain(domain);
+  rates_.drop_domain(domain);
+  const uint64_t lost = domain.sequence.open_units();
+  counters_.sequence_lost.add(lost);
+  exporter.stats.sequence_lost += lost;
+  domain_chains_.erase(&domain);
+  exporter.domains.erase(&domain);
+  if (exporter.last_domain == &domain) exporter.last_domain = nullptr;
+  templates_.release(exporter, &domain);
+}
+
+void ExporterTable::drop(Exporter& exporter) noexcept {
+  while (Domain* d = exporter.domains.front()) drop(*d);
+  rates_.drop_exporter(exporter);
+  chains_.erase(&exporter);
+  by_use_.erase(&exporter);
+  exporter.in_use = false;
+  exporter.hash_next = free_;
+  free_ = &exporter;
+  counters_.exporters.set(by_use_.size());
+}
+
+void ExporterTable::tick(uint64_t now_ns) noexcept {
+  static constexpr uint32_t kExportersPerTick = 256;
+  static constexpr uint32_t kTemplatesPerTick = 4096;
+  uint32_t templates_left = kTemplatesPerTick;
+  for (uint32_t n = std::min(kExportersPerTick, untouched_); n != 0; --n) {
+    if (tick_cursor_ >= untouched_) tick_cursor_ = 0;
+    Exporter& e = slots()[tick_cursor_++];
+    if (!e.in_use) continue;
+    for (Domain* d = e.domains.front(); d != nullptr; d = e.domains.next(d)) {
+      const uint64_t lost = d->sequence.close_old(now_ns);
+      counters_.sequence_lost.add(lost);
+      e.stats.sequence_lost += lost;
+    }
+    if (limits_.template_lifetime_ns == 0) continue;
+    for (Template* t = e.templates.front(); t != nullptr && templates_left != 0; --templates_left) {
+      Template* following = e.templates.next(t);
+      if (templates_.is_stale(*t, now_ns)) templates_.expire_template(*t);
+      t = following;
+    }
+  }
+}
+
+size_t ExporterTable::copy(uint32_t& cursor, std::span<ExporterStats> out) const noexcept {
+  size_t n = 0;
+  for (; cursor < untouched_ && n < out.size(); ++cursor) {
+    const Exporter& e = slots()[cursor];
+    if (!e.in_use) continue;
+    ExporterStats& s = out[n++];
+    s = e.stats;
+    s.sets_waiting = e.pending.size();
+    s.templates = e.templates.size();
+    s.domains = e.domains.size();
+    for (const Domain* d = e.domains.front(); d != nullptr; d = e.domains.next(d)) {
+      s.sequence_lost += d->sequence.open_units();
+    }
+  }
+  while (cursor < untouched_ && !slots()[cursor].in_use) ++cursor;
+  if (cursor >= untouched_) cursor = 0;
+  return n;
+}
+
+}  // namespace weir::decode

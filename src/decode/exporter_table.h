@@ -1,0 +1,58 @@
+// exporter_table.h — The exporters that this core has met, and their observation domains.
+//
+// Bounds:   DecoderLimits::exporters_max exporters, domains_per_exporter_max domains each. The least
+//           recently seen goes, but only if it has been silent for kIdleNs: a flood of made-up sources
+//           is refused rather than let it push out those that are at work.
+#pragma once
+
+#include "decode/exporter_state.h"
+#include "decode/sampling.h"
+#include "decode/slab.h"
+#include "decode/template_table.h"
+
+namespace weir::decode {
+
+inline constexpr uint64_t kIdleNs = 10ull * 1'000'000'000;
+
+class ExporterTable {
+ public:
+  ExporterTable(const DecoderLimits& limits, uint64_t seed, DecoderCounters& counters,
+                TemplateTable& templates, SamplingTable& rates) noexcept;
+  [[nodiscard]] bool reserve() noexcept;
+
+  Exporter* find(const IpAddress& address) const noexcept;
+  /// Null when the table is full of exporters at work.
+  Exporter* find_or_add(const IpAddress& address, uint64_t now_ns) noexcept;
+
+  Domain* find_domain(Exporter& exporter, uint16_t version, uint32_t id) const noexcept;
+  /// Null when the exporter has too many domains at work, or no memory is left for one.
+  Domain* find_or_add_domain(Exporter& exporter, uint16_t version, uint32_t id,
+                             uint64_t now_ns) noexcept;
+
+  /// Closes gaps and expires templates of a few exporters at a time.
+  void tick(uint64_t now_ns) noexcept;
+  size_t copy(uint32_t& cursor, std::span<ExporterStats> out) const noexcept;
+
+ private:
+  uint64_t hash_of_domain(const Exporter& exporter, uint16_t version, uint32_t id) const noexcept;
+  Exporter* slots() const noexcept {
+    return static_cast<Exporter*>(static_cast<void*>(memory_.data()));
+  }
+  void drop(Exporter& exporter) noexcept;
+  void drop(Domain& domain) noexcept;
+
+  const DecoderLimits limits_;
+  const uint64_t seed_;
+  DecoderCounters& counters_;
+  TemplateTable& templates_;
+  SamplingTable& rates_;
+  Reservation memory_;
+  HashChains<Exporter> chains_;
+  HashChains<Domain> domain_chains_;
+  List<Exporter, &Exporter::by_use> by_use_;
+  Exporter* free_ = nullptr;
+  uint32_t untouched_ = 0;
+  uint32_t tick_cursor_ = 0;
+};
+
+}  // namespace weir::decode

@@ -1,0 +1,80 @@
+#include "decode/pending.h"
+
+#include <algorithm>
+#include <cstring>
+#include <new>
+
+namespace weir::decode {
+
+PendingStore::PendingStore(const DecoderLimits& limits, uint32_t cores, SetLedger& ledger) noexcept
+    : limits_(limits), octets_max_(limits.pending_octets_total / cores), ledger_(ledger) {}
+
+bool PendingStore::reserve() noexcept {
+  // Blocks are powers of two of at least 256 octets: they take less than 2.5 times what is charged.
+  return slab_.reserve(octets_max_ / 2 * 5 + Slab::kBlockOctetsMax);
+}
+
+bool PendingStore::admits(uint32_t body_octets) const noexcept {
+  return body_octets + 4 <= limits_.pending_entry_octets_max &&
+         charge(body_octets) <= std::min(limits_.pending_octets_per_exporter, octets_max_) &&
+         limits_.pending_sets_per_exporter_max != 0 &&
+         limits_.pending_entries_per_template_max != 0;
+}
+
+bool PendingStore::is_full(const Exporter& exporter, uint32_t body_octets) const noexcept {
+  return exporter.pending.size() >= limits_.pending_sets_per_exporter_max ||
+         exporter.pending_octets + charge(body_octets) > limits_.pending_octets_per_exporter ||
+         ledger_.counters().pending_octets.value() + charge(body_octets) > octets_max_;
+}
+
+bool PendingStore::hold(Template& owner, const Origin& origin,
+                        std::span<const uint8_t> body) noexcept {
+  void* memory = slab_.allocate(sizeof(PendingSet) + body.size());
+  if (memory == nullptr) return false;
+  auto* set = new (memory) PendingSet{};
+  set->owner = &owner;
+  set->received_ns = origin.times.received_ns;
+  set->export_ns = origin.times.export_ns;
+  set->uptime_ms = origin.times.uptime_ms;
+  set->has_uptime = origin.times.has_uptime;
+  set->sequence_num = origin.sequence_num;
+  set->source_port = origin.source_port;
+  set->listener = origin.listener;
+  set->body_octets = static_cast<uint32_t>(body.size());
+  std::memcpy(set->body(), body.data(), body.size());
+  Exporter& exporter = *owner.domain->exporter;
+  by_age_.push_back(set);
+  exporter.pending.push_back(set);
+  owner.pending.push_back(set);
+  exporter.pending_octets += charge(set->body_octets);
+  Counter& gauge = ledger_.counters().pending_octets;
+  gauge.add(charge(set->body_octets));
+  ledger_.enter(exporter, SetOutcome::waiting_for_template, set->set_octets());
+  return true;
+}
+
+void PendingStore::release(PendingSet& set, SetOutcome outcome) noexcept {
+  Exporter& exporter = *set.owner->domain->exporter;
+  ledger_.settle(exporter, outcome, set.set_octets());
+  exporter.pending_octets -= charge(set.body_octets);
+  Counter& gauge = ledger_.counters().pending_octets;
+  gauge.set(gauge.value() - charge(set.body_octets));
+  by_age_.erase(&set);
+  exporter.pending.erase(&set);
+  set.owner->pending.erase(&set);
+  slab_.release(&set);
+}
+
+void PendingStore::release_all(Template& owner, SetOutcome outcome) noexcept {
+  while (PendingSet* set = owner.pending.front()) release(*set, outcome);
+}
+
+void PendingStore::transfer(Template& from, Template& to) noexcept {
+  while (PendingSet* set = from.pending.front()) {
+    from.pending.erase(set);
+    to.pending.push_back(set);
+    set->owner = &to;
+  }
+}
+
+}  // namespace weir::decode

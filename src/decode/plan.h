@@ -1,0 +1,222 @@
+// plan.h — A template compiled when it arrives: what to read where, and which column it fills.
+//
+// Spec:     docs/FLOW_MESSAGE.md, "From the wire to the field".
+// Runs on:  the decoder's thread. Pure: octets in, records out; keeps nothing.
+// Bounds:   the caller has checked that the octets of all records are there.
+//
+// `run_plan` works column by column: the switch over operations outside, a tight loop over the
+// records of a burst inside. What differs from record to record (times that are implausible, ICMP in
+// the port, lists and strings) is done afterwards, row by row, and only where a plan has it.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "base/counter.h"
+#include "decode/decoder.h"
+#include "decode/elements.h"
+#include "decode/times.h"
+#include "flow/flow_record.h"
+
+namespace weir::decode {
+
+/// How octets become a column's value: what is read, and how wide the column is.
+enum class OpKind : uint8_t {
+  u8_to_u32, u16_to_u32, u32_to_u32, any_to_u32,
+  u8_to_u64, u16_to_u64, u32_to_u64, u64_to_u64, any_to_u64,
+  u8_to_u16, any_to_u16,
+  merge_to_u32,   // only where the column is still zero
+  dscp_to_u32,
+  ip_version_to_etype,
+  mac6, mac8,
+  address_v4, address_v6,
+  time_uptime, time_ms, time_s,  // at their usual width; all else goes row by row
+};
+
+struct Op {
+  uint32_t offset;       // in the record; for records of variable length the field tells
+  uint16_t field;        // in the template
+  uint16_t width;
+  uint16_t destination;  // in FlowRecord
+  OpKind kind;
+  uint8_t within;  // the field, where `offset` lies behind its begin
+};
+
+/// What goes to the arena, row by row, in this order.
+enum class ArenaOpKind : uint8_t {
+  octets, text, mpls_label, mpls_ttl, mpls_ip, unmapped,
+  unmapped_v4_loser, unmapped_v6_loser,  // where a record has both addresses, the one not taken
+};
+
+struct ArenaOp {
+  uint32_t offset;
+  uint32_t enterprise;
+  uint16_t field;
+  uint16_t width;
+  uint16_t id;
+  uint16_t destination;  // of the ArenaRef
+  ArenaOpKind kind;
+};
+
+struct TimeCandidate {
+  uint32_t offset;
+  uint16_t field;
+  uint16_t width;
+  TimeKind kind;
+};
+
+/// An address that the template has twice, as IPv4 and as IPv6.
+struct DualAddress {
+  uint32_t offset_v4;
+  uint32_t offset_v6;
+  uint16_t field_v4;
+  uint16_t field_v6;
+  uint16_t destination;
+};
+
+inline constexpr uint32_t kTimeCandidatesMax = 8;
+inline constexpr uint32_t kDualAddressesMax = 6;
+/// A column is filled once, some in two steps; elements that merge add to that.
+inline constexpr uint32_t kOpsMax = 160;
+
+struct Plan {
+  std::span<const FieldSpec> fields;  // as they came
+  std::span<const Op> ops;
+  std::span<const ArenaOp> arena_ops;
+
+  uint32_t record_octets = 0;  // of each record, or at least so many where the length varies
+  bool fixed_length = true;
+
+  Presence present;
+  uint8_t blocks = 0;
+  uint8_t addresses = 0;
+  uint32_t etype = 0;           // 0: by record
+  bool icmp_in_port = false;    // no element names type and code: take them from dst_port
+  bool has_proto = false;
+  bool record_rate = false;     // element 34 in the record
+  bool sampler = false;         // element 48 or 302 in the record
+  bool in_if = false;
+  bool row_work = false;        // arena_ops or duals
+  uint32_t arena_octets_max = 0;  // a record; 0 where the length varies
+
+  // Times: where ops wrote both, `time_source` is theirs; the candidates are for the rest.
+  bool fast_times = false;
+  TimeSource time_source = TimeSource::unknown;
+  uint8_t start_count = 0;
+  uint8_t end_count = 0;
+  uint8_t dual_count = 0;
+  TimeCandidate starts[kTimeCandidatesMax];
+  TimeCandidate ends[kTimeCandidatesMax];
+  TimeCandidate duration;     // width 0: none
+  TimeRole duration_role = TimeRole::none;
+  TimeCandidate system_init;  // width 0: none
+  DualAddress duals[kDualAddressesMax];
+};
+
+/// Where a template is compiled, before what it needs is known and allocated.
+struct PlanDraft {
+  Plan plan;
+  Op ops[kOpsMax];
+  uint32_t op_count = 0;
+  std::span<ArenaOp> arena_ops;  // as many as a template may have fields
+  uint32_t arena_op_count = 0;
+};
+
+struct CompileQuirks {
+  uint32_t repeated_element = 0;
+  uint32_t odd_width = 0;
+  uint32_t zero_length_field = 0;
+  uint32_t variable_length = 0;
+};
+
+/// Compiles `fields` into `draft`, whose spans point into the draft and to `fields`.
+void compile_plan(std::span<const FieldSpec> fields, bool netflow_v9, PlanDraft& draft,
+                  CompileQuirks& quirks) noexcept;
+
+/// Where the fields of one record lie: at the ops' own offsets, or where a walk over a record of
+/// variable length found them.
+struct Row {
+  const uint8_t* octets;
+  const uint32_t* offsets = nullptr;
+  const uint16_t* widths = nullptr;
+
+  const uint8_t* at(const Op& op) const noexcept {
+    return octets + (offsets != nullptr ? offsets[op.field] + op.within : op.offset);
+  }
+  template <class AnyOp>
+  const uint8_t* at(const AnyOp& op) const noexcept {
+    return octets + (offsets != nullptr ? offsets[op.field] : op.offset);
+  }
+  template <class AnyOp>
+  uint32_t width(const AnyOp& op) const noexcept {
+    return widths != nullptr ? widths[op.field] : op.width;
+  }
+};
+
+/// Finds the fields of a record of variable length. Returns the octets of the record, 0 if it does
+/// not end within `size`. `offsets` and `widths` have room for each field.
+uint32_t walk_fields(std::span<const FieldSpec> fields, const uint8_t* octets, uint32_t size,
+                     uint32_t* offsets, uint16_t* widths) noexcept;
+
+/// The arena of the burst under way.
+class Arena {
+ public:
+  const uint8_t* data() const noexcept { return data_; }
+  uint32_t used() const noexcept { return used_; }
+  uint32_t left() const noexcept { return static_cast<uint32_t>(kArenaOctets) - used_; }
+  void clear() noexcept { used_ = 0; }
+  /// Null when there is no room.
+  uint8_t* take(uint32_t octets) noexcept {
+    if (octets > left()) return nullptr;
+    uint8_t* p = data_ + used_;
+    used_ += octets;
+    return p;
+  }
+  void give_back(uint32_t octets) noexcept { used_ -= octets; }
+  void align4() noexcept { used_ = used_ + 3 < kArenaOctets ? (used_ + 3) & ~3u : used_; }
+
+ private:
+  alignas(64) uint8_t data_[kArenaOctets];
+  uint32_t used_ = 0;
+};
+
+/// Names a record's sampling rate where the record does not itself.
+class RateResolver {
+ public:
+  struct Rate {
+    uint64_t rate = 0;
+    SamplingSource source = SamplingSource::unknown;
+  };
+  /// Whether a record's interface may matter.
+  virtual bool by_interface() const noexcept = 0;
+  virtual Rate resolve(bool has_sampler, uint64_t sampler, bool has_interface,
+                       uint32_t interface) const noexcept = 0;
+
+ protected:
+  ~RateResolver() = default;
+};
+
+struct PlanContext {
+  const TimeBase& times;
+  const RateResolver& rates;
+  Arena& arena;
+  CounterArray<Quirk>& quirks;
+};
+
+/// Decodes `count` records of a fixed-length plan, one behind the other at `octets`, into `records`,
+/// which are overwritten whole.
+void run_plan(const Plan& plan, const uint8_t* octets, uint32_t count, PlanContext& context,
+              FlowRecord* records) noexcept;
+
+/// Decodes one record whose fields lie as `row` says.
+void run_plan_row(const Plan& plan, const Row& row, PlanContext& context,
+                  FlowRecord& record) noexcept;
+
+/// What a record of `octets` octets may take of the arena at most.
+uint32_t arena_octets_bound(const Plan& plan, uint32_t octets) noexcept;
+
+/// ICMP and ICMPv6 carry type and code where others carry ports.
+inline bool is_icmp(uint32_t proto) noexcept { return proto == 1 || proto == 58; }
+void move_icmp_out_of_ports(FlowRecord& record, bool type_from_port) noexcept;
+
+}  // namespace weir::decode

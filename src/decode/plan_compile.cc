@@ -1,0 +1,470 @@
+#include <algorithm>
+#include <array>
+#include <cstddef>
+
+#include "decode/plan.h"
+
+namespace weir::decode {
+namespace {
+
+constexpr size_t kFields = static_cast<size_t>(Field::count_);
+constexpr uint16_t kNoField = 0xffff;
+
+/// Where a field of the record lies, how wide it is, and in which block.
+struct Column {
+  uint16_t offset;
+  uint8_t octets;     // 2, 4 or 8; 16: an address; 0: a ref
+  uint8_t block_bit;  // 0: in none
+  uint8_t address_bit;
+};
+
+constexpr auto kColumns = [] {
+  std::array<Column, kFields> c{};
+#define WEIR_COLUMN_(member, bit)                                                        \
+  c[static_cast<size_t>(Field::member)] = {offsetof(FlowRecord, member),                 \
+                                           sizeof(FlowRecord::member), bit, 0};
+#define WEIR_COLUMN_PLAIN_(member, number) WEIR_COLUMN_(member, 0)
+#define WEIR_COLUMN_BASIC_(member, number) WEIR_COLUMN_(member, block::kBasic)
+#define WEIR_COLUMN_SECOND_(member, number) WEIR_COLUMN_(member, block::kSecond)
+#define WEIR_COLUMN_HEADERS_(member, number) WEIR_COLUMN_(member, block::kHeaders)
+#define WEIR_COLUMN_CONTEXT_(member, number) WEIR_COLUMN_(member, block::kContext)
+#define WEIR_COLUMN_NAT_(member, number) WEIR_COLUMN_(member, block::kNat)
+#define WEIR_COLUMN_RARE_(member, number) WEIR_COLUMN_(member, block::kRare)
+#define WEIR_COLUMN_REF_(member, number) \
+  c[static_cast<size_t>(Field::member)] = {offsetof(FlowRecord, member), 0, 0, 0};
+#define WEIR_COLUMN_ADDRESS_(member, number)                                             \
+  c[static_cast<size_t>(Field::member)] = {offsetof(FlowRecord, member), 16, 0,          \
+                                           address::bit(address::k_##member)};
+  WEIR_BLOCK_COUNTERS(WEIR_COLUMN_PLAIN_)
+  WEIR_BLOCK_BASIC(WEIR_COLUMN_BASIC_)
+  WEIR_BLOCK_SECOND(WEIR_COLUMN_SECOND_)
+  WEIR_BLOCK_HEADERS(WEIR_COLUMN_HEADERS_)
+  WEIR_BLOCK_CONTEXT(WEIR_COLUMN_CONTEXT_)
+  WEIR_BLOCK_NAT(WEIR_COLUMN_NAT_)
+  WEIR_BLOCK_RARE(WEIR_COLUMN_RARE_)
+  WEIR_ADDRESSES(WEIR_COLUMN_ADDRESS_)
+  WEIR_STRINGS(WEIR_COLUMN_REF_)
+  WEIR_NUMBER_LISTS(WEIR_COLUMN_REF_)
+  WEIR_ADDRESS_LISTS(WEIR_COLUMN_REF_)
+  WEIR_STRING_LISTS(WEIR_COLUMN_REF_)
+  WEIR_COLUMN_REF_(unmapped, 0)
+  WEIR_COLUMN_PLAIN_(time_flow_start_ns, 0)
+  WEIR_COLUMN_PLAIN_(time_flow_end_ns, 0)
+  WEIR_COLUMN_PLAIN_(src_mac, 0)
+  WEIR_COLUMN_PLAIN_(dst_mac, 0)
+  WEIR_COLUMN_PLAIN_(etype, 0)
+  WEIR_COLUMN_PLAIN_(proto, 0)
+  return c;
+}();
+
+const Column& column_of(Field f) noexcept { return kColumns[static_cast<size_t>(f)]; }
+
+bool is_address(ElementClass c) noexcept {
+  return c == ElementClass::address_v4 || c == ElementClass::address_v6;
+}
+
+/// Whether octets of that width can be what the element means. Variable lengths are looked at again
+/// in each record.
+bool width_fits(ElementClass c, uint16_t width) noexcept {
+  switch (c) {
+    case ElementClass::number:
+    case ElementClass::merge:
+    case ElementClass::dscp: return width >= 1 && width <= 8;
+    case ElementClass::type_code: return width == 2 || width == 4;
+    case ElementClass::mac: return width == 6 || width == 8;
+    case ElementClass::address_v4:
+    case ElementClass::mpls_ip_v4: return width == 4;
+    case ElementClass::address_v6:
+    case ElementClass::mpls_ip_v6: return width == 16;
+    case ElementClass::octets:
+    case ElementClass::text: return width >= 1;
+    case ElementClass::mpls_label: return width == 3 || width == 4;
+    case ElementClass::mpls_ttl: return width >= 1 && width <= 4;
+  }
+  return false;
+}
+
+OpKind number_op(uint8_t column_octets, uint16_t width) noexcept {
+  if (column_octets == 8) {
+    switch (width) {
+      case 1: return OpKind::u8_to_u64;
+      case 2: return OpKind::u16_to_u64;
+      case 4: return OpKind::u32_to_u64;
+      case 8: return OpKind::u64_to_u64;
+      default: return OpKind::any_to_u64;
+    }
+  }
+  if (column_octets == 2) return width == 1 ? OpKind::u8_to_u16 : OpKind::any_to_u16;
+  switch (width) {
+    case 1: return OpKind::u8_to_u32;
+    case 2: return OpKind::u16_to_u32;
+    case 4: return OpKind::u32_to_u32;
+    default: return OpKind::any_to_u32;
+  }
+}
+
+/// One pass over a template's fields finds who fills each column, a second writes the plan.
+class Compiler {
+ public:
+  Compiler(std::span<const FieldSpec> fields, bool netflow_v9, PlanDraft& draft,
+           CompileQuirks& quirks) noexcept
+      : fields_(fields), netflow_v9_(netflow_v9), draft_(draft), plan_(draft.plan), quirks_(quirks) {
+    winner_.fill({kNoField, 0xff});
+    winner_v4_.fill(kNoField);
+    winner_v6_.fill(kNoField);
+  }
+
+  void run() noexcept {
+    plan_ = Plan{};
+    plan_.fields = fields_;
+    draft_.op_count = draft_.arena_op_count = 0;
+    measure();
+    choose();
+    directional_ = won(Field::bytes_in) || won(Field::packets_in) || initiator_;
+    uint32_t offset = 0;
+    for (uint32_t i = 0; i < fields_.size(); ++i) {
+      emit(static_cast<uint16_t>(i), offset);
+      if (fields_[i].length != kVariableLength) offset += fields_[i].length;
+    }
+    emit_etype();
+    emit_times();
+    finish();
+  }
+
+ private:
+  struct Winner {
+    uint16_t field;
+    uint8_t rank;
+  };
+
+  bool won(Field f) const noexcept { return winner_[static_cast<size_t>(f)].field != kNoField; }
+  bool fits(ElementClass c, uint16_t i) const noexcept {
+    return fields_[i].length == kVariableLength
+               ? c == ElementClass::octets || c == ElementClass::text
+               : width_fits(c, fields_[i].length);
+  }
+
+  void measure() noexcept {
+    for (const FieldSpec& f : fields_) {
+      if (f.length == kVariableLength) {
+        plan_.fixed_length = false;
+        plan_.record_octets += 1;
+        ++quirks_.variable_length;
+      } else {
+        plan_.record_octets += f.length;
+      }
+    }
+  }
+
+  void choose() noexcept {
+    for (uint32_t n = 0; n < fields_.size(); ++n) {
+      const auto i = static_cast<uint16_t>(n);
+      const FieldSpec& f = fields_[i];
+      if (f.length == 0) {
+        ++quirks_.zero_length_field;
+        continue;
+      }
+      if (f.enterprise == 0 && f.id == 231) initiator_ = true;
+      for (const ElementUse& use : uses_of(f.enterprise, f.id, netflow_v9_)) {
+        if (!fits(use.kind, i)) {
+          ++quirks_.odd_width;
+          break;
+        }
+        const auto slot = static_cast<size_t>(use.field);
+        if (is_address(use.kind)) {
+          uint16_t& w = use.kind == ElementClass::address_v4 ? winner_v4_[slot] : winner_v6_[slot];
+          if (w == kNoField) {
+            w = i;
+          } else {
+            ++quirks_.repeated_element;
+          }
+          continue;
+        }
+        // A stack is not a choice, but an element of it counts once.
+        if (use.kind == ElementClass::mpls_label) {
+          if (mpls_[use.rank] == kNoField) {
+            mpls_[use.rank] = i;
+          } else {
+            ++quirks_.repeated_element;
+          }
+          continue;
+        }
+        Winner& w = winner_[slot];
+        if (use.rank < w.rank) {
+          w = {i, use.rank};
+        } else if (use.rank == w.rank) {
+          ++quirks_.repeated_element;
+        }
+      }
+    }
+  }
+
+  void emit(uint16_t i, uint32_t offset) noexcept {
+    const FieldSpec& f = fields_[i];
+    if (f.length == 0 || (f.enterprise == 0 && f.id == kPaddingOctets)) return;
+    if (f.enterprise == 0 && f.id == kIpVersion && f.length == 1) {
+      ip_version_ = {i, offset};
+      return;  // said by etype
+    }
+    const TimeUse time = time_use_of(f.enterprise, f.id);
+    if (time.role != TimeRole::none && add_time(time, i, offset)) return;
+    bool used = false;
+    for (const ElementUse& use : uses_of(f.enterprise, f.id, netflow_v9_)) {
+      if (fits(use.kind, i)) used |= emit_use(use, i, offset);
+    }
+    if (!used) add_arena(ArenaOpKind::unmapped, i, offset, Field::unmapped);
+  }
+
+  bool emit_use(const ElementUse& use, uint16_t i, uint32_t offset) noexcept {
+    const auto slot = static_cast<size_t>(use.field);
+    const uint16_t width = fields_[i].length;
+    switch (use.kind) {
+      case ElementClass::address_v4:
+      case ElementClass::address_v6: return emit_address(use, i, offset);
+      case ElementClass::mpls_label:
+        if (mpls_[use.rank] != i) return false;
+        add_arena(ArenaOpKind::mpls_label, i, offset, use.field);
+        return true;
+      default: break;
+    }
+    if (winner_[slot].field != i) {
+      if (use.kind != ElementClass::merge && use.kind != ElementClass::type_code) return false;
+      if (winner_[slot].rank == use.rank) return false;  // repeated
+      if (use.kind == ElementClass::type_code) {
+        add_op(OpKind::merge_to_u32, i, offset, 1, Field::icmp_type, width - 2u);
+        add_op(OpKind::merge_to_u32, i, offset, 1, Field::icmp_code, width - 1u);
+      } else {
+        add_op(OpKind::merge_to_u32, i, offset, width, use.field);
+      }
+      return true;
+    }
+    switch (use.kind) {
+      case ElementClass::number:
+      case ElementClass::merge: emit_number(use.field, i, offset, width); break;
+      case ElementClass::dscp: add_op(OpKind::dscp_to_u32, i, offset, width, use.field); break;
+      case ElementClass::type_code:
+        add_op(OpKind::u8_to_u32, i, offset, 1, Field::icmp_type, width - 2u);
+        add_op(OpKind::u8_to_u32, i, offset, 1, Field::icmp_code, width - 1u);
+        break;
+      case ElementClass::mac:
+        add_op(width == 6 ? OpKind::mac6 : OpKind::mac8, i, offset, width, use.field);
+        break;
+      case ElementClass::octets: add_arena(ArenaOpKind::octets, i, offset, use.field); break;
+      case ElementClass::text: add_arena(ArenaOpKind::text, i, offset, use.field); break;
+      case ElementClass::mpls_ttl: add_arena(ArenaOpKind::mpls_ttl, i, offset, use.field); break;
+      case ElementClass::mpls_ip_v4:
+      case ElementClass::mpls_ip_v6: add_arena(ArenaOpKind::mpls_ip, i, offset, use.field); break;
+      default: break;
+    }
+    return true;
+  }
+
+  void emit_number(Field field, uint16_t i, uint32_t offset, uint16_t width) noexcept {
+    add_op(number_op(column_of(field).octets, width), i, offset, width, field);
+    // Where the exporter tells directions apart, the forward one is `out`.
+    if (directional_ && (field == Field::bytes || field == Field::packets)) {
+      const Field out = field == Field::bytes ? Field::bytes_out : Field::packets_out;
+      add_op(number_op(8, width), i, offset, width, out);
+    }
+    if (field == Field::sampling_rate) plan_.record_rate = true;
+    if (field == Field::sampler_id) plan_.sampler = true;
+    if (field == Field::in_if) plan_.in_if = true;
+    if (field == Field::proto) plan_.has_proto = true;
+  }
+
+  bool emit_address(const ElementUse& use, uint16_t i, uint32_t offset) noexcept {
+    const auto slot = static_cast<size_t>(use.field);
+    const uint16_t v4 = winner_v4_[slot];
+    const uint16_t v6 = winner_v6_[slot];
+    if (i != v4 && i != v6) return false;
+    if (v4 == kNoField || v6 == kNoField) {
+      add_op(i == v4 ? OpKind::address_v4 : OpKind::address_v6, i, offset, fields_[i].length,
+             use.field);
+      return true;
+    }
+    uint32_t d = 0;
+    const uint16_t destination = column_of(use.field).offset;
+    while (d < plan_.dual_count && plan_.duals[d].destination != destination) ++d;
+    if (d == kDualAddressesMax) return false;
+    DualAddress& dual = plan_.duals[d];
+    if (d == plan_.dual_count) {
+      dual = {0, 0, v4, v6, destination};
+      ++plan_.dual_count;
+    }
+    (i == v4 ? dual.offset_v4 : dual.offset_v6) = offset;
+    mark(use.field);
+    add_arena(i == v4 ? ArenaOpKind::unmapped_v4_loser : ArenaOpKind::unmapped_v6_loser, i, offset,
+              Field::unmapped);
+    return true;
+  }
+
+  void mark(Field field) noexcept {
+    plan_.present.set(field);
+    plan_.blocks |= column_of(field).block_bit;
+    plan_.addresses |= column_of(field).address_bit;
+  }
+
+  void add_op(OpKind kind, uint16_t i, uint32_t offset, uint16_t width, Field field,
+              uint32_t within = 0) noexcept {
+    if (draft_.op_count == kOpsMax) return;
+    draft_.ops[draft_.op_count++] = {
+        offset + within, i, width, column_of(field).offset, kind, static_cast<uint8_t>(within)};
+    mark(field);
+  }
+
+  void add_arena(ArenaOpKind kind, uint16_t i, uint32_t offset, Field field) noexcept {
+    const FieldSpec& f = fields_[i];
+    draft_.arena_ops[draft_.arena_op_count++] = {
+        offset, f.enterprise, i, f.length, f.id, column_of(field).offset, kind};
+    if (kind < ArenaOpKind::unmapped) plan_.present.set(field);
+  }
+
+  void emit_etype() noexcept {
+    if (won(Field::etype)) return;
+    const auto src = static_cast<size_t>(Field::src_addr);
+    const auto dst = static_cast<size_t>(Field::dst_addr);
+    const bool v4 = winner_v4_[src] != kNoField || winner_v4_[dst] != kNoField;
+    const bool v6 = winner_v6_[src] != kNoField || winner_v6_[dst] != kNoField;
+    if (v4 != v6) {
+      plan_.etype = v4 ? 0x0800 : 0x86dd;
+    } else if (ip_version_.field != kNoField) {
+      add_op(OpKind::ip_version_to_etype, ip_version_.field, ip_version_.offset, 1, Field::etype);
+    }
+    if (v4 || v6) plan_.present.set(Field::etype);
+  }
+
+  /// Whether the field is taken up as a time; else it is as any other element.
+  bool add_time(const TimeUse& use, uint16_t i, uint32_t offset) noexcept {
+    const uint16_t width = fields_[i].length;
+    if (width > 8) {  // of variable length, too
+      if (width != kVariableLength) ++quirks_.odd_width;
+      return false;
+    }
+    const TimeCandidate c{offset, i, width, use.kind};
+    switch (use.role) {
+      case TimeRole::system_init_ms:
+        if (plan_.system_init.width == 0) plan_.system_init = c;
+        return true;
+      case TimeRole::duration_ms:
+      case TimeRole::duration_us:
+        if (plan_.duration.width != 0) return false;
+        plan_.duration = c;
+        plan_.duration_role = use.role;
+        return true;
+      case TimeRole::start: return insert(plan_.starts, plan_.start_count, c);
+      case TimeRole::end: return insert(plan_.ends, plan_.end_count, c);
+      case TimeRole::observed: {
+        if (observed_.width != 0) return false;
+        observed_ = c;
+        return true;
+      }
+      case TimeRole::none: break;
+    }
+    return false;
+  }
+
+  static bool insert(TimeCandidate (&list)[kTimeCandidatesMax], uint8_t& count,
+                     const TimeCandidate& c) noexcept {
+    // One place is kept for the observation time.
+    if (count == kTimeCandidatesMax - 1) return false;
+    uint32_t at = count;
+    while (at > 0 && list[at - 1].kind > c.kind) {
+      list[at] = list[at - 1];
+      --at;
+    }
+    list[at] = c;
+    ++count;
+    return true;
+  }
+
+  void emit_times() noexcept {
+    // Other statements of the same instants are kept as they came.
+    keep_rest(plan_.starts, plan_.start_count);
+    keep_rest(plan_.ends, plan_.end_count);
+    if (plan_.duration.width != 0 && plan_.start_count != 0 && plan_.end_count != 0) {
+      keep(plan_.duration);
+    }
+    if (observed_.width != 0) {
+      if (plan_.start_count != 0 && plan_.end_count != 0) keep(observed_);
+      plan_.starts[plan_.start_count++] = observed_;
+      plan_.ends[plan_.end_count++] = observed_;
+    }
+    if (plan_.start_count != 0) plan_.present.set(Field::time_flow_start_ns);
+    if (plan_.end_count != 0) plan_.present.set(Field::time_flow_end_ns);
+    if (!plan_.fixed_length || plan_.system_init.width != 0) return;
+    if (plan_.start_count == 0 || plan_.end_count == 0) return;
+    const TimeCandidate& start = plan_.starts[0];
+    const TimeCandidate& end = plan_.ends[0];
+    if (start.kind != end.kind) return;
+    OpKind op;
+    if (start.kind == TimeKind::uptime && start.width == 4 && end.width == 4) {
+      op = OpKind::time_uptime;
+    } else if (start.kind == TimeKind::milliseconds && start.width == 8 && end.width == 8) {
+      op = OpKind::time_ms;
+    } else if (start.kind == TimeKind::seconds && start.width == 4 && end.width == 4) {
+      op = OpKind::time_s;
+    } else {
+      return;
+    }
+    add_op(op, start.field, start.offset, start.width, Field::time_flow_start_ns);
+    add_op(op, end.field, end.offset, end.width, Field::time_flow_end_ns);
+    plan_.fast_times = true;
+    plan_.time_source = source_of(start.kind);
+  }
+
+  void keep_rest(const TimeCandidate (&list)[kTimeCandidatesMax], uint8_t count) noexcept {
+    for (uint32_t i = 1; i < count; ++i) keep(list[i]);
+  }
+  void keep(const TimeCandidate& c) noexcept {
+    add_arena(ArenaOpKind::unmapped, c.field, c.offset, Field::unmapped);
+  }
+
+  void finish() noexcept {
+    plan_.blocks |= block::kSecond;  // where times and rates came from
+    const bool icmp_named = won(Field::icmp_type);
+    plan_.icmp_in_port = plan_.has_proto && !icmp_named;
+    plan_.row_work = draft_.arena_op_count != 0 || plan_.dual_count != 0;
+    // Unmapped elements follow one another, whatever lies between them in the template; a stack of
+    // labels is in its own order.
+    const auto key = [](const ArenaOp& o) {
+      const auto group = static_cast<uint32_t>(std::min(o.kind, ArenaOpKind::unmapped));
+      return group << 16 | (o.kind == ArenaOpKind::mpls_label ? o.id : o.field);
+    };
+    std::sort(draft_.arena_ops.begin(), draft_.arena_ops.begin() + draft_.arena_op_count,
+              [&key](const ArenaOp& a, const ArenaOp& b) { return key(a) < key(b); });
+    plan_.ops = {draft_.ops, draft_.op_count};
+    plan_.arena_ops = draft_.arena_ops.first(draft_.arena_op_count);
+    if (plan_.fixed_length) {
+      plan_.arena_octets_max = arena_octets_bound(plan_, plan_.record_octets);
+    }
+  }
+
+  struct Place {
+    uint16_t field = kNoField;
+    uint32_t offset = 0;
+  };
+
+  std::span<const FieldSpec> fields_;
+  const bool netflow_v9_;
+  PlanDraft& draft_;
+  Plan& plan_;
+  CompileQuirks& quirks_;
+  bool directional_ = false;
+  bool initiator_ = false;
+  Place ip_version_;
+  TimeCandidate observed_{};
+  std::array<Winner, kFields> winner_;
+  std::array<uint16_t, kFields> winner_v4_;
+  std::array<uint16_t, kFields> winner_v6_;
+  uint16_t mpls_[kMplsLabelsMax] = {kNoField, kNoField, kNoField, kNoField, kNoField,
+                                    kNoField, kNoField, kNoField, kNoField, kNoField};
+};
+
+}  // namespace
+
+void compile_plan(std::span<const FieldSpec> fields, bool netflow_v9, PlanDraft& draft,
+                  CompileQuirks& quirks) noexcept {
+  Compiler(fields, netflow_v9, draft, quirks).run();
+}
+
+}  // namespace weir::decode

@@ -1,0 +1,296 @@
+#include "decode/template_table.h"
+
+#include <algorithm>
+#include <cstring>
+#include <memory>
+#include <new>
+
+namespace weir::decode {
+namespace {
+
+template <class T>
+std::span<const T> append(uint8_t*& at, std::span<const T> items) noexcept {
+  auto* first = static_cast<T*>(static_cast<void*>(at));
+  std::uninitialized_copy(items.begin(), items.end(), first);
+  at += items.size_bytes();
+  return {first, items.size()};
+}
+
+static_assert(sizeof(Template) % alignof(Op) == 0 && alignof(FieldSpec) == alignof(Op) &&
+              sizeof(FieldSpec) % alignof(Op) == 0 && sizeof(Op) % alignof(ArenaOp) == 0);
+
+}  // namespace
+
+TemplateTable::TemplateTable(const DecoderLimits& limits, uint64_t state_octets, uint64_t seed,
+                             SetLedger& ledger, PendingStore& pending) noexcept
+    : limits_(limits),
+      state_octets_(state_octets),
+      share_octets_(std::max<uint64_t>(state_octets / kStateShareDivisor, Slab::kBlockOctetsMax)),
+      seed_(seed),
+      ledger_(ledger),
+      counters_(ledger.counters()),
+      pending_(pending) {}
+
+bool TemplateTable::reserve() noexcept {
+  const size_t nodes = std::min<uint64_t>(state_octets_ / 1024, 1u << 18);
+  const size_t fields = limits_.template_fields_max;
+  if (!slab_.reserve(state_octets_) || !chains_.reserve(nodes) ||
+      !draft_arena_ops_.reserve(fields * sizeof(ArenaOp))) {
+    return false;
+  }
+  auto* first = static_cast<ArenaOp*>(static_cast<void*>(draft_arena_ops_.data()));
+  draft_.arena_ops = {first, fields};
+  return true;
+}
+
+uint64_t TemplateTable::hash_of_key(const Domain& domain, uint16_t id,
+                                    uint16_t port) const noexcept {
+  return mix_hash(domain.hash ^ (uint64_t{port} << 16 | id) * 0x9E3779B97F4A7C15ull ^ seed_);
+}
+
+Template* TemplateTable::find_exact(const Domain& domain, uint16_t id,
+                                    uint16_t port) const noexcept {
+  return chains_.find(hash_of_key(domain, id, port), [&](const Template& t) {
+    return t.id == id && t.port == port && t.domain == &domain;
+  });
+}
+
+Template* TemplateTable::find(const Domain& domain, uint16_t id, uint16_t port) const noexcept {
+  if (domain.split && port != 0) {
+    if (Template* t = find_exact(domain, id, port); t != nullptr) return t;
+  }
+  return find_exact(domain, id, 0);
+}
+
+Template* TemplateTable::define(Domain& domain, const Definition& d) noexcept {
+  Template* old = find(domain, d.id, d.port);
+  const bool known = old != nullptr && old->kind != TemplateKind::missing;
+  uint16_t port = old != nullptr ? old->port : 0;
+  if (known) {
+    touch(*old);
+    if (old->kind == d.kind && old->format == d.format && old->scope_fields == d.scope_fields &&
+        std::ranges::equal(old->plan.fields, d.fields)) {
+      old->defined_ns = d.now_ns;
+      // The definition is whoever's sent it last, unless it has a scope of its own.
+      if (old->port == 0) old->defined_port = d.port;
+      counters_.template_events[TemplateEvent::refreshed].increment();
+      return nullptr;
+    }
+    counters_.quirks[Quirk::template_redefined].increment();
+    const bool recent = d.now_ns - old->defined_ns < kConflictWindowNs;
+    if (old->port == 0 && old->defined_port != d.port && recent && old->defined_port != 0) {
+      counters_.quirks[Quirk::template_conflict].increment();
+      if (!domain.split) {
+        domain.split = true;
+        counters_.quirks[Quirk::scope_split_by_port].increment();
+      }
+      if (Template* previous = find_exact(domain, d.id, old->defined_port); previous != nullptr) {
+        remove(*previous);
+      }
+      rekey(*old, old->defined_port);
+      old = nullptr;
+      port = 0;
+    }
+  }
+  Template* made = build(domain, d);
+  if (made == nullptr) {
+    counters_.template_events[TemplateEvent::refused].increment();
+    return nullptr;
+  }
+  // Building may have evicted what was there.
+  old = find_exact(domain, d.id, port);
+  made->port = port;
+  made->hash = hash_of_key(domain, d.id, port);
+  counters_.template_events[old != nullptr && old->kind != TemplateKind::missing
+                                ? TemplateEvent::redefined
+                                : TemplateEvent::learned]
+      .increment();
+  if (old != nullptr) {
+    pending_.transfer(*old, *made);
+    remove(*old);
+  }
+  chains_.insert(made);
+  domain.exporter->templates.push_back(made);
+  ++template_count_;
+  count_gauge();
+  return made;
+}
+
+Template* TemplateTable::build(Domain& domain, const Definition& d) noexcept {
+  Exporter& exporter = *domain.exporter;
+  draft_.op_count = draft_.arena_op_count = 0;
+  draft_.plan = Plan{};
+  if (d.kind == TemplateKind::data) {
+    CompileQuirks q;
+    compile_plan(d.fields, d.format == TemplateFormat::netflow_v9, draft_, q);
+    counters_.quirks[Quirk::repeated_element].add(q.repeated_element);
+    counters_.quirks[Quirk::odd_width].add(q.odd_width);
+    counters_.quirks[Quirk::zero_length_field].add(q.zero_length_field);
+    if (d.format == TemplateFormat::netflow_v9) {
+      counters_.quirks[Quirk::variable_length_in_v9].add(q.variable_length);
+    }
+  }
+  const std::span<const Op> ops{draft_.ops, draft_.op_count};
+  const std::span<const ArenaOp> arena_ops = draft_.arena_ops.first(draft_.arena_op_count);
+  const size_t octets =
+      sizeof(Template) + d.fields.size_bytes() + ops.size_bytes() + arena_ops.size_bytes();
+  while (exporter.templates.size() >= limits_.templates_per_exporter_max) {
+    if (!evict_one(exporter)) return nullptr;
+  }
+  void* memory = allocate(exporter, octets);
+  if (memory == nullptr) return nullptr;
+  auto* t = new (memory) Template{};
+  t->domain = &domain;
+  t->id = d.id;
+  t->kind = d.kind;
+  t->format = d.format;
+  t->scope_fields = d.scope_fields;
+  t->defined_port = d.port;
+  t->defined_ns = d.now_ns;
+  t->plan = draft_.plan;
+  uint8_t* at = static_cast<uint8_t*>(memory) + sizeof(Template);
+  t->plan.fields = append<FieldSpec>(at, d.fields);
+  t->plan.ops = append<Op>(at, ops);
+  t->plan.arena_ops = append<ArenaOp>(at, arena_ops);
+  return t;
+}
+
+void TemplateTable::rekey(Template& t, uint16_t port) noexcept {
+  chains_.erase(&t);
+  t.port = port;
+  t.hash = hash_of_key(*t.domain, t.id, port);
+  chains_.insert(&t);
+}
+
+void TemplateTable::remove(Template& t) noexcept {
+  Exporter& exporter = *t.domain->exporter;
+  pending_.release_all(t, SetOutcome::evicted);
+  chains_.erase(&t);
+  if (t.kind != TemplateKind::missing) {
+    exporter.templates.erase(&t);
+    --template_count_;
+    count_gauge();
+  }
+  release(exporter, &t);
+}
+
+bool TemplateTable::evict_one(Exporter& exporter) noexcept {
+  Template* t = exporter.templates.front();
+  if (t == nullptr) return false;
+  remove(*t);
+  counters_.template_events[TemplateEvent::evicted].increment();
+  return true;
+}
+
+void* TemplateTable::allocate(Exporter& exporter, size_t octets) noexcept {
+  const size_t block = Slab::block_octets_for(octets);
+  if (block > share_octets_) return nullptr;
+  // Where others have taken all there is, giving up much of one's own would not help.
+  static constexpr int kGivenUpForOthers = 4;
+  for (int given_up = 0;;) {
+    if (exporter.state_octets + block <= share_octets_) {
+      if (void* p = slab_.allocate(octets); p != nullptr) {
+        exporter.state_octets += block;
+        return p;
+      }
+      if (++given_up > kGivenUpForOthers) return nullptr;
+    }
+    if (!evict_one(exporter)) return nullptr;
+  }
+}
+
+void TemplateTable::release(Exporter& exporter, void* block) noexcept {
+  exporter.state_octets -= slab_.block_octets(block);
+  slab_.release(block);
+}
+
+void TemplateTable::withdraw(Domain& domain, uint16_t id, uint16_t port) noexcept {
+  Template* t = find(domain, id, port);
+  if (t == nullptr || t->kind == TemplateKind::missing) return;
+  remove(*t);
+  counters_.template_events[TemplateEvent::withdrawn].increment();
+}
+
+void TemplateTable::withdraw_all(Domain& domain, TemplateKind kind) noexcept {
+  Exporter& exporter = *domain.exporter;
+  for (Template* t = exporter.templates.front(); t != nullptr;) {
+    Template* following = exporter.templates.next(t);
+    if (t->domain == &domain && t->kind == kind) {
+      remove(*t);
+      counters_.template_events[TemplateEvent::withdrawn].increment();
+    }
+    t = following;
+  }
+}
+
+void TemplateTable::hold(Domain& domain, uint16_t id, const PendingStore::Origin& origin,
+                         std::span<const uint8_t> body) noexcept {
+  Exporter& exporter = *domain.exporter;
+  const auto body_octets = static_cast<uint32_t>(body.size());
+  const auto refuse = [&] {
+    ledger_.enter(exporter, SetOutcome::skipped_pending_full, body_octets + 4);
+  };
+  if (!pending_.admits(body_octets)) return refuse();
+  while (pending_.is_full(exporter, body_octets)) {
+    if (exporter.pending.empty()) return refuse();
+    settle(*exporter.pending.front(), SetOutcome::evicted);
+  }
+  Template* owner = find_exact(domain, id, 0);
+  if (owner != nullptr && owner->pending.size() >= limits_.pending_entries_per_template_max) {
+    settle(*owner->pending.front(), SetOutcome::evicted);
+    owner = find_exact(domain, id, 0);
+  }
+  if (owner == nullptr) {
+    void* memory = allocate(exporter, sizeof(Template));
+    if (memory == nullptr) return refuse();
+    owner = new (memory) Template{};
+    owner->domain = &domain;
+    owner->id = id;
+    owner->kind = TemplateKind::missing;
+    owner->hash = hash_of_key(domain, id, 0);
+    chains_.insert(owner);
+  }
+  if (!pending_.hold(*owner, origin, body)) {
+    if (owner->kind == TemplateKind::missing && owner->pending.empty()) remove(*owner);
+    return refuse();
+  }
+}
+
+void TemplateTable::settle(PendingSet& set, SetOutcome outcome) noexcept {
+  Template& owner = *set.owner;
+  pending_.release(set, outcome);
+  if (owner.kind == TemplateKind::missing && owner.pending.empty()) remove(owner);
+}
+
+void TemplateTable::drop_domain(Domain& domain) noexcept {
+  Exporter& exporter = *domain.exporter;
+  for (PendingSet* set = exporter.pending.front(); set != nullptr;) {
+    PendingSet* following = exporter.pending.next(set);
+    if (set->owner->domain == &domain) settle(*set, SetOutcome::evicted);
+    set = following;
+  }
+  for (Template* t = exporter.templates.front(); t != nullptr;) {
+    Template* following = exporter.templates.next(t);
+    if (t->domain == &domain) {
+      remove(*t);
+      counters_.template_events[TemplateEvent::evicted].increment();
+    }
+    t = following;
+  }
+}
+
+void TemplateTable::expire_template(Template& t) noexcept {
+  remove(t);
+  counters_.template_events[TemplateEvent::expired].increment();
+}
+
+void TemplateTable::expire(uint64_t now_ns) noexcept {
+  static constexpr int kSetsPerCall = 4096;
+  for (int i = 0; i < kSetsPerCall; ++i) {
+    PendingSet* set = pending_.oldest();
+    if (set == nullptr || !pending_.is_expired(*set, now_ns)) return;
+    settle(*set, SetOutcome::expired);
+  }
+}
+
+}  // namespace weir::decode

@@ -1,0 +1,69 @@
+// times.h — From the many ways in which exporters write times to nanoseconds since the epoch.
+//
+// Spec:     RFC 7011 §6.1.7 to §6.1.10; RFC 3954 §5.1 (uptime). Uptimes wrap after 49.7 days, so that
+//           differences to the header's are taken as signed 32-bit milliseconds.
+//
+// Exporters' clocks are wrong and exporters disagree with the registry about units: a reading counts
+// only if it lies in a window around the time of receipt, and the first that does is taken.
+#pragma once
+
+#include <cstdint>
+
+#include "base/clock.h"
+#include "decode/elements.h"
+
+namespace weir::decode {
+
+/// An uptime difference reaches 24.8 days back; exports are seldom replayed later than that.
+inline constexpr uint64_t kTimePastMaxNs = 31ull * 86'400 * kNsPerSec;
+/// A day: a clock in the wrong time zone is the exporter's own and kept.
+inline constexpr uint64_t kTimeFutureMaxNs = 86'400 * kNsPerSec;
+
+/// What the times of one message's records are measured against.
+struct TimeBase {
+  uint64_t received_ns = 0;
+  uint64_t export_ns = 0;   // the header's time, as it says
+  uint32_t uptime_ms = 0;   // at export_ns
+  bool has_uptime = false;
+
+  uint64_t window_begin_ns() const noexcept {
+    return received_ns > kTimePastMaxNs ? received_ns - kTimePastMaxNs : 1;
+  }
+  bool plausible(uint64_t t_ns) const noexcept {
+    const uint64_t begin = window_begin_ns();
+    return t_ns - begin <= received_ns + kTimeFutureMaxNs - begin;
+  }
+  /// What stands in where a record has no plausible time of its own.
+  uint64_t fallback_ns() const noexcept { return plausible(export_ns) ? export_ns : received_ns; }
+  TimeSource fallback_source() const noexcept {
+    return plausible(export_ns) ? TimeSource::export_time : TimeSource::received;
+  }
+  uint64_t from_uptime(uint32_t ms) const noexcept {
+    const auto before = static_cast<int64_t>(static_cast<int32_t>(uptime_ms - ms));
+    return export_ns - static_cast<uint64_t>(before * static_cast<int64_t>(kNsPerMs));
+  }
+  /// The exporter booted at `init_ms` since the epoch (element 160).
+  void set_system_init(uint64_t init_ms) noexcept {
+    uptime_ms = static_cast<uint32_t>(export_ns / kNsPerMs - init_ms);
+    has_uptime = true;
+  }
+};
+
+/// A value of `width` octets as nanoseconds since the epoch, by the reading that is plausible.
+/// 0: there is none.
+uint64_t read_time(TimeKind kind, const uint8_t* p, uint32_t width, const TimeBase& base) noexcept;
+
+constexpr TimeSource source_of(TimeKind kind) noexcept {
+  switch (kind) {
+    case TimeKind::nanoseconds: return TimeSource::nanoseconds;
+    case TimeKind::microseconds: return TimeSource::microseconds;
+    case TimeKind::milliseconds: return TimeSource::milliseconds;
+    case TimeKind::uptime: return TimeSource::uptime;
+    case TimeKind::delta: return TimeSource::delta;
+    case TimeKind::seconds: return TimeSource::seconds;
+    case TimeKind::count_: break;
+  }
+  return TimeSource::unknown;
+}
+
+}  // namespace weir::decode

@@ -1,0 +1,160 @@
+// decode_support.h — A decoder with what it told: records with their arenas, ledgers checked.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "decode/decoder.h"
+#include "lab/message_builder.h"
+
+namespace weir::decode {
+
+inline constexpr uint64_t kNowSecs = 1'760'000'000;
+inline constexpr uint64_t kNow = kNowSecs * 1'000'000'000;
+
+struct Unmapped {
+  uint32_t enterprise;
+  uint16_t id;
+  std::string octets;
+  friend bool operator==(const Unmapped&, const Unmapped&) = default;
+};
+
+/// A record that outlives its burst.
+struct KeptRecord {
+  FlowRecord record;
+  ExportHeader header;
+  std::vector<uint8_t> arena;
+
+  std::string text(ArenaRef r) const {
+    return {arena.begin() + r.offset, arena.begin() + r.offset + r.count};
+  }
+  std::vector<uint32_t> numbers(ArenaRef r) const {
+    std::vector<uint32_t> v(r.count);
+    std::memcpy(v.data(), arena.data() + r.offset, v.size() * sizeof(uint32_t));
+    return v;
+  }
+  std::vector<Unmapped> unmapped() const {
+    std::vector<Unmapped> all;
+    const uint8_t* p = arena.data() + record.unmapped.offset;
+    const uint8_t* end = p + record.unmapped.count;
+    while (p < end) {
+      Unmapped u{};
+      uint16_t length;
+      std::memcpy(&u.enterprise, p, 4);
+      std::memcpy(&u.id, p + 4, 2);
+      std::memcpy(&length, p + 6, 2);
+      u.octets.assign(p + 8, p + 8 + length);
+      all.push_back(u);
+      p += 8 + length;
+    }
+    return all;
+  }
+};
+
+class KeepingSink final : public RecordSink {
+ public:
+  void on_records(const RecordBurst& burst) noexcept override {
+    EXPECT_FALSE(burst.records.empty());
+    EXPECT_LE(burst.records.size(), kBurstRecords);
+    for (const FlowRecord& r : burst.records) {
+      records.push_back({r, burst.header, {burst.arena, burst.arena + kArenaOctets}});
+    }
+  }
+  std::vector<KeptRecord> records;
+};
+
+class CountingSink final : public RecordSink {
+ public:
+  void on_records(const RecordBurst& burst) noexcept override { records += burst.records.size(); }
+  uint64_t records = 0;
+};
+
+/// The equations of DecoderCounters; empty if they hold.
+inline std::string ledger_error(const DecoderCounters& c) {
+  if (c.datagrams.value() != c.datagrams_decoded.value() + c.datagram_errors.total()) {
+    return "datagrams do not balance";
+  }
+  if (c.sets.value() != c.set_outcomes.total()) return "sets do not balance";
+  if (c.set_octets.value() != c.set_outcome_octets.total()) return "octets of sets do not balance";
+  if (c.records.value() != c.records_netflow_v5.value() + c.records_netflow_v9.value() +
+                               c.records_ipfix.value() + c.records_sflow_5.value()) {
+    return "records do not balance";
+  }
+  return {};
+}
+
+class Bench {
+ public:
+  explicit Bench(const DecoderConfig& config = default_config()) {
+    auto made = Decoder::create(config);
+    EXPECT_TRUE(made.has_value());
+    decoder = std::move(*made);
+  }
+  static DecoderConfig default_config() {
+    DecoderConfig c;
+    c.listeners.resize(1);
+    c.hash_seed = 0x1234'5678'9abc'def0;
+    return c;
+  }
+
+  struct From {
+    IpAddress source = IpAddress::from_v4(0xC0000207);  // 192.0.2.7
+    uint16_t port = 50'000;
+    uint64_t at_ns = kNow;
+    uint16_t listener = 0;
+  };
+
+  bool send(const lab::Octets& octets) { return send(octets, From{}); }
+  bool send(const lab::Octets& octets, const From& from) {
+    // A copy of its own size, so that a sanitizer sees what is read beyond it.
+    const auto copy = std::make_unique<uint8_t[]>(octets.size());
+    if (!octets.empty()) std::memcpy(copy.get(), octets.data(), octets.size());
+    Datagram d;
+    d.payload = {copy.get(), octets.size()};
+    d.source = from.source;
+    d.source_port = from.port;
+    d.local_port = 2055;
+    d.listener = {from.listener};
+    d.received_ns = from.at_ns;
+    const bool decoded = decoder->decode(d, sink);
+    EXPECT_EQ(ledger_error(decoder->counters()), "");
+    EXPECT_EQ(decoder->counters().records.value(), sink.records.size());
+    return decoded;
+  }
+
+  const FlowRecord& record(size_t i) const { return sink.records.at(i).record; }
+  const KeptRecord& kept(size_t i) const { return sink.records.at(i); }
+  size_t records() const { return sink.records.size(); }
+
+  uint64_t outcome(SetOutcome o) const { return decoder->counters().set_outcomes[o].value(); }
+  uint64_t quirk(Quirk q) const { return decoder->counters().quirks[q].value(); }
+  uint64_t error(DatagramError e) const { return decoder->counters().datagram_errors[e].value(); }
+  uint64_t event(TemplateEvent e) const { return decoder->counters().template_events[e].value(); }
+  ExporterStats exporter() const {
+    ExporterStats s;
+    uint32_t cursor = 0;
+    EXPECT_EQ(decoder->copy_exporters(cursor, {&s, 1}), 1u);
+    return s;
+  }
+
+  std::unique_ptr<Decoder> decoder;
+  KeepingSink sink;
+};
+
+/// Each truncation of an accepted message decodes no more than the whole, and the books balance.
+inline void expect_truncations_tolerated(const lab::Octets& message) {
+  Bench whole;
+  whole.send(message);
+  for (size_t n = 0; n < message.size(); ++n) {
+    SCOPED_TRACE(n);
+    Bench cut;
+    cut.send({message.begin(), message.begin() + static_cast<std::ptrdiff_t>(n)});
+    EXPECT_LE(cut.records(), whole.records());
+  }
+}
+
+}  // namespace weir::decode
