@@ -1,2 +1,187 @@
-// jetstream_reader.cc
-namespace weir {}
+#include "export/jetstream_reader.h"
+
+#include <nats/nats.h>
+
+#include <algorithm>
+
+#include "export/batch_reader.h"
+#include "flow.pb.h"
+
+namespace weir::outbound {
+namespace {
+
+constexpr int kFetchMessages = 64;  // of 64 KiB each: what one request brings
+// A reader whose output is paged may pause this long before the server forgets its consumer.
+constexpr int64_t kInactiveThresholdNs = 600'000'000'000;
+constexpr int kRecoveriesMax = 10;  // without a message in between
+
+std::string text_of(natsStatus status, jsErrCode code) {
+  const char* detail = nats_GetLastError(nullptr);
+  std::string text = natsStatus_GetText(status);
+  if (detail != nullptr && *detail != '\0' && text != detail) text += std::string(": ") + detail;
+  if (code != 0) text += " (JetStream error " + std::to_string(static_cast<int>(code)) + ")";
+  return text;
+}
+
+}  // namespace
+
+struct JetStreamReader::State {
+  ReaderConfig config;
+  natsConnection* connection = nullptr;
+  jsCtx* context = nullptr;
+  natsSubscription* subscription = nullptr;
+  natsMsgList fetched{};
+  int fetched_at = 0;  // the next of them to hand out
+  uint64_t first = 0;
+  uint64_t last = 0;
+  uint64_t next = 1;  // the sequence to go on from
+  int recoveries = 0;
+
+  ~State() {
+    drop_subscription();
+    jsCtx_Destroy(context);
+    natsConnection_Destroy(connection);
+  }
+
+  void drop_subscription() {
+    natsMsgList_Destroy(&fetched);
+    fetched = {};
+    fetched_at = 0;
+    natsSubscription_Destroy(subscription);  // and the consumer with it
+    subscription = nullptr;
+  }
+
+  Result<void> subscribe() {
+    drop_subscription();
+    jsSubOptions options;
+    jsSubOptions_Init(&options);
+    options.Stream = config.stream.c_str();
+    options.Config.AckPolicy = js_AckNone;
+    options.Config.DeliverPolicy = js_DeliverByStartSequence;
+    options.Config.OptStartSeq = next;
+    options.Config.InactiveThreshold = kInactiveThresholdNs;
+    jsErrCode code{};
+    const natsStatus s = js_PullSubscribe(&subscription, context, config.subject.c_str(), nullptr,
+                                          nullptr, &options, &code);
+    if (s != NATS_OK) {
+      return Error{"stream " + config.stream + ", subject " + config.subject +
+                   ": no consumer: " + text_of(s, code)};
+    }
+    return {};
+  }
+};
+
+JetStreamReader::JetStreamReader(std::unique_ptr<State> state) : state_(std::move(state)) {}
+JetStreamReader::~JetStreamReader() = default;
+
+uint64_t JetStreamReader::first_sequence() const noexcept { return state_->first; }
+uint64_t JetStreamReader::last_sequence() const noexcept { return state_->last; }
+
+Result<std::unique_ptr<JetStreamReader>> JetStreamReader::open(const ReaderConfig& config) {
+  auto options = make_nats_options(config.nats);
+  if (!options) return options.error();
+  // A fetch waits for its request to be written: at once, not after the flusher's millisecond.
+  natsOptions_SetSendAsap(options->get(), true);
+
+  auto state = std::make_unique<State>();
+  state->config = config;
+  natsStatus s = natsConnection_Connect(&state->connection, options->get());
+  if (s != NATS_OK) {
+    state->connection = nullptr;
+    return Error{"NATS server " + config.nats.urls.front() + ": " + text_of(s, jsErrCode{})};
+  }
+  s = natsConnection_JetStream(&state->context, state->connection, nullptr);
+  if (s != NATS_OK) return Error{"JetStream: " + text_of(s, jsErrCode{})};
+
+  jsStreamInfo* info = nullptr;
+  jsErrCode code{};
+  s = js_GetStreamInfo(&info, state->context, config.stream.c_str(), nullptr, &code);
+  if (s == NATS_NO_RESPONDERS) {
+    return Error{"stream " + config.stream + ": the NATS server has no JetStream"};
+  }
+  if (s != NATS_OK) return Error{"stream " + config.stream + ": " + text_of(s, code)};
+  state->first = info->State.FirstSeq;
+  state->last = info->State.LastSeq;
+  jsStreamInfo_Destroy(info);
+
+  state->next = config.only_new ? state->last + 1 : std::max<uint64_t>(config.start_sequence, 1);
+  if (const auto made = state->subscribe(); !made) return made.error();
+  return std::unique_ptr<JetStreamReader>(new JetStreamReader(std::move(state)));
+}
+
+Result<void> JetStreamReader::seek(uint64_t sequence) {
+  state_->next = std::max<uint64_t>(sequence, 1);
+  return state_->subscribe();
+}
+
+Result<std::optional<StreamMessage>> JetStreamReader::next(int wait_ms) {
+  State& state = *state_;
+  if (state.fetched_at == state.fetched.Count) {
+    natsMsgList_Destroy(&state.fetched);
+    state.fetched = {};
+    state.fetched_at = 0;
+    jsErrCode code{};
+    const natsStatus s =
+        state.subscription == nullptr
+            ? NATS_INVALID_SUBSCRIPTION
+            : natsSubscription_Fetch(&state.fetched, state.subscription, kFetchMessages,
+                                     std::max(wait_ms, 1), &code);
+    if (s == NATS_TIMEOUT) return std::optional<StreamMessage>{};
+    if (s != NATS_OK) {
+      if (++state.recoveries > kRecoveriesMax) {
+        return Error{"stream " + state.config.stream + ": " + text_of(s, code)};
+      }
+      nats_Sleep(std::max(wait_ms, 1));
+      // What fails here shows at the next call; by then the server may be back.
+      if (const auto made = state.subscribe(); !made) state.drop_subscription();
+      return std::optional<StreamMessage>{};
+    }
+    if (state.fetched.Count == 0) return std::optional<StreamMessage>{};
+  }
+  state.recoveries = 0;
+  natsMsg* raw = state.fetched.Msgs[state.fetched_at++];
+
+  StreamMessage message;
+  message.subject = natsMsg_GetSubject(raw);
+  message.payload.assign(natsMsg_GetData(raw), static_cast<size_t>(natsMsg_GetDataLength(raw)));
+  const char* value = nullptr;
+  if (natsMsgHeader_Get(raw, "Nats-Msg-Id", &value) == NATS_OK) message.id = value;
+  value = nullptr;
+  if (natsMsgHeader_Get(raw, "Weir-Framing", &value) != NATS_OK) value = nullptr;
+  message.framing = framing_of(value, message.payload);
+  value = nullptr;
+  if (natsMsgHeader_Get(raw, "Weir-Compression", &value) == NATS_OK &&
+      std::string_view(value) != "none") {
+    message.framing = ReadFraming::unknown;
+  }
+  jsMsgMetaData* meta = nullptr;
+  if (natsMsg_GetMetaData(&meta, raw) == NATS_OK) {
+    message.sequence = meta->Sequence.Stream;
+    message.stored_ns = static_cast<uint64_t>(meta->Timestamp);
+    message.pending = meta->NumPending;
+    jsMsgMetaData_Destroy(meta);
+    state.next = message.sequence + 1;
+  }
+  return std::optional<StreamMessage>{std::move(message)};
+}
+
+ReadFraming framing_of(const char* header_or_null, const std::string& payload) noexcept {
+  if (header_or_null != nullptr) {
+    const std::string_view name = header_or_null;
+    if (name == "batch") return ReadFraming::batch;
+    if (name == "single") return ReadFraming::single;
+    return ReadFraming::unknown;
+  }
+  return !payload.empty() && payload.front() == '\x0A' ? ReadFraming::batch : ReadFraming::single;
+}
+
+bool parse_flows(const StreamMessage& message, flowpb::FlowBatch& flows) {
+  flows.Clear();
+  if (message.framing == ReadFraming::unknown) return false;
+  const auto* octets = reinterpret_cast<const uint8_t*>(message.payload.data());
+  return read_flows({octets, message.payload.size()},
+                    [&](const flowpb::FlowMessage& flow) { *flows.add_flows() = flow; })
+             .malformed == 0;
+}
+
+}  // namespace weir::outbound

@@ -73,6 +73,9 @@ class Publisher {
   virtual void drain(uint64_t deadline_steady_ns, OutcomeSink& outcomes)
       WEIR_RUNS_ON(publisher_thread) = 0;
 
+  /// Ends a wait in poll early: there is something to submit. Any thread.
+  virtual void wake() noexcept {}
+
   virtual size_t in_flight() const noexcept = 0;
   virtual const PublisherCounters& counters() const noexcept = 0;
   /// The last trouble in an operator's words; empty when all is well. Any thread.

@@ -1,0 +1,75 @@
+// jetstream_reader.h — Flows read back from a stream, by an ephemeral pull consumer of its own.
+//
+// Runs on:  one thread.
+// Bounds:   each call ends within the wait it is given and the connection's time-outs.
+// Failure:  an Error when server, stream or consumer are not there. A message that does not parse is the
+//           caller's to count. A consumer that is lost (the server restarted) is made again behind the
+//           last message that was read.
+//
+// Acknowledges nothing and changes nothing: other consumers do not notice it.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/result.h"
+#include "export/nats_client.h"
+
+namespace flowpb {
+class FlowBatch;
+}
+
+namespace weir::outbound {
+
+/// How flows lie in a broker message.
+enum class ReadFraming : uint8_t { batch, single, unknown };
+
+struct StreamMessage {
+  std::string subject;
+  std::string id;  // Nats-Msg-Id; empty: none
+  ReadFraming framing = ReadFraming::unknown;
+  std::string payload;
+  uint64_t sequence = 0;   // in the stream
+  uint64_t stored_ns = 0;  // when the server took it, since the epoch
+  uint64_t pending = 0;    // how many more the stream holds behind it for this reader
+};
+
+struct ReaderConfig {
+  NatsConfig nats;
+  std::string stream = "events";
+  std::string subject = "flows.raw.*";  // one token: what consumers derive from flows lies deeper
+  uint64_t start_sequence = 0;          // 0: the first that the stream has
+  bool only_new = false;                // nothing that was stored before now
+};
+
+class JetStreamReader {
+ public:
+  static Result<std::unique_ptr<JetStreamReader>> open(const ReaderConfig& config);
+  ~JetStreamReader();
+
+  /// The next message in the stream's order; nothing when none came within `wait_ms`.
+  Result<std::optional<StreamMessage>> next(int wait_ms);
+
+  /// The stream as it was when the reader was opened.
+  uint64_t first_sequence() const noexcept;
+  uint64_t last_sequence() const noexcept;
+
+  /// Reads again from `sequence`.
+  Result<void> seek(uint64_t sequence);
+
+ private:
+  struct State;
+  explicit JetStreamReader(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+/// By its header; without one a first octet of 0x0A is a FlowBatch, anything else one FlowMessage.
+ReadFraming framing_of(const char* header_or_null, const std::string& payload) noexcept;
+
+/// The message's flows, by protobuf's own classes; false when some do not parse (the others are
+/// there), or when the framing is not known.
+bool parse_flows(const StreamMessage& message, flowpb::FlowBatch& flows);
+
+}  // namespace weir::outbound

@@ -1,0 +1,321 @@
+#include "export/jetstream_stream.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+namespace weir::outbound {
+namespace {
+
+using Json = nlohmann::ordered_json;  // keeps 64-bit integers exact and the server's order
+
+// JetStream's own error codes.
+constexpr int kStreamNotFound = 10059;
+constexpr int kSubjectOverlap = 10065;
+
+constexpr size_t kSubjectTokensMax = 64;
+
+struct ApiError {
+  int err_code = 0;
+  std::string description;
+};
+
+struct ApiAnswer {
+  enum class State : uint8_t { ok, error, no_jetstream, no_answer };
+  State state = State::no_answer;
+  Json body;
+  ApiError error;
+};
+
+ApiAnswer call(NatsClient& client, const std::string& operation, const std::string& body,
+               int timeout_ms) {
+  ApiAnswer answer;
+  const auto reply = client.request("$JS.API." + operation, body, timeout_ms);
+  if (!reply) {
+    answer.error.description = reply.error().message;
+    return answer;
+  }
+  if (!*reply || reply->no_responders()) {
+    answer.state = ApiAnswer::State::no_jetstream;
+    return answer;
+  }
+  answer.body = Json::parse(reply->body(), nullptr, /*allow_exceptions=*/false);
+  if (!answer.body.is_object()) {
+    answer.error.description = "$JS.API." + operation + ": answer is not JSON";
+    return answer;
+  }
+  if (const auto error = answer.body.find("error"); error != answer.body.end()) {
+    answer.state = ApiAnswer::State::error;
+    answer.error.err_code = error->value("err_code", 0);
+    answer.error.description = error->value("description", std::string("no description"));
+    return answer;
+  }
+  answer.state = ApiAnswer::State::ok;
+  return answer;
+}
+
+std::vector<std::string> strings_of(const Json& list) {
+  std::vector<std::string> strings;
+  if (!list.is_array()) return strings;
+  for (const Json& item : list) {
+    if (item.is_string()) strings.push_back(item.get<std::string>());
+  }
+  return strings;
+}
+
+std::string joined(const std::vector<std::string>& items) {
+  std::string all;
+  for (const std::string& item : items) all += (all.empty() ? "" : ",") + item;
+  return all;
+}
+
+Json creation_of(const StreamConfig& config) {
+  // The server refuses a duplicate window longer than the messages' age.
+  const uint64_t window = config.max_age_ns == 0
+                              ? config.duplicate_window_ns
+                              : std::min(config.duplicate_window_ns, config.max_age_ns);
+  return Json{{"name", config.name},
+              {"subjects", config.subjects},
+              {"retention", "limits"},
+              {"max_consumers", -1},
+              {"max_msgs", -1},
+              {"max_msgs_per_subject", -1},
+              {"max_bytes", config.max_bytes == 0 ? Json(-1) : Json(config.max_bytes)},
+              {"max_age", config.max_age_ns},
+              {"max_msg_size", -1},
+              {"discard", "old"},
+              {"storage", config.storage == StreamStorage::file ? "file" : "memory"},
+              {"num_replicas", config.replicas},
+              {"duplicate_window", window}};
+}
+
+/// Which stream has one of our subjects, and what the operator may do about it.
+std::string explain_overlap(NatsClient& client, const StreamConfig& config, int timeout_ms) {
+  for (const std::string& subject : config.subjects) {
+    const ApiAnswer names = call(client, "STREAM.NAMES", Json{{"subject", subject}}.dump(), timeout_ms);
+    if (names.state != ApiAnswer::State::ok || !names.body.contains("streams")) continue;
+    for (const std::string& owner : strings_of(names.body["streams"])) {
+      if (owner == config.name) continue;
+      std::vector<std::string> keeps;
+      const ApiAnswer info = call(client, "STREAM.INFO." + owner, "", timeout_ms);
+      if (info.state == ApiAnswer::State::ok && info.body.contains("config")) {
+        for (std::string& theirs : strings_of(info.body["config"].value("subjects", Json::array()))) {
+          const bool ours = std::any_of(config.subjects.begin(), config.subjects.end(),
+                                        [&](const std::string& s) { return overlap(theirs, s); });
+          if (!ours) keeps.push_back(std::move(theirs));
+        }
+      }
+      const std::string command =
+          keeps.empty() ? "nats stream rm " + owner + " (which deletes what it holds)"
+                        : "nats stream edit " + owner + " --subjects=" + joined(keeps);
+      return "stream " + config.name + ": subject " + subject + " belongs to stream " + owner +
+             "; nothing is published and nothing was changed. Either give the subject up there: " +
+             command + ", or publish into it: stream_adopt: true";
+    }
+  }
+  return "stream " + config.name + ": one of the subjects " + joined(config.subjects) +
+         " belongs to another stream; nothing is published and nothing was changed";
+}
+
+StreamCheck refused_or_unknown(NatsClient& client, const StreamConfig& config,
+                               const ApiAnswer& answer, const std::string& what, int timeout_ms) {
+  StreamCheck check;
+  switch (answer.state) {
+    case ApiAnswer::State::no_jetstream:
+      check.state = StreamCheck::State::refused;
+      check.trouble = "stream " + config.name +
+                      ": the NATS server has no JetStream (start it with -js, or give the account "
+                      "JetStream)";
+      return check;
+    case ApiAnswer::State::error:
+      if (answer.error.err_code == kSubjectOverlap) {
+        if (config.overlap == SubjectOverlap::adopt) {
+          check.state = StreamCheck::State::ready;
+          return check;
+        }
+        check.state = StreamCheck::State::refused;
+        check.trouble = explain_overlap(client, config, timeout_ms);
+        return check;
+      }
+      check.state = StreamCheck::State::refused;
+      check.trouble = "stream " + config.name + ": " + what + ": " + answer.error.description +
+                      " (JetStream error " + std::to_string(answer.error.err_code) + ")";
+      return check;
+    case ApiAnswer::State::ok:
+    case ApiAnswer::State::no_answer: break;
+  }
+  check.state = StreamCheck::State::unknown;
+  check.trouble = "stream " + config.name + ": " + what + ": " + answer.error.description;
+  return check;
+}
+
+/// `theirs` with ours added; nothing when it has them all.
+std::optional<std::vector<std::string>> merged(std::vector<std::string> theirs,
+                                               const std::vector<std::string>& ours) {
+  bool changed = false;
+  for (const std::string& subject : ours) {
+    const bool there = std::any_of(theirs.begin(), theirs.end(),
+                                   [&](const std::string& p) { return covers(p, subject); });
+    if (there) continue;
+    // Within one stream no subject may stand twice, so what the new one covers goes.
+    std::erase_if(theirs, [&](const std::string& s) { return covers(subject, s); });
+    theirs.push_back(subject);
+    changed = true;
+  }
+  if (!changed) return std::nullopt;
+  return theirs;
+}
+
+}  // namespace
+
+StreamCheck ensure_stream(NatsClient& client, const StreamConfig& config, int timeout_ms) {
+  ApiAnswer answer = call(client, "STREAM.INFO." + config.name, "", timeout_ms);
+  if (answer.state == ApiAnswer::State::error && answer.error.err_code == kStreamNotFound) {
+    answer = call(client, "STREAM.CREATE." + config.name, creation_of(config).dump(), timeout_ms);
+    if (answer.state != ApiAnswer::State::ok) {
+      return refused_or_unknown(client, config, answer, "could not be created", timeout_ms);
+    }
+  }
+  if (answer.state != ApiAnswer::State::ok || !answer.body.contains("config")) {
+    return refused_or_unknown(client, config, answer, "could not be looked up", timeout_ms);
+  }
+
+  Json stream = answer.body["config"];
+  StreamCheck check;
+  check.state = StreamCheck::State::ready;
+  const int64_t message_max = stream.value("max_msg_size", int64_t{-1});
+  check.message_octets_max = message_max > 0 ? static_cast<uint64_t>(message_max) : 0;
+  if (auto subjects = merged(strings_of(stream.value("subjects", Json::array())), config.subjects)) {
+    stream["subjects"] = *subjects;
+    answer = call(client, "STREAM.UPDATE." + config.name, stream.dump(), timeout_ms);
+    if (answer.state != ApiAnswer::State::ok) {
+      return refused_or_unknown(client, config, answer, "our subjects could not be added",
+                                timeout_ms);
+    }
+  }
+  return check;
+}
+
+// ------------------------------------------------------------------------------------ subjects
+
+namespace {
+
+/// The next token of `rest`, which loses it and its dot.
+std::string_view take_token(std::string_view& rest) noexcept {
+  const size_t dot = rest.find('.');
+  const std::string_view token = rest.substr(0, dot);
+  rest = dot == std::string_view::npos ? std::string_view{} : rest.substr(dot + 1);
+  return token;
+}
+
+}  // namespace
+
+bool covers(std::string_view pattern, std::string_view subject) noexcept {
+  for (size_t i = 0; i < kSubjectTokensMax; ++i) {
+    if (pattern.empty() || subject.empty()) return pattern.empty() && subject.empty();
+    const std::string_view p = take_token(pattern);
+    const std::string_view s = take_token(subject);
+    if (p == ">") return true;
+    if (s == ">") return false;
+    if (p != "*" && p != s) return false;
+  }
+  return false;
+}
+
+bool overlap(std::string_view a, std::string_view b) noexcept {
+  for (size_t i = 0; i < kSubjectTokensMax; ++i) {
+    if (a.empty() || b.empty()) return a.empty() && b.empty();
+    const std::string_view x = take_token(a);
+    const std::string_view y = take_token(b);
+    if (x == ">" || y == ">") return true;
+    if (x != "*" && y != "*" && x != y) return false;
+  }
+  return false;
+}
+
+// ----------------------------------------------------------------------------- acknowledgements
+
+namespace {
+
+/// Takes what we want of an answer without building a tree: this runs for each message.
+class AckReader : public nlohmann::json_sax<Json> {
+ public:
+  explicit AckReader(PublishAck& ack) : ack_(ack) {}
+
+  bool key(string_t& key) override {
+    key_ = Key::other;
+    if (depth_ == 1) {
+      if (key == "seq") key_ = Key::seq;
+      if (key == "duplicate") key_ = Key::duplicate;
+      if (key == "error") key_ = Key::error;
+    } else if (depth_ == 2 && in_error_) {
+      if (key == "code") key_ = Key::code;
+      if (key == "err_code") key_ = Key::err_code;
+      if (key == "description") key_ = Key::description;
+    }
+    return true;
+  }
+  bool start_object(size_t) override {
+    if (++depth_ == 2) in_error_ = key_ == Key::error;
+    has_error_ = has_error_ || (depth_ == 2 && in_error_);
+    return depth_ <= kDepthMax;
+  }
+  bool end_object() override {
+    --depth_;
+    return true;
+  }
+  bool number_unsigned(number_unsigned_t value) override {
+    if (key_ == Key::seq) has_sequence_ = value > 0;
+    if (key_ == Key::code) ack_.code = static_cast<int>(std::min<uint64_t>(value, 1 << 20));
+    if (key_ == Key::err_code) ack_.err_code = static_cast<int>(std::min<uint64_t>(value, 1 << 20));
+    return true;
+  }
+  bool boolean(bool value) override {
+    if (key_ == Key::duplicate) ack_.duplicate = value;
+    return true;
+  }
+  bool string(string_t& value) override {
+    if (key_ == Key::description) ack_.description = value;
+    return true;
+  }
+  bool null() override { return true; }
+  bool number_integer(number_integer_t) override { return true; }
+  bool number_float(number_float_t, const string_t&) override { return true; }
+  bool binary(binary_t&) override { return true; }
+  bool start_array(size_t) override { return ++depth_ <= kDepthMax; }
+  bool end_array() override {
+    --depth_;
+    return true;
+  }
+  bool parse_error(size_t, const std::string&, const nlohmann::detail::exception&) override {
+    return false;
+  }
+
+  bool has_error() const { return has_error_; }
+  bool has_sequence() const { return has_sequence_; }
+
+ private:
+  enum class Key : uint8_t { other, seq, duplicate, error, code, err_code, description };
+  static constexpr int kDepthMax = 16;
+
+  PublishAck& ack_;
+  Key key_ = Key::other;
+  int depth_ = 0;
+  bool in_error_ = false;
+  bool has_error_ = false;
+  bool has_sequence_ = false;
+};
+
+}  // namespace
+
+PublishAck parse_publish_ack(std::string_view json) {
+  PublishAck ack;
+  AckReader reader(ack);
+  const bool parsed = Json::sax_parse(json.begin(), json.end(), &reader);
+  // An error comes with a sequence (0) too, so it is looked at first.
+  ack.positive = parsed && !reader.has_error() && reader.has_sequence();
+  ack.valid = parsed && (ack.positive || reader.has_error());
+  return ack;
+}
+
+}  // namespace weir::outbound

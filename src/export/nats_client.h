@@ -1,0 +1,121 @@
+// nats_client.h — One connection to NATS: connect, publish with an own reply token, request, replies.
+//
+// Runs on:  one thread. nats.c's own threads only set flags and queue replies.
+// Bounds:   every call ends within connect_timeout_ms, write_deadline_ms or the time-out it is given;
+//           nothing is buffered while disconnected (the caller owns what it wants sent again).
+// Failure:  Result or Sent; after a failed connect() or closed() the caller connects again when it likes.
+//
+// nats.h is included by nats_client.cc and jetstream_reader.cc only.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+
+// nats.c's types, so that its header stays out of ours.
+extern "C" {
+typedef struct __natsOptions natsOptions;
+typedef struct __natsMsg natsMsg;
+}
+
+namespace weir::outbound {
+
+struct NatsConfig {
+  std::vector<std::string> urls{"nats://127.0.0.1:4222"};
+  std::string name = "weir";  // what the server's connection list shows
+  std::string creds_file;     // JWT and seed; read again at each connect
+  std::string user;
+  std::string password;
+  std::string token;
+
+  int connect_timeout_ms = 2000;
+  // A full socket to a stopped server blocks a publish this long, then the connection is given up.
+  int write_deadline_ms = 1000;
+  int ping_interval_ms = 5000;  // two without an answer: reconnect
+  int reconnect_wait_ms = 250;
+  int reconnect_jitter_ms = 250;
+};
+
+struct OptionsDeleter {
+  void operator()(natsOptions* options) const noexcept;
+};
+using OptionsPtr = std::unique_ptr<natsOptions, OptionsDeleter>;
+
+/// nats.c's options for `config`; an error names the option and what is wrong with it.
+Result<OptionsPtr> make_nats_options(const NatsConfig& config);
+
+enum class Sent : uint8_t { sent, not_connected, too_large, refused };
+
+struct MessageHeader {
+  const char* name;
+  const char* value;
+};
+
+/// A reply, owned; its views live as long as it does.
+class NatsReply {
+ public:
+  NatsReply() = default;
+  explicit NatsReply(natsMsg* message) noexcept : message_(message) {}
+  NatsReply(NatsReply&& other) noexcept;
+  NatsReply& operator=(NatsReply&& other) noexcept;
+  ~NatsReply();
+
+  explicit operator bool() const noexcept { return message_ != nullptr; }
+  std::string_view body() const noexcept;
+  std::string_view subject() const noexcept;
+  /// The server's word that nobody listens on the subject: for JetStream, that no stream has it.
+  bool no_responders() const noexcept;
+
+ private:
+  natsMsg* message_ = nullptr;
+};
+
+class NatsClient {
+ public:
+  static Result<std::unique_ptr<NatsClient>> make(const NatsConfig& config);
+  ~NatsClient();
+  NatsClient(const NatsClient&) = delete;
+  NatsClient& operator=(const NatsClient&) = delete;
+
+  /// One attempt at each server. Once connected, the library reconnects by itself.
+  Result<void> connect();
+  /// As the library last said, without touching its lock.
+  bool connected() const noexcept;
+  /// Never connected, or the library gave up (it does after repeated refusals): connect() again.
+  bool closed() const noexcept;
+  /// How often a connection was lost, and won back by the library itself.
+  uint64_t disconnects() const noexcept;
+  uint64_t reconnects() const noexcept;
+  /// The library's last complaint: why it disconnected, or what the server would not permit.
+  std::string last_trouble() const;
+
+  /// The server's limit for headers and payload together; 0 before the first connect.
+  size_t payload_max() const noexcept;
+
+  /// The reply to it comes from next_reply() with the same token. The payload is free on return.
+  Sent publish(const char* subject, uint64_t token, std::span<const uint8_t> payload,
+               std::span<const MessageHeader> headers);
+  /// The next reply to a publish; empty after `wait_ms` (0: do not wait).
+  NatsReply next_reply(int wait_ms);
+  /// Ends such a wait, or the next one, early. Any thread.
+  void wake() noexcept;
+  /// The token of a reply to publish(); false when it is none of ours.
+  static bool token_of(const NatsReply& reply, uint64_t& token) noexcept;
+
+  /// Sends and waits for the answer; an empty one: nobody listens on the subject.
+  Result<NatsReply> request(const std::string& subject, const std::string& body, int timeout_ms);
+
+ private:
+  struct State;
+  explicit NatsClient(std::unique_ptr<State> state);
+  void disconnect() noexcept;
+
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace weir::outbound
