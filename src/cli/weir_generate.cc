@@ -31,6 +31,11 @@ struct GenerateOptions {
 };
 
 constexpr uint64_t kCountDefault = 1000;
+// CLI11 reads -1 as the largest number, so that each number needs a bound below that.
+constexpr uint64_t kCountMax = 1'000'000'000'000'000;
+constexpr uint32_t kSamplingMax = 1'000'000'000;
+constexpr uint64_t kStartMax = 4'294'967'295;  // what the headers can say
+
 constexpr const char* kCaptureTarget = "198.51.100.1:2055";
 
 std::atomic<bool> stop_asked{false};
@@ -55,6 +60,9 @@ std::string contradiction(const GenerateOptions& o) {
   if (o.protocol == "v5" && o.sampling > 0x3fff) {
     return fmt::format("--sampling {}: NetFlow v5 can say at most 16383", o.sampling);
   }
+  if (!o.pcap.empty() && !o.to.empty() && !SocketAddress::parse(o.to)) {
+    return fmt::format("--to {}: with --pcap this must be ADDRESS:PORT in numbers", o.to);
+  }
   if (o.json && o.pcap == "-") return "--json and --pcap - both want standard output";
   return "";
 }
@@ -63,11 +71,7 @@ Result<std::unique_ptr<lab::Destination>> open_destination(const GenerateOptions
                                                            uint32_t& exporters) {
   if (o.pcap.empty()) return lab::open_udp_destination(o.to, exporters);
   const std::string target = o.to.empty() ? kCaptureTarget : o.to;
-  const std::optional<SocketAddress> address = SocketAddress::parse(target);
-  if (!address) {
-    return Error{fmt::format("--to {}: with --pcap this must be ADDRESS:PORT in numbers", o.to)};
-  }
-  return lab::open_capture_destination(o.pcap, *address);
+  return lab::open_capture_destination(o.pcap, *SocketAddress::parse(target));
 }
 
 void print_summary(const lab::GeneratorReport& r, uint32_t exporters, const char* verb) {
@@ -145,10 +149,12 @@ void add_generate_command(CLI::App& app, int& exit_code) {
   generate->add_option("--protocol", o->protocol, "What the exporters speak: v5, v9 or ipfix")
       ->check(CLI::IsMember({"v5", "v9", "ipfix"}))
       ->capture_default_str();
-  generate->add_option(
-      "--count", o->count,
-      "Datagrams with flows; templates come in datagrams of their own (1000, or no bound "
-      "with --duration)");
+  generate
+      ->add_option(
+          "--count", o->count,
+          "Datagrams with flows; templates come in datagrams of their own (1000, or no bound "
+          "with --duration)")
+      ->check(CLI::Range(uint64_t{1}, kCountMax));
   generate
       ->add_option("--flows", o->flows,
                    "Flows in each datagram (as many as need no IP fragments; v5: at most 30)")
@@ -170,6 +176,7 @@ void add_generate_command(CLI::App& app, int& exit_code) {
   generate
       ->add_option("--sampling", o->sampling,
                    "Say that 1 packet in this many was sampled; 0: not sampled")
+      ->check(CLI::Range(uint32_t{0}, kSamplingMax))
       ->capture_default_str();
   generate
       ->add_option("--template-refresh", o->template_refresh,
@@ -178,10 +185,12 @@ void add_generate_command(CLI::App& app, int& exit_code) {
       ->capture_default_str();
   generate->add_option("--seed", o->seed, "The same seed makes the same flows")
       ->capture_default_str();
-  generate->add_option(
-      "--start", o->start_s,
-      "Time of the first datagram, seconds since the epoch (now); with --seed and --pcap "
-      "the whole file is the same again");
+  generate
+      ->add_option(
+          "--start", o->start_s,
+          "Time of the first datagram, seconds since the epoch (now); with --seed and --pcap "
+          "the whole file is the same again")
+      ->check(CLI::Range(uint64_t{1}, kStartMax));
   generate->add_flag("--json", o->json, "Print what was sent as JSON on standard output as well");
   generate->footer(
       "Examples:\n"

@@ -135,6 +135,8 @@ bool DecoderState::begin(const Datagram& d, uint16_t version, uint32_t domain_id
   m.header.exporter_port = d.source_port;
   m.header.partition = config_.partition;
   m.times.received_ns = d.received_ns;
+  m.times.past_max_ns = config_.limits.time_past_max_ns;
+  m.times.future_max_ns = config_.limits.time_future_max_ns;
   m.listener = d.listener;
   m.source_port = d.source_port;
   return true;

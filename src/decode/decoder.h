@@ -65,6 +65,10 @@ struct DecoderLimits {
   uint64_t pending_octets_per_exporter = 1ull << 20;
   uint64_t pending_octets_total = 64ull << 20;         // over all cores; divided when made
   uint64_t template_lifetime_ns = 0;                   // 0: until evicted
+  // Times farther from the receipt are implausible; a day ahead is a clock in another time zone.
+  // Whoever reads captures, whose own stamps may be wrong, sets both wide.
+  uint64_t time_past_max_ns = 0;                       // 0: what lies before 2000 is
+  uint64_t time_future_max_ns = 86'400ull * 1'000'000'000;
 };
 
 struct ListenerRules {

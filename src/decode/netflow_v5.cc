@@ -120,7 +120,7 @@ bool DecoderState::decode_netflow_v5(const Datagram& d, RecordSink& sink) noexce
   m.times.has_uptime = true;
 
   Shared s{m.times, m.times.window_begin_ns(), 0, {}, kPresent};
-  s.window_span = d.received_ns + kTimeFutureMaxNs - s.window_begin;
+  s.window_span = m.times.window_span_ns();
   s.rate.rate = load_be16(h + 22) & kSamplingIntervalMask;
   if (s.rate.rate != 0) {
     s.rate.source = SamplingSource::header;

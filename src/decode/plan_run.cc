@@ -9,6 +9,7 @@ namespace weir::decode {
 namespace {
 
 constexpr size_t kUnmappedHeaderOctets = 8;  // enterprise, id, length
+constexpr uint64_t kDurationMaxNs = 366ull * 86'400 * kNsPerSec;
 
 template <class T>
 T& column(FlowRecord& record, uint16_t offset) noexcept {
@@ -346,7 +347,7 @@ void choose_times(const Plan& plan, const Row& row, PlanContext& context, FlowRe
       const uint64_t unit =
           plan.duration_role == TimeRole::duration_ms ? kNsPerMs : kNsPerUs;
       const uint64_t value = load_be(row.at(plan.duration), plan.duration.width);
-      if (value < kTimePastMaxNs / unit) duration = value * unit;
+      if (value < kDurationMaxNs / unit) duration = value * unit;
     }
     if (start == 0) start = end - duration;
     if (end == 0) end = start + duration;
@@ -371,7 +372,7 @@ void finish(const Plan& plan, const Row& first, uint32_t step, uint32_t count, P
             FlowRecord* records) noexcept {
   const TimeBase& base = context.times;
   const uint64_t begin = base.window_begin_ns();
-  const uint64_t span = base.received_ns + kTimeFutureMaxNs - begin;
+  const uint64_t span = base.window_span_ns();
   const bool fast_times = plan.fast_times && (plan.time_source != TimeSource::uptime || base.has_uptime);
   const auto time_source = static_cast<uint32_t>(plan.time_source);
   const bool rate_by_row =

@@ -210,7 +210,8 @@ void DecoderState::replay(Template& t, const Message& now, RecordSink& sink) noe
     m.header.sequence_num = set->sequence_num;
     m.header.time_received_ns = set->received_ns;
     m.header.exporter_port = set->source_port;
-    m.times = {set->received_ns, set->export_ns, set->uptime_ms, set->has_uptime};
+    m.times = {set->received_ns, set->export_ns, set->uptime_ms, set->has_uptime,
+               now.times.past_max_ns, now.times.future_max_ns};
     m.listener = set->listener;
     m.source_port = set->source_port;
     m.exporter = now.exporter;

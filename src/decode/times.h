@@ -14,24 +14,29 @@
 
 namespace weir::decode {
 
-/// An uptime difference reaches 24.8 days back; exports are seldom replayed later than that.
-inline constexpr uint64_t kTimePastMaxNs = 31ull * 86'400 * kNsPerSec;
-/// A day: a clock in the wrong time zone is the exporter's own and kept.
-inline constexpr uint64_t kTimeFutureMaxNs = 86'400 * kNsPerSec;
-
+/// 2000-01-01. Clocks that were never set are before that; exports that are replayed are not.
+inline constexpr uint64_t kTimeEarliestNs = 946'684'800 * kNsPerSec;
 /// What the times of one message's records are measured against.
 struct TimeBase {
   uint64_t received_ns = 0;
   uint64_t export_ns = 0;   // the header's time, as it says
   uint32_t uptime_ms = 0;   // at export_ns
   bool has_uptime = false;
+  // No time may lie farther from the receipt.
+  uint64_t past_max_ns = 0;  // 0: kTimeEarliestNs alone bounds it
+  uint64_t future_max_ns = 0;
 
   uint64_t window_begin_ns() const noexcept {
-    return received_ns > kTimePastMaxNs ? received_ns - kTimePastMaxNs : 1;
+    if (past_max_ns == 0 || received_ns < kTimeEarliestNs + past_max_ns) return kTimeEarliestNs;
+    return received_ns - past_max_ns;
+  }
+  uint64_t window_span_ns() const noexcept {
+    const uint64_t end = received_ns + future_max_ns;
+    const uint64_t begin = window_begin_ns();
+    return end > begin ? end - begin : 0;
   }
   bool plausible(uint64_t t_ns) const noexcept {
-    const uint64_t begin = window_begin_ns();
-    return t_ns - begin <= received_ns + kTimeFutureMaxNs - begin;
+    return t_ns - window_begin_ns() <= window_span_ns();
   }
   /// What stands in where a record has no plausible time of its own.
   uint64_t fallback_ns() const noexcept { return plausible(export_ns) ? export_ns : received_ns; }
