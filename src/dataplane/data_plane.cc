@@ -1,1 +1,215 @@
 #include "dataplane/data_plane.h"
+
+#include <pthread.h>
+
+#include <utility>
+
+#include <fmt/format.h>
+#include <rte_launch.h>
+#include <rte_lcore.h>
+
+#include "dataplane/dpdk_core.h"
+#include "dataplane/dpdk_port.h"
+#include "dataplane/eal.h"
+#include "dataplane/placement.h"
+#include "dataplane/socket_port.h"
+
+namespace weir::dataplane {
+namespace {
+
+class RunningDataPlane final : public DataPlane {
+ public:
+  RunningDataPlane() = default;
+  ~RunningDataPlane() override;
+
+  Result<void> open(const DataPlaneConfig& config) WEIR_RUNS_ON(control_thread);
+  Result<void> start() override WEIR_RUNS_ON(control_thread);
+  void request_stop() override WEIR_RUNS_ON(control_thread);
+  bool has_ended() const noexcept override;
+  void stop() override WEIR_RUNS_ON(control_thread);
+  std::span<const CoreInfo> cores() const noexcept override { return cores_; }
+  Pipeline& pipeline(size_t core) noexcept override { return *pipelines_[core]; }
+  std::vector<PortStats> port_stats() override WEIR_RUNS_ON(control_thread);
+  bool at_end() const noexcept override;
+
+ private:
+  enum class State : uint8_t { made, started, stopped };
+
+  Result<void> open_dpdk(const DataPlaneConfig& config) WEIR_RUNS_ON(control_thread);
+  Result<void> make_pipelines(const DataPlaneConfig& config);
+  Result<void> start_everything() WEIR_RUNS_ON(control_thread);
+
+  State state_ = State::made;
+  IdlePolicy idle_ = IdlePolicy::adaptive;
+  uint64_t linger_ns_ = 0;
+  Placement placement_;
+  // In this order: what is made later goes first.
+  std::vector<CoreInfo> cores_;
+  std::vector<std::unique_ptr<Pipeline>> pipelines_;
+  std::unique_ptr<Eal> eal_;
+  std::vector<std::unique_ptr<DpdkDevice>> devices_;
+  std::vector<std::unique_ptr<DpdkCore>> dpdk_cores_;  // of the first pipelines
+  size_t launched_ = 0;
+  std::vector<std::unique_ptr<UdpSocket>> sockets_;    // of the others
+};
+
+Result<void> RunningDataPlane::open(const DataPlaneConfig& config) {
+  if (config.dpdk_ports.empty() && config.socket_ports.empty()) return Error{"no ports"};
+  idle_ = config.idle;
+  linger_ns_ = config.pipeline.batcher.linger_ns;
+  for (const SocketPort& port : config.socket_ports) {
+    if (port.listener.value >= config.pipeline.listeners.size())
+      return Error{fmt::format("port {}: no listener {}", port.name, port.listener.value)};
+    // First of all: it is what most often fails, and DPDK starts only once.
+    Result<std::unique_ptr<UdpSocket>> socket = UdpSocket::open(port);
+    if (!socket) return socket.error();
+    sockets_.push_back(std::move(*socket));
+  }
+  if (!config.dpdk_ports.empty())
+    if (Result<void> opened = open_dpdk(config); !opened) return opened;
+  for (const std::unique_ptr<UdpSocket>& socket : sockets_)
+    cores_.push_back({.core = static_cast<uint16_t>(cores_.size()), .cpu = -1, .serves = socket->name()});
+  if (Result<void> made = make_pipelines(config); !made) return made;
+
+  for (size_t i = 0; i < placement_.cores.size(); ++i) {
+    auto core = std::make_unique<DpdkCore>(*pipelines_[i], idle_, linger_ns_);
+    if (Result<void> opened = core->open(); !opened) return opened;
+    for (const QueueRef& queue : placement_.cores[i].queues)
+      core->serve(devices_[queue.port]->queue(queue.queue));
+    dpdk_cores_.push_back(std::move(core));
+  }
+  return {};
+}
+
+Result<void> RunningDataPlane::open_dpdk(const DataPlaneConfig& config) {
+  std::vector<PortDemand> demands;
+  uint64_t octets = 0;
+  for (const DpdkPort& port : config.dpdk_ports) {
+    Result<PortDemand> demand = DpdkDevice::check(port);
+    if (!demand) return demand.error();
+    demands.push_back(std::move(*demand));
+    octets += DpdkDevice::memory_octets(port);
+  }
+  if (octets >> 20 >= config.eal.memory_mb)
+    return Error{fmt::format("eal memory: {} MiB, and the ports' mbufs take about {} MiB",
+                             config.eal.memory_mb, (octets >> 20) + 1)};
+
+  Result<Placement> placement = place_cores(demands, config.eal.main_lcore, usable_cpus());
+  if (!placement) return placement.error();
+  placement_ = std::move(*placement);
+  Result<std::unique_ptr<Eal>> eal =
+      Eal::start(config.eal, placement_, pci_devices(config.dpdk_ports), idle_);
+  if (!eal) return eal.error();
+  eal_ = std::move(*eal);
+
+  for (const DpdkPort& port : config.dpdk_ports) {
+    Result<std::unique_ptr<DpdkDevice>> device = DpdkDevice::attach(port);
+    if (!device) return device.error();
+    devices_.push_back(std::move(*device));
+  }
+  for (const CorePlacement& core : placement_.cores) {
+    CoreInfo info{
+        .core = static_cast<uint16_t>(cores_.size()), .cpu = static_cast<int>(core.cpu), .serves = {}};
+    for (const QueueRef& queue : core.queues)
+      info.serves += fmt::format("{}{} queue {}", info.serves.empty() ? "" : ", ",
+                                 devices_[queue.port]->name(), queue.queue);
+    cores_.push_back(std::move(info));
+  }
+  return {};
+}
+
+Result<void> RunningDataPlane::make_pipelines(const DataPlaneConfig& config) {
+  PipelineConfig one = config.pipeline;
+  one.decoder.cores = static_cast<uint32_t>(cores_.size());
+  for (const CoreInfo& core : cores_) {
+    one.batcher.core = core.core;
+    Result<std::unique_ptr<Pipeline>> pipeline = Pipeline::create(one);
+    if (!pipeline) return pipeline.error();
+    pipelines_.push_back(std::move(*pipeline));
+  }
+  return {};
+}
+
+Result<void> RunningDataPlane::start() {
+  if (state_ == State::started) return {};
+  if (state_ == State::stopped) return Error{"the data plane was stopped: make a new one"};
+  state_ = State::started;
+  Result<void> started = start_everything();
+  if (!started) stop();
+  return started;
+}
+
+Result<void> RunningDataPlane::start_everything() {
+  for (const std::unique_ptr<DpdkDevice>& device : devices_)
+    if (Result<void> started = device->start(); !started) return started;
+  for (size_t i = 0; i < dpdk_cores_.size(); ++i) {
+    const auto run = [](void* core) -> int {
+      const RoleScope role(rx_lcore);
+      static_cast<DpdkCore*>(core)->run();
+      return 0;
+    };
+    if (const int rc = rte_eal_remote_launch(run, dpdk_cores_[i].get(), Eal::lcore_of(i)); rc != 0)
+      return Error{fmt::format("receive core {}: its lcore is not free ({})", i, rc)};
+    ++launched_;
+  }
+  for (size_t i = 0; i < sockets_.size(); ++i) {
+    const size_t core = dpdk_cores_.size() + i;
+    if (Result<void> started = sockets_[i]->start(*pipelines_[core], core, idle_, linger_ns_); !started)
+      return started;
+  }
+  return {};
+}
+
+void RunningDataPlane::stop() {
+  if (state_ == State::stopped) return;
+  state_ = State::stopped;
+  request_stop();
+  for (const std::unique_ptr<UdpSocket>& socket : sockets_) socket->stop();
+  for (; launched_ > 0; --launched_) rte_eal_wait_lcore(Eal::lcore_of(launched_ - 1));
+  for (const std::unique_ptr<DpdkDevice>& device : devices_) device->stop();
+}
+
+void RunningDataPlane::request_stop() {
+  for (const std::unique_ptr<DpdkCore>& core : dpdk_cores_) core->request_stop();
+  for (const std::unique_ptr<UdpSocket>& socket : sockets_) socket->request_stop();
+}
+
+bool RunningDataPlane::has_ended() const noexcept {
+  for (size_t i = 0; i < launched_; ++i)
+    if (!dpdk_cores_[i]->has_ended()) return false;
+  for (const std::unique_ptr<UdpSocket>& socket : sockets_)
+    if (!socket->has_ended()) return false;
+  return true;
+}
+
+
+RunningDataPlane::~RunningDataPlane() {
+  const RoleScope role(control_thread);
+  stop();
+  dpdk_cores_.clear();
+  devices_.clear();  // before EAL, which owns their memory
+}
+
+std::vector<PortStats> RunningDataPlane::port_stats() {
+  std::vector<PortStats> stats;
+  for (const std::unique_ptr<DpdkDevice>& device : devices_) stats.push_back(device->stats());
+  for (const std::unique_ptr<UdpSocket>& socket : sockets_) stats.push_back(socket->stats());
+  return stats;
+}
+
+bool RunningDataPlane::at_end() const noexcept {
+  if (devices_.empty() || !sockets_.empty()) return false;
+  for (const std::unique_ptr<DpdkDevice>& device : devices_)
+    if (!device->is_at_end()) return false;
+  return true;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<DataPlane>> DataPlane::create(const DataPlaneConfig& config) {
+  auto data_plane = std::make_unique<RunningDataPlane>();
+  if (Result<void> opened = data_plane->open(config); !opened) return opened.error();
+  return std::unique_ptr<DataPlane>(std::move(data_plane));
+}
+
+}  // namespace weir::dataplane

@@ -98,7 +98,11 @@ class DataPlane {
   virtual ~DataPlane() = default;
 
   virtual Result<void> start() WEIR_RUNS_ON(control_thread) = 0;
-  /// Stops receiving and waits until every core has sealed its open batches and ended.
+  /// Tells the cores to take what waits in their queues (a bounded amount), seal, and end; does not wait.
+  /// Who goes on taking sealed batches until has_ended loses nothing for want of buffers meanwhile.
+  virtual void request_stop() WEIR_RUNS_ON(control_thread) = 0;
+  virtual bool has_ended() const noexcept = 0;
+  /// request_stop, and waits for the end. Pipelines and statistics stay readable; there is no new start.
   virtual void stop() WEIR_RUNS_ON(control_thread) = 0;
 
   virtual std::span<const CoreInfo> cores() const noexcept = 0;

@@ -1,2 +1,421 @@
-// dpdk_port.cc
-namespace weir {}
+#include "dataplane/dpdk_port.h"
+
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <bit>
+#include <cctype>
+#include <cstdio>
+
+#include <fmt/format.h>
+#include <rte_bus_vdev.h>
+#include <rte_errno.h>
+#include <rte_ethdev.h>
+#include <rte_mbuf.h>
+#include <rte_mbuf_dyn.h>
+
+#include "dataplane/driver_sockets.h"
+#include "dataplane/eal.h"
+#include "dataplane/pcap_file.h"
+
+namespace weir::dataplane {
+namespace {
+
+constexpr uint32_t kDataRoomOctets = 2048 + RTE_PKTMBUF_HEADROOM;
+// Frames of 9000 octets with their headers, in the form that net_af_packet wants: a frame is a
+// multiple of 16, a block of the page size, and a block holds whole frames. 2048 frames outlast some
+// milliseconds in which the receive core is not on its CPU.
+constexpr uint32_t kAfPacketFrameOctets = 9216;
+constexpr uint32_t kAfPacketBlockOctets = 4 * kAfPacketFrameOctets;
+constexpr uint32_t kAfPacketFrames = 2048;
+constexpr uint32_t kAfXdpDataRoomOctets = 3840;  // the largest that net_af_xdp takes; less 384 a frame
+constexpr uint32_t kAfXdpFillMbufs = 2048;       // what it takes for itself, a queue
+constexpr uint32_t kDataRoomOctetsMin = 256;
+constexpr uint32_t kDataRoomOctetsMax = 65'535;
+constexpr uint32_t kBurstMbufs = 32;
+constexpr uint32_t kPoolCacheMbufs = 256;
+constexpr uint32_t kMbufOverheadOctets = sizeof(rte_mbuf) + 64;
+constexpr uint16_t kQueuesMax = RTE_MAX_QUEUES_PER_PORT;
+
+constexpr uint64_t kRssAddresses = RTE_ETH_RSS_IPV4 | RTE_ETH_RSS_FRAG_IPV4 |
+                                   RTE_ETH_RSS_NONFRAG_IPV4_OTHER | RTE_ETH_RSS_IPV6 |
+                                   RTE_ETH_RSS_FRAG_IPV6 | RTE_ETH_RSS_NONFRAG_IPV6_OTHER |
+                                   RTE_ETH_RSS_IPV6_EX;
+// With the ports, unless the hash is over the source address only.
+constexpr uint64_t kRssUdp = RTE_ETH_RSS_NONFRAG_IPV4_UDP | RTE_ETH_RSS_NONFRAG_IPV6_UDP;
+
+bool is_pci_address(std::string_view text) {
+  // [domain:]bus:device.function
+  unsigned domain, bus, device, function;
+  int used = 0;
+  const std::string terminated(text);
+  if (std::sscanf(terminated.c_str(), "%x:%x:%x.%x%n", &domain, &bus, &device, &function, &used) == 4 &&
+      static_cast<size_t>(used) == terminated.size())
+    return true;
+  return std::sscanf(terminated.c_str(), "%x:%x.%x%n", &bus, &device, &function, &used) == 3 &&
+         static_cast<size_t>(used) == terminated.size();
+}
+
+std::string canonical_pci_address(const std::string& text) {
+  unsigned domain = 0, bus = 0, device = 0, function = 0;
+  if (std::sscanf(text.c_str(), "%x:%x:%x.%x", &domain, &bus, &device, &function) != 4) {
+    domain = 0;
+    std::sscanf(text.c_str(), "%x:%x.%x", &bus, &device, &function);
+  }
+  return fmt::format("{:04x}:{:02x}:{:02x}.{:x}", domain, bus, device, function);
+}
+
+// What the driver is told beyond what the operator wrote, where its own default cuts or starves.
+std::string driver_arguments(const DeviceSpec& spec, uint16_t queues) {
+  std::string arguments = spec.arguments;
+  const auto add = [&](std::string_view key, uint32_t value) {
+    if (!spec.values(key).empty()) return;
+    arguments += fmt::format("{}{}={}", arguments.empty() ? "" : ",", key, value);
+  };
+  if (spec.driver == "net_af_packet") {
+    // By default frames are cut at 1982 octets, without a word.
+    if (spec.values("framesz").empty() && spec.values("blocksz").empty()) {
+      add("framesz", kAfPacketFrameOctets);
+      add("blocksz", kAfPacketBlockOctets);
+    }
+    add("framecnt", kAfPacketFrames);
+    if (queues > 1) add("qpairs", queues);
+  }
+  if (spec.driver == "net_af_xdp" && queues > 1) add("queue_count", queues);
+  return arguments;
+}
+
+uint32_t data_room(const DpdkPort& config, const DeviceSpec& spec) {
+  if (config.data_room_octets != 0) return config.data_room_octets;
+  if (spec.driver == "net_af_packet") {
+    const std::vector<std::string> frame = spec.values("framesz");
+    uint32_t octets = kAfPacketFrameOctets;
+    if (!frame.empty()) std::sscanf(frame.front().c_str(), "%u", &octets);
+    return std::clamp(octets + RTE_PKTMBUF_HEADROOM, kDataRoomOctetsMin, kDataRoomOctetsMax);
+  }
+  if (spec.driver == "net_af_xdp") return kAfXdpDataRoomOctets;
+  return kDataRoomOctets;  // longer frames come in chains
+}
+
+uint32_t pool_mbufs(const DpdkPort& config, const DeviceSpec& spec) {
+  if (config.mbufs != 0) return config.mbufs;
+  // Descriptors, a burst in work, and what the core's cache of the pool keeps (up to 1.5 times).
+  uint32_t needed = config.rx_descriptors + 2 * kBurstMbufs + kPoolCacheMbufs * 3 / 2;
+  if (spec.driver == "net_af_xdp") needed += kAfXdpFillMbufs;
+  return std::bit_ceil(needed + 1) - 1;  // mempools like 2^n - 1
+}
+
+bool replays_files(const DeviceSpec& spec) {
+  return spec.driver == "net_pcap" && !spec.values("rx_pcap").empty();
+}
+
+bool replays_for_ever(const DeviceSpec& spec) {
+  const std::vector<std::string> value = spec.values("infinite_rx");
+  return !value.empty() && value.back() != "0";
+}
+
+uint16_t queues_of(const DpdkPort& config, const DeviceSpec& spec) {
+  // A file is a queue, and one that nobody served would never be read.
+  const size_t files = spec.driver == "net_pcap" ? spec.values("rx_pcap").size() : 0;
+  return static_cast<uint16_t>(std::min<size_t>(std::max<size_t>(config.queues, files), UINT16_MAX));
+}
+
+std::string reason(int negative_errno) { return rte_strerror(-negative_errno); }
+
+}  // namespace
+
+DeviceSpec DeviceSpec::parse(std::string_view device) {
+  DeviceSpec spec;
+  const size_t comma = device.find(',');
+  spec.name = std::string(device.substr(0, comma));
+  if (comma != std::string_view::npos) spec.arguments = std::string(device.substr(comma + 1));
+  spec.is_pci = is_pci_address(spec.name);
+  if (spec.is_pci) {
+    spec.name = canonical_pci_address(spec.name);
+  } else {
+    spec.driver = spec.name;
+    while (!spec.driver.empty() && std::isdigit(static_cast<unsigned char>(spec.driver.back())) != 0)
+      spec.driver.pop_back();
+  }
+  return spec;
+}
+
+std::vector<std::string> DeviceSpec::values(std::string_view key) const {
+  std::vector<std::string> found;
+  std::string_view rest = arguments;
+  while (!rest.empty()) {
+    const size_t comma = rest.find(',');
+    const std::string_view pair = rest.substr(0, comma);
+    const size_t equals = pair.find('=');
+    if (equals != std::string_view::npos && pair.substr(0, equals) == key)
+      found.emplace_back(pair.substr(equals + 1));
+    rest = comma == std::string_view::npos ? std::string_view() : rest.substr(comma + 1);
+  }
+  return found;
+}
+
+Result<PortDemand> DpdkDevice::check(const DpdkPort& config) {
+  const auto wrong = [&](std::string_view what) {
+    return Error{fmt::format("port {}: {}", config.name, what)};
+  };
+  const DeviceSpec spec = DeviceSpec::parse(config.device);
+  if (spec.name.empty()) return wrong("no device");
+  if (config.queues == 0) return wrong("0 queues");
+  const uint16_t queues = queues_of(config, spec);
+  if (queues > kQueuesMax) return wrong(fmt::format("{} queues, limit {}", queues, kQueuesMax));
+  if (config.data_room_octets != 0 && (config.data_room_octets < kDataRoomOctetsMin ||
+                                       config.data_room_octets > kDataRoomOctetsMax))
+    return wrong(fmt::format("data room of {} octets, allowed {} to {}", config.data_room_octets,
+                             kDataRoomOctetsMin, kDataRoomOctetsMax));
+  for (const std::string& path : spec.values("rx_pcap")) {
+    const Result<PcapFile> file = look_at_pcap_file(path);
+    if (!file) return wrong(file.error().message);
+    if (!file->has_packets && replays_for_ever(spec))
+      return wrong(fmt::format("{}: no packets to replay for ever", path));
+  }
+  return PortDemand{config.name, queues, std::min(config.queues, queues), config.lcores};
+}
+
+uint64_t DpdkDevice::memory_octets(const DpdkPort& config) {
+  const DeviceSpec spec = DeviceSpec::parse(config.device);
+  const uint64_t element = data_room(config, spec) + kMbufOverheadOctets;
+  return element * pool_mbufs(config, spec) * queues_of(config, spec) * 13 / 10;
+}
+
+DpdkDevice::DpdkDevice(const DpdkPort& config, DeviceSpec spec)
+    : config_(config), spec_(std::move(spec)), replays_files_(dataplane::replays_files(spec_)) {}
+
+Error DpdkDevice::error(std::string_view what) const {
+  return Error{fmt::format("port {}: {}: {}{}", config_.name, spec_.name, what, Eal::complaints())};
+}
+
+void DpdkDevice::add_note(std::string_view note) {
+  if (!note_.empty()) note_ += "; ";
+  note_ += note;
+}
+
+Result<std::unique_ptr<DpdkDevice>> DpdkDevice::attach(const DpdkPort& config) {
+  std::unique_ptr<DpdkDevice> device(new DpdkDevice(config, DeviceSpec::parse(config.device)));
+  Eal::forget_complaints();
+  const bool has_sockets =
+      device->spec_.driver == "net_af_packet" || device->spec_.driver == "net_af_xdp";
+  std::vector<int> before;
+  if (has_sockets) before = open_sockets(device->spec_.driver == "net_af_xdp" ? AF_XDP : AF_PACKET);
+  if (Result<void> probed = device->probe(); !probed) return probed.error();
+  if (Result<void> configured = device->configure(); !configured) return configured.error();
+  if (Result<void> looked = device->look_at_files(); !looked) return looked.error();
+  if (has_sockets) device->find_sockets(std::move(before));
+  return device;
+}
+
+Result<void> DpdkDevice::probe() {
+  if (!spec_.is_pci) {
+    // The name decides the driver; EAL itself would go on without a device that fails.
+    const std::string arguments = driver_arguments(spec_, queues_of(config_, spec_));
+    const int rc = rte_vdev_init(spec_.name.c_str(), arguments.c_str());
+    if (rc < 0) {
+      const bool says_why = !Eal::complaints().empty();  // -1 is all that the bus gives back
+      return error(says_why ? "the driver refuses it" : "no such driver, or arguments that it does not take");
+    }
+  }
+  if (rte_eth_dev_get_port_by_name(spec_.name.c_str(), &port_id_) != 0) {
+    if (!spec_.is_pci) rte_vdev_uninit(spec_.name.c_str());
+    return error(spec_.is_pci ? "no such device, or it is not bound to a driver that DPDK uses (vfio-pci)"
+                              : "not an Ethernet device");
+  }
+  is_attached_ = true;
+  return {};
+}
+
+Result<void> DpdkDevice::configure() {
+  rte_eth_dev_info info{};
+  if (const int rc = rte_eth_dev_info_get(port_id_, &info); rc != 0)
+    return error(fmt::format("tells nothing about itself: {}", reason(rc)));
+  driver_ = info.driver_name != nullptr ? info.driver_name : spec_.driver;
+
+  const uint16_t queues = queues_of(config_, spec_);
+  if (queues > info.max_rx_queues)
+    return error(fmt::format("{} queues asked, it has {}", queues, info.max_rx_queues));
+  // Several drivers want as many queues out as in.
+  const uint16_t tx_queues = info.max_tx_queues >= queues ? queues : uint16_t{0};
+
+  rte_eth_conf conf{};
+  if (queues > 1) {
+    uint64_t hash = 0;
+    if ((info.flow_type_rss_offloads & RTE_ETH_RSS_L3_SRC_ONLY) != 0) {
+      hash = (kRssAddresses | kRssUdp) & info.flow_type_rss_offloads;
+      if (hash != 0) hash |= RTE_ETH_RSS_L3_SRC_ONLY;
+    } else if (hash = kRssAddresses & info.flow_type_rss_offloads; hash != 0) {
+      add_note("RSS on source and destination address: the device cannot hash the source alone");
+    }
+    if (hash != 0) {
+      conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
+      conf.rx_adv_conf.rss_conf.rss_hf = hash;
+    } else if (!replays_files_) {
+      add_note("no RSS on addresses: one exporter's datagrams may meet several cores");
+    }
+  }
+  if (const int rc = rte_eth_dev_configure(port_id_, queues, tx_queues, &conf); rc != 0)
+    return error(fmt::format("cannot be configured with {} queues: {}", queues, reason(rc)));
+
+  uint16_t rx_descriptors = config_.rx_descriptors;
+  uint16_t tx_descriptors = 512;
+  rte_eth_dev_adjust_nb_rx_tx_desc(port_id_, &rx_descriptors, &tx_descriptors);
+  if (rx_descriptors != config_.rx_descriptors)
+    add_note(fmt::format("{} receive descriptors", rx_descriptors));
+
+  const int socket = rte_eth_dev_socket_id(port_id_);
+  const uint32_t mbufs = pool_mbufs(config_, spec_);
+  const auto room = static_cast<uint16_t>(data_room(config_, spec_));
+  for (uint16_t q = 0; q < queues; ++q) {
+    const std::string pool_name = fmt::format("weir_{}_{}", port_id_, q);
+    rte_mempool* const pool =
+        rte_pktmbuf_pool_create(pool_name.c_str(), mbufs, std::min(kPoolCacheMbufs, mbufs / 2), 0,
+                                room, socket < 0 ? SOCKET_ID_ANY : socket);
+    if (pool == nullptr)
+      return error(fmt::format("no memory for {} mbufs of {} octets: {}", mbufs, room,
+                               rte_strerror(rte_errno)));
+    pools_.push_back(pool);
+    const unsigned numa = socket < 0 ? 0 : static_cast<unsigned>(socket);
+    if (const int rc = rte_eth_rx_queue_setup(port_id_, q, rx_descriptors, numa, nullptr, pool); rc != 0)
+      return error(fmt::format("receive queue {}: {}", q, reason(rc)));
+    if (q < tx_queues) {
+      if (const int rc = rte_eth_tx_queue_setup(port_id_, q, tx_descriptors, numa, nullptr); rc != 0)
+        return error(fmt::format("transmit queue {}: {}", q, reason(rc)));
+    }
+    auto queue = std::make_unique<RxQueue>();
+    queue->port = port_id_;
+    queue->queue = q;
+    queue->is_endless = replays_files_ || driver_ == "net_null";
+    queues_.push_back(std::move(queue));
+  }
+  return {};
+}
+
+Result<void> DpdkDevice::look_at_files() {
+  const std::vector<std::string> paths = spec_.values("rx_pcap");
+  if (!replays_files_) return {};
+  for (size_t q = 0; q < queues_.size() && q < paths.size(); ++q) {
+    const Result<PcapFile> file = look_at_pcap_file(paths[q]);
+    if (!file) return error(file.error().message);
+    queues_[q]->link = file->link;
+    queues_[q]->ends = !replays_for_ever(spec_);
+  }
+  return {};
+}
+
+void DpdkDevice::find_sockets(std::vector<int> before) {
+  const std::vector<int> found =
+      new_sockets(before, open_sockets(spec_.driver == "net_af_xdp" ? AF_XDP : AF_PACKET));
+  if (found.size() == queues_.size()) {
+    sockets_ = found;
+    for (size_t q = 0; q < queues_.size(); ++q) queues_[q]->wait_fd = found[q];
+  } else {
+    add_note("the driver's sockets were not found: its drops are not counted");
+  }
+}
+
+Result<void> DpdkDevice::start() {
+  Eal::forget_complaints();
+  if (const int rc = rte_eth_dev_start(port_id_); rc != 0)
+    return error(fmt::format("does not start: {}", reason(rc)));
+  is_started_ = true;
+
+  if (config_.promiscuous) {
+    const int rc = rte_eth_promiscuous_enable(port_id_);
+    is_promiscuous_ = rc == 0;
+    if (rc != 0 && rc != -ENOTSUP) add_note(fmt::format("not promiscuous: {}", reason(rc)));
+  }
+  // Only net_pcap stamps in a unit that is known beforehand.
+  if (driver_ == "net_pcap") {
+    const int offset = rte_mbuf_dynfield_lookup(RTE_MBUF_DYNFIELD_TIMESTAMP_NAME, nullptr);
+    const int flag = rte_mbuf_dynflag_lookup(RTE_MBUF_DYNFLAG_RX_TIMESTAMP_NAME, nullptr);
+    if (offset >= 0 && flag >= 0) {
+      for (const std::unique_ptr<RxQueue>& queue : queues_) {
+        queue->timestamp_offset = offset;
+        queue->timestamp_flag = uint64_t{1} << flag;
+      }
+    }
+  }
+  if (driver_ == "net_tap" || driver_ == "net_ring" || driver_ == "net_memif")
+    add_note("the driver does not count what it drops");
+  if (driver_ == "net_af_xdp") add_note("frames longer than the data room less 384 octets count as missed");
+  return {};
+}
+
+bool DpdkDevice::is_at_end() const noexcept {
+  return replays_files_ && std::all_of(queues_.begin(), queues_.end(), [](const auto& queue) {
+           return queue->is_drained.load(std::memory_order_acquire);
+         });
+}
+
+void DpdkDevice::read_kernel_drops() {
+  if (driver_ != "net_af_packet") return;
+  for (int fd : sockets_) packet_socket_drops_ += take_packet_socket_drops(fd).value_or(0);
+}
+
+PortStats DpdkDevice::stats() {
+  if (last_stats_) return *last_stats_;
+  PortStats stats;
+  stats.name = config_.name;
+  stats.kind = "dpdk";
+  stats.driver = driver_;
+  stats.device = config_.device;
+  stats.at_end = is_at_end();
+  stats.note = note_;
+
+  rte_eth_link link{};
+  if (rte_eth_link_get_nowait(port_id_, &link) == 0) stats.link_up = link.link_status == RTE_ETH_LINK_UP;
+  rte_eth_stats counters{};
+  if (rte_eth_stats_get(port_id_, &counters) != 0) return stats;
+  stats.packets = counters.ipackets;
+  stats.octets = counters.ibytes;
+  stats.errors = counters.ierrors;
+  if (driver_ != "net_af_xdp") stats.no_mbuf = counters.rx_nombuf;  // there it counts polls
+
+  if (driver_ == "net_af_packet") {
+    read_kernel_drops();
+    if (!sockets_.empty()) stats.missed = packet_socket_drops_;
+  } else if (driver_ == "net_af_xdp") {
+    if (!sockets_.empty()) {
+      uint64_t ring_full = 0;
+      for (int fd : sockets_) ring_full += xdp_socket_ring_full(fd).value_or(0);
+      stats.missed = counters.imissed + ring_full;
+    }
+  } else if (driver_ != "net_tap" && driver_ != "net_ring" && driver_ != "net_memif") {
+    stats.missed = counters.imissed;
+  }
+  return stats;
+}
+
+void DpdkDevice::stop() {
+  if (!is_started_) return;
+  is_started_ = false;
+  last_stats_ = stats();  // drivers close their sockets when they stop
+  last_stats_->link_up = false;
+  // The interface would stay promiscuous: closing does not set it back.
+  if (is_promiscuous_) rte_eth_promiscuous_disable(port_id_);
+  rte_eth_dev_stop(port_id_);
+  for (const std::unique_ptr<RxQueue>& queue : queues_) queue->wait_fd = -1;
+  sockets_.clear();
+}
+
+DpdkDevice::~DpdkDevice() {
+  stop();
+  if (!is_attached_) return;
+  rte_eth_dev_close(port_id_);
+  if (!spec_.is_pci) rte_vdev_uninit(spec_.name.c_str());
+  for (rte_mempool* pool : pools_) rte_mempool_free(pool);
+}
+
+std::vector<std::string> pci_devices(const std::vector<DpdkPort>& ports) {
+  std::vector<std::string> found;
+  for (const DpdkPort& port : ports) {
+    const DeviceSpec spec = DeviceSpec::parse(port.device);
+    if (!spec.is_pci) continue;
+    found.push_back(spec.arguments.empty() ? spec.name : spec.name + "," + spec.arguments);
+  }
+  return found;
+}
+
+}  // namespace weir::dataplane

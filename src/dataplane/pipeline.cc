@@ -21,6 +21,7 @@ Result<std::unique_ptr<Pipeline>> Pipeline::create(const PipelineConfig& config)
     return Error{fmt::format("{} listeners, limit {}", config.listeners.size(), UINT16_MAX - 1)};
   for (size_t i = 0; i < config.listeners.size(); ++i) {
     const Listener& one = config.listeners[i];
+    if (one.port == 0) continue;
     for (size_t j = 0; j < i; ++j) {
       if (config.listeners[j].port == one.port)
         return Error{fmt::format("listener {}: port {} is already listener {}'s", one.name, one.port,
@@ -46,7 +47,7 @@ Pipeline::Pipeline(std::vector<Listener> listeners, std::unique_ptr<decode::Deco
       batcher_(std::make_unique<outbound::Batcher>(batcher)) {
   listener_by_port_.fill(0);
   for (size_t i = 0; i < listeners_.size(); ++i)
-    listener_by_port_[listeners_[i].port] = static_cast<uint16_t>(i + 1);
+    if (listeners_[i].port != 0) listener_by_port_[listeners_[i].port] = static_cast<uint16_t>(i + 1);
 }
 
 void Pipeline::on_frame(std::span<const uint8_t> frame, packet::LinkType link,
@@ -124,9 +125,12 @@ void Pipeline::answer_slice() noexcept {
   assert(pushed);  // there is one question at a time
 }
 
+bool Pipeline::has_open_question() const noexcept {
+  return open_question_ != nullptr || questions_.size_approx() != 0;
+}
+
 bool Pipeline::is_quiet() const noexcept {
-  return open_question_ == nullptr && questions_.size_approx() == 0 &&
-         !batcher_->has_open_batches();
+  return !has_open_question() && !batcher_->has_open_batches();
 }
 
 void Pipeline::finish() noexcept {

@@ -25,7 +25,7 @@ namespace weir::dataplane {
 
 struct Listener {
   std::string name;      // `netflow`, `sflow`; unique
-  uint16_t port = 0;     // UDP destination port
+  uint16_t port = 0;     // UDP destination port of frames; 0: comes by kernel sockets only
   RouteId route;         // where its records go
   decode::ListenerRules rules;
 };
@@ -70,6 +70,8 @@ class Pipeline final : private RecordSink {
   void on_datagram(const Datagram& datagram) noexcept WEIR_RUNS_ON(rx_lcore);
   /// After each burst and when idle: timers, lingering batches, the control thread's questions.
   void poll(uint64_t steady_now_ns, uint64_t wall_now_ns) noexcept WEIR_RUNS_ON(rx_lcore);
+  /// The control thread waits for an answer; the next polls give it.
+  bool has_open_question() const noexcept WEIR_RUNS_ON(rx_lcore);
   /// True when sleeping would delay nothing but new packets.
   bool is_quiet() const noexcept WEIR_RUNS_ON(rx_lcore);
   /// Nothing more will come: seals what is open and answers an open question.
@@ -90,10 +92,11 @@ class Pipeline final : private RecordSink {
  private:
   Pipeline(std::vector<Listener> listeners, std::unique_ptr<decode::Decoder> decoder,
            const outbound::BatcherConfig& batcher);
-  void on_records(const RecordBurst& burst) noexcept override;
-  void decode(const Datagram& datagram) noexcept;
-  void answer_slice() noexcept;
-  uint64_t datagram_clock_ns(uint64_t steady_now_ns, uint64_t wall_now_ns) noexcept;
+  void on_records(const RecordBurst& burst) noexcept override WEIR_RUNS_ON(rx_lcore);
+  void decode(const Datagram& datagram) noexcept WEIR_RUNS_ON(rx_lcore);
+  void answer_slice() noexcept WEIR_RUNS_ON(rx_lcore);
+  uint64_t datagram_clock_ns(uint64_t steady_now_ns, uint64_t wall_now_ns) noexcept
+      WEIR_RUNS_ON(rx_lcore);
 
   std::vector<Listener> listeners_;
   std::array<uint16_t, 65536> listener_by_port_;  // ListenerId + 1; 0: none

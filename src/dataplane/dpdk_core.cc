@@ -1,0 +1,125 @@
+#include "dataplane/dpdk_core.h"
+
+#include <algorithm>
+
+#include <rte_ethdev.h>
+#include <rte_mbuf.h>
+#include <rte_mbuf_dyn.h>
+#include <rte_prefetch.h>
+
+namespace weir::dataplane {
+namespace {
+
+constexpr unsigned kPrefetchAhead = 4;
+constexpr unsigned kNapsBeforeLonger = 8;
+
+}  // namespace
+
+void DpdkCore::take_frame(const RxQueue& queue, const rte_mbuf& mbuf, uint64_t wall_ns) noexcept {
+  uint64_t received_ns = wall_ns;
+  if (queue.timestamp_offset >= 0 && (mbuf.ol_flags & queue.timestamp_flag) != 0)
+    received_ns = *RTE_MBUF_DYNFIELD(&mbuf, queue.timestamp_offset, const uint64_t*) * kNsPerUs;
+
+  if (mbuf.nb_segs == 1) [[likely]] {
+    pipeline_.on_frame({rte_pktmbuf_mtod(&mbuf, const uint8_t*), mbuf.data_len}, queue.link, received_ns);
+    return;
+  }
+  const auto octets = std::min(mbuf.pkt_len, static_cast<uint32_t>(kScratchOctets));
+  // A chain of several segments is always copied; only a first one that holds it all is not.
+  const void* const whole = rte_pktmbuf_read(&mbuf, 0, octets, scratch_.data());
+  if (whole != nullptr)
+    pipeline_.on_frame({static_cast<const uint8_t*>(whole), octets}, queue.link, received_ns);
+}
+
+unsigned DpdkCore::receive(RxQueue& queue, uint64_t wall_ns) noexcept {
+  rte_mbuf* mbufs[kBurst];
+  const unsigned count = rte_eth_rx_burst(queue.port, queue.queue, mbufs, kBurst);
+  if (count == 0) {
+    // net_pcap says nothing at the end of a file. Reading is synchronous and every mbuf of the last
+    // burst is back in its pool: nothing now is nothing ever.
+    if (queue.ends) queue.is_drained.store(true, std::memory_order_release);
+    return 0;
+  }
+  for (unsigned i = 0; i < std::min(count, kPrefetchAhead); ++i)
+    rte_prefetch0(rte_pktmbuf_mtod(mbufs[i], const void*));
+  for (unsigned i = 0; i < count; ++i) {
+    if (i + kPrefetchAhead < count)
+      rte_prefetch0(rte_pktmbuf_mtod(mbufs[i + kPrefetchAhead], const void*));
+    take_frame(queue, *mbufs[i], wall_ns);
+  }
+  rte_pktmbuf_free_bulk(mbufs, count);
+  return count;
+}
+
+unsigned DpdkCore::receive_all(uint64_t wall_ns) noexcept {
+  unsigned received = 0;
+  for (RxQueue* queue : queues_)
+    if (!queue->is_drained.load(std::memory_order_relaxed)) received += receive(*queue, wall_ns);
+  return received;
+}
+
+void DpdkCore::run() noexcept {
+  prepare_waiting();
+  PipelineCounters& counters = pipeline_.counters();
+  unsigned empty_polls = 0;
+  while (!waiter_.is_stopping()) {
+    const uint64_t began_ns = clock_.steady_ns();
+    const unsigned received = receive_all(clock_.wall_ns());
+    clock_.look();
+    pipeline_.poll(clock_.steady_ns(), clock_.wall_ns());
+    if (received != 0) {
+      counters.bursts.increment();
+      counters.busy_ns.add(clock_.steady_ns() - began_ns);
+      empty_polls = 0;
+      nap_ns_ = kNapMinNs;
+      naps_ = 0;
+      continue;
+    }
+    counters.empty_polls.increment();
+    if (idle_ == IdlePolicy::adaptive && ++empty_polls >= kEmptyPollsBeforeWait) {
+      wait();
+      clock_.look();
+      empty_polls = kEmptyPollsBeforeWait - 1;  // one look, then the next wait
+    }
+  }
+  drain();
+  pipeline_.finish();
+  has_ended_.store(true, std::memory_order_release);
+}
+
+void DpdkCore::drain() noexcept {
+  for (RxQueue* queue : queues_) {
+    if (queue->is_endless) continue;
+    for (unsigned i = 0; i < kDrainBurstsMax; ++i) {
+      const unsigned received = receive(*queue, clock_.wall_ns());
+      clock_.look();
+      if (received < kBurst) break;
+    }
+  }
+}
+
+void DpdkCore::prepare_waiting() noexcept {
+  has_fds_ = true;
+  for (const RxQueue* queue : queues_) {
+    if (queue->ends) continue;
+    if (queue->wait_fd < 0 || !waiter_.add(queue->wait_fd)) has_fds_ = false;
+  }
+}
+
+void DpdkCore::wait() noexcept {
+  const uint64_t patience_ns = Waiter::patience_ns(pipeline_, linger_ns_);
+  if (patience_ns == 0) return;
+  pipeline_.counters().sleeps.increment();
+  const bool has_unread_file = std::any_of(queues_.begin(), queues_.end(), [](const RxQueue* queue) {
+    return queue->ends && !queue->is_drained.load(std::memory_order_relaxed);
+  });
+  if (has_fds_ && !has_unread_file) {
+    waiter_.wait(patience_ns);
+    return;
+  }
+  // Nothing to wait on: naps that grow while nothing comes.
+  waiter_.wait(std::min(nap_ns_, patience_ns));
+  if (++naps_ % kNapsBeforeLonger == 0) nap_ns_ = std::min(nap_ns_ * 2, kNapMaxNs);
+}
+
+}  // namespace weir::dataplane

@@ -1,0 +1,107 @@
+// dpdk_port.h — One DPDK device: attached, configured, started, watched, closed.
+//
+// Runs on:  control_thread; the receive cores use the RxQueues only.
+// Owns:     the device's queues and a mempool for each.
+// Failure:  an Error that names the port and says what the driver said.
+//
+// Private to src/dataplane. What a driver cannot do or does not tell is worked around here, or said
+// in PortStats::note.
+#pragma once
+
+#include <rte_mempool.h>
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "base/spsc_ring.h"
+#include "dataplane/data_plane.h"
+#include "dataplane/placement.h"
+#include "packet/frame.h"
+
+namespace weir::dataplane {
+
+/// `net_pcap0,rx_pcap=a.pcap` in its parts.
+struct DeviceSpec {
+  bool is_pci = false;
+  std::string name;       // net_pcap0; 0000:01:00.0
+  std::string driver;     // net_pcap; of a PCI device only known once it is attached
+  std::string arguments;  // rx_pcap=a.pcap
+
+  static DeviceSpec parse(std::string_view device);
+  /// All values of the argument `key`, in their order.
+  std::vector<std::string> values(std::string_view key) const;
+};
+
+/// What a receive core polls. Configured by the control thread; then the core's, but for the flag.
+struct alignas(kCacheLineBytes) RxQueue {
+  uint16_t port = 0;
+  uint16_t queue = 0;
+  packet::LinkType link = packet::LinkType::ethernet;
+  bool is_endless = false;    // a generator or a file: there is no use in draining it at the end
+  bool ends = false;          // a file that is read once
+  int wait_fd = -1;           // readable when there are frames; -1: not known
+  int timestamp_offset = -1;  // of the driver's time stamp in µs since the epoch; -1: none
+  uint64_t timestamp_flag = 0;
+  std::atomic<bool> is_drained{false};  // ends, and has ended
+};
+
+class DpdkDevice {
+ public:
+  /// Refuses what cannot work, as far as this can be seen without DPDK: missing files, too many
+  /// queues. Says how many queues and cores the port wants.
+  static Result<PortDemand> check(const DpdkPort& config);
+  /// The octets of DPDK memory that the port needs, about.
+  static uint64_t memory_octets(const DpdkPort& config);
+
+  /// EAL runs. The device is configured afterwards, not started.
+  static Result<std::unique_ptr<DpdkDevice>> attach(const DpdkPort& config);
+  ~DpdkDevice();
+  DpdkDevice(const DpdkDevice&) = delete;
+  DpdkDevice& operator=(const DpdkDevice&) = delete;
+
+  Result<void> start();
+  /// No core polls any more. Idempotent; there is no second start.
+  void stop();
+
+  const std::string& name() const noexcept { return config_.name; }
+  RxQueue& queue(uint16_t index) noexcept { return *queues_[index]; }
+  bool replays_files() const noexcept { return replays_files_; }
+  bool is_at_end() const noexcept;
+  PortStats stats();
+
+ private:
+  DpdkDevice(const DpdkPort& config, DeviceSpec spec);
+  Result<void> probe();
+  Result<void> configure();
+  Result<void> look_at_files();
+  void find_sockets(std::vector<int> before);
+  void read_kernel_drops();
+  void add_note(std::string_view note);
+  Error error(std::string_view what) const;
+
+  const DpdkPort config_;
+  DeviceSpec spec_;
+  uint16_t port_id_ = 0;
+  bool is_attached_ = false;
+  bool is_started_ = false;
+  bool is_promiscuous_ = false;
+  bool replays_files_ = false;
+  std::string driver_;
+  std::vector<std::unique_ptr<RxQueue>> queues_;
+  std::vector<rte_mempool*> pools_;
+  std::vector<int> sockets_;            // the driver's, one a queue; empty: not known
+  uint64_t packet_socket_drops_ = 0;    // summed up
+  std::optional<PortStats> last_stats_; // once stopped
+  std::string note_;
+};
+
+/// PCI devices of these ports, as EAL's allow list takes them.
+std::vector<std::string> pci_devices(const std::vector<DpdkPort>& ports);
+
+}  // namespace weir::dataplane

@@ -1,0 +1,31 @@
+// driver_sockets.h — The kernel sockets inside DPDK's virtual drivers: to wait on, and to ask for the
+// drops that the drivers do not report.
+//
+// Runs on:  control_thread. Waiting on a descriptor is the receive cores'.
+// Failure:  none found: the caller naps instead, and says that drops are not counted.
+//
+// This leans on the drivers' insides (net_af_packet and net_af_xdp of DPDK 22.11): a driver's sockets
+// are what the process has open after its port was set up and had not before, in the order of queues
+// because the kernel hands out the lowest free descriptor.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+namespace weir::dataplane {
+
+/// Descriptors of this process that are sockets of `domain` (AF_PACKET, AF_XDP), ascending.
+std::vector<int> open_sockets(int domain);
+
+/// What is in `after` and not in `before`; both ascending.
+std::vector<int> new_sockets(std::span<const int> before, std::span<const int> after);
+
+/// Frames dropped since the last call: reading sets the kernel's counter back.
+std::optional<uint64_t> take_packet_socket_drops(int fd);
+
+/// Frames dropped because the receive ring was full, since the socket was opened.
+std::optional<uint64_t> xdp_socket_ring_full(int fd);
+
+}  // namespace weir::dataplane

@@ -1,0 +1,80 @@
+// receive_core.h — What the loops of DPDK cores and of socket threads have in common: the one look at
+// the clock, waiting, and being told to end.
+//
+// Runs on:  rx_lcore, except wake and request_stop (control_thread).
+#pragma once
+
+#include <poll.h>
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <span>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "dataplane/data_plane.h"
+
+namespace weir::dataplane {
+
+inline constexpr unsigned kBurst = 32;
+/// Empty polls before an adaptive core waits: some microseconds of looking, cheaper than a sleep.
+inline constexpr unsigned kEmptyPollsBeforeWait = 128;
+/// At the end, what has been received but not looked at is still taken, up to so much a queue.
+inline constexpr unsigned kDrainBurstsMax = 128;
+inline constexpr uint64_t kQuietWaitNs = 100 * kNsPerMs;  // with nothing to do but wait for packets
+inline constexpr uint64_t kNapMinNs = 50 * kNsPerUs;      // where there is nothing to wait on
+inline constexpr uint64_t kNapMaxNs = kNsPerMs;
+
+/// Both clocks for one system call's price a look: the wall clock is the steady one plus an offset that
+/// is renewed every 100 ms, so that a step of the wall clock is followed soon.
+class CoreClock {
+ public:
+  CoreClock() noexcept { look(); }
+
+  void look() noexcept {
+    steady_ns_ = steady_clock_ns();
+    if (steady_ns_ >= renew_at_ns_) {
+      wall_offset_ns_ = wall_clock_ns() - steady_ns_;
+      renew_at_ns_ = steady_ns_ + kRenewIntervalNs;
+    }
+  }
+  uint64_t steady_ns() const noexcept { return steady_ns_; }
+  uint64_t wall_ns() const noexcept { return steady_ns_ + wall_offset_ns_; }
+
+ private:
+  static constexpr uint64_t kRenewIntervalNs = 100 * kNsPerMs;
+  uint64_t steady_ns_ = 0;
+  uint64_t wall_offset_ns_ = 0;
+  uint64_t renew_at_ns_ = 0;
+};
+
+/// Waits for descriptors, a time, or to be told to end.
+class Waiter {
+ public:
+  static constexpr size_t kFdsMax = 64;
+
+  Waiter() = default;
+  ~Waiter();
+  Waiter(const Waiter&) = delete;
+  Waiter& operator=(const Waiter&) = delete;
+
+  Result<void> open();
+  /// False beyond kFdsMax: then it must not wait for longer than a nap.
+  bool add(int fd) noexcept;
+  /// How long a core may wait, as its pipeline stands.
+  static uint64_t patience_ns(const Pipeline& pipeline, uint64_t linger_ns) noexcept
+      WEIR_RUNS_ON(rx_lcore);
+  /// Returns when one of the descriptors is readable, at request_stop, or after `ns`.
+  void wait(uint64_t ns) noexcept;
+
+  void request_stop() noexcept;  // any thread
+  bool is_stopping() const noexcept { return is_stopping_.load(std::memory_order_relaxed); }
+
+ private:
+  std::atomic<bool> is_stopping_{false};
+  std::array<pollfd, kFdsMax + 1> fds_{};  // the first is our own
+  size_t count_ = 0;
+};
+
+}  // namespace weir::dataplane

@@ -1,0 +1,81 @@
+// socket_port.h — A kernel UDP socket and the thread that receives from it.
+//
+// Runs on:  control_thread; its own thread is an rx_lcore in every respect but that it makes system
+//           calls, one for up to kBurst datagrams.
+// Bounds:   kBurst buffers that hold the largest UDP payload there is, so that none is cut; memory
+//           is touched only as far as datagrams reach.
+// Failure:  an Error that names the port: an address in use, a port without privilege.
+//
+// Private to src/dataplane. SO_REUSEADDR and SO_REUSEPORT are not set: a second collector on the same
+// port must fail, not take half of the datagrams.
+#pragma once
+
+#include <sys/socket.h>
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include <pthread.h>
+
+#include "base/counter.h"
+#include "base/result.h"
+#include "dataplane/data_plane.h"
+#include "dataplane/receive_core.h"
+
+namespace weir::dataplane {
+
+class UdpSocket {
+ public:
+  /// Opened and bound: the kernel queues datagrams from here on.
+  static Result<std::unique_ptr<UdpSocket>> open(const SocketPort& config);
+  ~UdpSocket();
+  UdpSocket(const UdpSocket&) = delete;
+  UdpSocket& operator=(const UdpSocket&) = delete;
+
+  /// Starts the thread, which feeds `pipeline` until stop.
+  Result<void> start(Pipeline& pipeline, size_t core, IdlePolicy idle, uint64_t linger_ns);
+  void request_stop() noexcept { waiter_.request_stop(); }
+  bool has_ended() const noexcept { return !thread_ || has_ended_.load(std::memory_order_acquire); }
+  /// Takes what the kernel has queued, up to a bound; returns when the thread has ended. Idempotent.
+  void stop();
+
+  const std::string& name() const noexcept { return config_.name; }
+  PortStats stats();
+
+ private:
+  struct Buffers;
+  explicit UdpSocket(const SocketPort& config);
+  Result<void> bind_socket();
+  Result<void> set_buffer();
+  void run() noexcept WEIR_RUNS_ON(rx_lcore);
+  unsigned receive(uint64_t wall_ns) noexcept WEIR_RUNS_ON(rx_lcore);
+  void read_kernel_drops();
+  Error error(std::string_view what, int number) const;
+
+  const SocketPort config_;
+  int fd_ = -1;
+  uint16_t bound_port_ = 0;
+  std::string bound_address_;
+  std::string note_;
+
+  Pipeline* pipeline_ = nullptr;
+  IdlePolicy idle_ = IdlePolicy::adaptive;
+  uint64_t linger_ns_ = 0;
+  Waiter waiter_;
+  std::unique_ptr<Buffers> buffers_;
+  std::optional<pthread_t> thread_;
+  std::atomic<bool> has_ended_{false};
+
+  Counter packets_;
+  Counter octets_;
+  Counter errors_;
+  uint32_t kernel_drops_seen_ = 0;  // the kernel counts in 32 bits
+  uint64_t kernel_drops_ = 0;
+  bool has_kernel_drops_ = false;
+};
+
+}  // namespace weir::dataplane
