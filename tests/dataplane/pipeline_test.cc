@@ -1,0 +1,221 @@
+#include "dataplane/pipeline.h"
+
+#include <gmock/gmock.h>
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "support.h"
+
+namespace weir::dataplane::testing {
+namespace {
+
+using ::testing::HasSubstr;
+using packet::FrameVerdict;
+using packet::LinkType;
+
+class PipelineTest : public ::testing::Test {
+ protected:
+  void make(const PipelineConfig& config = netflow_pipeline()) {
+    Result<std::unique_ptr<Pipeline>> made = Pipeline::create(config);
+    ASSERT_TRUE(made) << made.error().message;
+    pipeline_ = std::move(*made);
+  }
+  void frame(const lab::Octets& octets, uint64_t received_ns = kCaptureTimeNs) {
+    const RoleScope role(rx_lcore);
+    pipeline_->on_frame(octets, LinkType::ethernet, received_ns);
+  }
+  void poll(uint64_t steady_ns, uint64_t wall_ns = kCaptureTimeNs) {
+    const RoleScope role(rx_lcore);
+    pipeline_->poll(steady_ns, wall_ns);
+  }
+  void finish() {
+    const RoleScope role(rx_lcore);
+    pipeline_->finish();
+  }
+
+  std::unique_ptr<Pipeline> pipeline_;
+};
+
+TEST_F(PipelineTest, BringsAFramesRecordsIntoABatch) {
+  make();
+  frame(v5_frame(30));
+  finish();
+  Collected collected;
+  collected.take(*pipeline_);
+  EXPECT_EQ(collected.batches, 1u);
+  EXPECT_EQ(collected.records, 30u);
+  EXPECT_EQ(collected.first_received_ns, kCaptureTimeNs);
+  expect_ledger(*pipeline_);
+}
+
+TEST_F(PipelineTest, CountsEveryFrameUnderItsVerdict) {
+  make();
+  const lab::UdpEnds ends{.src = "192.0.2.1", .dst = "192.0.2.2", .src_port = 9, .dst_port = kNetflowPort};
+  const lab::Octets segment = lab::udp_segment(ends, v5_datagram(1));
+  const auto ip = [&](lab::Ipv4Header header) {
+    header.src = "192.0.2.1";
+    header.dst = "192.0.2.2";
+    return lab::ethernet(lab::kEtherTypeIpv4, lab::ipv4_packet(header, segment));
+  };
+  const std::vector<std::pair<FrameVerdict, lab::Octets>> cases = {
+      {FrameVerdict::udp, v5_frame(1)},
+      {FrameVerdict::not_ip, lab::ethernet(lab::kEtherTypeArp, lab::zeros(28))},
+      {FrameVerdict::not_udp, ip({.proto = lab::kProtoTcp})},
+      {FrameVerdict::fragment, ip({.flags_and_offset = 0x2000})},
+      {FrameVerdict::truncated_ethernet, lab::zeros(13)},
+      {FrameVerdict::truncated_ip, lab::ethernet(lab::kEtherTypeIpv4, lab::zeros(4))},
+      {FrameVerdict::bad_ip_version, ip({.version_and_ihl = 0x65})},
+      {FrameVerdict::bad_ip_length, ip({.total_length = 8})},
+  };
+  uint64_t expected = 0;
+  for (const auto& [verdict, octets] : cases) {
+    const uint64_t before = pipeline_->counters().verdicts[verdict].value();
+    frame(octets);
+    EXPECT_EQ(pipeline_->counters().verdicts[verdict].value(), before + 1) << name_of(verdict);
+    EXPECT_EQ(pipeline_->counters().frames.value(), ++expected);
+  }
+  EXPECT_EQ(pipeline_->counters().datagrams.value(), 1u);
+  expect_ledger(*pipeline_);
+}
+
+TEST_F(PipelineTest, CountsADatagramThatNoListenerWants) {
+  make();
+  frame(v5_frame(1, 0, 9'999));
+  frame(v5_frame(1, 0, 0));
+  EXPECT_EQ(pipeline_->counters().verdicts[FrameVerdict::udp].value(), 2u);
+  EXPECT_EQ(pipeline_->counters().no_listener.value(), 2u);
+  EXPECT_EQ(pipeline_->counters().datagrams.value(), 0u);
+}
+
+TEST_F(PipelineTest, CountsWhatTheDecoderRejects) {
+  make();
+  frame(lab::udp_frame({.src = "192.0.2.1", .dst = "192.0.2.2", .src_port = 1, .dst_port = kNetflowPort},
+                       lab::filled(100, 0xee)));
+  EXPECT_EQ(pipeline_->counters().datagrams.value(), 1u);
+  EXPECT_EQ(pipeline_->decoder_counters().datagram_errors.total(), 1u);
+  expect_ledger(*pipeline_);
+}
+
+TEST_F(PipelineTest, TakesDatagramsFromSocketsWithoutCountingFrames) {
+  make();
+  const lab::Octets payload = v5_datagram(7);
+  {
+    const RoleScope role(rx_lcore);
+    pipeline_->on_datagram({.payload = payload,
+                            .source = IpAddress::from_v4(0xC0000201u),
+                            .source_port = 4000,
+                            .local_port = kNetflowPort,
+                            .listener = {0},
+                            .received_ns = kCaptureTimeNs});
+  }
+  EXPECT_EQ(pipeline_->counters().frames.value(), 0u);
+  EXPECT_EQ(pipeline_->counters().datagrams.value(), 1u);
+  EXPECT_EQ(pipeline_->decoder_counters().records.value(), 7u);
+  expect_ledger(*pipeline_);
+}
+
+TEST_F(PipelineTest, SendsEachListenersRecordsItsWay) {
+  PipelineConfig config = netflow_pipeline();
+  config.listeners[0].route = {3};
+  config.listeners.push_back({.name = "other", .port = 9995, .route = {8}, .rules = {}});
+  make(config);
+  frame(v5_frame(2));
+  frame(v5_frame(5, 0, 9995));
+  finish();
+  const RoleScope role(control_thread);
+  outbound::OutboundBatch* batch;
+  std::vector<std::pair<uint16_t, uint32_t>> seen;
+  while (pipeline_->batcher().take_sealed(batch)) {
+    seen.emplace_back(batch->route.value, batch->records);
+    pipeline_->batcher().give_back(batch);
+  }
+  EXPECT_THAT(seen, ::testing::UnorderedElementsAre(std::pair(3, 2u), std::pair(8, 5u)));
+}
+
+TEST_F(PipelineTest, RefusesTwoListenersOnOnePort) {
+  PipelineConfig config = netflow_pipeline();
+  config.listeners.push_back({.name = "again", .port = kNetflowPort, .route = {}, .rules = {}});
+  const Result<std::unique_ptr<Pipeline>> made = Pipeline::create(config);
+  ASSERT_FALSE(made);
+  EXPECT_THAT(made.error().message, HasSubstr("listener again: port 2055 is already listener netflow's"));
+
+  config.listeners[0].port = config.listeners[1].port = 0;  // both by kernel sockets only
+  EXPECT_TRUE(Pipeline::create(config));
+}
+
+TEST_F(PipelineTest, SealsALingeringBatchAndIsQuietAgain) {
+  make();
+  const RoleScope role(rx_lcore);
+  EXPECT_TRUE(pipeline_->is_quiet());
+  poll(kNsPerSec);
+  frame(v5_frame(1));
+  EXPECT_FALSE(pipeline_->is_quiet());
+  poll(kNsPerSec + 1);
+  poll(kNsPerSec + 2 * netflow_pipeline().batcher.linger_ns);
+  EXPECT_TRUE(pipeline_->is_quiet());
+  EXPECT_EQ(pipeline_->batcher_counters().batches_sealed.value(), 1u);
+}
+
+TEST_F(PipelineTest, AnswersForItsExportersInSlices) {
+  PipelineConfig config = netflow_pipeline();
+  config.decoder.limits.exporters_max = 256;
+  make(config);
+  constexpr size_t kExporters = 200;
+  for (size_t i = 0; i < kExporters; ++i)
+    frame(v5_frame(1, 0, kNetflowPort, fmt::format("198.51.100.{}", i)));
+
+  const RoleScope control(control_thread);
+  ExporterQuery query;
+  query.rows.resize(kExporters);
+  ExporterQuery* answer = nullptr;
+  ASSERT_TRUE(pipeline_->ask_exporters(query));
+  EXPECT_FALSE(pipeline_->ask_exporters(query)) << "one question at a time";
+  size_t polls = 0;
+  for (; polls < 1000 && !pipeline_->take_answer(answer); ++polls) poll(kNsPerSec);
+  ASSERT_EQ(answer, &query);
+  EXPECT_GT(polls, 2u) << "not all in one go";
+  EXPECT_EQ(query.filled, kExporters);
+  EXPECT_EQ(query.omitted, 0u);
+  uint64_t records = 0;
+  for (const decode::ExporterStats& row : query.rows) records += row.records;
+  EXPECT_EQ(records, kExporters);
+
+  query.rows.resize(150);
+  ASSERT_TRUE(pipeline_->ask_exporters(query));
+  finish();  // an open question is answered at the end
+  ASSERT_TRUE(pipeline_->take_answer(answer));
+  EXPECT_EQ(query.filled, 150u);
+  EXPECT_EQ(query.omitted, 50u);
+
+  query.rows.clear();
+  ASSERT_TRUE(pipeline_->ask_exporters(query));
+  poll(kNsPerSec);
+  ASSERT_TRUE(pipeline_->take_answer(answer));
+  EXPECT_EQ(query.omitted, kExporters);
+}
+
+// A capture from years ago: data that waits for its template must outlive the first tick.
+TEST_F(PipelineTest, AgesWaitingDataByTheClockOfItsDatagrams) {
+  PipelineConfig config = netflow_pipeline();
+  config.decoder.limits.pending_ttl_ns = 10 * kNsPerSec;
+  make(config);
+  const lab::UdpEnds ends{.src = "192.0.2.1", .dst = "192.0.2.2", .src_port = 9, .dst_port = kNetflowPort};
+  frame(lab::udp_frame(ends, lab::NetflowV9Builder{}
+                                 .data(256, {{lab::ipv4("192.0.2.1"), lab::u32(1)}})
+                                 .build()));
+  const decode::DecoderCounters& decoder = pipeline_->decoder_counters();
+  const auto waiting = [&] {
+    return decoder.set_outcomes[decode::SetOutcome::waiting_for_template].value();
+  };
+  ASSERT_EQ(waiting(), 1u);
+  const uint64_t years_later_ns = kCaptureTimeNs + 100'000'000 * kNsPerSec;
+  poll(5 * kNsPerSec, years_later_ns);
+  EXPECT_EQ(waiting(), 1u);
+  poll(20 * kNsPerSec, years_later_ns);  // 15 s later by the steady clock
+  for (uint64_t s = 21; s < 40; ++s) poll(s * kNsPerSec, years_later_ns);  // a tick is bounded work
+  EXPECT_EQ(waiting(), 0u);
+  EXPECT_EQ(decoder.set_outcomes[decode::SetOutcome::expired].value(), 1u);
+}
+
+}  // namespace
+}  // namespace weir::dataplane::testing

@@ -1,0 +1,245 @@
+// Kernel sockets: no EAL, no privileges; datagrams over loopback.
+#include <arpa/inet.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <atomic>
+#include <thread>
+
+#include <fmt/format.h>
+
+#include "support.h"
+
+namespace weir::dataplane::testing {
+namespace {
+
+using ::testing::HasSubstr;
+
+class SocketPortTest : public ::testing::Test {
+ protected:
+  void make(std::vector<std::string> addresses, uint32_t buffer_octets = 0,
+            IdlePolicy idle = IdlePolicy::adaptive) {
+    const RoleScope role(control_thread);
+    DataPlaneConfig config;
+    config.idle = idle;
+    config.pipeline = netflow_pipeline();
+    for (const std::string& address : addresses)
+      config.socket_ports.push_back({.name = fmt::format("s{}", config.socket_ports.size()),
+                                     .address = *IpAddress::parse(address),
+                                     .port = 0,  // the kernel chooses
+                                     .listener = {0},
+                                     .receive_buffer_octets = buffer_octets});
+    Result<std::unique_ptr<DataPlane>> made = DataPlane::create(config);
+    ASSERT_TRUE(made) << made.error().message;
+    plane_ = std::move(*made);
+    const Result<void> started = plane_->start();
+    ASSERT_TRUE(started) << started.error().message;
+  }
+
+  PortStats stats(size_t port = 0) {
+    const RoleScope role(control_thread);
+    return plane_->port_stats().at(port);
+  }
+  uint16_t port(size_t index = 0) {
+    const std::string device = stats(index).device;
+    return static_cast<uint16_t>(std::stoul(device.substr(device.rfind(':') + 1)));
+  }
+  bool wait_for_datagrams(uint64_t count) {
+    return run_until(*plane_, collected_, [&] { return datagrams(*plane_) >= count; });
+  }
+
+  std::unique_ptr<DataPlane> plane_;
+  Collected collected_;
+};
+
+class Sender {
+ public:
+  explicit Sender(int family) : family_(family), fd_(socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0)) {}
+  ~Sender() { close(fd_); }
+  bool is_open() const { return fd_ >= 0; }
+
+  bool send(uint16_t port, const lab::Octets& payload) const {
+    if (family_ == AF_INET) {
+      sockaddr_in to{};
+      to.sin_family = AF_INET;
+      to.sin_port = htons(port);
+      to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+      return sendto(fd_, payload.data(), payload.size(), 0, reinterpret_cast<sockaddr*>(&to), sizeof to) ==
+             static_cast<ssize_t>(payload.size());
+    }
+    sockaddr_in6 to{};
+    to.sin6_family = AF_INET6;
+    to.sin6_port = htons(port);
+    to.sin6_addr = in6addr_loopback;
+    return sendto(fd_, payload.data(), payload.size(), 0, reinterpret_cast<sockaddr*>(&to), sizeof to) ==
+           static_cast<ssize_t>(payload.size());
+  }
+
+ private:
+  int family_;
+  int fd_;
+};
+
+bool has_ipv6() {
+  const int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return false;
+  sockaddr_in6 loopback{};
+  loopback.sin6_family = AF_INET6;
+  loopback.sin6_addr = in6addr_loopback;
+  const bool bound = bind(fd, reinterpret_cast<sockaddr*>(&loopback), sizeof loopback) == 0;
+  close(fd);
+  return bound;
+}
+
+std::vector<decode::ExporterStats> exporters_of(DataPlane& plane) {
+  const RoleScope role(control_thread);
+  ExporterQuery query;
+  query.rows.resize(16);
+  ExporterQuery* answer = nullptr;
+  EXPECT_TRUE(plane.pipeline(0).ask_exporters(query));
+  Collected ignored;
+  EXPECT_TRUE(run_until(plane, ignored, [&] {
+    const RoleScope inner(control_thread);
+    return plane.pipeline(0).take_answer(answer);
+  }));
+  query.rows.resize(query.filled);
+  return query.rows;
+}
+
+TEST_F(SocketPortTest, TakesIpv4AndIpv6OnOneSocketAndNormalisesAddresses) {
+  if (!has_ipv6()) GTEST_SKIP() << "no IPv6 on this machine";
+  make({"::"});
+  const Sender v4(AF_INET), v6(AF_INET6);
+  for (uint32_t i = 0; i < 100; ++i) {
+    ASSERT_TRUE(v4.send(port(), v5_datagram(2, i * 2)));
+    ASSERT_TRUE(v6.send(port(), v5_datagram(3, i * 3)));
+  }
+  ASSERT_TRUE(wait_for_datagrams(200));
+  std::vector<std::string> addresses;
+  for (const decode::ExporterStats& row : exporters_of(*plane_)) addresses.push_back(row.address.to_string());
+  EXPECT_THAT(addresses, ::testing::UnorderedElementsAre("127.0.0.1", "::1"));
+
+  stop(*plane_, collected_);
+  EXPECT_EQ(collected_.records, 500u);
+  const PortStats port = stats();
+  EXPECT_EQ(port.packets, 200u);
+  EXPECT_EQ(port.octets, 100u * (24 + 2 * 48) + 100u * (24 + 3 * 48));
+  EXPECT_EQ(port.missed, 0u);
+  EXPECT_EQ(port.errors, 0u);
+  EXPECT_EQ(port.kind, "socket");
+  expect_ledger(*plane_);
+}
+
+TEST_F(SocketPortTest, StampsDatagramsWithTheTimeOfTheirArrival) {
+  make({"127.0.0.1"});
+  const uint64_t before_ns = wall_clock_ns();
+  ASSERT_TRUE(Sender(AF_INET).send(port(), v5_datagram(1)));
+  ASSERT_TRUE(wait_for_datagrams(1));
+  stop(*plane_, collected_);
+  EXPECT_GE(collected_.first_received_ns, before_ns - kNsPerMs);
+  EXPECT_LE(collected_.first_received_ns, wall_clock_ns());
+}
+
+TEST_F(SocketPortTest, ReceivesTheLargestDatagramWhole) {
+  make({"127.0.0.1"});
+  lab::NetflowV9Builder builder;
+  builder.unix_secs(1'700'000'000)
+      .templates({{.id = 256, .fields = {{8, 4}, {12, 4}, {1, 4}}}})
+      .data(256, std::vector<lab::Record>(
+                     5450, {lab::ipv4("192.0.2.1"), lab::ipv4("198.51.100.2"), lab::u32(1500)}));
+  const lab::Octets datagram = builder.build();
+  ASSERT_GT(datagram.size(), 65'400u);
+  ASSERT_TRUE(Sender(AF_INET).send(port(), datagram));
+  ASSERT_TRUE(Sender(AF_INET).send(port(), {}));  // and an empty one
+  ASSERT_TRUE(wait_for_datagrams(2));
+  stop(*plane_, collected_);
+  EXPECT_EQ(collected_.records, 5450u);
+  EXPECT_EQ(stats().octets, datagram.size());
+  expect_ledger(*plane_);
+}
+
+TEST_F(SocketPortTest, GivesEachSocketACoreOfItsOwn) {
+  make({"127.0.0.1", "127.0.0.1"});
+  ASSERT_EQ(plane_->cores().size(), 2u);
+  EXPECT_EQ(plane_->cores()[1].serves, "s1");
+  EXPECT_EQ(plane_->cores()[1].cpu, -1);
+  const Sender sender(AF_INET);
+  ASSERT_TRUE(sender.send(port(0), v5_datagram(1)));
+  ASSERT_TRUE(sender.send(port(1), v5_datagram(2)));
+  ASSERT_TRUE(wait_for_datagrams(2));
+  stop(*plane_, collected_);
+  EXPECT_EQ(plane_->pipeline(0).decoder_counters().records.value(), 1u);
+  EXPECT_EQ(plane_->pipeline(1).decoder_counters().records.value(), 2u);
+  EXPECT_FALSE(plane_->at_end());
+}
+
+// Whatever was sent was received or counted as missed, also when it is stopped in the middle of it.
+TEST_F(SocketPortTest, StopsUnderLoadWithItsBooksInOrder) {
+  for (const IdlePolicy idle : {IdlePolicy::adaptive, IdlePolicy::poll}) {
+    make({"127.0.0.1"}, 4096, idle);  // a small buffer: drops are likely
+    const uint16_t to = port();
+    std::atomic<bool> enough{false};
+    std::thread sending([&] {
+      const Sender sender(AF_INET);
+      const lab::Octets datagram = v5_datagram(30);
+      while (!enough.load()) sender.send(to, datagram);
+    });
+    EXPECT_TRUE(wait_for_datagrams(1000));
+    stop(*plane_, collected_);
+    enough.store(true);
+    sending.join();
+    EXPECT_EQ(stats().packets, datagrams(*plane_));
+    EXPECT_TRUE(stats().missed.has_value());
+    expect_ledger(*plane_);
+    plane_.reset();
+  }
+}
+
+TEST_F(SocketPortTest, CountsWhatTheKernelDropped) {
+  const RoleScope role(control_thread);
+  DataPlaneConfig config;
+  config.pipeline = netflow_pipeline();
+  config.socket_ports.push_back(
+      {.name = "s0", .address = *IpAddress::parse("127.0.0.1"), .listener = {0}, .receive_buffer_octets = 4096});
+  Result<std::unique_ptr<DataPlane>> made = DataPlane::create(config);
+  ASSERT_TRUE(made) << made.error().message;
+  plane_ = std::move(*made);
+  // Bound, but nobody receives yet.
+  const Sender sender(AF_INET);
+  constexpr uint64_t kSent = 200;
+  for (uint64_t i = 0; i < kSent; ++i) ASSERT_TRUE(sender.send(port(), v5_datagram(30)));
+  EXPECT_GT(stats().missed.value_or(0), 0u);
+  ASSERT_TRUE(plane_->start());
+  ASSERT_TRUE(wait_for_datagrams(kSent - *stats().missed));
+  stop(*plane_, collected_);
+  EXPECT_EQ(stats().packets + stats().missed.value_or(0), kSent);
+}
+
+TEST_F(SocketPortTest, SaysWhenAPortIsTaken) {
+  make({"127.0.0.1"});
+  const RoleScope role(control_thread);
+  DataPlaneConfig config;
+  config.pipeline = netflow_pipeline();
+  config.socket_ports.push_back(
+      {.name = "again", .address = *IpAddress::parse("127.0.0.1"), .port = port(), .listener = {0}});
+  const Result<std::unique_ptr<DataPlane>> second = DataPlane::create(config);
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().message,
+            fmt::format("port again: UDP 127.0.0.1:{} is in use by another program", port()));
+
+  config.socket_ports[0].address = *IpAddress::parse("203.0.113.77");  // not this machine's
+  config.socket_ports[0].port = 0;
+  const Result<std::unique_ptr<DataPlane>> elsewhere = DataPlane::create(config);
+  ASSERT_FALSE(elsewhere);
+  EXPECT_THAT(elsewhere.error().message, HasSubstr("port again: UDP 203.0.113.77:0"));
+
+  config.socket_ports[0].listener = {5};
+  const Result<std::unique_ptr<DataPlane>> no_listener = DataPlane::create(config);
+  ASSERT_FALSE(no_listener);
+  EXPECT_THAT(no_listener.error().message, HasSubstr("no listener 5"));
+}
+
+}  // namespace
+}  // namespace weir::dataplane::testing
