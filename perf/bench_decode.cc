@@ -1,0 +1,373 @@
+// bench_decode.cc — From the octets of export datagrams to encoded FlowMessages in batches, on one core.
+//
+//     build/perf/bench_decode                   the figures of docs/PERFORMANCE.md
+//     build/perf/bench_decode --smoke           one pass of each, with everything checked; part of the tests
+//
+// items_per_second counts records. An iteration is a pass over a corpus larger than L2 (corpus.h), and batches
+// come back late, so that the output does not stay in L2 either.
+#include <benchmark/benchmark.h>
+
+#include <algorithm>
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <string>
+
+#include "allocation_counter.h"
+#include "bare_netflow_v5.h"
+#include "corpus.h"
+#include "decode/decoder.h"
+#include "export/batch_reader.h"
+#include "export/batcher.h"
+
+namespace weir::perf {
+namespace {
+
+using outbound::Batcher;
+using outbound::Kernel;
+using outbound::OutboundBatch;
+
+constexpr uint32_t kBuffers = 64;
+constexpr size_t kBatchesOut = 48;  // with whoever publishes: 3 MiB
+constexpr uint32_t kBurstPackets = 32;
+
+/// Eight octets at a time; not a good hash, but one that every octet of the output goes into.
+uint64_t hash_octets(std::span<const uint8_t> octets, uint64_t h) {
+  size_t i = 0;
+  for (; i + 8 <= octets.size(); i += 8) {
+    uint64_t v;
+    std::memcpy(&v, octets.data() + i, 8);
+    h = (h ^ v) * 0x9E3779B97F4A7C15ull;
+    h ^= h >> 29;
+  }
+  for (; i < octets.size(); ++i) h = (h ^ octets[i]) * 0x9E3779B97F4A7C15ull;
+  return h;
+}
+
+std::unique_ptr<decode::Decoder> make_decoder() {
+  decode::DecoderConfig config;
+  config.partition = "default";
+  config.listeners.resize(1);
+  config.hash_seed = 42;
+  auto decoder = decode::Decoder::create(config);
+  if (!decoder) {
+    std::fprintf(stderr, "%s\n", decoder.error().message.c_str());
+    std::exit(1);
+  }
+  return std::move(decoder).value();
+}
+
+/// Keeps nothing: what decoding alone costs.
+class Discard final : public RecordSink {
+ public:
+  void on_records(const RecordBurst& burst) noexcept override {
+    records += burst.records.size();
+    for (const FlowRecord& r : burst.records) sum += r.bytes;
+  }
+  uint64_t records = 0;
+  uint64_t sum = 0;
+};
+
+class Encode final : public RecordSink {
+ public:
+  explicit Encode(Batcher& batcher) : batcher_(batcher) {}
+  void on_records(const RecordBurst& burst) noexcept override {
+    RoleScope role(rx_lcore);
+    batcher_.add(burst, RouteId{});
+  }
+
+ private:
+  Batcher& batcher_;
+};
+
+/// What the control thread and a publisher do: take batches, and give them back a good while later.
+class Publish {
+ public:
+  explicit Publish(Batcher& batcher) : batcher_(batcher) {}
+  enum class Look : uint8_t { octets, nothing };
+  void drain(size_t keep, Look look) {
+    RoleScope role(control_thread);
+    OutboundBatch* batch = nullptr;
+    while (batcher_.take_sealed(batch)) {
+      records += batch->records;
+      octets += batch->octets;
+      if (look == Look::octets) hash = hash_octets(batch->payload(), hash);
+      out_[last_++ % kBuffers] = batch;
+    }
+    while (last_ - first_ > keep) batcher_.give_back(out_[first_++ % kBuffers]);
+  }
+  uint64_t records = 0;
+  uint64_t octets = 0;
+  uint64_t hash = 0;
+
+ private:
+  Batcher& batcher_;
+  OutboundBatch* out_[kBuffers] = {};
+  size_t first_ = 0, last_ = 0;
+};
+
+/// Everything between a datagram and a batch, as a receive core has it.
+struct Line {
+  explicit Line(Corpus& c, Kernel kernel = outbound::best_kernel())
+      : corpus(c), decoder(make_decoder()), batcher({.buffers = kBuffers, .kernel = kernel}) {
+    for (const Corpus::Packet& p : corpus.templates) decoder->decode(corpus.datagram(p), discard);
+    if (discard.records != 0) std::abort();
+  }
+
+  void decode_encode(Publish::Look look) {
+    RoleScope role(rx_lcore);
+    uint32_t in_burst = 0;
+    for (const Corpus::Packet& p : corpus.packets) {
+      decoder->decode(corpus.datagram(p), encode);
+      if (++in_burst == kBurstPackets) {
+        in_burst = 0;
+        batcher.poll(now += 1000);
+        publish.drain(kBatchesOut, look);
+      }
+    }
+  }
+  void finish(Publish::Look look) {
+    RoleScope role(rx_lcore);
+    batcher.seal_all();
+    publish.drain(0, look);
+  }
+  void decode_only() {
+    for (const Corpus::Packet& p : corpus.packets) decoder->decode(corpus.datagram(p), discard);
+  }
+
+  Corpus& corpus;
+  std::unique_ptr<decode::Decoder> decoder;
+  Batcher batcher;
+  Encode encode{batcher};
+  Publish publish{batcher};
+  Discard discard;
+  uint64_t now = 1;
+};
+
+/// Some bursts as the decoder makes them, to be encoded over and over: they stay in L2, as they do when they
+/// come from the decoder.
+class SomeBursts final : public RecordSink {
+ public:
+  static constexpr size_t kBursts = 4;
+  struct Burst {
+    ExportHeader header;
+    std::vector<FlowRecord> records;
+  };
+  void on_records(const RecordBurst& burst) noexcept override {
+    if (bursts.size() < kBursts) {
+      bursts.push_back({burst.header, {burst.records.begin(), burst.records.end()}});
+    }
+  }
+  std::vector<Burst> bursts;
+};
+
+void report(benchmark::State& state, uint64_t records, uint64_t octets, uint64_t allocated) {
+  state.SetItemsProcessed(static_cast<int64_t>(records));
+  const auto per_record = [records](uint64_t n) {
+    return static_cast<double>(n) / static_cast<double>(records);
+  };
+  if (octets != 0) state.counters["octets_out_per_record"] = per_record(octets);
+  state.counters["allocations_per_record"] = per_record(allocated);
+  state.counters["ns_per_record"] =
+      benchmark::Counter(static_cast<double>(records) * 1e-9,
+                         benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
+}
+
+void bench_decode_encode(benchmark::State& state, Protocol protocol, Kernel kernel) {
+  Corpus corpus = make_corpus(protocol);
+  Line line(corpus, kernel);
+  uint64_t allocated = 0;
+  for (auto _ : state) {
+    const uint64_t before = allocations();
+    line.decode_encode(Publish::Look::nothing);
+    allocated += allocations() - before;
+    corpus.advance_sequences();
+  }
+  line.finish(Publish::Look::octets);
+  benchmark::DoNotOptimize(line.publish.hash);
+  if (line.batcher.counters().drops.total() != 0) state.SkipWithError("records were dropped");
+  report(state, line.publish.records, line.publish.octets, allocated);
+}
+
+void bench_decode_only(benchmark::State& state, Protocol protocol) {
+  Corpus corpus = make_corpus(protocol);
+  Line line(corpus);
+  uint64_t allocated = 0;
+  for (auto _ : state) {
+    const uint64_t before = allocations();
+    line.decode_only();
+    allocated += allocations() - before;
+    corpus.advance_sequences();
+  }
+  benchmark::DoNotOptimize(line.discard.sum);
+  report(state, line.discard.records, 0, allocated);
+}
+
+void bench_encode_only(benchmark::State& state, Protocol protocol, Kernel kernel) {
+  Corpus corpus = make_corpus(protocol);
+  Line line(corpus, kernel);
+  SomeBursts some;
+  for (const Corpus::Packet& p : corpus.packets) line.decoder->decode(corpus.datagram(p), some);
+  uint64_t allocated = 0;
+  RoleScope role(rx_lcore);
+  for (auto _ : state) {
+    const uint64_t before = allocations();
+    for (int i = 0; i < 64; ++i) {
+      for (SomeBursts::Burst& b : some.bursts) {
+        line.batcher.add({b.header, b.records, nullptr, ListenerId{}}, RouteId{});
+      }
+      line.batcher.poll(line.now += 1000);
+      line.publish.drain(kBatchesOut, Publish::Look::nothing);
+    }
+    allocated += allocations() - before;
+  }
+  line.finish(Publish::Look::octets);
+  benchmark::DoNotOptimize(line.publish.hash);
+  report(state, line.publish.records, line.publish.octets, allocated);
+}
+
+void bench_bare(benchmark::State& state) {
+  const Corpus corpus = make_corpus(Protocol::netflow_v5);
+  constexpr size_t kRingOctets = kBatchesOut * 64 * 1024;
+  constexpr size_t kDatagramOctetsMax = 30 * 768;
+  std::vector<uint8_t> ring(kRingOctets + kDatagramOctetsMax);
+  uint64_t octets = 0, records = 0;
+  size_t at = 0;
+  for (auto _ : state) {
+    for (const Corpus::Packet& p : corpus.packets) {
+      const size_t n = bare_netflow_v5(corpus.datagram(p), ring.data() + at);
+      octets += n;
+      at = at + n < kRingOctets ? at + n : 0;
+    }
+    records += corpus.records;
+  }
+  uint64_t hash = hash_octets(ring, 0);
+  benchmark::DoNotOptimize(hash);
+  report(state, records, octets, 0);
+}
+
+constexpr Protocol kProtocols[] = {Protocol::netflow_v5, Protocol::netflow_v9, Protocol::ipfix};
+
+void register_all() {
+  const auto name = [](std::string_view what, Protocol p) {
+    return std::string(what) + "/" + std::string(name_of(p));
+  };
+  for (const Protocol p : kProtocols) {
+    benchmark::RegisterBenchmark(name("decode_encode", p).c_str(), bench_decode_encode, p,
+                                 outbound::best_kernel());
+  }
+  for (const Protocol p : kProtocols) {
+    benchmark::RegisterBenchmark(name("decode_encode_portable", p).c_str(), bench_decode_encode, p,
+                                 Kernel::portable);
+  }
+  for (const Protocol p : kProtocols) {
+    benchmark::RegisterBenchmark(name("decode_only", p).c_str(), bench_decode_only, p);
+  }
+  for (const Protocol p : kProtocols) {
+    benchmark::RegisterBenchmark(name("encode_only", p).c_str(), bench_encode_only, p,
+                                 outbound::best_kernel());
+  }
+  for (const Protocol p : kProtocols) {
+    benchmark::RegisterBenchmark(name("encode_only_portable", p).c_str(), bench_encode_only, p,
+                                 Kernel::portable);
+  }
+  benchmark::RegisterBenchmark("bare_loop/netflow_v5", bench_bare);
+}
+
+// --- smoke ----------------------------------------------------------------------------------------
+
+int failures = 0;
+
+void check(bool good, Protocol p, const char* what) {
+  if (good) return;
+  std::fprintf(stderr, "bench_decode: %s: %s\n", std::string(name_of(p)).c_str(), what);
+  ++failures;
+}
+
+std::vector<std::string> messages_of(std::span<const uint8_t> batch) {
+  std::vector<std::string> messages;
+  outbound::read_flows(batch, [&](const flowpb::FlowMessage& flow) {
+    messages.push_back(flow.SerializeAsString());  // in the order of the field numbers
+  });
+  return messages;
+}
+
+/// The yardstick is fair only if it writes the same messages.
+void check_bare_loop(const Corpus& corpus) {
+  const auto decoder = make_decoder();
+  Batcher batcher({.buffers = 2});
+  Encode encode(batcher);
+  std::vector<uint8_t> out(30 * 768);
+  for (const Corpus::Packet& packet : corpus.packets) {
+    const Datagram datagram = corpus.datagram(packet);
+    const size_t octets = bare_netflow_v5(datagram, out.data());
+    decoder->decode(datagram, encode);
+    RoleScope receiver(rx_lcore);
+    RoleScope controller(control_thread);
+    batcher.seal_all();
+    OutboundBatch* batch = nullptr;
+    if (!batcher.take_sealed(batch)) std::abort();
+    const auto ours = messages_of(batch->payload());
+    const auto bare = messages_of({out.data(), octets});
+    batcher.give_back(batch);
+    if (ours == bare && !ours.empty()) continue;
+    check(false, Protocol::netflow_v5, "the bare loop writes other messages");
+    for (size_t r = 0; r < std::min(ours.size(), bare.size()); ++r) {
+      if (ours[r] == bare[r]) continue;
+      flowpb::FlowMessage a, b;
+      a.ParseFromString(ours[r]);
+      b.ParseFromString(bare[r]);
+      std::fprintf(stderr, "ours: %s\nbare: %s\n", a.ShortDebugString().c_str(),
+                   b.ShortDebugString().c_str());
+      break;
+    }
+    return;
+  }
+}
+
+constexpr double kOctetsPerRecordMin = 110;
+
+int smoke() {
+  for (const Protocol p : kProtocols) {
+    Corpus corpus = make_corpus(p);
+    uint64_t hashes[2] = {};
+    uint64_t octets = 0;
+    for (const Kernel kernel : {Kernel::portable, outbound::best_kernel()}) {
+      Line line(corpus, kernel);
+      const uint64_t before = allocations();
+      line.decode_encode(Publish::Look::octets);
+      line.finish(Publish::Look::octets);
+      check(allocations() == before, p, "memory was allocated on the receive path");
+      check(line.publish.records == corpus.records, p, "records went in that did not come out");
+      check(line.batcher.counters().drops.total() == 0, p, "records were dropped");
+      check(line.decoder->counters().records.value() == corpus.records, p, "records were not decoded");
+      hashes[kernel == Kernel::portable ? 0 : 1] = line.publish.hash;
+      octets = line.publish.octets;
+    }
+    if (outbound::best_kernel() != Kernel::portable) {
+      check(hashes[0] == hashes[1], p, "the kernels' octets differ");
+    }
+    const double per_record = static_cast<double>(octets) / static_cast<double>(corpus.records);
+    check(per_record >= kOctetsPerRecordMin, p, "records are too short to be realistic");
+    std::printf("%s: %llu records, %.3f octets each, hash %016llx\n", std::string(name_of(p)).c_str(),
+                static_cast<unsigned long long>(corpus.records), per_record,
+                static_cast<unsigned long long>(hashes[0]));
+    if (p == Protocol::netflow_v5) check_bare_loop(corpus);
+  }
+  return failures == 0 ? 0 : 1;
+}
+
+}  // namespace
+}  // namespace weir::perf
+
+int main(int argc, char** argv) {
+  if (argc == 2 && std::string_view(argv[1]) == "--smoke") return weir::perf::smoke();
+  weir::perf::register_all();
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
+  benchmark::RunSpecifiedBenchmarks();
+  benchmark::Shutdown();
+  return 0;
+}
