@@ -1,0 +1,75 @@
+// stream_publisher.h — Batches to standard output or a file: JSON lines, or the FlowBatch as it is.
+//
+// Runs on:  publisher_thread; last_error and counters on any.
+// Owns:     the file when it was given by path; standard output is the process's.
+// Bounds:   what waits to be written stays under kStreamBufferOctetsMax and one batch's text. A slow reader
+//           of a pipe holds back submit, never for longer than poll's wait.
+// Failure:  write_error for each batch that is not written whole (no space, reader gone). A file is cut
+//           back to the last whole batch; on standard output a cut line is ended before the next one.
+//           SIGPIPE has to be ignored by the program.
+//
+// Acknowledged means: given to the kernel.
+#pragma once
+
+#include <deque>
+#include <mutex>
+
+#include "export/publisher.h"
+
+namespace weir::outbound {
+
+inline constexpr size_t kStreamBufferOctetsMax = 4 << 20;
+
+enum class StreamFormat : uint8_t { json, flow_batch };
+
+class StreamPublisher final : public Publisher {
+ public:
+  static std::unique_ptr<StreamPublisher> to_stdout(StreamFormat format);
+  /// Appends; an error names the path.
+  static Result<std::unique_ptr<StreamPublisher>> to_file(const std::string& path,
+                                                          StreamFormat format);
+  ~StreamPublisher() override;
+
+  std::string_view kind() const noexcept override { return path_.empty() ? "stdout" : "file"; }
+  bool submit(OutboundBatch& batch, OutcomeSink& outcomes) override WEIR_RUNS_ON(publisher_thread);
+  void poll(int wait_ms, OutcomeSink& outcomes) override WEIR_RUNS_ON(publisher_thread);
+  void drain(uint64_t deadline_steady_ns, OutcomeSink& outcomes) override
+      WEIR_RUNS_ON(publisher_thread);
+  size_t in_flight() const noexcept override { return waiting_.size(); }
+  const PublisherCounters& counters() const noexcept override { return counters_; }
+  std::string last_error() const override;
+
+ private:
+  struct Waiting {
+    OutboundBatch* batch;
+    size_t end;  // in buffer_
+  };
+
+  StreamPublisher(int fd, std::string path, StreamFormat format);
+
+  /// Writes what the descriptor takes now, waiting at most `wait_ms` for it to take something.
+  void flush(int wait_ms, OutcomeSink& outcomes);
+  void report_written(OutcomeSink& outcomes);
+  void fail_waiting(DeliveryFailure why, OutcomeSink& outcomes);
+  void on_write_error(int error, OutcomeSink& outcomes);
+  void set_error(std::string text);
+
+  const int fd_;
+  const std::string path_;  // empty: standard output
+  const StreamFormat format_;
+  const bool is_file_;      // takes all or fails; a pipe or terminal may make a writer wait
+  PublisherCounters counters_;
+
+  std::string buffer_;
+  size_t written_ = 0;         // of buffer_
+  size_t reported_ = 0;        // of buffer_: the end of the last batch that was written whole
+  std::deque<Waiting> waiting_;
+  bool cut_ = false;           // the last octets on standard output are part of a batch that failed
+  bool broken_ = false;        // nothing can be written any more
+
+  bool troubled_ = false;
+  mutable std::mutex error_mutex_;
+  std::string last_error_;
+};
+
+}  // namespace weir::outbound

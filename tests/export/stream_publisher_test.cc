@@ -1,0 +1,270 @@
+#include "export/stream_publisher.h"
+
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <thread>
+
+#include "base/clock.h"
+#include "export/json_lines.h"
+#include "support/batches.h"
+
+namespace weir::outbound {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using testing::BatchBox;
+using testing::OutcomeLedger;
+
+std::string lines_of(const BatchBox& box) {
+  std::string lines;
+  for (const auto& flow : box.flows.flows()) append_json_line(flow, lines);
+  return lines;
+}
+
+/// Standard output for the time of a test: a pipe, or whatever the test puts there.
+class StdoutAs {
+ public:
+  explicit StdoutAs(int fd) : saved_(::dup(STDOUT_FILENO)) {
+    std::fflush(stdout);
+    ::dup2(fd, STDOUT_FILENO);
+  }
+  ~StdoutAs() {
+    ::dup2(saved_, STDOUT_FILENO);
+    ::close(saved_);
+  }
+  StdoutAs(const StdoutAs&) = delete;
+  StdoutAs& operator=(const StdoutAs&) = delete;
+
+ private:
+  int saved_;
+};
+
+class StreamPublisherTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    std::signal(SIGPIPE, SIG_IGN);
+    std::string pattern = (std::filesystem::temp_directory_path() / "weir-stream-XXXXXX").string();
+    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
+    folder_ = pattern;
+  }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+
+  std::string path() const { return (folder_ / "flows").string(); }
+  std::string content() const {
+    std::ifstream file(path(), std::ios::binary);
+    std::ostringstream all;
+    all << file.rdbuf();
+    return all.str();
+  }
+
+  bool submit(StreamPublisher& publisher, BatchBox& box) {
+    const RoleScope role(publisher_thread);
+    const bool taken = publisher.submit(box.batch, ledger_);
+    submitted_ += taken ? 1 : 0;
+    return taken;
+  }
+  void poll(StreamPublisher& publisher, int wait_ms) {
+    const RoleScope role(publisher_thread);
+    publisher.poll(wait_ms, ledger_);
+  }
+  void drain(StreamPublisher& publisher, uint64_t ms) {
+    const RoleScope role(publisher_thread);
+    publisher.drain(steady_clock_ns() + ms * kNsPerMs, ledger_);
+    EXPECT_EQ(publisher.in_flight(), 0u);
+    ledger_.expect_balance(submitted_);
+  }
+
+  std::filesystem::path folder_;
+  OutcomeLedger ledger_;
+  size_t submitted_ = 0;
+};
+
+TEST_F(StreamPublisherTest, WritesALineARecordAndAcknowledgesWhatIsWritten) {
+  auto made = StreamPublisher::to_file(path(), StreamFormat::json);
+  ASSERT_TRUE(made);
+  StreamPublisher& publisher = **made;
+  BatchBox first(1, 10), second(2, 3);
+  EXPECT_TRUE(submit(publisher, first));
+  EXPECT_TRUE(submit(publisher, second));
+  poll(publisher, 0);
+  EXPECT_EQ(ledger_.acknowledged, 2u);
+  EXPECT_EQ(content(), lines_of(first) + lines_of(second));
+  EXPECT_EQ(publisher.counters().octets.value(), content().size());
+  EXPECT_THAT(publisher.last_error(), IsEmpty());
+  drain(publisher, 0);
+}
+
+TEST_F(StreamPublisherTest, FlowBatchesInAFileAreOneFlowBatch) {
+  auto made = StreamPublisher::to_file(path(), StreamFormat::flow_batch);
+  ASSERT_TRUE(made);
+  BatchBox first(1, 10), second(2, 3);
+  submit(**made, first);
+  submit(**made, second);
+  drain(**made, 1000);
+  flowpb::FlowBatch all;
+  ASSERT_TRUE(all.ParseFromString(content()));
+  EXPECT_EQ(all.flows_size(), 13);
+}
+
+TEST_F(StreamPublisherTest, AppendsToWhatIsThereAndNamesAPathItCannotOpen) {
+  std::ofstream(path()) << "{}\n";
+  auto made = StreamPublisher::to_file(path(), StreamFormat::json);
+  ASSERT_TRUE(made);
+  BatchBox box(1, 1);
+  submit(**made, box);
+  drain(**made, 1000);
+  EXPECT_EQ(content(), "{}\n" + lines_of(box));
+
+  const auto wrong = StreamPublisher::to_file("/nonexistent/flows", StreamFormat::json);
+  ASSERT_FALSE(wrong);
+  EXPECT_EQ(wrong.error().message, "file /nonexistent/flows: No such file or directory");
+}
+
+TEST_F(StreamPublisherTest, AFullDiskFailsBatchesAndLeavesWholeOnesInTheFile) {
+  // The file-size limit stands in for the disk: write() comes up short, then fails.
+  std::signal(SIGXFSZ, SIG_IGN);
+  BatchBox first(1, 10), second(2, 10), third(3, 1);
+  auto made = StreamPublisher::to_file(path(), StreamFormat::json);
+  ASSERT_TRUE(made);
+  rlimit before{};
+  ::getrlimit(RLIMIT_FSIZE, &before);
+  rlimit limit = before;
+  limit.rlim_cur = lines_of(first).size() + lines_of(second).size() / 2;
+  ::setrlimit(RLIMIT_FSIZE, &limit);
+  submit(**made, first);
+  submit(**made, second);
+  poll(**made, 0);
+  ::setrlimit(RLIMIT_FSIZE, &before);
+
+  EXPECT_EQ(ledger_.acknowledged, 1u);
+  EXPECT_EQ(ledger_.failures[DeliveryFailure::write_error], 1u);
+  EXPECT_THAT((*made)->last_error(), HasSubstr("file " + path() + ": File too large"));
+  EXPECT_EQ(content(), lines_of(first));
+
+  submit(**made, third);  // there is room again
+  drain(**made, 1000);
+  EXPECT_EQ(content(), lines_of(first) + lines_of(third));
+  EXPECT_THAT((*made)->last_error(), IsEmpty());
+}
+
+TEST_F(StreamPublisherTest, ADeviceWithoutSpaceFailsEveryBatchAndKeepsGoing) {
+  if (::access("/dev/full", W_OK) != 0) GTEST_SKIP() << "/dev/full is not there";
+  auto publisher = StreamPublisher::to_file("/dev/full", StreamFormat::json);
+  ASSERT_TRUE(publisher);
+  for (uint64_t i = 1; i <= 3; ++i) {
+    BatchBox box(i, 5);
+    EXPECT_TRUE(submit(**publisher, box));
+    poll(**publisher, 0);
+  }
+  EXPECT_EQ(ledger_.failures[DeliveryFailure::write_error], 3u);
+  EXPECT_THAT((*publisher)->last_error(), HasSubstr("No space left"));
+}
+
+TEST_F(StreamPublisherTest, AReaderThatWentAwayFailsThisAndEveryLaterBatch) {
+  int ends[2];
+  ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+  ::close(ends[0]);
+  auto publisher = StreamPublisher::to_stdout(StreamFormat::json);
+  BatchBox first(1, 5), second(2, 5);
+  {
+    const StdoutAs redirected(ends[1]);
+    submit(*publisher, first);
+    poll(*publisher, 0);
+    submit(*publisher, second);
+  }
+  ::close(ends[1]);
+  EXPECT_EQ(ledger_.failures[DeliveryFailure::write_error], 2u);
+  EXPECT_EQ(publisher->last_error(), "standard output: Broken pipe");
+  EXPECT_EQ(publisher->counters().connected.value(), 0u);
+  drain(*publisher, 0);
+}
+
+TEST_F(StreamPublisherTest, ASlowReaderOfAPipeGetsEverythingWithoutHoldingPollBack) {
+  int ends[2];
+  ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+  std::string received;
+  std::string expected;
+  {
+    const StdoutAs redirected(ends[1]);
+    ::close(ends[1]);
+    auto publisher = StreamPublisher::to_stdout(StreamFormat::json);
+    std::deque<BatchBox> boxes;
+    // Nobody reads: what the pipe does not take waits, up to the bound; then submit says so.
+    while (boxes.size() < 10'000) {
+      BatchBox& box = boxes.emplace_back(boxes.size() + 1, 50);
+      if (!submit(*publisher, box)) break;
+      expected += lines_of(box);
+      poll(*publisher, 0);
+    }
+    ASSERT_LT(boxes.size(), 10'000u) << "the buffer has no bound";
+    EXPECT_LE(expected.size(), 2 * kStreamBufferOctetsMax);
+
+    std::thread reader([&] {
+      char chunk[65536];
+      while (received.size() < expected.size()) {
+        const ssize_t n = ::read(ends[0], chunk, sizeof chunk);
+        if (n <= 0) break;
+        received.append(chunk, static_cast<size_t>(n));
+      }
+    });
+    drain(*publisher, 60'000);
+    reader.join();
+  }
+  ::close(ends[0]);
+  EXPECT_EQ(ledger_.failed, 0u);
+  EXPECT_TRUE(received == expected);
+}
+
+TEST_F(StreamPublisherTest, ABlockedPipeFailsTheRestAtTheDrainsDeadlineAndEndsTheCutLine) {
+  int ends[2];
+  ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+  BatchBox large(1, 400), late(2, 1);
+  std::string received;
+  {
+    const StdoutAs redirected(ends[1]);
+    ::close(ends[1]);
+    auto publisher = StreamPublisher::to_stdout(StreamFormat::json);
+    submit(*publisher, large);
+    drain(*publisher, 50);
+    EXPECT_EQ(ledger_.failures[DeliveryFailure::shutdown_deadline], 1u);
+
+    std::thread reader([&] {
+      char chunk[65536];
+      while (received.find(lines_of(late)) == std::string::npos) {
+        const ssize_t n = ::read(ends[0], chunk, sizeof chunk);
+        if (n <= 0) break;
+        received.append(chunk, static_cast<size_t>(n));
+      }
+    });
+    submit(*publisher, late);
+    drain(*publisher, 60'000);
+    reader.join();
+  }
+  ::close(ends[0]);
+  EXPECT_EQ(ledger_.acknowledged, 1u);
+  EXPECT_THAT(received, HasSubstr("\n" + lines_of(late)));
+}
+
+TEST_F(StreamPublisherTest, RejectsOctetsThatAreNoBatch) {
+  auto made = StreamPublisher::to_file(path(), StreamFormat::json);
+  ASSERT_TRUE(made);
+  BatchBox box(1, 2);
+  box.batch.octets -= 1;
+  submit(**made, box);
+  drain(**made, 1000);
+  EXPECT_EQ(ledger_.failures[DeliveryFailure::rejected], 1u);
+  EXPECT_THAT(content(), IsEmpty());
+}
+
+}  // namespace
+}  // namespace weir::outbound
