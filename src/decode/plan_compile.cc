@@ -10,6 +10,13 @@ namespace {
 constexpr size_t kFields = static_cast<size_t>(Field::count_);
 constexpr uint16_t kNoField = 0xffff;
 
+// nProbe, told by its own elements, counts the other direction in 23 and 24.
+constexpr uint32_t kNtop = 35632;
+constexpr uint16_t kNtopTypesV9 = 57472;
+constexpr uint16_t kNtopTypes = 1000;
+constexpr ElementUse kOtherDirectionBytes{Field::bytes_in, 3, ElementClass::number};
+constexpr ElementUse kOtherDirectionPackets{Field::packets_in, 3, ElementClass::number};
+
 /// Where a field of the record lies, how wide it is, and in which block.
 struct Column {
   uint16_t offset;
@@ -137,6 +144,11 @@ class Compiler {
     uint8_t rank;
   };
 
+  std::span<const ElementUse> uses(const FieldSpec& f) const noexcept {
+    if (nprobe_ && f.enterprise == 0 && f.id == 23) return {&kOtherDirectionBytes, 1};
+    if (nprobe_ && f.enterprise == 0 && f.id == 24) return {&kOtherDirectionPackets, 1};
+    return uses_of(f.enterprise, f.id, netflow_v9_);
+  }
   bool won(Field f) const noexcept { return winner_[static_cast<size_t>(f)].field != kNoField; }
   bool fits(ElementClass c, uint16_t i) const noexcept {
     return fields_[i].length == kVariableLength
@@ -146,6 +158,8 @@ class Compiler {
 
   void measure() noexcept {
     for (const FieldSpec& f : fields_) {
+      nprobe_ = nprobe_ || f.enterprise == kNtop ||
+                (netflow_v9_ && f.id >= kNtopTypesV9 && f.id < kNtopTypesV9 + kNtopTypes);
       if (f.length == kVariableLength) {
         plan_.fixed_length = false;
         plan_.record_octets += 1;
@@ -165,7 +179,7 @@ class Compiler {
         continue;
       }
       if (f.enterprise == 0 && f.id == 231) initiator_ = true;
-      for (const ElementUse& use : uses_of(f.enterprise, f.id, netflow_v9_)) {
+      for (const ElementUse& use : uses(f)) {
         if (!fits(use.kind, i)) {
           ++quirks_.odd_width;
           break;
@@ -209,7 +223,7 @@ class Compiler {
     const TimeUse time = time_use_of(f.enterprise, f.id);
     if (time.role != TimeRole::none && add_time(time, i, offset)) return;
     bool used = false;
-    for (const ElementUse& use : uses_of(f.enterprise, f.id, netflow_v9_)) {
+    for (const ElementUse& use : uses(f)) {
       if (fits(use.kind, i)) used |= emit_use(use, i, offset);
     }
     if (!used) add_arena(ArenaOpKind::unmapped, i, offset, Field::unmapped);
@@ -451,6 +465,7 @@ class Compiler {
   CompileQuirks& quirks_;
   bool directional_ = false;
   bool initiator_ = false;
+  bool nprobe_ = false;
   Place ip_version_;
   TimeCandidate observed_{};
   std::array<Winner, kFields> winner_;

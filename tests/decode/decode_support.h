@@ -145,6 +145,42 @@ class Bench {
   KeepingSink sink;
 };
 
+/// One field of a template with its value.
+struct Value {
+  lab::FieldSpecifier field;
+  lab::Octets octets;
+};
+
+inline lab::Template template_of(uint16_t id, const std::vector<Value>& values) {
+  lab::Template t{.id = id};
+  for (const Value& v : values) t.fields.push_back(v.field);
+  return t;
+}
+inline lab::Record record_of(const std::vector<Value>& values) {
+  lab::Octets octets;
+  for (const Value& v : values) lab::append(octets, v.octets);
+  return lab::Record(octets);
+}
+
+inline constexpr uint32_t kUptimeMs = 10'000'000;
+
+/// A datagram with a template and one record of it.
+inline lab::Octets v9_with(const std::vector<Value>& values) {
+  return lab::NetflowV9Builder{}
+      .uptime_ms(kUptimeMs)
+      .unix_secs(kNowSecs)
+      .templates({template_of(256, values)})
+      .data(256, {record_of(values)})
+      .build();
+}
+inline lab::Octets ipfix_with(const std::vector<Value>& values) {
+  return lab::IpfixBuilder{}
+      .export_time(kNowSecs)
+      .templates({template_of(256, values)})
+      .data(256, {record_of(values)})
+      .build();
+}
+
 /// Each truncation of an accepted message decodes no more than the whole, and the books balance.
 inline void expect_truncations_tolerated(const lab::Octets& message) {
   Bench whole;

@@ -1,0 +1,118 @@
+// The oracles of the fuzz target over good messages, and over thousands of damaged ones.
+#include "fuzz/datagram_oracle.h"
+
+#include <gtest/gtest.h>
+
+#include <random>
+
+#include "lab/exporter_model.h"
+#include "lab/message_builder.h"
+
+namespace weir::decode {
+namespace {
+
+using namespace lab;
+
+/// Sequences of whole messages: what to damage.
+std::vector<std::vector<Octets>> corpus() {
+  std::vector<std::vector<Octets>> all;
+  for (const ExportProtocol protocol :
+       {ExportProtocol::netflow_v5, ExportProtocol::netflow_v9, ExportProtocol::ipfix}) {
+    ExporterModelConfig config;
+    config.protocol = protocol;
+    config.flows = 3;
+    config.sampling = 100;
+    config.template_refresh_datagrams = 2;
+    config.start_ns = 1'760'000'000ull * 1'000'000'000;
+    ExporterModel model(config);
+    std::vector<Octets> sequence;
+    ExportDatagram d;
+    for (uint64_t i = 0; i < 5; ++i) {
+      model.next(config.start_ns + i * 1'000'000'000, d);
+      sequence.push_back(d.octets);
+    }
+    all.push_back(sequence);
+  }
+  const lab::Template variable{
+      .id = 300,
+      .fields = {{8, 4}, {12, 4}, {27, 16}, {28, 16}, {96, lab::kVariableLength}, {70, 3}, {71, 3},
+                 {371, 32}, {4000, lab::kVariableLength}, {1, 3}, {60, 1}, {161, 4},
+                 {152, 8}, {17, 2, 9}, {56, 8}, {1, 4, 29305}}};
+  const Record record{ipv4("192.0.2.1"), ipv4("192.0.2.2"), zeros(16), zeros(16),
+                      variable_long_form(lab::text("ssh")), u24(0x12340), u24(0x56781),
+                      lab::text("someone", 32), lab::variable(u32(77)), u24(1000), u8(4), u32(100),
+                      u64(1'760'000'000'000), u16(9), u64(0x1234'5678'9abc), u32(5)};
+  const OptionsTemplate options{
+      .id = 301, .scopes = {{149, 4}}, .fields = {{302, 8}, {305, 4}, {306, 4}, {160, 8}}};
+  all.push_back({IpfixBuilder{}.data(300, {record}).build(),
+                 IpfixBuilder{}.options_templates({options}).templates({variable}).build(),
+                 IpfixBuilder{}
+                     .data(301, {{u32(0), u64(1), u32(1), u32(99), u64(1'759'999'000'000)}})
+                     .data(300, {record, record})
+                     .build(),
+                 IpfixBuilder{}.templates({{.id = 300}}).build()});
+  all.push_back({NetflowV9Builder{}
+                     .unix_secs(1'760'000'000)
+                     .options_templates({{.id = 500, .scopes = {{1, 4}, {2, 2}},
+                                          .fields = {{34, 4}, {35, 1}}}}, kPadToFour)
+                     .templates({{.id = 256, .fields = {{1, 1}}}, {.id = 257, .fields = {{10, 4}, {85, 8}, {32, 2}, {4, 1}}}})
+                     .data(500, {{u32(0), u16(4), u32(10), u8(2)}})
+                     .data(257, {{u32(4), u64(1000), u16(0x0301), u8(1)}}, kPadToFour)
+                     .data(256, {{u8(1)}, {u8(2)}}, kPadToFour)
+                     .data(999, {{u32(5)}})
+                     .set(0, zeros(0), 0)
+                     .build()});
+  return all;
+}
+
+Octets framed(const std::vector<Octets>& sequence, std::mt19937_64& random) {
+  Octets input;
+  for (const Octets& datagram : sequence) {
+    const uint64_t r = random();
+    // Mostly one exporter and port, or nothing would fit together.
+    const auto control = static_cast<uint8_t>((r & 7) != 0 ? 0x10 : r >> 8);
+    append(input, u8(control));
+    append(input, {static_cast<uint8_t>(datagram.size() & 0xff),
+                   static_cast<uint8_t>(datagram.size() >> 8)});
+    append(input, datagram);
+  }
+  return input;
+}
+
+TEST(DatagramOracle, HoldsForWholeMessages) {
+  std::mt19937_64 random(1);
+  for (const auto& sequence : corpus()) {
+    const Octets input = framed(sequence, random);
+    check_datagrams(input.data(), input.size());
+    EXPECT_GT(run_datagrams(input.data(), input.size()).records, 0u);
+  }
+}
+
+TEST(DatagramOracle, HoldsForDamagedMessages) {
+  static constexpr int kRounds = 1500;
+  std::mt19937_64 random(20'261'120);
+  const auto good = corpus();
+  for (int round = 0; round < kRounds; ++round) {
+    std::vector<Octets> sequence;
+    for (int i = 0; i < 3; ++i) {
+      const auto& from = good[random() % good.size()];
+      sequence.insert(sequence.end(), from.begin(), from.end());
+    }
+    for (Octets& datagram : sequence) {
+      for (uint64_t hits = random() % 4; hits != 0; --hits) {
+        const size_t at = random() % datagram.size();
+        switch (random() % 4) {
+          case 0: datagram[at] = static_cast<uint8_t>(random()); break;
+          case 1: datagram[at] = static_cast<uint8_t>(datagram[at] ^ 1u << random() % 8); break;
+          case 2: datagram[at] = random() % 2 != 0 ? 0 : 0xff; break;
+          default: datagram.resize(at + 1); break;
+        }
+      }
+    }
+    const Octets input = framed(sequence, random);
+    check_datagrams(input.data(), input.size());
+  }
+}
+
+}  // namespace
+}  // namespace weir::decode
