@@ -121,9 +121,8 @@ std::string describe_plan(const ApplianceConfig& config) {
 }
 
 std::string describe_keys() {
-  const ApplianceConfig defaults;
   std::string out = "| key | allowed | default | environment | |\n|---|---|---|---|---|\n";
-  for (const auto& row : appliance_schema().document(&defaults)) {
+  for (const auto& row : appliance_schema().document()) {
     const std::string shown_default =
         row.default_value.empty() ? std::string() : fmt::format("`{}`", row.default_value);
     out += fmt::format("| `{}` | {} | {} | {} | {} |\n", row.path, cell(row.allowed), cell(shown_default),

@@ -26,6 +26,7 @@ class TreeBuilder final : public YAML::EventHandler {
   explicit TreeBuilder(const std::string& name) : name_(name) {}
 
   ConfigNode take() { return std::move(root_); }
+  const std::optional<YAML::Mark>& last_quoted() const { return last_quoted_; }
 
   void OnDocumentStart(const YAML::Mark&) override {}
   void OnDocumentEnd() override {}
@@ -40,6 +41,7 @@ class TreeBuilder final : public YAML::EventHandler {
                 const std::string& value) override {
     refuse_anchor(mark, anchor);
     refuse_tag(mark, tag);
+    if (tag == "!") last_quoted_ = mark;
     ConfigNode scalar = node(ConfigNode::Kind::scalar, mark);
     scalar.text = value;
     place(std::move(scalar));
@@ -107,6 +109,7 @@ class TreeBuilder final : public YAML::EventHandler {
   ConfigNode root_;
   std::vector<ConfigNode> open_;
   size_t nodes_ = 0;
+  std::optional<YAML::Mark> last_quoted_;  // where it begins
 };
 
 /// YAML allows none of them, and yaml-cpp takes 0x04 for the end of the file: what follows would be
@@ -123,6 +126,26 @@ std::optional<Error> find_control_character(std::string_view text, const std::st
     line += c == '\n' ? 1 : 0;
   }
   return std::nullopt;
+}
+
+/// yaml-cpp lets a quoted text run into the end of the file, which swallows every key behind it. Only
+/// the last quoted text can. Marks count octets behind the byte order mark.
+bool ends_within_quotes(std::string_view text, const YAML::Mark& begin) {
+  constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
+  const size_t skipped = text.substr(0, kByteOrderMark.size()) == kByteOrderMark ? kByteOrderMark.size() : 0;
+  const size_t at = static_cast<size_t>(begin.pos) + skipped;
+  if (at >= text.size() || (text[at] != '"' && text[at] != '\'')) return false;
+  const char quote = text[at];
+  for (size_t i = at + 1; i < text.size(); ++i) {
+    if (quote == '"' && text[i] == '\\') {
+      ++i;
+    } else if (text[i] == quote) {
+      const bool is_doubled = quote == '\'' && i + 1 < text.size() && text[i + 1] == quote;
+      if (!is_doubled) return false;
+      ++i;
+    }
+  }
+  return true;
 }
 
 }  // namespace
@@ -150,6 +173,11 @@ Result<ConfigNode> parse_config_document(std::string_view text, const std::strin
     root.kind = ConfigNode::Kind::map;
     root.origin = {Origin::Kind::file, name, 1, 1};
     if (parser.HandleNextDocument(builder)) {
+      const auto& quoted = builder.last_quoted();
+      if (quoted && ends_within_quotes(text, *quoted)) {
+        return Error{fmt::format("{}:{}:{}: the quote that begins here is never closed", name,
+                                 quoted->line + 1, quoted->column + 1)};
+      }
       ConfigNode document = builder.take();
       if (document.kind != ConfigNode::Kind::null) root = std::move(document);
       TreeBuilder second(name);

@@ -247,10 +247,12 @@ class ObjectSchema {
   void read_environment(void* object, std::span<const char* const> environment,
                         ReadContext& context) const;
   std::vector<EffectiveValue> effective(const void* object, const Origins& origins) const;
-  /// `defaults` is a default-constructed object of the schema's type.
-  std::vector<KeyDoc> document(const void* defaults) const;
+  /// The keys with their defaults, nested ones behind the one that they stand in.
+  std::vector<KeyDoc> document() const { return document(make_default_().get()); }
 
  protected:
+  std::vector<KeyDoc> document(const void* defaults) const;
+
   std::vector<Key> keys_;
   std::function<std::shared_ptr<const void>()> make_default_;
 };

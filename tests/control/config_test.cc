@@ -1,0 +1,445 @@
+#include "control/config.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <set>
+#include <sstream>
+
+#include "control/config_describe.h"
+
+namespace weir::control {
+namespace {
+
+using testing::AllOf;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Not;
+
+Result<LoadedConfig> read(std::string_view text, std::vector<const char*> environment = {}) {
+  return read_config(text, "w.yaml", environment);
+}
+
+ApplianceConfig config_of(std::string_view text, std::vector<const char*> environment = {}) {
+  auto loaded = read(text, std::move(environment));
+  EXPECT_TRUE(loaded) << loaded.error().message;
+  return loaded ? loaded->config : ApplianceConfig{};
+}
+
+std::vector<std::string> errors_of(std::string_view text) {
+  const auto loaded = read(text);
+  std::vector<std::string> lines;
+  std::istringstream stream(loaded ? "" : loaded.error().message);
+  for (std::string line; std::getline(stream, line);) lines.push_back(line);
+  return lines;
+}
+
+constexpr const char* kSocketListener = "listeners: [{protocol: netflow, listen_addr: ':2055'}]\n";
+
+TEST(ApplianceConfig, ListensOnAKernelSocketForEachListenAddr) {
+  const auto config = config_of(
+      "listeners:\n"
+      "  - {protocol: netflow, listen_addr: '0.0.0.0:2055', buffer_size: 128KiB}\n"
+      "  - {protocol: sflow, listen_addr: '[2001:db8::1]:6343'}\n");
+  const auto plane = data_plane_config(config);
+  EXPECT_THAT(plane.dpdk_ports, IsEmpty());
+  ASSERT_EQ(plane.socket_ports.size(), 2u);
+  EXPECT_EQ(plane.socket_ports[0].name, "netflow");
+  EXPECT_EQ(plane.socket_ports[0].port, 2055);
+  EXPECT_EQ(plane.socket_ports[0].receive_buffer_octets, 128u * 1024);
+  EXPECT_EQ(plane.socket_ports[1].address.to_string(), "2001:db8::1");
+  EXPECT_EQ(plane.socket_ports[1].listener.value, 1);
+  EXPECT_EQ(plane.pipeline.listeners[1].port, 6343);
+  EXPECT_THAT(route_subjects(config), ElementsAre("flows.raw.netflow", "flows.raw.sflow"));
+}
+
+TEST(ApplianceConfig, ServesEveryListenerOnEveryPort) {
+  const auto config = config_of(
+      "ports:\n"
+      "  - {device: '0000:01:00.0', queues: 4, lcores: [1, 2, 1, 2]}\n"
+      "  - {name: cap, device: 'net_pcap0,rx_pcap=a.pcap', promiscuous: false}\n"
+      "  - {kind: socket, address: 127.0.0.1}\n"
+      "listeners:\n"
+      "  - {protocol: netflow, port: 2055, sampling_rate_default: 100}\n"
+      "  - {protocol: ipfix, port: 4739}\n"
+      "  - {protocol: netflow, listen_addr: ':9995', subject: flows.raw.other}\n");
+  const auto plane = data_plane_config(config);
+  ASSERT_EQ(plane.dpdk_ports.size(), 2u);
+  EXPECT_EQ(plane.dpdk_ports[0].name, "p0");
+  EXPECT_EQ(plane.dpdk_ports[0].queues, 4);
+  EXPECT_THAT(plane.dpdk_ports[0].lcores, ElementsAre(1u, 2u, 1u, 2u));
+  EXPECT_EQ(plane.dpdk_ports[1].device, "net_pcap0,rx_pcap=a.pcap");
+  EXPECT_FALSE(plane.dpdk_ports[1].promiscuous);
+
+  std::vector<std::string> sockets;
+  for (const auto& s : plane.socket_ports) {
+    sockets.push_back(s.name + " " + SocketAddress{s.address, s.port}.to_string());
+  }
+  EXPECT_THAT(sockets, ElementsAre("p2/netflow 127.0.0.1:2055", "p2/ipfix 127.0.0.1:4739",
+                                   "netflow-9995 [::]:9995"));
+
+  std::vector<std::string> listeners;
+  for (const auto& l : plane.pipeline.listeners) {
+    listeners.push_back(l.name + " " + std::to_string(l.port) + " " + std::to_string(l.route.value));
+  }
+  EXPECT_THAT(listeners, ElementsAre("netflow 2055 0", "ipfix 4739 0", "netflow-9995 9995 1"));
+  EXPECT_EQ(plane.pipeline.listeners[0].rules.sampling_rate_default, 100u);
+  EXPECT_EQ(plane.pipeline.decoder.listeners.size(), 3u);
+  EXPECT_EQ(receive_cores(config), 2u + 1u + 3u) << "CPUs named, queues chosen for, sockets";
+  EXPECT_EQ(plane.pipeline.decoder.cores, 6u);
+}
+
+TEST(ApplianceConfig, DividesBuffersAmongCores) {
+  const auto config = config_of(
+      "ports: [{device: net_null0, queues: 3}]\nlisteners: [{protocol: any, port: 2055}]\n"
+      "buffer_bytes: 12MiB\nbatch_bytes: 32KiB\nbatch_size: 100\nbatch_linger_ms: 20\n");
+  const auto& batcher = data_plane_config(config).pipeline.batcher;
+  EXPECT_EQ(batcher.buffers, 128u);
+  EXPECT_EQ(batcher.batch_octets, 32u * 1024);
+  EXPECT_EQ(batcher.batch_records_max, 100u);
+  EXPECT_EQ(batcher.linger_ns, 20'000'000u);
+}
+
+TEST(ApplianceConfig, GivesDecodersTheLargestOfTheListenersLimits) {
+  const auto limits = data_plane_config(config_of(
+      "listeners:\n"
+      "  - {protocol: netflow, listen_addr: ':1', max_templates: 10, pending_flows: {ttl_secs: 5m}}\n"
+      "  - {protocol: ipfix, listen_addr: ':2', max_templates: 30, max_template_fields: 20,\n"
+      "     pending_flows: {max_pending_flows: 1, max_entries_per_template: 2, max_entry_size_bytes: 3,\n"
+      "                     ttl_secs: 4}}\n"
+      "limits: {exporters_per_core: 7, domains_per_exporter: 8, template_octets_total: 2MiB,\n"
+      "         pending_octets_per_exporter: 1, pending_octets_total: 2, template_lifetime_secs: 1h}\n"))
+                          .pipeline.decoder.limits;
+  EXPECT_EQ(limits.templates_per_exporter_max, 30u);
+  EXPECT_EQ(limits.template_fields_max, 10'000u);
+  EXPECT_EQ(limits.pending_ttl_ns, 300'000'000'000u);
+  EXPECT_EQ(limits.pending_sets_per_exporter_max, 256u);
+  EXPECT_EQ(limits.exporters_max, 7u);
+  EXPECT_EQ(limits.domains_per_exporter_max, 8u);
+  EXPECT_EQ(limits.template_octets_total, 2u << 20);
+  EXPECT_EQ(limits.pending_octets_per_exporter, 1u);
+  EXPECT_EQ(limits.pending_octets_total, 2u);
+  EXPECT_EQ(limits.template_lifetime_ns, 3'600'000'000'000u);
+}
+
+TEST(ApplianceConfig, HasTheDefaultsOfTheDecoder) {
+  const auto limits = data_plane_config(config_of(kSocketListener)).pipeline.decoder.limits;
+  const decode::DecoderLimits defaults;
+  EXPECT_EQ(limits.exporters_max, defaults.exporters_max);
+  EXPECT_EQ(limits.domains_per_exporter_max, defaults.domains_per_exporter_max);
+  EXPECT_EQ(limits.templates_per_exporter_max, defaults.templates_per_exporter_max);
+  EXPECT_EQ(limits.template_fields_max, defaults.template_fields_max);
+  EXPECT_EQ(limits.template_octets_total, defaults.template_octets_total);
+  EXPECT_EQ(limits.pending_sets_per_exporter_max, defaults.pending_sets_per_exporter_max);
+  EXPECT_EQ(limits.pending_entries_per_template_max, defaults.pending_entries_per_template_max);
+  EXPECT_EQ(limits.pending_entry_octets_max, defaults.pending_entry_octets_max);
+  EXPECT_EQ(limits.pending_ttl_ns, defaults.pending_ttl_ns);
+  EXPECT_EQ(limits.pending_octets_per_exporter, defaults.pending_octets_per_exporter);
+  EXPECT_EQ(limits.pending_octets_total, defaults.pending_octets_total);
+  EXPECT_EQ(limits.template_lifetime_ns, defaults.template_lifetime_ns);
+}
+
+TEST(ApplianceConfig, MergesTheListenersSubjectsIntoTheStreams) {
+  const auto config = config_of(std::string(kSocketListener) +
+                                "stream_subjects: [flows.raw.sflow, flows.raw.netflow, 'other.>']\n");
+  EXPECT_THAT(all_stream_subjects(config), ElementsAre("flows.raw.sflow", "flows.raw.netflow", "other.>"));
+  EXPECT_THAT(all_stream_subjects(config_of(kSocketListener)), ElementsAre("flows.raw.netflow"));
+}
+
+TEST(ApplianceConfig, HandsOnWhatTheHttpServerNeeds) {
+  const auto http = http_server_config(config_of(
+      std::string(kSocketListener) +
+      "control_socket: {path: /run/x.sock, mode: 0600, group: ops}\nmetrics_addr: '[::1]:9'\n"));
+  EXPECT_EQ(http.unix_path, "/run/x.sock");
+  EXPECT_EQ(http.unix_mode, 0600u);
+  EXPECT_EQ(http.unix_group, "ops");
+  EXPECT_EQ(http.tcp_address, "[::1]:9");
+}
+
+TEST(ApplianceConfig, RefusesWhatCannotWork) {
+  const std::string listener = kSocketListener;
+  const struct {
+    std::string text;
+    const char* error;
+  } cases[] = {
+      {"", "listeners: nothing is listened for"},
+      {"listeners: []", "w.yaml:1:12: listeners: nothing is listened for"},
+      {"listeners: [{protocol: any}]", "w.yaml:1:13: listeners[0]: has neither port nor listen_addr"},
+      {"listeners:\n  - port: 2055",
+       "w.yaml:2:11: listeners[0].port: nothing serves UDP port 2055: write listen_addr: \"[::]:2055\""},
+      {"listeners: [{listen_addr: ':1'}, {listen_addr: '127.0.0.1:1'}]",
+       "listeners[1]: UDP port 1 is already listeners[0]'s"},
+      {"ports: [{device: net_null0}]\nlisteners: [{listen_addr: ':1'}, {port: 1}]",
+       "w.yaml:2:34: listeners[1]: UDP port 1 is already listeners[0]'s"},
+      {"listeners: [{listen_addr: ':1', port: 2}]", "2 is not the port of listen_addr, [::]:1"},
+      {"listeners: [{listen_addr: ':0'}]", "\":0\" is not allowed"},
+      {"listeners: [{listen_addr: 'localhost:1'}]", "\"localhost:1\" is not allowed"},
+      {"listeners: [{port: 0}]", "\"0\" is not allowed; allowed: an integer from 1 to 65535"},
+      {"listeners: [{port: 70000}]", "w.yaml:1:20: listeners[0].port: \"70000\" is not allowed"},
+      {"listeners: [{name: a, listen_addr: ':1'}, {name: a, listen_addr: ':2'}]",
+       "listeners[1].name: \"a\" is the name of listeners[0] too"},
+      {"listeners: [{listen_addr: ':1', subject: 'flows.*'}]", "a NATS subject without wildcards"},
+      {"listeners: [{listen_addr: ':1', subject: 'flows..raw'}]", "a NATS subject"},
+      {"listeners: [{listen_addr: ':1', subject: 'flows.{protocol}'}]", "placeholders"},
+      {"listeners: [{listen_addr: ':1', protocol: netflow5}]", "allowed: any, netflow, ipfix, sflow"},
+      {listener + "ports: [{queues: 2}]", "ports[0].device: is missing"},
+      {listener + "ports: [{device: eth0}]",
+       "ports[0].device: \"eth0\" is no device; allowed: a PCI address such as 0000:01:00.0, or a virtual "
+       "device such as net_af_packet0,iface=eth0"},
+      {listener + "ports: [{device: '01:00.8'}]", "is no device"},
+      {listener + "ports: [{device: 'net_'}]", "is no device"},
+      {listener + "ports: [{device: 'net_pcap0,rx_pcap'}]", "\"rx_pcap\" is not of the form key=value"},
+      {listener + "ports: [{device: 'net_pcap0,'}]", "is not of the form key=value"},
+      {listener + "ports: [{device: 'net_x y'}]", "only letters, digits and _"},
+      {listener + "ports: [{device: 'net_null0'}, {device: 'net_null0,size=64'}]",
+       "ports[1].device: net_null0 is the device of ports[0] too"},
+      {listener + "ports: [{device: net_null0, lcores: [0, 0]}]", "names 2 CPUs for 1 queues"},
+      {listener + "ports: [{kind: socket, device: net_null0}]", "has neither device nor lcores"},
+      {listener + "ports: [{kind: socket}, {kind: socket, address: 127.0.0.1}]",
+       "ports[1].address: 127.0.0.1 overlaps with that of ports[0], ::"},
+      {listener + "ports: [{name: a, device: net_null0}, {name: a, device: net_null1}]",
+       "ports[1].name: \"a\" is the name of ports[0] too"},
+      {listener + "buffer_bytes: 64KiB", "64KiB are too few: 1 receive cores, 1 subjects and batches of "
+                                         "64KiB need at least 128KiB"},
+      {listener + "publishers: []", "publishers: the list is empty"},
+      {listener + "publishers: [{kind: stdout}, {name: b, kind: stdout}]", "more than one of kind stdout"},
+      {listener + "publishers: [{kind: kafka}]", "\"kafka\" is not supported yet; allowed: jetstream, stdout"},
+      {listener + "drop_policy: drop_oldest", "\"drop_oldest\" is not supported yet; allowed: drop_newest"},
+      {listener + "drop_policy: spool", "\"spool\" is not supported yet"},
+      {listener + "framing: delimited", "\"delimited\" is not supported yet; allowed: batch, single"},
+      {listener + "security: {mode: spiffe}", "\"spiffe\" is not supported yet; allowed: none"},
+      {listener + "stream_replicas: 0", "allowed: an integer from 1 to 5"},
+      {listener + "stream_name: a.b", "stream_name: \"a.b\" is not allowed"},
+      {listener + "nats_url: http://x", "nats_url: the value is not allowed; allowed: nats://"},
+      {listener + "nats_creds_file: /nowhere/x.creds", "/nowhere/x.creds cannot be read"},
+      {listener + "metrics_addr: nonsense", "metrics_addr: \"nonsense\" is not allowed"},
+      {listener + "control_socket: {mode: 0999}", "an octal file mode"},
+      {listener + "control_socket: {mode: 7}", "an octal file mode"},
+      {listener + "listners: []", "listners: unknown key; did you mean listeners?"},
+      {listener + "batch_bytes: 64k", "batch_bytes: \"64k\" is not allowed; allowed: octets from 4KiB to 16MiB"},
+      {listener + "idle: busy", "allowed: adaptive, poll"},
+  };
+  for (const auto& c : cases) {
+    const auto errors = errors_of(c.text);
+    ASSERT_EQ(errors.size(), 1u) << c.text << "\n" << testing::PrintToString(errors);
+    EXPECT_THAT(errors[0], HasSubstr(c.error)) << c.text;
+  }
+}
+
+TEST(ApplianceConfig, SaysNothingMoreOfWhatWasMisread) {
+  // The misread port would also be "neither port nor listen_addr", which would only mislead.
+  EXPECT_THAT(errors_of("listeners:\n  - {port: 70000}\n  - {prot: 1}\nports: [{device: [x]}]\nidle: x\n"),
+              ElementsAre(HasSubstr("listeners[0].port: \"70000\""), HasSubstr("listeners[1].prot: unknown"),
+                          HasSubstr("ports[0].device: is a list"), HasSubstr("idle:")));
+}
+
+TEST(ApplianceConfig, WarnsOfWhatWorksButBadly) {
+  const auto loaded = read(std::string(kSocketListener) +
+                           "ports: [{device: net_null0, lcores: [1023]}]\nbatch_bytes: 2MiB\n");
+  ASSERT_TRUE(loaded) << loaded.error().message;
+  EXPECT_THAT(loaded->warnings,
+              ElementsAre(HasSubstr("ports[0].lcores: CPU 1023 is not among those"),
+                          HasSubstr("w.yaml:3:14: batch_bytes: 2MiB exceed what nats-server takes")));
+}
+
+TEST(ApplianceConfig, IsOverriddenByTheEnvironment) {
+  const auto config =
+      config_of(kSocketListener, {"NATS_URL=nats://nats:4222", "WEIR_LOG_LEVEL=debug", "WEIR_PARTITION=lab",
+                                  "WEIR_CONTROL_SOCKET_PATH=", "WEIR_EAL_MAIN_LCORE=1"});
+  EXPECT_EQ(config.nats_url, "nats://nats:4222");
+  EXPECT_EQ(config.log.level, service::LogLevel::debug);
+  EXPECT_EQ(config.partition, "lab");
+  EXPECT_EQ(config.control_socket.path, "");
+  EXPECT_EQ(config.eal.main_lcore, 1u);
+}
+
+TEST(ApplianceConfig, HasADifferentVariableForEachKey) {
+  std::set<std::string> names;
+  for (const auto& row : appliance_schema().document()) {
+    if (!row.environment.empty()) {
+      EXPECT_TRUE(names.insert(row.environment).second) << row.environment;
+    }
+    EXPECT_FALSE(row.doc.empty()) << row.path;
+  }
+  EXPECT_GT(names.size(), 30u);
+}
+
+TEST(ApplianceConfig, HidesThePasswordOfTheBroker) {
+  const auto loaded = read(std::string(kSocketListener) + "nats_url: nats://user:hush@192.0.2.1\n");
+  ASSERT_TRUE(loaded);
+  EXPECT_EQ(loaded->config.nats_url, "nats://user:hush@192.0.2.1");
+  for (const std::string& text : {describe_values(*loaded), describe_plan(loaded->config)}) {
+    EXPECT_THAT(text, AllOf(HasSubstr("nats://****@192.0.2.1"), Not(HasSubstr("hush"))));
+  }
+}
+
+TEST(ApplianceConfig, DescribesWhatWouldRun) {
+  const auto plan = describe_plan(config_of(
+      "ports: [{device: '0000:01:00.0', queues: 2, lcores: [0, 1]}]\n"
+      "listeners: [{port: 2055}, {protocol: sflow, listen_addr: ':6343'}]\n"
+      "publishers: [{kind: jetstream}, {kind: stdout}]\n"));
+  for (const char* line : {
+           "port p0: DPDK 0000:01:00.0, 2 queues, CPU 0, 1\n",
+           "listener any: any on UDP 2055 from p0 to flows.raw.netflow\n",
+           "listener sflow: sflow on UDP 6343 from p0, udp [::]:6343 to flows.raw.sflow\n",
+           "publisher jetstream: JetStream at nats://127.0.0.1:4222, stream events (flows.raw.netflow, "
+           "flows.raw.sflow)\n",
+           "publisher stdout: json lines on standard output\n",
+           "3 receive cores, each with 1365 batches of 64KiB for 2 subjects\n",
+           "DPDK with 256 MiB without hugepages\n",
+       }) {
+    EXPECT_THAT(plan, HasSubstr(line));
+  }
+}
+
+TEST(ListenUrls, BecomeKernelSocketsAndStandardOutput) {
+  const std::vector<std::string> urls{"netflow://:2055", "sflow://192.0.2.1:6343", "any://[::1]:9995"};
+  const auto loaded = config_from_listen_urls(urls, "json");
+  ASSERT_TRUE(loaded) << loaded.error().message;
+  const ApplianceConfig& config = loaded->config;
+  const auto plane = data_plane_config(config);
+  std::vector<std::string> sockets;
+  for (const auto& s : plane.socket_ports) {
+    sockets.push_back(s.name + " " + SocketAddress{s.address, s.port}.to_string());
+  }
+  EXPECT_THAT(sockets, ElementsAre("netflow [::]:2055", "sflow 192.0.2.1:6343", "any [::1]:9995"));
+  EXPECT_THAT(plane.dpdk_ports, IsEmpty());
+  ASSERT_EQ(config.publishers.size(), 1u);
+  EXPECT_EQ(config.publishers[0].kind, PublisherKind::standard_output);
+  EXPECT_EQ(config.control_socket.path, "");
+  EXPECT_EQ(config.metrics_addr, "");
+  EXPECT_EQ(config.state_dir, "");
+  EXPECT_EQ(loaded->origins.at("listeners[0].listen_addr").to_string(), "command line");
+}
+
+TEST(ListenUrls, AreRefusedInWords) {
+  for (const std::string url : {"netflow", "netflow:2055", "netflow://", "netflow://:0", "netflow://host:1",
+                                "bgp://:179", "://:1", "netflow://:2055?count=4", ""}) {
+    const auto loaded = config_from_listen_urls(std::vector{url}, "json");
+    ASSERT_FALSE(loaded) << url;
+    EXPECT_THAT(loaded.error().message,
+                HasSubstr("--listen: \"" + url + "\" is not allowed; allowed: PROTOCOL://[ADDRESS]:PORT"));
+  }
+  const std::vector<std::string> twice{"netflow://:2055", "sflow://:2055"};
+  EXPECT_THAT(config_from_listen_urls(twice, "json").error().message,
+              HasSubstr("UDP port 2055 is already listeners[0]'s"));
+  EXPECT_THAT(config_from_listen_urls(std::vector<std::string>{"netflow://:2055"}, "xml").error().message,
+              HasSubstr("--format: \"xml\" is not allowed; allowed: json"));
+  EXPECT_FALSE(config_from_listen_urls({}, "json"));
+}
+
+TEST(ListenUrls, LetTheEnvironmentSpeak) {
+  const std::vector<const char*> environment{"WEIR_LOG_LEVEL=error", "WEIR_METRICS_ADDR=127.0.0.1:0"};
+  const auto loaded =
+      config_from_listen_urls(std::vector<std::string>{"netflow://:2055"}, "json", environment);
+  ASSERT_TRUE(loaded);
+  EXPECT_EQ(loaded->config.log.level, service::LogLevel::error);
+  EXPECT_EQ(loaded->config.metrics_addr, "127.0.0.1:0");
+}
+
+// ── conf/weir.yaml ───────────────────────────────────────────────────────────────────────────────
+
+class ShippedConfig : public testing::Test {
+ protected:
+  void SetUp() override {
+    const char* root = std::getenv("WEIR_SOURCE_ROOT");
+    path_ = std::string(root != nullptr ? root : ".") + "/conf/weir.yaml";
+    std::ifstream file(path_);
+    ASSERT_TRUE(file) << path_;
+    text_.assign(std::istreambuf_iterator<char>(file), {});
+  }
+
+  /// The file with its commented-out defaults (#key: value, no space behind #) put in force.
+  std::string with_defaults_in_force() const {
+    std::istringstream lines(text_);
+    std::string out;
+    for (std::string line; std::getline(lines, line);) {
+      const size_t hash = line.find_first_not_of(' ');
+      if (hash != std::string::npos && line[hash] == '#' && hash + 1 < line.size()) {
+        const size_t key = line.find_first_not_of(' ', hash + 1);
+        const bool nested = key == hash + 3 && in_commented_map_;
+        if (key == hash + 1 || nested) {
+          in_commented_map_ = true;
+          line.erase(hash, 1);
+        }
+      } else {
+        in_commented_map_ = false;
+      }
+      out += line + "\n";
+    }
+    return out;
+  }
+
+  /// The blocks of `# key:` lines behind `# Example:` paragraphs.
+  std::vector<std::string> examples() const {
+    std::istringstream lines(text_);
+    std::vector<std::string> out;
+    bool inside = false;
+    for (std::string line; std::getline(lines, line);) {
+      const bool begins = line == "# ports:";
+      if (begins) out.emplace_back();
+      inside = begins || (inside && line.size() > 2 && line.substr(0, 2) == "# ");
+      if (inside) out.back() += line.substr(2) + "\n";
+    }
+    return out;
+  }
+
+  std::string path_, text_;
+  mutable bool in_commented_map_ = false;
+};
+
+TEST_F(ShippedConfig, IsValidAndListensOnTheUsualPorts) {
+  const auto loaded = load_config(path_, {});
+  ASSERT_TRUE(loaded) << loaded.error().message;
+  EXPECT_THAT(loaded->warnings, IsEmpty());
+  std::vector<std::string> listeners;
+  for (const auto& l : loaded->config.listeners) {
+    listeners.push_back(l.name + " " + std::to_string(l.udp_port()) + " " + l.subject);
+  }
+  EXPECT_THAT(listeners, ElementsAre("netflow 2055 flows.raw.netflow", "ipfix 4739 flows.raw.netflow",
+                                     "sflow 6343 flows.raw.sflow"));
+  EXPECT_EQ(data_plane_config(loaded->config).socket_ports.size(), 3u);
+}
+
+TEST_F(ShippedConfig, NamesTheDefaultsThatTheSchemaHas) {
+  const auto shipped = read_config(text_, "shipped", {});
+  const auto in_force = read_config(with_defaults_in_force(), "in force", {});
+  ASSERT_TRUE(shipped) << shipped.error().message;
+  ASSERT_TRUE(in_force) << in_force.error().message << "\n" << with_defaults_in_force();
+  const auto before = appliance_schema().effective(&shipped->config, shipped->origins);
+  const auto after = appliance_schema().effective(&in_force->config, in_force->origins);
+  ASSERT_EQ(before.size(), after.size());
+  size_t put_in_force = 0;
+  for (size_t i = 0; i < before.size(); ++i) {
+    EXPECT_EQ(before[i].value, after[i].value) << before[i].path;
+    const bool was_default = before[i].origin.kind == service::Origin::Kind::built_in;
+    if (was_default && after[i].origin.kind == service::Origin::Kind::file) ++put_in_force;
+  }
+  EXPECT_GT(put_in_force, 40u);
+}
+
+TEST_F(ShippedConfig, MentionsEveryKey) {
+  for (const auto& row : appliance_schema().document()) {
+    const size_t dot = row.path.rfind('.');
+    const std::string key = dot == std::string::npos ? row.path : row.path.substr(dot + 1);
+    EXPECT_THAT(text_, HasSubstr(key + ":")) << row.path;
+  }
+}
+
+TEST_F(ShippedConfig, HasExamplesThatWork) {
+  const auto all = examples();
+  ASSERT_EQ(all.size(), 3u);
+  std::vector<std::string> devices;
+  for (const std::string& example : all) {
+    const auto loaded = read("listeners: [{protocol: netflow, port: 2055}]\n" + example);
+    ASSERT_TRUE(loaded) << loaded.error().message << "\n" << example;
+    devices.push_back(loaded->config.ports[0].device);
+  }
+  EXPECT_THAT(devices, ElementsAre("0000:01:00.0", "0000:01:10.0", "net_af_packet0,iface=eth1"));
+}
+
+}  // namespace
+}  // namespace weir::control
