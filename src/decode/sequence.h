@@ -35,9 +35,9 @@ class SequenceTracker {
   uint64_t observe(const Message& m) noexcept {
     ++messages_;
     uint64_t lost = close_old(m.received_ns);
+    if (known_ && !m.restarted) vote(m);
     const uint32_t step = unit_ == SequenceUnit::messages ? 1 : m.records;
     if (known_ && !m.restarted) {
-      vote(m);
       const uint32_t ahead = m.sequence - expected_;
       if (ahead == 0) {
         // As it should be.
