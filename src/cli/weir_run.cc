@@ -1,8 +1,152 @@
-// weir_run.cc — `weir run`.
+// weir_run.cc — `weir run`: the appliance, until a signal ends it.
+#include <fmt/format.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <vector>
+
 #include "cli/commands.h"
+#include "control/appliance.h"
+#include "control/config.h"
+#include "service/log.h"
+#include "weir_version.h"
 
 namespace weir::cli {
 
-void add_run_command(CLI::App&, int&) {}
+namespace {
+
+struct RunArguments {
+  std::string config_path;
+  std::vector<std::string> listen_urls;
+  std::string format = "json";
+  bool until_end = false;
+};
+
+/// SIGTERM, SIGINT and SIGHUP as something the control loop can ask for. Made before any thread, so
+/// that every thread has them blocked.
+class Signals {
+ public:
+  Signals() {
+    sigemptyset(&set_);
+    for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&set_, signal);
+    pthread_sigmask(SIG_BLOCK, &set_, nullptr);
+    fd_ = signalfd(-1, &set_, SFD_NONBLOCK | SFD_CLOEXEC);
+  }
+  ~Signals() { close(fd_); }
+  Signals(const Signals&) = delete;
+  Signals& operator=(const Signals&) = delete;
+
+  control::Request poll() {
+    signalfd_siginfo info;
+    while (read(fd_, &info, sizeof info) == sizeof info) {
+      if (info.ssi_signo == SIGHUP) {
+        service::log_warning("SIGHUP: this build takes a changed configuration only by a restart");
+        continue;
+      }
+      service::log_info("{}: stopping", info.ssi_signo == SIGTERM ? "SIGTERM" : "SIGINT");
+      return control::Request::stop;
+    }
+    return control::Request::none;
+  }
+
+ private:
+  sigset_t set_;
+  int fd_ = -1;
+};
+
+int run(const RunArguments& arguments) {
+  auto loaded = arguments.listen_urls.empty()
+                    ? control::load_config(arguments.config_path, control::process_environment())
+                    : control::config_from_listen_urls(arguments.listen_urls, arguments.format);
+  if (!loaded) {
+    std::fprintf(stderr, "%s\n", loaded.error().message.c_str());
+    return 1;
+  }
+  const control::ApplianceConfig& config = loaded->config;
+  service::start_log(config.log);
+  for (const std::string& warning : loaded->warnings) service::log_warning("{}", warning);
+  service::log_info("weir {} ({}) starting", WEIR_VERSION, WEIR_COMMIT);
+
+  Signals signals;
+  RoleScope role(control_thread);
+  auto appliance = control::Appliance::create(config);
+  if (!appliance) {
+    service::log_error("{}", appliance.error().message);
+    return 1;
+  }
+  control::RunOptions options;
+  options.stop_at_end = arguments.until_end;
+  options.poll_request = [&signals] { return signals.poll(); };
+  options.on_running = [&](const control::ApplianceView& view) {
+    for (const auto& port : view.ports) {
+      service::log_info("port {}: {} {}{}{}", port.name, port.driver, port.device,
+                        port.note.empty() ? "" : "; ", port.note);
+    }
+    for (const auto& core : view.cores) {
+      service::log_info("core {}: cpu {}, serves {}", core.info.core, core.info.cpu, core.info.serves);
+    }
+    for (const auto& listener : config.listeners) {
+      service::log_info("listening for {} on UDP {} → {}", listener.name,
+                        listener.listen_addr ? listener.listen_addr->to_string()
+                                             : fmt::format("port {}", listener.port),
+                        listener.subject);
+    }
+  };
+  const auto last = (*appliance)->run(options);
+  if (!last) {
+    service::log_error("{}", last.error().message);
+    return 1;
+  }
+
+  // Status 0 promises that everything decoded was delivered to every publisher.
+  bool all_delivered = true;
+  for (const auto& publisher : (*last)->publishers) {
+    const uint64_t lost = publisher.records_failed + publisher.records_dropped +
+                          publisher.records_in_flight + publisher.records_waiting;
+    if (lost == 0) continue;
+    all_delivered = false;
+    service::log_error("publisher {}: {} records were not delivered", publisher.name, lost);
+  }
+  const uint64_t not_encoded = (*last)->total().record_drops.total();
+  if (not_encoded > 0) {
+    all_delivered = false;
+    service::log_error("{} decoded records were dropped before they were encoded", not_encoded);
+  }
+  return all_delivered ? 0 : 1;
+}
+
+}  // namespace
+
+void add_run_command(CLI::App& app, int& exit_code) {
+  CLI::App* command = app.add_subcommand(
+      "run",
+      "Run the appliance: from a configuration file, or listening on kernel sockets without any");
+  auto arguments = std::make_shared<RunArguments>();
+  auto* config = command->add_option("-c,--config", arguments->config_path, "Configuration file (YAML or JSON)");
+  auto* listen = command
+                     ->add_option("--listen", arguments->listen_urls,
+                                  "netflow://ADDRESS:PORT or sflow://ADDRESS:PORT; may be given again. Needs no\n"
+                                  "file, no broker, no DPDK: flows go to standard output")
+                     ->excludes(config);
+  command->add_option("--format", arguments->format, "With --listen: json (one line a flow)")->needs(listen);
+  command->add_flag("--until-end", arguments->until_end,
+                    "Stop when every port has been read to its end (ports that replay files)");
+  command->footer(
+      "Examples:\n"
+      "  weir run --listen netflow://:2055 --listen sflow://:6343 --format json\n"
+      "  weir run -c /etc/weir/weir.yaml\n"
+      "SIGTERM and SIGINT stop receiving, deliver what is in flight and print what could not be.\n"
+      "Status: 0 everything was delivered, 1 something was not or could not start, 2 wrong usage.");
+  command->callback([arguments, &exit_code] {
+    if (arguments->config_path.empty() && arguments->listen_urls.empty()) {
+      throw CLI::RequiredError("--config FILE or --listen URL");
+    }
+    exit_code = run(*arguments);
+  });
+}
 
 }  // namespace weir::cli

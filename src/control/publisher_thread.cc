@@ -12,7 +12,7 @@ namespace weir::control {
 namespace {
 
 constexpr int kWaitIdleMs = 100;   // nothing in flight: only a new batch can be news
-constexpr int kWaitBusyMs = 5;     // acknowledgements may come; new batches are seen this soon
+constexpr int kWaitBusyMs = 50;    // acknowledgements may come; offer() ends the wait early
 constexpr int kWaitFullMs = 20;    // the window is full: only acknowledgements help
 
 }  // namespace
@@ -30,7 +30,7 @@ PublisherThread::~PublisherThread() {
   if (!thread_.joinable()) return;
   uint64_t not_draining = 0;
   drain_deadline_ns_.compare_exchange_strong(not_draining, steady_clock_ns());
-  work_ready_.wake();
+  wake_thread();
   thread_.join();
 }
 
@@ -41,7 +41,7 @@ void PublisherThread::start() {
 bool PublisherThread::offer(outbound::OutboundBatch* batch) noexcept {
   // The ring rounds its capacity up; the configured bound is the one that holds.
   if (queue_.size_approx() >= config_.queue_batches_max || !queue_.push(batch)) return false;
-  work_ready_.wake();
+  wake_thread();
   return true;
 }
 
@@ -51,7 +51,12 @@ bool PublisherThread::take_outcome(outbound::Outcome& outcome) noexcept {
 
 void PublisherThread::begin_drain(uint64_t deadline_steady_ns) noexcept {
   drain_deadline_ns_.store(deadline_steady_ns, std::memory_order_release);
+  wake_thread();
+}
+
+void PublisherThread::wake_thread() noexcept {
   work_ready_.wake();
+  publisher_->wake();
 }
 
 void PublisherThread::on_outcome(const outbound::Outcome& outcome) {

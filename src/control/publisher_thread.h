@@ -49,6 +49,7 @@ class PublisherThread final : private outbound::OutcomeSink {
 
  private:
   void run();
+  void wake_thread() noexcept;
   void publish_until_drained() WEIR_RUNS_ON(publisher_thread);
   void on_outcome(const outbound::Outcome& outcome) override;
 

@@ -1,8 +1,66 @@
 #include "control/publishers.h"
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <utility>
+
+#include "export/jetstream_publisher.h"
+#include "export/stream_publisher.h"
 
 namespace weir::control {
+
+namespace {
+
+/// `a,b` → {a, b}; the configuration has checked each.
+std::vector<std::string> split_urls(const std::string& list) {
+  std::vector<std::string> urls;
+  for (size_t at = 0; at <= list.size();) {
+    const size_t comma = std::min(list.find(',', at), list.size());
+    if (comma > at) urls.push_back(list.substr(at, comma - at));
+    at = comma + 1;
+  }
+  return urls;
+}
+
+Result<std::unique_ptr<outbound::Publisher>> make_jetstream(const ApplianceConfig& config,
+                                                            const outbound::RunIdentity& identity) {
+  outbound::JetStreamConfig c;
+  c.nats.urls = split_urls(config.nats_url);
+  c.nats.creds_file = config.nats_creds_file;
+  c.stream.name = config.stream_name;
+  c.stream.subjects = all_stream_subjects(config);
+  c.stream.max_bytes = config.stream_max_bytes;
+  c.stream.replicas = config.stream_replicas;
+  c.subjects = route_subjects(config);
+  c.framing = config.framing;
+  c.identity = identity;
+  c.publish_timeout_ms = config.publish_timeout_ms;
+  auto made = outbound::JetStreamPublisher::make(std::move(c));
+  if (!made) return made.error();
+  return std::unique_ptr<outbound::Publisher>(std::move(*made));
+}
+
+}  // namespace
+
+Result<std::vector<NamedPublisher>> make_publishers(const ApplianceConfig& config,
+                                                    const outbound::RunIdentity& identity) {
+  std::vector<NamedPublisher> publishers;
+  for (const PublisherConfig& p : config.publishers) {
+    switch (p.kind) {
+      case PublisherKind::jetstream: {
+        auto made = make_jetstream(config, identity);
+        if (!made) return Error{"publisher " + p.name + ": " + made.error().message};
+        publishers.push_back({p.name, std::move(*made)});
+        break;
+      }
+      case PublisherKind::standard_output:
+        publishers.push_back({p.name, outbound::StreamPublisher::to_stdout(outbound::StreamFormat::json)});
+        break;
+    }
+  }
+  return publishers;
+}
 
 size_t publisher_queue_batches(const ApplianceConfig& config) {
   // channel_size speaks of datagrams of 30 records; a batch holds several hundred. The bound in
