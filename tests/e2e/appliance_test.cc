@@ -1,0 +1,346 @@
+// appliance_test.cc — The programs as a user runs them, against a real nats-server: what was sent is
+// what is acknowledged and read back, or it is counted under a reason.
+#include <arpa/inet.h>
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <random>
+
+#include "support/nats_server.h"
+#include "support/process.h"
+
+namespace weir {
+namespace {
+
+using nlohmann::json;
+using test::eventually;
+using test::Process;
+using test::TemporaryFolder;
+using weir::testing::NatsServer;
+using namespace std::chrono_literals;
+
+uint16_t free_udp_port() {
+  const int fd = socket(AF_INET, SOCK_DGRAM, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof address);
+  socklen_t length = sizeof address;
+  getsockname(fd, reinterpret_cast<sockaddr*>(&address), &length);
+  close(fd);
+  return ntohs(address.sin_port);
+}
+
+void send_udp(uint16_t port, const std::vector<std::string>& payloads) {
+  const int fd = socket(AF_INET, SOCK_DGRAM, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(port);
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  for (const std::string& payload : payloads) {
+    sendto(fd, payload.data(), payload.size(), 0, reinterpret_cast<sockaddr*>(&address), sizeof address);
+  }
+  close(fd);
+}
+
+size_t lines_with(const std::string& text, const std::string& word) {
+  size_t count = 0;
+  for (size_t at = text.find(word); at != std::string::npos; at = text.find(word, at + 1)) ++count;
+  return count;
+}
+
+class ApplianceTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (NatsServer::binary().empty()) GTEST_SKIP() << "nats-server is not installed";
+    ASSERT_TRUE(nats_.start());
+  }
+
+  std::string weir() const { return test::built_program("weir"); }
+
+  /// A configuration with a kernel socket on `port_`, and what the test adds.
+  std::string write_config(const std::string& more = "", const std::string& ports = "") {
+    const std::string path = folder_ / "weir.yaml";
+    std::ofstream out(path);
+    out << "ports:\n"
+        << (ports.empty() ? "  - {name: host, kind: socket, address: 127.0.0.1}\n" : ports)
+        << "listeners:\n"
+        << "  - {name: netflow, port: " << port_ << ", subject: flows.raw.netflow, buffer_size: 4194304}\n"
+        << "nats_url: " << nats_.url() << "\n"
+        << "state_dir: " << (folder_ / "state") << "\n"
+        << "control_socket: {path: " << control_socket() << "}\n"
+        << more;
+    return path;
+  }
+  std::string control_socket() const { return folder_ / "control.sock"; }
+
+  std::unique_ptr<Process> start(const std::string& more = "", const std::string& ports = "") {
+    auto process = std::make_unique<Process>(
+        folder_, std::vector<std::string>{weir(), "run", "-c", write_config(more, ports)});
+    EXPECT_TRUE(eventually([&] { return ctl({"ready"}).status == 0 || !process->is_running(); }));
+    EXPECT_TRUE(process->is_running()) << process->err();
+    return process;
+  }
+
+  struct Answer {
+    int status;
+    std::string out;
+    std::string err;
+  };
+  Answer run(std::vector<std::string> arguments, std::vector<std::string> environment = {}) {
+    Process process(folder_, std::move(arguments), std::move(environment));
+    const int status = process.wait();
+    return {status, process.out(), process.err()};
+  }
+  Answer ctl(std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), {test::built_program("weirctl"), "--socket", control_socket()});
+    return run(std::move(arguments));
+  }
+  json ledger() { return json::parse(ctl({"--json", "ledger"}).out, nullptr, false); }
+  uint64_t acknowledged() {
+    const json l = ledger();
+    return l.is_object() ? l["publishers"][0]["records"]["acknowledged"].get<uint64_t>() : 0;
+  }
+
+  /// Sends generated flows to the listener; returns the records sent.
+  uint64_t generate(const std::string& protocol, int count, int flows, int rate = 5000) {
+    const Answer answer =
+        run({weir(), "generate", "--to", "127.0.0.1:" + std::to_string(port_), "--protocol", protocol,
+             "--count", std::to_string(count), "--flows", std::to_string(flows), "--rate",
+             std::to_string(rate), "--json"});
+    EXPECT_EQ(answer.status, 0) << answer.err;
+    return json::parse(answer.out).at("records").get<uint64_t>();
+  }
+
+  /// Every record of the stream, as JSON lines.
+  std::vector<json> read_stream() {
+    const Answer answer = run({weir(), "read", "--stream", "events", "--all", "--format", "json"},
+                              {"NATS_URL=" + nats_.url()});
+    EXPECT_EQ(answer.status, 0) << answer.err;
+    std::vector<json> records;
+    std::istringstream lines(answer.out);
+    for (std::string line; std::getline(lines, line);) records.push_back(json::parse(line));
+    return records;
+  }
+
+  void expect_books_balance(const json& l) {
+    EXPECT_EQ(l["balanced"], true) << l["discrepancies"];
+    const json& records = l["publishers"][0]["records"];
+    EXPECT_EQ(l["records"]["encoded"].get<uint64_t>(),
+              records["acknowledged"].get<uint64_t>() + records["failed"].get<uint64_t>() +
+                  records["dropped"].get<uint64_t>() + records["in_flight"].get<uint64_t>() +
+                  records["waiting"].get<uint64_t>());
+  }
+
+  TemporaryFolder folder_;
+  NatsServer nats_;
+  uint16_t port_ = free_udp_port();
+};
+
+TEST_F(ApplianceTest, DeliversWhatExportersSendAndEndsWithStatusZero) {
+  auto weir = start();
+  uint64_t sent = 0;
+  for (const char* protocol : {"v5", "v9"}) sent += generate(protocol, 200, 20);
+  ASSERT_TRUE(eventually([&] { return acknowledged() == sent; })) << ledger().dump(2);
+  expect_books_balance(ledger());
+  const auto records = read_stream();
+  EXPECT_EQ(records.size(), sent);
+  EXPECT_EQ(static_cast<size_t>(std::count_if(records.begin(), records.end(),
+                                              [](const json& r) { return r["type"] == "NETFLOW_V9"; })),
+            sent / 2);
+  for (const json& record : records) {
+    ASSERT_EQ(record["sampler_address"], "127.0.0.1") << record;
+    ASSERT_GT(record["time_received_ns"].get<uint64_t>(), 0u);
+    ASSERT_GT(record["bytes"].get<uint64_t>(), 0u);
+  }
+  EXPECT_EQ(weir->terminate(), 0) << weir->err();
+  EXPECT_NE(weir->err().find("acknowledged " + std::to_string(sent)), std::string::npos) << weir->err();
+  EXPECT_FALSE(std::filesystem::exists(control_socket()));
+}
+
+TEST_F(ApplianceTest, ReplaysACaptureThroughDpdkToItsEnd) {
+  const std::string pcap = folder_ / "flows.pcap";
+  const Answer made = run({weir(), "generate", "--protocol", "v9", "--pcap", pcap, "--count", "300", "--flows",
+                           "20", "--exporters", "7", "--json"});
+  ASSERT_EQ(made.status, 0) << made.err;
+  const uint64_t written = json::parse(made.out).at("records");
+  port_ = 2055;  // where generated captures are addressed to
+  const std::string config =
+      write_config("", "  - {name: replay, device: \"net_pcap0,rx_pcap=" + pcap + "\"}\n");
+  Process process(folder_, {weir(), "run", "-c", config, "--until-end"});
+  EXPECT_EQ(process.wait(), 0) << process.err();
+  const auto records = read_stream();
+  EXPECT_EQ(records.size(), written) << process.err();
+  std::vector<std::string> exporters;
+  for (const json& r : records) exporters.push_back(r["sampler_address"]);
+  std::sort(exporters.begin(), exporters.end());
+  exporters.erase(std::unique(exporters.begin(), exporters.end()), exporters.end());
+  EXPECT_EQ(exporters.size(), 7u);
+}
+
+TEST_F(ApplianceTest, SurvivesABrokerThatIsKilledAndStoresEveryRecordOnce) {
+  auto weir = start("publish_timeout_ms: 1000\n");
+  uint64_t sent = generate("v5", 100, 30);
+  for (int round = 0; round < 2; ++round) {
+    nats_.kill();
+    sent += generate("v5", 300, 30, 1000);
+    ASSERT_TRUE(nats_.start());
+    sent += generate("v5", 100, 30);
+  }
+  ASSERT_TRUE(eventually([&] { return acknowledged() == sent; }, 60s)) << ledger().dump(2);
+  expect_books_balance(ledger());
+  EXPECT_EQ(read_stream().size(), sent);
+  EXPECT_EQ(weir->terminate(), 0) << weir->err();
+}
+
+TEST_F(ApplianceTest, CountsWhatItCouldNotDeliverWhenTheBrokerIsAway) {
+  auto weir = start("shutdown_deadline_ms: 1000\npublish_timeout_ms: 500\n");
+  nats_.kill();
+  const uint64_t sent = generate("v5", 50, 30);
+  ASSERT_TRUE(eventually([&] {
+    const json l = ledger();
+    return l.is_object() && l["records"]["decoded"] == sent;
+  }));
+  expect_books_balance(ledger());
+  EXPECT_EQ(ctl({"ready"}).status, 1);
+  EXPECT_EQ(weir->terminate(), 1);
+  EXPECT_NE(weir->err().find(std::to_string(sent) + " records were not delivered"), std::string::npos) << weir->err();
+}
+
+TEST_F(ApplianceTest, StartsWithoutItsBrokerAndDeliversOnceItIsThere) {
+  nats_.kill();
+  auto weir = std::make_unique<Process>(folder_, std::vector<std::string>{this->weir(), "run", "-c", write_config()});
+  ASSERT_TRUE(eventually([&] { return ledger().is_object(); })) << weir->err();
+  const uint64_t sent = generate("v5", 20, 30);
+  ASSERT_TRUE(nats_.start());
+  EXPECT_TRUE(eventually([&] { return acknowledged() == sent; }, 60s)) << ledger().dump(2);
+  EXPECT_EQ(weir->terminate(), 0) << weir->err();
+}
+
+TEST_F(ApplianceTest, StandsAFloodOfGarbageAndKeepsServingGoodExporters) {
+  auto weir = start();
+  std::mt19937 random(7);
+  std::vector<std::string> garbage;
+  for (int i = 0; i < 20'000; ++i) {
+    std::string payload(random() % 200, '\0');
+    for (char& c : payload) c = static_cast<char>(random());
+    if (payload.size() >= 2 && i % 2 == 0) {
+      payload[0] = 0;
+      payload[1] = static_cast<char>(std::array{5, 9, 10}[random() % 3]);  // looks like an export
+    }
+    garbage.push_back(std::move(payload));
+  }
+  send_udp(port_, garbage);
+  const uint64_t sent = generate("v5", 50, 20);
+  ASSERT_TRUE(eventually([&] { return read_stream().size() >= sent && acknowledged() >= sent; }));
+  const json l = ledger();
+  expect_books_balance(l);
+  uint64_t rejected = 0;
+  for (const auto& [reason, count] : l["datagrams"]["rejected"].items()) rejected += count.get<uint64_t>();
+  EXPECT_GT(rejected, 0u);
+  EXPECT_EQ(l["datagrams"]["received"].get<uint64_t>(), rejected + l["datagrams"]["decoded"].get<uint64_t>());
+  EXPECT_EQ(weir->terminate(), 0) << weir->err();
+}
+
+TEST_F(ApplianceTest, AnswersEveryWeirctlCommand) {
+  auto weir = start("metrics_addr: 127.0.0.1:0\n");
+  const uint64_t sent = generate("v9", 20, 10);
+  ASSERT_TRUE(eventually([&] { return acknowledged() == sent; }));
+  // Exporters are asked for about once a second.
+  ASSERT_TRUE(eventually([&] { return ctl({"exporters"}).out.find("netflow_v9") != std::string::npos; }));
+  for (const std::vector<std::string>& command : std::vector<std::vector<std::string>>{
+           {"status"}, {"ledger"}, {"exporters"}, {"exporters", "127.0.0.1"}, {"ready"}}) {
+    Answer answer = ctl(command);
+    EXPECT_EQ(answer.status, 0) << command[0] << answer.err;
+    EXPECT_FALSE(answer.out.empty()) << command[0];
+    auto as_json = command;
+    as_json.insert(as_json.begin(), "--json");
+    answer = ctl(as_json);
+    EXPECT_EQ(answer.status, 0) << command[0];
+    EXPECT_TRUE(json::accept(answer.out)) << command[0] << answer.out;
+  }
+  EXPECT_NE(ctl({"ledger"}).out.find("the books balance"), std::string::npos);
+  EXPECT_NE(ctl({"metrics"}).out.find("weir_publisher_records_acknowledged_total{publisher=\"jetstream\",kind=\"jetstream\"} " +
+                                      std::to_string(sent)),
+            std::string::npos);
+  EXPECT_EQ(ctl({"exporters", "192.0.2.99"}).status, 1);
+  EXPECT_EQ(ctl({"exporters", "nonsense"}).status, 2);
+  EXPECT_EQ(ctl({"no-such-command"}).status, 2);
+  EXPECT_EQ(weir->terminate(), 0) << weir->err();
+  const Answer nobody = ctl({"status"});
+  EXPECT_EQ(nobody.status, 3);
+  EXPECT_NE(nobody.err.find("no such socket"), std::string::npos) << nobody.err;
+}
+
+TEST_F(ApplianceTest, ASecondInstanceOnTheSamePortsIsRefusedClearly) {
+  auto weir = start();
+  const std::string config = write_config("", "");
+  const Answer second = run({this->weir(), "run", "-c", config});
+  EXPECT_EQ(second.status, 1);
+  EXPECT_NE(second.err.find(control_socket()), std::string::npos) << second.err;
+  EXPECT_EQ(ctl({"status"}).status, 0) << "the first one must not have been disturbed";
+  EXPECT_EQ(weir->terminate(), 0);
+}
+
+TEST(WeirRun, PrintsJsonLinesWithoutFileOrBroker) {
+  TemporaryFolder folder;
+  const uint16_t port = free_udp_port();
+  const std::string weir = test::built_program("weir");
+  Process run(folder, {weir, "run", "--listen", "netflow://127.0.0.1:" + std::to_string(port), "--format", "json"});
+  // Nothing says that it listens but that it answers: datagrams are sent until one is printed.
+  ASSERT_TRUE(eventually([&] {
+    Process(folder, {weir, "generate", "--to", "127.0.0.1:" + std::to_string(port), "--protocol", "v5", "--count", "1",
+                     "--flows", "3"})
+        .wait();
+    return lines_with(run.out(), "NETFLOW_V5") >= 3;
+  })) << run.err();
+  const size_t before = lines_with(run.out(), "NETFLOW_V5");
+  Process generate(folder, {weir, "generate", "--to", "127.0.0.1:" + std::to_string(port), "--protocol", "v5",
+                            "--count", "5", "--flows", "3"});
+  ASSERT_EQ(generate.wait(), 0) << generate.err();
+  EXPECT_TRUE(eventually([&] { return lines_with(run.out(), "NETFLOW_V5") >= before + 15; }));
+  EXPECT_EQ(run.terminate(), 0) << run.err();
+  std::istringstream lines(run.out());
+  for (std::string line; std::getline(lines, line);) {
+    const json record = json::parse(line);
+    EXPECT_EQ(record["type"], "NETFLOW_V5");
+    EXPECT_TRUE(record.contains("src_mac"));
+  }
+}
+
+TEST(WeirRun, RefusesAWrongConfigurationBeforeAnythingStarts) {
+  TemporaryFolder folder;
+  const std::string path = folder / "wrong.yaml";
+  std::ofstream(path) << "listeners:\n  - {name: netflow, port: 70000}\nno_such_key: 1\n";
+  for (const char* command : {"run", "check"}) {
+    Process process(folder, {test::built_program("weir"), command, "-c", path});
+    EXPECT_EQ(process.wait(), 1);
+    const std::string said = process.err() + process.out();
+    EXPECT_NE(said.find("wrong.yaml:2"), std::string::npos) << said;
+    EXPECT_NE(said.find("70000"), std::string::npos) << said;
+    EXPECT_NE(said.find("no_such_key"), std::string::npos) << said;
+  }
+}
+
+TEST(WeirProgram, ExplainsItself) {
+  TemporaryFolder folder;
+  for (const char* program : {"weir", "weirctl"}) {
+    Process help(folder, {test::built_program(program), "--help"});
+    EXPECT_EQ(help.wait(), 0);
+    EXPECT_NE(help.out().find("Examples:") == std::string::npos ? help.out().find("Try it") : 0, std::string::npos)
+        << help.out();
+    Process wrong(folder, {test::built_program(program), "--no-such-option"});
+    EXPECT_EQ(wrong.wait(), 2);
+  }
+  for (const char* command : {"run", "check", "decode", "generate", "read", "version"}) {
+    Process help(folder, {test::built_program("weir"), command, "--help"});
+    EXPECT_EQ(help.wait(), 0) << command;
+    EXPECT_NE(help.out().find(command), std::string::npos) << help.out();
+  }
+}
+
+}  // namespace
+}  // namespace weir
