@@ -35,6 +35,7 @@ struct JetStreamReader::State {
   uint64_t first = 0;
   uint64_t last = 0;
   uint64_t next = 1;  // the sequence to go on from
+  uint64_t pending = 0;
   int recoveries = 0;
 
   ~State() {
@@ -67,6 +68,11 @@ struct JetStreamReader::State {
       return Error{"stream " + config.stream + ", subject " + config.subject +
                    ": no consumer: " + text_of(s, code)};
     }
+    jsConsumerInfo* info = nullptr;
+    if (natsSubscription_GetConsumerInfo(&info, subscription, nullptr, nullptr) == NATS_OK) {
+      pending = info->NumPending;
+      jsConsumerInfo_Destroy(info);
+    }
     return {};
   }
 };
@@ -75,6 +81,7 @@ JetStreamReader::JetStreamReader(std::unique_ptr<State> state) : state_(std::mov
 JetStreamReader::~JetStreamReader() = default;
 
 uint64_t JetStreamReader::first_sequence() const noexcept { return state_->first; }
+uint64_t JetStreamReader::pending() const noexcept { return state_->pending; }
 uint64_t JetStreamReader::last_sequence() const noexcept { return state_->last; }
 
 Result<std::unique_ptr<JetStreamReader>> JetStreamReader::open(const ReaderConfig& config) {
@@ -158,7 +165,7 @@ Result<std::optional<StreamMessage>> JetStreamReader::next(int wait_ms) {
   if (natsMsg_GetMetaData(&meta, raw) == NATS_OK) {
     message.sequence = meta->Sequence.Stream;
     message.stored_ns = static_cast<uint64_t>(meta->Timestamp);
-    message.pending = meta->NumPending;
+    state.pending = meta->NumPending;
     jsMsgMetaData_Destroy(meta);
     state.next = message.sequence + 1;
   }

@@ -33,7 +33,6 @@ struct StreamMessage {
   std::string payload;
   uint64_t sequence = 0;   // in the stream
   uint64_t stored_ns = 0;  // when the server took it, since the epoch
-  uint64_t pending = 0;    // how many more the stream holds behind it for this reader
 };
 
 struct ReaderConfig {
@@ -55,6 +54,9 @@ class JetStreamReader {
   /// The stream as it was when the reader was opened.
   uint64_t first_sequence() const noexcept;
   uint64_t last_sequence() const noexcept;
+
+  /// How many messages are still to come, as the server last said.
+  uint64_t pending() const noexcept;
 
   /// Reads again from `sequence`.
   Result<void> seek(uint64_t sequence);

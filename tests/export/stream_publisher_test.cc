@@ -22,8 +22,8 @@ namespace {
 
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-using testing::BatchBox;
-using testing::OutcomeLedger;
+using test::BatchBox;
+using test::OutcomeLedger;
 
 std::string lines_of(const BatchBox& box) {
   std::string lines;

@@ -14,7 +14,7 @@
 #include "export/publisher.h"
 #include "flow.pb.h"
 
-namespace weir::testing {
+namespace weir::test {
 
 /// A batch and its octets. Its records differ from each other and from those of other batches.
 struct BatchBox {
@@ -77,4 +77,4 @@ class OutcomeLedger final : public outbound::OutcomeSink {
   std::map<const outbound::OutboundBatch*, int> reported;
 };
 
-}  // namespace weir::testing
+}  // namespace weir::test

@@ -20,7 +20,7 @@
 #include <string>
 #include <thread>
 
-namespace weir::testing {
+namespace weir::test {
 
 class NatsServer {
  public:
@@ -131,4 +131,4 @@ class NatsServer {
   pid_t pid_ = -1;
 };
 
-}  // namespace weir::testing
+}  // namespace weir::test
