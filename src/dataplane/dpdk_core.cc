@@ -35,9 +35,7 @@ unsigned DpdkCore::receive(RxQueue& queue, uint64_t wall_ns) noexcept {
   rte_mbuf* mbufs[kBurst];
   const unsigned count = rte_eth_rx_burst(queue.port, queue.queue, mbufs, kBurst);
   if (count == 0) {
-    // net_pcap says nothing at the end of a file. Reading is synchronous and every mbuf of the last
-    // burst is back in its pool: nothing now is nothing ever.
-    if (queue.ends) queue.is_drained.store(true, std::memory_order_release);
+    if (queue.ends) look_for_end(queue);
     return 0;
   }
   for (unsigned i = 0; i < std::min(count, kPrefetchAhead); ++i)
@@ -49,6 +47,16 @@ unsigned DpdkCore::receive(RxQueue& queue, uint64_t wall_ns) noexcept {
   }
   rte_pktmbuf_free_bulk(mbufs, count);
   return count;
+}
+
+// net_pcap says nothing at the end of a file. Reading is synchronous: an empty burst is the end, or a
+// frame that it could not read or had no mbufs for, which it counts and steps over.
+void DpdkCore::look_for_end(RxQueue& queue) noexcept {
+  rte_eth_stats stats{};
+  rte_eth_stats_get(queue.port, &stats);
+  const uint64_t failures = stats.ierrors + stats.rx_nombuf;
+  if (failures == queue.failures_seen) queue.is_drained.store(true, std::memory_order_release);
+  queue.failures_seen = failures;
 }
 
 unsigned DpdkCore::receive_all(uint64_t wall_ns) noexcept {
@@ -90,7 +98,8 @@ void DpdkCore::run() noexcept {
 void DpdkCore::drain() noexcept {
   for (RxQueue* queue : queues_) {
     if (queue->is_endless) continue;
-    for (unsigned i = 0; i < kDrainBurstsMax; ++i) {
+    const bool is_shut = queue->can_be_shut && refuse_all(queue->wait_fd);
+    for (unsigned i = 0; i < (is_shut ? kShutDrainBurstsMax : kDrainBurstsMax); ++i) {
       const unsigned received = receive(*queue, clock_.wall_ns());
       clock_.look();
       if (received < kBurst) break;

@@ -43,6 +43,7 @@ class DpdkCore {
   unsigned receive_all(uint64_t wall_ns) noexcept WEIR_RUNS_ON(rx_lcore);
   void take_frame(const RxQueue& queue, const rte_mbuf& mbuf, uint64_t wall_ns) noexcept
       WEIR_RUNS_ON(rx_lcore);
+  void look_for_end(RxQueue& queue) noexcept WEIR_RUNS_ON(rx_lcore);
   void drain() noexcept WEIR_RUNS_ON(rx_lcore);
   void prepare_waiting() noexcept;
   void wait() noexcept WEIR_RUNS_ON(rx_lcore);

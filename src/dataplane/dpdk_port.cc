@@ -309,7 +309,10 @@ void DpdkDevice::find_sockets(std::vector<int> before) {
       new_sockets(before, open_sockets(spec_.driver == "net_af_xdp" ? AF_XDP : AF_PACKET));
   if (found.size() == queues_.size()) {
     sockets_ = found;
-    for (size_t q = 0; q < queues_.size(); ++q) queues_[q]->wait_fd = found[q];
+    for (size_t q = 0; q < queues_.size(); ++q) {
+      queues_[q]->wait_fd = found[q];
+      queues_[q]->can_be_shut = spec_.driver == "net_af_packet";
+    }
   } else {
     add_note("the driver's sockets were not found: its drops are not counted");
   }

@@ -44,11 +44,13 @@ struct alignas(kCacheLineBytes) RxQueue {
   uint16_t queue = 0;
   packet::LinkType link = packet::LinkType::ethernet;
   bool is_endless = false;    // a generator or a file: there is no use in draining it at the end
+  bool can_be_shut = false;   // wait_fd is a socket that takes a filter
   bool ends = false;          // a file that is read once
   int wait_fd = -1;           // readable when there are frames; -1: not known
   int timestamp_offset = -1;  // of the driver's time stamp in µs since the epoch; -1: none
   uint64_t timestamp_flag = 0;
   std::atomic<bool> is_drained{false};  // ends, and has ended
+  uint64_t failures_seen = 0;           // the core's: the port's errors at the last empty burst
 };
 
 class DpdkDevice {

@@ -1,5 +1,6 @@
 #include "dataplane/receive_core.h"
 
+#include <linux/filter.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -11,6 +12,12 @@
 #include <fmt/format.h>
 
 namespace weir::dataplane {
+
+bool refuse_all(int fd) noexcept {
+  sock_filter refuse{.code = BPF_RET | BPF_K, .jt = 0, .jf = 0, .k = 0};
+  const sock_fprog program{.len = 1, .filter = &refuse};
+  return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) == 0;
+}
 
 Result<void> Waiter::open() {
   const int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

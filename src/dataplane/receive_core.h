@@ -20,11 +20,17 @@ namespace weir::dataplane {
 inline constexpr unsigned kBurst = 32;
 /// Empty polls before an adaptive core waits: some microseconds of looking, cheaper than a sleep.
 inline constexpr unsigned kEmptyPollsBeforeWait = 128;
-/// At the end, what has been received but not looked at is still taken, up to so much a queue.
+/// At the end, what has been received but not looked at is still taken: all of it where the socket
+/// can be told to take no more (the bound is then only a guard), else up to so much a queue.
 inline constexpr unsigned kDrainBurstsMax = 128;
+inline constexpr unsigned kShutDrainBurstsMax = 1u << 20;
 inline constexpr uint64_t kQuietWaitNs = 100 * kNsPerMs;  // with nothing to do but wait for packets
 inline constexpr uint64_t kNapMinNs = 50 * kNsPerUs;      // where there is nothing to wait on
 inline constexpr uint64_t kNapMaxNs = kNsPerMs;
+
+/// A filter that nothing passes: what the socket has queued is all that will come. A UDP socket counts
+/// what it refuses as dropped, a packet socket does not.
+bool refuse_all(int fd) noexcept;
 
 /// Both clocks for one system call's price a look: the wall clock is the steady one plus an offset that
 /// is renewed every 100 ms, so that a step of the wall clock is followed soon.

@@ -248,7 +248,8 @@ void UdpSocket::run() noexcept {
       clock.look();
     }
   }
-  for (unsigned i = 0; i < kDrainBurstsMax && receive(clock.wall_ns()) == kBurst; ++i) clock.look();
+  const unsigned bursts_max = refuse_all(fd_) ? kShutDrainBurstsMax : kDrainBurstsMax;
+  for (unsigned i = 0; i < bursts_max && receive(clock.wall_ns()) != 0; ++i) clock.look();
   pipeline_->finish();
   has_ended_.store(true, std::memory_order_release);
 }

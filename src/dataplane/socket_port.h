@@ -40,7 +40,7 @@ class UdpSocket {
   Result<void> start(Pipeline& pipeline, size_t core, IdlePolicy idle, uint64_t linger_ns);
   void request_stop() noexcept { waiter_.request_stop(); }
   bool has_ended() const noexcept { return !thread_ || has_ended_.load(std::memory_order_acquire); }
-  /// Takes what the kernel has queued, up to a bound; returns when the thread has ended. Idempotent.
+  /// Takes what the kernel has queued; returns when the thread has ended. Idempotent.
   void stop();
 
   const std::string& name() const noexcept { return config_.name; }

@@ -216,6 +216,25 @@ TEST(PcapPort, CountsARecordThatTheFileCutsShort) {
   });
 }
 
+// Frames that the pool cannot hold are lost; that must not look like the end of the file.
+TEST(PcapPort, GoesOnBehindAFrameThatItHasNoMemoryFor) {
+  in_child([] {
+    TemporaryFolder folder;
+    const std::string file = folder.file("large.pcap");
+    std::vector<lab::Octets> frames = v5_frames(3, 1);
+    frames.insert(frames.begin() + 1, lab::zeros(60'000));
+    frames.insert(frames.begin() + 2, lab::zeros(60'000));
+    write_capture(file, frames);
+    auto plane = created(config_of({{.name = "p0",
+                                     .device = "net_pcap0,rx_pcap=" + file,
+                                     .mbufs = 63,  // of 128 octets: 8 KiB
+                                     .data_room_octets = 256}}));
+    ASSERT_NE(plane, nullptr);
+    EXPECT_EQ(replay(*plane).records, 3u);
+    EXPECT_EQ(stats(*plane).errors, 2u);
+  });
+}
+
 TEST(PcapPort, ReplaysForEverUntilStopped) {
   in_child([] {
     TemporaryFolder folder;
