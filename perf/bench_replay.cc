@@ -1,0 +1,223 @@
+// bench_replay.cc — The whole receive core on packets that are already in memory: receive, parse, decode, encode,
+// hand over.
+//
+//     bench_replay [--protocol netflow_v5|netflow_v9|ipfix] [--records N] [--cores N] [--seconds N] [--smoke]
+//
+// net_pcap replays a capture for ever (its infinite_rx): it allocates an mbuf and copies the frame into it, as a
+// driver would. The control thread only gives batches back. CPU seconds are the receive threads' own, so that a
+// busy machine does not spoil the figure; the wall clock's is there beside it.
+//
+// Not a google-benchmark: DPDK starts once in a process.
+#include <dirent.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "allocation_counter.h"
+#include "base/clock.h"
+#include "dataplane/data_plane.h"
+#include "lab/capture_file.h"
+#include "lab/exporter_model.h"
+#include "lab/frame_builder.h"
+
+namespace weir::perf {
+namespace {
+
+// More exporters and frames than fit into L2.
+constexpr uint32_t kExporters = 256;
+constexpr uint32_t kDatagramsPerExporter = 16;
+constexpr uint16_t kPort = 2055;
+constexpr uint64_t kStartNs = 1'755'636'366'000'000'000;
+
+struct Options {
+  lab::ExportProtocol protocol = lab::ExportProtocol::netflow_v5;
+  uint32_t records = 0;  // a datagram; 0: what fits into 1472 octets
+  uint16_t cores = 1;
+  double seconds = 3;
+  bool is_smoke = false;
+};
+
+[[noreturn]] void fail(const std::string& what) {
+  std::fprintf(stderr, "bench_replay: %s\n", what.c_str());
+  std::exit(1);
+}
+
+uint64_t write_capture(const Options& options, const std::string& path) {
+  Result<lab::CaptureWriter> writer = lab::CaptureWriter::create(path, packet::LinkType::ethernet);
+  if (!writer) fail(writer.error().message);
+  std::vector<lab::ExporterModel> exporters;
+  for (uint32_t i = 0; i < kExporters; ++i)
+    exporters.emplace_back(lab::ExporterModelConfig{
+        .protocol = options.protocol, .flows = options.records, .index = i, .start_ns = kStartNs});
+  lab::ExportDatagram datagram;
+  uint64_t frames = 0;
+  for (uint32_t round = 0; round < kDatagramsPerExporter; ++round) {
+    for (uint32_t i = 0; i < kExporters; ++i) {
+      exporters[i].next(kStartNs + round * kNsPerMs, datagram);
+      const lab::UdpEnds ends{.src = IpAddress::from_v4(0xC6120000u + i),  // 198.18.0.0/15
+                              .dst = "192.0.2.1",
+                              .src_port = 40'000,
+                              .dst_port = kPort};
+      if (!writer->write(lab::udp_frame(ends, datagram.octets), kStartNs)) fail("cannot write " + path);
+      ++frames;
+    }
+  }
+  if (!writer->close()) fail("cannot write " + path);
+  return frames;
+}
+
+// CPU time of the receive threads, by their names.
+uint64_t receive_cpu_ns() {
+  uint64_t total = 0;
+  DIR* const folder = opendir("/proc/self/task");
+  if (folder == nullptr) return 0;
+  while (const dirent* const entry = readdir(folder)) {
+    const std::string task = std::string("/proc/self/task/") + entry->d_name;
+    std::string name;
+    std::getline(std::ifstream(task + "/comm"), name);
+    if (name.find("worker-") == std::string::npos) continue;
+    uint64_t ns = 0;
+    std::ifstream(task + "/schedstat") >> ns;
+    total += ns;
+  }
+  closedir(folder);
+  return total;
+}
+
+struct Totals {
+  uint64_t frames = 0, octets = 0, records = 0, encoded = 0, encoded_octets = 0, dropped = 0;
+};
+
+Totals totals(dataplane::DataPlane& plane) {
+  Totals t;
+  for (size_t i = 0; i < plane.cores().size(); ++i) {
+    const dataplane::Pipeline& pipeline = plane.pipeline(i);
+    t.frames += pipeline.counters().frames.value();
+    t.octets += pipeline.counters().frame_octets.value();
+    t.records += pipeline.decoder_counters().records.value();
+    t.encoded += pipeline.batcher_counters().encoded.value();
+    t.encoded_octets += pipeline.batcher_counters().encoded_octets.value();
+    t.dropped += pipeline.batcher_counters().drops.total();
+  }
+  return t;
+}
+
+void give_batches_back(dataplane::DataPlane& plane) {
+  const RoleScope role(control_thread);
+  for (size_t i = 0; i < plane.cores().size(); ++i) {
+    outbound::OutboundBatch* batch;
+    while (plane.pipeline(i).batcher().take_sealed(batch)) plane.pipeline(i).batcher().give_back(batch);
+  }
+}
+
+void run_for(dataplane::DataPlane& plane, double seconds) {
+  const uint64_t end_ns = steady_clock_ns() + static_cast<uint64_t>(seconds * 1e9);
+  while (steady_clock_ns() < end_ns) {
+    give_batches_back(plane);
+    usleep(500);
+  }
+}
+
+int run(const Options& options) {
+  const RoleScope role(control_thread);
+  char path[] = "/tmp/weir-bench-replay-XXXXXX";
+  const int fd = mkstemp(path);
+  if (fd < 0) fail("no temporary file");
+  close(fd);
+  const uint64_t frames = write_capture(options, path);
+
+  dataplane::DataPlaneConfig config;
+  config.eal.memory_mb = 64 + 128 * options.cores;
+  config.eal.log = [](dataplane::EalLogLevel level, std::string_view line) {
+    if (level == dataplane::EalLogLevel::error)
+      std::fprintf(stderr, "%.*s\n", static_cast<int>(line.size()), line.data());
+  };
+  std::string device = "net_pcap0,infinite_rx=1";
+  for (uint16_t i = 0; i < options.cores; ++i) device += std::string(",rx_pcap=") + path;
+  config.dpdk_ports.push_back({.name = "replay",
+                               .device = device,
+                               .queues = options.cores,
+                               .mbufs = static_cast<uint32_t>(2 * frames - 1)});
+  config.pipeline.listeners.push_back({.name = "netflow", .port = kPort, .route = {}, .rules = {}});
+  config.pipeline.batcher.buffers = 256;
+
+  Result<std::unique_ptr<dataplane::DataPlane>> plane = dataplane::DataPlane::create(config);
+  if (!plane) fail(plane.error().message);
+  if (Result<void> started = (*plane)->start(); !started) fail(started.error().message);
+  unlink(path);
+  dataplane::DataPlane& p = **plane;
+
+  run_for(p, options.is_smoke ? 0.05 : 0.5);  // warm
+  const uint64_t began_ns = steady_clock_ns(), cpu_before_ns = receive_cpu_ns();
+  const uint64_t allocated_before = allocations();
+  const Totals before = totals(p);
+  run_for(p, options.is_smoke ? 0.1 : options.seconds);
+  const Totals after = totals(p);
+  const uint64_t allocated = allocations() - allocated_before;
+  const double wall_s = static_cast<double>(steady_clock_ns() - began_ns) / 1e9;
+  const double cpu_s = static_cast<double>(receive_cpu_ns() - cpu_before_ns) / 1e9;
+  p.request_stop();
+  while (!p.has_ended()) give_batches_back(p);
+  p.stop();
+
+  const auto records = static_cast<double>(after.records - before.records);
+  const auto octets = static_cast<double>(after.octets - before.octets);
+  const auto datagrams = static_cast<double>(after.frames - before.frames);
+  const auto encoded = static_cast<double>(after.encoded - before.encoded);
+  std::printf("cores %u, %.1f records a datagram of %.0f octets on the wire, %.0f octets a record encoded\n",
+              options.cores, records / datagrams, octets / datagrams,
+              static_cast<double>(after.encoded_octets - before.encoded_octets) / encoded);
+  std::printf("wall clock:  %6.2f M records/s, %5.2f M datagrams/s, %5.2f Gbit/s\n", records / wall_s / 1e6,
+              datagrams / wall_s / 1e6, octets * 8 / wall_s / 1e9);
+  std::printf("per CPU s:   %6.2f M records/s, %5.2f M datagrams/s, %5.2f Gbit/s (%.0f %% of a CPU a core)\n",
+              records / cpu_s / 1e6, datagrams / cpu_s / 1e6, octets * 8 / cpu_s / 1e9,
+              100 * cpu_s / wall_s / options.cores);
+  std::printf("dropped for want of buffers: %.2f %% of records; allocations: %llu\n",
+              100.0 * static_cast<double>(after.dropped - before.dropped) / records,
+              static_cast<unsigned long long>(allocated));
+
+  const Totals end = totals(p);
+  if (end.records == 0 || end.records != end.encoded + end.dropped) fail("the ledger does not balance");
+  if (records > 0 && static_cast<double>(allocated) > records / 1000) fail("the receive path allocates");
+  return 0;
+}
+
+Options parse(int argc, char** argv) {
+  Options options;
+  for (int i = 1; i < argc; ++i) {
+    const std::string key = argv[i];
+    if (key == "--smoke") {
+      options.is_smoke = true;
+      continue;
+    }
+    if (i + 1 == argc) fail("unknown option " + key);
+    const std::string value = argv[++i];
+    if (key == "--cores") {
+      options.cores = static_cast<uint16_t>(std::strtoul(value.c_str(), nullptr, 10));
+    } else if (key == "--records") {
+      options.records = static_cast<uint32_t>(std::strtoul(value.c_str(), nullptr, 10));
+    } else if (key == "--seconds") {
+      options.seconds = std::strtod(value.c_str(), nullptr);
+    } else if (key == "--protocol" && value == "netflow_v5") {
+      options.protocol = lab::ExportProtocol::netflow_v5;
+    } else if (key == "--protocol" && value == "netflow_v9") {
+      options.protocol = lab::ExportProtocol::netflow_v9;
+    } else if (key == "--protocol" && value == "ipfix") {
+      options.protocol = lab::ExportProtocol::ipfix;
+    } else {
+      fail("unknown option " + key + " " + value);
+    }
+  }
+  if (options.cores == 0 || options.cores > 64 || options.seconds <= 0) fail("1 to 64 cores, some seconds");
+  return options;
+}
+
+}  // namespace
+}  // namespace weir::perf
+
+int main(int argc, char** argv) { return weir::perf::run(weir::perf::parse(argc, argv)); }
