@@ -27,7 +27,7 @@ inline constexpr size_t kBlockFields = 8;
 /// The eight tags of a block of integers, for one field after the other and for all at once.
 struct alignas(64) BlockTags {
   std::array<uint64_t, kBlockFields> lanes{};  // a two-octet tag in octets 0 and 1, a shorter in 1
-  uint64_t lane_octets = 0;                    // which of those octets are the tag's, a bit each
+  uint64_t kept_octets = 0;  // all but the octets below a shorter tag, a bit each
   std::array<Tag, kBlockFields> tags{};
 
   constexpr explicit BlockTags(const std::array<uint32_t, kBlockFields>& numbers) {
@@ -35,7 +35,7 @@ struct alignas(64) BlockTags {
       const Tag t = wire::tag(numbers[i], WireType::varint);
       tags[i] = t;
       lanes[i] = t.length == 1 ? uint64_t{t.octets} << 8 : t.octets;
-      lane_octets |= (t.length == 1 ? uint64_t{2} : uint64_t{3}) << (8 * i);
+      kept_octets |= (t.length == 1 ? uint64_t{0xfe} : uint64_t{0xff}) << (8 * i);
     }
   }
 };
@@ -109,9 +109,10 @@ inline constexpr auto kAddressTags = std::to_array<Tag>({
 static_assert(sizeof(IpAddress) == 16);
 static_assert(offsetof(FlowRecord, inner_dst_addr) + 28 <= sizeof(FlowRecord));
 
-WEIR_INLINE uint8_t* put_addresses(uint8_t* p, const FlowRecord& r) noexcept {
+/// Those of `which`, a bit each.
+WEIR_INLINE uint8_t* put_addresses(uint8_t* p, const FlowRecord& r, unsigned which) noexcept {
   const auto* base = reinterpret_cast<const uint8_t*>(&r) + offsetof(FlowRecord, src_addr);
-  for (unsigned left = r.addresses; left != 0; left &= left - 1) {
+  for (unsigned left = which; left != 0; left &= left - 1) {
     const auto i = static_cast<size_t>(std::countr_zero(left));
     p = put_address(p, kAddressTags[i], base + 16 * i);
   }

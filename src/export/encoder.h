@@ -49,7 +49,10 @@ class Encoder {
 
   /// Upper bound for `record` behind `prefix`, framing included.
   static size_t octets_max(const HeaderPrefix& prefix, const FlowRecord& record,
-                           const uint8_t* arena) noexcept;
+                           const uint8_t* arena) noexcept {
+    const size_t flat = prefix.octets().size() + kFlatRecordOctetsMax;
+    return record.has_arena == 0 ? flat : flat + arena_octets_max(record, arena);
+  }
 
   /// Writes 0x0A, length, FlowMessage for each record; returns the octets written. `out` has room
   /// for Σ octets_max + kStoreSlackOctets.
@@ -57,6 +60,8 @@ class Encoder {
                 const uint8_t* arena, uint8_t* out) const noexcept;
 
  private:
+  static size_t arena_octets_max(const FlowRecord& record, const uint8_t* arena) noexcept;
+
   Kernel kernel_;
 };
 
