@@ -119,6 +119,7 @@ class Compiler {
     winner_.fill({kNoField, 0xff});
     winner_v4_.fill(kNoField);
     winner_v6_.fill(kNoField);
+    second_.fill(kNoField);
   }
 
   void run() noexcept {
@@ -208,6 +209,7 @@ class Compiler {
           w = {i, use.rank};
         } else if (use.rank == w.rank) {
           ++quirks_.repeated_element;
+          if (second_[slot] == kNoField) second_[slot] = i;
         }
       }
     }
@@ -242,6 +244,7 @@ class Compiler {
       default: break;
     }
     if (winner_[slot].field != i) {
+      if (second_[slot] == i && emit_inner(use.field, i, offset)) return true;
       if (use.kind != ElementClass::merge && use.kind != ElementClass::type_code) return false;
       if (winner_[slot].rank == use.rank) return false;  // repeated
       if (use.kind == ElementClass::type_code) {
@@ -286,6 +289,21 @@ class Compiler {
     if (field == Field::proto) plan_.has_proto = true;
   }
 
+  /// With addresses of both families a packet travels inside another, and what comes a second time is
+  /// the inner one's.
+  bool emit_inner(Field field, uint16_t i, uint32_t offset) noexcept {
+    const auto src = static_cast<size_t>(Field::src_addr);
+    if (winner_v4_[src] == kNoField || winner_v6_[src] == kNoField) return false;
+    switch (field) {
+      case Field::proto: field = Field::inner_proto; break;
+      case Field::src_port: field = Field::inner_src_port; break;
+      case Field::dst_port: field = Field::inner_dst_port; break;
+      default: return false;
+    }
+    add_op(number_op(4, fields_[i].length), i, offset, fields_[i].length, field);
+    return true;
+  }
+
   bool emit_address(const ElementUse& use, uint16_t i, uint32_t offset) noexcept {
     const auto slot = static_cast<size_t>(use.field);
     const uint16_t v4 = winner_v4_[slot];
@@ -307,8 +325,11 @@ class Compiler {
     }
     (i == v4 ? dual.offset_v4 : dual.offset_v6) = offset;
     mark(use.field);
-    add_arena(i == v4 ? ArenaOpKind::unmapped_v4_loser : ArenaOpKind::unmapped_v6_loser, i, offset,
-              Field::unmapped);
+    // The flow's other pair goes to the inner addresses, any other to the elements without column.
+    if (use.field != Field::src_addr && use.field != Field::dst_addr) {
+      add_arena(i == v4 ? ArenaOpKind::unmapped_v4_loser : ArenaOpKind::unmapped_v6_loser, i, offset,
+                Field::unmapped);
+    }
     return true;
   }
 
@@ -471,6 +492,7 @@ class Compiler {
   std::array<Winner, kFields> winner_;
   std::array<uint16_t, kFields> winner_v4_;
   std::array<uint16_t, kFields> winner_v6_;
+  std::array<uint16_t, kFields> second_;  // the next that says the same
   uint16_t mpls_[kMplsLabelsMax] = {kNoField, kNoField, kNoField, kNoField, kNoField,
                                     kNoField, kNoField, kNoField, kNoField, kNoField};
 };

@@ -135,11 +135,13 @@ bool all_zero(const uint8_t* p, uint32_t octets) noexcept {
 
 enum class Family : uint8_t { undecided, v4, v6 };
 
-/// A record that has both takes the one that is not zero; what speaks of the whole flow is decided
-/// by the source and destination together.
+/// A record that has both takes the one that is not zero; of the flow's own addresses source and
+/// destination are decided together. Where both pairs say something, a packet travels inside another
+/// (IOS-XR's SRv6 templates): the pair that the template names first is the outer one.
 Family choose_addresses(const Plan& plan, const Row& row, FlowRecord& r) noexcept {
   bool v4 = false;
   bool v6 = false;
+  bool v6_first = false;
   for (uint32_t d = 0; d < plan.dual_count; ++d) {
     const DualAddress& dual = plan.duals[d];
     if (dual.destination != offsetof(FlowRecord, src_addr) &&
@@ -150,8 +152,13 @@ Family choose_addresses(const Plan& plan, const Row& row, FlowRecord& r) noexcep
     const Op at_v6{dual.offset_v6, dual.field_v6, 16, 0, OpKind::address_v6, 0};
     v4 |= !all_zero(row.at(at_v4), 4);
     v6 |= !all_zero(row.at(at_v6), 16);
+    v6_first = dual.field_v6 < dual.field_v4;
   }
-  const Family flow = v4 ? Family::v4 : v6 ? Family::v6 : Family::undecided;
+  const bool nested = v4 && v6;
+  const Family flow = nested ? (v6_first ? Family::v6 : Family::v4)
+                      : v4   ? Family::v4
+                      : v6   ? Family::v6
+                             : Family::undecided;
   for (uint32_t d = 0; d < plan.dual_count; ++d) {
     const DualAddress& dual = plan.duals[d];
     const Op at_v4{dual.offset_v4, dual.field_v4, 4, 0, OpKind::address_v4, 0};
@@ -161,10 +168,14 @@ Family choose_addresses(const Plan& plan, const Row& row, FlowRecord& r) noexcep
     const bool take_v6 = of_flow ? flow == Family::v6
                                  : all_zero(row.at(at_v4), 4) && !all_zero(row.at(at_v6), 16);
     IpAddress& a = column<IpAddress>(r, dual.destination);
-    if (take_v6) {
-      a = IpAddress::from_v6(row.at(at_v6));
-    } else {
-      store_v4(a, row.at(at_v4));
+    const IpAddress four = IpAddress::from_v4(row.at(at_v4));
+    const IpAddress six = IpAddress::from_v6(row.at(at_v6));
+    a = take_v6 ? six : four;
+    if (of_flow && nested) {
+      const bool source = dual.destination == offsetof(FlowRecord, src_addr);
+      (source ? r.inner_src_addr : r.inner_dst_addr) = take_v6 ? four : six;
+      r.addresses |= address::bit(source ? address::k_inner_src_addr : address::k_inner_dst_addr);
+      r.present.set(source ? Field::inner_src_addr : Field::inner_dst_addr);
     }
   }
   return flow;

@@ -143,12 +143,17 @@ TEST(Columns, Addresses) {
       EXPECT_EQ(b.record(0).addresses, address::bit(c.index));
       EXPECT_EQ(b.record(0).has_arena, 0u);
     }
-    // Both say something: one is the record's, the other is kept as it came.
+    // Both say something: the first is the record's, the other is the inner one or kept as it came.
     Bench b;
     b.send(v9_with({v4, v6}));
     EXPECT_EQ(c.get(b.record(0)).to_string(), "192.0.2.9");
-    ASSERT_EQ(b.kept(0).unmapped().size(), 1u);
-    EXPECT_EQ(b.kept(0).unmapped()[0].id, c.v6);
+    if (c.v4 == 8 || c.v4 == 12) {
+      const FlowRecord& r = b.record(0);
+      EXPECT_EQ((c.v4 == 8 ? r.inner_src_addr : r.inner_dst_addr).to_string(), "2001:db8::9");
+    } else {
+      ASSERT_EQ(b.kept(0).unmapped().size(), 1u);
+      EXPECT_EQ(b.kept(0).unmapped()[0].id, c.v6);
+    }
   }
 }
 
@@ -164,6 +169,27 @@ TEST(Columns, TheFamilyOfAFlowIsOne) {
   EXPECT_EQ(b.record(1).src_addr.to_string(), "2001:db8::1");
   EXPECT_EQ(b.record(1).dst_addr.to_string(), "::");
   EXPECT_EQ(b.record(1).etype, 0x86ddu);
+}
+
+TEST(Columns, APacketInsideAnotherFillsTheInnerColumns) {
+  // As IOS-XR exports SRv6: addresses, protocol and ports of the outer packet, then of the inner one.
+  Bench b;
+  b.send(ipfix_with({{{27, 16}, ipv6("2001:db8::1")}, {{28, 16}, ipv6("2001:db8::2")},
+                     {{7, 2}, u16(0)}, {{11, 2}, u16(0)}, {{4, 1}, u8(4)},
+                     {{8, 4}, ipv4("192.0.2.1")}, {{12, 4}, ipv4("192.0.2.2")},
+                     {{7, 2}, u16(443)}, {{11, 2}, u16(50'000)}, {{4, 1}, u8(6)}}));
+  const FlowRecord& r = b.record(0);
+  EXPECT_EQ(r.src_addr.to_string(), "2001:db8::1");
+  EXPECT_EQ(r.dst_addr.to_string(), "2001:db8::2");
+  EXPECT_EQ(r.proto, 4u);
+  EXPECT_EQ(r.src_port, 0u);
+  EXPECT_EQ(r.etype, 0x86ddu);
+  EXPECT_EQ(r.inner_src_addr.to_string(), "192.0.2.1");
+  EXPECT_EQ(r.inner_dst_addr.to_string(), "192.0.2.2");
+  EXPECT_EQ(r.inner_proto, 6u);
+  EXPECT_EQ(r.inner_src_port, 443u);
+  EXPECT_EQ(r.inner_dst_port, 50'000u);
+  EXPECT_EQ(r.has_arena, 0u);
 }
 
 struct EtypeCase {
