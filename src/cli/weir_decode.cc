@@ -1,8 +1,358 @@
-// weir_decode.cc — `weir decode`.
+// weir_decode.cc — `weir decode`: captures in, flow records out; no DPDK, no root, no clock.
+//
+// The same walk as in the appliance: frame, decoder, encoder; then protobuf reads the octets back,
+// so that what is printed is what a consumer would get.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
 #include "cli/commands.h"
+#include "decode/decoder.h"
+#include "export/batch_reader.h"
+#include "export/encoder.h"
+#include "export/json_lines.h"
+#include "lab/capture_file.h"
+#include "lab/export_payload.h"
+#include "packet/frame.h"
 
 namespace weir::cli {
+namespace {
 
-void add_decode_command(CLI::App&, int&) {}
+struct DecodeOptions {
+  std::vector<std::string> files;
+  std::string format = "json";
+  std::vector<uint16_t> ports;
+  bool raw = false;
+  bool verify_checksums = false;
+};
+
+enum class Format : uint8_t { json, table, protobuf };
+
+Format format_of(const std::string& name) {
+  if (name == "table") return Format::table;
+  if (name == "protobuf") return Format::protobuf;
+  return Format::json;
+}
+
+/// Standard output in large writes. A reader that went away (`| head`) ends the work without a
+/// word.
+class Output {
+ public:
+  std::string& text() { return text_; }
+  void flush_if_large() {
+    if (text_.size() >= kFlushOctets) flush();
+  }
+  void flush() {
+    size_t written = 0;
+    while (written < text_.size() && !is_closed()) {
+      const ssize_t n = write(STDOUT_FILENO, text_.data() + written, text_.size() - written);
+      if (n < 0 && errno != EINTR) error_ = errno;
+      if (n > 0) written += static_cast<size_t>(n);
+    }
+    text_.clear();
+  }
+  bool is_closed() const { return error_ != 0; }
+  bool reader_left() const { return error_ == EPIPE; }
+  int error() const { return error_; }
+
+ private:
+  static constexpr size_t kFlushOctets = 256 * 1024;
+  std::string text_;
+  int error_ = 0;
+};
+
+/// Encodes bursts as the appliance does and prints what a consumer would read.
+class PrintingSink final : public RecordSink {
+ public:
+  PrintingSink(Format format, Output& output) : format_(format), output_(output) {}
+
+  void on_records(const RecordBurst& burst) noexcept override {
+    if (output_.is_closed()) return;
+    const outbound::HeaderPrefix prefix(burst.header);
+    size_t most = outbound::kStoreSlackOctets;
+    for (const FlowRecord& r : burst.records) {
+      most += outbound::Encoder::octets_max(prefix, r, burst.arena);
+    }
+    if (encoded_.size() < most) encoded_.resize(most);
+    const size_t octets = encoder_.encode(prefix, burst.records, burst.arena, encoded_.data());
+    print({encoded_.data(), octets});
+    output_.flush_if_large();
+  }
+
+  /// Records that protobuf's own classes refuse, which is an error of ours.
+  uint64_t unreadable() const { return unreadable_; }
+
+ private:
+  void print(std::span<const uint8_t> batch) {
+    std::string& text = output_.text();
+    if (format_ == Format::protobuf) {
+      text.append(reinterpret_cast<const char*>(batch.data()), batch.size());
+      return;
+    }
+    if (format_ == Format::table && !heading_printed_) {
+      outbound::FlowTable::append_heading(text);
+      heading_printed_ = true;
+    }
+    const outbound::ReadCounts counts =
+        outbound::read_flows(batch, [&](const flowpb::FlowMessage& flow) {
+          if (format_ == Format::table) {
+            outbound::FlowTable::append_row(flow, text);
+          } else {
+            outbound::append_json_line(flow, text);
+          }
+        });
+    unreadable_ += counts.malformed;
+  }
+
+  const Format format_;
+  Output& output_;
+  outbound::Encoder encoder_;
+  std::vector<uint8_t> encoded_;
+  bool heading_printed_ = false;
+  uint64_t unreadable_ = 0;
+};
+
+/// What was in the files beside what the decoder counts by itself.
+struct FileCounters {
+  uint64_t packets = 0;
+  uint64_t cut_packets = 0;  // the capture holds less of them than was on the wire
+  CounterArray<packet::FrameVerdict> verdicts;
+  uint64_t other_datagrams = 0;  // UDP, but no exports (or not of the ports asked for)
+};
+
+class CaptureDecoder {
+ public:
+  CaptureDecoder(const DecodeOptions& options, decode::Decoder& decoder, Output& output)
+      : options_(options),
+        decoder_(decoder),
+        output_(output),
+        sink_(format_of(options.format), output) {}
+
+  Result<void> decode_file(const std::string& path) {
+    return options_.raw ? decode_payloads(path) : decode_capture(path);
+  }
+  const FileCounters& counters() const { return counters_; }
+  uint64_t unreadable() const { return sink_.unreadable(); }
+
+ private:
+  Result<void> decode_capture(const std::string& path) {
+    Result<lab::CaptureReader> reader = lab::CaptureReader::open(path);
+    if (!reader) return reader.error();
+    const auto check = options_.verify_checksums ? packet::ChecksumPolicy::Check::verify
+                                                 : packet::ChecksumPolicy::Check::skip;
+    lab::CapturedFrame frame;
+    while (!output_.is_closed()) {
+      const Result<bool> more = reader->next(frame);
+      if (!more) return more.error();
+      if (!*more) break;
+      ++counters_.packets;
+      counters_.cut_packets += frame.wire_octets > frame.octets.size();
+      const packet::FrameView view =
+          packet::parse_frame(frame.octets, reader->link(), {check, check});
+      counters_.verdicts[view.verdict].increment();
+      if (view.verdict != packet::FrameVerdict::udp) continue;
+      if (!is_wanted(view)) {
+        ++counters_.other_datagrams;
+        continue;
+      }
+      Datagram datagram;
+      datagram.payload = view.payload;
+      datagram.source = view.src;
+      datagram.source_port = view.src_port;
+      datagram.local_port = view.dst_port;
+      datagram.received_ns = frame.timestamp_ns;
+      decoder_.decode(datagram, sink_);
+    }
+    return {};
+  }
+
+  Result<void> decode_payloads(const std::string& path) {
+    Result<lab::PayloadReader> reader = lab::PayloadReader::open(path);
+    if (!reader) return reader.error();
+    while (!output_.is_closed()) {
+      const Result<std::span<const uint8_t>> payload = reader->next();
+      if (!payload) return payload.error();
+      if (payload->empty()) break;
+      Datagram datagram;
+      datagram.payload = *payload;
+      datagram.source = IpAddress::from_v4(0u);
+      datagram.received_ns = lab::export_seconds(*payload) * kNsPerSec;
+      decoder_.decode(datagram, sink_);
+    }
+    return {};
+  }
+
+  bool is_wanted(const packet::FrameView& view) const {
+    if (!options_.ports.empty()) {
+      return std::find(options_.ports.begin(), options_.ports.end(), view.dst_port) !=
+             options_.ports.end();
+    }
+    return lab::is_export_port(view.dst_port) || lab::looks_like_export(view.payload);
+  }
+
+  const DecodeOptions& options_;
+  decode::Decoder& decoder_;
+  Output& output_;
+  PrintingSink sink_;
+  FileCounters counters_;
+};
+
+/// `udp 98, not_ip 2`: the counters that are not zero.
+template <class Enum>
+std::string not_zero(const CounterArray<Enum>& counters) {
+  std::string text;
+  for (size_t i = 0; i < CounterArray<Enum>::kSize; ++i) {
+    const auto e = static_cast<Enum>(i);
+    const uint64_t n = counters[e].value();
+    if (n != 0) text += fmt::format("{}{} {}", text.empty() ? "" : ", ", name_of(e), n);
+  }
+  return text;
+}
+
+struct Named {
+  const char* name;
+  uint64_t value;
+};
+std::string not_zero(std::initializer_list<Named> all) {
+  std::string text;
+  for (const Named& n : all) {
+    if (n.value != 0) text += fmt::format("{}{} {}", text.empty() ? "" : ", ", n.name, n.value);
+  }
+  return text;
+}
+
+void print_row(const char* what, uint64_t total, const std::string& details) {
+  fmt::print(stderr, "{:<10} {:>10}{}{}\n", what, total, details.empty() ? "" : "  ", details);
+}
+
+/// One row a ledger; a row's parts add up to its total.
+void print_summary(const FileCounters& files, const decode::DecoderCounters& c, bool raw) {
+  if (!raw) {
+    print_row("packets", files.packets, not_zero(files.verdicts));
+    if (files.cut_packets != 0)
+      print_row("", files.cut_packets, "of these cut short by the capture");
+    if (files.other_datagrams != 0)
+      print_row("", files.other_datagrams, "UDP datagrams are no exports");
+  }
+  std::string rejected = not_zero(c.datagram_errors);
+  if (!rejected.empty()) rejected = "; rejected: " + rejected;
+  print_row("datagrams", c.datagrams.value(),
+            not_zero({{"netflow_v5", c.datagrams_netflow_v5.value()},
+                      {"netflow_v9", c.datagrams_netflow_v9.value()},
+                      {"ipfix", c.datagrams_ipfix.value()},
+                      {"sflow_5", c.datagrams_sflow_5.value()}}) +
+                rejected);
+  if (c.sets.value() != 0) print_row("sets", c.sets.value(), not_zero(c.set_outcomes));
+  print_row("records", c.records.value(),
+            not_zero({{"netflow_v5", c.records_netflow_v5.value()},
+                      {"netflow_v9", c.records_netflow_v9.value()},
+                      {"ipfix", c.records_ipfix.value()},
+                      {"sflow_5", c.records_sflow_5.value()}}));
+  if (c.options_records.value() != 0) print_row("options", c.options_records.value(), "records");
+  if (const std::string t = not_zero(c.template_events); !t.empty()) {
+    print_row("templates", c.templates.value(), t);
+  }
+  if (const std::string q = not_zero(c.quirks); !q.empty())
+    print_row("quirks", c.quirks.total(), q);
+  if (c.sequence_lost.value() != 0) {
+    print_row("lost", c.sequence_lost.value(), "missing by the exporters' sequence numbers");
+  }
+}
+
+decode::DecoderConfig decoder_config() {
+  decode::DecoderConfig config;
+  config.listeners.emplace_back();
+  // A capture's own stamps are often wrong or anonymised: believe the exporter.
+  config.limits.time_future_max_ns = uint64_t{50} * 366 * 86'400 * kNsPerSec;
+  return config;
+}
+
+int run_decode(const DecodeOptions& o) {
+  Result<std::unique_ptr<decode::Decoder>> decoder = decode::Decoder::create(decoder_config());
+  if (!decoder) {
+    fmt::print(stderr, "weir decode: {}\n", decoder.error().message);
+    return 1;
+  }
+  Output output;
+  CaptureDecoder captures(o, **decoder, output);
+  bool failed = false;
+  for (const std::string& file : o.files) {
+    if (output.is_closed()) break;
+    const Result<void> decoded = captures.decode_file(file);
+    if (decoded) continue;
+    failed = true;
+    output.flush();  // records before the message about what is behind them
+    const bool perhaps_raw =
+        decoded.error().message.find("unknown file format") != std::string::npos;
+    fmt::print(stderr, "weir decode: {}{}\n", decoded.error().message,
+               perhaps_raw ? " (UDP payloads back to back are read with --raw)" : "");
+  }
+  output.flush();
+  if (output.reader_left()) return failed ? 1 : 0;
+  if (output.is_closed()) {
+    fmt::print(stderr, "weir decode: standard output: {}\n", std::strerror(output.error()));
+    return 1;
+  }
+  print_summary(captures.counters(), (*decoder)->counters(), o.raw);
+  if (captures.unreadable() != 0) {
+    fmt::print(stderr, "weir decode: {} records were encoded wrongly; please report this capture\n",
+               captures.unreadable());
+    failed = true;
+  }
+  return failed ? 1 : 0;
+}
+
+}  // namespace
+
+void add_decode_command(CLI::App& app, int& exit_code) {
+  CLI::App* decode = app.add_subcommand(
+      "decode",
+      "Decode the NetFlow and IPFIX in captures: records on standard output, a summary on "
+      "standard error");
+  const auto o = std::make_shared<DecodeOptions>();
+  decode->add_option("files", o->files, "pcap or pcapng files, in order; - is standard input")
+      ->required();
+  decode
+      ->add_option("--format", o->format,
+                   "json: one object a line; table: for people; protobuf: one flowpb.FlowBatch")
+      ->check(CLI::IsMember({"json", "table", "protobuf"}))
+      ->capture_default_str();
+  decode
+      ->add_option(
+          "--port", o->ports,
+          "Only datagrams to this UDP port, whatever is in them; may be repeated. Without it: "
+          "the usual ports, and on others what looks like an export")
+      ->check(CLI::Range(1, 65535));
+  decode->add_flag("--raw", o->raw,
+                   "The files hold export messages back to back, without packets around them");
+  decode->add_flag(
+      "--verify-checksums", o->verify_checksums,
+      "Leave out packets with wrong IPv4 or UDP checksums. Captures made on a sender often "
+      "have such, because its NIC was to fill them in");
+  decode->footer(
+      "Examples:\n"
+      "  weir decode --format table capture.pcap\n"
+      "      who talked to whom\n"
+      "  weir decode a.pcap b.pcapng | jq 'select(.dst_port == 53)'\n"
+      "      records of two captures; templates of the first serve the second\n"
+      "  tcpdump -i eth0 -w - udp port 2055 | weir decode -\n"
+      "      what comes in just now\n"
+      "  weir decode --format protobuf c.pcap | protoc --decode=flowpb.FlowBatch proto/flow.proto\n"
+      "      the octets that a consumer gets\n"
+      "Data ahead of its template is decoded when the template comes. In the summary the parts of "
+      "a row\n"
+      "add up to its total. The exit status is 1 if a file could not be read to its end; what "
+      "came\n"
+      "before the damage has been decoded.");
+  decode->callback([o, &exit_code] { exit_code = run_decode(*o); });
+}
 
 }  // namespace weir::cli

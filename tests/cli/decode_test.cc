@@ -1,0 +1,395 @@
+// `weir decode` as its users run it: on generated captures, on damaged ones, on real ones.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <map>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "base/clock.h"
+#include "flow.pb.h"
+#include "lab/capture_file.h"
+#include "lab/exporter_model.h"
+#include "lab/frame_builder.h"
+#include "support/program.h"
+
+namespace weir {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+using test::built;
+using test::lines_of;
+using test::Outcome;
+using test::run_program;
+using testing::HasSubstr;
+using testing::Not;
+
+Outcome decode(std::vector<std::string> arguments) {
+  arguments.insert(arguments.begin(), {built("weir"), "decode"});
+  return run_program(arguments);
+}
+
+/// The total of a row of the summary; 0 where there is no such row.
+uint64_t summary(const Outcome& outcome, const std::string& row) {
+  for (const std::string& line : lines_of(outcome.err)) {
+    std::istringstream in(line);
+    std::string name;
+    uint64_t total = 0;
+    if (in >> name >> total && name == row) return total;
+  }
+  return 0;
+}
+
+class Decode : public testing::Test {
+ protected:
+  std::string generated(const std::string& protocol, const std::string& count) {
+    const std::string file = folder_ / (protocol + ".pcap");
+    const Outcome made =
+        run_program({built("weir"), "generate", "--pcap", file, "--protocol", protocol, "--count",
+                     count, "--exporters", "2", "--sampling", "100", "--json"});
+    EXPECT_EQ(made.status, 0) << made.err;
+    generated_records_ = json::parse(made.out)["records"];
+    return file;
+  }
+  std::string capture_of(const std::vector<lab::Octets>& frames,
+                         packet::LinkType link = packet::LinkType::ethernet) {
+    const std::string file = folder_ / "built.pcap";
+    auto writer = lab::CaptureWriter::create(file, link);
+    uint64_t time_ns = 1'700'000'000 * kNsPerSec;
+    for (const lab::Octets& f : frames) EXPECT_TRUE(writer->write(f, time_ns++));
+    EXPECT_TRUE(writer->close());
+    return file;
+  }
+
+  test::TemporaryFolder folder_;
+  uint64_t generated_records_ = 0;
+};
+
+const lab::UdpEnds kEnds = {"192.0.2.1", "198.51.100.1", 50000, 2055};
+
+lab::Octets v5_of_three() {
+  return lab::NetflowV5Builder{}.uptime_ms(1000).unix_time(1'700'000'000).record({}).record({}).record({}).build();
+}
+
+TEST_F(Decode, PrintsARecordALine) {
+  for (const std::string protocol : {"v5", "v9", "ipfix"}) {
+    SCOPED_TRACE(protocol);
+    const std::string file = generated(protocol, "50");
+    const Outcome decoded = decode({file});
+    EXPECT_EQ(decoded.status, 0) << decoded.err;
+    const std::vector<std::string> lines = lines_of(decoded.out);
+    EXPECT_EQ(lines.size(), generated_records_);
+    EXPECT_EQ(summary(decoded, "records"), generated_records_);
+    const std::string type = protocol == "v5" ? "NETFLOW_V5" : protocol == "v9" ? "NETFLOW_V9" : "IPFIX";
+    for (const std::string& line : lines) {
+      const json flow = json::parse(line);
+      ASSERT_EQ(flow["type"], type);
+      ASSERT_EQ(flow["sampling_rate"], 100);
+    }
+  }
+}
+
+TEST_F(Decode, PrintsWhatWasOnTheWire) {
+  const std::string file = capture_of({lab::udp_frame(
+      kEnds, lab::NetflowV5Builder{}
+                 .uptime_ms(10'000)
+                 .unix_time(1'700'000'000)
+                 .sequence(77)
+                 .record({.src_addr = "192.0.2.10", .dst_addr = "198.51.100.20",
+                          .next_hop = "203.0.113.1", .in_if = 3, .out_if = 4, .packets = 5,
+                          .octets = 600, .first_ms = 8'000, .last_ms = 9'500, .src_port = 1234,
+                          .dst_port = 443, .tcp_flags = 0x1b, .proto = 6, .src_as = 64500,
+                          .dst_as = 64501, .src_mask = 24, .dst_mask = 16})
+                 .build())});
+  const Outcome decoded = decode({file});
+  ASSERT_EQ(decoded.status, 0) << decoded.err;
+  const json flow = json::parse(decoded.out);
+  EXPECT_EQ(flow["time_received_ns"], 1'700'000'000 * kNsPerSec);
+  EXPECT_EQ(flow["sampler_address"], "192.0.2.1");
+  EXPECT_EQ(flow["sequence_num"], 77);
+  EXPECT_EQ(flow["src_addr"], "192.0.2.10");
+  EXPECT_EQ(flow["dst_addr"], "198.51.100.20");
+  EXPECT_EQ(flow["next_hop"], "203.0.113.1");
+  EXPECT_EQ(flow["src_port"], 1234);
+  EXPECT_EQ(flow["dst_port"], 443);
+  EXPECT_EQ(flow["bytes"], 600);
+  EXPECT_EQ(flow["packets"], 5);
+  EXPECT_EQ(flow["proto"], "TCP");
+  EXPECT_EQ(flow["in_if"], 3);
+  EXPECT_EQ(flow["out_if"], 4);
+  EXPECT_EQ(flow["time_flow_start_ns"], 1'699'999'998 * kNsPerSec);
+  EXPECT_EQ(flow["time_flow_end_ns"], 1'699'999'999 * kNsPerSec + 500 * kNsPerMs);
+}
+
+TEST_F(Decode, PrintsATable) {
+  const Outcome decoded = decode({"--format", "table", generated("v9", "10")});
+  EXPECT_EQ(decoded.status, 0);
+  EXPECT_EQ(lines_of(decoded.out).size(), generated_records_ + 1);
+  EXPECT_THAT(lines_of(decoded.out)[0], HasSubstr("SOURCE"));
+}
+
+TEST_F(Decode, WritesOneBatchThatProtobufReads) {
+  const Outcome decoded = decode({"--format", "protobuf", generated("ipfix", "50")});
+  EXPECT_EQ(decoded.status, 0);
+  flowpb::FlowBatch batch;
+  ASSERT_TRUE(batch.ParseFromString(decoded.out));
+  EXPECT_EQ(static_cast<uint64_t>(batch.flows_size()), generated_records_);
+}
+
+TEST_F(Decode, KeepsTemplatesFromOneFileToTheNext) {
+  const auto datagram = [](const lab::Octets& payload) { return lab::udp_frame(kEnds, payload); };
+  const std::string templates = capture_of({datagram(
+      lab::NetflowV9Builder{}.templates({{.id = 256, .fields = {{8, 4}, {12, 4}}}}).build())});
+  fs::rename(templates, folder_ / "first.pcap");
+  const std::string data = capture_of({datagram(
+      lab::NetflowV9Builder{}
+          .sequence(1)
+          .data(256, {{lab::ipv4("192.0.2.1"), lab::ipv4("192.0.2.2")}})
+          .build())});
+  EXPECT_EQ(lines_of(decode({folder_ / "first.pcap", data}).out).size(), 1u);
+  EXPECT_EQ(lines_of(decode({data, folder_ / "first.pcap"}).out).size(), 1u) << "it waited";
+  const Outcome alone = decode({data});
+  EXPECT_EQ(alone.out, "");
+  EXPECT_EQ(alone.status, 0);
+  EXPECT_THAT(alone.err, HasSubstr("waiting_for_template 1"));
+}
+
+TEST_F(Decode, TakesExportsOnAnyPortAndLeavesTheRest) {
+  const lab::UdpEnds dns = {"192.0.2.1", "198.51.100.1", 50000, 53};
+  const lab::UdpEnds odd = {"192.0.2.1", "198.51.100.1", 50000, 12345};
+  const std::string file = capture_of({
+      lab::udp_frame(dns, lab::text("what is the address of that name?")),
+      lab::udp_frame(odd, v5_of_three()),
+      lab::udp_frame(kEnds, lab::text("on an export port, but no export")),
+      lab::ethernet(lab::kEtherTypeArp, lab::zeros(28)),
+  });
+  const Outcome decoded = decode({file});
+  EXPECT_EQ(decoded.status, 0);
+  EXPECT_EQ(lines_of(decoded.out).size(), 3u);
+  EXPECT_THAT(decoded.err, HasSubstr("udp 3, not_ip 1"));
+  EXPECT_THAT(decoded.err, HasSubstr("1  UDP datagrams are no exports"));
+  EXPECT_THAT(decoded.err, HasSubstr("rejected: unknown_version 1"));
+
+  EXPECT_EQ(lines_of(decode({"--port", "12345", file}).out).size(), 3u);
+  EXPECT_EQ(decode({"--port", "2055", "--port", "53", file}).out, "");
+}
+
+TEST_F(Decode, LeavesOutWrongChecksumsWhenAsked) {
+  const lab::Octets right = lab::udp_frame(kEnds, v5_of_three());
+  const lab::Octets wrong = lab::ethernet(
+      lab::kEtherTypeIpv4, lab::ipv4_packet({.src = kEnds.src, .dst = kEnds.dst},
+                                            lab::udp_segment(kEnds, v5_of_three(), {.checksum = 7})));
+  const std::string file = capture_of({right, wrong});
+  EXPECT_EQ(lines_of(decode({file}).out).size(), 6u);
+  const Outcome verified = decode({"--verify-checksums", file});
+  EXPECT_EQ(lines_of(verified.out).size(), 3u);
+  EXPECT_THAT(verified.err, HasSubstr("bad_udp_checksum 1"));
+}
+
+TEST_F(Decode, ReadsPayloadsBackToBack) {
+  lab::ExporterModel model({.protocol = lab::ExportProtocol::netflow_v9, .flows = 7,
+                            .start_ns = 1'700'000'000 * kNsPerSec});
+  std::string raw;
+  for (int i = 0; i < 11; ++i) {
+    lab::ExportDatagram d;
+    model.next(1'700'000'000 * kNsPerSec, d);
+    raw.append(d.octets.begin(), d.octets.end());
+  }
+  test::write_file(folder_ / "x.dat", raw);
+  const Outcome decoded = decode({"--raw", folder_ / "x.dat"});
+  EXPECT_EQ(decoded.status, 0) << decoded.err;
+  EXPECT_EQ(lines_of(decoded.out).size(), 70u);
+  const Outcome as_capture = decode({folder_ / "x.dat"});
+  EXPECT_EQ(as_capture.status, 1);
+  EXPECT_THAT(as_capture.err, HasSubstr("--raw"));
+}
+
+TEST_F(Decode, OfATruncatedFilePrintsWhatIsWhole) {
+  const std::string whole = test::contents_of(generated("v9", "12"));
+  const uint64_t all = generated_records_;
+  uint64_t before = 0;
+  for (size_t length = 0; length < whole.size(); length += 97) {
+    SCOPED_TRACE(length);
+    test::write_file(folder_ / "cut.pcap", whole.substr(0, length));
+    const Outcome decoded = decode({folder_ / "cut.pcap"});
+    const uint64_t records = lines_of(decoded.out).size();
+    EXPECT_GE(records, before) << "more of the file is never fewer records";
+    EXPECT_LE(records, all);
+    before = records;
+    // Between two packets a file may end.
+    if (decoded.status != 0 || decoded.err.find("cut.pcap") != std::string::npos) {
+      EXPECT_EQ(decoded.status, 1);
+      EXPECT_THAT(decoded.err, HasSubstr("cut.pcap"));
+    }
+    if (length < 24) {
+      EXPECT_EQ(decoded.status, 1);
+    }
+  }
+  EXPECT_GT(before, all / 2);
+}
+
+TEST_F(Decode, SurvivesDamageAnywhere) {
+  std::string octets = test::contents_of(generated("ipfix", "3"));
+  lab::Random random(5);
+  for (int round = 0; round < 150; ++round) {
+    std::string damaged = octets;
+    for (int i = 0; i < 8; ++i) {
+      damaged[random.below(static_cast<uint32_t>(damaged.size()))] = static_cast<char>(random.next());
+    }
+    test::write_file(folder_ / "damaged.pcap", damaged);
+    const Outcome decoded = decode({folder_ / "damaged.pcap"});
+    ASSERT_TRUE(decoded.status == 0 || decoded.status == 1) << decoded.status << decoded.err;
+    for (const std::string& line : lines_of(decoded.out)) ASSERT_TRUE(json::accept(line)) << line;
+  }
+}
+
+TEST_F(Decode, GoesOnWithTheNextFileAndFails) {
+  const std::string good = generated("v5", "4");
+  test::write_file(folder_ / "garbage", std::string(1000, 'x'));
+  const Outcome decoded = decode({folder_ / "absent.pcap", folder_ / "garbage", good});
+  EXPECT_EQ(decoded.status, 1);
+  EXPECT_EQ(lines_of(decoded.out).size(), generated_records_);
+  EXPECT_THAT(decoded.err, HasSubstr("absent.pcap: No such file"));
+  EXPECT_THAT(decoded.err, HasSubstr("garbage: unknown file format"));
+}
+
+TEST_F(Decode, EndsQuietlyWhenItsReaderLeaves) {
+  const std::string file = generated("v5", "4000");  // many times what a pipe holds
+  const Outcome piped = run_program(
+      {"sh", "-c", "{ \"$0\" decode \"$1\"; echo \"status $?\" >&2; } | head -n 1", built("weir"), file});
+  EXPECT_EQ(lines_of(piped.out).size(), 1u);
+  EXPECT_EQ(piped.err, "status 0\n");
+}
+
+TEST_F(Decode, SaysWhenItsOutputIsFull) {
+  if (access("/dev/full", W_OK) != 0) GTEST_SKIP() << "no /dev/full here";
+  const Outcome full =
+      run_program({"sh", "-c", "\"$0\" decode \"$1\" > /dev/full", built("weir"), generated("v5", "4")});
+  EXPECT_EQ(full.status, 1);
+  EXPECT_THAT(full.err, HasSubstr("standard output: No space left"));
+}
+
+TEST_F(Decode, RefusesAWrongCommandLine) {
+  EXPECT_EQ(decode({}).status, 2);
+  EXPECT_EQ(decode({"--format", "xml", "x.pcap"}).status, 2);
+  EXPECT_EQ(decode({"--port", "0", "x.pcap"}).status, 2);
+  EXPECT_EQ(decode({"--port", "65536", "x.pcap"}).status, 2);
+  EXPECT_EQ(decode({"--help"}).status, 0);
+}
+
+// ---- Captures that nobody here wrote -----------------------------------------------------------
+
+fs::path captures_folder() {
+  const char* root = std::getenv("WEIR_SOURCE_ROOT");
+  return fs::path(root != nullptr ? root : ".") / ".." / "shared" / "captures";
+}
+
+struct IndexRow {
+  std::string path;
+  std::string protocols;
+  uint64_t data_records = 0;
+};
+
+/// Files of NetFlow v5, v9 and IPFIX and nothing else.
+std::vector<IndexRow> read_index() {
+  std::ifstream file(captures_folder() / "INDEX.tsv");
+  std::vector<IndexRow> rows;
+  std::string line;
+  std::getline(file, line);
+  while (std::getline(file, line)) {
+    std::vector<std::string> cells;
+    std::istringstream in(line);
+    for (std::string cell; std::getline(in, cell, '\t');) cells.push_back(cell);
+    if (cells.size() < 8) continue;
+    const std::string& kind = cells[1];
+    const std::string& protocols = cells[2];
+    const auto has = [&](const char* p) { return protocols.find(p) != std::string::npos; };
+    if (kind == "traffic" || has("sFlow") || has("NFv1:") || has("NFv6") || has("NFv7")) continue;
+    if (has("NFv5") || has("NFv9") || has("IPFIX")) {
+      rows.push_back({cells[0], protocols, std::strtoull(cells[6].c_str(), nullptr, 10)});
+    }
+  }
+  return rows;
+}
+
+bool is_capture(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  uint8_t magic[4] = {};
+  file.read(reinterpret_cast<char*>(magic), sizeof magic);
+  const uint32_t m = load_be32(magic);
+  return m == 0xa1b2c3d4 || m == 0xd4c3b2a1 || m == 0xa1b23c4d || m == 0x4d3cb2a1 || m == 0x0a0d0d0a;
+}
+
+/// Where fewer or more records are right, and why.
+const std::map<std::string, std::pair<uint64_t, std::string>>& known_differences() {
+  static const std::map<std::string, std::pair<uint64_t, std::string>> kDifferences = {
+      {"generated-third-party/softflowd-ipfix-tcp.pcap", {0, "IPFIX over TCP"}},
+  };
+  return kDifferences;
+}
+
+TEST(DecodeCaptures, FindsTheRecordsThatTheIndexSays) {
+  const std::vector<IndexRow> index = read_index();
+  if (index.empty()) GTEST_SKIP() << "no captures in " << captures_folder();
+  size_t files = 0;
+  uint64_t records = 0;
+  for (const IndexRow& row : index) {
+    SCOPED_TRACE(row.path);
+    const fs::path path = captures_folder() / row.path;
+    std::vector<std::string> arguments = {"--format", "protobuf", path};
+    if (!is_capture(path)) arguments.insert(arguments.begin(), "--raw");
+    const Outcome decoded = decode(arguments);
+    EXPECT_EQ(decoded.status, 0) << decoded.err;
+    uint64_t expected = row.data_records;
+    if (const auto known = known_differences().find(row.path); known != known_differences().end()) {
+      expected = known->second.first;
+    }
+    EXPECT_EQ(summary(decoded, "records"), expected) << row.protocols << "\n" << decoded.err;
+    flowpb::FlowBatch batch;
+    EXPECT_TRUE(batch.ParseFromString(decoded.out));
+    EXPECT_EQ(static_cast<uint64_t>(batch.flows_size()), expected);
+    ++files;
+    records += expected;
+  }
+  std::cout << files << " files, " << records << " records\n";
+}
+
+TEST(DecodeCaptures, PrintsLinesOfJsonForEachOfThem) {
+  const std::vector<IndexRow> index = read_index();
+  if (index.empty()) GTEST_SKIP() << "no captures in " << captures_folder();
+  for (const IndexRow& row : index) {
+    const fs::path path = captures_folder() / row.path;
+    if (!is_capture(path) || row.data_records > 2000) continue;  // a line each is slow in a sanitizer
+    SCOPED_TRACE(row.path);
+    const Outcome decoded = decode({path});
+    const std::vector<std::string> lines = lines_of(decoded.out);
+    EXPECT_EQ(lines.size(), summary(decoded, "records"));
+    for (const std::string& line : lines) ASSERT_TRUE(json::accept(line)) << line;
+  }
+}
+
+TEST(DecodeCaptures, WalksTrafficThatIsNoExport) {
+  std::ifstream file(captures_folder() / "INDEX.tsv");
+  if (!file) GTEST_SKIP() << "no captures in " << captures_folder();
+  std::string line;
+  size_t files = 0;
+  while (std::getline(file, line)) {
+    std::istringstream in(line);
+    std::string path, kind;
+    std::getline(in, path, '\t');
+    std::getline(in, kind, '\t');
+    if (kind != "traffic") continue;
+    SCOPED_TRACE(path);
+    const Outcome decoded = decode({captures_folder() / path});
+    EXPECT_LE(decoded.status, 1) << decoded.err;
+    if (decoded.status == 1) {
+      EXPECT_THAT(decoded.err, HasSubstr("link type")) << "the only thing that may be wrong with them";
+    }
+    ++files;
+  }
+  EXPECT_GT(files, 0u);
+}
+
+}  // namespace
+}  // namespace weir
