@@ -34,15 +34,17 @@ Result<std::unique_ptr<Decoder>> Decoder::create(const DecoderConfig& config) {
                              l.template_fields_max, kTemplateFieldsLimit)};
   }
   if (l.template_octets_total / config.cores < Slab::kBlockOctetsMax) {
-    return Error{fmt::format("decoder: template_octets_total is {} for {} cores, at least {} a core "
-                             "are needed",
-                             l.template_octets_total, config.cores, Slab::kBlockOctetsMax)};
+    return Error{
+        fmt::format("decoder: template_octets_total is {} for {} cores, at least {} a core "
+                    "are needed",
+                    l.template_octets_total, config.cores, Slab::kBlockOctetsMax)};
   }
   std::unique_ptr<DecoderState> state(new (std::nothrow) DecoderState(config));
   if (state == nullptr || !state->reserve()) {
-    return Error{fmt::format("decoder: no address space for {} exporters, {} octets of templates and "
-                             "{} octets of waiting data",
-                             l.exporters_max, l.template_octets_total, l.pending_octets_total)};
+    return Error{
+        fmt::format("decoder: no address space for {} exporters, {} octets of templates and "
+                    "{} octets of waiting data",
+                    l.exporters_max, l.template_octets_total, l.pending_octets_total)};
   }
   return std::unique_ptr<Decoder>(std::move(state));
 }
@@ -159,8 +161,8 @@ void DecoderState::observe_sequence(Message& m, uint32_t sequence, uint32_t unit
       domain.has_last_uptime = true;
     }
   }
-  const uint64_t lost = domain.sequence.observe(
-      {sequence, units, units_known, restarted, m.times.received_ns});
+  const uint64_t lost =
+      domain.sequence.observe({sequence, units, units_known, restarted, m.times.received_ns});
   if (lost != 0) {
     counters_.sequence_lost.add(lost);
     m.exporter->stats.sequence_lost += lost;

@@ -144,7 +144,8 @@ class Decoder {
   virtual const DecoderCounters& counters() const noexcept = 0;
 
   /// Copies the stats of exporters from slot `cursor` on into `out`; returns how many were written and
-  /// moves `cursor` (0 starts; the walk is over when it is 0 again).
+  /// moves `cursor` (0 starts; the walk is over when it is 0 again). On the decoder's thread, as all
+  /// calls but counters().
   virtual size_t copy_exporters(uint32_t& cursor, std::span<ExporterStats> out) const noexcept = 0;
 };
 

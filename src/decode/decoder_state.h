@@ -1,6 +1,7 @@
 // decoder_state.h — The decoder's parts together, and what all protocols share.
 //
-// Runs on:  rx_lcore. A file for each protocol (netflow_v5.cc, netflow_v9.cc, ipfix.cc) reads headers;
+// Runs on:  rx_lcore. A file for each protocol (netflow_v5.cc, netflow_v9.cc, ipfix.cc) reads
+// headers;
 //           sets.cc walks what v9 and IPFIX have in common.
 #pragma once
 

@@ -1,4 +1,5 @@
-// exporter_state.h — What a decoder knows of each exporter: domains, templates, waiting sets, rates.
+// exporter_state.h — What a decoder knows of each exporter: domains, templates, waiting sets,
+// rates.
 //
 // Owns:     nothing: the nodes lie in the tables' slabs, and are linked here.
 #pragma once
@@ -39,7 +40,7 @@ struct PendingSet {
 };
 
 enum class TemplateKind : uint8_t {
-  missing,        // only sets that wait for it are known
+  missing,  // only sets that wait for it are known
   data,
   options,
   not_decodable,  // its records could not be told apart; its sets are skipped
@@ -52,7 +53,8 @@ enum class TemplateFormat : uint8_t { netflow_v9, ipfix };
 struct Template {
   uint64_t hash;
   Template* hash_next;
-  ListLink<Template> by_use;  // the exporter's; not where it is missing
+  ListLink<Template> by_use;     // the exporter's; not where it is missing, as by_domain
+  ListLink<Template> by_domain;  // in the list of its kind
   List<PendingSet, &PendingSet::by_template> pending;
   Domain* domain;
   uint64_t defined_ns;
@@ -87,6 +89,12 @@ struct Domain {
   bool has_last_uptime;
   SequenceTracker sequence;
   RateEntry rate;
+  List<Template, &Template::by_domain> templates;
+  List<Template, &Template::by_domain> options_templates;
+
+  auto& templates_of(TemplateKind kind) noexcept {
+    return kind == TemplateKind::options ? options_templates : templates;
+  }
 };
 
 /// A rate with a key: a sampler's or an interface's.

@@ -80,8 +80,7 @@ Domain* ExporterTable::find_or_add_domain(Exporter& exporter, uint16_t version, 
     d->version = version;
     d->id = id;
     d->hash = hash_of_domain(exporter, version, id);
-    d->sequence =
-        SequenceTracker(version == 9 ? SequenceUnit::messages : SequenceUnit::records);
+    d->sequence = SequenceTracker(version == 9 ? SequenceUnit::messages : SequenceUnit::records);
     domain_chains_.insert(d);
     exporter.domains.push_back(d);
   } else {
@@ -106,8 +105,8 @@ void ExporterTable::drop(Domain& domain) noexcept {
 }
 
 void ExporterTable::drop(Exporter& exporter) noexcept {
-  while (Domain* d = exporter.domains.front()) drop(*d);
   rates_.drop_exporter(exporter);
+  while (Domain* d = exporter.domains.front()) drop(*d);
   chains_.erase(&exporter);
   by_use_.erase(&exporter);
   exporter.in_use = false;

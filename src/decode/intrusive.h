@@ -1,7 +1,8 @@
 // intrusive.h — Lists and hash tables whose links lie in the nodes, so that neither ever allocates.
 //
-// Nodes belong to whoever made them. Chains rather than open addressing, because nodes leave all the
-// time and leave no tombstones; the hash is seeded, so that chains cannot be made long from outside.
+// Nodes belong to whoever made them. Chains rather than open addressing, because nodes leave all
+// the time and leave no tombstones; the hash is seeded, so that chains cannot be made long from
+// outside.
 #pragma once
 
 #include <bit>

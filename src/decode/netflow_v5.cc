@@ -114,8 +114,7 @@ bool DecoderState::decode_netflow_v5(const Datagram& d, RecordSink& sink) noexce
   }
 
   const uint32_t nanoseconds = load_be32(h + 12);
-  m.times.export_ns =
-      load_be32(h + 8) * kNsPerSec + (nanoseconds < kNsPerSec ? nanoseconds : 0);
+  m.times.export_ns = load_be32(h + 8) * kNsPerSec + (nanoseconds < kNsPerSec ? nanoseconds : 0);
   m.times.uptime_ms = load_be32(h + 4);
   m.times.has_uptime = true;
 
@@ -133,7 +132,8 @@ bool DecoderState::decode_netflow_v5(const Datagram& d, RecordSink& sink) noexce
   const uint8_t* p = h + kHeaderOctets;
   for (uint32_t left = count; left != 0;) {
     const std::span<FlowRecord> records = burst_.room(left, 0);
-    // PERF: clearing all at once takes the widest stores of the machine; the records fill half of it.
+    // PERF: clearing all at once takes the widest stores of the machine; the records fill half of
+    // it.
     std::memset(static_cast<void*>(records.data()), 0, records.size_bytes());
     Counter& implausible = counters_.quirks[Quirk::implausible_time];
     for (FlowRecord& r : records) {

@@ -5,8 +5,8 @@
 // Bounds:   the caller has checked that the octets of all records are there.
 //
 // `run_plan` works column by column: the switch over operations outside, a tight loop over the
-// records of a burst inside. What differs from record to record (times that are implausible, ICMP in
-// the port, lists and strings) is done afterwards, row by row, and only where a plan has it.
+// records of a burst inside. What differs from record to record (times that are implausible, ICMP
+// in the port, lists and strings) is done afterwards, row by row, and only where a plan has it.
 #pragma once
 
 #include <cstdint>
@@ -22,20 +22,32 @@ namespace weir::decode {
 
 /// How octets become a column's value: what is read, and how wide the column is.
 enum class OpKind : uint8_t {
-  u8_to_u32, u16_to_u32, u32_to_u32, any_to_u32,
-  u8_to_u64, u16_to_u64, u32_to_u64, u64_to_u64, any_to_u64,
-  u8_to_u16, any_to_u16,
-  merge_to_u32,   // only where the column is still zero
+  u8_to_u32,
+  u16_to_u32,
+  u32_to_u32,
+  any_to_u32,
+  u8_to_u64,
+  u16_to_u64,
+  u32_to_u64,
+  u64_to_u64,
+  any_to_u64,
+  u8_to_u16,
+  any_to_u16,
+  merge_to_u32,  // only where the column is still zero
   dscp_to_u32,
   ip_version_to_etype,
-  mac6, mac8,
-  address_v4, address_v6,
-  time_uptime, time_ms, time_s,  // at their usual width; all else goes row by row
+  mac6,
+  mac8,
+  address_v4,
+  address_v6,
+  time_uptime,
+  time_ms,
+  time_s,  // at their usual width; all else goes row by row
 };
 
 struct Op {
-  uint32_t offset;       // in the record; for records of variable length the field tells
-  uint16_t field;        // in the template
+  uint32_t offset;  // in the record; for records of variable length the field tells
+  uint16_t field;   // in the template
   uint16_t width;
   uint16_t destination;  // in FlowRecord
   OpKind kind;
@@ -44,8 +56,14 @@ struct Op {
 
 /// What goes to the arena, row by row, in this order.
 enum class ArenaOpKind : uint8_t {
-  octets, text, mpls_label, mpls_ttl, mpls_ip, unmapped,
-  unmapped_v4_loser, unmapped_v6_loser,  // where a record has both addresses, the one not taken
+  octets,
+  text,
+  mpls_label,
+  mpls_ttl,
+  mpls_ip,
+  unmapped,
+  unmapped_v4_loser,
+  unmapped_v6_loser,  // where a record has both addresses, the one not taken
 };
 
 struct ArenaOp {
@@ -90,13 +108,13 @@ struct Plan {
   Presence present;
   uint8_t blocks = 0;
   uint8_t addresses = 0;
-  uint32_t etype = 0;           // 0: by record
-  bool icmp_in_port = false;    // no element names type and code: take them from dst_port
+  uint32_t etype = 0;         // 0: by record
+  bool icmp_in_port = false;  // no element names type and code: take them from dst_port
   bool has_proto = false;
-  bool record_rate = false;     // element 34 in the record
-  bool sampler = false;         // element 48 or 302 in the record
+  bool record_rate = false;  // element 34 in the record
+  bool sampler = false;      // element 48 or 302 in the record
   bool in_if = false;
-  bool row_work = false;        // arena_ops or duals
+  bool row_work = false;          // arena_ops or duals
   uint32_t arena_octets_max = 0;  // a record; 0 where the length varies
 
   // Times: where ops wrote both, `time_source` is theirs; the candidates are for the rest.
@@ -107,7 +125,7 @@ struct Plan {
   uint8_t dual_count = 0;
   TimeCandidate starts[kTimeCandidatesMax];
   TimeCandidate ends[kTimeCandidatesMax];
-  TimeCandidate duration;     // width 0: none
+  TimeCandidate duration;  // width 0: none
   TimeRole duration_role = TimeRole::none;
   TimeCandidate system_init;  // width 0: none
   DualAddress duals[kDualAddressesMax];
@@ -145,7 +163,10 @@ struct Row {
   }
   template <class AnyOp>
   const uint8_t* at(const AnyOp& op) const noexcept {
-    return octets + (offsets != nullptr ? offsets[op.field] : op.offset);
+    return at(op.field, op.offset);
+  }
+  const uint8_t* at(uint16_t field, uint32_t offset) const noexcept {
+    return octets + (offsets != nullptr ? offsets[field] : offset);
   }
   template <class AnyOp>
   uint32_t width(const AnyOp& op) const noexcept {
@@ -203,8 +224,8 @@ struct PlanContext {
   CounterArray<Quirk>& quirks;
 };
 
-/// Decodes `count` records of a fixed-length plan, one behind the other at `octets`, into `records`,
-/// which are overwritten whole.
+/// Decodes `count` records of a fixed-length plan, one behind the other at `octets`, into
+/// `records`, which are overwritten whole.
 void run_plan(const Plan& plan, const uint8_t* octets, uint32_t count, PlanContext& context,
               FlowRecord* records) noexcept;
 

@@ -27,20 +27,20 @@ struct Column {
 
 constexpr auto kColumns = [] {
   std::array<Column, kFields> c{};
-#define WEIR_COLUMN_(member, bit)                                                        \
-  c[static_cast<size_t>(Field::member)] = {offsetof(FlowRecord, member),                 \
+#define WEIR_COLUMN_(member, bit)                                        \
+  c[static_cast<size_t>(Field::member)] = {offsetof(FlowRecord, member), \
                                            sizeof(FlowRecord::member), bit, 0};
-#define WEIR_COLUMN_PLAIN_(member, number) WEIR_COLUMN_(member, 0)
-#define WEIR_COLUMN_BASIC_(member, number) WEIR_COLUMN_(member, block::kBasic)
-#define WEIR_COLUMN_SECOND_(member, number) WEIR_COLUMN_(member, block::kSecond)
+#define WEIR_COLUMN_PLAIN_(member, number)   WEIR_COLUMN_(member, 0)
+#define WEIR_COLUMN_BASIC_(member, number)   WEIR_COLUMN_(member, block::kBasic)
+#define WEIR_COLUMN_SECOND_(member, number)  WEIR_COLUMN_(member, block::kSecond)
 #define WEIR_COLUMN_HEADERS_(member, number) WEIR_COLUMN_(member, block::kHeaders)
 #define WEIR_COLUMN_CONTEXT_(member, number) WEIR_COLUMN_(member, block::kContext)
-#define WEIR_COLUMN_NAT_(member, number) WEIR_COLUMN_(member, block::kNat)
-#define WEIR_COLUMN_RARE_(member, number) WEIR_COLUMN_(member, block::kRare)
+#define WEIR_COLUMN_NAT_(member, number)     WEIR_COLUMN_(member, block::kNat)
+#define WEIR_COLUMN_RARE_(member, number)    WEIR_COLUMN_(member, block::kRare)
 #define WEIR_COLUMN_REF_(member, number) \
   c[static_cast<size_t>(Field::member)] = {offsetof(FlowRecord, member), 0, 0, 0};
-#define WEIR_COLUMN_ADDRESS_(member, number)                                             \
-  c[static_cast<size_t>(Field::member)] = {offsetof(FlowRecord, member), 16, 0,          \
+#define WEIR_COLUMN_ADDRESS_(member, number)                                    \
+  c[static_cast<size_t>(Field::member)] = {offsetof(FlowRecord, member), 16, 0, \
                                            address::bit(address::k_##member)};
   WEIR_BLOCK_COUNTERS(WEIR_COLUMN_PLAIN_)
   WEIR_BLOCK_BASIC(WEIR_COLUMN_BASIC_)
@@ -115,7 +115,11 @@ class Compiler {
  public:
   Compiler(std::span<const FieldSpec> fields, bool netflow_v9, PlanDraft& draft,
            CompileQuirks& quirks) noexcept
-      : fields_(fields), netflow_v9_(netflow_v9), draft_(draft), plan_(draft.plan), quirks_(quirks) {
+      : fields_(fields),
+        netflow_v9_(netflow_v9),
+        draft_(draft),
+        plan_(draft.plan),
+        quirks_(quirks) {
     winner_.fill({kNoField, 0xff});
     winner_v4_.fill(kNoField);
     winner_v6_.fill(kNoField);
@@ -289,8 +293,8 @@ class Compiler {
     if (field == Field::proto) plan_.has_proto = true;
   }
 
-  /// With addresses of both families a packet travels inside another, and what comes a second time is
-  /// the inner one's.
+  /// With addresses of both families a packet travels inside another, and what comes a second time
+  /// is the inner one's.
   bool emit_inner(Field field, uint16_t i, uint32_t offset) noexcept {
     const auto src = static_cast<size_t>(Field::src_addr);
     if (winner_v4_[src] == kNoField || winner_v6_[src] == kNoField) return false;
@@ -327,8 +331,8 @@ class Compiler {
     mark(use.field);
     // The flow's other pair goes to the inner addresses, any other to the elements without column.
     if (use.field != Field::src_addr && use.field != Field::dst_addr) {
-      add_arena(i == v4 ? ArenaOpKind::unmapped_v4_loser : ArenaOpKind::unmapped_v6_loser, i, offset,
-                Field::unmapped);
+      add_arena(i == v4 ? ArenaOpKind::unmapped_v4_loser : ArenaOpKind::unmapped_v6_loser, i,
+                offset, Field::unmapped);
     }
     return true;
   }
@@ -342,8 +346,8 @@ class Compiler {
   void add_op(OpKind kind, uint16_t i, uint32_t offset, uint16_t width, Field field,
               uint32_t within = 0) noexcept {
     if (draft_.op_count == kOpsMax) return;
-    draft_.ops[draft_.op_count++] = {
-        offset + within, i, width, column_of(field).offset, kind, static_cast<uint8_t>(within)};
+    draft_.ops[draft_.op_count++] = {offset + within,         i,    width,
+                                     column_of(field).offset, kind, static_cast<uint8_t>(within)};
     mark(field);
   }
 

@@ -92,7 +92,8 @@ void run_op(const Op& op, const Walk& w, const TimeBase& times) noexcept {
       break;
     }
     case OpKind::dscp_to_u32:
-      w.each<uint32_t>([width](const uint8_t* p) { return saturated(load_be(p, width) << 2 & 0xff); });
+      w.each<uint32_t>(
+          [width](const uint8_t* p) { return saturated(load_be(p, width) << 2 & 0xff); });
       break;
     case OpKind::ip_version_to_etype:
       w.each<uint32_t>([](const uint8_t* p) { return *p == 4 ? 0x0800u : *p == 6 ? 0x86ddu : 0u; });
@@ -136,49 +137,41 @@ bool all_zero(const uint8_t* p, uint32_t octets) noexcept {
 enum class Family : uint8_t { undecided, v4, v6 };
 
 /// A record that has both takes the one that is not zero; of the flow's own addresses source and
-/// destination are decided together. Where both pairs say something, a packet travels inside another
-/// (IOS-XR's SRv6 templates): the pair that the template names first is the outer one.
+/// destination are decided together. Where both pairs say something, a packet travels inside
+/// another (IOS-XR's SRv6 templates): the pair that the template names first is the outer one.
 Family choose_addresses(const Plan& plan, const Row& row, FlowRecord& r) noexcept {
+  const auto is_flows = [](const DualAddress& dual) {
+    return dual.destination == offsetof(FlowRecord, src_addr) ||
+           dual.destination == offsetof(FlowRecord, dst_addr);
+  };
+  const std::span duals(plan.duals, plan.dual_count);
   bool v4 = false;
   bool v6 = false;
   bool v6_first = false;
-  for (uint32_t d = 0; d < plan.dual_count; ++d) {
-    const DualAddress& dual = plan.duals[d];
-    if (dual.destination != offsetof(FlowRecord, src_addr) &&
-        dual.destination != offsetof(FlowRecord, dst_addr)) {
-      continue;
-    }
-    const Op at_v4{dual.offset_v4, dual.field_v4, 4, 0, OpKind::address_v4, 0};
-    const Op at_v6{dual.offset_v6, dual.field_v6, 16, 0, OpKind::address_v6, 0};
-    v4 |= !all_zero(row.at(at_v4), 4);
-    v6 |= !all_zero(row.at(at_v6), 16);
+  for (const DualAddress& dual : duals) {
+    if (!is_flows(dual)) continue;
+    v4 |= !all_zero(row.at(dual.field_v4, dual.offset_v4), 4);
+    v6 |= !all_zero(row.at(dual.field_v6, dual.offset_v6), 16);
     v6_first = dual.field_v6 < dual.field_v4;
   }
   const bool nested = v4 && v6;
-  const Family flow = nested ? (v6_first ? Family::v6 : Family::v4)
-                      : v4   ? Family::v4
-                      : v6   ? Family::v6
-                             : Family::undecided;
-  for (uint32_t d = 0; d < plan.dual_count; ++d) {
-    const DualAddress& dual = plan.duals[d];
-    const Op at_v4{dual.offset_v4, dual.field_v4, 4, 0, OpKind::address_v4, 0};
-    const Op at_v6{dual.offset_v6, dual.field_v6, 16, 0, OpKind::address_v6, 0};
-    const bool of_flow = dual.destination == offsetof(FlowRecord, src_addr) ||
-                         dual.destination == offsetof(FlowRecord, dst_addr);
-    const bool take_v6 = of_flow ? flow == Family::v6
-                                 : all_zero(row.at(at_v4), 4) && !all_zero(row.at(at_v6), 16);
-    IpAddress& a = column<IpAddress>(r, dual.destination);
-    const IpAddress four = IpAddress::from_v4(row.at(at_v4));
-    const IpAddress six = IpAddress::from_v6(row.at(at_v6));
-    a = take_v6 ? six : four;
-    if (of_flow && nested) {
+  const bool flow_is_v6 = v6 && (!v4 || v6_first);
+  for (const DualAddress& dual : duals) {
+    const uint8_t* p4 = row.at(dual.field_v4, dual.offset_v4);
+    const uint8_t* p6 = row.at(dual.field_v6, dual.offset_v6);
+    const IpAddress four = IpAddress::from_v4(p4);
+    const IpAddress six = IpAddress::from_v6(p6);
+    const bool take_v6 = is_flows(dual) ? flow_is_v6 : all_zero(p4, 4) && !all_zero(p6, 16);
+    column<IpAddress>(r, dual.destination) = take_v6 ? six : four;
+    if (is_flows(dual) && nested) {
       const bool source = dual.destination == offsetof(FlowRecord, src_addr);
       (source ? r.inner_src_addr : r.inner_dst_addr) = take_v6 ? four : six;
       r.addresses |= address::bit(source ? address::k_inner_src_addr : address::k_inner_dst_addr);
       r.present.set(source ? Field::inner_src_addr : Field::inner_dst_addr);
     }
   }
-  return flow;
+  if (!v4 && !v6) return Family::undecided;
+  return flow_is_v6 ? Family::v6 : Family::v4;
 }
 
 uint32_t text_octets(const uint8_t* p, uint32_t octets) noexcept {
@@ -265,7 +258,6 @@ class ArenaWriter {
       while (label_count_ != 0 && labels_[label_count_ - 1] == 0) --label_count_;
     }
     if (label_count_ == 0) return;
-    // Labels come before the unmapped elements in the arena only if nothing was unmapped yet.
     arena_.align4();
     const uint32_t at = arena_.used();
     const uint32_t octets = label_count_ * static_cast<uint32_t>(sizeof(uint32_t));
@@ -355,8 +347,7 @@ void choose_times(const Plan& plan, const Row& row, PlanContext& context, FlowRe
   if (start == 0 || end == 0) {
     uint64_t duration = 0;
     if (plan.duration.width != 0) {
-      const uint64_t unit =
-          plan.duration_role == TimeRole::duration_ms ? kNsPerMs : kNsPerUs;
+      const uint64_t unit = plan.duration_role == TimeRole::duration_ms ? kNsPerMs : kNsPerUs;
       const uint64_t value = load_be(row.at(plan.duration), plan.duration.width);
       if (value < kDurationMaxNs / unit) duration = value * unit;
     }
@@ -384,7 +375,8 @@ void finish(const Plan& plan, const Row& first, uint32_t step, uint32_t count, P
   const TimeBase& base = context.times;
   const uint64_t begin = base.window_begin_ns();
   const uint64_t span = base.window_span_ns();
-  const bool fast_times = plan.fast_times && (plan.time_source != TimeSource::uptime || base.has_uptime);
+  const bool fast_times =
+      plan.fast_times && (plan.time_source != TimeSource::uptime || base.has_uptime);
   const auto time_source = static_cast<uint32_t>(plan.time_source);
   const bool rate_by_row =
       plan.record_rate || plan.sampler || (plan.in_if && context.rates.by_interface());

@@ -72,18 +72,18 @@ class MessageRates final : public RateResolver {
 
 /// What one record of options data says of rates (and when the system booted).
 struct OptionsValues {
-  uint64_t sampler_id;          // 48
-  uint64_t selector_id;         // 302
-  uint64_t sampling_interval;   // 34
-  uint64_t sampler_interval;    // 50
-  uint64_t packets_sampled;     // 305
-  uint64_t packets_skipped;     // 306
-  uint64_t sample_size;         // 309
-  uint64_t sample_population;   // 310
-  uint64_t system_init_ms;      // 160
+  uint64_t sampler_id;         // 48
+  uint64_t selector_id;        // 302
+  uint64_t sampling_interval;  // 34
+  uint64_t sampler_interval;   // 50
+  uint64_t packets_sampled;    // 305
+  uint64_t packets_skipped;    // 306
+  uint64_t sample_size;        // 309
+  uint64_t sample_population;  // 310
+  uint64_t system_init_ms;     // 160
   uint64_t scope_interface;
   uint64_t scope_domain;
-  uint32_t present;             // bits in the order above
+  uint32_t present;  // bits in the order above
 };
 
 /// Reads the record's fields; `v9_scopes` says that scope fields are RFC 3954's types.

@@ -1,8 +1,10 @@
 // sequence.h — What one stream of sequence numbers says was lost on the way here.
 //
-// Spec:     NetFlow v5 counts flows, v9 export packets (RFC 3954 §5.1), IPFIX data records (RFC 7011
+// Spec:     NetFlow v5 counts flows, v9 export packets (RFC 3954 §5.1), IPFIX data records (RFC
+// 7011
 //           §3.1); some exporters count the other thing, so the unit is learned from what fits.
-// Bounds:   kOpenGaps gaps are open at a time. A gap is open while datagrams that overtook each other
+// Bounds:   kOpenGaps gaps are open at a time. A gap is open while datagrams that overtook each
+// other
 //           may still fill it, then it is lost for good; a restart of the exporter loses nothing.
 #pragma once
 
@@ -15,9 +17,9 @@ enum class SequenceUnit : uint8_t { messages, records };
 class SequenceTracker {
  public:
   static constexpr uint32_t kOpenGaps = 4;
-  static constexpr uint32_t kGapMessages = 32;          // so many later messages close a gap
+  static constexpr uint32_t kGapMessages = 32;           // so many later messages close a gap
   static constexpr uint64_t kGapHoldNs = 2'000'000'000;  // so much time does, too
-  static constexpr uint32_t kJumpMax = 1u << 20;        // a larger step is a restart, not a loss
+  static constexpr uint32_t kJumpMax = 1u << 20;         // a larger step is a restart, not a loss
   static constexpr int kVotesToSwitch = 4;
 
   SequenceTracker() = default;
@@ -83,9 +85,9 @@ class SequenceTracker {
   static constexpr uint32_t kReorderMax = 4096;
 
   struct Gap {
-    uint32_t begin;   // first number missing
+    uint32_t begin;  // first number missing
     uint32_t end;
-    uint32_t units;   // still missing of them
+    uint32_t units;  // still missing of them
     uint64_t message;
     uint64_t received_ns;
   };

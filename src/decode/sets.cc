@@ -21,6 +21,9 @@ enum SetId : uint16_t { kTemplatesV9 = 0, kOptionsV9 = 1, kTemplatesIpfix = 2, k
 constexpr uint16_t kEnterpriseBit = 0x8000;
 constexpr uint32_t kPaddingOctetsMax = 3;  // to the next multiple of four
 
+// Fields of no octets are legal, but a record of one octet must not cost thousands of steps.
+constexpr uint32_t kEmptyFieldsMax = 64;
+
 }  // namespace
 
 void DecoderState::walk_sets(Message& m, std::span<const uint8_t> octets,
@@ -33,12 +36,14 @@ void DecoderState::walk_sets(Message& m, std::span<const uint8_t> octets,
       // Palo Alto fills packets up with zeros.
       const bool tail = id == 0 && length == 0 && all_octets_zero(octets);
       if (tail) counters_.quirks[Quirk::zero_filled_tail].increment();
-      ledger_.enter(*m.exporter, tail ? SetOutcome::skipped_padding : SetOutcome::skipped_bad_length,
+      ledger_.enter(*m.exporter,
+                    tail ? SetOutcome::skipped_padding : SetOutcome::skipped_bad_length,
                     octets.size());
       m.all_known = m.all_known && tail;
       return;
     }
-    const std::span<const uint8_t> body = octets.subspan(kSetHeaderOctets, length - kSetHeaderOctets);
+    const std::span<const uint8_t> body =
+        octets.subspan(kSetHeaderOctets, length - kSetHeaderOctets);
     octets = octets.subspan(length);
     ++m.sets;
     if (id >= kFirstDataSetId) {
@@ -50,7 +55,9 @@ void DecoderState::walk_sets(Message& m, std::span<const uint8_t> octets,
       counters_.quirks[Quirk::set_of_other_version].increment();
     }
     switch (id) {
-      case kTemplatesV9: outcome = learn_templates(m, body, TemplateFormat::netflow_v9, sink); break;
+      case kTemplatesV9:
+        outcome = learn_templates(m, body, TemplateFormat::netflow_v9, sink);
+        break;
       case kOptionsV9: outcome = learn_options_v9(m, body, sink); break;
       case kTemplatesIpfix: outcome = learn_templates(m, body, TemplateFormat::ipfix, sink); break;
       case kOptionsIpfix: outcome = learn_options_ipfix(m, body, sink); break;
@@ -87,17 +94,23 @@ void DecoderState::define(Message& m, uint16_t id, TemplateKind kind, TemplateFo
                           uint16_t scope_fields, RecordSink& sink) noexcept {
   ++m.templates;
   uint32_t least = 0;
+  uint32_t empty = 0;
   for (uint32_t i = 0; i < field_count_; ++i) {
     least += fields_[i].length == kVariableLength ? 1u : fields_[i].length;
+    empty += fields_[i].length == 0;
   }
-  if (least == 0) {
-    // Its records would have no octets, and a walk over them no end.
+  if (least == 0 || empty > kEmptyFieldsMax) {
+    // Records without octets have no end.
     kind = TemplateKind::not_decodable;
     counters_.quirks[Quirk::template_not_decodable].increment();
   }
-  Template* made = templates_.define(
-      *m.domain, {id, m.source_port, scope_fields, kind, format,
-                  {fields_.get(), field_count_}, m.times.received_ns});
+  Template* made = templates_.define(*m.domain, {id,
+                                                 m.source_port,
+                                                 scope_fields,
+                                                 kind,
+                                                 format,
+                                                 {fields_.get(), field_count_},
+                                                 m.times.received_ns});
   if (made != nullptr && !made->pending.empty()) replay(*made, m, sink);
 }
 
@@ -210,8 +223,8 @@ void DecoderState::replay(Template& t, const Message& now, RecordSink& sink) noe
     m.header.sequence_num = set->sequence_num;
     m.header.time_received_ns = set->received_ns;
     m.header.exporter_port = set->source_port;
-    m.times = {set->received_ns, set->export_ns, set->uptime_ms, set->has_uptime,
-               now.times.past_max_ns, now.times.future_max_ns};
+    m.times = {set->received_ns, set->export_ns,        set->uptime_ms,
+               set->has_uptime,  now.times.past_max_ns, now.times.future_max_ns};
     m.listener = set->listener;
     m.source_port = set->source_port;
     m.exporter = now.exporter;
@@ -273,9 +286,9 @@ void DecoderState::data_records(Message& m, const Template& t,
   } else {
     while (body.size() >= plan.record_octets) {
       if (body.size() <= kPaddingOctetsMax && all_octets_zero(body)) break;
-      const uint32_t octets = walk_fields(plan.fields, body.data(),
-                                          static_cast<uint32_t>(body.size()), offsets_.get(),
-                                          widths_.get());
+      const uint32_t octets =
+          walk_fields(plan.fields, body.data(), static_cast<uint32_t>(body.size()), offsets_.get(),
+                      widths_.get());
       if (octets == 0) {
         counters_.quirks[Quirk::truncated_record].increment();
         body = {};
@@ -305,8 +318,9 @@ void DecoderState::data_fixed(Message& m, const Plan& plan, std::span<const uint
     const auto tail = body.last(std::min<size_t>(body.size(), kPaddingOctetsMax));
     size_t zeros = 0;
     while (zeros < tail.size() && tail[tail.size() - 1 - zeros] == 0) ++zeros;
-    count -= std::min(count, static_cast<uint32_t>(zeros - std::min<size_t>(zeros, body.size() % octets)) /
-                                 octets);
+    count -= std::min(
+        count,
+        static_cast<uint32_t>(zeros - std::min<size_t>(zeros, body.size() % octets)) / octets);
   }
   m.data_records += count;
   padding(body.subspan(size_t{count} * octets));
@@ -328,9 +342,9 @@ void DecoderState::options_records(Message& m, const Template& t,
   for (const FieldSpec& f : t.plan.fields) least += f.length == kVariableLength ? 1u : f.length;
   while (body.size() >= least) {
     if (body.size() <= kPaddingOctetsMax && all_octets_zero(body)) break;
-    const uint32_t octets = walk_fields(t.plan.fields, body.data(),
-                                        static_cast<uint32_t>(body.size()), offsets_.get(),
-                                        widths_.get());
+    const uint32_t octets =
+        walk_fields(t.plan.fields, body.data(), static_cast<uint32_t>(body.size()), offsets_.get(),
+                    widths_.get());
     if (octets == 0) {
       counters_.quirks[Quirk::truncated_record].increment();
       body = {};
@@ -358,8 +372,8 @@ void DecoderState::options_record(Message& m, const Template& t, const Row& row)
   if (rate == 0) return;  // PTX says 0 where it does not know
   Domain* domain = m.domain;
   if ((v.present & bit::kDomain) != 0) {
-    Domain* named = exporters_.find_domain(*m.exporter, domain->version,
-                                           static_cast<uint32_t>(v.scope_domain));
+    Domain* named =
+        exporters_.find_domain(*m.exporter, domain->version, static_cast<uint32_t>(v.scope_domain));
     if (named != nullptr) domain = named;
   }
   using Key = SamplingTable::Key;

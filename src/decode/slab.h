@@ -64,7 +64,8 @@ class Slab {
   void unlink_free(size_t index, unsigned order) noexcept;
 
   Reservation blocks_;
-  Reservation states_;   // an octet for each smallest block: order of the block that begins there | kFree
+  Reservation
+      states_;  // an octet for each smallest block: order of the block that begins there | kFree
   size_t untouched_ = 0;  // octets from the front that were ever handed out, in largest blocks
   size_t allocated_ = 0;
   FreeBlock* free_[kOrderMax + 1] = {};

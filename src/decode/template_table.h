@@ -1,9 +1,10 @@
 // template_table.h — Templates by exporter, domain and id, and the sets that wait for them.
 //
 // Spec:     RFC 7011 §8, RFC 3954 §9. The scope leaves out the exporter's port, so that an exporter
-//           that restarts continues. When two ports contradict each other, the definition that was there
-//           moves to a scope of its own port, and the newcomer's serves the rest.
-// Bounds:   DecoderLimits: templates for each exporter, octets in all and for each exporter. The least
+//           that restarts continues. When two ports contradict each other, the definition that was
+//           there moves to a scope of its own port, and the newcomer's serves the rest.
+// Bounds:   DecoderLimits: templates for each exporter, octets in all and for each exporter. The
+// least
 //           recently used of the exporter's own goes.
 #pragma once
 
@@ -21,8 +22,8 @@ inline constexpr uint64_t kStateShareDivisor = 8;
 
 class TemplateTable {
  public:
-  TemplateTable(const DecoderLimits& limits, uint64_t state_octets, uint64_t seed, SetLedger& ledger,
-                PendingStore& pending) noexcept;
+  TemplateTable(const DecoderLimits& limits, uint64_t state_octets, uint64_t seed,
+                SetLedger& ledger, PendingStore& pending) noexcept;
   [[nodiscard]] bool reserve() noexcept;
 
   /// The template that data of `id` from `port` means; null if nothing is known of it.

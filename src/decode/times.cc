@@ -45,7 +45,9 @@ uint64_t read_time(TimeKind kind, const uint8_t* p, uint32_t width, const TimeBa
         const auto seconds = static_cast<uint32_t>(value >> 32);
         const auto fraction = static_cast<uint32_t>(value);
         const uint32_t masked = micro ? fraction & kMicrosecondsFractionMask : fraction;
-        if (const uint64_t t = checked(from_ntp(seconds, masked, micro ? 1'000'000 : kNsPerSec)); t != 0) return t;
+        if (const uint64_t t = checked(from_ntp(seconds, masked, micro ? 1'000'000 : kNsPerSec));
+            t != 0)
+          return t;
         // Citrix NetScaler: seconds since 1970 and plain microseconds (nanoseconds) behind them.
         const uint64_t plain = scaled(fraction, micro ? kNsPerUs : 1);
         if (plain < kNsPerSec) {

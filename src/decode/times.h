@@ -1,10 +1,11 @@
 // times.h — From the many ways in which exporters write times to nanoseconds since the epoch.
 //
-// Spec:     RFC 7011 §6.1.7 to §6.1.10; RFC 3954 §5.1 (uptime). Uptimes wrap after 49.7 days, so that
+// Spec:     RFC 7011 §6.1.7 to §6.1.10; RFC 3954 §5.1 (uptime). Uptimes wrap after 49.7 days, so
+// that
 //           differences to the header's are taken as signed 32-bit milliseconds.
 //
-// Exporters' clocks are wrong and exporters disagree with the registry about units: a reading counts
-// only if it lies in a window around the time of receipt, and the first that does is taken.
+// Exporters' clocks are wrong and exporters disagree with the registry about units: a reading
+// counts only if it lies in a window around the time of receipt, and the first that does is taken.
 #pragma once
 
 #include <cstdint>
@@ -19,8 +20,8 @@ inline constexpr uint64_t kTimeEarliestNs = 946'684'800 * kNsPerSec;
 /// What the times of one message's records are measured against.
 struct TimeBase {
   uint64_t received_ns = 0;
-  uint64_t export_ns = 0;   // the header's time, as it says
-  uint32_t uptime_ms = 0;   // at export_ns
+  uint64_t export_ns = 0;  // the header's time, as it says
+  uint32_t uptime_ms = 0;  // at export_ns
   bool has_uptime = false;
   // No time may lie farther from the receipt.
   uint64_t past_max_ns = 0;  // 0: kTimeEarliestNs alone bounds it

@@ -31,8 +31,8 @@ struct Payload {
 inline bool is_capture(const std::vector<uint8_t>& octets) {
   if (octets.size() < 4) return false;
   const uint32_t magic = load_be32(octets.data());
-  return magic == 0xa1b2c3d4 || magic == 0xd4c3b2a1 || magic == 0xa1b23c4d ||
-         magic == 0x4d3cb2a1 || magic == 0x0a0d0d0a;
+  return magic == 0xa1b2c3d4 || magic == 0xd4c3b2a1 || magic == 0xa1b23c4d || magic == 0x4d3cb2a1 ||
+         magic == 0x0a0d0d0a;
 }
 
 /// Where the first message of a file of messages ends.
@@ -68,8 +68,10 @@ inline std::vector<Payload> read_payloads(const std::filesystem::path& path) {
     for (size_t at = 0; at < octets.size();) {
       const size_t n = message_octets(&octets[at], octets.size() - at);
       const auto begin = octets.begin() + static_cast<std::ptrdiff_t>(at);
-      Payload p{{begin, begin + static_cast<std::ptrdiff_t>(n)}, IpAddress::from_v4(0xC0000201u),
-                2055, 0};
+      Payload p{{begin, begin + static_cast<std::ptrdiff_t>(n)},
+                IpAddress::from_v4(0xC0000201u),
+                2055,
+                0};
       p.received_ns = export_time_ns(p.octets);
       payloads.push_back(std::move(p));
       at += n;
@@ -85,10 +87,8 @@ inline std::vector<Payload> read_payloads(const std::filesystem::path& path) {
     if (!more || !*more) break;
     const packet::FrameView view = packet::parse_frame(frame.octets, reader->link());
     if (view.verdict != packet::FrameVerdict::udp) continue;
-    payloads.push_back({{view.payload.begin(), view.payload.end()},
-                        view.src,
-                        view.src_port,
-                        frame.timestamp_ns});
+    payloads.push_back(
+        {{view.payload.begin(), view.payload.end()}, view.src, view.src_port, frame.timestamp_ns});
   }
   return payloads;
 }

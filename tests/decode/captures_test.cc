@@ -1,5 +1,6 @@
-// Every capture of NetFlow v5, v9 and IPFIX in ../shared/captures: the records decoded are as many as
-// an independent walker counted (INDEX.tsv), the books balance, and a second decoder says the same.
+// Every capture of NetFlow v5, v9 and IPFIX in ../shared/captures: the records decoded are as many
+// as an independent walker counted (INDEX.tsv), the books balance, and a second decoder says the
+// same.
 #include <gtest/gtest.h>
 
 #include <fstream>

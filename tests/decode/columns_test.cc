@@ -19,30 +19,78 @@ struct ColumnCase {
   Field field;
 };
 
-#define COLUMN(id, member) \
-  ColumnCase{id, #member, [](const FlowRecord& r) -> uint64_t { return r.member; }, Field::member}
+#define COLUMN(id, member)                                                               \
+  ColumnCase {                                                                           \
+    id, #member, [](const FlowRecord& r) -> uint64_t { return r.member; }, Field::member \
+  }
 
 std::vector<ColumnCase> number_columns() {
   return {
-      COLUMN(1, bytes), COLUMN(2, packets), COLUMN(4, proto), COLUMN(5, ip_tos),
-      COLUMN(6, tcp_flags), COLUMN(7, src_port), COLUMN(9, src_net), COLUMN(10, in_if),
-      COLUMN(11, dst_port), COLUMN(13, dst_net), COLUMN(14, out_if), COLUMN(16, src_as),
-      COLUMN(17, dst_as), COLUMN(23, bytes), COLUMN(24, packets), COLUMN(29, src_net),
-      COLUMN(30, dst_net), COLUMN(31, ipv6_flow_label), COLUMN(34, sampling_rate),
-      COLUMN(48, sampler_id), COLUMN(52, ip_ttl), COLUMN(54, fragment_id), COLUMN(58, src_vlan),
-      COLUMN(58, vlan_id), COLUMN(59, dst_vlan), COLUMN(61, flow_direction), COLUMN(85, bytes),
-      COLUMN(86, packets), COLUMN(88, fragment_offset), COLUMN(89, forwarding_status),
-      COLUMN(128, next_hop_as), COLUMN(136, flow_end_reason), COLUMN(138, observation_point_id),
-      COLUMN(176, icmp_type), COLUMN(177, icmp_code), COLUMN(178, icmp_type),
-      COLUMN(179, icmp_code), COLUMN(180, src_port), COLUMN(181, dst_port), COLUMN(182, src_port),
-      COLUMN(183, dst_port), COLUMN(192, ip_ttl), COLUMN(197, ip_flags),
-      COLUMN(227, post_nat_src_port), COLUMN(228, post_nat_dst_port), COLUMN(230, nat_event),
-      COLUMN(231, bytes), COLUMN(232, bytes_in), COLUMN(233, firewall_event),
-      COLUMN(234, ingress_vrf_id), COLUMN(235, egress_vrf_id), COLUMN(243, src_vlan),
-      COLUMN(243, vlan_id), COLUMN(252, in_if), COLUMN(253, out_if), COLUMN(254, dst_vlan),
-      COLUMN(256, etype), COLUMN(298, packets), COLUMN(299, packets_in), COLUMN(302, sampler_id),
-      COLUMN(352, bytes), COLUMN(361, port_range_start), COLUMN(362, port_range_end),
-      COLUMN(363, port_range_step), COLUMN(364, port_range_num),
+      COLUMN(1, bytes),
+      COLUMN(2, packets),
+      COLUMN(4, proto),
+      COLUMN(5, ip_tos),
+      COLUMN(6, tcp_flags),
+      COLUMN(7, src_port),
+      COLUMN(9, src_net),
+      COLUMN(10, in_if),
+      COLUMN(11, dst_port),
+      COLUMN(13, dst_net),
+      COLUMN(14, out_if),
+      COLUMN(16, src_as),
+      COLUMN(17, dst_as),
+      COLUMN(23, bytes),
+      COLUMN(24, packets),
+      COLUMN(29, src_net),
+      COLUMN(30, dst_net),
+      COLUMN(31, ipv6_flow_label),
+      COLUMN(34, sampling_rate),
+      COLUMN(48, sampler_id),
+      COLUMN(52, ip_ttl),
+      COLUMN(54, fragment_id),
+      COLUMN(58, src_vlan),
+      COLUMN(58, vlan_id),
+      COLUMN(59, dst_vlan),
+      COLUMN(61, flow_direction),
+      COLUMN(85, bytes),
+      COLUMN(86, packets),
+      COLUMN(88, fragment_offset),
+      COLUMN(89, forwarding_status),
+      COLUMN(128, next_hop_as),
+      COLUMN(136, flow_end_reason),
+      COLUMN(138, observation_point_id),
+      COLUMN(176, icmp_type),
+      COLUMN(177, icmp_code),
+      COLUMN(178, icmp_type),
+      COLUMN(179, icmp_code),
+      COLUMN(180, src_port),
+      COLUMN(181, dst_port),
+      COLUMN(182, src_port),
+      COLUMN(183, dst_port),
+      COLUMN(192, ip_ttl),
+      COLUMN(197, ip_flags),
+      COLUMN(227, post_nat_src_port),
+      COLUMN(228, post_nat_dst_port),
+      COLUMN(230, nat_event),
+      COLUMN(231, bytes),
+      COLUMN(232, bytes_in),
+      COLUMN(233, firewall_event),
+      COLUMN(234, ingress_vrf_id),
+      COLUMN(235, egress_vrf_id),
+      COLUMN(243, src_vlan),
+      COLUMN(243, vlan_id),
+      COLUMN(252, in_if),
+      COLUMN(253, out_if),
+      COLUMN(254, dst_vlan),
+      COLUMN(256, etype),
+      COLUMN(298, packets),
+      COLUMN(299, packets_in),
+      COLUMN(302, sampler_id),
+      COLUMN(352, bytes),
+      COLUMN(361, port_range_start),
+      COLUMN(362, port_range_end),
+      COLUMN(363, port_range_step),
+      COLUMN(364, port_range_num),
   };
 }
 
@@ -109,62 +157,82 @@ TEST(Columns, Addresses) {
     std::function<const IpAddress&(const FlowRecord&)> get;
     address::Index index;
   };
-  const Case cases[] = {
-      {8, 27, [](const FlowRecord& r) -> auto& { return r.src_addr; }, address::k_src_addr},
-      {12, 28, [](const FlowRecord& r) -> auto& { return r.dst_addr; }, address::k_dst_addr},
-      {15, 62, [](const FlowRecord& r) -> auto& { return r.next_hop; }, address::k_next_hop},
-      {18, 63, [](const FlowRecord& r) -> auto& { return r.bgp_next_hop; },
-       address::k_bgp_next_hop},
-      {225, 281, [](const FlowRecord& r) -> auto& { return r.post_nat_src_addr; },
-       address::k_post_nat_src_addr},
-      {226, 282, [](const FlowRecord& r) -> auto& { return r.post_nat_dst_addr; },
-       address::k_post_nat_dst_addr},
+  const Case cases[] = {{8, 27, [](const FlowRecord& r) -> auto& {return r.src_addr;
+}
+, address::k_src_addr
+}  // namespace
+, {12, 28, [](const FlowRecord& r) -> auto& {return r.dst_addr;
+}  // namespace weir::decode
+, address::k_dst_addr
+}
+, {15, 62, [](const FlowRecord& r) -> auto& {return r.next_hop;
+}
+, address::k_next_hop
+}
+, {18, 63, [](const FlowRecord& r) -> auto& {return r.bgp_next_hop;
+}
+, address::k_bgp_next_hop
+}
+, {225, 281, [](const FlowRecord& r) -> auto& {return r.post_nat_src_addr;
+}
+, address::k_post_nat_src_addr
+}
+, {226, 282, [](const FlowRecord& r) -> auto& {return r.post_nat_dst_addr;
+}
+, address::k_post_nat_dst_addr
+}
+,
+}
+;
+for (const Case& c : cases) {
+  SCOPED_TRACE(c.v4);
+  const Value v4{{c.v4, 4}, ipv4("192.0.2.9")};
+  const Value v6{{c.v6, 16}, ipv6("2001:db8::9")};
+  struct Variant {
+    std::vector<Value> values;
+    const char* expected;
   };
-  for (const Case& c : cases) {
-    SCOPED_TRACE(c.v4);
-    const Value v4{{c.v4, 4}, ipv4("192.0.2.9")};
-    const Value v6{{c.v6, 16}, ipv6("2001:db8::9")};
-    struct Variant {
-      std::vector<Value> values;
-      const char* expected;
-    };
-    const Variant variants[] = {
-        {{v4}, "192.0.2.9"},
-        {{v6}, "2001:db8::9"},
-        {{{{c.v4, 4}, zeros(4)}, v6}, "2001:db8::9"},
-        {{v6, {{c.v4, 4}, zeros(4)}}, "2001:db8::9"},
-        {{v4, {{c.v6, 16}, zeros(16)}}, "192.0.2.9"},
-        {{{{c.v4, 4}, zeros(4)}}, "0.0.0.0"},
-    };
-    for (const Variant& v : variants) {
-      Bench b;
-      b.send(v9_with(v.values));
-      EXPECT_EQ(c.get(b.record(0)).to_string(), v.expected);
-      EXPECT_EQ(b.record(0).addresses, address::bit(c.index));
-      EXPECT_EQ(b.record(0).has_arena, 0u);
-    }
-    // Both say something: the first is the record's, the other is the inner one or kept as it came.
+  const Variant variants[] = {
+      {{v4}, "192.0.2.9"},
+      {{v6}, "2001:db8::9"},
+      {{{{c.v4, 4}, zeros(4)}, v6}, "2001:db8::9"},
+      {{v6, {{c.v4, 4}, zeros(4)}}, "2001:db8::9"},
+      {{v4, {{c.v6, 16}, zeros(16)}}, "192.0.2.9"},
+      {{{{c.v4, 4}, zeros(4)}}, "0.0.0.0"},
+  };
+  for (const Variant& v : variants) {
     Bench b;
-    b.send(v9_with({v4, v6}));
-    EXPECT_EQ(c.get(b.record(0)).to_string(), "192.0.2.9");
-    if (c.v4 == 8 || c.v4 == 12) {
-      const FlowRecord& r = b.record(0);
-      EXPECT_EQ((c.v4 == 8 ? r.inner_src_addr : r.inner_dst_addr).to_string(), "2001:db8::9");
-    } else {
-      ASSERT_EQ(b.kept(0).unmapped().size(), 1u);
-      EXPECT_EQ(b.kept(0).unmapped()[0].id, c.v6);
-    }
+    b.send(v9_with(v.values));
+    EXPECT_EQ(c.get(b.record(0)).to_string(), v.expected);
+    EXPECT_EQ(b.record(0).addresses, address::bit(c.index));
+    EXPECT_EQ(b.record(0).has_arena, 0u);
   }
+  // Both say something: the first is the record's, the other is the inner one or kept as it came.
+  Bench b;
+  b.send(v9_with({v4, v6}));
+  EXPECT_EQ(c.get(b.record(0)).to_string(), "192.0.2.9");
+  if (c.v4 == 8 || c.v4 == 12) {
+    const FlowRecord& r = b.record(0);
+    EXPECT_EQ((c.v4 == 8 ? r.inner_src_addr : r.inner_dst_addr).to_string(), "2001:db8::9");
+  } else {
+    ASSERT_EQ(b.kept(0).unmapped().size(), 1u);
+    EXPECT_EQ(b.kept(0).unmapped()[0].id, c.v6);
+  }
+}
 }
 
 TEST(Columns, TheFamilyOfAFlowIsOne) {
   // A default route's address is all zeros without the flow being the other family's.
   Bench b;
-  b.send(v9_with({{{8, 4}, zeros(4)}, {{12, 4}, ipv4("192.0.2.1")}, {{27, 16}, zeros(16)},
+  b.send(v9_with({{{8, 4}, zeros(4)},
+                  {{12, 4}, ipv4("192.0.2.1")},
+                  {{27, 16}, zeros(16)},
                   {{28, 16}, zeros(16)}}));
   EXPECT_EQ(b.record(0).src_addr.to_string(), "0.0.0.0");
   EXPECT_EQ(b.record(0).etype, 0x0800u);
-  b.send(v9_with({{{8, 4}, zeros(4)}, {{12, 4}, zeros(4)}, {{27, 16}, ipv6("2001:db8::1")},
+  b.send(v9_with({{{8, 4}, zeros(4)},
+                  {{12, 4}, zeros(4)},
+                  {{27, 16}, ipv6("2001:db8::1")},
                   {{28, 16}, zeros(16)}}));
   EXPECT_EQ(b.record(1).src_addr.to_string(), "2001:db8::1");
   EXPECT_EQ(b.record(1).dst_addr.to_string(), "::");
@@ -172,12 +240,19 @@ TEST(Columns, TheFamilyOfAFlowIsOne) {
 }
 
 TEST(Columns, APacketInsideAnotherFillsTheInnerColumns) {
-  // As IOS-XR exports SRv6: addresses, protocol and ports of the outer packet, then of the inner one.
+  // As IOS-XR exports SRv6: addresses, protocol and ports of the outer packet, then of the inner
+  // one.
   Bench b;
-  b.send(ipfix_with({{{27, 16}, ipv6("2001:db8::1")}, {{28, 16}, ipv6("2001:db8::2")},
-                     {{7, 2}, u16(0)}, {{11, 2}, u16(0)}, {{4, 1}, u8(4)},
-                     {{8, 4}, ipv4("192.0.2.1")}, {{12, 4}, ipv4("192.0.2.2")},
-                     {{7, 2}, u16(443)}, {{11, 2}, u16(50'000)}, {{4, 1}, u8(6)}}));
+  b.send(ipfix_with({{{27, 16}, ipv6("2001:db8::1")},
+                     {{28, 16}, ipv6("2001:db8::2")},
+                     {{7, 2}, u16(0)},
+                     {{11, 2}, u16(0)},
+                     {{4, 1}, u8(4)},
+                     {{8, 4}, ipv4("192.0.2.1")},
+                     {{12, 4}, ipv4("192.0.2.2")},
+                     {{7, 2}, u16(443)},
+                     {{11, 2}, u16(50'000)},
+                     {{4, 1}, u8(6)}}));
   const FlowRecord& r = b.record(0);
   EXPECT_EQ(r.src_addr.to_string(), "2001:db8::1");
   EXPECT_EQ(r.dst_addr.to_string(), "2001:db8::2");
@@ -261,16 +336,40 @@ TEST(Columns, DirectionsAreToldApartWhereTheExporterDoes) {
       {"one direction", {{{1, 4}, u32(10)}, {{2, 4}, u32(1)}}, 10, 0, 0, 1, 0, 0},
       {"initiator and responder",
        {{{231, 4}, u32(10)}, {{232, 4}, u32(20)}, {{298, 4}, u32(1)}, {{299, 4}, u32(2)}},
-       10, 20, 10, 1, 2, 1},
+       10,
+       20,
+       10,
+       1,
+       2,
+       1},
       {"reverse elements of RFC 5103",
        {{{1, 8}, u64(10)}, {{1, 8, 29305}, u64(20)}, {{2, 8}, u64(1)}, {{2, 8, 29305}, u64(2)}},
-       10, 20, 10, 1, 2, 1},
+       10,
+       20,
+       10,
+       1,
+       2,
+       1},
       {"nProbe's OUT counters are the other direction's",
-       {{{1, 4}, u32(10)}, {{23, 4}, u32(20)}, {{2, 4}, u32(1)}, {{24, 4}, u32(2)},
+       {{{1, 4}, u32(10)},
+        {{23, 4}, u32(20)},
+        {{2, 4}, u32(1)},
+        {{24, 4}, u32(2)},
         {{118, 4, 35632}, u32(0)}},
-       10, 20, 10, 1, 2, 1},
+       10,
+       20,
+       10,
+       1,
+       2,
+       1},
       {"other exporters' are the same packets after policy",
-       {{{1, 4}, u32(10)}, {{23, 4}, u32(9)}}, 10, 0, 0, 0, 0, 0},
+       {{{1, 4}, u32(10)}, {{23, 4}, u32(9)}},
+       10,
+       0,
+       0,
+       0,
+       0,
+       0},
   };
   for (const Case& c : cases) {
     SCOPED_TRACE(c.name);
@@ -301,7 +400,8 @@ TEST(Columns, IcmpTypeAndCodeAreFoundWhereverTheyAre) {
       {"178 and 179", {icmp6, {{178, 1}, u8(129)}, {{179, 1}, u8(1)}}, 129, 1},
       {"both, one zero",
        {icmp6, {{176, 1}, u8(0)}, {{177, 1}, u8(0)}, {{178, 1}, u8(129)}, {{179, 1}, u8(1)}},
-       129, 1},
+       129,
+       1},
       {"32", {icmp, {{32, 2}, u16(0x0801)}}, 8, 1},
       {"139", {icmp6, {{139, 2}, u16(0x8101)}}, 129, 1},
       {"32 in four octets", {icmp, {{32, 4}, u32(0x0801)}}, 8, 1},
@@ -338,7 +438,8 @@ TEST(Columns, TheMplsStackIsTopFirst) {
   const Case cases[] = {
       {"to the bottom", {{{70, 3}, label(16, 0)}, {{71, 3}, label(1'048'575, 1)}}, {16, 1'048'575}},
       {"the rest is not used", {{{70, 3}, label(16, 1)}, {{71, 3}, label(99, 0)}}, {16}},
-      {"bottom never said", {{{70, 3}, label(16, 0)}, {{71, 3}, label(17, 0)}, {{72, 3}, u24(0)}},
+      {"bottom never said",
+       {{{70, 3}, label(16, 0)}, {{71, 3}, label(17, 0)}, {{72, 3}, u24(0)}},
        {16, 17}},
       {"out of order", {{{71, 3}, label(17, 1)}, {{70, 3}, label(16, 0)}}, {16, 17}},
       {"explicit null at the bottom", {{{70, 3}, label(0, 1)}}, {0}},
@@ -378,12 +479,9 @@ TEST(Columns, ElementsWithoutAColumnAreKeptAsTheyCame) {
 
 TEST(Columns, OddWidthsAreKeptAsTheyCame) {
   const std::vector<Value> odd = {
-      {{8, 16}, zeros(16)},       // an IPv4 address in 16 octets
-      {{15, 2}, u16(0xc000)},     // H3C's next hop
-      {{27, 4}, ipv4("192.0.2.1")},
-      {{1, 16}, zeros(16)},
-      {{56, 5}, zeros(5)},
-      {{70, 2}, zeros(2)},
+      {{8, 16}, zeros(16)},    // an IPv4 address in 16 octets
+      {{15, 2}, u16(0xc000)},  // H3C's next hop
+      {{27, 4}, ipv4("192.0.2.1")}, {{1, 16}, zeros(16)}, {{56, 5}, zeros(5)}, {{70, 2}, zeros(2)},
   };
   for (const Value& v : odd) {
     SCOPED_TRACE(v.field.id);
@@ -398,7 +496,9 @@ TEST(Columns, OddWidthsAreKeptAsTheyCame) {
 
 TEST(Columns, TheFirstOfARepeatedElementIsTaken) {
   Bench b;
-  b.send(v9_with({{{1, 4}, u32(5)}, {{1, 4}, u32(6)}, {{8, 4}, ipv4("192.0.2.1")},
+  b.send(v9_with({{{1, 4}, u32(5)},
+                  {{1, 4}, u32(6)},
+                  {{8, 4}, ipv4("192.0.2.1")},
                   {{8, 4}, ipv4("192.0.2.2")}}));
   EXPECT_EQ(b.record(0).bytes, 5u);
   EXPECT_EQ(b.record(0).src_addr.to_string(), "192.0.2.1");
@@ -441,7 +541,8 @@ TEST(Columns, AnOverfullRecordLosesElementsAndSaysSo) {
 TEST(Columns, ManyRecordsWithMuchInTheArenaComeInSmallBursts) {
   const std::vector<Value> values = {{{1, 2}, u16(0)}, {{9000, 900}, filled(900, 0x5a)}};
   std::vector<Record> records;
-  for (uint16_t i = 0; i < 60; ++i) records.push_back({u16(i), filled(900, static_cast<uint8_t>(i))});
+  for (uint16_t i = 0; i < 60; ++i)
+    records.push_back({u16(i), filled(900, static_cast<uint8_t>(i))});
   Bench b;
   b.send(NetflowV9Builder{}.templates({template_of(256, values)}).data(256, records).build());
   ASSERT_EQ(b.records(), 60u);

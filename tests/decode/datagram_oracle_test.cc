@@ -33,15 +33,39 @@ std::vector<std::vector<Octets>> corpus() {
     }
     all.push_back(sequence);
   }
-  const lab::Template variable{
-      .id = 300,
-      .fields = {{8, 4}, {12, 4}, {27, 16}, {28, 16}, {96, lab::kVariableLength}, {70, 3}, {71, 3},
-                 {371, 32}, {4000, lab::kVariableLength}, {1, 3}, {60, 1}, {161, 4},
-                 {152, 8}, {17, 2, 9}, {56, 8}, {1, 4, 29305}}};
-  const Record record{ipv4("192.0.2.1"), ipv4("192.0.2.2"), zeros(16), zeros(16),
-                      variable_long_form(lab::text("ssh")), u24(0x12340), u24(0x56781),
-                      lab::text("someone", 32), lab::variable(u32(77)), u24(1000), u8(4), u32(100),
-                      u64(1'760'000'000'000), u16(9), u64(0x1234'5678'9abc), u32(5)};
+  const lab::Template variable{.id = 300,
+                               .fields = {{8, 4},
+                                          {12, 4},
+                                          {27, 16},
+                                          {28, 16},
+                                          {96, lab::kVariableLength},
+                                          {70, 3},
+                                          {71, 3},
+                                          {371, 32},
+                                          {4000, lab::kVariableLength},
+                                          {1, 3},
+                                          {60, 1},
+                                          {161, 4},
+                                          {152, 8},
+                                          {17, 2, 9},
+                                          {56, 8},
+                                          {1, 4, 29305}}};
+  const Record record{ipv4("192.0.2.1"),
+                      ipv4("192.0.2.2"),
+                      zeros(16),
+                      zeros(16),
+                      variable_long_form(lab::text("ssh")),
+                      u24(0x12340),
+                      u24(0x56781),
+                      lab::text("someone", 32),
+                      lab::variable(u32(77)),
+                      u24(1000),
+                      u8(4),
+                      u32(100),
+                      u64(1'760'000'000'000),
+                      u16(9),
+                      u64(0x1234'5678'9abc),
+                      u32(5)};
   const OptionsTemplate options{
       .id = 301, .scopes = {{149, 4}}, .fields = {{302, 8}, {305, 4}, {306, 4}, {160, 8}}};
   all.push_back({IpfixBuilder{}.data(300, {record}).build(),
@@ -51,17 +75,19 @@ std::vector<std::vector<Octets>> corpus() {
                      .data(300, {record, record})
                      .build(),
                  IpfixBuilder{}.templates({{.id = 300}}).build()});
-  all.push_back({NetflowV9Builder{}
-                     .unix_secs(1'760'000'000)
-                     .options_templates({{.id = 500, .scopes = {{1, 4}, {2, 2}},
-                                          .fields = {{34, 4}, {35, 1}}}}, kPadToFour)
-                     .templates({{.id = 256, .fields = {{1, 1}}}, {.id = 257, .fields = {{10, 4}, {85, 8}, {32, 2}, {4, 1}}}})
-                     .data(500, {{u32(0), u16(4), u32(10), u8(2)}})
-                     .data(257, {{u32(4), u64(1000), u16(0x0301), u8(1)}}, kPadToFour)
-                     .data(256, {{u8(1)}, {u8(2)}}, kPadToFour)
-                     .data(999, {{u32(5)}})
-                     .set(0, zeros(0), 0)
-                     .build()});
+  all.push_back(
+      {NetflowV9Builder{}
+           .unix_secs(1'760'000'000)
+           .options_templates(
+               {{.id = 500, .scopes = {{1, 4}, {2, 2}}, .fields = {{34, 4}, {35, 1}}}}, kPadToFour)
+           .templates({{.id = 256, .fields = {{1, 1}}},
+                       {.id = 257, .fields = {{10, 4}, {85, 8}, {32, 2}, {4, 1}}}})
+           .data(500, {{u32(0), u16(4), u32(10), u8(2)}})
+           .data(257, {{u32(4), u64(1000), u16(0x0301), u8(1)}}, kPadToFour)
+           .data(256, {{u8(1)}, {u8(2)}}, kPadToFour)
+           .data(999, {{u32(5)}})
+           .set(0, zeros(0), 0)
+           .build()});
   return all;
 }
 

@@ -7,8 +7,8 @@
 #include <algorithm>
 #include <cstdio>
 #include <ctime>
-#include <nlohmann/json.hpp>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <utility>
 
@@ -34,8 +34,8 @@ uint64_t parse_time(const std::string& text) {
 
 /// One record, as both sides can say it; members that its template does not carry are empty.
 struct Flow {
-  std::optional<uint64_t> bytes, packets, src_port, dst_port, in_if, out_if, src_as, dst_as, tos, ttl,
-      src_net, dst_net, vlan, sampler, in_vrf, out_vrf, start_ms, end_ms;
+  std::optional<uint64_t> bytes, packets, src_port, dst_port, in_if, out_if, src_as, dst_as, tos,
+      ttl, src_net, dst_net, vlan, sampler, in_vrf, out_vrf, start_ms, end_ms;
   std::string src, dst, next_hop, bgp_next_hop, labels;
   bool icmp = false;
 
@@ -121,7 +121,8 @@ Flow flow_of(const json& fields, const Clock& clock) {
     const std::string name = field.begin().key();
     const json& v = field.begin().value();
     const auto number = [&](const char* wanted, std::optional<uint64_t>& to) {
-      if (name == wanted && v.is_number() && !to) to = v.get<uint64_t>();  // the outer one's is first
+      if (name == wanted && v.is_number() && !to)
+        to = v.get<uint64_t>();  // the outer one's is first
     };
     number("octetDeltaCount", f.bytes);
     number("packetDeltaCount", f.packets);
@@ -144,8 +145,10 @@ Flow flow_of(const json& fields, const Clock& clock) {
     number("ingressVRFID", f.in_vrf);
     number("egressVRFID", f.out_vrf);
     if (name == "sourceIPv4Address" || name == "sourceIPv6Address") take_address(f.src, v);
-    if (name == "destinationIPv4Address" || name == "destinationIPv6Address") take_address(f.dst, v);
-    if (name == "ipNextHopIPv4Address" || name == "ipNextHopIPv6Address") take_address(f.next_hop, v);
+    if (name == "destinationIPv4Address" || name == "destinationIPv6Address")
+      take_address(f.dst, v);
+    if (name == "ipNextHopIPv4Address" || name == "ipNextHopIPv6Address")
+      take_address(f.next_hop, v);
     if (name == "bgpNextHopIPv4Address" || name == "bgpNextHopIPv6Address") {
       take_address(f.bgp_next_hop, v);
     }
@@ -158,12 +161,15 @@ Flow flow_of(const json& fields, const Clock& clock) {
     };
     if (name == "flowStartSysUpTime") f.start_ms = from_uptime(v);
     if (name == "flowEndSysUpTime") f.end_ms = from_uptime(v);
-    if (name.starts_with("mpls") && name.find("LabelStackSection") != std::string::npos && !bottom) {
-      const uint32_t entry = v[0].get<uint32_t>() << 16 | v[1].get<uint32_t>() << 8 | v[2].get<uint32_t>();
+    if (name.starts_with("mpls") && name.find("LabelStackSection") != std::string::npos &&
+        !bottom) {
+      const uint32_t entry =
+          v[0].get<uint32_t>() << 16 | v[1].get<uint32_t>() << 8 | v[2].get<uint32_t>();
       labels.push_back(entry >> 4);
       bottom = (entry & 1) != 0;
     }
-    if (name == "protocolIdentifier" && !std::exchange(has_proto, true)) f.icmp = v == "ICMP" || v == "IPv6ICMP" || v == "ICMPv6";
+    if (name == "protocolIdentifier" && !std::exchange(has_proto, true))
+      f.icmp = v == "ICMP" || v == "IPv6ICMP" || v == "ICMPv6";
   }
   if (!bottom) {
     while (!labels.empty() && labels.back() == 0) labels.pop_back();

@@ -14,13 +14,14 @@ NetflowV9Builder message() {
   return NetflowV9Builder{}.uptime_ms(kUptime).unix_secs(kNowSecs).sequence(5).source_id(9);
 }
 
-const lab::Template kBasic{.id = 256,
-                           .fields = {{8, 4}, {12, 4}, {4, 1}, {7, 2}, {11, 2}, {1, 4}, {2, 4},
-                                      {22, 4}, {21, 4}}};
+const lab::Template kBasic{
+    .id = 256,
+    .fields = {{8, 4}, {12, 4}, {4, 1}, {7, 2}, {11, 2}, {1, 4}, {2, 4}, {22, 4}, {21, 4}}};
 
 Record basic(uint32_t bytes) {
-  return Record{ipv4("192.0.2.1"), ipv4("198.51.100.2"), u8(6), u16(443), u16(50'000), u32(bytes),
-                u32(7), u32(kUptime - 5000), u32(kUptime - 1000)};
+  return Record{ipv4("192.0.2.1"),  ipv4("198.51.100.2"), u8(6),  u16(443),
+                u16(50'000),        u32(bytes),           u32(7), u32(kUptime - 5000),
+                u32(kUptime - 1000)};
 }
 
 TEST(NetflowV9, DecodesByATemplateOfTheSameDatagram) {

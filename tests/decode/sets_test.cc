@@ -9,9 +9,7 @@ namespace {
 using namespace lab;
 
 const lab::Template kTwelve{.id = 256, .fields = {{8, 4}, {12, 4}, {1, 4}}};
-Record twelve(uint32_t bytes) {
-  return {ipv4("192.0.2.1"), ipv4("198.51.100.2"), u32(bytes)};
-}
+Record twelve(uint32_t bytes) { return {ipv4("192.0.2.1"), ipv4("198.51.100.2"), u32(bytes)}; }
 NetflowV9Builder v9() { return NetflowV9Builder{}.unix_secs(kNowSecs).source_id(1); }
 IpfixBuilder ipfix() { return IpfixBuilder{}.export_time(kNowSecs).domain(1); }
 
@@ -46,112 +44,221 @@ void check(const Case& c) {
 TEST(Sets, OneBadSetDoesNotDropItsSiblings) {
   using O = SetOutcome;
   using Q = Quirk;
-  const Case cases[] = {
-      {"well formed", v9().templates({kTwelve}).data(256, {twelve(1), twelve(2)}).build(), 2, {}, {}},
-      {"header only", v9().build(), 0, {}, {}},
-      {"a set of no octets", v9().templates({kTwelve}).data(256, {}).build(), 0, {}, {}},
-      {"reserved ids are skipped by their length",
-       v9().templates({kTwelve}).set(100, zeros(8)).set(255, zeros(1)).data(256, {twelve(1)}).build(),
-       1, {{O::skipped_reserved_id, 2}}, {}},
-      {"zeros to the end", v9().templates({kTwelve}).data(256, {twelve(1)}).raw(zeros(40)).build(), 1,
-       {{O::skipped_padding, 1}}, {{Q::zero_filled_tail, 1}}},
-      {"a length of 3", v9().templates({kTwelve}).data(256, {twelve(1)}).set(256, zeros(4), 3).build(),
-       1, {{O::skipped_bad_length, 1}}, {}},
-      {"a length of 0 with octets behind",
-       v9().templates({kTwelve}).data(256, {twelve(1)}).set(0, filled(9, 1), 0).build(), 1,
-       {{O::skipped_bad_length, 1}}, {}},
-      {"longer than the datagram",
-       v9().templates({kTwelve}).data(256, {twelve(1)}).set(256, zeros(12), 100).build(), 1,
-       {{O::skipped_bad_length, 1}}, {}},
-      {"octets behind the last set",
-       v9().templates({kTwelve}).data(256, {twelve(1)}).raw({1, 2, 3}).build(), 1, {},
-       {{Q::trailing_octets, 1}}},
-      {"padded to four", v9().templates({{.id = 256, .fields = {{1, 3}, {4, 2}}}})
-                             .data(256, {{u24(1), u16(6)}}, kPadToFour).build(),
-       1, {}, {}},
-      {"padded by what is not zero",
-       v9().templates({kTwelve}).data(256, {twelve(1)}, padding(3, 0xee)).build(), 1, {},
-       {{Q::nonzero_padding, 1}}},
-      {"padded by more than needed (NX-OS)",
-       v9().templates({{.id = 256, .fields = {{8, 4}, {12, 4}, {27, 16}, {28, 16}}}})
-           .data(256, {{zeros(8), zeros(32)}}, padding(36)).build(),
-       1, {}, {{Q::long_padding, 1}}},
-      {"records of one octet do not hide in the padding",
-       v9().templates({{.id = 256, .fields = {{4, 1}}}})
-           .data(256, {{u8(6)}, {u8(17)}}, kPadToFour).build(),
-       2, {}, {}},
-      {"records of one octet that are zero count inside",
-       v9().templates({{.id = 256, .fields = {{4, 1}}}})
-           .data(256, {{u8(0)}, {u8(17)}, {u8(0)}, {u8(6)}}).build(),
-       4, {}, {}},
-      {"a template cut off behind a good one",
-       v9().set(0, join({template_octets(kTwelve), u16(257), u16(9), u16(1)})).data(256, {twelve(1)})
-           .count(2).build(),
-       1, {{O::skipped_bad_template, 1}}, {}},
-      {"a template with a reserved id",
-       v9().templates({{.id = 255, .fields = {{1, 4}}}}).count(0).build(), 0,
-       {{O::skipped_bad_template, 1}}, {}},
-      {"templates behind one another, padded",
-       v9().templates({kTwelve, {.id = 257, .fields = {{1, 3}}}}, padding(6)).data(256, {twelve(1)})
-           .data(257, {{u24(5)}}, kPadToFour).build(),
-       2, {}, {}},
-      {"IPFIX templates under a v9 header",
-       v9().set(2, ipfix_template_octets(kTwelve)).data(256, {twelve(1)}).count(2).build(), 1, {},
-       {{Q::set_of_other_version, 1}}},
-      {"v9 templates under an IPFIX header",
-       ipfix().set(0, template_octets(kTwelve)).data(256, {twelve(1)}).build(), 1, {},
-       {{Q::set_of_other_version, 1}}},
-      {"vendors' types of v9 have no enterprise behind them",
-       v9().templates({{.id = 256, .fields = {{33'000, 12}, {1, 4}}}})
-           .data(256, {{zeros(12), u32(5)}}).build(),
-       1, {}, {}},
-      {"variable length in v9 (H3C)",
-       v9().templates({{.id = 256, .fields = {{1, 4}, {96, lab::kVariableLength}}}})
-           .data(256, {{u32(1), lab::variable(lab::text("ab"))}, {u32(2), lab::variable({})}},
-                 kPadToFour).build(),
-       2, {}, {{Q::variable_length_in_v9, 1}}},
-      {"a record of variable length that does not end",
-       ipfix().templates({{.id = 256, .fields = {{96, lab::kVariableLength}}}})
-           .data(256, {{lab::variable(lab::text("ab"))}, {u8(9), u8('x')}}).build(),
-       1, {}, {{Q::truncated_record, 1}}},
-      {"a variable length in three octets",
-       ipfix().templates({{.id = 256, .fields = {{96, lab::kVariableLength}, {1, 1}}}})
-           .data(256, {{variable_long_form(lab::text("ab")), u8(1)}}).build(),
-       1, {}, {}},
-      {"a template without fields",
-       v9().templates({{.id = 256}}).data(256, {twelve(1)}).build(), 0,
-       {{O::skipped_not_decodable, 1}}, {{Q::template_not_decodable, 1}}},
-      {"a template of fields without octets",
-       v9().templates({{.id = 256, .fields = {{1, 0}, {2, 0}}}}).data(256, {twelve(1)}).build(), 0,
-       {{O::skipped_not_decodable, 1}}, {{Q::template_not_decodable, 1}, {Q::zero_length_field, 0}}},
-      {"a field without octets among others",
-       v9().templates({{.id = 256, .fields = {{1, 4}, {2, 0}}}}).data(256, {{u32(7)}, {u32(8)}}).build(),
-       2, {}, {{Q::zero_length_field, 1}}},
-      {"count means FlowSets", v9().templates({kTwelve}).data(256, {twelve(1), twelve(2)}).count(2).build(),
-       2, {}, {}},
-      {"count means nothing", v9().templates({kTwelve}).data(256, {twelve(1)}).count(77).build(), 1, {},
-       {{Q::count_mismatch, 1}}},
-      {"an IPFIX message shorter than its datagram",
-       ipfix().templates({kTwelve}).data(256, {twelve(1)}).raw(filled(5, 7))
-           .length(static_cast<uint16_t>(ipfix().templates({kTwelve}).data(256, {twelve(1)}).size()))
-           .build(),
-       1, {}, {{Q::trailing_octets, 1}}},
-      {"an IPFIX message shorter than its datagram, zeros behind",
-       ipfix().templates({kTwelve}).data(256, {twelve(1)}).raw(zeros(5))
-           .length(static_cast<uint16_t>(ipfix().templates({kTwelve}).data(256, {twelve(1)}).size()))
-           .build(),
-       1, {}, {{Q::zero_filled_tail, 1}}},
-      {"an IPFIX message longer than its datagram",
-       ipfix().templates({kTwelve}).data(256, {twelve(1)}).length(1000).build(), 1, {},
-       {{Q::count_mismatch, 1}}},
-      {"an IPFIX message without sets", ipfix().build(), 0, {}, {}},
-  };
+  const Case cases[] =
+      {
+          {"well formed",
+           v9().templates({kTwelve}).data(256, {twelve(1), twelve(2)}).build(),
+           2,
+           {},
+           {}},
+          {"header only", v9().build(), 0, {}, {}},
+          {"a set of no octets", v9().templates({kTwelve}).data(256, {}).build(), 0, {}, {}},
+          {"reserved ids are skipped by their length",
+           v9().templates({kTwelve})
+               .set(100, zeros(8))
+               .set(255, zeros(1))
+               .data(256, {twelve(1)})
+               .build(),
+           1,
+           {{O::skipped_reserved_id, 2}},
+           {}},
+          {"zeros to the end",
+           v9().templates({kTwelve}).data(256, {twelve(1)}).raw(zeros(40)).build(),
+           1,
+           {{O::skipped_padding, 1}},
+           {{Q::zero_filled_tail, 1}}},
+          {"a length of 3",
+           v9().templates({kTwelve}).data(256, {twelve(1)}).set(256, zeros(4), 3).build(),
+           1,
+           {{O::skipped_bad_length, 1}},
+           {}},
+          {"a length of 0 with octets behind",
+           v9().templates({kTwelve}).data(256, {twelve(1)}).set(0, filled(9, 1), 0).build(),
+           1,
+           {{O::skipped_bad_length, 1}},
+           {}},
+          {"longer than the datagram",
+           v9().templates({kTwelve}).data(256, {twelve(1)}).set(256, zeros(12), 100).build(),
+           1,
+           {{O::skipped_bad_length, 1}},
+           {}},
+          {"octets behind the last set",
+           v9().templates({kTwelve}).data(256, {twelve(1)}).raw({1, 2, 3}).build(),
+           1,
+           {},
+           {{Q::trailing_octets, 1}}},
+          {"padded to four",
+           v9().templates({{.id = 256, .fields = {{1, 3}, {4, 2}}}})
+               .data(256, {{u24(1), u16(6)}}, kPadToFour)
+               .build(),
+           1,
+           {},
+           {}},
+          {"padded by what is not zero",
+           v9().templates({kTwelve}).data(256, {twelve(1)}, padding(3, 0xee)).build(),
+           1,
+           {},
+           {{Q::nonzero_padding, 1}}},
+          {"padded by more than needed (NX-OS)",
+           v9().templates({{.id = 256, .fields = {{8, 4}, {12, 4}, {27, 16}, {28, 16}}}})
+               .data(256, {{zeros(8), zeros(32)}}, padding(36))
+               .build(),
+           1,
+           {},
+           {{Q::long_padding, 1}}},
+          {"records of one octet do not hide in the padding",
+           v9().templates({{.id = 256, .fields = {{4, 1}}}})
+               .data(256, {{u8(6)}, {u8(17)}}, kPadToFour)
+               .build(),
+           2,
+           {},
+           {}},
+          {"records of one octet that are zero count inside",
+           v9().templates({{.id = 256, .fields = {{4, 1}}}})
+               .data(256, {{u8(0)}, {u8(17)}, {u8(0)}, {u8(6)}})
+               .build(),
+           4,
+           {},
+           {}},
+          {"a template cut off behind a good one",
+           v9().set(0, join({template_octets(kTwelve), u16(257), u16(9), u16(1)}))
+               .data(256, {twelve(1)})
+               .count(2)
+               .build(),
+           1,
+           {{O::skipped_bad_template, 1}},
+           {}},
+          {"a template with a reserved id",
+           v9().templates({{.id = 255, .fields = {{1, 4}}}}).count(0).build(),
+           0,
+           {{O::skipped_bad_template, 1}},
+           {}},
+          {"templates behind one another, padded",
+           v9().templates({kTwelve, {.id = 257, .fields = {{1, 3}}}}, padding(6))
+               .data(256, {twelve(1)})
+               .data(257, {{u24(5)}}, kPadToFour)
+               .build(),
+           2,
+           {},
+           {}},
+          {"IPFIX templates under a v9 header",
+           v9().set(2, ipfix_template_octets(kTwelve)).data(256, {twelve(1)}).count(2).build(),
+           1,
+           {},
+           {{Q::set_of_other_version, 1}}},
+          {"v9 templates under an IPFIX header",
+           ipfix().set(0, template_octets(kTwelve)).data(256, {twelve(1)}).build(),
+           1,
+           {},
+           {{Q::set_of_other_version, 1}}},
+          {"vendors' types of v9 have no enterprise behind them",
+           v9().templates({{.id = 256, .fields = {{33'000, 12}, {1, 4}}}})
+               .data(256, {{zeros(12), u32(5)}})
+               .build(),
+           1,
+           {},
+           {}},
+          {"variable length in v9 (H3C)",
+           v9().templates({{.id = 256, .fields = {{1, 4}, {96, lab::kVariableLength}}}})
+               .data(256, {{u32(1), lab::variable(lab::text("ab"))}, {u32(2), lab::variable({})}},
+                     kPadToFour)
+               .build(),
+           2,
+           {},
+           {{Q::variable_length_in_v9, 1}}},
+          {"a record of variable length that does not end",
+           ipfix()
+               .templates({{.id = 256, .fields = {{96, lab::kVariableLength}}}})
+               .data(256, {{lab::variable(lab::text("ab"))}, {u8(9), u8('x')}})
+               .build(),
+           1,
+           {},
+           {{Q::truncated_record, 1}}},
+          {"a variable length in three octets",
+           ipfix()
+               .templates({{.id = 256, .fields = {{96, lab::kVariableLength}, {1, 1}}}})
+               .data(256, {{variable_long_form(lab::text("ab")), u8(1)}})
+               .build(),
+           1,
+           {},
+           {}},
+          {"a template without fields",
+           v9().templates({{.id = 256}}).data(256, {twelve(1)}).build(),
+           0,
+           {{O::skipped_not_decodable, 1}},
+           {{Q::template_not_decodable, 1}}},
+          {"a template of fields without octets",
+           v9().templates({{.id = 256, .fields = {{1, 0}, {2, 0}}}}).data(256, {twelve(1)}).build(),
+           0,
+           {{O::skipped_not_decodable, 1}},
+           {{Q::template_not_decodable, 1}, {Q::zero_length_field, 0}}},
+          {"more fields without octets than anybody means",
+           v9().templates({{.id = 256,
+                            .fields =
+                                [] {
+                                  std::vector<FieldSpecifier> f(70, {2, 0});
+                                  f.push_back({1, 4});
+                                  return f;
+                                }()},
+                           {.id = 257, .fields = {{1, 4}}}})
+               .data(256, {twelve(1)})
+               .data(257, {{u32(1)}})
+               .build(),
+           1,
+           {{O::skipped_not_decodable, 1}},
+           {{Q::template_not_decodable, 1}}},
+          {"a field without octets among others",
+           v9().templates({{.id = 256, .fields = {{1, 4}, {2, 0}}}})
+               .data(256, {{u32(7)}, {u32(8)}})
+               .build(),
+           2,
+           {},
+           {{Q::zero_length_field, 1}}},
+          {"count means FlowSets",
+           v9().templates({kTwelve}).data(256, {twelve(1), twelve(2)}).count(2).build(),
+           2,
+           {},
+           {}},
+          {"count means nothing",
+           v9().templates({kTwelve}).data(256, {twelve(1)}).count(77).build(),
+           1,
+           {},
+           {{Q::count_mismatch, 1}}},
+          {"an IPFIX message shorter than its datagram",
+           ipfix()
+               .templates({kTwelve})
+               .data(256, {twelve(1)})
+               .raw(filled(5, 7))
+               .length(static_cast<uint16_t>(
+                   ipfix().templates({kTwelve}).data(256, {twelve(1)}).size()))
+               .build(),
+           1,
+           {},
+           {{Q::trailing_octets, 1}}},
+          {"an IPFIX message shorter than its datagram, zeros behind",
+           ipfix()
+               .templates({kTwelve})
+               .data(256, {twelve(1)})
+               .raw(zeros(5))
+               .length(static_cast<uint16_t>(
+                   ipfix().templates({kTwelve}).data(256, {twelve(1)}).size()))
+               .build(),
+           1,
+           {},
+           {{Q::zero_filled_tail, 1}}},
+          {"an IPFIX message longer than its datagram",
+           ipfix().templates({kTwelve}).data(256, {twelve(1)}).length(1000).build(),
+           1,
+           {},
+           {{Q::count_mismatch, 1}}},
+          {"an IPFIX message without sets", ipfix().build(), 0, {}, {}},
+      };
   for (const Case& c : cases) check(c);
 }
 
 TEST(Sets, EnterprisesOfIpfixAreRead) {
-  const std::vector<Value> values = {{{1, 4}, u32(5)}, {{1, 8, 29305}, u64(6)}, {{7, 2, 9}, u16(7)},
-                                     {{7, 2}, u16(443)}};
+  const std::vector<Value> values = {
+      {{1, 4}, u32(5)}, {{1, 8, 29305}, u64(6)}, {{7, 2, 9}, u16(7)}, {{7, 2}, u16(443)}};
   Bench b;
   b.send(ipfix_with(values));
   EXPECT_EQ(b.record(0).bytes, 5u);
@@ -165,13 +272,15 @@ TEST(Sets, EnterprisesOfIpfixAreRead) {
 TEST(Sets, SeveralOptionsTemplatesInOneSet) {
   const OptionsTemplate first{.id = 300, .scopes = {{1, 4}}, .fields = {{34, 4}}};
   const OptionsTemplate second{.id = 301, .scopes = {{1, 4}, {2, 2}}, .fields = {{48, 1}, {50, 4}}};
-  for (const Octets& d :
-       {v9().options_templates({first, second}, kPadToFour)
-            .data(300, {{u32(0), u32(10)}}).data(301, {{u32(0), u16(0), u8(1), u32(9)}}, kPadToFour)
-            .build(),
-        ipfix().options_templates({first, second}, kPadToFour)
-            .data(300, {{u32(0), u32(10)}}).data(301, {{u32(0), u16(0), u8(1), u32(9)}}, kPadToFour)
-            .build()}) {
+  for (const Octets& d : {v9().options_templates({first, second}, kPadToFour)
+                              .data(300, {{u32(0), u32(10)}})
+                              .data(301, {{u32(0), u16(0), u8(1), u32(9)}}, kPadToFour)
+                              .build(),
+                          ipfix()
+                              .options_templates({first, second}, kPadToFour)
+                              .data(300, {{u32(0), u32(10)}})
+                              .data(301, {{u32(0), u16(0), u8(1), u32(9)}}, kPadToFour)
+                              .build()}) {
     Bench b;
     b.send(d);
     EXPECT_EQ(b.decoder->counters().options_records.value(), 2u);
@@ -215,8 +324,8 @@ TEST(Sets, OptionsTemplatesOfOddLengths) {
 }
 
 TEST(Sets, OptionsTemplatesOfIpfixThatContradictThemselves) {
-  const OptionsTemplate more_scopes{.id = 300, .scopes = {{149, 4}}, .fields = {{34, 4}},
-                                    .scope_length_or_count = 3};
+  const OptionsTemplate more_scopes{
+      .id = 300, .scopes = {{149, 4}}, .fields = {{34, 4}}, .scope_length_or_count = 3};
   Bench b;
   b.send(ipfix().options_templates({more_scopes}).build());
   EXPECT_EQ(b.outcome(SetOutcome::skipped_bad_template), 1u);
@@ -277,8 +386,10 @@ TEST(Datagrams, AreToldApartByContent) {
 
 TEST(Datagrams, AListenerTakesItsProtocolOnly) {
   DecoderConfig config = Bench::default_config();
-  config.listeners = {{.protocol = ProtocolFilter::netflow}, {.protocol = ProtocolFilter::ipfix},
-                      {.protocol = ProtocolFilter::sflow}, {.protocol = ProtocolFilter::any}};
+  config.listeners = {{.protocol = ProtocolFilter::netflow},
+                      {.protocol = ProtocolFilter::ipfix},
+                      {.protocol = ProtocolFilter::sflow},
+                      {.protocol = ProtocolFilter::any}};
   const Octets v5 = NetflowV5Builder{}.unix_time(kNowSecs).record({}).build();
   const std::pair<Octets, std::vector<bool>> cases[] = {
       {v5, {true, false, false, true}},

@@ -131,14 +131,25 @@ TEST(Templates, AreWithdrawnInIpfix) {
   for (const Case& c : cases) {
     SCOPED_TRACE(c.name);
     Bench b;
-    b.send(ipfix().templates({bytes_template(256), packets_template(257)})
-               .options_templates({options}).build());
+    b.send(ipfix()
+               .templates({bytes_template(256), packets_template(257)})
+               .options_templates({options})
+               .build());
     ASSERT_EQ(b.decoder->counters().templates.value(), 3u);
     b.send(c.withdrawal);
     EXPECT_EQ(b.decoder->counters().templates.value(), c.left);
     EXPECT_EQ(b.event(TemplateEvent::withdrawn), 3 - c.left);
     EXPECT_EQ(b.outcome(SetOutcome::skipped_bad_template), 0u);
   }
+}
+
+TEST(Templates, AreWithdrawnInTheirOwnDomainOnly) {
+  Bench b;
+  b.send(ipfix().domain(2).templates({bytes_template()}).build());
+  b.send(ipfix().domain(1).templates({bytes_template(), {.id = 2}}).build());
+  EXPECT_EQ(b.event(TemplateEvent::withdrawn), 1u);
+  b.send(ipfix().domain(2).data(256, {{u32(1)}}).build());
+  EXPECT_EQ(b.records(), 1u);
 }
 
 TEST(Templates, AWithdrawnOneIsNoLongerDecodedBy) {
@@ -183,7 +194,8 @@ TEST(Templates, TheirOctetsAreBoundedToo) {
 }
 
 TEST(Templates, WhoeverTookAllLeavesOthersUnharmed) {
-  // Eight exporters may take an eighth each; a ninth finds nothing and is refused, but what it has stays.
+  // Eight exporters may take an eighth each; a ninth finds nothing and is refused, but what it has
+  // stays.
   DecoderConfig config = Bench::default_config();
   config.limits.template_octets_total = 8 << 20;
   config.limits.templates_per_exporter_max = 100'000;
@@ -207,7 +219,9 @@ TEST(Templates, OfTooManyFieldsAreRefused) {
   Bench b(config);
   const lab::Template five{.id = 256, .fields = std::vector<FieldSpecifier>(5, {1, 4})};
   b.send(v9().templates({five, bytes_template(257)})
-             .data(256, {Record(zeros(20))}).data(257, {{u32(9)}}).build());
+             .data(256, {Record(zeros(20))})
+             .data(257, {{u32(9)}})
+             .build());
   EXPECT_EQ(b.event(TemplateEvent::refused), 1u);
   EXPECT_EQ(b.outcome(SetOutcome::skipped_not_decodable), 1u);
   ASSERT_EQ(b.records(), 1u);
@@ -235,8 +249,11 @@ TEST(Pending, ReplaysWithTheRecordsOfTheDatagramInOrder) {
   Bench b;
   b.send(v9().data(257, {{u32(10)}, {u32(11)}}).build());
   // In one datagram: records of a known template, the template that is waited for, more records.
-  b.send(v9().templates({bytes_template(256)}).data(256, {{u32(1)}})
-             .templates({bytes_template(257)}).data(256, {{u32(2)}}).build());
+  b.send(v9().templates({bytes_template(256)})
+             .data(256, {{u32(1)}})
+             .templates({bytes_template(257)})
+             .data(256, {{u32(2)}})
+             .build());
   ASSERT_EQ(b.records(), 4u);
   EXPECT_EQ(b.record(0).bytes, 1u);
   EXPECT_EQ(b.record(1).bytes, 10u);
@@ -247,9 +264,16 @@ TEST(Pending, ReplaysWithTheRecordsOfTheDatagramInOrder) {
 TEST(Pending, ReplaysWithTheTimesOfItsOwnDatagram) {
   const std::vector<Value> values = {{{22, 4}, u32(1000)}, {{21, 4}, u32(2000)}};
   Bench b;
-  b.send(NetflowV9Builder{}.uptime_ms(5000).unix_secs(kNowSecs).data(256, {record_of(values)}).build());
-  b.send(NetflowV9Builder{}.uptime_ms(99'000).unix_secs(kNowSecs + 94)
-             .templates({template_of(256, values)}).build(),
+  b.send(NetflowV9Builder{}
+             .uptime_ms(5000)
+             .unix_secs(kNowSecs)
+             .data(256, {record_of(values)})
+             .build());
+  b.send(NetflowV9Builder{}
+             .uptime_ms(99'000)
+             .unix_secs(kNowSecs + 94)
+             .templates({template_of(256, values)})
+             .build(),
          {.at_ns = kNow + 94 * kSecond});
   EXPECT_EQ(b.record(0).time_flow_start_ns, kNow - 4 * kSecond);
   EXPECT_EQ(b.record(0).time_flow_end_ns, kNow - 3 * kSecond);
@@ -427,7 +451,8 @@ TEST(Exporters, TheDecoderRefusesLimitsThatCannotBeMet) {
   };
   refuses([](DecoderConfig& c) { c.cores = 0; }, "cores");
   refuses([](DecoderConfig& c) { c.limits.exporters_max = 0; }, "exporters_max");
-  refuses([](DecoderConfig& c) { c.limits.domains_per_exporter_max = 0; }, "domains_per_exporter_max");
+  refuses([](DecoderConfig& c) { c.limits.domains_per_exporter_max = 0; },
+          "domains_per_exporter_max");
   refuses([](DecoderConfig& c) { c.limits.templates_per_exporter_max = 0; },
           "templates_per_exporter_max");
   refuses([](DecoderConfig& c) { c.limits.template_fields_max = 20'000; }, "template_fields_max");
@@ -470,9 +495,13 @@ TEST(Sequence, OfV9MayCountRecords) {
 
 TEST(Sequence, OfIpfixCountsRecordsOfDataAndOptions) {
   Bench b;
-  b.send(ipfix().sequence(100).templates({bytes_template()})
+  b.send(ipfix()
+             .sequence(100)
+             .templates({bytes_template()})
              .options_templates({{.id = 300, .scopes = {{149, 4}}, .fields = {{34, 4}}}})
-             .data(256, {{u32(1)}, {u32(2)}}).data(300, {{u32(0), u32(9)}}).build());
+             .data(256, {{u32(1)}, {u32(2)}})
+             .data(300, {{u32(0), u32(9)}})
+             .build());
   b.send(ipfix().sequence(103).data(256, {{u32(1)}}).build());
   EXPECT_EQ(b.exporter().sequence_lost, 0u);
   b.send(ipfix().sequence(110).data(256, {{u32(1)}}).build());

@@ -111,17 +111,29 @@ TEST(Words, AreAllReached) {
   });
 
   run(plain, [&four](Bench& b) {
-    b.send(v9().templates({four}).data(256, {{u32(1)}}, padding(5, 1)).data(300, {{u32(1)}})
-               .set(9, zeros(4)).set(2, {}).set(0, filled(5, 1)).raw(zeros(8)).build());
+    b.send(v9().templates({four})
+               .data(256, {{u32(1)}}, padding(5, 1))
+               .data(300, {{u32(1)}})
+               .set(9, zeros(4))
+               .set(2, {})
+               .set(0, filled(5, 1))
+               .raw(zeros(8))
+               .build());
     b.send(v9().templates({four}).count(99).raw({1}).build());
     b.send(v9().set(256, {}, 2).build());
-    b.send(v9().templates({{.id = 257, .fields = {{1, 4}, {1, 4}, {8, 5}, {2, 0},
-                                                  {9000, 1200}, {96, lab::kVariableLength}}}}).build());
+    b.send(
+        v9().templates(
+                {{.id = 257,
+                  .fields =
+                      {{1, 4}, {1, 4}, {8, 5}, {2, 0}, {9000, 1200}, {96, lab::kVariableLength}}}})
+            .build());
     b.send(v9().data(257, {Record(zeros(4 + 4 + 5 + 1200 + 1)), Record(zeros(1214))}).build());
-    b.send(v9().templates({{.id = 259, .fields = {{27, 16}}}}).data(259, {Record(zeros(16))}, padding(9))
+    b.send(v9().templates({{.id = 259, .fields = {{27, 16}}}})
+               .data(259, {Record(zeros(16))}, padding(9))
                .build());
     b.send(v9().templates({{.id = 260, .fields = {{96, lab::kVariableLength}}}})
-               .data(260, {{u8(200), u8(1)}}).build());
+               .data(260, {{u8(200), u8(1)}})
+               .build());
     b.send(v9().templates({{.id = 258}}).data(258, {{u32(1)}}).build());
     b.send(v9().templates({{.id = 256, .fields = {{2, 4}}}}).build(), {.port = 1});
     b.send(v9_with({{{152, 8}, u64(1)}}));
@@ -139,8 +151,10 @@ TEST(Words, AreAllReached) {
   small.limits.template_fields_max = 2;
   small.limits.template_lifetime_ns = kSecond;
   run(small, [](Bench& b) {
-    b.send(v9().data(300, {{u32(1)}}).data(301, {{u32(1)}}).data(302, {Record(zeros(200))}).build());
-    b.send(v9().templates({{.id = 256, .fields = {{1, 4}}}, {.id = 257, .fields = {{1, 4}}}}).build());
+    b.send(
+        v9().data(300, {{u32(1)}}).data(301, {{u32(1)}}).data(302, {Record(zeros(200))}).build());
+    b.send(
+        v9().templates({{.id = 256, .fields = {{1, 4}}}, {.id = 257, .fields = {{1, 4}}}}).build());
     b.send(v9().templates({{.id = 258, .fields = {{1, 4}, {1, 4}, {1, 4}}}}).build());
     b.decoder->tick(kNow + 1000 * kSecond);
   });

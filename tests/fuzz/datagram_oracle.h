@@ -1,11 +1,11 @@
 // datagram_oracle.h — A decoder under small limits, fed with any octets, and what must hold of it.
 //
-// Oracles: the ledgers balance after each datagram; records refer to nothing outside their arena, and
-// their summaries (blocks, has_arena, presence) say what is there; state stays within its limits; the
-// same datagrams give the same records again.
+// Oracles: the ledgers balance after each datagram; records refer to nothing outside their arena,
+// and their summaries (blocks, has_arena, presence) say what is there; state stays within its
+// limits; the same datagrams give the same records again.
 //
-// Input: a sequence of datagrams, each a control octet (exporter, port, whether time passes), its length
-// as two octets, little end first, then its octets; the last may be cut short.
+// Input: a sequence of datagrams, each a control octet (exporter, port, whether time passes), its
+// length as two octets, little end first, then its octets; the last may be cut short.
 #pragma once
 
 #include <cstddef>
@@ -53,12 +53,12 @@ class OracleSink final : public RecordSink {
 
   static void check(const FlowRecord& r) noexcept {
     uint8_t used = 0;
-#define WEIR_CHECK_BASIC_(member, n) used |= r.member != 0 ? block::kBasic : 0;
-#define WEIR_CHECK_SECOND_(member, n) used |= r.member != 0 ? block::kSecond : 0;
+#define WEIR_CHECK_BASIC_(member, n)   used |= r.member != 0 ? block::kBasic : 0;
+#define WEIR_CHECK_SECOND_(member, n)  used |= r.member != 0 ? block::kSecond : 0;
 #define WEIR_CHECK_HEADERS_(member, n) used |= r.member != 0 ? block::kHeaders : 0;
 #define WEIR_CHECK_CONTEXT_(member, n) used |= r.member != 0 ? block::kContext : 0;
-#define WEIR_CHECK_NAT_(member, n) used |= r.member != 0 ? block::kNat : 0;
-#define WEIR_CHECK_RARE_(member, n) used |= r.member != 0 ? block::kRare : 0;
+#define WEIR_CHECK_NAT_(member, n)     used |= r.member != 0 ? block::kNat : 0;
+#define WEIR_CHECK_RARE_(member, n)    used |= r.member != 0 ? block::kRare : 0;
     WEIR_BLOCK_BASIC(WEIR_CHECK_BASIC_)
     WEIR_BLOCK_SECOND(WEIR_CHECK_SECOND_)
     WEIR_BLOCK_HEADERS(WEIR_CHECK_HEADERS_)
@@ -72,8 +72,8 @@ class OracleSink final : public RecordSink {
       refers |= a.count != 0;
       require(a.offset + a.count * item <= kArenaOctets, "a ref within the arena");
     };
-#define WEIR_CHECK_OCTETS_(member, n) ref(r.member, 1);
-#define WEIR_CHECK_NUMBERS_(member, n) ref(r.member, sizeof(uint32_t));
+#define WEIR_CHECK_OCTETS_(member, n)    ref(r.member, 1);
+#define WEIR_CHECK_NUMBERS_(member, n)   ref(r.member, sizeof(uint32_t));
 #define WEIR_CHECK_ADDRESSES_(member, n) ref(r.member, sizeof(IpAddress));
     WEIR_STRINGS(WEIR_CHECK_OCTETS_)
     WEIR_NUMBER_LISTS(WEIR_CHECK_NUMBERS_)
@@ -87,8 +87,8 @@ class OracleSink final : public RecordSink {
                 r.user_name.count <= kStringOctetsMax,
             "sizes of lists and strings");
 
-#define WEIR_CHECK_ADDRESS_(member, n) \
-  if ((r.addresses & address::bit(address::k_##member)) == 0) { \
+#define WEIR_CHECK_ADDRESS_(member, n)                                        \
+  if ((r.addresses & address::bit(address::k_##member)) == 0) {               \
     require(r.member == IpAddress{}, "an address that is not there is zero"); \
   }
     WEIR_ADDRESSES(WEIR_CHECK_ADDRESS_)
