@@ -165,9 +165,9 @@ TEST(Frame, AcceptsTheLongestDatagram) {
 TEST(Frame, TakesTheShorterOfUdpAndIpLength) {
   // UDP may say less than IP has room for; the rest is not part of the datagram.
   const Octets segment = udp_segment(kV4, kPayload, {.length = 8 + 3});
-  const FrameView view = parse_frame(
-      ethernet(kEtherTypeIpv4, ipv4_packet({.src = kV4.src, .dst = kV4.dst}, segment)),
-      LinkType::ethernet);
+  const Octets frame =
+      ethernet(kEtherTypeIpv4, ipv4_packet({.src = kV4.src, .dst = kV4.dst}, segment));
+  const FrameView view = parse_frame(frame, LinkType::ethernet);
   ASSERT_EQ(view.verdict, FrameVerdict::udp);
   EXPECT_EQ(payload_of(view), (Octets{'e', 'x', 'p'}));
 }
