@@ -1,14 +1,13 @@
-// bench_decode.cc — From the octets of export datagrams to encoded FlowMessages in batches, on one core.
+// bench_decode.cc — From the octets of export datagrams to encoded FlowMessages in batches: one core.
 //
 //     build/perf/bench_decode                   the figures of docs/PERFORMANCE.md
-//     build/perf/bench_decode --smoke           one pass of each, with everything checked; part of the tests
+//     build/perf/bench_decode --smoke           one pass of each, all checked; part of the tests
 //
-// items_per_second counts records. An iteration is a pass over a corpus larger than L2 (corpus.h), and batches
-// come back late, so that the output does not stay in L2 either.
+// items_per_second counts records. An iteration is a pass over a corpus larger than L2 (corpus.h),
+// and batches come back late, so that the output does not stay in L2 either.
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
-
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -146,8 +145,9 @@ struct Line {
   uint64_t now = 1;
 };
 
-/// Some bursts as the decoder makes them, to be encoded over and over: few enough to stay in L2, where they are
-/// when they come from the decoder, and many enough that branch predictors do not learn them by heart.
+/// Some bursts as the decoder makes them, to be encoded over and over: few enough to stay in L2,
+/// where they are when they come from the decoder, and many enough that branch predictors do not
+/// learn them by heart.
 class SomeBursts final : public RecordSink {
  public:
   static constexpr size_t kBursts = 48;
@@ -276,7 +276,7 @@ void register_all() {
   benchmark::RegisterBenchmark("bare_loop/netflow_v5", bench_bare);
 }
 
-// --- smoke ----------------------------------------------------------------------------------------
+// ---- smoke ----
 
 int failures = 0;
 
@@ -342,7 +342,8 @@ int smoke() {
       check(allocations() == before, p, "memory was allocated on the receive path");
       check(line.publish.records == corpus.records, p, "records went in that did not come out");
       check(line.batcher.counters().drops.total() == 0, p, "records were dropped");
-      check(line.decoder->counters().records.value() == corpus.records, p, "records were not decoded");
+      check(line.decoder->counters().records.value() == corpus.records, p,
+            "records were not decoded");
       hashes[kernel == Kernel::portable ? 0 : 1] = line.publish.hash;
       octets = line.publish.octets;
     }
@@ -351,9 +352,9 @@ int smoke() {
     }
     const double per_record = static_cast<double>(octets) / static_cast<double>(corpus.records);
     check(per_record >= kOctetsPerRecordMin, p, "records are too short to be realistic");
-    std::printf("%s: %llu records, %.3f octets each, hash %016llx\n", std::string(name_of(p)).c_str(),
-                static_cast<unsigned long long>(corpus.records), per_record,
-                static_cast<unsigned long long>(hashes[0]));
+    std::printf("%s: %llu records, %.3f octets each, hash %016llx\n",
+                std::string(name_of(p)).c_str(), static_cast<unsigned long long>(corpus.records),
+                per_record, static_cast<unsigned long long>(hashes[0]));
     if (p == Protocol::netflow_v5) check_bare_loop(corpus);
   }
   return failures == 0 ? 0 : 1;

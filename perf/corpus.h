@@ -1,7 +1,8 @@
 // corpus.h — Export datagrams of many exporters, as they would come in, for benchmarks.
 //
-// Fixed seed. The flows are the lab's: documentation addresses, few busy hosts and many quiet ones, sizes over
-// four orders of magnitude. The datagrams of all exporters are interleaved and take more than any L2.
+// Fixed seed. The flows are the lab's: documentation addresses, few busy hosts and many quiet ones,
+// sizes over four orders of magnitude. The datagrams of all exporters are interleaved and take more
+// than a core's L2.
 #pragma once
 
 #include <cstdint>
@@ -49,7 +50,8 @@ struct Corpus {
 inline constexpr uint32_t kExporters = 256;
 inline constexpr uint32_t kPacketsPerExporter = 16;
 
-/// v5: 30 records a datagram. v9: 22 of a template of 20 fields. IPFIX: 15 or so of 24 fields, IPv4 and IPv6.
+/// v5: 30 records a datagram. v9: 22 of a template of 20 fields. IPFIX: 15 or so of 24 fields, IPv4
+/// and IPv6.
 Corpus make_corpus(Protocol protocol);
 
 }  // namespace weir::perf

@@ -1,9 +1,11 @@
-// batch_reader.h — What was written, read again: the messages of a batch, as octets or as FlowMessages.
+// batch_reader.h — What was written, read again: the messages of a batch, as octets or as
+// FlowMessages.
 //
 // Spec:     flowpb.FlowBatch: for each record 0x0A, its length as a varint, the FlowMessage.
 // Runs on:  any thread. Pure.
 // Bounds:   each step consumes at least 2 octets; nothing outside the payload is read.
-// Failure:  octets that are no batch end the walk, and it says so; whoever reads from a broker counts them.
+// Failure:  octets that are no batch end the walk, and it says so; whoever reads from a broker
+// counts them.
 #pragma once
 
 #include <google/protobuf/stubs/logging.h>
@@ -47,7 +49,8 @@ struct ReadCounts {
 };
 
 /// Hands every flow of a broker message to `on_flow(const flowpb::FlowMessage&)`, in order. The
-/// payload is a FlowBatch, or a single FlowMessage; its first octet tells. One bad message costs no other.
+/// payload is a FlowBatch, or a single FlowMessage; its first octet tells. One bad message costs no
+/// other.
 template <class OnFlow>
 ReadCounts read_flows(std::span<const uint8_t> payload, OnFlow&& on_flow) {
   const google::protobuf::LogSilencer counted_not_logged;

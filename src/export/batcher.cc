@@ -41,15 +41,16 @@ size_t count_fitting(const HeaderPrefix& prefix, std::span<const FlowRecord> rec
 
 struct Batcher::State {
   struct Open {
-    OutboundBatch* batch;        // holds at least one record
-    uint64_t opened_steady_ns;   // 0: since the last poll
+    OutboundBatch* batch;       // holds at least one record
+    uint64_t opened_steady_ns;  // 0: since the last poll
   };
 
   explicit State(const BatcherConfig& c)
       : config(c),
         encoder(c.kernel),
         // Written once here, so that the pages are there before the first packet.
-        storage(new (std::align_val_t{kBufferAlignmentBytes}) uint8_t[buffer_bytes(c) * c.buffers]()),
+        storage(new (std::align_val_t{kBufferAlignmentBytes})
+                    uint8_t[buffer_bytes(c) * c.buffers]()),
         batches(c.buffers),
         sealed(c.buffers),
         returned(c.buffers) {
@@ -71,7 +72,7 @@ struct Batcher::State {
   const Encoder encoder;
   const std::unique_ptr<uint8_t[], AlignedDelete> storage;
   std::vector<OutboundBatch> batches;
-  std::vector<OutboundBatch*> free;  // a stack: the buffer used last is the warmest
+  std::vector<OutboundBatch*> free;         // a stack: the buffer used last is the warmest
   std::array<Open, kOpenRoutesMax> open{};  // oldest first
   size_t open_count = 0;
   uint64_t next_sequence = 1;

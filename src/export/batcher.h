@@ -1,9 +1,9 @@
 // batcher.h — One core's open batches: records in, sealed batches out.
 //
-// Runs on:  rx_lcore (add, poll, seal_all); the control thread gives buffers back through `returns`.
-// Owns:     all buffers of the core, made when it is made.
-// Bounds:   buffers × octets each; at most kOpenRoutesMax open batches, beyond it the oldest is sealed.
-// Failure:  no free buffer: the records are counted under RecordDrop::no_buffer. Receiving never waits.
+// Runs on:  rx_lcore (add, poll, seal_all); the control thread gives buffers back through
+// `returns`. Owns:     all buffers of the core, made when it is made. Bounds:   buffers × octets
+// each; at most kOpenRoutesMax open batches, beyond it the oldest is sealed. Failure:  no free
+// buffer: the records are counted under RecordDrop::no_buffer. Receiving never waits.
 //
 // Batches that are out when the Batcher goes die with it: take them back first.
 #pragma once
@@ -28,10 +28,10 @@ WEIR_NAMED_ENUM(RecordDrop, uint8_t, WEIR_RECORD_DROPS)
 
 struct BatcherConfig {
   uint16_t core = 0;
-  uint32_t buffers = 64;                 // owned by this core
-  uint32_t batch_octets = 64 * 1024;     // a batch is sealed when the next record might not fit
-  uint32_t batch_records_max = 0;        // 0: no bound
-  uint64_t linger_ns = 50'000'000;      // sealed this long after the first poll that saw it open
+  uint32_t buffers = 64;              // owned by this core
+  uint32_t batch_octets = 64 * 1024;  // a batch is sealed when the next record might not fit
+  uint32_t batch_records_max = 0;     // 0: no bound
+  uint64_t linger_ns = 50'000'000;    // sealed this long after the first poll that saw it open
   Kernel kernel = best_kernel();
 };
 

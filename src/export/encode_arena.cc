@@ -11,9 +11,10 @@ using wire::put_tag;
 using wire::put_varint;
 using wire::varint_octets;
 
-// References come from our own decoder. Should it ever be wrong, a record is cut short; the arena is
-// not left, and the other exporters' records are not lost to an assertion.
-std::span<const uint8_t> octets_of(ArenaRef ref, size_t item_octets, const uint8_t* arena) noexcept {
+// References come from our own decoder. Should it ever be wrong, a record is cut short; the arena
+// is not left, and the other exporters' records are not lost to an assertion.
+std::span<const uint8_t> octets_of(ArenaRef ref, size_t item_octets,
+                                   const uint8_t* arena) noexcept {
   if (arena == nullptr || ref.offset >= kArenaOctets) return {};
   const size_t items = std::min<size_t>(ref.count, (kArenaOctets - ref.offset) / item_octets);
   return {arena + ref.offset, items * item_octets};
@@ -43,7 +44,8 @@ uint8_t* put_string(uint8_t* p, Tag t, std::span<const uint8_t> octets, Text tex
 /// Packed, as proto3 has repeated numbers.
 uint8_t* put_number_list(uint8_t* p, Tag t, std::span<const uint8_t> numbers) noexcept {
   size_t length = 0;
-  for (size_t i = 0; i < numbers.size(); i += 4) length += varint_octets(load<uint32_t>(&numbers[i]));
+  for (size_t i = 0; i < numbers.size(); i += 4)
+    length += varint_octets(load<uint32_t>(&numbers[i]));
   p = put_varint(put_tag(p, t), length);
   for (size_t i = 0; i < numbers.size(); i += 4) p = put_varint(p, load<uint32_t>(&numbers[i]));
   return p;
@@ -123,15 +125,15 @@ size_t arena_octets_max(const FlowRecord& r, const uint8_t* arena) noexcept {
 
 uint8_t* put_arena(uint8_t* p, const FlowRecord& r, const uint8_t* arena) noexcept {
 #define WEIR_TAG_(number) wire::tag(number, WireType::octets)
-#define WEIR_STRING_(member, number)                                                          \
-  if (const auto octets = octets_of(r.member, 1, arena); !octets.empty()) {                   \
-    p = put_string(p, WEIR_TAG_(number), octets, text_of(Field::member));                     \
+#define WEIR_STRING_(member, number)                                        \
+  if (const auto octets = octets_of(r.member, 1, arena); !octets.empty()) { \
+    p = put_string(p, WEIR_TAG_(number), octets, text_of(Field::member));   \
   }
   WEIR_STRINGS(WEIR_STRING_)
 #undef WEIR_STRING_
-#define WEIR_NUMBERS_(member, number)                                                         \
-  if (const auto octets = octets_of(r.member, 4, arena); !octets.empty()) {                   \
-    p = put_number_list(p, WEIR_TAG_(number), octets);                                        \
+#define WEIR_NUMBERS_(member, number)                                       \
+  if (const auto octets = octets_of(r.member, 4, arena); !octets.empty()) { \
+    p = put_number_list(p, WEIR_TAG_(number), octets);                      \
   }
   WEIR_NUMBER_LISTS(WEIR_NUMBERS_)
 #undef WEIR_NUMBERS_

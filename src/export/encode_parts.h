@@ -1,7 +1,8 @@
 // encode_parts.h — The parts of encoding a record that both kernels share.
 //
-// A FlowMessage is written in this order, whatever the kernel: prefix, times, addresses, protocol chunk,
-// blocks of integers (counters, basic, second, headers, context, nat, rare), MACs, arena fields.
+// A FlowMessage is written in this order, whatever the kernel: prefix, times, addresses, protocol
+// chunk, blocks of integers (counters, basic, second, headers, context, nat, rare), MACs, arena
+// fields.
 //
 // Runs on:  rx_lcore. Pure. Stores reach at most kStoreSlackOctets beyond what is written; loads
 //           never leave the record, the prefix or the arena.
@@ -27,7 +28,7 @@ inline constexpr size_t kBlockFields = 8;
 /// The eight tags of a block of integers, for one field after the other and for all at once.
 struct alignas(64) BlockTags {
   std::array<uint64_t, kBlockFields> lanes{};  // a two-octet tag in octets 0 and 1, a shorter in 1
-  uint64_t kept_octets = 0;  // all but the octets below a shorter tag, a bit each
+  uint64_t kept_octets = 0;                    // all but the octets below a shorter tag, a bit each
   std::array<Tag, kBlockFields> tags{};
 
   constexpr explicit BlockTags(const std::array<uint32_t, kBlockFields>& numbers) {
@@ -52,18 +53,19 @@ inline constexpr BlockTags kNat({WEIR_BLOCK_NAT(WEIR_NUMBER_)});
 inline constexpr Tag kTimeStart = wire::tag(111, WireType::varint);
 inline constexpr Tag kTimeEnd = wire::tag(112, WireType::varint);
 
-// --- framing --------------------------------------------------------------------------------------
+// ---- framing ----
 
 inline constexpr uint8_t kFlowsTag = 1 << 3 | 2;  // FlowBatch.flows
 inline constexpr size_t kFrameOctets = 3;         // kFlowsTag and a length of two octets
 
-/// Moves the message so that its length takes as many octets as it must; 128 to 16383 octets need no
-/// move. Returns the message's end.
+/// Moves the message so that its length takes as many octets as it must; 128 to 16383 octets need
+/// no move. Returns the message's end.
 uint8_t* reframe(uint8_t* frame, size_t message_octets) noexcept;
 
-/// Fills in the frame of the message that lies from frame + kFrameOctets to `end`. The length is reserved
-/// as two octets, which is minimal for nearly every record; others are moved, so that a batch's
-/// octets depend on its records alone (and equal what protobuf's own serializer would frame).
+/// Fills in the frame of the message that lies from frame + kFrameOctets to `end`. The length is
+/// reserved as two octets, which is minimal for nearly every record; others are moved, so that a
+/// batch's octets depend on its records alone (and equal what protobuf's own serializer would
+/// frame).
 WEIR_INLINE uint8_t* finish_frame(uint8_t* frame, uint8_t* end) noexcept {
   const auto octets = static_cast<size_t>(end - frame) - kFrameOctets;
   if (octets - 128 >= 16384 - 128) [[unlikely]] {
@@ -82,10 +84,10 @@ WEIR_INLINE uint8_t* put_prefix(uint8_t* p, std::span<const uint8_t> prefix) noe
   return p + prefix.size();
 }
 
-// --- addresses ------------------------------------------------------------------------------------
+// ---- addresses ----
 
-/// Four octets where the address is IPv4-mapped, else sixteen. Loads 28 octets from the address on (those of
-/// the record lie in its middle) and chooses without a branch.
+/// Four octets where the address is IPv4-mapped, else sixteen. Loads up to 28 octets from the
+/// address on, which stay in the record, and chooses without a branch.
 WEIR_INLINE uint8_t* put_address(uint8_t* p, Tag t, const uint8_t* address) noexcept {
   uint64_t high;
   uint32_t middle;
@@ -119,7 +121,7 @@ WEIR_INLINE uint8_t* put_addresses(uint8_t* p, const FlowRecord& r, unsigned whi
   return p;
 }
 
-// --- etype, proto, protocol_name ------------------------------------------------------------------
+// ---- etype, proto, protocol_name ----
 
 inline constexpr uint32_t kEtypeIpv4 = 0x0800;
 inline constexpr uint32_t kEtypeIpv6 = 0x86dd;
@@ -149,7 +151,7 @@ WEIR_INLINE uint8_t* put_protocol(uint8_t* p, const FlowRecord& r) noexcept {
   return p + chunk.length;
 }
 
-// --- the rest -------------------------------------------------------------------------------------
+// ---- the rest ----
 
 WEIR_INLINE uint8_t* put_macs(uint8_t* p, const FlowRecord& r) noexcept {
   if ((r.src_mac | r.dst_mac) == 0) return p;

@@ -13,7 +13,7 @@ using wire::put_varint;
 using wire::tag;
 using wire::WireType;
 
-// --- what all records of a datagram share ---------------------------------------------------------
+// ---- what all records of a datagram share ----
 
 namespace {
 
@@ -43,7 +43,8 @@ constexpr size_t kPrefixNumbersOctetsMax = 6 * (wire::kTagOctetsMax + wire::kVar
 constexpr size_t kPrefixAddressesOctetsMax = 2 * (wire::kTagOctetsMax + 1 + 16);
 constexpr size_t kPrefixTextsOctetsMax = 2 * (wire::kTagOctetsMax + 2 + kStringOctetsMax);
 static_assert(kPrefixNumbersOctetsMax + kPrefixAddressesOctetsMax + kPrefixTextsOctetsMax +
-                  kStoreSlackOctets <= kPrefixOctetsMax);
+                  kStoreSlackOctets <=
+              kPrefixOctetsMax);
 
 }  // namespace
 
@@ -66,7 +67,7 @@ HeaderPrefix::HeaderPrefix(const ExportHeader& h) noexcept {
   length_ = static_cast<uint32_t>(p - octets_);
 }
 
-// --- the parts that are not worth a place in the kernels ------------------------------------------
+// ---- the parts that are not worth a place in the kernels ----
 
 namespace parts {
 namespace {
@@ -117,8 +118,9 @@ uint8_t* put_protocol_slowly(uint8_t* p, const FlowRecord& r) noexcept {
 }
 
 uint8_t* reframe(uint8_t* frame, size_t message_octets) noexcept {
-  // PERF: records without ports or AS numbers are often just below 128 octets: two overlapping moves of 64
-  // instead of a call of memmove (with has_arena tested in line: 13.8 to 12.1 ns, encode_only/netflow_v5).
+  // PERF: records without ports or AS numbers are often just below 128 octets: two overlapping
+  // moves of 64 instead of a call of memmove (with has_arena tested in line: 13.8 to 12.1 ns,
+  // encode_only/netflow_v5).
   if (message_octets >= 64 && message_octets < 128) {
     uint8_t head[64], tail[64];
     std::memcpy(head, frame + kFrameOctets, 64);
@@ -136,7 +138,7 @@ uint8_t* reframe(uint8_t* frame, size_t message_octets) noexcept {
   return frame + 1 + length_octets + message_octets;
 }
 
-// --- the portable kernel: the specification -------------------------------------------------------
+// ---- the portable kernel: the specification ----
 
 namespace {
 
@@ -187,25 +189,24 @@ size_t encode_portable(std::span<const uint8_t> prefix, std::span<const FlowReco
 }
 
 // The most that a record without arena fields can take.
-static_assert(1 + wire::kVarint32OctetsMax                                             // frame
-                  + 12 * (wire::kTagOctetsMax + wire::kVarint64OctetsMax)              // counters, times, MACs
-                  + 42 * (wire::kTagOctetsMax + wire::kVarint32OctetsMax)              // 32-bit blocks
-                  + kAddressTags.size() * (wire::kTagOctetsMax + 1 + 16)               // addresses
-                  + 2 * (wire::kTagOctetsMax + wire::kVarint32OctetsMax)               // etype, proto
-                  + wire::kTagOctetsMax + 1 + kProtocolNameOctetsMax                   // protocol_name
+static_assert(1 + wire::kVarint32OctetsMax                                 // frame
+                  + 12 * (wire::kTagOctetsMax + wire::kVarint64OctetsMax)  // counters, times, MACs
+                  + 42 * (wire::kTagOctetsMax + wire::kVarint32OctetsMax)  // 32-bit blocks
+                  + kAddressTags.size() * (wire::kTagOctetsMax + 1 + 16)   // addresses
+                  + 2 * (wire::kTagOctetsMax + wire::kVarint32OctetsMax)   // etype, proto
+                  + wire::kTagOctetsMax + 1 + kProtocolNameOctetsMax       // protocol_name
               <= kFlatRecordOctetsMax);
 
 }  // namespace parts
 
-// --- Encoder --------------------------------------------------------------------------------------
+// ---- Encoder ----
 
 Kernel best_kernel() noexcept {
 #if defined(__x86_64__)
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512cd") &&
-      __builtin_cpu_supports("avx512bw") &&
-      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-      __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vbmi2") &&
-      __builtin_cpu_supports("bmi2")) {
+      __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vbmi") &&
+      __builtin_cpu_supports("avx512vbmi2") && __builtin_cpu_supports("bmi2")) {
     return Kernel::avx512_vbmi2;
   }
 #endif

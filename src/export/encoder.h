@@ -2,13 +2,16 @@
 //
 // Spec:     proto/flow.proto; docs/FLOW_MESSAGE.md. Zero and empty fields are left out (proto3).
 // Runs on:  rx_lcore. Pure.
-// Bounds:   writes at most octets_max(prefix, record, arena) octets a record; loads nothing outside the
+// Bounds:   writes at most octets_max(prefix, record, arena) octets a record; loads nothing outside
+// the
 //           record, the prefix and the arena; references that leave the arena are cut to it.
-// Failure:  none. Text that is not UTF-8 gets a ? for each octet that is none, since protobuf's readers
+// Failure:  none. Text that is not UTF-8 gets a ? for each octet that is none, since protobuf's
+// readers
 //           would refuse the whole batch.
 //
-// Lengths and varints are minimal, so the octets depend on the records alone. Which fields there are comes
-// from `blocks`, `addresses` and `has_arena` of the record: what they deny is not looked at.
+// Lengths and varints are minimal, so the octets depend on the records alone. Which fields there
+// are comes from `blocks`, `addresses` and `has_arena` of the record: what they deny is not looked
+// at.
 //
 // The portable kernel is the specification; the AVX-512 VBMI2 one is chosen once at start where the
 // CPU has it, and is fuzzed against it.
@@ -26,8 +29,8 @@ enum class Kernel : uint8_t { portable, avx512_vbmi2 };
 /// The best kernel that this CPU runs.
 Kernel best_kernel() noexcept;
 
-/// A record without arena fields, with its FlowBatch framing, takes at most this much beside the prefix.
-/// Kernels may store (not write) up to kStoreSlackOctets beyond what they return.
+/// A record without arena fields, with its FlowBatch framing, takes at most this much beside the
+/// prefix. Kernels may store (not write) up to kStoreSlackOctets beyond what they return.
 inline constexpr size_t kFlatRecordOctetsMax = 768;
 inline constexpr size_t kStoreSlackOctets = 64;
 inline constexpr size_t kPrefixOctetsMax = 1024;

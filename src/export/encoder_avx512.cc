@@ -1,4 +1,4 @@
-// encoder_avx512.cc — Eight integer fields at a time, with AVX-512 VBMI2 (Ice Lake, Zen 4 and later).
+// encoder_avx512.cc — Eight integer fields at a time: AVX-512 VBMI2 (Ice Lake, Zen 4, later).
 //
 // Writes exactly what encode_portable writes (tests/export/encoder_test.cc holds the two together).
 #include "export/encode_parts.h"
@@ -11,31 +11,34 @@
 #endif
 #include <immintrin.h>
 
-#define WEIR_AVX512 \
-  __attribute__((target("avx512f,avx512cd,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2,bmi,bmi2,lzcnt,popcnt")))
+#define WEIR_AVX512                                                                               \
+  __attribute__((                                                                                 \
+      target("avx512f,avx512cd,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2,bmi,bmi2,lzcnt," \
+             "popcnt")))
 #define WEIR_AVX512_INLINE WEIR_AVX512 inline __attribute__((always_inline))
 
 namespace weir::outbound::parts {
 namespace {
 
-/// How a lane of eight octets comes to hold a tagged varint: two octets of tag, six of seven bits each.
-/// Values are below 2^42. The tables go by the value's leading zeros; 64 of them (the value 0) are 0 there.
+/// How a lane of eight octets comes to hold a tagged varint: two octets of tag, six of seven bits
+/// each. Values are below 2^42. The tables go by the value's leading zeros; 64 of them (the value
+/// 0) are 0 there.
 struct alignas(64) LaneTables {
-  std::array<uint8_t, 64> kept{};            // a bit an octet: the tag's and the varint's
-  std::array<uint8_t, 64> unshifted_bits{};  // by how much to shift a row of 0x80 so that it ends in time
+  std::array<uint8_t, 64> kept{};  // a bit an octet: the tag's and the varint's
+  std::array<uint8_t, 64> shift_bits{};  // of a row of 0x80: shifted right, it ends in time
   constexpr LaneTables() {
     for (unsigned zeros = 64 - kLaneBits; zeros < 64; ++zeros) {
       const unsigned octets = (64 - zeros + 6) / 7;
       kept[zeros] = static_cast<uint8_t>(((1u << octets) - 1) << 2 | 3u);
-      unshifted_bits[zeros] = static_cast<uint8_t>(64 - 8 * (octets + 1));
+      shift_bits[zeros] = static_cast<uint8_t>(64 - 8 * (octets + 1));
     }
   }
   static constexpr unsigned kLaneBits = 42;
 };
 constexpr LaneTables kLaneTables;
 
-/// For each octet of a lane the bit of the value at which its seven bits begin; where the tag goes, one
-/// beyond the 42.
+/// For each octet of a lane the bit of the value at which its seven bits begin; where the tag goes,
+/// one beyond the 42.
 constexpr uint64_t kSevens = 0x231c'150e'0700'3030;
 constexpr uint64_t kSevenBits = 0x7f7f'7f7f'7f7f'0000;
 constexpr uint64_t kContinued = 0x8080'8080'8080'8080;
@@ -46,13 +49,13 @@ WEIR_AVX512_INLINE __m512i each_lane(uint64_t v) noexcept {
   return _mm512_set1_epi64(static_cast<long long>(v));
 }
 
-/// Eight values below 2^42 as tagged varints, those that are 0 left out: each value is cut into octets of
-/// seven bits in a lane of its own, all but the last get the continuation bit, the tag goes below, and what
-/// is kept of the lanes is compressed into one run.
+/// Eight values below 2^42 as tagged varints, those that are 0 left out: each value is cut into
+/// octets of seven bits in a lane of its own, all but the last get the continuation bit, the tag
+/// goes below, and what is kept of the lanes is compressed into one run.
 WEIR_AVX512_INLINE uint8_t* put_lanes(uint8_t* p, __m512i values, const BlockTags& tags) noexcept {
   const __m512i zeros = _mm512_lzcnt_epi64(values);
   const __m512i shift =
-      _mm512_permutexvar_epi8(zeros, _mm512_load_si512(kLaneTables.unshifted_bits.data()));
+      _mm512_permutexvar_epi8(zeros, _mm512_load_si512(kLaneTables.shift_bits.data()));
   const __m512i continued = _mm512_srlv_epi64(each_lane(kContinued), shift);
   constexpr int kAndThenOr = 0xea;  // (a & b) | c
   __m512i x = _mm512_multishift_epi64_epi8(each_lane(kSevens), values);
@@ -61,8 +64,8 @@ WEIR_AVX512_INLINE uint8_t* put_lanes(uint8_t* p, __m512i values, const BlockTag
   x = _mm512_ternarylogic_epi64(continued, each_lane(kVarintOctets), x, kAndThenOr);
   const __m512i kept_by_lane =
       _mm512_permutexvar_epi8(zeros, _mm512_load_si512(kLaneTables.kept.data()));
-  const auto kept =
-      static_cast<uint64_t>(_mm_cvtsi128_si64(_mm512_cvtepi64_epi8(kept_by_lane))) & tags.kept_octets;
+  const auto kept = static_cast<uint64_t>(_mm_cvtsi128_si64(_mm512_cvtepi64_epi8(kept_by_lane))) &
+                    tags.kept_octets;
   _mm512_storeu_si512(p, _mm512_maskz_compress_epi8(kept, x));
   return p + __builtin_popcountll(kept);
 }
@@ -73,13 +76,14 @@ WEIR_AVX512_INLINE uint8_t* put_block32(uint8_t* p, const uint32_t* fields,
   return put_lanes(p, _mm512_cvtepu32_epi64(packed), tags);
 }
 
-/// Source, destination and next hop, which lie side by side, where all of them that are present are IPv4, as
-/// they are in most records: their last four octets, each behind tag and length, in one store.
+/// Source, destination and next hop, which lie side by side, where all of them that are present are
+/// IPv4, as they are in most records: their last four octets, each behind tag and length, in one
+/// store.
 struct alignas(64) Ipv4Run {
-  std::array<uint8_t, 64> from{};        // octets of the record's four first addresses
-  std::array<uint8_t, 64> fixed{};       // tags and lengths
-  std::array<uint32_t, 8> octets{};      // by presence: what is kept of the run
-  std::array<uint16_t, 8> prefix_words{};  // by presence: the 32-bit words to compare with the mapped prefix
+  std::array<uint8_t, 64> from{};    // octets of the record's four first addresses
+  std::array<uint8_t, 64> fixed{};   // tags and lengths
+  std::array<uint32_t, 8> octets{};  // by presence: what is kept of the run
+  std::array<uint16_t, 8> prefix_words{};  // by presence: what to compare with ::ffff:0:0/96
   static constexpr size_t kAddresses = 3;
   constexpr Ipv4Run() {
     for (size_t i = 0; i < kAddresses; ++i) {
@@ -97,13 +101,15 @@ struct alignas(64) Ipv4Run {
   }
 };
 constexpr Ipv4Run kIpv4Run;
-static_assert(kAddressTags[0].length == 1 && kAddressTags[1].length == 1 && kAddressTags[2].length == 1);
+static_assert(kAddressTags[0].length == 1 && kAddressTags[1].length == 1 &&
+              kAddressTags[2].length == 1);
 
 WEIR_AVX512_INLINE uint8_t* put_addresses_at_once(uint8_t* p, const FlowRecord& r) noexcept {
   constexpr unsigned kRun = (1u << Ipv4Run::kAddresses) - 1;
   const unsigned present = r.addresses & kRun;
   const __m512i four = _mm512_loadu_si512(&r.src_addr);
-  const __m512i mapped = _mm512_broadcast_i32x4(_mm_setr_epi32(0, 0, static_cast<int>(0xffff0000u), 0));
+  const __m512i mapped =
+      _mm512_broadcast_i32x4(_mm_setr_epi32(0, 0, static_cast<int>(0xffff0000u), 0));
   const __mmask16 unlike =
       _mm512_mask_cmpneq_epi32_mask(kIpv4Run.prefix_words[present], four, mapped);
   if (unlike != 0) return put_addresses(p, r, r.addresses);
@@ -119,8 +125,7 @@ WEIR_AVX512_INLINE uint8_t* put_addresses_at_once(uint8_t* p, const FlowRecord& 
 
 WEIR_AVX512_INLINE uint8_t* put_counters(uint8_t* p, const FlowRecord& r) noexcept {
   const __m512i values = _mm512_loadu_si512(&r.bytes);
-  if (_mm512_test_epi64_mask(values, each_lane(kBeyondLane)) != 0)
-      [[unlikely]] {
+  if (_mm512_test_epi64_mask(values, each_lane(kBeyondLane)) != 0) [[unlikely]] {
     const uint64_t* fields = &r.bytes;
     for (size_t i = 0; i < kBlockFields; ++i) p = wire::put_field(p, kCounters.tags[i], fields[i]);
     return p;
@@ -141,10 +146,10 @@ WEIR_AVX512_INLINE uint8_t* put_time(uint8_t* p, Tag t, uint64_t ns) noexcept {
 
 }  // namespace
 
-// PERF: bound by the number of instructions (about 20 a block of eight fields), not by latency: records depend
-// on one another only in where they begin. Tried: masks of octets smeared in scalar registers instead of
-// the tables by leading zeros (18.9 against 14.8 ns a record, encode_only/netflow_v5), addresses one by one
-// instead of three at once (14.8 against 13.8).
+// PERF: bound by the number of instructions (about 20 a block of eight fields), not by latency:
+// records depend on one another only in where they begin. Tried: masks of octets smeared in scalar
+// registers instead of the tables by leading zeros (18.9 against 14.8 ns a record,
+// encode_only/netflow_v5), addresses one by one instead of three at once (14.8 against 13.8).
 WEIR_AVX512 size_t encode_avx512_vbmi2(std::span<const uint8_t> prefix,
                                        std::span<const FlowRecord> records, const uint8_t* arena,
                                        uint8_t* out) noexcept {

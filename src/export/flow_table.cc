@@ -120,7 +120,8 @@ void FlowTable::append_row(const flowpb::FlowMessage& flow, std::string& out) {
     row.column(width, Align::right, [&](TextBuffer& cell) { cell.put_number(v); });
   };
   row.column(kTimeWidth, Align::left, [&](TextBuffer& cell) {
-    put_time(cell, flow.time_flow_end_ns() != 0 ? flow.time_flow_end_ns() : flow.time_received_ns());
+    put_time(cell,
+             flow.time_flow_end_ns() != 0 ? flow.time_flow_end_ns() : flow.time_received_ns());
   });
   row.column(kAddressWidth, Align::left,
              [&](TextBuffer& cell) { cell.put_address(flow.sampler_address()); });

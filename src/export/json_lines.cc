@@ -31,7 +31,8 @@ void put_string(TextBuffer& out, std::string_view text) {
   const auto flush = [&](size_t end) { out.put(text.substr(plain, end - plain)); };
   for (size_t i = 0; i < text.size();) {
     const size_t octets = utf8_character_octets(p + i, text.size() - i);
-    const bool control = p[i] < 0x20 || p[i] == 0x7f || (octets == 2 && p[i] == 0xc2 && p[i + 1] < 0xa0);
+    const bool control =
+        p[i] < 0x20 || p[i] == 0x7f || (octets == 2 && p[i] == 0xc2 && p[i + 1] < 0xa0);
     const size_t next = i + (octets != 0 ? octets : 1);
     if (octets == 0 || control || p[i] == '"' || p[i] == '\\') {
       flush(i);
@@ -134,10 +135,10 @@ void put_strings(TextBuffer& out, const List& list) {
 }
 
 // A key and its value by the kind of the value; the first key of a line stands in append_json_line.
-#define WEIR_KEY_(field) out.put(",\"" #field "\":")
-#define WEIR_NUMBER_(field) WEIR_KEY_(field), out.put_number(f.field())
-#define WEIR_ADDRESS_(field) WEIR_KEY_(field), put_quoted_address(out, f.field())
-#define WEIR_NUMBERS_(field) WEIR_KEY_(field), put_numbers(out, f.field())
+#define WEIR_KEY_(field)       out.put(",\"" #field "\":")
+#define WEIR_NUMBER_(field)    WEIR_KEY_(field), out.put_number(f.field())
+#define WEIR_ADDRESS_(field)   WEIR_KEY_(field), put_quoted_address(out, f.field())
+#define WEIR_NUMBERS_(field)   WEIR_KEY_(field), put_numbers(out, f.field())
 #define WEIR_ADDRESSES_(field) WEIR_KEY_(field), put_addresses(out, f.field())
 
 void put_table_keys(TextBuffer& out, const flowpb::FlowMessage& f) {
@@ -249,7 +250,8 @@ void put_additions(TextBuffer& out, const flowpb::FlowMessage& f) {
   WEIR_IF_NUMBER_(sampler_id);
   WEIR_IF_NUMBER_(ingress_vrf_id);
   WEIR_IF_NUMBER_(egress_vrf_id);
-  if (!f.application_id().empty()) WEIR_KEY_(application_id), put_quoted_hex(out, f.application_id());
+  if (!f.application_id().empty())
+    WEIR_KEY_(application_id), put_quoted_hex(out, f.application_id());
   WEIR_IF_TEXT_(application_name);
   WEIR_IF_ADDRESS_(post_nat_src_addr);
   WEIR_IF_ADDRESS_(post_nat_dst_addr);

@@ -14,7 +14,9 @@ namespace weir::outbound {
 
 class TextBuffer {
  public:
-  explicit TextBuffer(std::string& out) : out_(out), used_(out.size()) { out_.resize(used_ + kStep); }
+  explicit TextBuffer(std::string& out) : out_(out), used_(out.size()) {
+    out_.resize(used_ + kStep);
+  }
   ~TextBuffer() { out_.resize(used_); }
   TextBuffer(const TextBuffer&) = delete;
   TextBuffer& operator=(const TextBuffer&) = delete;

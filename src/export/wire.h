@@ -1,6 +1,7 @@
-// wire.h — Protobuf's wire format: tags and varints at compile time, and written without branches.
+// wire.h — Protobuf's wire format: tags and varints at compile time, and at run time.
 //
-// Spec:     protobuf encoding: a field is a tag (number << 3 | wire type) as a varint, then a varint, or
+// Spec:     protobuf encoding: a field is a tag (number << 3 | wire type) as a varint, then a
+// varint, or
 //           a length and octets. Varints here are always of minimal length.
 // Bounds:   "stores" may reach beyond what is "written" (what the returned pointer covers) by up to
 //           kStoreSlackOctets; see encoder.h.
@@ -59,9 +60,10 @@ WEIR_INLINE uint8_t* put_tag(uint8_t* p, Tag t) noexcept {
 }
 
 /// The field, or nothing where `v` is 0. Stores up to 12 octets.
-/// PERF: one branch, on 0, which a column nearly always or nearly never is; the length costs none. Without any
-/// branch it is a fifth slower, with the usual loop over the octets as fast: that is faster
-/// only where the branch predictor has learnt the values by heart (decode_encode_portable, perf/bench_decode).
+/// PERF: one branch, on 0, which a column nearly always or nearly never is; the length costs none.
+/// Without any branch it is a fifth slower, with the usual loop over the octets as fast: that is
+/// faster only where the branch predictor has learnt the values by heart (decode_encode_portable,
+/// perf/bench_decode).
 WEIR_INLINE uint8_t* put_field(uint8_t* p, Tag t, uint64_t v) noexcept {
   if (v == 0) return p;
   if (v >> 56 != 0) [[unlikely]] {

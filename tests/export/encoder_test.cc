@@ -75,8 +75,8 @@ TEST_P(EncoderKernel, WritesWhatProtobufsOwnClassesRead) {
     const std::string partition = make.text(30), site = make.text(30);
     header.partition = partition;
     header.site = site;
-    const auto record = std::make_unique<FlowRecord>(
-        make.record(arena, seed % 4 == 0 ? Arena::some : Arena::none));
+    const auto record =
+        std::make_unique<FlowRecord>(make.record(arena, seed % 4 == 0 ? Arena::some : Arena::none));
     const std::string octets =
         encode(GetParam(), HeaderPrefix(header), {record.get(), 1}, arena.data());
 
@@ -118,8 +118,8 @@ TEST_P(EncoderKernel, FramesABurstAsABatchInOrder) {
   std::vector<FlowRecord> records;
   for (size_t i = 0; i < kBurstRecords; ++i) records.push_back(make.record(arena, Arena::none));
   flowpb::FlowBatch batch;
-  ASSERT_TRUE(batch.ParseFromString(
-      encode(GetParam(), HeaderPrefix(header), records, arena.data())));
+  ASSERT_TRUE(
+      batch.ParseFromString(encode(GetParam(), HeaderPrefix(header), records, arena.data())));
   ASSERT_EQ(static_cast<size_t>(batch.flows_size()), records.size());
   for (size_t i = 0; i < records.size(); ++i) {
     EXPECT_EQ(batch.flows(static_cast<int>(i)).bytes(), records[i].bytes);
@@ -170,14 +170,15 @@ TEST_P(EncoderKernel, StoresNothingBeyondItsSlack) {
     ArenaWriter arena;
     const HeaderPrefix prefix(make.header());
     std::vector<FlowRecord> records(1 + make.below(3));
-    for (FlowRecord& r : records) r = make.record(arena, make.one_in(2) ? Arena::some : Arena::none);
+    for (FlowRecord& r : records)
+      r = make.record(arena, make.one_in(2) ? Arena::some : Arena::none);
     size_t octets_max = 0;
     for (const FlowRecord& r : records) octets_max += Encoder::octets_max(prefix, r, arena.data());
     std::vector<uint8_t> out(octets_max + 4096, kCanary);
     const size_t octets = Encoder(GetParam()).encode(prefix, records, arena.data(), out.data());
     ASSERT_LE(octets, octets_max);
-    ASSERT_TRUE(std::all_of(out.begin() + static_cast<ptrdiff_t>(octets + kStoreSlackOctets), out.end(),
-                            [](uint8_t o) { return o == kCanary; }))
+    ASSERT_TRUE(std::all_of(out.begin() + static_cast<ptrdiff_t>(octets + kStoreSlackOctets),
+                            out.end(), [](uint8_t o) { return o == kCanary; }))
         << "seed " << seed;
   }
 }
@@ -223,7 +224,8 @@ TEST_P(EncoderKernel, CutsReferencesThatLeaveTheArena) {
     FlowRecord r = make.record(arena, Arena::some);
     const auto spoil = [&](ArenaRef& ref) {
       if (!make.one_in(3)) return;
-      ref.offset = static_cast<uint16_t>(make.one_in(2) ? kArenaOctets - make.below(20) : make.number(16));
+      ref.offset =
+          static_cast<uint16_t>(make.one_in(2) ? kArenaOctets - make.below(20) : make.number(16));
       ref.count = static_cast<uint16_t>(make.number(16));
     };
 #define WEIR_SPOIL_(member, number) spoil(r.member);
@@ -248,11 +250,11 @@ TEST_P(EncoderKernel, MakesTextThatIsNotUtf8Readable) {
     std::string written;
   } cases[] = {
       {"plain", "plain"},
-      {"caf\xe9", "caf?"},                      // Latin-1
+      {"caf\xe9", "caf?"},  // Latin-1
       {"\xc3\xa9t\xc3\xa9", "\xc3\xa9t\xc3\xa9"},
-      {"cut \xe6\xb5", "cut ??"},               // a character cut short
-      {"\xc0\xaf", "??"},                       // overlong
-      {"\xed\xa0\x80", "???"},                  // a surrogate
+      {"cut \xe6\xb5", "cut ??"},  // a character cut short
+      {"\xc0\xaf", "??"},          // overlong
+      {"\xed\xa0\x80", "???"},     // a surrogate
       {"\xf4\x90\x80\x80 beyond", "???? beyond"},
       {"eight ok then \xff", "eight ok then ?"},
   };
@@ -267,8 +269,8 @@ TEST_P(EncoderKernel, MakesTextThatIsNotUtf8Readable) {
     ExportHeader header;
     header.site = c.sent;
     flowpb::FlowBatch batch;
-    ASSERT_TRUE(batch.ParseFromString(
-        encode(GetParam(), HeaderPrefix(header), {&r, 1}, arena.data())));
+    ASSERT_TRUE(
+        batch.ParseFromString(encode(GetParam(), HeaderPrefix(header), {&r, 1}, arena.data())));
     EXPECT_EQ(batch.flows(0).application_name(), c.written);
     EXPECT_EQ(batch.flows(0).labels(0), c.written);
     EXPECT_EQ(batch.flows(0).site(), c.written);
@@ -283,9 +285,9 @@ TEST_P(EncoderKernel, NamesAProtocolOnlyWhereOneWasExported) {
     bool present;
     const char* name;
   } cases[] = {
-      {0x0800, 6, true, "TCP"},   {0x86dd, 58, true, "IPv6-ICMP"}, {0x0806, 17, true, "UDP"},
+      {0x0800, 6, true, "TCP"},    {0x86dd, 58, true, "IPv6-ICMP"}, {0x0806, 17, true, "UDP"},
       {0x0800, 0, true, "HOPOPT"}, {0x0800, 0, false, ""},          {0, 0, false, ""},
-      {0x0800, 253, true, ""},    {0x0800, 256, true, ""},         {0x86dd, 255, true, ""},
+      {0x0800, 253, true, ""},     {0x0800, 256, true, ""},         {0x86dd, 255, true, ""},
   };
   for (const auto& c : cases) {
     FlowRecord r{};

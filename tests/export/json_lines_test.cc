@@ -71,7 +71,8 @@ TEST(JsonLines, WritesEveryKeyOfTheTableInItsOrder) {
 }
 
 TEST(JsonLines, HaveAKeyForEveryFieldOfTheSchema) {
-  // Set every field through reflection: a field that is added to the schema and forgotten here fails.
+  // Set every field through reflection: a field that is added to the schema and forgotten here
+  // fails.
   flowpb::FlowMessage f;
   const auto* descriptor = flowpb::FlowMessage::descriptor();
   const auto* reflection = f.GetReflection();
@@ -221,7 +222,9 @@ TEST(JsonLines, EscapeWhatExportersCallThemselves) {
       {"line\nfeed\r\ttab", R"("line\nfeed\r\ttab")"},
       {std::string("nul\0!", 5), R"("nul\u0000!")"},
       {"\x1b[31mred\x7f", R"("\u001b[31mred\u007f")"},
-      {"\xc2\x9b" "31m", R"("\u009b31m")"},
+      {"\xc2\x9b"
+       "31m",
+       R"("\u009b31m")"},
       {"caf\xc3\xa9 \xf0\x9f\x8c\x8a", "\"caf\xc3\xa9 \xf0\x9f\x8c\x8a\""},
       {"caf\xe9", "\"caf\xef\xbf\xbd\""},
       {"cut\xe6\xb5", "\"cut\xef\xbf\xbd\xef\xbf\xbd\""},
@@ -257,9 +260,8 @@ TEST(FlowTable, LinesUpItsColumns) {
   f.set_dst_addr("");
   f.set_proto(200);
   FlowTable::append_row(f, text);
-  EXPECT_EQ(
-      text,
-      // clang-format off
+  EXPECT_EQ(text,
+            // clang-format off
       "TIME (UTC)               EXPORTER         PROTOCOL                  SOURCE      DESTINATION                 BYTES     PACKETS   IN IF  OUT IF  SAMPLING\n"
       "2025-08-15 08:13:15.051  192.0.2.1        TCP            198.51.100.98:443  ->  203.0.113.180:3894             66  2176909475       0    7451      1000\n"
       "2025-08-15 08:13:15.051  192.0.2.1        200            [2001:db8::1]:443  ->  -:3894                         66  2176909475       0    7451      1000\n");

@@ -1,5 +1,5 @@
-// record_maker.h — FlowRecords with random, zero and edge values in every field, and what protobuf's own
-// classes make of them.
+// record_maker.h — FlowRecords with random, zero and edge values in every field, and what
+// protobuf's own classes make of them.
 #pragma once
 
 #include <array>
@@ -29,10 +29,12 @@ class ArenaWriter {
 
   ArenaRef octets(std::string_view text) { return append(text, text.size()); }
   ArenaRef numbers(std::span<const uint32_t> values) {
-    return append({reinterpret_cast<const char*>(values.data()), values.size_bytes()}, values.size());
+    return append({reinterpret_cast<const char*>(values.data()), values.size_bytes()},
+                  values.size());
   }
   ArenaRef addresses(std::span<const IpAddress> values) {
-    return append({reinterpret_cast<const char*>(values.data()), values.size_bytes()}, values.size());
+    return append({reinterpret_cast<const char*>(values.data()), values.size_bytes()},
+                  values.size());
   }
   ArenaRef strings(std::span<const std::string> values) {
     std::string all;
@@ -120,7 +122,8 @@ class RecordMaker {
     return s;
   }
 
-  /// Every field may be set; `blocks`, `addresses` and `has_arena` are as tight as a decoder makes them.
+  /// Every field may be set; `blocks`, `addresses` and `has_arena` are as tight as a decoder makes
+  /// them.
   FlowRecord record(ArenaWriter& arena, Arena with_arena) {
     FlowRecord r{};
 #define WEIR_SET64_(member, field) r.member = number(64);
@@ -131,10 +134,10 @@ class RecordMaker {
       WEIR_BLOCK_COUNTERS(WEIR_SMALL_)
 #undef WEIR_SMALL_
     }
-#define WEIR_BLOCK_(BIT, LIST)   \
-  if (one_in(2)) {               \
-    LIST(WEIR_SET32_)            \
-    r.blocks |= block::BIT;      \
+#define WEIR_BLOCK_(BIT, LIST) \
+  if (one_in(2)) {             \
+    LIST(WEIR_SET32_)          \
+    r.blocks |= block::BIT;    \
   }
     WEIR_BLOCK_(kBasic, WEIR_BLOCK_BASIC)
     WEIR_BLOCK_(kSecond, WEIR_BLOCK_SECOND)
@@ -209,11 +212,11 @@ class RecordMaker {
     if (one_in(2)) r.mpls_label = numbers(kMplsLabelsMax);
     if (one_in(2)) r.layer_stack = numbers(kLayersMax, 31);
     if (one_in(2)) r.layer_size = numbers(kLayersMax);
-#define WEIR_LIST_(member, field)                                 \
-  if (one_in(2)) {                                                \
-    std::vector<IpAddress> values(below(kMplsLabelsMax + 1));     \
-    for (IpAddress& v : values) v = address();                    \
-    r.member = arena.addresses(values);                           \
+#define WEIR_LIST_(member, field)                             \
+  if (one_in(2)) {                                            \
+    std::vector<IpAddress> values(below(kMplsLabelsMax + 1)); \
+    for (IpAddress & v : values) v = address();               \
+    r.member = arena.addresses(values);                       \
   }
     WEIR_ADDRESS_LISTS(WEIR_LIST_)
 #undef WEIR_LIST_
@@ -242,8 +245,9 @@ inline std::string wire_form(const IpAddress& a) {
   return {reinterpret_cast<const char*>(a.wire_data()), a.wire_octets()};
 }
 
-/// The message that a record means, set field by field through protobuf's generated classes. Field names
-/// stand in the lists of flow_record.h; each must be a field of the message for this to compile.
+/// The message that a record means, set field by field through protobuf's generated classes. Field
+/// names stand in the lists of flow_record.h; each must be a field of the message for this to
+/// compile.
 inline flowpb::FlowMessage message_of(const ExportHeader& h, const FlowRecord& r,
                                       const uint8_t* arena, std::string_view protocol_name) {
   flowpb::FlowMessage m;
@@ -270,8 +274,7 @@ inline flowpb::FlowMessage message_of(const ExportHeader& h, const FlowRecord& r
   m.set_proto(r.proto);
   m.set_protocol_name(std::string(protocol_name));
 
-#define WEIR_SET_(member, field) \
-  m.set_##member(static_cast<decltype(m.member())>(r.member));
+#define WEIR_SET_(member, field) m.set_##member(static_cast<decltype(m.member())>(r.member));
   WEIR_BLOCK_COUNTERS(WEIR_SET_)
   WEIR_BLOCK_BASIC(WEIR_SET_)
   WEIR_BLOCK_SECOND(WEIR_SET_)
@@ -290,28 +293,28 @@ inline flowpb::FlowMessage message_of(const ExportHeader& h, const FlowRecord& r
 #define WEIR_SET_(member, field) m.set_##member(std::string(at + r.member.offset, r.member.count));
   WEIR_STRINGS(WEIR_SET_)
 #undef WEIR_SET_
-#define WEIR_SET_(member, field)                                                    \
-  for (size_t i = 0; i < r.member.count; ++i) {                                     \
-    uint32_t v;                                                                     \
-    std::memcpy(&v, at + r.member.offset + 4 * i, 4);                               \
-    m.add_##member(static_cast<decltype(m.member(0))>(v));                          \
+#define WEIR_SET_(member, field)                           \
+  for (size_t i = 0; i < r.member.count; ++i) {            \
+    uint32_t v;                                            \
+    std::memcpy(&v, at + r.member.offset + 4 * i, 4);      \
+    m.add_##member(static_cast<decltype(m.member(0))>(v)); \
   }
   WEIR_NUMBER_LISTS(WEIR_SET_)
 #undef WEIR_SET_
-#define WEIR_SET_(member, field)                                                    \
-  for (size_t i = 0; i < r.member.count; ++i) {                                     \
-    IpAddress v;                                                                    \
-    std::memcpy(&v, at + r.member.offset + 16 * i, 16);                             \
-    m.add_##member(wire_form(v));                                                   \
+#define WEIR_SET_(member, field)                        \
+  for (size_t i = 0; i < r.member.count; ++i) {         \
+    IpAddress v;                                        \
+    std::memcpy(&v, at + r.member.offset + 16 * i, 16); \
+    m.add_##member(wire_form(v));                       \
   }
   WEIR_ADDRESS_LISTS(WEIR_SET_)
 #undef WEIR_SET_
-#define WEIR_SET_(member, field)                                                    \
-  for (size_t i = 0; i < r.member.count;) {                                         \
-    uint16_t octets;                                                                \
-    std::memcpy(&octets, at + r.member.offset + i, 2);                              \
-    m.add_##member(std::string(at + r.member.offset + i + 2, octets));              \
-    i += 2u + octets;                                                               \
+#define WEIR_SET_(member, field)                                       \
+  for (size_t i = 0; i < r.member.count;) {                            \
+    uint16_t octets;                                                   \
+    std::memcpy(&octets, at + r.member.offset + i, 2);                 \
+    m.add_##member(std::string(at + r.member.offset + i + 2, octets)); \
+    i += 2u + octets;                                                  \
   }
   WEIR_STRING_LISTS(WEIR_SET_)
 #undef WEIR_SET_
