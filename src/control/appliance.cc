@@ -31,6 +31,16 @@ uint64_t random_seed() {
   return seed;
 }
 
+/// EAL and its drivers speak of virtual devices' oddities at length; what matters is warnings and errors.
+void log_of_eal(dataplane::EalLogLevel level, std::string_view line) {
+  switch (level) {
+    case dataplane::EalLogLevel::error: service::log_error("dpdk: {}", line); break;
+    case dataplane::EalLogLevel::warning: service::log_warning("dpdk: {}", line); break;
+    case dataplane::EalLogLevel::info:
+    case dataplane::EalLogLevel::debug: service::log_debug("dpdk: {}", line); break;
+  }
+}
+
 std::string summary_of(const ApplianceView& view) {
   const Ledger total = view.total();
   std::string text = fmt::format("received {} datagrams, decoded {} records, encoded {}", total.datagrams,
@@ -63,6 +73,7 @@ Result<std::unique_ptr<Appliance>> Appliance::create(const ApplianceConfig& conf
 
   dataplane::DataPlaneConfig plane = data_plane_config(config);
   plane.pipeline.decoder.hash_seed = random_seed();
+  plane.eal.log = log_of_eal;
   auto data_plane = dataplane::DataPlane::create(plane);
   if (!data_plane) return data_plane.error();
   a.data_plane_ = std::move(*data_plane);
