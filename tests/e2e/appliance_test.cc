@@ -19,7 +19,7 @@ using nlohmann::json;
 using test::eventually;
 using test::Process;
 using test::TemporaryFolder;
-using weir::testing::NatsServer;
+using test::NatsServer;
 using namespace std::chrono_literals;
 
 uint16_t free_udp_port() {
