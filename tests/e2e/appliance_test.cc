@@ -34,10 +34,13 @@ uint16_t free_udp_port() {
   return ntohs(address.sin_port);
 }
 
+/// From 127.0.0.66: another exporter than the one that `weir generate` is.
 void send_udp(uint16_t port, const std::vector<std::string>& payloads) {
   const int fd = socket(AF_INET, SOCK_DGRAM, 0);
   sockaddr_in address{};
   address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(0x7F000042);
+  ASSERT_EQ(bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
   address.sin_port = htons(port);
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   for (const std::string& payload : payloads) {
