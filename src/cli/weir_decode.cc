@@ -50,6 +50,9 @@ class Output {
   void flush_if_large() {
     if (text_.size() >= kFlushOctets) flush();
   }
+  void flush_if_any() {
+    if (!text_.empty()) flush();
+  }
   void flush() {
     size_t written = 0;
     while (written < text_.size() && !is_closed()) {
@@ -148,6 +151,7 @@ class CaptureDecoder {
     if (!reader) return reader.error();
     const auto check = options_.verify_checksums ? packet::ChecksumPolicy::Check::verify
                                                  : packet::ChecksumPolicy::Check::skip;
+    const bool live = path == "-";  // somebody may watch: nothing waits for a full buffer
     lab::CapturedFrame frame;
     while (!output_.is_closed()) {
       const Result<bool> more = reader->next(frame);
@@ -170,6 +174,7 @@ class CaptureDecoder {
       datagram.local_port = view.dst_port;
       datagram.received_ns = frame.timestamp_ns;
       decoder_.decode(datagram, sink_);
+      if (live) output_.flush_if_any();
     }
     return {};
   }
@@ -343,7 +348,7 @@ void add_decode_command(CLI::App& app, int& exit_code) {
       "      who talked to whom\n"
       "  weir decode a.pcap b.pcapng | jq 'select(.dst_port == 53)'\n"
       "      records of two captures; templates of the first serve the second\n"
-      "  tcpdump -i eth0 -w - udp port 2055 | weir decode -\n"
+      "  tcpdump -U -i eth0 -w - udp port 2055 | weir decode -\n"
       "      what comes in just now\n"
       "  weir decode --format protobuf c.pcap | protoc --decode=flowpb.FlowBatch proto/flow.proto\n"
       "      the octets that a consumer gets\n"

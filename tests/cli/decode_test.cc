@@ -262,6 +262,19 @@ TEST_F(Decode, EndsQuietlyWhenItsReaderLeaves) {
   EXPECT_EQ(piped.err, "status 0\n");
 }
 
+TEST_F(Decode, OfStandardInputPrintsAtOnce) {
+  // The capture stays open until the first record was seen; a record that waits for more of it is
+  // seen by the timeout.
+  const Outcome live = run_program(
+      {"sh", "-c",
+       "mkfifo \"$2\"; { cat \"$1\"; timeout 30 cat \"$2\" > /dev/null; echo waited $? >&2; }"
+       " | \"$0\" decode - 2> /dev/null"
+       " | { head -n 1; timeout 5 sh -c 'echo go > \"$0\"' \"$2\"; cat > /dev/null; }",
+       built("weir"), capture_of({lab::udp_frame(kEnds, v5_of_three())}), folder_ / "fifo"});
+  EXPECT_EQ(lines_of(live.out).size(), 1u);
+  EXPECT_EQ(live.err, "waited 0\n");
+}
+
 TEST_F(Decode, SaysWhenItsOutputIsFull) {
   if (access("/dev/full", W_OK) != 0) GTEST_SKIP() << "no /dev/full here";
   const Outcome full =
