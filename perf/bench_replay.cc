@@ -1,11 +1,13 @@
-// bench_replay.cc — The whole receive core on packets that are already in memory: receive, parse, decode, encode,
-// hand over.
+// bench_replay.cc — The whole receive core on packets that are already in memory: receive, parse,
+// decode, encode, hand over.
 //
-//     bench_replay [--protocol netflow_v5|netflow_v9|ipfix] [--records N] [--cores N] [--seconds N] [--smoke]
+//     bench_replay [--protocol netflow_v5|netflow_v9|ipfix] [--records N] [--cores N]
+//                  [--seconds N] [--smoke]
 //
-// net_pcap replays a capture for ever (its infinite_rx): it allocates an mbuf and copies the frame into it, as a
-// driver would. The control thread only gives batches back. CPU seconds are the receive threads' own, so that a
-// busy machine does not spoil the figure; the wall clock's is there beside it.
+// net_pcap replays a capture for ever (its infinite_rx): it allocates an mbuf and copies the frame
+// into it, as a driver would. The control thread only gives batches back. CPU seconds are the
+// receive threads' own, so that a busy machine does not spoil the figure; the wall clock's is there
+// beside it.
 //
 // Not a google-benchmark: DPDK starts once in a process.
 #include <dirent.h>
@@ -63,7 +65,8 @@ uint64_t write_capture(const Options& options, const std::string& path) {
                               .dst = "192.0.2.1",
                               .src_port = 40'000,
                               .dst_port = kPort};
-      if (!writer->write(lab::udp_frame(ends, datagram.octets), kStartNs)) fail("cannot write " + path);
+      if (!writer->write(lab::udp_frame(ends, datagram.octets), kStartNs))
+        fail("cannot write " + path);
       ++frames;
     }
   }
@@ -111,7 +114,8 @@ void give_batches_back(dataplane::DataPlane& plane) {
   const RoleScope role(control_thread);
   for (size_t i = 0; i < plane.cores().size(); ++i) {
     outbound::OutboundBatch* batch;
-    while (plane.pipeline(i).batcher().take_sealed(batch)) plane.pipeline(i).batcher().give_back(batch);
+    while (plane.pipeline(i).batcher().take_sealed(batch))
+      plane.pipeline(i).batcher().give_back(batch);
   }
 }
 
@@ -169,21 +173,27 @@ int run(const Options& options) {
   const auto octets = static_cast<double>(after.octets - before.octets);
   const auto datagrams = static_cast<double>(after.frames - before.frames);
   const auto encoded = static_cast<double>(after.encoded - before.encoded);
-  std::printf("cores %u, %.1f records a datagram of %.0f octets on the wire, %.0f octets a record encoded\n",
-              options.cores, records / datagrams, octets / datagrams,
-              static_cast<double>(after.encoded_octets - before.encoded_octets) / encoded);
-  std::printf("wall clock:  %6.2f M records/s, %5.2f M datagrams/s, %5.2f Gbit/s\n", records / wall_s / 1e6,
-              datagrams / wall_s / 1e6, octets * 8 / wall_s / 1e9);
-  std::printf("per CPU s:   %6.2f M records/s, %5.2f M datagrams/s, %5.2f Gbit/s (%.0f %% of a CPU a core)\n",
-              records / cpu_s / 1e6, datagrams / cpu_s / 1e6, octets * 8 / cpu_s / 1e9,
-              100 * cpu_s / wall_s / options.cores);
+  std::printf(
+      "cores %u, %.1f records a datagram of %.0f octets on the wire, %.0f octets a record "
+      "encoded\n",
+      options.cores, records / datagrams, octets / datagrams,
+      static_cast<double>(after.encoded_octets - before.encoded_octets) / encoded);
+  std::printf("wall clock:  %6.2f M records/s, %5.2f M datagrams/s, %5.2f Gbit/s\n",
+              records / wall_s / 1e6, datagrams / wall_s / 1e6, octets * 8 / wall_s / 1e9);
+  std::printf(
+      "per CPU s:   %6.2f M records/s, %5.2f M datagrams/s, %5.2f Gbit/s (%.0f %% of a CPU a "
+      "core)\n",
+      records / cpu_s / 1e6, datagrams / cpu_s / 1e6, octets * 8 / cpu_s / 1e9,
+      100 * cpu_s / wall_s / options.cores);
   std::printf("dropped for want of buffers: %.2f %% of records; allocations: %llu\n",
               100.0 * static_cast<double>(after.dropped - before.dropped) / records,
               static_cast<unsigned long long>(allocated));
 
   const Totals end = totals(p);
-  if (end.records == 0 || end.records != end.encoded + end.dropped) fail("the ledger does not balance");
-  if (records > 0 && static_cast<double>(allocated) > records / 1000) fail("the receive path allocates");
+  if (end.records == 0 || end.records != end.encoded + end.dropped)
+    fail("the ledger does not balance");
+  if (records > 0 && static_cast<double>(allocated) > records / 1000)
+    fail("the receive path allocates");
   return 0;
 }
 
@@ -213,7 +223,8 @@ Options parse(int argc, char** argv) {
       fail("unknown option " + key + " " + value);
     }
   }
-  if (options.cores == 0 || options.cores > 64 || options.seconds <= 0) fail("1 to 64 cores, some seconds");
+  if (options.cores == 0 || options.cores > 64 || options.seconds <= 0)
+    fail("1 to 64 cores, some seconds");
   return options;
 }
 

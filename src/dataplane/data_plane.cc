@@ -1,12 +1,11 @@
 #include "dataplane/data_plane.h"
 
-#include <pthread.h>
-
-#include <utility>
-
 #include <fmt/format.h>
+#include <pthread.h>
 #include <rte_launch.h>
 #include <rte_lcore.h>
+
+#include <utility>
 
 #include "dataplane/dpdk_core.h"
 #include "dataplane/dpdk_port.h"
@@ -50,7 +49,7 @@ class RunningDataPlane final : public DataPlane {
   std::vector<std::unique_ptr<DpdkDevice>> devices_;
   std::vector<std::unique_ptr<DpdkCore>> dpdk_cores_;  // of the first pipelines
   size_t launched_ = 0;
-  std::vector<std::unique_ptr<UdpSocket>> sockets_;    // of the others
+  std::vector<std::unique_ptr<UdpSocket>> sockets_;  // of the others
 };
 
 Result<void> RunningDataPlane::open(const DataPlaneConfig& config) {
@@ -68,7 +67,8 @@ Result<void> RunningDataPlane::open(const DataPlaneConfig& config) {
   if (!config.dpdk_ports.empty())
     if (Result<void> opened = open_dpdk(config); !opened) return opened;
   for (const std::unique_ptr<UdpSocket>& socket : sockets_)
-    cores_.push_back({.core = static_cast<uint16_t>(cores_.size()), .cpu = -1, .serves = socket->name()});
+    cores_.push_back(
+        {.core = static_cast<uint16_t>(cores_.size()), .cpu = -1, .serves = socket->name()});
   if (Result<void> made = make_pipelines(config); !made) return made;
 
   for (size_t i = 0; i < placement_.cores.size(); ++i) {
@@ -108,8 +108,9 @@ Result<void> RunningDataPlane::open_dpdk(const DataPlaneConfig& config) {
     devices_.push_back(std::move(*device));
   }
   for (const CorePlacement& core : placement_.cores) {
-    CoreInfo info{
-        .core = static_cast<uint16_t>(cores_.size()), .cpu = static_cast<int>(core.cpu), .serves = {}};
+    CoreInfo info{.core = static_cast<uint16_t>(cores_.size()),
+                  .cpu = static_cast<int>(core.cpu),
+                  .serves = {}};
     for (const QueueRef& queue : core.queues)
       info.serves += fmt::format("{}{} queue {}", info.serves.empty() ? "" : ", ",
                                  devices_[queue.port]->name(), queue.queue);
@@ -154,7 +155,8 @@ Result<void> RunningDataPlane::start_everything() {
   }
   for (size_t i = 0; i < sockets_.size(); ++i) {
     const size_t core = dpdk_cores_.size() + i;
-    if (Result<void> started = sockets_[i]->start(*pipelines_[core], core, idle_, linger_ns_); !started)
+    if (Result<void> started = sockets_[i]->start(*pipelines_[core], core, idle_, linger_ns_);
+        !started)
       return started;
   }
   return {};
@@ -181,7 +183,6 @@ bool RunningDataPlane::has_ended() const noexcept {
     if (!socket->has_ended()) return false;
   return true;
 }
-
 
 RunningDataPlane::~RunningDataPlane() {
   const RoleScope role(control_thread);

@@ -21,33 +21,33 @@
 
 namespace weir::dataplane {
 
-/// What a core does when there is nothing to receive: waits (on the device's descriptor where it has
-/// one, else in naps of up to 1 ms), or burns the CPU for latency.
+/// What a core does when there is nothing to receive: waits (on the device's descriptor where it
+/// has one, else in naps of up to 1 ms), or burns the CPU for latency.
 enum class IdlePolicy : uint8_t { adaptive, poll };
 
 enum class EalLogLevel : uint8_t { error, warning, info, debug };
 
 struct EalConfig {
-  bool hugepages = false;                // false: --no-huge
+  bool hugepages = false;  // false: --no-huge
   uint32_t memory_mb = 256;
-  std::string file_prefix;               // empty: no shared configuration
-  /// CPU of the control thread, which stays there with the threads that it makes later. Default: the
-  /// first allowed one while EAL starts; then all allowed ones again (IdlePolicy::poll: those that no
-  /// receive core burns, if there are any).
+  std::string file_prefix;  // empty: no shared configuration
+  /// CPU of the control thread, which stays there with the threads that it makes later. Default:
+  /// the first allowed one while EAL starts; then all allowed ones again (IdlePolicy::poll: those
+  /// that no receive core burns, if there are any).
   std::optional<unsigned> main_lcore;
-  std::vector<std::string> extra_args;   // passed on as they are
+  std::vector<std::string> extra_args;  // passed on as they are
   /// Takes what EAL and the drivers log, a line at a time, from any thread. Empty: standard error.
   std::function<void(EalLogLevel, std::string_view)> log;
 };
 
 struct DpdkPort {
   std::string name;
-  std::string device;              // PCI address, or a vdev with its arguments: net_af_packet0,iface=eth0
+  std::string device;  // PCI address, or a vdev with its arguments: net_af_packet0,iface=eth0
   uint16_t queues = 1;
-  std::vector<unsigned> lcores;    // CPUs, one for each queue in turn; empty: chosen
+  std::vector<unsigned> lcores;  // CPUs, one for each queue in turn; empty: chosen
   uint16_t rx_descriptors = 1024;
-  uint32_t mbufs = 0;              // per queue; 0: what rings and bursts need
-  uint32_t data_room_octets = 0;   // 0: what the device's largest frame needs
+  uint32_t mbufs = 0;             // per queue; 0: what rings and bursts need
+  uint32_t data_room_octets = 0;  // 0: what the device's largest frame needs
   bool promiscuous = true;
 };
 
@@ -55,7 +55,7 @@ inline constexpr uint32_t kReceiveBufferOctets = 8u << 20;
 
 struct SocketPort {
   std::string name;
-  IpAddress address;               // :: listens on IPv4 and IPv6
+  IpAddress address;  // :: listens on IPv4 and IPv6
   uint16_t port = 0;
   ListenerId listener;
   uint32_t receive_buffer_octets = 0;  // SO_RCVBUF; 0: kReceiveBufferOctets
@@ -66,29 +66,29 @@ struct DataPlaneConfig {
   IdlePolicy idle = IdlePolicy::adaptive;
   std::vector<DpdkPort> dpdk_ports;
   std::vector<SocketPort> socket_ports;
-  PipelineConfig pipeline;         // a copy for each core; core and cores are filled in
+  PipelineConfig pipeline;  // a copy for each core; core and cores are filled in
 };
 
 /// Counters of a port since it was started; what the device cannot tell stays nullopt.
 struct PortStats {
   std::string name;
-  std::string kind;                // dpdk, socket
-  std::string driver;              // net_pcap, net_ixgbe, …; udp for sockets
+  std::string kind;    // dpdk, socket
+  std::string driver;  // net_pcap, net_ixgbe, …; udp for sockets
   std::string device;
   bool link_up = false;
-  bool at_end = false;             // a replayed file has been read to its end
+  bool at_end = false;  // a replayed file has been read to its end
   uint64_t packets = 0;
   uint64_t octets = 0;
-  std::optional<uint64_t> missed;          // by the NIC or the kernel, before we saw them
+  std::optional<uint64_t> missed;  // by the NIC or the kernel, before we saw them
   std::optional<uint64_t> errors;
   std::optional<uint64_t> no_mbuf;
-  std::string note;                // what this device does not count, RSS that it cannot do, …
+  std::string note;  // what this device does not count, RSS that it cannot do, …
 };
 
 struct CoreInfo {
-  uint16_t core = 0;               // index; in message ids
-  int cpu = -1;                    // -1: not pinned
-  std::string serves;              // `p0 queue 0`
+  uint16_t core = 0;   // index; in message ids
+  int cpu = -1;        // -1: not pinned
+  std::string serves;  // `p0 queue 0`
 };
 
 class DataPlane {
@@ -98,11 +98,13 @@ class DataPlane {
   virtual ~DataPlane() = default;
 
   virtual Result<void> start() WEIR_RUNS_ON(control_thread) = 0;
-  /// Tells the cores to take what waits in their queues (a bounded amount), seal, and end; does not wait.
-  /// Who goes on taking sealed batches until has_ended loses nothing for want of buffers meanwhile.
+  /// Tells the cores to take what waits in their queues (a bounded amount), seal, and end; does not
+  /// wait. Who goes on taking sealed batches until has_ended loses nothing for want of buffers
+  /// meanwhile.
   virtual void request_stop() WEIR_RUNS_ON(control_thread) = 0;
   virtual bool has_ended() const noexcept = 0;
-  /// request_stop, and waits for the end. Pipelines and statistics stay readable; there is no new start.
+  /// request_stop, and waits for the end. Pipelines and statistics stay readable; there is no new
+  /// start.
   virtual void stop() WEIR_RUNS_ON(control_thread) = 0;
 
   virtual std::span<const CoreInfo> cores() const noexcept = 0;

@@ -1,11 +1,11 @@
 #include "dataplane/dpdk_core.h"
 
-#include <algorithm>
-
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
 #include <rte_mbuf_dyn.h>
 #include <rte_prefetch.h>
+
+#include <algorithm>
 
 namespace weir::dataplane {
 namespace {
@@ -21,7 +21,8 @@ void DpdkCore::take_frame(const RxQueue& queue, const rte_mbuf& mbuf, uint64_t w
     received_ns = *RTE_MBUF_DYNFIELD(&mbuf, queue.timestamp_offset, const uint64_t*) * kNsPerUs;
 
   if (mbuf.nb_segs == 1) [[likely]] {
-    pipeline_.on_frame({rte_pktmbuf_mtod(&mbuf, const uint8_t*), mbuf.data_len}, queue.link, received_ns);
+    pipeline_.on_frame({rte_pktmbuf_mtod(&mbuf, const uint8_t*), mbuf.data_len}, queue.link,
+                       received_ns);
     return;
   }
   const auto octets = std::min(mbuf.pkt_len, static_cast<uint32_t>(kScratchOctets));
@@ -49,8 +50,8 @@ unsigned DpdkCore::receive(RxQueue& queue, uint64_t wall_ns) noexcept {
   return count;
 }
 
-// net_pcap says nothing at the end of a file. Reading is synchronous: an empty burst is the end, or a
-// frame that it could not read or had no mbufs for, which it counts and steps over.
+// net_pcap says nothing at the end of a file. Reading is synchronous: an empty burst is the end, or
+// a frame that it could not read or had no mbufs for, which it counts and steps over.
 void DpdkCore::look_for_end(RxQueue& queue) noexcept {
   rte_eth_stats stats{};
   rte_eth_stats_get(queue.port, &stats);
@@ -119,9 +120,10 @@ void DpdkCore::wait() noexcept {
   const uint64_t patience_ns = Waiter::patience_ns(pipeline_, linger_ns_);
   if (patience_ns == 0) return;
   pipeline_.counters().sleeps.increment();
-  const bool has_unread_file = std::any_of(queues_.begin(), queues_.end(), [](const RxQueue* queue) {
-    return queue->ends && !queue->is_drained.load(std::memory_order_relaxed);
-  });
+  const bool has_unread_file =
+      std::any_of(queues_.begin(), queues_.end(), [](const RxQueue* queue) {
+        return queue->ends && !queue->is_drained.load(std::memory_order_relaxed);
+      });
   if (has_fds_ && !has_unread_file) {
     waiter_.wait(patience_ns);
     return;

@@ -21,8 +21,8 @@ struct rte_mbuf;
 
 namespace weir::dataplane {
 
-/// The longest IP datagram with all that may lie before it. What a longer frame has behind that is a
-/// trailer, which no verdict depends on.
+/// The longest IP datagram with all that may lie before it. What a longer frame has behind that is
+/// a trailer, which no verdict depends on.
 inline constexpr size_t kScratchOctets = 65'535 + 14 + 4 * packet::kVlanTagsMax + 64;
 
 class DpdkCore {

@@ -1,18 +1,17 @@
 #include "dataplane/dpdk_port.h"
 
-#include <sys/socket.h>
-
-#include <algorithm>
-#include <bit>
-#include <cctype>
-#include <cstdio>
-
 #include <fmt/format.h>
 #include <rte_bus_vdev.h>
 #include <rte_errno.h>
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
 #include <rte_mbuf_dyn.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <bit>
+#include <cctype>
+#include <cstdio>
 
 #include "dataplane/driver_sockets.h"
 #include "dataplane/eal.h"
@@ -23,13 +22,14 @@ namespace {
 
 constexpr uint32_t kDataRoomOctets = 2048 + RTE_PKTMBUF_HEADROOM;
 // Frames of 9000 octets with their headers, in the form that net_af_packet wants: a frame is a
-// multiple of 16, a block of the page size, and a block holds whole frames. 2048 frames outlast some
-// milliseconds in which the receive core is not on its CPU.
+// multiple of 16, a block of the page size, and a block holds whole frames. 2048 frames outlast
+// some milliseconds in which the receive core is not on its CPU.
 constexpr uint32_t kAfPacketFrameOctets = 9216;
 constexpr uint32_t kAfPacketBlockOctets = 4 * kAfPacketFrameOctets;
 constexpr uint32_t kAfPacketFrames = 2048;
-constexpr uint32_t kAfXdpDataRoomOctets = 3840;  // the largest that net_af_xdp takes; less 384 a frame
-constexpr uint32_t kAfXdpFillMbufs = 2048;       // what it takes for itself, a queue
+constexpr uint32_t kAfXdpDataRoomOctets =
+    3840;                                   // the largest that net_af_xdp takes; less 384 a frame
+constexpr uint32_t kAfXdpFillMbufs = 2048;  // what it takes for itself, a queue
 constexpr uint32_t kDataRoomOctetsMin = 256;
 constexpr uint32_t kDataRoomOctetsMax = 65'535;
 constexpr uint32_t kBurstMbufs = 32;
@@ -37,10 +37,9 @@ constexpr uint32_t kPoolCacheMbufs = 256;
 constexpr uint32_t kMbufOverheadOctets = sizeof(rte_mbuf) + 64;
 constexpr uint16_t kQueuesMax = RTE_MAX_QUEUES_PER_PORT;
 
-constexpr uint64_t kRssAddresses = RTE_ETH_RSS_IPV4 | RTE_ETH_RSS_FRAG_IPV4 |
-                                   RTE_ETH_RSS_NONFRAG_IPV4_OTHER | RTE_ETH_RSS_IPV6 |
-                                   RTE_ETH_RSS_FRAG_IPV6 | RTE_ETH_RSS_NONFRAG_IPV6_OTHER |
-                                   RTE_ETH_RSS_IPV6_EX;
+constexpr uint64_t kRssAddresses =
+    RTE_ETH_RSS_IPV4 | RTE_ETH_RSS_FRAG_IPV4 | RTE_ETH_RSS_NONFRAG_IPV4_OTHER | RTE_ETH_RSS_IPV6 |
+    RTE_ETH_RSS_FRAG_IPV6 | RTE_ETH_RSS_NONFRAG_IPV6_OTHER | RTE_ETH_RSS_IPV6_EX;
 // With the ports, unless the hash is over the source address only.
 constexpr uint64_t kRssUdp = RTE_ETH_RSS_NONFRAG_IPV4_UDP | RTE_ETH_RSS_NONFRAG_IPV6_UDP;
 
@@ -49,7 +48,8 @@ bool is_pci_address(std::string_view text) {
   unsigned domain, bus, device, function;
   int used = 0;
   const std::string terminated(text);
-  if (std::sscanf(terminated.c_str(), "%x:%x:%x.%x%n", &domain, &bus, &device, &function, &used) == 4 &&
+  if (std::sscanf(terminated.c_str(), "%x:%x:%x.%x%n", &domain, &bus, &device, &function, &used) ==
+          4 &&
       static_cast<size_t>(used) == terminated.size())
     return true;
   return std::sscanf(terminated.c_str(), "%x:%x.%x%n", &bus, &device, &function, &used) == 3 &&
@@ -117,7 +117,8 @@ bool replays_for_ever(const DeviceSpec& spec) {
 uint16_t queues_of(const DpdkPort& config, const DeviceSpec& spec) {
   // A file is a queue, and one that nobody served would never be read.
   const size_t files = spec.driver == "net_pcap" ? spec.values("rx_pcap").size() : 0;
-  return static_cast<uint16_t>(std::min<size_t>(std::max<size_t>(config.queues, files), UINT16_MAX));
+  return static_cast<uint16_t>(
+      std::min<size_t>(std::max<size_t>(config.queues, files), UINT16_MAX));
 }
 
 std::string reason(int negative_errno) { return rte_strerror(-negative_errno); }
@@ -134,7 +135,8 @@ DeviceSpec DeviceSpec::parse(std::string_view device) {
     spec.name = canonical_pci_address(spec.name);
   } else {
     spec.driver = spec.name;
-    while (!spec.driver.empty() && std::isdigit(static_cast<unsigned char>(spec.driver.back())) != 0)
+    while (!spec.driver.empty() &&
+           std::isdigit(static_cast<unsigned char>(spec.driver.back())) != 0)
       spec.driver.pop_back();
   }
   return spec;
@@ -215,13 +217,15 @@ Result<void> DpdkDevice::probe() {
     const int rc = rte_vdev_init(spec_.name.c_str(), arguments.c_str());
     if (rc < 0) {
       const bool says_why = !Eal::complaints().empty();  // -1 is all that the bus gives back
-      return error(says_why ? "the driver refuses it" : "no such driver, or arguments that it does not take");
+      return error(says_why ? "the driver refuses it"
+                            : "no such driver, or arguments that it does not take");
     }
   }
   if (rte_eth_dev_get_port_by_name(spec_.name.c_str(), &port_id_) != 0) {
     if (!spec_.is_pci) rte_vdev_uninit(spec_.name.c_str());
-    return error(spec_.is_pci ? "no such device, or it is not bound to a driver that DPDK uses (vfio-pci)"
-                              : "not an Ethernet device");
+    return error(spec_.is_pci
+                     ? "no such device, or it is not bound to a driver that DPDK uses (vfio-pci)"
+                     : "not an Ethernet device");
   }
   is_attached_ = true;
   return {};
@@ -277,10 +281,12 @@ Result<void> DpdkDevice::configure() {
                                rte_strerror(rte_errno)));
     pools_.push_back(pool);
     const unsigned numa = socket < 0 ? 0 : static_cast<unsigned>(socket);
-    if (const int rc = rte_eth_rx_queue_setup(port_id_, q, rx_descriptors, numa, nullptr, pool); rc != 0)
+    if (const int rc = rte_eth_rx_queue_setup(port_id_, q, rx_descriptors, numa, nullptr, pool);
+        rc != 0)
       return error(fmt::format("receive queue {}: {}", q, reason(rc)));
     if (q < tx_queues) {
-      if (const int rc = rte_eth_tx_queue_setup(port_id_, q, tx_descriptors, numa, nullptr); rc != 0)
+      if (const int rc = rte_eth_tx_queue_setup(port_id_, q, tx_descriptors, numa, nullptr);
+          rc != 0)
         return error(fmt::format("transmit queue {}: {}", q, reason(rc)));
     }
     auto queue = std::make_unique<RxQueue>();
@@ -342,7 +348,8 @@ Result<void> DpdkDevice::start() {
   }
   if (driver_ == "net_tap" || driver_ == "net_ring" || driver_ == "net_memif")
     add_note("the driver does not count what it drops");
-  if (driver_ == "net_af_xdp") add_note("frames longer than the data room less 384 octets count as missed");
+  if (driver_ == "net_af_xdp")
+    add_note("frames longer than the data room less 384 octets count as missed");
   return {};
 }
 
@@ -368,7 +375,8 @@ PortStats DpdkDevice::stats() {
   stats.note = note_;
 
   rte_eth_link link{};
-  if (rte_eth_link_get_nowait(port_id_, &link) == 0) stats.link_up = link.link_status == RTE_ETH_LINK_UP;
+  if (rte_eth_link_get_nowait(port_id_, &link) == 0)
+    stats.link_up = link.link_status == RTE_ETH_LINK_UP;
   rte_eth_stats counters{};
   if (rte_eth_stats_get(port_id_, &counters) != 0) return stats;
   stats.packets = counters.ipackets;

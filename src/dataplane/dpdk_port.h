@@ -97,9 +97,9 @@ class DpdkDevice {
   std::string driver_;
   std::vector<std::unique_ptr<RxQueue>> queues_;
   std::vector<rte_mempool*> pools_;
-  std::vector<int> sockets_;            // the driver's, one a queue; empty: not known
-  uint64_t packet_socket_drops_ = 0;    // summed up
-  std::optional<PortStats> last_stats_; // once stopped
+  std::vector<int> sockets_;             // the driver's, one a queue; empty: not known
+  uint64_t packet_socket_drops_ = 0;     // summed up
+  std::optional<PortStats> last_stats_;  // once stopped
   std::string note_;
 };
 

@@ -1,12 +1,12 @@
-// driver_sockets.h — The kernel sockets inside DPDK's virtual drivers: to wait on, and to ask for the
-// drops that the drivers do not report.
+// driver_sockets.h — The kernel sockets inside DPDK's virtual drivers: to wait on, and to ask for
+// the drops that the drivers do not report.
 //
 // Runs on:  control_thread. Waiting on a descriptor is the receive cores'.
 // Failure:  none found: the caller naps instead, and says that drops are not counted.
 //
-// This leans on the drivers' insides (net_af_packet and net_af_xdp of DPDK 22.11): a driver's sockets
-// are what the process has open after its port was set up and had not before, in the order of queues
-// because the kernel hands out the lowest free descriptor.
+// This leans on the drivers' insides (net_af_packet and net_af_xdp of DPDK 22.11): a driver's
+// sockets are what the process has open after its port was set up and had not before, in the order
+// of queues because the kernel hands out the lowest free descriptor.
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,10 @@
 #include "dataplane/eal.h"
 
+#include <fmt/format.h>
 #include <pthread.h>
+#include <rte_eal.h>
+#include <rte_errno.h>
+#include <rte_log.h>
 #include <sched.h>
 
 #include <algorithm>
@@ -8,11 +12,6 @@
 #include <cstring>
 #include <deque>
 #include <mutex>
-
-#include <fmt/format.h>
-#include <rte_eal.h>
-#include <rte_errno.h>
-#include <rte_log.h>
 
 namespace weir::dataplane {
 namespace {

@@ -22,7 +22,8 @@ class Eal {
  public:
   /// `pci_devices`: addresses with their arguments; the only PCI devices that are touched.
   static Result<std::unique_ptr<Eal>> start(const EalConfig& config, const Placement& placement,
-                                            std::span<const std::string> pci_devices, IdlePolicy idle);
+                                            std::span<const std::string> pci_devices,
+                                            IdlePolicy idle);
   ~Eal();
   Eal(const Eal&) = delete;
   Eal& operator=(const Eal&) = delete;

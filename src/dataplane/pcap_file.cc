@@ -1,14 +1,13 @@
 #include "dataplane/pcap_file.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
 #include <optional>
-
-#include <fmt/format.h>
 
 namespace weir::dataplane {
 namespace {
@@ -85,7 +84,8 @@ Result<PcapFile> look_at_pcap_file(const std::string& path) {
   const File file(path);
   if (!file.is_open()) return Error{fmt::format("{}: {}", path, std::strerror(errno))};
   struct stat status {};
-  if (fstat(file.fd(), &status) != 0) return Error{fmt::format("{}: {}", path, std::strerror(errno))};
+  if (fstat(file.fd(), &status) != 0)
+    return Error{fmt::format("{}: {}", path, std::strerror(errno))};
   if (S_ISDIR(status.st_mode)) return Error{fmt::format("{}: is a folder", path)};
   if (!S_ISREG(status.st_mode)) return PcapFile{packet::LinkType::ethernet, true};  // a pipe, say
 
@@ -104,7 +104,8 @@ Result<PcapFile> look_at_pcap_file(const std::string& path) {
   const std::optional<packet::LinkType> known = link_type(*link);
   if (!known) return Error{fmt::format("{}: link type {} is not supported", path, *link)};
   found.link = *known;
-  found.has_packets = magic == kPcapngSection || static_cast<uint64_t>(status.st_size) > kPcapHeaderOctets;
+  found.has_packets =
+      magic == kPcapngSection || static_cast<uint64_t>(status.st_size) > kPcapHeaderOctets;
   return found;
 }
 

@@ -1,5 +1,5 @@
-// pcap_file.h — What net_pcap does not look at before it replays a file: is it there, is anything in
-// it, and which link layer do its packets begin with.
+// pcap_file.h — What net_pcap does not look at before it replays a file: is it there, is anything
+// in it, and which link layer do its packets begin with.
 //
 // Spec:     the pcap and pcapng file formats, as far as the first link type.
 // Runs on:  start-up.

@@ -1,10 +1,10 @@
 #include "dataplane/pipeline.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cassert>
 #include <utility>
-
-#include <fmt/format.h>
 
 #include "base/clock.h"
 
@@ -24,8 +24,8 @@ Result<std::unique_ptr<Pipeline>> Pipeline::create(const PipelineConfig& config)
     if (one.port == 0) continue;
     for (size_t j = 0; j < i; ++j) {
       if (config.listeners[j].port == one.port)
-        return Error{fmt::format("listener {}: port {} is already listener {}'s", one.name, one.port,
-                                 config.listeners[j].name)};
+        return Error{fmt::format("listener {}: port {} is already listener {}'s", one.name,
+                                 one.port, config.listeners[j].name)};
     }
   }
 
@@ -47,7 +47,8 @@ Pipeline::Pipeline(std::vector<Listener> listeners, std::unique_ptr<decode::Deco
       batcher_(std::make_unique<outbound::Batcher>(batcher)) {
   listener_by_port_.fill(0);
   for (size_t i = 0; i < listeners_.size(); ++i)
-    if (listeners_[i].port != 0) listener_by_port_[listeners_[i].port] = static_cast<uint16_t>(i + 1);
+    if (listeners_[i].port != 0)
+      listener_by_port_[listeners_[i].port] = static_cast<uint16_t>(i + 1);
 }
 
 void Pipeline::on_frame(std::span<const uint8_t> frame, packet::LinkType link,
@@ -97,9 +98,9 @@ void Pipeline::poll(uint64_t steady_now_ns, uint64_t wall_now_ns) noexcept {
   if (open_question_ != nullptr || questions_.pop(open_question_)) answer_slice();
 }
 
-// The decoder's waiting data and templates age by the clock that its datagrams carry. That is the wall
-// clock, except for replayed captures, which bring their own: there the time goes on from the newest
-// datagram, or everything that waits would be years old at the first tick.
+// The decoder's waiting data and templates age by the clock that its datagrams carry. That is the
+// wall clock, except for replayed captures, which bring their own: there the time goes on from the
+// newest datagram, or everything that waits would be years old at the first tick.
 uint64_t Pipeline::datagram_clock_ns(uint64_t steady_now_ns, uint64_t wall_now_ns) noexcept {
   if (last_received_ns_ != last_received_seen_ns_) {
     last_received_seen_ns_ = last_received_ns_;
@@ -112,8 +113,9 @@ uint64_t Pipeline::datagram_clock_ns(uint64_t steady_now_ns, uint64_t wall_now_n
 void Pipeline::answer_slice() noexcept {
   ExporterQuery& query = *open_question_;
   const std::span<decode::ExporterStats> room =
-      std::span(query.rows).subspan(query.filled).first(
-          std::min(kExporterRowsPerPoll, query.rows.size() - query.filled));
+      std::span(query.rows)
+          .subspan(query.filled)
+          .first(std::min(kExporterRowsPerPoll, query.rows.size() - query.filled));
   if (!room.empty()) {
     query.filled += decoder_->copy_exporters(query.cursor, room);
     if (query.cursor != 0 && query.filled < query.rows.size()) return;  // goes on at the next poll
@@ -136,7 +138,8 @@ bool Pipeline::is_quiet() const noexcept {
 void Pipeline::finish() noexcept {
   batcher_->seal_all();
   if (open_question_ == nullptr) questions_.pop(open_question_);
-  // Each slice moves the cursor on or ends the question; the bound holds should a decoder not do so.
+  // Each slice moves the cursor on or ends the question; the bound holds should a decoder not do
+  // so.
   for (size_t i = 0; open_question_ != nullptr && i < (size_t{1} << 20); ++i) answer_slice();
 }
 

@@ -1,6 +1,7 @@
 // pipeline.h — What one receive core does with a frame: parse, admit, decode, encode, batch.
 //
-// Runs on:  rx_lcore, run to completion; shares nothing. No DPDK here: frames come as spans, so that
+// Runs on:  rx_lcore, run to completion; shares nothing. No DPDK here: frames come as spans, so
+// that
 //           DPDK ports, kernel sockets, tests and benchmarks walk the same way.
 // Owns:     the core's Decoder and Batcher.
 // Failure:  every frame ends in exactly one counter of PipelineCounters.
@@ -24,9 +25,9 @@
 namespace weir::dataplane {
 
 struct Listener {
-  std::string name;      // `netflow`, `sflow`; unique
-  uint16_t port = 0;     // UDP destination port of frames; 0: comes by kernel sockets only
-  RouteId route;         // where its records go
+  std::string name;   // `netflow`, `sflow`; unique
+  uint16_t port = 0;  // UDP destination port of frames; 0: comes by kernel sockets only
+  RouteId route;      // where its records go
   decode::ListenerRules rules;
 };
 
@@ -38,9 +39,9 @@ struct PipelineCounters {
   CounterArray<packet::FrameVerdict> verdicts;
   Counter no_listener;
   Counter datagrams;
-  Counter bursts;        // with at least one frame or datagram
+  Counter bursts;  // with at least one frame or datagram
   Counter empty_polls;
-  Counter busy_ns;       // time in bursts with work
+  Counter busy_ns;  // time in bursts with work
   Counter sleeps;
 };
 
@@ -64,8 +65,8 @@ class Pipeline final : private RecordSink {
   /// Fails on a port that two listeners want, and on what the decoder refuses.
   static Result<std::unique_ptr<Pipeline>> create(const PipelineConfig& config);
 
-  void on_frame(std::span<const uint8_t> frame, packet::LinkType link, uint64_t received_ns) noexcept
-      WEIR_RUNS_ON(rx_lcore);
+  void on_frame(std::span<const uint8_t> frame, packet::LinkType link,
+                uint64_t received_ns) noexcept WEIR_RUNS_ON(rx_lcore);
   /// From a kernel socket, which already knows its listener.
   void on_datagram(const Datagram& datagram) noexcept WEIR_RUNS_ON(rx_lcore);
   /// After each burst and when idle: timers, lingering batches, the control thread's questions.
@@ -78,8 +79,8 @@ class Pipeline final : private RecordSink {
   void finish() noexcept WEIR_RUNS_ON(rx_lcore);
 
   /// Control thread: asks; false while the last question is still open. The query must outlive the
-  /// answer, which take_answer hands back. `filled` and the like are set anew. A core that has ended
-  /// answers no more.
+  /// answer, which take_answer hands back. `filled` and the like are set anew. A core that has
+  /// ended answers no more.
   bool ask_exporters(ExporterQuery& query) noexcept WEIR_RUNS_ON(control_thread);
   bool take_answer(ExporterQuery*& query) noexcept WEIR_RUNS_ON(control_thread);
 
@@ -87,7 +88,9 @@ class Pipeline final : private RecordSink {
   PipelineCounters& counters() noexcept { return counters_; }  // the loop adds its own
   const PipelineCounters& counters() const noexcept { return counters_; }
   const decode::DecoderCounters& decoder_counters() const noexcept { return decoder_->counters(); }
-  const outbound::BatcherCounters& batcher_counters() const noexcept { return batcher_->counters(); }
+  const outbound::BatcherCounters& batcher_counters() const noexcept {
+    return batcher_->counters();
+  }
 
  private:
   Pipeline(std::vector<Listener> listeners, std::unique_ptr<decode::Decoder> decoder,
@@ -107,10 +110,10 @@ class Pipeline final : private RecordSink {
   SpscRing<ExporterQuery*> answers_{2};
   ExporterQuery* open_question_ = nullptr;
   uint64_t next_tick_ns_ = 0;
-  uint64_t last_received_ns_ = 0;      // of the newest datagram; 0: none yet
-  uint64_t last_received_seen_ns_ = 0; // the same as poll last saw it, and when it did
+  uint64_t last_received_ns_ = 0;       // of the newest datagram; 0: none yet
+  uint64_t last_received_seen_ns_ = 0;  // the same as poll last saw it, and when it did
   uint64_t last_received_steady_ns_ = 0;
-  bool question_is_out_ = false;       // the control thread's
+  bool question_is_out_ = false;  // the control thread's
 };
 
 }  // namespace weir::dataplane

@@ -1,16 +1,16 @@
 #include "dataplane/placement.h"
 
+#include <fmt/format.h>
 #include <pthread.h>
 #include <sched.h>
 
 #include <algorithm>
 
-#include <fmt/format.h>
-
 namespace weir::dataplane {
 namespace {
 
-// The cores that serve CPUs named in the configuration; found again by the next port that names them.
+// The cores that serve CPUs named in the configuration; found again by the next port that names
+// them.
 class Builder {
  public:
   explicit Builder(Placement& placement) : placement_(placement) {}
@@ -74,7 +74,8 @@ Result<Placement> place_cores(std::span<const PortDemand> ports, std::optional<u
     }
   }
   if (placement.cores.size() > kReceiveCoresMax)
-    return Error{fmt::format("{} receive cores, limit {}", placement.cores.size(), kReceiveCoresMax)};
+    return Error{
+        fmt::format("{} receive cores, limit {}", placement.cores.size(), kReceiveCoresMax)};
   return placement;
 }
 

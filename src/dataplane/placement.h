@@ -41,8 +41,8 @@ struct PortDemand {
   std::vector<unsigned> lcores;  // CPUs, one for each queue in turn; empty: chosen
 };
 
-/// `usable` is not empty, in ascending order. CPUs named by lcores are shared by all ports that name
-/// them: one core a CPU. Chosen CPUs come in turn, the main one last, each a core of its own.
+/// `usable` is not empty, in ascending order. CPUs named by lcores are shared by all ports that
+/// name them: one core a CPU. Chosen CPUs come in turn, the main one last, each a core of its own.
 Result<Placement> place_cores(std::span<const PortDemand> ports, std::optional<unsigned> main_cpu,
                               std::span<const unsigned> usable);
 

@@ -1,5 +1,6 @@
 #include "dataplane/receive_core.h"
 
+#include <fmt/format.h>
 #include <linux/filter.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -8,8 +9,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-
-#include <fmt/format.h>
 
 namespace weir::dataplane {
 
@@ -69,7 +68,8 @@ void Waiter::wait(uint64_t ns) noexcept {
 void Waiter::request_stop() noexcept {
   is_stopping_.store(true, std::memory_order_relaxed);
   const uint64_t one = 1;
-  if (count_ > 0) [[maybe_unused]] const ssize_t written = write(fds_[0].fd, &one, sizeof one);
+  if (count_ > 0) [[maybe_unused]]
+    const ssize_t written = write(fds_[0].fd, &one, sizeof one);
 }
 
 }  // namespace weir::dataplane

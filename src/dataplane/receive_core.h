@@ -1,5 +1,5 @@
-// receive_core.h — What the loops of DPDK cores and of socket threads have in common: the one look at
-// the clock, waiting, and being told to end.
+// receive_core.h — What the loops of DPDK cores and of socket threads have in common: the one look
+// at the clock, waiting, and being told to end.
 //
 // Runs on:  rx_lcore, except wake and request_stop (control_thread).
 #pragma once
@@ -28,12 +28,12 @@ inline constexpr uint64_t kQuietWaitNs = 100 * kNsPerMs;  // with nothing to do 
 inline constexpr uint64_t kNapMinNs = 50 * kNsPerUs;      // where there is nothing to wait on
 inline constexpr uint64_t kNapMaxNs = kNsPerMs;
 
-/// A filter that nothing passes: what the socket has queued is all that will come. A UDP socket counts
-/// what it refuses as dropped, a packet socket does not.
+/// A filter that nothing passes: what the socket has queued is all that will come. A UDP socket
+/// counts what it refuses as dropped, a packet socket does not.
 bool refuse_all(int fd) noexcept;
 
-/// Both clocks for one system call's price a look: the wall clock is the steady one plus an offset that
-/// is renewed every 100 ms, so that a step of the wall clock is followed soon.
+/// Both clocks for one system call's price a look: the wall clock is the steady one plus an offset
+/// that is renewed every 100 ms, so that a step of the wall clock is followed soon.
 class CoreClock {
  public:
   CoreClock() noexcept { look(); }

@@ -1,5 +1,6 @@
 #include "dataplane/socket_port.h"
 
+#include <fmt/format.h>
 #include <linux/sock_diag.h>
 #include <netinet/in.h>
 #include <signal.h>
@@ -9,8 +10,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-
-#include <fmt/format.h>
 
 namespace weir::dataplane {
 namespace {
@@ -85,7 +84,8 @@ struct UdpSocket::Buffers {
   }
 };
 
-UdpSocket::UdpSocket(const SocketPort& config) : config_(config), buffers_(std::make_unique<Buffers>()) {}
+UdpSocket::UdpSocket(const SocketPort& config)
+    : config_(config), buffers_(std::make_unique<Buffers>()) {}
 
 Error UdpSocket::error(std::string_view what, int number) const {
   return Error{fmt::format("port {}: {}: {}", config_.name, what, std::strerror(number))};
@@ -103,7 +103,8 @@ Result<std::unique_ptr<UdpSocket>> UdpSocket::open(const SocketPort& config) {
   Buffers& buffers = *socket->buffers_;
   buffers.payloads = static_cast<uint8_t*>(mapped);
   for (size_t i = 0; i < kBurst; ++i) {
-    buffers.parts[i] = {.iov_base = buffers.payloads + i * kBufferStride, .iov_len = kPayloadOctetsMax};
+    buffers.parts[i] = {.iov_base = buffers.payloads + i * kBufferStride,
+                        .iov_len = kPayloadOctetsMax};
     msghdr& message = buffers.messages[i].msg_hdr;
     message.msg_name = &buffers.sources[i];
     message.msg_iov = &buffers.parts[i];
@@ -161,13 +162,14 @@ Result<void> UdpSocket::set_buffer() {
   socklen_t octets = sizeof doubled;
   if (getsockopt(fd_, SOL_SOCKET, SO_RCVBUF, &doubled, &octets) == 0 && doubled / 2 < limited) {
     if (!note_.empty()) note_ += "; ";
-    note_ += fmt::format("receive buffer of {} octets, {} asked: raise net.core.rmem_max", doubled / 2,
-                         limited);
+    note_ += fmt::format("receive buffer of {} octets, {} asked: raise net.core.rmem_max",
+                         doubled / 2, limited);
   }
   return {};
 }
 
-Result<void> UdpSocket::start(Pipeline& pipeline, size_t core, IdlePolicy idle, uint64_t linger_ns) {
+Result<void> UdpSocket::start(Pipeline& pipeline, size_t core, IdlePolicy idle,
+                              uint64_t linger_ns) {
   pipeline_ = &pipeline;
   idle_ = idle;
   linger_ns_ = linger_ns;
@@ -237,7 +239,8 @@ void UdpSocket::run() noexcept {
     if (received != 0) {
       counters.bursts.increment();
       counters.busy_ns.add(clock.steady_ns() - began_ns);
-      if (received == kBurst) continue;  // else the queue is empty: looking again costs as much as waiting
+      if (received == kBurst)
+        continue;  // else the queue is empty: looking again costs as much as waiting
     } else {
       counters.empty_polls.increment();
     }

@@ -6,10 +6,11 @@
 //           is touched only as far as datagrams reach.
 // Failure:  an Error that names the port: an address in use, a port without privilege.
 //
-// Private to src/dataplane. SO_REUSEADDR and SO_REUSEPORT are not set: a second collector on the same
-// port must fail, not take half of the datagrams.
+// Private to src/dataplane. SO_REUSEADDR and SO_REUSEPORT are not set: a second collector on the
+// same port must fail, not take half of the datagrams.
 #pragma once
 
+#include <pthread.h>
 #include <sys/socket.h>
 
 #include <array>
@@ -18,8 +19,6 @@
 #include <memory>
 #include <optional>
 #include <string>
-
-#include <pthread.h>
 
 #include "base/counter.h"
 #include "base/result.h"

@@ -16,8 +16,8 @@
 namespace weir::dataplane::testing {
 namespace {
 
-using ::testing::HasSubstr;
 using packet::FrameVerdict;
+using ::testing::HasSubstr;
 
 bool can_make_namespaces() {
   const pid_t child = fork();
@@ -27,13 +27,14 @@ bool can_make_namespaces() {
   return geteuid() == 0 && status == 0 && std::system("ip -V >/dev/null 2>&1") == 0;
 }
 
-#define SKIP_WITHOUT_ROOT() \
-  if (!can_make_namespaces()) GTEST_SKIP() << "needs root and ip(8): a network namespace and a veth pair"
+#define SKIP_WITHOUT_ROOT()   \
+  if (!can_make_namespaces()) \
+  GTEST_SKIP() << "needs root and ip(8): a network namespace and a veth pair"
 
 bool run(const char* command) { return std::system(command) == 0; }
 
-/// In a namespace of its own: `port` has no address and is the collector's; datagrams to 192.0.2.2 leave
-/// by `exporter` and arrive there. Nothing else is on the wire.
+/// In a namespace of its own: `port` has no address and is the collector's; datagrams to 192.0.2.2
+/// leave by `exporter` and arrive there. Nothing else is on the wire.
 class Wire {
  public:
   bool lay(const char* exporter_mtu) {
@@ -57,8 +58,8 @@ class Wire {
     to.sin_family = AF_INET;
     to.sin_port = htons(kNetflowPort);
     inet_pton(AF_INET, "192.0.2.2", &to.sin_addr);
-    return sendto(fd_, payload.data(), payload.size(), 0, reinterpret_cast<sockaddr*>(&to), sizeof to) ==
-           static_cast<ssize_t>(payload.size());
+    return sendto(fd_, payload.data(), payload.size(), 0, reinterpret_cast<sockaddr*>(&to),
+                  sizeof to) == static_cast<ssize_t>(payload.size());
   }
   bool is_promiscuous() const {
     ifreq request{};
@@ -120,9 +121,11 @@ TEST(AfPacketPort, TakesEveryDatagramFromTheWire) {
     EXPECT_TRUE(wire.is_promiscuous());
     Collected collected;
     constexpr uint64_t kRounds = 20, kDatagrams = 200;
-    for (uint64_t round = 1; round <= kRounds; ++round) {  // with quiet times, in which the core waits
+    for (uint64_t round = 1; round <= kRounds;
+         ++round) {  // with quiet times, in which the core waits
       for (uint64_t i = 0; i < kDatagrams; ++i) ASSERT_TRUE(wire.send(v5_datagram(30)));
-      ASSERT_TRUE(run_until(*plane, collected, [&] { return datagrams(*plane) == round * kDatagrams; }));
+      ASSERT_TRUE(
+          run_until(*plane, collected, [&] { return datagrams(*plane) == round * kDatagrams; }));
     }
     EXPECT_GT(plane->pipeline(0).counters().sleeps.value(), 0u);
     EXPECT_TRUE(stats(*plane).link_up);
@@ -169,13 +172,15 @@ TEST(AfPacketPort, CountsWhatTheKernelDroppedBeforeUs) {
     for (uint64_t i = 0; i < kSent; ++i) ASSERT_TRUE(wire.send(v5_datagram(1)));
     start(*plane);
     Collected collected;
-    ASSERT_TRUE(run_until(*plane, collected,
-                          [&] { return stats(*plane).packets + stats(*plane).missed.value_or(0) == kSent; }));
+    ASSERT_TRUE(run_until(*plane, collected, [&] {
+      return stats(*plane).packets + stats(*plane).missed.value_or(0) == kSent;
+    }));
     EXPECT_GT(stats(*plane).missed.value_or(0), 0u);
     EXPECT_GT(frames(*plane), 0u);
     stop(*plane, collected);
     const PortStats port = stats(*plane);
-    EXPECT_EQ(port.packets + port.missed.value_or(0), kSent) << "also after the driver closed its socket";
+    EXPECT_EQ(port.packets + port.missed.value_or(0), kSent)
+        << "also after the driver closed its socket";
     EXPECT_EQ(port.packets, frames(*plane));
   });
 }
@@ -213,10 +218,12 @@ TEST(AfPacketPort, OutlivesItsInterfaceGoingDownAndUp) {
     ASSERT_TRUE(run_until(*plane, collected, [&] { return datagrams(*plane) == 1; }));
     ASSERT_TRUE(run("ip link set port down"));
     const uint64_t sleeps = plane->pipeline(0).counters().sleeps.value();
-    ASSERT_TRUE(run_until(*plane, collected,
-                          [&] { return plane->pipeline(0).counters().sleeps.value() > sleeps + 2; }));
+    ASSERT_TRUE(run_until(*plane, collected, [&] {
+      return plane->pipeline(0).counters().sleeps.value() > sleeps + 2;
+    }));
     ASSERT_TRUE(run("ip link set port up"));
-    ASSERT_TRUE(run_until(*plane, collected, [&] { return wire.send(v5_datagram(1)) && datagrams(*plane) > 1; }));
+    ASSERT_TRUE(run_until(*plane, collected,
+                          [&] { return wire.send(v5_datagram(1)) && datagrams(*plane) > 1; }));
     stop(*plane, collected);
     expect_ledger(*plane);
   });

@@ -1,21 +1,20 @@
 // DPDK without privileges: net_pcap, net_null, net_ring. Each test runs in a child process.
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sched.h>
 
 #include <fstream>
 
-#include <fmt/format.h>
-
 #include "support.h"
 
 namespace weir::dataplane::testing {
 namespace {
 
-using ::testing::AllOf;
-using ::testing::HasSubstr;
 using packet::FrameVerdict;
 using packet::LinkType;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
 
 DataPlaneConfig config_of(std::vector<DpdkPort> ports) {
   DataPlaneConfig config;
@@ -61,7 +60,8 @@ Collected replay(DataPlane& plane) {
 
 std::vector<lab::Octets> v5_frames(size_t count, size_t records) {
   std::vector<lab::Octets> frames;
-  for (size_t i = 0; i < count; ++i) frames.push_back(v5_frame(records, static_cast<uint32_t>(i * records)));
+  for (size_t i = 0; i < count; ++i)
+    frames.push_back(v5_frame(records, static_cast<uint32_t>(i * records)));
   return frames;
 }
 
@@ -82,7 +82,8 @@ TEST(PcapPort, ReplaysAFileToItsEndAndAccountsForEveryFrame) {
     const Collected collected = replay(*plane);
 
     EXPECT_EQ(collected.records, 30'000u);
-    EXPECT_EQ(collected.first_received_ns, kCaptureTimeNs + kNsPerMs) << "the capture's time, not ours";
+    EXPECT_EQ(collected.first_received_ns, kCaptureTimeNs + kNsPerMs)
+        << "the capture's time, not ours";
     const PipelineCounters& counters = plane->pipeline(0).counters();
     EXPECT_EQ(counters.frames.value(), 1002u);
     EXPECT_EQ(counters.verdicts[FrameVerdict::not_ip].value(), 1u);
@@ -109,8 +110,10 @@ TEST(PcapPort, ServesAFileAQueueAndTwoCoresHaveTheSumOfThem) {
     const std::string first = folder.file("a.pcap"), second = folder.file("b.pcap");
     write_capture(first, v5_frames(700, 30));
     write_capture(second, v5_frames(300, 10));
-    auto plane = created(config_of(
-        {{.name = "p0", .device = fmt::format("net_pcap0,rx_pcap={},rx_pcap={}", first, second), .queues = 2}}));
+    auto plane =
+        created(config_of({{.name = "p0",
+                            .device = fmt::format("net_pcap0,rx_pcap={},rx_pcap={}", first, second),
+                            .queues = 2}}));
     ASSERT_NE(plane, nullptr);
     ASSERT_EQ(plane->cores().size(), 2u);
     const Collected collected = replay(*plane);
@@ -128,8 +131,8 @@ TEST(PcapPort, ReadsAllFilesOnOneCoreWhenOneQueueIsAskedFor) {
     const std::string first = folder.file("a.pcap"), second = folder.file("b.pcap");
     write_capture(first, v5_frames(70, 1));
     write_capture(second, v5_frames(30, 1));
-    auto plane =
-        created(config_of({{.name = "p0", .device = fmt::format("net_pcap0,rx_pcap={},rx_pcap={}", first, second)}}));
+    auto plane = created(config_of(
+        {{.name = "p0", .device = fmt::format("net_pcap0,rx_pcap={},rx_pcap={}", first, second)}}));
     ASSERT_NE(plane, nullptr);
     ASSERT_EQ(plane->cores().size(), 1u);
     EXPECT_EQ(plane->cores()[0].serves, "p0 queue 0, p0 queue 1");
@@ -165,8 +168,10 @@ TEST(PcapPort, DecodesJumboFramesThatComeInSegments) {
                        4990, {lab::ipv4("192.0.2.1"), lab::ipv4("198.51.100.2"), lab::u32(1500)}));
     const lab::Octets datagram = builder.build();
     ASSERT_GT(datagram.size(), 59'000u);
-    const lab::UdpEnds ends{.src = "192.0.2.1", .dst = "192.0.2.2", .src_port = 9, .dst_port = kNetflowPort};
-    write_capture(file, {lab::udp_frame(ends, datagram), v5_frame(30), lab::udp_frame(ends, datagram)});
+    const lab::UdpEnds ends{
+        .src = "192.0.2.1", .dst = "192.0.2.2", .src_port = 9, .dst_port = kNetflowPort};
+    write_capture(file,
+                  {lab::udp_frame(ends, datagram), v5_frame(30), lab::udp_frame(ends, datagram)});
     auto plane = created(config_of({{.name = "p0", .device = "net_pcap0,rx_pcap=" + file}}));
     ASSERT_NE(plane, nullptr);
     EXPECT_EQ(replay(*plane).records, 2u * 4990 + 30);
@@ -179,12 +184,13 @@ TEST(PcapPort, ReadsTheLinkTypeOfEachFile) {
   in_child([] {
     TemporaryFolder folder;
     const std::string raw = folder.file("raw.pcap"), cooked = folder.file("sll.pcap");
-    const lab::UdpEnds ends{.src = "192.0.2.1", .dst = "192.0.2.2", .src_port = 9, .dst_port = kNetflowPort};
+    const lab::UdpEnds ends{
+        .src = "192.0.2.1", .dst = "192.0.2.2", .src_port = 9, .dst_port = kNetflowPort};
     const lab::Octets packet = lab::udp_packet(ends, v5_datagram(3));
     write_capture(raw, {packet}, LinkType::raw_ip);
     write_capture(cooked, {lab::linux_sll(lab::kEtherTypeIpv4, packet)}, LinkType::linux_sll);
-    auto plane =
-        created(config_of({{.name = "p0", .device = fmt::format("net_pcap0,rx_pcap={},rx_pcap={}", raw, cooked)}}));
+    auto plane = created(config_of(
+        {{.name = "p0", .device = fmt::format("net_pcap0,rx_pcap={},rx_pcap={}", raw, cooked)}}));
     ASSERT_NE(plane, nullptr);
     EXPECT_EQ(replay(*plane).records, 6u);
   });
@@ -208,7 +214,8 @@ TEST(PcapPort, CountsARecordThatTheFileCutsShort) {
     write_capture(file, v5_frames(10, 1));
     std::ifstream whole(file, std::ios::binary);
     std::string octets((std::istreambuf_iterator<char>(whole)), {});
-    std::ofstream(file, std::ios::binary).write(octets.data(), static_cast<std::streamsize>(octets.size() - 20));
+    std::ofstream(file, std::ios::binary)
+        .write(octets.data(), static_cast<std::streamsize>(octets.size() - 20));
     auto plane = created(config_of({{.name = "p0", .device = "net_pcap0,rx_pcap=" + file}}));
     ASSERT_NE(plane, nullptr);
     EXPECT_EQ(replay(*plane).records, 9u);
@@ -263,8 +270,8 @@ TEST(NullPort, IsEndlessAndHoldsNoDatagrams) {
     Collected collected;
     EXPECT_TRUE(run_until(*plane, collected, [&] { return frames(*plane) > 100'000; }));
     stop(*plane, collected);
-    const uint64_t not_ip =
-        sum(*plane, [](Pipeline& p) { return p.counters().verdicts[FrameVerdict::not_ip].value(); });
+    const uint64_t not_ip = sum(
+        *plane, [](Pipeline& p) { return p.counters().verdicts[FrameVerdict::not_ip].value(); });
     EXPECT_EQ(frames(*plane), not_ip);
     EXPECT_EQ(stats(*plane).packets, frames(*plane));
   });
@@ -276,7 +283,8 @@ TEST(RingPort, WaitsQuietlyForNothing) {
     ASSERT_NE(plane, nullptr);
     start(*plane);
     Collected collected;
-    EXPECT_TRUE(run_until(*plane, collected, [&] { return plane->pipeline(0).counters().sleeps.value() > 3; }));
+    EXPECT_TRUE(run_until(*plane, collected,
+                          [&] { return plane->pipeline(0).counters().sleeps.value() > 3; }));
     const PortStats port = stats(*plane);
     EXPECT_FALSE(port.missed.has_value()) << "the driver does not count it, so nor do we";
     EXPECT_THAT(port.note, HasSubstr("does not count"));
@@ -304,7 +312,10 @@ TEST(DpdkPort, IsRefusedWithAReasonThatNamesIt) {
       {"net_pcap0,rx_pcap=" + empty + ",infinite_rx=1", 1, {}, {"port edge:", "no packets"}},
       {"net_pcap0,rx_pcap=" + empty, 2, {}, {"port edge: net_pcap0: 2 queues asked, it has 1"}},
       {"net_pcap0,rx_pcup=x", 1, {}, {"port edge: net_pcap0:"}},
-      {"net_af_packet0,iface=weir-no-such", 1, {}, {"port edge: net_af_packet0: the driver refuses it"}},
+      {"net_af_packet0,iface=weir-no-such",
+       1,
+       {},
+       {"port edge: net_af_packet0: the driver refuses it"}},
       {"net_null0", 0, {}, {"port edge: 0 queues"}},
       {"net_null0", 1, {0, 0}, {"port edge: 2 lcores for 1 queue"}},
       {"net_null0", 1, {1000}, {"CPU 1000 cannot be used"}},
@@ -313,8 +324,8 @@ TEST(DpdkPort, IsRefusedWithAReasonThatNamesIt) {
   for (const Case& c : cases) {
     SCOPED_TRACE(c.device);
     in_child([&] {
-      const std::string message =
-          refusal(config_of({{.name = "edge", .device = c.device, .queues = c.queues, .lcores = c.lcores}}));
+      const std::string message = refusal(config_of(
+          {{.name = "edge", .device = c.device, .queues = c.queues, .lcores = c.lcores}}));
       for (const std::string& said : c.said) EXPECT_THAT(message, HasSubstr(said));
     });
   }

@@ -1,7 +1,7 @@
 #include "dataplane/pipeline.h"
 
-#include <gmock/gmock.h>
 #include <fmt/format.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "support.h"
@@ -9,9 +9,9 @@
 namespace weir::dataplane::testing {
 namespace {
 
-using ::testing::HasSubstr;
 using packet::FrameVerdict;
 using packet::LinkType;
+using ::testing::HasSubstr;
 
 class PipelineTest : public ::testing::Test {
  protected:
@@ -50,7 +50,8 @@ TEST_F(PipelineTest, BringsAFramesRecordsIntoABatch) {
 
 TEST_F(PipelineTest, CountsEveryFrameUnderItsVerdict) {
   make();
-  const lab::UdpEnds ends{.src = "192.0.2.1", .dst = "192.0.2.2", .src_port = 9, .dst_port = kNetflowPort};
+  const lab::UdpEnds ends{
+      .src = "192.0.2.1", .dst = "192.0.2.2", .src_port = 9, .dst_port = kNetflowPort};
   const lab::Octets segment = lab::udp_segment(ends, v5_datagram(1));
   const auto ip = [&](lab::Ipv4Header header) {
     header.src = "192.0.2.1";
@@ -89,8 +90,9 @@ TEST_F(PipelineTest, CountsADatagramThatNoListenerWants) {
 
 TEST_F(PipelineTest, CountsWhatTheDecoderRejects) {
   make();
-  frame(lab::udp_frame({.src = "192.0.2.1", .dst = "192.0.2.2", .src_port = 1, .dst_port = kNetflowPort},
-                       lab::filled(100, 0xee)));
+  frame(lab::udp_frame(
+      {.src = "192.0.2.1", .dst = "192.0.2.2", .src_port = 1, .dst_port = kNetflowPort},
+      lab::filled(100, 0xee)));
   EXPECT_EQ(pipeline_->counters().datagrams.value(), 1u);
   EXPECT_EQ(pipeline_->decoder_counters().datagram_errors.total(), 1u);
   expect_ledger(*pipeline_);
@@ -137,7 +139,8 @@ TEST_F(PipelineTest, RefusesTwoListenersOnOnePort) {
   config.listeners.push_back({.name = "again", .port = kNetflowPort, .route = {}, .rules = {}});
   const Result<std::unique_ptr<Pipeline>> made = Pipeline::create(config);
   ASSERT_FALSE(made);
-  EXPECT_THAT(made.error().message, HasSubstr("listener again: port 2055 is already listener netflow's"));
+  EXPECT_THAT(made.error().message,
+              HasSubstr("listener again: port 2055 is already listener netflow's"));
 
   config.listeners[0].port = config.listeners[1].port = 0;  // both by kernel sockets only
   EXPECT_TRUE(Pipeline::create(config));
@@ -199,10 +202,10 @@ TEST_F(PipelineTest, AgesWaitingDataByTheClockOfItsDatagrams) {
   PipelineConfig config = netflow_pipeline();
   config.decoder.limits.pending_ttl_ns = 10 * kNsPerSec;
   make(config);
-  const lab::UdpEnds ends{.src = "192.0.2.1", .dst = "192.0.2.2", .src_port = 9, .dst_port = kNetflowPort};
-  frame(lab::udp_frame(ends, lab::NetflowV9Builder{}
-                                 .data(256, {{lab::ipv4("192.0.2.1"), lab::u32(1)}})
-                                 .build()));
+  const lab::UdpEnds ends{
+      .src = "192.0.2.1", .dst = "192.0.2.2", .src_port = 9, .dst_port = kNetflowPort};
+  frame(lab::udp_frame(
+      ends, lab::NetflowV9Builder{}.data(256, {{lab::ipv4("192.0.2.1"), lab::u32(1)}}).build()));
   const decode::DecoderCounters& decoder = pipeline_->decoder_counters();
   const auto waiting = [&] {
     return decoder.set_outcomes[decode::SetOutcome::waiting_for_template].value();

@@ -75,18 +75,21 @@ TEST(Placement, RefusesMoreCoresThanDpdkHas) {
 TEST(EalArguments, AreThoseThatWorkWithoutHugepages) {
   Placement placement = placed({chosen(2, 2)}, {0, 1});
   const std::vector<std::string> arguments = eal_arguments({.memory_mb = 128}, placement, {});
-  EXPECT_THAT(arguments, IsSupersetOf({"--no-huge", "--no-shconf", "--no-telemetry", "--no-pci", "-m",
-                                       "128", "--lcores", "0@0,1@1,2@0"}));
+  EXPECT_THAT(arguments, IsSupersetOf({"--no-huge", "--no-shconf", "--no-telemetry", "--no-pci",
+                                       "-m", "128", "--lcores", "0@0,1@1,2@0"}));
   EXPECT_THAT(arguments, Not(Contains("--in-memory")));  // EAL refuses the two together
 }
 
 TEST(EalArguments, ShareFilesOnlyWithAPrefixAndTouchOnlyNamedPciDevices) {
   const Placement placement = placed({chosen(1, 1)}, {0, 1});
   const std::vector<std::string> devices = {"0000:01:00.0"};
-  const EalConfig config{.hugepages = true, .file_prefix = "weir", .extra_args = {"--iova-mode=va"}};
+  const EalConfig config{
+      .hugepages = true, .file_prefix = "weir", .extra_args = {"--iova-mode=va"}};
   const std::vector<std::string> arguments = eal_arguments(config, placement, devices);
-  EXPECT_THAT(arguments, IsSupersetOf({"--file-prefix=weir", "-a", "0000:01:00.0", "--iova-mode=va"}));
-  for (const char* unwanted : {"--no-huge", "--no-shconf", "--no-telemetry", "--no-pci", "--in-memory"})
+  EXPECT_THAT(arguments,
+              IsSupersetOf({"--file-prefix=weir", "-a", "0000:01:00.0", "--iova-mode=va"}));
+  for (const char* unwanted :
+       {"--no-huge", "--no-shconf", "--no-telemetry", "--no-pci", "--in-memory"})
     EXPECT_THAT(arguments, Not(Contains(unwanted)));
   EXPECT_THAT(eal_arguments({.hugepages = true}, placement, {}), Contains("--in-memory"));
 }

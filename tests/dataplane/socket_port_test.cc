@@ -1,5 +1,6 @@
 // Kernel sockets: no EAL, no privileges; datagrams over loopback.
 #include <arpa/inet.h>
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
@@ -7,8 +8,6 @@
 
 #include <atomic>
 #include <thread>
-
-#include <fmt/format.h>
 
 #include "support.h"
 
@@ -56,7 +55,8 @@ class SocketPortTest : public ::testing::Test {
 
 class Sender {
  public:
-  explicit Sender(int family) : family_(family), fd_(socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0)) {}
+  explicit Sender(int family)
+      : family_(family), fd_(socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0)) {}
   ~Sender() { close(fd_); }
   bool is_open() const { return fd_ >= 0; }
 
@@ -66,15 +66,15 @@ class Sender {
       to.sin_family = AF_INET;
       to.sin_port = htons(port);
       to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-      return sendto(fd_, payload.data(), payload.size(), 0, reinterpret_cast<sockaddr*>(&to), sizeof to) ==
-             static_cast<ssize_t>(payload.size());
+      return sendto(fd_, payload.data(), payload.size(), 0, reinterpret_cast<sockaddr*>(&to),
+                    sizeof to) == static_cast<ssize_t>(payload.size());
     }
     sockaddr_in6 to{};
     to.sin6_family = AF_INET6;
     to.sin6_port = htons(port);
     to.sin6_addr = in6addr_loopback;
-    return sendto(fd_, payload.data(), payload.size(), 0, reinterpret_cast<sockaddr*>(&to), sizeof to) ==
-           static_cast<ssize_t>(payload.size());
+    return sendto(fd_, payload.data(), payload.size(), 0, reinterpret_cast<sockaddr*>(&to),
+                  sizeof to) == static_cast<ssize_t>(payload.size());
   }
 
  private:
@@ -118,7 +118,8 @@ TEST_F(SocketPortTest, TakesIpv4AndIpv6OnOneSocketAndNormalisesAddresses) {
   }
   ASSERT_TRUE(wait_for_datagrams(200));
   std::vector<std::string> addresses;
-  for (const decode::ExporterStats& row : exporters_of(*plane_)) addresses.push_back(row.address.to_string());
+  for (const decode::ExporterStats& row : exporters_of(*plane_))
+    addresses.push_back(row.address.to_string());
   EXPECT_THAT(addresses, ::testing::UnorderedElementsAre("127.0.0.1", "::1"));
 
   stop(*plane_, collected_);
@@ -210,8 +211,10 @@ TEST_F(SocketPortTest, CountsWhatTheKernelDropped) {
   const RoleScope role(control_thread);
   DataPlaneConfig config;
   config.pipeline = netflow_pipeline();
-  config.socket_ports.push_back(
-      {.name = "s0", .address = *IpAddress::parse("127.0.0.1"), .listener = {0}, .receive_buffer_octets = 4096});
+  config.socket_ports.push_back({.name = "s0",
+                                 .address = *IpAddress::parse("127.0.0.1"),
+                                 .listener = {0},
+                                 .receive_buffer_octets = 4096});
   Result<std::unique_ptr<DataPlane>> made = DataPlane::create(config);
   ASSERT_TRUE(made) << made.error().message;
   plane_ = std::move(*made);
@@ -231,8 +234,10 @@ TEST_F(SocketPortTest, SaysWhenAPortIsTaken) {
   const RoleScope role(control_thread);
   DataPlaneConfig config;
   config.pipeline = netflow_pipeline();
-  config.socket_ports.push_back(
-      {.name = "again", .address = *IpAddress::parse("127.0.0.1"), .port = port(), .listener = {0}});
+  config.socket_ports.push_back({.name = "again",
+                                 .address = *IpAddress::parse("127.0.0.1"),
+                                 .port = port(),
+                                 .listener = {0}});
   const Result<std::unique_ptr<DataPlane>> second = DataPlane::create(config);
   ASSERT_FALSE(second);
   EXPECT_EQ(second.error().message,

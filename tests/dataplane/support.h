@@ -1,4 +1,5 @@
-// support.h — What the data plane's tests share: datagrams, files, a batch collector, child processes.
+// support.h — What the data plane's tests share: datagrams, files, a batch collector, child
+// processes.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -66,7 +67,9 @@ inline lab::Octets v5_datagram(size_t records, uint32_t sequence = 0) {
 
 inline lab::Octets v5_frame(size_t records, uint32_t sequence = 0, uint16_t port = kNetflowPort,
                             std::string_view exporter = "192.0.2.1") {
-  return lab::udp_frame({.src = std::string(exporter).c_str(), .dst = "192.0.2.200", .src_port = 40'000,
+  return lab::udp_frame({.src = std::string(exporter).c_str(),
+                         .dst = "192.0.2.200",
+                         .src_port = 40'000,
                          .dst_port = port},
                         v5_datagram(records, sequence));
 }
@@ -169,7 +172,8 @@ inline int test_parts() {
   return ::testing::UnitTest::GetInstance()->current_test_info()->result()->total_part_count();
 }
 
-/// DPDK starts once in a process: `body` runs in a child, whose failed expectations are this test's.
+/// DPDK starts once in a process: `body` runs in a child, whose failed expectations are this
+/// test's.
 inline void in_child(const std::function<void()>& body) {
   std::fflush(nullptr);
   const pid_t child = fork();
