@@ -133,8 +133,9 @@ kill "$tcpdump_pid"
 wait "$tcpdump_pid" 2>/dev/null || true
 
 for version in 5 9 10; do
-  in_router softflowd -r "$dir/traffic.pcap" -d -6 -v "$version" -n "192.0.2.2:$flow_port" \
-    -p "$dir/softflowd.pid" -c "$dir/softflowd.ctl" >"$dir/softflowd.log" 2>&1 || true
+  # softflowd hangs on longer paths, so it is given short ones.
+  (cd "$dir" && in_router softflowd -r traffic.pcap -d -6 -v "$version" -n "192.0.2.2:$flow_port" \
+    -p softflowd.pid -c none >softflowd.log 2>&1) || true
   exported=$(sed -nE 's/^Flows exported: [0-9]+ \(([0-9]+) records\) in ([0-9]+) packets \(0 failures\).*/\1 \2/p' \
     "$dir/softflowd.log")
   [ -n "$exported" ] || { cat "$dir/softflowd.log" >&2; die "softflowd did not say what it exported"; }
