@@ -51,6 +51,16 @@ free_port() { # tcp|udp first-choice
   echo "$port"
 }
 
+# Documentation networks that this machine does not use itself (RFC 5737): one for the cable, one for
+# the network whose traffic the router sees.
+networks=()
+for network in 192.0.2 198.51.100 203.0.113; do
+  ip -4 route show table all | grep -qF "$network." || networks+=("$network")
+done
+[ ${#networks[@]} -ge 2 ] || die "this machine uses the documentation networks itself"
+cable_net=${networks[0]} lan_net=${networks[1]}
+collector=$cable_net.2
+
 say "Building"
 scripts/install_packages.sh build quickstart
 scripts/build.sh build -- weir weirctl | tail -1
@@ -71,18 +81,18 @@ ip netns add "$router"
 ip netns add "$host"
 ip link add "$cable" mtu 1500 type veth peer name up0 netns "$router"
 ip link set "$cable" up
-ip -n "$router" addr add 192.0.2.1/24 dev up0
+ip -n "$router" addr add "$cable_net.1/24" dev up0
 ip -n "$router" link set up0 up
 ip -n "$router" link set lo up
 # Nobody answers ARP for the collector's address on this cable: weir takes the frames as they are.
-ip -n "$router" neigh add 192.0.2.2 lladdr "$(cat "/sys/class/net/$cable/address")" dev up0 nud permanent
+ip -n "$router" neigh add "$collector" lladdr "$(cat "/sys/class/net/$cable/address")" dev up0 nud permanent
 ip netns exec "$router" sysctl -qw net.ipv6.conf.up0.disable_ipv6=1 2>/dev/null || true
 # The network whose traffic the router sees.
 ip -n "$router" link add lan0 type veth peer name lan0 netns "$host"
 for side in "$router 1" "$host 2"; do
   # shellcheck disable=SC2086
   set -- $side
-  ip -n "$1" addr add "198.51.100.$2/24" dev lan0
+  ip -n "$1" addr add "$lan_net.$2/24" dev lan0
   ip -n "$1" addr add "2001:db8::$2/64" dev lan0 nodad
   ip -n "$1" link set lan0 up
 done
@@ -120,13 +130,13 @@ for _ in $(seq 100); do grep -q 'listening on' "$dir/tcpdump.log" && break; slee
 in_router() { ip netns exec "$router" "$@"; }
 ip netns exec "$host" sh -c 'for i in 1 2 3; do timeout 10 nc -l -p 8080 >/dev/null; done' &
 listener_pid=$!
-in_router ping -q -c 3 -i 0.1 198.51.100.2 >/dev/null || true
+in_router ping -q -c 3 -i 0.1 "$lan_net.2" >/dev/null || true
 in_router ping -q -c 3 -i 0.1 2001:db8::2 >/dev/null || true
 for _ in 1 2 3; do
   sleep 0.2
-  head -c 300000 /dev/zero | in_router timeout 10 nc -N -w 2 198.51.100.2 8080 || true
+  head -c 300000 /dev/zero | in_router timeout 10 nc -N -w 2 "$lan_net.2" 8080 || true
 done
-echo question | in_router nc -u -w 1 -q 0 198.51.100.2 53 || true
+echo question | in_router nc -u -w 1 -q 0 "$lan_net.2" 53 || true
 wait "$listener_pid" 2>/dev/null || true
 sleep 0.5
 kill "$tcpdump_pid"
@@ -134,7 +144,7 @@ wait "$tcpdump_pid" 2>/dev/null || true
 
 for version in 5 9 10; do
   # softflowd hangs on longer paths, so it is given short ones.
-  (cd "$dir" && in_router softflowd -r traffic.pcap -d -6 -v "$version" -n "192.0.2.2:$flow_port" \
+  (cd "$dir" && in_router softflowd -r traffic.pcap -d -6 -v "$version" -n "$collector:$flow_port" \
     -p softflowd.pid -c none >softflowd.log 2>&1) || true
   exported=$(sed -nE 's/^Flows exported: [0-9]+ \(([0-9]+) records\) in ([0-9]+) packets \(0 failures\).*/\1 \2/p' \
     "$dir/softflowd.log")
@@ -147,7 +157,7 @@ done
 
 say "And weir's own generator"
 for protocol in v5 v9 ipfix; do
-  in_router "$weir" generate --protocol "$protocol" --to "192.0.2.2:$flow_port" --count 200 --flows 20 \
+  in_router "$weir" generate --protocol "$protocol" --to "$collector:$flow_port" --count 200 --flows 20 \
     --rate 2000 --seed 7 --json >"$dir/generated.json" 2>"$dir/generate.log" ||
     { cat "$dir/generate.log" >&2; die "weir generate failed"; }
   records=$(jq .records "$dir/generated.json")
@@ -165,7 +175,7 @@ done
 
 say "What arrived, read back from JetStream"
 "$weir" read --stream events --last 20 --format table 2>/dev/null || true
-"$weir" read --stream events --all --format json --timeout 5000 >"$dir/flows.jsonl" 2>"$dir/read.log" ||
+"$weir" read --stream events --all --format json >"$dir/flows.jsonl" 2>"$dir/read.log" ||
   cat "$dir/read.log" >&2
 stored=$(wc -l <"$dir/flows.jsonl")
 echo

@@ -327,6 +327,12 @@ Result<std::shared_ptr<const ApplianceView>> Appliance::run(const RunOptions& op
   notify.stopping("delivering what is in flight");
   refresh_view(ApplianceState::draining);
   service::log_info("stopping: no more packets are taken");
+  // The cores still take in what has arrived already; their batches are moved on meanwhile, so that
+  // they do not run out of buffers.
+  data_plane_->request_stop();
+  while (!data_plane_->has_ended()) {
+    if (!delivery_->step()) waker_.wait(kIdleWaitMs, [] { return false; });
+  }
   data_plane_->stop();
   const uint64_t deadline_ns = steady_clock_ns() + uint64_t{config_.shutdown_deadline_ms} * kNsPerMs;
   delivery_->begin_drain(deadline_ns);
