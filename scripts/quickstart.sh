@@ -174,7 +174,7 @@ for _ in $(seq 100); do
 done
 
 say "What arrived, read back from JetStream"
-"$weir" read --stream events --last 20 --format table 2>/dev/null || true
+"$weir" read --stream events --all --count 20 --format table 2>/dev/null || true
 "$weir" read --stream events --all --format json >"$dir/flows.jsonl" 2>"$dir/read.log" ||
   cat "$dir/read.log" >&2
 stored=$(wc -l <"$dir/flows.jsonl")

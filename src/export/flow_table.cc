@@ -41,7 +41,7 @@ class Row {
   bool first_ = true;
 };
 
-constexpr size_t kTimeWidth = 23, kAddressWidth = 15, kProtocolWidth = 9, kEndpointWidth = 21;
+constexpr size_t kTimeWidth = 23, kAddressWidth = 15, kProtocolWidth = 9;
 constexpr size_t kCountWidth = 10, kInterfaceWidth = 6, kSamplingWidth = 8;
 
 void put_padded(TextBuffer& out, uint64_t v, size_t digits) {
@@ -103,14 +103,13 @@ void FlowTable::append_heading(std::string& out) {
   heading(kTimeWidth, Align::left, "TIME (UTC)");
   heading(kAddressWidth, Align::left, "EXPORTER");
   heading(kProtocolWidth, Align::left, "PROTOCOL");
-  heading(kEndpointWidth, Align::right, "SOURCE");
-  heading(2, Align::left, "  ");
-  heading(kEndpointWidth, Align::left, "DESTINATION");
   heading(kCountWidth, Align::right, "BYTES");
   heading(kCountWidth, Align::right, "PACKETS");
   heading(kInterfaceWidth, Align::right, "IN IF");
   heading(kInterfaceWidth, Align::right, "OUT IF");
   heading(kSamplingWidth, Align::right, "SAMPLING");
+  // Last, because IPv6 endpoints are as long as they are.
+  heading(0, Align::left, "SOURCE -> DESTINATION");
   row.end();
 }
 
@@ -127,16 +126,16 @@ void FlowTable::append_row(const flowpb::FlowMessage& flow, std::string& out) {
              [&](TextBuffer& cell) { cell.put_address(flow.sampler_address()); });
   row.column(kProtocolWidth, Align::left,
              [&](TextBuffer& cell) { put_protocol(cell, flow.proto()); });
-  row.column(kEndpointWidth, Align::right,
-             [&](TextBuffer& cell) { put_endpoint(cell, flow.src_addr(), flow.src_port()); });
-  row.column(2, Align::left, [&](TextBuffer& cell) { cell.put("->"); });
-  row.column(kEndpointWidth, Align::left,
-             [&](TextBuffer& cell) { put_endpoint(cell, flow.dst_addr(), flow.dst_port()); });
   number(kCountWidth, flow.bytes());
   number(kCountWidth, flow.packets());
   number(kInterfaceWidth, flow.in_if());
   number(kInterfaceWidth, flow.out_if());
   number(kSamplingWidth, flow.sampling_rate());
+  row.column(0, Align::left, [&](TextBuffer& cell) {
+    put_endpoint(cell, flow.src_addr(), flow.src_port());
+    cell.put(" -> ");
+    put_endpoint(cell, flow.dst_addr(), flow.dst_port());
+  });
   row.end();
 }
 

@@ -262,9 +262,9 @@ TEST(FlowTable, LinesUpItsColumns) {
   FlowTable::append_row(f, text);
   EXPECT_EQ(text,
             // clang-format off
-      "TIME (UTC)               EXPORTER         PROTOCOL                  SOURCE      DESTINATION                 BYTES     PACKETS   IN IF  OUT IF  SAMPLING\n"
-      "2025-08-15 08:13:15.051  192.0.2.1        TCP            198.51.100.98:443  ->  203.0.113.180:3894             66  2176909475       0    7451      1000\n"
-      "2025-08-15 08:13:15.051  192.0.2.1        200            [2001:db8::1]:443  ->  -:3894                         66  2176909475       0    7451      1000\n");
+      "TIME (UTC)               EXPORTER         PROTOCOL        BYTES     PACKETS   IN IF  OUT IF  SAMPLING  SOURCE -> DESTINATION\n"
+      "2025-08-15 08:13:15.051  192.0.2.1        TCP                66  2176909475       0    7451      1000  198.51.100.98:443 -> 203.0.113.180:3894\n"
+      "2025-08-15 08:13:15.051  192.0.2.1        200                66  2176909475       0    7451      1000  [2001:db8::1]:443 -> -:3894\n");
   // clang-format on
 }
 
