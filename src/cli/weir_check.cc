@@ -1,4 +1,5 @@
-// weir_check.cc — `weir check`: is a configuration right, what would run, where each value came from.
+// weir_check.cc — `weir check`: is a configuration right, what would run, where each value came
+// from.
 #include <cstdio>
 #include <memory>
 #include <string>
@@ -36,30 +37,35 @@ int check(const CheckArguments& arguments) {
     std::fprintf(stderr, "warning: %s\n", warning.c_str());
   }
   std::printf("Values and where they come from:\n\n%s\nWhat would run:\n\n%s",
-              control::describe_values(*loaded).c_str(), control::describe_plan(loaded->config).c_str());
+              control::describe_values(*loaded).c_str(),
+              control::describe_plan(loaded->config).c_str());
   return 0;
 }
 
 }  // namespace
 
 void add_check_command(CLI::App& app, int& exit_code) {
-  CLI::App* command = app.add_subcommand("check", "Validate a configuration and print what would run");
+  CLI::App* command =
+      app.add_subcommand("check", "Validate a configuration and print what would run");
   command->footer(
-      "Starts nothing. Exit status 0: valid; 1: not, and every mistake is on standard error with its\n"
+      "Starts nothing. Exit status 0: valid; 1: not, and every mistake is on standard error with "
+      "its\n"
       "place, the key, the value and what is allowed.\n"
       "  weir check -c conf/weir.yaml\n"
       "  WEIR_BATCH_BYTES=128KiB weir check -c conf/weir.yaml\n"
       "  weir check --listen netflow://:2055");
   auto arguments = std::make_shared<CheckArguments>();
-  auto* config = command->add_option("-c,--config", arguments->config_path, "The configuration file")
-                     ->type_name("FILE");
+  auto* config =
+      command->add_option("-c,--config", arguments->config_path, "The configuration file")
+          ->type_name("FILE");
   auto* listen = command
                      ->add_option("--listen", arguments->listen_urls,
                                   "What `weir run --listen` would take, instead of a file")
                      ->type_name("URL")
                      ->excludes(config);
   command->add_option("--format", arguments->format, "As of `weir run --listen`")->needs(listen);
-  auto* keys = command->add_flag("--keys", arguments->keys, "Print all keys with their defaults (Markdown)");
+  auto* keys =
+      command->add_flag("--keys", arguments->keys, "Print all keys with their defaults (Markdown)");
   command->callback([arguments, config, listen, keys, &exit_code] {
     if (config->count() + listen->count() + keys->count() == 0) {
       throw CLI::RequiredError("-c FILE, --listen URL or --keys");

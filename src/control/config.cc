@@ -38,7 +38,8 @@ ValueType<decode::ProtocolFilter> protocol() {
 /// What metrics, subjects and tables can carry: no separator of any of them.
 bool is_name(std::string_view text) {
   return !text.empty() && text.size() <= kNameOctetsMax &&
-         text.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") ==
+         text.find_first_not_of(
+             "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") ==
              std::string_view::npos;
 }
 
@@ -67,7 +68,8 @@ ValueType<uint32_t> file_mode() {
   return {"an octal file mode from 0000 to 0777, such as 0660",
           [](std::string_view text) -> std::optional<uint32_t> {
             uint32_t mode = 0;
-            const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), mode, 8);
+            const auto [end, error] =
+                std::from_chars(text.data(), text.data() + text.size(), mode, 8);
             if (text.size() < 3 || text.size() > 4 || error != std::errc{} ||
                 end != text.data() + text.size() || mode > 0777) {
               return std::nullopt;
@@ -101,7 +103,8 @@ bool is_nats_url_list(std::string_view text) {
   while (true) {
     const std::string_view url = text.substr(0, text.find(','));
     const bool known_scheme = url.substr(0, 7) == "nats://";
-    if (!known_scheme || url.size() == 7 || url.find_first_of(" \t") != std::string_view::npos) return false;
+    if (!known_scheme || url.size() == 7 || url.find_first_of(" \t") != std::string_view::npos)
+      return false;
     if (url.size() == text.size()) return true;
     text.remove_prefix(url.size() + 1);
   }
@@ -115,10 +118,12 @@ const Schema<PortConfig>& port_schema() {
           .key("name", &PortConfig::name, name_text(),
                "What the port is called in tables and metrics; p0, p1, … by default.")
           .key("kind", &PortConfig::kind, named_choice<PortKind>(),
-               "dpdk: a device that DPDK drives, past the kernel. socket: kernel sockets, one for each "
+               "dpdk: a device that DPDK drives, past the kernel. socket: kernel sockets, one for "
+               "each "
                "listener that has no listen_addr of its own.")
           .key("device", &PortConfig::device, service::any_text(),
-               "Of a dpdk port: a PCI address (0000:01:00.0, of a NIC or an SR-IOV virtual function) or "
+               "Of a dpdk port: a PCI address (0000:01:00.0, of a NIC or an SR-IOV virtual "
+               "function) or "
                "a virtual device with its arguments (net_af_packet0,iface=eth0).")
           .key("queues", &PortConfig::queues, integer<uint16_t>(1, 64),
                "Receive queues, among which the device spreads exporters (RSS on source address).")
@@ -140,12 +145,13 @@ const Schema<PortConfig>& port_schema() {
 const Schema<PendingFlowsConfig>& pending_flows_schema() {
   static const auto schema =
       Schema<PendingFlowsConfig>()
-          .key("max_pending_flows", &PendingFlowsConfig::max_pending_flows, integer<uint32_t>(0, 1'000'000),
+          .key("max_pending_flows", &PendingFlowsConfig::max_pending_flows,
+               integer<uint32_t>(0, 1'000'000),
                "Sets of one exporter that may wait for their template.")
           .key("max_entries_per_template", &PendingFlowsConfig::max_entries_per_template,
                integer<uint32_t>(0, 1'000'000), "Sets that may wait for one template.")
-          .key("max_entry_size_bytes", &PendingFlowsConfig::max_entry_size_bytes, size<uint32_t>(0, 65'535),
-               "The largest set that may wait.")
+          .key("max_entry_size_bytes", &PendingFlowsConfig::max_entry_size_bytes,
+               size<uint32_t>(0, 65'535), "The largest set that may wait.")
           .key("ttl_secs", &PendingFlowsConfig::ttl_secs, duration<uint32_t>(kSec, 1, 86'400),
                "How long a set waits before it counts as expired.");
   return schema;
@@ -157,22 +163,27 @@ const Schema<ListenerConfig>& listener_schema() {
           .key("name", &ListenerConfig::name, name_text(),
                "What the listener is called in tables and metrics; its protocol by default.")
           .key("protocol", &ListenerConfig::protocol, protocol(),
-               "What is admitted: netflow (v5, v9 and IPFIX, told apart by content), ipfix, sflow, or any.")
+               "What is admitted: netflow (v5, v9 and IPFIX, told apart by content), ipfix, sflow, "
+               "or any.")
           .key("port", &ListenerConfig::port, integer<uint16_t>(1),
                "The UDP port, on every port of `ports`. Or say listen_addr.")
-          .key("listen_addr", &ListenerConfig::listen_addr, service::optional_of(udp_address(), "none"),
+          .key("listen_addr", &ListenerConfig::listen_addr,
+               service::optional_of(udp_address(), "none"),
                "Opens a kernel socket for this listener. DPDK ports serve its UDP port as well.")
           .key("subject", &ListenerConfig::subject,
-               text_where("a NATS subject without wildcards and placeholders, such as flows.raw.netflow",
-                          [](std::string_view text) { return is_subject(text, ""); }),
-               "Where its records are published; flows.raw.sflow for sflow, else flows.raw.netflow by "
+               text_where(
+                   "a NATS subject without wildcards and placeholders, such as flows.raw.netflow",
+                   [](std::string_view text) { return is_subject(text, ""); }),
+               "Where its records are published; flows.raw.sflow for sflow, else flows.raw.netflow "
+               "by "
                "default.")
           .key("buffer_size", &ListenerConfig::buffer_size, size<uint32_t>(4096, 1u << 30),
                "Receive buffer of its kernel sockets (SO_RCVBUF; the kernel's rmem_max bounds it).")
           .key("max_templates", &ListenerConfig::max_templates, integer<uint32_t>(1, 65'536),
                "Templates kept of an exporter; the least recently used goes. The largest of all "
                "listeners counts.")
-          .key("max_template_fields", &ListenerConfig::max_template_fields, integer<uint32_t>(1, 65'535),
+          .key("max_template_fields", &ListenerConfig::max_template_fields,
+               integer<uint32_t>(1, 65'535),
                "Fields that a template may have. The largest of all listeners counts.")
           .object("pending_flows", &ListenerConfig::pending_flows, pending_flows_schema(),
                   "Data that came ahead of its template. The largest of all listeners counts.")
@@ -205,16 +216,16 @@ const Schema<dataplane::EalConfig>& eal_schema() {
 const Schema<LimitsConfig>& limits_schema() {
   static const auto schema =
       Schema<LimitsConfig>()
-          .key("exporters_per_core", &LimitsConfig::exporters_per_core, integer<uint32_t>(1, 1'000'000),
-               "Exporters that a core keeps state of.")
-          .key("domains_per_exporter", &LimitsConfig::domains_per_exporter, integer<uint32_t>(1, 65'536),
-               "Observation domains (v9: source ids) of an exporter.")
+          .key("exporters_per_core", &LimitsConfig::exporters_per_core,
+               integer<uint32_t>(1, 1'000'000), "Exporters that a core keeps state of.")
+          .key("domains_per_exporter", &LimitsConfig::domains_per_exporter,
+               integer<uint32_t>(1, 65'536), "Observation domains (v9: source ids) of an exporter.")
           .key("template_octets_total", &LimitsConfig::template_octets_total,
                size<uint64_t>(1 << 20, 1ull << 40), "Memory for templates, over all cores.")
           .key("pending_octets_per_exporter", &LimitsConfig::pending_octets_per_exporter,
                size<uint64_t>(0, 1ull << 40), "Octets of one exporter that may wait for templates.")
-          .key("pending_octets_total", &LimitsConfig::pending_octets_total, size<uint64_t>(0, 1ull << 40),
-               "Octets that may wait for templates, over all cores.")
+          .key("pending_octets_total", &LimitsConfig::pending_octets_total,
+               size<uint64_t>(0, 1ull << 40), "Octets that may wait for templates, over all cores.")
           .key("template_lifetime_secs", &LimitsConfig::template_lifetime_secs,
                duration<uint32_t>(kSec, 0, 30 * 86'400),
                "A template that is not refreshed for so long is forgotten; 0: never.");
@@ -291,17 +302,21 @@ const service::Schema<ApplianceConfig>& appliance_schema() {
           .key("idle", &C::idle,
                choice<dataplane::IdlePolicy>({{"adaptive", dataplane::IdlePolicy::adaptive},
                                               {"poll", dataplane::IdlePolicy::poll}}),
-               "What a core does with nothing to receive: adaptive gives the CPU back, poll burns it for "
+               "What a core does with nothing to receive: adaptive gives the CPU back, poll burns "
+               "it for "
                "latency.")
           .object("limits", &C::limits, limits_schema(), "What decoders may hold.")
           .key("nats_url", &C::nats_url,
-               text_where("nats://[user:password@]host[:port], several with commas", is_nats_url_list),
+               text_where("nats://[user:password@]host[:port], several with commas",
+                          is_nats_url_list),
                "The NATS servers. NATS_URL in the environment sets it too.",
                {Secrecy::url, "NATS_URL"})
           .key("nats_creds_file", &C::nats_creds_file, service::any_text(),
                "NATS credentials file (JWT and seed); empty: none.")
-          .object("security", &C::security, security_schema(), "Protection of the connection to NATS.")
-          .key("stream_name", &C::stream_name, name_text(), "The JetStream stream; created if absent.")
+          .object("security", &C::security, security_schema(),
+                  "Protection of the connection to NATS.")
+          .key("stream_name", &C::stream_name, name_text(),
+               "The JetStream stream; created if absent.")
           .list("stream_subjects", &C::stream_subjects,
                 text_where("a NATS subject; * and > are allowed",
                            [](std::string_view text) { return is_subject(text, "*>"); }),
@@ -328,7 +343,8 @@ const service::Schema<ApplianceConfig>& appliance_schema() {
           .key("channel_size", &C::channel_size, integer<uint32_t>(1, 100'000'000),
                "How much may wait for a publisher, in export datagrams of 30 records.")
           .key("drop_policy", &C::drop_policy,
-               named_choice<DropPolicy>({{"drop_oldest", kNotYet}, {"block", kNotYet}, {"spool", kNotYet}}),
+               named_choice<DropPolicy>(
+                   {{"drop_oldest", kNotYet}, {"block", kNotYet}, {"spool", kNotYet}}),
                "What is dropped, and counted, when buffers or channels are full.")
           .objects("publishers", &C::publishers, publisher_schema(),
                    "Who gets every record; one jetstream by default.")
@@ -339,10 +355,13 @@ const service::Schema<ApplianceConfig>& appliance_schema() {
           .object("control_socket", &C::control_socket, control_socket_schema(), "For weirctl.")
           .key("metrics_addr", &C::metrics_addr,
                text_where("an address and a port, such as 0.0.0.0:50046; empty: none",
-                          [](std::string_view text) { return text.empty() || SocketAddress::parse(text); }),
+                          [](std::string_view text) {
+                            return text.empty() || SocketAddress::parse(text);
+                          }),
                "Where /metrics, /healthz and /readyz are served over TCP; empty: nowhere.")
           .object("log", &C::log, log_schema(), "The program's own log.")
-          .key("shutdown_deadline_ms", &C::shutdown_deadline_ms, duration<uint32_t>(kMs, 0, 600'000),
+          .key("shutdown_deadline_ms", &C::shutdown_deadline_ms,
+               duration<uint32_t>(kMs, 0, 600'000),
                "How long a stop waits for acknowledgements of what is under way.");
   return schema;
 }
@@ -359,13 +378,15 @@ Result<LoadedConfig> read_config(std::string_view text, const std::string& name,
   return finish(std::move(loaded), report);
 }
 
-Result<LoadedConfig> load_config(const std::string& path, std::span<const char* const> environment) {
+Result<LoadedConfig> load_config(const std::string& path,
+                                 std::span<const char* const> environment) {
   const auto text = service::read_config_file(path);
   if (!text) return text.error();
   return read_config(*text, path, environment);
 }
 
-Result<LoadedConfig> config_from_listen_urls(std::span<const std::string> urls, std::string_view format,
+Result<LoadedConfig> config_from_listen_urls(std::span<const std::string> urls,
+                                             std::string_view format,
                                              std::span<const char* const> environment) {
   LoadedConfig loaded;
   service::ConfigReport report;
@@ -383,7 +404,8 @@ Result<LoadedConfig> config_from_listen_urls(std::span<const std::string> urls, 
     loaded.origins[path] = command_line;
   }
   if (format != name_of(OutputFormat::json)) {
-    report.error(command_line, "--format", fmt::format("\"{}\" is not allowed; allowed: json", format));
+    report.error(command_line, "--format",
+                 fmt::format("\"{}\" is not allowed; allowed: json", format));
   }
   for (const std::string& url : urls) {
     ListenerConfig& listener = config.listeners.emplace_back();
@@ -391,15 +413,16 @@ Result<LoadedConfig> config_from_listen_urls(std::span<const std::string> urls, 
     loaded.origins[path + ".protocol"] = loaded.origins[path + ".listen_addr"] = command_line;
     const size_t scheme_end = url.find("://");
     const std::string_view all(url);
-    const auto admitted =
-        protocol().parse(all.substr(0, std::min(scheme_end, all.size())));
-    const auto address = scheme_end == std::string::npos ? std::nullopt
-                                                         : udp_address().parse(all.substr(scheme_end + 3));
+    const auto admitted = protocol().parse(all.substr(0, std::min(scheme_end, all.size())));
+    const auto address = scheme_end == std::string::npos
+                             ? std::nullopt
+                             : udp_address().parse(all.substr(scheme_end + 3));
     if (!admitted || !address) {
-      report.error(command_line, "--listen",
-                   fmt::format("\"{}\" is not allowed; allowed: PROTOCOL://[ADDRESS]:PORT with protocol {}, "
-                               "such as netflow://:2055 or sflow://[::1]:6343",
-                               service::printable(url), protocol().allowed));
+      report.error(
+          command_line, "--listen",
+          fmt::format("\"{}\" is not allowed; allowed: PROTOCOL://[ADDRESS]:PORT with protocol {}, "
+                      "such as netflow://:2055 or sflow://[::1]:6343",
+                      service::printable(url), protocol().allowed));
       continue;
     }
     listener.protocol = *admitted;

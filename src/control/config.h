@@ -30,21 +30,21 @@ namespace weir::control {
 #define WEIR_PORT_KINDS(X) X(dpdk) X(socket)
 WEIR_NAMED_ENUM(PortKind, uint8_t, WEIR_PORT_KINDS)
 
-/// Where packets come from. A DPDK port serves every listener, by its UDP port; a socket port opens one
-/// kernel socket for each listener that has no listen_addr of its own.
+/// Where packets come from. A DPDK port serves every listener, by its UDP port; a socket port opens
+/// one kernel socket for each listener that has no listen_addr of its own.
 struct PortConfig {
-  std::string name;                // default: p0, p1, …
+  std::string name;  // default: p0, p1, …
   PortKind kind = PortKind::dpdk;
   // dpdk
-  std::string device;              // PCI address, or a vdev with its arguments
+  std::string device;  // PCI address, or a vdev with its arguments
   uint16_t queues = 1;
-  std::vector<unsigned> lcores;    // CPUs, one for each queue in turn; empty: chosen
+  std::vector<unsigned> lcores;  // CPUs, one for each queue in turn; empty: chosen
   uint16_t rx_descriptors = 1024;
-  uint32_t mbufs = 0;              // per queue; 0: what rings and bursts need
-  uint32_t data_room_bytes = 0;    // 0: what the device's largest frame needs
+  uint32_t mbufs = 0;            // per queue; 0: what rings and bursts need
+  uint32_t data_room_bytes = 0;  // 0: what the device's largest frame needs
   bool promiscuous = true;
   // socket
-  IpAddress address;               // `::` listens on IPv4 and IPv6
+  IpAddress address;  // `::` listens on IPv4 and IPv6
 };
 
 /// Data that came ahead of its template.
@@ -56,7 +56,7 @@ struct PendingFlowsConfig {
 };
 
 struct ListenerConfig {
-  std::string name;                          // default: the protocol's, made unique with the port
+  std::string name;  // default: the protocol's, made unique with the port
   decode::ProtocolFilter protocol = decode::ProtocolFilter::any;
   uint16_t port = 0;                         // UDP; or it is listen_addr's
   std::optional<SocketAddress> listen_addr;  // also opens a kernel socket of its own
@@ -81,7 +81,7 @@ struct LimitsConfig {
 };
 
 enum class PublisherKind : uint8_t { jetstream, standard_output };  // stdout is a macro
-std::string_view name_of(PublisherKind kind) noexcept;  // jetstream, stdout
+std::string_view name_of(PublisherKind kind) noexcept;              // jetstream, stdout
 
 #define WEIR_OUTPUT_FORMATS(X) X(json)
 WEIR_NAMED_ENUM(OutputFormat, uint8_t, WEIR_OUTPUT_FORMATS)
@@ -90,7 +90,7 @@ WEIR_NAMED_ENUM(OutputFormat, uint8_t, WEIR_OUTPUT_FORMATS)
 WEIR_NAMED_ENUM(DropPolicy, uint8_t, WEIR_DROP_POLICIES)
 
 struct PublisherConfig {
-  std::string name;                          // default: its kind; unique
+  std::string name;  // default: its kind; unique
   PublisherKind kind = PublisherKind::jetstream;
   OutputFormat format = OutputFormat::json;  // of stdout
 };
@@ -105,7 +105,7 @@ struct SecurityConfig {
 struct ControlSocketConfig {
   std::string path = "/run/weir/control.sock";  // empty: none
   uint32_t mode = 0660;
-  std::string group;                            // empty: the process's own
+  std::string group;  // empty: the process's own
 };
 
 struct ApplianceConfig {
@@ -119,14 +119,14 @@ struct ApplianceConfig {
   std::string nats_creds_file;
   SecurityConfig security;
   std::string stream_name = "events";
-  std::vector<std::string> stream_subjects;        // those of the listeners are always added
+  std::vector<std::string> stream_subjects;  // those of the listeners are always added
   uint64_t stream_max_bytes = 10ull << 30;
   uint32_t stream_replicas = 1;
   uint32_t publish_timeout_ms = 5000;
   outbound::Framing framing = outbound::Framing::batch;
 
   uint32_t batch_bytes = 64 * 1024;
-  uint32_t batch_size = 0;         // records; 0: no bound
+  uint32_t batch_size = 0;  // records; 0: no bound
   uint32_t batch_linger_ms = 50;
   uint64_t buffer_bytes = 256ull << 20;  // all open and sealed batches of all cores
   uint32_t channel_size = 10'000;  // waiting for one publisher, in export datagrams of 30 records
@@ -136,7 +136,7 @@ struct ApplianceConfig {
   std::string partition = "default";
   std::string state_dir = "/var/lib/weir";  // empty: nothing is kept over a restart
   ControlSocketConfig control_socket;
-  std::string metrics_addr;        // `127.0.0.1:50046`; empty: none
+  std::string metrics_addr;  // `127.0.0.1:50046`; empty: none
   service::LogConfig log;
   uint32_t shutdown_deadline_ms = 10'000;
 };
@@ -170,8 +170,8 @@ Result<LoadedConfig> load_config(const std::string& path, std::span<const char* 
 Result<LoadedConfig> read_config(std::string_view text, const std::string& name,
                                  std::span<const char* const> environment);
 
-/// `netflow://:2055`, `sflow://192.0.2.1:6343`, `any://[::1]:9995`: kernel sockets, standard output,
-/// no EAL, no broker, no control socket, nothing kept.
+/// `netflow://:2055`, `sflow://192.0.2.1:6343`, `any://[::1]:9995`: kernel sockets, standard
+/// output, no EAL, no broker, no control socket, nothing kept.
 Result<LoadedConfig> config_from_listen_urls(std::span<const std::string> urls,
                                              std::string_view format,
                                              std::span<const char* const> environment = {});

@@ -12,7 +12,7 @@ namespace {
 
 constexpr size_t kPortsMax = 64;
 constexpr size_t kListenersMax = 256;
-constexpr uint32_t kBuffersPerRouteMin = 2;         // one fills while one is under way
+constexpr uint32_t kBuffersPerRouteMin = 2;        // one fills while one is under way
 constexpr uint64_t kNatsPayloadDefault = 1 << 20;  // max_payload of nats-server as it comes
 
 std::string at_index(std::string_view list, size_t i) { return fmt::format("{}[{}]", list, i); }
@@ -23,9 +23,10 @@ class Findings {
   Findings(const service::Origins& origins, service::ConfigReport& report)
       : origins_(origins), report_(report) {}
 
-  /// `about`: the objects and keys that the finding rests on; when one of them was read with errors,
-  /// nothing is said.
-  void error(const std::string& path, std::initializer_list<std::string> about, std::string_view what) {
+  /// `about`: the objects and keys that the finding rests on; when one of them was read with
+  /// errors, nothing is said.
+  void error(const std::string& path, std::initializer_list<std::string> about,
+             std::string_view what) {
     for (const std::string& subject : about) {
       if (report_.has_error_at(subject)) return;
     }
@@ -63,7 +64,8 @@ void complete_names(ApplianceConfig& config) {
   for (const ListenerConfig& listener : config.listeners) taken.insert(listener.name);
   for (ListenerConfig& listener : config.listeners) {
     const bool is_sflow = listener.protocol == decode::ProtocolFilter::sflow;
-    if (listener.subject.empty()) listener.subject = is_sflow ? "flows.raw.sflow" : "flows.raw.netflow";
+    if (listener.subject.empty())
+      listener.subject = is_sflow ? "flows.raw.sflow" : "flows.raw.netflow";
     if (!listener.name.empty()) continue;
     listener.name = protocol_word(listener.protocol);
     if (!taken.insert(listener.name).second) {
@@ -112,13 +114,14 @@ std::string device_trouble(std::string_view device) {
   const std::string shown = service::printable(device);
   if (name.substr(0, 4) != "net_" || name.size() == 4) {
     return fmt::format(
-        "\"{}\" is no device; allowed: a PCI address such as 0000:01:00.0, or a virtual device such as "
+        "\"{}\" is no device; allowed: a PCI address such as 0000:01:00.0, or a virtual device "
+        "such as "
         "net_af_packet0,iface={} or net_pcap0,rx_pcap=FILE",
         shown, all_of(name, "abcdefghijklmnopqrstuvwxyz0123456789") ? name : "eth0");
   }
   if (!all_of(name.substr(4), "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")) {
-    return fmt::format("\"{}\" is no device; the name of a virtual device has only letters, digits and _",
-                       shown);
+    return fmt::format(
+        "\"{}\" is no device; the name of a virtual device has only letters, digits and _", shown);
   }
   std::string_view arguments = device.substr(name.size());
   while (!arguments.empty()) {
@@ -162,9 +165,9 @@ void check_port(const PortConfig& port, const std::string& path, Findings& findi
   }
   for (size_t i = 0; i < port.lcores.size(); ++i) {
     if (may_run_on(port.lcores[i])) continue;
-    findings.warning(path + ".lcores",
-                     fmt::format("CPU {} is not among those that this process may run on here",
-                                 port.lcores[i]));
+    findings.warning(
+        path + ".lcores",
+        fmt::format("CPU {} is not among those that this process may run on here", port.lcores[i]));
   }
 }
 
@@ -186,13 +189,15 @@ void check_ports(const ApplianceConfig& config, Findings& findings) {
     }
   }
   for (const PortConfig& port : config.ports) {
-    const bool shares = config.eal.main_lcore && config.idle == dataplane::IdlePolicy::poll &&
-                        std::count(port.lcores.begin(), port.lcores.end(), *config.eal.main_lcore) > 0;
+    const bool shares =
+        config.eal.main_lcore && config.idle == dataplane::IdlePolicy::poll &&
+        std::count(port.lcores.begin(), port.lcores.end(), *config.eal.main_lcore) > 0;
     if (shares) {
-      findings.warning("eal.main_lcore",
-                       fmt::format("CPU {} also polls port {} without a pause: the control thread gets "
-                                   "what is left",
-                                   *config.eal.main_lcore, port.name));
+      findings.warning(
+          "eal.main_lcore",
+          fmt::format("CPU {} also polls port {} without a pause: the control thread gets "
+                      "what is left",
+                      *config.eal.main_lcore, port.name));
     }
   }
 }
@@ -212,7 +217,8 @@ void check_listeners(const ApplianceConfig& config, Findings& findings) {
                    "listen_addr: \"[::]:2055\"}]");
   }
   if (listeners.size() > kListenersMax) {
-    findings.error("listeners", {}, fmt::format("{} listeners, limit {}", listeners.size(), kListenersMax));
+    findings.error("listeners", {},
+                   fmt::format("{} listeners, limit {}", listeners.size(), kListenersMax));
     return;
   }
   std::map<uint16_t, size_t> first;
@@ -229,10 +235,11 @@ void check_listeners(const ApplianceConfig& config, Findings& findings) {
                                  listener.listen_addr->to_string()));
     }
     if (!listener.listen_addr && config.ports.empty()) {
-      findings.error(path + ".port", {path, "ports"},
-                     fmt::format("nothing serves UDP port {0}: write listen_addr: \"[::]:{0}\" instead, or "
-                                 "name a port under ports",
-                                 listener.port));
+      findings.error(
+          path + ".port", {path, "ports"},
+          fmt::format("nothing serves UDP port {0}: write listen_addr: \"[::]:{0}\" instead, or "
+                      "name a port under ports",
+                      listener.port));
     }
     const auto [other, is_new] = first.emplace(listener.udp_port(), i);
     if (!is_new) {
@@ -245,8 +252,11 @@ void check_listeners(const ApplianceConfig& config, Findings& findings) {
   for (size_t i = 0; i < config.ports.size(); ++i) {
     for (size_t j = 0; j < i; ++j) {
       const PortConfig &a = config.ports[i], &b = config.ports[j];
-      if (a.kind != PortKind::socket || b.kind != PortKind::socket || !overlap(a.address, b.address)) continue;
-      findings.error(at_index("ports", i) + ".address", {at_index("ports", i), at_index("ports", j)},
+      if (a.kind != PortKind::socket || b.kind != PortKind::socket ||
+          !overlap(a.address, b.address))
+        continue;
+      findings.error(at_index("ports", i) + ".address",
+                     {at_index("ports", i), at_index("ports", j)},
                      fmt::format("{} overlaps with that of {}, {}", a.address.to_string(),
                                  at_index("ports", j), b.address.to_string()));
     }
@@ -260,11 +270,12 @@ void check_delivery(const ApplianceConfig& config, Findings& findings) {
   const uint64_t routes = std::max<size_t>(route_subjects(config).size(), 1);
   const uint64_t needed = cores * routes * kBuffersPerRouteMin * config.batch_bytes;
   if (config.buffer_bytes < needed) {
-    findings.error("buffer_bytes", {"buffer_bytes", "batch_bytes", "ports", "listeners"},
-                   fmt::format("{} are too few: {} receive cores, {} subjects and batches of {} need at "
-                               "least {}",
-                               service::print_size(config.buffer_bytes), cores, routes,
-                               service::print_size(config.batch_bytes), service::print_size(needed)));
+    findings.error(
+        "buffer_bytes", {"buffer_bytes", "batch_bytes", "ports", "listeners"},
+        fmt::format("{} are too few: {} receive cores, {} subjects and batches of {} need at "
+                    "least {}",
+                    service::print_size(config.buffer_bytes), cores, routes,
+                    service::print_size(config.batch_bytes), service::print_size(needed)));
   }
   if (config.publishers.empty()) {
     findings.error("publishers", {"publishers"}, "the list is empty: records would go nowhere");
@@ -272,22 +283,26 @@ void check_delivery(const ApplianceConfig& config, Findings& findings) {
   for (const PublisherKind kind : {PublisherKind::jetstream, PublisherKind::standard_output}) {
     const auto is_of_kind = [&](const PublisherConfig& p) { return p.kind == kind; };
     if (std::count_if(config.publishers.begin(), config.publishers.end(), is_of_kind) > 1) {
-      findings.error("publishers", {"publishers"},
-                     fmt::format("more than one of kind {}: each record would come twice", name_of(kind)));
+      findings.error(
+          "publishers", {"publishers"},
+          fmt::format("more than one of kind {}: each record would come twice", name_of(kind)));
     }
   }
-  const bool to_nats = std::any_of(config.publishers.begin(), config.publishers.end(), [](const auto& p) {
-    return p.kind == PublisherKind::jetstream;
-  });
-  if (to_nats && !config.nats_creds_file.empty() && access(config.nats_creds_file.c_str(), R_OK) != 0) {
+  const bool to_nats =
+      std::any_of(config.publishers.begin(), config.publishers.end(),
+                  [](const auto& p) { return p.kind == PublisherKind::jetstream; });
+  if (to_nats && !config.nats_creds_file.empty() &&
+      access(config.nats_creds_file.c_str(), R_OK) != 0) {
     findings.error("nats_creds_file", {"nats_creds_file"},
                    fmt::format("{} cannot be read", service::printable(config.nats_creds_file)));
   }
-  if (to_nats && config.framing == outbound::Framing::batch && config.batch_bytes > kNatsPayloadDefault) {
-    findings.warning("batch_bytes",
-                     fmt::format("{} exceed what nats-server takes unless its max_payload is raised; "
-                                 "larger batches go out in parts",
-                                 service::print_size(config.batch_bytes)));
+  if (to_nats && config.framing == outbound::Framing::batch &&
+      config.batch_bytes > kNatsPayloadDefault) {
+    findings.warning(
+        "batch_bytes",
+        fmt::format("{} exceed what nats-server takes unless its max_payload is raised; "
+                    "larger batches go out in parts",
+                    service::print_size(config.batch_bytes)));
   }
 }
 

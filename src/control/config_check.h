@@ -1,4 +1,5 @@
-// config_check.h — What no single key can say: names that follow from others, impossible combinations.
+// config_check.h — What no single key can say: names that follow from others, impossible
+// combinations.
 //
 // Runs on:  start-up and reload.
 #pragma once
@@ -7,8 +8,9 @@
 
 namespace weir::control {
 
-/// Gives ports, listeners and publishers the names and subjects that were left out, and reports what
-/// cannot work together. Of an object with a wrong key nothing more is said: it is not what was meant.
+/// Gives ports, listeners and publishers the names and subjects that were left out, and reports
+/// what cannot work together. Of an object with a wrong key nothing more is said: it is not what
+/// was meant.
 void complete_and_check(ApplianceConfig& config, const service::Origins& origins,
                         service::ConfigReport& report);
 

@@ -24,8 +24,8 @@ std::vector<dataplane::SocketPort> socket_ports(const ApplianceConfig& config) {
     }
     for (const PortConfig& port : config.ports) {
       if (port.kind != PortKind::socket) continue;
-      ports.push_back({port.name + "/" + listener.name, port.address, listener.port, id,
-                       listener.buffer_size});
+      ports.push_back(
+          {port.name + "/" + listener.name, port.address, listener.port, id, listener.buffer_size});
     }
   }
   return ports;
@@ -93,8 +93,9 @@ dataplane::DataPlaneConfig data_plane_config(const ApplianceConfig& config) {
   plane.idle = config.idle;
   for (const PortConfig& port : config.ports) {
     if (port.kind == PortKind::socket) continue;
-    plane.dpdk_ports.push_back({port.name, port.device, port.queues, port.lcores, port.rx_descriptors,
-                                port.mbufs, port.data_room_bytes, port.promiscuous});
+    plane.dpdk_ports.push_back({port.name, port.device, port.queues, port.lcores,
+                                port.rx_descriptors, port.mbufs, port.data_room_bytes,
+                                port.promiscuous});
   }
   plane.socket_ports = socket_ports(config);
 

@@ -32,8 +32,9 @@ std::string describe_port(const PortConfig& port) {
   std::vector<std::string> cpus;
   for (const unsigned cpu : port.lcores) cpus.push_back(fmt::format("{}", cpu));
   const std::string lcores = cpus.empty() ? "CPUs chosen" : "CPU " + joined(cpus);
-  return fmt::format("  port {}: DPDK {}, {} queue{}, {}\n", port.name, service::printable(port.device),
-                     port.queues, port.queues == 1 ? "" : "s", lcores);
+  return fmt::format("  port {}: DPDK {}, {} queue{}, {}\n", port.name,
+                     service::printable(port.device), port.queues, port.queues == 1 ? "" : "s",
+                     lcores);
 }
 
 std::string padded(std::string text, size_t width) {
@@ -75,8 +76,8 @@ std::string describe_values(const LoadedConfig& loaded) {
   }
   std::string out;
   for (const auto& v : values) {
-    out += padded(v.path, path_width) + "  " + padded(quoted_if_needed(v.value), value_width) + "  " +
-           v.origin.to_string() + "\n";
+    out += padded(v.path, path_width) + "  " + padded(quoted_if_needed(v.value), value_width) +
+           "  " + v.origin.to_string() + "\n";
   }
   return out;
 }
@@ -95,8 +96,8 @@ std::string describe_plan(const ApplianceConfig& config) {
   for (const PublisherConfig& publisher : config.publishers) {
     if (publisher.kind == PublisherKind::jetstream) {
       out += fmt::format("  publisher {}: JetStream at {}, stream {} ({})\n", publisher.name,
-                         service::masked(config.nats_url, service::Secrecy::url), config.stream_name,
-                         joined(all_stream_subjects(config)));
+                         service::masked(config.nats_url, service::Secrecy::url),
+                         config.stream_name, joined(all_stream_subjects(config)));
     } else {
       out += fmt::format("  publisher {}: {} lines on standard output\n", publisher.name,
                          name_of(publisher.format));
@@ -104,17 +105,19 @@ std::string describe_plan(const ApplianceConfig& config) {
   }
   const uint32_t cores = receive_cores(config);
   const auto& batcher = plane.pipeline.batcher;
-  out += fmt::format("  {} receive core{}, each with {} batches of {} for {} subject{}\n", cores,
-                     cores == 1 ? "" : "s", batcher.buffers, service::print_size(batcher.batch_octets),
-                     subjects.size(), subjects.size() == 1 ? "" : "s");
+  out +=
+      fmt::format("  {} receive core{}, each with {} batches of {} for {} subject{}\n", cores,
+                  cores == 1 ? "" : "s", batcher.buffers, service::print_size(batcher.batch_octets),
+                  subjects.size(), subjects.size() == 1 ? "" : "s");
   if (plane.dpdk_ports.empty()) {
     out += "  no DPDK port: DPDK is not started\n";
   } else {
     out += fmt::format("  DPDK with {} MiB {}\n", config.eal.memory_mb,
                        config.eal.hugepages ? "of hugepages" : "without hugepages");
   }
-  out += config.control_socket.path.empty() ? "  no control socket\n"
-                                            : "  control socket " + config.control_socket.path + "\n";
+  out += config.control_socket.path.empty()
+             ? "  no control socket\n"
+             : "  control socket " + config.control_socket.path + "\n";
   out += config.metrics_addr.empty() ? "  no metrics over TCP\n"
                                      : "  metrics at http://" + config.metrics_addr + "/metrics\n";
   return out;
@@ -125,8 +128,8 @@ std::string describe_keys() {
   for (const auto& row : appliance_schema().document()) {
     const std::string shown_default =
         row.default_value.empty() ? std::string() : fmt::format("`{}`", row.default_value);
-    out += fmt::format("| `{}` | {} | {} | {} | {} |\n", row.path, cell(row.allowed), cell(shown_default),
-                       row.environment, cell(row.doc));
+    out += fmt::format("| `{}` | {} | {} | {} | {} |\n", row.path, cell(row.allowed),
+                       cell(shown_default), row.environment, cell(row.doc));
   }
   return out;
 }

@@ -128,11 +128,12 @@ std::optional<Error> find_control_character(std::string_view text, const std::st
   return std::nullopt;
 }
 
-/// yaml-cpp lets a quoted text run into the end of the file, which swallows every key behind it. Only
-/// the last quoted text can. Marks count octets behind the byte order mark.
+/// yaml-cpp lets a quoted text run into the end of the file, which swallows every key behind it.
+/// Only the last quoted text can. Marks count octets behind the byte order mark.
 bool ends_within_quotes(std::string_view text, const YAML::Mark& begin) {
   constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
-  const size_t skipped = text.substr(0, kByteOrderMark.size()) == kByteOrderMark ? kByteOrderMark.size() : 0;
+  const size_t skipped =
+      text.substr(0, kByteOrderMark.size()) == kByteOrderMark ? kByteOrderMark.size() : 0;
   const size_t at = static_cast<size_t>(begin.pos) + skipped;
   if (at >= text.size() || (text[at] != '"' && text[at] != '\'')) return false;
   const char quote = text[at];

@@ -1,4 +1,5 @@
-// config_document.h — Configuration text (YAML, so JSON too) → a bounded tree that knows its places.
+// config_document.h — Configuration text (YAML, so JSON too) → a bounded tree that knows its
+// places.
 //
 // Spec:     YAML 1.2 as yaml-cpp reads it, without aliases, anchors, tags and second documents:
 //           what a configuration does not need cannot surprise.
@@ -39,9 +40,9 @@ using Origins = std::map<std::string, Origin, std::less<>>;
 struct ConfigNode {
   enum class Kind : uint8_t { null, scalar, list, map };
   Kind kind = Kind::null;
-  std::string text;               // of a scalar, and of a key
-  std::vector<ConfigNode> keys;   // of a map: keys[i] belongs to values[i]; repeated ones are kept
-  std::vector<ConfigNode> values; // of a map or a list
+  std::string text;                // of a scalar, and of a key
+  std::vector<ConfigNode> keys;    // of a map: keys[i] belongs to values[i]; repeated ones are kept
+  std::vector<ConfigNode> values;  // of a map or a list
   Origin origin;
 };
 

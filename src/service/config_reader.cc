@@ -86,7 +86,8 @@ void collect_environment_keys(const ObjectSchema& schema, void* object, const st
       collect_environment_keys(*key.nested, key.member(object), key_path, keys);
     } else if (key.shape == Shape::value || key.shape == Shape::values) {
       keys[environment_name(key_path)] = {&key, object, key_path, false};
-      if (!key.environment_alias.empty()) keys[key.environment_alias] = {&key, object, key_path, true};
+      if (!key.environment_alias.empty())
+        keys[key.environment_alias] = {&key, object, key_path, true};
     }
   }
 }
@@ -97,7 +98,8 @@ std::string_view trimmed(std::string_view text) {
   return text.substr(first, text.find_last_not_of(" \t") - first + 1);
 }
 
-ConfigNode environment_node(const ObjectSchema::Key& key, const Origin& origin, std::string_view value) {
+ConfigNode environment_node(const ObjectSchema::Key& key, const Origin& origin,
+                            std::string_view value) {
   ConfigNode node;
   node.origin = origin;
   if (key.shape == ObjectSchema::Key::Shape::value) {
@@ -130,18 +132,20 @@ void collect_effective(const ObjectSchema& schema, const void* object, const std
     switch (key.shape) {
       case Shape::value:
       case Shape::values:
-        out.push_back({key_path, masked(key.print(object), key.secrecy), origin_of(origins, key_path)});
+        out.push_back(
+            {key_path, masked(key.print(object), key.secrecy), origin_of(origins, key_path)});
         break;
       case Shape::object:
         // member() only forms an address.
-        collect_effective(*key.nested, key.member(const_cast<void*>(object)), key_path, origins, out);
+        collect_effective(*key.nested, key.member(const_cast<void*>(object)), key_path, origins,
+                          out);
         break;
       case Shape::objects: {
         const size_t count = key.count(object);
         if (count == 0) out.push_back({key_path, "[]", origin_of(origins, key_path)});
         for (size_t i = 0; i < count; ++i) {
-          collect_effective(*key.nested, key.at(object, i), fmt::format("{}[{}]", key_path, i), origins,
-                            out);
+          collect_effective(*key.nested, key.at(object, i), fmt::format("{}[{}]", key_path, i),
+                            origins, out);
         }
         break;
       }
@@ -156,7 +160,8 @@ void collect_effective(const ObjectSchema& schema, const void* object, const std
 
 namespace {
 std::string line_of(const Origin& at, std::string_view path, std::string_view what) {
-  const std::string place = at.kind == Origin::Kind::built_in ? std::string() : at.to_string() + ": ";
+  const std::string place =
+      at.kind == Origin::Kind::built_in ? std::string() : at.to_string() + ": ";
   return fmt::format("{}{}{}{}", place, path, path.empty() ? "" : ": ", what);
 }
 
@@ -242,7 +247,8 @@ std::optional<uint64_t> parse_with_unit(std::string_view text, uint64_t bare,
   const std::string_view word = trimmed(text.substr(digits));
   uint64_t factor = bare;
   if (!word.empty()) {
-    const auto* unit = std::find_if(units.begin(), units.end(), [&](const Unit& u) { return u.word == word; });
+    const auto* unit =
+        std::find_if(units.begin(), units.end(), [&](const Unit& u) { return u.word == word; });
     if (unit == units.end()) return std::nullopt;
     factor = unit->factor;
   }
@@ -298,13 +304,14 @@ ValueType<std::string> any_text() {
 
 ValueType<std::string> text_where(std::string allowed,
                                   std::function<bool(std::string_view)> is_allowed) {
-  return {std::move(allowed),
-          [is_allowed = std::move(is_allowed)](std::string_view text) -> std::optional<std::string> {
-            if (!is_allowed(text)) return std::nullopt;
-            return std::string(text);
-          },
-          [](const std::string& value) { return value; },
-          {}};
+  return {
+      std::move(allowed),
+      [is_allowed = std::move(is_allowed)](std::string_view text) -> std::optional<std::string> {
+        if (!is_allowed(text)) return std::nullopt;
+        return std::string(text);
+      },
+      [](const std::string& value) { return value; },
+      {}};
 }
 
 // ── reading ──────────────────────────────────────────────────────────────────────────────────────
@@ -361,13 +368,13 @@ void ObjectSchema::read(void* object, const ConfigNode& node, const std::string&
     const std::string key_path = join_path(path, printable(name.text));
     const auto [first, is_new] = seen.emplace(name.text, &name);
     if (!is_new) {
-      context.report.error(name.origin, key_path,
-                           fmt::format("repeated; it stands in line {} already",
-                                       first->second->origin.line));
+      context.report.error(
+          name.origin, key_path,
+          fmt::format("repeated; it stands in line {} already", first->second->origin.line));
       continue;
     }
-    const auto key = std::find_if(keys_.begin(), keys_.end(),
-                                  [&](const Key& k) { return k.name == name.text; });
+    const auto key =
+        std::find_if(keys_.begin(), keys_.end(), [&](const Key& k) { return k.name == name.text; });
     if (key == keys_.end()) {
       context.report.error(name.origin, key_path, unknown_key(name.text, keys_));
       continue;
@@ -423,7 +430,8 @@ void ObjectSchema::read_environment(void* object, std::span<const char* const> e
   }
 }
 
-std::vector<EffectiveValue> ObjectSchema::effective(const void* object, const Origins& origins) const {
+std::vector<EffectiveValue> ObjectSchema::effective(const void* object,
+                                                    const Origins& origins) const {
   std::vector<EffectiveValue> out;
   collect_effective(*this, object, "", origins, out);
   return out;

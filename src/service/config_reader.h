@@ -2,7 +2,8 @@
 //
 // Runs on:  start-up and reload.
 // Bounds:   those of config_document.h; kConfigErrorsMax errors are told.
-// Failure:  every mistake of a file is reported, each with its place, its key, the value and what is
+// Failure:  every mistake of a file is reported, each with its place, its key, the value and what
+// is
 //           allowed. After a failure the struct holds what could be read and must not be used.
 //
 //     const auto schema = Schema<LogConfig>()
@@ -79,10 +80,11 @@ struct ValueType {
   std::vector<std::pair<std::string, std::string>> refused;
 };
 
-std::optional<uint64_t> parse_decimal(std::string_view text);               // 0 to 2^64-1, no leading 0
-std::optional<uint64_t> parse_size(std::string_view text);                  // 64KiB, 10GiB, 65536
-std::optional<uint64_t> parse_duration_ns(std::string_view text, uint64_t unit_ns);  // 5000, 5s, 250ms
-std::string print_size(uint64_t octets);                                    // 64KiB
+std::optional<uint64_t> parse_decimal(std::string_view text);  // 0 to 2^64-1, no leading 0
+std::optional<uint64_t> parse_size(std::string_view text);     // 64KiB, 10GiB, 65536
+std::optional<uint64_t> parse_duration_ns(std::string_view text,
+                                          uint64_t unit_ns);  // 5000, 5s, 250ms
+std::string print_size(uint64_t octets);                      // 64KiB
 
 ValueType<bool> boolean();
 ValueType<std::string> any_text();
@@ -109,24 +111,29 @@ std::string plain_number(uint64_t value);
 
 template <class M>
 ValueType<M> integer(uint64_t min = 0, uint64_t max = std::numeric_limits<M>::max()) {
-  return detail::ranged<M>(min, max, fmt::format("an integer from {} to {}", min, max), parse_decimal,
-                           detail::plain_number);
+  return detail::ranged<M>(min, max, fmt::format("an integer from {} to {}", min, max),
+                           parse_decimal, detail::plain_number);
 }
 
 /// Octets: 65536 or 64KiB.
 template <class M>
 ValueType<M> size(uint64_t min, uint64_t max = std::numeric_limits<M>::max()) {
   return detail::ranged<M>(
-      min, max, fmt::format("octets from {} to {}, such as 65536 or 64KiB", print_size(min), print_size(max)),
+      min, max,
+      fmt::format("octets from {} to {}, such as 65536 or 64KiB", print_size(min), print_size(max)),
       parse_size, print_size);
 }
 
 /// A time in the key's own unit (5000 of a key in ms), or with a unit: 250ms, 5s, 2m, 1h.
 template <class M>
-ValueType<M> duration(uint64_t unit_ns, uint64_t min, uint64_t max = std::numeric_limits<M>::max()) {
-  const char* unit = unit_ns == 1'000'000'000 ? "seconds" : unit_ns == 1'000'000 ? "milliseconds" : "ns";
+ValueType<M> duration(uint64_t unit_ns, uint64_t min,
+                      uint64_t max = std::numeric_limits<M>::max()) {
+  const char* unit = unit_ns == 1'000'000'000 ? "seconds"
+                     : unit_ns == 1'000'000   ? "milliseconds"
+                                              : "ns";
   return detail::ranged<M>(
-      min, max, fmt::format("{} from {} to {}, or with a unit such as 250ms, 5s, 2m", unit, min, max),
+      min, max,
+      fmt::format("{} from {} to {}, or with a unit such as 250ms, 5s, 2m", unit, min, max),
       [unit_ns](std::string_view text) -> std::optional<uint64_t> {
         const auto ns = parse_duration_ns(text, unit_ns);
         if (!ns || *ns % unit_ns != 0) return std::nullopt;
@@ -202,7 +209,7 @@ void refuse_value(const ConfigNode& node, const std::string& path, Secrecy secre
 
 /// One row of the documentation of a schema.
 struct KeyDoc {
-  std::string path;         // listeners[].port
+  std::string path;  // listeners[].port
   std::string allowed;
   std::string default_value;
   std::string doc;
@@ -230,7 +237,8 @@ class ObjectSchema {
     const ObjectSchema* nested = nullptr;
 
     // value, values: says in the report what is wrong and returns false.
-    std::function<bool(void* object, const ConfigNode&, const std::string& path, ReadContext&)> read;
+    std::function<bool(void* object, const ConfigNode&, const std::string& path, ReadContext&)>
+        read;
     std::function<std::string(const void* object)> print;
     // object: the member. objects: how many, each, and one more (after clear).
     std::function<void*(void* object)> member;
@@ -242,7 +250,8 @@ class ObjectSchema {
 
   const std::vector<Key>& keys() const noexcept { return keys_; }
 
-  void read(void* object, const ConfigNode& node, const std::string& path, ReadContext& context) const;
+  void read(void* object, const ConfigNode& node, const std::string& path,
+            ReadContext& context) const;
   /// Sets what `environment` (`NAME=value` each) names; warns of WEIR_ names that are no key.
   void read_environment(void* object, std::span<const char* const> environment,
                         ReadContext& context) const;
@@ -271,9 +280,13 @@ class Schema : public ObjectSchema {
   };
 
   template <class M>
-  Schema& key(std::string name, M T::*member, ValueType<M> type, std::string doc, Options options = {}) {
-    Key& k = add(Key::Shape::value, std::move(name), type.allowed, std::move(doc), std::move(options));
-    k.print = [=](const void* object) { return type.print(static_cast<const T*>(object)->*member); };
+  Schema& key(std::string name, M T::*member, ValueType<M> type, std::string doc,
+              Options options = {}) {
+    Key& k =
+        add(Key::Shape::value, std::move(name), type.allowed, std::move(doc), std::move(options));
+    k.print = [=](const void* object) {
+      return type.print(static_cast<const T*>(object)->*member);
+    };
     k.read = [=, secrecy = k.secrecy](void* object, const ConfigNode& node, const std::string& path,
                                       ReadContext& context) {
       auto value = read_value(type, node, path, secrecy, context);
@@ -286,7 +299,8 @@ class Schema : public ObjectSchema {
   /// A list of values; in the environment with commas between them.
   template <class M>
   Schema& list(std::string name, std::vector<M> T::*member, ValueType<M> type, std::string doc) {
-    Key& k = add(Key::Shape::values, std::move(name), "a list, each: " + type.allowed, std::move(doc), {});
+    Key& k = add(Key::Shape::values, std::move(name), "a list, each: " + type.allowed,
+                 std::move(doc), {});
     k.print = [=](const void* object) {
       std::string out;
       for (const M& value : static_cast<const T*>(object)->*member) {
@@ -294,11 +308,13 @@ class Schema : public ObjectSchema {
       }
       return "[" + out + "]";
     };
-    k.read = [=](void* object, const ConfigNode& node, const std::string& path, ReadContext& context) {
+    k.read = [=](void* object, const ConfigNode& node, const std::string& path,
+                 ReadContext& context) {
       if (!expect_list(node, path, context)) return false;
       std::vector<M> values;
       for (size_t i = 0; i < node.values.size(); ++i) {
-        auto value = read_value(type, node.values[i], fmt::format("{}[{}]", path, i), Secrecy::open, context);
+        auto value = read_value(type, node.values[i], fmt::format("{}[{}]", path, i), Secrecy::open,
+                                context);
         if (value) values.push_back(std::move(*value));
       }
       const bool whole = values.size() == node.values.size();
@@ -317,7 +333,8 @@ class Schema : public ObjectSchema {
   }
 
   template <class U>
-  Schema& objects(std::string name, std::vector<U> T::*member, const Schema<U>& schema, std::string doc) {
+  Schema& objects(std::string name, std::vector<U> T::*member, const Schema<U>& schema,
+                  std::string doc) {
     Key& k = add(Key::Shape::objects, std::move(name), "a list of maps", std::move(doc), {});
     k.nested = &schema;
     k.count = [=](const void* object) { return (static_cast<const T*>(object)->*member).size(); };
@@ -325,7 +342,9 @@ class Schema : public ObjectSchema {
       return &(static_cast<const T*>(object)->*member)[i];
     };
     k.clear = [=](void* object) { (static_cast<T*>(object)->*member).clear(); };
-    k.append = [=](void* object) -> void* { return &(static_cast<T*>(object)->*member).emplace_back(); };
+    k.append = [=](void* object) -> void* {
+      return &(static_cast<T*>(object)->*member).emplace_back();
+    };
     return *this;
   }
 
@@ -336,7 +355,8 @@ class Schema : public ObjectSchema {
   }
 
  private:
-  Key& add(Key::Shape shape, std::string name, std::string allowed, std::string doc, Options options) {
+  Key& add(Key::Shape shape, std::string name, std::string allowed, std::string doc,
+           Options options) {
     Key& k = keys_.emplace_back();
     k.shape = shape;
     k.name = std::move(name);
@@ -349,9 +369,9 @@ class Schema : public ObjectSchema {
 
   template <class M>
   static std::optional<M> read_value(const ValueType<M>& type, const ConfigNode& node,
-                                     const std::string& path, Secrecy secrecy, ReadContext& context);
+                                     const std::string& path, Secrecy secrecy,
+                                     ReadContext& context);
 };
-
 
 template <class T>
 template <class M>

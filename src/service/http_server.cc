@@ -1,11 +1,9 @@
 #include "service/http_server.h"
 
-#include <utility>  // before asio: Boost 1.74's awaitable.hpp forgets it
+// clang-format off: before asio, because Boost 1.74's awaitable.hpp forgets it
+#include <utility>
+// clang-format on
 
-#include <boost/asio.hpp>
-#include <boost/asio/generic/stream_protocol.hpp>
-#include <boost/asio/local/stream_protocol.hpp>
-#include <boost/beast.hpp>
 #include <fcntl.h>
 #include <grp.h>
 #include <pthread.h>
@@ -16,6 +14,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <boost/asio.hpp>
+#include <boost/asio/generic/stream_protocol.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+#include <boost/beast.hpp>
 #include <cerrno>
 #include <cstring>
 #include <nlohmann/json.hpp>
@@ -124,7 +126,8 @@ Answer answer_request(const std::vector<HttpRoute>& routes, HttpRequest& request
       const auto tail = match_path(route.path, raw_path);
       if (!tail) continue;
       if (route.method != method) {
-        allow += (allow.empty() ? "" : ", ") + route.method + (route.method == "GET" ? ", HEAD" : "");
+        allow +=
+            (allow.empty() ? "" : ", ") + route.method + (route.method == "GET" ? ", HEAD" : "");
         continue;
       }
       request.tail = percent_decoded(*tail, PlusIs::plus).value_or("");
@@ -132,7 +135,8 @@ Answer answer_request(const std::vector<HttpRoute>& routes, HttpRequest& request
         return {route.handle(request), {}};
       } catch (const std::exception& e) {
         static LogLimit limit{3, 10 * kNsPerSec};
-        log_limited(limit, LogLevel::error, "http {} {}: {}", request.method, request.path, e.what());
+        log_limited(limit, LogLevel::error, "http {} {}: {}", request.method, request.path,
+                    e.what());
         return {http_error(500, e.what()), {}};
       }
     }
@@ -168,8 +172,9 @@ class Session : public std::enable_shared_from_this<Session> {
     parser_->header_limit(kHeaderOctetsMax);
     parser_->body_limit(kBodyOctetsMax);
     stream_.expires_after(kRequestDeadline);  // for the whole request, however it drips
-    http::async_read(stream_, buffer_, *parser_,
-                     [self = shared_from_this()](error_code error, size_t) { self->on_request(error); });
+    http::async_read(
+        stream_, buffer_, *parser_,
+        [self = shared_from_this()](error_code error, size_t) { self->on_request(error); });
   }
 
  private:
@@ -246,7 +251,8 @@ class Session : public std::enable_shared_from_this<Session> {
     stream_.async_read_some(buffer_.prepare(kHeaderOctetsMax),
                             [self = shared_from_this()](error_code error, size_t octets) {
                               self->discarded_ += octets;
-                              if (!error && self->discarded_ < kDiscardedOctetsMax) self->discard_rest();
+                              if (!error && self->discarded_ < kDiscardedOctetsMax)
+                                self->discard_rest();
                             });
   }
 
@@ -387,7 +393,8 @@ Result<Fd> listen_unix(const HttpServerConfig& config) {
 Result<Tcp::acceptor> listen_tcp(asio::io_context& io, const std::string& text) {
   const std::string object = "metrics address " + text;
   const auto address = SocketAddress::parse(text);
-  if (!address) return Error{object + ": not an address and port such as 127.0.0.1:50046 or [::1]:50046"};
+  if (!address)
+    return Error{object + ": not an address and port such as 127.0.0.1:50046 or [::1]:50046"};
   Tcp::endpoint endpoint;
   if (address->address.is_v4()) {
     asio::ip::address_v4::bytes_type octets;

@@ -1,9 +1,11 @@
 // http_server.h — HTTP/1.1 on a unix socket and on TCP: one thread, bounded, for operators only.
 //
 // Runs on:  its own http_thread; handlers run there and read immutable snapshots.
-// Bounds:   kConnectionsMax connections a socket, kHeaderOctetsMax, kBodyOctetsMax, deadlines for whole
+// Bounds:   kConnectionsMax connections a socket, kHeaderOctetsMax, kBodyOctetsMax, deadlines for
+// whole
 //           requests and answers: a stuck client holds nothing but its own slot, and not for long.
-// Failure:  400 not HTTP, 404 no such route, 405 wrong method, 413 body and 431 header too large, 500 a
+// Failure:  400 not HTTP, 404 no such route, 405 wrong method, 413 body and 431 header too large,
+// 500 a
 //           handler threw. What cannot be bound is an Error that names it.
 #pragma once
 
@@ -21,10 +23,12 @@
 
 namespace weir::service {
 
-inline constexpr size_t kConnectionsMax = 32;  // each of the unix socket and TCP: neither starves the other
+inline constexpr size_t kConnectionsMax =
+    32;  // each of the unix socket and TCP: neither starves the other
 inline constexpr size_t kHeaderOctetsMax = 16 * 1024;
 inline constexpr size_t kBodyOctetsMax = 1024 * 1024;
-inline constexpr auto kRequestDeadline = std::chrono::seconds(3);   // from its first octet awaited to its last
+inline constexpr auto kRequestDeadline =
+    std::chrono::seconds(3);  // from its first octet awaited to its last
 inline constexpr auto kAnswerDeadline = std::chrono::seconds(10);  // large ones over slow links
 
 struct HttpRequest {
@@ -32,9 +36,9 @@ struct HttpRequest {
   std::string path;                          // decoded, without the query
   std::map<std::string, std::string> query;  // decoded
   std::string body;
-  std::string tail;                          // decoded: what stands for the route's `{name}`
-  bool local = false;                        // came over the unix socket
-  uint32_t peer_uid = 0;                     // of a local peer
+  std::string tail;       // decoded: what stands for the route's `{name}`
+  bool local = false;     // came over the unix socket
+  uint32_t peer_uid = 0;  // of a local peer
   uint32_t peer_gid = 0;
 };
 
@@ -49,16 +53,16 @@ HttpResponse http_error(unsigned status, std::string_view message);
 
 struct HttpRoute {
   std::string method;
-  std::string path;           // exact, or with one trailing `{name}` segment: /v1/exporters/{address}
-  bool also_on_tcp = false;   // only metrics and health
+  std::string path;  // exact, or with one trailing `{name}` segment: /v1/exporters/{address}
+  bool also_on_tcp = false;  // only metrics and health
   std::function<HttpResponse(const HttpRequest&)> handle;
 };
 
 struct HttpServerConfig {
-  std::string unix_path;      // empty: none
+  std::string unix_path;  // empty: none
   uint32_t unix_mode = 0660;
-  std::string unix_group;     // empty: unchanged
-  std::string tcp_address;    // `0.0.0.0:50046`, `[::1]:9090`; empty: none
+  std::string unix_group;   // empty: unchanged
+  std::string tcp_address;  // `0.0.0.0:50046`, `[::1]:9090`; empty: none
 };
 
 class HttpServer {
@@ -67,7 +71,7 @@ class HttpServer {
   /// answers is an Error.
   static Result<std::unique_ptr<HttpServer>> start(const HttpServerConfig& config,
                                                    std::vector<HttpRoute> routes);
-  virtual ~HttpServer() = default;  // stops the thread, removes the unix socket
+  virtual ~HttpServer() = default;                 // stops the thread, removes the unix socket
   virtual uint16_t tcp_port() const noexcept = 0;  // what was bound, for `:0`
 };
 

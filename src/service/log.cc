@@ -54,7 +54,8 @@ class LineFormatter final : public spdlog::formatter {
     const std::string text = printable({message.payload.data(), message.payload.size()});
     if (format_ == LogFormat::json) {
       // Built by hand for the order of its keys; only the message can hold what needs escaping.
-      fmt::format_to(std::back_inserter(out), "{{\"time\":\"{}\",\"level\":\"{}\",\"message\":{}}}\n",
+      fmt::format_to(std::back_inserter(out),
+                     "{{\"time\":\"{}\",\"level\":\"{}\",\"message\":{}}}\n",
                      timestamp(message.time), word_of(message.level), nlohmann::json(text).dump());
     } else {
       fmt::format_to(std::back_inserter(out), "{} {:<7} {}\n", timestamp(message.time),
@@ -109,7 +110,8 @@ Shared& shared() {
 
 bool is_continuation(unsigned char c) { return (c & 0xC0) == 0x80; }
 
-/// Octets of the well-formed UTF-8 sequence that `text` begins with; 0 when it is none (RFC 3629 §4).
+/// Octets of the well-formed UTF-8 sequence that `text` begins with; 0 when it is none (RFC 3629
+/// §4).
 size_t utf8_sequence_octets(std::string_view text) {
   const auto at = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
   const unsigned char lead = at(0);
@@ -217,8 +219,8 @@ void flush_log_limits(uint64_t steady_now_ns) {
     for (LogLimit* limit : shared().limits) {
       const uint64_t suppressed = limit->take_suppressed(steady_now_ns);
       if (suppressed == 0) continue;
-      lines.push_back({limit->last_level_,
-                       fmt::format("{} more like it held back: {}", suppressed, limit->last_message_)});
+      lines.push_back({limit->last_level_, fmt::format("{} more like it held back: {}", suppressed,
+                                                       limit->last_message_)});
     }
   }
   for (const Line& line : lines) write_log(line.level, line.text);

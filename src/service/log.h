@@ -6,8 +6,8 @@
 //
 //     log_info("port {}: {} queues", port.name, port.queues);
 //
-//     static LogLimit limit{5, 10 * kNsPerSec};   // at most 5 in 10 s, then how many more there were
-//     log_limited(limit, LogLevel::warning, "publisher {}: {}", name, error);
+//     static LogLimit limit{5, 10 * kNsPerSec};   // at most 5 in 10 s, then how many more there
+//     were log_limited(limit, LogLevel::warning, "publisher {}: {}", name, error);
 #pragma once
 
 #include <fmt/format.h>
@@ -99,7 +99,8 @@ class LogLimit {
 void write_limited(LogLimit& limit, LogLevel level, std::string_view message);
 
 template <class... Args>
-void log_limited(LogLimit& limit, LogLevel level, fmt::format_string<Args...> format, Args&&... args) {
+void log_limited(LogLimit& limit, LogLevel level, fmt::format_string<Args...> format,
+                 Args&&... args) {
   if (log_enabled(level)) {
     write_limited(limit, level, fmt::format(format, std::forward<Args>(args)...));
   }

@@ -42,7 +42,8 @@ prometheus::ClientMetric& MetricPage::add(std::string_view name, std::string_vie
 
 void MetricPage::counter(std::string_view name, std::string_view help, const Labels& labels,
                          uint64_t value) {
-  add(name, help, prometheus::MetricType::Counter, labels).counter.value = static_cast<double>(value);
+  add(name, help, prometheus::MetricType::Counter, labels).counter.value =
+      static_cast<double>(value);
 }
 
 void MetricPage::gauge(std::string_view name, std::string_view help, const Labels& labels,

@@ -24,8 +24,8 @@ inline constexpr std::string_view kMetricsContentType = "text/plain; version=0.0
 
 using Labels = std::vector<std::pair<std::string_view, std::string_view>>;
 
-/// Collects samples into families, in the order in which their names first come. A name always comes
-/// with the same kind and help. Values are doubles on the page: counts are exact up to 2^53.
+/// Collects samples into families, in the order in which their names first come. A name always
+/// comes with the same kind and help. Values are doubles on the page: counts are exact up to 2^53.
 class MetricPage {
  public:
   void counter(std::string_view name, std::string_view help, const Labels& labels, uint64_t value);

@@ -40,7 +40,8 @@ ServiceNotify ServiceNotify::from_environment() {
 
 ServiceNotify::ServiceNotify(std::string socket_path, uint64_t watchdog_interval_ns)
     : socket_path_(std::move(socket_path)) {
-  const bool usable = socket_path_.size() > 1 && socket_path_.size() < sizeof(sockaddr_un::sun_path) &&
+  const bool usable = socket_path_.size() > 1 &&
+                      socket_path_.size() < sizeof(sockaddr_un::sun_path) &&
                       (socket_path_[0] == '/' || socket_path_[0] == '@');
   if (!usable) return;
   fd_ = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -61,7 +62,8 @@ bool ServiceNotify::send(std::string_view assignments, std::string_view status) 
   std::string message(assignments);
   message += status;
   // A status is one line: a line break in it would begin another assignment.
-  std::replace(message.begin() + static_cast<ptrdiff_t>(assignments.size()), message.end(), '\n', ' ');
+  std::replace(message.begin() + static_cast<ptrdiff_t>(assignments.size()), message.end(), '\n',
+               ' ');
 
   sockaddr_un address{};
   address.sun_family = AF_UNIX;

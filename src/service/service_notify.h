@@ -15,7 +15,8 @@ class ServiceNotify {
  public:
   /// What the manager has put into the environment: its socket and the watchdog's interval.
   static ServiceNotify from_environment();
-  /// `socket_path` as in NOTIFY_SOCKET: a path, or `@name` for an abstract one; empty: nobody listens.
+  /// `socket_path` as in NOTIFY_SOCKET: a path, or `@name` for an abstract one; empty: nobody
+  /// listens.
   explicit ServiceNotify(std::string socket_path, uint64_t watchdog_interval_ns = 0);
   ~ServiceNotify();
   ServiceNotify(ServiceNotify&& other) noexcept;

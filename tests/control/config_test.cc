@@ -83,7 +83,8 @@ TEST(ApplianceConfig, ServesEveryListenerOnEveryPort) {
 
   std::vector<std::string> listeners;
   for (const auto& l : plane.pipeline.listeners) {
-    listeners.push_back(l.name + " " + std::to_string(l.port) + " " + std::to_string(l.route.value));
+    listeners.push_back(l.name + " " + std::to_string(l.port) + " " +
+                        std::to_string(l.route.value));
   }
   EXPECT_THAT(listeners, ElementsAre("netflow 2055 0", "ipfix 4739 0", "netflow-9995 9995 1"));
   EXPECT_EQ(plane.pipeline.listeners[0].rules.sampling_rate_default, 100u);
@@ -104,15 +105,20 @@ TEST(ApplianceConfig, DividesBuffersAmongCores) {
 }
 
 TEST(ApplianceConfig, GivesDecodersTheLargestOfTheListenersLimits) {
-  const auto limits = data_plane_config(config_of(
-      "listeners:\n"
-      "  - {protocol: netflow, listen_addr: ':1', max_templates: 10, pending_flows: {ttl_secs: 5m}}\n"
-      "  - {protocol: ipfix, listen_addr: ':2', max_templates: 30, max_template_fields: 20,\n"
-      "     pending_flows: {max_pending_flows: 1, max_entries_per_template: 2, max_entry_size_bytes: 3,\n"
-      "                     ttl_secs: 4}}\n"
-      "limits: {exporters_per_core: 7, domains_per_exporter: 8, template_octets_total: 2MiB,\n"
-      "         pending_octets_per_exporter: 1, pending_octets_total: 2, template_lifetime_secs: 1h}\n"))
-                          .pipeline.decoder.limits;
+  const auto limits =
+      data_plane_config(config_of("listeners:\n"
+                                  "  - {protocol: netflow, listen_addr: ':1', max_templates: 10, "
+                                  "pending_flows: {ttl_secs: 5m}}\n"
+                                  "  - {protocol: ipfix, listen_addr: ':2', max_templates: 30, "
+                                  "max_template_fields: 20,\n"
+                                  "     pending_flows: {max_pending_flows: 1, "
+                                  "max_entries_per_template: 2, max_entry_size_bytes: 3,\n"
+                                  "                     ttl_secs: 4}}\n"
+                                  "limits: {exporters_per_core: 7, domains_per_exporter: 8, "
+                                  "template_octets_total: 2MiB,\n"
+                                  "         pending_octets_per_exporter: 1, pending_octets_total: "
+                                  "2, template_lifetime_secs: 1h}\n"))
+          .pipeline.decoder.limits;
   EXPECT_EQ(limits.templates_per_exporter_max, 30u);
   EXPECT_EQ(limits.template_fields_max, 10'000u);
   EXPECT_EQ(limits.pending_ttl_ns, 300'000'000'000u);
@@ -143,9 +149,11 @@ TEST(ApplianceConfig, HasTheDefaultsOfTheDecoder) {
 }
 
 TEST(ApplianceConfig, MergesTheListenersSubjectsIntoTheStreams) {
-  const auto config = config_of(std::string(kSocketListener) +
-                                "stream_subjects: [flows.raw.sflow, flows.raw.netflow, 'other.>']\n");
-  EXPECT_THAT(all_stream_subjects(config), ElementsAre("flows.raw.sflow", "flows.raw.netflow", "other.>"));
+  const auto config =
+      config_of(std::string(kSocketListener) +
+                "stream_subjects: [flows.raw.sflow, flows.raw.netflow, 'other.>']\n");
+  EXPECT_THAT(all_stream_subjects(config),
+              ElementsAre("flows.raw.sflow", "flows.raw.netflow", "other.>"));
   EXPECT_THAT(all_stream_subjects(config_of(kSocketListener)), ElementsAre("flows.raw.netflow"));
 }
 
@@ -167,9 +175,11 @@ TEST(ApplianceConfig, RefusesWhatCannotWork) {
   } cases[] = {
       {"", "listeners: nothing is listened for"},
       {"listeners: []", "w.yaml:1:12: listeners: nothing is listened for"},
-      {"listeners: [{protocol: any}]", "w.yaml:1:13: listeners[0]: has neither port nor listen_addr"},
+      {"listeners: [{protocol: any}]",
+       "w.yaml:1:13: listeners[0]: has neither port nor listen_addr"},
       {"listeners:\n  - port: 2055",
-       "w.yaml:2:11: listeners[0].port: nothing serves UDP port 2055: write listen_addr: \"[::]:2055\""},
+       "w.yaml:2:11: listeners[0].port: nothing serves UDP port 2055: write listen_addr: "
+       "\"[::]:2055\""},
       {"listeners: [{listen_addr: ':1'}, {listen_addr: '127.0.0.1:1'}]",
        "listeners[1]: UDP port 1 is already listeners[0]'s"},
       {"ports: [{device: net_null0}]\nlisteners: [{listen_addr: ':1'}, {port: 1}]",
@@ -184,14 +194,17 @@ TEST(ApplianceConfig, RefusesWhatCannotWork) {
       {"listeners: [{listen_addr: ':1', subject: 'flows.*'}]", "a NATS subject without wildcards"},
       {"listeners: [{listen_addr: ':1', subject: 'flows..raw'}]", "a NATS subject"},
       {"listeners: [{listen_addr: ':1', subject: 'flows.{protocol}'}]", "placeholders"},
-      {"listeners: [{listen_addr: ':1', protocol: netflow5}]", "allowed: any, netflow, ipfix, sflow"},
+      {"listeners: [{listen_addr: ':1', protocol: netflow5}]",
+       "allowed: any, netflow, ipfix, sflow"},
       {listener + "ports: [{queues: 2}]", "ports[0].device: is missing"},
       {listener + "ports: [{device: eth0}]",
-       "ports[0].device: \"eth0\" is no device; allowed: a PCI address such as 0000:01:00.0, or a virtual "
+       "ports[0].device: \"eth0\" is no device; allowed: a PCI address such as 0000:01:00.0, or a "
+       "virtual "
        "device such as net_af_packet0,iface=eth0"},
       {listener + "ports: [{device: '01:00.8'}]", "is no device"},
       {listener + "ports: [{device: 'net_'}]", "is no device"},
-      {listener + "ports: [{device: 'net_pcap0,rx_pcap'}]", "\"rx_pcap\" is not of the form key=value"},
+      {listener + "ports: [{device: 'net_pcap0,rx_pcap'}]",
+       "\"rx_pcap\" is not of the form key=value"},
       {listener + "ports: [{device: 'net_pcap0,'}]", "is not of the form key=value"},
       {listener + "ports: [{device: 'net_x y'}]", "only letters, digits and _"},
       {listener + "ports: [{device: 'net_null0'}, {device: 'net_null0,size=64'}]",
@@ -202,14 +215,19 @@ TEST(ApplianceConfig, RefusesWhatCannotWork) {
        "ports[1].address: 127.0.0.1 overlaps with that of ports[0], ::"},
       {listener + "ports: [{name: a, device: net_null0}, {name: a, device: net_null1}]",
        "ports[1].name: \"a\" is the name of ports[0] too"},
-      {listener + "buffer_bytes: 64KiB", "64KiB are too few: 1 receive cores, 1 subjects and batches of "
-                                         "64KiB need at least 128KiB"},
+      {listener + "buffer_bytes: 64KiB",
+       "64KiB are too few: 1 receive cores, 1 subjects and batches of "
+       "64KiB need at least 128KiB"},
       {listener + "publishers: []", "publishers: the list is empty"},
-      {listener + "publishers: [{kind: stdout}, {name: b, kind: stdout}]", "more than one of kind stdout"},
-      {listener + "publishers: [{kind: kafka}]", "\"kafka\" is not supported yet; allowed: jetstream, stdout"},
-      {listener + "drop_policy: drop_oldest", "\"drop_oldest\" is not supported yet; allowed: drop_newest"},
+      {listener + "publishers: [{kind: stdout}, {name: b, kind: stdout}]",
+       "more than one of kind stdout"},
+      {listener + "publishers: [{kind: kafka}]",
+       "\"kafka\" is not supported yet; allowed: jetstream, stdout"},
+      {listener + "drop_policy: drop_oldest",
+       "\"drop_oldest\" is not supported yet; allowed: drop_newest"},
       {listener + "drop_policy: spool", "\"spool\" is not supported yet"},
-      {listener + "framing: delimited", "\"delimited\" is not supported yet; allowed: batch, single"},
+      {listener + "framing: delimited",
+       "\"delimited\" is not supported yet; allowed: batch, single"},
       {listener + "security: {mode: spiffe}", "\"spiffe\" is not supported yet; allowed: none"},
       {listener + "stream_replicas: 0", "allowed: an integer from 1 to 5"},
       {listener + "stream_name: a.b", "stream_name: \"a.b\" is not allowed"},
@@ -219,7 +237,8 @@ TEST(ApplianceConfig, RefusesWhatCannotWork) {
       {listener + "control_socket: {mode: 0999}", "an octal file mode"},
       {listener + "control_socket: {mode: 7}", "an octal file mode"},
       {listener + "listners: []", "listners: unknown key; did you mean listeners?"},
-      {listener + "batch_bytes: 64k", "batch_bytes: \"64k\" is not allowed; allowed: octets from 4KiB to 16MiB"},
+      {listener + "batch_bytes: 64k",
+       "batch_bytes: \"64k\" is not allowed; allowed: octets from 4KiB to 16MiB"},
       {listener + "idle: busy", "allowed: adaptive, poll"},
   };
   for (const auto& c : cases) {
@@ -231,24 +250,27 @@ TEST(ApplianceConfig, RefusesWhatCannotWork) {
 
 TEST(ApplianceConfig, SaysNothingMoreOfWhatWasMisread) {
   // The misread port would also be "neither port nor listen_addr", which would only mislead.
-  EXPECT_THAT(errors_of("listeners:\n  - {port: 70000}\n  - {prot: 1}\nports: [{device: [x]}]\nidle: x\n"),
-              ElementsAre(HasSubstr("listeners[0].port: \"70000\""), HasSubstr("listeners[1].prot: unknown"),
-                          HasSubstr("ports[0].device: is a list"), HasSubstr("idle:")));
+  EXPECT_THAT(
+      errors_of("listeners:\n  - {port: 70000}\n  - {prot: 1}\nports: [{device: [x]}]\nidle: x\n"),
+      ElementsAre(HasSubstr("listeners[0].port: \"70000\""),
+                  HasSubstr("listeners[1].prot: unknown"), HasSubstr("ports[0].device: is a list"),
+                  HasSubstr("idle:")));
 }
 
 TEST(ApplianceConfig, WarnsOfWhatWorksButBadly) {
   const auto loaded = read(std::string(kSocketListener) +
                            "ports: [{device: net_null0, lcores: [1023]}]\nbatch_bytes: 2MiB\n");
   ASSERT_TRUE(loaded) << loaded.error().message;
-  EXPECT_THAT(loaded->warnings,
-              ElementsAre(HasSubstr("ports[0].lcores: CPU 1023 is not among those"),
-                          HasSubstr("w.yaml:3:14: batch_bytes: 2MiB exceed what nats-server takes")));
+  EXPECT_THAT(
+      loaded->warnings,
+      ElementsAre(HasSubstr("ports[0].lcores: CPU 1023 is not among those"),
+                  HasSubstr("w.yaml:3:14: batch_bytes: 2MiB exceed what nats-server takes")));
 }
 
 TEST(ApplianceConfig, IsOverriddenByTheEnvironment) {
-  const auto config =
-      config_of(kSocketListener, {"NATS_URL=nats://nats:4222", "WEIR_LOG_LEVEL=debug", "WEIR_PARTITION=lab",
-                                  "WEIR_CONTROL_SOCKET_PATH=", "WEIR_EAL_MAIN_LCORE=1"});
+  const auto config = config_of(
+      kSocketListener, {"NATS_URL=nats://nats:4222", "WEIR_LOG_LEVEL=debug", "WEIR_PARTITION=lab",
+                        "WEIR_CONTROL_SOCKET_PATH=", "WEIR_EAL_MAIN_LCORE=1"});
   EXPECT_EQ(config.nats_url, "nats://nats:4222");
   EXPECT_EQ(config.log.level, service::LogLevel::debug);
   EXPECT_EQ(config.partition, "lab");
@@ -277,15 +299,16 @@ TEST(ApplianceConfig, HidesThePasswordOfTheBroker) {
 }
 
 TEST(ApplianceConfig, DescribesWhatWouldRun) {
-  const auto plan = describe_plan(config_of(
-      "ports: [{device: '0000:01:00.0', queues: 2, lcores: [0, 1]}]\n"
-      "listeners: [{port: 2055}, {protocol: sflow, listen_addr: ':6343'}]\n"
-      "publishers: [{kind: jetstream}, {kind: stdout}]\n"));
+  const auto plan =
+      describe_plan(config_of("ports: [{device: '0000:01:00.0', queues: 2, lcores: [0, 1]}]\n"
+                              "listeners: [{port: 2055}, {protocol: sflow, listen_addr: ':6343'}]\n"
+                              "publishers: [{kind: jetstream}, {kind: stdout}]\n"));
   for (const char* line : {
            "port p0: DPDK 0000:01:00.0, 2 queues, CPU 0, 1\n",
            "listener any: any on UDP 2055 from p0 to flows.raw.netflow\n",
            "listener sflow: sflow on UDP 6343 from p0, udp [::]:6343 to flows.raw.sflow\n",
-           "publisher jetstream: JetStream at nats://127.0.0.1:4222, stream events (flows.raw.netflow, "
+           "publisher jetstream: JetStream at nats://127.0.0.1:4222, stream events "
+           "(flows.raw.netflow, "
            "flows.raw.sflow)\n",
            "publisher stdout: json lines on standard output\n",
            "3 receive cores, each with 1365 batches of 64KiB for 2 subjects\n",
@@ -296,7 +319,8 @@ TEST(ApplianceConfig, DescribesWhatWouldRun) {
 }
 
 TEST(ListenUrls, BecomeKernelSocketsAndStandardOutput) {
-  const std::vector<std::string> urls{"netflow://:2055", "sflow://192.0.2.1:6343", "any://[::1]:9995"};
+  const std::vector<std::string> urls{"netflow://:2055", "sflow://192.0.2.1:6343",
+                                      "any://[::1]:9995"};
   const auto loaded = config_from_listen_urls(urls, "json");
   ASSERT_TRUE(loaded) << loaded.error().message;
   const ApplianceConfig& config = loaded->config;
@@ -316,23 +340,27 @@ TEST(ListenUrls, BecomeKernelSocketsAndStandardOutput) {
 }
 
 TEST(ListenUrls, AreRefusedInWords) {
-  for (const std::string url : {"netflow", "netflow:2055", "netflow://", "netflow://:0", "netflow://host:1",
-                                "bgp://:179", "://:1", "netflow://:2055?count=4", ""}) {
+  for (const std::string url :
+       {"netflow", "netflow:2055", "netflow://", "netflow://:0", "netflow://host:1", "bgp://:179",
+        "://:1", "netflow://:2055?count=4", ""}) {
     const auto loaded = config_from_listen_urls(std::vector{url}, "json");
     ASSERT_FALSE(loaded) << url;
-    EXPECT_THAT(loaded.error().message,
-                HasSubstr("--listen: \"" + url + "\" is not allowed; allowed: PROTOCOL://[ADDRESS]:PORT"));
+    EXPECT_THAT(
+        loaded.error().message,
+        HasSubstr("--listen: \"" + url + "\" is not allowed; allowed: PROTOCOL://[ADDRESS]:PORT"));
   }
   const std::vector<std::string> twice{"netflow://:2055", "sflow://:2055"};
   EXPECT_THAT(config_from_listen_urls(twice, "json").error().message,
               HasSubstr("UDP port 2055 is already listeners[0]'s"));
-  EXPECT_THAT(config_from_listen_urls(std::vector<std::string>{"netflow://:2055"}, "xml").error().message,
-              HasSubstr("--format: \"xml\" is not allowed; allowed: json"));
+  EXPECT_THAT(
+      config_from_listen_urls(std::vector<std::string>{"netflow://:2055"}, "xml").error().message,
+      HasSubstr("--format: \"xml\" is not allowed; allowed: json"));
   EXPECT_FALSE(config_from_listen_urls({}, "json"));
 }
 
 TEST(ListenUrls, LetTheEnvironmentSpeak) {
-  const std::vector<const char*> environment{"WEIR_LOG_LEVEL=error", "WEIR_METRICS_ADDR=127.0.0.1:0"};
+  const std::vector<const char*> environment{"WEIR_LOG_LEVEL=error",
+                                             "WEIR_METRICS_ADDR=127.0.0.1:0"};
   const auto loaded =
       config_from_listen_urls(std::vector<std::string>{"netflow://:2055"}, "json", environment);
   ASSERT_TRUE(loaded);
@@ -399,8 +427,8 @@ TEST_F(ShippedConfig, IsValidAndListensOnTheUsualPorts) {
   for (const auto& l : loaded->config.listeners) {
     listeners.push_back(l.name + " " + std::to_string(l.udp_port()) + " " + l.subject);
   }
-  EXPECT_THAT(listeners, ElementsAre("netflow 2055 flows.raw.netflow", "ipfix 4739 flows.raw.netflow",
-                                     "sflow 6343 flows.raw.sflow"));
+  EXPECT_THAT(listeners, ElementsAre("netflow 2055 flows.raw.netflow",
+                                     "ipfix 4739 flows.raw.netflow", "sflow 6343 flows.raw.sflow"));
   EXPECT_EQ(data_plane_config(loaded->config).socket_ports.size(), 3u);
 }
 

@@ -33,8 +33,8 @@ TEST(ConfigDocument, KnowsWhereEachValueStands) {
 }
 
 TEST(ConfigDocument, ReadsJson) {
-  const auto document =
-      parse_config_document("{\n  \"a\": [1, true, null],\n  \"b\": { \"c\": \"d\\u00e9\" }\n}\n", "f");
+  const auto document = parse_config_document(
+      "{\n  \"a\": [1, true, null],\n  \"b\": { \"c\": \"d\\u00e9\" }\n}\n", "f");
   ASSERT_TRUE(document) << document.error().message;
   ASSERT_EQ(document->values.size(), 2u);
   EXPECT_EQ(document->values[0].values[1].text, "true");
@@ -75,10 +75,17 @@ TEST(ConfigDocument, RefusesWhatCouldSurprise) {
       {"a: \"no end\nb: 2\n", "f.yaml:1:4: the quote that begins here is never closed"},
       {"\xc3\xbc: \"ok\"\r\n\xc3\xa9: 'it''s\nb: 2\n", "f.yaml:2:5: the quote"},
       {"a: \"\\\"\n", "f.yaml:1:4: the quote"},
-      {"\xef\xbb\xbf" "a: \"b\n", "never closed"},
-      {std::string("a: 1\n\x04" "b: 2\n"), "f.yaml:2:1: control character 0x04"},
+      {"\xef\xbb\xbf"
+       "a: \"b\n",
+       "never closed"},
+      {std::string("a: 1\n\x04"
+                   "b: 2\n"),
+       "f.yaml:2:1: control character 0x04"},
       {std::string("a: 1\0", 5), "f.yaml:1:5: control character 0x00"},
-      {std::string("\xff\xfe" "a\0:\0", 6), "control character 0x00"},
+      {std::string("\xff\xfe"
+                   "a\0:\0",
+                   6),
+       "control character 0x00"},
       {std::string(40, '[') + std::string(40, ']'), "nested deeper than 32 levels"},
       {std::string(100'000, '['), "f.yaml:1:"},
       {std::string(100'000, '{'), "f.yaml:1:"},
@@ -129,7 +136,8 @@ TEST(ConfigFile, IsRefusedWhenItIsNoneOrTooLarge) {
   const TemporaryFile huge;
   std::ofstream(huge.path()).close();
   ASSERT_EQ(truncate(huge.path().c_str(), 1l << 40), 0);
-  EXPECT_THAT(read_config_file(huge.path()).error().message, HasSubstr("larger than 1048576 octets"));
+  EXPECT_THAT(read_config_file(huge.path()).error().message,
+              HasSubstr("larger than 1048576 octets"));
 }
 
 }  // namespace

@@ -34,9 +34,10 @@ struct Kitchen {
 };
 
 const Schema<Basket>& basket_schema() {
-  static const auto schema = Schema<Basket>()
-                                 .key("name", &Basket::name, any_text(), "Its name.")
-                                 .key("count", &Basket::count, integer<uint16_t>(1, 100), "How many.");
+  static const auto schema =
+      Schema<Basket>()
+          .key("name", &Basket::name, any_text(), "Its name.")
+          .key("count", &Basket::count, integer<uint16_t>(1, 100), "How many.");
   return schema;
 }
 
@@ -47,10 +48,12 @@ const Schema<Kitchen>& kitchen_schema() {
           .key("cooks", &Kitchen::cooks, integer<uint8_t>(), "People.")
           .key("flour_bytes", &Kitchen::flour_bytes, size<uint64_t>(1024, 1 << 30), "Flour.")
           .key("pause_ms", &Kitchen::pause_ms, duration<uint32_t>(1'000'000, 1, 60'000), "Rest.")
-          .key("fruit", &Kitchen::fruit, named_choice<Fruit>({{"durian", "is not supported yet"}}), "Which.")
+          .key("fruit", &Kitchen::fruit, named_choice<Fruit>({{"durian", "is not supported yet"}}),
+               "Which.")
           .key("oven", &Kitchen::oven, optional_of(integer<unsigned>(0, 9), "auto"), "Which oven.")
-          .key("url", &Kitchen::url, text_where("a://", [](auto t) { return t.substr(0, 4) == "a://"; }),
-               "Where.", {Secrecy::url, "KITCHEN_URL"})
+          .key("url", &Kitchen::url,
+               text_where("a://", [](auto t) { return t.substr(0, 4) == "a://"; }), "Where.",
+               {Secrecy::url, "KITCHEN_URL"})
           .key("key", &Kitchen::key, any_text(), "Of the door.", {Secrecy::secret, ""})
           .list("shelves", &Kitchen::shelves, integer<unsigned>(0, 9), "Which.")
           .object("basket", &Kitchen::basket, basket_schema(), "One.")
@@ -105,7 +108,8 @@ TEST(ConfigReader, RefusesWithPlaceKeyValueAndWhatIsAllowed) {
       {"basket: {nam: x}", "k.yaml:1:10: basket.nam: unknown key; did you mean name?"},
       {"cooks: 1\nopen: true\ncooks: 1",
        "k.yaml:3:1: cooks: repeated; it stands in line 1 already"},
-      {"cooks: 256", "k.yaml:1:8: cooks: \"256\" is not allowed; allowed: an integer from 0 to 255"},
+      {"cooks: 256",
+       "k.yaml:1:8: cooks: \"256\" is not allowed; allowed: an integer from 0 to 255"},
       {"cooks: -1", "\"-1\" is not allowed"},
       {"cooks: 010", "\"010\" is not allowed"},
       {"cooks: 0x10", "\"0x10\" is not allowed"},
@@ -147,7 +151,9 @@ TEST(ConfigReader, RefusesWithPlaceKeyValueAndWhatIsAllowed) {
 }
 
 TEST(ConfigReader, TellsAllMistakesAndBoundsThem) {
-  EXPECT_EQ(read("cook: 3\ncooks: 256\nopen: 1\nbaskets: [{count: 0}, {count: x}]").report.errors().size(),
+  EXPECT_EQ(read("cook: 3\ncooks: 256\nopen: 1\nbaskets: [{count: 0}, {count: x}]")
+                .report.errors()
+                .size(),
             5u);
   std::string many;
   for (int i = 0; i < 80; ++i) many += "key" + std::to_string(i) + ": 1\n";
@@ -159,30 +165,34 @@ TEST(ConfigReader, TellsAllMistakesAndBoundsThem) {
 TEST(ConfigReader, WarnsOfKeysThatMeanNothing) {
   const auto r = read("cat: tom\n");
   EXPECT_TRUE(r.report.ok());
-  EXPECT_THAT(r.report.warnings(), ElementsAre("k.yaml:1:1: cat: means nothing here: cats do as they like"));
+  EXPECT_THAT(r.report.warnings(),
+              ElementsAre("k.yaml:1:1: cat: means nothing here: cats do as they like"));
 }
 
 TEST(ConfigReader, LetsTheEnvironmentWin) {
-  const auto r = read("cooks: 3\nshelves: [1]\n",
-                      {"WEIR_COOKS=4", "WEIR_SHELVES=7, 8,9", "WEIR_BASKET_COUNT=5", "WEIR_OVENS=1",
-                       "WEIRD=1", "HOME=/", "NOTHING", "KITCHEN_URL=a://alias", "WEIR_URL=a://own"});
+  const auto r =
+      read("cooks: 3\nshelves: [1]\n",
+           {"WEIR_COOKS=4", "WEIR_SHELVES=7, 8,9", "WEIR_BASKET_COUNT=5", "WEIR_OVENS=1", "WEIRD=1",
+            "HOME=/", "NOTHING", "KITCHEN_URL=a://alias", "WEIR_URL=a://own"});
   ASSERT_TRUE(r.report.ok()) << r.report.to_error().message;
   EXPECT_EQ(r.kitchen.cooks, 4);
   EXPECT_EQ(r.origins.at("cooks").to_string(), "environment WEIR_COOKS");
   EXPECT_THAT(r.kitchen.shelves, ElementsAre(7u, 8u, 9u));
   EXPECT_EQ(r.kitchen.basket.count, 5);
   EXPECT_EQ(r.kitchen.url, "a://own") << "the name that is more to the point";
-  EXPECT_THAT(r.report.warnings(),
-              ElementsAre("environment WEIR_OVENS: names no key of the configuration and is ignored"));
+  EXPECT_THAT(
+      r.report.warnings(),
+      ElementsAre("environment WEIR_OVENS: names no key of the configuration and is ignored"));
   EXPECT_EQ(read("", {"WEIR_URL=a://own", "KITCHEN_URL=a://alias"}).kitchen.url, "a://own");
   EXPECT_EQ(read("", {"KITCHEN_URL=a://alias"}).kitchen.url, "a://alias");
   EXPECT_TRUE(read("shelves: [1]", {"WEIR_SHELVES="}).kitchen.shelves.empty());
 }
 
 TEST(ConfigReader, RefusesABadValueInTheEnvironment) {
-  EXPECT_THAT(read("", {"WEIR_COOKS=many"}).report.errors(),
-              ElementsAre("environment WEIR_COOKS: cooks: \"many\" is not allowed; allowed: an integer "
-                          "from 0 to 255"));
+  EXPECT_THAT(
+      read("", {"WEIR_COOKS=many"}).report.errors(),
+      ElementsAre("environment WEIR_COOKS: cooks: \"many\" is not allowed; allowed: an integer "
+                  "from 0 to 255"));
 }
 
 TEST(ConfigReader, SaysWhereEachEffectiveValueCameFrom) {
@@ -191,12 +201,13 @@ TEST(ConfigReader, SaysWhereEachEffectiveValueCameFrom) {
   for (const auto& v : kitchen_schema().effective(&r.kitchen, r.origins)) {
     lines.push_back(v.path + "=" + v.value + " " + v.origin.to_string());
   }
-  EXPECT_THAT(lines, ElementsAre("open=true default", "cooks=4 environment WEIR_COOKS",
-                                 "flour_bytes=64KiB default", "pause_ms=50 default", "fruit=apple default",
-                                 "oven=auto default", "url=a://****@h,a://h k.yaml:2:6",
-                                 "key=**** k.yaml:1:6", "shelves=[] default", "basket.name=b default",
-                                 "basket.count=3 default", "baskets[0].name=x k.yaml:4:11",
-                                 "baskets[0].count=3 default"));
+  EXPECT_THAT(
+      lines,
+      ElementsAre("open=true default", "cooks=4 environment WEIR_COOKS",
+                  "flour_bytes=64KiB default", "pause_ms=50 default", "fruit=apple default",
+                  "oven=auto default", "url=a://****@h,a://h k.yaml:2:6", "key=**** k.yaml:1:6",
+                  "shelves=[] default", "basket.name=b default", "basket.count=3 default",
+                  "baskets[0].name=x k.yaml:4:11", "baskets[0].count=3 default"));
 }
 
 TEST(ConfigReader, DocumentsItsKeys) {
@@ -204,21 +215,24 @@ TEST(ConfigReader, DocumentsItsKeys) {
   for (const KeyDoc& d : kitchen_schema().document()) {
     rows.push_back(d.path + "|" + d.default_value + "|" + d.environment);
   }
-  EXPECT_THAT(rows, ElementsAre("open|true|WEIR_OPEN", "cooks|2|WEIR_COOKS",
-                                "flour_bytes|64KiB|WEIR_FLOUR_BYTES", "pause_ms|50|WEIR_PAUSE_MS",
-                                "fruit|apple|WEIR_FRUIT", "oven|auto|WEIR_OVEN", "url||WEIR_URL",
-                                "key||WEIR_KEY", "shelves|[]|WEIR_SHELVES", "basket||",
-                                "basket.name|b|WEIR_BASKET_NAME", "basket.count|3|WEIR_BASKET_COUNT",
-                                "baskets||", "baskets[].name|b|", "baskets[].count|3|"));
+  EXPECT_THAT(
+      rows,
+      ElementsAre("open|true|WEIR_OPEN", "cooks|2|WEIR_COOKS", "flour_bytes|64KiB|WEIR_FLOUR_BYTES",
+                  "pause_ms|50|WEIR_PAUSE_MS", "fruit|apple|WEIR_FRUIT", "oven|auto|WEIR_OVEN",
+                  "url||WEIR_URL", "key||WEIR_KEY", "shelves|[]|WEIR_SHELVES", "basket||",
+                  "basket.name|b|WEIR_BASKET_NAME", "basket.count|3|WEIR_BASKET_COUNT", "baskets||",
+                  "baskets[].name|b|", "baskets[].count|3|"));
 }
 
 TEST(ConfigReport, KnowsWhatAnErrorConcerns) {
   ConfigReport report;
   report.error({}, "listeners[1].port", "wrong");
-  for (const char* path : {"listeners[1].port", "listeners[1]", "listeners", "listeners[1].port.x"}) {
+  for (const char* path :
+       {"listeners[1].port", "listeners[1]", "listeners", "listeners[1].port.x"}) {
     EXPECT_TRUE(report.has_error_at(path)) << path;
   }
-  for (const char* path : {"listeners[0]", "listeners[1].name", "listeners[1].por", "listeners[10]", "l"}) {
+  for (const char* path :
+       {"listeners[0]", "listeners[1].name", "listeners[1].por", "listeners[10]", "l"}) {
     EXPECT_FALSE(report.has_error_at(path)) << path;
   }
 }

@@ -231,13 +231,17 @@ TEST_F(HttpServerTest, RefusesInWords) {
       {"GET / HTTP/9.9\r\n\r\n", "400", "not an HTTP"},
       {"GET / HTTP/1.1\r\nno colon\r\n\r\n", "400", "not an HTTP"},
       {"POST /v1/echo HTTP/1.1\r\nContent-Length: -1\r\n\r\n", "400", "not an HTTP"},
-      {"POST /v1/echo HTTP/1.1\r\nContent-Length: 99999999999999999999999\r\n\r\n", "400", "not an"},
+      {"POST /v1/echo HTTP/1.1\r\nContent-Length: 99999999999999999999999\r\n\r\n", "400",
+       "not an"},
       {"POST /v1/echo HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "400", "not an HTTP"},
       {"POST /v1/echo HTTP/1.1\r\nContent-Length: 1048577\r\n\r\n", "413", "larger than 1 MiB"},
-      {"POST /v1/echo HTTP/1.1\r\nContent-Length: 2097152\r\n\r\n" + big, "413", "larger than 1 MiB"},
-      {"POST /v1/echo HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n200000\r\n" + big + "\r\n0\r\n\r\n",
+      {"POST /v1/echo HTTP/1.1\r\nContent-Length: 2097152\r\n\r\n" + big, "413",
+       "larger than 1 MiB"},
+      {"POST /v1/echo HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n200000\r\n" + big +
+           "\r\n0\r\n\r\n",
        "413", "larger than 1 MiB"},
-      {"GET / HTTP/1.1\r\nX: " + std::string(20'000, 'h') + "\r\n\r\n", "431", "larger than 16 KiB"},
+      {"GET / HTTP/1.1\r\nX: " + std::string(20'000, 'h') + "\r\n\r\n", "431",
+       "larger than 16 KiB"},
       {"GET /" + std::string(20'000, 'h') + " HTTP/1.1\r\n\r\n", "431", "larger than 16 KiB"},
   };
   for (const auto& c : cases) {

@@ -46,8 +46,8 @@ TEST_F(LogTest, WritesOneLineAnEventAtOrAboveItsLevel) {
   log_debug("this one");
   const auto out = lines();
   ASSERT_EQ(out.size(), 4u);
-  EXPECT_THAT(out[0], testing::MatchesRegex(
-                          "[0-9]{4}-..-..T..:..:..\\....Z info    port p0: 2 queues"));
+  EXPECT_THAT(out[0],
+              testing::MatchesRegex("[0-9]{4}-..-..T..:..:..\\....Z info    port p0: 2 queues"));
   EXPECT_THAT(out[1], HasSubstr("warning w"));
   EXPECT_THAT(out[3], HasSubstr("debug   this one"));
 }
@@ -110,7 +110,8 @@ TEST_F(LogTest, TakesLinesFromManyThreadsWhole) {
   for (auto& t : threads) t.join();
   const auto out = lines();
   EXPECT_EQ(out.size(), 800u);
-  for (const auto& line : out) EXPECT_THAT(line, testing::ContainsRegex("thread [0-3] line [0-9]+$"));
+  for (const auto& line : out)
+    EXPECT_THAT(line, testing::ContainsRegex("thread [0-3] line [0-9]+$"));
 }
 
 TEST(Printable, LeavesWellFormedTextAlone) {
