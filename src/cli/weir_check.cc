@@ -51,6 +51,7 @@ void add_check_command(CLI::App& app, int& exit_code) {
       "Starts nothing. Exit status 0: valid; 1: not, and every mistake is on standard error with "
       "its\n"
       "place, the key, the value and what is allowed.\n"
+      "Examples:\n"
       "  weir check -c conf/weir.yaml\n"
       "  WEIR_BATCH_BYTES=128KiB weir check -c conf/weir.yaml\n"
       "  weir check --listen netflow://:2055");
