@@ -3,14 +3,14 @@
 #include <csignal>
 
 #include "cli/commands.h"
-#include "weir_version.h"
+#include "base/version.h"
 
 namespace weir::cli {
 
 void add_version_command(CLI::App& app, int& exit_code) {
   CLI::App* version = app.add_subcommand("version", "Print the version and the commit it was built from");
   version->callback([&exit_code] {
-    std::printf("weir %s (%s)\n", WEIR_VERSION, WEIR_COMMIT);
+    std::puts(version_line("weir").c_str());
     exit_code = 0;
   });
 }
@@ -34,7 +34,7 @@ int main(int argc, char** argv) {
       "  weir check -c conf/weir.yaml && weir run -c conf/weir.yaml\n"
       "`weir COMMAND --help` explains each command; weirctl looks into a running appliance.");
   app.require_subcommand(1);
-  app.set_version_flag("--version", "weir " WEIR_VERSION " (" WEIR_COMMIT ")");
+  app.set_version_flag("--version", weir::version_line("weir"));
 
   int exit_code = 0;
   weir::cli::add_run_command(app, exit_code);

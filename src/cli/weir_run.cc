@@ -13,7 +13,7 @@
 #include "control/appliance.h"
 #include "control/config.h"
 #include "service/log.h"
-#include "weir_version.h"
+#include "base/version.h"
 
 namespace weir::cli {
 
@@ -69,7 +69,7 @@ int run(const RunArguments& arguments) {
   const control::ApplianceConfig& config = loaded->config;
   service::start_log(config.log);
   for (const std::string& warning : loaded->warnings) service::log_warning("{}", warning);
-  service::log_info("weir {} ({}) starting", WEIR_VERSION, WEIR_COMMIT);
+  service::log_info("{} starting", version_line("weir"));
 
   Signals signals;
   RoleScope role(control_thread);

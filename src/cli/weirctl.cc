@@ -18,7 +18,7 @@
 #include <unistd.h>
 #include <vector>
 
-#include "weir_version.h"
+#include "base/version.h"
 
 namespace weir::cli {
 namespace {
@@ -286,7 +286,7 @@ class Program {
   int main(int argc, char** argv) {
     CLI::App app{"weirctl asks a running weir what goes on.\n", "weirctl"};
     app.require_subcommand(1);
-    app.set_version_flag("--version", "weirctl " WEIR_VERSION " (" WEIR_COMMIT ")");
+    app.set_version_flag("--version", version_line("weirctl"));
     app.add_option("--socket", socket_, "The appliance's control socket")
         ->capture_default_str()
         ->envname("WEIR_CONTROL_SOCKET_PATH");

@@ -14,7 +14,6 @@
 #include "control/routes.h"
 #include "service/log.h"
 #include "service/service_notify.h"
-#include "weir_version.h"
 
 namespace weir::control {
 

@@ -4,7 +4,7 @@
 #include <string>
 
 #include "service/metrics.h"
-#include "weir_version.h"
+#include "base/version.h"
 
 namespace weir::control {
 
@@ -125,7 +125,7 @@ void add_publisher(MetricPage& page, const PublisherView& p) {
 std::string metrics_text(const ApplianceView& view) {
   MetricPage page;
   page.gauge("weir_build_info", "The running build; always 1.",
-             {{"version", WEIR_VERSION}, {"commit", WEIR_COMMIT}}, 1);
+             {{"version", version()}, {"commit", commit()}}, 1);
   page.gauge("weir_start_time_seconds", "When the appliance started, since the epoch.", {},
              static_cast<double>(view.started_ns) / 1e9);
   page.gauge("weir_ready", "1 while the appliance can take and deliver flows.", {},

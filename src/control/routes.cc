@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <charconv>
 
+#include "base/version.h"
 #include "control/metrics.h"
 #include "service/metrics.h"
-#include "weir_version.h"
 
 namespace weir::control {
 
@@ -157,8 +157,8 @@ json status_json(const ApplianceView& view) {
   json publishers = json::array();
   for (const auto& publisher : view.publishers) publishers.push_back(publisher_json(publisher));
   const std::string not_ready = view.not_ready_because();
-  return {{"version", WEIR_VERSION},
-          {"commit", WEIR_COMMIT},
+  return {{"version", version()},
+          {"commit", commit()},
           {"appliance", view.appliance_uuid},
           {"partition", view.partition},
           {"state", std::string(name_of(view.state))},
