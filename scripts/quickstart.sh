@@ -102,9 +102,9 @@ ports:
   - {name: cable, device: "net_af_packet0,iface=$cable"}
   - {name: host, kind: socket, address: "::"}
 listeners:
-  - {name: netflow, port: $flow_port, subject: flows.raw.netflow}
-  - {name: ipfix, port: $ipfix_port, subject: flows.raw.netflow}
-  - {name: sflow, port: $sflow_port, subject: flows.raw.sflow}
+  - {name: netflow, port: $flow_port, subject: flows.raw.netflow, buffer_size: 8MiB}
+  - {name: ipfix, port: $ipfix_port, subject: flows.raw.netflow, buffer_size: 8MiB}
+  - {name: sflow, port: $sflow_port, subject: flows.raw.sflow, buffer_size: 8MiB}
 state_dir: $dir/state
 control_socket: {path: $dir/control.sock}
 log: {level: warning}
@@ -155,7 +155,9 @@ for version in 5 9 10; do
   sent=$((sent + records))
 done
 
-say "And weir's own generator"
+say "And weir's own generator, as another exporter"
+ip -n "$router" addr add "$cable_net.3/24" dev up0
+ip -n "$router" route replace "$collector/32" dev up0 src "$cable_net.3"
 for protocol in v5 v9 ipfix; do
   in_router "$weir" generate --protocol "$protocol" --to "$collector:$flow_port" --count 200 --flows 20 \
     --rate 2000 --seed 7 --json >"$dir/generated.json" 2>"$dir/generate.log" ||
