@@ -61,7 +61,8 @@ class Signals {
 int run(const RunArguments& arguments) {
   auto loaded = arguments.listen_urls.empty()
                     ? control::load_config(arguments.config_path, control::process_environment())
-                    : control::config_from_listen_urls(arguments.listen_urls, arguments.format);
+                    : control::config_from_listen_urls(arguments.listen_urls, arguments.format,
+                                                       control::process_environment());
   if (!loaded) {
     std::fprintf(stderr, "%s\n", loaded.error().message.c_str());
     return 1;
