@@ -98,7 +98,7 @@ bool DecoderState::decode(const Datagram& d, RecordSink& sink) noexcept {
         return reject(d, DatagramError::unknown_version);
       }
       if (!admits(filter, ProtocolFilter::sflow)) break;
-      return reject(d, DatagramError::unsupported_version);
+      return sflow == 5 ? decode_sflow_v5(d, sink) : reject(d, DatagramError::unsupported_version);
     }
     default: return reject(d, DatagramError::unknown_version);
   }
@@ -118,11 +118,11 @@ bool DecoderState::reject(const Datagram& d, DatagramError error) noexcept {
   return false;
 }
 
-bool DecoderState::begin(const Datagram& d, uint16_t version, uint32_t domain_id,
-                         Message& m) noexcept {
+bool DecoderState::begin(const Datagram& d, uint16_t version, uint32_t domain_id, Message& m,
+                         const IpAddress& agent) noexcept {
   m.exporter = exporters_.find_or_add(d.source, d.received_ns);
   if (m.exporter == nullptr) return reject(d, DatagramError::exporter_table_full);
-  m.domain = exporters_.find_or_add_domain(*m.exporter, version, domain_id, d.received_ns);
+  m.domain = exporters_.find_or_add_domain(*m.exporter, version, domain_id, d.received_ns, agent);
   if (m.domain == nullptr) return reject(d, DatagramError::domain_table_full);
   ExporterStats& s = m.exporter->stats;
   ++s.datagrams;

@@ -1,6 +1,6 @@
 // decoder.h — Octets of export datagrams and the time they came → FlowRecords.
 //
-// Spec:     RFC 3954 (NetFlow v9), RFC 7011 (IPFIX); NetFlow v5 as Cisco documents it.
+// Spec:     RFC 3954 (NetFlow v9), RFC 7011 (IPFIX); NetFlow v5 as Cisco documents it; sFlow v5.
 // Runs on:  rx_lcore; one Decoder a core, nothing shared. No I/O, no clock, no allocation after create.
 // Owns:     the exporters that this core has met, their domains, templates and waiting data.
 // Bounds:   DecoderLimits.
@@ -24,15 +24,18 @@ namespace weir::decode {
 #define WEIR_DATAGRAM_ERRORS(X)                                                        \
   X(empty) X(truncated_header) X(unknown_version) X(unsupported_version)               \
   X(protocol_not_allowed) X(bad_count) X(bad_length) X(exporter_table_full)            \
-  X(domain_table_full)
+  X(domain_table_full) X(bad_agent_address)
 WEIR_NAMED_ENUM(DatagramError, uint8_t, WEIR_DATAGRAM_ERRORS)
 
-/// What became of each set (v9: FlowSet) of a decoded datagram. A set has exactly one outcome at any
+/// What became of each set (v9: FlowSet; sFlow: sample) of a decoded datagram. Counter and discard
+/// samples are no flows, and nothing is made of them yet. A set has exactly one outcome at any
 /// time; `waiting` is left again for one of the others.
 #define WEIR_SET_OUTCOMES(X)                                                           \
   X(decoded) X(waiting_for_template) X(expired) X(evicted)                             \
   X(skipped_reserved_id) X(skipped_bad_length) X(skipped_padding)                      \
-  X(skipped_bad_template) X(skipped_not_decodable) X(skipped_pending_full)
+  X(skipped_bad_template) X(skipped_not_decodable) X(skipped_pending_full)             \
+  X(skipped_counter_sample) X(skipped_discard_sample) X(skipped_unknown_format)        \
+  X(skipped_sample_limit)
 WEIR_NAMED_ENUM(SetOutcome, uint8_t, WEIR_SET_OUTCOMES)
 
 /// What exporters do that the standards do not foresee; tolerated and counted.
@@ -41,7 +44,7 @@ WEIR_NAMED_ENUM(SetOutcome, uint8_t, WEIR_SET_OUTCOMES)
   X(set_of_other_version) X(repeated_element) X(odd_width) X(zero_length_field)        \
   X(variable_length_in_v9) X(count_mismatch) X(template_not_decodable)                 \
   X(template_redefined) X(template_conflict) X(scope_split_by_port)                    \
-  X(implausible_time) X(arena_overflow) X(truncated_record)
+  X(implausible_time) X(arena_overflow) X(truncated_record) X(unknown_flow_record)
 WEIR_NAMED_ENUM(Quirk, uint8_t, WEIR_QUIRKS)
 
 #define WEIR_TEMPLATE_EVENTS(X)                                                        \

@@ -1,7 +1,7 @@
 // decoder_state.h — The decoder's parts together, and what all protocols share.
 //
-// Runs on:  rx_lcore. A file for each protocol (netflow_v5.cc, netflow_v9.cc, ipfix.cc) reads
-// headers;
+// Runs on:  rx_lcore. A file for each protocol (netflow_v5.cc, netflow_v9.cc, ipfix.cc,
+// sflow_v5.cc) reads headers;
 //           sets.cc walks what v9 and IPFIX have in common.
 #pragma once
 
@@ -80,11 +80,17 @@ class DecoderState final : public Decoder {
   bool decode_netflow_v5(const Datagram& d, RecordSink& sink) noexcept;
   bool decode_netflow_v9(const Datagram& d, RecordSink& sink) noexcept;
   bool decode_ipfix(const Datagram& d, RecordSink& sink) noexcept;
+  bool decode_sflow_v5(const Datagram& d, RecordSink& sink) noexcept;
 
   bool reject(const Datagram& d, DatagramError error) noexcept;
   /// Finds exporter and domain; counts the datagram as decoded or as rejected.
-  bool begin(const Datagram& d, uint16_t version, uint32_t domain_id, Message& m) noexcept;
+  bool begin(const Datagram& d, uint16_t version, uint32_t domain_id, Message& m,
+             const IpAddress& agent = {}) noexcept;
   void observe_sequence(Message& m, uint32_t sequence, uint32_t units, bool units_known) noexcept;
+
+  // sflow_v5.cc
+  void walk_samples(Message& m, std::span<const uint8_t> octets, uint32_t promised) noexcept;
+  SetOutcome read_sample(Message& m, uint32_t type, std::span<const uint8_t> body) noexcept;
 
   // sets.cc
   void walk_sets(Message& m, std::span<const uint8_t> octets, RecordSink& sink) noexcept;

@@ -78,8 +78,9 @@ struct Domain {
   Domain* hash_next;
   ListLink<Domain> by_use;
   Exporter* exporter;
-  uint32_t id;       // v9: source id; v5: engine
-  uint16_t version;  // 5, 9, 10
+  uint32_t id;       // v9: source id; v5: engine; sFlow: sub-agent
+  uint16_t version;  // 5, 9, 10; sFlow: 6343
+  IpAddress agent;   // sFlow only
   bool split;        // ports of this exporter define templates that conflict
   bool has_system_init;
   uint64_t system_init_ms;  // element 160
@@ -159,7 +160,8 @@ class SetLedger {
     counters_.set_outcomes[outcome].increment();
     counters_.set_outcome_octets[outcome].add(octets);
     if (outcome != SetOutcome::decoded && outcome != SetOutcome::waiting_for_template &&
-        outcome != SetOutcome::skipped_padding) {
+        outcome != SetOutcome::skipped_padding && outcome != SetOutcome::skipped_counter_sample &&
+        outcome != SetOutcome::skipped_discard_sample) {
       ++exporter.stats.sets_lost;
     }
   }

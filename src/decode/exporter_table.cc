@@ -48,23 +48,25 @@ Exporter* ExporterTable::find_or_add(const IpAddress& address, uint64_t now_ns) 
   return e;
 }
 
-uint64_t ExporterTable::hash_of_domain(const Exporter& exporter, uint16_t version,
-                                       uint32_t id) const noexcept {
-  return mix_hash(exporter.hash ^ (uint64_t{version} << 32 | id) * 0x9E3779B97F4A7C15ull);
+uint64_t ExporterTable::hash_of_domain(const Exporter& exporter, uint16_t version, uint32_t id,
+                                       const IpAddress& agent) const noexcept {
+  const uint64_t h =
+      mix_hash(exporter.hash ^ (uint64_t{version} << 32 | id) * 0x9E3779B97F4A7C15ull);
+  return agent == IpAddress{} ? h : mix_hash(h ^ hash_of(agent, seed_));
 }
 
-Domain* ExporterTable::find_domain(Exporter& exporter, uint16_t version,
-                                   uint32_t id) const noexcept {
-  return domain_chains_.find(hash_of_domain(exporter, version, id), [&](const Domain& d) {
-    return d.exporter == &exporter && d.id == id && d.version == version;
+Domain* ExporterTable::find_domain(Exporter& exporter, uint16_t version, uint32_t id,
+                                   const IpAddress& agent) const noexcept {
+  return domain_chains_.find(hash_of_domain(exporter, version, id, agent), [&](const Domain& d) {
+    return d.exporter == &exporter && d.id == id && d.version == version && d.agent == agent;
   });
 }
 
 Domain* ExporterTable::find_or_add_domain(Exporter& exporter, uint16_t version, uint32_t id,
-                                          uint64_t now_ns) noexcept {
+                                          uint64_t now_ns, const IpAddress& agent) noexcept {
   Domain* d = exporter.last_domain;
-  if (d == nullptr || d->id != id || d->version != version) {
-    d = find_domain(exporter, version, id);
+  if (d == nullptr || d->id != id || d->version != version || d->agent != agent) {
+    d = find_domain(exporter, version, id, agent);
   }
   if (d == nullptr) {
     if (exporter.domains.size() >= limits_.domains_per_exporter_max) {
@@ -79,7 +81,8 @@ Domain* ExporterTable::find_or_add_domain(Exporter& exporter, uint16_t version, 
     d->exporter = &exporter;
     d->version = version;
     d->id = id;
-    d->hash = hash_of_domain(exporter, version, id);
+    d->agent = agent;
+    d->hash = hash_of_domain(exporter, version, id, agent);
     d->sequence = SequenceTracker(version == 9 ? SequenceUnit::messages : SequenceUnit::records);
     domain_chains_.insert(d);
     exporter.domains.push_back(d);

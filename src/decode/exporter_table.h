@@ -25,17 +25,19 @@ class ExporterTable {
   /// Null when the table is full of exporters at work.
   Exporter* find_or_add(const IpAddress& address, uint64_t now_ns) noexcept;
 
-  Domain* find_domain(Exporter& exporter, uint16_t version, uint32_t id) const noexcept;
+  Domain* find_domain(Exporter& exporter, uint16_t version, uint32_t id,
+                      const IpAddress& agent = {}) const noexcept;
   /// Null when the exporter has too many domains at work, or no memory is left for one.
-  Domain* find_or_add_domain(Exporter& exporter, uint16_t version, uint32_t id,
-                             uint64_t now_ns) noexcept;
+  Domain* find_or_add_domain(Exporter& exporter, uint16_t version, uint32_t id, uint64_t now_ns,
+                             const IpAddress& agent = {}) noexcept;
 
   /// Closes gaps and expires templates of a few exporters at a time.
   void tick(uint64_t now_ns) noexcept;
   size_t copy(uint32_t& cursor, std::span<ExporterStats> out) const noexcept;
 
  private:
-  uint64_t hash_of_domain(const Exporter& exporter, uint16_t version, uint32_t id) const noexcept;
+  uint64_t hash_of_domain(const Exporter& exporter, uint16_t version, uint32_t id,
+                          const IpAddress& agent) const noexcept;
   Exporter* slots() const noexcept {
     return static_cast<Exporter*>(static_cast<void*>(memory_.data()));
   }

@@ -55,15 +55,21 @@ inline size_t message_octets(const uint8_t* p, size_t size) {
 
 inline uint64_t export_time_ns(const std::vector<uint8_t>& octets) {
   if (octets.size() < 12) return kNow;
+  if (load_be16(octets.data()) == 0) return kNow;  // sFlow tells no time
   const size_t at = load_be16(octets.data()) == 10 ? 4 : 8;
   return load_be32(octets.data() + at) * uint64_t{1'000'000'000};
 }
 
-/// Payloads of a pcap or pcapng, or messages that lie back to back in a file.
+/// Payloads of a pcap or pcapng, of a frame, or messages that lie back to back in a file.
 inline std::vector<Payload> read_payloads(const std::filesystem::path& path) {
   std::vector<Payload> payloads;
   std::ifstream file(path, std::ios::binary);
   const std::vector<uint8_t> octets{std::istreambuf_iterator<char>(file), {}};
+  if (const auto v = packet::parse_frame(octets, packet::LinkType::ethernet);
+      path.extension() == ".frame" && v.verdict == packet::FrameVerdict::udp) {
+    payloads.push_back({{v.payload.begin(), v.payload.end()}, v.src, v.src_port, kNow});
+    return payloads;
+  }
   if (!is_capture(octets)) {
     for (size_t at = 0; at < octets.size();) {
       const size_t n = message_octets(&octets[at], octets.size() - at);

@@ -1,6 +1,6 @@
-// Every capture of NetFlow v5, v9 and IPFIX in ../shared/captures: the records decoded are as many
-// as an independent walker counted (INDEX.tsv), the books balance, and a second decoder says the
-// same.
+// Every capture of NetFlow v5, v9, IPFIX and sFlow v5 in ../shared/captures: the records decoded are
+// as many as an independent walker counted (INDEX.tsv), the books balance, and a second decoder says
+// the same.
 #include <gtest/gtest.h>
 
 #include <fstream>
@@ -38,13 +38,11 @@ std::vector<IndexRow> read_index() {
 
 bool is_ours(const IndexRow& row) {
   if (row.kind != "flow" && row.kind != "sequence" && row.kind != "generated") return false;
-  if (row.protocols.find("sFlow") != std::string::npos ||
-      row.protocols.find("NFv1:") != std::string::npos) {
-    return false;
-  }
+  if (row.protocols.find("NFv1:") != std::string::npos) return false;
   return row.protocols.find("NFv5") != std::string::npos ||
          row.protocols.find("NFv9") != std::string::npos ||
-         row.protocols.find("IPFIX") != std::string::npos;
+         row.protocols.find("IPFIX") != std::string::npos ||
+         row.protocols.find("sFlow5") != std::string::npos;
 }
 
 /// Folds all that was told into one number.
@@ -98,6 +96,7 @@ Outcome decode_all(const std::vector<Payload>& payloads) {
 const std::map<std::string, std::pair<uint64_t, std::string>>& known_differences() {
   static const std::map<std::string, std::pair<uint64_t, std::string>> kDifferences = {
       {"generated-third-party/softflowd-ipfix-tcp.pcap", {0, "by TCP"}},
+      {"the-tcpdump-group-tcpdump/sflow_print-segv.pcap", {0, "its only sample is cut off"}},
   };
   return kDifferences;
 }

@@ -7,11 +7,42 @@
 
 #include "lab/exporter_model.h"
 #include "lab/message_builder.h"
+#include "lab/sflow_builder.h"
 
 namespace weir::decode {
 namespace {
 
 using namespace lab;
+
+/// Samples of every kind, with headers in tunnels.
+std::vector<Octets> sflow_sequence() {
+  const Octets v6 = udp_packet({"2001:db8::1", "2001:db8::2", 1000, 53}, zeros(16));
+  const Octets vxlan = udp_frame({"192.0.2.1", "192.0.2.2", 40'000, 4789},
+                                 join({u32(0x0800'0000), u32(1), ethernet(kEtherTypeIpv6, v6)}));
+  const Octets gtp =
+      udp_frame({"192.0.2.1", "192.0.2.2", 2152, 2152},
+                join({u8(0x34), u8(255), u16(24), u32(1), u32(0x85), u8(1), u16(9), u8(0), v6}));
+  const Octets srv6 = ipv6_packet(
+      {.src = "2001:db8::1", .dst = "2001:db8::2", .next_header = kProtoRouting},
+      ipv6_extension(41, join({u8(4), u8(1), u8(0), u8(0), u16(0), ipv6("2001:db8::5")}), v6));
+  SflowFlowSample s{
+      .sampling_rate = 100,
+      .input = {0, 1},
+      .output = {1, 258},
+      .records = {sflow::raw_header(vxlan),
+                  sflow::extended_switch(1, 2),
+                  sflow::extended_router("192.0.2.3", 24, 16),
+                  sflow::extended_gateway({.segments = {{1, 2}}, .communities = {3}}),
+                  {1004, join({u32(106), sflow::string("alice"), u32(106), sflow::string("")})}}};
+  SflowBuilder m;
+  m.sequence(1).flow(s).sample(2, zeros(16)).expanded_flow(s);
+  s.records = {sflow::raw_header(gtp)};
+  m.flow(s);
+  s.records = {sflow::raw_header(srv6, 0, sflow::kHeaderIpv6)};
+  m.expanded_flow(s);
+  return {m.build(),
+          SflowBuilder{}.agent("2001:db8::9").sequence(2).flow(s).sample(5, zeros(8)).build()};
+}
 
 /// Sequences of whole messages: what to damage.
 std::vector<std::vector<Octets>> corpus() {
@@ -88,6 +119,7 @@ std::vector<std::vector<Octets>> corpus() {
            .data(999, {{u32(5)}})
            .set(0, zeros(0), 0)
            .build()});
+  all.push_back(sflow_sequence());
   return all;
 }
 

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "decode_support.h"
+#include "lab/sflow_builder.h"
 
 namespace weir::decode {
 namespace {
@@ -368,9 +369,11 @@ TEST(Datagrams, AreToldApartByContent) {
       {join({u16(6), zeros(40)}), DatagramError::unsupported_version},
       {join({u16(7), zeros(40)}), DatagramError::unsupported_version},
       {join({u16(8), zeros(40)}), DatagramError::unsupported_version},
-      {join({u32(5), zeros(40)}), DatagramError::unsupported_version},  // sFlow, for now
+      {join({u32(2), zeros(40)}), DatagramError::unsupported_version},
       {join({u32(4), zeros(40)}), DatagramError::unsupported_version},
       {join({u32(3), zeros(40)}), DatagramError::unknown_version},
+      {join({u32(5), u32(1), zeros(19)}), DatagramError::truncated_header},
+      {join({u32(5), u32(3), zeros(40)}), DatagramError::bad_agent_address},
       {join({u16(0), zeros(40)}), DatagramError::unknown_version},
       {join({u16(11), zeros(40)}), DatagramError::unknown_version},
       {join({u16(0x1603), zeros(40)}), DatagramError::unknown_version},
@@ -395,6 +398,7 @@ TEST(Datagrams, AListenerTakesItsProtocolOnly) {
       {v5, {true, false, false, true}},
       {v9().build(), {true, false, false, true}},
       {ipfix().build(), {true, true, false, true}},
+      {SflowBuilder{}.build(), {false, false, true, true}},
   };
   for (const auto& [octets, admitted] : cases) {
     for (uint16_t listener = 0; listener < 4; ++listener) {

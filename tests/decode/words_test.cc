@@ -6,8 +6,10 @@
 #include <new>
 #include <set>
 
+#include "decode/sflow_v5.h"
 #include "decode_support.h"
 #include "lab/exporter_model.h"
+#include "lab/sflow_builder.h"
 
 // A sanitizer counts its allocations itself and wants to see each pair whole.
 #if defined(__SANITIZE_ADDRESS__)
@@ -162,6 +164,14 @@ TEST(Words, AreAllReached) {
   sflow.listeners[0].protocol = ProtocolFilter::sflow;
   run(sflow, [](Bench& b) { b.send(v9().build()); });
 
+  run(plain, [](Bench& b) {
+    b.send(SflowBuilder{}.agent_octets(join({u32(3), zeros(4)})).build());
+    SflowBuilder m;
+    m.flow({.records = {{7777, {}}}}).sample(2, {}).sample(5, {}).sample(9, {});
+    for (uint32_t i = 0; i < kSflowSamplesMax; ++i) m.sample(2, {});
+    b.send(m.build());
+  });
+
   // What waits does not only leave again.
   run(plain, [](Bench& b) { b.send(v9().data(300, {{u32(1)}}).build()); });
 
@@ -188,6 +198,13 @@ TEST(Words, DecodingTakesNothingFromTheHeap) {
       datagrams.push_back(d.octets);
     }
   }
+  datagrams.push_back(
+      SflowBuilder{}
+          .flow({.sampling_rate = 100,
+                 .records = {sflow::raw_header(
+                                 udp_frame({"192.0.2.1", "192.0.2.2", 1, 2}, zeros(40))),
+                             sflow::extended_gateway({.segments = {{1, 2}}, .communities = {3}})}})
+          .build());
   datagrams.push_back(v9().data(999, {{u32(1)}}).build());
   datagrams.push_back(v9().templates({{.id = 999, .fields = {{9000, 4}}}}).build());
   auto decoder = Decoder::create(Bench::default_config());
