@@ -34,7 +34,7 @@ struct KeptRecord {
   }
   std::vector<uint32_t> numbers(ArenaRef r) const {
     std::vector<uint32_t> v(r.count);
-    std::memcpy(v.data(), arena.data() + r.offset, v.size() * sizeof(uint32_t));
+    if (!v.empty()) std::memcpy(v.data(), arena.data() + r.offset, v.size() * sizeof(uint32_t));
     return v;
   }
   std::vector<Unmapped> unmapped() const {
