@@ -1,6 +1,6 @@
-// Every capture of NetFlow v5, v9, IPFIX and sFlow v5 in ../shared/captures: the records decoded are
-// as many as an independent walker counted (INDEX.tsv), the books balance, and a second decoder says
-// the same.
+// Every capture of NetFlow v5, v9, IPFIX and sFlow v5 in ../shared/captures: the records decoded
+// are as many as an independent walker counted (INDEX.tsv), the books balance, and a second decoder
+// says the same.
 #include <gtest/gtest.h>
 
 #include <fstream>
@@ -130,6 +130,62 @@ TEST(Captures, DecodeToAsManyRecordsAsTheIndexSays) {
   RecordProperty("records", static_cast<int>(records));
   std::cout << files << " captures, " << records << " records, " << fallback_times
             << " of them without a plausible time of their own\n";
+}
+
+/// What tcpdump prints of it (sflow_expanded.out), and of its sampled header what is in the octets.
+TEST(Captures, ASwitchsExpandedFlowSampleFieldByField) {
+  const auto path = captures_folder() / "the-tcpdump-group-tcpdump" / "sflow_expanded.pcap";
+  if (!std::filesystem::exists(path)) GTEST_SKIP() << "no " << path;
+  Bench b;
+  for (const Payload& p : read_payloads(path)) b.send(p.octets, {.source = p.source});
+  ASSERT_EQ(b.records(), 1u);
+  const KeptRecord& k = b.kept(0);
+  const FlowRecord& r = k.record;
+  EXPECT_EQ(k.header.sampler_address.to_string(), "49.49.49.49");
+  EXPECT_EQ(k.header.exporter_address.to_string(), "192.0.2.100");
+  EXPECT_EQ(k.header.sequence_num, 115'694'180u);
+  EXPECT_EQ(r.source_id, 11'001u);
+  EXPECT_EQ(r.sampling_rate, 1000u);
+  EXPECT_EQ(r.in_if, 29'001u);
+  EXPECT_EQ(r.out_if, 1'285'816'721u);
+  EXPECT_EQ(r.bytes, 126u);
+  EXPECT_EQ(r.src_addr.to_string(), "52.52.52.52");
+  EXPECT_EQ(r.dst_addr.to_string(), "53.53.53.53");
+  EXPECT_EQ(r.src_port, 22u);
+  EXPECT_EQ(r.dst_port, 52'237u);
+  EXPECT_EQ(r.vlan_id, 809u);
+  EXPECT_EQ(r.next_hop.to_string(), "54.54.54.54");
+  EXPECT_EQ(r.src_net, 32u);
+  EXPECT_EQ(r.dst_net, 22u);
+  EXPECT_EQ(r.src_as, 203'476u);
+  EXPECT_EQ(r.dst_as, 203'361u);
+  EXPECT_EQ(k.numbers(r.as_path), (std::vector<uint32_t>{8218, 29'605, 203'361}));
+}
+
+/// tshark finds the same headers in it, and those that ICMP errors quote, which are no tunnels.
+TEST(Captures, AnOpenVswitchsSamplesOfMixedTraffic) {
+  const auto path = captures_folder() / "generated-third-party" / "ovs-sflow.pcap";
+  if (!std::filesystem::exists(path)) GTEST_SKIP() << "no " << path;
+  Bench b;
+  for (const Payload& p : read_payloads(path)) b.send(p.octets, {.source = p.source});
+  EXPECT_EQ(b.outcome(SetOutcome::decoded), 223u);
+  EXPECT_EQ(b.outcome(SetOutcome::skipped_counter_sample), 3u);
+  size_t with_addresses = 0;
+  size_t with_ports = 0;
+  size_t icmp_errors = 0;
+  size_t arp = 0;
+  for (const KeptRecord& k : b.sink.records) {
+    with_addresses += k.record.present.has(Field::src_addr);
+    with_ports += k.record.present.has(Field::src_port);
+    icmp_errors += k.record.proto == 1 && k.record.icmp_type == 3;
+    arp += k.record.etype == 0x0806;
+    EXPECT_FALSE(k.record.present.has(Field::inner_src_addr));
+  }
+  EXPECT_EQ(with_addresses, 200u);
+  EXPECT_EQ(with_ports, 144u);
+  EXPECT_EQ(icmp_errors, 13u);
+  EXPECT_EQ(arp, 23u);
+  EXPECT_EQ(b.decoder->counters().quirks.total(), 0u);
 }
 
 }  // namespace
