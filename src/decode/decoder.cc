@@ -123,7 +123,11 @@ bool DecoderState::begin(const Datagram& d, uint16_t version, uint32_t domain_id
   m.exporter = exporters_.find_or_add(d.source, d.received_ns);
   if (m.exporter == nullptr) return reject(d, DatagramError::exporter_table_full);
   m.domain = exporters_.find_or_add_domain(*m.exporter, version, domain_id, d.received_ns, agent);
-  if (m.domain == nullptr) return reject(d, DatagramError::domain_table_full);
+  // sFlow needs no state of its own but for its sequence: a relay of many agents is decoded
+  // without.
+  if (m.domain == nullptr && m.header.type != FlowType::sflow_5) {
+    return reject(d, DatagramError::domain_table_full);
+  }
   ExporterStats& s = m.exporter->stats;
   ++s.datagrams;
   s.octets += d.payload.size();

@@ -44,7 +44,8 @@ WEIR_NAMED_ENUM(SetOutcome, uint8_t, WEIR_SET_OUTCOMES)
   X(set_of_other_version) X(repeated_element) X(odd_width) X(zero_length_field)        \
   X(variable_length_in_v9) X(count_mismatch) X(template_not_decodable)                 \
   X(template_redefined) X(template_conflict) X(scope_split_by_port)                    \
-  X(implausible_time) X(arena_overflow) X(truncated_record) X(unknown_flow_record)
+  X(implausible_time) X(arena_overflow) X(truncated_record) X(unknown_flow_record)     \
+  X(sequence_untracked)
 WEIR_NAMED_ENUM(Quirk, uint8_t, WEIR_QUIRKS)
 
 #define WEIR_TEMPLATE_EVENTS(X)                                                        \

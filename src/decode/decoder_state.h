@@ -83,7 +83,7 @@ class DecoderState final : public Decoder {
   bool decode_sflow_v5(const Datagram& d, RecordSink& sink) noexcept;
 
   bool reject(const Datagram& d, DatagramError error) noexcept;
-  /// Finds exporter and domain; counts the datagram as decoded or as rejected.
+  /// Finds exporter and domain (sFlow: perhaps none); counts the datagram as decoded or as rejected.
   bool begin(const Datagram& d, uint16_t version, uint32_t domain_id, Message& m,
              const IpAddress& agent = {}) noexcept;
   void observe_sequence(Message& m, uint32_t sequence, uint32_t units, bool units_known) noexcept;

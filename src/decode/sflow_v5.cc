@@ -565,7 +565,11 @@ bool DecoderState::decode_sflow_v5(const Datagram& d, RecordSink& sink) noexcept
   counters_.records.add(m.data_records);
   counters_.records_sflow_5.add(m.data_records);
   m.exporter->stats.records += m.data_records;
-  observe_sequence(m, sequence, 1, true);
+  if (m.domain != nullptr) {
+    observe_sequence(m, sequence, 1, true);
+  } else {
+    counters_.quirks[Quirk::sequence_untracked].increment();
+  }
   return true;
 }
 

@@ -445,6 +445,18 @@ TEST(SflowV5, SequencesAreEachAgentsAndSubAgents) {
   EXPECT_EQ(b.exporter().sequence_lost, 3u);
 }
 
+TEST(SflowV5, MoreAgentsThanDomainsAreDecodedAllTheSame) {
+  DecoderConfig config = Bench::default_config();
+  config.limits.domains_per_exporter_max = 2;
+  Bench b(config);
+  for (uint32_t sub_agent = 0; sub_agent < 5; ++sub_agent) {
+    EXPECT_TRUE(b.send(SflowBuilder{}.sub_agent(sub_agent).flow(tcp_sample()).build()));
+  }
+  EXPECT_EQ(b.records(), 5u);
+  EXPECT_EQ(b.exporter().domains, 2u);
+  EXPECT_EQ(b.quirk(Quirk::sequence_untracked), 3u);
+}
+
 TEST(SflowV5, IsNotNetflowV5) {
   Bench b;
   b.send(SflowBuilder{}.flow(tcp_sample()).build());

@@ -162,7 +162,12 @@ TEST(Words, AreAllReached) {
   });
   DecoderConfig sflow = plain;
   sflow.listeners[0].protocol = ProtocolFilter::sflow;
-  run(sflow, [](Bench& b) { b.send(v9().build()); });
+  sflow.limits.domains_per_exporter_max = 1;
+  run(sflow, [](Bench& b) {
+    b.send(v9().build());
+    b.send(SflowBuilder{}.sub_agent(1).build());
+    b.send(SflowBuilder{}.sub_agent(2).build());
+  });
 
   run(plain, [](Bench& b) {
     b.send(SflowBuilder{}.agent_octets(join({u32(3), zeros(4)})).build());
