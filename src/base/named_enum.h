@@ -12,10 +12,10 @@
 
 #define WEIR_NAMED_ENUM_ENTRY(n) n,
 #define WEIR_NAMED_ENUM_NAME(n)  #n,
-#define WEIR_NAMED_ENUM(Type, Underlying, LIST)                                              \
-  enum class Type : Underlying { LIST(WEIR_NAMED_ENUM_ENTRY) count_ };                       \
-  constexpr std::string_view name_of(Type e) noexcept {                                      \
-    constexpr std::string_view kNames[] = {LIST(WEIR_NAMED_ENUM_NAME)};                      \
-    const auto i = static_cast<size_t>(e);                                                   \
-    return i < static_cast<size_t>(Type::count_) ? kNames[i] : std::string_view("invalid");  \
+#define WEIR_NAMED_ENUM(Type, Underlying, LIST)                                             \
+  enum class Type : Underlying { LIST(WEIR_NAMED_ENUM_ENTRY) count_ };                      \
+  constexpr std::string_view name_of(Type e) noexcept {                                     \
+    constexpr std::string_view kNames[] = {LIST(WEIR_NAMED_ENUM_NAME)};                     \
+    const auto i = static_cast<size_t>(e);                                                  \
+    return i < static_cast<size_t>(Type::count_) ? kNames[i] : std::string_view("invalid"); \
   }

@@ -20,7 +20,7 @@ struct [[nodiscard]] Error {
 template <class T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}  // NOLINT: by intent
+  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}      // NOLINT: by intent
   Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT: by intent
 
   explicit operator bool() const noexcept { return state_.index() == 0; }

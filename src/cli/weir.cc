@@ -2,13 +2,14 @@
 
 #include <csignal>
 
-#include "cli/commands.h"
 #include "base/version.h"
+#include "cli/commands.h"
 
 namespace weir::cli {
 
 void add_version_command(CLI::App& app, int& exit_code) {
-  CLI::App* version = app.add_subcommand("version", "Print the version and the commit it was built from");
+  CLI::App* version =
+      app.add_subcommand("version", "Print the version and the commit it was built from");
   version->callback([&exit_code] {
     std::puts(version_line("weir").c_str());
     exit_code = 0;

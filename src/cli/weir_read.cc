@@ -144,20 +144,21 @@ class Reading {
     }
     if (message.framing == outbound::ReadFraming::unknown) {
       if (tally_.unreadable++ == 0) {
-        std::fprintf(stderr, "weir read: message %llu on %s has a framing or compression that this "
+        std::fprintf(stderr,
+                     "weir read: message %llu on %s has a framing or compression that this "
                      "version does not read\n",
                      static_cast<unsigned long long>(message.sequence), message.subject.c_str());
       }
       return;
     }
     const auto* octets = reinterpret_cast<const uint8_t*>(message.payload.data());
-    const outbound::ReadCounts counts = outbound::read_flows(
-        {octets, message.payload.size()}, [&](const flowpb::FlowMessage& flow) {
-          if (enough()) return;
-          ++tally_.records;
-          ++tally_.by_type[flow.type()];
-          on_flow(flow);
-        });
+    const outbound::ReadCounts counts = outbound::read_flows({octets, message.payload.size()},
+                                                             [&](const flowpb::FlowMessage& flow) {
+                                                               if (enough()) return;
+                                                               ++tally_.records;
+                                                               ++tally_.by_type[flow.type()];
+                                                               on_flow(flow);
+                                                             });
     if (counts.malformed > 0 && tally_.unreadable == 0) {
       std::fprintf(stderr, "weir read: message %llu on %s is no FlowMessage or FlowBatch\n",
                    static_cast<unsigned long long>(message.sequence), message.subject.c_str());
@@ -202,7 +203,8 @@ bool read_last(const ReadOptions& options, outbound::JetStreamReader& reader, Ta
       if (texts.size() == options.last) texts.pop_front();
       output.append(flow, texts.emplace_back());
     };
-    if (!reading.run(std::max(options.timeout_s, 0.0), keep, [] {}, [] { return false; })) {
+    if (!reading.run(
+            std::max(options.timeout_s, 0.0), keep, [] {}, [] { return false; })) {
       return false;
     }
     const bool stopped = stop_asked.load(std::memory_order_relaxed);
@@ -253,9 +255,7 @@ int run_read(const ReadOptions& options) {
     intact = reading.run(
         timeout_s, [&](const flowpb::FlowMessage& flow) { output.put(flow); },
         [&] { output.flush(); },
-        [&] {
-          return !output.open() || (options.count > 0 && tally.records >= options.count);
-        });
+        [&] { return !output.open() || (options.count > 0 && tally.records >= options.count); });
     output.flush();
   }
   if (options.summary) print_summary(tally);
@@ -284,7 +284,8 @@ void add_read_command(CLI::App& app, int& exit_code) {
   read->add_option("--subject", options->subject, "Subject, wildcards allowed")
       ->capture_default_str();
 
-  CLI::Option* all = read->add_flag("--all", options->all, "From the stream's first record to its end");
+  CLI::Option* all =
+      read->add_flag("--all", options->all, "From the stream's first record to its end");
   CLI::Option* only_new =
       read->add_flag("--new", options->only_new, "Only what comes from now on, until Ctrl-C");
   CLI::Option* last = read->add_option("--last", options->last, "The last N records")

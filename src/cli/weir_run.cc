@@ -9,11 +9,11 @@
 #include <string>
 #include <vector>
 
+#include "base/version.h"
 #include "cli/commands.h"
 #include "control/appliance.h"
 #include "control/config.h"
 #include "service/log.h"
-#include "base/version.h"
 
 namespace weir::cli {
 
@@ -88,7 +88,8 @@ int run(const RunArguments& arguments) {
                         port.note.empty() ? "" : "; ", port.note);
     }
     for (const auto& core : view.cores) {
-      service::log_info("core {}: cpu {}, serves {}", core.info.core, core.info.cpu, core.info.serves);
+      service::log_info("core {}: cpu {}, serves {}", core.info.core, core.info.cpu,
+                        core.info.serves);
     }
     for (const auto& listener : config.listeners) {
       service::log_info("listening for {} on UDP {} → {}", listener.name,
@@ -127,13 +128,17 @@ void add_run_command(CLI::App& app, int& exit_code) {
       "run",
       "Run the appliance: from a configuration file, or listening on kernel sockets without any");
   auto arguments = std::make_shared<RunArguments>();
-  auto* config = command->add_option("-c,--config", arguments->config_path, "Configuration file (YAML or JSON)");
-  auto* listen = command
-                     ->add_option("--listen", arguments->listen_urls,
-                                  "netflow://ADDRESS:PORT or sflow://ADDRESS:PORT; may be given again. Needs no\n"
-                                  "file, no broker, no DPDK: flows go to standard output")
-                     ->excludes(config);
-  command->add_option("--format", arguments->format, "With --listen: json (one line a flow)")->needs(listen);
+  auto* config = command->add_option("-c,--config", arguments->config_path,
+                                     "Configuration file (YAML or JSON)");
+  auto* listen =
+      command
+          ->add_option(
+              "--listen", arguments->listen_urls,
+              "netflow://ADDRESS:PORT or sflow://ADDRESS:PORT; may be given again. Needs no\n"
+              "file, no broker, no DPDK: flows go to standard output")
+          ->excludes(config);
+  command->add_option("--format", arguments->format, "With --listen: json (one line a flow)")
+      ->needs(listen);
   command->add_flag("--until-end", arguments->until_end,
                     "Stop when every port has been read to its end (ports that replay files)");
   command->footer(

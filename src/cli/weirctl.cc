@@ -4,6 +4,9 @@
 //         3 no appliance at the socket, 4 no permission.
 #include <curl/curl.h>
 #include <fmt/format.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <cerrno>
@@ -13,9 +16,6 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
 #include <vector>
 
 #include "base/version.h"
@@ -55,8 +55,11 @@ Answer explain_socket(const std::string& socket_path) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (socket_path.size() >= sizeof address.sun_path) {
-    return {kWrongUsage, 0, {}, fmt::format("{}: a socket's path has at most {} octets", socket_path,
-                                            sizeof address.sun_path - 1)};
+    return {kWrongUsage,
+            0,
+            {},
+            fmt::format("{}: a socket's path has at most {} octets", socket_path,
+                        sizeof address.sun_path - 1)};
   }
   std::memcpy(address.sun_path, socket_path.c_str(), socket_path.size() + 1);
   const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -67,16 +70,25 @@ Answer explain_socket(const std::string& socket_path) {
     case 0: return answer;
     case EACCES:
     case EPERM:
-      return {kNoPermission, 0, {},
-              fmt::format("{}: no permission; run as root or as a member of the socket's group", socket_path)};
-    case ENOENT:
-      return {kNoAppliance, 0, {},
-              fmt::format("{}: no such socket; is weir running, and is control_socket.path this one? "
-                          "(--socket PATH names another)",
+      return {kNoPermission,
+              0,
+              {},
+              fmt::format("{}: no permission; run as root or as a member of the socket's group",
                           socket_path)};
+    case ENOENT:
+      return {
+          kNoAppliance,
+          0,
+          {},
+          fmt::format("{}: no such socket; is weir running, and is control_socket.path this one? "
+                      "(--socket PATH names another)",
+                      socket_path)};
     case ECONNREFUSED:
-      return {kNoAppliance, 0, {},
-              fmt::format("{}: nobody answers; the weir that made this socket has ended", socket_path)};
+      return {
+          kNoAppliance,
+          0,
+          {},
+          fmt::format("{}: nobody answers; the weir that made this socket has ended", socket_path)};
     default: return {kNoAppliance, 0, {}, fmt::format("{}: {}", socket_path, std::strerror(error))};
   }
 }
@@ -84,7 +96,8 @@ Answer explain_socket(const std::string& socket_path) {
 Answer get(const std::string& socket_path, const std::string& target) {
   if (Answer answer = explain_socket(socket_path); answer.exit_code != kAnswered) return answer;
   Answer answer;
-  const std::unique_ptr<CURL, decltype(&curl_easy_cleanup)> curl(curl_easy_init(), curl_easy_cleanup);
+  const std::unique_ptr<CURL, decltype(&curl_easy_cleanup)> curl(curl_easy_init(),
+                                                                 curl_easy_cleanup);
   const std::string url = "http://localhost" + target;
   curl_easy_setopt(curl.get(), CURLOPT_UNIX_SOCKET_PATH, socket_path.c_str());
   curl_easy_setopt(curl.get(), CURLOPT_URL, url.c_str());
@@ -122,7 +135,8 @@ class Table {
     for (const auto& row : rows_) {
       std::string line;
       for (size_t i = 0; i < row.size(); ++i) {
-        line += i == 0 ? fmt::format("{:<{}}", row[i], widths[i]) : fmt::format("  {:>{}}", row[i], widths[i]);
+        line += i == 0 ? fmt::format("{:<{}}", row[i], widths[i])
+                       : fmt::format("  {:>{}}", row[i], widths[i]);
       }
       line.erase(line.find_last_not_of(' ') + 1);
       std::puts(line.c_str());
@@ -150,8 +164,8 @@ std::string age_of(uint64_t then_ns, uint64_t now_ns) {
 }
 
 void print_publishers(const json& publishers) {
-  Table table({"publisher", "kind", "connected", "acknowledged", "failed", "dropped", "in flight", "waiting",
-               "retries", "queue"});
+  Table table({"publisher", "kind", "connected", "acknowledged", "failed", "dropped", "in flight",
+               "waiting", "retries", "queue"});
   for (const json& p : publishers) {
     const json& r = p.at("records");
     table.add({text_of(p.at("name")), text_of(p.at("kind")), text_of(p.at("connected")),
@@ -170,9 +184,10 @@ void print_publishers(const json& publishers) {
 void print_ports(const json& ports) {
   Table table({"port", "driver", "link", "packets", "octets", "missed", "errors", "no mbuf"});
   for (const json& p : ports) {
-    table.add({text_of(p.at("name")), text_of(p.at("driver")), p.at("link_up").get<bool>() ? "up" : "down",
-               text_of(p.at("packets")), text_of(p.at("octets")), text_of(p.at("missed")),
-               text_of(p.at("errors")), text_of(p.at("no_mbuf"))});
+    table.add({text_of(p.at("name")), text_of(p.at("driver")),
+               p.at("link_up").get<bool>() ? "up" : "down", text_of(p.at("packets")),
+               text_of(p.at("octets")), text_of(p.at("missed")), text_of(p.at("errors")),
+               text_of(p.at("no_mbuf"))});
   }
   table.print();
   for (const json& p : ports) {
@@ -187,18 +202,22 @@ void print_status(const json& s) {
   std::printf("weir %s (%s)  appliance %s  partition %s\n", text_of(s.at("version")).c_str(),
               text_of(s.at("commit")).c_str(), text_of(s.at("appliance")).c_str(),
               text_of(s.at("partition")).c_str());
-  std::printf("%s for %s, %s\n", text_of(s.at("state")).c_str(), age_of(s.at("started_ns"), now_ns).c_str(),
-              s.at("ready").get<bool>() ? "ready" : ("not ready: " + text_of(s.at("not_ready_because"))).c_str());
+  std::printf(
+      "%s for %s, %s\n", text_of(s.at("state")).c_str(), age_of(s.at("started_ns"), now_ns).c_str(),
+      s.at("ready").get<bool>() ? "ready"
+                                : ("not ready: " + text_of(s.at("not_ready_because"))).c_str());
   std::printf("%s records/s, %s datagrams/s\n\n", text_of(s.at("records_per_second")).c_str(),
               text_of(s.at("datagrams_per_second")).c_str());
   print_ports(s.at("ports"));
   std::puts("");
-  Table cores({"core", "cpu", "busy", "datagrams", "records", "exporters", "templates", "sequence lost", "serves"});
+  Table cores({"core", "cpu", "busy", "datagrams", "records", "exporters", "templates",
+               "sequence lost", "serves"});
   for (const json& c : s.at("cores")) {
     cores.add({text_of(c.at("core")), c.at("cpu").get<int>() < 0 ? "-" : text_of(c.at("cpu")),
-               fmt::format("{:.1f}%", c.at("busy_ratio").get<double>() * 100), text_of(c.at("datagrams")),
-               text_of(c.at("records")), text_of(c.at("exporters")), text_of(c.at("templates")),
-               text_of(c.at("sequence_lost")), text_of(c.at("serves"))});
+               fmt::format("{:.1f}%", c.at("busy_ratio").get<double>() * 100),
+               text_of(c.at("datagrams")), text_of(c.at("records")), text_of(c.at("exporters")),
+               text_of(c.at("templates")), text_of(c.at("sequence_lost")),
+               text_of(c.at("serves"))});
   }
   cores.print();
   std::puts("");
@@ -206,9 +225,11 @@ void print_status(const json& s) {
 }
 
 /// The entries of a tally that are not zero, largest tallies being what an operator looks for.
-void print_tally(const char* indent, const json& tally, const std::vector<std::string>& left_out = {}) {
+void print_tally(const char* indent, const json& tally,
+                 const std::vector<std::string>& left_out = {}) {
   for (const auto& [reason, count] : tally.items()) {
-    if (count == 0 || std::find(left_out.begin(), left_out.end(), reason) != left_out.end()) continue;
+    if (count == 0 || std::find(left_out.begin(), left_out.end(), reason) != left_out.end())
+      continue;
     std::printf("%s%-28s %14s\n", indent, reason.c_str(), text_of(count).c_str());
   }
 }
@@ -252,7 +273,8 @@ void print_ledger(const json& l) {
   if (l.at("balanced").get<bool>()) {
     std::puts("the books balance");
   } else {
-    for (const json& d : l.at("discrepancies")) std::printf("DOES NOT BALANCE: %s\n", text_of(d).c_str());
+    for (const json& d : l.at("discrepancies"))
+      std::printf("DOES NOT BALANCE: %s\n", text_of(d).c_str());
   }
 }
 
@@ -272,8 +294,9 @@ std::vector<std::string> exporter_row(const json& e, uint64_t now_ns) {
           text_of(e.at("last_error"))};
 }
 
-const std::vector<std::string> kExporterHeads = {"exporter", "protocols", "datagrams", "rejected", "records", "templates",
-                                                 "sets waiting", "sets lost", "sequence lost", "last seen", "last error"};
+const std::vector<std::string> kExporterHeads = {
+    "exporter",     "protocols", "datagrams",     "rejected",  "records",   "templates",
+    "sets waiting", "sets lost", "sequence lost", "last seen", "last error"};
 
 uint64_t now_ns() {
   timespec t{};
@@ -300,18 +323,18 @@ class Program {
         "Status: 0 answered, 1 the appliance refused or is not ready, 2 wrong usage,\n"
         "3 no appliance at the socket, 4 no permission.");
 
-    app.add_subcommand("status", "Version, readiness, ports, cores and publishers")->callback([this] {
-      show("/v1/status", print_status);
-    });
-    app.add_subcommand("ledger", "What came in and what became of it: nothing is lost uncounted")->callback([this] {
-      show("/v1/ledger", print_ledger);
-    });
+    app.add_subcommand("status", "Version, readiness, ports, cores and publishers")
+        ->callback([this] { show("/v1/status", print_status); });
+    app.add_subcommand("ledger", "What came in and what became of it: nothing is lost uncounted")
+        ->callback([this] { show("/v1/ledger", print_ledger); });
     CLI::App* exporters = app.add_subcommand("exporters", "Who sends, what, and how well");
-    exporters->add_option("address", exporter_, "One exporter's address")->check(CLI::ValidIPV4 | kAnyAddress());
+    exporters->add_option("address", exporter_, "One exporter's address")
+        ->check(CLI::ValidIPV4 | kAnyAddress());
     exporters->callback([this] { exporter_.empty() ? show_exporters() : show_one_exporter(); });
-    app.add_subcommand("ready", "Whether it can take and deliver flows; status 1 if not")->callback([this] {
-      show("/readyz", [](const json& r) { std::puts(text_of(r.at("status")).c_str()); });
-    });
+    app.add_subcommand("ready", "Whether it can take and deliver flows; status 1 if not")
+        ->callback([this] {
+          show("/readyz", [](const json& r) { std::puts(text_of(r.at("status")).c_str()); });
+        });
     app.add_subcommand("metrics", "The metrics in Prometheus' format")->callback([this] {
       const Answer answer = get(socket_, "/metrics");
       if (report(answer)) std::fwrite(answer.body.data(), 1, answer.body.size(), stdout);
@@ -328,7 +351,8 @@ class Program {
   static CLI::Validator kAnyAddress() {
     return CLI::Validator(
         [](std::string& text) {
-          return text.find(':') == std::string::npos ? std::string("not an IP address: " + text) : std::string();
+          return text.find(':') == std::string::npos ? std::string("not an IP address: " + text)
+                                                     : std::string();
         },
         "IPV6");
   }
@@ -373,7 +397,8 @@ class Program {
       print(body);
     } catch (const json::exception& e) {
       exit_code_ = kRefused;
-      std::fprintf(stderr, "weirctl: the answer has another shape than this weirctl knows: %s\n", e.what());
+      std::fprintf(stderr, "weirctl: the answer has another shape than this weirctl knows: %s\n",
+                   e.what());
     }
   }
 
@@ -399,7 +424,8 @@ class Program {
       for (const json& e : rows) table.add(exporter_row(e, now_ns()));
       table.print();
       if (rows.empty()) std::puts("no exporter has sent anything yet");
-      if (not_listed > 0) std::printf("%lu more are not listed\n", static_cast<unsigned long>(not_listed));
+      if (not_listed > 0)
+        std::printf("%lu more are not listed\n", static_cast<unsigned long>(not_listed));
     });
   }
 

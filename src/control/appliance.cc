@@ -42,8 +42,8 @@ void log_of_eal(dataplane::EalLogLevel level, std::string_view line) {
 
 std::string summary_of(const ApplianceView& view) {
   const Ledger total = view.total();
-  std::string text = fmt::format("received {} datagrams, decoded {} records, encoded {}", total.datagrams,
-                                 total.records, total.encoded);
+  std::string text = fmt::format("received {} datagrams, decoded {} records, encoded {}",
+                                 total.datagrams, total.records, total.encoded);
   for (const PublisherView& p : view.publishers) {
     text += fmt::format("; {}: acknowledged {}, failed {}, dropped {}, in flight {}", p.name,
                         p.records_acknowledged, p.records_failed, p.records_dropped,
@@ -138,8 +138,8 @@ CoreView Appliance::core_view(size_t core, const CoreView* before, uint64_t elap
   v.bursts = p.bursts.value();
   v.busy_ns = p.busy_ns.value();
   if (before != nullptr && elapsed_ns > 0) {
-    v.busy_ratio =
-        std::min(1.0, static_cast<double>(v.busy_ns - before->busy_ns) / static_cast<double>(elapsed_ns));
+    v.busy_ratio = std::min(
+        1.0, static_cast<double>(v.busy_ns - before->busy_ns) / static_cast<double>(elapsed_ns));
   }
   v.sequence_lost = d.sequence_lost.value();
   v.options_records = d.options_records.value();
@@ -333,7 +333,8 @@ Result<std::shared_ptr<const ApplianceView>> Appliance::run(const RunOptions& op
     if (!delivery_->step()) waker_.wait(kIdleWaitMs, [] { return false; });
   }
   data_plane_->stop();
-  const uint64_t deadline_ns = steady_clock_ns() + uint64_t{config_.shutdown_deadline_ms} * kNsPerMs;
+  const uint64_t deadline_ns =
+      steady_clock_ns() + uint64_t{config_.shutdown_deadline_ms} * kNsPerMs;
   delivery_->begin_drain(deadline_ns);
   while (!delivery_->drained() && steady_clock_ns() < deadline_ns + kDrainGraceNs) {
     if (!delivery_->step()) waker_.wait(kIdleWaitMs, [] { return false; });

@@ -53,8 +53,9 @@ void Delivery::route(OutboundBatch* batch) noexcept {
   // One reference of our own, so that no outcome can release the batch while it is still offered.
   batch->references = 1;
   for (Destination& d : destinations_) {
-    const bool has_room =
-        d.records_max == 0 || d.records_in_flight + batch->records <= d.records_max || d.batches_in_flight == 0;
+    const bool has_room = d.records_max == 0 ||
+                          d.records_in_flight + batch->records <= d.records_max ||
+                          d.batches_in_flight == 0;
     if (has_room && d.thread->offer(batch)) {
       ++batch->references;
       d.records_in_flight += batch->records;
@@ -93,7 +94,8 @@ void Delivery::begin_drain(uint64_t deadline_steady_ns) noexcept {
   // What the cores have sealed goes out first; their rings are finite and nobody fills them now.
   while (step()) {
   }
-  for (Destination& destination : destinations_) destination.thread->begin_drain(deadline_steady_ns);
+  for (Destination& destination : destinations_)
+    destination.thread->begin_drain(deadline_steady_ns);
 }
 
 bool Delivery::drained() const noexcept {

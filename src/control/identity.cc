@@ -49,7 +49,8 @@ std::string load_or_make_appliance_uuid(const std::string& state_dir) {
   std::string text;
   if (std::ifstream in(path); in && std::getline(in, text)) {
     if (is_uuid(text)) return text;
-    service::log_warning("{}: '{}' is not a UUID; a new one is written", path.string(), text.substr(0, 64));
+    service::log_warning("{}: '{}' is not a UUID; a new one is written", path.string(),
+                         text.substr(0, 64));
   }
   const std::string uuid = make_uuid();
   std::error_code error;

@@ -3,8 +3,8 @@
 #include <optional>
 #include <string>
 
-#include "service/metrics.h"
 #include "base/version.h"
+#include "service/metrics.h"
 
 namespace weir::control {
 
@@ -33,8 +33,8 @@ void add_ports(MetricPage& page, const ApplianceView& view) {
     };
     counter("weir_port_packets_total", "Packets taken from the port.", port.packets);
     counter("weir_port_octets_total", "Octets taken from the port.", port.octets);
-    counter("weir_port_missed_total", "Packets dropped by the NIC or the kernel before Weir saw them.",
-            port.missed);
+    counter("weir_port_missed_total",
+            "Packets dropped by the NIC or the kernel before Weir saw them.", port.missed);
     counter("weir_port_errors_total", "Packets that the device received wrongly.", port.errors);
     counter("weir_port_no_mbuf_total", "Packets lost for want of a buffer.", port.no_mbuf);
     page.gauge("weir_port_up", "1 while the port's link is up.", labels, port.link_up);
@@ -55,11 +55,14 @@ void add_core(MetricPage& page, const CoreView& core) {
   };
   const Ledger& ledger = core.ledger;
   each("weir_frames_total", "Frames by what they turned out to be.", "verdict", ledger.verdicts);
-  counter("weir_no_listener_total", "UDP datagrams for a port without a listener.", ledger.no_listener);
+  counter("weir_no_listener_total", "UDP datagrams for a port without a listener.",
+          ledger.no_listener);
   counter("weir_datagrams_total", "Datagrams given to the decoder.", ledger.datagrams);
-  counter("weir_datagram_octets_total", "Octets of the datagrams given to the decoder.", core.octets);
+  counter("weir_datagram_octets_total", "Octets of the datagrams given to the decoder.",
+          core.octets);
   counter("weir_datagrams_decoded_total", "Datagrams that were decoded.", ledger.datagrams_decoded);
-  each("weir_datagram_errors_total", "Datagrams rejected, by reason.", "reason", ledger.datagram_errors);
+  each("weir_datagram_errors_total", "Datagrams rejected, by reason.", "reason",
+       ledger.datagram_errors);
   // Waiting is a state that a set leaves again, so this family is a gauge as a whole.
   for (size_t i = 0; i < ledger.set_outcomes.values.size(); ++i) {
     page.gauge("weir_sets", "Sets of decoded datagrams, by what became of them.",
@@ -76,12 +79,14 @@ void add_core(MetricPage& page, const CoreView& core) {
   counter("weir_records_encoded_total", "Flow records encoded into batches.", ledger.encoded);
   each("weir_record_drops_total", "Decoded records that were not encoded, by reason.", "reason",
        ledger.record_drops);
-  counter("weir_options_records_total", "Options data records taken as state.", core.options_records);
+  counter("weir_options_records_total", "Options data records taken as state.",
+          core.options_records);
   counter("weir_encoded_octets_total", "Octets of encoded records.", core.encoded_octets);
   counter("weir_batches_sealed_total", "Batches sealed.", core.batches_sealed);
   counter("weir_sequence_lost_total",
           "Missing in the exporters' sequence numbers: lost before arrival.", core.sequence_lost);
-  each("weir_quirks_total", "Deviations from the standards that were tolerated.", "quirk", core.quirks);
+  each("weir_quirks_total", "Deviations from the standards that were tolerated.", "quirk",
+       core.quirks);
   each("weir_template_events_total", "What happened to templates.", "event", core.template_events);
   gauge("weir_exporters", "Exporters known to the core.", static_cast<double>(core.exporters));
   gauge("weir_templates", "Templates held by the core.", static_cast<double>(core.templates));
@@ -105,18 +110,20 @@ void add_publisher(MetricPage& page, const PublisherView& p) {
   counter("weir_publisher_records_acknowledged_total", "Records acknowledged by the destination.",
           p.records_acknowledged);
   counter_each(page, "weir_publisher_records_lost_total",
-               "Records that the destination did not get, by reason.", labels, "reason", p.failures);
+               "Records that the destination did not get, by reason.", labels, "reason",
+               p.failures);
   gauge("weir_publisher_records_in_flight", "Records encoded and not yet decided.",
         p.records_in_flight + p.records_waiting);
-  counter("weir_publisher_batches_duplicate_total", "Acknowledged batches that were stored already.",
-          p.batches_duplicate);
+  counter("weir_publisher_batches_duplicate_total",
+          "Acknowledged batches that were stored already.", p.batches_duplicate);
   gauge("weir_publisher_queue_depth", "Batches waiting for the publisher.", p.queue_depth);
-  gauge("weir_publisher_queue_capacity", "Batches that may wait for the publisher.", p.queue_capacity);
+  gauge("weir_publisher_queue_capacity", "Batches that may wait for the publisher.",
+        p.queue_capacity);
   counter("weir_publisher_messages_total", "Messages sent, retries included.", p.messages);
   counter("weir_publisher_octets_total", "Octets sent, retries included.", p.octets);
   counter("weir_publisher_retries_total", "Messages sent again.", p.retries);
-  counter("weir_publisher_negative_acknowledgements_total", "Messages that the destination refused.",
-          p.negative_acknowledgements);
+  counter("weir_publisher_negative_acknowledgements_total",
+          "Messages that the destination refused.", p.negative_acknowledgements);
   counter("weir_publisher_reconnects_total", "Times the connection was made again.", p.reconnects);
 }
 

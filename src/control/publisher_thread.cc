@@ -11,9 +11,9 @@ namespace weir::control {
 
 namespace {
 
-constexpr int kWaitIdleMs = 100;   // nothing in flight: only a new batch can be news
-constexpr int kWaitBusyMs = 50;    // acknowledgements may come; offer() ends the wait early
-constexpr int kWaitFullMs = 20;    // the window is full: only acknowledgements help
+constexpr int kWaitIdleMs = 100;  // nothing in flight: only a new batch can be news
+constexpr int kWaitBusyMs = 50;   // acknowledgements may come; offer() ends the wait early
+constexpr int kWaitFullMs = 20;   // the window is full: only acknowledgements help
 
 }  // namespace
 

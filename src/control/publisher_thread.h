@@ -22,7 +22,8 @@ namespace weir::control {
 struct PublisherThreadConfig {
   std::string name;
   size_t queue_batches_max = 256;
-  size_t batches_in_all = 1024;  // that can exist: the outcome ring holds them all, so is never full
+  size_t batches_in_all =
+      1024;  // that can exist: the outcome ring holds them all, so is never full
 };
 
 class PublisherThread final : private outbound::OutcomeSink {

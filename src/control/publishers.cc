@@ -55,7 +55,8 @@ Result<std::vector<NamedPublisher>> make_publishers(const ApplianceConfig& confi
         break;
       }
       case PublisherKind::standard_output:
-        publishers.push_back({p.name, outbound::StreamPublisher::to_stdout(outbound::StreamFormat::json)});
+        publishers.push_back(
+            {p.name, outbound::StreamPublisher::to_stdout(outbound::StreamFormat::json)});
         break;
     }
   }

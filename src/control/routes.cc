@@ -108,11 +108,13 @@ HttpResponse exporters_page(const ApplianceView& view, const HttpRequest& reques
   const auto offset = number_in_query(request, "offset", 0, SIZE_MAX);
   const auto limit = number_in_query(request, "limit", kExportersPerPageMax, kExportersPerPageMax);
   if (!offset || !limit) {
-    return service::http_error(400, fmt::format("offset and limit are whole numbers; limit is at most {}",
-                                                kExportersPerPageMax));
+    return service::http_error(
+        400, fmt::format("offset and limit are whole numbers; limit is at most {}",
+                         kExportersPerPageMax));
   }
   json rows = json::array();
-  const size_t end = std::min(view.exporters.size(), *offset > SIZE_MAX - *limit ? SIZE_MAX : *offset + *limit);
+  const size_t end =
+      std::min(view.exporters.size(), *offset > SIZE_MAX - *limit ? SIZE_MAX : *offset + *limit);
   for (size_t i = *offset; i < end; ++i) rows.push_back(exporter_json(view.exporters[i]));
   json body = {{"exporters", std::move(rows)},
                {"total", view.exporters.size()},
@@ -128,8 +130,9 @@ HttpResponse one_exporter(const ApplianceView& view, const HttpRequest& request)
   const auto it = std::find_if(view.exporters.begin(), view.exporters.end(),
                                [&](const auto& e) { return e.address == *address; });
   if (it == view.exporters.end()) {
-    return service::http_error(404, fmt::format("exporter {} has sent nothing that was decoded or rejected",
-                                                address->to_string()));
+    return service::http_error(
+        404, fmt::format("exporter {} has sent nothing that was decoded or rejected",
+                         address->to_string()));
   }
   return json_response(exporter_json(*it));
 }
@@ -205,7 +208,9 @@ json exporter_json(const decode::ExporterStats& e) {
           {"first_seen_ns", e.first_seen_ns},
           {"last_seen_ns", e.last_seen_ns},
           {"datagrams",
-           {{"received", e.datagrams}, {"decoded", e.datagrams_decoded}, {"rejected", e.datagrams_rejected}}},
+           {{"received", e.datagrams},
+            {"decoded", e.datagrams_decoded},
+            {"rejected", e.datagrams_rejected}}},
           {"octets", e.octets},
           {"records", e.records},
           {"options_records", e.options_records},
@@ -213,7 +218,8 @@ json exporter_json(const decode::ExporterStats& e) {
           {"domains", e.domains},
           {"templates", e.templates},
           {"sequence_lost", e.sequence_lost},
-          {"last_error", e.last_error == decode::DatagramError::count_ ? json() : json(name_of(e.last_error))}};
+          {"last_error",
+           e.last_error == decode::DatagramError::count_ ? json() : json(name_of(e.last_error))}};
 }
 
 std::vector<service::HttpRoute> appliance_routes(const Snapshot<ApplianceView>& view) {
@@ -226,14 +232,17 @@ std::vector<service::HttpRoute> appliance_routes(const Snapshot<ApplianceView>& 
     };
   };
   std::vector<service::HttpRoute> routes;
-  routes.push_back({.method = "GET", .path = "/v1/status", .handle = with_view([](const auto& v, const auto&) {
-                      return json_response(status_json(v));
-                    })});
-  routes.push_back({.method = "GET", .path = "/v1/ledger", .handle = with_view([](const auto& v, const auto&) {
-                      return json_response(ledger_json(v));
-                    })});
+  routes.push_back(
+      {.method = "GET", .path = "/v1/status", .handle = with_view([](const auto& v, const auto&) {
+                                                return json_response(status_json(v));
+                                              })});
+  routes.push_back(
+      {.method = "GET", .path = "/v1/ledger", .handle = with_view([](const auto& v, const auto&) {
+                                                return json_response(ledger_json(v));
+                                              })});
   routes.push_back({.method = "GET", .path = "/v1/exporters", .handle = with_view(exporters_page)});
-  routes.push_back({.method = "GET", .path = "/v1/exporters/{address}", .handle = with_view(one_exporter)});
+  routes.push_back(
+      {.method = "GET", .path = "/v1/exporters/{address}", .handle = with_view(one_exporter)});
   routes.push_back({.method = "GET",
                     .path = "/metrics",
                     .also_on_tcp = true,
@@ -242,17 +251,18 @@ std::vector<service::HttpRoute> appliance_routes(const Snapshot<ApplianceView>& 
                                           .content_type = std::string(service::kMetricsContentType),
                                           .body = metrics_text(v)};
                     })});
-  routes.push_back({.method = "GET", .path = "/healthz", .also_on_tcp = true, .handle = [](const HttpRequest&) {
-                      return json_response({{"status", "alive"}});
-                    }});
+  routes.push_back(
+      {.method = "GET", .path = "/healthz", .also_on_tcp = true, .handle = [](const HttpRequest&) {
+         return json_response({{"status", "alive"}});
+       }});
   routes.push_back({.method = "GET",
                     .path = "/readyz",
                     .also_on_tcp = true,
                     .handle = with_view([](const auto& v, const auto&) {
                       const std::string why = v.not_ready_because();
-                      HttpResponse response =
-                          json_response(why.empty() ? json{{"status", "ready"}}
-                                                    : json{{"status", "not_ready"}, {"because", why}});
+                      HttpResponse response = json_response(
+                          why.empty() ? json{{"status", "ready"}}
+                                      : json{{"status", "not_ready"}, {"because", why}});
                       if (!why.empty()) response.status = 503;
                       return response;
                     })});

@@ -25,8 +25,8 @@ std::vector<std::string> Ledger::discrepancies() const {
   std::vector<std::string> lines;
   const auto expect = [&](std::string_view what, uint64_t in, uint64_t out) {
     if (in != out) {
-      lines.push_back(fmt::format("{}: {} came in, {} are accounted for (difference {})", what, in, out,
-                                  static_cast<int64_t>(in - out)));
+      lines.push_back(fmt::format("{}: {} came in, {} are accounted for (difference {})", what, in,
+                                  out, static_cast<int64_t>(in - out)));
     }
   };
   expect("frames", frames, verdicts.total());
@@ -63,8 +63,8 @@ std::string ApplianceView::not_ready_because() const {
   }
   if (publishers.empty()) return "no publisher is configured";
   const auto& first = publishers.front();
-  return fmt::format("publisher {}: not connected{}{}", first.name, first.last_error.empty() ? "" : ": ",
-                     first.last_error);
+  return fmt::format("publisher {}: not connected{}{}", first.name,
+                     first.last_error.empty() ? "" : ": ", first.last_error);
 }
 
 }  // namespace weir::control

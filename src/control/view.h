@@ -69,10 +69,10 @@ struct Ledger {
 struct CoreView {
   dataplane::CoreInfo info;
   Ledger ledger;
-  uint64_t octets = 0;            // of datagrams
+  uint64_t octets = 0;  // of datagrams
   uint64_t bursts = 0;
   uint64_t busy_ns = 0;
-  double busy_ratio = 0;          // since the last view
+  double busy_ratio = 0;  // since the last view
   uint64_t sequence_lost = 0;
   uint64_t options_records = 0;
   uint64_t exporters = 0;
@@ -98,9 +98,9 @@ struct PublisherView {
   std::string last_error;
   uint64_t records_acknowledged = 0;
   uint64_t records_failed = 0;
-  uint64_t records_dropped = 0;   // queue_full
+  uint64_t records_dropped = 0;    // queue_full
   uint64_t records_in_flight = 0;  // queued or submitted
-  uint64_t records_waiting = 0;   // encoded, in an open batch or on the way to the control thread
+  uint64_t records_waiting = 0;    // encoded, in an open batch or on the way to the control thread
   uint64_t batches_acknowledged = 0;
   uint64_t batches_duplicate = 0;
   uint64_t batches_failed = 0;

@@ -24,7 +24,7 @@ namespace {
 /// each. Values are below 2^42. The tables go by the value's leading zeros; 64 of them (the value
 /// 0) are 0 there.
 struct alignas(64) LaneTables {
-  std::array<uint8_t, 64> kept{};  // a bit an octet: the tag's and the varint's
+  std::array<uint8_t, 64> kept{};        // a bit an octet: the tag's and the varint's
   std::array<uint8_t, 64> shift_bits{};  // of a row of 0x80: shifted right, it ends in time
   constexpr LaneTables() {
     for (unsigned zeros = 64 - kLaneBits; zeros < 64; ++zeros) {
@@ -80,9 +80,9 @@ WEIR_AVX512_INLINE uint8_t* put_block32(uint8_t* p, const uint32_t* fields,
 /// IPv4, as they are in most records: their last four octets, each behind tag and length, in one
 /// store.
 struct alignas(64) Ipv4Run {
-  std::array<uint8_t, 64> from{};    // octets of the record's four first addresses
-  std::array<uint8_t, 64> fixed{};   // tags and lengths
-  std::array<uint32_t, 8> octets{};  // by presence: what is kept of the run
+  std::array<uint8_t, 64> from{};          // octets of the record's four first addresses
+  std::array<uint8_t, 64> fixed{};         // tags and lengths
+  std::array<uint32_t, 8> octets{};        // by presence: what is kept of the run
   std::array<uint16_t, 8> prefix_words{};  // by presence: what to compare with ::ffff:0:0/96
   static constexpr size_t kAddresses = 3;
   constexpr Ipv4Run() {

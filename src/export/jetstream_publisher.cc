@@ -12,23 +12,23 @@
 namespace weir::outbound {
 namespace {
 
-constexpr unsigned kMessageBits = 24;     // 16 M messages a batch: a record takes at least 2 octets
+constexpr unsigned kMessageBits = 24;  // 16 M messages a batch: a record takes at least 2 octets
 constexpr unsigned kGenerationBits = 28;
 constexpr uint32_t kMessageMask = (1u << kMessageBits) - 1;
 constexpr uint32_t kGenerationMask = (1u << kGenerationBits) - 1;
 static_assert(kWindowBatchesMax << (kMessageBits + kGenerationBits) == 0,
               "the slot has the token's upper 12 bits");
 
-constexpr uint64_t kConnectWaitMs = 500;       // between our own attempts, before jitter
-constexpr uint64_t kCheckWaitFirstMs = 250;    // between looks at a stream that is not ready
+constexpr uint64_t kConnectWaitMs = 500;     // between our own attempts, before jitter
+constexpr uint64_t kCheckWaitFirstMs = 250;  // between looks at a stream that is not ready
 constexpr uint64_t kCheckWaitMaxMs = 5000;
-constexpr uint64_t kHoldMs = 20;               // after the library would not take a message
-constexpr uint8_t kRejectionsMax = 5;          // a definite no, so often, is the answer
-constexpr size_t kHeaderOctetsReserve = 512;   // our headers, which count towards max_payload
+constexpr uint64_t kHoldMs = 20;              // after the library would not take a message
+constexpr uint8_t kRejectionsMax = 5;         // a definite no, so often, is the answer
+constexpr size_t kHeaderOctetsReserve = 512;  // our headers, which count towards max_payload
 constexpr size_t kRepliesPerStep = 65'536;
 
 // JetStream's own error codes.
-constexpr int kOtherStream = 10060;    // Nats-Expected-Stream: another stream has the subject
+constexpr int kOtherStream = 10060;  // Nats-Expected-Stream: another stream has the subject
 constexpr int kMessageTooLarge = 10054;
 
 }  // namespace
@@ -153,8 +153,8 @@ void JetStreamPublisher::keep_connected(uint64_t now_ns, uint64_t deadline_ns) {
     return;
   }
   counters_.connected.set(0);
-  const uint64_t longest_ns = static_cast<uint64_t>(config_.nats.connect_timeout_ms) *
-                              config_.nats.urls.size() * kNsPerMs;
+  const uint64_t longest_ns =
+      static_cast<uint64_t>(config_.nats.connect_timeout_ms) * config_.nats.urls.size() * kNsPerMs;
   if (now_ns < next_connect_ns_) return;
   if (deadline_ns != kNoDeadline && now_ns + longest_ns > deadline_ns) return;
   if (const auto connected = client_->connect(); !connected) {
@@ -203,8 +203,8 @@ void JetStreamPublisher::check_stream(uint64_t now_ns) {
     return;
   }
   set_trouble(check.trouble);
-  check_wait_ns_ = std::clamp(check_wait_ns_ * 2, kCheckWaitFirstMs * kNsPerMs,
-                              kCheckWaitMaxMs * kNsPerMs);
+  check_wait_ns_ =
+      std::clamp(check_wait_ns_ * 2, kCheckWaitFirstMs * kNsPerMs, kCheckWaitMaxMs * kNsPerMs);
   // The request itself may have taken its whole time-out: the wait starts at its end.
   next_check_ns_ = steady_clock_ns() + jittered(check_wait_ns_);
 }
@@ -342,9 +342,9 @@ void JetStreamPublisher::send(Token token, uint64_t now_ns, OutcomeSink& outcome
   };
   const size_t header_count =
       std::size(headers) - (config_.stream.overlap == SubjectOverlap::adopt ? 1 : 0);
-  const Sent sent = client_->publish(subject.c_str(), token,
-                                     slot.batch->payload().subspan(message->offset, message->octets),
-                                     {headers, header_count});
+  const Sent sent = client_->publish(
+      subject.c_str(), token, slot.batch->payload().subspan(message->offset, message->octets),
+      {headers, header_count});
   slot.id.resize(id_octets);
 
   switch (sent) {
@@ -368,8 +368,10 @@ void JetStreamPublisher::send(Token token, uint64_t now_ns, OutcomeSink& outcome
       // cannot, since the server may have other octets under theirs.
       slot.generation = (slot.generation + 1) & kGenerationMask;
       if (!slot.numbered && divide(index) && slot.numbered) return;
-      set_trouble("a message of " + std::to_string(message->octets) + " octets exceeds the server's "
-                  "max_payload " + std::to_string(client_->payload_max()));
+      set_trouble("a message of " + std::to_string(message->octets) +
+                  " octets exceeds the server's "
+                  "max_payload " +
+                  std::to_string(client_->payload_max()));
       fail(index, DeliveryFailure::too_large, outcomes);
       return;
     case Sent::refused:
@@ -454,7 +456,8 @@ void JetStreamPublisher::delay(Token token, uint64_t now_ns, DeliveryFailure why
   --slot.awaiting;
   --awaiting_;
   slot.trouble = why;
-  const unsigned doublings = std::min<unsigned>(message.attempts > 0 ? message.attempts - 1u : 0u, 16);
+  const unsigned doublings =
+      std::min<unsigned>(message.attempts > 0 ? message.attempts - 1u : 0u, 16);
   const uint64_t wait_ms =
       std::min<uint64_t>(uint64_t{config_.retry_first_ms} << doublings, config_.retry_max_ms);
   message.state = MessageState::delayed;

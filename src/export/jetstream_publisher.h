@@ -34,10 +34,10 @@ struct JetStreamConfig {
   uint32_t window_batches = 64;     // at most kWindowBatchesMax
   uint32_t window_messages = 4096;  // matters with framing single
   uint32_t publish_timeout_ms = 5000;
-  uint32_t api_timeout_ms = 2000;   // for requests about the stream
+  uint32_t api_timeout_ms = 2000;  // for requests about the stream
   uint32_t retry_first_ms = 100;
   uint32_t retry_max_ms = 5000;
-  uint64_t retry_horizon_ms = 0;    // 0: while the batch is in flight
+  uint64_t retry_horizon_ms = 0;  // 0: while the batch is in flight
 };
 
 class JetStreamPublisher final : public Publisher {
@@ -61,9 +61,9 @@ class JetStreamPublisher final : public Publisher {
   using Token = uint64_t;
 
   enum class MessageState : uint8_t {
-    queued,        // in ready_
-    delayed,       // in delayed_
-    awaiting,      // sent; due_ns is the end of its time-out
+    queued,    // in ready_
+    delayed,   // in delayed_
+    awaiting,  // sent; due_ns is the end of its time-out
     acknowledged,
   };
   struct Message {
@@ -78,7 +78,7 @@ class JetStreamPublisher final : public Publisher {
   struct Slot {
     OutboundBatch* batch = nullptr;  // null: free
     uint32_t generation = 0;
-    uint32_t open = 0;      // messages not acknowledged
+    uint32_t open = 0;  // messages not acknowledged
     uint32_t awaiting = 0;
     bool numbered = false;  // ids end in the message's number
     bool duplicate = false;
@@ -125,12 +125,12 @@ class JetStreamPublisher final : public Publisher {
   std::vector<uint32_t> free_;
   std::deque<uint32_t> undivided_;  // submitted, not yet made into messages
   std::deque<Token> ready_;
-  std::deque<Due> deadlines_;       // of what awaits an answer, in order
+  std::deque<Due> deadlines_;  // of what awaits an answer, in order
   std::priority_queue<Due, std::vector<Due>, std::greater<>> delayed_;
   size_t in_flight_ = 0;
   size_t awaiting_ = 0;
 
-  bool stream_ready_ = false;   // as far as we know
+  bool stream_ready_ = false;  // as far as we know
   bool may_publish_ = false;
   uint64_t next_check_ns_ = 0;
   uint64_t check_wait_ns_ = 0;

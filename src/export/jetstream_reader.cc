@@ -128,11 +128,10 @@ Result<std::optional<StreamMessage>> JetStreamReader::next(int wait_ms) {
     state.fetched = {};
     state.fetched_at = 0;
     jsErrCode code{};
-    const natsStatus s =
-        state.subscription == nullptr
-            ? NATS_INVALID_SUBSCRIPTION
-            : natsSubscription_Fetch(&state.fetched, state.subscription, kFetchMessages,
-                                     std::max(wait_ms, 1), &code);
+    const natsStatus s = state.subscription == nullptr
+                             ? NATS_INVALID_SUBSCRIPTION
+                             : natsSubscription_Fetch(&state.fetched, state.subscription,
+                                                      kFetchMessages, std::max(wait_ms, 1), &code);
     if (s == NATS_TIMEOUT) return std::optional<StreamMessage>{};
     if (s != NATS_OK) {
       if (++state.recoveries > kRecoveriesMax) {
@@ -186,9 +185,9 @@ bool parse_flows(const StreamMessage& message, flowpb::FlowBatch& flows) {
   flows.Clear();
   if (message.framing == ReadFraming::unknown) return false;
   const auto* octets = reinterpret_cast<const uint8_t*>(message.payload.data());
-  return read_flows({octets, message.payload.size()},
-                    [&](const flowpb::FlowMessage& flow) { *flows.add_flows() = flow; })
-             .malformed == 0;
+  return read_flows({octets, message.payload.size()}, [&](const flowpb::FlowMessage& flow) {
+           *flows.add_flows() = flow;
+         }).malformed == 0;
 }
 
 }  // namespace weir::outbound

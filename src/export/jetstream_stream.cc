@@ -92,14 +92,16 @@ Json creation_of(const StreamConfig& config) {
 /// Which stream has one of our subjects, and what the operator may do about it.
 std::string explain_overlap(NatsClient& client, const StreamConfig& config, int timeout_ms) {
   for (const std::string& subject : config.subjects) {
-    const ApiAnswer names = call(client, "STREAM.NAMES", Json{{"subject", subject}}.dump(), timeout_ms);
+    const ApiAnswer names =
+        call(client, "STREAM.NAMES", Json{{"subject", subject}}.dump(), timeout_ms);
     if (names.state != ApiAnswer::State::ok || !names.body.contains("streams")) continue;
     for (const std::string& owner : strings_of(names.body["streams"])) {
       if (owner == config.name) continue;
       std::vector<std::string> keeps;
       const ApiAnswer info = call(client, "STREAM.INFO." + owner, "", timeout_ms);
       if (info.state == ApiAnswer::State::ok && info.body.contains("config")) {
-        for (std::string& theirs : strings_of(info.body["config"].value("subjects", Json::array()))) {
+        for (std::string& theirs :
+             strings_of(info.body["config"].value("subjects", Json::array()))) {
           const bool ours = std::any_of(config.subjects.begin(), config.subjects.end(),
                                         [&](const std::string& s) { return overlap(theirs, s); });
           if (!ours) keeps.push_back(std::move(theirs));
@@ -185,7 +187,8 @@ StreamCheck ensure_stream(NatsClient& client, const StreamConfig& config, int ti
   check.state = StreamCheck::State::ready;
   const int64_t message_max = stream.value("max_msg_size", int64_t{-1});
   check.message_octets_max = message_max > 0 ? static_cast<uint64_t>(message_max) : 0;
-  if (auto subjects = merged(strings_of(stream.value("subjects", Json::array())), config.subjects)) {
+  if (auto subjects =
+          merged(strings_of(stream.value("subjects", Json::array())), config.subjects)) {
     stream["subjects"] = *subjects;
     answer = call(client, "STREAM.UPDATE." + config.name, stream.dump(), timeout_ms);
     if (answer.state != ApiAnswer::State::ok) {

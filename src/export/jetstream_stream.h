@@ -44,7 +44,7 @@ struct StreamCheck {
     refused,  // publishing cannot work, or must not; `trouble` says why and what to do
   };
   State state = State::unknown;
-  std::string trouble;           // in an operator's words; empty when ready
+  std::string trouble;              // in an operator's words; empty when ready
   uint64_t message_octets_max = 0;  // the stream's own limit; 0: none
 };
 

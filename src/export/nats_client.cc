@@ -75,11 +75,10 @@ Result<OptionsPtr> make_nats_options(const NatsConfig& config) {
   };
   const Setting settings[] = {
       {"name", natsOptions_SetName(raw, config.name.c_str())},
-      {"user", config.user.empty() ? NATS_OK
-                                   : natsOptions_SetUserInfo(raw, config.user.c_str(),
-                                                             config.password.c_str())},
-      {"token",
-       config.token.empty() ? NATS_OK : natsOptions_SetToken(raw, config.token.c_str())},
+      {"user", config.user.empty()
+                   ? NATS_OK
+                   : natsOptions_SetUserInfo(raw, config.user.c_str(), config.password.c_str())},
+      {"token", config.token.empty() ? NATS_OK : natsOptions_SetToken(raw, config.token.c_str())},
       {"connect time-out", natsOptions_SetTimeout(raw, config.connect_timeout_ms)},
       {"write deadline", natsOptions_SetWriteDeadline(raw, config.write_deadline_ms)},
       {"ping interval", natsOptions_SetPingInterval(raw, config.ping_interval_ms)},
@@ -198,9 +197,8 @@ struct NatsClient::State {
   static void on_error(natsConnection* nc, natsSubscription*, natsStatus status, void* closure) {
     const char* text = nullptr;
     natsConnection_GetLastError(nc, &text);
-    static_cast<State*>(closure)->note(text != nullptr && *text != '\0'
-                                           ? text
-                                           : natsStatus_GetText(status));
+    static_cast<State*>(closure)->note(
+        text != nullptr && *text != '\0' ? text : natsStatus_GetText(status));
   }
 };
 
@@ -324,9 +322,9 @@ Sent NatsClient::publish(const char* subject, uint64_t token, std::span<const ui
   *std::to_chars(reply + inbox_octets, reply + sizeof reply - 1, token, 16).ptr = '\0';
 
   natsMsg* message = nullptr;
-  natsStatus s = natsMsg_Create(&message, subject, reply,
-                                reinterpret_cast<const char*>(payload.data()),
-                                static_cast<int>(payload.size()));
+  natsStatus s =
+      natsMsg_Create(&message, subject, reply, reinterpret_cast<const char*>(payload.data()),
+                     static_cast<int>(payload.size()));
   for (const MessageHeader& header : headers) {
     if (s != NATS_OK) break;
     s = natsMsgHeader_Set(message, header.name, header.value);

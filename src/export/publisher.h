@@ -21,9 +21,11 @@
 namespace weir::outbound {
 
 /// Why a batch was not delivered.
+// clang-format off
 #define WEIR_DELIVERY_FAILURES(X)                                                         \
   X(queue_full) X(not_connected) X(timed_out) X(rejected) X(no_stream) X(too_large)       \
   X(write_error) X(shutdown_deadline)
+// clang-format on
 WEIR_NAMED_ENUM(DeliveryFailure, uint8_t, WEIR_DELIVERY_FAILURES)
 
 enum class Framing : uint8_t { batch, single };
@@ -63,7 +65,8 @@ class Publisher {
 
   /// Takes the batch, or returns false when its window is full (then call poll and try again).
   /// May block as long as the client library does, bounded by its time-outs.
-  virtual bool submit(OutboundBatch& batch, OutcomeSink& outcomes) WEIR_RUNS_ON(publisher_thread) = 0;
+  virtual bool submit(OutboundBatch& batch, OutcomeSink& outcomes)
+      WEIR_RUNS_ON(publisher_thread) = 0;
 
   /// Reports what has been decided, retries what is due, reconnects. Waits for news at most `wait_ms`.
   virtual void poll(int wait_ms, OutcomeSink& outcomes) WEIR_RUNS_ON(publisher_thread) = 0;

@@ -57,15 +57,15 @@ class StreamPublisher final : public Publisher {
   const int fd_;
   const std::string path_;  // empty: standard output
   const StreamFormat format_;
-  const bool is_file_;      // takes all or fails; a pipe or terminal may make a writer wait
+  const bool is_file_;  // takes all or fails; a pipe or terminal may make a writer wait
   PublisherCounters counters_;
 
   std::string buffer_;
-  size_t written_ = 0;         // of buffer_
-  size_t reported_ = 0;        // of buffer_: the end of the last batch that was written whole
+  size_t written_ = 0;   // of buffer_
+  size_t reported_ = 0;  // of buffer_: the end of the last batch that was written whole
   std::deque<Waiting> waiting_;
-  bool cut_ = false;           // the last octets on standard output are part of a batch that failed
-  bool broken_ = false;        // nothing can be written any more
+  bool cut_ = false;     // the last octets on standard output are part of a batch that failed
+  bool broken_ = false;  // nothing can be written any more
 
   bool troubled_ = false;
   mutable std::mutex error_mutex_;

@@ -36,8 +36,9 @@ struct ExportHeader {
   FlowType type = FlowType::unknown;
   uint32_t sequence_num = 0;
   uint64_t time_received_ns = 0;
-  IpAddress sampler_address;   // the exporter; for sFlow the agent
-  IpAddress exporter_address;  // the datagram's source; encoded only where it is not sampler_address
+  IpAddress sampler_address;  // the exporter; for sFlow the agent
+  IpAddress
+      exporter_address;  // the datagram's source; encoded only where it is not sampler_address
   uint32_t exporter_port = 0;
   uint32_t observation_domain_id = 0;
   uint32_t engine = 0;  // NetFlow v5: engine type << 8 + engine id

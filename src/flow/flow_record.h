@@ -87,6 +87,7 @@ inline constexpr size_t kCount = 6;
 }  // namespace block
 
 // X(member, field number of flowpb.FlowMessage), in the order of the members; eight a block.
+// clang-format off
 #define WEIR_BLOCK_COUNTERS(X)                                                  \
   X(bytes, 9) X(packets, 10) X(bytes_in, 113) X(bytes_out, 114)                 \
   X(packets_in, 115) X(packets_out, 116) X(sampling_rate, 3) X(sampler_id, 1008)
@@ -133,15 +134,18 @@ inline constexpr size_t kCount = 6;
 // X(member, field number): lists of octet strings: each a host-order uint16_t length, then octets;
 // the ref's count is the octets in all.
 #define WEIR_STRING_LISTS(X) X(labels, 1033) X(rule_ids, 1034) X(bgp_extended_communities, 1043)
+// clang-format on
 
 /// Every field of a record, for the presence set and for whoever names fields.
 #define WEIR_FIELD_NAME_(member, number) member,
+// clang-format off
 #define WEIR_ALL_FIELDS(X)                                                                    \
   WEIR_BLOCK_COUNTERS(X) WEIR_BLOCK_BASIC(X) WEIR_BLOCK_SECOND(X) WEIR_BLOCK_HEADERS(X)       \
   WEIR_BLOCK_CONTEXT(X) WEIR_BLOCK_NAT(X) WEIR_BLOCK_RARE(X) WEIR_ADDRESSES(X) WEIR_STRINGS(X) \
   WEIR_NUMBER_LISTS(X) WEIR_ADDRESS_LISTS(X) WEIR_STRING_LISTS(X)                             \
   X(time_flow_start_ns, 111) X(time_flow_end_ns, 112) X(src_mac, 27) X(dst_mac, 28)           \
   X(etype, 30) X(proto, 20) X(unmapped, 1038)
+// clang-format on
 
 enum class Field : uint8_t { WEIR_ALL_FIELDS(WEIR_FIELD_NAME_) count_ };
 
@@ -162,10 +166,10 @@ struct Presence {
 static_assert(static_cast<size_t>(Field::count_) <= 128);
 
 struct alignas(64) FlowRecord {
-#define WEIR_MEMBER64_(member, number) uint64_t member;
-#define WEIR_MEMBER32_(member, number) uint32_t member;
+#define WEIR_MEMBER64_(member, number)       uint64_t member;
+#define WEIR_MEMBER32_(member, number)       uint32_t member;
 #define WEIR_MEMBER_ADDRESS_(member, number) IpAddress member;
-#define WEIR_MEMBER_REF_(member, number) ArenaRef member;
+#define WEIR_MEMBER_REF_(member, number)     ArenaRef member;
   WEIR_BLOCK_COUNTERS(WEIR_MEMBER64_)  // cache line 0
   WEIR_BLOCK_BASIC(WEIR_MEMBER32_)     // cache line 1
   WEIR_BLOCK_SECOND(WEIR_MEMBER32_)
@@ -175,8 +179,8 @@ struct alignas(64) FlowRecord {
   uint64_t src_mac;  // low 48 bits
   uint64_t dst_mac;
   uint32_t etype;
-  uint16_t proto;  // IP protocol number
-  uint8_t blocks;  // bits of weir::block; a block whose bit is clear is all zero
+  uint16_t proto;     // IP protocol number
+  uint8_t blocks;     // bits of weir::block; a block whose bit is clear is all zero
   uint8_t addresses;  // bit i: the i-th of WEIR_ADDRESSES is present (encoded even if all zero)
   Presence present;
   WEIR_BLOCK_RARE(WEIR_MEMBER32_)

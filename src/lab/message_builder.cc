@@ -10,8 +10,8 @@ namespace {
 IpAddress parsed(std::string_view text) {
   const std::optional<IpAddress> a = IpAddress::parse(text);
   if (!a) {  // a bug of the caller's, in release builds too
-    std::fprintf(stderr, "message builder: '%.*s' is not an address\n", static_cast<int>(text.size()),
-                 text.data());
+    std::fprintf(stderr, "message builder: '%.*s' is not an address\n",
+                 static_cast<int>(text.size()), text.data());
     std::abort();
   }
   return *a;
@@ -47,7 +47,8 @@ Octets joined(const std::vector<T>& all, Octets (*octets_of)(const T&)) {
 
 Octets be(uint64_t value, size_t width) {
   Octets out(width, 0);
-  for (size_t i = 0; i < width && i < 8; ++i) out[width - 1 - i] = static_cast<uint8_t>(value >> (8 * i));
+  for (size_t i = 0; i < width && i < 8; ++i)
+    out[width - 1 - i] = static_cast<uint8_t>(value >> (8 * i));
   return out;
 }
 
@@ -103,32 +104,49 @@ NetflowV5Builder& NetflowV5Builder::record(const NetflowV5Record& r) {
   const struct {
     uint64_t value;
     size_t width;
-  } fields[] = {
-      {r.src_addr.value, 4}, {r.dst_addr.value, 4}, {r.next_hop.value, 4}, {r.in_if, 2},
-      {r.out_if, 2},         {r.packets, 4},        {r.octets, 4},         {r.first_ms, 4},
-      {r.last_ms, 4},        {r.src_port, 2},       {r.dst_port, 2},       {r.pad1, 1},
-      {r.tcp_flags, 1},      {r.proto, 1},          {r.tos, 1},            {r.src_as, 2},
-      {r.dst_as, 2},         {r.src_mask, 1},       {r.dst_mask, 1},       {r.pad2, 2}};
+  } fields[] = {{r.src_addr.value, 4},
+                {r.dst_addr.value, 4},
+                {r.next_hop.value, 4},
+                {r.in_if, 2},
+                {r.out_if, 2},
+                {r.packets, 4},
+                {r.octets, 4},
+                {r.first_ms, 4},
+                {r.last_ms, 4},
+                {r.src_port, 2},
+                {r.dst_port, 2},
+                {r.pad1, 1},
+                {r.tcp_flags, 1},
+                {r.proto, 1},
+                {r.tos, 1},
+                {r.src_as, 2},
+                {r.dst_as, 2},
+                {r.src_mask, 1},
+                {r.dst_mask, 1},
+                {r.pad2, 2}};
   for (const auto& f : fields) put(body_, f.value, f.width);
   return *this;
 }
 
 Octets NetflowV5Builder::build() const {
-  return join({u16(version_), u16(count_.value_or(records_)), u32(uptime_ms_), u32(secs_), u32(nsecs_),
-               u32(sequence_), u8(engine_type_), u8(engine_id_), u16(sampling_), body_});
+  return join({u16(version_), u16(count_.value_or(records_)), u32(uptime_ms_), u32(secs_),
+               u32(nsecs_), u32(sequence_), u8(engine_type_), u8(engine_id_), u16(sampling_),
+               body_});
 }
 
 // ---- NetFlow v9 and IPFIX ----------------------------------------------------------------------
 
 // Template record: id, field count, then type and length of each field.
 Octets template_octets(const Template& t) {
-  Octets out = join({u16(t.id), u16(t.field_count.value_or(static_cast<uint16_t>(t.fields.size())))});
+  Octets out =
+      join({u16(t.id), u16(t.field_count.value_or(static_cast<uint16_t>(t.fields.size())))});
   for (const FieldSpecifier& f : t.fields) put_specifier(out, f);
   return out;
 }
 
 Octets ipfix_template_octets(const Template& t) {
-  Octets out = join({u16(t.id), u16(t.field_count.value_or(static_cast<uint16_t>(t.fields.size())))});
+  Octets out =
+      join({u16(t.id), u16(t.field_count.value_or(static_cast<uint16_t>(t.fields.size())))});
   for (const FieldSpecifier& f : t.fields) put_ipfix_specifier(out, f);
   return out;
 }
@@ -166,7 +184,8 @@ NetflowV9Builder& NetflowV9Builder::templates(const std::vector<Template>& all, 
   return raw(set_octets(0, joined(all, template_octets), pad));
 }
 
-NetflowV9Builder& NetflowV9Builder::options_templates(const std::vector<OptionsTemplate>& all, Padding pad) {
+NetflowV9Builder& NetflowV9Builder::options_templates(const std::vector<OptionsTemplate>& all,
+                                                      Padding pad) {
   counted_ += all.size();
   return raw(set_octets(1, joined(all, options_template_octets), pad));
 }
@@ -191,15 +210,18 @@ IpfixBuilder& IpfixBuilder::templates(const std::vector<Template>& all, Padding 
   return raw(set_octets(2, joined(all, ipfix_template_octets), pad));
 }
 
-IpfixBuilder& IpfixBuilder::options_templates(const std::vector<OptionsTemplate>& all, Padding pad) {
+IpfixBuilder& IpfixBuilder::options_templates(const std::vector<OptionsTemplate>& all,
+                                              Padding pad) {
   return raw(set_octets(3, joined(all, ipfix_options_template_octets), pad));
 }
 
-IpfixBuilder& IpfixBuilder::data(uint16_t template_id, const std::vector<Record>& records, Padding pad) {
+IpfixBuilder& IpfixBuilder::data(uint16_t template_id, const std::vector<Record>& records,
+                                 Padding pad) {
   return raw(set_octets(template_id, joined(records), pad));
 }
 
-IpfixBuilder& IpfixBuilder::set(uint16_t id, const Octets& content, std::optional<uint16_t> length) {
+IpfixBuilder& IpfixBuilder::set(uint16_t id, const Octets& content,
+                                std::optional<uint16_t> length) {
   return raw(set_octets(id, content, kNoPadding, length));
 }
 

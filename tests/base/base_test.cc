@@ -63,7 +63,8 @@ TEST(IpAddress, ReadsAndWritesBothFamilies) {
 }
 
 TEST(IpAddress, RefusesWhatIsNoAddress) {
-  for (const char* text : {"", "192.0.2", "192.0.2.256", "192.0.2.1 ", "2001:db8::g", "a", "1.2.3.4/8"}) {
+  for (const char* text :
+       {"", "192.0.2", "192.0.2.256", "192.0.2.1 ", "2001:db8::g", "a", "1.2.3.4/8"}) {
     EXPECT_FALSE(IpAddress::parse(text)) << text;
   }
 }

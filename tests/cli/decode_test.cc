@@ -69,7 +69,13 @@ class Decode : public testing::Test {
 const lab::UdpEnds kEnds = {"192.0.2.1", "198.51.100.1", 50000, 2055};
 
 lab::Octets v5_of_three() {
-  return lab::NetflowV5Builder{}.uptime_ms(1000).unix_time(1'700'000'000).record({}).record({}).record({}).build();
+  return lab::NetflowV5Builder{}
+      .uptime_ms(1000)
+      .unix_time(1'700'000'000)
+      .record({})
+      .record({})
+      .record({})
+      .build();
 }
 
 TEST_F(Decode, PrintsARecordALine) {
@@ -81,7 +87,9 @@ TEST_F(Decode, PrintsARecordALine) {
     const std::vector<std::string> lines = lines_of(decoded.out);
     EXPECT_EQ(lines.size(), generated_records_);
     EXPECT_EQ(summary(decoded, "records"), generated_records_);
-    const std::string type = protocol == "v5" ? "NETFLOW_V5" : protocol == "v9" ? "NETFLOW_V9" : "IPFIX";
+    const std::string type = protocol == "v5"   ? "NETFLOW_V5"
+                             : protocol == "v9" ? "NETFLOW_V9"
+                                                : "IPFIX";
     for (const std::string& line : lines) {
       const json flow = json::parse(line);
       ASSERT_EQ(flow["type"], type);
@@ -91,17 +99,29 @@ TEST_F(Decode, PrintsARecordALine) {
 }
 
 TEST_F(Decode, PrintsWhatWasOnTheWire) {
-  const std::string file = capture_of({lab::udp_frame(
-      kEnds, lab::NetflowV5Builder{}
-                 .uptime_ms(10'000)
-                 .unix_time(1'700'000'000)
-                 .sequence(77)
-                 .record({.src_addr = "192.0.2.10", .dst_addr = "198.51.100.20",
-                          .next_hop = "203.0.113.1", .in_if = 3, .out_if = 4, .packets = 5,
-                          .octets = 600, .first_ms = 8'000, .last_ms = 9'500, .src_port = 1234,
-                          .dst_port = 443, .tcp_flags = 0x1b, .proto = 6, .src_as = 64500,
-                          .dst_as = 64501, .src_mask = 24, .dst_mask = 16})
-                 .build())});
+  const std::string file =
+      capture_of({lab::udp_frame(kEnds, lab::NetflowV5Builder{}
+                                            .uptime_ms(10'000)
+                                            .unix_time(1'700'000'000)
+                                            .sequence(77)
+                                            .record({.src_addr = "192.0.2.10",
+                                                     .dst_addr = "198.51.100.20",
+                                                     .next_hop = "203.0.113.1",
+                                                     .in_if = 3,
+                                                     .out_if = 4,
+                                                     .packets = 5,
+                                                     .octets = 600,
+                                                     .first_ms = 8'000,
+                                                     .last_ms = 9'500,
+                                                     .src_port = 1234,
+                                                     .dst_port = 443,
+                                                     .tcp_flags = 0x1b,
+                                                     .proto = 6,
+                                                     .src_as = 64500,
+                                                     .dst_as = 64501,
+                                                     .src_mask = 24,
+                                                     .dst_mask = 16})
+                                            .build())});
   const Outcome decoded = decode({file});
   ASSERT_EQ(decoded.status, 0) << decoded.err;
   const json flow = json::parse(decoded.out);
@@ -142,11 +162,11 @@ TEST_F(Decode, KeepsTemplatesFromOneFileToTheNext) {
   const std::string templates = capture_of({datagram(
       lab::NetflowV9Builder{}.templates({{.id = 256, .fields = {{8, 4}, {12, 4}}}}).build())});
   fs::rename(templates, folder_ / "first.pcap");
-  const std::string data = capture_of({datagram(
-      lab::NetflowV9Builder{}
-          .sequence(1)
-          .data(256, {{lab::ipv4("192.0.2.1"), lab::ipv4("192.0.2.2")}})
-          .build())});
+  const std::string data =
+      capture_of({datagram(lab::NetflowV9Builder{}
+                               .sequence(1)
+                               .data(256, {{lab::ipv4("192.0.2.1"), lab::ipv4("192.0.2.2")}})
+                               .build())});
   EXPECT_EQ(lines_of(decode({folder_ / "first.pcap", data}).out).size(), 1u);
   EXPECT_EQ(lines_of(decode({data, folder_ / "first.pcap"}).out).size(), 1u) << "it waited";
   const Outcome alone = decode({data});
@@ -177,9 +197,10 @@ TEST_F(Decode, TakesExportsOnAnyPortAndLeavesTheRest) {
 
 TEST_F(Decode, LeavesOutWrongChecksumsWhenAsked) {
   const lab::Octets right = lab::udp_frame(kEnds, v5_of_three());
-  const lab::Octets wrong = lab::ethernet(
-      lab::kEtherTypeIpv4, lab::ipv4_packet({.src = kEnds.src, .dst = kEnds.dst},
-                                            lab::udp_segment(kEnds, v5_of_three(), {.checksum = 7})));
+  const lab::Octets wrong =
+      lab::ethernet(lab::kEtherTypeIpv4,
+                    lab::ipv4_packet({.src = kEnds.src, .dst = kEnds.dst},
+                                     lab::udp_segment(kEnds, v5_of_three(), {.checksum = 7})));
   const std::string file = capture_of({right, wrong});
   EXPECT_EQ(lines_of(decode({file}).out).size(), 6u);
   const Outcome verified = decode({"--verify-checksums", file});
@@ -188,7 +209,8 @@ TEST_F(Decode, LeavesOutWrongChecksumsWhenAsked) {
 }
 
 TEST_F(Decode, ReadsPayloadsBackToBack) {
-  lab::ExporterModel model({.protocol = lab::ExportProtocol::netflow_v9, .flows = 7,
+  lab::ExporterModel model({.protocol = lab::ExportProtocol::netflow_v9,
+                            .flows = 7,
                             .start_ns = 1'700'000'000 * kNsPerSec});
   std::string raw;
   for (int i = 0; i < 11; ++i) {
@@ -235,7 +257,8 @@ TEST_F(Decode, SurvivesDamageAnywhere) {
   for (int round = 0; round < 150; ++round) {
     std::string damaged = octets;
     for (int i = 0; i < 8; ++i) {
-      damaged[random.below(static_cast<uint32_t>(damaged.size()))] = static_cast<char>(random.next());
+      damaged[random.below(static_cast<uint32_t>(damaged.size()))] =
+          static_cast<char>(random.next());
     }
     test::write_file(folder_ / "damaged.pcap", damaged);
     const Outcome decoded = decode({folder_ / "damaged.pcap"});
@@ -256,8 +279,9 @@ TEST_F(Decode, GoesOnWithTheNextFileAndFails) {
 
 TEST_F(Decode, EndsQuietlyWhenItsReaderLeaves) {
   const std::string file = generated("v5", "4000");  // many times what a pipe holds
-  const Outcome piped = run_program(
-      {"sh", "-c", "{ \"$0\" decode \"$1\"; echo \"status $?\" >&2; } | head -n 1", built("weir"), file});
+  const Outcome piped =
+      run_program({"sh", "-c", "{ \"$0\" decode \"$1\"; echo \"status $?\" >&2; } | head -n 1",
+                   built("weir"), file});
   EXPECT_EQ(lines_of(piped.out).size(), 1u);
   EXPECT_EQ(piped.err, "status 0\n");
 }
@@ -277,8 +301,8 @@ TEST_F(Decode, OfStandardInputPrintsAtOnce) {
 
 TEST_F(Decode, SaysWhenItsOutputIsFull) {
   if (access("/dev/full", W_OK) != 0) GTEST_SKIP() << "no /dev/full here";
-  const Outcome full =
-      run_program({"sh", "-c", "\"$0\" decode \"$1\" > /dev/full", built("weir"), generated("v5", "4")});
+  const Outcome full = run_program(
+      {"sh", "-c", "\"$0\" decode \"$1\" > /dev/full", built("weir"), generated("v5", "4")});
   EXPECT_EQ(full.status, 1);
   EXPECT_THAT(full.err, HasSubstr("standard output: No space left"));
 }
@@ -331,7 +355,8 @@ bool is_capture(const fs::path& path) {
   uint8_t magic[4] = {};
   file.read(reinterpret_cast<char*>(magic), sizeof magic);
   const uint32_t m = load_be32(magic);
-  return m == 0xa1b2c3d4 || m == 0xd4c3b2a1 || m == 0xa1b23c4d || m == 0x4d3cb2a1 || m == 0x0a0d0d0a;
+  return m == 0xa1b2c3d4 || m == 0xd4c3b2a1 || m == 0xa1b23c4d || m == 0x4d3cb2a1 ||
+         m == 0x0a0d0d0a;
 }
 
 /// Where fewer or more records are right, and why.
@@ -373,7 +398,8 @@ TEST(DecodeCaptures, PrintsLinesOfJsonForEachOfThem) {
   if (index.empty()) GTEST_SKIP() << "no captures in " << captures_folder();
   for (const IndexRow& row : index) {
     const fs::path path = captures_folder() / row.path;
-    if (!is_capture(path) || row.data_records > 2000) continue;  // a line each is slow in a sanitizer
+    if (!is_capture(path) || row.data_records > 2000)
+      continue;  // a line each is slow in a sanitizer
     SCOPED_TRACE(row.path);
     const Outcome decoded = decode({path});
     const std::vector<std::string> lines = lines_of(decoded.out);
@@ -397,7 +423,8 @@ TEST(DecodeCaptures, WalksTrafficThatIsNoExport) {
     const Outcome decoded = decode({captures_folder() / path});
     EXPECT_LE(decoded.status, 1) << decoded.err;
     if (decoded.status == 1) {
-      EXPECT_THAT(decoded.err, HasSubstr("link type")) << "the only thing that may be wrong with them";
+      EXPECT_THAT(decoded.err, HasSubstr("link type"))
+          << "the only thing that may be wrong with them";
     }
     ++files;
   }

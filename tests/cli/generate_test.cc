@@ -42,7 +42,8 @@ TEST_F(Generate, WritesRecordsThatTsharkCountsAlike) {
     ASSERT_EQ(seen.status, 0) << seen.err;
     uint64_t records = 0;
     for (const std::string& line : test::lines_of(seen.out)) {
-      if (!line.empty()) records += 1 + static_cast<uint64_t>(std::count(line.begin(), line.end(), ','));
+      if (!line.empty())
+        records += 1 + static_cast<uint64_t>(std::count(line.begin(), line.end(), ','));
     }
     EXPECT_EQ(records, report["records"]);
     const Outcome wrong = run_program(
@@ -109,7 +110,8 @@ TEST_F(Generate, EndsWithFailureWhereNothingListens) {
 TEST_F(Generate, TeachesByExample) {
   const Outcome help = generate({"--help"});
   EXPECT_EQ(help.status, 0);
-  EXPECT_THAT(help.out, HasSubstr("weir generate --to 127.0.0.1:2055 --protocol v5 --count 5 --flows 3"));
+  EXPECT_THAT(help.out,
+              HasSubstr("weir generate --to 127.0.0.1:2055 --protocol v5 --count 5 --flows 3"));
 }
 
 }  // namespace

@@ -37,7 +37,8 @@ class WeirRead : public ::testing::Test {
     config.subjects = {"flows.raw.netflow", "flows.raw.sflow"};
     config.framing = framing;
     config.stream.max_bytes = 64 << 20;
-    config.identity = {"6f1c0c54-8e2e-4d0a-9a55-0d9c1b8d2f10", uint64_t{framing == outbound::Framing::single ? 2u : 1u}};
+    config.identity = {"6f1c0c54-8e2e-4d0a-9a55-0d9c1b8d2f10",
+                       uint64_t{framing == outbound::Framing::single ? 2u : 1u}};
     auto publisher = JetStreamPublisher::make(config);
     ASSERT_TRUE(publisher);
     OutcomeLedger ledger;
@@ -84,7 +85,8 @@ TEST_F(WeirRead, PrintsEveryRecordOfEitherFramingAndCountsThem) {
   EXPECT_THAT(outcome.err, ContainsRegex("duplicates +0\n"));
   EXPECT_THAT(outcome.err, ContainsRegex("unreadable +0\n"));
 
-  const auto sflow = read({"--all", "--subject", "flows.raw.sflow", "--format", "none", "--summary"});
+  const auto sflow =
+      read({"--all", "--subject", "flows.raw.sflow", "--format", "none", "--summary"});
   EXPECT_EQ(sflow.status, 0);
   EXPECT_EQ(sflow.out, "");
   EXPECT_THAT(sflow.err, ContainsRegex("records +300\n"));

@@ -21,7 +21,8 @@ constexpr uint32_t kBuffers = 8;
 /// One core whose batches the test seals by hand, and its delivery.
 class DeliveryTest : public testing::Test {
  protected:
-  DeliveryTest() : batcher_({.core = 0, .buffers = kBuffers, .batch_octets = 4096}), delivery_({&batcher_}) {}
+  DeliveryTest()
+      : batcher_({.core = 0, .buffers = kBuffers, .batch_octets = 4096}), delivery_({&batcher_}) {}
 
   FakePublisher& add(const char* name, size_t window, Mode mode, uint64_t records_max = 0,
                      size_t queue = 4) {
@@ -29,7 +30,8 @@ class DeliveryTest : public testing::Test {
     FakePublisher& fake = *publisher;
     delivery_.add_publisher(
         std::make_unique<PublisherThread>(
-            PublisherThreadConfig{.name = name, .queue_batches_max = queue, .batches_in_all = kBuffers},
+            PublisherThreadConfig{
+                .name = name, .queue_batches_max = queue, .batches_in_all = kBuffers},
             std::move(publisher), waker_),
         records_max);
     return fake;

@@ -74,20 +74,23 @@ ApplianceView sample_view() {
   return view;
 }
 
-HttpResponse ask(const ApplianceView& view, std::string path, std::map<std::string, std::string> query = {}) {
+HttpResponse ask(const ApplianceView& view, std::string path,
+                 std::map<std::string, std::string> query = {}) {
   Snapshot<ApplianceView> snapshot;
   snapshot.publish(std::make_shared<const ApplianceView>(view));
   const auto routes = appliance_routes(snapshot);
   for (const auto& route : routes) {
-    const bool fits = route.path == path ||
-                      (route.path == "/v1/exporters/{address}" && path.starts_with("/v1/exporters/"));
-    if (fits) return route.handle(HttpRequest{.method = "GET", .path = path, .query = std::move(query)});
+    const bool fits = route.path == path || (route.path == "/v1/exporters/{address}" &&
+                                             path.starts_with("/v1/exporters/"));
+    if (fits)
+      return route.handle(HttpRequest{.method = "GET", .path = path, .query = std::move(query)});
   }
   ADD_FAILURE() << "no route " << path;
   return {};
 }
 
-nlohmann::json ask_json(const ApplianceView& view, std::string path, std::map<std::string, std::string> query = {}) {
+nlohmann::json ask_json(const ApplianceView& view, std::string path,
+                        std::map<std::string, std::string> query = {}) {
   const HttpResponse response = ask(view, std::move(path), std::move(query));
   EXPECT_EQ(response.status, 200u) << response.body;
   return nlohmann::json::parse(response.body);
@@ -164,7 +167,8 @@ TEST(Routes, ExportersComeInPages) {
   ASSERT_EQ(second["exporters"].size(), 1u);
   EXPECT_EQ(second["exporters"][0]["address"], "192.0.2.3");
   EXPECT_TRUE(second["next_offset"].is_null());
-  EXPECT_TRUE(ask_json(view, "/v1/exporters", {{"offset", "18446744073709551615"}})["exporters"].empty());
+  EXPECT_TRUE(
+      ask_json(view, "/v1/exporters", {{"offset", "18446744073709551615"}})["exporters"].empty());
 }
 
 TEST(Routes, WrongQuestionsAreAnsweredClearly) {
@@ -181,7 +185,8 @@ TEST(Routes, SayThatTheyAreStartingBeforeTheFirstView) {
   Snapshot<ApplianceView> nothing;
   for (const auto& route : appliance_routes(nothing)) {
     const unsigned expected = route.path == "/healthz" ? 200 : 503;
-    EXPECT_EQ(route.handle(HttpRequest{.method = "GET", .path = route.path}).status, expected) << route.path;
+    EXPECT_EQ(route.handle(HttpRequest{.method = "GET", .path = route.path}).status, expected)
+        << route.path;
   }
 }
 
@@ -204,8 +209,10 @@ TEST(Metrics, CarryTheLedgersNumbers) {
            "weir_datagram_errors_total{core=\"0\",reason=\"unknown_version\"} 2\n",
            "weir_sets{core=\"0\",outcome=\"waiting_for_template\"} 2\n",
            "weir_record_drops_total{core=\"0\",reason=\"no_buffer\"} 10\n",
-           "weir_publisher_records_acknowledged_total{publisher=\"jetstream\",kind=\"jetstream\"} 70\n",
-           "weir_publisher_records_lost_total{publisher=\"jetstream\",kind=\"jetstream\",reason=\"timed_out\"} 3\n",
+           "weir_publisher_records_acknowledged_total{publisher=\"jetstream\",kind=\"jetstream\"} "
+           "70\n",
+           "weir_publisher_records_lost_total{publisher=\"jetstream\",kind=\"jetstream\",reason="
+           "\"timed_out\"} 3\n",
            "weir_ready 1\n",
            "weir_ledger_balanced 1\n",
        }) {

@@ -17,9 +17,9 @@ namespace {
 
 using nlohmann::json;
 using test::eventually;
+using test::NatsServer;
 using test::Process;
 using test::TemporaryFolder;
-using test::NatsServer;
 using namespace std::chrono_literals;
 
 uint16_t free_udp_port() {
@@ -44,7 +44,8 @@ void send_udp(uint16_t port, const std::vector<std::string>& payloads) {
   address.sin_port = htons(port);
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   for (const std::string& payload : payloads) {
-    sendto(fd, payload.data(), payload.size(), 0, reinterpret_cast<sockaddr*>(&address), sizeof address);
+    sendto(fd, payload.data(), payload.size(), 0, reinterpret_cast<sockaddr*>(&address),
+           sizeof address);
   }
   close(fd);
 }
@@ -71,7 +72,8 @@ class ApplianceTest : public ::testing::Test {
     out << "ports:\n"
         << (ports.empty() ? "  - {name: host, kind: socket, address: 127.0.0.1}\n" : ports)
         << "listeners:\n"
-        << "  - {name: netflow, port: " << port_ << ", subject: flows.raw.netflow, buffer_size: 4194304}\n"
+        << "  - {name: netflow, port: " << port_
+        << ", subject: flows.raw.netflow, buffer_size: 4194304}\n"
         << "nats_url: " << nats_.url() << "\n"
         << "state_dir: " << (folder_ / "state") << "\n"
         << "control_socket: {path: " << control_socket() << "}\n"
@@ -99,7 +101,8 @@ class ApplianceTest : public ::testing::Test {
     return {status, process.out(), process.err()};
   }
   Answer ctl(std::vector<std::string> arguments) {
-    arguments.insert(arguments.begin(), {test::built_program("weirctl"), "--socket", control_socket()});
+    arguments.insert(arguments.begin(),
+                     {test::built_program("weirctl"), "--socket", control_socket()});
     return run(std::move(arguments));
   }
   json ledger() { return json::parse(ctl({"--json", "ledger"}).out, nullptr, false); }
@@ -110,10 +113,9 @@ class ApplianceTest : public ::testing::Test {
 
   /// Sends generated flows to the listener; returns the records sent.
   uint64_t generate(const std::string& protocol, int count, int flows, int rate = 5000) {
-    const Answer answer =
-        run({weir(), "generate", "--to", "127.0.0.1:" + std::to_string(port_), "--protocol", protocol,
-             "--count", std::to_string(count), "--flows", std::to_string(flows), "--rate",
-             std::to_string(rate), "--json"});
+    const Answer answer = run({weir(), "generate", "--to", "127.0.0.1:" + std::to_string(port_),
+                               "--protocol", protocol, "--count", std::to_string(count), "--flows",
+                               std::to_string(flows), "--rate", std::to_string(rate), "--json"});
     EXPECT_EQ(answer.status, 0) << answer.err;
     return json::parse(answer.out).at("records").get<uint64_t>();
   }
@@ -151,23 +153,25 @@ TEST_F(ApplianceTest, DeliversWhatExportersSendAndEndsWithStatusZero) {
   expect_books_balance(ledger());
   const auto records = read_stream();
   EXPECT_EQ(records.size(), sent);
-  EXPECT_EQ(static_cast<size_t>(std::count_if(records.begin(), records.end(),
-                                              [](const json& r) { return r["type"] == "NETFLOW_V9"; })),
-            sent / 2);
+  EXPECT_EQ(
+      static_cast<size_t>(std::count_if(records.begin(), records.end(),
+                                        [](const json& r) { return r["type"] == "NETFLOW_V9"; })),
+      sent / 2);
   for (const json& record : records) {
     ASSERT_EQ(record["sampler_address"], "127.0.0.1") << record;
     ASSERT_GT(record["time_received_ns"].get<uint64_t>(), 0u);
     ASSERT_GT(record["bytes"].get<uint64_t>(), 0u);
   }
   EXPECT_EQ(weir->terminate(), 0) << weir->err();
-  EXPECT_NE(weir->err().find("acknowledged " + std::to_string(sent)), std::string::npos) << weir->err();
+  EXPECT_NE(weir->err().find("acknowledged " + std::to_string(sent)), std::string::npos)
+      << weir->err();
   EXPECT_FALSE(std::filesystem::exists(control_socket()));
 }
 
 TEST_F(ApplianceTest, ReplaysACaptureThroughDpdkToItsEnd) {
   const std::string pcap = folder_ / "flows.pcap";
-  const Answer made = run({weir(), "generate", "--protocol", "v9", "--pcap", pcap, "--count", "300", "--flows",
-                           "20", "--exporters", "7", "--json"});
+  const Answer made = run({weir(), "generate", "--protocol", "v9", "--pcap", pcap, "--count", "300",
+                           "--flows", "20", "--exporters", "7", "--json"});
   ASSERT_EQ(made.status, 0) << made.err;
   const uint64_t written = json::parse(made.out).at("records");
   port_ = 2055;  // where generated captures are addressed to
@@ -210,12 +214,15 @@ TEST_F(ApplianceTest, CountsWhatItCouldNotDeliverWhenTheBrokerIsAway) {
   expect_books_balance(ledger());
   EXPECT_EQ(ctl({"ready"}).status, 1);
   EXPECT_EQ(weir->terminate(), 1);
-  EXPECT_NE(weir->err().find(std::to_string(sent) + " records were not delivered"), std::string::npos) << weir->err();
+  EXPECT_NE(weir->err().find(std::to_string(sent) + " records were not delivered"),
+            std::string::npos)
+      << weir->err();
 }
 
 TEST_F(ApplianceTest, StartsWithoutItsBrokerAndDeliversOnceItIsThere) {
   nats_.kill();
-  auto weir = std::make_unique<Process>(folder_, std::vector<std::string>{this->weir(), "run", "-c", write_config()});
+  auto weir = std::make_unique<Process>(
+      folder_, std::vector<std::string>{this->weir(), "run", "-c", write_config()});
   ASSERT_TRUE(eventually([&] { return ledger().is_object(); })) << weir->err();
   const uint64_t sent = generate("v5", 20, 30);
   ASSERT_TRUE(nats_.start());
@@ -240,18 +247,23 @@ TEST_F(ApplianceTest, StandsAFloodOfGarbageAndKeepsServingGoodExporters) {
   // What the kernel had no room for is counted as missed, so the sum is exact.
   const auto seen = [&] {
     const json l = ledger();
-    return l.is_object() ? l["ports"][0]["packets"].get<uint64_t>() + l["ports"][0]["missed"].get<uint64_t>() : 0;
+    return l.is_object()
+               ? l["ports"][0]["packets"].get<uint64_t>() + l["ports"][0]["missed"].get<uint64_t>()
+               : 0;
   };
   ASSERT_TRUE(eventually([&] { return seen() == garbage.size(); })) << ledger().dump(2);
   const uint64_t decoded_of_garbage = ledger()["records"]["decoded"];
   const uint64_t sent = generate("v5", 50, 20);
-  ASSERT_TRUE(eventually([&] { return acknowledged() == decoded_of_garbage + sent; })) << ledger().dump(2);
+  ASSERT_TRUE(eventually([&] { return acknowledged() == decoded_of_garbage + sent; }))
+      << ledger().dump(2);
   const json l = ledger();
   expect_books_balance(l);
   uint64_t rejected = 0;
-  for (const auto& [reason, count] : l["datagrams"]["rejected"].items()) rejected += count.get<uint64_t>();
+  for (const auto& [reason, count] : l["datagrams"]["rejected"].items())
+    rejected += count.get<uint64_t>();
   EXPECT_GT(rejected, 0u);
-  EXPECT_EQ(l["datagrams"]["received"].get<uint64_t>(), rejected + l["datagrams"]["decoded"].get<uint64_t>());
+  EXPECT_EQ(l["datagrams"]["received"].get<uint64_t>(),
+            rejected + l["datagrams"]["decoded"].get<uint64_t>());
   EXPECT_EQ(weir->terminate(), 0) << weir->err();
 }
 
@@ -260,7 +272,8 @@ TEST_F(ApplianceTest, AnswersEveryWeirctlCommand) {
   const uint64_t sent = generate("v9", 20, 10);
   ASSERT_TRUE(eventually([&] { return acknowledged() == sent; }));
   // Exporters are asked for about once a second.
-  ASSERT_TRUE(eventually([&] { return ctl({"exporters"}).out.find("netflow_v9") != std::string::npos; }));
+  ASSERT_TRUE(
+      eventually([&] { return ctl({"exporters"}).out.find("netflow_v9") != std::string::npos; }));
   for (const std::vector<std::string>& command : std::vector<std::vector<std::string>>{
            {"status"}, {"ledger"}, {"exporters"}, {"exporters", "127.0.0.1"}, {"ready"}}) {
     Answer answer = ctl(command);
@@ -273,8 +286,10 @@ TEST_F(ApplianceTest, AnswersEveryWeirctlCommand) {
     EXPECT_TRUE(json::accept(answer.out)) << command[0] << answer.out;
   }
   EXPECT_NE(ctl({"ledger"}).out.find("the books balance"), std::string::npos);
-  EXPECT_NE(ctl({"metrics"}).out.find("weir_publisher_records_acknowledged_total{publisher=\"jetstream\",kind=\"jetstream\"} " +
-                                      std::to_string(sent)),
+  EXPECT_NE(ctl({"metrics"})
+                .out.find("weir_publisher_records_acknowledged_total{publisher=\"jetstream\",kind="
+                          "\"jetstream\"} " +
+                          std::to_string(sent)),
             std::string::npos);
   EXPECT_EQ(ctl({"exporters", "192.0.2.99"}).status, 1);
   EXPECT_EQ(ctl({"exporters", "nonsense"}).status, 2);
@@ -299,17 +314,18 @@ TEST(WeirRun, PrintsJsonLinesWithoutFileOrBroker) {
   TemporaryFolder folder;
   const uint16_t port = free_udp_port();
   const std::string weir = test::built_program("weir");
-  Process run(folder, {weir, "run", "--listen", "netflow://127.0.0.1:" + std::to_string(port), "--format", "json"});
+  Process run(folder, {weir, "run", "--listen", "netflow://127.0.0.1:" + std::to_string(port),
+                       "--format", "json"});
   // Nothing says that it listens but that it answers: datagrams are sent until one is printed.
   ASSERT_TRUE(eventually([&] {
-    Process(folder, {weir, "generate", "--to", "127.0.0.1:" + std::to_string(port), "--protocol", "v5", "--count", "1",
-                     "--flows", "3"})
+    Process(folder, {weir, "generate", "--to", "127.0.0.1:" + std::to_string(port), "--protocol",
+                     "v5", "--count", "1", "--flows", "3"})
         .wait();
     return lines_with(run.out(), "NETFLOW_V5") >= 3;
   })) << run.err();
   const size_t before = lines_with(run.out(), "NETFLOW_V5");
-  Process generate(folder, {weir, "generate", "--to", "127.0.0.1:" + std::to_string(port), "--protocol", "v5",
-                            "--count", "5", "--flows", "3"});
+  Process generate(folder, {weir, "generate", "--to", "127.0.0.1:" + std::to_string(port),
+                            "--protocol", "v5", "--count", "5", "--flows", "3"});
   ASSERT_EQ(generate.wait(), 0) << generate.err();
   EXPECT_TRUE(eventually([&] { return lines_with(run.out(), "NETFLOW_V5") >= before + 15; }));
   EXPECT_EQ(run.terminate(), 0) << run.err();

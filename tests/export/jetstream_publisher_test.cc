@@ -18,11 +18,11 @@
 namespace weir::outbound {
 namespace {
 
-using ::testing::HasSubstr;
-using ::testing::IsEmpty;
 using test::BatchBox;
 using test::NatsServer;
 using test::OutcomeLedger;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 using Json = nlohmann::ordered_json;
 
 constexpr uint64_t kPatienceNs = 60 * kNsPerSec;  // a hang, not a measure
@@ -226,8 +226,7 @@ TEST_F(JetStreamPublisherTest, SendsOneMessageARecordWithSingleFraming) {
     const BatchBox& box = boxes_[i / 20];
     EXPECT_EQ(messages[i].framing, ReadFraming::single);
     EXPECT_EQ(messages[i].id, kIdentity.message_id(box.batch, i % 20));
-    EXPECT_EQ(messages[i].payload,
-              box.flows.flows(static_cast<int>(i % 20)).SerializeAsString());
+    EXPECT_EQ(messages[i].payload, box.flows.flows(static_cast<int>(i % 20)).SerializeAsString());
   }
 }
 
@@ -362,7 +361,8 @@ TEST_F(JetStreamPublisherTest, NamesTheStreamThatOwnsItsSubjectAndTheCommandThat
   };
   const Case cases[] = {
       {{"flows.>"}, "nats stream rm flows"},
-      {{"flows.raw.*", "flows.meta.*", "x.y"}, "nats stream edit flows --subjects=flows.meta.*,x.y"},
+      {{"flows.raw.*", "flows.meta.*", "x.y"},
+       "nats stream edit flows --subjects=flows.meta.*,x.y"},
   };
   for (const Case& c : cases) {
     SCOPED_TRACE(c.command);

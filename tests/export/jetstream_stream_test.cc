@@ -16,8 +16,10 @@ TEST(PublishAck, IsReadWhateverItsSpacingAndOrder) {
   };
   const Case cases[] = {
       {R"({"stream":"F", "seq":1})", true, true, false, 0, 0, ""},
-      {R"({"stream":"F", "seq":18446744073709551615,"duplicate": true})", true, true, true, 0, 0, ""},
-      {R"({"duplicate":false,"seq" : 7 ,"stream":"F","domain":"hub"})", true, true, false, 0, 0, ""},
+      {R"({"stream":"F", "seq":18446744073709551615,"duplicate": true})", true, true, true, 0, 0,
+       ""},
+      {R"({"duplicate":false,"seq" : 7 ,"stream":"F","domain":"hub"})", true, true, false, 0, 0,
+       ""},
       {R"({"error":{"code":503,"err_code":10077,"description":"maximum messages exceeded"},"stream":"E","seq":0})",
        true, false, false, 503, 10077, "maximum messages exceeded"},
       {R"({"seq":9,"error":{"description":"no","code":400}})", true, false, false, 400, 0, "no"},
@@ -82,7 +84,8 @@ TEST(RunIdentity, NamesEachMessageOfARun) {
   batch.sequence = 77;
   const RunIdentity identity{"6f1c0c54-8e2e-4d0a-9a55-0d9c1b8d2f10", 1'700'000'000};
   EXPECT_EQ(identity.message_id(batch), "6f1c0c54-8e2e-4d0a-9a55-0d9c1b8d2f10.1700000000.5.77");
-  EXPECT_EQ(identity.message_id(batch, 12), "6f1c0c54-8e2e-4d0a-9a55-0d9c1b8d2f10.1700000000.5.77.12");
+  EXPECT_EQ(identity.message_id(batch, 12),
+            "6f1c0c54-8e2e-4d0a-9a55-0d9c1b8d2f10.1700000000.5.77.12");
 }
 
 }  // namespace

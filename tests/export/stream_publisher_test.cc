@@ -20,10 +20,10 @@
 namespace weir::outbound {
 namespace {
 
-using ::testing::HasSubstr;
-using ::testing::IsEmpty;
 using test::BatchBox;
 using test::OutcomeLedger;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 
 std::string lines_of(const BatchBox& box) {
   std::string lines;

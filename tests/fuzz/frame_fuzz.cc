@@ -41,8 +41,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   require(view.verdict < FrameVerdict::count_);
   require(view.vlan_tags <= weir::packet::kVlanTagsMax);
 
-  const FrameView checked = parse_frame(
-      frame, link, {ChecksumPolicy::Check::verify, ChecksumPolicy::Check::verify});
+  const FrameView checked =
+      parse_frame(frame, link, {ChecksumPolicy::Check::verify, ChecksumPolicy::Check::verify});
   require(checked.verdict == view.verdict || checked.verdict == FrameVerdict::bad_ip_checksum ||
           checked.verdict == FrameVerdict::bad_udp_checksum);
 

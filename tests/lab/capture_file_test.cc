@@ -87,8 +87,8 @@ Octets pcapng_packet(uint64_t microseconds, const Octets& frame) {
                little(frame.size(), 4), little(frame.size(), 4), padded}));
 }
 Octets pcapng_section() {
-  return pcapng_block(0x0a0d0d0a, join({little(0x1a2b3c4d, 4), little(1, 2), little(0, 2),
-                                        filled(8, 0xff)}));
+  return pcapng_block(0x0a0d0d0a,
+                      join({little(0x1a2b3c4d, 4), little(1, 2), little(0, 2), filled(8, 0xff)}));
 }
 
 TEST_F(CaptureFile, KeepsFramesAndNanoseconds) {
@@ -103,9 +103,9 @@ TEST_F(CaptureFile, KeepsFramesAndNanoseconds) {
   const Read read = read_all(path("a.pcap"));
   EXPECT_EQ(read.error, "");
   EXPECT_EQ(read.frames, frames);
-  EXPECT_EQ(read.times_ns, (std::vector<uint64_t>{1'700'000'000'123'456'789,
-                                                  1'700'000'000'123'456'790,
-                                                  1'700'000'000'123'456'791}));
+  EXPECT_EQ(read.times_ns,
+            (std::vector<uint64_t>{1'700'000'000'123'456'789, 1'700'000'000'123'456'790,
+                                   1'700'000'000'123'456'791}));
 }
 
 TEST_F(CaptureFile, KeepsTheLinkType) {
@@ -189,8 +189,7 @@ TEST_F(CaptureFile, NamesWhatItCannotRead) {
               HasSubstr("unknown file format"));
   EXPECT_NE(read_all(folder_).error, "");
   // 105 is IEEE 802.11.
-  const Read wlan = read_all(
-      with_octets("wlan", join({pcapng_section(), pcapng_interface(105)})));
+  const Read wlan = read_all(with_octets("wlan", join({pcapng_section(), pcapng_interface(105)})));
   EXPECT_THAT(wlan.error, HasSubstr("IEEE802_11"));
   EXPECT_THAT(wlan.error, HasSubstr("supported are EN10MB"));
 }

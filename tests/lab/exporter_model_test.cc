@@ -119,7 +119,9 @@ TEST(ExporterModel, SendsTemplatesFirstAndAgain) {
   };
   for (const Case& c : {Case{ExportProtocol::netflow_v9, 20, {0, 1, 258}},
                         Case{ExportProtocol::ipfix, 16, {2, 3, 258}}}) {
-    const auto all = run({.protocol = c.protocol, .sampling = 100, .start_ns = kStart,
+    const auto all = run({.protocol = c.protocol,
+                          .sampling = 100,
+                          .start_ns = kStart,
                           .template_refresh_datagrams = 7},
                          30);
     for (size_t i = 0; i < all.size(); ++i) {
@@ -151,7 +153,7 @@ TEST(ExporterModel, SaysNothingOfSamplingWhenThereIsNone) {
 
 TEST(ExporterModel, KeepsItsClock) {
   const auto all = run({.protocol = ExportProtocol::netflow_v5, .start_ns = kStart}, 3);
-  EXPECT_EQ(u32_at(all[2], 4), 3'600'002u);          // up for an hour and two datagrams
+  EXPECT_EQ(u32_at(all[2], 4), 3'600'002u);  // up for an hour and two datagrams
   EXPECT_EQ(u32_at(all[2], 8), 1'700'000'000u);
   EXPECT_EQ(u32_at(all[2], 12), 125'000'000u);
   for (size_t at = 24; at < all[2].octets.size(); at += 48) {
@@ -166,7 +168,8 @@ TEST(ExporterModel, KeepsItsClock) {
 bool is_documentation(const IpAddress& a) {
   if (!a.is_v4()) return load_be32(a.octets.data()) == 0x20010db8;
   const uint32_t v4 = load_be32(a.wire_data());
-  return v4 >> 8 == 0xC00002 || v4 >> 8 == 0xC63364 || v4 >> 8 == 0xCB0071 || v4 >> 17 == 0xC612 >> 1;
+  return v4 >> 8 == 0xC00002 || v4 >> 8 == 0xC63364 || v4 >> 8 == 0xCB0071 ||
+         v4 >> 17 == 0xC612 >> 1;
 }
 
 TEST(TrafficModel, UsesDocumentationAndBenchmarkAddressesOnly) {

@@ -136,8 +136,8 @@ TEST(Generator, NoticesAClosedPort) {
 }
 
 TEST(Generator, RefusesWhatIsNoTarget) {
-  for (const char* wrong : {"", "2055", ":2055", "127.0.0.1", "127.0.0.1:", "127.0.0.1:x", "::1:2055",
-                            "[::1]", "no.such.name.invalid:2055"}) {
+  for (const char* wrong : {"", "2055", ":2055", "127.0.0.1", "127.0.0.1:", "127.0.0.1:x",
+                            "::1:2055", "[::1]", "no.such.name.invalid:2055"}) {
     uint32_t exporters = 1;
     EXPECT_FALSE(open_udp_destination(wrong, exporters)) << wrong;
   }

@@ -54,15 +54,24 @@ std::vector<Accepted> accepted_frames() {
        ethernet(kEtherTypeIpv4, ip4({.options = filled(40, 1)}))},
       {"ethernet_ipv4_dont_fragment", LinkType::ethernet,
        ethernet(kEtherTypeIpv4, ip4({.flags_and_offset = 0x4000}))},
-      {"vlan_8021q", LinkType::ethernet,
-       ethernet(kTpid8021q, vlan(0x6064, kEtherTypeIpv4, ip4())), {100}},
-      {"vlan_8021q_ipv6", LinkType::ethernet,
-       ethernet(kTpid8021q, vlan(5, kEtherTypeIpv6, ip6(kProtoUdp, udp6()))), {5}},
-      {"vlan_8021ad_qinq", LinkType::ethernet,
-       ethernet(kTpid8021ad, vlan(200, kTpid8021q, vlan(100, kEtherTypeIpv4, ip4()))), {200, 100}},
-      {"vlan_0x9100_qinq", LinkType::ethernet,
-       ethernet(kTpidOldQinq, vlan(4094, kTpid8021q, vlan(0, kEtherTypeIpv4, ip4()))), {4094, 0}},
-      {"vlan_most", LinkType::ethernet,
+      {"vlan_8021q",
+       LinkType::ethernet,
+       ethernet(kTpid8021q, vlan(0x6064, kEtherTypeIpv4, ip4())),
+       {100}},
+      {"vlan_8021q_ipv6",
+       LinkType::ethernet,
+       ethernet(kTpid8021q, vlan(5, kEtherTypeIpv6, ip6(kProtoUdp, udp6()))),
+       {5}},
+      {"vlan_8021ad_qinq",
+       LinkType::ethernet,
+       ethernet(kTpid8021ad, vlan(200, kTpid8021q, vlan(100, kEtherTypeIpv4, ip4()))),
+       {200, 100}},
+      {"vlan_0x9100_qinq",
+       LinkType::ethernet,
+       ethernet(kTpidOldQinq, vlan(4094, kTpid8021q, vlan(0, kEtherTypeIpv4, ip4()))),
+       {4094, 0}},
+      {"vlan_most",
+       LinkType::ethernet,
        ethernet(kTpid8021q,
                 vlan(1, kTpid8021q,
                      vlan(2, kTpid8021q, vlan(3, kTpid8021q, vlan(4, kEtherTypeIpv4, ip4()))))),
@@ -70,23 +79,28 @@ std::vector<Accepted> accepted_frames() {
       {"ipv6_every_extension_header", LinkType::ethernet,
        ethernet(kEtherTypeIpv6,
                 ip6(kProtoHopByHop,
-                    ipv6_extension(kProtoDestinationOptions, {5, 2, 0, 0},
-                    ipv6_extension(kProtoRouting, filled(20, 1),
-                    ipv6_extension(kProtoFragment, {0, 0},
-                    ipv6_fragment({.next_header = kProtoAuthentication, .id = 7},
-                    ipv6_authentication(kProtoDestinationOptions, zeros(22),
-                    ipv6_extension(kProtoUdp, {}, udp6()))))))))},
+                    ipv6_extension(
+                        kProtoDestinationOptions, {5, 2, 0, 0},
+                        ipv6_extension(
+                            kProtoRouting, filled(20, 1),
+                            ipv6_extension(
+                                kProtoFragment, {0, 0},
+                                ipv6_fragment({.next_header = kProtoAuthentication, .id = 7},
+                                              ipv6_authentication(
+                                                  kProtoDestinationOptions, zeros(22),
+                                                  ipv6_extension(kProtoUdp, {}, udp6()))))))))},
       {"ipv6_atomic_fragment", LinkType::ethernet,
        ethernet(kEtherTypeIpv6, ip6(kProtoFragment, ipv6_fragment({.id = 99}, udp6())))},
       {"raw_ipv4", LinkType::raw_ip, ip4()},
       {"raw_ipv6", LinkType::raw_ip, ip6(kProtoUdp, udp6())},
       {"linux_sll_ipv4", LinkType::linux_sll, linux_sll(kEtherTypeIpv4, ip4())},
       {"linux_sll_ipv6", LinkType::linux_sll, linux_sll(kEtherTypeIpv6, ip6(kProtoUdp, udp6()))},
-      {"linux_sll_vlan", LinkType::linux_sll,
-       linux_sll(kTpid8021q, vlan(7, kEtherTypeIpv4, ip4())), {7}},
+      {"linux_sll_vlan",
+       LinkType::linux_sll,
+       linux_sll(kTpid8021q, vlan(7, kEtherTypeIpv4, ip4())),
+       {7}},
       {"linux_sll2_ipv4", LinkType::linux_sll2, linux_sll2(kEtherTypeIpv4, ip4())},
-      {"linux_sll2_ipv6", LinkType::linux_sll2,
-       linux_sll2(kEtherTypeIpv6, ip6(kProtoUdp, udp6()))},
+      {"linux_sll2_ipv6", LinkType::linux_sll2, linux_sll2(kEtherTypeIpv6, ip6(kProtoUdp, udp6()))},
       {"null_little_endian", LinkType::null_loopback, join({null_header({2, 0, 0, 0}), ip4()})},
       {"loop_big_endian", LinkType::null_loopback, join({null_header({0, 0, 0, 2}), ip4()})},
       {"null_ipv6_freebsd", LinkType::null_loopback,
@@ -112,7 +126,8 @@ TEST(Frame, FindsTheUdpPayload) {
   for (const Accepted& a : accepted_frames()) {
     SCOPED_TRACE(a.name);
     expect_the_datagram(parse_frame(a.frame, a.link), a);
-    if (std::string(a.name) != "ipv6_every_extension_header") {  // its routing header has segments left
+    if (std::string(a.name) !=
+        "ipv6_every_extension_header") {  // its routing header has segments left
       expect_the_datagram(parse_frame(a.frame, a.link, kVerifyAll), a);
     }
   }
@@ -235,9 +250,9 @@ std::vector<Refused> refused_frames() {
        eth6(kProtoFragment, ipv6_fragment({.offset_octets = 1448, .id = 1}, zeros(3)))},
       {"ipv6_fragment_of_more_headers", FrameVerdict::fragment, eth,
        eth6(kProtoHopByHop,
-            ipv6_extension(kProtoFragment, {},
-                           ipv6_fragment({.next_header = kProtoDestinationOptions, .more = 1},
-                                         zeros(24))))},
+            ipv6_extension(
+                kProtoFragment, {},
+                ipv6_fragment({.next_header = kProtoDestinationOptions, .more = 1}, zeros(24))))},
       // link layer
       {"empty", FrameVerdict::truncated_ethernet, eth, {}},
       {"thirteen_octets", FrameVerdict::truncated_ethernet, eth, zeros(13)},
@@ -246,16 +261,16 @@ std::vector<Refused> refused_frames() {
       {"short_null", FrameVerdict::truncated_ethernet, LinkType::null_loopback, zeros(3)},
       {"tag_cut", FrameVerdict::truncated_vlan, eth, ethernet(kTpid8021q, zeros(3))},
       {"five_tags", FrameVerdict::too_many_vlan_tags, eth,
-       ethernet(kTpid8021q,
-                vlan(1, kTpid8021q,
-                     vlan(2, kTpid8021q,
-                          vlan(3, kTpid8021q,
-                               vlan(4, kTpid8021q, vlan(5, kEtherTypeIpv4, ip4()))))))},
+       ethernet(kTpid8021q, vlan(1, kTpid8021q,
+                                 vlan(2, kTpid8021q,
+                                      vlan(3, kTpid8021q,
+                                           vlan(4, kTpid8021q, vlan(5, kEtherTypeIpv4, ip4()))))))},
       // IPv4
       {"raw_empty", FrameVerdict::truncated_ip, raw, {}},
       {"ipv4_nineteen_octets", FrameVerdict::truncated_ip, eth,
        ethernet(kEtherTypeIpv4, filled(19, 0x45))},
-      {"ipv4_version_5", FrameVerdict::bad_ip_version, eth, eth4({.version_and_ihl = 0x55}, udp4())},
+      {"ipv4_version_5", FrameVerdict::bad_ip_version, eth,
+       eth4({.version_and_ihl = 0x55}, udp4())},
       {"ipv4_under_ipv6_type", FrameVerdict::bad_ip_version, eth,
        ethernet(kEtherTypeIpv6, ipv4_packet({.src = kV4.src, .dst = kV4.dst}, zeros(40)))},
       {"raw_version_0", FrameVerdict::bad_ip_version, raw, zeros(60)},
@@ -273,7 +288,8 @@ std::vector<Refused> refused_frames() {
       {"ipv6_thirty_nine_octets", FrameVerdict::truncated_ip, eth,
        ethernet(kEtherTypeIpv6, filled(39, 0x60))},
       {"ipv6_version_4", FrameVerdict::bad_ip_version, eth,
-       ethernet(kEtherTypeIpv6, ipv6_packet({.src = kV6.src, .dst = kV6.dst, .version = 4}, udp6()))},
+       ethernet(kEtherTypeIpv6,
+                ipv6_packet({.src = kV6.src, .dst = kV6.dst, .version = 4}, udp6()))},
       {"ipv6_length_beyond_frame", FrameVerdict::truncated_ip, eth,
        ethernet(kEtherTypeIpv6,
                 ipv6_packet({.src = kV6.src, .dst = kV6.dst, .payload_length = 16}, udp6()))},
@@ -291,10 +307,11 @@ std::vector<Refused> refused_frames() {
       {"ipv6_fragment_header_cut", FrameVerdict::truncated_extension_header, eth,
        eth6(kProtoFragment, zeros(7))},
       {"ipv6_jumbogram", FrameVerdict::truncated_extension_header, eth,
-       ethernet(kEtherTypeIpv6,
-                ipv6_packet({.src = kV6.src, .dst = kV6.dst, .next_header = kProtoHopByHop,
-                             .payload_length = 0},
-                            ipv6_extension(kProtoUdp, {0xc2, 4, 0, 1, 0, 0}, udp6())))},
+       ethernet(
+           kEtherTypeIpv6,
+           ipv6_packet(
+               {.src = kV6.src, .dst = kV6.dst, .next_header = kProtoHopByHop, .payload_length = 0},
+               ipv6_extension(kProtoUdp, {0xc2, 4, 0, 1, 0, 0}, udp6())))},
       // UDP
       {"udp_cut", FrameVerdict::truncated_udp, eth, eth4({}, zeros(7))},
       {"udp6_cut", FrameVerdict::truncated_udp, eth, eth6(kProtoUdp, zeros(7))},
@@ -332,7 +349,8 @@ TEST(Frame, SurvivesEveryTruncationOfWhatItDoesNotTake) {
 }
 
 TEST(Frame, TellsWhoSentAFragment) {
-  const FrameView view = parse_frame(eth4({.flags_and_offset = 0x2000}, udp4()), LinkType::ethernet);
+  const FrameView view =
+      parse_frame(eth4({.flags_and_offset = 0x2000}, udp4()), LinkType::ethernet);
   EXPECT_EQ(view.verdict, FrameVerdict::fragment);
   EXPECT_EQ(view.src, kV4.src.value);
   EXPECT_EQ(view.dst, kV4.dst.value);
@@ -376,9 +394,8 @@ TEST(FrameChecksums, SeeEverySingleBit) {
 TEST(FrameChecksums, OfUdpAreNotJudgedWhileSegmentsAreLeft) {
   // RFC 8200 §8.1: the sum is over the final destination, which only the routing header knows.
   const Octets source_routed = eth6(
-      kProtoRouting,
-      ipv6_extension(kProtoUdp, join({{4, 1, 0, 0, 0, 0}, ipv6("2001:db8::9")}),
-                     udp_segment({kV6.src, "2001:db8::9", 40000, 4739}, kPayload)));
+      kProtoRouting, ipv6_extension(kProtoUdp, join({{4, 1, 0, 0, 0, 0}, ipv6("2001:db8::9")}),
+                                    udp_segment({kV6.src, "2001:db8::9", 40000, 4739}, kPayload)));
   EXPECT_EQ(parse_frame(source_routed, LinkType::ethernet, kVerifyAll).verdict, FrameVerdict::udp);
 }
 

@@ -16,7 +16,8 @@ class FakePublisher final : public outbound::Publisher {
  public:
   enum class Mode { acknowledge, hold, fail };
 
-  explicit FakePublisher(size_t window, Mode mode = Mode::acknowledge) : window_(window), mode_(mode) {
+  explicit FakePublisher(size_t window, Mode mode = Mode::acknowledge)
+      : window_(window), mode_(mode) {
     counters_.connected.set(1);
   }
 
@@ -47,7 +48,8 @@ class FakePublisher final : public outbound::Publisher {
     while (!held_.empty()) {
       outbound::OutboundBatch* batch = held_.front();
       held_.pop_front();
-      outcomes.on_outcome({.batch = batch, .failure = outbound::DeliveryFailure::shutdown_deadline});
+      outcomes.on_outcome(
+          {.batch = batch, .failure = outbound::DeliveryFailure::shutdown_deadline});
     }
     in_flight_.store(0);
   }

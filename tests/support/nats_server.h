@@ -28,8 +28,8 @@ class NatsServer {
 
   /// Debian's place for it, or the PATH's; empty when there is none.
   static std::string binary() {
-    for (const char* path : {"/usr/sbin/nats-server", "/usr/bin/nats-server",
-                             "/usr/local/bin/nats-server"}) {
+    for (const char* path :
+         {"/usr/sbin/nats-server", "/usr/bin/nats-server", "/usr/local/bin/nats-server"}) {
       if (::access(path, X_OK) == 0) return path;
     }
     return {};

@@ -52,7 +52,8 @@ inline std::string read_file(const std::string& path) {
 }
 
 /// Polls until `done` or the time is up; whether it was done.
-inline bool eventually(const std::function<bool()>& done, std::chrono::milliseconds patience = 20s) {
+inline bool eventually(const std::function<bool()>& done,
+                       std::chrono::milliseconds patience = 20s) {
   const auto give_up = std::chrono::steady_clock::now() + patience;
   while (!done()) {
     if (std::chrono::steady_clock::now() > give_up) return false;
