@@ -325,6 +325,8 @@ const service::Schema<ApplianceConfig>& appliance_schema() {
                "Of a stream that is created: how large it grows before the oldest goes.")
           .key("stream_replicas", &C::stream_replicas, integer<uint32_t>(1, 5),
                "Of a stream that is created: on how many servers it is kept.")
+          .key("stream_adopt", &C::stream_adopt, service::boolean(),
+               "Where another stream has one of the subjects: publish into that one.")
           .key("publish_timeout_ms", &C::publish_timeout_ms, duration<uint32_t>(kMs, 10, 600'000),
                "How long an acknowledgement may take before the message is sent again.")
           .key("framing", &C::framing,

@@ -122,6 +122,7 @@ struct ApplianceConfig {
   std::vector<std::string> stream_subjects;  // those of the listeners are always added
   uint64_t stream_max_bytes = 10ull << 30;
   uint32_t stream_replicas = 1;
+  bool stream_adopt = false;
   uint32_t publish_timeout_ms = 5000;
   outbound::Framing framing = outbound::Framing::batch;
 

@@ -12,6 +12,8 @@ namespace weir::control {
 
 namespace {
 
+constexpr uint32_t kSingleWindowMin = 16;
+
 /// `a,b` → {a, b}; the configuration has checked each.
 std::vector<std::string> split_urls(const std::string& list) {
   std::vector<std::string> urls;
@@ -32,10 +34,15 @@ Result<std::unique_ptr<outbound::Publisher>> make_jetstream(const ApplianceConfi
   c.stream.subjects = all_stream_subjects(config);
   c.stream.max_bytes = config.stream_max_bytes;
   c.stream.replicas = config.stream_replicas;
+  if (config.stream_adopt) c.stream.overlap = outbound::SubjectOverlap::adopt;
   c.subjects = route_subjects(config);
   c.framing = config.framing;
   c.identity = identity;
   c.publish_timeout_ms = config.publish_timeout_ms;
+  // One message a record: batch_size bounds how many of them may be under way.
+  if (config.framing == outbound::Framing::single && config.batch_size != 0) {
+    c.window_messages = std::max(config.batch_size, kSingleWindowMin);
+  }
   auto made = outbound::JetStreamPublisher::make(std::move(c));
   if (!made) return made.error();
   return std::unique_ptr<outbound::Publisher>(std::move(*made));
