@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cassert>
 #include <map>
+#include <optional>
 #include <utility>
 
 #include "base/clock.h"
@@ -22,6 +23,7 @@ namespace {
 constexpr int kIdleWaitMs = 2;  // how long a sealed batch may wait for an idle control thread
 constexpr uint64_t kViewIntervalNs = 250 * kNsPerMs;
 constexpr uint64_t kExportersIntervalNs = kNsPerSec;
+constexpr uint64_t kConnectGraceNs = 2 * kNsPerSec;
 constexpr uint64_t kDrainGraceNs = 2 * kNsPerSec;  // for publishers to report what they gave up
 
 uint64_t random_seed() {
@@ -297,7 +299,8 @@ Result<std::shared_ptr<const ApplianceView>> Appliance::run(const RunOptions& op
   notify.ready("taking flows");
 
   uint64_t next_view_ns = 0;
-  bool was_ready = false;
+  std::optional<bool> was_ready;  // as last logged; publishers get a moment to connect first
+  const uint64_t say_not_ready_ns = steady_clock_ns() + kConnectGraceNs;
   for (;;) {
     const bool moved = turn();
     const uint64_t now_ns = steady_clock_ns();
@@ -305,9 +308,10 @@ Result<std::shared_ptr<const ApplianceView>> Appliance::run(const RunOptions& op
       next_view_ns = now_ns + kViewIntervalNs;
       refresh_view(ApplianceState::running);
       const std::string why_not = view_.read()->not_ready_because();
-      if (why_not.empty() != was_ready) {
-        was_ready = why_not.empty();
-        if (was_ready) {
+      const bool is_ready = why_not.empty();
+      if (is_ready != was_ready && (is_ready || now_ns >= say_not_ready_ns)) {
+        was_ready = is_ready;
+        if (is_ready) {
           service::log_info("ready");
         } else {
           service::log_warning("not ready: {}", why_not);
