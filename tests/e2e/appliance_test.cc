@@ -63,7 +63,7 @@ class ApplianceTest : public ::testing::Test {
     ASSERT_TRUE(nats_.start());
   }
 
-  std::string weir() const { return test::built_program("weir"); }
+  std::string weir() const { return test::built("weir"); }
 
   /// A configuration with a kernel socket on `port_`, and what the test adds.
   std::string write_config(const std::string& more = "", const std::string& ports = "") {
@@ -102,7 +102,7 @@ class ApplianceTest : public ::testing::Test {
   }
   Answer ctl(std::vector<std::string> arguments) {
     arguments.insert(arguments.begin(),
-                     {test::built_program("weirctl"), "--socket", control_socket()});
+                     {test::built("weirctl"), "--socket", control_socket()});
     return run(std::move(arguments));
   }
   json ledger() { return json::parse(ctl({"--json", "ledger"}).out, nullptr, false); }
@@ -313,7 +313,7 @@ TEST_F(ApplianceTest, ASecondInstanceOnTheSamePortsIsRefusedClearly) {
 TEST(WeirRun, PrintsJsonLinesWithoutFileOrBroker) {
   TemporaryFolder folder;
   const uint16_t port = free_udp_port();
-  const std::string weir = test::built_program("weir");
+  const std::string weir = test::built("weir");
   Process run(folder, {weir, "run", "--listen", "netflow://127.0.0.1:" + std::to_string(port),
                        "--format", "json"});
   // Nothing says that it listens but that it answers: datagrams are sent until one is printed.
@@ -342,7 +342,7 @@ TEST(WeirRun, RefusesAWrongConfigurationBeforeAnythingStarts) {
   const std::string path = folder / "wrong.yaml";
   std::ofstream(path) << "listeners:\n  - {name: netflow, port: 70000}\nno_such_key: 1\n";
   for (const char* command : {"run", "check"}) {
-    Process process(folder, {test::built_program("weir"), command, "-c", path});
+    Process process(folder, {test::built("weir"), command, "-c", path});
     EXPECT_EQ(process.wait(), 1);
     const std::string said = process.err() + process.out();
     EXPECT_NE(said.find("wrong.yaml:2"), std::string::npos) << said;
@@ -359,13 +359,13 @@ TEST(WeirProgram, ExplainsItself) {
     EXPECT_EQ(help.wait(), 0) << word;
     EXPECT_NE(help.out().find(word), std::string::npos) << help.out();
   };
-  expect_help({test::built_program("weir")}, "Try it");
-  expect_help({test::built_program("weirctl")}, "Examples:");
+  expect_help({test::built("weir")}, "Try it");
+  expect_help({test::built("weirctl")}, "Examples:");
   for (const char* command : {"run", "check", "decode", "generate", "read"}) {
-    expect_help({test::built_program("weir"), command}, "Examples:");
+    expect_help({test::built("weir"), command}, "Examples:");
   }
   for (const char* program : {"weir", "weirctl"}) {
-    Process wrong(folder, {test::built_program(program), "--no-such-option"});
+    Process wrong(folder, {test::built(program), "--no-such-option"});
     EXPECT_EQ(wrong.wait(), 2) << program;
   }
 }

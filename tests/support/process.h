@@ -38,13 +38,12 @@ class TemporaryFolder {
   TemporaryFolder& operator=(const TemporaryFolder&) = delete;
 
   std::string operator/(const std::string& name) const { return (path_ / name).string(); }
-  std::string str() const { return path_.string(); }
 
  private:
   std::filesystem::path path_;
 };
 
-inline std::string read_file(const std::string& path) {
+inline std::string contents_of(const std::string& path) {
   std::ifstream in(path, std::ios::binary);
   std::stringstream text;
   text << in.rdbuf();
@@ -78,6 +77,7 @@ class Process {
     if (pid_ == 0) {
       ::prctl(PR_SET_PDEATHSIG, SIGKILL);
       for (std::string& e : environment) ::putenv(e.data());
+      redirect("/dev/null", 0, O_RDONLY);
       redirect(out_, 1);
       redirect(err_, 2);
       ::execvp(argv[0], argv.data());
@@ -116,12 +116,12 @@ class Process {
     return wait(patience);
   }
 
-  std::string out() const { return read_file(out_); }
-  std::string err() const { return read_file(err_); }
+  std::string out() const { return contents_of(out_); }
+  std::string err() const { return contents_of(err_); }
 
  private:
-  static void redirect(const std::string& path, int fd) {
-    const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+  static void redirect(const std::string& path, int fd, int flags = O_WRONLY | O_CREAT | O_TRUNC) {
+    const int file = ::open(path.c_str(), flags, 0600);
     ::dup2(file, fd);
   }
   void take_status(int flags) {
@@ -140,7 +140,7 @@ class Process {
 };
 
 /// `build/weir` or `build/weirctl` of the build that the test belongs to.
-inline std::string built_program(const std::string& name) {
+inline std::string built(const std::string& name) {
   const char* root = std::getenv("WEIR_BUILD_ROOT");
   return (std::filesystem::path(root != nullptr ? root : "build") / name).string();
 }
