@@ -105,6 +105,7 @@ listeners:
   - {name: netflow, port: $flow_port, subject: flows.raw.netflow, buffer_size: 8MiB}
   - {name: ipfix, port: $ipfix_port, subject: flows.raw.netflow, buffer_size: 8MiB}
   - {name: sflow, port: $sflow_port, subject: flows.raw.sflow, buffer_size: 8MiB}
+stream_max_bytes: 256MiB
 state_dir: $dir/state
 control_socket: {path: $dir/control.sock}
 log: {level: warning}

@@ -12,6 +12,7 @@ using Json = nlohmann::ordered_json;  // keeps 64-bit integers exact and the ser
 // JetStream's own error codes.
 constexpr int kStreamNotFound = 10059;
 constexpr int kSubjectOverlap = 10065;
+constexpr int kNoStorage = 10047;
 
 constexpr size_t kSubjectTokensMax = 64;
 
@@ -142,6 +143,11 @@ StreamCheck refused_or_unknown(NatsClient& client, const StreamConfig& config,
       check.state = StreamCheck::State::refused;
       check.trouble = "stream " + config.name + ": " + what + ": " + answer.error.description +
                       " (JetStream error " + std::to_string(answer.error.err_code) + ")";
+      if (answer.error.err_code == kNoStorage) {
+        check.trouble += "; stream_max_bytes (" + std::to_string(config.max_bytes) +
+                         ") is more than the server may still store: lower it, or raise the "
+                         "server's max_file_store";
+      }
       return check;
     case ApiAnswer::State::ok:
     case ApiAnswer::State::no_answer: break;

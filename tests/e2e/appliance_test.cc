@@ -75,6 +75,7 @@ class ApplianceTest : public ::testing::Test {
         << "  - {name: netflow, port: " << port_
         << ", subject: flows.raw.netflow, buffer_size: 4194304}\n"
         << "nats_url: " << nats_.url() << "\n"
+        << "stream_max_bytes: 256MiB\n"  // fits where the temporary folder is small
         << "state_dir: " << (folder_ / "state") << "\n"
         << "control_socket: {path: " << control_socket() << "}\n"
         << more;

@@ -151,6 +151,22 @@ class JetStreamPublisherTest : public ::testing::Test {
   std::unique_ptr<JetStreamPublisher> publisher_;
 };
 
+TEST_F(JetStreamPublisherTest, SaysWhatToDoWhenTheServerHasNoRoomForTheStream) {
+  NatsServer server;
+  ASSERT_TRUE(server.start());
+  JetStreamConfig config = config_for(server);
+  config.stream.max_bytes = uint64_t{1} << 60;
+  open(config);
+  for (int i = 0; i < 100 && publisher_->last_error().find("stream_max_bytes") == std::string::npos;
+       ++i) {
+    poll(50);
+  }
+  EXPECT_NE(publisher_->last_error().find("stream_max_bytes (1152921504606846976)"),
+            std::string::npos)
+      << publisher_->last_error();
+  drain(steady_clock_ns());
+}
+
 TEST_F(JetStreamPublisherTest, CreatesTheStreamAndDeliversBatchesAsTheyAre) {
   NatsServer server;
   ASSERT_TRUE(server.start());
