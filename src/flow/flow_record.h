@@ -91,6 +91,7 @@ inline constexpr size_t kCount = 6;
 #define WEIR_BLOCK_COUNTERS(X)                                                  \
   X(bytes, 9) X(packets, 10) X(bytes_in, 113) X(bytes_out, 114)                 \
   X(packets_in, 115) X(packets_out, 116) X(sampling_rate, 3) X(sampler_id, 1008)
+// clang-format off
 #define WEIR_BLOCK_BASIC(X)                                                     \
   X(src_port, 21) X(dst_port, 22) X(in_if, 18) X(out_if, 19)                    \
   X(src_as, 14) X(dst_as, 15) X(ip_tos, 23) X(tcp_flags, 26)
@@ -134,6 +135,7 @@ inline constexpr size_t kCount = 6;
 // X(member, field number): lists of octet strings: each a host-order uint16_t length, then octets;
 // the ref's count is the octets in all.
 #define WEIR_STRING_LISTS(X) X(labels, 1033) X(rule_ids, 1034) X(bgp_extended_communities, 1043)
+// clang-format on
 // clang-format on
 
 /// Every field of a record, for the presence set and for whoever names fields.

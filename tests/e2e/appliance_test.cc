@@ -102,8 +102,7 @@ class ApplianceTest : public ::testing::Test {
     return {status, process.out(), process.err()};
   }
   Answer ctl(std::vector<std::string> arguments) {
-    arguments.insert(arguments.begin(),
-                     {test::built("weirctl"), "--socket", control_socket()});
+    arguments.insert(arguments.begin(), {test::built("weirctl"), "--socket", control_socket()});
     return run(std::move(arguments));
   }
   json ledger() { return json::parse(ctl({"--json", "ledger"}).out, nullptr, false); }
