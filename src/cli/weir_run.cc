@@ -6,6 +6,7 @@
 #include <csignal>
 #include <cstdio>
 #include <memory>
+#include <new>
 #include <string>
 #include <vector>
 
@@ -151,7 +152,12 @@ void add_run_command(CLI::App& app, int& exit_code) {
     if (arguments->config_path.empty() && arguments->listen_urls.empty()) {
       throw CLI::RequiredError("--config FILE or --listen URL");
     }
-    exit_code = run(*arguments);
+    try {
+      exit_code = run(*arguments);
+    } catch (const std::bad_alloc&) {
+      std::fputs("weir: not enough memory for this configuration (buffer_bytes, limits)\n", stderr);
+      exit_code = 1;
+    }
   });
 }
 

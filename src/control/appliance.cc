@@ -219,20 +219,29 @@ void Appliance::refresh_view(ApplianceState state) {
 
   // A working core's counters are not read at one instant; a difference that is still the same a
   // view later is a true one.
-  std::vector<std::string> discrepancies;
+  std::vector<Discrepancy> discrepancies;
+  const auto add = [&](const std::string& whose, std::vector<Discrepancy> found) {
+    for (Discrepancy& d : found) {
+      discrepancies.push_back({whose + ": " + d.equation, d.difference});
+    }
+  };
   for (const CoreView& core : view->cores) {
-    for (std::string& line : core.ledger.discrepancies()) {
-      discrepancies.push_back(fmt::format("core {}: {}", core.info.core, line));
-    }
+    add(fmt::format("core {}", core.info.core), core.ledger.discrepancies());
   }
-  if (!discrepancies.empty() && discrepancies == last_discrepancies_) {
+  for (const PublisherView& publisher : view->publishers) {
+    add("publisher " + publisher.name, publisher.discrepancies());
+  }
+  for (const Discrepancy& d : discrepancies) {
+    const auto& before_this = last_discrepancies_;
+    if (std::find(before_this.begin(), before_this.end(), d) == before_this.end()) continue;
     ++ledger_mismatches_;
-    view->discrepancies = discrepancies;
-    for (const std::string& line : discrepancies) {
-      service::log_error("the ledger does not balance: {}", line);
-    }
+    view->discrepancies.push_back(d.text());
+    static service::LogLimit limit(3, 60 * kNsPerSec);
+    service::log_limited(limit, service::LogLevel::error, "the ledger does not balance: {}",
+                         d.text());
   }
   last_discrepancies_ = std::move(discrepancies);
+  for (const PublisherView& publisher : view->publishers) say_trouble(publisher);
   view->ledger_mismatches = ledger_mismatches_;
 
   if (before && elapsed_ns > 0) {
@@ -244,6 +253,20 @@ void Appliance::refresh_view(ApplianceState state) {
     view->datagrams_per_second = per_second(now.datagrams - then.datagrams);
   }
   view_.publish(std::move(view));
+}
+
+/// What a publisher last complained of is in the log when it changes, and when it is over.
+void Appliance::say_trouble(const PublisherView& publisher) {
+  std::string& said = said_troubles_[publisher.name];
+  if (publisher.last_error == said) return;
+  static service::LogLimit limit(10, 60 * kNsPerSec);
+  if (publisher.last_error.empty()) {
+    service::log_limited(limit, service::LogLevel::info, "publisher {}: working", publisher.name);
+  } else {
+    service::log_limited(limit, service::LogLevel::warning, "publisher {}: {}", publisher.name,
+                         publisher.last_error);
+  }
+  said = publisher.last_error;
 }
 
 void Appliance::collect_exporters() {
@@ -321,6 +344,10 @@ Result<std::shared_ptr<const ApplianceView>> Appliance::run(const RunOptions& op
       service::flush_log_limits(now_ns);
     }
     if (options.poll_request && options.poll_request() == Request::stop) break;
+    if (delivery_->all_broken()) {
+      service::log_error("no publisher can deliver anything any more");
+      break;
+    }
     if (!moved) {
       if (options.stop_at_end && data_plane_->at_end()) break;
       waker_.wait(kIdleWaitMs, [] { return false; });

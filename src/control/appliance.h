@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -52,6 +53,7 @@ class Appliance {
 
   bool turn() WEIR_RUNS_ON(control_thread);
   void refresh_view(ApplianceState state) WEIR_RUNS_ON(control_thread);
+  void say_trouble(const PublisherView& publisher) WEIR_RUNS_ON(control_thread);
   void collect_exporters() WEIR_RUNS_ON(control_thread);
   void gather_all_exporters() WEIR_RUNS_ON(control_thread);
   CoreView core_view(size_t core, const CoreView* before, uint64_t elapsed_ns)
@@ -71,7 +73,8 @@ class Appliance {
   uint64_t next_exporters_ns_ = 0;
   std::vector<std::vector<decode::ExporterStats>> exporters_by_core_;
   std::vector<uint64_t> exporters_omitted_;
-  std::vector<std::string> last_discrepancies_;
+  std::vector<Discrepancy> last_discrepancies_;
+  std::map<std::string, std::string> said_troubles_;  // by publisher
   uint64_t ledger_mismatches_ = 0;
   uint64_t last_view_steady_ns_ = 0;
 };

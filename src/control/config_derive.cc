@@ -84,7 +84,7 @@ uint32_t receive_cores(const ApplianceConfig& config) {
     pinned.insert(port.lcores.begin(), port.lcores.end());
     if (port.lcores.empty()) chosen += port.queues;
   }
-  return static_cast<uint32_t>(pinned.size() + chosen + socket_ports(config).size());
+  return static_cast<uint32_t>(pinned.size() + chosen + (socket_ports(config).empty() ? 0 : 1));
 }
 
 dataplane::DataPlaneConfig data_plane_config(const ApplianceConfig& config) {

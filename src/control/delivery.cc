@@ -105,6 +105,13 @@ bool Delivery::drained() const noexcept {
   return true;
 }
 
+bool Delivery::all_broken() const noexcept {
+  for (const Destination& d : destinations_) {
+    if (!d.thread->publisher().is_broken()) return false;
+  }
+  return !destinations_.empty();
+}
+
 std::vector<PublisherView> Delivery::views() const {
   std::vector<PublisherView> rows;
   rows.reserve(destinations_.size());
@@ -124,6 +131,7 @@ std::vector<PublisherView> Delivery::views() const {
     row.records_failed = d.lost_records.total() - row.records_dropped;
     row.records_in_flight = d.records_in_flight;
     row.records_waiting = encoded - records_routed_;
+    row.records_routed = records_routed_;
     row.batches_acknowledged = d.batches_acknowledged;
     row.batches_duplicate = d.batches_duplicate;
     row.batches_failed = d.batches_failed;

@@ -36,6 +36,9 @@ class Delivery {
   void begin_drain(uint64_t deadline_steady_ns) noexcept WEIR_RUNS_ON(control_thread);
   bool drained() const noexcept WEIR_RUNS_ON(control_thread);
 
+  /// There are publishers, and none of them can ever deliver anything again.
+  bool all_broken() const noexcept;
+
   std::vector<PublisherView> views() const WEIR_RUNS_ON(control_thread);
 
  private:

@@ -21,20 +21,47 @@ Ledger& Ledger::operator+=(const Ledger& other) {
   return *this;
 }
 
-std::vector<std::string> Ledger::discrepancies() const {
-  std::vector<std::string> lines;
-  const auto expect = [&](std::string_view what, uint64_t in, uint64_t out) {
-    if (in != out) {
-      lines.push_back(fmt::format("{}: {} came in, {} are accounted for (difference {})", what, in,
-                                  out, static_cast<int64_t>(in - out)));
+namespace {
+
+class Check {
+ public:
+  void expect(std::string_view equation, uint64_t in, uint64_t accounted_for) {
+    if (in != accounted_for) {
+      found_.push_back({std::string(equation), static_cast<int64_t>(in - accounted_for)});
     }
-  };
-  expect("frames", frames, verdicts.total());
-  expect("datagrams", datagrams, datagrams_decoded + datagram_errors.total());
-  expect("sets", sets, set_outcomes.total());
-  expect("set octets", set_octets, set_outcome_octets.total());
-  expect("records", records, encoded + record_drops.total());
-  return lines;
+  }
+  std::vector<Discrepancy> found() && { return std::move(found_); }
+
+ private:
+  std::vector<Discrepancy> found_;
+};
+
+}  // namespace
+
+std::string Discrepancy::text() const {
+  return difference > 0 ? fmt::format("{}: {} are not accounted for", equation, difference)
+                        : fmt::format("{}: {} too many are accounted for", equation, -difference);
+}
+
+std::vector<Discrepancy> Ledger::discrepancies() const {
+  Check check;
+  check.expect("frames", frames, verdicts.total());
+  // A core has frames or it serves kernel sockets, whose datagrams come without.
+  if (frames > 0) {
+    check.expect("udp frames", verdicts[packet::FrameVerdict::udp], no_listener + datagrams);
+  }
+  check.expect("datagrams", datagrams, datagrams_decoded + datagram_errors.total());
+  check.expect("sets", sets, set_outcomes.total());
+  check.expect("set octets", set_octets, set_outcome_octets.total());
+  check.expect("records", records, encoded + record_drops.total());
+  return std::move(check).found();
+}
+
+std::vector<Discrepancy> PublisherView::discrepancies() const {
+  Check check;
+  check.expect("records", records_routed,
+               records_acknowledged + records_failed + records_dropped + records_in_flight);
+  return std::move(check).found();
 }
 
 std::string_view name_of(ApplianceState state) noexcept {
@@ -59,11 +86,12 @@ std::string ApplianceView::not_ready_because() const {
     if (!port.link_up) return fmt::format("port {}: link is down", port.name);
   }
   for (const auto& publisher : publishers) {
-    if (publisher.connected) return {};
+    if (publisher.connected && publisher.last_error.empty()) return {};
   }
   if (publishers.empty()) return "no publisher is configured";
   const auto& first = publishers.front();
-  return fmt::format("publisher {}: not connected{}{}", first.name,
+  return fmt::format("publisher {}: {}{}{}", first.name,
+                     first.connected ? "cannot publish" : "not connected",
                      first.last_error.empty() ? "" : ": ", first.last_error);
 }
 

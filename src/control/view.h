@@ -42,6 +42,15 @@ struct Tally {
   }
 };
 
+/// An equation of the ledger that does not hold.
+struct Discrepancy {
+  std::string equation;    // `core 0: records`
+  int64_t difference = 0;  // what came in less what is accounted for
+
+  std::string text() const;
+  friend bool operator==(const Discrepancy&, const Discrepancy&) = default;
+};
+
 /// What one core (or all of them) received, and what became of it: DESIGN's three ledgers up to the
 /// encoder. `publishers` carry the third one on.
 struct Ledger {
@@ -61,9 +70,9 @@ struct Ledger {
 
   Ledger& operator+=(const Ledger& other);
 
-  /// One line for each equation that does not hold; empty when the books balance. While a core works
-  /// its counters are not read at one instant, so a live ledger may be off by a burst for a moment.
-  std::vector<std::string> discrepancies() const;
+  /// The equations that do not hold; none when the books balance. While a core works its counters
+  /// are not read at one instant, so a live ledger may be off by a burst for a moment.
+  std::vector<Discrepancy> discrepancies() const;
 };
 
 struct CoreView {
@@ -92,10 +101,13 @@ inline constexpr std::array<const char*, 4> kTypeNames = {"netflow_v5", "netflow
 /// records offered = acknowledged + failed + in_flight; dropped are those that were never offered.
 /// encoded = waiting + acknowledged + failed + dropped + in_flight.
 struct PublisherView {
+  std::vector<Discrepancy> discrepancies() const;
+
   std::string name;
   std::string kind;
   bool connected = false;
   std::string last_error;
+  uint64_t records_routed = 0;  // offered to it; all but what is waiting
   uint64_t records_acknowledged = 0;
   uint64_t records_failed = 0;
   uint64_t records_dropped = 0;    // queue_full

@@ -49,7 +49,7 @@ class RunningDataPlane final : public DataPlane {
   std::vector<std::unique_ptr<DpdkDevice>> devices_;
   std::vector<std::unique_ptr<DpdkCore>> dpdk_cores_;  // of the first pipelines
   size_t launched_ = 0;
-  std::vector<std::unique_ptr<UdpSocket>> sockets_;  // of the others
+  std::unique_ptr<SocketCore> socket_core_;  // of the last one, if there are sockets
 };
 
 Result<void> RunningDataPlane::open(const DataPlaneConfig& config) {
@@ -59,16 +59,19 @@ Result<void> RunningDataPlane::open(const DataPlaneConfig& config) {
   for (const SocketPort& port : config.socket_ports) {
     if (port.listener.value >= config.pipeline.listeners.size())
       return Error{fmt::format("port {}: no listener {}", port.name, port.listener.value)};
+  }
+  if (!config.socket_ports.empty()) {
     // First of all: it is what most often fails, and DPDK starts only once.
-    Result<std::unique_ptr<UdpSocket>> socket = UdpSocket::open(port);
-    if (!socket) return socket.error();
-    sockets_.push_back(std::move(*socket));
+    Result<std::unique_ptr<SocketCore>> opened = SocketCore::open(config.socket_ports);
+    if (!opened) return opened.error();
+    socket_core_ = std::move(*opened);
   }
   if (!config.dpdk_ports.empty())
     if (Result<void> opened = open_dpdk(config); !opened) return opened;
-  for (const std::unique_ptr<UdpSocket>& socket : sockets_)
-    cores_.push_back(
-        {.core = static_cast<uint16_t>(cores_.size()), .cpu = -1, .serves = socket->name()});
+  if (socket_core_)
+    cores_.push_back({.core = static_cast<uint16_t>(cores_.size()),
+                      .cpu = -1,
+                      .serves = socket_core_->serves()});
   if (Result<void> made = make_pipelines(config); !made) return made;
 
   for (size_t i = 0; i < placement_.cores.size(); ++i) {
@@ -153,9 +156,9 @@ Result<void> RunningDataPlane::start_everything() {
       return Error{fmt::format("receive core {}: its lcore is not free ({})", i, rc)};
     ++launched_;
   }
-  for (size_t i = 0; i < sockets_.size(); ++i) {
-    const size_t core = dpdk_cores_.size() + i;
-    if (Result<void> started = sockets_[i]->start(*pipelines_[core], core, idle_, linger_ns_);
+  if (socket_core_) {
+    const size_t core = dpdk_cores_.size();
+    if (Result<void> started = socket_core_->start(*pipelines_[core], core, idle_, linger_ns_);
         !started)
       return started;
   }
@@ -166,22 +169,20 @@ void RunningDataPlane::stop() {
   if (state_ == State::stopped) return;
   state_ = State::stopped;
   request_stop();
-  for (const std::unique_ptr<UdpSocket>& socket : sockets_) socket->stop();
+  if (socket_core_) socket_core_->stop();
   for (; launched_ > 0; --launched_) rte_eal_wait_lcore(Eal::lcore_of(launched_ - 1));
   for (const std::unique_ptr<DpdkDevice>& device : devices_) device->stop();
 }
 
 void RunningDataPlane::request_stop() {
   for (const std::unique_ptr<DpdkCore>& core : dpdk_cores_) core->request_stop();
-  for (const std::unique_ptr<UdpSocket>& socket : sockets_) socket->request_stop();
+  if (socket_core_) socket_core_->request_stop();
 }
 
 bool RunningDataPlane::has_ended() const noexcept {
   for (size_t i = 0; i < launched_; ++i)
     if (!dpdk_cores_[i]->has_ended()) return false;
-  for (const std::unique_ptr<UdpSocket>& socket : sockets_)
-    if (!socket->has_ended()) return false;
-  return true;
+  return !socket_core_ || socket_core_->has_ended();
 }
 
 RunningDataPlane::~RunningDataPlane() {
@@ -194,12 +195,12 @@ RunningDataPlane::~RunningDataPlane() {
 std::vector<PortStats> RunningDataPlane::port_stats() {
   std::vector<PortStats> stats;
   for (const std::unique_ptr<DpdkDevice>& device : devices_) stats.push_back(device->stats());
-  for (const std::unique_ptr<UdpSocket>& socket : sockets_) stats.push_back(socket->stats());
+  if (socket_core_) socket_core_->append_stats(stats);
   return stats;
 }
 
 bool RunningDataPlane::at_end() const noexcept {
-  if (devices_.empty() || !sockets_.empty()) return false;
+  if (devices_.empty() || socket_core_) return false;
   for (const std::unique_ptr<DpdkDevice>& device : devices_)
     if (!device->is_at_end()) return false;
   return true;

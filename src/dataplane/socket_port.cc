@@ -72,20 +72,17 @@ std::optional<uint64_t> kernel_time_ns(msghdr& message) noexcept {
 
 }  // namespace
 
-struct UdpSocket::Buffers {
+struct ReceiveBuffers {
   uint8_t* payloads = nullptr;  // kBurst × kBufferStride, mapped: pages come when they are touched
   std::array<mmsghdr, kBurst> messages{};
   std::array<iovec, kBurst> parts{};
   std::array<sockaddr_storage, kBurst> sources{};
   alignas(cmsghdr) std::array<std::array<uint8_t, kControlOctets>, kBurst> controls{};
 
-  ~Buffers() {
+  ~ReceiveBuffers() {
     if (payloads != nullptr) munmap(payloads, kBurst * kBufferStride);
   }
 };
-
-UdpSocket::UdpSocket(const SocketPort& config)
-    : config_(config), buffers_(std::make_unique<Buffers>()) {}
 
 Error UdpSocket::error(std::string_view what, int number) const {
   return Error{fmt::format("port {}: {}: {}", config_.name, what, std::strerror(number))};
@@ -94,23 +91,6 @@ Error UdpSocket::error(std::string_view what, int number) const {
 Result<std::unique_ptr<UdpSocket>> UdpSocket::open(const SocketPort& config) {
   std::unique_ptr<UdpSocket> socket(new UdpSocket(config));
   if (Result<void> bound = socket->bind_socket(); !bound) return bound.error();
-  if (Result<void> opened = socket->waiter_.open(); !opened) return opened.error();
-  socket->waiter_.add(socket->fd_);
-
-  void* const mapped = mmap(nullptr, kBurst * kBufferStride, PROT_READ | PROT_WRITE,
-                            MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (mapped == MAP_FAILED) return socket->error("receive buffers", errno);
-  Buffers& buffers = *socket->buffers_;
-  buffers.payloads = static_cast<uint8_t*>(mapped);
-  for (size_t i = 0; i < kBurst; ++i) {
-    buffers.parts[i] = {.iov_base = buffers.payloads + i * kBufferStride,
-                        .iov_len = kPayloadOctetsMax};
-    msghdr& message = buffers.messages[i].msg_hdr;
-    message.msg_name = &buffers.sources[i];
-    message.msg_iov = &buffers.parts[i];
-    message.msg_iovlen = 1;
-    message.msg_control = buffers.controls[i].data();
-  }
   return socket;
 }
 
@@ -168,34 +148,8 @@ Result<void> UdpSocket::set_buffer() {
   return {};
 }
 
-Result<void> UdpSocket::start(Pipeline& pipeline, size_t core, IdlePolicy idle,
-                              uint64_t linger_ns) {
-  pipeline_ = &pipeline;
-  idle_ = idle;
-  linger_ns_ = linger_ns;
-
-  // Signals are the control thread's.
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  pthread_t thread;
-  const int rc = pthread_create(
-      &thread, nullptr,
-      [](void* self) -> void* {
-        const RoleScope role(rx_lcore);
-        static_cast<UdpSocket*>(self)->run();
-        return nullptr;
-      },
-      this);
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  if (rc != 0) return error("thread", rc);
-  thread_ = thread;
-  pthread_setname_np(thread, fmt::format("weir-rx-{}", core).c_str());
-  return {};
-}
-
-unsigned UdpSocket::receive(uint64_t wall_ns) noexcept {
-  Buffers& buffers = *buffers_;
+unsigned UdpSocket::receive(ReceiveBuffers& buffers, Pipeline& pipeline,
+                            uint64_t wall_ns) noexcept {
   for (mmsghdr& entry : buffers.messages) {
     entry.msg_hdr.msg_namelen = sizeof(sockaddr_storage);
     entry.msg_hdr.msg_controllen = kControlOctets;
@@ -216,58 +170,29 @@ unsigned UdpSocket::receive(uint64_t wall_ns) noexcept {
     const sockaddr_storage& source = buffers.sources[static_cast<size_t>(i)];
     const auto* const payload =
         static_cast<const uint8_t*>(buffers.parts[static_cast<size_t>(i)].iov_base);
-    pipeline_->on_datagram({.payload = {payload, entry.msg_len},
-                            .source = address_of(source),
-                            .source_port = port_of(source),
-                            .local_port = bound_port_,
-                            .listener = config_.listener,
-                            .received_ns = kernel_time_ns(entry.msg_hdr).value_or(wall_ns)});
+    pipeline.on_datagram({.payload = {payload, entry.msg_len},
+                          .source = address_of(source),
+                          .source_port = port_of(source),
+                          .local_port = bound_port_,
+                          .listener = config_.listener,
+                          .received_ns = kernel_time_ns(entry.msg_hdr).value_or(wall_ns)});
   }
   packets_.add(static_cast<uint64_t>(count));
   octets_.add(octets);
   return static_cast<unsigned>(count);
 }
 
-void UdpSocket::run() noexcept {
-  PipelineCounters& counters = pipeline_->counters();
-  CoreClock clock;
-  while (!waiter_.is_stopping()) {
-    const uint64_t began_ns = clock.steady_ns();
-    const unsigned received = receive(clock.wall_ns());
-    clock.look();
-    pipeline_->poll(clock.steady_ns(), clock.wall_ns());
-    if (received != 0) {
-      counters.bursts.increment();
-      counters.busy_ns.add(clock.steady_ns() - began_ns);
-      if (received == kBurst)
-        continue;  // else the queue is empty: looking again costs as much as waiting
-    } else {
-      counters.empty_polls.increment();
-    }
-    const uint64_t patience_ns = Waiter::patience_ns(*pipeline_, linger_ns_);
-    if (idle_ == IdlePolicy::adaptive && patience_ns != 0) {
-      counters.sleeps.increment();
-      waiter_.wait(patience_ns);
-      clock.look();
-    }
-  }
+void UdpSocket::drain(ReceiveBuffers& buffers, Pipeline& pipeline, CoreClock& clock) noexcept {
   const unsigned bursts_max = refuse_all(fd_) ? kShutDrainBurstsMax : kDrainBurstsMax;
-  for (unsigned i = 0; i < bursts_max && receive(clock.wall_ns()) != 0; ++i) clock.look();
-  pipeline_->finish();
-  has_ended_.store(true, std::memory_order_release);
+  for (unsigned i = 0; i < bursts_max && receive(buffers, pipeline, clock.wall_ns()) != 0; ++i)
+    clock.look();
 }
 
-void UdpSocket::stop() {
-  if (thread_) {
-    request_stop();
-    pthread_join(*thread_, nullptr);
-    thread_.reset();
-  }
-  if (fd_ >= 0) {
-    read_kernel_drops();
-    close(fd_);
-    fd_ = -1;
-  }
+void UdpSocket::close() {
+  if (fd_ < 0) return;
+  read_kernel_drops();
+  ::close(fd_);
+  fd_ = -1;
 }
 
 // The kernel's count of datagrams that found the buffer full: what SO_RXQ_OVFL would attach to each
@@ -300,6 +225,118 @@ PortStats UdpSocket::stats() {
   return stats;
 }
 
-UdpSocket::~UdpSocket() { stop(); }
+SocketCore::SocketCore() : buffers_(std::make_unique<ReceiveBuffers>()) {}
+
+SocketCore::~SocketCore() { stop(); }
+
+Result<std::unique_ptr<SocketCore>> SocketCore::open(std::span<const SocketPort> ports) {
+  std::unique_ptr<SocketCore> core(new SocketCore());
+  if (Result<void> opened = core->waiter_.open(); !opened) return opened.error();
+  for (const SocketPort& port : ports) {
+    Result<std::unique_ptr<UdpSocket>> socket = UdpSocket::open(port);
+    if (!socket) return socket.error();
+    core->waiter_.add((*socket)->fd());
+    core->sockets_.push_back(std::move(*socket));
+  }
+
+  ReceiveBuffers& buffers = *core->buffers_;
+  void* const mapped = mmap(nullptr, kBurst * kBufferStride, PROT_READ | PROT_WRITE,
+                            MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (mapped == MAP_FAILED)
+    return Error{fmt::format("socket ports: receive buffers: {}", std::strerror(errno))};
+  buffers.payloads = static_cast<uint8_t*>(mapped);
+  for (size_t i = 0; i < kBurst; ++i) {
+    buffers.parts[i] = {.iov_base = buffers.payloads + i * kBufferStride,
+                        .iov_len = kPayloadOctetsMax};
+    msghdr& message = buffers.messages[i].msg_hdr;
+    message.msg_name = &buffers.sources[i];
+    message.msg_iov = &buffers.parts[i];
+    message.msg_iovlen = 1;
+    message.msg_control = buffers.controls[i].data();
+  }
+  return core;
+}
+
+Result<void> SocketCore::start(Pipeline& pipeline, size_t core, IdlePolicy idle,
+                               uint64_t linger_ns) {
+  pipeline_ = &pipeline;
+  idle_ = idle;
+  linger_ns_ = linger_ns;
+
+  // Signals are the control thread's.
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  pthread_t thread;
+  const int rc = pthread_create(
+      &thread, nullptr,
+      [](void* self) -> void* {
+        const RoleScope role(rx_lcore);
+        static_cast<SocketCore*>(self)->run();
+        return nullptr;
+      },
+      this);
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  if (rc != 0) return Error{fmt::format("socket ports: thread: {}", std::strerror(rc))};
+  thread_ = thread;
+  pthread_setname_np(thread, fmt::format("weir-rx-{}", core).c_str());
+  return {};
+}
+
+void SocketCore::run() noexcept {
+  PipelineCounters& counters = pipeline_->counters();
+  CoreClock clock;
+  while (!waiter_.is_stopping()) {
+    const uint64_t began_ns = clock.steady_ns();
+    unsigned received = 0;
+    bool more = false;  // a full burst: the socket may hold another
+    for (const std::unique_ptr<UdpSocket>& socket : sockets_) {
+      const unsigned burst = socket->receive(*buffers_, *pipeline_, clock.wall_ns());
+      received += burst;
+      more |= burst == kBurst;
+    }
+    clock.look();
+    pipeline_->poll(clock.steady_ns(), clock.wall_ns());
+    if (received != 0) {
+      counters.bursts.increment();
+      counters.busy_ns.add(clock.steady_ns() - began_ns);
+      if (more) continue;  // else the queues are empty: looking again costs as much as waiting
+    } else {
+      counters.empty_polls.increment();
+    }
+    const uint64_t patience_ns = Waiter::patience_ns(*pipeline_, linger_ns_);
+    if (idle_ == IdlePolicy::adaptive && patience_ns != 0) {
+      counters.sleeps.increment();
+      waiter_.wait(patience_ns);
+      clock.look();
+    }
+  }
+  for (const std::unique_ptr<UdpSocket>& socket : sockets_)
+    socket->drain(*buffers_, *pipeline_, clock);
+  pipeline_->finish();
+  has_ended_.store(true, std::memory_order_release);
+}
+
+void SocketCore::stop() {
+  if (thread_) {
+    request_stop();
+    pthread_join(*thread_, nullptr);
+    thread_.reset();
+  }
+  for (const std::unique_ptr<UdpSocket>& socket : sockets_) socket->close();
+}
+
+std::string SocketCore::serves() const {
+  std::string names;
+  for (const std::unique_ptr<UdpSocket>& socket : sockets_) {
+    if (!names.empty()) names += ", ";
+    names += socket->name();
+  }
+  return names;
+}
+
+void SocketCore::append_stats(std::vector<PortStats>& stats) {
+  for (const std::unique_ptr<UdpSocket>& socket : sockets_) stats.push_back(socket->stats());
+}
 
 }  // namespace weir::dataplane

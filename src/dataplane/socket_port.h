@@ -1,10 +1,13 @@
-// socket_port.h — A kernel UDP socket and the thread that receives from it.
+// socket_port.h — Kernel UDP sockets and the thread that receives from all of them.
 //
-// Runs on:  control_thread; its own thread is an rx_lcore in every respect but that it makes system
-//           calls, one for up to kBurst datagrams.
+// Runs on:  control_thread; the core's own thread is an rx_lcore in every respect but that it makes
+//           system calls, one for up to kBurst datagrams.
 // Bounds:   kBurst buffers that hold the largest UDP payload there is, so that none is cut; memory
 //           is touched only as far as datagrams reach.
 // Failure:  an Error that names the port: an address in use, a port without privilege.
+//
+// One thread serves all sockets, because exporters send templates to one port and data to another:
+// what is known of an exporter must not depend on where its datagrams arrive.
 //
 // Private to src/dataplane. SO_REUSEADDR and SO_REUSEPORT are not set: a second collector on the
 // same port must fail, not take half of the datagrams.
@@ -18,7 +21,9 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "base/counter.h"
 #include "base/result.h"
@@ -27,31 +32,34 @@
 
 namespace weir::dataplane {
 
+/// Where recvmmsg puts a burst. One for all sockets of a core: a burst is done with when receive
+/// returns.
+struct ReceiveBuffers;
+
 class UdpSocket {
  public:
   /// Opened and bound: the kernel queues datagrams from here on.
   static Result<std::unique_ptr<UdpSocket>> open(const SocketPort& config);
-  ~UdpSocket();
+  ~UdpSocket() { close(); }
   UdpSocket(const UdpSocket&) = delete;
   UdpSocket& operator=(const UdpSocket&) = delete;
 
-  /// Starts the thread, which feeds `pipeline` until stop.
-  Result<void> start(Pipeline& pipeline, size_t core, IdlePolicy idle, uint64_t linger_ns);
-  void request_stop() noexcept { waiter_.request_stop(); }
-  bool has_ended() const noexcept { return !thread_ || has_ended_.load(std::memory_order_acquire); }
-  /// Takes what the kernel has queued; returns when the thread has ended. Idempotent.
-  void stop();
+  /// Gives what has come, at most kBurst datagrams, to `pipeline`; how many.
+  unsigned receive(ReceiveBuffers& buffers, Pipeline& pipeline, uint64_t wall_ns) noexcept
+      WEIR_RUNS_ON(rx_lcore);
+  /// Takes in what the kernel has queued already, and refuses the rest.
+  void drain(ReceiveBuffers& buffers, Pipeline& pipeline, CoreClock& clock) noexcept
+      WEIR_RUNS_ON(rx_lcore);
+  void close();
 
+  int fd() const noexcept { return fd_; }
   const std::string& name() const noexcept { return config_.name; }
   PortStats stats();
 
  private:
-  struct Buffers;
-  explicit UdpSocket(const SocketPort& config);
+  explicit UdpSocket(const SocketPort& config) : config_(config) {}
   Result<void> bind_socket();
   Result<void> set_buffer();
-  void run() noexcept WEIR_RUNS_ON(rx_lcore);
-  unsigned receive(uint64_t wall_ns) noexcept WEIR_RUNS_ON(rx_lcore);
   void read_kernel_drops();
   Error error(std::string_view what, int number) const;
 
@@ -61,20 +69,44 @@ class UdpSocket {
   std::string bound_address_;
   std::string note_;
 
-  Pipeline* pipeline_ = nullptr;
-  IdlePolicy idle_ = IdlePolicy::adaptive;
-  uint64_t linger_ns_ = 0;
-  Waiter waiter_;
-  std::unique_ptr<Buffers> buffers_;
-  std::optional<pthread_t> thread_;
-  std::atomic<bool> has_ended_{false};
-
   Counter packets_;
   Counter octets_;
   Counter errors_;
   uint32_t kernel_drops_seen_ = 0;  // the kernel counts in 32 bits
   uint64_t kernel_drops_ = 0;
   bool has_kernel_drops_ = false;
+};
+
+class SocketCore {
+ public:
+  static Result<std::unique_ptr<SocketCore>> open(std::span<const SocketPort> ports);
+  ~SocketCore();
+  SocketCore(const SocketCore&) = delete;
+  SocketCore& operator=(const SocketCore&) = delete;
+
+  /// Starts the thread, which feeds `pipeline` until stop.
+  Result<void> start(Pipeline& pipeline, size_t core, IdlePolicy idle, uint64_t linger_ns);
+  void request_stop() noexcept { waiter_.request_stop(); }
+  bool has_ended() const noexcept { return !thread_ || has_ended_.load(std::memory_order_acquire); }
+  /// Takes what the kernel has queued; returns when the thread has ended. Idempotent.
+  void stop();
+
+  /// `p0/netflow, p0/sflow`
+  std::string serves() const;
+  void append_stats(std::vector<PortStats>& stats);
+
+ private:
+  SocketCore();
+  void run() noexcept WEIR_RUNS_ON(rx_lcore);
+
+  std::vector<std::unique_ptr<UdpSocket>> sockets_;
+  std::unique_ptr<ReceiveBuffers> buffers_;
+  Pipeline* pipeline_ = nullptr;
+  IdlePolicy idle_ = IdlePolicy::adaptive;
+  uint64_t linger_ns_ = 0;
+  Waiter waiter_;
+  std::optional<pthread_t> thread_;
+  std::atomic<bool> has_ended_{false};
 };
 
 }  // namespace weir::dataplane

@@ -95,7 +95,9 @@ struct DualAddress {
 inline constexpr uint32_t kTimeCandidatesMax = 8;
 inline constexpr uint32_t kDualAddressesMax = 6;
 /// A column is filled once, some in two steps; elements that merge add to that.
+inline constexpr uint32_t kMergeOpsMax = 32;
 inline constexpr uint32_t kOpsMax = 160;
+static_assert(static_cast<uint32_t>(Field::count_) + 2 + kMergeOpsMax <= kOpsMax);
 
 struct Plan {
   std::span<const FieldSpec> fields;  // as they came

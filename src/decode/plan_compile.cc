@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cassert>
 #include <array>
 #include <cstddef>
 
@@ -251,6 +252,8 @@ class Compiler {
       if (second_[slot] == i && emit_inner(use.field, i, offset)) return true;
       if (use.kind != ElementClass::merge && use.kind != ElementClass::type_code) return false;
       if (winner_[slot].rank == use.rank) return false;  // repeated
+      if (merge_ops_ + 2 > kMergeOpsMax) return false;   // whoever repeats it so often keeps it raw
+      merge_ops_ += use.kind == ElementClass::type_code ? 2 : 1;
       if (use.kind == ElementClass::type_code) {
         add_op(OpKind::merge_to_u32, i, offset, 1, Field::icmp_type, width - 2u);
         add_op(OpKind::merge_to_u32, i, offset, 1, Field::icmp_code, width - 1u);
@@ -345,7 +348,7 @@ class Compiler {
 
   void add_op(OpKind kind, uint16_t i, uint32_t offset, uint16_t width, Field field,
               uint32_t within = 0) noexcept {
-    if (draft_.op_count == kOpsMax) return;
+    assert(draft_.op_count < kOpsMax && "columns and merges together fit");
     draft_.ops[draft_.op_count++] = {offset + within,         i,    width,
                                      column_of(field).offset, kind, static_cast<uint8_t>(within)};
     mark(field);
@@ -486,6 +489,7 @@ class Compiler {
   std::span<const FieldSpec> fields_;
   const bool netflow_v9_;
   PlanDraft& draft_;
+  uint32_t merge_ops_ = 0;
   Plan& plan_;
   CompileQuirks& quirks_;
   bool directional_ = false;

@@ -363,17 +363,19 @@ void JetStreamPublisher::send(Token token, uint64_t now_ns, OutcomeSink& outcome
       ready_.push_front(token);
       hold_until_ns_ = now_ns + kHoldMs * kNsPerMs;
       return;
-    case Sent::too_large:
+    case Sent::too_large: {
+      const uint32_t octets = message->octets;  // dividing makes the messages anew
       // The server came back with a smaller limit. A whole batch can be divided under new ids; parts
       // cannot, since the server may have other octets under theirs.
       slot.generation = (slot.generation + 1) & kGenerationMask;
       if (!slot.numbered && divide(index) && slot.numbered) return;
-      set_trouble("a message of " + std::to_string(message->octets) +
+      set_trouble("a message of " + std::to_string(octets) +
                   " octets exceeds the server's "
                   "max_payload " +
                   std::to_string(client_->payload_max()));
       fail(index, DeliveryFailure::too_large, outcomes);
       return;
+    }
     case Sent::refused:
       set_trouble("publish on " + subject + ": " + client_->last_trouble());
       fail(index, DeliveryFailure::rejected, outcomes);

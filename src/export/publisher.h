@@ -79,6 +79,9 @@ class Publisher {
   /// Ends a wait in poll early: there is something to submit. Any thread.
   virtual void wake() noexcept {}
 
+  /// Nothing can ever be delivered any more: the reader of standard output is gone. Any thread.
+  virtual bool is_broken() const noexcept { return false; }
+
   virtual size_t in_flight() const noexcept = 0;
   virtual const PublisherCounters& counters() const noexcept = 0;
   /// The last trouble in an operator's words; empty when all is well. Any thread.

@@ -35,6 +35,7 @@ class StreamPublisher final : public Publisher {
   void poll(int wait_ms, OutcomeSink& outcomes) override WEIR_RUNS_ON(publisher_thread);
   void drain(uint64_t deadline_steady_ns, OutcomeSink& outcomes) override
       WEIR_RUNS_ON(publisher_thread);
+  bool is_broken() const noexcept override { return counters_.connected.value() == 0; }
   size_t in_flight() const noexcept override { return waiting_.size(); }
   const PublisherCounters& counters() const noexcept override { return counters_; }
   std::string last_error() const override;

@@ -89,8 +89,8 @@ TEST(ApplianceConfig, ServesEveryListenerOnEveryPort) {
   EXPECT_THAT(listeners, ElementsAre("netflow 2055 0", "ipfix 4739 0", "netflow-9995 9995 1"));
   EXPECT_EQ(plane.pipeline.listeners[0].rules.sampling_rate_default, 100u);
   EXPECT_EQ(plane.pipeline.decoder.listeners.size(), 3u);
-  EXPECT_EQ(receive_cores(config), 2u + 1u + 3u) << "CPUs named, queues chosen for, sockets";
-  EXPECT_EQ(plane.pipeline.decoder.cores, 6u);
+  EXPECT_EQ(receive_cores(config), 2u + 1u + 1u) << "CPUs named, queues chosen for, all sockets";
+  EXPECT_EQ(plane.pipeline.decoder.cores, 4u);
 }
 
 TEST(ApplianceConfig, DividesBuffersAmongCores) {

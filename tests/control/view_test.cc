@@ -63,6 +63,7 @@ ApplianceView sample_view() {
   publisher.failures[DeliveryFailure::timed_out] = 3;
   publisher.records_failed = 3;
   publisher.records_in_flight = 7;
+  publisher.records_routed = 80;
   view.publishers.push_back(publisher);
   for (uint32_t i = 1; i <= 3; ++i) {
     decode::ExporterStats e;
@@ -106,6 +107,7 @@ TEST(Ledger, NamesEachEquationThatDoesNotHold) {
     void (*spoil)(Ledger&);
   } cases[] = {
       {"frames", [](Ledger& l) { ++l.frames; }},
+      {"udp frames", [](Ledger& l) { ++l.no_listener; }},
       {"datagrams", [](Ledger& l) { --l.datagrams_decoded; }},
       {"sets", [](Ledger& l) { ++l.set_outcomes[SetOutcome::expired]; }},
       {"set octets", [](Ledger& l) { ++l.set_octets; }},
@@ -116,13 +118,28 @@ TEST(Ledger, NamesEachEquationThatDoesNotHold) {
     c.spoil(ledger);
     const auto lines = ledger.discrepancies();
     ASSERT_EQ(lines.size(), 1u) << c.what;
-    EXPECT_EQ(lines[0].substr(0, lines[0].find(':')), c.what);
+    EXPECT_EQ(lines[0].equation, c.what);
+    EXPECT_NE(lines[0].difference, 0);
   }
+}
+
+TEST(Ledger, HoldsEachPublisherToWhatItWasOffered) {
+  PublisherView publisher = sample_view().publishers[0];
+  EXPECT_TRUE(publisher.discrepancies().empty());
+  --publisher.records_in_flight;
+  ASSERT_EQ(publisher.discrepancies().size(), 1u);
+  EXPECT_EQ(publisher.discrepancies()[0].text(), "records: 1 are not accounted for");
+  publisher.records_acknowledged += 3;
+  EXPECT_EQ(publisher.discrepancies()[0].text(), "records: 2 too many are accounted for");
 }
 
 TEST(Readiness, SaysWhyNot) {
   ApplianceView view = sample_view();
   EXPECT_EQ(view.not_ready_because(), "");
+  view.publishers[0].last_error = "stream events: subject taken";
+  EXPECT_EQ(view.not_ready_because(),
+            "publisher jetstream: cannot publish: stream events: subject taken");
+  view.publishers[0].last_error.clear();
   view.publishers[0].connected = false;
   view.publishers[0].last_error = "no servers available";
   EXPECT_EQ(view.not_ready_because(), "publisher jetstream: not connected: no servers available");
