@@ -21,24 +21,29 @@
 namespace weir::decode {
 
 /// Why a whole datagram was rejected.
+// clang-format off
 #define WEIR_DATAGRAM_ERRORS(X)                                                        \
   X(empty) X(truncated_header) X(unknown_version) X(unsupported_version)               \
   X(protocol_not_allowed) X(bad_count) X(bad_length) X(exporter_table_full)            \
   X(domain_table_full) X(bad_agent_address)
+// clang-format on
 WEIR_NAMED_ENUM(DatagramError, uint8_t, WEIR_DATAGRAM_ERRORS)
 
 /// What became of each set (v9: FlowSet; sFlow: sample) of a decoded datagram. Counter and discard
 /// samples are no flows, and nothing is made of them yet. A set has exactly one outcome at any
 /// time; `waiting` is left again for one of the others.
+// clang-format off
 #define WEIR_SET_OUTCOMES(X)                                                           \
   X(decoded) X(waiting_for_template) X(expired) X(evicted)                             \
   X(skipped_reserved_id) X(skipped_bad_length) X(skipped_padding)                      \
   X(skipped_bad_template) X(skipped_not_decodable) X(skipped_pending_full)             \
   X(skipped_counter_sample) X(skipped_discard_sample) X(skipped_unknown_format)        \
   X(skipped_sample_limit)
+// clang-format on
 WEIR_NAMED_ENUM(SetOutcome, uint8_t, WEIR_SET_OUTCOMES)
 
 /// What exporters do that the standards do not foresee; tolerated and counted.
+// clang-format off
 #define WEIR_QUIRKS(X)                                                                 \
   X(trailing_octets) X(zero_filled_tail) X(nonzero_padding) X(long_padding)            \
   X(set_of_other_version) X(repeated_element) X(odd_width) X(zero_length_field)        \
@@ -46,32 +51,35 @@ WEIR_NAMED_ENUM(SetOutcome, uint8_t, WEIR_SET_OUTCOMES)
   X(template_redefined) X(template_conflict) X(scope_split_by_port)                    \
   X(implausible_time) X(arena_overflow) X(truncated_record) X(unknown_flow_record)     \
   X(sequence_untracked)
+// clang-format on
 WEIR_NAMED_ENUM(Quirk, uint8_t, WEIR_QUIRKS)
 
+// clang-format off
 #define WEIR_TEMPLATE_EVENTS(X)                                                        \
   X(learned) X(refreshed) X(redefined) X(withdrawn) X(evicted) X(expired) X(refused)   \
   X(hit) X(missing)
+// clang-format on
 WEIR_NAMED_ENUM(TemplateEvent, uint8_t, WEIR_TEMPLATE_EVENTS)
 
 /// What a listener admits; told apart by content unless it is fixed to one.
 enum class ProtocolFilter : uint8_t { any, netflow, ipfix, sflow };
 
 struct DecoderLimits {
-  uint32_t exporters_max = 4096;              // per core
+  uint32_t exporters_max = 4096;  // per core
   uint32_t domains_per_exporter_max = 256;
   uint32_t templates_per_exporter_max = 2000;
   uint32_t template_fields_max = 10'000;
-  uint64_t template_octets_total = 256ull << 20;       // over all cores; divided when made
-  uint32_t pending_sets_per_exporter_max = 256;        // pending_flows.max_pending_flows
-  uint32_t pending_entries_per_template_max = 1024;    // pending_flows.max_entries_per_template
-  uint32_t pending_entry_octets_max = 65'535;          // pending_flows.max_entry_size_bytes
-  uint64_t pending_ttl_ns = 300ull * 1'000'000'000;    // pending_flows.ttl_secs
+  uint64_t template_octets_total = 256ull << 20;     // over all cores; divided when made
+  uint32_t pending_sets_per_exporter_max = 256;      // pending_flows.max_pending_flows
+  uint32_t pending_entries_per_template_max = 1024;  // pending_flows.max_entries_per_template
+  uint32_t pending_entry_octets_max = 65'535;        // pending_flows.max_entry_size_bytes
+  uint64_t pending_ttl_ns = 300ull * 1'000'000'000;  // pending_flows.ttl_secs
   uint64_t pending_octets_per_exporter = 1ull << 20;
-  uint64_t pending_octets_total = 64ull << 20;         // over all cores; divided when made
-  uint64_t template_lifetime_ns = 0;                   // 0: until evicted
+  uint64_t pending_octets_total = 64ull << 20;  // over all cores; divided when made
+  uint64_t template_lifetime_ns = 0;            // 0: until evicted
   // Times farther from the receipt are implausible; a day ahead is a clock in another time zone.
   // Whoever reads captures, whose own stamps may be wrong, sets both wide.
-  uint64_t time_past_max_ns = 0;                       // 0: what lies before 2000 is
+  uint64_t time_past_max_ns = 0;  // 0: what lies before 2000 is
   uint64_t time_future_max_ns = 86'400ull * 1'000'000'000;
 };
 
@@ -100,16 +108,16 @@ struct DecoderCounters {
   Counter set_octets;
   CounterArray<SetOutcome> set_outcomes;
   CounterArray<SetOutcome> set_outcome_octets;
-  Counter records;            // given to the sink
-  Counter options_records;    // state, not output
+  Counter records;          // given to the sink
+  Counter options_records;  // state, not output
   CounterArray<Quirk> quirks;
   CounterArray<TemplateEvent> template_events;
   Counter datagrams_netflow_v5, datagrams_netflow_v9, datagrams_ipfix, datagrams_sflow_5;
   Counter records_netflow_v5, records_netflow_v9, records_ipfix, records_sflow_5;
-  Counter sequence_lost;      // export packets or records missing before they arrived
-  Counter exporters;          // gauge
-  Counter templates;          // gauge
-  Counter pending_octets;     // gauge
+  Counter sequence_lost;   // export packets or records missing before they arrived
+  Counter exporters;       // gauge
+  Counter templates;       // gauge
+  Counter pending_octets;  // gauge
 };
 
 /// One exporter as the core that owns it sees it; a copy, for tables and metrics.
@@ -128,7 +136,7 @@ struct ExporterStats {
   uint64_t templates = 0;
   uint64_t domains = 0;
   uint64_t sequence_lost = 0;
-  uint32_t flow_types = 0;  // bit FlowType 1..4: seen
+  uint32_t flow_types = 0;                           // bit FlowType 1..4: seen
   DatagramError last_error = DatagramError::count_;  // count_: none
 };
 

@@ -1,6 +1,6 @@
 #include <algorithm>
-#include <cassert>
 #include <array>
+#include <cassert>
 #include <cstddef>
 
 #include "decode/plan.h"
