@@ -136,7 +136,6 @@ inline constexpr size_t kCount = 6;
 // the ref's count is the octets in all.
 #define WEIR_STRING_LISTS(X) X(labels, 1033) X(rule_ids, 1034) X(bgp_extended_communities, 1043)
 // clang-format on
-// clang-format on
 
 /// Every field of a record, for the presence set and for whoever names fields.
 #define WEIR_FIELD_NAME_(member, number) member,
