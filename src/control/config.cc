@@ -183,7 +183,7 @@ const Schema<ListenerConfig>& listener_schema() {
                "Templates kept of an exporter; the least recently used goes. The largest of all "
                "listeners counts.")
           .key("max_template_fields", &ListenerConfig::max_template_fields,
-               integer<uint32_t>(1, 65'535),
+               integer<uint32_t>(1, decode::kTemplateFieldsLimit),
                "Fields that a template may have. The largest of all listeners counts.")
           .object("pending_flows", &ListenerConfig::pending_flows, pending_flows_schema(),
                   "Data that came ahead of its template. The largest of all listeners counts.")

@@ -150,6 +150,14 @@ void check_port(const PortConfig& port, const std::string& path, Findings& findi
     if (!port.device.empty() || !port.lcores.empty()) {
       findings.error(path, {path}, "a port of kind socket has neither device nor lcores");
     }
+    const PortConfig plain;
+    if (port.queues != plain.queues || port.rx_descriptors != plain.rx_descriptors ||
+        port.mbufs != plain.mbufs || port.data_room_bytes != plain.data_room_bytes ||
+        port.promiscuous != plain.promiscuous) {
+      findings.error(path, {path},
+                     "a port of kind socket has no queues, rx_descriptors, mbufs, "
+                     "data_room_bytes or promiscuous: they are a dpdk port's");
+    }
     return;
   }
   if (port.device.empty()) {
@@ -276,6 +284,20 @@ void check_delivery(const ApplianceConfig& config, Findings& findings) {
                     "least {}",
                     service::print_size(config.buffer_bytes), cores, routes,
                     service::print_size(config.batch_bytes), service::print_size(needed)));
+  }
+  const uint64_t memory =
+      static_cast<uint64_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+  if (config.buffer_bytes > memory) {
+    findings.error(
+        "buffer_bytes", {"buffer_bytes"},
+        fmt::format("{} are more than this machine has ({})",
+                    service::print_size(config.buffer_bytes), service::print_size(memory)));
+  }
+  if (config.limits.template_octets_total / cores < decode::kTemplateOctetsPerCoreMin) {
+    findings.error("limits.template_octets_total", {"limits.template_octets_total", "ports"},
+                   fmt::format("{} for {} receive cores are too few: each needs at least {}",
+                               service::print_size(config.limits.template_octets_total), cores,
+                               service::print_size(decode::kTemplateOctetsPerCoreMin)));
   }
   if (config.publishers.empty()) {
     findings.error("publishers", {"publishers"}, "the list is empty: records would go nowhere");

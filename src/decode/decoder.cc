@@ -11,7 +11,7 @@ namespace weir::decode {
 namespace {
 
 // A uint16_t counts the fields, and a set of 64 KiB has no room for more.
-constexpr uint32_t kTemplateFieldsLimit = 16'383;
+static_assert(kTemplateOctetsPerCoreMin >= Slab::kBlockOctetsMax);
 
 bool admits(ProtocolFilter filter, ProtocolFilter protocol) noexcept {
   return filter == ProtocolFilter::any || filter == protocol;
@@ -33,11 +33,11 @@ Result<std::unique_ptr<Decoder>> Decoder::create(const DecoderConfig& config) {
     return Error{fmt::format("decoder: template_fields_max is {}, must be 1 to {}",
                              l.template_fields_max, kTemplateFieldsLimit)};
   }
-  if (l.template_octets_total / config.cores < Slab::kBlockOctetsMax) {
+  if (l.template_octets_total / config.cores < kTemplateOctetsPerCoreMin) {
     return Error{
         fmt::format("decoder: template_octets_total is {} for {} cores, at least {} a core "
                     "are needed",
-                    l.template_octets_total, config.cores, Slab::kBlockOctetsMax)};
+                    l.template_octets_total, config.cores, kTemplateOctetsPerCoreMin)};
   }
   std::unique_ptr<DecoderState> state(new (std::nothrow) DecoderState(config));
   if (state == nullptr || !state->reserve()) {

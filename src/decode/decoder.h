@@ -64,6 +64,9 @@ WEIR_NAMED_ENUM(TemplateEvent, uint8_t, WEIR_TEMPLATE_EVENTS)
 /// What a listener admits; told apart by content unless it is fixed to one.
 enum class ProtocolFilter : uint8_t { any, netflow, ipfix, sflow };
 
+inline constexpr uint32_t kTemplateFieldsLimit = 16'383;  // of template_fields_max
+inline constexpr uint64_t kTemplateOctetsPerCoreMin = 1u << 20;
+
 struct DecoderLimits {
   uint32_t exporters_max = 4096;  // per core
   uint32_t domains_per_exporter_max = 256;

@@ -211,6 +211,11 @@ TEST(ApplianceConfig, RefusesWhatCannotWork) {
        "ports[1].device: net_null0 is the device of ports[0] too"},
       {listener + "ports: [{device: net_null0, lcores: [0, 0]}]", "names 2 CPUs for 1 queues"},
       {listener + "ports: [{kind: socket, device: net_null0}]", "has neither device nor lcores"},
+      {listener + "ports: [{kind: socket, queues: 2}]", "they are a dpdk port's"},
+      {listener + "buffer_bytes: 1TiB", "are more than this machine has"},
+      {listener + "limits: {template_octets_total: 1MiB}\nports: [{device: net_null0, queues: 2, "
+                  "lcores: [0, 1]}]",
+       "each needs at least 1MiB"},
       {listener + "ports: [{kind: socket}, {kind: socket, address: 127.0.0.1}]",
        "ports[1].address: 127.0.0.1 overlaps with that of ports[0], ::"},
       {listener + "ports: [{name: a, device: net_null0}, {name: a, device: net_null1}]",

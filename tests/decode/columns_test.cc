@@ -506,6 +506,23 @@ TEST(Columns, TheFirstOfARepeatedElementIsTaken) {
   EXPECT_EQ(b.kept(0).unmapped().size(), 2u);
 }
 
+TEST(Columns, AnElementRepeatedBeyondReasonTakesNoColumnAway) {
+  std::vector<Value> values = {{{9, 1}, u8(24)}};
+  for (int i = 0; i < 170; ++i) values.push_back({{29, 1}, u8(0)});  // another rank of src_net
+  values.push_back({{8, 4}, u32(0xC0000201)});
+  values.push_back({{12, 4}, u32(0xC0000202)});
+  values.push_back({{1, 4}, u32(1500)});
+  values.push_back({{2, 4}, u32(3)});
+  Bench b;
+  b.send(v9_with(values));
+  const FlowRecord& r = b.record(0);
+  EXPECT_EQ(r.bytes, 1500u);
+  EXPECT_EQ(r.packets, 3u);
+  EXPECT_EQ(r.src_addr.to_string(), "192.0.2.1");
+  EXPECT_EQ(r.dst_addr.to_string(), "192.0.2.2");
+  EXPECT_GT(r.unmapped.count, 0u);  // what found no room is kept as it came
+}
+
 TEST(Columns, NselOfAsaIsKept) {
   Bench b;
   // No 1 and 2, an event, a user of Cisco's own type, no counters at all.
