@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 seconds=60
 if [ "${1:-}" = --seconds ]; then seconds=$2; shift 2; fi
 
-CXX=clang++ scripts/build.sh build-fuzz --buildtype=debugoptimized -Dfuzz=true -Dtests=true -Dperf=false \
+CXX=clang++ scripts/build.sh build-fuzz --buildtype=debugoptimized -Dfuzz=true -Dtests=true -Dperf=false -Dwerror=false \
   -Db_sanitize=address,undefined -Db_lundef=false -- fuzzers
 targets=("$@")
 if [ ${#targets[@]} -eq 0 ]; then
