@@ -337,6 +337,24 @@ TEST(WeirRun, PrintsJsonLinesWithoutFileOrBroker) {
   }
 }
 
+TEST(WeirRun, EndsWhenNobodyReadsItsOutputAnyMore) {
+  TemporaryFolder folder;
+  const std::string to = std::to_string(free_udp_port());
+  const std::string weir = test::built("weir");
+  // The shell's status is weir's: 1, because flows could not be delivered.
+  Process run(folder, {"bash", "-c",
+                       "'" + weir + "' run --listen netflow://127.0.0.1:" + to +
+                           " --format json | head -n 1; exit ${PIPESTATUS[0]}"});
+  ASSERT_TRUE(eventually([&] {
+    Process(folder, {weir, "generate", "--to", "127.0.0.1:" + to, "--count", "1", "--flows", "3"})
+        .wait();
+    return !run.is_running();
+  })) << run.err();
+  EXPECT_EQ(run.wait(), 1) << run.err();
+  EXPECT_EQ(lines_with(run.out(), "NETFLOW_V5"), 1u);
+  EXPECT_NE(run.err().find("no publisher can deliver"), std::string::npos) << run.err();
+}
+
 TEST(WeirRun, RefusesAWrongConfigurationBeforeAnythingStarts) {
   TemporaryFolder folder;
   const std::string path = folder / "wrong.yaml";
