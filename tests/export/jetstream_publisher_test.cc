@@ -470,6 +470,31 @@ TEST_F(JetStreamPublisherTest, FailsABatchWhoseRecordAloneIsTooLarge) {
   EXPECT_EQ(ledger_.acknowledged, 1u);
 }
 
+TEST_F(JetStreamPublisherTest, FailsABatchThatASmallerLimitLeavesNoWayToDivide) {
+  NatsServer server;
+  ASSERT_TRUE(server.start());
+  open(config_for(server));
+  submit(make_batch(2));
+  settle();
+  server.pause();
+  BatchBox& box = make_batch(400);  // small ones, which make several parts, before the large one
+  box.flows.mutable_flows(399)->set_server_name(std::string(6000, 'x'));
+  box.octets = box.flows.SerializeAsString();
+  box.batch.data = reinterpret_cast<uint8_t*>(box.octets.data());
+  box.batch.octets = static_cast<uint32_t>(box.octets.size());
+  submit(box);
+  poll(0);  // sent as one message, under the old limit, to nobody who answers
+  server.kill();
+  server.set_extra("max_payload: 4096");
+  ASSERT_TRUE(server.start());
+  settle();
+  EXPECT_EQ(ledger_.failures[DeliveryFailure::too_large], 1u);
+  EXPECT_EQ(ledger_.acknowledged, 1u);
+  EXPECT_NE(publisher_->last_error().find("a message of " + std::to_string(box.octets.size())),
+            std::string::npos)
+      << publisher_->last_error();
+}
+
 TEST_F(JetStreamPublisherTest, KeepsItsWindowAndFailsTheRestAtTheDrainsDeadline) {
   NatsServer server;  // never started
   JetStreamConfig config = config_for(server);
