@@ -20,6 +20,8 @@ namespace weir::cli {
 
 namespace {
 
+constexpr int kFinishLogMs = 2000;
+
 struct RunArguments {
   std::string config_path;
   std::vector<std::string> listen_urls;
@@ -59,6 +61,11 @@ class Signals {
   int fd_ = -1;
 };
 
+/// What was logged is written before the process ends, if anybody reads it.
+struct FinishLog {
+  ~FinishLog() { service::finish_log(kFinishLogMs); }
+};
+
 int run(const RunArguments& arguments) {
   auto loaded = arguments.listen_urls.empty()
                     ? control::load_config(arguments.config_path, control::process_environment())
@@ -69,11 +76,12 @@ int run(const RunArguments& arguments) {
     return 1;
   }
   const control::ApplianceConfig& config = loaded->config;
-  service::start_log(config.log);
+  Signals signals;  // before any thread
+  service::start_log(config.log, stderr, service::LogWriting::own_thread);
+  const FinishLog finish;
   for (const std::string& warning : loaded->warnings) service::log_warning("{}", warning);
   service::log_info("{} starting", version_line("weir"));
 
-  Signals signals;
   RoleScope role(control_thread);
   auto appliance = control::Appliance::create(config);
   if (!appliance) {
@@ -146,7 +154,8 @@ void add_run_command(CLI::App& app, int& exit_code) {
       "Examples:\n"
       "  weir run --listen netflow://:2055 --listen sflow://:6343 --format json\n"
       "  weir run -c /etc/weir/weir.yaml\n"
-      "SIGTERM and SIGINT stop receiving, deliver what is in flight and print what could not be.\n"
+      "SIGTERM and SIGINT stop receiving, deliver what is in flight and print what could not be;\n"
+      "a second one gives up what is still in flight.\n"
       "Status: 0 everything was delivered, 1 something was not or could not start, 2 wrong usage.");
   command->callback([arguments, &exit_code] {
     if (arguments->config_path.empty() && arguments->listen_urls.empty()) {

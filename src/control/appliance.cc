@@ -269,6 +269,14 @@ void Appliance::say_trouble(const PublisherView& publisher) {
   said = publisher.last_error;
 }
 
+void Appliance::say_lost_log_lines() {
+  const uint64_t lost = service::log_lines_lost();
+  if (lost == log_lines_lost_) return;
+  service::log_warning("{} log lines were lost: nobody reads the log fast enough",
+                       lost - log_lines_lost_);
+  log_lines_lost_ = lost;
+}
+
 void Appliance::collect_exporters() {
   for (size_t i = 0; i < queries_.size(); ++i) {
     dataplane::ExporterQuery* answer = nullptr;
@@ -342,6 +350,7 @@ Result<std::shared_ptr<const ApplianceView>> Appliance::run(const RunOptions& op
       }
       notify.watchdog();
       service::flush_log_limits(now_ns);
+      say_lost_log_lines();
     }
     if (options.poll_request && options.poll_request() == Request::stop) break;
     if (delivery_->all_broken()) {
@@ -364,10 +373,14 @@ Result<std::shared_ptr<const ApplianceView>> Appliance::run(const RunOptions& op
     if (!delivery_->step()) waker_.wait(kIdleWaitMs, [] { return false; });
   }
   data_plane_->stop();
-  const uint64_t deadline_ns =
-      steady_clock_ns() + uint64_t{config_.shutdown_deadline_ms} * kNsPerMs;
+  uint64_t deadline_ns = steady_clock_ns() + uint64_t{config_.shutdown_deadline_ms} * kNsPerMs;
   delivery_->begin_drain(deadline_ns);
   while (!delivery_->drained() && steady_clock_ns() < deadline_ns + kDrainGraceNs) {
+    if (options.poll_request && options.poll_request() == Request::stop) {
+      service::log_warning("asked to stop again: what is not delivered by now is given up");
+      deadline_ns = std::min(deadline_ns, steady_clock_ns());
+      delivery_->begin_drain(deadline_ns);
+    }
     if (!delivery_->step()) waker_.wait(kIdleWaitMs, [] { return false; });
   }
   gather_all_exporters();

@@ -54,6 +54,7 @@ class Appliance {
   bool turn() WEIR_RUNS_ON(control_thread);
   void refresh_view(ApplianceState state) WEIR_RUNS_ON(control_thread);
   void say_trouble(const PublisherView& publisher) WEIR_RUNS_ON(control_thread);
+  void say_lost_log_lines() WEIR_RUNS_ON(control_thread);
   void collect_exporters() WEIR_RUNS_ON(control_thread);
   void gather_all_exporters() WEIR_RUNS_ON(control_thread);
   CoreView core_view(size_t core, const CoreView* before, uint64_t elapsed_ns)
@@ -75,6 +76,7 @@ class Appliance {
   std::vector<uint64_t> exporters_omitted_;
   std::vector<Discrepancy> last_discrepancies_;
   std::map<std::string, std::string> said_troubles_;  // by publisher
+  uint64_t log_lines_lost_ = 0;                       // as last said
   uint64_t ledger_mismatches_ = 0;
   uint64_t last_view_steady_ns_ = 0;
 };

@@ -99,7 +99,7 @@ void PublisherThread::publish_until_drained() {
       });
     }
   }
-  publisher_->drain(drain_deadline_ns_.load(std::memory_order_acquire), *this);
+  publisher_->drain(drain_deadline_ns_, *this);
   while (held != nullptr || queue_.pop(held)) {
     on_outcome({.batch = held, .failure = outbound::DeliveryFailure::shutdown_deadline});
     held = nullptr;

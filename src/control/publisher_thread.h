@@ -41,6 +41,7 @@ class PublisherThread final : private outbound::OutcomeSink {
   size_t queue_capacity() const noexcept { return config_.queue_batches_max; }
 
   /// Nothing more will be offered: publish what is queued until the deadline, then fail the rest.
+  /// Called again, it moves the deadline.
   void begin_drain(uint64_t deadline_steady_ns) noexcept WEIR_RUNS_ON(control_thread);
   /// All outcomes are in the ring and the thread touches nothing any more.
   bool finished() const noexcept { return finished_.load(std::memory_order_acquire); }

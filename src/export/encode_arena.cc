@@ -1,8 +1,8 @@
 // encode_arena.cc — Lists, strings and unmapped elements of a record: what few records have.
 #include <algorithm>
 
+#include "base/utf8.h"
 #include "export/encode_parts.h"
-#include "export/utf8.h"
 
 namespace weir::outbound::parts {
 namespace {

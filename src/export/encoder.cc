@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
+#include "base/utf8.h"
 #include "export/encode_parts.h"
-#include "export/utf8.h"
 
 namespace weir::outbound {
 

@@ -106,14 +106,16 @@ void JetStreamPublisher::poll(int wait_ms, OutcomeSink& outcomes) {
   step(steady_clock_ns(), kNoDeadline, outcomes);
 }
 
-void JetStreamPublisher::drain(uint64_t deadline_steady_ns, OutcomeSink& outcomes) {
+void JetStreamPublisher::drain(const std::atomic<uint64_t>& deadline_steady_ns,
+                               OutcomeSink& outcomes) {
   for (;;) {
+    const uint64_t deadline_ns = deadline_steady_ns.load(std::memory_order_acquire);
     uint64_t now = steady_clock_ns();
-    if (in_flight_ == 0 || now >= deadline_steady_ns) break;
-    step(now, deadline_steady_ns, outcomes);
+    if (in_flight_ == 0 || now >= deadline_ns) break;
+    step(now, deadline_ns, outcomes);
     if (in_flight_ == 0) break;
     now = steady_clock_ns();
-    const uint64_t until = std::min(next_due_ns(), deadline_steady_ns);
+    const uint64_t until = std::min(next_due_ns(), deadline_ns);
     if (until > now) {
       take_replies(static_cast<int>(std::min<uint64_t>((until - now) / kNsPerMs + 1, 1000)),
                    outcomes);

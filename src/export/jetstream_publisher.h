@@ -49,7 +49,7 @@ class JetStreamPublisher final : public Publisher {
   std::string_view kind() const noexcept override { return "jetstream"; }
   bool submit(OutboundBatch& batch, OutcomeSink& outcomes) override WEIR_RUNS_ON(publisher_thread);
   void poll(int wait_ms, OutcomeSink& outcomes) override WEIR_RUNS_ON(publisher_thread);
-  void drain(uint64_t deadline_steady_ns, OutcomeSink& outcomes) override
+  void drain(const std::atomic<uint64_t>& deadline_steady_ns, OutcomeSink& outcomes) override
       WEIR_RUNS_ON(publisher_thread);
   void wake() noexcept override { client_->wake(); }
   size_t in_flight() const noexcept override { return in_flight_; }

@@ -1,8 +1,8 @@
 #include "export/json_lines.h"
 
+#include "base/utf8.h"
 #include "export/protocol_names.h"
 #include "export/text_buffer.h"
-#include "export/utf8.h"
 
 namespace weir::outbound {
 namespace {

@@ -6,6 +6,7 @@
 //           Retrying is the publisher's business while the batch is in flight.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -71,12 +72,12 @@ class Publisher {
   /// Reports what has been decided, retries what is due, reconnects. Waits for news at most `wait_ms`.
   virtual void poll(int wait_ms, OutcomeSink& outcomes) WEIR_RUNS_ON(publisher_thread) = 0;
 
-  /// Waits for what is in flight until `deadline_steady_ns`; then fails the rest with
-  /// shutdown_deadline. Nothing is in flight afterwards.
-  virtual void drain(uint64_t deadline_steady_ns, OutcomeSink& outcomes)
+  /// Waits for what is in flight until `deadline_steady_ns`, which others may bring forward (then
+  /// wake); then fails the rest with shutdown_deadline. Nothing is in flight afterwards.
+  virtual void drain(const std::atomic<uint64_t>& deadline_steady_ns, OutcomeSink& outcomes)
       WEIR_RUNS_ON(publisher_thread) = 0;
 
-  /// Ends a wait in poll early: there is something to submit. Any thread.
+  /// Ends a wait in poll or drain early: there is something to submit, or less time. Any thread.
   virtual void wake() noexcept {}
 
   /// Nothing can ever be delivered any more: the reader of standard output is gone. Any thread.

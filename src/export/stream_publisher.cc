@@ -84,12 +84,13 @@ void StreamPublisher::poll(int wait_ms, OutcomeSink& outcomes) {
   flush(wait_ms, outcomes);
 }
 
-void StreamPublisher::drain(uint64_t deadline_steady_ns, OutcomeSink& outcomes) {
+void StreamPublisher::drain(const std::atomic<uint64_t>& deadline_steady_ns,
+                            OutcomeSink& outcomes) {
   while (!waiting_.empty()) {
+    const uint64_t deadline_ns = deadline_steady_ns.load(std::memory_order_acquire);
     const uint64_t now = steady_clock_ns();
-    if (now >= deadline_steady_ns) break;
-    flush(static_cast<int>(std::min<uint64_t>((deadline_steady_ns - now) / kNsPerMs + 1, 100)),
-          outcomes);
+    if (now >= deadline_ns) break;
+    flush(static_cast<int>(std::min<uint64_t>((deadline_ns - now) / kNsPerMs + 1, 100)), outcomes);
   }
   if (waiting_.empty()) return;
   set_error((path_.empty() ? std::string("standard output") : "file " + path_) +

@@ -33,7 +33,7 @@ class StreamPublisher final : public Publisher {
   std::string_view kind() const noexcept override { return path_.empty() ? "stdout" : "file"; }
   bool submit(OutboundBatch& batch, OutcomeSink& outcomes) override WEIR_RUNS_ON(publisher_thread);
   void poll(int wait_ms, OutcomeSink& outcomes) override WEIR_RUNS_ON(publisher_thread);
-  void drain(uint64_t deadline_steady_ns, OutcomeSink& outcomes) override
+  void drain(const std::atomic<uint64_t>& deadline_steady_ns, OutcomeSink& outcomes) override
       WEIR_RUNS_ON(publisher_thread);
   bool is_broken() const noexcept override { return counters_.connected.value() == 0; }
   size_t in_flight() const noexcept override { return waiting_.size(); }

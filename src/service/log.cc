@@ -1,5 +1,6 @@
 #include "service/log.h"
 
+#include <spdlog/async.h>
 #include <spdlog/formatter.h>
 #include <spdlog/logger.h>
 #include <spdlog/pattern_formatter.h>
@@ -9,7 +10,10 @@
 #include <memory>
 #include <mutex>
 #include <nlohmann/json.hpp>
+#include <thread>
 #include <vector>
+
+#include "base/utf8.h"
 
 namespace weir::service {
 namespace {
@@ -73,6 +77,7 @@ class LineFormatter final : public spdlog::formatter {
 class FileSink final : public spdlog::sinks::base_sink<std::mutex> {
  public:
   explicit FileSink(std::FILE* out) : out_(out) {}
+  uint64_t flushes() const noexcept { return flushes_.load(std::memory_order_acquire); }
 
  private:
   void sink_it_(const spdlog::details::log_msg& message) override {
@@ -81,63 +86,82 @@ class FileSink final : public spdlog::sinks::base_sink<std::mutex> {
     std::fwrite(line.data(), 1, line.size(), out_);
     std::fflush(out_);
   }
-  void flush_() override { std::fflush(out_); }
+  void flush_() override {
+    std::fflush(out_);
+    flushes_.fetch_add(1, std::memory_order_release);
+  }
 
   std::FILE* out_;
+  std::atomic<uint64_t> flushes_{0};
 };
 
-std::shared_ptr<spdlog::logger> make_logger(const LogConfig& config, std::FILE* out) {
-  auto sink = std::make_shared<FileSink>(out);
-  sink->set_formatter(std::make_unique<LineFormatter>(config.format));
-  auto logger = std::make_shared<spdlog::logger>("weir", std::move(sink));
-  logger->set_level(spdlog::level::trace);  // the level is checked before, in log_enabled()
-  return logger;
+using ThreadPool = spdlog::details::thread_pool;
+
+struct Output {
+  std::shared_ptr<FileSink> sink;
+  std::shared_ptr<ThreadPool> pool;  // own_thread only
+  std::shared_ptr<spdlog::logger> logger;
+};
+
+Output make_output(const LogConfig& config, std::FILE* out, LogWriting writing) {
+  Output made;
+  made.sink = std::make_shared<FileSink>(out);
+  made.sink->set_formatter(std::make_unique<LineFormatter>(config.format));
+  if (writing == LogWriting::own_thread) {
+    made.pool = std::make_shared<ThreadPool>(kLogLinesWaitingMax, 1);
+    made.logger = std::make_shared<spdlog::async_logger>(
+        "weir", made.sink, made.pool, spdlog::async_overflow_policy::overrun_oldest);
+  } else {
+    made.logger = std::make_shared<spdlog::logger>("weir", made.sink);
+  }
+  made.logger->set_level(spdlog::level::trace);  // the level is checked before, in log_enabled()
+  return made;
 }
 
 std::atomic<LogLevel> g_level{LogLevel::info};
 
 struct Shared {
   std::mutex mutex;
-  std::shared_ptr<spdlog::logger> logger;
+  Output output;
   std::vector<LogLimit*> limits;
 };
 
-/// Never destroyed: statics may log and limits may die in any order at exit.
+/// Never destroyed: statics may log and limits may die in any order at exit, and a thread that is
+/// stuck in a write must not hold it up.
 Shared& shared() {
-  static Shared* const instance = new Shared{{}, make_logger({}, stderr), {}};
+  static Shared* const instance =
+      new Shared{{}, make_output({}, stderr, LogWriting::by_caller), {}};
   return *instance;
-}
-
-bool is_continuation(unsigned char c) { return (c & 0xC0) == 0x80; }
-
-/// Octets of the well-formed UTF-8 sequence that `text` begins with; 0 when it is none (RFC 3629
-/// §4).
-size_t utf8_sequence_octets(std::string_view text) {
-  const auto at = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
-  const unsigned char lead = at(0);
-  if (lead < 0x80) return 1;
-  const size_t n = lead >= 0xC2 && lead <= 0xDF   ? 2
-                   : (lead & 0xF0) == 0xE0        ? 3
-                   : lead >= 0xF0 && lead <= 0xF4 ? 4
-                                                  : 0;
-  if (n == 0 || text.size() < n) return 0;
-  for (size_t i = 1; i < n; ++i) {
-    if (!is_continuation(at(i))) return 0;
-  }
-  if (lead == 0xE0 && at(1) < 0xA0) return 0;  // overlong
-  if (lead == 0xED && at(1) > 0x9F) return 0;  // surrogate
-  if (lead == 0xF0 && at(1) < 0x90) return 0;  // overlong
-  if (lead == 0xF4 && at(1) > 0x8F) return 0;  // beyond U+10FFFF
-  return n;
 }
 
 }  // namespace
 
-void start_log(const LogConfig& config, std::FILE* out) {
-  auto logger = make_logger(config, out);
+void start_log(const LogConfig& config, std::FILE* out, LogWriting writing) {
+  Output output = make_output(config, out, writing);
   set_log_level(config.level);
   const std::lock_guard lock(shared().mutex);
-  shared().logger = std::move(logger);
+  std::swap(shared().output, output);
+  // What an earlier log still had to write is written when `output` goes.
+}
+
+bool finish_log(int timeout_ms) {
+  Output output;
+  {
+    const std::lock_guard lock(shared().mutex);
+    output = shared().output;
+  }
+  const uint64_t before = output.sink->flushes();
+  output.logger->flush();
+  for (int waited_ms = 0; output.sink->flushes() == before; ++waited_ms) {
+    if (waited_ms >= timeout_ms) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  return true;
+}
+
+uint64_t log_lines_lost() {
+  const std::lock_guard lock(shared().mutex);
+  return shared().output.pool == nullptr ? 0 : shared().output.pool->overrun_counter();
 }
 
 void set_log_level(LogLevel level) noexcept { g_level.store(level, std::memory_order_relaxed); }
@@ -147,7 +171,7 @@ void write_log(LogLevel level, std::string_view message) {
   std::shared_ptr<spdlog::logger> logger;
   {
     const std::lock_guard lock(shared().mutex);
-    logger = shared().logger;
+    logger = shared().output.logger;
   }
   logger->log(to_spdlog(level), spdlog::string_view_t(message.data(), message.size()));
 }
@@ -231,7 +255,8 @@ std::string printable(std::string_view text) {
   out.reserve(text.size());
   while (!text.empty()) {
     const auto c = static_cast<unsigned char>(text[0]);
-    const size_t n = utf8_sequence_octets(text);
+    const size_t n =
+        utf8_character_octets(reinterpret_cast<const uint8_t*>(text.data()), text.size());
     // U+0080 to U+009F are control characters too (C2 80 to C2 9F).
     const bool control = c < 0x20 || c == 0x7F ||
                          (n == 2 && c == 0xC2 && static_cast<unsigned char>(text[1]) < 0xA0);

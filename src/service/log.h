@@ -2,12 +2,13 @@
 //
 // Runs on:  any thread but rx_lcore (the receive path counts instead).
 // Bounds:   a message is one line: control characters are written as \xNN, so that octets from the
-//           network can neither forge lines nor reach a terminal.
+//           network can neither forge lines nor reach a terminal. With LogWriting::own_thread at most
+//           kLogLinesWaitingMax lines wait for a reader that is stuck; then the oldest go, counted.
 //
 //     log_info("port {}: {} queues", port.name, port.queues);
 //
-//     static LogLimit limit{5, 10 * kNsPerSec};   // at most 5 in 10 s, then how many more there
-//     were log_limited(limit, LogLevel::warning, "publisher {}: {}", name, error);
+//     static LogLimit limit{5, 10 * kNsPerSec};  // at most 5 in 10 s, then how many more there were
+//     log_limited(limit, LogLevel::warning, "publisher {}: {}", name, error);
 #pragma once
 
 #include <fmt/format.h>
@@ -30,13 +31,27 @@ WEIR_NAMED_ENUM(LogLevel, uint8_t, WEIR_LOG_LEVELS)
 #define WEIR_LOG_FORMATS(X) X(text) X(json)
 WEIR_NAMED_ENUM(LogFormat, uint8_t, WEIR_LOG_FORMATS)
 
+/// Who writes to the file: the caller, or a thread of the log's own, so that a reader which is stuck
+/// (a pipe, a terminal on hold) never holds up whoever logs.
+enum class LogWriting : uint8_t { by_caller, own_thread };
+
+inline constexpr size_t kLogLinesWaitingMax = 8192;
+
 struct LogConfig {
   LogLevel level = LogLevel::info;
   LogFormat format = LogFormat::text;
 };
 
-/// Before the first call, messages go to standard error as text. `out` must outlive the log.
-void start_log(const LogConfig& config, std::FILE* out = stderr);
+/// Before the first call, messages go to standard error as text, written by the caller. `out` must
+/// outlive the log.
+void start_log(const LogConfig& config, std::FILE* out = stderr,
+               LogWriting writing = LogWriting::by_caller);
+
+/// Waits until what was logged is written, at most `timeout_ms`; whether it was.
+bool finish_log(int timeout_ms);
+
+/// Lines that went unwritten because nobody took the older ones in time.
+uint64_t log_lines_lost();
 
 void set_log_level(LogLevel level) noexcept;
 LogLevel log_level() noexcept;

@@ -219,6 +219,25 @@ TEST_F(ApplianceTest, CountsWhatItCouldNotDeliverWhenTheBrokerIsAway) {
       << weir->err();
 }
 
+TEST_F(ApplianceTest, ASecondSignalEndsTheWaitForTheBroker) {
+  auto weir = start("shutdown_deadline_ms: 600000\n");
+  nats_.kill();
+  const uint64_t sent = generate("v5", 50, 30);
+  ASSERT_TRUE(eventually([&] {
+    const json l = ledger();
+    return l.is_object() && l["records"]["decoded"] == sent;
+  }));
+  weir->signal(SIGTERM);
+  ASSERT_TRUE(eventually(
+      [&] { return weir->err().find("no more packets are taken") != std::string::npos; }));
+  std::this_thread::sleep_for(500ms);
+  EXPECT_TRUE(weir->is_running()) << "it waits for the broker";
+  EXPECT_EQ(weir->terminate(), 1) << weir->err();
+  EXPECT_NE(weir->err().find(std::to_string(sent) + " records were not delivered"),
+            std::string::npos)
+      << weir->err();
+}
+
 TEST_F(ApplianceTest, StartsWithoutItsBrokerAndDeliversOnceItIsThere) {
   nats_.kill();
   auto weir = std::make_unique<Process>(

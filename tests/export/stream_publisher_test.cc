@@ -79,7 +79,8 @@ class StreamPublisherTest : public ::testing::Test {
   }
   void drain(StreamPublisher& publisher, uint64_t ms) {
     const RoleScope role(publisher_thread);
-    publisher.drain(steady_clock_ns() + ms * kNsPerMs, ledger_);
+    const std::atomic<uint64_t> deadline_ns = steady_clock_ns() + ms * kNsPerMs;
+    publisher.drain(deadline_ns, ledger_);
     EXPECT_EQ(publisher.in_flight(), 0u);
     ledger_.expect_balance(submitted_);
   }

@@ -2,7 +2,9 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <thread>
@@ -112,6 +114,45 @@ TEST_F(LogTest, TakesLinesFromManyThreadsWhole) {
   EXPECT_EQ(out.size(), 800u);
   for (const auto& line : out)
     EXPECT_THAT(line, testing::ContainsRegex("thread [0-3] line [0-9]+$"));
+}
+
+TEST_F(LogTest, AReaderThatIsStuckHoldsUpNobodyWhoLogs) {
+  int ends[2];
+  ASSERT_EQ(::pipe(ends), 0);
+  std::FILE* const out = ::fdopen(ends[1], "w");
+  start_log({}, out, LogWriting::own_thread);
+  // More than the pipe and the queue take; nobody reads.
+  const std::string padding(500, 'x');
+  constexpr size_t kLines = 2 * kLogLinesWaitingMax;
+  for (size_t i = 0; i < kLines; ++i) log_info("line {} {}", i, padding);
+  EXPECT_FALSE(finish_log(10));
+  EXPECT_GT(log_lines_lost(), 0u);
+
+  std::string text;
+  std::thread reader([&] {
+    char octets[4096];
+    for (ssize_t n; (n = ::read(ends[0], octets, sizeof octets)) > 0;) {
+      text.append(octets, static_cast<size_t>(n));
+    }
+  });
+  EXPECT_TRUE(finish_log(60'000));
+  const uint64_t lost = log_lines_lost();
+  start_log({});
+  std::fclose(out);
+  reader.join();
+  ::close(ends[0]);
+  const auto written = static_cast<size_t>(std::count(text.begin(), text.end(), '\n'));
+  // A flush that gave way to a line, or took its place, is one of those lost.
+  EXPECT_NEAR(static_cast<double>(written + lost), static_cast<double>(kLines), 2);
+  EXPECT_THAT(text, HasSubstr(fmt::format("line {} ", kLines - 1))) << "the newest are kept";
+}
+
+TEST_F(LogTest, WhatWasLoggedIsWrittenWhenTheLogIsFinished) {
+  start_log({}, file_, LogWriting::own_thread);
+  for (int i = 0; i < 1000; ++i) log_info("line {}", i);
+  ASSERT_TRUE(finish_log(60'000));
+  EXPECT_EQ(lines().size(), 1000u);
+  EXPECT_EQ(log_lines_lost(), 0u);
 }
 
 TEST(Printable, LeavesWellFormedTextAlone) {

@@ -43,7 +43,8 @@ class FakePublisher final : public outbound::Publisher {
     while (!held_.empty()) settle(outcomes);
   }
 
-  void drain(uint64_t deadline_steady_ns, outbound::OutcomeSink& outcomes) override {
+  void drain(const std::atomic<uint64_t>& deadline_steady_ns,
+             outbound::OutcomeSink& outcomes) override {
     while (!held_.empty() && steady_clock_ns() < deadline_steady_ns) poll(1, outcomes);
     while (!held_.empty()) {
       outbound::OutboundBatch* batch = held_.front();

@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <cstring>
 
-namespace weir::outbound {
+namespace weir {
 
 /// Octets (1 to 4) of the character at `p`; 0 where there is none. `n` ≥ 1 octets are readable.
 inline size_t utf8_character_octets(const uint8_t* p, size_t n) noexcept {
@@ -46,4 +46,4 @@ inline void make_utf8(uint8_t* p, size_t n) noexcept {
   }
 }
 
-}  // namespace weir::outbound
+}  // namespace weir
