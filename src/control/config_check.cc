@@ -7,6 +7,8 @@
 #include <map>
 #include <set>
 
+#include "dataplane/device_name.h"
+
 namespace weir::control {
 namespace {
 
@@ -99,18 +101,10 @@ bool all_of(std::string_view text, std::string_view allowed) {
   return !text.empty() && text.find_first_not_of(allowed) == std::string_view::npos;
 }
 
-/// 0000:01:00.0 or 01:00.0
-bool is_pci_address(std::string_view text) {
-  constexpr std::string_view kHex = "0123456789abcdefABCDEF";
-  if (text.size() == 12 && all_of(text.substr(0, 4), kHex) && text[4] == ':') text.remove_prefix(5);
-  return text.size() == 7 && all_of(text.substr(0, 2), kHex) && text[2] == ':' &&
-         all_of(text.substr(3, 2), kHex) && text[5] == '.' && text[6] >= '0' && text[6] <= '7';
-}
-
 /// What is wrong with a device's text; empty when nothing is.
 std::string device_trouble(std::string_view device) {
   const std::string_view name = device.substr(0, device.find(','));
-  if (is_pci_address(name)) return {};
+  if (dataplane::is_pci_address(name)) return {};
   const std::string shown = service::printable(device);
   if (name.substr(0, 4) != "net_" || name.size() == 4) {
     return fmt::format(
@@ -159,6 +153,11 @@ void check_port(const PortConfig& port, const std::string& path, Findings& findi
                      "data_room_bytes or promiscuous: they are a dpdk port's");
     }
     return;
+  }
+  if (port.address != IpAddress{}) {
+    findings.error(path + ".address", {path},
+                   "is a socket port's; a dpdk port takes what its device receives (addresses of "
+                   "listeners are their listen_addr)");
   }
   if (port.device.empty()) {
     findings.error(path + ".device", {path},

@@ -13,6 +13,7 @@
 #include <cctype>
 #include <cstdio>
 
+#include "dataplane/device_name.h"
 #include "dataplane/driver_sockets.h"
 #include "dataplane/eal.h"
 #include "dataplane/pcap_file.h"
@@ -42,19 +43,6 @@ constexpr uint64_t kRssAddresses =
     RTE_ETH_RSS_FRAG_IPV6 | RTE_ETH_RSS_NONFRAG_IPV6_OTHER | RTE_ETH_RSS_IPV6_EX;
 // With the ports, unless the hash is over the source address only.
 constexpr uint64_t kRssUdp = RTE_ETH_RSS_NONFRAG_IPV4_UDP | RTE_ETH_RSS_NONFRAG_IPV6_UDP;
-
-bool is_pci_address(std::string_view text) {
-  // [domain:]bus:device.function
-  unsigned domain, bus, device, function;
-  int used = 0;
-  const std::string terminated(text);
-  if (std::sscanf(terminated.c_str(), "%x:%x:%x.%x%n", &domain, &bus, &device, &function, &used) ==
-          4 &&
-      static_cast<size_t>(used) == terminated.size())
-    return true;
-  return std::sscanf(terminated.c_str(), "%x:%x.%x%n", &bus, &device, &function, &used) == 3 &&
-         static_cast<size_t>(used) == terminated.size();
-}
 
 std::string canonical_pci_address(const std::string& text) {
   unsigned domain = 0, bus = 0, device = 0, function = 0;

@@ -211,6 +211,7 @@ TEST(ApplianceConfig, RefusesWhatCannotWork) {
        "ports[1].device: net_null0 is the device of ports[0] too"},
       {listener + "ports: [{device: net_null0, lcores: [0, 0]}]", "names 2 CPUs for 1 queues"},
       {listener + "ports: [{kind: socket, device: net_null0}]", "has neither device nor lcores"},
+      {listener + "ports: [{device: net_null0, address: 192.0.2.1}]", "is a socket port's"},
       {listener + "ports: [{kind: socket, queues: 2}]", "they are a dpdk port's"},
       {listener + "buffer_bytes: 1TiB", "are more than this machine has"},
       {listener + "limits: {template_octets_total: 1MiB}\nports: [{device: net_null0, queues: 2, "
