@@ -222,18 +222,6 @@ std::string not_zero(const CounterArray<Enum>& counters) {
   return text;
 }
 
-struct Named {
-  const char* name;
-  uint64_t value;
-};
-std::string not_zero(std::initializer_list<Named> all) {
-  std::string text;
-  for (const Named& n : all) {
-    if (n.value != 0) text += fmt::format("{}{} {}", text.empty() ? "" : ", ", n.name, n.value);
-  }
-  return text;
-}
-
 void print_row(const char* what, uint64_t total, const std::string& details) {
   fmt::print(stderr, "{:<10} {:>10}{}{}\n", what, total, details.empty() ? "" : "  ", details);
 }
@@ -249,18 +237,9 @@ void print_summary(const FileCounters& files, const decode::DecoderCounters& c, 
   }
   std::string rejected = not_zero(c.datagram_errors);
   if (!rejected.empty()) rejected = "; rejected: " + rejected;
-  print_row("datagrams", c.datagrams.value(),
-            not_zero({{"netflow_v5", c.datagrams_netflow_v5.value()},
-                      {"netflow_v9", c.datagrams_netflow_v9.value()},
-                      {"ipfix", c.datagrams_ipfix.value()},
-                      {"sflow_5", c.datagrams_sflow_5.value()}}) +
-                rejected);
+  print_row("datagrams", c.datagrams.value(), not_zero(c.datagrams_by_protocol) + rejected);
   if (c.sets.value() != 0) print_row("sets", c.sets.value(), not_zero(c.set_outcomes));
-  print_row("records", c.records.value(),
-            not_zero({{"netflow_v5", c.records_netflow_v5.value()},
-                      {"netflow_v9", c.records_netflow_v9.value()},
-                      {"ipfix", c.records_ipfix.value()},
-                      {"sflow_5", c.records_sflow_5.value()}}));
+  print_row("records", c.records.value(), not_zero(c.records_by_protocol));
   if (c.options_records.value() != 0) print_row("options", c.options_records.value(), "records");
   if (const std::string t = not_zero(c.template_events); !t.empty()) {
     print_row("templates", c.templates.value(), t);

@@ -153,10 +153,8 @@ CoreView Appliance::core_view(size_t core, const CoreView* before, uint64_t elap
   v.batches_sealed = b.batches_sealed.value();
   v.quirks = Tally(d.quirks);
   v.template_events = Tally(d.template_events);
-  v.datagrams_by_type = {d.datagrams_netflow_v5.value(), d.datagrams_netflow_v9.value(),
-                         d.datagrams_ipfix.value(), d.datagrams_sflow_5.value()};
-  v.records_by_type = {d.records_netflow_v5.value(), d.records_netflow_v9.value(),
-                       d.records_ipfix.value(), d.records_sflow_5.value()};
+  v.datagrams_by_protocol = Tally(d.datagrams_by_protocol);
+  v.records_by_protocol = Tally(d.records_by_protocol);
   return v;
 }
 
@@ -205,7 +203,7 @@ void Appliance::refresh_view(ApplianceState state) {
       sum.templates += row.templates;
       sum.domains += row.domains;
       sum.sequence_lost += row.sequence_lost;
-      sum.flow_types |= row.flow_types;
+      sum.protocols |= row.protocols;
     }
   }
   for (const uint64_t omitted : exporters_omitted_) view->exporters_not_listed += omitted;

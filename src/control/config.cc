@@ -163,7 +163,7 @@ const Schema<ListenerConfig>& listener_schema() {
           .key("name", &ListenerConfig::name, name_text(),
                "What the listener is called in tables and metrics; its protocol by default.")
           .key("protocol", &ListenerConfig::protocol, protocol(),
-               "What is admitted: netflow (v5, v9 and IPFIX, told apart by content), ipfix, sflow, "
+               "What is admitted: netflow (v1, v5, v7, v9 and IPFIX, told apart by content), ipfix, sflow, "
                "or any.")
           .key("port", &ListenerConfig::port, integer<uint16_t>(1),
                "The UDP port, on every port of `ports`. Or say listen_addr.")

@@ -69,12 +69,13 @@ void add_core(MetricPage& page, const CoreView& core) {
                {{"core", number}, {"outcome", name_of(static_cast<decode::SetOutcome>(i))}},
                static_cast<double>(ledger.set_outcomes.values[i]));
   }
-  for (size_t i = 0; i < kTypeNames.size(); ++i) {
-    const Labels by_protocol = {{"core", number}, {"protocol", kTypeNames[i]}};
+  for (size_t i = 0; i < static_cast<size_t>(decode::Protocol::count_); ++i) {
+    const auto protocol = static_cast<decode::Protocol>(i);
+    const Labels by_protocol = {{"core", number}, {"protocol", name_of(protocol)}};
     page.counter("weir_datagrams_by_protocol_total", "Datagrams decoded, by protocol.", by_protocol,
-                 core.datagrams_by_type[i]);
+                 core.datagrams_by_protocol[protocol]);
     page.counter("weir_records_total", "Flow records decoded, by protocol.", by_protocol,
-                 core.records_by_type[i]);
+                 core.records_by_protocol[protocol]);
   }
   counter("weir_records_encoded_total", "Flow records encoded into batches.", ledger.encoded);
   each("weir_record_drops_total", "Decoded records that were not encoded, by reason.", "reason",

@@ -199,9 +199,8 @@ json ledger_json(const ApplianceView& view) {
 
 json exporter_json(const decode::ExporterStats& e) {
   json types = json::array();
-  for (uint32_t type = 1; type <= kTypeNames.size(); ++type) {
-    // FlowType numbers sFlow 1, v5 2, v9 3, IPFIX 4; kTypeNames has sFlow last.
-    if (e.flow_types >> type & 1) types.push_back(kTypeNames[(type + 2) % kTypeNames.size()]);
+  for (uint32_t i = 0; i < static_cast<uint32_t>(decode::Protocol::count_); ++i) {
+    if (e.protocols >> i & 1) types.push_back(name_of(static_cast<decode::Protocol>(i)));
   }
   return {{"address", e.address.to_string()},
           {"protocols", std::move(types)},

@@ -92,11 +92,9 @@ struct CoreView {
   uint64_t batches_sealed = 0;
   Tally<decode::Quirk> quirks;
   Tally<decode::TemplateEvent> template_events;
-  std::array<uint64_t, 4> datagrams_by_type{};  // NetFlow v5, v9, IPFIX, sFlow v5
-  std::array<uint64_t, 4> records_by_type{};
+  Tally<decode::Protocol> datagrams_by_protocol;  // decoded
+  Tally<decode::Protocol> records_by_protocol;
 };
-inline constexpr std::array<const char*, 4> kTypeNames = {"netflow_v5", "netflow_v9", "ipfix",
-                                                          "sflow_5"};
 
 /// records offered = acknowledged + failed + in_flight; dropped are those that were never offered.
 /// encoded = waiting + acknowledged + failed + dropped + in_flight.

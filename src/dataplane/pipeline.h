@@ -1,8 +1,7 @@
 // pipeline.h — What one receive core does with a frame: parse, admit, decode, encode, batch.
 //
 // Runs on:  rx_lcore, run to completion; shares nothing. No DPDK here: frames come as spans, so
-// that
-//           DPDK ports, kernel sockets, tests and benchmarks walk the same way.
+//           that DPDK ports, kernel sockets, tests and benchmarks walk the same way.
 // Owns:     the core's Decoder and Batcher.
 // Failure:  every frame ends in exactly one counter of PipelineCounters.
 #pragma once

@@ -67,6 +67,25 @@ bool DecoderState::reserve() noexcept {
          templates_.reserve() && rates_.reserve() && exporters_.reserve();
 }
 
+namespace {
+
+constexpr FlowType flow_type_of(Protocol p) noexcept {
+  switch (p) {
+    case Protocol::netflow_v1: return FlowType::netflow_v1;
+    case Protocol::netflow_v5: return FlowType::netflow_v5;
+    case Protocol::netflow_v7: return FlowType::netflow_v7;
+    case Protocol::netflow_v9: return FlowType::netflow_v9;
+    case Protocol::ipfix: return FlowType::ipfix;
+    case Protocol::sflow_5: return FlowType::sflow_5;
+    case Protocol::count_: break;
+  }
+  return FlowType::unknown;
+}
+
+}  // namespace
+
+Message::Message(Protocol p) noexcept : protocol(p) { header.type = flow_type_of(p); }
+
 bool DecoderState::decode(const Datagram& d, RecordSink& sink) noexcept {
   counters_.datagrams.increment();
   counters_.octets.add(d.payload.size());
@@ -77,17 +96,23 @@ bool DecoderState::decode(const Datagram& d, RecordSink& sink) noexcept {
                                     : ProtocolFilter::any;
   const uint16_t version = load_be16(d.payload.data());
   switch (version) {
+    case 1:
+      if (!admits(filter, ProtocolFilter::netflow)) break;
+      return decode_netflow_fixed(Protocol::netflow_v1, d, sink);
     case 5:
+      if (!admits(filter, ProtocolFilter::netflow)) break;
+      return decode_netflow_fixed(Protocol::netflow_v5, d, sink);
+    case 7:
+      if (!admits(filter, ProtocolFilter::netflow)) break;
+      return decode_netflow_fixed(Protocol::netflow_v7, d, sink);
     case 9:
       if (!admits(filter, ProtocolFilter::netflow)) break;
-      return version == 5 ? decode_netflow_v5(d, sink) : decode_netflow_v9(d, sink);
+      return decode_netflow_v9(d, sink);
     case 10:
       // IPFIX is NetFlow's successor; a listener for NetFlow takes it too.
       if (filter == ProtocolFilter::sflow) break;
       return decode_ipfix(d, sink);
-    case 1:
     case 6:
-    case 7:
     case 8:
       if (!admits(filter, ProtocolFilter::netflow)) break;
       return reject(d, DatagramError::unsupported_version);
@@ -125,7 +150,7 @@ bool DecoderState::begin(const Datagram& d, uint16_t version, uint32_t domain_id
   m.domain = exporters_.find_or_add_domain(*m.exporter, version, domain_id, d.received_ns, agent);
   // sFlow needs no state of its own but for its sequence: a relay of many agents is decoded
   // without.
-  if (m.domain == nullptr && m.header.type != FlowType::sflow_5) {
+  if (m.domain == nullptr && m.protocol != Protocol::sflow_5) {
     return reject(d, DatagramError::domain_table_full);
   }
   ExporterStats& s = m.exporter->stats;
@@ -133,8 +158,9 @@ bool DecoderState::begin(const Datagram& d, uint16_t version, uint32_t domain_id
   s.octets += d.payload.size();
   s.last_seen_ns = d.received_ns;
   ++s.datagrams_decoded;
-  s.flow_types |= 1u << static_cast<uint32_t>(m.header.type);
+  s.protocols |= 1u << static_cast<uint32_t>(m.protocol);
   counters_.datagrams_decoded.increment();
+  counters_.datagrams_by_protocol[m.protocol].increment();
   m.header.time_received_ns = d.received_ns;
   m.header.sampler_address = d.source;
   m.header.exporter_address = d.source;
@@ -148,6 +174,12 @@ bool DecoderState::begin(const Datagram& d, uint16_t version, uint32_t domain_id
   return true;
 }
 
+void DecoderState::count_records(Message& m, uint32_t records) noexcept {
+  counters_.records.add(records);
+  counters_.records_by_protocol[m.protocol].add(records);
+  m.exporter->stats.records += records;
+}
+
 void DecoderState::observe_sequence(Message& m, uint32_t sequence, uint32_t units,
                                     bool units_known) noexcept {
   // An exporter that restarts begins anew; datagrams that overtook each other are seconds apart.
@@ -155,7 +187,7 @@ void DecoderState::observe_sequence(Message& m, uint32_t sequence, uint32_t unit
   static constexpr uint32_t kAboutToWrapMs = 0xF000'0000;
   Domain& domain = *m.domain;
   bool restarted = false;
-  if (m.times.has_uptime && m.header.type != FlowType::ipfix) {
+  if (m.times.has_uptime && m.protocol != Protocol::ipfix) {
     const uint32_t last = domain.last_uptime_ms;
     const uint32_t now = m.times.uptime_ms;
     restarted = domain.has_last_uptime && now < last && last - now > kRestartMs &&

@@ -1,6 +1,7 @@
 // decoder.h — Octets of export datagrams and the time they came → FlowRecords.
 //
-// Spec:     RFC 3954 (NetFlow v9), RFC 7011 (IPFIX); NetFlow v5 as Cisco documents it; sFlow v5.
+// Spec:     NetFlow v1, v5 and v7 as Cisco documents them; RFC 3954 (NetFlow v9); RFC 7011
+//           (IPFIX); sFlow v5.
 // Runs on:  rx_lcore; one Decoder a core, nothing shared. No I/O, no clock, no allocation after create.
 // Owns:     the exporters that this core has met, their domains, templates and waiting data.
 // Bounds:   DecoderLimits.
@@ -19,6 +20,13 @@
 #include "flow/export_header.h"
 
 namespace weir::decode {
+
+/// What a datagram is, by the version that it begins with.
+// clang-format off
+#define WEIR_PROTOCOLS(X)                                                              \
+  X(netflow_v1) X(netflow_v5) X(netflow_v7) X(netflow_v9) X(ipfix) X(sflow_5)
+// clang-format on
+WEIR_NAMED_ENUM(Protocol, uint8_t, WEIR_PROTOCOLS)
 
 /// Why a whole datagram was rejected.
 // clang-format off
@@ -100,7 +108,7 @@ struct DecoderConfig {
 };
 
 /// Single-writer; read by any thread. The ledger's equations:
-///   datagrams = datagrams_decoded + Σ datagram_errors
+///   datagrams = datagrams_decoded + Σ datagram_errors; datagrams_decoded, records: by protocol
 ///   sets = Σ set_outcomes (waiting_for_template is a gauge within them), set_octets likewise
 struct DecoderCounters {
   Counter datagrams;
@@ -115,8 +123,8 @@ struct DecoderCounters {
   Counter options_records;  // state, not output
   CounterArray<Quirk> quirks;
   CounterArray<TemplateEvent> template_events;
-  Counter datagrams_netflow_v5, datagrams_netflow_v9, datagrams_ipfix, datagrams_sflow_5;
-  Counter records_netflow_v5, records_netflow_v9, records_ipfix, records_sflow_5;
+  CounterArray<Protocol> datagrams_by_protocol;  // decoded
+  CounterArray<Protocol> records_by_protocol;
   Counter sequence_lost;   // export packets or records missing before they arrived
   Counter exporters;       // gauge
   Counter templates;       // gauge
@@ -139,7 +147,7 @@ struct ExporterStats {
   uint64_t templates = 0;
   uint64_t domains = 0;
   uint64_t sequence_lost = 0;
-  uint32_t flow_types = 0;                           // bit FlowType 1..4: seen
+  uint32_t protocols = 0;                            // bits of Protocol: seen
   DatagramError last_error = DatagramError::count_;  // count_: none
 };
 

@@ -1,8 +1,7 @@
 // decoder_state.h — The decoder's parts together, and what all protocols share.
 //
-// Runs on:  rx_lcore. A file for each protocol (netflow_v5.cc, netflow_v9.cc, ipfix.cc,
-// sflow_v5.cc) reads headers;
-//           sets.cc walks what v9 and IPFIX have in common.
+// Runs on:  rx_lcore. A file for each protocol (netflow_fixed.cc, netflow_v9.cc, ipfix.cc,
+//           sflow_v5.cc) reads headers; sets.cc walks what v9 and IPFIX have in common.
 #pragma once
 
 #include <memory>
@@ -50,6 +49,9 @@ class BurstWriter {
 
 /// One message under way: a datagram's, or that of sets which waited for their template.
 struct Message {
+  explicit Message(Protocol p) noexcept;
+
+  Protocol protocol;
   ExportHeader header;
   TimeBase times;
   ListenerId listener;
@@ -77,7 +79,7 @@ class DecoderState final : public Decoder {
 
  private:
   // One a protocol: true if the datagram was decoded.
-  bool decode_netflow_v5(const Datagram& d, RecordSink& sink) noexcept;
+  bool decode_netflow_fixed(Protocol protocol, const Datagram& d, RecordSink& sink) noexcept;
   bool decode_netflow_v9(const Datagram& d, RecordSink& sink) noexcept;
   bool decode_ipfix(const Datagram& d, RecordSink& sink) noexcept;
   bool decode_sflow_v5(const Datagram& d, RecordSink& sink) noexcept;
@@ -86,6 +88,8 @@ class DecoderState final : public Decoder {
   /// Finds exporter and domain (sFlow: perhaps none); counts the datagram as decoded or as rejected.
   bool begin(const Datagram& d, uint16_t version, uint32_t domain_id, Message& m,
              const IpAddress& agent = {}) noexcept;
+  /// Those of `m` that went to the sink beyond the last call's.
+  void count_records(Message& m, uint32_t records) noexcept;
   void observe_sequence(Message& m, uint32_t sequence, uint32_t units, bool units_known) noexcept;
 
   // sflow_v5.cc

@@ -1,8 +1,7 @@
 // elements.h — Which column of FlowRecord an information element may fill, and how.
 //
 // Spec:     docs/FLOW_MESSAGE.md, "From the wire to the field"; IANA's IPFIX registry, whose
-// elements
-//           below 128 NetFlow v9's field types share. Cisco's NSEL types where v9 says so.
+//           elements below 128 NetFlow v9's field types share. Cisco's NSEL types where v9 says so.
 #pragma once
 
 #include <cstdint>

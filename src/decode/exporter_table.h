@@ -1,9 +1,8 @@
 // exporter_table.h — The exporters that this core has met, and their observation domains.
 //
 // Bounds:   DecoderLimits::exporters_max exporters, domains_per_exporter_max domains each. The
-// least
-//           recently seen goes, but only if it has been silent for kIdleNs: a flood of made-up
-//           sources is refused rather than let it push out those that are at work.
+//           least recently seen goes, but only if it has been silent for kIdleNs: a flood of
+//           made-up sources is refused rather than let it push out those that are at work.
 #pragma once
 
 #include "decode/exporter_state.h"

@@ -17,12 +17,10 @@ bool DecoderState::decode_ipfix(const Datagram& d, RecordSink& sink) noexcept {
   if (d.payload.size() < kHeaderOctets) return reject(d, DatagramError::truncated_header);
   const uint32_t length = load_be16(h + 2);
   if (length < kHeaderOctets) return reject(d, DatagramError::bad_length);
-  Message m;
-  m.header.type = FlowType::ipfix;
+  Message m(Protocol::ipfix);
   m.header.sequence_num = load_be32(h + 8);
   m.header.observation_domain_id = load_be32(h + 12);
   if (!begin(d, 10, m.header.observation_domain_id, m)) return false;
-  counters_.datagrams_ipfix.increment();
   m.times.export_ns = load_be32(h + 4) * kNsPerSec;
   set_system_init(m);
 
@@ -45,7 +43,7 @@ bool DecoderState::decode_ipfix(const Datagram& d, RecordSink& sink) noexcept {
 }
 
 void DecoderState::set_system_init(Message& m) const noexcept {
-  if (m.header.type != FlowType::ipfix) return;
+  if (m.protocol != Protocol::ipfix) return;
   if (m.domain->has_system_init) {
     m.times.set_system_init(m.domain->system_init_ms);
   } else if (m.exporter->has_system_init) {

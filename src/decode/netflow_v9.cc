@@ -16,12 +16,10 @@ constexpr uint32_t kHeaderOctets = 20;
 bool DecoderState::decode_netflow_v9(const Datagram& d, RecordSink& sink) noexcept {
   const uint8_t* h = d.payload.data();
   if (d.payload.size() < kHeaderOctets) return reject(d, DatagramError::truncated_header);
-  Message m;
-  m.header.type = FlowType::netflow_v9;
+  Message m(Protocol::netflow_v9);
   m.header.sequence_num = load_be32(h + 12);
   m.header.observation_domain_id = load_be32(h + 16);
   if (!begin(d, 9, m.header.observation_domain_id, m)) return false;
-  counters_.datagrams_netflow_v9.increment();
   m.times.export_ns = load_be32(h + 8) * kNsPerSec;
   m.times.uptime_ms = load_be32(h + 4);
   m.times.has_uptime = true;

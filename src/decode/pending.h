@@ -1,9 +1,8 @@
 // pending.h — Sets that wait for their template.
 //
 // Bounds:   sets and octets for each exporter, sets for each template, octets in all; a full
-// exporter
-//           loses its own oldest sets, never another's. After DecoderLimits::pending_ttl_ns a set
-//           expires.
+//           exporter loses its own oldest sets, never another's. After
+//           DecoderLimits::pending_ttl_ns a set expires.
 #pragma once
 
 #include "decode/exporter_state.h"

@@ -1,11 +1,11 @@
 // sequence.h — What one stream of sequence numbers says was lost on the way here.
 //
 // Spec:     NetFlow v5 counts flows, v9 export packets (RFC 3954 §5.1), IPFIX data records (RFC
-// 7011
-//           §3.1); some exporters count the other thing, so the unit is learned from what fits.
+//           7011 §3.1); some exporters count the other thing, so the unit is learned from what
+//           fits.
 // Bounds:   kOpenGaps gaps are open at a time. A gap is open while datagrams that overtook each
-// other
-//           may still fill it, then it is lost for good; a restart of the exporter loses nothing.
+//           other may still fill it, then it is lost for good; a restart of the exporter loses
+//           nothing.
 #pragma once
 
 #include <cstdint>

@@ -218,7 +218,7 @@ void DecoderState::replay(Template& t, const Message& now, RecordSink& sink) noe
       templates_.settle(*set, SetOutcome::skipped_not_decodable);
       continue;
     }
-    Message m;
+    Message m(now.protocol);
     m.header = now.header;
     m.header.sequence_num = set->sequence_num;
     m.header.time_received_ns = set->received_ns;
@@ -302,11 +302,7 @@ void DecoderState::data_records(Message& m, const Template& t,
     }
     padding(body);
   }
-  const uint32_t records = m.data_records - before;
-  counters_.records.add(records);
-  (m.header.type == FlowType::ipfix ? counters_.records_ipfix : counters_.records_netflow_v9)
-      .add(records);
-  m.exporter->stats.records += records;
+  count_records(m, m.data_records - before);
 }
 
 void DecoderState::data_fixed(Message& m, const Plan& plan, std::span<const uint8_t> body,

@@ -546,14 +546,12 @@ bool DecoderState::decode_sflow_v5(const Datagram& d, RecordSink& sink) noexcept
   const uint32_t promised = in.u32();
   if (!in.ok()) return reject(d, DatagramError::truncated_header);
 
-  Message m;
-  m.header.type = FlowType::sflow_5;
+  Message m(Protocol::sflow_5);
   m.header.sequence_num = sequence;
   m.header.sub_agent_id = sub_agent;
   if (!begin(d, kDomainVersion, sub_agent, m, agent.value)) return false;
   // An agent that does not know its address is known by the datagram's.
   if (agent.known && !agent.value.is_unspecified()) m.header.sampler_address = agent.value;
-  counters_.datagrams_sflow_5.increment();
   m.times.uptime_ms = uptime_ms;
   m.times.has_uptime = true;
   m.times.export_ns = d.received_ns;
@@ -562,9 +560,7 @@ bool DecoderState::decode_sflow_v5(const Datagram& d, RecordSink& sink) noexcept
   walk_samples(m, d.payload.last(in.left()), promised);
   burst_.flush();
 
-  counters_.records.add(m.data_records);
-  counters_.records_sflow_5.add(m.data_records);
-  m.exporter->stats.records += m.data_records;
+  count_records(m, m.data_records);
   if (m.domain != nullptr) {
     observe_sequence(m, sequence, 1, true);
   } else {

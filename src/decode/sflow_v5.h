@@ -1,8 +1,7 @@
 // sflow_v5.h — One flow sample of sFlow version 5 → one FlowRecord.
 //
 // Spec:     sFlow Version 5 (sflow.org, July 2004) §5: flow_sample, flow_sample_expanded and the
-// flow
-//           records of enterprise 0; docs/FLOW_MESSAGE.md says what fills which field.
+//           flow records of enterprise 0; docs/FLOW_MESSAGE.md says what fills which field.
 // Runs on:  rx_lcore. Pure: octets in, a record out; keeps nothing.
 // Bounds:   kSflowSamplesMax, kSflowRecordsMax; each step consumes at least 8 octets of the sample.
 // Failure:  a flow record that makes no sense is counted as a quirk; its siblings are kept.

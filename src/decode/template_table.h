@@ -4,8 +4,7 @@
 //           that restarts continues. When two ports contradict each other, the definition that was
 //           there moves to a scope of its own port, and the newcomer's serves the rest.
 // Bounds:   DecoderLimits: templates for each exporter, octets in all and for each exporter. The
-// least
-//           recently used of the exporter's own goes.
+//           least recently used of the exporter's own goes.
 #pragma once
 
 #include "decode/exporter_state.h"

@@ -1,8 +1,7 @@
 // times.h — From the many ways in which exporters write times to nanoseconds since the epoch.
 //
 // Spec:     RFC 7011 §6.1.7 to §6.1.10; RFC 3954 §5.1 (uptime). Uptimes wrap after 49.7 days, so
-// that
-//           differences to the header's are taken as signed 32-bit milliseconds.
+//           that differences to the header's are taken as signed 32-bit milliseconds.
 //
 // Exporters' clocks are wrong and exporters disagree with the registry about units: a reading
 // counts only if it lies in a window around the time of receipt, and the first that does is taken.

@@ -5,7 +5,7 @@
 // Runs on:  any thread. Pure.
 // Bounds:   each step consumes at least 2 octets; nothing outside the payload is read.
 // Failure:  octets that are no batch end the walk, and it says so; whoever reads from a broker
-// counts them.
+//           counts them.
 #pragma once
 
 #include <google/protobuf/stubs/logging.h>

@@ -1,9 +1,11 @@
 // batcher.h — One core's open batches: records in, sealed batches out.
 //
-// Runs on:  rx_lcore (add, poll, seal_all); the control thread gives buffers back through
-// `returns`. Owns:     all buffers of the core, made when it is made. Bounds:   buffers × octets
-// each; at most kOpenRoutesMax open batches, beyond it the oldest is sealed. Failure:  no free
-// buffer: the records are counted under RecordDrop::no_buffer. Receiving never waits.
+// Runs on:  rx_lcore (add, poll, seal_all); the control thread gives buffers back by give_back.
+// Owns:     all buffers of the core, made when it is made.
+// Bounds:   buffers × octets each; at most kOpenRoutesMax open batches, beyond it the oldest is
+//           sealed.
+// Failure:  no free buffer: the records are counted under RecordDrop::no_buffer. Receiving never
+//           waits.
 //
 // Batches that are out when the Batcher goes die with it: take them back first.
 #pragma once

@@ -3,11 +3,9 @@
 // Spec:     proto/flow.proto; docs/FLOW_MESSAGE.md. Zero and empty fields are left out (proto3).
 // Runs on:  rx_lcore. Pure.
 // Bounds:   writes at most octets_max(prefix, record, arena) octets a record; loads nothing outside
-// the
-//           record, the prefix and the arena; references that leave the arena are cut to it.
+//           the record, the prefix and the arena; references that leave the arena are cut to it.
 // Failure:  none. Text that is not UTF-8 gets a ? for each octet that is none, since protobuf's
-// readers
-//           would refuse the whole batch.
+//           readers would refuse the whole batch.
 //
 // Lengths and varints are minimal, so the octets depend on the records alone. Which fields there
 // are comes from `blocks`, `addresses` and `has_arena` of the record: what they deny is not looked

@@ -1,8 +1,7 @@
 // json_lines.h — Flows as text: JSON lines for programs, a table for people.
 //
 // Spec:     docs/FLOW_MESSAGE.md, section JSON lines: every key of its table in every line, in its
-// order; Weir's
-//           additions behind them, where present.
+//           order; Weir's additions behind them, where present.
 // Runs on:  any thread. Allocates only when the text that it appends to must grow.
 // Failure:  none. What exporters send as text is escaped; octets that are not UTF-8 become U+FFFD.
 #pragma once

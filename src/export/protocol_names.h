@@ -1,8 +1,7 @@
 // protocol_names.h — The keywords of IP protocol numbers.
 //
 // Spec:     IANA's registry "Assigned Internet Protocol Numbers", column Keyword (deprecated ones
-// too,
-//           without the remark). Unassigned, private and experimental numbers have none.
+//           too, without the remark). Unassigned, private and experimental numbers have none.
 #pragma once
 
 #include <array>

@@ -1,8 +1,7 @@
 // wire.h — Protobuf's wire format: tags and varints at compile time, and at run time.
 //
 // Spec:     protobuf encoding: a field is a tag (number << 3 | wire type) as a varint, then a
-// varint, or
-//           a length and octets. Varints here are always of minimal length.
+//           varint, or a length and octets. Varints here are always of minimal length.
 // Bounds:   "stores" may reach beyond what is "written" (what the returned pointer covers) by up to
 //           kStoreSlackOctets; see encoder.h.
 #pragma once

@@ -2,9 +2,8 @@
 //
 // Spec:     NetFlow v5 as Cisco documents it; RFC 3954 §5 to §6 (v9); RFC 7011 §3 (IPFIX).
 // Failure:  none: a builder writes what it is told, wrong counts, lengths and widths included,
-// because
-//           half of the tests need messages that are wrong. Only an address literal that is not one
-//           is an assertion.
+//           because half of the tests need messages that are wrong. Only an address literal that is
+//           not one is an assertion.
 //
 // A message reads as it lies on the wire:
 //

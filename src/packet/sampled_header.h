@@ -5,8 +5,7 @@
 //           RFC 2003, RFC 2473; RFC 7348 (VXLAN), RFC 8926 (Geneve), 3GPP TS 29.281 (GTP-U).
 // Runs on:  rx_lcore. Pure: reads the octets given, keeps nothing.
 // Bounds:   at most kSampledLayersMax layers and kSampledIpHeadersMax IP headers; each step
-// consumes
-//           at least one octet.
+//           consumes at least one octet.
 // Failure:  none: a sample is cut off by design. What was there is told, up to the first layer that
 //           ends early, contradicts itself or is not known.
 // Missing:  Teredo, L2TP, ERSPAN, LLC/SNAP, PPP outside of PPPoE.

@@ -3,8 +3,7 @@
 // Runs on:  start-up and reload.
 // Bounds:   those of config_document.h; kConfigErrorsMax errors are told.
 // Failure:  every mistake of a file is reported, each with its place, its key, the value and what
-// is
-//           allowed. After a failure the struct holds what could be read and must not be used.
+//           is allowed. After a failure the struct holds what could be read and must not be used.
 //
 //     const auto schema = Schema<LogConfig>()
 //         .key("level", &LogConfig::level, named_choice<LogLevel>(), "What is logged.")

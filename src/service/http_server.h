@@ -2,11 +2,10 @@
 //
 // Runs on:  its own http_thread; handlers run there and read immutable snapshots.
 // Bounds:   kConnectionsMax connections a socket, kHeaderOctetsMax, kBodyOctetsMax, deadlines for
-// whole
-//           requests and answers: a stuck client holds nothing but its own slot, and not for long.
+//           whole requests and answers: a stuck client holds nothing but its own slot, and not for
+//           long.
 // Failure:  400 not HTTP, 404 no such route, 405 wrong method, 413 body and 431 header too large,
-// 500 a
-//           handler threw. What cannot be bound is an Error that names it.
+//           500 a handler threw. What cannot be bound is an Error that names it.
 #pragma once
 
 #include <chrono>

@@ -69,7 +69,7 @@ ApplianceView sample_view() {
     decode::ExporterStats e;
     e.address = IpAddress::from_v4(0xC0000200u + i);
     e.datagrams = i;
-    e.flow_types = 1u << static_cast<uint32_t>(FlowType::netflow_v9);
+    e.protocols = 1u << static_cast<uint32_t>(decode::Protocol::netflow_v9);
     view.exporters.push_back(e);
   }
   return view;

@@ -80,9 +80,9 @@ inline std::string ledger_error(const DecoderCounters& c) {
   }
   if (c.sets.value() != c.set_outcomes.total()) return "sets do not balance";
   if (c.set_octets.value() != c.set_outcome_octets.total()) return "octets of sets do not balance";
-  if (c.records.value() != c.records_netflow_v5.value() + c.records_netflow_v9.value() +
-                               c.records_ipfix.value() + c.records_sflow_5.value()) {
-    return "records do not balance";
+  if (c.records.value() != c.records_by_protocol.total()) return "records do not balance";
+  if (c.datagrams_decoded.value() != c.datagrams_by_protocol.total()) {
+    return "datagrams by protocol do not balance";
   }
   return {};
 }

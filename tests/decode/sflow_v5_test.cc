@@ -95,8 +95,8 @@ TEST(SflowV5, ARawHeaderBecomesTheFiveTuple) {
   EXPECT_EQ(h.sampler_address.to_string(), "192.0.2.9");
   EXPECT_EQ(h.exporter_address.to_string(), "192.0.2.7");
   EXPECT_EQ(b.exporter().address.to_string(), "192.0.2.7");
-  EXPECT_EQ(b.decoder->counters().datagrams_sflow_5.value(), 1u);
-  EXPECT_EQ(b.decoder->counters().records_sflow_5.value(), 1u);
+  EXPECT_EQ(b.decoder->counters().datagrams_by_protocol[Protocol::sflow_5].value(), 1u);
+  EXPECT_EQ(b.decoder->counters().records_by_protocol[Protocol::sflow_5].value(), 1u);
 }
 
 TEST(SflowV5, TheExpandedFormSaysTheSame) {
@@ -461,9 +461,10 @@ TEST(SflowV5, IsNotNetflowV5) {
   Bench b;
   b.send(SflowBuilder{}.flow(tcp_sample()).build());
   b.send(NetflowV5Builder{}.unix_time(kNowSecs).record({}).build());
-  EXPECT_EQ(b.decoder->counters().datagrams_sflow_5.value(), 1u);
-  EXPECT_EQ(b.decoder->counters().datagrams_netflow_v5.value(), 1u);
-  EXPECT_EQ(b.exporter().flow_types, 1u << 1 | 1u << 2);
+  EXPECT_EQ(b.decoder->counters().datagrams_by_protocol[Protocol::sflow_5].value(), 1u);
+  EXPECT_EQ(b.decoder->counters().datagrams_by_protocol[Protocol::netflow_v5].value(), 1u);
+  EXPECT_EQ(b.exporter().protocols, 1u << static_cast<unsigned>(Protocol::sflow_5) |
+                                        1u << static_cast<unsigned>(Protocol::netflow_v5));
 }
 
 }  // namespace

@@ -106,7 +106,7 @@ TEST(Words, AreAllReached) {
     b.send({});
     b.send({0, 9});
     b.send(join({u16(77), zeros(30)}));
-    b.send(join({u16(7), zeros(30)}));
+    b.send(join({u16(8), zeros(30)}));
     b.send(join({u32(5), zeros(30)}));
     b.send(NetflowV5Builder{}.build());
     b.send(NetflowV5Builder{}.count(1).build());

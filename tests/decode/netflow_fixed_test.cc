@@ -264,7 +264,93 @@ TEST(NetflowV5, EnginesCountForThemselves) {
   EXPECT_EQ(b.exporter().sequence_lost, 0u);
   EXPECT_EQ(b.exporter().domains, 2u);
   EXPECT_EQ(b.exporter().records, 10u);
-  EXPECT_EQ(b.exporter().flow_types, 1u << 2);
+  EXPECT_EQ(b.exporter().protocols, 1u << static_cast<unsigned>(Protocol::netflow_v5));
+}
+
+// ---- versions 1 and 7 ----
+
+/// What versions 1 and 7 have in common with 5: addresses to ports.
+Octets first_36_octets(const NetflowV5Record& r) {
+  return join({u32(r.src_addr.value), u32(r.dst_addr.value), u32(r.next_hop.value), u16(r.in_if),
+               u16(r.out_if), u32(r.packets), u32(r.octets), u32(r.first_ms), u32(r.last_ms),
+               u16(r.src_port), u16(r.dst_port)});
+}
+Octets v1_record(const NetflowV5Record& r, size_t tail) {
+  return join({first_36_octets(r), u16(0xffff), u8(r.proto), u8(r.tos), u8(r.tcp_flags),
+               filled(tail, 0xff)});
+}
+Octets v7_record(const NetflowV5Record& r) {
+  return join({first_36_octets(r), u8(0xff), u8(r.tcp_flags), u8(r.proto), u8(r.tos), u16(r.src_as),
+               u16(r.dst_as), u8(r.src_mask), u8(r.dst_mask), u16(0xffff), ipv4("203.0.113.77")});
+}
+Octets header(uint16_t version, uint16_t count) {
+  return join({u16(version), u16(count), u32(kUptime), u32(kNowSecs), u32(123'456'789)});
+}
+
+void expect_sample(const FlowRecord& r) {
+  EXPECT_EQ(r.src_addr.to_string(), "192.0.2.1");
+  EXPECT_EQ(r.dst_addr.to_string(), "198.51.100.2");
+  EXPECT_EQ(r.next_hop.to_string(), "203.0.113.3");
+  EXPECT_EQ(r.in_if, 11u);
+  EXPECT_EQ(r.out_if, 65'535u);
+  EXPECT_EQ(r.packets, 3'000'000'000u);
+  EXPECT_EQ(r.bytes, 4'000'000'000u);
+  EXPECT_EQ(r.src_port, 443u);
+  EXPECT_EQ(r.dst_port, 50'123u);
+  EXPECT_EQ(r.tcp_flags, 0x1bu);
+  EXPECT_EQ(r.proto, 6u);
+  EXPECT_EQ(r.ip_tos, 0xb8u);
+  EXPECT_EQ(r.time_flow_start_ns, kNow + 123'456'789 - 5'000'000'000);
+  EXPECT_EQ(r.time_flow_end_ns, kNow + 123'456'789 - 1'000'000'000);
+}
+
+TEST(NetflowV1, FillsEveryColumnThatItHas) {
+  for (const size_t tail : {size_t{11}, size_t{7}}) {
+    Bench b;
+    const Octets record = v1_record(sample(), tail);
+    ASSERT_TRUE(b.send(join({header(1, 2), record, record})));
+    ASSERT_EQ(b.records(), 2u) << "records of " << record.size() << " octets";
+    expect_sample(b.record(1));
+    EXPECT_FALSE(b.record(1).present.has(Field::src_as));
+    EXPECT_FALSE(b.record(1).present.has(Field::src_net));
+    EXPECT_EQ(b.kept(0).header.type, FlowType::netflow_v1);
+    EXPECT_EQ(b.record(1).sampling_rate, 0u);
+    EXPECT_EQ(b.decoder->counters().sequence_lost.value(), 0u);
+    EXPECT_EQ(b.decoder->counters().records_by_protocol[Protocol::netflow_v1].value(), 2u);
+  }
+}
+
+TEST(NetflowV7, FillsEveryColumnThatItHas) {
+  Bench b;
+  const Octets record = v7_record(sample());
+  const auto message = [&](uint32_t sequence) {
+    return join({header(7, 2), u32(sequence), u32(0xffff'ffff), record, record});
+  };
+  ASSERT_TRUE(b.send(message(40)));
+  ASSERT_EQ(b.records(), 2u);
+  expect_sample(b.record(1));
+  EXPECT_EQ(b.record(1).src_as, 64'500u);
+  EXPECT_EQ(b.record(1).dst_as, 65'001u);
+  EXPECT_EQ(b.record(1).src_net, 24u);
+  EXPECT_EQ(b.record(1).dst_net, 16u);
+  EXPECT_EQ(b.record(1).sampling_rate, 0u) << "what v5 has there is reserved";
+  EXPECT_EQ(b.kept(0).header.type, FlowType::netflow_v7);
+  EXPECT_EQ(b.kept(0).header.sequence_num, 40u);
+  EXPECT_EQ(b.kept(0).header.engine, 0u);
+}
+
+TEST(NetflowV1AndV7, EveryTruncationIsCountedAndKeepsWholeRecords) {
+  const Octets v1 = join({header(1, 2), v1_record(sample(), 11), v1_record(sample(), 11)});
+  const Octets v7 = join({header(7, 2), u32(0), u32(0), v7_record(sample()), v7_record(sample())});
+  for (const auto& [header_octets, whole] :
+       {std::pair{size_t{16}, v1}, std::pair{size_t{24}, v7}}) {
+    for (size_t size = 0; size < whole.size(); ++size) {
+      Bench b;
+      b.send(Octets(whole.begin(), whole.begin() + static_cast<ptrdiff_t>(size)));
+      EXPECT_EQ(ledger_error(b.decoder->counters()), "");
+      EXPECT_LE(b.records(), size < header_octets ? 0 : (size - header_octets) / 48);
+    }
+  }
 }
 
 }  // namespace
