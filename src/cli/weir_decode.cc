@@ -158,9 +158,8 @@ class CaptureDecoder {
       if (!more) return more.error();
       if (!*more) break;
       ++counters_.packets;
-      counters_.cut_packets += frame.wire_octets > frame.octets.size();
-      const packet::FrameView view =
-          packet::parse_frame(frame.octets, reader->link(), {check, check});
+      counters_.cut_packets += frame.is_cut;
+      const packet::FrameView view = packet::parse_frame(frame.octets, frame.link, {check, check});
       counters_.verdicts[view.verdict].increment();
       if (view.verdict != packet::FrameVerdict::udp) continue;
       if (!is_wanted(view)) {

@@ -3,11 +3,13 @@
 #include <fmt/format.h>
 #include <pcap/pcap.h>
 
+#include <cassert>
 #include <cerrno>
 #include <cstring>
 #include <utility>
 
 #include "base/clock.h"
+#include "lab/link_layer.h"
 
 namespace weir::lab {
 namespace {
@@ -21,7 +23,9 @@ int dlt_of(packet::LinkType link) noexcept {
     case packet::LinkType::linux_sll: return DLT_LINUX_SLL;
     case packet::LinkType::linux_sll2: return DLT_LINUX_SLL2;
     case packet::LinkType::null_loopback: return DLT_NULL;
+    case packet::LinkType::ether_type: break;
   }
+  assert(!"not a link type of captures");
   return DLT_EN10MB;
 }
 
@@ -39,27 +43,12 @@ std::string without_prefix(std::string message, const std::string& path) {
 
 }  // namespace
 
-std::optional<packet::LinkType> link_type_of(int dlt) noexcept {
-  switch (dlt) {
-    case DLT_EN10MB: return packet::LinkType::ethernet;
-    case DLT_RAW:
-    case DLT_IPV4:
-    case DLT_IPV6: return packet::LinkType::raw_ip;
-    case DLT_LINUX_SLL: return packet::LinkType::linux_sll;
-    case DLT_LINUX_SLL2: return packet::LinkType::linux_sll2;
-    case DLT_NULL:
-    case DLT_LOOP: return packet::LinkType::null_loopback;
-    default: return std::nullopt;
-  }
-}
-
 // ---- Reading -----------------------------------------------------------------------------------
 
 void CaptureReader::Close::operator()(pcap* p) const noexcept { pcap_close(p); }
 
-CaptureReader::CaptureReader(std::string path, std::unique_ptr<pcap, Close> file,
-                             packet::LinkType link)
-    : path_(std::move(path)), file_(std::move(file)), link_(link) {}
+CaptureReader::CaptureReader(std::string path, std::unique_ptr<pcap, Close> file, int dlt)
+    : path_(std::move(path)), file_(std::move(file)), dlt_(dlt) {}
 
 Result<CaptureReader> CaptureReader::open(const std::string& path) {
   char why[PCAP_ERRBUF_SIZE] = "";
@@ -67,14 +56,10 @@ Result<CaptureReader> CaptureReader::open(const std::string& path) {
       pcap_open_offline_with_tstamp_precision(path.c_str(), PCAP_TSTAMP_PRECISION_NANO, why));
   if (!file) return Error{fmt::format("{}: {}", path, without_prefix(why, path))};
   const int dlt = pcap_datalink(file.get());
-  const std::optional<packet::LinkType> link = link_type_of(dlt);
-  if (!link) {
-    return Error{fmt::format(
-        "{}: link type {} is not supported; supported are EN10MB (Ethernet), RAW, IPV4, IPV6, "
-        "LINUX_SLL, LINUX_SLL2, NULL and LOOP",
-        path, name_of_dlt(dlt))};
+  if (!is_supported_link(dlt)) {
+    return Error{fmt::format("{}: packets of link type {} cannot be read", path, name_of_dlt(dlt))};
   }
-  return CaptureReader(path, std::move(file), *link);
+  return CaptureReader(path, std::move(file), dlt);
 }
 
 Result<bool> CaptureReader::next(CapturedFrame& frame) {
@@ -84,8 +69,10 @@ Result<bool> CaptureReader::next(CapturedFrame& frame) {
   const int outcome = pcap_next_ex(file_.get(), &header, &octets);
   if (outcome == 1) {
     ++frames_read_;
-    frame.octets = {octets, header->caplen};
-    frame.wire_octets = header->len;
+    const LinkPayload payload = unwrap_link(dlt_, {octets, header->caplen});
+    frame.link = payload.link;
+    frame.octets = payload.octets;
+    frame.is_cut = header->len > header->caplen;
     // With nanosecond precision tv_usec holds nanoseconds.
     frame.timestamp_ns = static_cast<uint64_t>(header->ts.tv_sec) * kNsPerSec +
                          static_cast<uint64_t>(header->ts.tv_usec);

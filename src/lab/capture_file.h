@@ -1,6 +1,7 @@
 // capture_file.h — Frames out of and into capture files.
 //
-// Spec:     pcap and pcapng as libpcap reads them; written files are pcap with nanoseconds.
+// Spec:     pcap and pcapng as libpcap reads them, of any link type of link_layer.h; written files
+//           are pcap with nanoseconds.
 // Bounds:   one frame in memory at a time; libpcap refuses frames and blocks of absurd length.
 // Failure:  Error with the file's name, what is wrong and after how many frames; all frames before
 //           the damage have been given out.
@@ -8,7 +9,6 @@
 
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <span>
 #include <string>
 
@@ -21,13 +21,11 @@ struct pcap_dumper;
 namespace weir::lab {
 
 struct CapturedFrame {
-  std::span<const uint8_t> octets;  // valid until the reader's next call
-  size_t wire_octets = 0;           // more than octets.size() where the capture cut it
-  uint64_t timestamp_ns = 0;        // since the epoch
+  std::span<const uint8_t> octets;  // what parse_frame walks; valid until the reader's next call
+  packet::LinkType link = packet::LinkType::ethernet;
+  bool is_cut = false;        // the capture holds less of it than was on the wire
+  uint64_t timestamp_ns = 0;  // since the epoch
 };
-
-/// The link layer that libpcap calls `dlt`, where we can walk it.
-std::optional<packet::LinkType> link_type_of(int dlt) noexcept;
 
 class CaptureReader {
  public:
@@ -37,24 +35,23 @@ class CaptureReader {
   /// The next frame; false at the end of the file. After an error the reader is at its end.
   Result<bool> next(CapturedFrame& frame);
 
-  packet::LinkType link() const noexcept { return link_; }
   uint64_t frames_read() const noexcept { return frames_read_; }
 
  private:
   struct Close {
     void operator()(pcap* p) const noexcept;
   };
-  CaptureReader(std::string path, std::unique_ptr<pcap, Close> file, packet::LinkType link);
+  CaptureReader(std::string path, std::unique_ptr<pcap, Close> file, int dlt);
 
   std::string path_;
   std::unique_ptr<pcap, Close> file_;
-  packet::LinkType link_;
+  int dlt_;
   uint64_t frames_read_ = 0;
 };
 
 class CaptureWriter {
  public:
-  /// Replaces `path`; "-" is standard output.
+  /// Replaces `path`; "-" is standard output. Not for LinkType::ether_type, which is no capture's.
   static Result<CaptureWriter> create(const std::string& path, packet::LinkType link);
 
   Result<void> write(std::span<const uint8_t> frame, uint64_t timestamp_ns);

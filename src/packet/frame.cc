@@ -178,6 +178,9 @@ FrameVerdict walk_link(FrameView& view, Span frame, LinkType link,
       if (!is_ip_family(p)) return FrameVerdict::not_ip;
       return walk_raw_ip(view, frame.subspan(kNullOctets), checksums);
     case LinkType::raw_ip: return walk_raw_ip(view, frame, checksums);
+    case LinkType::ether_type:
+      if (frame.size() < 2) return FrameVerdict::truncated_ethernet;
+      return walk_ether_type(view, load_be16(p), frame.subspan(2), checksums);
   }
   return FrameVerdict::not_ip;
 }

@@ -41,7 +41,15 @@ inline constexpr size_t kExtensionHeadersMax = 16;
 WEIR_NAMED_ENUM(FrameVerdict, uint8_t, WEIR_FRAME_VERDICTS)
 
 /// What a link layer begins with. The numbers are ours; lab/capture_file.h maps libpcap's to them.
-enum class LinkType : uint8_t { ethernet, raw_ip, linux_sll, linux_sll2, null_loopback };
+/// `ether_type` is what is left of a frame behind its addresses: an ethertype and what it says.
+enum class LinkType : uint8_t {
+  ethernet,
+  raw_ip,
+  linux_sll,
+  linux_sll2,
+  null_loopback,
+  ether_type
+};
 
 /// The NIC has looked at checksums before we see a frame; captures and doubtful links may ask
 /// again.

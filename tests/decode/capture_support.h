@@ -91,7 +91,7 @@ inline std::vector<Payload> read_payloads(const std::filesystem::path& path) {
   for (;;) {
     const auto more = reader->next(frame);
     if (!more || !*more) break;
-    const packet::FrameView view = packet::parse_frame(frame.octets, reader->link());
+    const packet::FrameView view = packet::parse_frame(frame.octets, frame.link);
     if (view.verdict != packet::FrameVerdict::udp) continue;
     payloads.push_back(
         {{view.payload.begin(), view.payload.end()}, view.src, view.src_port, frame.timestamp_ns});

@@ -164,7 +164,7 @@ TEST(Generator, KeepsToItsRate) {
   for (uint64_t i = 0; *reader->next(frame); ++i) {
     EXPECT_EQ(frame.timestamp_ns, kStart + i * kNsPerMs);
     const auto view = packet::parse_frame(
-        frame.octets, reader->link(),
+        frame.octets, frame.link,
         {packet::ChecksumPolicy::Check::verify, packet::ChecksumPolicy::Check::verify});
     EXPECT_EQ(view.verdict, packet::FrameVerdict::udp);
     EXPECT_EQ(view.dst_port, 2055);
