@@ -4,17 +4,13 @@
 
 #include "base/byte_order.h"
 #include "decode/plan.h"
+#include "decode/plan_arena.h"
+#include "decode/plan_parts.h"
 
 namespace weir::decode {
 namespace {
 
-constexpr size_t kUnmappedHeaderOctets = 8;  // enterprise, id, length
 constexpr uint64_t kDurationMaxNs = 366ull * 86'400 * kNsPerSec;
-
-template <class T>
-T& column(FlowRecord& record, uint16_t offset) noexcept {
-  return *static_cast<T*>(static_cast<void*>(reinterpret_cast<uint8_t*>(&record) + offset));
-}
 
 void store_v4(IpAddress& a, const uint8_t* four) noexcept {
   uint32_t octets;
@@ -23,10 +19,6 @@ void store_v4(IpAddress& a, const uint8_t* four) noexcept {
   std::memcpy(a.octets.data(), halves, sizeof halves);
 }
 static_assert(std::endian::native == std::endian::little);
-
-uint32_t saturated(uint64_t v) noexcept {
-  return v > UINT32_MAX ? UINT32_MAX : static_cast<uint32_t>(v);
-}
 
 /// Six octets, or eight with two zeros before or behind them.
 uint64_t mac_of_8(const uint8_t* p) noexcept {
@@ -128,12 +120,6 @@ void run_op(const Op& op, const Walk& w, const TimeBase& times) noexcept {
   }
 }
 
-bool all_zero(const uint8_t* p, uint32_t octets) noexcept {
-  uint8_t any = 0;
-  for (uint32_t i = 0; i < octets; ++i) any |= p[i];
-  return any == 0;
-}
-
 enum class Family : uint8_t { undecided, v4, v6 };
 
 /// A record that has both takes the one that is not zero; of the flow's own addresses source and
@@ -173,145 +159,6 @@ Family choose_addresses(const Plan& plan, const Row& row, FlowRecord& r) noexcep
   if (!v4 && !v6) return Family::undecided;
   return flow_is_v6 ? Family::v6 : Family::v4;
 }
-
-uint32_t text_octets(const uint8_t* p, uint32_t octets) noexcept {
-  while (octets != 0 && (p[octets - 1] == 0 || p[octets - 1] == ' ')) --octets;
-  return octets;
-}
-
-/// Fills the columns of one record that refer to the arena.
-class ArenaWriter {
- public:
-  ArenaWriter(const Plan& plan, const Row& row, PlanContext& context, FlowRecord& record) noexcept
-      : plan_(plan), row_(row), context_(context), arena_(context.arena), r_(record) {}
-
-  void run() noexcept {
-    for (const ArenaOp& op : plan_.arena_ops) {
-      const uint8_t* p = row_.at(op);
-      const uint32_t width = row_.width(op);
-      switch (op.kind) {
-        case ArenaOpKind::octets: copy(op, p, width); break;
-        case ArenaOpKind::text: copy(op, p, text_octets(p, width)); break;
-        case ArenaOpKind::mpls_label: label(p); break;
-        case ArenaOpKind::mpls_ttl: number(op, saturated(load_be(p, width))); break;
-        case ArenaOpKind::mpls_ip: address(op, p, width); break;
-        case ArenaOpKind::unmapped: unmapped(op, p, width); break;
-        case ArenaOpKind::unmapped_v4_loser:
-          if (lost(op, p, 4)) unmapped(op, p, width);
-          break;
-        case ArenaOpKind::unmapped_v6_loser:
-          if (lost(op, p, 16)) unmapped(op, p, width);
-          break;
-      }
-    }
-    finish_labels();
-    if (unmapped_octets_ != 0) {
-      r_.unmapped = {unmapped_at_, static_cast<uint16_t>(unmapped_octets_)};
-      r_.present.set(Field::unmapped);
-      r_.has_arena = 1;
-    }
-  }
-
- private:
-  void overflow() noexcept { context_.quirks[Quirk::arena_overflow].increment(); }
-
-  ArenaRef& ref(const ArenaOp& op) noexcept { return column<ArenaRef>(r_, op.destination); }
-
-  uint8_t* place(const ArenaOp& op, uint32_t octets, uint32_t count) noexcept {
-    const uint32_t at = arena_.used();
-    uint8_t* d = arena_.take(octets);
-    if (d == nullptr) {
-      overflow();
-      return nullptr;
-    }
-    ref(op) = {static_cast<uint16_t>(at), static_cast<uint16_t>(count)};
-    r_.has_arena = 1;
-    return d;
-  }
-
-  void copy(const ArenaOp& op, const uint8_t* p, uint32_t octets) noexcept {
-    if (octets > kStringOctetsMax) {
-      overflow();
-      octets = kStringOctetsMax;
-    }
-    if (octets == 0) return;
-    if (uint8_t* d = place(op, octets, octets); d != nullptr) std::memcpy(d, p, octets);
-  }
-  void number(const ArenaOp& op, uint32_t v) noexcept {
-    arena_.align4();
-    if (uint8_t* d = place(op, sizeof v, 1); d != nullptr) std::memcpy(d, &v, sizeof v);
-  }
-  void address(const ArenaOp& op, const uint8_t* p, uint32_t width) noexcept {
-    if (all_zero(p, width)) return;
-    const IpAddress a = width == 4 ? IpAddress::from_v4(p) : IpAddress::from_v6(p);
-    if (uint8_t* d = place(op, sizeof a, 1); d != nullptr) std::memcpy(d, &a, sizeof a);
-  }
-  /// Label, traffic class, bottom of stack (RFC 3032 without the TTL).
-  void label(const uint8_t* p) noexcept {
-    if (stack_ended_ || label_count_ == kMplsLabelsMax) return;
-    const uint32_t entry = static_cast<uint32_t>(load_be(p, 3));
-    labels_[label_count_++] = entry >> 4;
-    stack_ended_ = (entry & 1) != 0;
-  }
-  void finish_labels() noexcept {
-    if (!stack_ended_) {
-      while (label_count_ != 0 && labels_[label_count_ - 1] == 0) --label_count_;
-    }
-    if (label_count_ == 0) return;
-    arena_.align4();
-    const uint32_t at = arena_.used();
-    const uint32_t octets = label_count_ * static_cast<uint32_t>(sizeof(uint32_t));
-    uint8_t* d = arena_.take(octets);
-    if (d == nullptr) {
-      overflow();
-      return;
-    }
-    std::memcpy(d, labels_, octets);
-    r_.mpls_label = {static_cast<uint16_t>(at), static_cast<uint16_t>(label_count_)};
-    r_.has_arena = 1;
-  }
-  bool lost(const ArenaOp& op, const uint8_t* p, uint32_t octets) noexcept {
-    if (all_zero(p, octets)) return false;
-    for (uint32_t d = 0; d < plan_.dual_count; ++d) {
-      const DualAddress& dual = plan_.duals[d];
-      if (dual.field_v4 != op.field && dual.field_v6 != op.field) continue;
-      const IpAddress& taken = column<IpAddress>(r_, dual.destination);
-      return taken != (octets == 4 ? IpAddress::from_v4(p) : IpAddress::from_v6(p));
-    }
-    return false;
-  }
-  void unmapped(const ArenaOp& op, const uint8_t* p, uint32_t width) noexcept {
-    const uint32_t octets = static_cast<uint32_t>(kUnmappedHeaderOctets) + width;
-    if (unmapped_octets_ + octets > kUnmappedOctetsMax) {
-      overflow();
-      return;
-    }
-    const uint32_t at = arena_.used();
-    uint8_t* d = arena_.take(octets);
-    if (d == nullptr) {
-      overflow();
-      return;
-    }
-    if (unmapped_octets_ == 0) unmapped_at_ = static_cast<uint16_t>(at);
-    const auto length = static_cast<uint16_t>(width);
-    std::memcpy(d, &op.enterprise, 4);
-    std::memcpy(d + 4, &op.id, 2);
-    std::memcpy(d + 6, &length, 2);
-    if (width != 0) std::memcpy(d + kUnmappedHeaderOctets, p, width);
-    unmapped_octets_ += octets;
-  }
-
-  const Plan& plan_;
-  const Row& row_;
-  PlanContext& context_;
-  Arena& arena_;
-  FlowRecord& r_;
-  uint32_t labels_[kMplsLabelsMax];
-  uint32_t label_count_ = 0;
-  bool stack_ended_ = false;
-  uint16_t unmapped_at_ = 0;
-  uint32_t unmapped_octets_ = 0;
-};
 
 /// The first candidate that is plausible; 0 if none is.
 uint64_t first_plausible(const TimeCandidate* list, uint32_t count, const Row& row,
@@ -366,7 +213,7 @@ void finish_row(const Plan& plan, const Row& row, PlanContext& context, FlowReco
       r.etype = family == Family::v4 ? 0x0800 : 0x86dd;
     }
   }
-  if (!plan.arena_ops.empty()) ArenaWriter(plan, row, context, r).run();
+  if (!plan.arena_ops.empty()) write_arena(plan, row, context, r);
 }
 
 /// What all records of a plan share, and what depends on their values.
@@ -442,30 +289,6 @@ uint32_t walk_fields(std::span<const FieldSpec> fields, const uint8_t* octets, u
     at += width;
   }
   return at;
-}
-
-uint32_t arena_octets_bound(const Plan& plan, uint32_t octets) noexcept {
-  uint32_t bound = 0;
-  uint32_t unmapped = 0;
-  for (const ArenaOp& op : plan.arena_ops) {
-    const uint32_t width = op.width == kVariableLength ? octets : op.width;
-    switch (op.kind) {
-      case ArenaOpKind::octets:
-      case ArenaOpKind::text:
-        bound += std::min<uint32_t>(width, static_cast<uint32_t>(kStringOctetsMax));
-        break;
-      case ArenaOpKind::mpls_label:
-      case ArenaOpKind::mpls_ttl: bound += 8; break;  // aligned
-      case ArenaOpKind::mpls_ip: bound += sizeof(IpAddress); break;
-      case ArenaOpKind::unmapped:
-      case ArenaOpKind::unmapped_v4_loser:
-      case ArenaOpKind::unmapped_v6_loser:
-        unmapped += static_cast<uint32_t>(kUnmappedHeaderOctets) + width;
-        break;
-    }
-    if (unmapped > kUnmappedOctetsMax) unmapped = static_cast<uint32_t>(kUnmappedOctetsMax);
-  }
-  return bound + unmapped;
 }
 
 void run_plan(const Plan& plan, const uint8_t* octets, uint32_t count, PlanContext& context,
