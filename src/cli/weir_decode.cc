@@ -125,6 +125,7 @@ class PrintingSink final : public RecordSink {
 
 /// What was in the files beside what the decoder counts by itself.
 struct FileCounters {
+  uint64_t captures = 0;
   uint64_t packets = 0;
   uint64_t cut_packets = 0;  // the capture holds less of them than was on the wire
   CounterArray<packet::FrameVerdict> verdicts;
@@ -140,7 +141,8 @@ class CaptureDecoder {
         sink_(format_of(options.format), output) {}
 
   Result<void> decode_file(const std::string& path) {
-    return options_.raw ? decode_payloads(path) : decode_capture(path);
+    return options_.raw || lab::is_payload_file(path) ? decode_payloads(path)
+                                                      : decode_capture(path);
   }
   const FileCounters& counters() const { return counters_; }
   uint64_t unreadable() const { return sink_.unreadable(); }
@@ -149,6 +151,7 @@ class CaptureDecoder {
   Result<void> decode_capture(const std::string& path) {
     Result<lab::CaptureReader> reader = lab::CaptureReader::open(path);
     if (!reader) return reader.error();
+    ++counters_.captures;
     const auto check = options_.verify_checksums ? packet::ChecksumPolicy::Check::verify
                                                  : packet::ChecksumPolicy::Check::skip;
     const bool live = path == "-";  // somebody may watch: nothing waits for a full buffer
@@ -226,8 +229,8 @@ void print_row(const char* what, uint64_t total, const std::string& details) {
 }
 
 /// One row a ledger; a row's parts add up to its total.
-void print_summary(const FileCounters& files, const decode::DecoderCounters& c, bool raw) {
-  if (!raw) {
+void print_summary(const FileCounters& files, const decode::DecoderCounters& c) {
+  if (files.captures != 0) {
     print_row("packets", files.packets, not_zero(files.verdicts));
     if (files.cut_packets != 0)
       print_row("", files.cut_packets, "of these cut short by the capture");
@@ -284,7 +287,7 @@ int run_decode(const DecodeOptions& o) {
     fmt::print(stderr, "weir decode: standard output: {}\n", std::strerror(output.error()));
     return 1;
   }
-  print_summary(captures.counters(), (*decoder)->counters(), o.raw);
+  print_summary(captures.counters(), (*decoder)->counters());
   if (captures.unreadable() != 0) {
     fmt::print(stderr, "weir decode: {} records were encoded wrongly; please report this capture\n",
                captures.unreadable());
@@ -301,7 +304,9 @@ void add_decode_command(CLI::App& app, int& exit_code) {
       "Decode the NetFlow and IPFIX in captures: records on standard output, a summary on "
       "standard error");
   const auto o = std::make_shared<DecodeOptions>();
-  decode->add_option("files", o->files, "pcap or pcapng files, in order; - is standard input")
+  decode
+      ->add_option("files", o->files,
+                   "pcap, pcapng or IPFIX files (RFC 5655), in order; - is standard input")
       ->required();
   decode
       ->add_option("--format", o->format,
@@ -314,8 +319,10 @@ void add_decode_command(CLI::App& app, int& exit_code) {
           "Only datagrams to this UDP port, whatever is in them; may be repeated. Without it: "
           "the usual ports, and on others what looks like an export")
       ->check(CLI::Range(1, 65535));
-  decode->add_flag("--raw", o->raw,
-                   "The files hold export messages back to back, without packets around them");
+  decode->add_flag(
+      "--raw", o->raw,
+      "The files hold export messages back to back, without packets around them; told by\n"
+      "itself where the first one leaves no doubt");
   decode->add_flag(
       "--verify-checksums", o->verify_checksums,
       "Leave out packets with wrong IPv4 or UDP checksums. Captures made on a sender often "

@@ -130,6 +130,16 @@ uint32_t export_seconds(Span payload) noexcept {
   }
 }
 
+bool is_payload_file(const std::string& path) {
+  std::error_code ignored;
+  if (!std::filesystem::is_regular_file(path, ignored)) return false;
+  std::ifstream file(path, std::ios::binary);
+  std::vector<uint8_t> octets(kPayloadOctetsMax);
+  file.read(reinterpret_cast<char*>(octets.data()), static_cast<std::streamsize>(octets.size()));
+  octets.resize(static_cast<size_t>(file.gcount()));
+  return looks_like_export(Span(octets).first(first_message_octets(octets)));
+}
+
 PayloadReader::PayloadReader(std::string path, std::ifstream file)
     : path_(std::move(path)), file_(std::move(file)), octets_(2 * kPayloadOctetsMax) {}
 

@@ -2,6 +2,8 @@
 //
 // For captures and files of payloads only: a listener knows by its configuration what it listens
 // to.
+//
+// Spec:     RFC 5655 (IPFIX files: messages back to back).
 #pragma once
 
 #include <cstdint>
@@ -19,6 +21,10 @@ bool is_export_port(uint16_t port) noexcept;
 
 /// Whether a datagram's version, counts and lengths are those of NetFlow v1 to v9, IPFIX or sFlow.
 bool looks_like_export(std::span<const uint8_t> payload) noexcept;
+
+/// Whether a file begins with an export message rather than with a capture's header: IPFIX files
+/// (RFC 5655), or UDP payloads back to back. False where it cannot be read.
+bool is_payload_file(const std::string& path);
 
 /// Octets of the first of several export messages back to back; all that is there where it cannot
 /// be told. Not 0 unless `octets` is empty.

@@ -219,12 +219,43 @@ TEST_F(Decode, ReadsPayloadsBackToBack) {
     raw.append(d.octets.begin(), d.octets.end());
   }
   test::write_file(folder_ / "x.dat", raw);
-  const Outcome decoded = decode({"--raw", folder_ / "x.dat"});
+  for (const std::vector<std::string>& how :
+       {std::vector<std::string>{"--raw", folder_ / "x.dat"}, {folder_ / "x.dat"}}) {
+    const Outcome decoded = decode(how);
+    EXPECT_EQ(decoded.status, 0) << decoded.err;
+    EXPECT_EQ(lines_of(decoded.out).size(), 70u);
+    EXPECT_THAT(decoded.err, Not(HasSubstr("packets"))) << "there are none around them";
+  }
+  test::write_file(folder_ / "y.dat", "something else " + raw);
+  const Outcome other = decode({folder_ / "y.dat"});
+  EXPECT_EQ(other.status, 1);
+  EXPECT_THAT(other.err, HasSubstr("--raw"));
+}
+
+TEST_F(Decode, ReadsIpfixFiles) {
+  lab::ExporterModel model(
+      {.protocol = lab::ExportProtocol::ipfix, .flows = 7, .start_ns = 1'700'000'000 * kNsPerSec});
+  std::string file;
+  for (int i = 0; i < 300; ++i) {
+    lab::ExportDatagram d;
+    model.next((1'700'000'000 + static_cast<uint64_t>(i)) * kNsPerSec, d);
+    file.append(d.octets.begin(), d.octets.end());
+  }
+  test::write_file(folder_ / "x.ipfix", file);
+  const Outcome decoded = decode({folder_ / "x.ipfix"});
   EXPECT_EQ(decoded.status, 0) << decoded.err;
-  EXPECT_EQ(lines_of(decoded.out).size(), 70u);
-  const Outcome as_capture = decode({folder_ / "x.dat"});
-  EXPECT_EQ(as_capture.status, 1);
-  EXPECT_THAT(as_capture.err, HasSubstr("--raw"));
+  EXPECT_EQ(summary(decoded, "datagrams"), 300u);
+  const std::vector<std::string> lines = lines_of(decoded.out);
+  EXPECT_EQ(lines.size(), summary(decoded, "records"));
+  EXPECT_GE(lines.size(), 2000u);
+  // Nobody received it: the export time is the time that it came.
+  EXPECT_EQ(json::parse(lines.back())["time_received_ns"], 1'700'000'299 * kNsPerSec);
+
+  test::write_file(folder_ / "cut.ipfix", file.substr(0, file.size() - 5));
+  const Outcome cut = decode({folder_ / "cut.ipfix"});
+  EXPECT_LT(lines_of(cut.out).size(), lines.size());
+  EXPECT_GE(lines_of(cut.out).size(), lines.size() - 7) << "only the last set is gone";
+  EXPECT_THAT(cut.err, HasSubstr("skipped_bad_length 1"));
 }
 
 TEST_F(Decode, OfATruncatedFilePrintsWhatIsWhole) {
