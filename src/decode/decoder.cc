@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <new>
 
 #include "base/byte_order.h"
@@ -15,6 +16,47 @@ static_assert(kTemplateOctetsPerCoreMin >= Slab::kBlockOctetsMax);
 
 bool admits(ProtocolFilter filter, ProtocolFilter protocol) noexcept {
   return filter == ProtocolFilter::any || filter == protocol;
+}
+
+/// What a listener allows, but no more than the decoder does.
+ExporterLimits within(const DecoderLimits& all, const std::optional<ExporterLimits>& own) noexcept {
+  const ExporterLimits most{
+      .templates_max = all.templates_per_exporter_max,
+      .template_fields_max = all.template_fields_max,
+      .template_lifetime_ns = all.template_lifetime_ns,
+      .pending_sets_max = all.pending_sets_per_exporter_max,
+      .pending_sets_per_template = all.pending_entries_per_template_max,
+      .pending_set_octets_max = all.pending_entry_octets_max,
+      .pending_ttl_ns = all.pending_ttl_ns,
+  };
+  if (!own) return most;
+  ExporterLimits limits = *own;
+  limits.templates_max = std::clamp(limits.templates_max, 1u, most.templates_max);
+  limits.template_fields_max = std::min(limits.template_fields_max, most.template_fields_max);
+  limits.pending_sets_max = std::min(limits.pending_sets_max, most.pending_sets_max);
+  limits.pending_sets_per_template =
+      std::min(limits.pending_sets_per_template, most.pending_sets_per_template);
+  limits.pending_set_octets_max =
+      std::min(limits.pending_set_octets_max, most.pending_set_octets_max);
+  return limits;
+}
+
+/// With the longest lifetime that a template may have: 0 where none grows too old.
+DecoderLimits with_longest_lifetime(const DecoderConfig& config) noexcept {
+  DecoderLimits limits = config.limits;
+  for (const ListenerRules& rules : config.listeners) {
+    if (!rules.limits) continue;
+    limits.template_lifetime_ns =
+        std::max(limits.template_lifetime_ns, rules.limits->template_lifetime_ns);
+  }
+  return limits;
+}
+
+NameTable::Keep keep_of(const DecoderConfig& config) noexcept {
+  for (const ListenerRules& rules : config.listeners) {
+    if (rules.inline_names) return NameTable::Keep::names;
+  }
+  return NameTable::Keep::changes;
 }
 
 }  // namespace
@@ -51,20 +93,30 @@ Result<std::unique_ptr<Decoder>> Decoder::create(const DecoderConfig& config) {
 
 DecoderState::DecoderState(const DecoderConfig& config) noexcept
     : config_(config),
+      limits_count_(std::max<size_t>(config.listeners.size(), 1)),
       ledger_(counters_),
-      pending_(config.limits, config.cores, ledger_),
+      events_(config.events, counters_),
+      pending_(config.limits, config.cores, config.listeners.size(), ledger_),
       templates_(config.limits, config.limits.template_octets_total / config.cores,
-                 config.hash_seed, ledger_, pending_),
+                 config.hash_seed, ledger_, pending_, events_),
       rates_(config.hash_seed),
-      exporters_(config.limits, config.hash_seed, counters_, templates_, rates_) {}
+      names_(config.limits.names_per_exporter_max, keep_of(config), config.hash_seed),
+      exporters_(with_longest_lifetime(config), config.hash_seed, counters_, templates_, rates_,
+                 names_) {}
 
 bool DecoderState::reserve() noexcept {
+  limits_.reset(new (std::nothrow) ExporterLimits[limits_count_]);
+  if (limits_ == nullptr) return false;
+  for (size_t i = 0; i < limits_count_; ++i) {
+    limits_[i] = within(config_.limits,
+                        i < config_.listeners.size() ? config_.listeners[i].limits : std::nullopt);
+  }
   const size_t fields = config_.limits.template_fields_max;
   fields_.reset(new (std::nothrow) FieldSpec[fields]);
   offsets_.reset(new (std::nothrow) uint32_t[fields]);
   widths_.reset(new (std::nothrow) uint16_t[fields]);
   return fields_ != nullptr && offsets_ != nullptr && widths_ != nullptr && pending_.reserve() &&
-         templates_.reserve() && rates_.reserve() && exporters_.reserve();
+         templates_.reserve() && rates_.reserve() && names_.reserve() && exporters_.reserve();
 }
 
 namespace {
@@ -145,6 +197,7 @@ bool DecoderState::reject(const Datagram& d, DatagramError error) noexcept {
 
 bool DecoderState::begin(const Datagram& d, uint16_t version, uint32_t domain_id, Message& m,
                          const IpAddress& agent) noexcept {
+  events_.set_now(d.received_ns);
   m.exporter = exporters_.find_or_add(d.source, d.received_ns);
   if (m.exporter == nullptr) return reject(d, DatagramError::exporter_table_full);
   m.domain = exporters_.find_or_add_domain(*m.exporter, version, domain_id, d.received_ns, agent);
@@ -154,6 +207,8 @@ bool DecoderState::begin(const Datagram& d, uint16_t version, uint32_t domain_id
     return reject(d, DatagramError::domain_table_full);
   }
   ExporterStats& s = m.exporter->stats;
+  if (s.datagrams_decoded == 0 && !events_.is_closed()) tell_exporter(d, version, domain_id);
+  s.port = d.source_port;
   ++s.datagrams;
   s.octets += d.payload.size();
   s.last_seen_ns = d.received_ns;
@@ -170,6 +225,9 @@ bool DecoderState::begin(const Datagram& d, uint16_t version, uint32_t domain_id
   m.times.past_max_ns = config_.limits.time_past_max_ns;
   m.times.future_max_ns = config_.limits.time_future_max_ns;
   m.listener = d.listener;
+  m.inline_names = has_inline_names(d.listener);
+  m.limits = &limits_of(d.listener);
+  s.templates_max = m.limits->templates_max;
   m.source_port = d.source_port;
   return true;
 }
@@ -178,6 +236,17 @@ void DecoderState::count_records(Message& m, uint32_t records) noexcept {
   counters_.records.add(records);
   counters_.records_by_protocol[m.protocol].add(records);
   m.exporter->stats.records += records;
+}
+
+void DecoderState::tell_exporter(const Datagram& d, uint16_t version, uint32_t domain_id) noexcept {
+  Event e;
+  e.kind = EventKind::exporter_seen;
+  e.version = version;
+  e.domain = domain_id;
+  e.port = d.source_port;
+  e.exporter = d.source;
+  e.exporter_since_ns = d.received_ns;
+  events_.emit(e);
 }
 
 void DecoderState::observe_sequence(Message& m, uint32_t sequence, uint32_t units,
@@ -206,6 +275,7 @@ void DecoderState::observe_sequence(Message& m, uint32_t sequence, uint32_t unit
 }
 
 void DecoderState::tick(uint64_t now_ns) noexcept {
+  events_.set_now(now_ns);
   templates_.expire(now_ns);
   exporters_.tick(now_ns);
 }

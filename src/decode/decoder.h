@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -17,6 +18,7 @@
 #include "base/counter.h"
 #include "base/named_enum.h"
 #include "base/result.h"
+#include "decode/events.h"
 #include "flow/export_header.h"
 
 namespace weir::decode {
@@ -79,6 +81,8 @@ struct DecoderLimits {
   uint32_t exporters_max = 4096;  // per core
   uint32_t domains_per_exporter_max = 256;
   uint32_t templates_per_exporter_max = 2000;
+  uint32_t names_per_exporter_max =
+      4096;  // of interfaces, VRFs, applications and samplers together
   uint32_t template_fields_max = 10'000;
   uint64_t template_octets_total = 256ull << 20;     // over all cores; divided when made
   uint32_t pending_sets_per_exporter_max = 256;      // pending_flows.max_pending_flows
@@ -94,9 +98,23 @@ struct DecoderLimits {
   uint64_t time_future_max_ns = 86'400ull * 1'000'000'000;
 };
 
+/// What an exporter may hold, as far as its listeners may differ in it.
+struct ExporterLimits {
+  uint32_t templates_max = 2000;
+  uint32_t template_fields_max = 10'000;
+  uint64_t template_lifetime_ns = 0;                 // 0: until evicted
+  uint32_t pending_sets_max = 256;                   // pending_flows.max_pending_flows
+  uint32_t pending_sets_per_template = 1024;         // pending_flows.max_entries_per_template
+  uint32_t pending_set_octets_max = 65'535;          // pending_flows.max_entry_size_bytes
+  uint64_t pending_ttl_ns = 300ull * 1'000'000'000;  // pending_flows.ttl_secs
+};
+
 struct ListenerRules {
   ProtocolFilter protocol = ProtocolFilter::any;
   uint64_t sampling_rate_default = 0;  // used where nothing else names a rate; 0: unknown
+  bool inline_names = false;           // records carry names that options data gave
+  /// For exporters as long as they send to this listener, within what DecoderLimits has; absent: that.
+  std::optional<ExporterLimits> limits;
 };
 
 struct DecoderConfig {
@@ -105,6 +123,7 @@ struct DecoderConfig {
   uint64_t hash_seed = 0;                // drawn at start
   std::string partition;                 // copied; records refer to the decoder's copy
   std::vector<ListenerRules> listeners;  // by ListenerId
+  EventSink* events = nullptr;           // outlives the decoder; null: nobody listens
 };
 
 /// Single-writer; read by any thread. The ledger's equations:
@@ -129,11 +148,32 @@ struct DecoderCounters {
   Counter exporters;       // gauge
   Counter templates;       // gauge
   Counter pending_octets;  // gauge
+  Counter events;          // taken by the sink
+  Counter events_dropped;  // the sink had no room
+};
+
+/// Templates of one kind that an exporter has, and what became of the sets that needed them. Of a set
+/// without template nobody knows the kind: it is a miss of `data`, and one of `options` as well once it
+/// turns out to have been options data.
+struct TemplateCacheStats {
+  uint64_t size = 0;
+  uint64_t hits = 0;
+  uint64_t misses = 0;
+  uint64_t evictions = 0;
+  TemplateCacheStats& operator+=(const TemplateCacheStats& other) noexcept {
+    size += other.size;
+    hits += other.hits;
+    misses += other.misses;
+    evictions += other.evictions;
+    return *this;
+  }
+  friend bool operator==(const TemplateCacheStats&, const TemplateCacheStats&) = default;
 };
 
 /// One exporter as the core that owns it sees it; a copy, for tables and metrics.
 struct ExporterStats {
   IpAddress address;
+  uint16_t port = 0;  // UDP source port that was seen last
   uint64_t first_seen_ns = 0;
   uint64_t last_seen_ns = 0;
   uint64_t datagrams = 0;
@@ -145,6 +185,11 @@ struct ExporterStats {
   uint64_t sets_waiting = 0;
   uint64_t sets_lost = 0;  // expired, evicted or skipped
   uint64_t templates = 0;
+  uint64_t templates_max = 0;    // that it may have, of all kinds together
+  uint64_t templates_known = 0;  // definitions that said what was known
+  uint64_t templates_new = 0;    // definitions that were new or other ones
+  TemplateCacheStats data_templates;
+  TemplateCacheStats options_templates;
   uint64_t domains = 0;
   uint64_t sequence_lost = 0;
   uint32_t protocols = 0;                            // bits of Protocol: seen

@@ -4,10 +4,12 @@
 //           sflow_v5.cc) reads headers; sets.cc walks what v9 and IPFIX have in common.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 
 #include "decode/decoder.h"
 #include "decode/exporter_table.h"
+#include "decode/names.h"
 #include "decode/pending.h"
 #include "decode/plan.h"
 #include "decode/sampling.h"
@@ -62,7 +64,9 @@ struct Message {
   uint32_t options_records = 0;
   uint32_t templates = 0;
   uint32_t sets = 0;
-  bool all_known = true;  // no set waits for its template
+  bool all_known = true;      // no set waits for its template
+  bool inline_names = false;  // the listener wants them
+  const ExporterLimits* limits = nullptr;
 };
 
 class DecoderState final : public Decoder {
@@ -90,6 +94,7 @@ class DecoderState final : public Decoder {
              const IpAddress& agent = {}) noexcept;
   /// Those of `m` that went to the sink beyond the last call's.
   void count_records(Message& m, uint32_t records) noexcept;
+  void tell_exporter(const Datagram& d, uint16_t version, uint32_t domain_id) noexcept;
   void observe_sequence(Message& m, uint32_t sequence, uint32_t units, bool units_known) noexcept;
 
   // sflow_v5.cc
@@ -103,7 +108,10 @@ class DecoderState final : public Decoder {
   SetOutcome learn_options_v9(Message& m, std::span<const uint8_t> body, RecordSink& sink) noexcept;
   SetOutcome learn_options_ipfix(Message& m, std::span<const uint8_t> body,
                                  RecordSink& sink) noexcept;
-  bool read_fields(std::span<const uint8_t>& body, uint32_t count, TemplateFormat format) noexcept;
+  bool read_fields(const Message& m, std::span<const uint8_t>& body, uint32_t count,
+                   TemplateFormat format) noexcept;
+  TemplateKind refuse_fields(const Message& m, uint16_t id, TemplateKind kind,
+                             TemplateFormat format) noexcept;
   void define(Message& m, uint16_t id, TemplateKind kind, TemplateFormat format,
               uint16_t scope_fields, RecordSink& sink) noexcept;
   void replay(Template& t, const Message& now, RecordSink& sink) noexcept;
@@ -112,9 +120,23 @@ class DecoderState final : public Decoder {
   void data_fixed(Message& m, const Plan& plan, std::span<const uint8_t> body,
                   PlanContext& context) noexcept;
   void options_records(Message& m, const Template& t, std::span<const uint8_t> body) noexcept;
+  void learn_names(const Domain& domain, const NameValues& values) noexcept;
   void options_record(Message& m, const Template& t, const Row& row) noexcept;
   void padding(std::span<const uint8_t> rest) noexcept;
   void set_system_init(Message& m) const noexcept;
+
+  bool has_inline_names(ListenerId listener) const noexcept {
+    return listener.value < config_.listeners.size() &&
+           config_.listeners[listener.value].inline_names;
+  }
+  const ExporterLimits& limits_of(ListenerId listener) const noexcept {
+    return limits_[std::min<size_t>(listener.value, limits_count_ - 1)];
+  }
+  /// What a record takes of the arena beside what its plan needs.
+  uint32_t inline_octets(const Message& m) const noexcept {
+    return m.inline_names ? kInlineNameOctets : 0;
+  }
+  void fill_names(const Message& m, std::span<FlowRecord> records) noexcept;
 
   uint64_t default_rate(ListenerId listener) const noexcept {
     return listener.value < config_.listeners.size()
@@ -123,11 +145,15 @@ class DecoderState final : public Decoder {
   }
 
   const DecoderConfig config_;
+  const size_t limits_count_;
+  std::unique_ptr<ExporterLimits[]> limits_;  // by listener
   DecoderCounters counters_;
   SetLedger ledger_;
+  EventOutlet events_;
   PendingStore pending_;
   TemplateTable templates_;
   SamplingTable rates_;
+  NameTable names_;
   ExporterTable exporters_;
   BurstWriter burst_;
   // Scratch for the template or record at hand; template_fields_max entries each.

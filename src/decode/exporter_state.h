@@ -8,6 +8,7 @@
 #include <span>
 
 #include "decode/decoder.h"
+#include "decode/events.h"
 #include "decode/intrusive.h"
 #include "decode/plan.h"
 #include "decode/sequence.h"
@@ -27,6 +28,7 @@ struct PendingSet {
   ListLink<PendingSet> by_template;
   Template* owner;
   uint64_t received_ns;
+  uint64_t ttl_ns;
   uint64_t export_ns;
   uint32_t uptime_ms;
   uint32_t sequence_num;
@@ -58,13 +60,15 @@ struct Template {
   List<PendingSet, &PendingSet::by_template> pending;
   Domain* domain;
   uint64_t defined_ns;
+  uint64_t lifetime_ns;  // of the listener that the definition came by; 0: until evicted
   uint16_t id;
   uint16_t port;          // of the scope; 0: every port of the exporter's
   uint16_t defined_port;  // that sent the definition
   uint16_t scope_fields;  // options: so many of the fields are scope
   TemplateKind kind;
   TemplateFormat format;
-  Plan plan;  // data only, but `fields` always
+  bool has_names;  // options: records may name interfaces and the like
+  Plan plan;       // data only, but `fields` always
 };
 
 /// The rate that options data name for one sampler or interface, or for a domain as a whole.
@@ -112,6 +116,20 @@ struct KeyedRate {
   bool is_interface;
 };
 
+/// A name that options data gave; what it is, if records are to carry it, and else only its hash.
+struct NameEntry {
+  uint64_t hash;
+  NameEntry* hash_next;
+  ListLink<NameEntry> by_exporter;
+  const Exporter* exporter;
+  uint64_t said;  // hash of what was told of it; 0: nothing
+  uint8_t* name;  // kNameOctetsMax octets; null: not kept
+  NameKind kind;
+  uint8_t key_octets;
+  uint8_t name_octets;
+  uint8_t key[kNameKeyOctetsMax];
+};
+
 struct Exporter {
   uint64_t hash;
   Exporter* hash_next;
@@ -124,6 +142,7 @@ struct Exporter {
   List<Template, &Template::by_use> templates;
   List<PendingSet, &PendingSet::by_exporter> pending;
   List<KeyedRate, &KeyedRate::by_exporter> rates;
+  List<NameEntry, &NameEntry::by_exporter> names;
   uint64_t pending_octets;
   uint64_t state_octets;  // that its domains and templates take of the slab
   // What the domains say of the exporter as a whole.
@@ -133,6 +152,23 @@ struct Exporter {
   uint64_t system_init_ms;
   bool has_system_init;
 };
+
+/// The counters of the cache that a template of `kind` is in.
+inline TemplateCacheStats& cache_of(Exporter& exporter, TemplateKind kind) noexcept {
+  return kind == TemplateKind::options ? exporter.stats.options_templates
+                                       : exporter.stats.data_templates;
+}
+
+/// An event with what its exporter and domain say.
+inline Event event_of(EventKind kind, const Domain& domain) noexcept {
+  Event e;
+  e.kind = kind;
+  e.version = domain.version;
+  e.domain = domain.id;
+  e.exporter = domain.exporter->stats.address;
+  e.exporter_since_ns = domain.exporter->stats.first_seen_ns;
+  return e;
+}
 
 /// Keeps the ledger of sets and its copy by exporter.
 class SetLedger {

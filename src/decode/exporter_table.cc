@@ -6,8 +6,14 @@
 namespace weir::decode {
 
 ExporterTable::ExporterTable(const DecoderLimits& limits, uint64_t seed, DecoderCounters& counters,
-                             TemplateTable& templates, SamplingTable& rates) noexcept
-    : limits_(limits), seed_(seed), counters_(counters), templates_(templates), rates_(rates) {}
+                             TemplateTable& templates, SamplingTable& rates,
+                             NameTable& names) noexcept
+    : limits_(limits),
+      seed_(seed),
+      counters_(counters),
+      templates_(templates),
+      rates_(rates),
+      names_(names) {}
 
 bool ExporterTable::reserve() noexcept {
   return memory_.reserve(limits_.exporters_max * sizeof(Exporter)) &&
@@ -109,6 +115,7 @@ void ExporterTable::drop(Domain& domain) noexcept {
 
 void ExporterTable::drop(Exporter& exporter) noexcept {
   rates_.drop_exporter(exporter);
+  names_.drop_exporter(exporter);
   while (Domain* d = exporter.domains.front()) drop(*d);
   chains_.erase(&exporter);
   by_use_.erase(&exporter);
@@ -131,7 +138,7 @@ void ExporterTable::tick(uint64_t now_ns) noexcept {
       counters_.sequence_lost.add(lost);
       e.stats.sequence_lost += lost;
     }
-    if (limits_.template_lifetime_ns == 0) continue;
+    if (limits_.template_lifetime_ns == 0) continue;  // of no listener
     for (Template* t = e.templates.front(); t != nullptr && templates_left != 0; --templates_left) {
       Template* following = e.templates.next(t);
       if (templates_.is_stale(*t, now_ns)) templates_.expire_template(*t);
@@ -152,6 +159,8 @@ size_t ExporterTable::copy(uint32_t& cursor, std::span<ExporterStats> out) const
     s.domains = e.domains.size();
     for (const Domain* d = e.domains.front(); d != nullptr; d = e.domains.next(d)) {
       s.sequence_lost += d->sequence.open_units();
+      s.data_templates.size += d->templates.size();
+      s.options_templates.size += d->options_templates.size();
     }
   }
   while (cursor < untouched_ && !slots()[cursor].in_use) ++cursor;

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "decode/exporter_state.h"
+#include "decode/names.h"
 #include "decode/sampling.h"
 #include "decode/slab.h"
 #include "decode/template_table.h"
@@ -17,7 +18,7 @@ inline constexpr uint64_t kIdleNs = 10ull * 1'000'000'000;
 class ExporterTable {
  public:
   ExporterTable(const DecoderLimits& limits, uint64_t seed, DecoderCounters& counters,
-                TemplateTable& templates, SamplingTable& rates) noexcept;
+                TemplateTable& templates, SamplingTable& rates, NameTable& names) noexcept;
   [[nodiscard]] bool reserve() noexcept;
 
   Exporter* find(const IpAddress& address) const noexcept;
@@ -48,6 +49,7 @@ class ExporterTable {
   DecoderCounters& counters_;
   TemplateTable& templates_;
   SamplingTable& rates_;
+  NameTable& names_;
   Reservation memory_;
   HashChains<Exporter> chains_;
   HashChains<Domain> domain_chains_;

@@ -6,23 +6,29 @@
 
 namespace weir::decode {
 
-PendingStore::PendingStore(const DecoderLimits& limits, uint32_t cores, SetLedger& ledger) noexcept
-    : limits_(limits), octets_max_(limits.pending_octets_total / cores), ledger_(ledger) {}
+PendingStore::PendingStore(const DecoderLimits& limits, uint32_t cores, size_t listeners,
+                           SetLedger& ledger) noexcept
+    : limits_(limits),
+      octets_max_(limits.pending_octets_total / cores),
+      ledger_(ledger),
+      listeners_(std::max<size_t>(listeners, 1)) {}
 
 bool PendingStore::reserve() noexcept {
+  by_age_.reset(new (std::nothrow) ByAge[listeners_]);
+  if (by_age_ == nullptr) return false;
   // Blocks are powers of two of at least 256 octets: they take less than 2.5 times what is charged.
   return slab_.reserve(octets_max_ / 2 * 5 + Slab::kBlockOctetsMax);
 }
 
-bool PendingStore::admits(uint32_t body_octets) const noexcept {
-  return body_octets + 4 <= limits_.pending_entry_octets_max &&
+bool PendingStore::admits(const ExporterLimits& limits, uint32_t body_octets) const noexcept {
+  return body_octets + 4 <= limits.pending_set_octets_max &&
          charge(body_octets) <= std::min(limits_.pending_octets_per_exporter, octets_max_) &&
-         limits_.pending_sets_per_exporter_max != 0 &&
-         limits_.pending_entries_per_template_max != 0;
+         limits.pending_sets_max != 0 && limits.pending_sets_per_template != 0;
 }
 
-bool PendingStore::is_full(const Exporter& exporter, uint32_t body_octets) const noexcept {
-  return exporter.pending.size() >= limits_.pending_sets_per_exporter_max ||
+bool PendingStore::is_full(const Exporter& exporter, const ExporterLimits& limits,
+                           uint32_t body_octets) const noexcept {
+  return exporter.pending.size() >= limits.pending_sets_max ||
          exporter.pending_octets + charge(body_octets) > limits_.pending_octets_per_exporter ||
          ledger_.counters().pending_octets.value() + charge(body_octets) > octets_max_;
 }
@@ -40,10 +46,11 @@ bool PendingStore::hold(Template& owner, const Origin& origin,
   set->sequence_num = origin.sequence_num;
   set->source_port = origin.source_port;
   set->listener = origin.listener;
+  set->ttl_ns = origin.limits.pending_ttl_ns;
   set->body_octets = static_cast<uint32_t>(body.size());
   std::memcpy(set->body(), body.data(), body.size());
   Exporter& exporter = *owner.domain->exporter;
-  by_age_.push_back(set);
+  list_of(set->listener).push_back(set);
   exporter.pending.push_back(set);
   owner.pending.push_back(set);
   exporter.pending_octets += charge(set->body_octets);
@@ -59,10 +66,19 @@ void PendingStore::release(PendingSet& set, SetOutcome outcome) noexcept {
   exporter.pending_octets -= charge(set.body_octets);
   Counter& gauge = ledger_.counters().pending_octets;
   gauge.set(gauge.value() - charge(set.body_octets));
-  by_age_.erase(&set);
+  list_of(set.listener).erase(&set);
   exporter.pending.erase(&set);
   set.owner->pending.erase(&set);
   slab_.release(&set);
+}
+
+PendingSet* PendingStore::expired(uint64_t now_ns) const noexcept {
+  for (size_t i = 0; i < listeners_; ++i) {
+    PendingSet* set = by_age_[i].front();
+    if (set == nullptr || now_ns < set->received_ns) continue;
+    if (now_ns - set->received_ns >= set->ttl_ns) return set;
+  }
+  return nullptr;
 }
 
 void PendingStore::release_all(Template& owner, SetOutcome outcome) noexcept {

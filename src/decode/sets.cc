@@ -70,9 +70,9 @@ void DecoderState::walk_sets(Message& m, std::span<const uint8_t> octets,
 
 /// Reads `count` field specifiers into fields_ and moves `body` behind them. False if they are not
 /// all there.
-bool DecoderState::read_fields(std::span<const uint8_t>& body, uint32_t count,
+bool DecoderState::read_fields(const Message& m, std::span<const uint8_t>& body, uint32_t count,
                                TemplateFormat format) noexcept {
-  const uint32_t fields_max = config_.limits.template_fields_max;
+  const uint32_t fields_max = m.limits->template_fields_max;
   field_count_ = 0;
   for (uint32_t i = 0; i < count; ++i) {
     if (body.size() < 4) return false;
@@ -88,6 +88,21 @@ bool DecoderState::read_fields(std::span<const uint8_t>& body, uint32_t count,
     if (i < fields_max) fields_[field_count_++] = f;
   }
   return true;
+}
+
+/// What a template of too many fields becomes.
+TemplateKind DecoderState::refuse_fields(const Message& m, uint16_t id, TemplateKind kind,
+                                         TemplateFormat format) noexcept {
+  templates_.refuse(*m.domain, {id,
+                                m.source_port,
+                                0,
+                                kind,
+                                format,
+                                {fields_.get(), field_count_},
+                                m.times.received_ns,
+                                *m.limits});
+  field_count_ = 0;
+  return TemplateKind::not_decodable;
 }
 
 void DecoderState::define(Message& m, uint16_t id, TemplateKind kind, TemplateFormat format,
@@ -110,7 +125,8 @@ void DecoderState::define(Message& m, uint16_t id, TemplateKind kind, TemplateFo
                                                  kind,
                                                  format,
                                                  {fields_.get(), field_count_},
-                                                 m.times.received_ns});
+                                                 m.times.received_ns,
+                                                 *m.limits});
   if (made != nullptr && !made->pending.empty()) replay(*made, m, sink);
 }
 
@@ -131,12 +147,10 @@ SetOutcome DecoderState::learn_templates(Message& m, std::span<const uint8_t> bo
       continue;
     }
     if (id < kFirstDataSetId) return SetOutcome::skipped_bad_template;
-    if (!read_fields(body, count, format)) return SetOutcome::skipped_bad_template;
+    if (!read_fields(m, body, count, format)) return SetOutcome::skipped_bad_template;
     TemplateKind kind = TemplateKind::data;
     if (count > field_count_) {
-      counters_.template_events[TemplateEvent::refused].increment();
-      kind = TemplateKind::not_decodable;
-      field_count_ = 0;
+      kind = refuse_fields(m, id, kind, format);
     }
     define(m, id, kind, format, 0, sink);
   }
@@ -158,7 +172,7 @@ SetOutcome DecoderState::learn_options_v9(Message& m, std::span<const uint8_t> b
     // Lengths that are no multiples of four hold padding.
     const uint32_t scopes = scope_octets / 4;
     const uint32_t options = option_octets / 4;
-    const uint32_t fields_max = config_.limits.template_fields_max;
+    const uint32_t fields_max = m.limits->template_fields_max;
     field_count_ = 0;
     for (uint32_t i = 0; i < scopes + options; ++i) {
       const uint8_t* p = body.data() + (i < scopes ? i * 4 : scope_octets + (i - scopes) * 4);
@@ -167,9 +181,7 @@ SetOutcome DecoderState::learn_options_v9(Message& m, std::span<const uint8_t> b
     body = body.subspan(scope_octets + option_octets);
     TemplateKind kind = TemplateKind::options;
     if (scopes + options > field_count_) {
-      counters_.template_events[TemplateEvent::refused].increment();
-      kind = TemplateKind::not_decodable;
-      field_count_ = 0;
+      kind = refuse_fields(m, id, kind, TemplateFormat::netflow_v9);
     }
     define(m, id, kind, TemplateFormat::netflow_v9, static_cast<uint16_t>(scopes), sink);
   }
@@ -196,14 +208,12 @@ SetOutcome DecoderState::learn_options_ipfix(Message& m, std::span<const uint8_t
     const uint16_t scopes = load_be16(body.data() + 4);
     body = body.subspan(6);
     if (id < kFirstDataSetId || scopes > count ||
-        !read_fields(body, count, TemplateFormat::ipfix)) {
+        !read_fields(m, body, count, TemplateFormat::ipfix)) {
       return SetOutcome::skipped_bad_template;
     }
     TemplateKind kind = TemplateKind::options;
     if (count > field_count_) {
-      counters_.template_events[TemplateEvent::refused].increment();
-      kind = TemplateKind::not_decodable;
-      field_count_ = 0;
+      kind = refuse_fields(m, id, kind, TemplateFormat::ipfix);
     }
     define(m, id, kind, TemplateFormat::ipfix, scopes, sink);
   }
@@ -229,6 +239,8 @@ void DecoderState::replay(Template& t, const Message& now, RecordSink& sink) noe
     m.source_port = set->source_port;
     m.exporter = now.exporter;
     m.domain = now.domain;
+    m.inline_names = has_inline_names(m.listener);
+    m.limits = &limits_of(m.listener);
     set_system_init(m);
     burst_.begin(sink, m.header, m.listener);
     data_records(m, t, {set->body(), set->body_octets});
@@ -253,12 +265,14 @@ void DecoderState::data_set(Message& m, uint16_t id, std::span<const uint8_t> bo
   if (t == nullptr || t->kind == TemplateKind::missing) {
     m.all_known = false;
     counters_.template_events[TemplateEvent::missing].increment();
-    templates_.hold(*m.domain, id, {m.times, m.header.sequence_num, m.source_port, m.listener},
-                    body);
+    ++m.exporter->stats.data_templates.misses;
+    templates_.hold(*m.domain, id,
+                    {m.times, m.header.sequence_num, m.source_port, m.listener, *m.limits}, body);
     return;
   }
   templates_.touch(*t);
   counters_.template_events[TemplateEvent::hit].increment();
+  ++cache_of(*m.exporter, t->kind).hits;
   if (t->kind == TemplateKind::not_decodable) {
     m.all_known = false;
     ledger_.enter(*m.exporter, SetOutcome::skipped_not_decodable, octets);
@@ -294,8 +308,9 @@ void DecoderState::data_records(Message& m, const Template& t,
         body = {};
         break;
       }
-      FlowRecord& r = burst_.room(1, arena_octets_bound(plan, octets)).front();
+      FlowRecord& r = burst_.room(1, arena_octets_bound(plan, octets) + inline_octets(m)).front();
       run_plan_row(plan, {body.data(), offsets_.get(), widths_.get()}, context, r);
+      if (m.inline_names) fill_names(m, {&r, 1});
       burst_.commit(1);
       ++m.data_records;
       body = body.subspan(octets);
@@ -322,9 +337,11 @@ void DecoderState::data_fixed(Message& m, const Plan& plan, std::span<const uint
   padding(body.subspan(size_t{count} * octets));
   const uint8_t* p = body.data();
   while (count != 0) {
-    const std::span<FlowRecord> records = burst_.room(count, plan.arena_octets_max);
+    const std::span<FlowRecord> records =
+        burst_.room(count, plan.arena_octets_max + inline_octets(m));
     const auto n = static_cast<uint32_t>(records.size());
     run_plan(plan, p, n, context, records.data());
+    if (m.inline_names) fill_names(m, records);
     burst_.commit(n);
     p += size_t{n} * octets;
     count -= n;
@@ -365,6 +382,7 @@ void DecoderState::options_record(Message& m, const Template& t, const Row& row)
     set_system_init(m);
   }
   const uint64_t rate = rate_of(v);
+  if (t.has_names) learn_names(*m.domain, read_names(t, row, rate));
   if (rate == 0) return;  // PTX says 0 where it does not know
   Domain* domain = m.domain;
   if ((v.present & bit::kDomain) != 0) {

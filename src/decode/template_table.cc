@@ -5,6 +5,8 @@
 #include <memory>
 #include <new>
 
+#include "decode/names.h"
+
 namespace weir::decode {
 namespace {
 
@@ -22,14 +24,15 @@ static_assert(sizeof(Template) % alignof(Op) == 0 && alignof(FieldSpec) == align
 }  // namespace
 
 TemplateTable::TemplateTable(const DecoderLimits& limits, uint64_t state_octets, uint64_t seed,
-                             SetLedger& ledger, PendingStore& pending) noexcept
+                             SetLedger& ledger, PendingStore& pending, EventOutlet& events) noexcept
     : limits_(limits),
       state_octets_(state_octets),
       share_octets_(std::max<uint64_t>(state_octets / kStateShareDivisor, Slab::kBlockOctetsMax)),
       seed_(seed),
       ledger_(ledger),
       counters_(ledger.counters()),
-      pending_(pending) {}
+      pending_(pending),
+      events_(events) {}
 
 bool TemplateTable::reserve() noexcept {
   const size_t nodes = std::min<uint64_t>(state_octets_ / 1024, 1u << 18);
@@ -64,6 +67,7 @@ Template* TemplateTable::find(const Domain& domain, uint16_t id, uint16_t port) 
 
 Template* TemplateTable::define(Domain& domain, const Definition& d) noexcept {
   Template* old = find(domain, d.id, d.port);
+  uint16_t conflicting_port = 0;
   const bool known = old != nullptr && old->kind != TemplateKind::missing;
   uint16_t port = old != nullptr ? old->port : 0;
   if (known) {
@@ -71,9 +75,11 @@ Template* TemplateTable::define(Domain& domain, const Definition& d) noexcept {
     if (old->kind == d.kind && old->format == d.format && old->scope_fields == d.scope_fields &&
         std::ranges::equal(old->plan.fields, d.fields)) {
       old->defined_ns = d.now_ns;
+      old->lifetime_ns = d.limits.template_lifetime_ns;
       // The definition is whoever's sent it last, unless it has a scope of its own.
       if (old->port == 0) old->defined_port = d.port;
       counters_.template_events[TemplateEvent::refreshed].increment();
+      ++domain.exporter->stats.templates_known;
       return nullptr;
     }
     counters_.quirks[Quirk::template_redefined].increment();
@@ -87,6 +93,7 @@ Template* TemplateTable::define(Domain& domain, const Definition& d) noexcept {
       if (Template* previous = find_exact(domain, d.id, old->defined_port); previous != nullptr) {
         remove(*previous);
       }
+      conflicting_port = old->defined_port;
       rekey(*old, old->defined_port);
       old = nullptr;
       port = 0;
@@ -94,19 +101,25 @@ Template* TemplateTable::define(Domain& domain, const Definition& d) noexcept {
   }
   Template* made = build(domain, d);
   if (made == nullptr) {
-    counters_.template_events[TemplateEvent::refused].increment();
+    refuse(domain, d);
     return nullptr;
   }
   // Building may have evicted what was there.
   old = find_exact(domain, d.id, port);
   made->port = port;
   made->hash = hash_of_key(domain, d.id, port);
-  counters_
-      .template_events[old != nullptr && old->kind != TemplateKind::missing
-                           ? TemplateEvent::redefined
-                           : TemplateEvent::learned]
+  const bool redefined = old != nullptr && old->kind != TemplateKind::missing;
+  counters_.template_events[redefined ? TemplateEvent::redefined : TemplateEvent::learned]
       .increment();
+  ++domain.exporter->stats.templates_new;
+  tell(conflicting_port != 0 ? EventKind::template_conflict
+       : redefined           ? EventKind::template_redefined
+                             : EventKind::template_learned,
+       domain, {d.id, d.kind, d.fields.size(), d.port, conflicting_port});
   if (old != nullptr) {
+    if (d.kind == TemplateKind::options) {
+      domain.exporter->stats.options_templates.misses += old->pending.size();
+    }
     pending_.transfer(*old, *made);
     remove(*old);
   }
@@ -116,6 +129,11 @@ Template* TemplateTable::define(Domain& domain, const Definition& d) noexcept {
   ++template_count_;
   count_gauge();
   return made;
+}
+
+void TemplateTable::refuse(const Domain& domain, const Definition& d) noexcept {
+  counters_.template_events[TemplateEvent::refused].increment();
+  tell(EventKind::template_refused, domain, {d.id, d.kind, d.fields.size(), d.port});
 }
 
 Template* TemplateTable::build(Domain& domain, const Definition& d) noexcept {
@@ -136,7 +154,7 @@ Template* TemplateTable::build(Domain& domain, const Definition& d) noexcept {
   const std::span<const ArenaOp> arena_ops = draft_.arena_ops.first(draft_.arena_op_count);
   const size_t octets =
       sizeof(Template) + d.fields.size_bytes() + ops.size_bytes() + arena_ops.size_bytes();
-  while (exporter.templates.size() >= limits_.templates_per_exporter_max) {
+  while (exporter.templates.size() >= d.limits.templates_max) {
     if (!evict_one(exporter)) return nullptr;
   }
   void* memory = allocate(exporter, octets);
@@ -146,9 +164,11 @@ Template* TemplateTable::build(Domain& domain, const Definition& d) noexcept {
   t->id = d.id;
   t->kind = d.kind;
   t->format = d.format;
+  t->has_names = d.kind == TemplateKind::options && has_name_fields(d.fields);
   t->scope_fields = d.scope_fields;
   t->defined_port = d.port;
   t->defined_ns = d.now_ns;
+  t->lifetime_ns = d.limits.template_lifetime_ns;
   t->plan = draft_.plan;
   uint8_t* at = static_cast<uint8_t*>(memory) + sizeof(Template);
   t->plan.fields = append<FieldSpec>(at, d.fields);
@@ -177,11 +197,35 @@ void TemplateTable::remove(Template& t) noexcept {
   release(exporter, &t);
 }
 
+void TemplateTable::forget(Template& t, TemplateEvent how, EventKind kind) noexcept {
+  counters_.template_events[how].increment();
+  if (kind == EventKind::template_evicted) {
+    ++cache_of(*t.domain->exporter, t.kind).evictions;
+  }
+  tell(kind, *t.domain, {t.id, t.kind, t.plan.fields.size(), t.defined_port});
+  remove(t);
+}
+
+void TemplateTable::tell(EventKind kind, const Domain& domain, const Subject& about) noexcept {
+  if (events_.is_closed()) return;
+  Event e = event_of(kind, domain);
+  e.port = about.port;
+  e.other_port = about.other_port;
+  e.template_id = about.id;
+  e.fields = static_cast<uint16_t>(std::min<size_t>(about.fields, UINT16_MAX));
+  switch (about.kind) {
+    case TemplateKind::missing: e.use = TemplateUse::unknown; break;
+    case TemplateKind::data: e.use = TemplateUse::data; break;
+    case TemplateKind::options: e.use = TemplateUse::options; break;
+    case TemplateKind::not_decodable: e.use = TemplateUse::not_decodable; break;
+  }
+  events_.emit(e);
+}
+
 bool TemplateTable::evict_one(Exporter& exporter) noexcept {
   Template* t = exporter.templates.front();
   if (t == nullptr) return false;
-  remove(*t);
-  counters_.template_events[TemplateEvent::evicted].increment();
+  forget(*t, TemplateEvent::evicted, EventKind::template_evicted);
   return true;
 }
 
@@ -210,15 +254,13 @@ void TemplateTable::release(Exporter& exporter, void* block) noexcept {
 void TemplateTable::withdraw(Domain& domain, uint16_t id, uint16_t port) noexcept {
   Template* t = find(domain, id, port);
   if (t == nullptr || t->kind == TemplateKind::missing) return;
-  remove(*t);
-  counters_.template_events[TemplateEvent::withdrawn].increment();
+  forget(*t, TemplateEvent::withdrawn, EventKind::template_withdrawn);
 }
 
 void TemplateTable::withdraw_all(Domain& domain, TemplateKind kind) noexcept {
   // Each step removes one, so that withdrawals cost no more than the definitions did.
   while (Template* t = domain.templates_of(kind).front()) {
-    remove(*t);
-    counters_.template_events[TemplateEvent::withdrawn].increment();
+    forget(*t, TemplateEvent::withdrawn, EventKind::template_withdrawn);
   }
 }
 
@@ -226,32 +268,33 @@ void TemplateTable::hold(Domain& domain, uint16_t id, const PendingStore::Origin
                          std::span<const uint8_t> body) noexcept {
   Exporter& exporter = *domain.exporter;
   const auto body_octets = static_cast<uint32_t>(body.size());
-  const auto refuse = [&] {
+  const auto refuse_set = [&] {
     ledger_.enter(exporter, SetOutcome::skipped_pending_full, body_octets + 4);
   };
-  if (!pending_.admits(body_octets)) return refuse();
-  while (pending_.is_full(exporter, body_octets)) {
-    if (exporter.pending.empty()) return refuse();
+  if (!pending_.admits(origin.limits, body_octets)) return refuse_set();
+  while (pending_.is_full(exporter, origin.limits, body_octets)) {
+    if (exporter.pending.empty()) return refuse_set();
     settle(*exporter.pending.front(), SetOutcome::evicted);
   }
   Template* owner = find_exact(domain, id, 0);
-  if (owner != nullptr && owner->pending.size() >= limits_.pending_entries_per_template_max) {
+  if (owner != nullptr && owner->pending.size() >= origin.limits.pending_sets_per_template) {
     settle(*owner->pending.front(), SetOutcome::evicted);
     owner = find_exact(domain, id, 0);
   }
   if (owner == nullptr) {
     void* memory = allocate(exporter, sizeof(Template));
-    if (memory == nullptr) return refuse();
+    if (memory == nullptr) return refuse_set();
     owner = new (memory) Template{};
     owner->domain = &domain;
     owner->id = id;
     owner->kind = TemplateKind::missing;
     owner->hash = hash_of_key(domain, id, 0);
     chains_.insert(owner);
+    tell(EventKind::template_missing, domain, {id, TemplateKind::missing, 0, origin.source_port});
   }
   if (!pending_.hold(*owner, origin, body)) {
     if (owner->kind == TemplateKind::missing && owner->pending.empty()) remove(*owner);
-    return refuse();
+    return refuse_set();
   }
 }
 
@@ -270,22 +313,20 @@ void TemplateTable::drop_domain(Domain& domain) noexcept {
   }
   for (const TemplateKind kind : {TemplateKind::data, TemplateKind::options}) {
     while (Template* t = domain.templates_of(kind).front()) {
-      remove(*t);
-      counters_.template_events[TemplateEvent::evicted].increment();
+      forget(*t, TemplateEvent::evicted, EventKind::template_evicted);
     }
   }
 }
 
 void TemplateTable::expire_template(Template& t) noexcept {
-  remove(t);
-  counters_.template_events[TemplateEvent::expired].increment();
+  forget(t, TemplateEvent::expired, EventKind::template_expired);
 }
 
 void TemplateTable::expire(uint64_t now_ns) noexcept {
   static constexpr int kSetsPerCall = 4096;
   for (int i = 0; i < kSetsPerCall; ++i) {
-    PendingSet* set = pending_.oldest();
-    if (set == nullptr || !pending_.is_expired(*set, now_ns)) return;
+    PendingSet* set = pending_.expired(now_ns);
+    if (set == nullptr) return;
     settle(*set, SetOutcome::expired);
   }
 }

@@ -7,6 +7,7 @@
 //           least recently used of the exporter's own goes.
 #pragma once
 
+#include "decode/events.h"
 #include "decode/exporter_state.h"
 #include "decode/pending.h"
 #include "decode/slab.h"
@@ -22,7 +23,7 @@ inline constexpr uint64_t kStateShareDivisor = 8;
 class TemplateTable {
  public:
   TemplateTable(const DecoderLimits& limits, uint64_t state_octets, uint64_t seed,
-                SetLedger& ledger, PendingStore& pending) noexcept;
+                SetLedger& ledger, PendingStore& pending, EventOutlet& events) noexcept;
   [[nodiscard]] bool reserve() noexcept;
 
   /// The template that data of `id` from `port` means; null if nothing is known of it.
@@ -37,10 +38,13 @@ class TemplateTable {
     TemplateFormat format;
     std::span<const FieldSpec> fields;
     uint64_t now_ns;
+    const ExporterLimits& limits;
   };
   /// Learns, refreshes or redefines. Returns the template if it is new or changed and sets may wait
   /// for it; null if nothing is to be replayed (a refresh, or refused).
   Template* define(Domain& domain, const Definition& d) noexcept;
+  /// Counts and tells of a definition that is not kept, or not as what it is.
+  void refuse(const Domain& domain, const Definition& d) noexcept;
   void withdraw(Domain& domain, uint16_t id, uint16_t port) noexcept;
   void withdraw_all(Domain& domain, TemplateKind kind) noexcept;
 
@@ -55,8 +59,7 @@ class TemplateTable {
   /// Bounded work: sets that waited too long, templates past their lifetime.
   void expire(uint64_t now_ns) noexcept;
   bool is_stale(const Template& t, uint64_t now_ns) const noexcept {
-    return limits_.template_lifetime_ns != 0 && now_ns > t.defined_ns &&
-           now_ns - t.defined_ns > limits_.template_lifetime_ns;
+    return t.lifetime_ns != 0 && now_ns > t.defined_ns && now_ns - t.defined_ns > t.lifetime_ns;
   }
   void expire_template(Template& t) noexcept;
 
@@ -71,6 +74,15 @@ class TemplateTable {
   void rekey(Template& t, uint16_t port) noexcept;
   void remove(Template& t) noexcept;
   bool evict_one(Exporter& exporter) noexcept;
+  void forget(Template& t, TemplateEvent how, EventKind kind) noexcept;
+  struct Subject {
+    uint16_t id;
+    TemplateKind kind;
+    size_t fields;
+    uint16_t port;
+    uint16_t other_port = 0;
+  };
+  void tell(EventKind kind, const Domain& domain, const Subject& about) noexcept;
   void count_gauge() noexcept { counters_.templates.set(template_count_); }
 
   const DecoderLimits limits_;
@@ -80,6 +92,7 @@ class TemplateTable {
   SetLedger& ledger_;
   DecoderCounters& counters_;
   PendingStore& pending_;
+  EventOutlet& events_;
   Slab slab_;
   HashChains<Template> chains_;
   uint64_t template_count_ = 0;
