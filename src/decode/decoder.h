@@ -16,7 +16,6 @@
 #include <vector>
 
 #include "base/counter.h"
-#include "base/kernel.h"
 #include "base/named_enum.h"
 #include "base/result.h"
 #include "decode/events.h"
@@ -61,7 +60,7 @@ WEIR_NAMED_ENUM(SetOutcome, uint8_t, WEIR_SET_OUTCOMES)
   X(variable_length_in_v9) X(count_mismatch) X(template_not_decodable)                 \
   X(template_redefined) X(template_conflict) X(scope_split_by_port)                    \
   X(implausible_time) X(arena_overflow) X(truncated_record) X(unknown_flow_record)     \
-  X(sequence_untracked)
+  X(sequence_untracked) X(opaque_list)
 // clang-format on
 WEIR_NAMED_ENUM(Quirk, uint8_t, WEIR_QUIRKS)
 
@@ -125,7 +124,6 @@ struct DecoderConfig {
   std::string partition;                 // copied; records refer to the decoder's copy
   std::vector<ListenerRules> listeners;  // by ListenerId
   EventSink* events = nullptr;           // outlives the decoder; null: nobody listens
-  Kernel kernel = best_kernel();
 };
 
 /// Single-writer; read by any thread. The ledger's equations:

@@ -110,6 +110,7 @@ constexpr Row kIana[] = {
     {298, {F::packets, 2, C::number}},
     {299, {F::packets_in, 0, C::number}},
     {302, {F::sampler_id, 1, C::number}},
+    {312, {F::bytes, 6, C::number}},  // of a packet report (RFC 5476): the frame
     {352, {F::bytes, 4, C::number}},
     {353, {F::bytes, 5, C::number}},
     {361, {F::port_range_start, 0, C::number}},
@@ -117,6 +118,10 @@ constexpr Row kIana[] = {
     {363, {F::port_range_step, 0, C::number}},
     {364, {F::port_range_num, 0, C::number}},
     {371, {F::user_name, 0, C::text}},
+    {430, {F::packets, 4, C::number}},
+    {431, {F::packets, 5, C::number}},
+    {460, {F::server_name, 0, C::text}},
+    {498, {F::ipv6_routing_header_seg_left, 0, C::number}},
 };
 
 // RFC 5103: the other direction's counters.
@@ -136,6 +141,10 @@ constexpr Row kNsel[] = {
     {40004, {F::post_nat_dst_port, 1, C::number}},
     {40005, {F::firewall_event, 1, C::number}},
 };
+
+// CERT, whose YAF looks into packets.
+constexpr uint32_t kCert = 6871;
+constexpr Row kCertRows[] = {{294, {F::server_name, 1, C::text}}};
 
 constexpr size_t kIanaRows = sizeof kIana / sizeof kIana[0];
 constexpr size_t kIanaIds = 512;
@@ -179,7 +188,27 @@ std::span<const ElementUse> uses_of(uint32_t enterprise, uint16_t id, bool netfl
     return {};
   }
   if (enterprise == kReverseEnterprise) return search(kReverse, id);
+  if (enterprise == kCert) return search(kCertRows, id);
   return {};
+}
+
+bool width_fits(ElementClass c, uint16_t width) noexcept {
+  switch (c) {
+    case ElementClass::number:
+    case ElementClass::merge:
+    case ElementClass::dscp: return width >= 1 && width <= 8;
+    case ElementClass::type_code: return width == 2 || width == 4;
+    case ElementClass::mac: return width == 6 || width == 8;
+    case ElementClass::address_v4:
+    case ElementClass::mpls_ip_v4: return width == 4;
+    case ElementClass::address_v6:
+    case ElementClass::mpls_ip_v6: return width == 16;
+    case ElementClass::octets:
+    case ElementClass::text: return width >= 1;
+    case ElementClass::mpls_label: return width == 3 || width == 4;
+    case ElementClass::mpls_ttl: return width >= 1 && width <= 4;
+  }
+  return false;
 }
 
 TimeUse time_use_of(uint32_t enterprise, uint16_t id) noexcept {
@@ -205,6 +234,40 @@ TimeUse time_use_of(uint32_t enterprise, uint16_t id) noexcept {
     case 324: return {TimeRole::observed, TimeKind::microseconds};
     case 325: return {TimeRole::observed, TimeKind::nanoseconds};
     default: return {};
+  }
+}
+
+uint8_t structure_order(uint32_t enterprise, uint16_t id) noexcept {
+  if (enterprise != 0) return 0;
+  using namespace element;
+  switch (id) {
+    // What names the flow's own properties.
+    case kBgpCommunity:
+    case kBgpSourceCommunityList:
+    case kBgpDestinationCommunityList:
+    case kBgpExtendedCommunity:
+    case kBgpSourceExtendedCommunityList:
+    case kBgpDestinationExtendedCommunityList:
+    case kBgpLargeCommunity:
+    case kBgpSourceLargeCommunityList:
+    case kBgpDestinationLargeCommunityList:
+    case kSrhSegmentIpv6:
+    case kSrhSegmentIpv6BasicList:
+    case kSrhSegmentIpv6ListSection: return 1;
+    case kSrhIpv6Section: return 2;
+    case kBgpDestinationAsPathList: return 3;
+    case kBgpSourceAsPathList: return 4;
+    // What may hold anything.
+    case kBasicList:
+    case kSubTemplateList:
+    case kSubTemplateMultiList: return 5;
+    // A packet of the flow.
+    case kMplsLabelStackSection: return 6;
+    case kDataLinkFrameSection: return 7;
+    case kLayer2PacketSection: return 8;
+    case kIpHeaderPacketSection: return 9;
+    case kMplsPayloadPacketSection: return 10;
+    default: return 0;
   }
 }
 

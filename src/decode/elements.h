@@ -16,6 +16,36 @@ inline constexpr uint32_t kReverseEnterprise =
 inline constexpr uint16_t kPaddingOctets = 210;
 inline constexpr uint16_t kIpVersion = 60;
 
+/// Elements that hold other elements, or the octets of packets: told by structured_data.h.
+namespace element {
+inline constexpr uint16_t kLayer2PacketSectionOffset = 102;
+inline constexpr uint16_t kLayer2PacketSection = 104;
+inline constexpr uint16_t kBasicList = 291;
+inline constexpr uint16_t kSubTemplateList = 292;
+inline constexpr uint16_t kSubTemplateMultiList = 293;
+inline constexpr uint16_t kIpHeaderPacketSection = 313;
+inline constexpr uint16_t kDataLinkFrameSection = 315;
+inline constexpr uint16_t kMplsLabelStackSection = 316;
+inline constexpr uint16_t kMplsPayloadPacketSection = 317;
+inline constexpr uint16_t kDataLinkFrameType = 408;
+inline constexpr uint16_t kSectionOffset = 409;
+inline constexpr uint16_t kBgpCommunity = 483;
+inline constexpr uint16_t kBgpSourceCommunityList = 484;
+inline constexpr uint16_t kBgpDestinationCommunityList = 485;
+inline constexpr uint16_t kBgpExtendedCommunity = 486;
+inline constexpr uint16_t kBgpSourceExtendedCommunityList = 487;
+inline constexpr uint16_t kBgpDestinationExtendedCommunityList = 488;
+inline constexpr uint16_t kBgpLargeCommunity = 489;
+inline constexpr uint16_t kBgpSourceLargeCommunityList = 490;
+inline constexpr uint16_t kBgpDestinationLargeCommunityList = 491;
+inline constexpr uint16_t kSrhSegmentIpv6 = 494;
+inline constexpr uint16_t kSrhSegmentIpv6BasicList = 496;
+inline constexpr uint16_t kSrhSegmentIpv6ListSection = 497;
+inline constexpr uint16_t kSrhIpv6Section = 499;
+inline constexpr uint16_t kBgpSourceAsPathList = 511;
+inline constexpr uint16_t kBgpDestinationAsPathList = 512;
+}  // namespace element
+
 /// One field of a template as it came. A length of kVariableLength says so itself (RFC 7011 §7).
 struct FieldSpec {
   uint32_t enterprise;
@@ -76,6 +106,13 @@ struct TimeUse {
 
 /// The columns that an element may fill: none, one or two.
 std::span<const ElementUse> uses_of(uint32_t enterprise, uint16_t id, bool netflow_v9) noexcept;
+/// Whether octets of that width can be what the element means. Variable lengths are looked at again
+/// in each record.
+bool width_fits(ElementClass c, uint16_t width) noexcept;
 TimeUse time_use_of(uint32_t enterprise, uint16_t id) noexcept;
+
+/// In which order a record's structured elements are told, so that who comes first wins a column;
+/// 0: the element is none.
+uint8_t structure_order(uint32_t enterprise, uint16_t id) noexcept;
 
 }  // namespace weir::decode

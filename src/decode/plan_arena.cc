@@ -5,16 +5,10 @@
 
 #include "base/byte_order.h"
 #include "decode/plan_parts.h"
+#include "decode/structured_data.h"
 
 namespace weir::decode {
 namespace {
-
-constexpr size_t kUnmappedHeaderOctets = 8;  // enterprise, id, length
-
-uint32_t text_octets(const uint8_t* p, uint32_t octets) noexcept {
-  while (octets != 0 && (p[octets - 1] == 0 || p[octets - 1] == ' ')) --octets;
-  return octets;
-}
 
 /// Fills the columns of one record that refer to the arena.
 class ArenaWriter {
@@ -22,26 +16,20 @@ class ArenaWriter {
   ArenaWriter(const Plan& plan, const Row& row, PlanContext& context, FlowRecord& record) noexcept
       : plan_(plan), row_(row), context_(context), arena_(context.arena), r_(record) {}
 
+  /// Columns, then what fills columns that are still empty, then the rest: unmapped elements lie
+  /// one behind the other.
   void run() noexcept {
-    for (const ArenaOp& op : plan_.arena_ops) {
-      const uint8_t* p = row_.at(op);
-      const uint32_t width = row_.width(op);
-      switch (op.kind) {
-        case ArenaOpKind::octets: copy(op, p, width); break;
-        case ArenaOpKind::text: copy(op, p, text_octets(p, width)); break;
-        case ArenaOpKind::mpls_label: label(p); break;
-        case ArenaOpKind::mpls_ttl: number(op, saturated(load_be(p, width))); break;
-        case ArenaOpKind::mpls_ip: address(op, p, width); break;
-        case ArenaOpKind::unmapped: unmapped(op, p, width); break;
-        case ArenaOpKind::unmapped_v4_loser:
-          if (lost(op, p, 4)) unmapped(op, p, width);
-          break;
-        case ArenaOpKind::unmapped_v6_loser:
-          if (lost(op, p, 16)) unmapped(op, p, width);
-          break;
-      }
+    std::span<const ArenaOp> ops = plan_.arena_ops;
+    while (!ops.empty() && ops.front().kind < ArenaOpKind::structure) {
+      fill_column(ops.front());
+      ops = ops.subspan(1);
     }
     finish_labels();
+    if (!ops.empty() && ops.front().kind == ArenaOpKind::structure) {
+      structured(ops);
+    } else {
+      keep_all(ops);
+    }
     if (unmapped_octets_ != 0) {
       r_.unmapped = {unmapped_at_, static_cast<uint16_t>(unmapped_octets_)};
       r_.present.set(Field::unmapped);
@@ -51,6 +39,47 @@ class ArenaWriter {
 
  private:
   void overflow() noexcept { context_.quirks[Quirk::arena_overflow].increment(); }
+
+  void fill_column(const ArenaOp& op) noexcept {
+    const uint8_t* p = row_.at(op);
+    const uint32_t width = row_.width(op);
+    switch (op.kind) {
+      case ArenaOpKind::octets: copy(op, p, width); break;
+      case ArenaOpKind::text: copy(op, p, text_octets(p, width)); break;
+      case ArenaOpKind::mpls_label: label(p); break;
+      case ArenaOpKind::mpls_ttl: number(op, saturated(load_be(p, width))); break;
+      case ArenaOpKind::mpls_ip: address(op, p, width); break;
+      default: break;
+    }
+  }
+
+  void structured(std::span<const ArenaOp> ops) noexcept {
+    StructureReader reader(plan_, row_, context_, r_);
+    while (!ops.empty() && ops.front().kind == ArenaOpKind::structure) {
+      const ArenaOp& op = ops.front();
+      reader.read(op.id, {row_.at(op), row_.width(op)});
+      ops = ops.subspan(1);
+    }
+    reader.finish();
+    keep_all(ops);
+    std::span<const uint8_t> more = reader.unmapped();
+    while (!more.empty()) {
+      uint16_t length;
+      std::memcpy(&length, more.data() + 6, 2);
+      const uint32_t octets = kUnmappedHeaderOctets + length;
+      if (uint8_t* d = place_unmapped(octets); d != nullptr) std::memcpy(d, more.data(), octets);
+      more = more.subspan(octets);
+    }
+  }
+
+  void keep_all(std::span<const ArenaOp> ops) noexcept {
+    for (const ArenaOp& op : ops) {
+      const uint8_t* p = row_.at(op);
+      if (op.kind == ArenaOpKind::unmapped_v4_loser && !lost(op, p, 4)) continue;
+      if (op.kind == ArenaOpKind::unmapped_v6_loser && !lost(op, p, 16)) continue;
+      unmapped(op, p, row_.width(op));
+    }
+  }
 
   ArenaRef& ref(const ArenaOp& op) noexcept { return column<ArenaRef>(r_, op.destination); }
 
@@ -117,25 +146,30 @@ class ArenaWriter {
     }
     return false;
   }
-  void unmapped(const ArenaOp& op, const uint8_t* p, uint32_t width) noexcept {
-    const uint32_t octets = static_cast<uint32_t>(kUnmappedHeaderOctets) + width;
+
+  uint8_t* place_unmapped(uint32_t octets) noexcept {
     if (unmapped_octets_ + octets > kUnmappedOctetsMax) {
       overflow();
-      return;
+      return nullptr;
     }
     const uint32_t at = arena_.used();
     uint8_t* d = arena_.take(octets);
     if (d == nullptr) {
       overflow();
-      return;
+      return nullptr;
     }
     if (unmapped_octets_ == 0) unmapped_at_ = static_cast<uint16_t>(at);
+    unmapped_octets_ += octets;
+    return d;
+  }
+  void unmapped(const ArenaOp& op, const uint8_t* p, uint32_t width) noexcept {
+    uint8_t* d = place_unmapped(kUnmappedHeaderOctets + width);
+    if (d == nullptr) return;
     const auto length = static_cast<uint16_t>(width);
     std::memcpy(d, &op.enterprise, 4);
     std::memcpy(d + 4, &op.id, 2);
     std::memcpy(d + 6, &length, 2);
     if (width != 0) std::memcpy(d + kUnmappedHeaderOctets, p, width);
-    unmapped_octets_ += octets;
   }
 
   const Plan& plan_;
@@ -160,6 +194,7 @@ void write_arena(const Plan& plan, const Row& row, PlanContext& context,
 uint32_t arena_octets_bound(const Plan& plan, uint32_t octets) noexcept {
   uint32_t bound = 0;
   uint32_t unmapped = 0;
+  uint32_t structured = 0;
   for (const ArenaOp& op : plan.arena_ops) {
     const uint32_t width = op.width == kVariableLength ? octets : op.width;
     switch (op.kind) {
@@ -170,15 +205,15 @@ uint32_t arena_octets_bound(const Plan& plan, uint32_t octets) noexcept {
       case ArenaOpKind::mpls_label:
       case ArenaOpKind::mpls_ttl: bound += 8; break;  // aligned
       case ArenaOpKind::mpls_ip: bound += sizeof(IpAddress); break;
+      case ArenaOpKind::structure: structured = octets; break;
       case ArenaOpKind::unmapped:
       case ArenaOpKind::unmapped_v4_loser:
-      case ArenaOpKind::unmapped_v6_loser:
-        unmapped += static_cast<uint32_t>(kUnmappedHeaderOctets) + width;
-        break;
+      case ArenaOpKind::unmapped_v6_loser: unmapped += kUnmappedHeaderOctets + width; break;
     }
     if (unmapped > kUnmappedOctetsMax) unmapped = static_cast<uint32_t>(kUnmappedOctetsMax);
   }
-  return bound + unmapped;
+  if (structured == 0) return bound + unmapped;
+  return bound + static_cast<uint32_t>(kUnmappedOctetsMax) + structure_octets_bound(structured);
 }
 
 }  // namespace weir::decode

@@ -4,12 +4,11 @@
 #include <cstddef>
 
 #include "decode/plan.h"
-#include "decode/plan_fuse.h"
+#include "decode/plan_columns.h"
 
 namespace weir::decode {
 namespace {
 
-constexpr size_t kFields = static_cast<size_t>(Field::count_);
 constexpr uint16_t kNoField = 0xffff;
 
 // nProbe, told by its own elements, counts the other direction in 23 and 24.
@@ -19,78 +18,8 @@ constexpr uint16_t kNtopTypes = 1000;
 constexpr ElementUse kOtherDirectionBytes{Field::bytes_in, 3, ElementClass::number};
 constexpr ElementUse kOtherDirectionPackets{Field::packets_in, 3, ElementClass::number};
 
-/// Where a field of the record lies, how wide it is, and in which block.
-struct Column {
-  uint16_t offset;
-  uint8_t octets;     // 2, 4 or 8; 16: an address; 0: a ref
-  uint8_t block_bit;  // 0: in none
-  uint8_t address_bit;
-};
-
-constexpr auto kColumns = [] {
-  std::array<Column, kFields> c{};
-#define WEIR_COLUMN_(member, bit)                                        \
-  c[static_cast<size_t>(Field::member)] = {offsetof(FlowRecord, member), \
-                                           sizeof(FlowRecord::member), bit, 0};
-#define WEIR_COLUMN_PLAIN_(member, number)   WEIR_COLUMN_(member, 0)
-#define WEIR_COLUMN_BASIC_(member, number)   WEIR_COLUMN_(member, block::kBasic)
-#define WEIR_COLUMN_SECOND_(member, number)  WEIR_COLUMN_(member, block::kSecond)
-#define WEIR_COLUMN_HEADERS_(member, number) WEIR_COLUMN_(member, block::kHeaders)
-#define WEIR_COLUMN_CONTEXT_(member, number) WEIR_COLUMN_(member, block::kContext)
-#define WEIR_COLUMN_NAT_(member, number)     WEIR_COLUMN_(member, block::kNat)
-#define WEIR_COLUMN_RARE_(member, number)    WEIR_COLUMN_(member, block::kRare)
-#define WEIR_COLUMN_REF_(member, number) \
-  c[static_cast<size_t>(Field::member)] = {offsetof(FlowRecord, member), 0, 0, 0};
-#define WEIR_COLUMN_ADDRESS_(member, number)                                    \
-  c[static_cast<size_t>(Field::member)] = {offsetof(FlowRecord, member), 16, 0, \
-                                           address::bit(address::k_##member)};
-  WEIR_BLOCK_COUNTERS(WEIR_COLUMN_PLAIN_)
-  WEIR_BLOCK_BASIC(WEIR_COLUMN_BASIC_)
-  WEIR_BLOCK_SECOND(WEIR_COLUMN_SECOND_)
-  WEIR_BLOCK_HEADERS(WEIR_COLUMN_HEADERS_)
-  WEIR_BLOCK_CONTEXT(WEIR_COLUMN_CONTEXT_)
-  WEIR_BLOCK_NAT(WEIR_COLUMN_NAT_)
-  WEIR_BLOCK_RARE(WEIR_COLUMN_RARE_)
-  WEIR_ADDRESSES(WEIR_COLUMN_ADDRESS_)
-  WEIR_STRINGS(WEIR_COLUMN_REF_)
-  WEIR_NUMBER_LISTS(WEIR_COLUMN_REF_)
-  WEIR_ADDRESS_LISTS(WEIR_COLUMN_REF_)
-  WEIR_STRING_LISTS(WEIR_COLUMN_REF_)
-  WEIR_COLUMN_REF_(unmapped, 0)
-  WEIR_COLUMN_PLAIN_(time_flow_start_ns, 0)
-  WEIR_COLUMN_PLAIN_(time_flow_end_ns, 0)
-  WEIR_COLUMN_PLAIN_(src_mac, 0)
-  WEIR_COLUMN_PLAIN_(dst_mac, 0)
-  WEIR_COLUMN_PLAIN_(etype, 0)
-  WEIR_COLUMN_PLAIN_(proto, 0)
-  return c;
-}();
-
-const Column& column_of(Field f) noexcept { return kColumns[static_cast<size_t>(f)]; }
-
 bool is_address(ElementClass c) noexcept {
   return c == ElementClass::address_v4 || c == ElementClass::address_v6;
-}
-
-/// Whether octets of that width can be what the element means. Variable lengths are looked at again
-/// in each record.
-bool width_fits(ElementClass c, uint16_t width) noexcept {
-  switch (c) {
-    case ElementClass::number:
-    case ElementClass::merge:
-    case ElementClass::dscp: return width >= 1 && width <= 8;
-    case ElementClass::type_code: return width == 2 || width == 4;
-    case ElementClass::mac: return width == 6 || width == 8;
-    case ElementClass::address_v4:
-    case ElementClass::mpls_ip_v4: return width == 4;
-    case ElementClass::address_v6:
-    case ElementClass::mpls_ip_v6: return width == 16;
-    case ElementClass::octets:
-    case ElementClass::text: return width >= 1;
-    case ElementClass::mpls_label: return width == 3 || width == 4;
-    case ElementClass::mpls_ttl: return width >= 1 && width <= 4;
-  }
-  return false;
 }
 
 OpKind number_op(uint8_t column_octets, uint16_t width) noexcept {
@@ -131,7 +60,7 @@ class Compiler {
   void run() noexcept {
     plan_ = Plan{};
     plan_.fields = fields_;
-    draft_.op_count = draft_.move_count = draft_.arena_op_count = 0;
+    draft_.op_count = draft_.arena_op_count = 0;
     measure();
     choose();
     directional_ = won(Field::bytes_in) || won(Field::packets_in) || initiator_;
@@ -168,9 +97,6 @@ class Compiler {
       nprobe_ = nprobe_ || f.enterprise == kNtop ||
                 (netflow_v9_ && f.id >= kNtopTypesV9 && f.id < kNtopTypesV9 + kNtopTypes);
       if (f.length == kVariableLength) {
-        if (plan_.fixed_length) {
-          plan_.first_variable = {static_cast<uint32_t>(&f - fields_.data()), plan_.record_octets};
-        }
         plan_.fixed_length = false;
         plan_.record_octets += 1;
         ++quirks_.variable_length;
@@ -230,6 +156,10 @@ class Compiler {
     if (f.enterprise == 0 && f.id == kIpVersion && f.length == 1) {
       ip_version_ = {i, offset};
       return;  // said by etype
+    }
+    if (structure_order(f.enterprise, f.id) != 0) {
+      add_arena(ArenaOpKind::structure, i, offset, Field::unmapped);
+      return;
     }
     const TimeUse time = time_use_of(f.enterprise, f.id);
     if (time.role != TimeRole::none && add_time(time, i, offset)) return;
@@ -362,7 +292,7 @@ class Compiler {
     const FieldSpec& f = fields_[i];
     draft_.arena_ops[draft_.arena_op_count++] = {
         offset, f.enterprise, i, f.length, f.id, column_of(field).offset, kind};
-    if (kind < ArenaOpKind::unmapped) plan_.present.set(field);
+    if (kind < ArenaOpKind::structure) plan_.present.set(field);
   }
 
   void emit_etype() noexcept {
@@ -437,7 +367,7 @@ class Compiler {
     }
     if (plan_.start_count != 0) plan_.present.set(Field::time_flow_start_ns);
     if (plan_.end_count != 0) plan_.present.set(Field::time_flow_end_ns);
-    if (plan_.system_init.width != 0) return;
+    if (!plan_.fixed_length || plan_.system_init.width != 0) return;
     if (plan_.start_count == 0 || plan_.end_count == 0) return;
     const TimeCandidate& start = plan_.starts[0];
     const TimeCandidate& end = plan_.ends[0];
@@ -471,10 +401,13 @@ class Compiler {
     plan_.icmp_in_port = plan_.has_proto && !icmp_named;
     plan_.row_work = draft_.arena_op_count != 0 || plan_.dual_count != 0;
     // Unmapped elements follow one another, whatever lies between them in the template; a stack of
-    // labels is in its own order.
+    // labels is in its own order, as are lists and sections.
     const auto key = [](const ArenaOp& o) {
-      const auto group = static_cast<uint32_t>(std::min(o.kind, ArenaOpKind::unmapped));
-      return group << 16 | (o.kind == ArenaOpKind::mpls_label ? o.id : o.field);
+      const auto group = uint64_t{static_cast<uint8_t>(std::min(o.kind, ArenaOpKind::unmapped))};
+      uint32_t order = 0;
+      if (o.kind == ArenaOpKind::mpls_label) order = o.id;
+      if (o.kind == ArenaOpKind::structure) order = structure_order(o.enterprise, o.id);
+      return group << 48 | uint64_t{order} << 16 | o.field;
     };
     std::sort(draft_.arena_ops.begin(), draft_.arena_ops.begin() + draft_.arena_op_count,
               [&key](const ArenaOp& a, const ArenaOp& b) { return key(a) < key(b); });
@@ -514,7 +447,6 @@ class Compiler {
 void compile_plan(std::span<const FieldSpec> fields, bool netflow_v9, PlanDraft& draft,
                   CompileQuirks& quirks) noexcept {
   Compiler(fields, netflow_v9, draft, quirks).run();
-  fuse_plan(draft);
 }
 
 }  // namespace weir::decode

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 
+#include "base/byte_order.h"
 #include "flow/flow_record.h"
 
 namespace weir::decode {
@@ -23,6 +24,19 @@ inline bool all_zero(const uint8_t* p, uint32_t octets) noexcept {
   uint8_t any = 0;
   for (uint32_t i = 0; i < octets; ++i) any |= p[i];
   return any == 0;
+}
+
+/// Six octets, or eight with two zeros before or behind them.
+inline uint64_t mac_of_8(const uint8_t* p) noexcept {
+  const uint64_t v = load_be64(p);
+  if (v >> 48 == 0) return v;
+  if ((v & 0xffff) == 0) return v >> 16;
+  return v & 0xffff'ffff'ffffull;
+}
+
+inline uint32_t text_octets(const uint8_t* p, uint32_t octets) noexcept {
+  while (octets != 0 && (p[octets - 1] == 0 || p[octets - 1] == ' ')) --octets;
+  return octets;
 }
 
 }  // namespace weir::decode

@@ -24,6 +24,25 @@ constexpr uint32_t kPaddingOctetsMax = 3;  // to the next multiple of four
 // Fields of no octets are legal, but a record of one octet must not cost thousands of steps.
 constexpr uint32_t kEmptyFieldsMax = 64;
 
+/// The templates that the lists of one message refer to.
+class MessageTemplates final : public TemplateFinder {
+ public:
+  MessageTemplates(TemplateTable& table, const Message& m) noexcept : table_(table), m_(m) {}
+
+  std::span<const FieldSpec> fields_of(uint16_t id) const noexcept override {
+    Template* t = table_.find(*m_.domain, id, m_.source_port);
+    if (t == nullptr || (t->kind != TemplateKind::data && t->kind != TemplateKind::options)) {
+      return {};
+    }
+    table_.touch(*t);
+    return t->plan.fields;
+  }
+
+ private:
+  TemplateTable& table_;
+  const Message& m_;
+};
+
 }  // namespace
 
 void DecoderState::walk_sets(Message& m, std::span<const uint8_t> octets,
@@ -293,26 +312,25 @@ void DecoderState::data_records(Message& m, const Template& t,
   if (t.kind == TemplateKind::options) return options_records(m, t, body);
   const Plan& plan = t.plan;
   const MessageRates rates(rates_, *m.domain, default_rate(m.listener), m.times.received_ns);
-  PlanContext context{m.times, rates, burst_.arena(), counters_.quirks, config_.kernel};
-  PlanRun run(plan, context);
+  const MessageTemplates templates(templates_, m);
+  const bool v9 = t.format == TemplateFormat::netflow_v9;
+  PlanContext context{m.times, rates, burst_.arena(), templates, v9, counters_.quirks};
   const uint32_t before = m.data_records;
   if (plan.fixed_length) {
-    data_fixed(m, plan, body, run);
+    data_fixed(m, plan, body, context);
   } else {
-    WalkBegin begin;  // what the first record tells of the fields that do not move holds for all
     while (body.size() >= plan.record_octets) {
       if (body.size() <= kPaddingOctetsMax && all_octets_zero(body)) break;
       const uint32_t octets =
-          walk_fields(plan.fields, body.data(), static_cast<uint32_t>(body.size()), begin,
-                      offsets_.get(), widths_.get());
+          walk_fields(plan.fields, body.data(), static_cast<uint32_t>(body.size()), offsets_.get(),
+                      widths_.get());
       if (octets == 0) {
         counters_.quirks[Quirk::truncated_record].increment();
         body = {};
         break;
       }
       FlowRecord& r = burst_.room(1, arena_octets_bound(plan, octets) + inline_octets(m)).front();
-      begin = plan.first_variable;
-      run.row({body.data(), offsets_.get(), widths_.get()}, r);
+      run_plan_row(plan, {body.data(), offsets_.get(), widths_.get()}, context, r);
       if (m.inline_names) fill_names(m, {&r, 1});
       burst_.commit(1);
       ++m.data_records;
@@ -324,7 +342,7 @@ void DecoderState::data_records(Message& m, const Template& t,
 }
 
 void DecoderState::data_fixed(Message& m, const Plan& plan, std::span<const uint8_t> body,
-                              PlanRun& run) noexcept {
+                              PlanContext& context) noexcept {
   const uint32_t octets = plan.record_octets;
   uint32_t count = static_cast<uint32_t>(body.size()) / octets;
   if (octets <= kPaddingOctetsMax) {
@@ -343,7 +361,7 @@ void DecoderState::data_fixed(Message& m, const Plan& plan, std::span<const uint
     const std::span<FlowRecord> records =
         burst_.room(count, plan.arena_octets_max + inline_octets(m));
     const auto n = static_cast<uint32_t>(records.size());
-    run.rows(p, n, records.data());
+    run_plan(plan, p, n, context, records.data());
     if (m.inline_names) fill_names(m, records);
     burst_.commit(n);
     p += size_t{n} * octets;
@@ -359,8 +377,8 @@ void DecoderState::options_records(Message& m, const Template& t,
   while (body.size() >= least) {
     if (body.size() <= kPaddingOctetsMax && all_octets_zero(body)) break;
     const uint32_t octets =
-        walk_fields(t.plan.fields, body.data(), static_cast<uint32_t>(body.size()), {},
-                    offsets_.get(), widths_.get());
+        walk_fields(t.plan.fields, body.data(), static_cast<uint32_t>(body.size()), offsets_.get(),
+                    widths_.get());
     if (octets == 0) {
       counters_.quirks[Quirk::truncated_record].increment();
       body = {};

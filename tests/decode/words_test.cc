@@ -138,7 +138,7 @@ TEST(Words, AreAllReached) {
                .build());
     b.send(v9().templates({{.id = 258}}).data(258, {{u32(1)}}).build());
     b.send(v9().templates({{.id = 256, .fields = {{2, 4}}}}).build(), {.port = 1});
-    b.send(v9_with({{{152, 8}, u64(1)}}));
+    b.send(v9_with({{{152, 8}, u64(1)}, {{291, 1}, u8(0)}}));
   });
   run(plain, [](Bench& b) {
     b.send(ipfix_with({{{1, 4}, u32(1)}}));
