@@ -1,6 +1,7 @@
 #include "export/json_lines.h"
 
 #include "base/utf8.h"
+#include "export/json_parts.h"
 #include "export/protocol_names.h"
 #include "export/text_buffer.h"
 
@@ -22,6 +23,10 @@ void put_escape(TextBuffer& out, unsigned code) {
   out.put("\\u00");
   out.put_hex({octet, 1});
 }
+
+}  // namespace
+
+namespace parts {
 
 /// C1 control characters (U+0080 to U+009F) are escaped as well: terminals obey them.
 void put_string(TextBuffer& out, std::string_view text) {
@@ -60,6 +65,15 @@ void put_quoted_hex(TextBuffer& out, std::string_view octets) {
   out.put_hex(octets);
   out.put('"');
 }
+
+}  // namespace parts
+
+namespace {
+
+using parts::put_quoted_address;
+using parts::put_quoted_hex;
+using parts::put_string;
+using parts::put_unmapped;
 
 /// An enumerator's name, or its number where the schema that this was built with has none.
 void put_name_or_number(TextBuffer& out, std::string_view name, uint64_t number) {
@@ -220,16 +234,6 @@ void put_table_keys(TextBuffer& out, const flowpb::FlowMessage& f) {
   if (!f.field().empty()) WEIR_KEY_(field), put_string(out, f.field())
 #define WEIR_IF_TEXTS_(field) \
   if (!f.field().empty()) WEIR_KEY_(field), put_strings(out, f.field())
-
-void put_unmapped(TextBuffer& out, const flowpb::UnmappedElement& element) {
-  out.put("{\"enterprise\":");
-  out.put_number(element.enterprise());
-  out.put(",\"id\":");
-  out.put_number(element.id());
-  out.put(",\"value\":");
-  put_quoted_hex(out, element.value());
-  out.put('}');
-}
 
 void put_additions(TextBuffer& out, const flowpb::FlowMessage& f) {
   WEIR_IF_NUMBER_(flow_direction);

@@ -22,6 +22,8 @@ class TextBuffer {
   TextBuffer& operator=(const TextBuffer&) = delete;
 
   size_t used() const { return used_; }
+  /// Takes back all but the first `used`.
+  void cut(size_t used) { used_ = used; }
 
   void put(char c) {
     room(1);

@@ -13,6 +13,7 @@ namespace weir::outbound {
 namespace {
 
 using nlohmann::json;
+using namespace std::string_literals;
 
 std::string wire(const char* address) { return testing::wire_form(*IpAddress::parse(address)); }
 
@@ -181,7 +182,60 @@ TEST(JsonLines, WriteOctetsAsWhatTheyAre) {
   EXPECT_EQ(j["mpls_ip"], json::parse(R"(["192.0.2.9"])"));
   EXPECT_EQ(j["application_id"], "03000050");
   EXPECT_EQ(j["bgp_extended_communities"], json::parse(R"(["0002fde800000064"])"));
-  EXPECT_EQ(j["unmapped"], json::parse(R"([{"enterprise":9,"id":12235,"value":"dead"}])"));
+  EXPECT_EQ(j["unmapped"],
+            json::parse(R"([{"enterprise":9,"id":12235,"name":"appHTTPHost","value":"dead"}])"));
+}
+
+TEST(JsonLines, NameElementsAndSayWhatTheirOctetsMean) {
+  struct {
+    uint32_t enterprise;
+    uint32_t id;
+    std::string value;
+    const char* name;     // empty: none
+    const char* decoded;  // JSON; empty: none
+  } cases[] = {
+      {0, 203, "\x05", "mplsTopLabelExp", "5"},
+      {0, 1, std::string("\x01\0\0\0\0\0\0\0", 8), "octetDeltaCount", "72057594037927936"},
+      {0, 1, std::string(9, 'x'), "octetDeltaCount", ""},
+      {0, 1, "", "octetDeltaCount", ""},
+      {0, 8, "\xc0\x00\x02\x01"s, "sourceIPv4Address", R"("192.0.2.1")"},
+      {0, 8, std::string(16, 'x'), "sourceIPv4Address", ""},
+      {0, 27, wire("2001:db8::1"), "sourceIPv6Address", R"("2001:db8::1")"},
+      {0, 56, "\x02\x00\x5e\x10\x00\x01"s, "sourceMacAddress", R"("02:00:5e:10:00:01")"},
+      {0, 56, std::string(8, 'x'), "sourceMacAddress", ""},
+      {0, 82, "eth0\0\0 "s, "interfaceName", R"("eth0")"},
+      {0, 82, "a\"\xff"s, "interfaceName", "\"a\\\"\xef\xbf\xbd\""},
+      {0, 276, "\x01", "dataRecordsReliability", "true"},
+      {0, 276, "\x02", "dataRecordsReliability", "false"},
+      {0, 276, "\x03", "dataRecordsReliability", ""},
+      {0, 311, "\x3f\xe0\0\0\0\0\0\0"s, "samplingProbability", "0.5"},
+      {0, 311, "\x3f\x00\0\0"s, "samplingProbability", "0.5"},
+      {0, 311, "\x7f\xf0\0\0\0\0\0\0"s, "samplingProbability", ""},
+      {0, 434, "\xff\xfe", "mibObjectValueInteger", "-2"},
+      {0, 434, "\x7f", "mibObjectValueInteger", "127"},
+      {0, 434, "\x80\0\0\0\0\0\0\0"s, "mibObjectValueInteger", "-9223372036854775808"},
+      {0, 322, "\x68\x00\x00\x00"s, "observationTimeSeconds", "1744830464"},
+      {0, 291, "\x03", "basicList", ""},
+      {0, 90, "\x01", "mplsVpnRouteDistinguisher", ""},
+      {29305, 184, "\x07", "reverseTcpSequenceNumber", "7"},
+      {6871, 0x4000 | 14, "\x12", "reverseInitialTCPFlags", "18"},
+      {0, 33'002, "\x03\xe9", "firewallExtendedEvent", "1001"},
+      {9, 1, "\x01", "", ""},
+      {99'999, 5, "\x01", "", ""},
+  };
+  for (const auto& c : cases) {
+    SCOPED_TRACE(std::to_string(c.enterprise) + "/" + std::to_string(c.id));
+    flowpb::FlowMessage f;
+    auto* element = f.add_unmapped();
+    element->set_enterprise(c.enterprise);
+    element->set_id(c.id);
+    element->set_value(c.value);
+    const json j = parsed(f)["unmapped"][0];
+    EXPECT_EQ(j["enterprise"], c.enterprise);
+    EXPECT_EQ(j["id"], c.id);
+    EXPECT_EQ(j.value("name", ""), c.name);
+    EXPECT_EQ(j.contains("decoded") ? j["decoded"].dump() : "", c.decoded);
+  }
 }
 
 TEST(JsonLines, WriteAPrefixWhereAnAddressAllowsIt) {

@@ -1,0 +1,19 @@
+// json_parts.h — What the files that write JSON lines share. JSON of one value each.
+#pragma once
+
+#include <string_view>
+
+#include "export/text_buffer.h"
+#include "flow.pb.h"
+
+namespace weir::outbound::parts {
+
+/// A string with its quotes; octets that are not UTF-8 become U+FFFD.
+void put_string(TextBuffer& out, std::string_view text);
+void put_quoted_address(TextBuffer& out, std::string_view octets);
+void put_quoted_hex(TextBuffer& out, std::string_view octets);
+
+/// An element without a column: its numbers, its name and what its octets say, where that is known.
+void put_unmapped(TextBuffer& out, const flowpb::UnmappedElement& element);
+
+}  // namespace weir::outbound::parts
