@@ -25,7 +25,6 @@ namespace weir::perf {
 namespace {
 
 using outbound::Batcher;
-using outbound::Kernel;
 using outbound::OutboundBatch;
 
 constexpr uint32_t kBuffers = 64;
@@ -45,8 +44,9 @@ uint64_t hash_octets(std::span<const uint8_t> octets, uint64_t h) {
   return h;
 }
 
-std::unique_ptr<decode::Decoder> make_decoder() {
+std::unique_ptr<decode::Decoder> make_decoder(Kernel kernel) {
   decode::DecoderConfig config;
+  config.kernel = kernel;
   config.partition = "default";
   config.listeners.resize(1);
   config.hash_seed = 42;
@@ -109,8 +109,8 @@ class Publish {
 
 /// Everything between a datagram and a batch, as a receive core has it.
 struct Line {
-  explicit Line(Corpus& c, Kernel kernel = outbound::best_kernel())
-      : corpus(c), decoder(make_decoder()), batcher({.buffers = kBuffers, .kernel = kernel}) {
+  explicit Line(Corpus& c, Kernel kernel = best_kernel())
+      : corpus(c), decoder(make_decoder(kernel)), batcher({.buffers = kBuffers, .kernel = kernel}) {
     for (const Corpus::Packet& p : corpus.templates) decoder->decode(corpus.datagram(p), discard);
     if (discard.records != 0) std::abort();
   }
@@ -154,10 +154,13 @@ class SomeBursts final : public RecordSink {
   struct Burst {
     ExportHeader header;
     std::vector<FlowRecord> records;
+    std::vector<uint8_t> arena;
   };
   void on_records(const RecordBurst& burst) noexcept override {
     if (bursts.size() < kBursts) {
-      bursts.push_back({burst.header, {burst.records.begin(), burst.records.end()}});
+      bursts.push_back({burst.header,
+                        {burst.records.begin(), burst.records.end()},
+                        {burst.arena, burst.arena + kArenaOctets}});
     }
   }
   std::vector<Burst> bursts;
@@ -191,9 +194,9 @@ void bench_decode_encode(benchmark::State& state, Protocol protocol, Kernel kern
   report(state, line.publish.records, line.publish.octets, allocated);
 }
 
-void bench_decode_only(benchmark::State& state, Protocol protocol) {
+void bench_decode_only(benchmark::State& state, Protocol protocol, Kernel kernel) {
   Corpus corpus = make_corpus(protocol);
-  Line line(corpus);
+  Line line(corpus, kernel);
   uint64_t allocated = 0;
   for (auto _ : state) {
     const uint64_t before = allocations();
@@ -216,7 +219,7 @@ void bench_encode_only(benchmark::State& state, Protocol protocol, Kernel kernel
     const uint64_t before = allocations();
     for (int i = 0; i < 8; ++i) {
       for (SomeBursts::Burst& b : some.bursts) {
-        line.batcher.add({b.header, b.records, nullptr, ListenerId{}}, RouteId{});
+        line.batcher.add({b.header, b.records, b.arena.data(), ListenerId{}}, RouteId{});
       }
       line.batcher.poll(line.now += 1000);
       line.publish.drain(kBatchesOut, Publish::Look::nothing);
@@ -248,31 +251,29 @@ void bench_bare(benchmark::State& state) {
   report(state, records, octets, 0);
 }
 
-constexpr Protocol kProtocols[] = {Protocol::netflow_v5, Protocol::netflow_v9, Protocol::ipfix};
+constexpr Protocol kProtocols[] = {
+    Protocol::netflow_v5,
+    Protocol::netflow_v9,
+    Protocol::ipfix,
+    Protocol::ipfix_varlen,
+    Protocol::netflow_v9_options_mix,
+    Protocol::mixed_1000_exporters,
+    Protocol::mixed_10_exporters,
+};
 
 void register_all() {
-  const auto name = [](std::string_view what, Protocol p) {
-    return std::string(what) + "/" + std::string(name_of(p));
+  const auto all = [](std::string_view what, auto bench, Kernel kernel) {
+    for (const Protocol p : kProtocols) {
+      const std::string name = std::string(what) + "/" + std::string(name_of(p));
+      benchmark::RegisterBenchmark(name.c_str(), bench, p, kernel);
+    }
   };
-  for (const Protocol p : kProtocols) {
-    benchmark::RegisterBenchmark(name("decode_encode", p).c_str(), bench_decode_encode, p,
-                                 outbound::best_kernel());
-  }
-  for (const Protocol p : kProtocols) {
-    benchmark::RegisterBenchmark(name("decode_encode_portable", p).c_str(), bench_decode_encode, p,
-                                 Kernel::portable);
-  }
-  for (const Protocol p : kProtocols) {
-    benchmark::RegisterBenchmark(name("decode_only", p).c_str(), bench_decode_only, p);
-  }
-  for (const Protocol p : kProtocols) {
-    benchmark::RegisterBenchmark(name("encode_only", p).c_str(), bench_encode_only, p,
-                                 outbound::best_kernel());
-  }
-  for (const Protocol p : kProtocols) {
-    benchmark::RegisterBenchmark(name("encode_only_portable", p).c_str(), bench_encode_only, p,
-                                 Kernel::portable);
-  }
+  all("decode_encode", bench_decode_encode, best_kernel());
+  all("decode_encode_portable", bench_decode_encode, Kernel::portable);
+  all("decode_only", bench_decode_only, best_kernel());
+  all("decode_only_portable", bench_decode_only, Kernel::portable);
+  all("encode_only", bench_encode_only, best_kernel());
+  all("encode_only_portable", bench_encode_only, Kernel::portable);
   benchmark::RegisterBenchmark("bare_loop/netflow_v5", bench_bare);
 }
 
@@ -296,7 +297,7 @@ std::vector<std::string> messages_of(std::span<const uint8_t> batch) {
 
 /// The yardstick is fair only if it writes the same messages.
 void check_bare_loop(const Corpus& corpus) {
-  const auto decoder = make_decoder();
+  const auto decoder = make_decoder(best_kernel());
   Batcher batcher({.buffers = 2});
   Encode encode(batcher);
   std::vector<uint8_t> out(30 * 768);
@@ -334,7 +335,7 @@ int smoke() {
     Corpus corpus = make_corpus(p);
     uint64_t hashes[2] = {};
     uint64_t octets = 0;
-    for (const Kernel kernel : {Kernel::portable, outbound::best_kernel()}) {
+    for (const Kernel kernel : {Kernel::portable, best_kernel()}) {
       Line line(corpus, kernel);
       const uint64_t before = allocations();
       line.decode_encode(Publish::Look::octets);
@@ -347,7 +348,7 @@ int smoke() {
       hashes[kernel == Kernel::portable ? 0 : 1] = line.publish.hash;
       octets = line.publish.octets;
     }
-    if (outbound::best_kernel() != Kernel::portable) {
+    if (best_kernel() != Kernel::portable) {
       check(hashes[0] == hashes[1], p, "the kernels' octets differ");
     }
     const double per_record = static_cast<double>(octets) / static_cast<double>(corpus.records);

@@ -13,7 +13,16 @@
 
 namespace weir::perf {
 
-enum class Protocol : uint8_t { netflow_v5, netflow_v9, ipfix };
+/// What exporters send. Except in the mixes there are 256 of them, with 16 datagrams each.
+enum class Protocol : uint8_t {
+  netflow_v5,              // 30 records a datagram
+  netflow_v9,              // 22 records of a template of 20 fields
+  ipfix,                   // 15 or so of 24 fields, IPv4 and IPv6
+  ipfix_varlen,            // 13 or so of 23 fields, three of them strings of variable length
+  netflow_v9_options_mix,  // 20 of 21 fields; options data or refreshed templates in each fourth
+  mixed_1000_exporters,    // all of the above from 1000 exporters in turn: 2400 templates
+  mixed_10_exporters,      // the same from 10: their templates stay in the caches
+};
 std::string_view name_of(Protocol p);
 
 inline constexpr uint64_t kReceivedNs = 1'755'636'366'839'794'752;
@@ -47,11 +56,6 @@ struct Corpus {
   std::vector<uint32_t> sequence_steps_;  // of each packet, from one pass to the next
 };
 
-inline constexpr uint32_t kExporters = 256;
-inline constexpr uint32_t kPacketsPerExporter = 16;
-
-/// v5: 30 records a datagram. v9: 22 of a template of 20 fields. IPFIX: 15 or so of 24 fields, IPv4
-/// and IPv6.
 Corpus make_corpus(Protocol protocol);
 
 }  // namespace weir::perf

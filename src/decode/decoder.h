@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "base/counter.h"
+#include "base/kernel.h"
 #include "base/named_enum.h"
 #include "base/result.h"
 #include "decode/events.h"
@@ -124,6 +125,7 @@ struct DecoderConfig {
   std::string partition;                 // copied; records refer to the decoder's copy
   std::vector<ListenerRules> listeners;  // by ListenerId
   EventSink* events = nullptr;           // outlives the decoder; null: nobody listens
+  Kernel kernel = best_kernel();
 };
 
 /// Single-writer; read by any thread. The ledger's equations:

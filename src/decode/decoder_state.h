@@ -118,7 +118,7 @@ class DecoderState final : public Decoder {
   void data_set(Message& m, uint16_t id, std::span<const uint8_t> body) noexcept;
   void data_records(Message& m, const Template& t, std::span<const uint8_t> body) noexcept;
   void data_fixed(Message& m, const Plan& plan, std::span<const uint8_t> body,
-                  PlanContext& context) noexcept;
+                  PlanRun& run) noexcept;
   void options_records(Message& m, const Template& t, std::span<const uint8_t> body) noexcept;
   void learn_names(const Domain& domain, const NameValues& values) noexcept;
   void options_record(Message& m, const Template& t, const Row& row) noexcept;

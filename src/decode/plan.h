@@ -4,15 +4,18 @@
 // Runs on:  the decoder's thread. Pure: octets in, records out; keeps nothing.
 // Bounds:   the caller has checked that the octets of all records are there.
 //
-// `run_plan` works column by column: the switch over operations outside, a tight loop over the
-// records of a burst inside. What differs from record to record (times that are implausible, ICMP
-// in the port, lists and strings) is done afterwards, row by row, and only where a plan has it.
+// A plan runs column by column: the switch over operations outside, a tight loop over the records of
+// a burst inside. That is the specification. Most operations only move octets, and those are fused
+// when the template is compiled (plan_fuse.h), so that a kernel fills a cache line of the record at a
+// time. What differs from record to record (times that are implausible, ICMP in the port, lists and
+// strings) is done afterwards, row by row, and only where a plan has it.
 #pragma once
 
 #include <cstdint>
 #include <span>
 
 #include "base/counter.h"
+#include "base/kernel.h"
 #include "decode/decoder.h"
 #include "decode/elements.h"
 #include "decode/times.h"
@@ -52,6 +55,19 @@ struct Op {
   uint16_t destination;  // in FlowRecord
   OpKind kind;
   uint8_t within;  // the field, where `offset` lies behind its begin
+};
+
+/// Octets of a record that go to one cache line of a FlowRecord: up to 64 that lie together, in any
+/// order. Several moves may fill different octets of the same line.
+struct LineMove {
+  uint8_t
+      from[64];  // for each octet of the line that is filled: which octet, counted from the begin
+  uint64_t filled;  // a bit each
+  uint64_t read;    // a bit for each octet from the begin on that is moved
+  uint32_t offset;  // the begin, said as in Op
+  uint16_t field;
+  uint8_t within;
+  uint8_t line;
 };
 
 /// What goes to the arena, row by row, in this order.
@@ -99,19 +115,31 @@ inline constexpr uint32_t kDualAddressesMax = 6;
 inline constexpr uint32_t kMergeOpsMax = 32;
 inline constexpr uint32_t kOpsMax = 160;
 static_assert(static_cast<uint32_t>(Field::count_) + 2 + kMergeOpsMax <= kOpsMax);
+/// Far more than any template of a real exporter needs; a plan that would need more is not fused.
+inline constexpr uint32_t kLineMovesMax = 32;
+
+/// Where a walk over a record begins: at a field, and at the octet where that begins.
+struct WalkBegin {
+  uint32_t field = 0;
+  uint32_t offset = 0;
+};
 
 struct Plan {
   std::span<const FieldSpec> fields;  // as they came
   std::span<const Op> ops;
+  std::span<const LineMove> moves;  // what the first `fused_ops` of the ops come to, by line
   std::span<const ArenaOp> arena_ops;
 
+  uint32_t fused_ops = 0;
   uint32_t record_octets = 0;  // of each record, or at least so many where the length varies
   bool fixed_length = true;
+  WalkBegin first_variable;  // the fields before it lie at the same place in each record
 
   Presence present;
   uint8_t blocks = 0;
   uint8_t addresses = 0;
-  uint32_t etype = 0;         // 0: by record
+  uint8_t fused_v4 = 0;  // of `addresses`: moves fill the last four octets, the others are fixed
+  uint32_t etype = 0;    // 0: by record
   bool icmp_in_port = false;  // no element names type and code: take them from dst_port
   bool has_proto = false;
   bool record_rate = false;  // element 34 in the record
@@ -139,6 +167,8 @@ struct PlanDraft {
   Plan plan;
   Op ops[kOpsMax];
   uint32_t op_count = 0;
+  LineMove moves[kLineMovesMax];
+  uint32_t move_count = 0;
   std::span<ArenaOp> arena_ops;  // as many as a template may have fields
   uint32_t arena_op_count = 0;
 };
@@ -164,6 +194,9 @@ struct Row {
   const uint8_t* at(const Op& op) const noexcept {
     return octets + (offsets != nullptr ? offsets[op.field] + op.within : op.offset);
   }
+  const uint8_t* at(const LineMove& move) const noexcept {
+    return octets + (offsets != nullptr ? offsets[move.field] + move.within : move.offset);
+  }
   template <class AnyOp>
   const uint8_t* at(const AnyOp& op) const noexcept {
     return at(op.field, op.offset);
@@ -177,10 +210,11 @@ struct Row {
   }
 };
 
-/// Finds the fields of a record of variable length. Returns the octets of the record, 0 if it does
-/// not end within `size`. `offsets` and `widths` have room for each field.
+/// Finds the fields of a record of variable length, from `begin` on, which lies within `size`. Returns
+/// the octets of the record, 0 if it does not end within `size`. `offsets` and `widths` have room for
+/// each field.
 uint32_t walk_fields(std::span<const FieldSpec> fields, const uint8_t* octets, uint32_t size,
-                     uint32_t* offsets, uint16_t* widths) noexcept;
+                     WalkBegin begin, uint32_t* offsets, uint16_t* widths) noexcept;
 
 /// The arena of the burst under way.
 class Arena {
@@ -237,16 +271,34 @@ struct PlanContext {
   const TemplateFinder& templates;
   bool netflow_v9;
   CounterArray<Quirk>& quirks;
+  Kernel kernel;
 };
 
-/// Decodes `count` records of a fixed-length plan, one behind the other at `octets`, into
-/// `records`, which are overwritten whole.
-void run_plan(const Plan& plan, const uint8_t* octets, uint32_t count, PlanContext& context,
-              FlowRecord* records) noexcept;
+/// A plan about to be run over the records of one set. What these share is found out once, here.
+class PlanRun {
+ public:
+  /// Both outlive the run.
+  PlanRun(const Plan& plan, PlanContext& context) noexcept;
 
-/// Decodes one record whose fields lie as `row` says.
-void run_plan_row(const Plan& plan, const Row& row, PlanContext& context,
-                  FlowRecord& record) noexcept;
+  /// Decodes `count` records of a fixed-length plan, at most kBurstRecords, one behind the other at
+  /// `octets`, into `records`, which are overwritten whole.
+  void rows(const uint8_t* octets, uint32_t count, FlowRecord* records) noexcept;
+  /// Decodes one record whose fields lie as `row` says.
+  void row(const Row& row, FlowRecord& record) noexcept;
+
+ private:
+  void fill(const Row& first, uint32_t step, uint32_t count, FlowRecord* records) noexcept;
+  uint32_t fill_columns(const Row& first, uint32_t step, uint32_t count,
+                        FlowRecord* records) const noexcept;
+  void find_rates(std::span<FlowRecord> records) const noexcept;
+
+  const Plan& plan_;
+  PlanContext& context_;
+  const bool fast_times_;  // the ops' times count where they are plausible
+  const bool by_interface_;
+  const bool rate_by_row_;
+  FlowRecord stencil_;  // what the ops do not fill
+};
 
 /// What a record of `octets` octets may take of the arena at most.
 uint32_t arena_octets_bound(const Plan& plan, uint32_t octets) noexcept;

@@ -5,6 +5,7 @@
 
 #include "decode/plan.h"
 #include "decode/plan_columns.h"
+#include "decode/plan_fuse.h"
 
 namespace weir::decode {
 namespace {
@@ -60,7 +61,7 @@ class Compiler {
   void run() noexcept {
     plan_ = Plan{};
     plan_.fields = fields_;
-    draft_.op_count = draft_.arena_op_count = 0;
+    draft_.op_count = draft_.move_count = draft_.arena_op_count = 0;
     measure();
     choose();
     directional_ = won(Field::bytes_in) || won(Field::packets_in) || initiator_;
@@ -97,6 +98,9 @@ class Compiler {
       nprobe_ = nprobe_ || f.enterprise == kNtop ||
                 (netflow_v9_ && f.id >= kNtopTypesV9 && f.id < kNtopTypesV9 + kNtopTypes);
       if (f.length == kVariableLength) {
+        if (plan_.fixed_length) {
+          plan_.first_variable = {static_cast<uint32_t>(&f - fields_.data()), plan_.record_octets};
+        }
         plan_.fixed_length = false;
         plan_.record_octets += 1;
         ++quirks_.variable_length;
@@ -367,7 +371,7 @@ class Compiler {
     }
     if (plan_.start_count != 0) plan_.present.set(Field::time_flow_start_ns);
     if (plan_.end_count != 0) plan_.present.set(Field::time_flow_end_ns);
-    if (!plan_.fixed_length || plan_.system_init.width != 0) return;
+    if (plan_.system_init.width != 0) return;
     if (plan_.start_count == 0 || plan_.end_count == 0) return;
     const TimeCandidate& start = plan_.starts[0];
     const TimeCandidate& end = plan_.ends[0];
@@ -447,6 +451,7 @@ class Compiler {
 void compile_plan(std::span<const FieldSpec> fields, bool netflow_v9, PlanDraft& draft,
                   CompileQuirks& quirks) noexcept {
   Compiler(fields, netflow_v9, draft, quirks).run();
+  fuse_plan(draft);
 }
 
 }  // namespace weir::decode

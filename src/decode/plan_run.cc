@@ -5,6 +5,7 @@
 #include "base/byte_order.h"
 #include "decode/plan.h"
 #include "decode/plan_arena.h"
+#include "decode/plan_lines.h"
 #include "decode/plan_parts.h"
 
 namespace weir::decode {
@@ -208,43 +209,35 @@ void finish_row(const Plan& plan, const Row& row, PlanContext& context, FlowReco
   if (!plan.arena_ops.empty()) write_arena(plan, row, context, r);
 }
 
-/// What all records of a plan share, and what depends on their values.
-void finish(const Plan& plan, const Row& first, uint32_t step, uint32_t count, PlanContext& context,
-            FlowRecord* records) noexcept {
-  const TimeBase& base = context.times;
+void run_ops(std::span<const Op> ops, const Row& first, uint32_t step, uint32_t count,
+             const TimeBase& times, FlowRecord* records) noexcept {
+  for (const Op& op : ops) {
+    const Walk walk{first.at(op), step,
+                    static_cast<uint8_t*>(static_cast<void*>(records)) + op.destination, count};
+    run_op(op, walk, times);
+  }
+}
+
+LineTimes line_times(TimeSource source) noexcept {
+  switch (source) {
+    case TimeSource::uptime: return LineTimes::uptime;
+    case TimeSource::milliseconds: return LineTimes::milliseconds;
+    case TimeSource::seconds: return LineTimes::seconds;
+    default: return LineTimes::none;
+  }
+}
+
+/// The rows whose times are not plausible, a bit each.
+uint32_t implausible_times(const TimeBase& base, std::span<const FlowRecord> records) noexcept {
   const uint64_t begin = base.window_begin_ns();
   const uint64_t span = base.window_span_ns();
-  const bool fast_times =
-      plan.fast_times && (plan.time_source != TimeSource::uptime || base.has_uptime);
-  const auto time_source = static_cast<uint32_t>(plan.time_source);
-  const bool rate_by_row =
-      plan.record_rate || plan.sampler || (plan.in_if && context.rates.by_interface());
-  const RateResolver::Rate shared = context.rates.resolve(false, 0, false, 0);
-  Row row = first;
-  for (uint32_t i = 0; i < count; ++i, row.octets += step) {
-    FlowRecord& r = records[i];
-    r.present = plan.present;
-    r.blocks = plan.blocks;
-    r.addresses = plan.addresses;
-    if (plan.etype != 0) r.etype = plan.etype;
-    if (fast_times && r.time_flow_start_ns - begin <= span && r.time_flow_end_ns - begin <= span) {
-      r.time_source = time_source;
-    } else {
-      choose_times(plan, row, context, r);
-    }
-    if (plan.has_proto && is_icmp(r.proto)) move_icmp_out_of_ports(r, plan.icmp_in_port);
-    if (!rate_by_row) {
-      r.sampling_rate = shared.rate;
-      r.sampling_source = static_cast<uint32_t>(shared.source);
-    } else if (r.sampling_rate != 0) {
-      r.sampling_source = static_cast<uint32_t>(SamplingSource::record);
-    } else {
-      const auto rate = context.rates.resolve(plan.sampler, r.sampler_id, plan.in_if, r.in_if);
-      r.sampling_rate = rate.rate;
-      r.sampling_source = static_cast<uint32_t>(rate.source);
-    }
-    if (plan.row_work) finish_row(plan, row, context, r);
+  uint32_t rows = 0;
+  uint32_t bit = 1;
+  for (const FlowRecord& r : records) {
+    if (r.time_flow_start_ns - begin > span || r.time_flow_end_ns - begin > span) rows |= bit;
+    bit <<= 1;
   }
+  return rows;
 }
 
 }  // namespace
@@ -261,9 +254,9 @@ void move_icmp_out_of_ports(FlowRecord& r, bool type_from_port) noexcept {
 }
 
 uint32_t walk_fields(std::span<const FieldSpec> fields, const uint8_t* octets, uint32_t size,
-                     uint32_t* offsets, uint16_t* widths) noexcept {
-  uint32_t at = 0;
-  for (size_t i = 0; i < fields.size(); ++i) {
+                     WalkBegin begin, uint32_t* offsets, uint16_t* widths) noexcept {
+  uint32_t at = begin.offset;
+  for (size_t i = begin.field; i < fields.size(); ++i) {
     uint32_t width = fields[i].length;
     if (width == kVariableLength) {
       // RFC 7011 §7: one octet, or 255 and two octets.
@@ -283,28 +276,99 @@ uint32_t walk_fields(std::span<const FieldSpec> fields, const uint8_t* octets, u
   return at;
 }
 
-void run_plan(const Plan& plan, const uint8_t* octets, uint32_t count, PlanContext& context,
-              FlowRecord* records) noexcept {
-  // PERF: memset clears with the widest stores that the machine has.
-  std::memset(static_cast<void*>(records), 0, count * sizeof(FlowRecord));
-  const uint32_t step = plan.record_octets;
-  for (const Op& op : plan.ops) {
-    const Walk walk{octets + op.offset, step,
-                    static_cast<uint8_t*>(static_cast<void*>(records)) + op.destination, count};
-    run_op(op, walk, context.times);
+PlanRun::PlanRun(const Plan& plan, PlanContext& context) noexcept
+    : plan_(plan),
+      context_(context),
+      fast_times_(plan.fast_times &&
+                  (plan.time_source != TimeSource::uptime || context.times.has_uptime)),
+      by_interface_(plan.in_if && context.rates.by_interface()),
+      rate_by_row_(plan.record_rate || plan.sampler || by_interface_) {
+  std::memset(static_cast<void*>(&stencil_), 0, sizeof stencil_);
+  stencil_.present = plan.present;
+  stencil_.blocks = plan.blocks;
+  stencil_.addresses = plan.addresses;
+  stencil_.etype = plan.etype;
+  stencil_.time_source = static_cast<uint32_t>(plan.time_source);
+  IpAddress* const addresses = &stencil_.src_addr;
+  for (unsigned left = plan.fused_v4; left != 0; left &= left - 1) {
+    addresses[std::countr_zero(left)] = IpAddress::from_v4(0u);
   }
-  finish(plan, Row{octets}, step, count, context, records);
+  if (!rate_by_row_) {
+    const RateResolver::Rate rate = context.rates.resolve(false, 0, false, 0);
+    stencil_.sampling_rate = rate.rate;
+    stencil_.sampling_source = static_cast<uint32_t>(rate.source);
+  }
 }
 
-void run_plan_row(const Plan& plan, const Row& row, PlanContext& context,
-                  FlowRecord& record) noexcept {
-  std::memset(static_cast<void*>(&record), 0, sizeof record);
-  for (const Op& op : plan.ops) {
-    const Walk walk{row.at(op), 0,
-                    static_cast<uint8_t*>(static_cast<void*>(&record)) + op.destination, 1};
-    run_op(op, walk, context.times);
+void PlanRun::rows(const uint8_t* octets, uint32_t count, FlowRecord* records) noexcept {
+  fill(Row{octets}, plan_.record_octets, count, records);
+}
+
+void PlanRun::row(const Row& row, FlowRecord& record) noexcept { fill(row, 0, 1, &record); }
+
+void PlanRun::fill(const Row& first, uint32_t step, uint32_t count, FlowRecord* records) noexcept {
+  uint32_t odd_times = fill_columns(first, step, count, records);
+  if (!fast_times_) odd_times = ~uint32_t{0} >> (kBurstRecords - count);
+  const std::span all(records, count);
+  Row row = first;
+  for (; odd_times != 0; odd_times &= odd_times - 1) {
+    const auto i = static_cast<uint32_t>(std::countr_zero(odd_times));
+    row.octets = first.octets + size_t{i} * step;
+    choose_times(plan_, row, context_, records[i]);
   }
-  finish(plan, row, 0, 1, context, &record);
+  if (plan_.has_proto) {
+    for (FlowRecord& r : all) {
+      if (is_icmp(r.proto)) move_icmp_out_of_ports(r, plan_.icmp_in_port);
+    }
+  }
+  if (rate_by_row_) find_rates(all);
+  if (plan_.row_work) {
+    row = first;
+    for (FlowRecord& r : all) {
+      finish_row(plan_, row, context_, r);
+      row.octets += step;
+    }
+  }
+}
+
+/// Runs the ops, fused where the kernel can. Returns the rows whose times the ops found implausible,
+/// a bit each.
+uint32_t PlanRun::fill_columns(const Row& first, uint32_t step, uint32_t count,
+                               FlowRecord* records) const noexcept {
+#if defined(__x86_64__)
+  if (context_.kernel == Kernel::avx512_vbmi2 && !plan_.moves.empty()) {
+    const LineRun run{plan_.moves, stencil_, context_.times,
+                      fast_times_ ? line_times(plan_.time_source) : LineTimes::none};
+    const uint32_t odd_times = run_lines_avx512_vbmi2(run, first, step, count, records);
+    run_ops(plan_.ops.subspan(plan_.fused_ops), first, step, count, context_.times, records);
+    return odd_times;
+  }
+#endif
+  for (FlowRecord& r : std::span(records, count)) {
+    std::memcpy(static_cast<void*>(&r), &stencil_, sizeof r);  // padding and all
+  }
+  run_ops(plan_.ops, first, step, count, context_.times, records);
+  return fast_times_ ? implausible_times(context_.times, {records, count}) : 0;
+}
+
+/// Rates where a record, its sampler or its interface may name them.
+void PlanRun::find_rates(std::span<FlowRecord> records) const noexcept {
+  // Neighbours mostly come from one sampler and interface.
+  const FlowRecord* like = nullptr;
+  RateResolver::Rate rate;
+  for (FlowRecord& r : records) {
+    if (r.sampling_rate != 0) {
+      r.sampling_source = static_cast<uint32_t>(SamplingSource::record);
+      continue;
+    }
+    if (like == nullptr || r.sampler_id != like->sampler_id ||
+        (by_interface_ && r.in_if != like->in_if)) {
+      rate = context_.rates.resolve(plan_.sampler, r.sampler_id, plan_.in_if, r.in_if);
+      like = &r;
+    }
+    r.sampling_rate = rate.rate;
+    r.sampling_source = static_cast<uint32_t>(rate.source);
+  }
 }
 
 }  // namespace weir::decode

@@ -314,23 +314,27 @@ void DecoderState::data_records(Message& m, const Template& t,
   const MessageRates rates(rates_, *m.domain, default_rate(m.listener), m.times.received_ns);
   const MessageTemplates templates(templates_, m);
   const bool v9 = t.format == TemplateFormat::netflow_v9;
-  PlanContext context{m.times, rates, burst_.arena(), templates, v9, counters_.quirks};
+  PlanContext context{m.times,          rates,         burst_.arena(), templates, v9,
+                      counters_.quirks, config_.kernel};
+  PlanRun run(plan, context);
   const uint32_t before = m.data_records;
   if (plan.fixed_length) {
-    data_fixed(m, plan, body, context);
+    data_fixed(m, plan, body, run);
   } else {
+    WalkBegin begin;  // what the first record tells of the fields that do not move holds for all
     while (body.size() >= plan.record_octets) {
       if (body.size() <= kPaddingOctetsMax && all_octets_zero(body)) break;
       const uint32_t octets =
-          walk_fields(plan.fields, body.data(), static_cast<uint32_t>(body.size()), offsets_.get(),
-                      widths_.get());
+          walk_fields(plan.fields, body.data(), static_cast<uint32_t>(body.size()), begin,
+                      offsets_.get(), widths_.get());
       if (octets == 0) {
         counters_.quirks[Quirk::truncated_record].increment();
         body = {};
         break;
       }
       FlowRecord& r = burst_.room(1, arena_octets_bound(plan, octets) + inline_octets(m)).front();
-      run_plan_row(plan, {body.data(), offsets_.get(), widths_.get()}, context, r);
+      begin = plan.first_variable;
+      run.row({body.data(), offsets_.get(), widths_.get()}, r);
       if (m.inline_names) fill_names(m, {&r, 1});
       burst_.commit(1);
       ++m.data_records;
@@ -342,7 +346,7 @@ void DecoderState::data_records(Message& m, const Template& t,
 }
 
 void DecoderState::data_fixed(Message& m, const Plan& plan, std::span<const uint8_t> body,
-                              PlanContext& context) noexcept {
+                              PlanRun& run) noexcept {
   const uint32_t octets = plan.record_octets;
   uint32_t count = static_cast<uint32_t>(body.size()) / octets;
   if (octets <= kPaddingOctetsMax) {
@@ -361,7 +365,7 @@ void DecoderState::data_fixed(Message& m, const Plan& plan, std::span<const uint
     const std::span<FlowRecord> records =
         burst_.room(count, plan.arena_octets_max + inline_octets(m));
     const auto n = static_cast<uint32_t>(records.size());
-    run_plan(plan, p, n, context, records.data());
+    run.rows(p, n, records.data());
     if (m.inline_names) fill_names(m, records);
     burst_.commit(n);
     p += size_t{n} * octets;
@@ -377,8 +381,8 @@ void DecoderState::options_records(Message& m, const Template& t,
   while (body.size() >= least) {
     if (body.size() <= kPaddingOctetsMax && all_octets_zero(body)) break;
     const uint32_t octets =
-        walk_fields(t.plan.fields, body.data(), static_cast<uint32_t>(body.size()), offsets_.get(),
-                    widths_.get());
+        walk_fields(t.plan.fields, body.data(), static_cast<uint32_t>(body.size()), {},
+                    offsets_.get(), widths_.get());
     if (octets == 0) {
       counters_.quirks[Quirk::truncated_record].increment();
       body = {};

@@ -185,7 +185,8 @@ bool StructureReader::records(std::span<const FieldSpec> fields, Octets octets,
   uint16_t widths[kListTemplateFieldsMax];
   const auto values = static_cast<uint32_t>(fields.size());
   const auto walk = [&](Octets rest) {
-    return walk_fields(fields, rest.data(), static_cast<uint32_t>(rest.size()), offsets, widths);
+    return walk_fields(fields, rest.data(), static_cast<uint32_t>(rest.size()), {}, offsets,
+                       widths);
   };
   uint32_t needed = 0;
   for (Octets rest = octets; !rest.empty();) {

@@ -18,8 +18,9 @@ std::span<const T> append(uint8_t*& at, std::span<const T> items) noexcept {
   return {first, items.size()};
 }
 
-static_assert(sizeof(Template) % alignof(Op) == 0 && alignof(FieldSpec) == alignof(Op) &&
-              sizeof(FieldSpec) % alignof(Op) == 0 && sizeof(Op) % alignof(ArenaOp) == 0);
+static_assert(sizeof(Template) % alignof(LineMove) == 0 && sizeof(LineMove) % alignof(Op) == 0 &&
+              alignof(FieldSpec) == alignof(Op) && sizeof(FieldSpec) % alignof(Op) == 0 &&
+              sizeof(Op) % alignof(ArenaOp) == 0);
 
 }  // namespace
 
@@ -138,7 +139,7 @@ void TemplateTable::refuse(const Domain& domain, const Definition& d) noexcept {
 
 Template* TemplateTable::build(Domain& domain, const Definition& d) noexcept {
   Exporter& exporter = *domain.exporter;
-  draft_.op_count = draft_.arena_op_count = 0;
+  draft_.op_count = draft_.move_count = draft_.arena_op_count = 0;
   draft_.plan = Plan{};
   if (d.kind == TemplateKind::data) {
     CompileQuirks q;
@@ -151,9 +152,10 @@ Template* TemplateTable::build(Domain& domain, const Definition& d) noexcept {
     }
   }
   const std::span<const Op> ops{draft_.ops, draft_.op_count};
+  const std::span<const LineMove> moves{draft_.moves, draft_.move_count};
   const std::span<const ArenaOp> arena_ops = draft_.arena_ops.first(draft_.arena_op_count);
-  const size_t octets =
-      sizeof(Template) + d.fields.size_bytes() + ops.size_bytes() + arena_ops.size_bytes();
+  const size_t octets = sizeof(Template) + moves.size_bytes() + d.fields.size_bytes() +
+                        ops.size_bytes() + arena_ops.size_bytes();
   while (exporter.templates.size() >= d.limits.templates_max) {
     if (!evict_one(exporter)) return nullptr;
   }
@@ -171,6 +173,7 @@ Template* TemplateTable::build(Domain& domain, const Definition& d) noexcept {
   t->lifetime_ns = d.limits.template_lifetime_ns;
   t->plan = draft_.plan;
   uint8_t* at = static_cast<uint8_t*>(memory) + sizeof(Template);
+  t->plan.moves = append<LineMove>(at, moves);
   t->plan.fields = append<FieldSpec>(at, d.fields);
   t->plan.ops = append<Op>(at, ops);
   t->plan.arena_ops = append<ArenaOp>(at, arena_ops);

@@ -201,18 +201,6 @@ static_assert(1 + wire::kVarint32OctetsMax                                 // fr
 
 // ---- Encoder ----
 
-Kernel best_kernel() noexcept {
-#if defined(__x86_64__)
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512cd") &&
-      __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vbmi") &&
-      __builtin_cpu_supports("avx512vbmi2") && __builtin_cpu_supports("bmi2")) {
-    return Kernel::avx512_vbmi2;
-  }
-#endif
-  return Kernel::portable;
-}
-
 Encoder::Encoder(Kernel kernel) noexcept : kernel_(kernel) {}
 
 size_t Encoder::arena_octets_max(const FlowRecord& record, const uint8_t* arena) noexcept {

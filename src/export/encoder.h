@@ -18,14 +18,13 @@
 #include <cstdint>
 #include <span>
 
+#include "base/kernel.h"
 #include "flow/export_header.h"
 
 namespace weir::outbound {
 
-enum class Kernel : uint8_t { portable, avx512_vbmi2 };
-
-/// The best kernel that this CPU runs.
-Kernel best_kernel() noexcept;
+using weir::best_kernel;
+using weir::Kernel;
 
 /// A record without arena fields, with its FlowBatch framing, takes at most this much beside the
 /// prefix. Kernels may store (not write) up to kStoreSlackOctets beyond what they return.

@@ -1,21 +1,10 @@
 // encoder_avx512.cc — Eight integer fields at a time: AVX-512 VBMI2 (Ice Lake, Zen 4, later).
 //
 // Writes exactly what encode_portable writes (tests/export/encoder_test.cc holds the two together).
+#include "base/avx512.h"
 #include "export/encode_parts.h"
 
 #if defined(__x86_64__)
-// g++ 12 takes its own "undefined" vectors in these headers for a mistake (GCC bug 105593).
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#pragma GCC diagnostic ignored "-Wuninitialized"
-#endif
-#include <immintrin.h>
-
-#define WEIR_AVX512                                                                               \
-  __attribute__((                                                                                 \
-      target("avx512f,avx512cd,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2,bmi,bmi2,lzcnt," \
-             "popcnt")))
-#define WEIR_AVX512_INLINE WEIR_AVX512 inline __attribute__((always_inline))
 
 namespace weir::outbound::parts {
 namespace {
