@@ -6,6 +6,7 @@
 #include <new>
 
 #include "base/byte_order.h"
+#include "base/prefetch.h"
 #include "decode/decoder_state.h"
 
 namespace weir::decode {
@@ -58,6 +59,8 @@ NameTable::Keep keep_of(const DecoderConfig& config) noexcept {
   }
   return NameTable::Keep::changes;
 }
+
+constexpr size_t kPrefetchedOctetsMax = 2048;  // a datagram's; longer ones are read in order
 
 }  // namespace
 
@@ -139,6 +142,9 @@ constexpr FlowType flow_type_of(Protocol p) noexcept {
 Message::Message(Protocol p) noexcept : protocol(p) { header.type = flow_type_of(p); }
 
 bool DecoderState::decode(const Datagram& d, RecordSink& sink) noexcept {
+  // PERF: it comes from memory, or from the cache that the NIC writes to; lines asked for one by one,
+  // when they are read, take 5 to 10 % longer (decode_only/netflow_v9, decode_encode/ipfix).
+  prefetch(d.payload.data(), std::min(d.payload.size(), kPrefetchedOctetsMax));
   counters_.datagrams.increment();
   counters_.octets.add(d.payload.size());
   if (d.payload.empty()) return reject(d, DatagramError::empty);
@@ -200,6 +206,7 @@ bool DecoderState::begin(const Datagram& d, uint16_t version, uint32_t domain_id
   events_.set_now(d.received_ns);
   m.exporter = exporters_.find_or_add(d.source, d.received_ns);
   if (m.exporter == nullptr) return reject(d, DatagramError::exporter_table_full);
+  exporters_.prefetch_state(*m.exporter);
   m.domain = exporters_.find_or_add_domain(*m.exporter, version, domain_id, d.received_ns, agent);
   // sFlow needs no state of its own but for its sequence: a relay of many agents is decoded
   // without.

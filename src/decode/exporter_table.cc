@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <new>
 
+#include "base/prefetch.h"
+
 namespace weir::decode {
 
 ExporterTable::ExporterTable(const DecoderLimits& limits, uint64_t seed, DecoderCounters& counters,
@@ -52,6 +54,18 @@ Exporter* ExporterTable::find_or_add(const IpAddress& address, uint64_t now_ns) 
   by_use_.push_back(e);
   counters_.exporters.set(by_use_.size());
   return e;
+}
+
+// PERF: with a thousand exporters the state of each has left the caches when its next datagram comes,
+// and what is found by following pointers comes one line after the other. Those used last and longest
+// ago are both templates of an exporter that has two, one for each family.
+void ExporterTable::prefetch_state(const Exporter& exporter) noexcept {
+  static constexpr size_t kPlanOctets = 768;  // moves, fields and ops of a plan of twenty fields
+  if (exporter.last_domain != nullptr) prefetch(exporter.last_domain, sizeof(Domain));
+  const Template* last = exporter.templates.back();
+  const Template* first = exporter.templates.front();
+  if (last != nullptr) prefetch(last, sizeof(Template) + kPlanOctets);
+  if (first != last) prefetch(first, sizeof(Template) + kPlanOctets);
 }
 
 uint64_t ExporterTable::hash_of_domain(const Exporter& exporter, uint16_t version, uint32_t id,

@@ -62,6 +62,12 @@ Template* TemplateTable::find_exact(const Domain& domain, uint16_t id,
 Template* TemplateTable::find(const Domain& domain, uint16_t id, uint16_t port) const noexcept {
   if (domain.split && port != 0) {
     if (Template* t = find_exact(domain, id, port); t != nullptr) return t;
+  } else {
+    // PERF: an exporter that has two templates needs no look into the table.
+    const auto& all = domain.exporter->templates;
+    for (Template* t : {all.back(), all.front()}) {
+      if (t != nullptr && t->id == id && t->port == 0 && t->domain == &domain) return t;
+    }
   }
   return find_exact(domain, id, 0);
 }
