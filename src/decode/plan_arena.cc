@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "base/byte_order.h"
+#include "base/copy_short.h"
 #include "decode/plan_parts.h"
 #include "decode/structured_data.h"
 
@@ -101,7 +102,7 @@ class ArenaWriter {
       octets = kStringOctetsMax;
     }
     if (octets == 0) return;
-    if (uint8_t* d = place(op, octets, octets); d != nullptr) std::memcpy(d, p, octets);
+    if (uint8_t* d = place(op, octets, octets); d != nullptr) copy_short(d, p, octets);
   }
   void number(const ArenaOp& op, uint32_t v) noexcept {
     arena_.align4();
@@ -169,7 +170,7 @@ class ArenaWriter {
     std::memcpy(d, &op.enterprise, 4);
     std::memcpy(d + 4, &op.id, 2);
     std::memcpy(d + 6, &length, 2);
-    if (width != 0) std::memcpy(d + kUnmappedHeaderOctets, p, width);
+    copy_short(d + kUnmappedHeaderOctets, p, width);
   }
 
   const Plan& plan_;

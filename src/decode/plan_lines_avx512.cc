@@ -82,12 +82,25 @@ struct Column {
   uint32_t count;
 };
 
+/// The line of one record; of many, where there are more than two moves.
+template <class Finish>
+WEIR_AVX512_INLINE void fill_one(const Column& c, std::span<const LineMove> moves, const Row& row,
+                                 uint32_t i, Finish& finish) noexcept {
+  __m512i line = c.stencil;
+  for (const LineMove& m : moves) {
+    line = _mm512_or_si512(line, Move(m, row)(size_t{i} * c.step));
+  }
+  _mm512_store_si512(c.to + size_t{i} * sizeof(FlowRecord), finish(line, i));
+}
+
 template <class Finish>
 WEIR_AVX512_INLINE void fill(const Column& c, std::span<const LineMove> moves, const Row& row,
                              Finish& finish) noexcept {
   uint8_t* to = c.to;
   size_t at = 0;
-  if (moves.size() == 1) {
+  if (c.count == 1) {
+    fill_one(c, moves, row, 0, finish);
+  } else if (moves.size() == 1) {
     const Move a(moves[0], row);
     for (uint32_t i = 0; i < c.count; ++i, to += sizeof(FlowRecord), at += c.step) {
       _mm512_store_si512(to, finish(_mm512_or_si512(c.stencil, a(at)), i));
@@ -100,11 +113,7 @@ WEIR_AVX512_INLINE void fill(const Column& c, std::span<const LineMove> moves, c
       _mm512_store_si512(to, finish(_mm512_ternarylogic_epi64(c.stencil, a(at), b(at), kOr3), i));
     }
   } else {
-    for (uint32_t i = 0; i < c.count; ++i, to += sizeof(FlowRecord), at += c.step) {
-      __m512i line = c.stencil;
-      for (const LineMove& m : moves) line = _mm512_or_si512(line, Move(m, row)(at));
-      _mm512_store_si512(to, finish(line, i));
-    }
+    for (uint32_t i = 0; i < c.count; ++i) fill_one(c, moves, row, i, finish);
   }
 }
 

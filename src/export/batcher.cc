@@ -26,10 +26,10 @@ struct AlignedDelete {
 
 /// How many of the first records surely fit into `octets_left`.
 size_t count_fitting(const HeaderPrefix& prefix, std::span<const FlowRecord> records,
-                     const uint8_t* arena, size_t octets_left) noexcept {
+                     size_t octets_left) noexcept {
   size_t n = 0;
   for (const FlowRecord& r : records) {
-    const size_t octets_max = Encoder::octets_max(prefix, r, arena);
+    const size_t octets_max = Encoder::octets_max(prefix, r);
     if (octets_max > octets_left) break;
     octets_left -= octets_max;
     ++n;
@@ -134,7 +134,7 @@ void Batcher::add(const RecordBurst& burst, RouteId route) noexcept {
 
   // Each turn drops a record, seals a batch, or encodes at least one record.
   while (!records.empty()) {
-    if (Encoder::octets_max(prefix, records.front(), burst.arena) > s.config.batch_octets) {
+    if (Encoder::octets_max(prefix, records.front()) > s.config.batch_octets) {
       s.counters.drops[RecordDrop::record_too_large].increment();
       records = records.subspan(1);
       continue;
@@ -146,7 +146,7 @@ void Batcher::add(const RecordBurst& burst, RouteId route) noexcept {
       continue;
     }
     OutboundBatch& batch = *s.open[place].batch;
-    size_t fitting = count_fitting(prefix, records, burst.arena, batch.capacity - batch.octets);
+    size_t fitting = count_fitting(prefix, records, batch.capacity - batch.octets);
     if (s.config.batch_records_max != 0) {
       fitting = std::min<size_t>(fitting, s.config.batch_records_max - batch.records);
     }

@@ -169,7 +169,7 @@ WEIR_INLINE uint8_t* put_rare(uint8_t* p, const FlowRecord& r) noexcept {
 }
 
 /// Upper bound of what put_arena writes.
-size_t arena_octets_max(const FlowRecord& r, const uint8_t* arena) noexcept;
+size_t arena_octets_max(const FlowRecord& r) noexcept;
 
 /// Lists, strings and unmapped elements. References that leave the arena are cut to it.
 uint8_t* put_arena(uint8_t* p, const FlowRecord& r, const uint8_t* arena) noexcept;

@@ -203,8 +203,8 @@ static_assert(1 + wire::kVarint32OctetsMax                                 // fr
 
 Encoder::Encoder(Kernel kernel) noexcept : kernel_(kernel) {}
 
-size_t Encoder::arena_octets_max(const FlowRecord& record, const uint8_t* arena) noexcept {
-  return parts::arena_octets_max(record, arena);
+size_t Encoder::arena_octets_max(const FlowRecord& record) noexcept {
+  return parts::arena_octets_max(record);
 }
 
 size_t Encoder::encode(const HeaderPrefix& prefix, std::span<const FlowRecord> records,

@@ -2,7 +2,7 @@
 //
 // Spec:     proto/flow.proto; docs/FLOW_MESSAGE.md. Zero and empty fields are left out (proto3).
 // Runs on:  rx_lcore. Pure.
-// Bounds:   writes at most octets_max(prefix, record, arena) octets a record; loads nothing outside
+// Bounds:   writes at most octets_max(prefix, record) octets a record; loads nothing outside
 //           the record, the prefix and the arena; references that leave the arena are cut to it.
 // Failure:  none. Text that is not UTF-8 gets a ? for each octet that is none, since protobuf's
 //           readers would refuse the whole batch.
@@ -48,10 +48,9 @@ class Encoder {
   explicit Encoder(Kernel kernel = best_kernel()) noexcept;
 
   /// Upper bound for `record` behind `prefix`, framing included.
-  static size_t octets_max(const HeaderPrefix& prefix, const FlowRecord& record,
-                           const uint8_t* arena) noexcept {
+  static size_t octets_max(const HeaderPrefix& prefix, const FlowRecord& record) noexcept {
     const size_t flat = prefix.octets().size() + kFlatRecordOctetsMax;
-    return record.has_arena == 0 ? flat : flat + arena_octets_max(record, arena);
+    return record.has_arena == 0 ? flat : flat + arena_octets_max(record);
   }
 
   /// Writes 0x0A, length, FlowMessage for each record; returns the octets written. `out` has room
@@ -60,7 +59,7 @@ class Encoder {
                 const uint8_t* arena, uint8_t* out) const noexcept;
 
  private:
-  static size_t arena_octets_max(const FlowRecord& record, const uint8_t* arena) noexcept;
+  static size_t arena_octets_max(const FlowRecord& record) noexcept;
 
   Kernel kernel_;
 };

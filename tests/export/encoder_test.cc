@@ -25,7 +25,7 @@ std::string_view name_for(const FlowRecord& r) {
 std::string encode(Kernel kernel, const HeaderPrefix& prefix, std::span<const FlowRecord> records,
                    const uint8_t* arena) {
   size_t octets_max = kStoreSlackOctets;
-  for (const FlowRecord& r : records) octets_max += Encoder::octets_max(prefix, r, arena);
+  for (const FlowRecord& r : records) octets_max += Encoder::octets_max(prefix, r);
   const auto out = std::make_unique<uint8_t[]>(octets_max);  // exactly: ASan sees a store beyond
   const size_t octets = Encoder(kernel).encode(prefix, records, arena, out.get());
   EXPECT_LE(octets, octets_max - kStoreSlackOctets);
@@ -173,7 +173,7 @@ TEST_P(EncoderKernel, StoresNothingBeyondItsSlack) {
     for (FlowRecord& r : records)
       r = make.record(arena, make.one_in(2) ? Arena::some : Arena::none);
     size_t octets_max = 0;
-    for (const FlowRecord& r : records) octets_max += Encoder::octets_max(prefix, r, arena.data());
+    for (const FlowRecord& r : records) octets_max += Encoder::octets_max(prefix, r);
     std::vector<uint8_t> out(octets_max + 4096, kCanary);
     const size_t octets = Encoder(GetParam()).encode(prefix, records, arena.data(), out.data());
     ASSERT_LE(octets, octets_max);
