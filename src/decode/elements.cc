@@ -145,6 +145,15 @@ constexpr Row kNsel[] = {
 // CERT, whose YAF looks into packets.
 constexpr uint32_t kCert = 6871;
 constexpr Row kCertRows[] = {{294, {F::server_name, 1, C::text}}};
+// Ixia (Keysight) numbers the other direction itself.
+constexpr uint32_t kIxia = 3054;
+constexpr Row kIxiaRows[] = {
+    {176, {F::bytes_in, 1, C::number}},
+    {177, {F::packets_in, 1, C::number}},
+    {183, {F::server_name, 1, C::text}},
+};
+// nProbe; in NetFlow v9 it adds kNtopTypesV9.
+constexpr Row kNtopRows[] = {{188, {F::server_name, 1, C::text}}};
 
 constexpr size_t kIanaRows = sizeof kIana / sizeof kIana[0];
 constexpr size_t kIanaIds = 512;
@@ -184,11 +193,14 @@ std::span<const ElementUse> search(const Row (&rows)[N], uint16_t id) noexcept {
 std::span<const ElementUse> uses_of(uint32_t enterprise, uint16_t id, bool netflow_v9) noexcept {
   if (enterprise == 0) {
     if (id < kIanaIds) return {&kUses[kExtents[id].first], kExtents[id].count};
-    if (netflow_v9) return search(kNsel, id);
-    return {};
+    if (!netflow_v9) return {};
+    return is_ntop_v9(id) ? search(kNtopRows, static_cast<uint16_t>(id - kNtopTypesV9))
+                          : search(kNsel, id);
   }
   if (enterprise == kReverseEnterprise) return search(kReverse, id);
   if (enterprise == kCert) return search(kCertRows, id);
+  if (enterprise == kIxia) return search(kIxiaRows, id);
+  if (enterprise == kNtop) return search(kNtopRows, id);
   return {};
 }
 

@@ -16,6 +16,14 @@ inline constexpr uint32_t kReverseEnterprise =
 inline constexpr uint16_t kPaddingOctets = 210;
 inline constexpr uint16_t kIpVersion = 60;
 
+/// ntop, whose nProbe writes its elements into NetFlow v9 as types behind kNtopTypesV9.
+inline constexpr uint32_t kNtop = 35632;
+inline constexpr uint16_t kNtopTypesV9 = 57472;
+inline constexpr uint16_t kNtopTypes = 1000;
+constexpr bool is_ntop_v9(uint16_t id) noexcept {
+  return id >= kNtopTypesV9 && id < kNtopTypesV9 + kNtopTypes;
+}
+
 /// Elements that hold other elements, or the octets of packets: told by structured_data.h.
 namespace element {
 inline constexpr uint16_t kLayer2PacketSectionOffset = 102;

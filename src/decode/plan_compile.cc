@@ -13,9 +13,6 @@ namespace {
 constexpr uint16_t kNoField = 0xffff;
 
 // nProbe, told by its own elements, counts the other direction in 23 and 24.
-constexpr uint32_t kNtop = 35632;
-constexpr uint16_t kNtopTypesV9 = 57472;
-constexpr uint16_t kNtopTypes = 1000;
 constexpr ElementUse kOtherDirectionBytes{Field::bytes_in, 3, ElementClass::number};
 constexpr ElementUse kOtherDirectionPackets{Field::packets_in, 3, ElementClass::number};
 
@@ -95,8 +92,7 @@ class Compiler {
 
   void measure() noexcept {
     for (const FieldSpec& f : fields_) {
-      nprobe_ = nprobe_ || f.enterprise == kNtop ||
-                (netflow_v9_ && f.id >= kNtopTypesV9 && f.id < kNtopTypesV9 + kNtopTypes);
+      nprobe_ = nprobe_ || f.enterprise == kNtop || (netflow_v9_ && is_ntop_v9(f.id));
       if (f.length == kVariableLength) {
         if (plan_.fixed_length) {
           plan_.first_variable = {static_cast<uint32_t>(&f - fields_.data()), plan_.record_octets};

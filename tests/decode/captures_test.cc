@@ -3,6 +3,7 @@
 // says the same.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <fstream>
 #include <map>
 #include <sstream>
@@ -186,6 +187,48 @@ TEST(Captures, AnOpenVswitchsSamplesOfMixedTraffic) {
   EXPECT_EQ(icmp_errors, 13u);
   EXPECT_EQ(arp, 23u);
   EXPECT_EQ(b.decoder->counters().quirks.total(), 0u);
+}
+
+/// What looking into the packets told YAF (a subTemplateMultiList) stands beside the flow's counters;
+/// the other direction's are reverse elements.
+TEST(Captures, YafsBiflowsWithTheirLists) {
+  const auto path = captures_folder() / "sequences" / "telegraf-ipfix_example.pcap";
+  if (!std::filesystem::exists(path)) GTEST_SKIP() << "no " << path;
+  Bench b(capture_config());
+  for (const Payload& p : read_payloads(path)) b.send(p.octets, {.source = p.source});
+  ASSERT_EQ(b.records(), 29u);
+  EXPECT_EQ(b.quirk(Quirk::opaque_list), 0u);
+  const KeptRecord& k = b.kept(1);
+  EXPECT_EQ(k.record.bytes, 80u);
+  EXPECT_EQ(k.record.bytes_out, 80u);
+  EXPECT_EQ(k.record.bytes_in, 40u);
+  EXPECT_EQ(k.record.packets_out, 2u);
+  EXPECT_EQ(k.record.packets_in, 1u);
+  EXPECT_EQ(k.record.tcp_flags, 0x11u) << "its first packet's flags 0x11, the others' 0x10";
+  EXPECT_NE(
+      std::find(k.unmapped().begin(), k.unmapped().end(), Unmapped{29305, 184, "\x88\x4a\xf3\x6a"}),
+      k.unmapped().end());
+  size_t biflows = 0;
+  for (const KeptRecord& each : b.sink.records) {
+    biflows += each.record.present.has(Field::bytes_in);
+    for (const Unmapped& u : each.unmapped()) EXPECT_NE(u.id, 293u);
+  }
+  EXPECT_EQ(biflows, 27u);
+}
+
+/// Ixia's reverse counters have numbers of its own.
+TEST(Captures, AnIxiaProbesOtherDirection) {
+  const auto path = captures_folder() / "logstash-plugins-logstash-codec-netflow" /
+                    "ipfix_test_ixia_tpldata271.dat";
+  if (!std::filesystem::exists(path)) GTEST_SKIP() << "no " << path;
+  Bench b(capture_config());
+  for (const Payload& p : read_payloads(path)) b.send(p.octets, {.source = p.source});
+  ASSERT_EQ(b.records(), 2u);
+  EXPECT_EQ(b.record(0).bytes_out, 132u);
+  EXPECT_EQ(b.record(0).bytes_in, 0u);
+  EXPECT_EQ(b.record(1).bytes_out, 0u);
+  EXPECT_EQ(b.record(1).bytes_in, 625u);
+  EXPECT_EQ(b.record(1).packets_in, 6u);
 }
 
 }  // namespace
