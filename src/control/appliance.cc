@@ -23,6 +23,7 @@ namespace {
 constexpr int kIdleWaitMs = 2;  // how long a sealed batch may wait for an idle control thread
 constexpr uint64_t kViewIntervalNs = 250 * kNsPerMs;
 constexpr uint64_t kExportersIntervalNs = kNsPerSec;
+constexpr size_t kEventsPerTurn = 1024;  // of one core, so that batches do not wait long
 constexpr uint64_t kConnectGraceNs = 2 * kNsPerSec;
 constexpr uint64_t kDrainGraceNs = 2 * kNsPerSec;  // for publishers to report what they gave up
 
@@ -54,12 +55,22 @@ std::string summary_of(const ApplianceView& view) {
   return text;
 }
 
+DirectoryLimits directory_limits(const ApplianceConfig& config) {
+  DirectoryLimits limits;
+  limits.names_per_exporter = config.limits.names_per_exporter;
+  limits.octets_per_exporter = config.limits.name_octets_per_exporter;
+  limits.octets_total = config.limits.name_octets_total;
+  return limits;
+}
+
 }  // namespace
 
+Appliance::Appliance(const ApplianceConfig& config)
+    : config_(config), directory_(directory_limits(config), config.partition) {}
+
 Result<std::unique_ptr<Appliance>> Appliance::create(const ApplianceConfig& config) {
-  std::unique_ptr<Appliance> appliance(new Appliance());
+  std::unique_ptr<Appliance> appliance(new Appliance(config));
   Appliance& a = *appliance;
-  a.config_ = config;
   a.started_ns_ = wall_clock_ns();
   a.uuid_ = load_or_make_appliance_uuid(config.state_dir);
 
@@ -67,6 +78,8 @@ Result<std::unique_ptr<Appliance>> Appliance::create(const ApplianceConfig& conf
   const outbound::RunIdentity identity{.appliance_uuid = a.uuid_, .start_ns = a.started_ns_};
   auto publishers = make_publishers(config, identity);
   if (!publishers) return publishers.error();
+  auto meta = make_meta_publisher(config);
+  if (!meta) return Error{"exporter_info: " + meta.error().message};
 
   auto server = service::HttpServer::start(http_server_config(config), appliance_routes(a.view_));
   if (!server) return server.error();
@@ -94,6 +107,21 @@ Result<std::unique_ptr<Appliance>> Appliance::create(const ApplianceConfig& conf
         uint64_t{config.channel_size} * kRecordsPerChannelDatagram);
   }
 
+  ExporterFeed::PrintLine print;
+  for (const PublisherConfig& p : config.publishers) {
+    if (!p.exporter_info) continue;
+    print = [&a, name = p.name](const std::string& line) {
+      RoleScope role(control_thread);
+      return a.delivery_->offer_line(name, line);
+    };
+  }
+  if (*meta != nullptr || print) {
+    a.feed_ = std::make_unique<ExporterFeed>(
+        ExporterFeedConfig{config.exporter_info.subject_prefix,
+                           fmt::format("{}.{}", a.uuid_, a.started_ns_)},
+        std::move(*meta), std::move(print));
+  }
+
   a.queries_.resize(cores);
   a.asked_.assign(cores, 0);
   a.exporters_by_core_.resize(cores);
@@ -111,6 +139,7 @@ Appliance::~Appliance() {
     RoleScope role(control_thread);
     data_plane_->stop();
   }
+  feed_.reset();
   delivery_.reset();
 }
 
@@ -147,6 +176,8 @@ CoreView Appliance::core_view(size_t core, const CoreView* before, uint64_t elap
   v.options_records = d.options_records.value();
   v.exporters = d.exporters.value();
   v.templates = d.templates.value();
+  v.events = d.events.value();
+  v.events_dropped = d.events_dropped.value();
   v.pending_octets = d.pending_octets.value();
   v.buffers_free = b.buffers_free.value();
   v.encoded_octets = b.encoded_octets.value();
@@ -191,6 +222,7 @@ void Appliance::refresh_view(ApplianceState state) {
       if (row.last_seen_ns > sum.last_seen_ns && row.last_error != decode::DatagramError::count_) {
         sum.last_error = row.last_error;
       }
+      if (row.last_seen_ns > sum.last_seen_ns) sum.port = row.port;
       sum.last_seen_ns = std::max(sum.last_seen_ns, row.last_seen_ns);
       sum.datagrams += row.datagrams;
       sum.octets += row.octets;
@@ -201,6 +233,11 @@ void Appliance::refresh_view(ApplianceState state) {
       sum.sets_waiting += row.sets_waiting;
       sum.sets_lost += row.sets_lost;
       sum.templates += row.templates;
+      sum.templates_max = std::max(sum.templates_max, row.templates_max);
+      sum.templates_known += row.templates_known;
+      sum.templates_new += row.templates_new;
+      sum.data_templates += row.data_templates;
+      sum.options_templates += row.options_templates;
       sum.domains += row.domains;
       sum.sequence_lost += row.sequence_lost;
       sum.protocols |= row.protocols;
@@ -214,6 +251,7 @@ void Appliance::refresh_view(ApplianceState state) {
     }
     view->exporters.push_back(row);
   }
+  event_log_.on_exporters(view->exporters, now_ns);
 
   // A working core's counters are not read at one instant; a difference that is still the same a
   // view later is a true one.
@@ -239,7 +277,14 @@ void Appliance::refresh_view(ApplianceState state) {
                          d.text());
   }
   last_discrepancies_ = std::move(discrepancies);
-  for (const PublisherView& publisher : view->publishers) say_trouble(publisher);
+  for (const PublisherView& publisher : view->publishers) {
+    say_trouble(publisher.name, publisher.last_error);
+  }
+  view->names = directory_.counters();
+  if (feed_) {
+    view->exporter_feed = feed_->view(directory_);
+    say_trouble("exporter_info", view->exporter_feed.last_error);
+  }
   view->ledger_mismatches = ledger_mismatches_;
 
   if (before && elapsed_ns > 0) {
@@ -254,17 +299,16 @@ void Appliance::refresh_view(ApplianceState state) {
 }
 
 /// What a publisher last complained of is in the log when it changes, and when it is over.
-void Appliance::say_trouble(const PublisherView& publisher) {
-  std::string& said = said_troubles_[publisher.name];
-  if (publisher.last_error == said) return;
+void Appliance::say_trouble(const std::string& name, const std::string& trouble) {
+  std::string& said = said_troubles_[name];
+  if (trouble == said) return;
   static service::LogLimit limit(10, 60 * kNsPerSec);
-  if (publisher.last_error.empty()) {
-    service::log_limited(limit, service::LogLevel::info, "publisher {}: working", publisher.name);
+  if (trouble.empty()) {
+    service::log_limited(limit, service::LogLevel::info, "publisher {}: working", name);
   } else {
-    service::log_limited(limit, service::LogLevel::warning, "publisher {}: {}", publisher.name,
-                         publisher.last_error);
+    service::log_limited(limit, service::LogLevel::warning, "publisher {}: {}", name, trouble);
   }
-  said = publisher.last_error;
+  said = trouble;
 }
 
 void Appliance::say_lost_log_lines() {
@@ -313,15 +357,42 @@ void Appliance::gather_all_exporters() {
   collect_exporters();
 }
 
+/// What the decoders had to tell, a bounded amount; whether there was anything.
+bool Appliance::take_events() {
+  bool taken = false;
+  const uint64_t now_ns = steady_clock_ns();
+  for (size_t core = 0; core < data_plane_->cores().size(); ++core) {
+    decode::Event event;
+    for (size_t i = 0; i < kEventsPerTurn && data_plane_->pipeline(core).take_event(event); ++i) {
+      event_log_.on_event(event, now_ns);
+      directory_.on_event(event, now_ns);
+      taken = true;
+    }
+  }
+  return taken;
+}
+
 bool Appliance::turn() {
-  const bool moved = delivery_->step();
+  bool moved = delivery_->step();
+  moved |= take_events();
+  if (feed_) moved |= feed_->step(directory_, steady_clock_ns());
   collect_exporters();
   return moved;
+}
+
+void Appliance::begin_drain(uint64_t deadline_ns) {
+  delivery_->begin_drain(deadline_ns);
+  if (feed_) feed_->begin_drain(deadline_ns);
+}
+
+bool Appliance::has_drained() const {
+  return delivery_->drained() && (!feed_ || feed_->finished());
 }
 
 Result<std::shared_ptr<const ApplianceView>> Appliance::run(const RunOptions& options) {
   auto notify = service::ServiceNotify::from_environment();
   delivery_->start();
+  if (feed_) feed_->start();
   if (auto started = data_plane_->start(); !started) return started.error();
   refresh_view(ApplianceState::running);
   if (options.on_running) options.on_running(*view_.read());
@@ -349,6 +420,7 @@ Result<std::shared_ptr<const ApplianceView>> Appliance::run(const RunOptions& op
       notify.watchdog();
       service::flush_log_limits(now_ns);
       say_lost_log_lines();
+      event_log_.tick(now_ns);
     }
     if (options.poll_request && options.poll_request() == Request::stop) break;
     if (delivery_->all_broken()) {
@@ -368,20 +440,31 @@ Result<std::shared_ptr<const ApplianceView>> Appliance::run(const RunOptions& op
   // they do not run out of buffers.
   data_plane_->request_stop();
   while (!data_plane_->has_ended()) {
+    take_events();
     if (!delivery_->step()) waker_.wait(kIdleWaitMs, [] { return false; });
   }
   data_plane_->stop();
   uint64_t deadline_ns = steady_clock_ns() + uint64_t{config_.shutdown_deadline_ms} * kNsPerMs;
-  delivery_->begin_drain(deadline_ns);
-  while (!delivery_->drained() && steady_clock_ns() < deadline_ns + kDrainGraceNs) {
+  // What exporters said last goes out too: a bounded number of tables, as they are now.
+  while (take_events()) {
+  }
+  directory_.make_all_due();
+  if (feed_) feed_->step(directory_, steady_clock_ns());
+  begin_drain(deadline_ns);
+  while (!has_drained() && steady_clock_ns() < deadline_ns + kDrainGraceNs) {
     if (options.poll_request && options.poll_request() == Request::stop) {
       service::log_warning("asked to stop again: what is not delivered by now is given up");
       deadline_ns = std::min(deadline_ns, steady_clock_ns());
-      delivery_->begin_drain(deadline_ns);
+      begin_drain(deadline_ns);
     }
-    if (!delivery_->step()) waker_.wait(kIdleWaitMs, [] { return false; });
+    bool moved = delivery_->step();
+    if (feed_) moved |= feed_->step(directory_, steady_clock_ns());
+    if (!moved) waker_.wait(kIdleWaitMs, [] { return false; });
   }
+  if (feed_) feed_->step(directory_, steady_clock_ns());
   gather_all_exporters();
+  while (take_events()) {
+  }
   refresh_view(ApplianceState::stopped);
   refresh_view(ApplianceState::stopped);  // the second look confirms or clears a discrepancy
   auto last = view_.read();

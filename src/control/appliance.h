@@ -18,6 +18,8 @@
 #include "base/waker.h"
 #include "control/config.h"
 #include "control/delivery.h"
+#include "control/event_log.h"
+#include "control/exporter_feed.h"
 #include "control/view.h"
 #include "dataplane/data_plane.h"
 #include "service/http_server.h"
@@ -49,12 +51,16 @@ class Appliance {
   uint16_t metrics_port() const noexcept;
 
  private:
-  Appliance() = default;
+  explicit Appliance(const ApplianceConfig& config);
 
   bool turn() WEIR_RUNS_ON(control_thread);
+  bool take_events() WEIR_RUNS_ON(control_thread);
   void refresh_view(ApplianceState state) WEIR_RUNS_ON(control_thread);
-  void say_trouble(const PublisherView& publisher) WEIR_RUNS_ON(control_thread);
+  void say_trouble(const std::string& name, const std::string& trouble)
+      WEIR_RUNS_ON(control_thread);
   void say_lost_log_lines() WEIR_RUNS_ON(control_thread);
+  void begin_drain(uint64_t deadline_ns) WEIR_RUNS_ON(control_thread);
+  bool has_drained() const WEIR_RUNS_ON(control_thread);
   void collect_exporters() WEIR_RUNS_ON(control_thread);
   void gather_all_exporters() WEIR_RUNS_ON(control_thread);
   CoreView core_view(size_t core, const CoreView* before, uint64_t elapsed_ns)
@@ -66,6 +72,9 @@ class Appliance {
   Waker waker_;  // publishers wake the control thread
   std::unique_ptr<dataplane::DataPlane> data_plane_;
   std::unique_ptr<Delivery> delivery_;  // before data_plane_ goes: it holds the cores' buffers
+  EventLog event_log_;
+  ExporterDirectory directory_;
+  std::unique_ptr<ExporterFeed> feed_;
   Snapshot<ApplianceView> view_;
   std::unique_ptr<service::HttpServer> http_;
 

@@ -146,13 +146,14 @@ const Schema<PendingFlowsConfig>& pending_flows_schema() {
   static const auto schema =
       Schema<PendingFlowsConfig>()
           .key("max_pending_flows", &PendingFlowsConfig::max_pending_flows,
-               integer<uint32_t>(0, 1'000'000),
+               integer<uint32_t>(1, 10'000),
                "Sets of one exporter that may wait for their template.")
           .key("max_entries_per_template", &PendingFlowsConfig::max_entries_per_template,
-               integer<uint32_t>(0, 1'000'000), "Sets that may wait for one template.")
+               integer<uint32_t>(1, 100'000), "Sets that may wait for one template.")
           .key("max_entry_size_bytes", &PendingFlowsConfig::max_entry_size_bytes,
-               size<uint32_t>(0, 65'535), "The largest set that may wait.")
-          .key("ttl_secs", &PendingFlowsConfig::ttl_secs, duration<uint32_t>(kSec, 1, 86'400),
+               size<uint32_t>(1, 1'048'576),
+               "The largest set that may wait; none exceeds 65,535 octets.")
+          .key("ttl_secs", &PendingFlowsConfig::ttl_secs, duration<uint32_t>(kSec, 1, 3600),
                "How long a set waits before it counts as expired.");
   return schema;
 }
@@ -163,7 +164,8 @@ const Schema<ListenerConfig>& listener_schema() {
           .key("name", &ListenerConfig::name, name_text(),
                "What the listener is called in tables and metrics; its protocol by default.")
           .key("protocol", &ListenerConfig::protocol, protocol(),
-               "What is admitted: netflow (v1, v5, v7, v9 and IPFIX, told apart by content), ipfix, sflow, "
+               "What is admitted: netflow (v1, v5, v7, v9 and IPFIX, told apart by content), "
+               "ipfix, sflow, "
                "or any.")
           .key("port", &ListenerConfig::port, integer<uint16_t>(1),
                "The UDP port, on every port of `ports`. Or say listen_addr.")
@@ -180,16 +182,23 @@ const Schema<ListenerConfig>& listener_schema() {
           .key("buffer_size", &ListenerConfig::buffer_size, size<uint32_t>(4096, 1u << 30),
                "Receive buffer of its kernel sockets (SO_RCVBUF; the kernel's rmem_max bounds it).")
           .key("max_templates", &ListenerConfig::max_templates, integer<uint32_t>(1, 65'536),
-               "Templates kept of an exporter; the least recently used goes. The largest of all "
-               "listeners counts.")
+               "Templates kept of an exporter that sends here; the least recently used goes.")
           .key("max_template_fields", &ListenerConfig::max_template_fields,
                integer<uint32_t>(1, decode::kTemplateFieldsLimit),
-               "Fields that a template may have. The largest of all listeners counts.")
+               "Fields that a template may have.")
+          .key(
+              "template_lifetime_secs", &ListenerConfig::template_lifetime_secs,
+              service::optional_of(duration<uint32_t>(kSec, 0, 30 * 86'400), "inherit"),
+              "A template that is not refreshed for so long is forgotten; 0: never. That of limits "
+              "by default.")
           .object("pending_flows", &ListenerConfig::pending_flows, pending_flows_schema(),
-                  "Data that came ahead of its template. The largest of all listeners counts.")
+                  "Data that came ahead of its template.")
           .key("sampling_rate_default", &ListenerConfig::sampling_rate_default,
                integer<uint64_t>(0, UINT32_MAX),
-               "Packets represented by one sampled, where the exporter does not say; 0: unknown.");
+               "Packets represented by one sampled, where the exporter does not say; 0: unknown.")
+          .key("inline_names", &ListenerConfig::inline_names, service::boolean(),
+               "Records carry the names of interfaces, VRFs and applications that options data "
+               "gave.");
   return schema;
 }
 
@@ -220,6 +229,13 @@ const Schema<LimitsConfig>& limits_schema() {
                integer<uint32_t>(1, 1'000'000), "Exporters that a core keeps state of.")
           .key("domains_per_exporter", &LimitsConfig::domains_per_exporter,
                integer<uint32_t>(1, 65'536), "Observation domains (v9: source ids) of an exporter.")
+          .key(
+              "names_per_exporter", &LimitsConfig::names_per_exporter, integer<uint32_t>(0, 65'536),
+              "Names of interfaces, VRFs, applications and samplers that are known of an exporter.")
+          .key("name_octets_per_exporter", &LimitsConfig::name_octets_per_exporter,
+               size<uint64_t>(0, 64 << 20), "Memory for them; one message holds them all.")
+          .key("name_octets_total", &LimitsConfig::name_octets_total, size<uint64_t>(0, 1ull << 40),
+               "The same over all exporters; whose names changed longest ago is forgotten.")
           .key("template_octets_total", &LimitsConfig::template_octets_total,
                size<uint64_t>(1 << 20, 1ull << 40), "Memory for templates, over all cores.")
           .key("pending_octets_per_exporter", &LimitsConfig::pending_octets_per_exporter,
@@ -228,7 +244,8 @@ const Schema<LimitsConfig>& limits_schema() {
                size<uint64_t>(0, 1ull << 40), "Octets that may wait for templates, over all cores.")
           .key("template_lifetime_secs", &LimitsConfig::template_lifetime_secs,
                duration<uint32_t>(kSec, 0, 30 * 86'400),
-               "A template that is not refreshed for so long is forgotten; 0: never.");
+               "A template that is not refreshed for so long is forgotten, where the listener says "
+               "nothing else; 0: never.");
   return schema;
 }
 
@@ -243,7 +260,30 @@ const Schema<PublisherConfig>& publisher_schema() {
                                      {{"file", kNotYet}, {"http", kNotYet}, {"kafka", kNotYet}}),
                "jetstream: NATS JetStream, acknowledged. stdout: lines on standard output.")
           .key("format", &PublisherConfig::format, named_choice<OutputFormat>(),
-               "Of stdout: json, one object a line.");
+               "Of stdout: json, one object a line.")
+          .key("exporter_info", &PublisherConfig::exporter_info, service::boolean(),
+               "Of stdout: print tables of names too, where they change, as lines of type "
+               "EXPORTER_INFO.");
+  return schema;
+}
+
+const Schema<ExporterInfoConfig>& exporter_info_schema() {
+  using C = ExporterInfoConfig;
+  static const auto schema =
+      Schema<C>()
+          .key("publish", &C::publish, service::boolean(),
+               "Publish tables of names when they change, with the jetstream publisher.")
+          .key("stream_name", &C::stream_name, name_text(),
+               "Their stream; created if absent. It keeps the newest message of each subject.")
+          .key("subject_prefix", &C::subject_prefix,
+               text_where("a NATS subject without wildcards and placeholders, not under flows.raw",
+                          [](std::string_view text) {
+                            return is_subject(text, "") && text != "flows.raw" &&
+                                   text.substr(0, 10) != "flows.raw.";
+                          }),
+               "Their subjects; the exporter's address follows, with - for . and :.")
+          .key("stream_max_bytes", &C::stream_max_bytes, size<uint64_t>(1 << 10, 1ull << 50),
+               "Of a stream that is created: how large it grows before the oldest goes.");
   return schema;
 }
 
@@ -350,6 +390,8 @@ const service::Schema<ApplianceConfig>& appliance_schema() {
                "What is dropped, and counted, when buffers or channels are full.")
           .objects("publishers", &C::publishers, publisher_schema(),
                    "Who gets every record; one jetstream by default.")
+          .object("exporter_info", &C::exporter_info, exporter_info_schema(),
+                  "Tables of names that options data give.")
           .key("partition", &C::partition, name_text(),
                "Tag of this appliance, carried by every record.")
           .key("state_dir", &C::state_dir, service::any_text(),

@@ -62,10 +62,12 @@ struct ListenerConfig {
   std::optional<SocketAddress> listen_addr;  // also opens a kernel socket of its own
   std::string subject;                       // default: flows.raw.netflow, flows.raw.sflow
   uint32_t buffer_size = 65'536;             // SO_RCVBUF of its kernel sockets
-  uint32_t max_templates = 2000;             // of an exporter; the largest of all listeners counts
-  uint32_t max_template_fields = 10'000;     // likewise, and pending_flows too
+  uint32_t max_templates = 2000;             // of an exporter that sends here
+  uint32_t max_template_fields = 10'000;
+  std::optional<uint32_t> template_lifetime_secs;  // default: the one of limits
   PendingFlowsConfig pending_flows;
   uint64_t sampling_rate_default = 0;
+  bool inline_names = false;
 
   uint16_t udp_port() const noexcept { return listen_addr ? listen_addr->port : port; }
 };
@@ -74,10 +76,13 @@ struct ListenerConfig {
 struct LimitsConfig {
   uint32_t exporters_per_core = 4096;
   uint32_t domains_per_exporter = 256;
+  uint32_t names_per_exporter = 4096;
+  uint64_t name_octets_per_exporter = 512ull << 10;
+  uint64_t name_octets_total = 64ull << 20;
   uint64_t template_octets_total = 256ull << 20;
   uint64_t pending_octets_per_exporter = 1ull << 20;
   uint64_t pending_octets_total = 64ull << 20;
-  uint32_t template_lifetime_secs = 0;  // 0: until evicted
+  uint32_t template_lifetime_secs = 0;  // 0: until evicted; where the listener says nothing else
 };
 
 enum class PublisherKind : uint8_t { jetstream, standard_output };  // stdout is a macro
@@ -93,6 +98,15 @@ struct PublisherConfig {
   std::string name;  // default: its kind; unique
   PublisherKind kind = PublisherKind::jetstream;
   OutputFormat format = OutputFormat::json;  // of stdout
+  bool exporter_info = false;                // of stdout: tables of names too
+};
+
+/// Tables of names that exporters' options data give, on a stream of their own.
+struct ExporterInfoConfig {
+  bool publish = true;  // where there is a jetstream publisher
+  std::string stream_name = "flow_meta";
+  std::string subject_prefix = "flows.meta";
+  uint64_t stream_max_bytes = 256ull << 20;
 };
 
 #define WEIR_SECURITY_MODES(X) X(none)
@@ -133,6 +147,7 @@ struct ApplianceConfig {
   uint32_t channel_size = 10'000;  // waiting for one publisher, in export datagrams of 30 records
   DropPolicy drop_policy = DropPolicy::drop_newest;
   std::vector<PublisherConfig> publishers = {{"jetstream", PublisherKind::jetstream, {}}};
+  ExporterInfoConfig exporter_info;
 
   std::string partition = "default";
   std::string state_dir = "/var/lib/weir";  // empty: nothing is kept over a restart

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "dataplane/device_name.h"
+#include "export/jetstream_stream.h"
 
 namespace weir::control {
 namespace {
@@ -297,6 +298,28 @@ void check_delivery(const ApplianceConfig& config, Findings& findings) {
                    fmt::format("{} for {} receive cores are too few: each needs at least {}",
                                service::print_size(config.limits.template_octets_total), cores,
                                service::print_size(decode::kTemplateOctetsPerCoreMin)));
+  }
+  for (size_t i = 0; i < config.publishers.size(); ++i) {
+    const std::string path = at_index("publishers", i);
+    if (!config.publishers[i].exporter_info ||
+        config.publishers[i].kind == PublisherKind::standard_output) {
+      continue;
+    }
+    findings.error(
+        path + ".exporter_info", {path},
+        "is a stdout publisher's; JetStream gets tables of names by exporter_info.publish");
+  }
+  const std::string tables = config.exporter_info.subject_prefix + ".*";
+  for (const std::string& subject : all_stream_subjects(config)) {
+    if (!outbound::overlap(subject, tables) || !config.exporter_info.publish ||
+        config.stream_adopt || config.exporter_info.stream_name == config.stream_name) {
+      continue;
+    }
+    findings.warning(
+        "exporter_info.subject_prefix",
+        fmt::format("stream {} has {}, which takes {} from stream {}: tables of names "
+                    "cannot be published",
+                    config.stream_name, subject, tables, config.exporter_info.stream_name));
   }
   if (config.publishers.empty()) {
     findings.error("publishers", {"publishers"}, "the list is empty: records would go nowhere");

@@ -31,11 +31,28 @@ std::vector<dataplane::SocketPort> socket_ports(const ApplianceConfig& config) {
   return ports;
 }
 
-/// One decoder serves all listeners of a core, so what they allow differently becomes the largest.
+/// What an exporter may hold while it sends to this listener.
+decode::ExporterLimits exporter_limits(const ApplianceConfig& config,
+                                       const ListenerConfig& listener) {
+  decode::ExporterLimits limits;
+  limits.templates_max = listener.max_templates;
+  limits.template_fields_max = listener.max_template_fields;
+  limits.template_lifetime_ns =
+      uint64_t{listener.template_lifetime_secs.value_or(config.limits.template_lifetime_secs)} *
+      kNsPerSec;
+  limits.pending_sets_max = listener.pending_flows.max_pending_flows;
+  limits.pending_sets_per_template = listener.pending_flows.max_entries_per_template;
+  limits.pending_set_octets_max = listener.pending_flows.max_entry_size_bytes;
+  limits.pending_ttl_ns = uint64_t{listener.pending_flows.ttl_secs} * kNsPerSec;
+  return limits;
+}
+
+/// One decoder serves all listeners of a core: it has room for what the most generous one allows.
 decode::DecoderLimits decoder_limits(const ApplianceConfig& config) {
   decode::DecoderLimits limits;
   limits.exporters_max = config.limits.exporters_per_core;
   limits.domains_per_exporter_max = config.limits.domains_per_exporter;
+  limits.names_per_exporter_max = config.limits.names_per_exporter;
   limits.template_octets_total = config.limits.template_octets_total;
   limits.pending_octets_per_exporter = config.limits.pending_octets_per_exporter;
   limits.pending_octets_total = config.limits.pending_octets_total;
@@ -103,7 +120,9 @@ dataplane::DataPlaneConfig data_plane_config(const ApplianceConfig& config) {
   for (const ListenerConfig& listener : config.listeners) {
     const auto subject = std::find(subjects.begin(), subjects.end(), listener.subject);
     const RouteId route{static_cast<uint16_t>(subject - subjects.begin())};
-    const decode::ListenerRules rules{listener.protocol, listener.sampling_rate_default};
+    decode::ListenerRules rules{listener.protocol, listener.sampling_rate_default};
+    rules.inline_names = listener.inline_names;
+    rules.limits = exporter_limits(config, listener);
     plane.pipeline.listeners.push_back({listener.name, listener.udp_port(), route, rules});
     plane.pipeline.decoder.listeners.push_back(rules);
   }

@@ -48,6 +48,13 @@ bool Delivery::step() noexcept {
   return moved;
 }
 
+bool Delivery::offer_line(const std::string& publisher, const std::string& line) {
+  for (Destination& d : destinations_) {
+    if (d.thread->name() == publisher) return d.thread->offer_line(line);
+  }
+  return false;
+}
+
 void Delivery::route(OutboundBatch* batch) noexcept {
   records_routed_ += batch->records;
   // One reference of our own, so that no outcome can release the batch while it is still offered.

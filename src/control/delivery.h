@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "base/thread_roles.h"
@@ -31,6 +32,10 @@ class Delivery {
 
   /// Moves what there is to move, a bounded amount; whether anything moved.
   bool step() noexcept WEIR_RUNS_ON(control_thread);
+
+  /// Gives a line to the publisher of that name; false where it takes none just now.
+  bool offer_line(const std::string& publisher, const std::string& line)
+      WEIR_RUNS_ON(control_thread);
 
   /// The cores have ended: step() until drained(), then nothing is in flight any more.
   void begin_drain(uint64_t deadline_steady_ns) noexcept WEIR_RUNS_ON(control_thread);

@@ -1,7 +1,9 @@
 #include "control/metrics.h"
 
+#include <algorithm>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "base/version.h"
 #include "service/metrics.h"
@@ -9,6 +11,8 @@
 namespace weir::control {
 
 namespace {
+
+constexpr size_t kExporterMetricsMax = 1000;
 
 using service::Labels;
 using service::MetricPage;
@@ -89,6 +93,10 @@ void add_core(MetricPage& page, const CoreView& core) {
   each("weir_quirks_total", "Deviations from the standards that were tolerated.", "quirk",
        core.quirks);
   each("weir_template_events_total", "What happened to templates.", "event", core.template_events);
+  counter("weir_events_total", "Events that the decoder told: exporters, templates, names.",
+          core.events);
+  counter("weir_events_dropped_total", "Events that were lost because too many waited.",
+          core.events_dropped);
   gauge("weir_exporters", "Exporters known to the core.", static_cast<double>(core.exporters));
   gauge("weir_templates", "Templates held by the core.", static_cast<double>(core.templates));
   gauge("weir_pending_octets", "Octets waiting for their template.",
@@ -128,6 +136,52 @@ void add_publisher(MetricPage& page, const PublisherView& p) {
   counter("weir_publisher_reconnects_total", "Times the connection was made again.", p.reconnects);
 }
 
+void add_names(MetricPage& page, const ApplianceView& view) {
+  page.gauge("weir_names", "Names of interfaces, VRFs, applications and samplers that are known.",
+             {}, static_cast<double>(view.names.names));
+  page.counter("weir_names_omitted_total", "Names for which there was no room.", {},
+               view.names.omitted);
+  page.counter("weir_names_exporters_forgotten_total",
+               "Exporters whose names made room for those of others.", {}, view.names.forgotten);
+  const ExporterFeedView& feed = view.exporter_feed;
+  if (!feed.is_on) return;
+  page.gauge("weir_exporter_info_connected", "1 while tables of names can be published.", {},
+             feed.connected);
+  page.gauge("weir_exporter_info_waiting", "Tables that changed and are not acknowledged.", {},
+             static_cast<double>(feed.waiting));
+  page.counter("weir_exporter_info_acknowledged_total", "Tables acknowledged by the stream.", {},
+               feed.acknowledged);
+  page.counter("weir_exporter_info_failed_total", "Tables that the stream refused for good.", {},
+               feed.failed);
+  page.counter("weir_exporter_info_messages_total", "Tables sent, retries included.", {},
+               feed.messages);
+}
+
+void add_template_caches(MetricPage& page, const ApplianceView& view) {
+  // A page of metrics is not for tens of thousands of rows; /v1/exporters has them all.
+  const size_t shown = std::min(view.exporters.size(), kExporterMetricsMax);
+  for (size_t i = 0; i < shown; ++i) {
+    const decode::ExporterStats& e = view.exporters[i];
+    const std::string address = e.address.to_string();
+    page.gauge("weir_exporter_templates_max", "Templates that the exporter may have.",
+               {{"exporter", address}}, static_cast<double>(e.templates_max));
+    for (const auto& [kind, cache] :
+         {std::pair{"data", &e.data_templates}, std::pair{"options", &e.options_templates}}) {
+      const Labels labels = {{"exporter", address}, {"kind", kind}};
+      page.gauge("weir_exporter_templates", "Templates that the exporter has.", labels,
+                 static_cast<double>(cache->size));
+      page.counter("weir_exporter_template_hits_total", "Data sets whose template was known.",
+                   labels, cache->hits);
+      page.counter("weir_exporter_template_misses_total", "Data sets whose template was missing.",
+                   labels, cache->misses);
+      page.counter("weir_exporter_template_evictions_total", "Templates that made room for others.",
+                   labels, cache->evictions);
+    }
+    page.gauge("weir_exporter_sets_waiting", "Data sets that wait for their template.",
+               {{"exporter", address}}, static_cast<double>(e.sets_waiting));
+  }
+}
+
 }  // namespace
 
 std::string metrics_text(const ApplianceView& view) {
@@ -145,6 +199,8 @@ std::string metrics_text(const ApplianceView& view) {
   add_ports(page, view);
   for (const CoreView& core : view.cores) add_core(page, core);
   for (const PublisherView& publisher : view.publishers) add_publisher(page, publisher);
+  add_template_caches(page, view);
+  add_names(page, view);
   return page.render();
 }
 

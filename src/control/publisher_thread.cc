@@ -45,6 +45,12 @@ bool PublisherThread::offer(outbound::OutboundBatch* batch) noexcept {
   return true;
 }
 
+bool PublisherThread::offer_line(const std::string& line) {
+  if (!publisher_->offer_line(line)) return false;
+  wake_thread();
+  return true;
+}
+
 bool PublisherThread::take_outcome(outbound::Outcome& outcome) noexcept {
   return outcomes_.pop(outcome);
 }

@@ -37,6 +37,8 @@ class PublisherThread final : private outbound::OutcomeSink {
 
   bool offer(outbound::OutboundBatch* batch) noexcept WEIR_RUNS_ON(control_thread);
   bool take_outcome(outbound::Outcome& outcome) noexcept WEIR_RUNS_ON(control_thread);
+  /// A line of its own kind, between batches; false where there is no room for it.
+  bool offer_line(const std::string& line) WEIR_RUNS_ON(control_thread);
   size_t queued() const noexcept { return queue_.size_approx(); }
   size_t queue_capacity() const noexcept { return config_.queue_batches_max; }
 

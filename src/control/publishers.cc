@@ -25,11 +25,17 @@ std::vector<std::string> split_urls(const std::string& list) {
   return urls;
 }
 
+outbound::NatsConfig nats_config(const ApplianceConfig& config) {
+  outbound::NatsConfig nats;
+  nats.urls = split_urls(config.nats_url);
+  nats.creds_file = config.nats_creds_file;
+  return nats;
+}
+
 Result<std::unique_ptr<outbound::Publisher>> make_jetstream(const ApplianceConfig& config,
                                                             const outbound::RunIdentity& identity) {
   outbound::JetStreamConfig c;
-  c.nats.urls = split_urls(config.nats_url);
-  c.nats.creds_file = config.nats_creds_file;
+  c.nats = nats_config(config);
   c.stream.name = config.stream_name;
   c.stream.subjects = all_stream_subjects(config);
   c.stream.max_bytes = config.stream_max_bytes;
@@ -68,6 +74,26 @@ Result<std::vector<NamedPublisher>> make_publishers(const ApplianceConfig& confi
     }
   }
   return publishers;
+}
+
+Result<std::unique_ptr<outbound::MetaPublisher>> make_meta_publisher(
+    const ApplianceConfig& config) {
+  const bool to_nats =
+      std::any_of(config.publishers.begin(), config.publishers.end(),
+                  [](const auto& p) { return p.kind == PublisherKind::jetstream; });
+  if (!to_nats || !config.exporter_info.publish) {
+    return std::unique_ptr<outbound::MetaPublisher>();
+  }
+  outbound::MetaConfig c;
+  c.nats = nats_config(config);
+  c.stream.name = config.exporter_info.stream_name;
+  c.stream.subjects = {config.exporter_info.subject_prefix + ".*"};
+  c.stream.max_bytes = config.exporter_info.stream_max_bytes;
+  c.stream.replicas = config.stream_replicas;
+  c.stream.messages_per_subject = 1;
+  if (config.stream_adopt) c.stream.overlap = outbound::SubjectOverlap::adopt;
+  c.publish_timeout_ms = config.publish_timeout_ms;
+  return outbound::MetaPublisher::make(std::move(c));
 }
 
 size_t publisher_queue_batches(const ApplianceConfig& config) {

@@ -88,6 +88,13 @@ json publisher_json(const PublisherView& p) {
           {"failures", tally_json(p.failures)}};
 }
 
+json cache_json(const decode::TemplateCacheStats& cache) {
+  return {{"size", cache.size},
+          {"hits", cache.hits},
+          {"misses", cache.misses},
+          {"evictions", cache.evictions}};
+}
+
 HttpResponse json_response(const json& body) {
   return {.status = 200, .content_type = "application/json", .body = body.dump() + "\n"};
 }
@@ -151,6 +158,8 @@ json status_json(const ApplianceView& view) {
                      {"records", core.ledger.records},
                      {"exporters", core.exporters},
                      {"templates", core.templates},
+                     {"events", core.events},
+                     {"events_dropped", core.events_dropped},
                      {"pending_octets", core.pending_octets},
                      {"sequence_lost", core.sequence_lost},
                      {"buffers_free", core.buffers_free}});
@@ -173,7 +182,19 @@ json status_json(const ApplianceView& view) {
           {"datagrams_per_second", view.datagrams_per_second},
           {"ports", std::move(ports)},
           {"cores", std::move(cores)},
-          {"publishers", std::move(publishers)}};
+          {"publishers", std::move(publishers)},
+          {"exporter_info",
+           {{"exporters", view.names.exporters},
+            {"names", view.names.names},
+            {"octets", view.names.octets},
+            {"omitted", view.names.omitted},
+            {"forgotten", view.names.forgotten},
+            {"published", view.exporter_feed.is_on},
+            {"connected", view.exporter_feed.connected},
+            {"last_error", view.exporter_feed.last_error},
+            {"waiting", view.exporter_feed.waiting},
+            {"acknowledged", view.exporter_feed.acknowledged},
+            {"failed", view.exporter_feed.failed}}}};
 }
 
 json ledger_json(const ApplianceView& view) {
@@ -215,7 +236,14 @@ json exporter_json(const decode::ExporterStats& e) {
           {"options_records", e.options_records},
           {"sets", {{"waiting", e.sets_waiting}, {"lost", e.sets_lost}}},
           {"domains", e.domains},
+          {"port", e.port},
           {"templates", e.templates},
+          {"template_cache",
+           {{"max", e.templates_max},
+            {"hits", e.templates_known},
+            {"misses", e.templates_new},
+            {"data", cache_json(e.data_templates)},
+            {"options", cache_json(e.options_templates)}}},
           {"sequence_lost", e.sequence_lost},
           {"last_error",
            e.last_error == decode::DatagramError::count_ ? json() : json(name_of(e.last_error))}};

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/counter.h"
+#include "control/exporter_feed.h"
 #include "dataplane/data_plane.h"
 #include "decode/decoder.h"
 #include "export/batcher.h"
@@ -86,6 +87,8 @@ struct CoreView {
   uint64_t options_records = 0;
   uint64_t exporters = 0;
   uint64_t templates = 0;
+  uint64_t events = 0;          // that the decoder told
+  uint64_t events_dropped = 0;  // for want of room
   uint64_t pending_octets = 0;
   uint64_t buffers_free = 0;
   uint64_t encoded_octets = 0;
@@ -138,6 +141,8 @@ struct ApplianceView {
   std::vector<dataplane::PortStats> ports;
   std::vector<CoreView> cores;
   std::vector<PublisherView> publishers;
+  DirectoryCounters names;                       // that options data gave
+  ExporterFeedView exporter_feed;                // their publication
   std::vector<decode::ExporterStats> exporters;  // by address; one row each, whatever the core
   uint64_t exporters_not_listed = 0;
   uint64_t ledger_mismatches = 0;

@@ -33,16 +33,19 @@ Result<std::unique_ptr<Pipeline>> Pipeline::create(const PipelineConfig& config)
   decoder_config.listeners.clear();
   for (const Listener& listener : config.listeners)
     decoder_config.listeners.push_back(listener.rules);
+  auto events = std::make_unique<EventRing>();
+  decoder_config.events = events.get();
   Result<std::unique_ptr<decode::Decoder>> decoder = decode::Decoder::create(decoder_config);
   if (!decoder) return decoder.error();
 
   return std::unique_ptr<Pipeline>(
-      new Pipeline(config.listeners, std::move(*decoder), config.batcher));
+      new Pipeline(config.listeners, std::move(events), std::move(*decoder), config.batcher));
 }
 
-Pipeline::Pipeline(std::vector<Listener> listeners, std::unique_ptr<decode::Decoder> decoder,
-                   const outbound::BatcherConfig& batcher)
+Pipeline::Pipeline(std::vector<Listener> listeners, std::unique_ptr<EventRing> events,
+                   std::unique_ptr<decode::Decoder> decoder, const outbound::BatcherConfig& batcher)
     : listeners_(std::move(listeners)),
+      events_(std::move(events)),
       decoder_(std::move(decoder)),
       batcher_(std::make_unique<outbound::Batcher>(batcher)) {
   listener_by_port_.fill(0);

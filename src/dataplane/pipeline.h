@@ -3,6 +3,7 @@
 // Runs on:  rx_lcore, run to completion; shares nothing. No DPDK here: frames come as spans, so
 //           that DPDK ports, kernel sockets, tests and benchmarks walk the same way.
 // Owns:     the core's Decoder and Batcher.
+// Bounds:   kEventsWaitingMax events of the decoder wait for the control thread.
 // Failure:  every frame ends in exactly one counter of PipelineCounters.
 #pragma once
 
@@ -53,6 +54,18 @@ struct ExporterQuery {
   uint32_t cursor = 0;
 };
 
+inline constexpr size_t kEventsWaitingMax = 4096;  // of a core, for the control thread
+
+/// The decoder's events on their way to the control thread; what does not fit the decoder counts.
+class EventRing final : public decode::EventSink {
+ public:
+  bool on_event(const decode::Event& event) noexcept override { return ring_.push(event); }
+  bool take(decode::Event& event) noexcept { return ring_.pop(event); }
+
+ private:
+  SpscRing<decode::Event> ring_{kEventsWaitingMax};
+};
+
 struct PipelineConfig {
   std::vector<Listener> listeners;  // ListenerId is the place in this list
   decode::DecoderConfig decoder;    // `listeners` is filled in from the list above
@@ -83,6 +96,11 @@ class Pipeline final : private RecordSink {
   bool ask_exporters(ExporterQuery& query) noexcept WEIR_RUNS_ON(control_thread);
   bool take_answer(ExporterQuery*& query) noexcept WEIR_RUNS_ON(control_thread);
 
+  /// Control thread: the next thing that the decoder had to tell.
+  bool take_event(decode::Event& event) noexcept WEIR_RUNS_ON(control_thread) {
+    return events_->take(event);
+  }
+
   outbound::Batcher& batcher() noexcept { return *batcher_; }
   PipelineCounters& counters() noexcept { return counters_; }  // the loop adds its own
   const PipelineCounters& counters() const noexcept { return counters_; }
@@ -92,8 +110,8 @@ class Pipeline final : private RecordSink {
   }
 
  private:
-  Pipeline(std::vector<Listener> listeners, std::unique_ptr<decode::Decoder> decoder,
-           const outbound::BatcherConfig& batcher);
+  Pipeline(std::vector<Listener> listeners, std::unique_ptr<EventRing> events,
+           std::unique_ptr<decode::Decoder> decoder, const outbound::BatcherConfig& batcher);
   void on_records(const RecordBurst& burst) noexcept override WEIR_RUNS_ON(rx_lcore);
   void decode(const Datagram& datagram) noexcept WEIR_RUNS_ON(rx_lcore);
   void answer_slice() noexcept WEIR_RUNS_ON(rx_lcore);
@@ -102,6 +120,7 @@ class Pipeline final : private RecordSink {
 
   std::vector<Listener> listeners_;
   std::array<uint16_t, 65536> listener_by_port_;  // ListenerId + 1; 0: none
+  std::unique_ptr<EventRing> events_;             // before the decoder, which refers to it
   std::unique_ptr<decode::Decoder> decoder_;
   std::unique_ptr<outbound::Batcher> batcher_;
   PipelineCounters counters_;

@@ -30,7 +30,8 @@ struct StreamConfig {
   StreamStorage storage = StreamStorage::file;
   uint64_t max_bytes = 10ull << 30;
   uint32_t replicas = 1;
-  uint64_t max_age_ns = 0;  // 0: no limit
+  uint64_t max_age_ns = 0;            // 0: no limit
+  uint64_t messages_per_subject = 0;  // the newest so many are kept; 0: no limit
   // Within it the server knows a message that it has by its id. It should exceed the time that a
   // broker is away; the server keeps every id of the window in memory.
   uint64_t duplicate_window_ns = 120'000'000'000;

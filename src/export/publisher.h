@@ -80,6 +80,10 @@ class Publisher {
   /// Ends a wait in poll or drain early: there is something to submit, or less time. Any thread.
   virtual void wake() noexcept {}
 
+  /// Takes a line of its own kind, to be written between batches; false where there is no room for it,
+  /// or where the destination knows no lines. Control thread.
+  virtual bool offer_line(const std::string& line) { return line.empty(); }
+
   /// Nothing can ever be delivered any more: the reader of standard output is gone. Any thread.
   virtual bool is_broken() const noexcept { return false; }
 

@@ -43,6 +43,7 @@ StreamPublisher::StreamPublisher(int fd, std::string path, StreamFormat format)
 }
 
 StreamPublisher::~StreamPublisher() {
+  for (std::string* line = nullptr; lines_.pop(line);) delete line;
   if (!path_.empty()) ::close(fd_);
 }
 
@@ -76,7 +77,29 @@ bool StreamPublisher::submit(OutboundBatch& batch, OutcomeSink& outcomes) {
   return true;
 }
 
+bool StreamPublisher::offer_line(const std::string& line) {
+  if (format_ != StreamFormat::json || lines_.size_approx() >= kStreamLinesMax) return false;
+  auto copy = std::make_unique<std::string>(line);
+  if (!lines_.push(copy.get())) return false;
+  static_cast<void>(copy.release());
+  return true;
+}
+
+void StreamPublisher::take_lines() {
+  while (buffer_.size() - written_ < kStreamBufferOctetsMax) {
+    std::string* taken = nullptr;
+    if (!lines_.pop(taken)) return;
+    const std::unique_ptr<std::string> line(taken);
+    if (broken_) continue;
+    if (cut_) buffer_ += '\n';
+    cut_ = false;
+    buffer_ += *line;
+    waiting_.push_back({nullptr, buffer_.size()});
+  }
+}
+
 void StreamPublisher::poll(int wait_ms, OutcomeSink& outcomes) {
+  take_lines();
   if (waiting_.empty()) {
     if (wait_ms > 0) ::poll(nullptr, 0, wait_ms);
     return;
@@ -86,6 +109,7 @@ void StreamPublisher::poll(int wait_ms, OutcomeSink& outcomes) {
 
 void StreamPublisher::drain(const std::atomic<uint64_t>& deadline_steady_ns,
                             OutcomeSink& outcomes) {
+  take_lines();
   while (!waiting_.empty()) {
     const uint64_t deadline_ns = deadline_steady_ns.load(std::memory_order_acquire);
     const uint64_t now = steady_clock_ns();
@@ -129,6 +153,7 @@ void StreamPublisher::report_written(OutcomeSink& outcomes) {
     waiting_.pop_front();
     reported_ = done.end;
     if (troubled_) set_error({});
+    if (done.batch == nullptr) continue;
     counters_.messages.increment();
     counters_.acknowledgements.increment();
     outcomes.on_outcome({done.batch, true, false, DeliveryFailure::count_});
@@ -177,6 +202,7 @@ void StreamPublisher::fail_waiting(DeliveryFailure why, OutcomeSink& outcomes) {
   std::deque<Waiting> failed;
   failed.swap(waiting_);
   for (const Waiting& waiting : failed) {
+    if (waiting.batch == nullptr) continue;
     counters_.negative_acknowledgements.increment();
     outcomes.on_outcome({waiting.batch, false, false, why});
   }

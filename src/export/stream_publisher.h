@@ -14,11 +14,13 @@
 #include <deque>
 #include <mutex>
 
+#include "base/spsc_ring.h"
 #include "export/publisher.h"
 
 namespace weir::outbound {
 
 inline constexpr size_t kStreamBufferOctetsMax = 4 << 20;
+inline constexpr size_t kStreamLinesMax = 64;  // offered and not yet taken
 
 enum class StreamFormat : uint8_t { json, flow_batch };
 
@@ -35,6 +37,7 @@ class StreamPublisher final : public Publisher {
   void poll(int wait_ms, OutcomeSink& outcomes) override WEIR_RUNS_ON(publisher_thread);
   void drain(const std::atomic<uint64_t>& deadline_steady_ns, OutcomeSink& outcomes) override
       WEIR_RUNS_ON(publisher_thread);
+  bool offer_line(const std::string& line) override;
   bool is_broken() const noexcept override { return counters_.connected.value() == 0; }
   size_t in_flight() const noexcept override { return waiting_.size(); }
   const PublisherCounters& counters() const noexcept override { return counters_; }
@@ -42,14 +45,15 @@ class StreamPublisher final : public Publisher {
 
  private:
   struct Waiting {
-    OutboundBatch* batch;
-    size_t end;  // in buffer_
+    OutboundBatch* batch;  // null: a line
+    size_t end;            // in buffer_
   };
 
   StreamPublisher(int fd, std::string path, StreamFormat format);
 
   /// Writes what the descriptor takes now, waiting at most `wait_ms` for it to take something.
   void flush(int wait_ms, OutcomeSink& outcomes);
+  void take_lines();
   void report_written(OutcomeSink& outcomes);
   void fail_waiting(DeliveryFailure why, OutcomeSink& outcomes);
   void on_write_error(int error, OutcomeSink& outcomes);
@@ -65,6 +69,7 @@ class StreamPublisher final : public Publisher {
   size_t written_ = 0;   // of buffer_
   size_t reported_ = 0;  // of buffer_: the end of the last batch that was written whole
   std::deque<Waiting> waiting_;
+  SpscRing<std::string*> lines_{kStreamLinesMax};  // owned by whoever takes them out
   bool cut_ = false;     // the last octets on standard output are part of a batch that failed
   bool broken_ = false;  // nothing can be written any more
 

@@ -131,6 +131,64 @@ TEST(ApplianceConfig, GivesDecodersTheLargestOfTheListenersLimits) {
   EXPECT_EQ(limits.template_lifetime_ns, 3'600'000'000'000u);
 }
 
+TEST(ApplianceConfig, GivesEachListenerItsOwnLimits) {
+  const auto listeners =
+      data_plane_config(config_of("listeners:\n"
+                                  "  - {protocol: netflow, listen_addr: ':1', max_templates: 10, "
+                                  "max_template_fields: 20, template_lifetime_secs: 30m,\n"
+                                  "     inline_names: true,\n"
+                                  "     pending_flows: {max_pending_flows: 1, "
+                                  "max_entries_per_template: 2, max_entry_size_bytes: 1MiB,\n"
+                                  "                     ttl_secs: 1h}}\n"
+                                  "  - {protocol: ipfix, listen_addr: ':2'}\n"
+                                  "limits: {template_lifetime_secs: 1h}\n"))
+          .pipeline.listeners;
+  ASSERT_TRUE(listeners[0].rules.limits && listeners[1].rules.limits);
+  const decode::ExporterLimits& first = *listeners[0].rules.limits;
+  EXPECT_TRUE(listeners[0].rules.inline_names);
+  EXPECT_EQ(first.templates_max, 10u);
+  EXPECT_EQ(first.template_fields_max, 20u);
+  EXPECT_EQ(first.template_lifetime_ns, 1'800'000'000'000u);
+  EXPECT_EQ(first.pending_sets_max, 1u);
+  EXPECT_EQ(first.pending_sets_per_template, 2u);
+  EXPECT_EQ(first.pending_set_octets_max, 1u << 20);
+  EXPECT_EQ(first.pending_ttl_ns, 3'600'000'000'000u);
+  const decode::ExporterLimits& second = *listeners[1].rules.limits;
+  EXPECT_FALSE(listeners[1].rules.inline_names);
+  EXPECT_EQ(second.templates_max, 2000u);
+  EXPECT_EQ(second.template_fields_max, 10'000u);
+  EXPECT_EQ(second.template_lifetime_ns, 3'600'000'000'000u) << "that of limits";
+  EXPECT_EQ(second.pending_sets_max, 256u);
+  EXPECT_EQ(second.pending_sets_per_template, 1024u);
+  EXPECT_EQ(second.pending_set_octets_max, 65'535u);
+  EXPECT_EQ(second.pending_ttl_ns, 300'000'000'000u);
+}
+
+TEST(ApplianceConfig, RefusesLimitsOutOfTheirRange) {
+  const struct {
+    const char* key;
+    const char* allowed;
+    std::vector<const char*> values;
+  } cases[] = {
+      {"max_pending_flows", "an integer from 1 to 10000", {"0", "10001"}},
+      {"max_entries_per_template", "an integer from 1 to 100000", {"0", "100001"}},
+      {"max_entry_size_bytes", "octets from 1 to 1MiB", {"0", "1048577"}},
+      {"ttl_secs", "seconds from 1 to 3600", {"0", "3601"}},
+  };
+  for (const auto& c : cases) {
+    for (const char* value : c.values) {
+      const auto errors =
+          errors_of(fmt::format("listeners:\n  - protocol: netflow\n    listen_addr: ':1'\n    "
+                                "pending_flows: {{{}: {}}}\n",
+                                c.key, value));
+      ASSERT_EQ(errors.size(), 1u) << c.key << value;
+      EXPECT_THAT(errors[0], AllOf(HasSubstr("w.yaml:4:"),
+                                   HasSubstr(fmt::format("listeners[0].pending_flows.{}", c.key)),
+                                   HasSubstr(value), HasSubstr(c.allowed)));
+    }
+  }
+}
+
 TEST(ApplianceConfig, HasTheDefaultsOfTheDecoder) {
   const auto limits = data_plane_config(config_of(kSocketListener)).pipeline.decoder.limits;
   const decode::DecoderLimits defaults;
@@ -146,6 +204,7 @@ TEST(ApplianceConfig, HasTheDefaultsOfTheDecoder) {
   EXPECT_EQ(limits.pending_octets_per_exporter, defaults.pending_octets_per_exporter);
   EXPECT_EQ(limits.pending_octets_total, defaults.pending_octets_total);
   EXPECT_EQ(limits.template_lifetime_ns, defaults.template_lifetime_ns);
+  EXPECT_EQ(limits.names_per_exporter_max, defaults.names_per_exporter_max);
 }
 
 TEST(ApplianceConfig, MergesTheListenersSubjectsIntoTheStreams) {

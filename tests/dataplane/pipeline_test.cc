@@ -98,6 +98,31 @@ TEST_F(PipelineTest, CountsWhatTheDecoderRejects) {
   expect_ledger(*pipeline_);
 }
 
+TEST_F(PipelineTest, HandsOnWhatTheDecoderTellsAndCountsWhatNobodyTakes) {
+  make();
+  const size_t templates = 2 * kEventsWaitingMax;
+  for (size_t i = 0; i < templates; ++i) {
+    const lab::Template t{.id = static_cast<uint16_t>(256 + i), .fields = {{1, 4}}};
+    frame(lab::udp_frame(
+        {.src = "192.0.2.1", .dst = "192.0.2.2", .src_port = 1, .dst_port = kNetflowPort},
+        lab::NetflowV9Builder{}.templates({t}).build()));
+  }
+  const RoleScope role(control_thread);
+  decode::Event event;
+  ASSERT_TRUE(pipeline_->take_event(event));
+  EXPECT_EQ(event.kind, decode::EventKind::exporter_seen);
+  ASSERT_TRUE(pipeline_->take_event(event));
+  EXPECT_EQ(event.kind, decode::EventKind::template_learned);
+  EXPECT_EQ(event.template_id, 256);
+  size_t taken = 2;
+  while (pipeline_->take_event(event)) ++taken;
+  const decode::DecoderCounters& c = pipeline_->decoder_counters();
+  EXPECT_EQ(taken, kEventsWaitingMax);
+  EXPECT_EQ(c.events.value(), taken);
+  EXPECT_GT(c.events_dropped.value(), templates - taken) << "evictions are told too";
+  expect_ledger(*pipeline_);
+}
+
 TEST_F(PipelineTest, TakesDatagramsFromSocketsWithoutCountingFrames) {
   make();
   const lab::Octets payload = v5_datagram(7);

@@ -5,10 +5,14 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <ctime>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <random>
 
+#include "export/jetstream_reader.h"
+#include "exporter.pb.h"
+#include "lab/message_builder.h"
 #include "support/nats_server.h"
 #include "support/process.h"
 
@@ -327,6 +331,155 @@ TEST_F(ApplianceTest, ASecondInstanceOnTheSamePortsIsRefusedClearly) {
   EXPECT_NE(second.err.find(control_socket()), std::string::npos) << second.err;
   EXPECT_EQ(ctl({"status"}).status, 0) << "the first one must not have been disturbed";
   EXPECT_EQ(weir->terminate(), 0);
+}
+
+// ── what exporters say of themselves ─────────────────────────────────────────────────────────────
+
+std::string text_of(const lab::Octets& octets) { return {octets.begin(), octets.end()}; }
+
+/// IOS's interface and VRF tables, NBAR's applications; `name` is that of interface 7.
+std::string names_datagram(const char* name) {
+  using lab::text;
+  using lab::u32;
+  const lab::OptionsTemplate interfaces{300, {{1, 4}}, {{10, 4}, {82, 16}, {83, 16}}};
+  const lab::OptionsTemplate vrfs{301, {{1, 4}}, {{234, 4}, {236, 16}}};
+  const lab::OptionsTemplate applications{302, {{1, 4}}, {{95, 4}, {96, 16}, {94, 16}}};
+  const lab::OptionsTemplate samplers{303, {{1, 4}}, {{48, 4}, {50, 4}, {84, 16}}};
+  return text_of(lab::NetflowV9Builder{}
+                     .source_id(7)
+                     .unix_secs(static_cast<uint32_t>(std::time(nullptr)))
+                     .options_templates({interfaces, vrfs, applications, samplers})
+                     .data(300, {{u32(1), u32(7), text(name, 16), text("uplink", 16)},
+                                 {u32(1), u32(8), text("Gi0/0/8", 16), text("", 16)}})
+                     .data(301, {{u32(1), u32(5), text("red", 16)}})
+                     .data(302, {{u32(1), u32(0x03000050), text("http", 16), text("WWW", 16)}})
+                     .data(303, {{u32(1), u32(2), u32(100), text("FS", 16)}})
+                     .build());
+}
+
+/// A template and a flow through interface 7 of VRF 5.
+std::string flow_datagram() {
+  using lab::u32;
+  const lab::Template t{400,
+                        {{8, 4}, {12, 4}, {10, 4}, {14, 4}, {234, 4}, {95, 4}, {1, 4}, {2, 4}}};
+  return text_of(lab::NetflowV9Builder{}
+                     .source_id(7)
+                     .unix_secs(static_cast<uint32_t>(std::time(nullptr)))
+                     .templates({t})
+                     .data(400, {{lab::ipv4("192.0.2.1"), lab::ipv4("192.0.2.2"), u32(7), u32(8),
+                                  u32(5), u32(0x03000050), u32(100), u32(1)}})
+                     .build());
+}
+
+TEST_F(ApplianceTest, PublishesWhatExportersCallTheirInterfaces) {
+  auto weir = start("exporter_info: {stream_max_bytes: 16MiB}\n");
+  // What the stream holds. Whoever reads while a newer table comes sees both.
+  const auto tables = [&] {
+    std::vector<std::pair<std::string, flowpb::ExporterInfo>> all;
+    outbound::ReaderConfig config;
+    config.nats.urls = {nats_.url()};
+    config.stream = "flow_meta";
+    config.subject = "flows.meta.*";
+    auto reader = outbound::JetStreamReader::open(config);
+    if (!reader) return all;
+    for (;;) {
+      const auto message = (*reader)->next(200);
+      if (!message || !*message) return all;
+      flowpb::ExporterInfo info;
+      EXPECT_TRUE(info.ParseFromString((*message)->payload));
+      all.emplace_back((*message)->subject, info);
+    }
+  };
+  send_udp(port_, {names_datagram("Gi0/0/7"), names_datagram("Gi0/0/7")});
+  ASSERT_TRUE(eventually([&] { return tables().size() == 1; })) << weir->err();
+  const auto [subject, first] = tables().at(0);
+  EXPECT_EQ(subject, "flows.meta.127-0-0-66");
+  EXPECT_EQ(first.exporter_address(), std::string("\x7F\0\0\x42", 4));
+  EXPECT_EQ(first.partition(), "default");
+  EXPECT_GT(first.first_seen_ns(), 0u);
+  ASSERT_EQ(first.interfaces_size(), 2);
+  EXPECT_EQ(first.interfaces(0).if_index(), 7u);
+  EXPECT_EQ(first.interfaces(0).name(), "Gi0/0/7");
+  EXPECT_EQ(first.interfaces(0).description(), "uplink");
+  EXPECT_EQ(first.interfaces(1).name(), "Gi0/0/8");
+  ASSERT_EQ(first.vrfs_size(), 1);
+  EXPECT_EQ(first.vrfs(0).id(), 5u);
+  EXPECT_EQ(first.vrfs(0).name(), "red");
+  ASSERT_EQ(first.applications_size(), 1);
+  EXPECT_EQ(first.applications(0).id(), std::string("\x03\0\0\x50", 4));
+  EXPECT_EQ(first.applications(0).name(), "http");
+  ASSERT_EQ(first.samplers_size(), 1);
+  EXPECT_EQ(first.samplers(0).name(), "FS");
+  EXPECT_EQ(first.samplers(0).rate(), 100u);
+
+  send_udp(port_, {names_datagram("renamed")});
+  flowpb::ExporterInfo second;
+  ASSERT_TRUE(eventually([&, version = first.version()] {
+    const auto all = tables();
+    if (all.size() != 1 || all[0].second.version() == version) return false;
+    second = all[0].second;
+    return true;
+  }));
+  EXPECT_EQ(second.interfaces(0).name(), "renamed");
+  EXPECT_EQ(second.interfaces_size(), 2) << "the whole table each time";
+  EXPECT_GT(second.version(), first.version());
+  EXPECT_EQ(weir->terminate(), 0) << weir->err();
+}
+
+TEST_F(ApplianceTest, SaysWhatHappensToExportersAndTemplates) {
+  auto weir = start();
+  send_udp(port_, {text_of(lab::NetflowV9Builder{}.source_id(7).data(300, {{lab::u32(1)}}).build()),
+                   flow_datagram()});
+  for (const char* line : {
+           "Exporter seen for the first time - Exporter: 127.0.0.66, Protocol: V9, Domain: 7",
+           "Missing template - ID: 300, Protocol: V9, Exporter: 127.0.0.66, Domain: 7",
+           "Template learned - ID: 400, Protocol: V9, Exporter: 127.0.0.66, Domain: 7",
+       }) {
+    EXPECT_TRUE(eventually([&] { return weir->err().find(line) != std::string::npos; })) << line;
+  }
+  ASSERT_TRUE(eventually([&] {
+    const json e = json::parse(ctl({"--json", "exporters", "127.0.0.66"}).out, nullptr, false);
+    return e.is_object() && e["template_cache"]["data"]["size"] == 1;
+  }));
+  const json e = json::parse(ctl({"--json", "exporters", "127.0.0.66"}).out);
+  EXPECT_EQ(e["template_cache"]["data"]["hits"], 1);
+  EXPECT_EQ(e["template_cache"]["data"]["misses"], 1);
+  EXPECT_EQ(e["template_cache"]["max"], 2000);
+  EXPECT_NE(ctl({"metrics"})
+                .out.find("weir_exporter_template_misses_total{exporter=\"127.0.0.66\","
+                          "kind=\"data\"} 1"),
+            std::string::npos);
+  EXPECT_EQ(weir->terminate(), 0) << weir->err();
+}
+
+TEST_F(ApplianceTest, PrintsTablesAndNamesInRecordsWhereAskedTo) {
+  const std::string path = folder_ / "lines.yaml";
+  std::ofstream(path) << "listeners: [{protocol: netflow, listen_addr: '127.0.0.1:" << port_
+                      << "', inline_names: true}]\n"
+                      << "publishers: [{kind: stdout, exporter_info: true}]\n"
+                      << "control_socket: {path: " << control_socket() << "}\nstate_dir: \"\"\n";
+  Process weir(folder_, {this->weir(), "run", "-c", path});
+  ASSERT_TRUE(eventually([&] { return ctl({"ready"}).status == 0; })) << weir.err();
+  send_udp(port_, {names_datagram("Gi0/0/7"), flow_datagram()});
+  ASSERT_TRUE(eventually([&] {
+    return weir.out().find("EXPORTER_INFO") != std::string::npos &&
+           weir.out().find("NETFLOW_V9") != std::string::npos;
+  })) << weir.out();
+  EXPECT_EQ(weir.terminate(), 0) << weir.err();
+  std::istringstream lines(weir.out());
+  size_t count = 0;
+  for (std::string line; std::getline(lines, line); ++count) {
+    const json o = json::parse(line);
+    if (o["type"] == "EXPORTER_INFO") {
+      EXPECT_EQ(o["interfaces"][0]["name"], "Gi0/0/7");
+      continue;
+    }
+    EXPECT_EQ(o["in_if_name"], "Gi0/0/7");
+    EXPECT_EQ(o["out_if_name"], "Gi0/0/8");
+    EXPECT_EQ(o["ingress_vrf_name"], "red");
+    EXPECT_EQ(o["application_name"], "http");
+  }
+  EXPECT_EQ(count, 2u);
 }
 
 TEST(WeirRun, PrintsJsonLinesWithoutFileOrBroker) {

@@ -90,6 +90,33 @@ class StreamPublisherTest : public ::testing::Test {
   size_t submitted_ = 0;
 };
 
+TEST_F(StreamPublisherTest, WritesLinesOfTheirOwnKindBetweenBatches) {
+  auto publisher = StreamPublisher::to_file(path(), StreamFormat::json);
+  ASSERT_TRUE(publisher);
+  RoleScope role(publisher_thread);
+  OutcomeLedger ledger;
+  BatchBox first(1, 2), second(2, 1);
+  (*publisher)->submit(first.batch, ledger);
+  ASSERT_TRUE((*publisher)->offer_line("{\"type\":\"EXPORTER_INFO\"}\n"));
+  (*publisher)->poll(0, ledger);
+  (*publisher)->submit(second.batch, ledger);
+  (*publisher)->poll(0, ledger);
+  EXPECT_EQ(content(), lines_of(first) + "{\"type\":\"EXPORTER_INFO\"}\n" + lines_of(second));
+  ledger.expect_balance(2);
+  EXPECT_EQ((*publisher)->counters().acknowledgements.value(), 2u) << "lines are no batches";
+  // What does not fit is for the caller to offer again.
+  size_t taken = 0;
+  while (taken < 1000 && (*publisher)->offer_line("x\n")) ++taken;
+  EXPECT_EQ(taken, kStreamLinesMax);
+  std::atomic<uint64_t> deadline{steady_clock_ns() + 10 * kNsPerSec};
+  (*publisher)->drain(deadline, ledger);
+  EXPECT_EQ(content().size(), lines_of(first).size() + 25 + lines_of(second).size() + 2 * taken);
+  EXPECT_EQ((*publisher)->in_flight(), 0u);
+  auto octets = StreamPublisher::to_file((folder_ / "octets").string(), StreamFormat::flow_batch);
+  ASSERT_TRUE(octets);
+  EXPECT_FALSE((*octets)->offer_line("x\n"));
+}
+
 TEST_F(StreamPublisherTest, WritesALineARecordAndAcknowledgesWhatIsWritten) {
   auto made = StreamPublisher::to_file(path(), StreamFormat::json);
   ASSERT_TRUE(made);

@@ -1,0 +1,147 @@
+#include "control/exporter_feed.h"
+
+#include <fmt/format.h>
+#include <pthread.h>
+
+#include <algorithm>
+#include <cassert>
+#include <utility>
+
+#include "base/clock.h"
+
+namespace weir::control {
+namespace {
+
+constexpr int kWaitMs = 100;  // for answers, or for something to publish
+
+}  // namespace
+
+ExporterFeed::ExporterFeed(ExporterFeedConfig config,
+                           std::unique_ptr<outbound::MetaPublisher> publisher, PrintLine print)
+    : config_(std::move(config)), publisher_(std::move(publisher)), print_(std::move(print)) {}
+
+ExporterFeed::~ExporterFeed() {
+  if (!thread_.joinable()) return;
+  uint64_t not_draining = 0;
+  drain_deadline_ns_.compare_exchange_strong(not_draining, steady_clock_ns());
+  wake_thread();
+  thread_.join();
+}
+
+void ExporterFeed::start() {
+  if (publisher_ != nullptr) thread_ = std::thread([this] { run(); });
+}
+
+void ExporterFeed::wake_thread() noexcept {
+  if (publisher_ == nullptr) return;
+  work_ready_.wake();
+  publisher_->wake();
+}
+
+bool ExporterFeed::step(ExporterDirectory& directory, uint64_t steady_now_ns) {
+  bool moved = false;
+  for (Decided decided; decided_.pop(decided); moved = true) {
+    const auto it = items_.find(decided.message);
+    assert(it != items_.end() && "each message is decided once");
+    if (it->second->is_unprinted) {
+      directory.put_back(it->second->exporter, steady_now_ns);
+    } else {
+      directory.published(it->second->exporter);
+    }
+    items_.erase(it);
+  }
+  if (drain_deadline_ns_.load(std::memory_order_relaxed) != 0) return moved;
+  flowpb::ExporterInfo info;
+  while (items_.size() < kFeedMessagesMax && directory.take_due(steady_now_ns, info)) {
+    auto item = std::make_unique<Item>();
+    const auto* octets = reinterpret_cast<const uint8_t*>(info.exporter_address().data());
+    item->exporter = info.exporter_address().size() == 4 ? IpAddress::from_v4(octets)
+                                                         : IpAddress::from_v6(octets);
+    const std::string token = subject_token(item->exporter);
+    item->message.subject = config_.subject_prefix + "." + token;
+    item->message.id = fmt::format("{}.meta.{}.{}", config_.id_prefix, token, info.version());
+    bool is_printed = true;
+    if (print_) {
+      std::string line;
+      append_exporter_json_line(info, line);
+      is_printed = print_(line);
+    }
+    moved = true;
+    if (publisher_ == nullptr) {
+      if (is_printed) {
+        directory.published(item->exporter);
+        continue;
+      }
+      directory.put_back(item->exporter, steady_now_ns);
+      break;
+    }
+    item->is_unprinted = !is_printed;
+    info.SerializeToString(&item->message.payload);
+    outbound::MetaMessage* message = &item->message;
+    items_.emplace(message, std::move(item));
+    [[maybe_unused]] const bool pushed = offered_.push(message);
+    assert(pushed && "the ring holds all items");
+  }
+  if (moved) wake_thread();
+  return moved;
+}
+
+void ExporterFeed::begin_drain(uint64_t deadline_steady_ns) {
+  drain_deadline_ns_.store(std::max<uint64_t>(deadline_steady_ns, 1), std::memory_order_release);
+  wake_thread();
+}
+
+void ExporterFeed::on_meta_outcome(outbound::MetaMessage& message, bool acknowledged) {
+  [[maybe_unused]] const bool pushed = decided_.push({&message, acknowledged});
+  assert(pushed && "the ring holds all items");
+}
+
+void ExporterFeed::run() {
+  pthread_setname_np(pthread_self(), "pub-meta");
+  RoleScope role(publisher_thread);
+  publish_until_drained();
+  finished_.store(true, std::memory_order_release);
+}
+
+void ExporterFeed::publish_until_drained() {
+  outbound::MetaMessage* held = nullptr;  // taken from the ring, not yet by the publisher
+  for (;;) {
+    while (held != nullptr || offered_.pop(held)) {
+      if (!publisher_->submit(*held)) break;
+      held = nullptr;
+    }
+    const uint64_t deadline_ns = drain_deadline_ns_.load(std::memory_order_acquire);
+    const bool is_idle = held == nullptr && publisher_->in_flight() == 0;
+    if (deadline_ns != 0 && (is_idle || steady_clock_ns() >= deadline_ns)) break;
+    // Connected while idle too, so that the stream is there and trouble is seen before it matters.
+    publisher_->poll(is_idle ? 0 : kWaitMs, *this);
+    if (is_idle) {
+      work_ready_.wait(kWaitMs, [this] {
+        return offered_.size_approx() > 0 ||
+               drain_deadline_ns_.load(std::memory_order_acquire) != 0;
+      });
+    }
+  }
+  publisher_->give_up(*this);
+  while (held != nullptr || offered_.pop(held)) {
+    on_meta_outcome(*held, false);
+    held = nullptr;
+  }
+}
+
+ExporterFeedView ExporterFeed::view(const ExporterDirectory& directory) const {
+  ExporterFeedView v;
+  v.waiting = directory.changed() + items_.size();
+  if (publisher_ == nullptr) return v;
+  const outbound::MetaCounters& c = publisher_->counters();
+  v.is_on = true;
+  v.connected = c.connected.value() != 0;
+  v.last_error = publisher_->last_error();
+  v.acknowledged = c.acknowledged.value();
+  v.failed = c.failed.value();
+  v.messages = c.messages.value();
+  v.retries = c.retries.value();
+  return v;
+}
+
+}  // namespace weir::control
