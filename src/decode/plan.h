@@ -77,7 +77,8 @@ enum class ArenaOpKind : uint8_t {
   mpls_label,
   mpls_ttl,
   mpls_ip,
-  structure,  // lists and sections of packets, in the order of structure_order
+  structure,  // what each record says itself: elements of variable length that are no text, lists and
+              // sections of packets, in the order of structure_order
   unmapped,
   unmapped_v4_loser,
   unmapped_v6_loser,  // where a record has both addresses, the one not taken

@@ -58,7 +58,7 @@ class ArenaWriter {
     StructureReader reader(plan_, row_, context_, r_);
     while (!ops.empty() && ops.front().kind == ArenaOpKind::structure) {
       const ArenaOp& op = ops.front();
-      reader.read(op.id, {row_.at(op), row_.width(op)});
+      reader.read(op.enterprise, op.id, {row_.at(op), row_.width(op)});
       ops = ops.subspan(1);
     }
     reader.finish();

@@ -16,6 +16,10 @@ constexpr uint16_t kNoField = 0xffff;
 constexpr ElementUse kOtherDirectionBytes{Field::bytes_in, 3, ElementClass::number};
 constexpr ElementUse kOtherDirectionPackets{Field::packets_in, 3, ElementClass::number};
 
+bool is_text(ElementClass c) noexcept {
+  return c == ElementClass::octets || c == ElementClass::text;
+}
+
 bool is_address(ElementClass c) noexcept {
   return c == ElementClass::address_v4 || c == ElementClass::address_v6;
 }
@@ -85,9 +89,7 @@ class Compiler {
   }
   bool won(Field f) const noexcept { return winner_[static_cast<size_t>(f)].field != kNoField; }
   bool fits(ElementClass c, uint16_t i) const noexcept {
-    return fields_[i].length == kVariableLength
-               ? c == ElementClass::octets || c == ElementClass::text
-               : width_fits(c, fields_[i].length);
+    return fields_[i].length == kVariableLength ? is_text(c) : width_fits(c, fields_[i].length);
   }
 
   void measure() noexcept {
@@ -167,7 +169,12 @@ class Compiler {
     for (const ElementUse& use : uses(f)) {
       if (fits(use.kind, i)) used |= emit_use(use, i, offset);
     }
-    if (!used) add_arena(ArenaOpKind::unmapped, i, offset, Field::unmapped);
+    if (used) return;
+    // How wide a number or an address of variable length is, each record says.
+    const bool by_record =
+        f.length == kVariableLength && !uses(f).empty() && !is_text(uses(f).front().kind);
+    add_arena(by_record ? ArenaOpKind::structure : ArenaOpKind::unmapped, i, offset,
+              Field::unmapped);
   }
 
   bool emit_use(const ElementUse& use, uint16_t i, uint32_t offset) noexcept {

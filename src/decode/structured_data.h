@@ -46,7 +46,9 @@ class StructureReader {
                   FlowRecord& record) noexcept
       : plan_(plan), row_(row), context_(context), r_(record) {}
 
-  void read(uint16_t id, std::span<const uint8_t> octets) noexcept { structured(id, octets, 1); }
+  void read(uint32_t enterprise, uint16_t id, std::span<const uint8_t> octets) noexcept {
+    member({enterprise, id}, octets, 0);
+  }
   /// Writes what was gathered. At the end, once.
   void finish() noexcept;
   /// As in the arena.

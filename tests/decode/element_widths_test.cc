@@ -25,7 +25,8 @@ TEST(ElementWidths, PaddingOfAnyLengthIsNothing) {
 }
 
 TEST(ElementWidths, FieldsOfNoOctetsSayNothing) {
-  for (const uint16_t id : std::initializer_list<uint16_t>{1, 4, 8, 27, 56, 95, 152, 225, 291, 315, 483, 9000}) {
+  for (const uint16_t id :
+       std::initializer_list<uint16_t>{1, 4, 8, 27, 56, 95, 152, 225, 291, 315, 483, 9000}) {
     for (const bool v9 : {true, false}) {
       SCOPED_TRACE(id);
       const std::vector<Value> values = {{{2, 4}, u32(7)}, {{id, 0}, {}}, {{10, 4}, u32(8)}};
@@ -110,6 +111,44 @@ TEST(ElementWidths, RecordsOfOneOctetAreRecords) {
              .build());
   ASSERT_EQ(b.records(), 200u);
   EXPECT_EQ(b.record(199).proto, 6u);
+}
+
+TEST(ElementWidths, NumbersAndAddressesMayBeOfVariableLength) {
+  const auto with = [](const std::vector<Value>& values) {
+    std::vector<Value> all;
+    for (const Value& v : values) {
+      all.push_back({{v.field.id, lab::kVariableLength, v.field.enterprise}, variable(v.octets)});
+    }
+    return all;
+  };
+  const std::vector<Value> values = {
+      {{1}, u24(1500)}, {{2}, u64(3)},       {{8}, ipv4("192.0.2.1")}, {{28}, ipv6("2001:db8::1")},
+      {{4}, u8(1)},     {{32}, u16(0x0801)}, {{56}, mac(5)},           {{1, 0, 29305}, u16(40)}};
+  Bench b;
+  b.send(ipfix_with(with(values)));
+  const FlowRecord& r = b.record(0);
+  EXPECT_EQ(r.bytes, 1500u);
+  EXPECT_EQ(r.packets, 3u);
+  EXPECT_EQ(r.bytes_in, 40u);
+  EXPECT_EQ(r.bytes_out, 1500u);
+  EXPECT_EQ(r.src_addr.to_string(), "192.0.2.1");
+  EXPECT_EQ(r.dst_addr.to_string(), "2001:db8::1");
+  EXPECT_EQ(r.etype, 0x0800u);
+  EXPECT_EQ(r.proto, 1u);
+  EXPECT_EQ(r.icmp_type, 8u);
+  EXPECT_EQ(r.src_mac, 5u);
+  EXPECT_TRUE(b.kept(0).unmapped().empty());
+
+  // Of a width that they cannot have they are kept; one of a fixed width comes first.
+  Bench odd;
+  odd.send(ipfix_with({{{1, lab::kVariableLength}, variable(zeros(9))},
+                       {{8, lab::kVariableLength}, variable(zeros(3))},
+                       {{2, lab::kVariableLength}, variable(u16(7))},
+                       {{2, 4}, u32(9)}}));
+  EXPECT_FALSE(odd.record(0).present.has(Field::bytes));
+  EXPECT_EQ(odd.record(0).packets, 9u);
+  EXPECT_EQ(odd.kept(0).unmapped().size(), 3u);
+  expect_truncations_tolerated(ipfix_with(with(values)));
 }
 
 }  // namespace
