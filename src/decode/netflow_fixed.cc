@@ -19,7 +19,7 @@ namespace {
 // Records, all versions:
 //  0 srcaddr   4 dstaddr   8 nexthop   12 input   14 output   16 dPkts   20 dOctets   24 First
 // 28 Last   32 srcport   34 dstport   38 prot   39 tos
-// v1:       36 pad   40 tcp_flags   41 pad (some exporters leave out the last four octets)
+// v1:       36 pad   40 tcp_flags   41 pad (some exporters have four octets more)
 // v5, v7:   37 tcp_flags   40 src_as   42 dst_as   44 src_mask   45 dst_mask
 // v5:       36 pad   46 pad
 // v7:       36 flags (which fields are not valid; those are 0)   46 flags   48 router_sc
@@ -29,8 +29,8 @@ struct Layout {
   uint32_t header_octets;
   uint32_t record_octets;
 };
-constexpr Layout kV1{Protocol::netflow_v1, 1, 16, 52};
-constexpr Layout kV1Short{Protocol::netflow_v1, 1, 16, 48};
+constexpr Layout kV1{Protocol::netflow_v1, 1, 16, 48};
+constexpr Layout kV1Long{Protocol::netflow_v1, 1, 16, 52};
 constexpr Layout kV5{Protocol::netflow_v5, 5, 24, 48};
 constexpr Layout kV7{Protocol::netflow_v7, 7, 24, 52};
 
@@ -125,8 +125,7 @@ void read_records(const uint8_t* p, uint32_t stride, const Shared& s, std::span<
 const Layout& layout_of(Protocol protocol, size_t size, uint32_t promised) noexcept {
   if (protocol == Protocol::netflow_v5) return kV5;
   if (protocol == Protocol::netflow_v7) return kV7;
-  return size == kV1Short.header_octets + size_t{promised} * kV1Short.record_octets ? kV1Short
-                                                                                    : kV1;
+  return size == kV1Long.header_octets + size_t{promised} * kV1Long.record_octets ? kV1Long : kV1;
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include "lab/capture_file.h"
 #include "lab/exporter_model.h"
 #include "lab/frame_builder.h"
+#include "support/captures.h"
 #include "support/program.h"
 
 namespace weir {
@@ -348,46 +349,14 @@ TEST_F(Decode, RefusesAWrongCommandLine) {
 
 // ---- Captures that nobody here wrote -----------------------------------------------------------
 
-fs::path captures_folder() {
-  const char* root = std::getenv("WEIR_SOURCE_ROOT");
-  return fs::path(root != nullptr ? root : ".") / ".." / "shared" / "captures";
-}
-
-struct IndexRow {
-  std::string path;
-  std::string protocols;
-  uint64_t data_records = 0;
-};
-
-/// Files of NetFlow v5, v9 and IPFIX and nothing else.
-std::vector<IndexRow> read_index() {
-  std::ifstream file(captures_folder() / "INDEX.tsv");
-  std::vector<IndexRow> rows;
-  std::string line;
-  std::getline(file, line);
-  while (std::getline(file, line)) {
-    std::vector<std::string> cells;
-    std::istringstream in(line);
-    for (std::string cell; std::getline(in, cell, '\t');) cells.push_back(cell);
-    if (cells.size() < 8) continue;
-    const std::string& kind = cells[1];
-    const std::string& protocols = cells[2];
-    const auto has = [&](const char* p) { return protocols.find(p) != std::string::npos; };
-    if (kind == "traffic" || has("sFlow") || has("NFv1:") || has("NFv6") || has("NFv7")) continue;
-    if (has("NFv5") || has("NFv9") || has("IPFIX")) {
-      rows.push_back({cells[0], protocols, std::strtoull(cells[6].c_str(), nullptr, 10)});
-    }
-  }
+/// Files of NetFlow and IPFIX and nothing else.
+std::vector<test::CaptureFile> netflow_captures() {
+  std::vector<test::CaptureFile> rows = test::read_captures_index();
+  std::erase_if(rows, [](const test::CaptureFile& c) {
+    return c.kind == "traffic" || c.has("sFlow") || c.has("NFv6") ||
+           !(c.has("NFv") || c.has("IPFIX"));
+  });
   return rows;
-}
-
-bool is_capture(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  uint8_t magic[4] = {};
-  file.read(reinterpret_cast<char*>(magic), sizeof magic);
-  const uint32_t m = load_be32(magic);
-  return m == 0xa1b2c3d4 || m == 0xd4c3b2a1 || m == 0xa1b23c4d || m == 0x4d3cb2a1 ||
-         m == 0x0a0d0d0a;
 }
 
 /// Where fewer or more records are right, and why.
@@ -399,19 +368,16 @@ const std::map<std::string, std::pair<uint64_t, std::string>>& known_differences
 }
 
 TEST(DecodeCaptures, FindsTheRecordsThatTheIndexSays) {
-  const std::vector<IndexRow> index = read_index();
-  if (index.empty()) GTEST_SKIP() << "no captures in " << captures_folder();
+  const std::vector<test::CaptureFile> index = netflow_captures();
+  if (index.empty()) GTEST_SKIP() << "no captures in " << test::captures_folder();
   size_t files = 0;
   uint64_t records = 0;
-  for (const IndexRow& row : index) {
-    SCOPED_TRACE(row.path);
-    const fs::path path = captures_folder() / row.path;
-    std::vector<std::string> arguments = {"--format", "protobuf", path};
-    if (!is_capture(path)) arguments.insert(arguments.begin(), "--raw");
-    const Outcome decoded = decode(arguments);
+  for (const test::CaptureFile& row : index) {
+    SCOPED_TRACE(row.name);
+    const Outcome decoded = decode({"--format", "protobuf", row.path()});
     EXPECT_EQ(decoded.status, 0) << decoded.err;
     uint64_t expected = row.data_records;
-    if (const auto known = known_differences().find(row.path); known != known_differences().end()) {
+    if (const auto known = known_differences().find(row.name); known != known_differences().end()) {
       expected = known->second.first;
     }
     EXPECT_EQ(summary(decoded, "records"), expected) << row.protocols << "\n" << decoded.err;
@@ -425,14 +391,12 @@ TEST(DecodeCaptures, FindsTheRecordsThatTheIndexSays) {
 }
 
 TEST(DecodeCaptures, PrintsLinesOfJsonForEachOfThem) {
-  const std::vector<IndexRow> index = read_index();
-  if (index.empty()) GTEST_SKIP() << "no captures in " << captures_folder();
-  for (const IndexRow& row : index) {
-    const fs::path path = captures_folder() / row.path;
-    if (!is_capture(path) || row.data_records > 2000)
-      continue;  // a line each is slow in a sanitizer
-    SCOPED_TRACE(row.path);
-    const Outcome decoded = decode({path});
+  const std::vector<test::CaptureFile> index = netflow_captures();
+  if (index.empty()) GTEST_SKIP() << "no captures in " << test::captures_folder();
+  for (const test::CaptureFile& row : index) {
+    if (row.data_records > 2000) continue;  // a line each is slow in a sanitizer
+    SCOPED_TRACE(row.name);
+    const Outcome decoded = decode({row.path()});
     const std::vector<std::string> lines = lines_of(decoded.out);
     EXPECT_EQ(lines.size(), summary(decoded, "records"));
     for (const std::string& line : lines) ASSERT_TRUE(json::accept(line)) << line;
@@ -440,18 +404,13 @@ TEST(DecodeCaptures, PrintsLinesOfJsonForEachOfThem) {
 }
 
 TEST(DecodeCaptures, WalksTrafficThatIsNoExport) {
-  std::ifstream file(captures_folder() / "INDEX.tsv");
-  if (!file) GTEST_SKIP() << "no captures in " << captures_folder();
-  std::string line;
+  const std::vector<test::CaptureFile> index = test::read_captures_index();
+  if (index.empty()) GTEST_SKIP() << "no captures in " << test::captures_folder();
   size_t files = 0;
-  while (std::getline(file, line)) {
-    std::istringstream in(line);
-    std::string path, kind;
-    std::getline(in, path, '\t');
-    std::getline(in, kind, '\t');
-    if (kind != "traffic") continue;
-    SCOPED_TRACE(path);
-    const Outcome decoded = decode({captures_folder() / path});
+  for (const test::CaptureFile& row : index) {
+    if (row.kind != "traffic") continue;
+    SCOPED_TRACE(row.name);
+    const Outcome decoded = decode({row.path()});
     EXPECT_LE(decoded.status, 1) << decoded.err;
     if (decoded.status == 1) {
       EXPECT_THAT(decoded.err, HasSubstr("link type"))
