@@ -82,7 +82,7 @@ class PrintingSink final : public RecordSink {
     const outbound::HeaderPrefix prefix(burst.header);
     size_t most = outbound::kStoreSlackOctets;
     for (const FlowRecord& r : burst.records) {
-      most += outbound::Encoder::octets_max(prefix, r, burst.arena);
+      most += outbound::Encoder::octets_max(prefix, r);
     }
     if (encoded_.size() < most) encoded_.resize(most);
     const size_t octets = encoder_.encode(prefix, burst.records, burst.arena, encoded_.data());
