@@ -8,6 +8,10 @@
 #include "base/clock.h"
 #include "support/fake_publisher.h"
 
+#if defined(__clang__)
+#pragma clang diagnostic ignored "-Wthread-safety-analysis"  // one thread plays all roles here
+#endif
+
 namespace weir::control {
 namespace {
 

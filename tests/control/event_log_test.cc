@@ -3,6 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#if defined(__clang__)
+#pragma clang diagnostic ignored "-Wthread-safety-analysis"  // one thread plays all roles here
+#endif
+
 namespace weir::control {
 namespace {
 

@@ -6,6 +6,10 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 
+#if defined(__clang__)
+#pragma clang diagnostic ignored "-Wthread-safety-analysis"  // one thread plays all roles here
+#endif
+
 namespace weir::control {
 namespace {
 
