@@ -13,6 +13,7 @@ namespace {
 
 constexpr uint64_t kTickIntervalNs = kNsPerSec;
 constexpr size_t kExporterRowsPerPoll = 64;  // about 10 KiB copied between two bursts
+constexpr size_t kDomainRowsPerPoll = 256;   // as many as an exporter may have, unless configured
 
 }  // namespace
 
@@ -99,6 +100,7 @@ void Pipeline::poll(uint64_t steady_now_ns, uint64_t wall_now_ns) noexcept {
     decoder_->tick(datagram_now_ns);
   }
   if (open_question_ != nullptr || questions_.pop(open_question_)) answer_slice();
+  if (open_state_ != nullptr || state_questions_.pop(open_state_)) save_slice();
 }
 
 // The decoder's waiting data and templates age by the clock that its datagrams carry. That is the
@@ -119,19 +121,39 @@ void Pipeline::answer_slice() noexcept {
       std::span(query.rows)
           .subspan(query.filled)
           .first(std::min(kExporterRowsPerPoll, query.rows.size() - query.filled));
-  if (!room.empty()) {
-    query.filled += decoder_->copy_exporters(query.cursor, room);
-    if (query.cursor != 0 && query.filled < query.rows.size()) return;  // goes on at the next poll
+  if (!query.exporters_done) {
+    if (!room.empty()) query.filled += decoder_->copy_exporters(query.cursor, room);
+    query.exporters_done = query.cursor == 0 || query.filled == query.rows.size();
+    const uint64_t exporters = decoder_->counters().exporters.value();
+    query.omitted = exporters > query.filled ? exporters - query.filled : 0;
+    if (!query.exporters_done || !query.domains.empty()) return;  // goes on at the next poll
+  } else {
+    const auto rows = std::span(query.domains).subspan(query.domains_filled);
+    const size_t n = decoder_->copy_domains(query.domains_cursor,
+                                            rows.first(std::min(rows.size(), kDomainRowsPerPoll)));
+    query.domains_filled += n;
+    const bool is_over = query.domains_cursor == 0 || query.domains_filled == query.domains.size();
+    if (!is_over && n != 0) return;
   }
-  const uint64_t exporters = decoder_->counters().exporters.value();
-  query.omitted = exporters > query.filled ? exporters - query.filled : 0;
   open_question_ = nullptr;
   [[maybe_unused]] const bool pushed = answers_.push(&query);
   assert(pushed);  // there is one question at a time
 }
 
+void Pipeline::save_slice() noexcept {
+  StateQuery& query = *open_state_;
+  const auto room = std::span(query.octets).subspan(query.filled);
+  query.filled += decoder_->copy_state(query.cursor, room);
+  const bool has_room = query.octets.size() - query.filled >= decode::kStateChunkOctetsMin;
+  if (!query.cursor.is_over && has_room) return;  // goes on at the next poll
+  open_state_ = nullptr;
+  [[maybe_unused]] const bool pushed = state_answers_.push(&query);
+  assert(pushed);
+}
+
 bool Pipeline::has_open_question() const noexcept {
-  return open_question_ != nullptr || questions_.size_approx() != 0;
+  return open_question_ != nullptr || questions_.size_approx() != 0 || open_state_ != nullptr ||
+         state_questions_.size_approx() != 0;
 }
 
 bool Pipeline::is_quiet() const noexcept {
@@ -144,6 +166,8 @@ void Pipeline::finish() noexcept {
   // Each slice moves the cursor on or ends the question; the bound holds should a decoder not do
   // so.
   for (size_t i = 0; open_question_ != nullptr && i < (size_t{1} << 20); ++i) answer_slice();
+  if (open_state_ == nullptr) state_questions_.pop(open_state_);
+  for (size_t i = 0; open_state_ != nullptr && i < (size_t{1} << 20); ++i) save_slice();
 }
 
 bool Pipeline::ask_exporters(ExporterQuery& query) noexcept {
@@ -151,8 +175,24 @@ bool Pipeline::ask_exporters(ExporterQuery& query) noexcept {
   query.filled = 0;
   query.omitted = 0;
   query.cursor = 0;
+  query.domains_filled = 0;
+  query.domains_cursor = 0;
+  query.exporters_done = false;
   question_is_out_ = questions_.push(&query);
   return question_is_out_;
+}
+
+bool Pipeline::ask_state(StateQuery& query) noexcept {
+  if (state_is_out_) return false;
+  query.filled = 0;
+  state_is_out_ = state_questions_.push(&query);
+  return state_is_out_;
+}
+
+bool Pipeline::take_state(StateQuery*& query) noexcept {
+  if (!state_answers_.pop(query)) return false;
+  state_is_out_ = false;
+  return true;
 }
 
 bool Pipeline::take_answer(ExporterQuery*& query) noexcept {

@@ -19,6 +19,7 @@
 #include "base/spsc_ring.h"
 #include "base/thread_roles.h"
 #include "decode/decoder.h"
+#include "decode/state_image.h"
 #include "export/batcher.h"
 #include "packet/frame.h"
 
@@ -52,6 +53,18 @@ struct ExporterQuery {
   size_t filled = 0;
   uint64_t omitted = 0;  // exporters for which there was no row
   uint32_t cursor = 0;
+  std::vector<decode::DomainStats> domains;  // likewise, but not counted
+  size_t domains_filled = 0;
+  uint32_t domains_cursor = 0;
+  bool exporters_done = false;
+};
+
+/// A request for what the core's decoder would like to remember, answered a chunk at a time: the
+/// asker empties `octets` and asks on with the same cursor until it is over.
+struct StateQuery {
+  std::vector<uint8_t> octets;  // sized by the asker, several of decode::kStateChunkOctetsMin
+  size_t filled = 0;
+  decode::StateCursor cursor;
 };
 
 inline constexpr size_t kEventsWaitingMax = 4096;  // of a core, for the control thread
@@ -95,6 +108,9 @@ class Pipeline final : private RecordSink {
   /// ended answers no more.
   bool ask_exporters(ExporterQuery& query) noexcept WEIR_RUNS_ON(control_thread);
   bool take_answer(ExporterQuery*& query) noexcept WEIR_RUNS_ON(control_thread);
+  /// The same for a chunk of the decoder's state.
+  bool ask_state(StateQuery& query) noexcept WEIR_RUNS_ON(control_thread);
+  bool take_state(StateQuery*& query) noexcept WEIR_RUNS_ON(control_thread);
 
   /// Control thread: the next thing that the decoder had to tell.
   bool take_event(decode::Event& event) noexcept WEIR_RUNS_ON(control_thread) {
@@ -115,6 +131,7 @@ class Pipeline final : private RecordSink {
   void on_records(const RecordBurst& burst) noexcept override WEIR_RUNS_ON(rx_lcore);
   void decode(const Datagram& datagram) noexcept WEIR_RUNS_ON(rx_lcore);
   void answer_slice() noexcept WEIR_RUNS_ON(rx_lcore);
+  void save_slice() noexcept WEIR_RUNS_ON(rx_lcore);
   uint64_t datagram_clock_ns(uint64_t steady_now_ns, uint64_t wall_now_ns) noexcept
       WEIR_RUNS_ON(rx_lcore);
 
@@ -127,11 +144,15 @@ class Pipeline final : private RecordSink {
   SpscRing<ExporterQuery*> questions_{2};
   SpscRing<ExporterQuery*> answers_{2};
   ExporterQuery* open_question_ = nullptr;
+  SpscRing<StateQuery*> state_questions_{2};
+  SpscRing<StateQuery*> state_answers_{2};
+  StateQuery* open_state_ = nullptr;
   uint64_t next_tick_ns_ = 0;
   uint64_t last_received_ns_ = 0;       // of the newest datagram; 0: none yet
   uint64_t last_received_seen_ns_ = 0;  // the same as poll last saw it, and when it did
   uint64_t last_received_steady_ns_ = 0;
-  bool question_is_out_ = false;  // the control thread's
+  bool question_is_out_ = false;  // the control thread's, as the next
+  bool state_is_out_ = false;
 };
 
 }  // namespace weir::dataplane

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstring>
 #include <new>
 
 #include "base/byte_order.h"
@@ -64,6 +65,14 @@ constexpr size_t kPrefetchedOctetsMax = 2048;  // a datagram's; longer ones are 
 
 }  // namespace
 
+bool SamplingRule::covers(const IpAddress& address) const noexcept {
+  const size_t octets = prefix_bits / 8;
+  const unsigned rest = prefix_bits % 8;
+  if (std::memcmp(address.octets.data(), prefix.octets.data(), octets) != 0) return false;
+  const auto mask = static_cast<uint8_t>(0xff00u >> rest);
+  return rest == 0 || ((address.octets[octets] ^ prefix.octets[octets]) & mask) == 0;
+}
+
 Result<std::unique_ptr<Decoder>> Decoder::create(const DecoderConfig& config) {
   const DecoderLimits& l = config.limits;
   if (config.cores == 0) return Error{"decoder: cores is 0, at least 1 is needed"};
@@ -102,10 +111,9 @@ DecoderState::DecoderState(const DecoderConfig& config) noexcept
       pending_(config.limits, config.cores, config.listeners.size(), ledger_),
       templates_(config.limits, config.limits.template_octets_total / config.cores,
                  config.hash_seed, ledger_, pending_, events_),
-      rates_(config.hash_seed),
+      rates_(config.hash_seed, counters_),
       names_(config.limits.names_per_exporter_max, keep_of(config), config.hash_seed),
-      exporters_(with_longest_lifetime(config), config.hash_seed, counters_, templates_, rates_,
-                 names_) {}
+      exporters_(with_longest_lifetime(config), config_, counters_, templates_, rates_, names_) {}
 
 bool DecoderState::reserve() noexcept {
   limits_.reset(new (std::nothrow) ExporterLimits[limits_count_]);
@@ -118,6 +126,10 @@ bool DecoderState::reserve() noexcept {
   fields_.reset(new (std::nothrow) FieldSpec[fields]);
   offsets_.reset(new (std::nothrow) uint32_t[fields]);
   widths_.reset(new (std::nothrow) uint16_t[fields]);
+  if (config_.restored != nullptr) {
+    taken_up_.reset(new (std::nothrow) uint8_t[config_.restored->pieces().size()]());
+    if (taken_up_ == nullptr) return false;
+  }
   return fields_ != nullptr && offsets_ != nullptr && widths_ != nullptr && pending_.reserve() &&
          templates_.reserve() && rates_.reserve() && names_.reserve() && exporters_.reserve();
 }
@@ -207,6 +219,9 @@ bool DecoderState::begin(const Datagram& d, uint16_t version, uint32_t domain_id
   m.exporter = exporters_.find_or_add(d.source, d.received_ns);
   if (m.exporter == nullptr) return reject(d, DatagramError::exporter_table_full);
   exporters_.prefetch_state(*m.exporter);
+  if (m.exporter->stats.datagrams == 0) [[unlikely]] {
+    begin_restore(*m.exporter);
+  }
   m.domain = exporters_.find_or_add_domain(*m.exporter, version, domain_id, d.received_ns, agent);
   // sFlow needs no state of its own but for its sequence: a relay of many agents is decoded
   // without.
@@ -256,27 +271,53 @@ void DecoderState::tell_exporter(const Datagram& d, uint16_t version, uint32_t d
   events_.emit(e);
 }
 
-void DecoderState::observe_sequence(Message& m, uint32_t sequence, uint32_t units,
-                                    bool units_known) noexcept {
+void DecoderState::observe_clock(const Message& m) noexcept {
+  // A clock that was set is followed at once; what the network delays is smoothed.
+  static constexpr int64_t kStepNs = 60ll * static_cast<int64_t>(kNsPerSec);
+  static constexpr int64_t kSmoothing = 16;
+  ExporterStats& s = m.exporter->stats;
+  if (!m.times.plausible(m.times.export_ns)) {
+    ++s.clock_implausible;
+    counters_.quirks[Quirk::implausible_clock].increment();
+    return;
+  }
+  const auto skew = static_cast<int64_t>(m.times.received_ns - m.times.export_ns);
+  const int64_t change = skew - s.clock_skew_ns;
+  const bool step = s.clock_samples == 0 || change > kStepNs || change < -kStepNs;
+  s.clock_skew_ns = step ? skew : s.clock_skew_ns + change / kSmoothing;
+  ++s.clock_samples;
+}
+
+RateResolver::Rate DecoderState::rate_of_header(const Message& m, uint64_t said,
+                                                SamplingSource source) const noexcept {
+  if (m.exporter->rate_override != 0) {
+    return {m.exporter->rate_override, SamplingSource::override_};
+  }
+  if (said != 0) return {said, source};
+  if (const uint64_t rate = default_rate(m); rate != 0) return {rate, SamplingSource::default_};
+  return {};
+}
+
+void DecoderState::observe_sequence(Message& m, SequenceMessage content) noexcept {
   // An exporter that restarts begins anew; datagrams that overtook each other are seconds apart.
   static constexpr uint32_t kRestartMs = 60'000;
   static constexpr uint32_t kAboutToWrapMs = 0xF000'0000;
   Domain& domain = *m.domain;
-  bool restarted = false;
   if (m.times.has_uptime && m.protocol != Protocol::ipfix) {
     const uint32_t last = domain.last_uptime_ms;
     const uint32_t now = m.times.uptime_ms;
-    restarted = domain.has_last_uptime && now < last && last - now > kRestartMs &&
-                last - now < kAboutToWrapMs;
-    if (restarted || now > last || !domain.has_last_uptime || last - now > kRestartMs) {
+    content.restarted = domain.has_last_uptime && now < last && last - now > kRestartMs &&
+                        last - now < kAboutToWrapMs;
+    if (content.restarted || now > last || !domain.has_last_uptime || last - now > kRestartMs) {
       domain.last_uptime_ms = now;
       domain.has_last_uptime = true;
     }
   }
-  const uint64_t lost =
-      domain.sequence.observe({sequence, units, units_known, restarted, m.times.received_ns});
+  content.received_ns = m.times.received_ns;
+  const uint64_t lost = domain.sequence.observe(content);
   if (lost != 0) {
     counters_.sequence_lost.add(lost);
+    domain.sequence_lost += lost;
     m.exporter->stats.sequence_lost += lost;
   }
 }

@@ -20,9 +20,13 @@
 #include "base/named_enum.h"
 #include "base/result.h"
 #include "decode/events.h"
+#include "decode/sequence.h"
 #include "flow/export_header.h"
 
 namespace weir::decode {
+
+class StateImage;
+struct StateCursor;
 
 /// What a datagram is, by the version that it begins with.
 // clang-format off
@@ -61,14 +65,15 @@ WEIR_NAMED_ENUM(SetOutcome, uint8_t, WEIR_SET_OUTCOMES)
   X(variable_length_in_v9) X(count_mismatch) X(template_not_decodable)                 \
   X(template_redefined) X(template_conflict) X(scope_split_by_port)                    \
   X(implausible_time) X(arena_overflow) X(truncated_record) X(unknown_flow_record)     \
-  X(sequence_untracked) X(opaque_list)
+  X(sequence_untracked) X(opaque_list) X(implausible_clock) X(implausible_rate)        \
+  X(sampling_interval_overflow)
 // clang-format on
 WEIR_NAMED_ENUM(Quirk, uint8_t, WEIR_QUIRKS)
 
 // clang-format off
 #define WEIR_TEMPLATE_EVENTS(X)                                                        \
   X(learned) X(refreshed) X(redefined) X(withdrawn) X(evicted) X(expired) X(refused)   \
-  X(hit) X(missing)
+  X(hit) X(missing) X(restored)
 // clang-format on
 WEIR_NAMED_ENUM(TemplateEvent, uint8_t, WEIR_TEMPLATE_EVENTS)
 
@@ -118,6 +123,15 @@ struct ListenerRules {
   std::optional<ExporterLimits> limits;
 };
 
+/// What the operator says of the exporters under a prefix; the longest prefix wins.
+struct SamplingRule {
+  IpAddress prefix;
+  uint8_t prefix_bits = 0;  // of 128: IPv4 prefixes are 96 longer
+  uint64_t rate = 0;
+
+  bool covers(const IpAddress& address) const noexcept;
+};
+
 struct DecoderConfig {
   DecoderLimits limits;
   uint32_t cores = 1;                    // that share the totals
@@ -126,6 +140,10 @@ struct DecoderConfig {
   std::vector<ListenerRules> listeners;  // by ListenerId
   EventSink* events = nullptr;           // outlives the decoder; null: nobody listens
   Kernel kernel = best_kernel();
+  std::vector<SamplingRule> sampling_override;  // before anything that the exporter says
+  std::vector<SamplingRule> sampling_default;   // before the listener's default
+  /// What was known when the appliance last ran; taken up when an exporter is heard of again.
+  std::shared_ptr<const StateImage> restored;
 };
 
 /// Single-writer; read by any thread. The ledger's equations:
@@ -146,7 +164,10 @@ struct DecoderCounters {
   CounterArray<TemplateEvent> template_events;
   CounterArray<Protocol> datagrams_by_protocol;  // decoded
   CounterArray<Protocol> records_by_protocol;
-  Counter sequence_lost;   // export packets or records missing before they arrived
+  Counter sequence_lost;  // export packets or records missing before they arrived
+  Counter rate_changes;   // sampling rates and boot times that options data changed
+  Counter exporters_restored;
+  Counter rates_restored;
   Counter exporters;       // gauge
   Counter templates;       // gauge
   Counter pending_octets;  // gauge
@@ -194,8 +215,29 @@ struct ExporterStats {
   TemplateCacheStats options_templates;
   uint64_t domains = 0;
   uint64_t sequence_lost = 0;
+  // Receipt less export time, smoothed over some datagrams; v9 and IPFIX headers have seconds only.
+  int64_t clock_skew_ns = 0;
+  uint64_t clock_samples = 0;      // 0: no header with a time yet
+  uint64_t clock_implausible = 0;  // datagrams whose header's time is none
+  uint64_t sampling_rate_override = 0;
   uint32_t protocols = 0;                            // bits of Protocol: seen
   DatagramError last_error = DatagramError::count_;  // count_: none
+};
+
+/// One observation domain (v5: engine, sFlow: sub-agent) of an exporter; a copy likewise.
+struct DomainStats {
+  IpAddress exporter;
+  IpAddress agent;       // sFlow only
+  uint16_t version = 0;  // 5, 9, 10; sFlow: 6343
+  uint32_t id = 0;
+  SequenceUnit sequence_unit = SequenceUnit::messages;
+  uint64_t last_seen_ns = 0;
+  uint64_t templates = 0;
+  uint64_t options_templates = 0;
+  uint64_t sampling_rate = 0;  // of the domain as a whole; 0: not told
+  uint64_t sequence_lost = 0;
+  uint64_t sequence_duplicates = 0;  // datagrams that came again, or far too late
+  uint64_t sequence_restarts = 0;
 };
 
 class Decoder {
@@ -217,6 +259,13 @@ class Decoder {
   /// moves `cursor` (0 starts; the walk is over when it is 0 again). On the decoder's thread, as all
   /// calls but counters().
   virtual size_t copy_exporters(uint32_t& cursor, std::span<ExporterStats> out) const noexcept = 0;
+  /// Likewise for domains. An exporter's domains stay together: a call ends before those that do not
+  /// fit, unless `out` has room for no more anyway.
+  virtual size_t copy_domains(uint32_t& cursor, std::span<DomainStats> out) const noexcept = 0;
+
+  /// Writes some of what an image is made of behind one another into `out` (kStateChunkOctetsMin at
+  /// least): bounded work a call. Returns the octets written; the walk is over when cursor.is_over.
+  virtual size_t copy_state(StateCursor& cursor, std::span<uint8_t> out) noexcept = 0;
 };
 
 }  // namespace weir::decode

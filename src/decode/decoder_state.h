@@ -13,6 +13,7 @@
 #include "decode/pending.h"
 #include "decode/plan.h"
 #include "decode/sampling.h"
+#include "decode/state_image.h"
 #include "decode/template_table.h"
 
 namespace weir::decode {
@@ -69,6 +70,14 @@ struct Message {
   const ExporterLimits* limits = nullptr;
 };
 
+inline SequenceMessage content_of(const Message& m) noexcept {
+  return {.sequence = m.header.sequence_num,
+          .data_records = m.data_records,
+          .options_records = m.options_records,
+          .templates = m.templates,
+          .records_known = m.all_known};
+}
+
 class DecoderState final : public Decoder {
  public:
   explicit DecoderState(const DecoderConfig& config) noexcept;
@@ -80,6 +89,10 @@ class DecoderState final : public Decoder {
   size_t copy_exporters(uint32_t& cursor, std::span<ExporterStats> out) const noexcept override {
     return exporters_.copy(cursor, out);
   }
+  size_t copy_domains(uint32_t& cursor, std::span<DomainStats> out) const noexcept override {
+    return exporters_.copy_domains(cursor, out);
+  }
+  size_t copy_state(StateCursor& cursor, std::span<uint8_t> out) noexcept override;
 
  private:
   // One a protocol: true if the datagram was decoded.
@@ -95,11 +108,28 @@ class DecoderState final : public Decoder {
   /// Those of `m` that went to the sink beyond the last call's.
   void count_records(Message& m, uint32_t records) noexcept;
   void tell_exporter(const Datagram& d, uint16_t version, uint32_t domain_id) noexcept;
-  void observe_sequence(Message& m, uint32_t sequence, uint32_t units, bool units_known) noexcept;
+  /// `content` is what of the message may be counted.
+  void observe_sequence(Message& m, SequenceMessage content) noexcept;
+  void observe_sequence(Message& m, uint32_t sequence, uint32_t records, bool known) noexcept {
+    observe_sequence(m, {.sequence = sequence, .data_records = records, .records_known = known});
+  }
+  /// Of the header, once its time is known.
+  void observe_clock(const Message& m) noexcept;
+  /// The rate of a protocol that says it in its headers.
+  RateResolver::Rate rate_of_header(const Message& m, uint64_t said,
+                                    SamplingSource source) const noexcept;
 
   // sflow_v5.cc
   void walk_samples(Message& m, std::span<const uint8_t> octets, uint32_t promised) noexcept;
   SetOutcome read_sample(Message& m, uint32_t type, std::span<const uint8_t> body) noexcept;
+
+  // state_keep.cc
+  bool save_exporter(Exporter& e, StateWriter& writer, uint32_t walk, uint32_t& budget) noexcept;
+  void begin_restore(Exporter& e) noexcept;
+  void restore_some(Message& m, RecordSink& sink) noexcept;
+  void restore_domain(Exporter& e, const StateRecord& r) noexcept;
+  void restore_template(Message& m, Domain& domain, const StateRecord& r,
+                        RecordSink& sink) noexcept;
 
   // sets.cc
   void walk_sets(Message& m, std::span<const uint8_t> octets, RecordSink& sink) noexcept;
@@ -124,6 +154,8 @@ class DecoderState final : public Decoder {
   void options_record(Message& m, const Template& t, const Row& row) noexcept;
   void padding(std::span<const uint8_t> rest) noexcept;
   void set_system_init(Message& m) const noexcept;
+  /// Of the fields read last: whether their records have an end.
+  bool fields_are_decodable() const noexcept;
 
   bool has_inline_names(ListenerId listener) const noexcept {
     return listener.value < config_.listeners.size() &&
@@ -138,9 +170,10 @@ class DecoderState final : public Decoder {
   }
   void fill_names(const Message& m, std::span<FlowRecord> records) noexcept;
 
-  uint64_t default_rate(ListenerId listener) const noexcept {
-    return listener.value < config_.listeners.size()
-               ? config_.listeners[listener.value].sampling_rate_default
+  uint64_t default_rate(const Message& m) const noexcept {
+    if (m.exporter->rate_default != 0) return m.exporter->rate_default;
+    return m.listener.value < config_.listeners.size()
+               ? config_.listeners[m.listener.value].sampling_rate_default
                : 0;
   }
 
@@ -161,6 +194,8 @@ class DecoderState final : public Decoder {
   std::unique_ptr<uint32_t[]> offsets_;
   std::unique_ptr<uint16_t[]> widths_;
   uint32_t field_count_ = 0;
+  uint32_t save_walk_ = 0;
+  std::unique_ptr<uint8_t[]> taken_up_;  // of config_.restored, by the exporter's first piece
 };
 
 inline bool all_octets_zero(std::span<const uint8_t> s) noexcept {

@@ -68,6 +68,7 @@ struct Template {
   TemplateKind kind;
   TemplateFormat format;
   bool has_names;  // options: records may name interfaces and the like
+  uint32_t saved;  // walk that saved it last
   Plan plan;       // data only, but `fields` always
 };
 
@@ -81,6 +82,7 @@ struct Domain {
   uint64_t hash;
   Domain* hash_next;
   ListLink<Domain> by_use;
+  ListLink<Domain> by_save;
   Exporter* exporter;
   uint32_t id;       // v9: source id; v5: engine; sFlow: sub-agent
   uint16_t version;  // 5, 9, 10; sFlow: 6343
@@ -92,7 +94,9 @@ struct Domain {
   uint64_t last_uptime_received_ns;
   uint32_t last_uptime_ms;
   bool has_last_uptime;
+  uint32_t saved;  // walk that saved it last, twice the number: its templates too
   SequenceTracker sequence;
+  uint64_t sequence_lost;  // for good
   RateEntry rate;
   List<Template, &Template::by_domain> templates;
   List<Template, &Template::by_domain> options_templates;
@@ -102,7 +106,9 @@ struct Domain {
   }
 };
 
-/// A rate with a key: a sampler's or an interface's.
+/// Whose rate: a sampler's (or selector's), an interface's, a template's.
+enum class RateKey : uint8_t { sampler, interface, template_, count_ };
+
 struct KeyedRate {
   uint64_t hash;
   KeyedRate* hash_next;
@@ -110,10 +116,21 @@ struct KeyedRate {
   const Exporter* exporter;
   const Domain* domain;  // null: what all domains of the exporter say
   uint64_t key;
-  uint64_t rate;
+  RateEntry rate;
   const Domain* last_writer;
   uint64_t disagreed_ns;  // domains contradict each other since; 0: never
-  bool is_interface;
+  uint32_t saved;         // walk that saved it last
+  RateKey kind;
+};
+
+/// What of a StateImage an exporter has taken up: the records before `at`.
+struct RestoreCursor {
+  uint32_t piece = 0;
+  uint32_t at = 0;
+  uint32_t domain_id = 0;
+  uint16_t domain_version = 0;  // 0: none yet
+  bool is_active = false;
+  bool was_active = false;
 };
 
 /// A name that options data gave; what it is, if records are to carry it, and else only its hash.
@@ -135,10 +152,14 @@ struct Exporter {
   Exporter* hash_next;
   ListLink<Exporter> by_use;
   bool in_use;
-  uint32_t interface_rates;
+  uint32_t rates_of[static_cast<size_t>(RateKey::count_)];  // by kind
+  uint64_t rate_override;                                   // the operator's; 0: none
+  uint64_t rate_default;
   ExporterStats stats;  // gauges are filled in when copied
   Domain* last_domain;  // of the datagram before
   List<Domain, &Domain::by_use> domains;
+  List<Domain, &Domain::by_save> domains_to_save;
+  RestoreCursor restore;
   List<Template, &Template::by_use> templates;
   List<PendingSet, &PendingSet::by_exporter> pending;
   List<KeyedRate, &KeyedRate::by_exporter> rates;

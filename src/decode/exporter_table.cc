@@ -7,11 +7,26 @@
 
 namespace weir::decode {
 
-ExporterTable::ExporterTable(const DecoderLimits& limits, uint64_t seed, DecoderCounters& counters,
-                             TemplateTable& templates, SamplingTable& rates,
-                             NameTable& names) noexcept
+namespace {
+
+uint64_t longest_match(const std::vector<SamplingRule>& rules, const IpAddress& address) noexcept {
+  const SamplingRule* best = nullptr;
+  for (const SamplingRule& rule : rules) {
+    if ((best == nullptr || rule.prefix_bits > best->prefix_bits) && rule.covers(address)) {
+      best = &rule;
+    }
+  }
+  return best != nullptr ? best->rate : 0;
+}
+
+}  // namespace
+
+ExporterTable::ExporterTable(const DecoderLimits& limits, const DecoderConfig& config,
+                             DecoderCounters& counters, TemplateTable& templates,
+                             SamplingTable& rates, NameTable& names) noexcept
     : limits_(limits),
-      seed_(seed),
+      config_(config),
+      seed_(config.hash_seed),
       counters_(counters),
       templates_(templates),
       rates_(rates),
@@ -50,6 +65,9 @@ Exporter* ExporterTable::find_or_add(const IpAddress& address, uint64_t now_ns) 
   e->hash = hash_of(address, seed_);
   e->stats.address = address;
   e->stats.first_seen_ns = now_ns;
+  e->rate_override = longest_match(config_.sampling_override, address);
+  e->rate_default = longest_match(config_.sampling_default, address);
+  e->stats.sampling_rate_override = e->rate_override;
   chains_.insert(e);
   by_use_.push_back(e);
   counters_.exporters.set(by_use_.size());
@@ -95,22 +113,31 @@ Domain* ExporterTable::find_or_add_domain(Exporter& exporter, uint16_t version, 
       if (now_ns < seen || now_ns - seen < kIdleNs) return nullptr;
       drop(*oldest);
     }
-    void* memory = templates_.allocate(exporter, sizeof(Domain));
-    if (memory == nullptr) return nullptr;
-    d = new (memory) Domain{};
-    d->exporter = &exporter;
-    d->version = version;
-    d->id = id;
-    d->agent = agent;
-    d->hash = hash_of_domain(exporter, version, id, agent);
-    d->sequence = SequenceTracker(version == 9 ? SequenceUnit::messages : SequenceUnit::records);
-    domain_chains_.insert(d);
-    exporter.domains.push_back(d);
+    d = add_domain(exporter, version, id, agent);
+    if (d == nullptr) return nullptr;
   } else {
     exporter.domains.move_to_back(d);
   }
   d->last_seen_ns = now_ns;
   exporter.last_domain = d;
+  return d;
+}
+
+Domain* ExporterTable::add_domain(Exporter& exporter, uint16_t version, uint32_t id,
+                                  const IpAddress& agent) noexcept {
+  if (exporter.domains.size() >= limits_.domains_per_exporter_max) return nullptr;
+  void* memory = templates_.allocate(exporter, sizeof(Domain));
+  if (memory == nullptr) return nullptr;
+  auto* d = new (memory) Domain{};
+  d->exporter = &exporter;
+  d->version = version;
+  d->id = id;
+  d->agent = agent;
+  d->hash = hash_of_domain(exporter, version, id, agent);
+  d->sequence = SequenceTracker(version == 9 ? SequenceUnit::messages : SequenceUnit::records);
+  domain_chains_.insert(d);
+  exporter.domains.push_back(d);
+  exporter.domains_to_save.push_back(d);
   return d;
 }
 
@@ -123,6 +150,7 @@ void ExporterTable::drop(Domain& domain) noexcept {
   exporter.stats.sequence_lost += lost;
   domain_chains_.erase(&domain);
   exporter.domains.erase(&domain);
+  exporter.domains_to_save.erase(&domain);
   if (exporter.last_domain == &domain) exporter.last_domain = nullptr;
   templates_.release(exporter, &domain);
 }
@@ -149,6 +177,7 @@ void ExporterTable::tick(uint64_t now_ns) noexcept {
     if (!e.in_use) continue;
     for (Domain* d = e.domains.front(); d != nullptr; d = e.domains.next(d)) {
       const uint64_t lost = d->sequence.close_old(now_ns);
+      d->sequence_lost += lost;
       counters_.sequence_lost.add(lost);
       e.stats.sequence_lost += lost;
     }
@@ -179,6 +208,32 @@ size_t ExporterTable::copy(uint32_t& cursor, std::span<ExporterStats> out) const
   }
   while (cursor < untouched_ && !slots()[cursor].in_use) ++cursor;
   if (cursor >= untouched_) cursor = 0;
+  return n;
+}
+
+size_t ExporterTable::copy_domains(uint32_t& cursor, std::span<DomainStats> out) const noexcept {
+  size_t n = 0;
+  for (; cursor < untouched_; ++cursor) {
+    const Exporter& e = slots()[cursor];
+    if (!e.in_use) continue;
+    if (n != 0 && e.domains.size() > out.size() - n) return n;
+    for (const Domain* d = e.domains.front(); d != nullptr && n < out.size();
+         d = e.domains.next(d)) {
+      out[n++] = {.exporter = e.stats.address,
+                  .agent = d->agent,
+                  .version = d->version,
+                  .id = d->id,
+                  .sequence_unit = d->sequence.unit(),
+                  .last_seen_ns = d->last_seen_ns,
+                  .templates = d->templates.size(),
+                  .options_templates = d->options_templates.size(),
+                  .sampling_rate = d->rate.rate,
+                  .sequence_lost = d->sequence_lost + d->sequence.open_units(),
+                  .sequence_duplicates = d->sequence.duplicates(),
+                  .sequence_restarts = d->sequence.restarts()};
+    }
+  }
+  cursor = 0;
   return n;
 }
 

@@ -17,7 +17,8 @@ inline constexpr uint64_t kIdleNs = 10ull * 1'000'000'000;
 
 class ExporterTable {
  public:
-  ExporterTable(const DecoderLimits& limits, uint64_t seed, DecoderCounters& counters,
+  /// `config` outlives the table; `limits` may have been adapted.
+  ExporterTable(const DecoderLimits& limits, const DecoderConfig& config, DecoderCounters& counters,
                 TemplateTable& templates, SamplingTable& rates, NameTable& names) noexcept;
   [[nodiscard]] bool reserve() noexcept;
 
@@ -33,9 +34,20 @@ class ExporterTable {
   Domain* find_or_add_domain(Exporter& exporter, uint16_t version, uint32_t id, uint64_t now_ns,
                              const IpAddress& agent = {}) noexcept;
 
+  /// Null when there is no room.
+  Domain* add_domain(Exporter& exporter, uint16_t version, uint32_t id,
+                     const IpAddress& agent = {}) noexcept;
+
+  /// The exporter in a slot, null if it is free; slots below slot_count() may have one.
+  uint32_t slot_count() const noexcept { return untouched_; }
+  Exporter* at_slot(uint32_t slot) const noexcept {
+    return slots()[slot].in_use ? slots() + slot : nullptr;
+  }
+
   /// Closes gaps and expires templates of a few exporters at a time.
   void tick(uint64_t now_ns) noexcept;
   size_t copy(uint32_t& cursor, std::span<ExporterStats> out) const noexcept;
+  size_t copy_domains(uint32_t& cursor, std::span<DomainStats> out) const noexcept;
 
  private:
   uint64_t hash_of_domain(const Exporter& exporter, uint16_t version, uint32_t id,
@@ -47,6 +59,7 @@ class ExporterTable {
   void drop(Domain& domain) noexcept;
 
   const DecoderLimits limits_;
+  const DecoderConfig& config_;
   const uint64_t seed_;
   DecoderCounters& counters_;
   TemplateTable& templates_;

@@ -22,6 +22,7 @@ bool DecoderState::decode_ipfix(const Datagram& d, RecordSink& sink) noexcept {
   m.header.observation_domain_id = load_be32(h + 12);
   if (!begin(d, 10, m.header.observation_domain_id, m)) return false;
   m.times.export_ns = load_be32(h + 4) * kNsPerSec;
+  observe_clock(m);
   set_system_init(m);
 
   // What is there is decoded, whatever the length says: a set that was cut off is counted as such.
@@ -38,7 +39,7 @@ bool DecoderState::decode_ipfix(const Datagram& d, RecordSink& sink) noexcept {
   walk_sets(m, message.subspan(kHeaderOctets), sink);
   burst_.flush();
   // Options data counts, templates do not; records that wait cannot be counted yet.
-  observe_sequence(m, m.header.sequence_num, m.data_records + m.options_records, m.all_known);
+  observe_sequence(m, content_of(m));
   return true;
 }
 

@@ -34,8 +34,10 @@ constexpr Layout kV1Long{Protocol::netflow_v1, 1, 16, 52};
 constexpr Layout kV5{Protocol::netflow_v5, 5, 24, 48};
 constexpr Layout kV7{Protocol::netflow_v7, 7, 24, 52};
 
-// Routers that sample 1 in 50,000 overflow into the mode; nothing tells that apart.
+// Mode 1 is every n-th packet, 2 random. Junipers that sample 1 in 50,000 write the interval over
+// both: that gives mode 3, which is none.
 constexpr uint16_t kSamplingIntervalMask = 0x3fff;
+constexpr uint16_t kSamplingModeNone = 0xc000;
 
 constexpr Presence present_in(Protocol protocol) noexcept {
   Presence p;
@@ -159,16 +161,18 @@ bool DecoderState::decode_netflow_fixed(Protocol protocol, const Datagram& d,
   m.times.export_ns = load_be32(h + 8) * kNsPerSec + (nanoseconds < kNsPerSec ? nanoseconds : 0);
   m.times.uptime_ms = load_be32(h + 4);
   m.times.has_uptime = true;
+  observe_clock(m);
 
   Shared s{m.times, m.times.window_begin_ns(), 0, {}, present_in(protocol)};
   s.window_span = m.times.window_span_ns();
-  if (protocol == Protocol::netflow_v5) s.rate.rate = load_be16(h + 22) & kSamplingIntervalMask;
-  if (s.rate.rate != 0) {
-    s.rate.source = SamplingSource::header;
-    s.present.set(Field::sampling_rate);
-  } else if (const uint64_t rate = default_rate(d.listener); rate != 0) {
-    s.rate = {rate, SamplingSource::default_};
+  uint32_t interval = protocol == Protocol::netflow_v5 ? load_be16(h + 22) : 0;
+  if (interval < kSamplingModeNone) {
+    interval &= kSamplingIntervalMask;
+  } else {
+    counters_.quirks[Quirk::sampling_interval_overflow].increment();
   }
+  if (interval != 0) s.present.set(Field::sampling_rate);
+  s.rate = rate_of_header(m, interval, SamplingSource::header);
 
   burst_.begin(sink, m.header, d.listener);
   const uint8_t* p = h + layout.header_octets;

@@ -23,6 +23,7 @@ bool DecoderState::decode_netflow_v9(const Datagram& d, RecordSink& sink) noexce
   m.times.export_ns = load_be32(h + 8) * kNsPerSec;
   m.times.uptime_ms = load_be32(h + 4);
   m.times.has_uptime = true;
+  observe_clock(m);
 
   burst_.begin(sink, m.header, d.listener);
   walk_sets(m, d.payload.subspan(kHeaderOctets), sink);
@@ -33,7 +34,7 @@ bool DecoderState::decode_netflow_v9(const Datagram& d, RecordSink& sink) noexce
   if (m.all_known && promised != records && promised != m.sets) {
     counters_.quirks[Quirk::count_mismatch].increment();
   }
-  observe_sequence(m, m.header.sequence_num, m.data_records + m.options_records, m.all_known);
+  observe_sequence(m, content_of(m));
   return true;
 }
 

@@ -239,6 +239,10 @@ class Arena {
   uint32_t used_ = 0;
 };
 
+/// Routers sample one packet in up to 65,536, now and then in a million. What is more is garbage
+/// (FortiGate) or in the wrong octet order (MikroTik), and yields to whatever else is known.
+inline constexpr uint64_t kRatePlausibleMax = 1'000'000;
+
 /// Names a record's sampling rate where the record does not itself.
 class RateResolver {
  public:
@@ -246,6 +250,8 @@ class RateResolver {
     uint64_t rate = 0;
     SamplingSource source = SamplingSource::unknown;
   };
+  /// Whether one rate holds for all, whatever the records say.
+  virtual bool is_override() const noexcept { return false; }
   /// Whether a record's interface may matter.
   virtual bool by_interface() const noexcept = 0;
   virtual Rate resolve(bool has_sampler, uint64_t sampler, bool has_interface,

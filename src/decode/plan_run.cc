@@ -227,6 +227,21 @@ LineTimes line_times(TimeSource source) noexcept {
   }
 }
 
+/// A record's own rate that cannot be is the last resort: as it is, or the other way round.
+RateResolver::Rate doubtful_rate(uint64_t said, const RateResolver::Rate& known,
+                                 CounterArray<Quirk>& quirks) noexcept {
+  quirks[Quirk::implausible_rate].increment();
+  if (known.rate != 0) return known;
+  const uint64_t swapped =
+      said <= UINT32_MAX ? __builtin_bswap32(static_cast<uint32_t>(said)) : said;
+  return {swapped <= kRatePlausibleMax ? swapped : said, SamplingSource::record};
+}
+
+/// Packets are sampled where they are metered.
+uint32_t metered_interface(const FlowRecord& r) noexcept {
+  return r.flow_direction == 1 && r.out_if != 0 ? r.out_if : r.in_if;
+}
+
 /// The rows whose times are not plausible, a bit each.
 uint32_t implausible_times(const TimeBase& base, std::span<const FlowRecord> records) noexcept {
   const uint64_t begin = base.window_begin_ns();
@@ -356,18 +371,21 @@ void PlanRun::find_rates(std::span<FlowRecord> records) const noexcept {
   // Neighbours mostly come from one sampler and interface.
   const FlowRecord* like = nullptr;
   RateResolver::Rate rate;
+  const bool overridden = context_.rates.is_override();
   for (FlowRecord& r : records) {
-    if (r.sampling_rate != 0) {
+    const uint64_t said = overridden ? 0 : r.sampling_rate;
+    if (said != 0 && said <= kRatePlausibleMax) {
       r.sampling_source = static_cast<uint32_t>(SamplingSource::record);
       continue;
     }
     if (like == nullptr || r.sampler_id != like->sampler_id ||
-        (by_interface_ && r.in_if != like->in_if)) {
-      rate = context_.rates.resolve(plan_.sampler, r.sampler_id, plan_.in_if, r.in_if);
+        (by_interface_ && metered_interface(r) != metered_interface(*like))) {
+      rate = context_.rates.resolve(plan_.sampler, r.sampler_id, plan_.in_if, metered_interface(r));
       like = &r;
     }
-    r.sampling_rate = rate.rate;
-    r.sampling_source = static_cast<uint32_t>(rate.source);
+    const auto chosen = said == 0 ? rate : doubtful_rate(said, rate, context_.quirks);
+    r.sampling_rate = chosen.rate;
+    r.sampling_source = static_cast<uint32_t>(chosen.source);
   }
 }
 

@@ -1,5 +1,7 @@
 #include "decode/sampling.h"
 
+#include <bit>
+#include <cmath>
 #include <new>
 
 #include "base/byte_order.h"
@@ -10,23 +12,23 @@ bool SamplingTable::reserve() noexcept {
   return memory_.reserve(kRates * sizeof(KeyedRate)) && chains_.reserve(kRates);
 }
 
-uint64_t SamplingTable::hash_of_key(const Exporter& exporter, const Domain* domain, bool interface,
+uint64_t SamplingTable::hash_of_key(const Exporter& exporter, const Domain* domain, RateKey kind,
                                     uint64_t key) const noexcept {
   const uint64_t scope = exporter.hash ^ (domain != nullptr ? domain->hash : 0);
-  return mix_hash(mix_hash(scope ^ seed_) ^ (key + interface) * 0x9E3779B97F4A7C15ull);
+  return mix_hash(mix_hash(scope ^ seed_) ^
+                  (key + static_cast<uint64_t>(kind)) * 0x9E3779B97F4A7C15ull);
 }
 
-KeyedRate* SamplingTable::find(const Exporter& exporter, const Domain* domain, bool interface,
+KeyedRate* SamplingTable::find(const Exporter& exporter, const Domain* domain, RateKey kind,
                                uint64_t key) const noexcept {
-  return chains_.find(hash_of_key(exporter, domain, interface, key), [&](const KeyedRate& r) {
-    return r.key == key && r.domain == domain && r.exporter == &exporter &&
-           r.is_interface == interface;
+  return chains_.find(hash_of_key(exporter, domain, kind, key), [&](const KeyedRate& r) {
+    return r.key == key && r.domain == domain && r.exporter == &exporter && r.kind == kind;
   });
 }
 
-KeyedRate* SamplingTable::find_or_add(Exporter& exporter, const Domain* domain, bool interface,
+KeyedRate* SamplingTable::find_or_add(Exporter& exporter, const Domain* domain, RateKey kind,
                                       uint64_t key) noexcept {
-  if (KeyedRate* r = find(exporter, domain, interface, key); r != nullptr) return r;
+  if (KeyedRate* r = find(exporter, domain, kind, key); r != nullptr) return r;
   if (exporter.rates.size() >= kRatesPerExporter) remove(exporter, *exporter.rates.front());
   KeyedRate* r = free_;
   if (r != nullptr) {
@@ -41,63 +43,71 @@ KeyedRate* SamplingTable::find_or_add(Exporter& exporter, const Domain* domain, 
     return nullptr;
   }
   r = new (r) KeyedRate{};
-  r->hash = hash_of_key(exporter, domain, interface, key);
+  r->hash = hash_of_key(exporter, domain, kind, key);
   r->exporter = &exporter;
   r->domain = domain;
   r->key = key;
-  r->is_interface = interface;
+  r->kind = kind;
   chains_.insert(r);
   exporter.rates.push_back(r);
-  exporter.interface_rates += interface;
+  ++exporter.rates_of[static_cast<size_t>(kind)];
   return r;
 }
 
 void SamplingTable::remove(Exporter& exporter, KeyedRate& r) noexcept {
   chains_.erase(&r);
   exporter.rates.erase(&r);
-  exporter.interface_rates -= r.is_interface;
+  --exporter.rates_of[static_cast<size_t>(r.kind)];
   r.hash_next = free_;
   free_ = &r;
 }
 
-void SamplingTable::set_keyed(Domain& domain, Key kind, uint64_t key, uint64_t rate,
-                              uint64_t now_ns) noexcept {
+void SamplingTable::set_keyed(Domain& domain, RateKey kind, uint64_t key, RateEntry rate) noexcept {
   Exporter& exporter = *domain.exporter;
-  const bool interface = kind == Key::interface;
-  if (KeyedRate* own = find_or_add(exporter, &domain, interface, key); own != nullptr) {
+  if (KeyedRate* own = find_or_add(exporter, &domain, kind, key); own != nullptr) {
+    note_change(own->rate.rate, rate.rate);
     own->rate = rate;
   }
-  KeyedRate* any = find_or_add(exporter, nullptr, interface, key);
+  if (kind == RateKey::template_) return;  // their numbers mean something in their domain only
+  KeyedRate* any = find_or_add(exporter, nullptr, kind, key);
   if (any == nullptr) return;
-  if (any->last_writer != nullptr && any->last_writer != &domain && any->rate != rate) {
-    any->disagreed_ns = now_ns;
+  if (any->last_writer != nullptr && any->last_writer != &domain && any->rate.rate != rate.rate) {
+    any->disagreed_ns = rate.changed_ns;
   }
   any->last_writer = &domain;
   any->rate = rate;
 }
 
-void SamplingTable::set_domain(Domain& domain, uint64_t rate, uint64_t now_ns) noexcept {
+void SamplingTable::set_domain(Domain& domain, RateEntry rate) noexcept {
   Exporter& exporter = *domain.exporter;
-  domain.rate = {rate, now_ns};
+  note_change(domain.rate.rate, rate.rate);
+  domain.rate = rate;
   if (exporter.any_rate_writer != nullptr && exporter.any_rate_writer != &domain &&
-      exporter.any_rate != rate) {
-    exporter.any_rate_disagreed_ns = now_ns;
+      exporter.any_rate != rate.rate) {
+    exporter.any_rate_disagreed_ns = rate.changed_ns;
   }
   exporter.any_rate_writer = &domain;
-  exporter.any_rate = rate;
+  exporter.any_rate = rate.rate;
 }
 
-uint64_t SamplingTable::find_keyed(const Domain& domain, Key kind, uint64_t key) const noexcept {
-  const KeyedRate* r = find(*domain.exporter, &domain, kind == Key::interface, key);
-  return r != nullptr ? r->rate : 0;
+uint64_t SamplingTable::find_keyed(const Domain& domain, RateKey kind,
+                                   uint64_t key) const noexcept {
+  const KeyedRate* r = find(*domain.exporter, &domain, kind, key);
+  return r != nullptr ? r->rate.rate : 0;
 }
 
-uint64_t SamplingTable::find_anywhere(const Exporter& exporter, Key kind, uint64_t key,
+uint64_t SamplingTable::find_anywhere(const Exporter& exporter, RateKey kind, uint64_t key,
                                       uint64_t now_ns) const noexcept {
-  const KeyedRate* r = find(exporter, nullptr, kind == Key::interface, key);
+  const KeyedRate* r = find(exporter, nullptr, kind, key);
   if (r == nullptr) return 0;
   const bool ambiguous = r->disagreed_ns != 0 && now_ns < r->disagreed_ns + kDisagreementNs;
-  return ambiguous ? 0 : r->rate;
+  return ambiguous ? 0 : r->rate.rate;
+}
+
+uint64_t SamplingTable::find_anywhere(const Exporter& exporter, uint64_t now_ns) noexcept {
+  const bool ambiguous = exporter.any_rate_disagreed_ns != 0 &&
+                         now_ns < exporter.any_rate_disagreed_ns + kDisagreementNs;
+  return ambiguous ? 0 : exporter.any_rate;
 }
 
 void SamplingTable::drop_domain(Domain& domain) noexcept {
@@ -117,42 +127,69 @@ void SamplingTable::drop_exporter(Exporter& exporter) noexcept {
 
 RateResolver::Rate MessageRates::resolve(bool has_sampler, uint64_t sampler, bool has_interface,
                                          uint32_t interface) const noexcept {
-  using Key = SamplingTable::Key;
   const Exporter& exporter = *domain_.exporter;
-  const bool keyed = !exporter.rates.empty();
+  if (exporter.rate_override != 0) return {exporter.rate_override, SamplingSource::override_};
+  const auto known = [&exporter](RateKey kind) {
+    return exporter.rates_of[static_cast<size_t>(kind)] != 0;
+  };
   // Sampler 0 means: not sampled by any.
-  has_sampler = has_sampler && sampler != 0 && keyed;
-  has_interface = has_interface && exporter.interface_rates != 0;
-  if (has_sampler) {
-    if (const uint64_t r = table_.find_keyed(domain_, Key::sampler, sampler); r != 0) {
-      return {r, SamplingSource::sampler};
-    }
+  has_sampler = has_sampler && sampler != 0 && known(RateKey::sampler);
+  has_interface = has_interface && known(RateKey::interface);
+  Rate found;  // or the first doubtful one
+  const auto take = [&found](uint64_t rate, SamplingSource source) {
+    if (rate == 0) return false;
+    const bool plausible = rate <= kRatePlausibleMax;
+    if (plausible || found.rate == 0) found = {rate, source};
+    return plausible;
+  };
+  if (has_sampler &&
+      take(table_.find_keyed(domain_, RateKey::sampler, sampler), SamplingSource::sampler)) {
+    return found;
   }
-  if (has_interface) {
-    if (const uint64_t r = table_.find_keyed(domain_, Key::interface, interface); r != 0) {
-      return {r, SamplingSource::interface_};
-    }
+  if (has_interface &&
+      take(table_.find_keyed(domain_, RateKey::interface, interface), SamplingSource::interface_)) {
+    return found;
   }
-  if (domain_.rate.rate != 0) return {domain_.rate.rate, SamplingSource::domain};
-  if (has_sampler) {
-    if (const uint64_t r = table_.find_anywhere(exporter, Key::sampler, sampler, now_ns_); r != 0) {
-      return {r, SamplingSource::exporter};
-    }
+  if (known(RateKey::template_) &&
+      take(table_.find_keyed(domain_, RateKey::template_, template_id_), SamplingSource::domain)) {
+    return found;
   }
-  if (has_interface) {
-    if (const uint64_t r = table_.find_anywhere(exporter, Key::interface, interface, now_ns_);
-        r != 0) {
-      return {r, SamplingSource::exporter};
-    }
+  if (take(domain_.rate.rate, SamplingSource::domain)) return found;
+  if (has_sampler && take(table_.find_anywhere(exporter, RateKey::sampler, sampler, now_ns_),
+                          SamplingSource::exporter)) {
+    return found;
   }
-  if (exporter.any_rate != 0 &&
-      (exporter.any_rate_disagreed_ns == 0 ||
-       now_ns_ >= exporter.any_rate_disagreed_ns + SamplingTable::kDisagreementNs)) {
-    return {exporter.any_rate, SamplingSource::exporter};
+  if (has_interface && take(table_.find_anywhere(exporter, RateKey::interface, interface, now_ns_),
+                            SamplingSource::exporter)) {
+    return found;
   }
+  if (take(SamplingTable::find_anywhere(exporter, now_ns_), SamplingSource::exporter)) return found;
   if (default_rate_ != 0) return {default_rate_, SamplingSource::default_};
-  return {};
+  return found;
 }
+
+namespace {
+
+/// float64 or, in reduced size, float32 (RFC 7011 §6.2).
+double read_float(const uint8_t* p, uint32_t width) noexcept {
+  if (width == 8) return std::bit_cast<double>(load_be64(p));
+  if (width == 4) return static_cast<double>(std::bit_cast<float>(load_be32(p)));
+  return 0;
+}
+
+uint64_t ratio(uint64_t all, uint64_t part) noexcept {
+  if (part == 0) return 0;
+  return all / part + (all % part >= part - part / 2 ? 1 : 0);
+}
+
+/// Of `sampled` + `skipped` packets (or of as much time) the first are taken.
+uint64_t systematic(bool has_sampled, uint64_t sampled, uint64_t skipped) noexcept {
+  if (!has_sampled) sampled = 1;
+  uint64_t all;
+  return __builtin_add_overflow(sampled, skipped, &all) ? 0 : ratio(all, sampled);
+}
+
+}  // namespace
 
 OptionsValues read_options(const Template& t, const Row& row) noexcept {
   namespace bit = options_bit;
@@ -172,8 +209,10 @@ OptionsValues read_options(const Template& t, const Row& row) noexcept {
     };
     const bool scope = i < t.scope_fields;
     if (scope && t.format == TemplateFormat::netflow_v9) {
-      // RFC 3954 §6.1: scope types are numbers of their own; 2 is an interface.
+      // RFC 3954 §6.1: scope types are numbers of their own. System, line card and cache speak for
+      // the source id as a whole, of which a line card has its own.
       if (f.id == 2) take(v.scope_interface, bit::kInterface);
+      if (f.id == 5) take(v.scope_template, bit::kTemplate);
       continue;
     }
     switch (f.id) {
@@ -183,6 +222,9 @@ OptionsValues read_options(const Template& t, const Row& row) noexcept {
       case 253:
         if (scope) take(v.scope_interface, bit::kInterface);
         break;
+      case 145:
+        if (scope) take(v.scope_template, bit::kTemplate);
+        break;
       case 149:
         if (scope) take(v.scope_domain, bit::kDomain);
         break;
@@ -190,10 +232,17 @@ OptionsValues read_options(const Template& t, const Row& row) noexcept {
       case 302: take(v.selector_id, bit::kSelector); break;
       case 34: take(v.sampling_interval, bit::kInterval); break;
       case 50: take(v.sampler_interval, bit::kSamplerInterval); break;
+      case 304: take(v.algorithm, bit::kAlgorithm); break;
       case 305: take(v.packets_sampled, bit::kSampled); break;
       case 306: take(v.packets_skipped, bit::kSkipped); break;
+      case 307: take(v.time_sampled, bit::kTimeSampled); break;
+      case 308: take(v.time_skipped, bit::kTimeSkipped); break;
       case 309: take(v.sample_size, bit::kSize); break;
       case 310: take(v.sample_population, bit::kPopulation); break;
+      case 311:
+        v.probability = read_float(p, width);
+        v.present |= bit::kProbability;
+        break;
       case 160: take(v.system_init_ms, bit::kSystemInit); break;
       default: break;
     }
@@ -203,17 +252,36 @@ OptionsValues read_options(const Template& t, const Row& row) noexcept {
 
 uint64_t rate_of(const OptionsValues& v) noexcept {
   namespace bit = options_bit;
-  if ((v.present & bit::kSamplerInterval) != 0) return v.sampler_interval;
-  if ((v.present & bit::kInterval) != 0) return v.sampling_interval;
-  if ((v.present & bit::kSkipped) != 0) {
-    // RFC 5477: of `sampled` + `skipped` packets the first are taken.
-    const uint64_t sampled = (v.present & bit::kSampled) != 0 ? v.packets_sampled : 1;
-    uint64_t all;
-    if (sampled == 0 || __builtin_add_overflow(sampled, v.packets_skipped, &all)) return 0;
-    return all / sampled;
-  }
-  if ((v.present & bit::kPopulation) != 0 && (v.present & bit::kSize) != 0) {
-    return v.sample_size != 0 ? v.sample_population / v.sample_size : 0;
+  // What is 0 is not known (PTX); another field may tell.
+  if (v.sampler_interval != 0) return v.sampler_interval;
+  if (v.sampling_interval != 0) return v.sampling_interval;
+  const auto has = [&v](uint32_t bits) { return (v.present & bits) == bits; };
+  const auto counted = [&] {
+    return has(bit::kSkipped) ? systematic(has(bit::kSampled), v.packets_sampled, v.packets_skipped)
+                              : 0;
+  };
+  const auto timed = [&] {
+    return has(bit::kTimeSampled | bit::kTimeSkipped)
+               ? systematic(true, v.time_sampled, v.time_skipped)
+               : 0;
+  };
+  const auto random = [&] {
+    return has(bit::kPopulation | bit::kSize) ? ratio(v.sample_population, v.sample_size) : 0;
+  };
+  const auto probable = [&]() -> uint64_t {
+    static constexpr double kLeast = 1e-12;
+    return v.probability >= kLeast && v.probability <= 1
+               ? static_cast<uint64_t>(std::llround(1 / v.probability))
+               : 0;
+  };
+  // RFC 5477 §8.2.2; others leave the algorithm out, or name another than they describe.
+  const uint64_t by_algorithm = v.algorithm == 1   ? counted()
+                                : v.algorithm == 2 ? timed()
+                                : v.algorithm == 3 ? random()
+                                : v.algorithm == 4 ? probable()
+                                                   : 0;
+  for (const uint64_t rate : {by_algorithm, counted(), random(), probable(), timed()}) {
+    if (rate != 0) return rate;
   }
   return 0;
 }

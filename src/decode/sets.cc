@@ -47,6 +47,8 @@ class MessageTemplates final : public TemplateFinder {
 
 void DecoderState::walk_sets(Message& m, std::span<const uint8_t> octets,
                              RecordSink& sink) noexcept {
+  if (m.exporter->restore.is_active) [[unlikely]]
+    restore_some(m, sink);
   const bool v9 = m.header.type == FlowType::netflow_v9;
   while (octets.size() >= kSetHeaderOctets) {
     const uint16_t id = load_be16(octets.data());
@@ -124,16 +126,20 @@ TemplateKind DecoderState::refuse_fields(const Message& m, uint16_t id, Template
   return TemplateKind::not_decodable;
 }
 
-void DecoderState::define(Message& m, uint16_t id, TemplateKind kind, TemplateFormat format,
-                          uint16_t scope_fields, RecordSink& sink) noexcept {
-  ++m.templates;
+bool DecoderState::fields_are_decodable() const noexcept {
   uint32_t least = 0;
   uint32_t empty = 0;
   for (uint32_t i = 0; i < field_count_; ++i) {
     least += fields_[i].length == kVariableLength ? 1u : fields_[i].length;
     empty += fields_[i].length == 0;
   }
-  if (least == 0 || empty > kEmptyFieldsMax) {
+  return least != 0 && empty <= kEmptyFieldsMax;
+}
+
+void DecoderState::define(Message& m, uint16_t id, TemplateKind kind, TemplateFormat format,
+                          uint16_t scope_fields, RecordSink& sink) noexcept {
+  ++m.templates;
+  if (!fields_are_decodable()) {
     // Records without octets have no end.
     kind = TemplateKind::not_decodable;
     counters_.quirks[Quirk::template_not_decodable].increment();
@@ -311,7 +317,7 @@ void DecoderState::data_records(Message& m, const Template& t,
                                 std::span<const uint8_t> body) noexcept {
   if (t.kind == TemplateKind::options) return options_records(m, t, body);
   const Plan& plan = t.plan;
-  const MessageRates rates(rates_, *m.domain, default_rate(m.listener), m.times.received_ns);
+  const MessageRates rates(rates_, *m.domain, t.id, default_rate(m), m.times.received_ns);
   const MessageTemplates templates(templates_, m);
   const bool v9 = t.format == TemplateFormat::netflow_v9;
   PlanContext context{m.times,          rates,         burst_.arena(), templates, v9,
@@ -402,6 +408,7 @@ void DecoderState::options_record(Message& m, const Template& t, const Row& row)
   namespace bit = options_bit;
   const OptionsValues v = read_options(t, row);
   if ((v.present & bit::kSystemInit) != 0) {
+    if (m.domain->system_init_ms != v.system_init_ms) counters_.rate_changes.increment();
     m.domain->system_init_ms = m.exporter->system_init_ms = v.system_init_ms;
     m.domain->has_system_init = m.exporter->has_system_init = true;
     set_system_init(m);
@@ -409,22 +416,24 @@ void DecoderState::options_record(Message& m, const Template& t, const Row& row)
   const uint64_t rate = rate_of(v);
   if (t.has_names) learn_names(*m.domain, read_names(t, row, rate));
   if (rate == 0) return;  // PTX says 0 where it does not know
+  if (rate > kRatePlausibleMax) counters_.quirks[Quirk::implausible_rate].increment();
   Domain* domain = m.domain;
   if ((v.present & bit::kDomain) != 0) {
     Domain* named =
         exporters_.find_domain(*m.exporter, domain->version, static_cast<uint32_t>(v.scope_domain));
     if (named != nullptr) domain = named;
   }
-  using Key = SamplingTable::Key;
-  const uint64_t now = m.times.received_ns;
+  const RateEntry entry{rate, m.times.received_ns};
   if ((v.present & bit::kSampler) != 0) {
-    rates_.set_keyed(*domain, Key::sampler, v.sampler_id, rate, now);
+    rates_.set_keyed(*domain, RateKey::sampler, v.sampler_id, entry);
   } else if ((v.present & bit::kSelector) != 0) {
-    rates_.set_keyed(*domain, Key::sampler, v.selector_id, rate, now);
+    rates_.set_keyed(*domain, RateKey::sampler, v.selector_id, entry);
   } else if ((v.present & bit::kInterface) != 0) {
-    rates_.set_keyed(*domain, Key::interface, v.scope_interface, rate, now);
+    rates_.set_keyed(*domain, RateKey::interface, v.scope_interface, entry);
+  } else if ((v.present & bit::kTemplate) != 0) {
+    rates_.set_keyed(*domain, RateKey::template_, v.scope_template, entry);
   } else {
-    rates_.set_domain(*domain, rate, now);
+    rates_.set_domain(*domain, entry);
   }
 }
 

@@ -608,9 +608,13 @@ SetOutcome DecoderState::read_sample(Message& m, uint32_t type, Octets body) noe
   }
   FlowRecord& record = burst_.room(1, kSflowArenaOctets).front();
   std::memset(static_cast<void*>(&record), 0, sizeof record);
-  const SampleContext context{m.times.received_ns, default_rate(m.listener), burst_.arena(),
+  const SampleContext context{m.times.received_ns, default_rate(m), burst_.arena(),
                               counters_.quirks};
   if (!read_flow_sample(body, form, context, record)) return SetOutcome::skipped_bad_length;
+  if (m.exporter->rate_override != 0) {
+    record.sampling_rate = m.exporter->rate_override;
+    record.sampling_source = static_cast<uint32_t>(SamplingSource::override_);
+  }
   burst_.commit(1);
   ++m.data_records;
   return SetOutcome::decoded;

@@ -113,8 +113,6 @@ Template* TemplateTable::define(Domain& domain, const Definition& d) noexcept {
   }
   // Building may have evicted what was there.
   old = find_exact(domain, d.id, port);
-  made->port = port;
-  made->hash = hash_of_key(domain, d.id, port);
   const bool redefined = old != nullptr && old->kind != TemplateKind::missing;
   counters_.template_events[redefined ? TemplateEvent::redefined : TemplateEvent::learned]
       .increment();
@@ -123,19 +121,38 @@ Template* TemplateTable::define(Domain& domain, const Definition& d) noexcept {
        : redefined           ? EventKind::template_redefined
                              : EventKind::template_learned,
        domain, {d.id, d.kind, d.fields.size(), d.port, conflicting_port});
+  install(domain, *made, port, old);
+  return made;
+}
+
+Template* TemplateTable::restore(Domain& domain, const Definition& d, uint16_t port) noexcept {
+  const auto is_free = [](const Template* t) {
+    return t == nullptr || t->kind == TemplateKind::missing;
+  };
+  if (!is_free(find_exact(domain, d.id, port))) return nullptr;
+  if (domain.exporter->templates.size() >= d.limits.templates_max) return nullptr;
+  Template* made = build(domain, d);
+  if (made == nullptr) return nullptr;
+  counters_.template_events[TemplateEvent::restored].increment();
+  install(domain, *made, port, find_exact(domain, d.id, port));
+  return made;
+}
+
+void TemplateTable::install(Domain& domain, Template& made, uint16_t port, Template* old) noexcept {
+  made.port = port;
+  made.hash = hash_of_key(domain, made.id, port);
   if (old != nullptr) {
-    if (d.kind == TemplateKind::options) {
+    if (made.kind == TemplateKind::options) {
       domain.exporter->stats.options_templates.misses += old->pending.size();
     }
-    pending_.transfer(*old, *made);
+    pending_.transfer(*old, made);
     remove(*old);
   }
-  chains_.insert(made);
-  domain.exporter->templates.push_back(made);
-  domain.templates_of(made->kind).push_back(made);
+  chains_.insert(&made);
+  domain.exporter->templates.push_back(&made);
+  domain.templates_of(made.kind).push_back(&made);
   ++template_count_;
   count_gauge();
-  return made;
 }
 
 void TemplateTable::refuse(const Domain& domain, const Definition& d) noexcept {
@@ -261,12 +278,14 @@ void TemplateTable::release(Exporter& exporter, void* block) noexcept {
 }
 
 void TemplateTable::withdraw(Domain& domain, uint16_t id, uint16_t port) noexcept {
+  domain.exporter->restore.is_active = false;  // it says itself what holds
   Template* t = find(domain, id, port);
   if (t == nullptr || t->kind == TemplateKind::missing) return;
   forget(*t, TemplateEvent::withdrawn, EventKind::template_withdrawn);
 }
 
 void TemplateTable::withdraw_all(Domain& domain, TemplateKind kind) noexcept {
+  domain.exporter->restore.is_active = false;
   // Each step removes one, so that withdrawals cost no more than the definitions did.
   while (Template* t = domain.templates_of(kind).front()) {
     forget(*t, TemplateEvent::withdrawn, EventKind::template_withdrawn);

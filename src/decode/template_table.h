@@ -45,6 +45,9 @@ class TemplateTable {
   Template* define(Domain& domain, const Definition& d) noexcept;
   /// Counts and tells of a definition that is not kept, or not as what it is.
   void refuse(const Domain& domain, const Definition& d) noexcept;
+  /// Learns what was known before a restart, of the scope of `port`; nothing that the exporter has
+  /// said anew is touched. Returns the template, null if it was not taken up.
+  Template* restore(Domain& domain, const Definition& d, uint16_t port) noexcept;
   void withdraw(Domain& domain, uint16_t id, uint16_t port) noexcept;
   void withdraw_all(Domain& domain, TemplateKind kind) noexcept;
 
@@ -59,7 +62,10 @@ class TemplateTable {
   /// Bounded work: sets that waited too long, templates past their lifetime.
   void expire(uint64_t now_ns) noexcept;
   bool is_stale(const Template& t, uint64_t now_ns) const noexcept {
-    return t.lifetime_ns != 0 && now_ns > t.defined_ns && now_ns - t.defined_ns > t.lifetime_ns;
+    return is_stale(t.defined_ns, t.lifetime_ns, now_ns);
+  }
+  static bool is_stale(uint64_t defined_ns, uint64_t lifetime_ns, uint64_t now_ns) noexcept {
+    return lifetime_ns != 0 && now_ns > defined_ns && now_ns - defined_ns > lifetime_ns;
   }
   void expire_template(Template& t) noexcept;
 
@@ -71,6 +77,8 @@ class TemplateTable {
   uint64_t hash_of_key(const Domain& domain, uint16_t id, uint16_t port) const noexcept;
   Template* find_exact(const Domain& domain, uint16_t id, uint16_t port) const noexcept;
   Template* build(Domain& domain, const Definition& d) noexcept;
+  /// Puts what was built into the place of what is there.
+  void install(Domain& domain, Template& made, uint16_t port, Template* old) noexcept;
   void rekey(Template& t, uint16_t port) noexcept;
   void remove(Template& t) noexcept;
   bool evict_one(Exporter& exporter) noexcept;

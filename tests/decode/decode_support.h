@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "decode/decoder.h"
+#include "decode/state_image.h"
 #include "lab/message_builder.h"
 
 namespace weir::decode {
@@ -144,6 +145,30 @@ class Bench {
   std::unique_ptr<Decoder> decoder;
   KeepingSink sink;
 };
+
+/// Everything that a decoder would have saved.
+inline std::vector<uint8_t> saved_state(Decoder& decoder) {
+  std::vector<uint8_t> all;
+  std::vector<uint8_t> room(kStateChunkOctetsMin);
+  StateCursor cursor;
+  for (int slices = 0; !cursor.is_over; ++slices) {
+    EXPECT_LT(slices, 1'000'000) << "the walk ends";
+    const size_t n = decoder.copy_state(cursor, room);
+    EXPECT_LE(n, room.size());
+    all.insert(all.end(), room.begin(), room.begin() + static_cast<std::ptrdiff_t>(n));
+  }
+  return all;
+}
+
+/// A decoder's start with what another one knew.
+inline DecoderConfig restored_config(std::vector<uint8_t> saved) {
+  DecoderConfig config = Bench::default_config();
+  auto image = StateImage::parse(std::move(saved));
+  EXPECT_TRUE(image.has_value()) << image.error().message;
+  if (image) config.restored = *image;
+  config.hash_seed = 99;  // every start draws its own
+  return config;
+}
 
 /// One field of a template with its value.
 struct Value {

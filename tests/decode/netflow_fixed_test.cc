@@ -226,6 +226,28 @@ TEST(NetflowV5, UsesTheListenersRateOnlyWhereTheHeaderNamesNone) {
   EXPECT_EQ(b.record(2).sampling_rate, 512u);
 }
 
+TEST(NetflowV5, TakesTheRateOutOfTheModesBits) {
+  struct Sampling {
+    uint16_t field;
+    uint64_t rate;
+  };
+  const Sampling cases[] = {
+      {100, 100},       {1u << 14 | 100, 100}, {2u << 14 | 100, 100}, {1u << 14 | 0x3fff, 0x3fff},
+      {2u << 14, 0},    {50'000, 50'000},  // Juniper, over both
+      {65'535, 65'535}, {0xbfff, 0x3fff},
+  };
+  for (const Sampling& c : cases) {
+    SCOPED_TRACE(c.field);
+    Bench b;
+    b.send(message().sampling(c.field).record(sample()).build());
+    EXPECT_EQ(b.record(0).sampling_rate, c.rate);
+    EXPECT_EQ(
+        b.record(0).sampling_source,
+        static_cast<uint32_t>(c.rate != 0 ? SamplingSource::header : SamplingSource::unknown));
+    EXPECT_EQ(b.quirk(Quirk::sampling_interval_overflow), c.field >= 0xc000 ? 1u : 0u);
+  }
+}
+
 TEST(NetflowV5, CountsFlowsMissingBetweenDatagrams) {
   Bench b;
   const auto send = [&b](uint32_t sequence, int records) {

@@ -1,4 +1,8 @@
+#include "decode/sampling.h"
+
 #include <gtest/gtest.h>
+
+#include <bit>
 
 #include "decode_support.h"
 
@@ -64,6 +68,8 @@ Octets data_ipfix(const std::vector<Value>& values, uint32_t domain = 1) {
 }
 
 const Value kBytes{{1, 4}, u32(100)};
+Octets f64(double v) { return u64(std::bit_cast<uint64_t>(v)); }
+Octets f32(float v) { return u32(std::bit_cast<uint32_t>(v)); }
 Value sampler(uint64_t id) { return {{48, 1}, u8(id)}; }
 Value selector(uint64_t id) { return {{302, 8}, u64(id)}; }
 Value in_if(uint32_t index) { return {{10, 4}, u32(index)}; }
@@ -182,6 +188,140 @@ TEST(Sampling, ARateComesFromWhereverItIsNamed) {
        {options_v9({{{1, 0}, {}}}, {interval, mode}), data_v9({kBytes})},
        100,
        SamplingSource::domain},
+      {"sampling 3 of 100 is 1 of 33",
+       {options_ipfix({selector(5)},
+                      {{{304, 2}, u16(3)}, {{309, 4}, u32(3)}, {{310, 4}, u32(100)}}),
+        data_ipfix({kBytes, selector(5)})},
+       33,
+       SamplingSource::sampler},
+      {"PSAMP's time based selector: 307 taken, 308 skipped",
+       {options_ipfix({selector(5)},
+                      {{{304, 2}, u16(2)}, {{307, 4}, u32(100)}, {{308, 4}, u32(9900)}}),
+        data_ipfix({kBytes, selector(5)})},
+       100,
+       SamplingSource::sampler},
+      {"PSAMP's probability, float64",
+       {options_ipfix({selector(5)}, {{{304, 2}, u16(4)}, {{311, 8}, f64(0.001)}}),
+        data_ipfix({kBytes, selector(5)})},
+       1000,
+       SamplingSource::sampler},
+      {"PSAMP's probability in reduced size, float32",
+       {options_ipfix({selector(5)}, {{{304, 2}, u16(4)}, {{311, 4}, f32(0.01f)}}),
+        data_ipfix({kBytes, selector(5)})},
+       100,
+       SamplingSource::sampler},
+      {"a probability without its algorithm",
+       {options_ipfix({selector(5)}, {{{311, 8}, f64(0.25)}}), data_ipfix({kBytes, selector(5)})},
+       4,
+       SamplingSource::sampler},
+      {"a probability that is none",
+       {options_ipfix({selector(5)}, {{{304, 2}, u16(4)}, {{311, 8}, f64(0)}}),
+        options_ipfix({selector(5)}, {{{304, 2}, u16(4)}, {{311, 8}, f64(-0.5)}}),
+        options_ipfix({selector(5)}, {{{304, 2}, u16(4)}, {{311, 8}, u64(~0ull)}}),
+        options_ipfix({selector(5)}, {{{304, 2}, u16(4)}, {{311, 8}, f64(2)}}),
+        options_ipfix({selector(5)}, {{{304, 2}, u16(4)}, {{311, 8}, f64(1e-300)}}),
+        data_ipfix({kBytes, selector(5)})},
+       0,
+       SamplingSource::unknown},
+      {"the algorithm says which of two descriptions holds",
+       {options_ipfix({selector(5)}, {{{304, 2}, u16(3)},
+                                      {{305, 4}, u32(1)},
+                                      {{306, 4}, u32(9)},
+                                      {{309, 4}, u32(1)},
+                                      {{310, 4}, u32(500)}}),
+        data_ipfix({kBytes, selector(5)})},
+       500,
+       SamplingSource::sampler},
+      {"an algorithm that is not the one described",
+       {options_ipfix({selector(5)}, {{{304, 2}, u16(3)}, {{305, 4}, u32(1)}, {{306, 4}, u32(99)}}),
+        data_ipfix({kBytes, selector(5)})},
+       100,
+       SamplingSource::sampler},
+      {"305 alone says nothing",
+       {options_ipfix({selector(5)}, {{{305, 4}, u32(1000)}}), data_ipfix({kBytes, selector(5)})},
+       0,
+       SamplingSource::unknown},
+      {"the interval of a random sampler is 0, its 34 is not (PTX)",
+       {options_v9({kSystemScope}, {sampler(1), {{49, 1}, u8(2)}, {{50, 4}, u32(0)}, interval}),
+        data_v9({kBytes, sampler(1)})},
+       100,
+       SamplingSource::sampler},
+      {"of a line card, which has a source id of its own",
+       {options_v9({{{3, 4}, u32(2)}}, {interval}), data_v9({kBytes})},
+       100,
+       SamplingSource::domain},
+      {"of the template",
+       {options_v9({kSystemScope}, {{{34, 4}, u32(7)}}),
+        options_v9({{{5, 2}, u16(kData)}}, {interval}), data_v9({kBytes})},
+       100,
+       SamplingSource::domain},
+      {"of another template",
+       {options_v9({{{5, 2}, u16(kData + 1)}}, {interval}), data_v9({kBytes})},
+       0,
+       SamplingSource::unknown},
+      {"of the template in a scope of IPFIX",
+       {options_ipfix({{{145, 2}, u16(kData)}}, {interval}), data_ipfix({kBytes})},
+       100,
+       SamplingSource::domain},
+      {"of the domain that the scope names (Junos)",
+       {data_ipfix({kBytes}, 9), options_ipfix({{{149, 4}, u32(9)}}, {interval}, 1),
+        data_ipfix({kBytes}, 9)},
+       100,
+       SamplingSource::domain},
+      {"flows that leave are sampled where they leave",
+       {options_v9({{{2, 4}, u32(8)}}, {interval}),
+        data_v9({kBytes, in_if(7), {{14, 4}, u32(8)}, {{61, 1}, u8(1)}})},
+       100,
+       SamplingSource::interface_},
+      {"flows that come in are not",
+       {options_v9({{{2, 4}, u32(8)}}, {interval}),
+        data_v9({kBytes, in_if(7), {{14, 4}, u32(8)}, {{61, 1}, u8(0)}})},
+       0,
+       SamplingSource::unknown},
+      {"a selector under another domain",
+       {options_ipfix({selector(5)}, {{{305, 4}, u32(1)}, {{306, 4}, u32(99)}}, 6),
+        data_ipfix({kBytes, selector(5)}, 1)},
+       100,
+       SamplingSource::exporter},
+      {"samplers of two other domains that contradict each other",
+       {options_v9({kSystemScope}, {sampler(1), {{50, 4}, u32(10)}}, 6),
+        options_v9({kSystemScope}, {sampler(1), {{50, 4}, u32(20)}}, 7),
+        data_v9({kBytes, sampler(1)}, 1)},
+       0,
+       SamplingSource::unknown},
+      {"an interval of one octet, and an id of two (ASR1000)",
+       {options_v9({kSystemScope}, {{{48, 2}, u16(300)}, {{50, 1}, u8(64)}}),
+        data_v9({kBytes, {{48, 2}, u16(300)}})},
+       64,
+       SamplingSource::sampler},
+      {"a rate in the wrong octet order (MikroTik)",
+       {data_v9({kBytes, {{34, 4}, u32(0xE8030000)}})},
+       1000,
+       SamplingSource::record},
+      {"one that is nonsense either way",
+       {data_v9({kBytes, {{34, 4}, u32(0x7f7f7f7f)}})},
+       0x7f7f7f7f,
+       SamplingSource::record},
+      {"nonsense in the record yields to the domain (FortiGate)",
+       {options_v9({kSystemScope}, {interval}), data_v9({kBytes, {{34, 4}, u32(0x7f7f7f7f)}})},
+       100,
+       SamplingSource::domain},
+      {"a nonsensical sampler yields to the domain",
+       {options_v9({kSystemScope}, {interval}),
+        options_v9({kSystemScope}, {sampler(1), {{50, 4}, u32(50'000'000)}}),
+        data_v9({kBytes, sampler(1)})},
+       100,
+       SamplingSource::domain},
+      {"a nonsensical sampler is all there is",
+       {options_v9({kSystemScope}, {sampler(1), {{50, 4}, u32(50'000'000)}}),
+        data_v9({kBytes, sampler(1)})},
+       50'000'000,
+       SamplingSource::sampler},
+      {"one in a million",
+       {data_v9({kBytes, {{34, 4}, u32(1'000'000)}})},
+       1'000'000,
+       SamplingSource::record},
+      {"every packet", {data_v9({kBytes, {{34, 4}, u32(1)}})}, 1, SamplingSource::record},
       {"none taken out of any is no rate",
        {options_ipfix({selector(5)}, {{{305, 4}, u32(0)}, {{306, 4}, u32(9)}}),
         options_ipfix({selector(5)}, {{{309, 4}, u32(0)}, {{310, 4}, u32(9)}}),
@@ -193,10 +333,11 @@ TEST(Sampling, ARateComesFromWhereverItIsNamed) {
     SCOPED_TRACE(c.name);
     Bench b;
     for (const Octets& d : c.datagrams) b.send(d);
-    ASSERT_EQ(b.records(), 1u);
-    EXPECT_EQ(b.record(0).sampling_rate, c.rate);
-    EXPECT_EQ(b.record(0).sampling_source, static_cast<uint32_t>(c.source));
-    EXPECT_EQ(b.record(0).bytes, 100u) << "counters are never multiplied";
+    ASSERT_GE(b.records(), 1u);
+    const FlowRecord& last = b.record(b.records() - 1);
+    EXPECT_EQ(last.sampling_rate, c.rate);
+    EXPECT_EQ(last.sampling_source, static_cast<uint32_t>(c.source));
+    EXPECT_EQ(last.bytes, 100u) << "counters are never multiplied";
   }
 }
 
@@ -210,6 +351,124 @@ TEST(Sampling, TheListenersRateStandsInLast) {
   b.send(options_v9({kSystemScope}, {{{34, 4}, u32(100)}}));
   b.send(data_v9({kBytes}));
   EXPECT_EQ(b.record(1).sampling_rate, 100u);
+}
+
+DecoderConfig with_rules() {
+  DecoderConfig config = Bench::default_config();
+  config.listeners[0].sampling_rate_default = 64;
+  const auto v4 = [](uint32_t address, int bits) {
+    return SamplingRule{IpAddress::from_v4(address), static_cast<uint8_t>(96 + bits), 0};
+  };
+  const auto rule = [](SamplingRule r, uint64_t rate) {
+    r.rate = rate;
+    return r;
+  };
+  config.sampling_override = {rule(v4(0xC0000200, 24), 512), rule(v4(0xC0000240, 26), 1024),
+                              rule(v4(0xC0000241, 32), 2048),
+                              rule({*IpAddress::parse("2001:db8::"), 32, 0}, 4096)};
+  config.sampling_default = {rule(v4(0, 0), 8), rule(v4(0xC6336400, 24), 16)};
+  return config;
+}
+
+TEST(Sampling, TheOperatorsRateHoldsWhateverTheExporterSays) {
+  struct Of {
+    const char* exporter;
+    uint64_t rate;
+    SamplingSource source;
+  };
+  const Of cases[] = {
+      {"192.0.2.7", 512, SamplingSource::override_},
+      {"192.0.2.64", 1024, SamplingSource::override_},
+      {"192.0.2.127", 1024, SamplingSource::override_},
+      {"192.0.2.65", 2048, SamplingSource::override_},
+      {"192.0.2.128", 512, SamplingSource::override_},
+      {"2001:db8:ffff::1", 4096, SamplingSource::override_},
+      {"192.0.3.7", 100, SamplingSource::record},
+      {"2001:db9::1", 100, SamplingSource::record},
+  };
+  for (const Of& c : cases) {
+    SCOPED_TRACE(c.exporter);
+    Bench b(with_rules());
+    const Bench::From from{.source = *IpAddress::parse(c.exporter)};
+    // In the record, by sampler and domain, and in the header of v5.
+    b.send(options_v9({kSystemScope}, {sampler(1), {{50, 4}, u32(300)}}), from);
+    b.send(data_v9({kBytes, {{34, 4}, u32(100)}, sampler(1)}), from);
+    b.send(NetflowV5Builder{}.unix_time(kNowSecs).sampling(0x4000 | 200).record({}).build(), from);
+    ASSERT_EQ(b.records(), 2u);
+    EXPECT_EQ(b.record(0).sampling_rate, c.rate);
+    EXPECT_EQ(b.record(0).sampling_source, static_cast<uint32_t>(c.source));
+    const bool overridden = c.source == SamplingSource::override_;
+    EXPECT_EQ(b.record(1).sampling_rate, overridden ? c.rate : 200u);
+    EXPECT_EQ(b.record(1).sampling_source,
+              static_cast<uint32_t>(overridden ? c.source : SamplingSource::header));
+    EXPECT_EQ(b.exporter().sampling_rate_override, overridden ? c.rate : 0u);
+  }
+}
+
+TEST(Sampling, TheOperatorsDefaultStandsInByExporter) {
+  const std::pair<const char*, uint64_t> cases[] = {
+      {"198.51.100.1", 16}, {"203.0.113.1", 8}, {"2001:db9::1", 64}};
+  for (const auto& [exporter, rate] : cases) {
+    SCOPED_TRACE(exporter);
+    Bench b(with_rules());
+    const Bench::From from{.source = *IpAddress::parse(exporter)};
+    b.send(data_v9({kBytes}), from);
+    b.send(data_v9({kBytes, {{34, 4}, u32(0x7f7f7f7f)}}), from);
+    b.send(NetflowV5Builder{}.unix_time(kNowSecs).record({}).build(), from);
+    b.send(options_v9({kSystemScope}, {{{34, 4}, u32(100)}}), from);
+    b.send(data_v9({kBytes}), from);
+    ASSERT_EQ(b.records(), 4u);
+    for (size_t i = 0; i < 3; ++i) {
+      EXPECT_EQ(b.record(i).sampling_rate, rate) << i;
+      EXPECT_EQ(b.record(i).sampling_source, static_cast<uint32_t>(SamplingSource::default_)) << i;
+    }
+    EXPECT_EQ(b.record(3).sampling_rate, 100u);
+  }
+}
+
+TEST(Sampling, ImplausibleRatesAreCounted) {
+  Bench b;
+  b.send(data_v9({kBytes, {{34, 4}, u32(100)}}));
+  EXPECT_EQ(b.quirk(Quirk::implausible_rate), 0u);
+  b.send(data_v9({kBytes, {{34, 4}, u32(1'000'001)}}));
+  EXPECT_EQ(b.quirk(Quirk::implausible_rate), 1u);
+  b.send(options_v9({kSystemScope}, {sampler(1), {{50, 4}, u32(1'000'001)}}));
+  EXPECT_EQ(b.quirk(Quirk::implausible_rate), 2u);
+}
+
+TEST(Sampling, ARateThatComesLaterChangesOnlyLaterRecords) {
+  Bench b;
+  const auto said = [](uint32_t rate) {
+    return options_v9({kSystemScope}, {sampler(1), {{50, 4}, u32(rate)}});
+  };
+  b.send(data_v9({kBytes, sampler(1)}));
+  b.send(said(100));
+  b.send(data_v9({kBytes, sampler(1)}));
+  b.send(said(200));
+  b.send(data_v9({kBytes, sampler(1)}));
+  const uint64_t rates[] = {0, 100, 200};
+  for (size_t i = 0; i < 3; ++i) EXPECT_EQ(b.record(i).sampling_rate, rates[i]);
+  // Within one message too.
+  const OptionsTemplate t{.id = kOptions, .scopes = {{1, 4}}, .fields = {{48, 1}, {50, 4}}};
+  const lab::Template d = template_of(kData, {kBytes, sampler(1)});
+  b.send(v9().options_templates({t})
+             .templates({d})
+             .data(kData, {{u32(1), u8(1)}})
+             .data(kOptions, {{u32(0), u8(1), u32(300)}})
+             .data(kData, {{u32(1), u8(1)}})
+             .build());
+  EXPECT_EQ(b.record(3).sampling_rate, 200u);
+  EXPECT_EQ(b.record(4).sampling_rate, 300u);
+}
+
+TEST(Sampling, ADisagreementOfDomainsIsForgottenAfterAnHour) {
+  Bench b;
+  b.send(options_v9({kSystemScope}, {{{34, 4}, u32(100)}}, 6));
+  b.send(options_v9({kSystemScope}, {{{34, 4}, u32(200)}}, 7));
+  b.send(data_v9({kBytes}, 1));
+  b.send(data_v9({kBytes}, 1), {.at_ns = kNow + SamplingTable::kDisagreementNs});
+  EXPECT_EQ(b.record(0).sampling_rate, 0u);
+  EXPECT_EQ(b.record(1).sampling_rate, 200u) << "the last that was said";
 }
 
 TEST(Sampling, ExportersDoNotLearnFromEachOther) {

@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+#include <random>
+
 #include "decode_support.h"
 
 namespace weir::decode {
@@ -73,6 +76,37 @@ std::vector<Case> cases_of_any_protocol() {
        (kNowSecs - 9) * 1'000'000'000 + 250'000'000,
        (kNowSecs - 1) * 1'000'000'000 + 999'999'000,
        TimeSource::microseconds},
+      {"delta in eight octets",
+       {{{158, 8}, u64(5'000'000)}, {{159, 8}, u64(1)}},
+       kNow - 5'000'000'000,
+       kNow - 1000,
+       TimeSource::delta},
+      {"nanoseconds behind seconds since 1970",
+       {{{156, 8}, join({u32(kNowSecs - 9), u32(250'000'001)})},
+        {{157, 8}, join({u32(kNowSecs - 1), u32(999'999'999)})}},
+       (kNowSecs - 9) * 1'000'000'000 + 250'000'001,
+       (kNowSecs - 1) * 1'000'000'000 + 999'999'999,
+       TimeSource::nanoseconds},
+      {"a duration and neither start nor end",
+       {{{161, 4}, u32(1500)}},
+       kNow,
+       kNow,
+       TimeSource::export_time},
+      {"observed, in seconds, microseconds and nanoseconds",
+       {{{322, 4}, u32(kStart / 1'000'000'000)}},
+       s(kStart),
+       s(kStart),
+       TimeSource::seconds},
+      {"observed, in microseconds",
+       {{{324, 8}, ntp(kStart)}},
+       us(kStart),
+       us(kStart),
+       TimeSource::microseconds},
+      {"observed, in nanoseconds",
+       {{{325, 8}, ntp(kStart)}},
+       kStart,
+       kStart,
+       TimeSource::nanoseconds},
       {"delta",
        {{{158, 4}, u32(5'000'000)}, {{159, 4}, u32(1)}},
        kNow - 5'000'000'000,
@@ -238,6 +272,177 @@ TEST(Times, AnExportersWrongClockIsNotBelieved) {
     EXPECT_EQ(b.record(0).time_flow_start_ns, c.time_ns);
     EXPECT_EQ(b.record(0).time_flow_end_ns, c.time_ns);
     EXPECT_EQ(b.record(0).time_source, static_cast<uint32_t>(c.source));
+  }
+}
+
+TEST(Times, TheTimeOfBootMayComeUnderAnotherDomain) {
+  const uint64_t boot_ms = kNow / 1'000'000 - 3'600'000;
+  const std::vector<Value> values = {{{22, 4}, u32(3'000'000)}, {{21, 4}, u32(3'500'000)}};
+  const auto options = [](uint32_t domain, uint64_t ms) {
+    return IpfixBuilder{}
+        .export_time(kNowSecs)
+        .domain(domain)
+        .options_templates({{.id = 300, .scopes = {{149, 4}}, .fields = {{160, 8}}}})
+        .data(300, {{u32(0), u64(ms)}})
+        .build();
+  };
+  const auto data = [&values](uint32_t domain) {
+    return IpfixBuilder{}
+        .export_time(kNowSecs)
+        .domain(domain)
+        .templates({template_of(256, values)})
+        .data(256, {record_of(values)})
+        .build();
+  };
+  Bench b;
+  b.send(options(6, boot_ms));
+  b.send(data(1));
+  EXPECT_EQ(b.record(0).time_flow_start_ns, (boot_ms + 3'000'000) * 1'000'000);
+  EXPECT_EQ(b.record(0).time_flow_end_ns, (boot_ms + 3'500'000) * 1'000'000);
+  // Its own counts for more.
+  b.send(options(1, boot_ms - 60'000));
+  b.send(options(6, boot_ms));
+  b.send(data(1));
+  EXPECT_EQ(b.record(1).time_flow_start_ns, (boot_ms + 2'940'000) * 1'000'000);
+  // And the record's own for most.
+  std::vector<Value> with_boot = values;
+  with_boot.push_back({{160, 8}, u64(boot_ms - 120'000)});
+  b.send(ipfix_with(with_boot));
+  EXPECT_EQ(b.record(2).time_flow_start_ns, (boot_ms + 2'880'000) * 1'000'000);
+}
+
+TEST(Times, UptimesAreNotBelievedWhereTheClockTheyRelateToIsWrong) {
+  const std::vector<Value> values = {{{22, 4}, u32(kUptimeMs - 1000)}, {{21, 4}, u32(kUptimeMs)}};
+  for (const uint32_t secs : {0u, 1000u, 0xffff'fff0u}) {  // 1970, and 2106
+    check({"v9", values, kNow, kNow, TimeSource::received},
+          NetflowV9Builder{}
+              .uptime_ms(kUptimeMs)
+              .unix_secs(secs)
+              .templates({template_of(256, values)})
+              .data(256, {record_of(values)})
+              .build());
+    check({"v5", {}, kNow, kNow, TimeSource::received},
+          NetflowV5Builder{}
+              .uptime_ms(kUptimeMs)
+              .unix_time(secs)
+              .record({.first_ms = kUptimeMs - 1000, .last_ms = kUptimeMs})
+              .build());
+  }
+  // Times of their own are, whatever the header says.
+  check({"v9 with absolute times", {}, ms(kStart), ms(kEnd), TimeSource::milliseconds},
+        NetflowV9Builder{}
+            .unix_secs(1000)
+            .templates({{.id = 256, .fields = {{152, 8}, {153, 8}}}})
+            .data(256, {{u64(kStart / 1'000'000), u64(kEnd / 1'000'000)}})
+            .build());
+}
+
+TEST(Times, OfV5KeepTheHeadersNanoseconds) {
+  const NetflowV5Record record{.first_ms = kUptimeMs - 1500, .last_ms = kUptimeMs + 40};
+  check({"v5",
+         {},
+         kNow + 123'456'789 - 1'500'000'000,
+         kNow + 123'456'789 + 40'000'000,
+         TimeSource::uptime},
+        NetflowV5Builder{}
+            .uptime_ms(kUptimeMs)
+            .unix_time(kNowSecs, 123'456'789)
+            .record(record)
+            .build());
+  check({"nanoseconds that are none",
+         {},
+         kNow - 1'500'000'000,
+         kNow + 40'000'000,
+         TimeSource::uptime},
+        NetflowV5Builder{}
+            .uptime_ms(kUptimeMs)
+            .unix_time(kNowSecs, 1'000'000'000)
+            .record(record)
+            .build());
+}
+
+TEST(Times, UptimesOfV5WrapAndMayLieAheadOfTheHeader) {
+  const uint64_t unit = 1'000'000;
+  struct Uptime {
+    uint32_t header, first, last;
+    uint64_t start_ns, end_ns;
+  };
+  for (const Uptime& c :
+       {Uptime{5'000, 0xffff'fff0u, 1'000, kNow - 5'016 * unit, kNow - 4'000 * unit},
+        Uptime{100'000, 100'050, 100'100, kNow + 50 * unit, kNow + 100 * unit}}) {
+    check({"v5", {}, c.start_ns, c.end_ns, TimeSource::uptime},
+          NetflowV5Builder{}
+              .uptime_ms(c.header)
+              .unix_time(kNowSecs)
+              .record({.first_ms = c.first, .last_ms = c.last})
+              .build());
+  }
+}
+
+// ---- The exporters' clocks ----------------------------------------------------------------------
+
+constexpr int64_t kSecondNs = 1'000'000'000;
+
+NetflowV5Builder at(int64_t ns) {
+  return NetflowV5Builder{}
+      .unix_time(static_cast<uint32_t>(ns / kSecondNs), static_cast<uint32_t>(ns % kSecondNs))
+      .record({});
+}
+
+TEST(Clock, ItsSkewIsMeasuredPerExporter) {
+  for (const int64_t behind_ns :
+       std::initializer_list<int64_t>{0, kSecondNs * 3 / 2, -2 * kSecondNs, 3600 * kSecondNs,
+                                      -86'000 * kSecondNs, 400 * 86'400 * kSecondNs}) {
+    SCOPED_TRACE(behind_ns);
+    Bench b;
+    std::mt19937 random(1);
+    for (int i = 0; i < 200; ++i) {
+      // The network delays by 0 to 10 ms.
+      const auto now = static_cast<int64_t>(kNow) + i * kSecondNs;
+      const auto delay = static_cast<int64_t>(random() % 10'000'000);
+      b.send(at(now - behind_ns).build(), {.at_ns = static_cast<uint64_t>(now + delay)});
+    }
+    EXPECT_NEAR(static_cast<double>(b.exporter().clock_skew_ns),
+                static_cast<double>(behind_ns + 5'000'000), 3e6);
+    EXPECT_EQ(b.exporter().clock_samples, 200u);
+    EXPECT_EQ(b.exporter().clock_implausible, 0u);
+  }
+}
+
+TEST(Clock, OneLateDatagramHardlyMatters) {
+  Bench b;
+  for (int i = 0; i < 100; ++i) {
+    const int64_t now = static_cast<int64_t>(kNow) + i * kSecondNs;
+    const int64_t delay = i == 50 ? 5 * kSecondNs : 0;
+    b.send(at(now - delay).build(), {.at_ns = static_cast<uint64_t>(now)});
+  }
+  EXPECT_LT(std::abs(b.exporter().clock_skew_ns), kSecondNs / 10);
+}
+
+TEST(Clock, OneThatIsSetIsFollowedAtOnce) {
+  Bench b;
+  for (int i = 0; i < 20; ++i) b.send(at(static_cast<int64_t>(kNow) - 3600 * kSecondNs).build());
+  b.send(at(static_cast<int64_t>(kNow)).build());
+  EXPECT_EQ(b.exporter().clock_skew_ns, 0);
+}
+
+TEST(Clock, OneThatWasNeverSetIsFlagged) {
+  Bench b;
+  b.send(at(1000 * kSecondNs).build());
+  b.send(NetflowV9Builder{}.unix_secs(0xffff'fff0u).build());
+  b.send(IpfixBuilder{}.export_time(5).build());
+  EXPECT_EQ(b.exporter().clock_implausible, 3u);
+  EXPECT_EQ(b.exporter().clock_samples, 0u);
+  EXPECT_EQ(b.quirk(Quirk::implausible_clock), 3u);
+}
+
+TEST(Clock, EveryProtocolWithATimeInItsHeaderTellsIt) {
+  for (const Octets& datagram : {at(static_cast<int64_t>(kNow) - 7 * kSecondNs).build(),
+                                 NetflowV9Builder{}.unix_secs(kNowSecs - 7).build(),
+                                 IpfixBuilder{}.export_time(kNowSecs - 7).build()}) {
+    Bench b;
+    b.send(datagram);
+    EXPECT_EQ(b.exporter().clock_skew_ns, 7 * kSecondNs);
   }
 }
 

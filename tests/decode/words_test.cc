@@ -177,6 +177,14 @@ TEST(Words, AreAllReached) {
     b.send(m.build());
   });
 
+  run(plain, [](Bench& b) {
+    b.send(v9_with({{{34, 4}, u32(0x7f7f7f7f)}}));
+    b.send(NetflowV5Builder{}.unix_time(0).sampling(50'000).record({}).build());
+  });
+  Bench before;
+  before.send(v9().templates({four}).build());
+  run(restored_config(saved_state(*before.decoder)), [](Bench& b) { b.send(v9().build()); });
+
   // What waits does not only leave again.
   run(plain, [](Bench& b) { b.send(v9().data(300, {{u32(1)}}).build()); });
 
@@ -212,7 +220,16 @@ TEST(Words, DecodingTakesNothingFromTheHeap) {
           .build());
   datagrams.push_back(v9().data(999, {{u32(1)}}).build());
   datagrams.push_back(v9().templates({{.id = 999, .fields = {{9000, 4}}}}).build());
-  auto decoder = Decoder::create(Bench::default_config());
+  Bench known;
+  for (uint32_t i = 0; i < 100; ++i) {
+    for (const uint16_t id : {uint16_t{256}, uint16_t{500}}) {
+      known.send(v9().templates({{.id = id, .fields = {{9000, 4}, {1, 4}}}}).build(),
+                 {.source = IpAddress::from_v4(0xC0000200u + i)});
+    }
+  }
+  auto decoder = Decoder::create(restored_config(saved_state(*known.decoder)));
+  std::vector<uint8_t> room(kStateChunkOctetsMin);
+  StateCursor cursor;
   CountingSink sink;
   const uint64_t before = g_allocations.load();
   for (uint32_t round = 0; round < 100; ++round) {
@@ -224,9 +241,12 @@ TEST(Words, DecodingTakesNothingFromTheHeap) {
       (*decoder)->decode(d, sink);
     }
     (*decoder)->tick(kNow + round * kSecond);
+    if (cursor.is_over) cursor = {};
+    (*decoder)->copy_state(cursor, room);
   }
   EXPECT_EQ(g_allocations.load() - before, 0u);
   EXPECT_GT(sink.records, 100'000u);
+  EXPECT_EQ((*decoder)->counters().template_events[TemplateEvent::restored].value(), 200u);
 }
 
 }  // namespace
