@@ -197,6 +197,28 @@ void print_ports(const json& ports) {
   }
 }
 
+void print_state(const json& state, uint64_t now_ns) {
+  if (state.is_null()) return;
+  const auto counts = [](const json& of) {
+    return fmt::format("{} templates and {} sampling rates of {} exporters",
+                       text_of(of.at("templates")), text_of(of.at("rates")),
+                       text_of(of.at("exporters")));
+  };
+  std::string line = "state " + text_of(state.at("path")) + ": ";
+  line += state.at("saved").is_null()
+              ? "not saved yet"
+              : fmt::format("{} saved {} ago", counts(state.at("saved")),
+                            age_of(state.at("saved").at("written_ns"), now_ns));
+  if (!state.at("loaded").is_null()) {
+    line += fmt::format("; of {} before the start, {} are back in use", counts(state.at("loaded")),
+                        counts(state.at("restored")));
+  }
+  std::printf("%s\n", line.c_str());
+  if (const std::string error = state.at("error"); !error.empty()) {
+    std::printf("state cannot be kept: %s\n", error.c_str());
+  }
+}
+
 void print_status(const json& s) {
   const uint64_t now_ns = s.at("taken_ns");
   std::printf("weir %s (%s)  appliance %s  partition %s\n", text_of(s.at("version")).c_str(),
@@ -220,6 +242,7 @@ void print_status(const json& s) {
                text_of(c.at("serves"))});
   }
   cores.print();
+  print_state(s.at("state_kept"), now_ns);
   std::puts("");
   print_publishers(s.at("publishers"));
 }
@@ -249,6 +272,8 @@ void print_ledger(const json& l) {
   line("received", l.at("frames").at("received"));
   print_tally("    ", l.at("frames").at("verdicts"));
   line("no listener", l.at("frames").at("no_listener"));
+  std::puts("before arrival");
+  line("missing in sequence numbers", l.at("before_arrival").at("sequence_lost"));
   std::puts("datagrams");
   line("received", l.at("datagrams").at("received"));
   line("decoded", l.at("datagrams").at("decoded"));
@@ -322,6 +347,32 @@ void print_template_advice(const json& e) {
         address.c_str(), static_cast<unsigned long long>(misses),
         static_cast<unsigned long long>(hits + misses));
   }
+}
+
+void print_exporter_details(const json& e) {
+  const json& clock = e.at("clock");
+  if (clock.at("skew_ms").is_number()) {
+    const int64_t ms = clock.at("skew_ms");
+    std::printf("clock %.1f s %s\n", static_cast<double>(std::abs(ms)) / 1000,
+                ms < 0 ? "ahead" : "behind");
+  }
+  if (clock.at("implausible") != 0) {
+    std::printf("clock was not set in %s datagrams\n", text_of(clock.at("implausible")).c_str());
+  }
+  if (e.at("sampling_rate_override").is_number()) {
+    std::printf("sampling rate %s by configuration\n",
+                text_of(e.at("sampling_rate_override")).c_str());
+  }
+  Table domains({"protocol", "domain", "agent", "templates", "options templates", "sampling",
+                 "sequence counts", "lost", "duplicates", "restarts"});
+  for (const json& d : e.at("domain_list")) {
+    const json& s = d.at("sequence");
+    domains.add({text_of(d.at("protocol")), text_of(d.at("id")), text_of(d.value("agent", json())),
+                 text_of(d.at("templates")), text_of(d.at("options_templates")),
+                 text_of(d.at("sampling_rate")), text_of(s.at("unit")), text_of(s.at("lost")),
+                 text_of(s.at("duplicates")), text_of(s.at("restarts"))});
+  }
+  domains.print();
 }
 
 uint64_t now_ns() {
@@ -462,6 +513,7 @@ class Program {
       table.add(exporter_row(e, now_ns()));
       table.print();
       print_template_advice(e);
+      print_exporter_details(e);
     });
   }
 

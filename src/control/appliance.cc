@@ -24,6 +24,7 @@ constexpr int kIdleWaitMs = 2;  // how long a sealed batch may wait for an idle 
 constexpr uint64_t kViewIntervalNs = 250 * kNsPerMs;
 constexpr uint64_t kExportersIntervalNs = kNsPerSec;
 constexpr size_t kEventsPerTurn = 1024;  // of one core, so that batches do not wait long
+constexpr size_t kDomainRowsPerCore = 8192;
 constexpr uint64_t kConnectGraceNs = 2 * kNsPerSec;
 constexpr uint64_t kDrainGraceNs = 2 * kNsPerSec;  // for publishers to report what they gave up
 
@@ -87,6 +88,9 @@ Result<std::unique_ptr<Appliance>> Appliance::create(const ApplianceConfig& conf
 
   dataplane::DataPlaneConfig plane = data_plane_config(config);
   plane.pipeline.decoder.hash_seed = random_seed();
+  a.state_ = std::make_unique<StateKeeper>(config.state_dir,
+                                           uint64_t{config.state_interval_secs} * kNsPerSec);
+  plane.pipeline.decoder.restored = a.state_->load();
   plane.eal.log = log_of_eal;
   auto data_plane = dataplane::DataPlane::create(plane);
   if (!data_plane) return data_plane.error();
@@ -126,9 +130,11 @@ Result<std::unique_ptr<Appliance>> Appliance::create(const ApplianceConfig& conf
   a.asked_.assign(cores, 0);
   a.exporters_by_core_.resize(cores);
   a.exporters_omitted_.assign(cores, 0);
+  a.domains_by_core_.resize(cores);
   for (auto& query : a.queries_) {
     query = std::make_unique<dataplane::ExporterQuery>();
     query->rows.resize(config.limits.exporters_per_core);
+    query->domains.resize(kDomainRowsPerCore);
   }
   return appliance;
 }
@@ -172,7 +178,9 @@ CoreView Appliance::core_view(size_t core, const CoreView* before, uint64_t elap
     v.busy_ratio = std::min(
         1.0, static_cast<double>(v.busy_ns - before->busy_ns) / static_cast<double>(elapsed_ns));
   }
-  v.sequence_lost = d.sequence_lost.value();
+  v.ledger.sequence_lost = d.sequence_lost.value();
+  v.exporters_restored = d.exporters_restored.value();
+  v.rates_restored = d.rates_restored.value();
   v.options_records = d.options_records.value();
   v.exporters = d.exporters.value();
   v.templates = d.templates.value();
@@ -240,6 +248,9 @@ void Appliance::refresh_view(ApplianceState state) {
       sum.options_templates += row.options_templates;
       sum.domains += row.domains;
       sum.sequence_lost += row.sequence_lost;
+      sum.clock_implausible += row.clock_implausible;
+      if (row.clock_samples > sum.clock_samples) sum.clock_skew_ns = row.clock_skew_ns;
+      sum.clock_samples = std::max(sum.clock_samples, row.clock_samples);
       sum.protocols |= row.protocols;
     }
   }
@@ -252,6 +263,13 @@ void Appliance::refresh_view(ApplianceState state) {
     view->exporters.push_back(row);
   }
   event_log_.on_exporters(view->exporters, now_ns);
+
+  for (const auto& rows : domains_by_core_) {
+    view->domains.insert(view->domains.end(), rows.begin(), rows.end());
+  }
+  std::stable_sort(view->domains.begin(), view->domains.end(),
+                   [](const auto& x, const auto& y) { return x.exporter < y.exporter; });
+  view->state_kept = state_->view();
 
   // A working core's counters are not read at one instant; a difference that is still the same a
   // view later is a true one.
@@ -326,6 +344,9 @@ void Appliance::collect_exporters() {
       exporters_omitted_[i] = answer->omitted;
       exporters_by_core_[i].assign(answer->rows.begin(),
                                    answer->rows.begin() + static_cast<ptrdiff_t>(answer->filled));
+      domains_by_core_[i].assign(
+          answer->domains.begin(),
+          answer->domains.begin() + static_cast<ptrdiff_t>(answer->domains_filled));
       asked_[i] = 0;
     }
   }
@@ -377,6 +398,7 @@ bool Appliance::turn() {
   moved |= take_events();
   if (feed_) moved |= feed_->step(directory_, steady_clock_ns());
   collect_exporters();
+  state_->step(*data_plane_, steady_clock_ns());
   return moved;
 }
 
@@ -444,6 +466,7 @@ Result<std::shared_ptr<const ApplianceView>> Appliance::run(const RunOptions& op
     if (!delivery_->step()) waker_.wait(kIdleWaitMs, [] { return false; });
   }
   data_plane_->stop();
+  state_->finish(*data_plane_);
   uint64_t deadline_ns = steady_clock_ns() + uint64_t{config_.shutdown_deadline_ms} * kNsPerMs;
   // What exporters said last goes out too: a bounded number of tables, as they are now.
   while (take_events()) {

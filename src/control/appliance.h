@@ -20,6 +20,7 @@
 #include "control/delivery.h"
 #include "control/event_log.h"
 #include "control/exporter_feed.h"
+#include "control/state_keeper.h"
 #include "control/view.h"
 #include "dataplane/data_plane.h"
 #include "service/http_server.h"
@@ -69,7 +70,8 @@ class Appliance {
   ApplianceConfig config_;
   std::string uuid_;
   uint64_t started_ns_ = 0;
-  Waker waker_;  // publishers wake the control thread
+  Waker waker_;                         // publishers wake the control thread
+  std::unique_ptr<StateKeeper> state_;  // before data_plane_: cores write into what it owns
   std::unique_ptr<dataplane::DataPlane> data_plane_;
   std::unique_ptr<Delivery> delivery_;  // before data_plane_ goes: it holds the cores' buffers
   EventLog event_log_;
@@ -83,6 +85,7 @@ class Appliance {
   uint64_t next_exporters_ns_ = 0;
   std::vector<std::vector<decode::ExporterStats>> exporters_by_core_;
   std::vector<uint64_t> exporters_omitted_;
+  std::vector<std::vector<decode::DomainStats>> domains_by_core_;
   std::vector<Discrepancy> last_discrepancies_;
   std::map<std::string, std::string> said_troubles_;  // by publisher
   uint64_t log_lines_lost_ = 0;                       // as last said

@@ -64,6 +64,13 @@ ValueType<SocketAddress> udp_address() {
           {}};
 }
 
+ValueType<AddressPrefix> address_prefix() {
+  return {"an address or a prefix, such as 192.0.2.7, 192.0.2.0/24 or 2001:db8::/32",
+          [](std::string_view text) { return AddressPrefix::parse(text); },
+          [](const AddressPrefix& prefix) { return prefix.to_string(); },
+          {}};
+}
+
 ValueType<uint32_t> file_mode() {
   return {"an octal file mode from 0000 to 0777, such as 0660",
           [](std::string_view text) -> std::optional<uint32_t> {
@@ -249,6 +256,26 @@ const Schema<LimitsConfig>& limits_schema() {
   return schema;
 }
 
+const Schema<SamplingRuleConfig>& sampling_rule_schema() {
+  static const auto schema =
+      Schema<SamplingRuleConfig>()
+          .key("exporters", &SamplingRuleConfig::exporters, address_prefix(),
+               "The exporters, by the source address of their datagrams; the longest prefix wins.")
+          .key("rate", &SamplingRuleConfig::rate, integer<uint64_t>(1, UINT32_MAX),
+               "Packets represented by one sampled.");
+  return schema;
+}
+
+const Schema<SamplingConfig>& sampling_schema() {
+  static const auto schema =
+      Schema<SamplingConfig>()
+          .objects("override", &SamplingConfig::override_, sampling_rule_schema(),
+                   "Rates that hold whatever the exporter says.")
+          .objects("default", &SamplingConfig::defaults, sampling_rule_schema(),
+                   "Rates where the exporter does not say; before sampling_rate_default.");
+  return schema;
+}
+
 const Schema<PublisherConfig>& publisher_schema() {
   static const auto schema =
       Schema<PublisherConfig>()
@@ -326,6 +353,34 @@ Result<LoadedConfig> finish(LoadedConfig loaded, service::ConfigReport& report) 
 
 }  // namespace
 
+std::optional<AddressPrefix> AddressPrefix::parse(std::string_view text) {
+  const size_t slash = text.find('/');
+  const auto address = IpAddress::parse(text.substr(0, std::min(slash, text.size())));
+  if (!address) return std::nullopt;
+  AddressPrefix prefix{*address, 128};
+  if (slash == std::string_view::npos) return prefix;
+  const std::string_view bits = text.substr(slash + 1);
+  const unsigned bits_max = address->is_v4() ? 32 : 128;
+  unsigned value = 0;
+  const auto [end, error] = std::from_chars(bits.data(), bits.data() + bits.size(), value);
+  if (bits.empty() || error != std::errc{} || end != bits.data() + bits.size() ||
+      value > bits_max) {
+    return std::nullopt;
+  }
+  prefix.bits = static_cast<uint8_t>(128 - bits_max + value);
+  // What lies behind the prefix would be a mistake.
+  for (unsigned bit = prefix.bits; bit < 128; ++bit) {
+    if ((prefix.address.octets[bit / 8] >> (7 - bit % 8) & 1) != 0) return std::nullopt;
+  }
+  return prefix;
+}
+
+std::string AddressPrefix::to_string() const {
+  const unsigned offset = address.is_v4() ? 96 : 0;
+  return bits == 128 ? address.to_string()
+                     : fmt::format("{}/{}", address.to_string(), bits - offset);
+}
+
 std::string protocol_word(decode::ProtocolFilter filter) { return protocol().print(filter); }
 
 std::string_view name_of(PublisherKind kind) noexcept {
@@ -346,6 +401,7 @@ const service::Schema<ApplianceConfig>& appliance_schema() {
                "it for "
                "latency.")
           .object("limits", &C::limits, limits_schema(), "What decoders may hold.")
+          .object("sampling", &C::sampling, sampling_schema(), "Sampling rates by exporter.")
           .key("nats_url", &C::nats_url,
                text_where("nats://[user:password@]host[:port], several with commas",
                           is_nats_url_list),
@@ -396,6 +452,8 @@ const service::Schema<ApplianceConfig>& appliance_schema() {
                "Tag of this appliance, carried by every record.")
           .key("state_dir", &C::state_dir, service::any_text(),
                "Where the appliance keeps what survives a restart; empty: nothing is kept.")
+          .key("state_interval_secs", &C::state_interval_secs, duration<uint32_t>(kSec, 1, 86'400),
+               "How often templates and sampling rates are saved there, if they have changed.")
           .object("control_socket", &C::control_socket, control_socket_schema(), "For weirctl.")
           .key("metrics_addr", &C::metrics_addr,
                text_where("an address and a port, such as 0.0.0.0:50046; empty: none",

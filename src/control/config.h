@@ -30,6 +30,16 @@ namespace weir::control {
 #define WEIR_PORT_KINDS(X) X(dpdk) X(socket)
 WEIR_NAMED_ENUM(PortKind, uint8_t, WEIR_PORT_KINDS)
 
+/// `192.0.2.0/24`, `2001:db8::/32`; an address alone is that one.
+struct AddressPrefix {
+  IpAddress address;
+  uint8_t bits = 128;  // of 128: IPv4 prefixes are 96 longer
+
+  static std::optional<AddressPrefix> parse(std::string_view text);
+  std::string to_string() const;
+  friend bool operator==(const AddressPrefix&, const AddressPrefix&) = default;
+};
+
 /// Where packets come from. A DPDK port serves every listener, by its UDP port; a socket port opens
 /// one kernel socket for each listener that has no listen_addr of its own.
 struct PortConfig {
@@ -85,6 +95,17 @@ struct LimitsConfig {
   uint32_t template_lifetime_secs = 0;  // 0: until evicted; where the listener says nothing else
 };
 
+/// Sampling rates by exporter, where the operator knows better or the exporter says nothing.
+struct SamplingRuleConfig {
+  AddressPrefix exporters;
+  uint64_t rate = 0;
+};
+
+struct SamplingConfig {
+  std::vector<SamplingRuleConfig> override_;  // `override`
+  std::vector<SamplingRuleConfig> defaults;   // `default`
+};
+
 enum class PublisherKind : uint8_t { jetstream, standard_output };  // stdout is a macro
 std::string_view name_of(PublisherKind kind) noexcept;              // jetstream, stdout
 
@@ -128,6 +149,7 @@ struct ApplianceConfig {
   dataplane::EalConfig eal;
   dataplane::IdlePolicy idle = dataplane::IdlePolicy::adaptive;
   LimitsConfig limits;
+  SamplingConfig sampling;
 
   std::string nats_url = "nats://127.0.0.1:4222";  // several with commas
   std::string nats_creds_file;
@@ -151,6 +173,7 @@ struct ApplianceConfig {
 
   std::string partition = "default";
   std::string state_dir = "/var/lib/weir";  // empty: nothing is kept over a restart
+  uint32_t state_interval_secs = 30;
   ControlSocketConfig control_socket;
   std::string metrics_addr;  // `127.0.0.1:50046`; empty: none
   service::LogConfig log;

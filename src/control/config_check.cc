@@ -15,7 +15,8 @@ namespace {
 
 constexpr size_t kPortsMax = 64;
 constexpr size_t kListenersMax = 256;
-constexpr uint32_t kBuffersPerRouteMin = 2;        // one fills while one is under way
+constexpr size_t kSamplingRulesMax = 4096;   // each is looked at when an exporter is first seen
+constexpr uint32_t kBuffersPerRouteMin = 2;  // one fills while one is under way
 constexpr uint64_t kNatsPayloadDefault = 1 << 20;  // max_payload of nats-server as it comes
 
 std::string at_index(std::string_view list, size_t i) { return fmt::format("{}[{}]", list, i); }
@@ -271,6 +272,35 @@ void check_listeners(const ApplianceConfig& config, Findings& findings) {
   }
 }
 
+// ── sampling ─────────────────────────────────────────────────────────────────────────────────────
+
+void check_sampling(const ApplianceConfig& config, Findings& findings) {
+  const auto check = [&](const std::vector<SamplingRuleConfig>& rules, const std::string& path) {
+    if (rules.size() > kSamplingRulesMax) {
+      findings.error(path, {}, fmt::format("{} rules, limit {}", rules.size(), kSamplingRulesMax));
+      return;
+    }
+    std::map<std::string, size_t> first;
+    for (size_t i = 0; i < rules.size(); ++i) {
+      const std::string at = at_index(path, i);
+      if (rules[i].rate == 0) findings.error(at + ".rate", {at}, "is missing");
+      if (rules[i].exporters == AddressPrefix{}) {
+        findings.error(at + ".exporters", {at}, "is missing");
+        continue;
+      }
+      const std::string prefix = rules[i].exporters.to_string();
+      const auto [other, is_new] = first.emplace(prefix, i);
+      if (!is_new) {
+        findings.error(
+            at + ".exporters", {at, at_index(path, other->second)},
+            fmt::format("{} is what {} says already", prefix, at_index(path, other->second)));
+      }
+    }
+  };
+  check(config.sampling.override_, "sampling.override");
+  check(config.sampling.defaults, "sampling.default");
+}
+
 // ── delivery ─────────────────────────────────────────────────────────────────────────────────────
 
 void check_delivery(const ApplianceConfig& config, Findings& findings) {
@@ -361,6 +391,7 @@ void complete_and_check(ApplianceConfig& config, const service::Origins& origins
   check_names(config.publishers, "publishers", findings);
   check_ports(config, findings);
   check_listeners(config, findings);
+  check_sampling(config, findings);
   check_delivery(config, findings);
 }
 

@@ -130,6 +130,14 @@ dataplane::DataPlaneConfig data_plane_config(const ApplianceConfig& config) {
   plane.pipeline.decoder.limits = decoder_limits(config);
   plane.pipeline.decoder.cores = cores;
   plane.pipeline.decoder.partition = config.partition;
+  for (const SamplingRuleConfig& rule : config.sampling.override_) {
+    plane.pipeline.decoder.sampling_override.push_back(
+        {rule.exporters.address, rule.exporters.bits, rule.rate});
+  }
+  for (const SamplingRuleConfig& rule : config.sampling.defaults) {
+    plane.pipeline.decoder.sampling_default.push_back(
+        {rule.exporters.address, rule.exporters.bits, rule.rate});
+  }
 
   outbound::BatcherConfig& batcher = plane.pipeline.batcher;
   batcher.buffers = static_cast<uint32_t>(

@@ -1,9 +1,11 @@
 #include "control/metrics.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "base/version.h"
 #include "service/metrics.h"
@@ -89,7 +91,8 @@ void add_core(MetricPage& page, const CoreView& core) {
   counter("weir_encoded_octets_total", "Octets of encoded records.", core.encoded_octets);
   counter("weir_batches_sealed_total", "Batches sealed.", core.batches_sealed);
   counter("weir_sequence_lost_total",
-          "Missing in the exporters' sequence numbers: lost before arrival.", core.sequence_lost);
+          "Missing in the exporters' sequence numbers: lost before arrival.",
+          core.ledger.sequence_lost);
   each("weir_quirks_total", "Deviations from the standards that were tolerated.", "quirk",
        core.quirks);
   each("weir_template_events_total", "What happened to templates.", "event", core.template_events);
@@ -97,6 +100,10 @@ void add_core(MetricPage& page, const CoreView& core) {
           core.events);
   counter("weir_events_dropped_total", "Events that were lost because too many waited.",
           core.events_dropped);
+  counter("weir_exporters_restored_total",
+          "Exporters for which there was state from before the start.", core.exporters_restored);
+  counter("weir_rates_restored_total", "Sampling rates taken up from before the start.",
+          core.rates_restored);
   gauge("weir_exporters", "Exporters known to the core.", static_cast<double>(core.exporters));
   gauge("weir_templates", "Templates held by the core.", static_cast<double>(core.templates));
   gauge("weir_pending_octets", "Octets waiting for their template.",
@@ -182,6 +189,36 @@ void add_template_caches(MetricPage& page, const ApplianceView& view) {
   }
 }
 
+/// Of the exporters whose clock is farthest off; all, unless there are very many.
+void add_clocks(MetricPage& page, const ApplianceView& view) {
+  constexpr size_t kClocksMax = 1000;
+  std::vector<const decode::ExporterStats*> rows;
+  for (const decode::ExporterStats& e : view.exporters) {
+    if (e.clock_samples != 0) rows.push_back(&e);
+  }
+  const auto off = [](const decode::ExporterStats* e) { return std::abs(e->clock_skew_ns); };
+  const size_t shown = std::min(rows.size(), kClocksMax);
+  std::partial_sort(rows.begin(), rows.begin() + static_cast<ptrdiff_t>(shown), rows.end(),
+                    [&off](const auto* a, const auto* b) { return off(a) > off(b); });
+  rows.resize(shown);
+  for (const decode::ExporterStats* e : rows) {
+    page.gauge("weir_exporter_clock_skew_seconds",
+               "How far the exporter's clock is behind the collector's, smoothed.",
+               {{"exporter", e->address.to_string()}}, static_cast<double>(e->clock_skew_ns) / 1e9);
+  }
+}
+
+void add_state(MetricPage& page, const StateView& state) {
+  if (state.path.empty()) return;
+  page.gauge("weir_state_saved_timestamp_seconds",
+             "When the decoders' state was last saved, since the epoch; 0: not since the start.",
+             {}, static_cast<double>(state.saved_ns) / 1e9);
+  page.gauge("weir_state_octets", "Octets of the decoders' state as last saved.", {},
+             static_cast<double>(state.saved_octets));
+  page.gauge("weir_state_save_failed", "1 while the decoders' state cannot be saved.", {},
+             !state.error.empty());
+}
+
 }  // namespace
 
 std::string metrics_text(const ApplianceView& view) {
@@ -201,6 +238,8 @@ std::string metrics_text(const ApplianceView& view) {
   for (const PublisherView& publisher : view.publishers) add_publisher(page, publisher);
   add_template_caches(page, view);
   add_names(page, view);
+  add_clocks(page, view);
+  add_state(page, view.state_kept);
   return page.render();
 }
 

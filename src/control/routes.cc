@@ -44,6 +44,7 @@ json books_json(const Ledger& ledger) {
         {"octets", ledger.set_octets},
         {"outcomes", tally_json(ledger.set_outcomes)},
         {"outcome_octets", tally_json(ledger.set_outcome_octets)}}},
+      {"before_arrival", {{"sequence_lost", ledger.sequence_lost}}},
       {"records",
        {{"decoded", ledger.records},
         {"encoded", ledger.encoded},
@@ -130,6 +131,61 @@ HttpResponse exporters_page(const ApplianceView& view, const HttpRequest& reques
   return json_response(body);
 }
 
+struct DomainOf {
+  const IpAddress& exporter;
+};
+const IpAddress& address_of(const DomainOf& of) { return of.exporter; }
+const IpAddress& address_of(const decode::DomainStats& d) { return d.exporter; }
+
+json domain_json(const decode::DomainStats& d) {
+  const decode::Protocol protocol = d.version == 1    ? decode::Protocol::netflow_v1
+                                    : d.version == 5  ? decode::Protocol::netflow_v5
+                                    : d.version == 7  ? decode::Protocol::netflow_v7
+                                    : d.version == 9  ? decode::Protocol::netflow_v9
+                                    : d.version == 10 ? decode::Protocol::ipfix
+                                                      : decode::Protocol::sflow_5;
+  json object = {{"protocol", std::string(name_of(protocol))},
+                 {"id", d.id},
+                 {"last_seen_ns", d.last_seen_ns},
+                 {"templates", d.templates},
+                 {"options_templates", d.options_templates},
+                 {"sampling_rate", d.sampling_rate},
+                 {"sequence",
+                  {{"unit", std::string(name_of(d.sequence_unit))},
+                   {"lost", d.sequence_lost},
+                   {"duplicates", d.sequence_duplicates},
+                   {"restarts", d.sequence_restarts}}}};
+  if (d.agent != IpAddress{}) object["agent"] = d.agent.to_string();
+  return object;
+}
+
+json state_json(const ApplianceView& view) {
+  const StateView& s = view.state_kept;
+  if (s.path.empty()) return {};
+  uint64_t exporters = 0, templates = 0, rates = 0;
+  for (const CoreView& core : view.cores) {
+    exporters += core.exporters_restored;
+    templates += core.template_events[decode::TemplateEvent::restored];
+    rates += core.rates_restored;
+  }
+  json object = {
+      {"path", s.path},
+      {"restored", {{"exporters", exporters}, {"templates", templates}, {"rates", rates}}},
+      {"error", s.error}};
+  object["loaded"] = s.loaded_written_ns == 0 ? json()
+                                              : json{{"exporters", s.loaded_exporters},
+                                                     {"templates", s.loaded_templates},
+                                                     {"rates", s.loaded_rates},
+                                                     {"written_ns", s.loaded_written_ns}};
+  object["saved"] = s.saved_ns == 0 ? json()
+                                    : json{{"exporters", s.saved_exporters},
+                                           {"templates", s.saved_templates},
+                                           {"rates", s.saved_rates},
+                                           {"octets", s.saved_octets},
+                                           {"written_ns", s.saved_ns}};
+  return object;
+}
+
 HttpResponse one_exporter(const ApplianceView& view, const HttpRequest& request) {
   const std::string text = request.path.substr(request.path.rfind('/') + 1);
   const auto address = IpAddress::parse(text);
@@ -141,7 +197,14 @@ HttpResponse one_exporter(const ApplianceView& view, const HttpRequest& request)
         404, fmt::format("exporter {} has sent nothing that was decoded or rejected",
                          address->to_string()));
   }
-  return json_response(exporter_json(*it));
+  json body = exporter_json(*it);
+  json domains = json::array();
+  const auto [first, last] =
+      std::equal_range(view.domains.begin(), view.domains.end(), DomainOf{it->address},
+                       [](const auto& a, const auto& b) { return address_of(a) < address_of(b); });
+  for (auto d = first; d != last; ++d) domains.push_back(domain_json(*d));
+  body["domain_list"] = std::move(domains);
+  return json_response(body);
 }
 
 }  // namespace
@@ -161,7 +224,7 @@ json status_json(const ApplianceView& view) {
                      {"events", core.events},
                      {"events_dropped", core.events_dropped},
                      {"pending_octets", core.pending_octets},
-                     {"sequence_lost", core.sequence_lost},
+                     {"sequence_lost", core.ledger.sequence_lost},
                      {"buffers_free", core.buffers_free}});
   }
   json ports = json::array();
@@ -180,6 +243,7 @@ json status_json(const ApplianceView& view) {
           {"taken_ns", view.taken_ns},
           {"records_per_second", view.records_per_second},
           {"datagrams_per_second", view.datagrams_per_second},
+          {"state_kept", state_json(view)},
           {"ports", std::move(ports)},
           {"cores", std::move(cores)},
           {"publishers", std::move(publishers)},
@@ -245,6 +309,11 @@ json exporter_json(const decode::ExporterStats& e) {
             {"data", cache_json(e.data_templates)},
             {"options", cache_json(e.options_templates)}}},
           {"sequence_lost", e.sequence_lost},
+          {"clock",
+           {{"skew_ms", e.clock_samples == 0 ? json() : json(e.clock_skew_ns / 1'000'000)},
+            {"implausible", e.clock_implausible}}},
+          {"sampling_rate_override",
+           e.sampling_rate_override == 0 ? json() : json(e.sampling_rate_override)},
           {"last_error",
            e.last_error == decode::DatagramError::count_ ? json() : json(name_of(e.last_error))}};
 }

@@ -15,6 +15,7 @@ Ledger& Ledger::operator+=(const Ledger& other) {
   set_octets += other.set_octets;
   set_outcomes += other.set_outcomes;
   set_outcome_octets += other.set_outcome_octets;
+  sequence_lost += other.sequence_lost;
   records += other.records;
   encoded += other.encoded;
   record_drops += other.record_drops;

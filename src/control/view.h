@@ -65,6 +65,7 @@ struct Ledger {
   uint64_t set_octets = 0;
   Tally<decode::SetOutcome> set_outcomes;
   Tally<decode::SetOutcome> set_outcome_octets;
+  uint64_t sequence_lost = 0;  // before they arrived, in the exporters' own units
   uint64_t records = 0;
   uint64_t encoded = 0;
   Tally<outbound::RecordDrop> record_drops;
@@ -83,7 +84,8 @@ struct CoreView {
   uint64_t bursts = 0;
   uint64_t busy_ns = 0;
   double busy_ratio = 0;  // since the last view
-  uint64_t sequence_lost = 0;
+  uint64_t exporters_restored = 0;
+  uint64_t rates_restored = 0;
   uint64_t options_records = 0;
   uint64_t exporters = 0;
   uint64_t templates = 0;
@@ -129,6 +131,23 @@ struct PublisherView {
   Tally<outbound::DeliveryFailure> failures;  // records, by reason; queue_full are the dropped ones
 };
 
+/// What is kept of the decoders over a restart.
+struct StateView {
+  std::string path;  // empty: nothing is kept
+  // As it was found at start; exporters take it up when they are heard of again.
+  uint64_t loaded_exporters = 0;
+  uint64_t loaded_templates = 0;
+  uint64_t loaded_rates = 0;
+  uint64_t loaded_written_ns = 0;  // 0: there was none
+  // As it was last saved.
+  uint64_t saved_ns = 0;  // 0: not yet
+  uint64_t saved_octets = 0;
+  uint64_t saved_exporters = 0;
+  uint64_t saved_templates = 0;
+  uint64_t saved_rates = 0;
+  std::string error;  // why the last attempt failed; empty: it did not
+};
+
 enum class ApplianceState : uint8_t { starting, running, draining, stopped };
 std::string_view name_of(ApplianceState state) noexcept;
 
@@ -144,6 +163,8 @@ struct ApplianceView {
   DirectoryCounters names;                       // that options data gave
   ExporterFeedView exporter_feed;                // their publication
   std::vector<decode::ExporterStats> exporters;  // by address; one row each, whatever the core
+  std::vector<decode::DomainStats> domains;      // by exporter's address
+  StateView state_kept;
   uint64_t exporters_not_listed = 0;
   uint64_t ledger_mismatches = 0;
   std::vector<std::string> discrepancies;  // that lasted; empty when the books balance

@@ -1,0 +1,87 @@
+// state_keeper.h — Has the decoders' state survive a restart: loads it before the first packet, asks
+// the cores for it now and then, and has it written.
+//
+// Runs on:  the control thread; files are written on a thread of the keeper's own.
+// Bounds:   decode::kStateOctetsMax octets in memory and on disk, and a chunk a core.
+// Failure:  a file that cannot be read is set aside with a warning; one that cannot be written is
+//           tried again at the next interval, and view().error says why. Decoding never waits.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/thread_roles.h"
+#include "control/view.h"
+#include "dataplane/data_plane.h"
+#include "decode/state_image.h"
+
+namespace weir::control {
+
+class StateKeeper {
+ public:
+  /// Without `state_dir` nothing is kept, and all calls do nothing.
+  StateKeeper(const std::string& state_dir, uint64_t interval_ns);
+  ~StateKeeper();
+  StateKeeper(const StateKeeper&) = delete;
+  StateKeeper& operator=(const StateKeeper&) = delete;
+
+  /// What was known when the appliance last ran; null if nothing.
+  std::shared_ptr<const decode::StateImage> load();
+
+  /// A turn of the control thread. The data plane is always the same.
+  void step(dataplane::DataPlane& plane, uint64_t steady_now_ns) WEIR_RUNS_ON(control_thread);
+  /// The cores have ended: saves what they know. Written when it returns, or view().error says why
+  /// not.
+  void finish(dataplane::DataPlane& plane) WEIR_RUNS_ON(control_thread);
+
+  StateView view() const;
+
+ private:
+  struct Save {
+    std::vector<uint8_t> octets;
+    bool is_cut = false;  // more than may be kept
+  };
+
+  bool is_on() const noexcept { return !path_.empty(); }
+  void begin(dataplane::DataPlane& plane) WEIR_RUNS_ON(control_thread);
+  /// Takes answers and asks on. True when all cores have told everything.
+  bool collect(dataplane::DataPlane& plane) WEIR_RUNS_ON(control_thread);
+  void hand_over();
+  void write_loop();
+  void write(Save save);
+
+  const std::string path_;
+  const uint64_t interval_ns_;
+  std::shared_ptr<const decode::StateImage> loaded_;
+
+  // The control thread's.
+  struct Core {
+    dataplane::StateQuery query;
+    bool is_out = false;
+    bool is_over = false;
+  };
+  std::vector<std::unique_ptr<Core>> cores_;
+  std::optional<Save> collecting_;
+  uint64_t due_ns_ = 0;
+  uint64_t last_begun_ns_ = 0;
+  uint64_t changes_begun_ = 0;
+
+  // The writer's.
+  std::vector<uint8_t> superseded_;  // pieces of loaded_ that a save has said anew
+
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  std::optional<Save> to_write_;
+  bool is_writing_ = false;
+  bool is_ending_ = false;
+  StateView view_;
+  std::thread writer_;
+};
+
+}  // namespace weir::control
