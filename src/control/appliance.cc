@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "control/identity.h"
+#include "control/names_file.h"
 #include "control/publishers.h"
 #include "control/routes.h"
 #include "service/log.h"
@@ -74,6 +75,8 @@ Result<std::unique_ptr<Appliance>> Appliance::create(const ApplianceConfig& conf
   Appliance& a = *appliance;
   a.started_ns_ = wall_clock_ns();
   a.uuid_ = load_or_make_appliance_uuid(config.state_dir);
+
+  restore_names(a.directory_, config.state_dir, steady_clock_ns());
 
   // Publishers are made first: bad certificates and the like are found before any packet is taken.
   const outbound::RunIdentity identity{.appliance_uuid = a.uuid_, .start_ns = a.started_ns_};
@@ -488,6 +491,7 @@ Result<std::shared_ptr<const ApplianceView>> Appliance::run(const RunOptions& op
   gather_all_exporters();
   while (take_events()) {
   }
+  save_names(directory_, config_.state_dir);
   refresh_view(ApplianceState::stopped);
   refresh_view(ApplianceState::stopped);  // the second look confirms or clears a discrepancy
   auto last = view_.read();

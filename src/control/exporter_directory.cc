@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "base/byte_order.h"
 #include "base/utf8.h"
 
 namespace weir::control {
@@ -29,6 +30,12 @@ uint64_t number_of(const std::string& key) {
   return value;
 }
 
+std::string key_of(uint64_t number) {
+  uint8_t octets[8];
+  store_be64(octets, number);
+  return {reinterpret_cast<const char*>(octets), sizeof octets};
+}
+
 /// Maps order keys as text; shorter numbers would stand behind longer ones.
 std::string sortable(NameKind kind, std::string_view key) {
   if (kind == NameKind::application) return std::string(key);
@@ -47,36 +54,52 @@ void ExporterDirectory::on_event(const Event& e, uint64_t steady_now_ns) {
   const bool is_32_bit = e.name_kind == NameKind::interface || e.name_kind == NameKind::vrf;
   if (!fits_field || (is_32_bit && e.id() > UINT32_MAX)) return;
 
-  auto it = entries_.find(e.exporter);
-  if (it == entries_.end()) {
-    it = entries_.try_emplace(e.exporter).first;
-    Entry& fresh = it->second;
-    fresh.first_seen_ns = e.exporter_since_ns;
-    fresh.by_change = by_change_.insert(by_change_.end(), e.exporter);
-    ++counters_.exporters;
-  }
+  const auto it = find_or_add(e.exporter, e.exporter_since_ns);
   Entry& entry = it->second;
-  entry.first_seen_ns = std::min(entry.first_seen_ns, e.exporter_since_ns);
   entry.last_seen_ns = std::max(entry.last_seen_ns, e.at_ns);
-
   const std::string key = sortable(e.name_kind, e.key_text());
-  auto found = entry.names.find({e.name_kind, key});
-  const Named before = found != entry.names.end() ? found->second : Named{};
-  Named after = before;
+  const auto found = entry.names.find({e.name_kind, key});
+  Named after = found != entry.names.end() ? found->second : Named{};
   if (e.has_name) after.name = utf8(e.name());
   if (e.has_description) after.description = utf8(e.description());
   if (e.rate != 0) after.rate = e.rate;
-  if (after == before) return;
+  const uint64_t changes = counters_.changes;
+  put(it, e.name_kind, key, std::move(after));
+  if (counters_.changes == changes) return;
+  entry.version = std::max(entry.version + 1, e.at_ns);
+  mark_changed(it, steady_now_ns);
+  make_room(e.exporter);
+}
 
-  const auto octets_of = [&](const Named& named) {
+ExporterDirectory::Entries::iterator ExporterDirectory::find_or_add(const IpAddress& exporter,
+                                                                    uint64_t first_seen_ns) {
+  const auto [it, is_new] = entries_.try_emplace(exporter);
+  Entry& entry = it->second;
+  if (is_new) {
+    entry.first_seen_ns = first_seen_ns;
+    entry.by_change = by_change_.insert(by_change_.end(), exporter);
+    ++counters_.exporters;
+  }
+  entry.first_seen_ns = std::min(entry.first_seen_ns, first_seen_ns);
+  return it;
+}
+
+/// Has a name be `after`, where that is a change and there is room.
+void ExporterDirectory::put(Entries::iterator it, NameKind kind, const std::string& key,
+                            Named after) {
+  Entry& entry = it->second;
+  const auto found = entry.names.find({kind, key});
+  const bool was_there = found != entry.names.end();
+  if (after == (was_there ? found->second : Named{})) return;
+  const auto octets_of = [&key](const Named& named) {
     return key.size() + named.name.size() + named.description.size() + kNameOverheadOctets;
   };
-  const uint64_t octets_before = found != entry.names.end() ? octets_of(before) : 0;
   const bool is_gone = after == Named{};
+  const uint64_t octets_before = was_there ? octets_of(found->second) : 0;
   const uint64_t octets_after = is_gone ? 0 : octets_of(after);
   const bool has_room =
       entry.octets - octets_before + octets_after <= limits_.octets_per_exporter &&
-      (found != entry.names.end() || entry.names.size() < limits_.names_per_exporter);
+      (was_there || entry.names.size() < limits_.names_per_exporter);
   if (!has_room && !is_gone) {
     ++entry.omitted;
     ++counters_.omitted;
@@ -85,21 +108,49 @@ void ExporterDirectory::on_event(const Event& e, uint64_t steady_now_ns) {
   if (is_gone) {
     entry.names.erase(found);
     --counters_.names;
-  } else if (found != entry.names.end()) {
+  } else if (was_there) {
     found->second = std::move(after);
   } else {
-    entry.names.emplace(std::pair{e.name_kind, key}, std::move(after));
+    entry.names.emplace(std::pair{kind, key}, std::move(after));
     ++counters_.names;
   }
   entry.octets += octets_after - octets_before;
   counters_.octets += octets_after - octets_before;
   ++counters_.changes;
-  entry.version = std::max(entry.version + 1, e.at_ns);
-  mark_changed(it, steady_now_ns);
+}
 
-  // Only others are forgotten: this one is within its own bound.
-  while (counters_.octets > limits_.octets_total && by_change_.front() != e.exporter) {
+/// Forgets others: the one that is kept is within its own bound.
+void ExporterDirectory::make_room(const IpAddress& keep) {
+  while (counters_.octets > limits_.octets_total && by_change_.front() != keep) {
     forget(entries_.find(by_change_.front()));
+  }
+}
+
+void ExporterDirectory::save(flowpb::ExporterInfoList& out) const {
+  for (const IpAddress& exporter : by_change_) {
+    write(exporter, entries_.find(exporter)->second, *out.add_exporters());
+  }
+}
+
+void ExporterDirectory::restore(const flowpb::ExporterInfoList& list, uint64_t steady_now_ns) {
+  for (const flowpb::ExporterInfo& info : list.exporters()) {
+    const auto address = address_of(info);
+    if (!address) continue;
+    const auto it = find_or_add(*address, info.first_seen_ns());
+    for (const auto& i : info.interfaces()) {
+      put(it, NameKind::interface, key_of(i.if_index()), {i.name(), i.description(), 0});
+    }
+    for (const auto& v : info.vrfs()) put(it, NameKind::vrf, key_of(v.id()), {v.name(), {}, 0});
+    for (const auto& a : info.applications()) {
+      put(it, NameKind::application, a.id(), {a.name(), a.description(), 0});
+    }
+    for (const auto& s : info.samplers()) {
+      put(it, NameKind::sampler, key_of(s.id()), {s.name(), {}, s.rate()});
+    }
+    it->second.last_seen_ns = std::max(it->second.last_seen_ns, info.last_seen_ns());
+    it->second.version = std::max(it->second.version, info.version());
+    mark_changed(it, steady_now_ns);
+    make_room(*address);
   }
 }
 
@@ -210,6 +261,15 @@ void ExporterDirectory::write(const IpAddress& address, const Entry& entry,
   }
 }
 
+std::optional<IpAddress> address_of(const flowpb::ExporterInfo& info) {
+  const auto* octets = reinterpret_cast<const uint8_t*>(info.exporter_address().data());
+  switch (info.exporter_address().size()) {
+    case 4: return IpAddress::from_v4(octets);
+    case 16: return IpAddress::from_v6(octets);
+    default: return std::nullopt;
+  }
+}
+
 std::string subject_token(const IpAddress& address) {
   std::string token = address.to_string();
   std::replace_if(
@@ -233,10 +293,7 @@ std::string hex(const std::string& octets) {
 
 void append_exporter_json_line(const flowpb::ExporterInfo& info, std::string& out) {
   using Json = nlohmann::ordered_json;
-  const auto* octets = reinterpret_cast<const uint8_t*>(info.exporter_address().data());
-  const IpAddress address = info.exporter_address().size() == 4    ? IpAddress::from_v4(octets)
-                            : info.exporter_address().size() == 16 ? IpAddress::from_v6(octets)
-                                                                   : IpAddress{};
+  const IpAddress address = address_of(info).value_or(IpAddress{});
   Json line = {{"type", "EXPORTER_INFO"},
                {"exporter_address", address.to_string()},
                {"version", info.version()},

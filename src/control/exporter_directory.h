@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <list>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -56,6 +57,12 @@ class ExporterDirectory {
   void make_all_due() WEIR_RUNS_ON(control_thread);
   size_t changed() const noexcept { return changed_.size(); }
 
+  /// All tables, longest unchanged first; and back. What is restored is due for publication again, so
+  /// that the stream has it whatever became of the stream.
+  void save(flowpb::ExporterInfoList& out) const WEIR_RUNS_ON(control_thread);
+  void restore(const flowpb::ExporterInfoList& list, uint64_t steady_now_ns)
+      WEIR_RUNS_ON(control_thread);
+
   /// The table of an exporter; false when it has said nothing.
   bool find(const IpAddress& exporter, flowpb::ExporterInfo& out) const;
   const DirectoryCounters& counters() const noexcept { return counters_; }
@@ -83,6 +90,9 @@ class ExporterDirectory {
   };
   using Entries = std::map<IpAddress, Entry>;
 
+  Entries::iterator find_or_add(const IpAddress& exporter, uint64_t first_seen_ns);
+  void put(Entries::iterator it, decode::NameKind kind, const std::string& key, Named after);
+  void make_room(const IpAddress& keep);
   void mark_changed(Entries::iterator it, uint64_t steady_now_ns);
   void forget(Entries::iterator it);
   bool is_due(const Entry& entry, uint64_t steady_now_ns) const;
@@ -96,6 +106,9 @@ class ExporterDirectory {
   bool all_due_ = false;
   DirectoryCounters counters_;
 };
+
+/// Whose table it is; nothing where it does not say.
+std::optional<IpAddress> address_of(const flowpb::ExporterInfo& info);
 
 /// `192-0-2-1`, `2001-db8--1`: an address as one token of a subject.
 std::string subject_token(const IpAddress& address);

@@ -54,9 +54,7 @@ bool ExporterFeed::step(ExporterDirectory& directory, uint64_t steady_now_ns) {
   flowpb::ExporterInfo info;
   while (items_.size() < kFeedMessagesMax && directory.take_due(steady_now_ns, info)) {
     auto item = std::make_unique<Item>();
-    const auto* octets = reinterpret_cast<const uint8_t*>(info.exporter_address().data());
-    item->exporter = info.exporter_address().size() == 4 ? IpAddress::from_v4(octets)
-                                                         : IpAddress::from_v6(octets);
+    item->exporter = address_of(info).value_or(IpAddress{});
     const std::string token = subject_token(item->exporter);
     item->message.subject = config_.subject_prefix + "." + token;
     item->message.id = fmt::format("{}.meta.{}.{}", config_.id_prefix, token, info.version());
@@ -105,16 +103,20 @@ void ExporterFeed::run() {
 
 void ExporterFeed::publish_until_drained() {
   outbound::MetaMessage* held = nullptr;  // taken from the ring, not yet by the publisher
+  bool is_needed = false;  // where no exporter names anything, there is no connection and no stream
   for (;;) {
     while (held != nullptr || offered_.pop(held)) {
       if (!publisher_->submit(*held)) break;
       held = nullptr;
+      is_needed = true;
     }
     const uint64_t deadline_ns = drain_deadline_ns_.load(std::memory_order_acquire);
-    const bool is_idle = held == nullptr && publisher_->in_flight() == 0;
+    // What was offered before the drain began is seen here, or was taken above.
+    const bool is_idle =
+        held == nullptr && publisher_->in_flight() == 0 && offered_.size_approx() == 0;
     if (deadline_ns != 0 && (is_idle || steady_clock_ns() >= deadline_ns)) break;
-    // Connected while idle too, so that the stream is there and trouble is seen before it matters.
-    publisher_->poll(is_idle ? 0 : kWaitMs, *this);
+    // Once it was needed it stays connected, so that trouble is seen before it matters again.
+    if (is_needed) publisher_->poll(is_idle ? 0 : kWaitMs, *this);
     if (is_idle) {
       work_ready_.wait(kWaitMs, [this] {
         return offered_.size_approx() > 0 ||

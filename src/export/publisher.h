@@ -82,7 +82,7 @@ class Publisher {
 
   /// Takes a line of its own kind, to be written between batches; false where there is no room for it,
   /// or where the destination knows no lines. Control thread.
-  virtual bool offer_line(const std::string& line) { return line.empty(); }
+  virtual bool offer_line(const std::string&) { return false; }
 
   /// Nothing can ever be delivered any more: the reader of standard output is gone. Any thread.
   virtual bool is_broken() const noexcept { return false; }

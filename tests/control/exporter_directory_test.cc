@@ -189,6 +189,39 @@ TEST_F(DirectoryTest, ForgetsTheExporterThatChangedLongestAgo) {
   EXPECT_EQ(directory.changed(), 2u);
 }
 
+TEST_F(DirectoryTest, SurvivesARestart) {
+  flowpb::ExporterInfoList kept;
+  {
+    ExporterDirectory directory({}, "lab");
+    directory.on_event(interface(7, "Gi7", "uplink"), 0);
+    directory.on_event(name(NameKind::interface, "\x01\x02", "Gi258"), 0);
+    directory.on_event(name(NameKind::vrf, "\x05", "red"), 0);
+    directory.on_event(name(NameKind::application, std::string("\x03\0\0\x50", 4), "http"), 0);
+    directory.on_event(name(NameKind::sampler, "\x02", "FS", {}, 1000), 0);
+    directory.on_event(from(interface(1, "x"), 2), 0);
+    directory.save(kept);
+    ASSERT_TRUE(directory.find(exporter(1), info_));
+  }
+  kept.add_exporters()->set_exporter_address("nonsense");
+  ExporterDirectory directory({}, "lab");
+  directory.restore(kept, 0);
+  EXPECT_EQ(directory.counters().exporters, 2u);
+  EXPECT_EQ(directory.counters().names, 6u);
+  EXPECT_EQ(directory.changed(), 2u) << "published again";
+  flowpb::ExporterInfo restored;
+  ASSERT_TRUE(directory.find(exporter(1), restored));
+  EXPECT_EQ(restored.SerializeAsString(), info_.SerializeAsString());
+  // What the exporter repeats is no change.
+  const uint64_t changes = directory.counters().changes;
+  directory.on_event(interface(7, "Gi7", "uplink"), 0);
+  directory.on_event(name(NameKind::sampler, "\x02", "FS", {}, 1000), 0);
+  EXPECT_EQ(directory.counters().changes, changes);
+
+  ExporterDirectory small({.names_per_exporter = 1, .octets_total = 200});
+  small.restore(kept, 0);
+  EXPECT_LE(small.counters().octets, 200u);
+}
+
 TEST(ExporterInfo, IsNamedByItsAddressAndPrintsAsALineOfItsOwnKind) {
   EXPECT_EQ(subject_token(IpAddress::from_v4(0xC0000201u)), "192-0-2-1");
   EXPECT_EQ(subject_token(*IpAddress::parse("2001:db8::1")), "2001-db8--1");

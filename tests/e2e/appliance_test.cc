@@ -426,6 +426,27 @@ TEST_F(ApplianceTest, PublishesWhatExportersCallTheirInterfaces) {
   EXPECT_EQ(weir->terminate(), 0) << weir->err();
 }
 
+TEST_F(ApplianceTest, KnowsNamesOverARestart) {
+  auto weir = start();
+  send_udp(port_, {names_datagram("Gi0/0/7")});
+  const auto names = [&] {
+    const json s = json::parse(ctl({"--json", "status"}).out, nullptr, false);
+    return s.is_object() ? s["exporter_info"]["names"].get<uint64_t>() : 0;
+  };
+  ASSERT_TRUE(eventually([&] { return names() == 5; }));
+  EXPECT_EQ(weir->terminate(), 0) << weir->err();
+  weir = start();
+  EXPECT_EQ(names(), 5u) << weir->err();
+  // It says the whole table again, and no other when the exporter repeats it.
+  send_udp(port_, {names_datagram("Gi0/0/7")});
+  ASSERT_TRUE(eventually([&] {
+    const json s = json::parse(ctl({"--json", "status"}).out, nullptr, false);
+    return s.is_object() && s["exporter_info"]["acknowledged"] == 1 &&
+           s["exporter_info"]["waiting"] == 0;
+  }));
+  EXPECT_EQ(weir->terminate(), 0) << weir->err();
+}
+
 TEST_F(ApplianceTest, SaysWhatHappensToExportersAndTemplates) {
   auto weir = start();
   send_udp(port_, {text_of(lab::NetflowV9Builder{}.source_id(7).data(300, {{lab::u32(1)}}).build()),

@@ -1,0 +1,66 @@
+#include "control/names_file.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <fstream>
+
+#include "support/process.h"
+
+namespace weir::control {
+namespace {
+
+class NamesFileTest : public testing::Test {
+ protected:
+  NamesFileTest() {
+    decode::Event e;
+    e.kind = decode::EventKind::name_learned;
+    e.name_kind = decode::NameKind::interface;
+    e.exporter = IpAddress::from_v4(0xC0000201u);
+    e.key_octets = 1;
+    e.key[0] = 7;
+    e.has_name = true;
+    e.name_octets = 3;
+    std::memcpy(e.text, "Gi7", 3);
+    const RoleScope role(control_thread);
+    before_.on_event(e, 0);
+  }
+  std::string path() const { return folder_ / "exporter_names"; }
+  std::string state_dir() const { return path().substr(0, path().rfind('/')); }
+  void save() {
+    const RoleScope role(control_thread);
+    save_names(before_, state_dir());
+  }
+  /// How many names are known after a start.
+  uint64_t names_restored(const std::string& state_dir) {
+    const RoleScope role(control_thread);
+    ExporterDirectory after;
+    restore_names(after, state_dir, 0);
+    return after.counters().names;
+  }
+
+  test::TemporaryFolder folder_;
+  ExporterDirectory before_;
+};
+
+TEST_F(NamesFileTest, BringsNamesBack) {
+  EXPECT_EQ(names_restored(state_dir()), 0u) << "there is no file yet";
+  save();
+  EXPECT_EQ(names_restored(state_dir()), 1u);
+  EXPECT_EQ(names_restored(""), 0u) << "nothing is kept without state_dir";
+}
+
+TEST_F(NamesFileTest, IgnoresAFileWithAnyOctetDamaged) {
+  save();
+  const std::string good = test::contents_of(path());
+  ASSERT_FALSE(good.empty());
+  for (size_t i = 0; i < good.size(); ++i) {
+    std::string damaged = good;
+    damaged[i] = static_cast<char>(damaged[i] ^ 0x40);
+    std::ofstream(path(), std::ios::binary | std::ios::trunc) << damaged;
+    ASSERT_EQ(names_restored(state_dir()), 0u) << "octet " << i;
+  }
+}
+
+}  // namespace
+}  // namespace weir::control
