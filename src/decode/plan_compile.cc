@@ -129,6 +129,7 @@ class Compiler {
             w = i;
           } else {
             ++quirks_.repeated_element;
+            if (second_[slot] == kNoField) second_[slot] = i;
           }
           continue;
         }
@@ -237,11 +238,19 @@ class Compiler {
     if (field == Field::proto) plan_.has_proto = true;
   }
 
-  /// With addresses of both families a packet travels inside another, and what comes a second time
-  /// is the inner one's.
-  bool emit_inner(Field field, uint16_t i, uint32_t offset) noexcept {
+  bool has_both_families() const noexcept {
     const auto src = static_cast<size_t>(Field::src_addr);
-    if (winner_v4_[src] == kNoField || winner_v6_[src] == kNoField) return false;
+    return winner_v4_[src] != kNoField && winner_v6_[src] != kNoField;
+  }
+  bool has_both_addresses_twice() const noexcept {
+    return second_[static_cast<size_t>(Field::src_addr)] != kNoField &&
+           second_[static_cast<size_t>(Field::dst_addr)] != kNoField && !has_both_families();
+  }
+
+  /// With addresses of both families, or both addresses twice, a packet travels inside another (IOS-XR
+  /// on SRv6), and what comes a second time is the inner one's.
+  bool emit_inner(Field field, uint16_t i, uint32_t offset) noexcept {
+    if (!has_both_families() && !has_both_addresses_twice()) return false;
     switch (field) {
       case Field::proto: field = Field::inner_proto; break;
       case Field::src_port: field = Field::inner_src_port; break;
@@ -256,7 +265,14 @@ class Compiler {
     const auto slot = static_cast<size_t>(use.field);
     const uint16_t v4 = winner_v4_[slot];
     const uint16_t v6 = winner_v6_[slot];
-    if (i != v4 && i != v6) return false;
+    if (i != v4 && i != v6) {
+      if (second_[slot] != i || !has_both_addresses_twice()) return false;
+      if (use.field != Field::src_addr && use.field != Field::dst_addr) return false;
+      add_op(use.kind == ElementClass::address_v4 ? OpKind::address_v4 : OpKind::address_v6, i,
+             offset, fields_[i].length,
+             use.field == Field::src_addr ? Field::inner_src_addr : Field::inner_dst_addr);
+      return true;
+    }
     if (v4 == kNoField || v6 == kNoField) {
       add_op(i == v4 ? OpKind::address_v4 : OpKind::address_v6, i, offset, fields_[i].length,
              use.field);

@@ -267,6 +267,45 @@ TEST(Columns, APacketInsideAnotherFillsTheInnerColumns) {
   EXPECT_EQ(r.has_arena, 0u);
 }
 
+TEST(Columns, APacketInsideAnotherOfItsFamilyFillsTheInnerColumns) {
+  // As IOS-XR exports IPv6 on SRv6: addresses, ports and protocol of the outer packet, then of the inner.
+  const std::vector<Value> values = {{{27, 16}, ipv6("2001:db8::1")},
+                                     {{28, 16}, ipv6("2001:db8::2")},
+                                     {{7, 2}, u16(0)},
+                                     {{11, 2}, u16(0)},
+                                     {{4, 1}, u8(41)},
+                                     {{27, 16}, ipv6("2001:db8::3")},
+                                     {{28, 16}, ipv6("2001:db8::4")},
+                                     {{7, 2}, u16(443)},
+                                     {{11, 2}, u16(50'000)},
+                                     {{4, 1}, u8(6)},
+                                     {{5, 1}, u8(7)}};
+  for (const bool v9 : {true, false}) {
+    Bench b;
+    b.send(v9 ? v9_with(values) : ipfix_with(values));
+    const FlowRecord& r = b.record(0);
+    EXPECT_EQ(r.src_addr.to_string(), "2001:db8::1");
+    EXPECT_EQ(r.dst_addr.to_string(), "2001:db8::2");
+    EXPECT_EQ(r.proto, 41u);
+    EXPECT_EQ(r.src_port, 0u);
+    EXPECT_EQ(r.inner_src_addr.to_string(), "2001:db8::3");
+    EXPECT_EQ(r.inner_dst_addr.to_string(), "2001:db8::4");
+    EXPECT_EQ(r.inner_proto, 6u);
+    EXPECT_EQ(r.inner_src_port, 443u);
+    EXPECT_EQ(r.inner_dst_port, 50'000u);
+    EXPECT_EQ(r.has_arena, 0u);
+  }
+  // One address twice says nothing of a second packet.
+  Bench b;
+  b.send(ipfix_with({{{8, 4}, ipv4("192.0.2.1")},
+                     {{12, 4}, ipv4("192.0.2.2")},
+                     {{8, 4}, ipv4("192.0.2.3")},
+                     {{4, 1}, u8(6)},
+                     {{4, 1}, u8(17)}}));
+  EXPECT_FALSE(b.record(0).present.has(Field::inner_src_addr));
+  EXPECT_EQ(b.kept(0).unmapped().size(), 2u);
+}
+
 struct EtypeCase {
   const char* name;
   std::vector<Value> values;
