@@ -199,7 +199,7 @@ void StateKeeper::write_loop() {
   while (true) {
     changed_.wait(lock, [this] { return to_write_ || is_ending_; });
     if (!to_write_) return;
-    Save save = std::move(*to_write_);
+    StateSave save = std::move(*to_write_);
     to_write_.reset();
     is_writing_ = true;
     lock.unlock();
@@ -210,7 +210,7 @@ void StateKeeper::write_loop() {
   }
 }
 
-void StateKeeper::write(Save save) {
+void StateKeeper::write(StateSave save) {
   const uint64_t now_ns = wall_clock_ns();
   std::string error;
   auto image = decode::StateImage::parse(save.octets);

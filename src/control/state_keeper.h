@@ -23,6 +23,12 @@
 
 namespace weir::control {
 
+/// What the cores told, on its way to the disk.
+struct StateSave {
+  std::vector<uint8_t> octets;
+  bool is_cut = false;  // more than may be kept
+};
+
 class StateKeeper {
  public:
   /// Without `state_dir` nothing is kept, and all calls do nothing.
@@ -43,18 +49,13 @@ class StateKeeper {
   StateView view() const;
 
  private:
-  struct Save {
-    std::vector<uint8_t> octets;
-    bool is_cut = false;  // more than may be kept
-  };
-
   bool is_on() const noexcept { return !path_.empty(); }
   void begin(dataplane::DataPlane& plane) WEIR_RUNS_ON(control_thread);
   /// Takes answers and asks on. True when all cores have told everything.
   bool collect(dataplane::DataPlane& plane) WEIR_RUNS_ON(control_thread);
   void hand_over();
   void write_loop();
-  void write(Save save);
+  void write(StateSave save);
 
   const std::string path_;
   const uint64_t interval_ns_;
@@ -67,7 +68,7 @@ class StateKeeper {
     bool is_over = false;
   };
   std::vector<std::unique_ptr<Core>> cores_;
-  std::optional<Save> collecting_;
+  std::optional<StateSave> collecting_;
   uint64_t due_ns_ = 0;
   uint64_t last_begun_ns_ = 0;
   uint64_t changes_begun_ = 0;
@@ -77,7 +78,7 @@ class StateKeeper {
 
   mutable std::mutex mutex_;
   std::condition_variable changed_;
-  std::optional<Save> to_write_;
+  std::optional<StateSave> to_write_;
   bool is_writing_ = false;
   bool is_ending_ = false;
   StateView view_;

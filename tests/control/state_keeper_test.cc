@@ -10,6 +10,10 @@
 #include "lab/message_builder.h"
 #include "support/process.h"
 
+#if defined(__clang__)
+#pragma clang diagnostic ignored "-Wthread-safety-analysis"  // one thread plays all roles here
+#endif
+
 namespace weir::control {
 namespace {
 
