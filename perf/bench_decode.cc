@@ -259,6 +259,7 @@ constexpr Protocol kProtocols[] = {
     Protocol::netflow_v9_options_mix,
     Protocol::mixed_1000_exporters,
     Protocol::mixed_10_exporters,
+    Protocol::sflow_raw_header,
 };
 
 void register_all() {

@@ -8,6 +8,7 @@
 #include "lab/exporter_model.h"
 #include "lab/message_builder.h"
 #include "lab/traffic.h"
+#include "sflow_source.h"
 
 namespace weir::perf {
 namespace {
@@ -184,6 +185,8 @@ class Source {
         sequence_ += made.units;
         return made;
       }
+      case Protocol::sflow_raw_header:
+        return {sflow_datagram(traffic_, i), kSflowSamplesPerDatagram, 1};
       default: return v5();
     }
   }
@@ -266,6 +269,8 @@ class Source {
   lab::ExporterModel model_;
 };
 
+constexpr uint32_t kPacketsPerExporter = 16;  // but of the mixes
+
 struct Shape {
   uint32_t exporters;
   uint32_t packets_per_exporter;
@@ -276,7 +281,7 @@ Shape shape_of(Protocol p) {
   switch (p) {
     case Protocol::mixed_1000_exporters: return {1000, 8, true};
     case Protocol::mixed_10_exporters: return {10, 800, true};
-    default: return {256, 16, false};
+    default: return {256, kPacketsPerExporter, false};
   }
 }
 
@@ -288,6 +293,7 @@ uint32_t sequence_offset(const uint8_t* datagram) {
   switch (load_be16(datagram)) {
     case 5: return 16;
     case 9: return 12;
+    case 0: return 16;  // sFlow of an agent with an IPv4 address
     default: return 8;
   }
 }
@@ -303,6 +309,7 @@ std::string_view name_of(Protocol p) {
     case Protocol::netflow_v9_options_mix: return "netflow_v9_options_mix";
     case Protocol::mixed_1000_exporters: return "mixed_1000_exporters";
     case Protocol::mixed_10_exporters: return "mixed_10_exporters";
+    case Protocol::sflow_raw_header: return "sflow_raw_header";
   }
   return {};
 }
@@ -312,6 +319,10 @@ void Corpus::advance_sequences() {
     uint8_t* const datagram = octets.data() + packets[i].offset;
     uint8_t* const p = datagram + sequence_offset(datagram);
     store_be32(p, load_be32(p) + sequence_steps_[i]);
+    if (load_be16(datagram) == 0) {
+      constexpr uint32_t kSamplesAPass = kPacketsPerExporter * kSflowSamplesPerDatagram;
+      advance_sflow_samples(datagram, kSamplesAPass / kSflowDataSources);
+    }
   }
 }
 

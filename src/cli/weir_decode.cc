@@ -19,6 +19,8 @@
 #include "export/batch_reader.h"
 #include "export/encoder.h"
 #include "export/json_lines.h"
+#include "export/sflow_encoder.h"
+#include "export/sflow_json.h"
 #include "lab/capture_file.h"
 #include "lab/export_payload.h"
 #include "packet/frame.h"
@@ -90,10 +92,25 @@ class PrintingSink final : public RecordSink {
     output_.flush_if_large();
   }
 
+  // A table and a FlowBatch have room for flows only; the summary counts the others.
+  void on_counters(const SflowCounters& sample) noexcept override {
+    print_line(outbound::RecordKind::sflow_counters, sample);
+  }
+  void on_discard(const SflowDiscard& discard) noexcept override {
+    print_line(outbound::RecordKind::sflow_discard, discard);
+  }
+
   /// Records that protobuf's own classes refuse, which is an error of ours.
   uint64_t unreadable() const { return unreadable_; }
 
  private:
+  template <class Sample>
+  void print_line(outbound::RecordKind kind, const Sample& sample) {
+    if (output_.is_closed() || format_ != Format::json) return;
+    unreadable_ +=
+        outbound::append_json_lines(kind, sflow_encoder_.encode(sample), output_.text()).malformed;
+    output_.flush_if_large();
+  }
   void print(std::span<const uint8_t> batch) {
     std::string& text = output_.text();
     if (format_ == Format::protobuf) {
@@ -118,6 +135,7 @@ class PrintingSink final : public RecordSink {
   const Format format_;
   Output& output_;
   outbound::Encoder encoder_;
+  outbound::SflowEncoder sflow_encoder_;
   std::vector<uint8_t> encoded_;
   bool heading_printed_ = false;
   uint64_t unreadable_ = 0;
@@ -242,6 +260,11 @@ void print_summary(const FileCounters& files, const decode::DecoderCounters& c) 
   print_row("datagrams", c.datagrams.value(), not_zero(c.datagrams_by_protocol) + rejected);
   if (c.sets.value() != 0) print_row("sets", c.sets.value(), not_zero(c.set_outcomes));
   print_row("records", c.records.value(), not_zero(c.records_by_protocol));
+  if (c.counter_records.value() + c.discard_records.value() != 0) {
+    print_row("sflow", c.counter_records.value() + c.discard_records.value(),
+              fmt::format("counter_records {}, discard_records {}", c.counter_records.value(),
+                          c.discard_records.value()));
+  }
   if (c.options_records.value() != 0) print_row("options", c.options_records.value(), "records");
   if (const std::string t = not_zero(c.template_events); !t.empty()) {
     print_row("templates", c.templates.value(), t);
@@ -250,6 +273,12 @@ void print_summary(const FileCounters& files, const decode::DecoderCounters& c) 
     print_row("quirks", c.quirks.total(), q);
   if (c.sequence_lost.value() != 0) {
     print_row("lost", c.sequence_lost.value(), "missing by the exporters' sequence numbers");
+  }
+  if (c.samples_lost.value() != 0) {
+    print_row("lost", c.samples_lost.value(), "samples missing by sFlow data sources' numbers");
+  }
+  if (c.samples_dropped.value() != 0) {
+    print_row("dropped", c.samples_dropped.value(), "samples that sFlow agents had to drop");
   }
 }
 
@@ -301,7 +330,7 @@ int run_decode(const DecodeOptions& o) {
 void add_decode_command(CLI::App& app, int& exit_code) {
   CLI::App* decode = app.add_subcommand(
       "decode",
-      "Decode the NetFlow and IPFIX in captures: records on standard output, a summary on "
+      "Decode the NetFlow, IPFIX and sFlow in captures: records on standard output, a summary on "
       "standard error");
   const auto o = std::make_shared<DecodeOptions>();
   decode

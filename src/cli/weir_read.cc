@@ -1,4 +1,4 @@
-// weir_read.cc — `weir read`: flows back from JetStream, as any consumer would see them.
+// weir_read.cc — `weir read`: flows and other records back from JetStream, as any consumer would see them.
 #include <google/protobuf/descriptor.h>
 
 #include <atomic>
@@ -16,6 +16,7 @@
 #include "export/batch_reader.h"
 #include "export/jetstream_reader.h"
 #include "export/json_lines.h"
+#include "export/sflow_json.h"
 
 namespace weir::cli {
 namespace {
@@ -58,24 +59,56 @@ struct ReadOptions {
 struct Tally {
   uint64_t records = 0;
   uint64_t messages = 0;
-  uint64_t unreadable = 0;  // messages, or records in them
-  uint64_t duplicates = 0;  // messages whose id was read before
-  std::map<int, uint64_t> by_type;
+  uint64_t unreadable = 0;                           // messages, or records in them
+  uint64_t duplicates = 0;                           // messages whose id was read before
+  std::map<int, uint64_t> by_type;                   // flows
+  std::map<outbound::RecordKind, uint64_t> by_kind;  // other records
   std::unordered_set<size_t> ids;
 };
+
+/// One record of a message, whatever its kind.
+struct Record {
+  outbound::RecordKind kind;
+  const google::protobuf::Message& message;
+
+  template <class Message>
+  const Message& as() const {
+    return static_cast<const Message&>(message);
+  }
+};
+using OnRecord = std::function<void(const Record&)>;
 
 class Output {
  public:
   explicit Output(const std::string& format) : format_(format) {
     if (format_ == "table") outbound::FlowTable::append_heading(buffer_);
   }
-  /// What `flow` looks like; empty with format none.
-  void append(const flowpb::FlowMessage& flow, std::string& text) const {
-    if (format_ == "json") outbound::append_json_line(flow, text);
-    if (format_ == "table") outbound::FlowTable::append_row(flow, text);
+  /// What `record` looks like; empty with format none. A table has room for packets only.
+  void append(const Record& record, std::string& text) const {
+    using outbound::RecordKind;
+    const bool json = format_ == "json";
+    const bool table = format_ == "table";
+    switch (record.kind) {
+      case RecordKind::flow: {
+        const auto& flow = record.as<flowpb::FlowMessage>();
+        if (json) outbound::append_json_line(flow, text);
+        if (table) outbound::FlowTable::append_row(flow, text);
+        break;
+      }
+      case RecordKind::sflow_counters:
+        if (json) outbound::append_json_line(record.as<flowpb::SflowCounters>(), text);
+        break;
+      case RecordKind::sflow_discard: {
+        const auto& discard = record.as<flowpb::SflowDiscard>();
+        if (json) outbound::append_json_line(discard, text);
+        if (table) outbound::FlowTable::append_row(discard.packet(), text);
+        break;
+      }
+      case RecordKind::count_: break;
+    }
   }
-  void put(const flowpb::FlowMessage& flow) {
-    append(flow, buffer_);
+  void put(const Record& record) {
+    append(record, buffer_);
     if (buffer_.size() >= kOutputOctets) flush();
   }
   void put(const std::string& text) {
@@ -106,9 +139,9 @@ class Reading {
  public:
   Reading(outbound::JetStreamReader& reader, Tally& tally) : reader_(reader), tally_(tally) {}
 
-  /// Calls `on_flow` for each record; false when the stream could not be read on.
-  bool run(double timeout_s, const std::function<void(const flowpb::FlowMessage&)>& on_flow,
-           const std::function<void()>& on_pause, const std::function<bool()>& enough) {
+  /// Calls `on_record` for each record; false when the stream could not be read on.
+  bool run(double timeout_s, const OnRecord& on_record, const std::function<void()>& on_pause,
+           const std::function<bool()>& enough) {
     uint64_t quiet_since = steady_clock_ns();
     while (!stop_asked.load(std::memory_order_relaxed) && !enough()) {
       const bool at_end = reader_.pending() == 0;
@@ -127,15 +160,14 @@ class Reading {
         continue;
       }
       quiet_since = steady_clock_ns();
-      take(**next, on_flow, enough);
+      take(**next, on_record, enough);
     }
     on_pause();
     return true;
   }
 
  private:
-  void take(const outbound::StreamMessage& message,
-            const std::function<void(const flowpb::FlowMessage&)>& on_flow,
+  void take(const outbound::StreamMessage& message, const OnRecord& on_record,
             const std::function<bool()>& enough) {
     ++tally_.messages;
     if (!message.id.empty() && tally_.ids.size() < kIdsMax &&
@@ -152,15 +184,31 @@ class Reading {
       return;
     }
     const auto* octets = reinterpret_cast<const uint8_t*>(message.payload.data());
-    const outbound::ReadCounts counts = outbound::read_flows({octets, message.payload.size()},
-                                                             [&](const flowpb::FlowMessage& flow) {
-                                                               if (enough()) return;
-                                                               ++tally_.records;
-                                                               ++tally_.by_type[flow.type()];
-                                                               on_flow(flow);
-                                                             });
+    const std::span<const uint8_t> payload(octets, message.payload.size());
+    const auto tell = [&](const auto& parsed) {
+      if (enough()) return;
+      ++tally_.records;
+      if (message.kind != outbound::RecordKind::flow) ++tally_.by_kind[message.kind];
+      on_record({message.kind, parsed});
+    };
+    outbound::ReadCounts counts;
+    switch (message.kind) {
+      case outbound::RecordKind::flow:
+        counts = outbound::read_flows(payload, [&](const flowpb::FlowMessage& flow) {
+          if (!enough()) ++tally_.by_type[flow.type()];
+          tell(flow);
+        });
+        break;
+      case outbound::RecordKind::sflow_counters:
+        counts = outbound::read_messages<flowpb::SflowCounters>(payload, tell);
+        break;
+      case outbound::RecordKind::sflow_discard:
+        counts = outbound::read_messages<flowpb::SflowDiscard>(payload, tell);
+        break;
+      case outbound::RecordKind::count_: break;  // told as of an unknown framing
+    }
     if (counts.malformed > 0 && tally_.unreadable == 0) {
-      std::fprintf(stderr, "weir read: message %llu on %s is no FlowMessage or FlowBatch\n",
+      std::fprintf(stderr, "weir read: message %llu on %s is no record or batch of records\n",
                    static_cast<unsigned long long>(message.sequence), message.subject.c_str());
     }
     tally_.unreadable += counts.malformed;
@@ -180,6 +228,7 @@ void print_summary(const Tally& tally) {
     const auto* name = flowpb::FlowType_descriptor()->FindValueByNumber(type);
     line(name != nullptr ? name->name() : "type " + std::to_string(type), records);
   }
+  for (const auto& [kind, records] : tally.by_kind) line(std::string(name_of(kind)), records);
   line("duplicates", tally.duplicates);
   line("unreadable", tally.unreadable);
 }
@@ -199,9 +248,9 @@ bool read_last(const ReadOptions& options, outbound::JetStreamReader& reader, Ta
       return false;
     }
     Reading reading(reader, tally);
-    const auto keep = [&](const flowpb::FlowMessage& flow) {
+    const auto keep = [&](const Record& record) {
       if (texts.size() == options.last) texts.pop_front();
-      output.append(flow, texts.emplace_back());
+      output.append(record, texts.emplace_back());
     };
     if (!reading.run(
             std::max(options.timeout_s, 0.0), keep, [] {}, [] { return false; })) {
@@ -253,8 +302,7 @@ int run_read(const ReadOptions& options) {
     if (timeout_s < 0 && !options.only_new) timeout_s = options.count > 0 ? kTimeoutForCountS : 0;
     Reading reading(**reader, tally);
     intact = reading.run(
-        timeout_s, [&](const flowpb::FlowMessage& flow) { output.put(flow); },
-        [&] { output.flush(); },
+        timeout_s, [&](const Record& record) { output.put(record); }, [&] { output.flush(); },
         [&] { return !output.open() || (options.count > 0 && tally.records >= options.count); });
     output.flush();
   }
@@ -269,7 +317,8 @@ int run_read(const ReadOptions& options) {
 }  // namespace
 
 void add_read_command(CLI::App& app, int& exit_code) {
-  CLI::App* read = app.add_subcommand("read", "Print flows that are stored in JetStream");
+  CLI::App* read = app.add_subcommand(
+      "read", "Print flows, and what sFlow tells beside them, that are stored in JetStream");
   auto options = std::make_shared<ReadOptions>();
   read->add_option("-s,--server", options->server, "NATS server, several with commas")
       ->envname("NATS_URL")
@@ -311,6 +360,8 @@ void add_read_command(CLI::App& app, int& exit_code) {
       "  weir read                                  the last 10 records\n"
       "  weir read --new --format table             watch flows arrive\n"
       "  weir read --all --format none --summary    count what is stored\n"
+      "  weir read --subject flows.counters.sflow   sFlow's counters, flows.discards.sflow its "
+      "discards\n"
       "  weir read --all --count 1000 --timeout 30  wait until 1000 records are there\n"
       "It reads with a consumer of its own, acknowledges nothing and removes nothing.\n"
       "Exit status: 0 done; 1 server, stream or a message cannot be read; 2 wrong command line;\n"

@@ -283,6 +283,8 @@ void print_ledger(const json& l) {
   print_tally("    ", l.at("sets").at("outcomes"));
   std::puts("records");
   line("decoded", l.at("records").at("decoded"));
+  line("sflow counters", l.at("records").at("sflow_counters"));
+  line("sflow discards", l.at("records").at("sflow_discards"));
   line("encoded", l.at("records").at("encoded"));
   print_tally("    ", l.at("records").at("dropped"));
   for (const json& p : l.at("publishers")) {

@@ -172,6 +172,8 @@ CoreView Appliance::core_view(size_t core, const CoreView* before, uint64_t elap
   v.ledger.set_outcomes = Tally(d.set_outcomes);
   v.ledger.set_outcome_octets = Tally(d.set_outcome_octets);
   v.ledger.records = d.records.value();
+  v.ledger.counter_records = d.counter_records.value();
+  v.ledger.discard_records = d.discard_records.value();
   v.ledger.encoded = b.encoded.value();
   v.ledger.record_drops = Tally(b.drops);
   v.octets = d.octets.value();
@@ -184,6 +186,8 @@ CoreView Appliance::core_view(size_t core, const CoreView* before, uint64_t elap
   v.ledger.sequence_lost = d.sequence_lost.value();
   v.exporters_restored = d.exporters_restored.value();
   v.rates_restored = d.rates_restored.value();
+  v.samples_lost = d.samples_lost.value();
+  v.samples_dropped = d.samples_dropped.value();
   v.options_records = d.options_records.value();
   v.exporters = d.exporters.value();
   v.templates = d.templates.value();
@@ -240,6 +244,8 @@ void Appliance::refresh_view(ApplianceState state) {
       sum.datagrams_decoded += row.datagrams_decoded;
       sum.datagrams_rejected += row.datagrams_rejected;
       sum.records += row.records;
+      sum.counter_records += row.counter_records;
+      sum.discard_records += row.discard_records;
       sum.options_records += row.options_records;
       sum.sets_waiting += row.sets_waiting;
       sum.sets_lost += row.sets_lost;
@@ -255,6 +261,10 @@ void Appliance::refresh_view(ApplianceState state) {
       if (row.clock_samples > sum.clock_samples) sum.clock_skew_ns = row.clock_skew_ns;
       sum.clock_samples = std::max(sum.clock_samples, row.clock_samples);
       sum.protocols |= row.protocols;
+      sum.samples_lost += row.samples_lost;
+      sum.samples_dropped += row.samples_dropped;
+      sum.samples_taken += row.samples_taken;
+      sum.sample_pool += row.sample_pool;
     }
   }
   for (const uint64_t omitted : exporters_omitted_) view->exporters_not_listed += omitted;

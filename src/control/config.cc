@@ -106,6 +106,18 @@ bool is_subject(std::string_view text, std::string_view also_tokens) {
   }
 }
 
+/// Of records that are no flows: never where readers of flows look.
+bool is_subject_beside_flows(std::string_view text) {
+  constexpr std::string_view kFlows = "flows.raw.";
+  return is_subject(text, "") && text.substr(0, kFlows.size()) != kFlows;
+}
+
+ValueType<std::string> subject_or_nothing() {
+  return text_where(
+      "a NATS subject without wildcards that is not under flows.raw., or nothing",
+      [](std::string_view text) { return text.empty() || is_subject_beside_flows(text); });
+}
+
 bool is_nats_url_list(std::string_view text) {
   while (true) {
     const std::string_view url = text.substr(0, text.find(','));
@@ -200,6 +212,13 @@ const Schema<ListenerConfig>& listener_schema() {
               "by default.")
           .object("pending_flows", &ListenerConfig::pending_flows, pending_flows_schema(),
                   "Data that came ahead of its template.")
+          .key("max_samples_per_datagram", &ListenerConfig::max_samples_per_datagram,
+               integer<uint32_t>(1, decode::kSflowSamplesLimit),
+               "Samples of an sFlow datagram that are read; the rest is skipped and counted.")
+          .key("counters_subject", &ListenerConfig::counters_subject, subject_or_nothing(),
+               "Where sFlow's counter samples are published; empty: nowhere.")
+          .key("discards_subject", &ListenerConfig::discards_subject, subject_or_nothing(),
+               "Where sFlow's discarded packets are published; empty: nowhere.")
           .key("sampling_rate_default", &ListenerConfig::sampling_rate_default,
                integer<uint64_t>(0, UINT32_MAX),
                "Packets represented by one sampled, where the exporter does not say; 0: unknown.")

@@ -76,6 +76,9 @@ struct ListenerConfig {
   uint32_t max_template_fields = 10'000;
   std::optional<uint32_t> template_lifetime_secs;  // default: the one of limits
   PendingFlowsConfig pending_flows;
+  uint32_t max_samples_per_datagram = decode::kSflowSamplesDefault;  // sFlow
+  std::string counters_subject = "flows.counters.sflow";             // empty: not published
+  std::string discards_subject = "flows.discards.sflow";
   uint64_t sampling_rate_default = 0;
   bool inline_names = false;
 
@@ -181,6 +184,9 @@ struct ApplianceConfig {
 };
 
 inline constexpr uint32_t kRecordsPerChannelDatagram = 30;
+
+/// Whether what the listener admits may be sFlow, which has subjects for more than flows.
+bool admits_sflow(const ListenerConfig& listener) noexcept;
 
 /// The subjects of all listeners, each once: RouteId is the place in this list.
 std::vector<std::string> route_subjects(const ApplianceConfig& config);

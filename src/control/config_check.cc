@@ -218,6 +218,32 @@ bool overlap(const IpAddress& a, const IpAddress& b) {
   return a == b || a.is_unspecified() || b.is_unspecified();
 }
 
+/// A subject carries records of one kind: whoever reads it expects that kind.
+void check_subjects(const std::vector<ListenerConfig>& listeners, Findings& findings) {
+  struct Use {
+    std::string path;
+    std::string key;
+  };
+  std::map<std::string, Use> uses;
+  const auto check = [&](size_t i, const char* key, const std::string& subject) {
+    if (subject.empty()) return;
+    const std::string path = at_index("listeners", i);
+    const auto [other, is_new] = uses.emplace(subject, Use{path, key});
+    if (is_new || other->second.key == key) return;
+    findings.error(
+        path + "." + key, {path, other->second.path},
+        fmt::format("{} is the {} of {} too; records of different kinds need subjects of "
+                    "their own",
+                    subject, other->second.key, other->second.path));
+  };
+  for (size_t i = 0; i < listeners.size(); ++i) {
+    check(i, "subject", listeners[i].subject);
+    if (!admits_sflow(listeners[i])) continue;
+    check(i, "counters_subject", listeners[i].counters_subject);
+    check(i, "discards_subject", listeners[i].discards_subject);
+  }
+}
+
 void check_listeners(const ApplianceConfig& config, Findings& findings) {
   const auto& listeners = config.listeners;
   if (listeners.empty()) {
@@ -257,6 +283,7 @@ void check_listeners(const ApplianceConfig& config, Findings& findings) {
                                  listener.udp_port(), at_index("listeners", other->second)));
     }
   }
+  check_subjects(listeners, findings);
   // Each listener has its own UDP port, so only socket ports can get in each other's way.
   for (size_t i = 0; i < config.ports.size(); ++i) {
     for (size_t j = 0; j < i; ++j) {

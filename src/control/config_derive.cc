@@ -1,6 +1,8 @@
 // What the rooms below are given, from what the operator wrote.
 #include <algorithm>
+#include <optional>
 #include <set>
+#include <utility>
 
 #include "base/clock.h"
 #include "control/config.h"
@@ -80,9 +82,20 @@ decode::DecoderLimits decoder_limits(const ApplianceConfig& config) {
 
 }  // namespace
 
+bool admits_sflow(const ListenerConfig& listener) noexcept {
+  return listener.protocol == decode::ProtocolFilter::any ||
+         listener.protocol == decode::ProtocolFilter::sflow;
+}
+
 std::vector<std::string> route_subjects(const ApplianceConfig& config) {
   std::vector<std::string> subjects;
   for (const ListenerConfig& listener : config.listeners) add_once(subjects, listener.subject);
+  for (const ListenerConfig& listener : config.listeners) {
+    if (!admits_sflow(listener)) continue;
+    for (const std::string& subject : {listener.counters_subject, listener.discards_subject}) {
+      if (!subject.empty()) add_once(subjects, subject);
+    }
+  }
   return subjects;
 }
 
@@ -118,12 +131,26 @@ dataplane::DataPlaneConfig data_plane_config(const ApplianceConfig& config) {
 
   const std::vector<std::string> subjects = route_subjects(config);
   for (const ListenerConfig& listener : config.listeners) {
-    const auto subject = std::find(subjects.begin(), subjects.end(), listener.subject);
-    const RouteId route{static_cast<uint16_t>(subject - subjects.begin())};
-    decode::ListenerRules rules{listener.protocol, listener.sampling_rate_default};
+    const auto route_of = [&](const std::string& subject) {
+      const auto place = std::find(subjects.begin(), subjects.end(), subject);
+      return RouteId{static_cast<uint16_t>(place - subjects.begin())};
+    };
+    decode::ListenerRules rules;
+    rules.protocol = listener.protocol;
+    rules.sampling_rate_default = listener.sampling_rate_default;
     rules.inline_names = listener.inline_names;
     rules.limits = exporter_limits(config, listener);
-    plane.pipeline.listeners.push_back({listener.name, listener.udp_port(), route, rules});
+    rules.samples_per_datagram_max = listener.max_samples_per_datagram;
+    dataplane::Listener made{listener.name, listener.udp_port(), route_of(listener.subject)};
+    made.rules = rules;
+    const bool sflow = admits_sflow(listener);
+    if (sflow && !listener.counters_subject.empty()) {
+      made.counters_route = route_of(listener.counters_subject);
+    }
+    if (sflow && !listener.discards_subject.empty()) {
+      made.discards_route = route_of(listener.discards_subject);
+    }
+    plane.pipeline.listeners.push_back(std::move(made));
     plane.pipeline.decoder.listeners.push_back(rules);
   }
   const uint32_t cores = std::max(receive_cores(config), 1u);

@@ -56,6 +56,15 @@ std::string describe_sources(const ApplianceConfig& config, const dataplane::Dat
   return joined(sources);
 }
 
+/// `flows.raw.sflow, counters to flows.counters.sflow`.
+std::string describe_subjects(const ListenerConfig& listener) {
+  std::string text = listener.subject;
+  if (!admits_sflow(listener)) return text;
+  if (!listener.counters_subject.empty()) text += ", counters to " + listener.counters_subject;
+  if (!listener.discards_subject.empty()) text += ", discards to " + listener.discards_subject;
+  return text;
+}
+
 /// A cell of a Markdown table holds no bar.
 std::string cell(std::string text) {
   for (size_t at = text.find('|'); at != std::string::npos; at = text.find('|', at + 2)) {
@@ -91,7 +100,7 @@ std::string describe_plan(const ApplianceConfig& config) {
     const ListenerConfig& listener = config.listeners[i];
     out += fmt::format("  listener {}: {} on UDP {} from {} to {}\n", listener.name,
                        protocol_word(listener.protocol), listener.udp_port(),
-                       describe_sources(config, plane, i), listener.subject);
+                       describe_sources(config, plane, i), describe_subjects(listener));
   }
   for (const PublisherConfig& publisher : config.publishers) {
     if (publisher.kind == PublisherKind::jetstream) {

@@ -83,7 +83,14 @@ void add_core(MetricPage& page, const CoreView& core) {
     page.counter("weir_records_total", "Flow records decoded, by protocol.", by_protocol,
                  core.records_by_protocol[protocol]);
   }
-  counter("weir_records_encoded_total", "Flow records encoded into batches.", ledger.encoded);
+  counter("weir_sflow_counter_records_total", "Counter samples decoded.", ledger.counter_records);
+  counter("weir_sflow_discard_records_total", "Discarded packets decoded.", ledger.discard_records);
+  counter("weir_sflow_samples_lost_total", "Missing in the sample sequences of sFlow data sources.",
+          core.samples_lost);
+  counter("weir_sflow_samples_dropped_total", "Samples that sFlow agents say they had to drop.",
+          core.samples_dropped);
+  counter("weir_records_encoded_total", "Records of every kind encoded into batches.",
+          ledger.encoded);
   each("weir_record_drops_total", "Decoded records that were not encoded, by reason.", "reason",
        ledger.record_drops);
   counter("weir_options_records_total", "Options data records taken as state.",

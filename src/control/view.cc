@@ -17,6 +17,8 @@ Ledger& Ledger::operator+=(const Ledger& other) {
   set_outcome_octets += other.set_outcome_octets;
   sequence_lost += other.sequence_lost;
   records += other.records;
+  counter_records += other.counter_records;
+  discard_records += other.discard_records;
   encoded += other.encoded;
   record_drops += other.record_drops;
   return *this;
@@ -54,7 +56,8 @@ std::vector<Discrepancy> Ledger::discrepancies() const {
   check.expect("datagrams", datagrams, datagrams_decoded + datagram_errors.total());
   check.expect("sets", sets, set_outcomes.total());
   check.expect("set octets", set_octets, set_outcome_octets.total());
-  check.expect("records", records, encoded + record_drops.total());
+  check.expect("records", records + counter_records + discard_records,
+               encoded + record_drops.total());
   return std::move(check).found();
 }
 

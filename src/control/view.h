@@ -66,7 +66,9 @@ struct Ledger {
   Tally<decode::SetOutcome> set_outcomes;
   Tally<decode::SetOutcome> set_outcome_octets;
   uint64_t sequence_lost = 0;  // before they arrived, in the exporters' own units
-  uint64_t records = 0;
+  uint64_t records = 0;        // flows
+  uint64_t counter_records = 0;
+  uint64_t discard_records = 0;
   uint64_t encoded = 0;
   Tally<outbound::RecordDrop> record_drops;
 
@@ -86,6 +88,8 @@ struct CoreView {
   double busy_ratio = 0;  // since the last view
   uint64_t exporters_restored = 0;
   uint64_t rates_restored = 0;
+  uint64_t samples_lost = 0;
+  uint64_t samples_dropped = 0;
   uint64_t options_records = 0;
   uint64_t exporters = 0;
   uint64_t templates = 0;

@@ -48,7 +48,8 @@ Pipeline::Pipeline(std::vector<Listener> listeners, std::unique_ptr<EventRing> e
     : listeners_(std::move(listeners)),
       events_(std::move(events)),
       decoder_(std::move(decoder)),
-      batcher_(std::make_unique<outbound::Batcher>(batcher)) {
+      batcher_(std::make_unique<outbound::Batcher>(batcher)),
+      sflow_encoder_(batcher.kernel) {
   listener_by_port_.fill(0);
   for (size_t i = 0; i < listeners_.size(); ++i)
     if (listeners_[i].port != 0)
@@ -90,6 +91,24 @@ void Pipeline::decode(const Datagram& datagram) noexcept {
 void Pipeline::on_records(const RecordBurst& burst) noexcept {
   assert(burst.listener.value < listeners_.size());
   batcher_->add(burst, listeners_[burst.listener.value].route);
+}
+
+void Pipeline::on_counters(const SflowCounters& sample) noexcept {
+  deliver(sample, outbound::RecordKind::sflow_counters,
+          listeners_[sample.listener.value].counters_route);
+}
+
+void Pipeline::on_discard(const SflowDiscard& discard) noexcept {
+  deliver(discard, outbound::RecordKind::sflow_discard,
+          listeners_[discard.listener.value].discards_route);
+}
+
+template <class Sample>
+void Pipeline::deliver(const Sample& sample, outbound::RecordKind kind,
+                       std::optional<RouteId> route) noexcept {
+  if (!route) return batcher_->drop(outbound::RecordDrop::filtered);
+  batcher_->add_message(sflow_encoder_.encode(sample), kind, *route,
+                        sample.header.time_received_ns);
 }
 
 void Pipeline::poll(uint64_t steady_now_ns, uint64_t wall_now_ns) noexcept {

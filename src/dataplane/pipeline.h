@@ -10,6 +10,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -21,6 +22,7 @@
 #include "decode/decoder.h"
 #include "decode/state_image.h"
 #include "export/batcher.h"
+#include "export/sflow_encoder.h"
 #include "packet/frame.h"
 
 namespace weir::dataplane {
@@ -28,7 +30,10 @@ namespace weir::dataplane {
 struct Listener {
   std::string name;   // `netflow`, `sflow`; unique
   uint16_t port = 0;  // UDP destination port of frames; 0: comes by kernel sockets only
-  RouteId route;      // where its records go
+  RouteId route;      // where its flows go
+  // Where what sFlow tells beside flows goes; nowhere: it is dropped as filtered.
+  std::optional<RouteId> counters_route{};
+  std::optional<RouteId> discards_route{};
   decode::ListenerRules rules;
 };
 
@@ -129,6 +134,11 @@ class Pipeline final : private RecordSink {
   Pipeline(std::vector<Listener> listeners, std::unique_ptr<EventRing> events,
            std::unique_ptr<decode::Decoder> decoder, const outbound::BatcherConfig& batcher);
   void on_records(const RecordBurst& burst) noexcept override WEIR_RUNS_ON(rx_lcore);
+  void on_counters(const SflowCounters& sample) noexcept override WEIR_RUNS_ON(rx_lcore);
+  void on_discard(const SflowDiscard& discard) noexcept override WEIR_RUNS_ON(rx_lcore);
+  template <class Sample>
+  void deliver(const Sample& sample, outbound::RecordKind kind,
+               std::optional<RouteId> route) noexcept WEIR_RUNS_ON(rx_lcore);
   void decode(const Datagram& datagram) noexcept WEIR_RUNS_ON(rx_lcore);
   void answer_slice() noexcept WEIR_RUNS_ON(rx_lcore);
   void save_slice() noexcept WEIR_RUNS_ON(rx_lcore);
@@ -140,6 +150,7 @@ class Pipeline final : private RecordSink {
   std::unique_ptr<EventRing> events_;             // before the decoder, which refers to it
   std::unique_ptr<decode::Decoder> decoder_;
   std::unique_ptr<outbound::Batcher> batcher_;
+  outbound::SflowEncoder sflow_encoder_;
   PipelineCounters counters_;
   SpscRing<ExporterQuery*> questions_{2};
   SpscRing<ExporterQuery*> answers_{2};

@@ -131,7 +131,8 @@ bool DecoderState::reserve() noexcept {
     if (taken_up_ == nullptr) return false;
   }
   return fields_ != nullptr && offsets_ != nullptr && widths_ != nullptr && pending_.reserve() &&
-         templates_.reserve() && rates_.reserve() && names_.reserve() && exporters_.reserve();
+         templates_.reserve() && rates_.reserve() && names_.reserve() && exporters_.reserve() &&
+         sflow_sources_.reserve();
 }
 
 namespace {

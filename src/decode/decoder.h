@@ -44,16 +44,14 @@ WEIR_NAMED_ENUM(Protocol, uint8_t, WEIR_PROTOCOLS)
 // clang-format on
 WEIR_NAMED_ENUM(DatagramError, uint8_t, WEIR_DATAGRAM_ERRORS)
 
-/// What became of each set (v9: FlowSet; sFlow: sample) of a decoded datagram. Counter and discard
-/// samples are no flows, and nothing is made of them yet. A set has exactly one outcome at any
-/// time; `waiting` is left again for one of the others.
+/// What became of each set (v9: FlowSet; sFlow: sample) of a decoded datagram. A set has
+/// exactly one outcome at any time; `waiting` is left again for one of the others.
 // clang-format off
 #define WEIR_SET_OUTCOMES(X)                                                           \
   X(decoded) X(waiting_for_template) X(expired) X(evicted)                             \
   X(skipped_reserved_id) X(skipped_bad_length) X(skipped_padding)                      \
   X(skipped_bad_template) X(skipped_not_decodable) X(skipped_pending_full)             \
-  X(skipped_counter_sample) X(skipped_discard_sample) X(skipped_unknown_format)        \
-  X(skipped_sample_limit)
+  X(skipped_unknown_format) X(skipped_sample_limit)
 // clang-format on
 WEIR_NAMED_ENUM(SetOutcome, uint8_t, WEIR_SET_OUTCOMES)
 
@@ -66,7 +64,7 @@ WEIR_NAMED_ENUM(SetOutcome, uint8_t, WEIR_SET_OUTCOMES)
   X(template_redefined) X(template_conflict) X(scope_split_by_port)                    \
   X(implausible_time) X(arena_overflow) X(truncated_record) X(unknown_flow_record)     \
   X(sequence_untracked) X(opaque_list) X(implausible_clock) X(implausible_rate)        \
-  X(sampling_interval_overflow)
+  X(sampling_interval_overflow) X(unknown_counter_block)
 // clang-format on
 WEIR_NAMED_ENUM(Quirk, uint8_t, WEIR_QUIRKS)
 
@@ -115,12 +113,18 @@ struct ExporterLimits {
   uint64_t pending_ttl_ns = 300ull * 1'000'000'000;  // pending_flows.ttl_secs
 };
 
+/// Samples of an sFlow datagram that are read; the rest is skipped and counted. Real agents send 7 to
+/// 15; more than the limit have no room in a datagram.
+inline constexpr uint32_t kSflowSamplesDefault = 512;
+inline constexpr uint32_t kSflowSamplesLimit = 8192;
+
 struct ListenerRules {
   ProtocolFilter protocol = ProtocolFilter::any;
   uint64_t sampling_rate_default = 0;  // used where nothing else names a rate; 0: unknown
   bool inline_names = false;           // records carry names that options data gave
   /// For exporters as long as they send to this listener, within what DecoderLimits has; absent: that.
   std::optional<ExporterLimits> limits;
+  uint32_t samples_per_datagram_max = kSflowSamplesDefault;
 };
 
 /// What the operator says of the exporters under a prefix; the longest prefix wins.
@@ -158,14 +162,18 @@ struct DecoderCounters {
   Counter set_octets;
   CounterArray<SetOutcome> set_outcomes;
   CounterArray<SetOutcome> set_outcome_octets;
-  Counter records;          // given to the sink
+  Counter records;          // flows given to the sink
+  Counter counter_records;  // sFlow counter samples given to it
+  Counter discard_records;  // discarded packets given to it
   Counter options_records;  // state, not output
   CounterArray<Quirk> quirks;
   CounterArray<TemplateEvent> template_events;
   CounterArray<Protocol> datagrams_by_protocol;  // decoded
   CounterArray<Protocol> records_by_protocol;
-  Counter sequence_lost;  // export packets or records missing before they arrived
-  Counter rate_changes;   // sampling rates and boot times that options data changed
+  Counter sequence_lost;    // export packets or records missing before they arrived
+  Counter samples_lost;     // sFlow: missing in the sequences of data sources
+  Counter samples_dropped;  // sFlow: that agents say they had to drop
+  Counter rate_changes;     // sampling rates and boot times that options data changed
   Counter exporters_restored;
   Counter rates_restored;
   Counter exporters;       // gauge
@@ -204,6 +212,8 @@ struct ExporterStats {
   uint64_t datagrams_decoded = 0;
   uint64_t datagrams_rejected = 0;
   uint64_t records = 0;
+  uint64_t counter_records = 0;
+  uint64_t discard_records = 0;
   uint64_t options_records = 0;
   uint64_t sets_waiting = 0;
   uint64_t sets_lost = 0;  // expired, evicted or skipped
@@ -220,6 +230,11 @@ struct ExporterStats {
   uint64_t clock_samples = 0;      // 0: no header with a time yet
   uint64_t clock_implausible = 0;  // datagrams whose header's time is none
   uint64_t sampling_rate_override = 0;
+  // sFlow, over all data sources. sample_pool / samples_taken is the true sampling rate.
+  uint64_t samples_lost = 0;     // of samples_taken
+  uint64_t samples_dropped = 0;  // by the agent, as it says
+  uint64_t samples_taken = 0;
+  uint64_t sample_pool = 0;
   uint32_t protocols = 0;                            // bits of Protocol: seen
   DatagramError last_error = DatagramError::count_;  // count_: none
 };

@@ -14,6 +14,8 @@
 #include "decode/plan.h"
 #include "decode/sampling.h"
 #include "decode/state_image.h"
+#include "decode/sflow_sources.h"
+#include "decode/sflow_v5.h"
 #include "decode/template_table.h"
 
 namespace weir::decode {
@@ -120,8 +122,15 @@ class DecoderState final : public Decoder {
                                     SamplingSource source) const noexcept;
 
   // sflow_v5.cc
-  void walk_samples(Message& m, std::span<const uint8_t> octets, uint32_t promised) noexcept;
-  SetOutcome read_sample(Message& m, uint32_t type, std::span<const uint8_t> body) noexcept;
+  void walk_samples(Message& m, std::span<const uint8_t> octets, uint32_t promised,
+                    RecordSink& sink) noexcept;
+  SetOutcome read_sample(Message& m, uint32_t type, std::span<const uint8_t> body,
+                         RecordSink& sink) noexcept;
+  SetOutcome flow_sample(Message& m, std::span<const uint8_t> body, SampleForm form) noexcept;
+  SetOutcome counter_sample(Message& m, std::span<const uint8_t> body, SampleForm form,
+                            RecordSink& sink) noexcept;
+  SetOutcome discard_sample(Message& m, std::span<const uint8_t> body, RecordSink& sink) noexcept;
+  void observe_source(Message& m, SflowSampleKind kind, const SourceReport& source) noexcept;
 
   // state_keep.cc
   bool save_exporter(Exporter& e, StateWriter& writer, uint32_t walk, uint32_t& budget) noexcept;
@@ -176,6 +185,11 @@ class DecoderState final : public Decoder {
                ? config_.listeners[m.listener.value].sampling_rate_default
                : 0;
   }
+  uint32_t samples_per_datagram_max(ListenerId listener) const noexcept {
+    return listener.value < config_.listeners.size()
+               ? config_.listeners[listener.value].samples_per_datagram_max
+               : kSflowSamplesDefault;
+  }
 
   const DecoderConfig config_;
   const size_t limits_count_;
@@ -188,6 +202,7 @@ class DecoderState final : public Decoder {
   SamplingTable rates_;
   NameTable names_;
   ExporterTable exporters_;
+  SflowSourceTable sflow_sources_;
   BurstWriter burst_;
   // Scratch for the template or record at hand; template_fields_max entries each.
   std::unique_ptr<FieldSpec[]> fields_;

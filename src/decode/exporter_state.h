@@ -217,8 +217,7 @@ class SetLedger {
     counters_.set_outcomes[outcome].increment();
     counters_.set_outcome_octets[outcome].add(octets);
     if (outcome != SetOutcome::decoded && outcome != SetOutcome::waiting_for_template &&
-        outcome != SetOutcome::skipped_padding && outcome != SetOutcome::skipped_counter_sample &&
-        outcome != SetOutcome::skipped_discard_sample) {
+        outcome != SetOutcome::skipped_padding) {
       ++exporter.stats.sets_lost;
     }
   }

@@ -13,12 +13,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <utility>
 
 #include "flow.pb.h"
 
 namespace weir::outbound {
 
-/// A FlowBatch begins with the tag of its messages, which no FlowMessage begins with.
+/// A FlowBatch begins with the tag of its messages, which no message begins with.
 inline bool looks_like_batch(std::span<const uint8_t> payload) noexcept {
   return !payload.empty() && payload[0] == 0x0a;
 }
@@ -44,22 +45,22 @@ class BatchWalk {
 };
 
 struct ReadCounts {
-  size_t flows = 0;      // handed on
+  size_t flows = 0;      // or messages of another kind, handed on
   size_t malformed = 0;  // messages that protobuf refuses, and 1 where the walk ended early
 };
 
-/// Hands every flow of a broker message to `on_flow(const flowpb::FlowMessage&)`, in order. The
-/// payload is a FlowBatch, or a single FlowMessage; its first octet tells. One bad message costs no
-/// other.
-template <class OnFlow>
-ReadCounts read_flows(std::span<const uint8_t> payload, OnFlow&& on_flow) {
+/// Hands every message of a broker message to `on_message(const Message&)`, in order. The payload is
+/// a batch, or a single Message (flowpb::FlowMessage, SflowCounters, SflowDiscard); its first octet
+/// tells. One bad message costs no other.
+template <class Message, class OnMessage>
+ReadCounts read_messages(std::span<const uint8_t> payload, OnMessage&& on_message) {
   const google::protobuf::LogSilencer counted_not_logged;
   ReadCounts counts;
-  flowpb::FlowMessage flow;
+  Message parsed;
   const auto read = [&](std::span<const uint8_t> message) {
-    if (flow.ParseFromArray(message.data(), static_cast<int>(message.size()))) {
+    if (parsed.ParseFromArray(message.data(), static_cast<int>(message.size()))) {
       ++counts.flows;
-      on_flow(static_cast<const flowpb::FlowMessage&>(flow));
+      on_message(static_cast<const Message&>(parsed));
     } else {
       ++counts.malformed;
     }
@@ -73,6 +74,11 @@ ReadCounts read_flows(std::span<const uint8_t> payload, OnFlow&& on_flow) {
   for (BatchEntry entry; walk.next(entry);) read(entry.message);
   if (!walk.complete()) ++counts.malformed;
   return counts;
+}
+
+template <class OnFlow>
+ReadCounts read_flows(std::span<const uint8_t> payload, OnFlow&& on_flow) {
+  return read_messages<flowpb::FlowMessage>(payload, std::forward<OnFlow>(on_flow));
 }
 
 }  // namespace weir::outbound

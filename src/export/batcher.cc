@@ -3,8 +3,11 @@
 #include <algorithm>
 #include <array>
 #include <cassert>
+#include <cstring>
 #include <new>
 #include <vector>
+
+#include "export/encode_parts.h"
 
 namespace weir::outbound {
 namespace {
@@ -64,7 +67,7 @@ struct Batcher::State {
     counters.buffers_free.set(free.size());
   }
 
-  size_t place_of(RouteId route, uint64_t received_ns) noexcept;
+  size_t place_of(RouteId route, RecordKind kind, uint64_t received_ns) noexcept;
   void seal(size_t place) noexcept;
   void take_back() noexcept;
 
@@ -85,7 +88,7 @@ struct Batcher::State {
 
 /// The place of the open batch of `route`, opened if need be; kNoPlace when there is no buffer. The
 /// caller puts a record into it.
-size_t Batcher::State::place_of(RouteId route, uint64_t received_ns) noexcept {
+size_t Batcher::State::place_of(RouteId route, RecordKind kind, uint64_t received_ns) noexcept {
   for (size_t i = open_count; i-- > 0;) {
     if (open[i].batch->route == route) return i;
   }
@@ -96,6 +99,7 @@ size_t Batcher::State::place_of(RouteId route, uint64_t received_ns) noexcept {
   free.pop_back();
   counters.buffers_free.set(free.size());
   batch->route = route;
+  batch->kind = kind;
   batch->records = 0;
   batch->octets = 0;
   batch->references = 0;
@@ -139,7 +143,7 @@ void Batcher::add(const RecordBurst& burst, RouteId route) noexcept {
       records = records.subspan(1);
       continue;
     }
-    const size_t place = s.place_of(route, received_ns);
+    const size_t place = s.place_of(route, RecordKind::flow, received_ns);
     if (place == kNoPlace) {
       s.counters.drops[RecordDrop::no_buffer].increment();
       records = records.subspan(1);
@@ -165,6 +169,48 @@ void Batcher::add(const RecordBurst& burst, RouteId route) noexcept {
     records = records.subspan(fitting);
     if (batch.records == s.config.batch_records_max) s.seal(place);
   }
+}
+
+void Batcher::add_message(std::span<const uint8_t> message, RecordKind kind, RouteId route,
+                          uint64_t received_ns) noexcept {
+  State& s = *state_;
+  s.counters.records.increment();
+  const size_t octets_max = 1 + wire::kVarint32OctetsMax + message.size();
+  if (octets_max > s.config.batch_octets) {
+    s.counters.drops[RecordDrop::record_too_large].increment();
+    return;
+  }
+  size_t place = s.place_of(route, kind, received_ns);
+  if (place != kNoPlace) {
+    const OutboundBatch& open = *s.open[place].batch;
+    assert(open.kind == kind);
+    if (octets_max > open.capacity - open.octets) {
+      s.seal(place);
+      place = s.place_of(route, kind, received_ns);
+    }
+  }
+  if (place == kNoPlace) {
+    s.counters.drops[RecordDrop::no_buffer].increment();
+    return;
+  }
+  OutboundBatch& batch = *s.open[place].batch;
+  uint8_t* p = batch.data + batch.octets;
+  *p++ = parts::kFlowsTag;
+  p = wire::put_varint(p, message.size());
+  std::memcpy(p, message.data(), message.size());
+  p += message.size();
+  const auto octets = static_cast<uint32_t>(p - (batch.data + batch.octets));
+  batch.octets += octets;
+  ++batch.records;
+  batch.last_received_ns = received_ns;
+  s.counters.encoded.increment();
+  s.counters.encoded_octets.add(octets);
+  if (batch.records == s.config.batch_records_max) s.seal(place);
+}
+
+void Batcher::drop(RecordDrop why) noexcept {
+  state_->counters.records.increment();
+  state_->counters.drops[why].increment();
 }
 
 void Batcher::poll(uint64_t steady_now_ns) noexcept {

@@ -12,6 +12,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 
 #include "base/counter.h"
 #include "base/named_enum.h"
@@ -37,7 +38,7 @@ struct BatcherConfig {
   Kernel kernel = best_kernel();
 };
 
-/// records = encoded + Σ drops, for what was given to add().
+/// records = encoded + Σ drops, for what was given to add() and its like.
 struct BatcherCounters {
   Counter records;
   Counter encoded;
@@ -53,6 +54,12 @@ class Batcher {
 
   /// Encodes the burst's records into the open batch of `route`; seals what is full.
   void add(const RecordBurst& burst, RouteId route) noexcept WEIR_RUNS_ON(rx_lcore);
+  /// Puts a message of another kind, as it is, into the open batch of `route`, which takes that kind
+  /// only.
+  void add_message(std::span<const uint8_t> message, RecordKind kind, RouteId route,
+                   uint64_t received_ns) noexcept WEIR_RUNS_ON(rx_lcore);
+  /// A record that is not to be encoded.
+  void drop(RecordDrop why) noexcept WEIR_RUNS_ON(rx_lcore);
   /// Seals what has lingered. `steady_now_ns` is the burst's one look at the clock.
   void poll(uint64_t steady_now_ns) noexcept WEIR_RUNS_ON(rx_lcore);
   void seal_all() noexcept WEIR_RUNS_ON(rx_lcore);

@@ -334,16 +334,21 @@ void JetStreamPublisher::send(Token token, uint64_t now_ns, OutcomeSink& outcome
   }
   char records[12];
   *std::to_chars(records, records + sizeof records - 1, message->records).ptr = '\0';
-  const MessageHeader headers[] = {
+  MessageHeader headers[6] = {
       {"Nats-Msg-Id", slot.id.c_str()},
       {"Weir-Framing", config_.framing == Framing::batch ? "batch" : "single"},
       {"Weir-Compression", "none"},
       {"Weir-Records", records},
-      // So that another stream that has taken our subject refuses instead of keeping it.
-      {"Nats-Expected-Stream", config_.stream.name.c_str()},
   };
-  const size_t header_count =
-      std::size(headers) - (config_.stream.overlap == SubjectOverlap::adopt ? 1 : 0);
+  size_t header_count = 4;
+  if (slot.batch->kind != RecordKind::flow) {
+    // The names are literals, so they end in a zero.
+    headers[header_count++] = {"Weir-Kind", name_of(slot.batch->kind).data()};
+  }
+  if (config_.stream.overlap != SubjectOverlap::adopt) {
+    // So that another stream that has taken our subject refuses instead of keeping it.
+    headers[header_count++] = {"Nats-Expected-Stream", config_.stream.name.c_str()};
+  }
   const Sent sent = client_->publish(
       subject.c_str(), token, slot.batch->payload().subspan(message->offset, message->octets),
       {headers, header_count});

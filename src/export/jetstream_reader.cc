@@ -160,6 +160,10 @@ Result<std::optional<StreamMessage>> JetStreamReader::next(int wait_ms) {
       std::string_view(value) != "none") {
     message.framing = ReadFraming::unknown;
   }
+  value = nullptr;
+  if (natsMsgHeader_Get(raw, "Weir-Kind", &value) != NATS_OK) value = nullptr;
+  message.kind = kind_of(value, message.subject);
+  if (message.kind == RecordKind::count_) message.framing = ReadFraming::unknown;
   jsMsgMetaData* meta = nullptr;
   if (natsMsg_GetMetaData(&meta, raw) == NATS_OK) {
     message.sequence = meta->Sequence.Stream;
@@ -181,9 +185,24 @@ ReadFraming framing_of(const char* header_or_null, const std::string& payload) n
   return !payload.empty() && payload.front() == '\x0A' ? ReadFraming::batch : ReadFraming::single;
 }
 
+RecordKind kind_of(const char* header_or_null, std::string_view subject) noexcept {
+  if (header_or_null != nullptr) {
+    for (size_t i = 0; i < static_cast<size_t>(RecordKind::count_); ++i) {
+      if (name_of(static_cast<RecordKind>(i)) == header_or_null) return static_cast<RecordKind>(i);
+    }
+    return RecordKind::count_;
+  }
+  const auto begins_with = [subject](std::string_view s) {
+    return subject.substr(0, s.size()) == s;
+  };
+  if (begins_with("flows.counters.")) return RecordKind::sflow_counters;
+  if (begins_with("flows.discards.")) return RecordKind::sflow_discard;
+  return RecordKind::flow;
+}
+
 bool parse_flows(const StreamMessage& message, flowpb::FlowBatch& flows) {
   flows.Clear();
-  if (message.framing == ReadFraming::unknown) return false;
+  if (message.framing == ReadFraming::unknown || message.kind != RecordKind::flow) return false;
   const auto* octets = reinterpret_cast<const uint8_t*>(message.payload.data());
   return read_flows({octets, message.payload.size()}, [&](const flowpb::FlowMessage& flow) {
            *flows.add_flows() = flow;

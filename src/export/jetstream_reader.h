@@ -16,6 +16,7 @@
 
 #include "base/result.h"
 #include "export/nats_client.h"
+#include "export/outbound_batch.h"
 
 namespace flowpb {
 class FlowBatch;
@@ -30,6 +31,7 @@ struct StreamMessage {
   std::string subject;
   std::string id;  // Nats-Msg-Id; empty: none
   ReadFraming framing = ReadFraming::unknown;
+  RecordKind kind = RecordKind::flow;
   std::string payload;
   uint64_t sequence = 0;   // in the stream
   uint64_t stored_ns = 0;  // when the server took it, since the epoch
@@ -69,6 +71,10 @@ class JetStreamReader {
 
 /// By its header; without one a first octet of 0x0A is a FlowBatch, anything else one FlowMessage.
 ReadFraming framing_of(const char* header_or_null, const std::string& payload) noexcept;
+
+/// What a message holds: its header says so; without one, its subject (flows.counters.…,
+/// flows.discards.…). A kind that this version does not know is count_.
+RecordKind kind_of(const char* header_or_null, std::string_view subject) noexcept;
 
 /// The message's flows, by protobuf's own classes; false when some do not parse (the others are
 /// there), or when the framing is not known.

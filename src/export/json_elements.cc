@@ -5,6 +5,7 @@
 
 #include "export/element_names.h"
 #include "export/json_parts.h"
+#include "export/sflow_names.h"
 
 namespace weir::outbound::parts {
 namespace {
@@ -126,6 +127,21 @@ void put_unmapped(TextBuffer& out, const flowpb::UnmappedElement& element) {
   out.put(",\"value\":");
   put_quoted_hex(out, element.value());
   if (known) put_decoded(out, known->type, element.value());
+  out.put('}');
+}
+
+void put_sflow_record(TextBuffer& out, const flowpb::UnmappedElement& element) {
+  out.put("{\"enterprise\":");
+  out.put_number(element.enterprise());
+  out.put(",\"id\":");
+  out.put_number(element.id());
+  if (const auto name = sflow_record_name(element.enterprise(), element.id()); !name.empty()) {
+    out.put(",\"name\":\"");
+    out.put(name);
+    out.put('"');
+  }
+  out.put(",\"value\":");
+  put_quoted_hex(out, element.value());
   out.put('}');
 }
 

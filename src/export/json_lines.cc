@@ -72,6 +72,7 @@ namespace {
 
 using parts::put_quoted_address;
 using parts::put_quoted_hex;
+using parts::put_sflow_record;
 using parts::put_string;
 using parts::put_unmapped;
 
@@ -283,7 +284,10 @@ void put_additions(TextBuffer& out, const flowpb::FlowMessage& f) {
   WEIR_IF_TEXT_(site);
   if (!f.unmapped().empty()) {
     WEIR_KEY_(unmapped);
-    put_list(out, f.unmapped(), [&](const flowpb::UnmappedElement& e) { put_unmapped(out, e); });
+    const bool is_sflow = f.type() == flowpb::SFLOW_5;  // whose formats are no elements
+    put_list(out, f.unmapped(), [&](const flowpb::UnmappedElement& e) {
+      is_sflow ? put_sflow_record(out, e) : put_unmapped(out, e);
+    });
   }
   WEIR_IF_TEXT_(in_if_name);
   WEIR_IF_TEXT_(out_if_name);

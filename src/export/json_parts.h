@@ -15,5 +15,7 @@ void put_quoted_hex(TextBuffer& out, std::string_view octets);
 
 /// An element without a column: its numbers, its name and what its octets say, where that is known.
 void put_unmapped(TextBuffer& out, const flowpb::UnmappedElement& element);
+/// The same of a flow record of sFlow's: its format and the octets as they came.
+void put_sflow_record(TextBuffer& out, const flowpb::UnmappedElement& element);
 
 }  // namespace weir::outbound::parts

@@ -4,20 +4,26 @@
 //           and back; at any time exactly one of them may touch it.
 // Bounds:   capacity octets.
 //
-// The payload is always a flowpb.FlowBatch: for each record 0x0A, its length as a varint, and the
-// FlowMessage. Other framings are made from it by the publisher.
+// The payload is always a flowpb.FlowBatch, or its like of another kind: for each record 0x0A, its
+// length as a varint, and the message. Other framings are made from it by the publisher.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <span>
 
+#include "base/named_enum.h"
 #include "flow/export_header.h"
 
 namespace weir::outbound {
 
+/// What a batch holds; a batch holds one kind. The names are the values of the header Weir-Kind.
+#define WEIR_RECORD_KINDS(X) X(flow) X(sflow_counters) X(sflow_discard)
+WEIR_NAMED_ENUM(RecordKind, uint8_t, WEIR_RECORD_KINDS)
+
 struct OutboundBatch {
   RouteId route;
+  RecordKind kind = RecordKind::flow;
   uint16_t core = 0;
   uint32_t records = 0;
   uint64_t sequence = 0;  // per core, from 1, without gaps; part of the message's id

@@ -11,8 +11,7 @@
 #include <cstring>
 
 #include "base/clock.h"
-#include "export/batch_reader.h"
-#include "export/json_lines.h"
+#include "export/sflow_json.h"
 
 namespace weir::outbound {
 namespace {
@@ -62,9 +61,9 @@ bool StreamPublisher::submit(OutboundBatch& batch, OutcomeSink& outcomes) {
   cut_ = false;
   bool intact = true;
   if (format_ == StreamFormat::json) {
-    intact = read_flows(batch.payload(), [this](const flowpb::FlowMessage& flow) {
-               append_json_line(flow, buffer_);
-             }).malformed == 0;
+    intact = append_json_lines(batch.kind, batch.payload(), buffer_).malformed == 0;
+  } else if (batch.kind != RecordKind::flow) {
+    intact = false;  // a FlowBatch has room for flows only
   } else {
     buffer_.append(reinterpret_cast<const char*>(batch.data), batch.octets);
   }

@@ -1,4 +1,5 @@
-// stream_publisher.h — Batches to standard output or a file: JSON lines, or the FlowBatch as it is.
+// stream_publisher.h — Batches to standard output or a file: JSON lines, or the FlowBatch as it is (which
+// has room for flows only; other kinds are refused as `rejected`).
 //
 // Runs on:  publisher_thread; last_error and counters on any.
 // Owns:     the file when it was given by path; standard output is the process's.

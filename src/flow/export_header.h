@@ -57,10 +57,16 @@ struct RecordBurst {
 
 inline constexpr size_t kBurstRecords = 32;  // 16 KiB of records: they stay in L1
 
-/// Takes the decoder's records. Runs on the decoder's thread; keeps nothing of the burst.
+struct SflowCounters;
+struct SflowDiscard;
+
+/// Takes what the decoder reads. Runs on the decoder's thread; keeps nothing of what it is given.
 class RecordSink {
  public:
   virtual void on_records(const RecordBurst& burst) noexcept = 0;
+  // Who takes flows only need not know of these.
+  virtual void on_counters(const SflowCounters&) noexcept {}
+  virtual void on_discard(const SflowDiscard&) noexcept {}
 
  protected:
   ~RecordSink() = default;

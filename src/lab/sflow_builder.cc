@@ -50,9 +50,9 @@ FlowRecord extended_gateway(const Gateway& g) {
 
 namespace {
 
-Octets records_of(const SflowFlowSample& s) {
-  Octets octets = u32(s.record_count.value_or(static_cast<uint32_t>(s.records.size())));
-  for (const sflow::FlowRecord& r : s.records) {
+Octets records_of(const std::vector<sflow::FlowRecord>& records, std::optional<uint32_t> count) {
+  Octets octets = u32(count.value_or(static_cast<uint32_t>(records.size())));
+  for (const sflow::FlowRecord& r : records) {
     const auto length = r.length.value_or(static_cast<uint32_t>(r.body.size()));
     append(octets, join({u32(r.type), u32(length), sflow::padded(r.body)}));
   }
@@ -66,7 +66,7 @@ SflowBuilder& SflowBuilder::flow(const SflowFlowSample& s) {
   return sample(
       1, join({sflow::words({s.sequence, s.source_class << 24 | s.source_index, s.sampling_rate,
                              s.pool, s.drops, interface(s.input), interface(s.output)}),
-               records_of(s)}));
+               records_of(s.records, s.record_count)}));
 }
 
 SflowBuilder& SflowBuilder::expanded_flow(const SflowFlowSample& s) {
@@ -74,7 +74,23 @@ SflowBuilder& SflowBuilder::expanded_flow(const SflowFlowSample& s) {
       3,
       join({sflow::words({s.sequence, s.source_class, s.source_index, s.sampling_rate, s.pool,
                           s.drops, s.input.format, s.input.value, s.output.format, s.output.value}),
-            records_of(s)}));
+            records_of(s.records, s.record_count)}));
+}
+
+SflowBuilder& SflowBuilder::counters(const SflowCounterSample& s) {
+  return sample(2, join({sflow::words({s.sequence, s.source_class << 24 | s.source_index}),
+                         records_of(s.blocks, s.block_count)}));
+}
+
+SflowBuilder& SflowBuilder::expanded_counters(const SflowCounterSample& s) {
+  return sample(4, join({sflow::words({s.sequence, s.source_class, s.source_index}),
+                         records_of(s.blocks, s.block_count)}));
+}
+
+SflowBuilder& SflowBuilder::discard(const SflowDiscardSample& s) {
+  return sample(5, join({sflow::words({s.sequence, s.source_class, s.source_index, s.drops, s.input,
+                                       s.output, s.reason}),
+                         records_of(s.records, s.record_count)}));
 }
 
 SflowBuilder& SflowBuilder::sample(uint32_t type, const Octets& body,

@@ -80,6 +80,27 @@ struct SflowFlowSample {
   std::optional<uint32_t> record_count{};
 };
 
+/// Counter blocks are written as flow records are: type, length, body.
+struct SflowCounterSample {
+  uint32_t sequence = 1;
+  uint32_t source_class = 0;
+  uint32_t source_index = 1;
+  std::vector<sflow::FlowRecord> blocks{};
+  std::optional<uint32_t> block_count{};
+};
+
+struct SflowDiscardSample {
+  uint32_t sequence = 1;
+  uint32_t source_class = 0;
+  uint32_t source_index = 1;
+  uint32_t drops = 0;
+  uint32_t input = 0;
+  uint32_t output = 0;
+  uint32_t reason = 0;
+  std::vector<sflow::FlowRecord> records{};
+  std::optional<uint32_t> record_count{};
+};
+
 class SflowBuilder {
  public:
   SflowBuilder& version(uint32_t v) {
@@ -114,6 +135,9 @@ class SflowBuilder {
   }
   SflowBuilder& flow(const SflowFlowSample& sample);
   SflowBuilder& expanded_flow(const SflowFlowSample& sample);
+  SflowBuilder& counters(const SflowCounterSample& sample);
+  SflowBuilder& expanded_counters(const SflowCounterSample& sample);
+  SflowBuilder& discard(const SflowDiscardSample& sample);
   /// Any sample; the length is the body's unless told.
   SflowBuilder& sample(uint32_t type, const Octets& body, std::optional<uint32_t> length = {});
   SflowBuilder& raw(const Octets& octets) {

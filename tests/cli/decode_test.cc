@@ -12,6 +12,7 @@
 #include "lab/exporter_model.h"
 #include "lab/frame_builder.h"
 #include "support/captures.h"
+#include "lab/sflow_builder.h"
 #include "support/program.h"
 
 namespace weir {
@@ -141,6 +142,35 @@ TEST_F(Decode, PrintsWhatWasOnTheWire) {
   EXPECT_EQ(flow["out_if"], 4);
   EXPECT_EQ(flow["time_flow_start_ns"], 1'699'999'998 * kNsPerSec);
   EXPECT_EQ(flow["time_flow_end_ns"], 1'699'999'999 * kNsPerSec + 500 * kNsPerMs);
+}
+
+TEST_F(Decode, PrintsWhatSflowTellsBesideFlowsInLinesOfTheirOwn) {
+  const lab::Octets datagram =
+      lab::SflowBuilder{}
+          .counters({.source_index = 7, .blocks = {{1002, lab::sflow::words({1, 2, 3})}}})
+          .discard({.reason = 258})
+          .flow({.sampling_rate = 10})
+          .build();
+  const std::string file = capture_of({lab::udp_frame(kEnds, datagram)});
+  const Outcome decoded = decode({file});
+  EXPECT_EQ(decoded.status, 0) << decoded.err;
+  const std::vector<std::string> lines = lines_of(decoded.out);
+  ASSERT_EQ(lines.size(), 3u);
+  std::map<std::string, json> by_kind;
+  for (const std::string& line : lines) {
+    const json record = json::parse(line);
+    by_kind[record.value("kind", "flow")] = record;
+  }
+  EXPECT_EQ(by_kind["sflow_counters"]["source_index"], 7);
+  EXPECT_EQ(by_kind["sflow_counters"]["radio"]["on_channel_time"], 2);
+  EXPECT_EQ(by_kind["sflow_discard"]["reason"], "DROP_ACL");
+  EXPECT_EQ(by_kind["flow"]["sampling_rate"], 10);
+  EXPECT_THAT(decoded.err, HasSubstr("counter_records 1, discard_records 1"));
+  EXPECT_EQ(summary(decoded, "records"), 1u);
+
+  flowpb::FlowBatch batch;
+  EXPECT_TRUE(batch.ParseFromString(decode({"--format", "protobuf", file}).out));
+  EXPECT_EQ(batch.flows_size(), 1) << "a FlowBatch has room for flows only";
 }
 
 TEST_F(Decode, PrintsATable) {
@@ -398,7 +428,7 @@ TEST(DecodeCaptures, PrintsLinesOfJsonForEachOfThem) {
     SCOPED_TRACE(row.name);
     const Outcome decoded = decode({row.path()});
     const std::vector<std::string> lines = lines_of(decoded.out);
-    EXPECT_EQ(lines.size(), summary(decoded, "records"));
+    EXPECT_EQ(lines.size(), summary(decoded, "records") + summary(decoded, "sflow"));
     for (const std::string& line : lines) ASSERT_TRUE(json::accept(line)) << line;
   }
 }

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "export/jetstream_publisher.h"
 #include "export/json_lines.h"
+#include "export/sflow_json.h"
 #include "support/batches.h"
 #include "support/nats_server.h"
 #include "support/program.h"
@@ -34,7 +35,8 @@ class WeirRead : public ::testing::Test {
     const RoleScope role(publisher_thread);
     JetStreamConfig config;
     config.nats.urls = {server_.url()};
-    config.subjects = {"flows.raw.netflow", "flows.raw.sflow"};
+    config.subjects = {"flows.raw.netflow", "flows.raw.sflow", "flows.counters.sflow",
+                       "flows.discards.sflow"};
     config.framing = framing;
     config.stream.max_bytes = 64 << 20;
     config.identity = {"6f1c0c54-8e2e-4d0a-9a55-0d9c1b8d2f10",
@@ -90,6 +92,41 @@ TEST_F(WeirRead, PrintsEveryRecordOfEitherFramingAndCountsThem) {
   EXPECT_EQ(sflow.status, 0);
   EXPECT_EQ(sflow.out, "");
   EXPECT_THAT(sflow.err, ContainsRegex("records +300\n"));
+}
+
+TEST_F(WeirRead, PrintsWhatSflowTellsBesideFlows) {
+  std::deque<BatchBox> boxes;
+  boxes.emplace_back(1, 2u, 1);
+  const auto add = [&](outbound::RecordKind kind, uint16_t route, std::string octets) {
+    BatchBox& box = boxes.emplace_back(boxes.size() + 1, 0u, route);
+    box.octets = std::move(octets);
+    box.batch.kind = kind;
+    box.batch.records = 1;
+    box.batch.data = reinterpret_cast<uint8_t*>(box.octets.data());
+    box.batch.octets = box.batch.capacity = static_cast<uint32_t>(box.octets.size());
+  };
+  flowpb::SflowCountersBatch counters;
+  counters.add_counters()->set_source_index(7);
+  add(outbound::RecordKind::sflow_counters, 2, counters.SerializeAsString());
+  flowpb::SflowDiscardBatch discards;
+  discards.add_discards()->set_reason(flowpb::DROP_ACL);
+  add(outbound::RecordKind::sflow_discard, 3, discards.SerializeAsString());
+  publish(boxes, outbound::Framing::batch);
+  publish(boxes, outbound::Framing::single);
+
+  const auto flows = read({"--all"});
+  EXPECT_EQ(flows.status, 0) << "flows.raw.* holds flows only: " << flows.err;
+  const auto of_counters = read({"--all", "--subject", "flows.counters.sflow", "--summary"});
+  EXPECT_EQ(of_counters.status, 0) << of_counters.err;
+  const std::string line = "{\"kind\":\"sflow_counters\",\"source_index\":7}\n";
+  EXPECT_EQ(of_counters.out, line + line) << "of either framing";
+  EXPECT_THAT(of_counters.err, ContainsRegex("sflow_counters +2\n"));
+  const auto of_discards = read({"--subject", "flows.discards.sflow"});
+  EXPECT_EQ(of_discards.status, 0) << of_discards.err;
+  EXPECT_THAT(of_discards.out, HasSubstr("{\"kind\":\"sflow_discard\",\"reason\":\"DROP_ACL\","));
+  const auto everything = read({"--all", "--subject", "flows.>", "--format", "none", "--summary"});
+  EXPECT_THAT(everything.err, ContainsRegex("records +8\n"));
+  EXPECT_THAT(everything.err, ContainsRegex("unreadable +0\n"));
 }
 
 TEST_F(WeirRead, PrintsTheLastRecordsThoughMessagesHoldFewOfThem) {

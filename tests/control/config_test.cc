@@ -53,7 +53,8 @@ TEST(ApplianceConfig, ListensOnAKernelSocketForEachListenAddr) {
   EXPECT_EQ(plane.socket_ports[1].address.to_string(), "2001:db8::1");
   EXPECT_EQ(plane.socket_ports[1].listener.value, 1);
   EXPECT_EQ(plane.pipeline.listeners[1].port, 6343);
-  EXPECT_THAT(route_subjects(config), ElementsAre("flows.raw.netflow", "flows.raw.sflow"));
+  EXPECT_THAT(route_subjects(config), ElementsAre("flows.raw.netflow", "flows.raw.sflow",
+                                                  "flows.counters.sflow", "flows.discards.sflow"));
 }
 
 TEST(ApplianceConfig, ServesEveryListenerOnEveryPort) {
@@ -216,6 +217,27 @@ TEST(ApplianceConfig, MergesTheListenersSubjectsIntoTheStreams) {
   EXPECT_THAT(all_stream_subjects(config_of(kSocketListener)), ElementsAre("flows.raw.netflow"));
 }
 
+TEST(ApplianceConfig, GivesWhatSflowTellsBesideFlowsSubjectsOfItsOwn) {
+  const auto config = config_of(
+      "listeners:\n"
+      "  - {protocol: sflow, listen_addr: ':6343', max_samples_per_datagram: 20}\n"
+      "  - {protocol: any, listen_addr: ':6344', counters_subject: c.x, discards_subject: ''}\n"
+      "  - {protocol: netflow, listen_addr: ':2055'}\n");
+  EXPECT_THAT(all_stream_subjects(config),
+              ElementsAre("flows.raw.sflow", "flows.raw.netflow", "flows.counters.sflow",
+                          "flows.discards.sflow", "c.x"));
+  const auto listeners = data_plane_config(config).pipeline.listeners;
+  ASSERT_EQ(listeners.size(), 3u);
+  EXPECT_EQ(listeners[0].route, RouteId{0});
+  EXPECT_EQ(listeners[0].counters_route, RouteId{2});
+  EXPECT_EQ(listeners[0].discards_route, RouteId{3});
+  EXPECT_EQ(listeners[0].rules.samples_per_datagram_max, 20u);
+  EXPECT_EQ(listeners[1].counters_route, RouteId{4});
+  EXPECT_EQ(listeners[1].discards_route, std::nullopt) << "not published";
+  EXPECT_EQ(listeners[1].rules.samples_per_datagram_max, decode::kSflowSamplesDefault);
+  EXPECT_EQ(listeners[2].counters_route, std::nullopt) << "nothing comes that would be";
+}
+
 TEST(ApplianceConfig, HandsOnWhatTheHttpServerNeeds) {
   const auto http = http_server_config(config_of(
       std::string(kSocketListener) +
@@ -255,6 +277,19 @@ TEST(ApplianceConfig, RefusesWhatCannotWork) {
       {"listeners: [{listen_addr: ':1', subject: 'flows.{protocol}'}]", "placeholders"},
       {"listeners: [{listen_addr: ':1', protocol: netflow5}]",
        "allowed: any, netflow, ipfix, sflow"},
+      {"listeners: [{listen_addr: ':1', max_samples_per_datagram: 0}]",
+       "\"0\" is not allowed; allowed: an integer from 1 to 8192"},
+      {"listeners: [{listen_addr: ':1', max_samples_per_datagram: 8193}]",
+       "listeners[0].max_samples_per_datagram: \"8193\" is not allowed"},
+      {"listeners: [{listen_addr: ':1', counters_subject: flows.raw.counters}]",
+       "that is not under flows.raw., or nothing"},
+      {"listeners: [{listen_addr: ':1', discards_subject: 'flows.>'}]", "without wildcards"},
+      {"listeners: [{listen_addr: ':1', discards_subject: flows.counters.sflow}]",
+       "listeners[0].discards_subject: flows.counters.sflow is the counters_subject of "
+       "listeners[0] too"},
+      {"listeners: [{listen_addr: ':1', subject: flows.counters.sflow, protocol: netflow}, "
+       "{listen_addr: ':2', protocol: sflow}]",
+       "listeners[1].counters_subject: flows.counters.sflow is the subject of listeners[0] too"},
       {listener + "ports: [{queues: 2}]", "ports[0].device: is missing"},
       {listener + "ports: [{device: eth0}]",
        "ports[0].device: \"eth0\" is no device; allowed: a PCI address such as 0000:01:00.0, or a "
@@ -370,13 +405,16 @@ TEST(ApplianceConfig, DescribesWhatWouldRun) {
                               "publishers: [{kind: jetstream}, {kind: stdout}]\n"));
   for (const char* line : {
            "port p0: DPDK 0000:01:00.0, 2 queues, CPU 0, 1\n",
-           "listener any: any on UDP 2055 from p0 to flows.raw.netflow\n",
-           "listener sflow: sflow on UDP 6343 from p0, udp [::]:6343 to flows.raw.sflow\n",
+           "listener any: any on UDP 2055 from p0 to flows.raw.netflow, counters to "
+           "flows.counters.sflow, discards to flows.discards.sflow\n",
+           "listener sflow: sflow on UDP 6343 from p0, udp [::]:6343 to flows.raw.sflow, counters "
+           "to "
+           "flows.counters.sflow, discards to flows.discards.sflow\n",
            "publisher jetstream: JetStream at nats://127.0.0.1:4222, stream events "
            "(flows.raw.netflow, "
-           "flows.raw.sflow)\n",
+           "flows.raw.sflow, flows.counters.sflow, flows.discards.sflow)\n",
            "publisher stdout: json lines on standard output\n",
-           "3 receive cores, each with 1365 batches of 64KiB for 2 subjects\n",
+           "3 receive cores, each with 1365 batches of 64KiB for 4 subjects\n",
            "DPDK with 256 MiB without hugepages\n",
        }) {
     EXPECT_THAT(plan, HasSubstr(line));

@@ -112,6 +112,8 @@ TEST(Ledger, NamesEachEquationThatDoesNotHold) {
       {"sets", [](Ledger& l) { ++l.set_outcomes[SetOutcome::expired]; }},
       {"set octets", [](Ledger& l) { ++l.set_octets; }},
       {"records", [](Ledger& l) { ++l.record_drops[outbound::RecordDrop::filtered]; }},
+      {"records", [](Ledger& l) { ++l.counter_records; }},
+      {"records", [](Ledger& l) { ++l.discard_records; }},
   };
   for (const auto& c : cases) {
     Ledger ledger = sample_view().total();

@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <tuple>
+
 #include "support.h"
 
 namespace weir::dataplane::testing {
@@ -157,6 +159,54 @@ TEST_F(PipelineTest, SendsEachListenersRecordsItsWay) {
     pipeline_->batcher().give_back(batch);
   }
   EXPECT_THAT(seen, ::testing::UnorderedElementsAre(std::pair(3, 2u), std::pair(8, 5u)));
+}
+
+TEST_F(PipelineTest, SendsWhatSflowTellsBesideFlowsItsOwnWay) {
+  const lab::Octets payload = lab::SflowBuilder{}
+                                  .flow({.sampling_rate = 1})
+                                  .counters({.blocks = {{1002, lab::sflow::words({1, 2, 3})}}})
+                                  .discard({.reason = 258})
+                                  .discard({.reason = 257})
+                                  .build();
+  const auto send = [&] {
+    const RoleScope role(rx_lcore);
+    pipeline_->on_datagram({.payload = payload,
+                            .source = IpAddress::from_v4(0xC0000201u),
+                            .source_port = 4000,
+                            .local_port = kNetflowPort,
+                            .listener = {0},
+                            .received_ns = kCaptureTimeNs});
+  };
+  PipelineConfig config = netflow_pipeline();
+  config.listeners[0].route = {3};
+  config.listeners[0].counters_route = RouteId{4};
+  config.listeners[0].discards_route = RouteId{5};
+  make(config);
+  send();
+  finish();
+  {
+    const RoleScope role(control_thread);
+    outbound::OutboundBatch* batch;
+    std::vector<std::tuple<uint16_t, outbound::RecordKind, uint32_t>> seen;
+    while (pipeline_->batcher().take_sealed(batch)) {
+      seen.emplace_back(batch->route.value, batch->kind, batch->records);
+      pipeline_->batcher().give_back(batch);
+    }
+    using outbound::RecordKind;
+    EXPECT_THAT(seen,
+                ::testing::UnorderedElementsAre(std::tuple(3, RecordKind::flow, 1u),
+                                                std::tuple(4, RecordKind::sflow_counters, 1u),
+                                                std::tuple(5, RecordKind::sflow_discard, 2u)));
+  }
+  EXPECT_EQ(pipeline_->decoder_counters().records.value(), 1u);
+  EXPECT_EQ(pipeline_->decoder_counters().counter_records.value(), 1u);
+  EXPECT_EQ(pipeline_->decoder_counters().discard_records.value(), 2u);
+  expect_ledger(*pipeline_);
+
+  make();  // without routes for them
+  send();
+  EXPECT_EQ(pipeline_->batcher_counters().drops[outbound::RecordDrop::filtered].value(), 3u);
+  expect_ledger(*pipeline_);
 }
 
 TEST_F(PipelineTest, RefusesTwoListenersOnOnePort) {

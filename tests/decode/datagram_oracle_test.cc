@@ -35,13 +35,20 @@ std::vector<Octets> sflow_sequence() {
                   sflow::extended_gateway({.segments = {{1, 2}}, .communities = {3}}),
                   {1004, join({u32(106), sflow::string("alice"), u32(106), sflow::string("")})}}};
   SflowBuilder m;
-  m.sequence(1).flow(s).sample(2, zeros(16)).expanded_flow(s);
+  m.sequence(1).flow(s).expanded_flow(s);
+  m.counters({.blocks = {{1, filled(88, 3)},
+                         {2000, join({sflow::string("host"), zeros(16), sflow::words({3, 2}),
+                                      sflow::string("6.1")})},
+                         {2001, join({sflow::words({1, 7, 1}), zeros(8)})},
+                         {1003, filled(52, 1)},
+                         {4413u << 12 | 1, filled(8, 2)}}});
+  m.discard({.sequence = 1, .drops = 5, .reason = 258, .records = s.records});
   s.records = {sflow::raw_header(gtp)};
   m.flow(s);
   s.records = {sflow::raw_header(srv6, 0, sflow::kHeaderIpv6)};
   m.expanded_flow(s);
   return {m.build(),
-          SflowBuilder{}.agent("2001:db8::9").sequence(2).flow(s).sample(5, zeros(8)).build()};
+          SflowBuilder{}.agent("2001:db8::9").sequence(2).flow(s).expanded_counters({}).build()};
 }
 
 /// Sequences of whole messages: what to damage.

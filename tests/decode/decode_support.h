@@ -10,6 +10,7 @@
 
 #include "decode/decoder.h"
 #include "decode/state_image.h"
+#include "flow/sflow_samples.h"
 #include "lab/message_builder.h"
 
 namespace weir::decode {
@@ -56,8 +57,37 @@ struct KeptRecord {
   }
 };
 
+/// A counter sample that outlives its datagram.
+struct KeptCounters {
+  struct Block {
+    const CounterLayout* layout;
+    uint32_t enterprise;
+    uint32_t format;
+    lab::Octets octets;
+  };
+  ExportHeader header;
+  SampleOrigin origin;
+  std::vector<Block> blocks;
+};
+struct KeptDiscard {
+  KeptRecord packet;
+  SampleOrigin origin;
+  uint32_t reason;
+  uint32_t drops;
+};
+
 class KeepingSink final : public RecordSink {
  public:
+  void on_counters(const SflowCounters& s) noexcept override {
+    KeptCounters& kept = counters.emplace_back(KeptCounters{s.header, s.origin, {}});
+    for (const CounterBlock& b : s.blocks) {
+      kept.blocks.push_back({b.layout, b.enterprise, b.format, {b.octets.begin(), b.octets.end()}});
+    }
+  }
+  void on_discard(const SflowDiscard& d) noexcept override {
+    discards.push_back(
+        {{d.packet, d.header, {d.arena, d.arena + kArenaOctets}}, d.origin, d.reason, d.drops});
+  }
   void on_records(const RecordBurst& burst) noexcept override {
     EXPECT_FALSE(burst.records.empty());
     EXPECT_LE(burst.records.size(), kBurstRecords);
@@ -66,6 +96,8 @@ class KeepingSink final : public RecordSink {
     }
   }
   std::vector<KeptRecord> records;
+  std::vector<KeptCounters> counters;
+  std::vector<KeptDiscard> discards;
 };
 
 class CountingSink final : public RecordSink {
@@ -124,6 +156,8 @@ class Bench {
     const bool decoded = decoder->decode(d, sink);
     EXPECT_EQ(ledger_error(decoder->counters()), "");
     EXPECT_EQ(decoder->counters().records.value(), sink.records.size());
+    EXPECT_EQ(decoder->counters().counter_records.value(), sink.counters.size());
+    EXPECT_EQ(decoder->counters().discard_records.value(), sink.discards.size());
     return decoded;
   }
 
@@ -215,6 +249,8 @@ inline void expect_truncations_tolerated(const lab::Octets& message) {
     Bench cut;
     cut.send({message.begin(), message.begin() + static_cast<std::ptrdiff_t>(n)});
     EXPECT_LE(cut.records(), whole.records());
+    EXPECT_LE(cut.sink.counters.size(), whole.sink.counters.size());
+    EXPECT_LE(cut.sink.discards.size(), whole.sink.discards.size());
   }
 }
 

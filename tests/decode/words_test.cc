@@ -173,7 +173,8 @@ TEST(Words, AreAllReached) {
     b.send(SflowBuilder{}.agent_octets(join({u32(3), zeros(4)})).build());
     SflowBuilder m;
     m.flow({.records = {{7777, {}}}}).sample(2, {}).sample(5, {}).sample(9, {});
-    for (uint32_t i = 0; i < kSflowSamplesMax; ++i) m.sample(2, {});
+    m.counters({.blocks = {{3999, {}}}});
+    for (uint32_t i = 0; i < kSflowSamplesDefault; ++i) m.sample(2, {});
     b.send(m.build());
   });
 

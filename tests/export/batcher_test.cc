@@ -280,5 +280,62 @@ TEST(Batcher, LosesNothingUncountedBetweenTwoThreads) {
   expect_ledger(c);
 }
 
+// ---- messages of other kinds ----
+
+void add_message(Batcher& batcher, const std::string& message, RouteId route = kRoute,
+                 RecordKind kind = RecordKind::sflow_counters) {
+  RoleScope role(rx_lcore);
+  const auto* octets = reinterpret_cast<const uint8_t*>(message.data());
+  batcher.add_message({octets, message.size()}, kind, route, 7);
+}
+
+TEST(BatcherMessages, AreFramedAsABatchsAndSealedByKind) {
+  Batcher batcher({.buffers = 4});
+  std::vector<FlowRecord> records = numbered_records(2);
+  add(batcher, records, RouteId{1});
+  add_message(batcher, std::string(5, 'a'), RouteId{2});
+  add_message(batcher, std::string(300, 'b'), RouteId{2});
+  add_message(batcher, "", RouteId{3}, RecordKind::sflow_discard);
+  expect_ledger(batcher.counters());
+  EXPECT_EQ(batcher.counters().encoded.value(), 5u);
+  RoleScope receiver(rx_lcore);
+  RoleScope controller(control_thread);
+  batcher.seal_all();
+  OutboundBatch* batch = nullptr;
+  ASSERT_TRUE(batcher.take_sealed(batch));
+  EXPECT_EQ(batch->kind, RecordKind::flow);
+  ASSERT_TRUE(batcher.take_sealed(batch));
+  EXPECT_EQ(batch->kind, RecordKind::sflow_counters);
+  EXPECT_EQ(batch->records, 2u);
+  EXPECT_EQ(batch->first_received_ns, 7u);
+  const std::string octets(reinterpret_cast<const char*>(batch->data), batch->octets);
+  EXPECT_EQ(octets, "\x0a\x05" + std::string(5, 'a') + "\x0a\xac\x02" + std::string(300, 'b'));
+  ASSERT_TRUE(batcher.take_sealed(batch));
+  EXPECT_EQ(batch->kind, RecordKind::sflow_discard);
+  EXPECT_EQ(batch->octets, 2u);
+}
+
+TEST(BatcherMessages, AreCountedWhereTheyHaveNoRoom) {
+  constexpr uint32_t kOctets = 4096;
+  Batcher batcher({.buffers = 2, .batch_octets = kOctets});
+  add_message(batcher, std::string(kOctets, 'x'));
+  EXPECT_EQ(batcher.counters().drops[RecordDrop::record_too_large].value(), 1u);
+  for (int i = 0; i < 5; ++i) add_message(batcher, std::string(kOctets - 100, 'x'));
+  EXPECT_EQ(batcher.counters().encoded.value(), 2u) << "one a buffer";
+  EXPECT_EQ(batcher.counters().drops[RecordDrop::no_buffer].value(), 3u);
+  {
+    RoleScope role(rx_lcore);
+    batcher.drop(RecordDrop::filtered);
+  }
+  EXPECT_EQ(batcher.counters().drops[RecordDrop::filtered].value(), 1u);
+  expect_ledger(batcher.counters());
+}
+
+TEST(BatcherMessages, SealABatchThatHoldsEnough) {
+  Batcher batcher({.buffers = 4, .batch_records_max = 2});
+  for (int i = 0; i < 3; ++i) add_message(batcher, "m");
+  EXPECT_EQ(batcher.counters().batches_sealed.value(), 1u);
+}
+
 }  // namespace
 }  // namespace weir::outbound

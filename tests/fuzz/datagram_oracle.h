@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "decode/decoder.h"
+#include "flow/sflow_samples.h"
 
 namespace weir::decode {
 
@@ -42,7 +43,34 @@ class OracleSink final : public RecordSink {
     fold(&burst.header.time_received_ns, sizeof burst.header.time_received_ns);
     records += burst.records.size();
   }
+  void on_counters(const SflowCounters& s) noexcept override {
+    require(s.blocks.size() <= kCounterBlocksMax, "blocks of a counter sample");
+    for (const CounterBlock& b : s.blocks) {
+      fold(b.octets.data(), b.octets.size());
+      if (b.layout == nullptr) continue;
+      XdrReader in(b.octets);
+      require(walk_counters(*b.layout, in, *this), "a block is as its layout says");
+    }
+    fold(&s.origin, sizeof s.origin);
+    ++counter_samples;
+  }
+  void on_discard(const SflowDiscard& d) noexcept override {
+    check(d.packet);
+    fold(&d.packet, sizeof d.packet);
+    fold(&d.reason, sizeof d.reason);
+    ++discards;
+  }
+  // The walk of a block of counters.
+  void on_value(uint32_t, CounterType, const CounterValue& v) noexcept {
+    fold(&v.number, sizeof v.number);
+    fold(v.octets.data(), v.octets.size());
+  }
+  void begin_element(uint32_t) noexcept {}
+  void end_element() noexcept {}
+
   uint64_t records = 0;
+  uint64_t counter_samples = 0;
+  uint64_t discards = 0;
   uint64_t hash = 0xcbf29ce484222325ull;
 
  private:
@@ -172,6 +200,9 @@ inline OracleResult run_datagrams(const uint8_t* data, size_t size) {
     d.received_ns = now;
     (*decoder)->decode(d, sink);
     require((*decoder)->counters().records.value() == sink.records, "records told");
+    require((*decoder)->counters().counter_records.value() == sink.counter_samples,
+            "counters told");
+    require((*decoder)->counters().discard_records.value() == sink.discards, "discards told");
     now += uint64_t{1'000'000'000} << (control >> 4 & 7);
     if ((control & 0x80) != 0) {
       (*decoder)->tick(now);

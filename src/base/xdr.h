@@ -12,7 +12,7 @@
 #include "base/byte_order.h"
 #include "base/ip_address.h"
 
-namespace weir::decode {
+namespace weir {
 
 class XdrReader {
  public:
@@ -24,6 +24,10 @@ class XdrReader {
   uint32_t u32() noexcept {
     const auto s = take(4);
     return s.empty() ? 0 : load_be32(s.data());
+  }
+  uint64_t u64() noexcept {
+    const auto s = take(8);
+    return s.empty() ? 0 : load_be64(s.data());
   }
   /// `octets` as they are, with the padding that follows them; the last of a message may lack it.
   std::span<const uint8_t> fixed(uint32_t octets) noexcept {
@@ -52,11 +56,13 @@ class XdrReader {
     return {};
   }
 
- private:
+  /// Nothing more is read: what was read makes no sense.
   void fail() noexcept {
     ok_ = false;
     rest_ = {};
   }
+
+ private:
   std::span<const uint8_t> take(size_t octets) noexcept {
     if (octets > rest_.size()) {
       fail();
@@ -71,4 +77,4 @@ class XdrReader {
   bool ok_ = true;
 };
 
-}  // namespace weir::decode
+}  // namespace weir

@@ -1,0 +1,203 @@
+// sflow_records.cc — Flow samples and discarded packets: their own header, then their flow records.
+#include "decode/sflow_filler.h"
+
+namespace weir::decode {
+namespace {
+
+using Octets = std::span<const uint8_t>;
+
+constexpr uint32_t kRecordHeaderOctets = 8;
+
+/// Interfaces: what the two bits above a compact form's value say.
+enum class InterfaceFormat : uint32_t { index = 0, discarded = 1, several = 2 };
+struct Interface {
+  uint32_t format = 0;
+  uint32_t value = 0;
+};
+constexpr uint32_t kInterfaceValueMask = 0x3fff'ffff;
+
+Interface compact_interface(uint32_t word) noexcept {
+  return {word >> 30, word & kInterfaceValueMask};
+}
+
+/// 0 where the packet came from or went to the device itself, or nobody knows.
+uint32_t index_of(const Interface& i) noexcept {
+  if (i.format != static_cast<uint32_t>(InterfaceFormat::index)) return 0;
+  return i.value == kInterfaceValueMask || i.value == 0xffff'ffff ? 0 : i.value;
+}
+
+/// An output interface that is no index is kept as it came, under a type that no flow record has.
+constexpr uint32_t kOutputInterface = 0;
+
+/// sFlow's reasons of discarding as RFC 7270 §4.12 numbers them; the first are ICMP's codes of
+/// destination unreachable.
+uint32_t dropped_status(uint32_t reason) noexcept {
+  enum : uint32_t {
+    kUnknown = 128,
+    kAclDeny = 129,
+    kUnroutable = 131,
+    kAdjacency = 132,
+    kFragmentation = 133,
+    kBadTtl = 137,
+    kPoliced = 138,
+    kRandomEarly = 139,
+    kReversePath = 140,
+  };
+  switch (reason) {
+    case 0:
+    case 1:
+    case 6:
+    case 7:
+    case 11:
+    case 12:
+    case 269:  // a route that leads nowhere
+    case 281: return kUnroutable;
+    case 279:
+    case 292: return kAdjacency;
+    case 4:
+    case 262: return kFragmentation;
+    case 9:
+    case 10:
+    case 13:
+    case 258: return kAclDeny;
+    case 257: return kBadTtl;
+    case 260: return kRandomEarly;
+    case 261: return kPoliced;
+    case 280:
+    case 302: return kReversePath;
+    default: return kUnknown;
+  }
+}
+constexpr uint32_t kForwarded = 64;
+
+/// Formats that are known to have no columns; they travel as they came, and are nothing odd.
+bool is_without_columns(uint32_t type) noexcept {
+  constexpr uint32_t kBroadcomEgressQueue = 4413u << kSflowFormatBits | 1;
+  return (type >= 1008 && type <= 1042) || (type >= 2102 && type <= 2209) ||
+         type == kBroadcomEgressQueue;
+}
+
+/// Places the flow records and keeps those that have no place, or whose place is taken.
+void find_parts(XdrReader& in, uint32_t promised, const SampleContext& context, SflowFiller& filler,
+                SflowParts& parts) noexcept {
+  if (promised > kSflowRecordsMax) {
+    context.quirks[Quirk::count_mismatch].increment();
+    promised = kSflowRecordsMax;
+  }
+  for (; promised != 0 && in.left() >= kRecordHeaderOctets; --promised) {
+    const uint32_t type = in.u32();
+    const Octets body = in.variable();
+    if (!in.ok()) break;
+    const SflowKind kind = sflow_kind(type);
+    if (kind != SflowKind::count_ && parts.add(kind, body)) continue;
+    if (kind == SflowKind::count_ && !is_without_columns(type)) {
+      context.quirks[Quirk::unknown_flow_record].increment();
+    }
+    filler.keep(type, body);
+  }
+  if (promised != 0) context.quirks[Quirk::truncated_record].increment();
+}
+
+/// What every packet has, however it was come by.
+void begin_packet(const SampleContext& context, const SourceReport& source, FlowRecord& r) {
+  r.packets = 1;
+  r.time_source = static_cast<uint32_t>(TimeSource::sampled);
+  r.time_flow_start_ns = r.time_flow_end_ns = context.received_ns;
+  r.source_id = source.source_class << 24 | source.source_index;
+  r.blocks = block::kBasic | block::kSecond | block::kRare;
+  for (const Field f : {Field::packets, Field::in_if, Field::out_if, Field::source_id,
+                        Field::time_flow_start_ns, Field::time_flow_end_ns}) {
+    r.present.set(f);
+  }
+}
+
+void set_status(uint32_t status, FlowRecord& r) noexcept {
+  r.forwarding_status = status;
+  r.blocks |= block::kHeaders;
+  r.present.set(Field::forwarding_status);
+}
+
+void read_source(XdrReader& in, SampleForm form, SourceReport& source) noexcept {
+  source.sequence = in.u32();
+  const uint32_t first = in.u32();
+  source.source_class = form == SampleForm::expanded ? first : first >> 24;
+  source.source_index = form == SampleForm::expanded ? in.u32() : first & 0xff'ffff;
+}
+
+}  // namespace
+
+bool read_flow_sample(Octets sample, SampleForm form, const SampleContext& context,
+                      SourceReport& source, FlowRecord& r) noexcept {
+  XdrReader in(sample);
+  read_source(in, form, source);
+  const uint32_t rate = in.u32();
+  source.pool = in.u32();
+  source.drops = in.u32();
+  Interface input;
+  Interface output;
+  Octets output_octets;
+  if (form == SampleForm::compact) {
+    input = compact_interface(in.u32());
+    output_octets = in.fixed(4);
+    if (!in.ok()) return false;
+    output = compact_interface(load_be32(output_octets.data()));
+  } else {
+    input.format = in.u32();
+    input.value = in.u32();
+    output_octets = in.fixed(8);
+    if (!in.ok()) return false;
+    output = {load_be32(output_octets.data()), load_be32(output_octets.data() + 4)};
+  }
+  const uint32_t promised = in.u32();
+  if (!in.ok()) return false;
+
+  begin_packet(context, source, r);
+  r.sampling_rate = rate != 0 ? rate : context.default_rate;
+  if (r.sampling_rate != 0) {
+    r.sampling_source =
+        static_cast<uint32_t>(rate != 0 ? SamplingSource::record : SamplingSource::default_);
+  }
+  if (rate != 0) r.present.set(Field::sampling_rate);
+  r.in_if = index_of(input);
+  r.out_if = index_of(output);
+
+  SflowFiller filler(context, r);
+  SflowParts parts;
+  if (output.format != static_cast<uint32_t>(InterfaceFormat::index)) {
+    if (output.format == static_cast<uint32_t>(InterfaceFormat::discarded)) {
+      set_status(dropped_status(output.value), r);
+    } else if (output.format == static_cast<uint32_t>(InterfaceFormat::several)) {
+      set_status(kForwarded, r);
+    }
+    filler.keep(kOutputInterface, output_octets);
+  }
+  find_parts(in, promised, context, filler, parts);
+  filler.fill(parts);
+  filler.write_kept();
+  return true;
+}
+
+bool read_discard_sample(Octets sample, const SampleContext& context, SourceReport& source,
+                         uint32_t& reason, FlowRecord& r) noexcept {
+  XdrReader in(sample);
+  read_source(in, SampleForm::expanded, source);
+  source.drops = in.u32();
+  const Interface input{0, in.u32()};
+  const Interface output{0, in.u32()};
+  reason = in.u32();
+  const uint32_t promised = in.u32();
+  if (!in.ok()) return false;
+
+  begin_packet(context, source, r);
+  r.in_if = index_of(input);
+  r.out_if = index_of(output);
+  set_status(dropped_status(reason), r);
+  SflowFiller filler(context, r);
+  SflowParts parts;
+  find_parts(in, promised, context, filler, parts);
+  filler.fill(parts);
+  filler.write_kept();
+  return true;
+}
+
+}  // namespace weir::decode
