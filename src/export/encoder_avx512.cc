@@ -143,9 +143,10 @@ WEIR_AVX512 size_t encode_avx512_vbmi2(std::span<const uint8_t> prefix,
                                        std::span<const FlowRecord> records, const uint8_t* arena,
                                        uint8_t* out) noexcept {
   uint8_t* p = out;
+  FrameGuess guess;
   for (const FlowRecord& r : records) {
     uint8_t* const frame = p;
-    p = put_prefix(p + kFrameOctets, prefix);
+    p = put_prefix(p + guess.octets, prefix);
     p = put_time(p, kTimeStart, r.time_flow_start_ns);
     p = put_time(p, kTimeEnd, r.time_flow_end_ns);
     p = put_addresses_at_once(p, r);
@@ -161,7 +162,7 @@ WEIR_AVX512 size_t encode_avx512_vbmi2(std::span<const uint8_t> prefix,
     if (r.has_arena != 0) [[unlikely]] {
       p = put_arena(p, r, arena);
     }
-    p = finish_frame(frame, p);
+    p = finish_frame(frame, p, guess);
   }
   return static_cast<size_t>(p - out);
 }

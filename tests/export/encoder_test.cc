@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <random>
 
 #include "export/protocol_names.h"
 #include "export/record_maker.h"
@@ -124,6 +125,36 @@ TEST_P(EncoderKernel, FramesABurstAsABatchInOrder) {
   for (size_t i = 0; i < records.size(); ++i) {
     EXPECT_EQ(batch.flows(static_cast<int>(i)).bytes(), records[i].bytes);
     EXPECT_EQ(batch.flows(static_cast<int>(i)).src_port(), records[i].src_port);
+  }
+}
+
+TEST_P(EncoderKernel, FramesShortAndLongMessagesInAnyOrder) {
+  // One, two and three octets of length, each behind each.
+  static constexpr uint16_t kNames[] = {0, 1, 60, 100, 121, 122, 123, 124, 125, 126, 127, 200, 250};
+  ArenaWriter arena;
+  const std::string text(kStringOctetsMax - 1, 'x');
+  const ArenaRef name = arena.octets(text);
+  const std::vector<testing::Unmapped> elements(15, {1, 2, std::string(1150, 'y')});
+  const ArenaRef many = arena.unmapped({elements.begin(), elements.begin() + 13});
+  std::mt19937_64 random(5);
+  const HeaderPrefix prefix((ExportHeader()));
+  for (int round = 0; round < 300; ++round) {
+    std::vector<FlowRecord> records(kBurstRecords);
+    std::string expected;
+    for (FlowRecord& r : records) {
+      r = FlowRecord{};
+      r.has_arena = 1;
+      r.user_name = {name.offset, kNames[random() % std::size(kNames)]};
+      if (random() % 16 == 0) {
+        r.unmapped = many;
+        r.application_name = {name.offset, 256};
+        r.server_name = {many.offset, 2000};
+      }
+      flowpb::FlowBatch one;
+      ASSERT_TRUE(one.ParseFromString(encode(GetParam(), prefix, {&r, 1}, arena.data())));
+      expected += one.SerializeAsString();
+    }
+    ASSERT_EQ(encode(GetParam(), prefix, records, arena.data()), expected);
   }
 }
 
