@@ -130,7 +130,8 @@ class DecoderState final : public Decoder {
   SetOutcome counter_sample(Message& m, std::span<const uint8_t> body, SampleForm form,
                             RecordSink& sink) noexcept;
   SetOutcome discard_sample(Message& m, std::span<const uint8_t> body, RecordSink& sink) noexcept;
-  void observe_source(Message& m, SflowSampleKind kind, const SourceReport& source) noexcept;
+  void observe_source(Message& m, SflowSampleKind kind, SflowSourceKey key,
+                      const SourceReport& source) noexcept;
 
   // state_keep.cc
   bool save_exporter(Exporter& e, StateWriter& writer, uint32_t walk, uint32_t& budget) noexcept;

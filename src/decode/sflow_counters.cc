@@ -20,11 +20,9 @@ struct Ignore {
 bool read_counter_sample(std::span<const uint8_t> sample, SampleForm form,
                          CounterArray<Quirk>& quirks, SourceReport& source,
                          std::span<CounterBlock> room, size_t& blocks) noexcept {
-  XdrReader in(sample);
-  source.sequence = in.u32();
-  const uint32_t first = in.u32();
-  source.source_class = form == SampleForm::expanded ? first : first >> 24;
-  source.source_index = form == SampleForm::expanded ? in.u32() : first & 0xff'ffff;
+  if (sample.size() < source_octets(form)) return false;
+  source = peek_source(sample, form);
+  XdrReader in(sample.subspan(source_octets(form)));
   uint32_t promised = in.u32();
   if (!in.ok()) return false;
 

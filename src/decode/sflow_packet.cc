@@ -1,4 +1,5 @@
 // sflow_packet.cc — The packet that a sample tells of: its header, or what the agent parsed itself.
+#include "base/copy_short.h"
 #include "decode/sflow_filler.h"
 
 namespace weir::decode {
@@ -6,6 +7,9 @@ namespace weir::decode {
 using packet::SampledHeader;
 using packet::SampledIp;
 using packet::SampledLink;
+
+// So that marks stay in registers.
+#define SFLOW_INLINE inline __attribute__((always_inline))
 
 namespace {
 
@@ -39,74 +43,60 @@ bool open_ppp(std::span<const uint8_t>& frame, SampledLink& link) noexcept {
 
 }  // namespace
 
-void SflowFiller::raw_header(Octets body) noexcept {
-  XdrReader in(body);
-  const uint32_t protocol = in.u32();
-  const uint32_t frame_length = in.u32();
-  in.u32();  // octets taken off the end, such as the frame check sequence
-  uint32_t octets = in.u32();
-  if (!in.ok()) return check(in);
-  set_bytes(frame_length);
-  if (octets > in.left()) {
-    quirk(Quirk::truncated_record);
-    octets = static_cast<uint32_t>(in.left());
+SFLOW_INLINE void SflowFiller::layers(const SampledHeader& h, Marks& m) noexcept {
+  if (h.has_macs) {
+    r_.src_mac = load_be(h.src_mac.data(), 6);
+    r_.dst_mac = load_be(h.dst_mac.data(), 6);
+    m.present.set(Field::src_mac);
+    m.present.set(Field::dst_mac);
   }
-  Octets frame = in.fixed(octets);
-  SampledLink link = SampledLink::ethernet;
-  bool is_walked = true;
-  switch (protocol) {
-    case kEthernet: break;
-    case kIpv4: link = SampledLink::ipv4; break;
-    case kIpv6: link = SampledLink::ipv6; break;
-    case kMpls: link = SampledLink::mpls; break;
-    case kPpp:
-    case kPos: is_walked = open_ppp(frame, link); break;
-    default: is_walked = false; break;
+  if (h.has_vlan) set(m, r_.vlan_id, h.vlan_id, Field::vlan_id, block::kSecond);
+  if (h.ether_type != 0) set(m, r_.etype, h.ether_type, Field::etype);
+  if (h.layers != 0) layer_lists(h);
+  if (h.mpls_labels != 0) {
+    set_numbers(r_.mpls_label, h.mpls_label.data(), h.mpls_labels, Field::mpls_label);
+    set_numbers(r_.mpls_ttl, h.mpls_ttl.data(), h.mpls_labels, Field::mpls_ttl);
   }
-  if (!is_walked) {
-    quirk(Quirk::unknown_flow_record);
-    return keep(kRawHeader, body);
-  }
-  SampledHeader header;
-  packet::parse_sampled_header(frame, link, header);
-  layers(header);
-  if (header.ip_headers >= 1) outer(header.outer);
-  if (header.ip_headers >= 2) inner(header.inner);
 }
 
-void SflowFiller::layers(const SampledHeader& h) noexcept {
-  if (h.has_macs) set_macs(h.src_mac.data(), h.dst_mac.data());
-  if (h.has_vlan) set(r_.vlan_id, h.vlan_id, Field::vlan_id, block::kSecond);
-  if (h.ether_type != 0) set(r_.etype, h.ether_type, Field::etype);
-  set_numbers(r_.layer_stack, h.layer_stack.data(), h.layers, Field::layer_stack);
-  set_numbers(r_.layer_size, h.layer_size.data(), h.layers, Field::layer_size);
-  set_numbers(r_.mpls_label, h.mpls_label.data(), h.mpls_labels, Field::mpls_label);
-  set_numbers(r_.mpls_ttl, h.mpls_ttl.data(), h.mpls_labels, Field::mpls_ttl);
+/// Both lists have as many items: they are placed at once.
+void SflowFiller::layer_lists(const SampledHeader& h) noexcept {
+  context_.arena.align4();
+  const size_t octets = h.layers * sizeof(uint32_t);
+  uint8_t* const p = place(r_.layer_stack, 2 * octets, h.layers, Field::layer_stack);
+  if (p == nullptr) return;
+  r_.layer_size = {static_cast<uint16_t>(r_.layer_stack.offset + octets), h.layers};
+  r_.present.set(Field::layer_size);
+  const auto copy = [octets](uint8_t* to, const std::array<uint32_t, kLayersMax>& from) {
+    copy_short(to, reinterpret_cast<const uint8_t*>(from.data()), octets);
+  };
+  copy(p, h.layer_stack);
+  copy(p + octets, h.layer_size);
 }
 
-void SflowFiller::outer(const SampledIp& ip) noexcept {
-  set_address(r_.src_addr, ip.src, Field::src_addr, address::k_src_addr);
-  set_address(r_.dst_addr, ip.dst, Field::dst_addr, address::k_dst_addr);
-  set(r_.etype, ip.ether_type, Field::etype);
-  set(r_.proto, ip.proto, Field::proto);
-  set(r_.ip_tos, ip.tos, Field::ip_tos, block::kBasic);
-  set(r_.ip_ttl, ip.ttl, Field::ip_ttl, block::kHeaders);
+SFLOW_INLINE void SflowFiller::outer(const SampledIp& ip, Marks& m) noexcept {
+  set_address(m, r_.src_addr, ip.src, Field::src_addr, address::k_src_addr);
+  set_address(m, r_.dst_addr, ip.dst, Field::dst_addr, address::k_dst_addr);
+  set(m, r_.etype, ip.ether_type, Field::etype);
+  set(m, r_.proto, ip.proto, Field::proto);
+  set(m, r_.ip_tos, ip.tos, Field::ip_tos, block::kBasic);
+  set(m, r_.ip_ttl, ip.ttl, Field::ip_ttl, block::kHeaders);
   if (ip.ether_type == kEtherTypeIpv6) {
-    set(r_.ipv6_flow_label, ip.flow_label, Field::ipv6_flow_label, block::kHeaders);
+    set(m, r_.ipv6_flow_label, ip.flow_label, Field::ipv6_flow_label, block::kHeaders);
   }
   if (ip.has_fragment) {
-    set(r_.ip_flags, ip.ip_flags, Field::ip_flags, block::kHeaders);
-    set(r_.fragment_id, ip.fragment_id, Field::fragment_id, block::kHeaders);
-    set(r_.fragment_offset, ip.fragment_offset, Field::fragment_offset, block::kHeaders);
+    set(m, r_.ip_flags, ip.ip_flags, Field::ip_flags, block::kHeaders);
+    set(m, r_.fragment_id, ip.fragment_id, Field::fragment_id, block::kHeaders);
+    set(m, r_.fragment_offset, ip.fragment_offset, Field::fragment_offset, block::kHeaders);
   }
   if (ip.has_ports) {
-    set(r_.src_port, ip.src_port, Field::src_port, block::kBasic);
-    set(r_.dst_port, ip.dst_port, Field::dst_port, block::kBasic);
+    set(m, r_.src_port, ip.src_port, Field::src_port, block::kBasic);
+    set(m, r_.dst_port, ip.dst_port, Field::dst_port, block::kBasic);
   }
-  if (ip.has_tcp_flags) set(r_.tcp_flags, ip.tcp_flags, Field::tcp_flags, block::kBasic);
+  if (ip.has_tcp_flags) set(m, r_.tcp_flags, ip.tcp_flags, Field::tcp_flags, block::kBasic);
   if (ip.has_icmp) {
-    set(r_.icmp_type, ip.icmp_type, Field::icmp_type, block::kSecond);
-    set(r_.icmp_code, ip.icmp_code, Field::icmp_code, block::kSecond);
+    set(m, r_.icmp_type, ip.icmp_type, Field::icmp_type, block::kSecond);
+    set(m, r_.icmp_code, ip.icmp_code, Field::icmp_code, block::kSecond);
   }
   if (ip.has_routing) routing(ip);
 }
@@ -131,13 +121,55 @@ void SflowFiller::routing(const SampledIp& ip) noexcept {
   }
 }
 
-void SflowFiller::inner(const SampledIp& ip) noexcept {
-  set_address(r_.inner_src_addr, ip.src, Field::inner_src_addr, address::k_inner_src_addr);
-  set_address(r_.inner_dst_addr, ip.dst, Field::inner_dst_addr, address::k_inner_dst_addr);
-  set(r_.inner_proto, ip.proto, Field::inner_proto, block::kNat);
+SFLOW_INLINE void SflowFiller::inner(const SampledIp& ip, Marks& m) noexcept {
+  set_address(m, r_.inner_src_addr, ip.src, Field::inner_src_addr, address::k_inner_src_addr);
+  set_address(m, r_.inner_dst_addr, ip.dst, Field::inner_dst_addr, address::k_inner_dst_addr);
+  set(m, r_.inner_proto, ip.proto, Field::inner_proto, block::kNat);
   if (!ip.has_ports) return;
-  set(r_.inner_src_port, ip.src_port, Field::inner_src_port, block::kNat);
-  set(r_.inner_dst_port, ip.dst_port, Field::inner_dst_port, block::kNat);
+  set(m, r_.inner_src_port, ip.src_port, Field::inner_src_port, block::kNat);
+  set(m, r_.inner_dst_port, ip.dst_port, Field::inner_dst_port, block::kNat);
+}
+
+void SflowFiller::raw_header(Octets body) noexcept {
+  // Protocol, length of the frame, octets taken off its end (such as the frame check sequence), and
+  // so many octets of header.
+  static constexpr size_t kHeadOctets = 16;
+  if (body.size() < kHeadOctets) return quirk(Quirk::truncated_record);
+  const uint32_t protocol = load_be32(body.data());
+  const uint32_t octets = load_be32(body.data() + 12);
+  set_bytes(load_be32(body.data() + 4));
+  Octets frame = body.subspan(kHeadOctets);
+  if (octets > frame.size()) {
+    quirk(Quirk::truncated_record);
+  } else {
+    frame = frame.first(octets);
+  }
+  SampledLink link = SampledLink::ethernet;
+  bool is_walked = true;
+  switch (protocol) {
+    case kEthernet: break;
+    case kIpv4: link = SampledLink::ipv4; break;
+    case kIpv6: link = SampledLink::ipv6; break;
+    case kMpls: link = SampledLink::mpls; break;
+    case kPpp:
+    case kPos: is_walked = open_ppp(frame, link); break;
+    default: is_walked = false; break;
+  }
+  if (!is_walked) {
+    quirk(Quirk::unknown_flow_record);
+    return keep(kRawHeader, body);
+  }
+  SampledHeader header;
+  packet::parse_sampled_header(frame, link, header);
+  Marks marks;
+  layers(header, marks);
+  if (header.ip_headers >= 1) outer(header.outer, marks);
+  if (header.ip_headers >= 2) inner(header.inner, marks);
+  r_.blocks |= marks.blocks;
+  r_.addresses |= marks.addresses;
+  for (size_t i = 0; i < marks.present.words.size(); ++i) {
+    r_.present.words[i] |= marks.present.words[i];
+  }
 }
 
 /// sampled_ipv4, sampled_ipv6: what the agent parsed itself. A raw header knows better.

@@ -1,4 +1,6 @@
 // sflow_records.cc — Flow samples and discarded packets: their own header, then their flow records.
+#include <initializer_list>
+
 #include "decode/sflow_filler.h"
 
 namespace weir::decode {
@@ -98,17 +100,23 @@ void find_parts(XdrReader& in, uint32_t promised, const SampleContext& context, 
   if (promised != 0) context.quirks[Quirk::truncated_record].increment();
 }
 
-/// What every packet has, however it was come by.
+constexpr Presence presence_of(std::initializer_list<Field> fields) {
+  Presence p;
+  for (const Field f : fields) p.set(f);
+  return p;
+}
+
+/// What every packet has, however it was come by; `r` is all zero.
 void begin_packet(const SampleContext& context, const SourceReport& source, FlowRecord& r) {
+  static constexpr Presence kAlways =
+      presence_of({Field::packets, Field::in_if, Field::out_if, Field::source_id,
+                   Field::time_flow_start_ns, Field::time_flow_end_ns});
   r.packets = 1;
   r.time_source = static_cast<uint32_t>(TimeSource::sampled);
   r.time_flow_start_ns = r.time_flow_end_ns = context.received_ns;
   r.source_id = source.source_class << 24 | source.source_index;
   r.blocks = block::kBasic | block::kSecond | block::kRare;
-  for (const Field f : {Field::packets, Field::in_if, Field::out_if, Field::source_id,
-                        Field::time_flow_start_ns, Field::time_flow_end_ns}) {
-    r.present.set(f);
-  }
+  r.present = kAlways;
 }
 
 void set_status(uint32_t status, FlowRecord& r) noexcept {
@@ -117,39 +125,34 @@ void set_status(uint32_t status, FlowRecord& r) noexcept {
   r.present.set(Field::forwarding_status);
 }
 
-void read_source(XdrReader& in, SampleForm form, SourceReport& source) noexcept {
-  source.sequence = in.u32();
-  const uint32_t first = in.u32();
-  source.source_class = form == SampleForm::expanded ? first : first >> 24;
-  source.source_index = form == SampleForm::expanded ? in.u32() : first & 0xff'ffff;
-}
-
 }  // namespace
 
 bool read_flow_sample(Octets sample, SampleForm form, const SampleContext& context,
                       SourceReport& source, FlowRecord& r) noexcept {
-  XdrReader in(sample);
-  read_source(in, form, source);
-  const uint32_t rate = in.u32();
-  source.pool = in.u32();
-  source.drops = in.u32();
+  // Sequence, source, rate, pool, drops, input, output, and the number of flow records.
+  const bool is_expanded = form == SampleForm::expanded;
+  const size_t head_octets = is_expanded ? 44 : 32;
+  if (sample.size() < head_octets) return false;
+  const uint8_t* const head = sample.data();
+  source = peek_source(sample, form);
+  const uint8_t* const rates = head + (is_expanded ? 12 : 8);
+  const uint32_t rate = load_be32(rates);
+  source.pool = load_be32(rates + 4);
+  source.drops = load_be32(rates + 8);
   Interface input;
   Interface output;
   Octets output_octets;
-  if (form == SampleForm::compact) {
-    input = compact_interface(in.u32());
-    output_octets = in.fixed(4);
-    if (!in.ok()) return false;
-    output = compact_interface(load_be32(output_octets.data()));
+  if (is_expanded) {
+    input = {load_be32(rates + 12), load_be32(rates + 16)};
+    output = {load_be32(rates + 20), load_be32(rates + 24)};
+    output_octets = {rates + 20, 8};
   } else {
-    input.format = in.u32();
-    input.value = in.u32();
-    output_octets = in.fixed(8);
-    if (!in.ok()) return false;
-    output = {load_be32(output_octets.data()), load_be32(output_octets.data() + 4)};
+    input = compact_interface(load_be32(rates + 12));
+    output = compact_interface(load_be32(rates + 16));
+    output_octets = {rates + 16, 4};
   }
-  const uint32_t promised = in.u32();
-  if (!in.ok()) return false;
+  const uint32_t promised = load_be32(head + head_octets - 4);
+  XdrReader in(sample.subspan(head_octets));
 
   begin_packet(context, source, r);
   r.sampling_rate = rate != 0 ? rate : context.default_rate;
@@ -179,8 +182,9 @@ bool read_flow_sample(Octets sample, SampleForm form, const SampleContext& conte
 
 bool read_discard_sample(Octets sample, const SampleContext& context, SourceReport& source,
                          uint32_t& reason, FlowRecord& r) noexcept {
-  XdrReader in(sample);
-  read_source(in, SampleForm::expanded, source);
+  if (sample.size() < source_octets(SampleForm::expanded)) return false;
+  source = peek_source(sample, SampleForm::expanded);
+  XdrReader in(sample.subspan(source_octets(SampleForm::expanded)));
   source.drops = in.u32();
   const Interface input{0, in.u32()};
   const Interface output{0, in.u32()};

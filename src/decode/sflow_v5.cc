@@ -27,6 +27,11 @@ enum SampleType : uint32_t {
 
 constexpr uint32_t kSampleHeaderOctets = 8;  // type, length
 
+SflowSourceKey key_of(const Message& m, SflowSampleKind kind, const SourceReport& s) noexcept {
+  const uint64_t domain = m.domain != nullptr ? m.domain->hash : 0;
+  return sflow_source_key(domain, kind, s.source_class, s.source_index);
+}
+
 SampleOrigin origin_of(const Message& m, const SourceReport& source) noexcept {
   return {source.sequence, source.source_class, source.source_index, m.times.uptime_ms};
 }
@@ -110,6 +115,9 @@ SetOutcome DecoderState::read_sample(Message& m, uint32_t type, Octets body,
 }
 
 SetOutcome DecoderState::flow_sample(Message& m, Octets body, SampleForm form) noexcept {
+  if (body.size() < source_octets(form)) return SetOutcome::skipped_bad_length;
+  const SflowSourceKey key = key_of(m, SflowSampleKind::flow, peek_source(body, form));
+  sflow_sources_.prefetch(key);
   FlowRecord& record = burst_.room(1, kSflowArenaOctets).front();
   std::memset(static_cast<void*>(&record), 0, sizeof record);
   const SampleContext context{m.times.received_ns, default_rate(m), burst_.arena(),
@@ -122,7 +130,7 @@ SetOutcome DecoderState::flow_sample(Message& m, Octets body, SampleForm form) n
     record.sampling_rate = m.exporter->rate_override;
     record.sampling_source = static_cast<uint32_t>(SamplingSource::override_);
   }
-  observe_source(m, SflowSampleKind::flow, source);
+  observe_source(m, SflowSampleKind::flow, key, source);
   burst_.commit(1);
   ++m.data_records;
   return SetOutcome::decoded;
@@ -136,7 +144,8 @@ SetOutcome DecoderState::counter_sample(Message& m, Octets body, SampleForm form
   if (!read_counter_sample(body, form, counters_.quirks, source, room, blocks)) {
     return SetOutcome::skipped_bad_length;
   }
-  observe_source(m, SflowSampleKind::counters, source);
+  observe_source(m, SflowSampleKind::counters, key_of(m, SflowSampleKind::counters, source),
+                 source);
   counters_.counter_records.increment();
   ++m.exporter->stats.counter_records;
   sink.on_counters({m.header, m.listener, origin_of(m, source), std::span(room).first(blocks)});
@@ -154,7 +163,7 @@ SetOutcome DecoderState::discard_sample(Message& m, Octets body, RecordSink& sin
   if (!read_discard_sample(body, context, source, reason, packet)) {
     return SetOutcome::skipped_bad_length;
   }
-  observe_source(m, SflowSampleKind::discard, source);
+  observe_source(m, SflowSampleKind::discard, key_of(m, SflowSampleKind::discard, source), source);
   counters_.discard_records.increment();
   ++m.exporter->stats.discard_records;
   sink.on_discard({m.header, m.listener, origin_of(m, source), reason, source.drops, packet,
@@ -163,11 +172,9 @@ SetOutcome DecoderState::discard_sample(Message& m, Octets body, RecordSink& sin
   return SetOutcome::decoded;
 }
 
-void DecoderState::observe_source(Message& m, SflowSampleKind kind,
+void DecoderState::observe_source(Message& m, SflowSampleKind kind, SflowSourceKey key,
                                   const SourceReport& source) noexcept {
   if (m.domain == nullptr) return;  // counted once a datagram
-  const SflowSourceKey key =
-      sflow_source_key(m.domain->hash, kind, source.source_class, source.source_index);
   const SflowSourceTable::News news = sflow_sources_.observe(
       key, {source.sequence, source.pool, source.drops, m.times.received_ns});
   if (!news.tracked) return counters_.quirks[Quirk::sequence_untracked].increment();

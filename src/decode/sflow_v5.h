@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <span>
 
+#include "base/byte_order.h"
 #include "base/counter.h"
 #include "decode/decoder.h"
 #include "decode/plan.h"
@@ -45,6 +46,19 @@ struct SourceReport {
   uint32_t pool = 0;   // packets that could have been sampled so far
   uint32_t drops = 0;  // samples, or discards, that the agent could not tell of so far
 };
+
+/// What precedes all else in a sample: sequence and source.
+constexpr size_t source_octets(SampleForm form) noexcept {
+  return form == SampleForm::expanded ? 12 : 8;
+}
+inline SourceReport peek_source(std::span<const uint8_t> sample, SampleForm form) noexcept {
+  const uint8_t* p = sample.data();
+  const uint32_t first = load_be32(p + 4);
+  SourceReport source{.sequence = load_be32(p)};
+  source.source_class = form == SampleForm::expanded ? first : first >> 24;
+  source.source_index = form == SampleForm::expanded ? load_be32(p + 8) : first & 0xff'ffff;
+  return source;
+}
 
 /// Fills `record`, which is all zero. False, and nothing is filled, where the sample is too short
 /// for its own header.
