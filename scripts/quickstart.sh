@@ -47,15 +47,16 @@ trap 'exit 130' INT TERM
 
 free_port() { # tcp|udp first-choice
   local port=$2
-  while ss -Hln "--$1" "sport = :$port" | grep -q .; do port=$((port + 1)); done
+  while [ -n "$(ss -Hln "--$1" "sport = :$port")" ]; do port=$((port + 1)); done
   echo "$port"
 }
 
 # Documentation networks that this machine does not use itself (RFC 5737): one for the cable, one for
 # the network whose traffic the router sees.
 networks=()
+routes=$(ip -4 route show table all)
 for network in 192.0.2 198.51.100 203.0.113; do
-  ip -4 route show table all | grep -qF "$network." || networks+=("$network")
+  [[ $routes == *"$network."* ]] || networks+=("$network")
 done
 [ ${#networks[@]} -ge 2 ] || die "this machine uses the documentation networks itself"
 cable_net=${networks[0]} lan_net=${networks[1]}
@@ -212,7 +213,7 @@ status=0
 if [ "$sent" -eq 0 ] || [ "$lost" -ne 0 ] || [ "$stored" -ne "$sent" ] || [ "$(field .balanced)" != true ]; then
   status=1
   echo
-  echo "NOT EVERYTHING ARRIVED"
+  if [ "$lost" -lt 0 ]; then echo "MORE ARRIVED THAN WAS SENT"; else echo "NOT EVERYTHING ARRIVED"; fi
   cat "$dir/weir.log" >&2
   ctl ledger || true
 fi

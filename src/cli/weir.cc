@@ -1,6 +1,9 @@
 // weir.cc — The program `weir`: its command line and what every subcommand needs set up.
+#include <fcntl.h>
 
+#include <cerrno>
 #include <csignal>
+#include <cstdio>
 
 #include "base/version.h"
 #include "cli/commands.h"
@@ -18,7 +21,21 @@ void add_version_command(CLI::App& app, int& exit_code) {
 
 }  // namespace weir::cli
 
+namespace {
+
+/// Standard streams that are closed stay out of the hands of the next file or socket: reading finds
+/// the end, writing fails.
+void occupy_standard_streams() {
+  for (int fd = 0; fd <= 2; ++fd) {
+    if (::fcntl(fd, F_GETFD) != -1 || errno != EBADF) continue;
+    [[maybe_unused]] const int opened = ::open("/dev/null", fd == 2 ? O_WRONLY : O_RDONLY);
+  }
+}
+
+}  // namespace
+
 int main(int argc, char** argv) {
+  occupy_standard_streams();
   std::signal(SIGPIPE, SIG_IGN);  // a reader that went away is a write error, not the end
 
   CLI::App app{

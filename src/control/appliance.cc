@@ -54,6 +54,9 @@ std::string summary_of(const ApplianceView& view) {
                         p.records_acknowledged, p.records_failed, p.records_dropped,
                         p.records_in_flight + p.records_waiting);
   }
+  uint64_t missed = 0;
+  for (const auto& port : view.ports) missed += port.missed.value_or(0);
+  if (missed != 0) text += fmt::format("; missed {} packets before they were received", missed);
   return text;
 }
 
@@ -102,7 +105,8 @@ Result<std::unique_ptr<Appliance>> Appliance::create(const ApplianceConfig& conf
   std::vector<outbound::Batcher*> batchers;
   const size_t cores = a.data_plane_->cores().size();
   for (size_t i = 0; i < cores; ++i) batchers.push_back(&a.data_plane_->pipeline(i).batcher());
-  a.delivery_ = std::make_unique<Delivery>(std::move(batchers));
+  a.delivery_ = std::make_unique<Delivery>(std::move(batchers),
+                                           cores * uint64_t{plane.pipeline.batcher.buffers});
   for (NamedPublisher& p : *publishers) {
     PublisherThreadConfig thread{
         .name = p.name,
@@ -317,6 +321,7 @@ void Appliance::refresh_view(ApplianceState state) {
     say_trouble("exporter_info", view->exporter_feed.last_error);
   }
   view->ledger_mismatches = ledger_mismatches_;
+  losses_.look(*view, now_ns);
 
   if (before && elapsed_ns > 0) {
     const Ledger now = view->total(), then = before->total();

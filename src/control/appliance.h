@@ -20,10 +20,12 @@
 #include "control/delivery.h"
 #include "control/event_log.h"
 #include "control/exporter_feed.h"
+#include "control/loss_log.h"
 #include "control/state_keeper.h"
 #include "control/view.h"
 #include "dataplane/data_plane.h"
 #include "service/http_server.h"
+#include "service/log.h"
 
 namespace weir::control {
 
@@ -89,6 +91,7 @@ class Appliance {
   std::vector<Discrepancy> last_discrepancies_;
   std::map<std::string, std::string> said_troubles_;  // by publisher
   uint64_t log_lines_lost_ = 0;                       // as last said
+  LossLog losses_{[](const std::string& line) { service::log_warning("{}", line); }};
   uint64_t ledger_mismatches_ = 0;
   uint64_t last_view_steady_ns_ = 0;
 };

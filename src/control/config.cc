@@ -23,6 +23,7 @@ constexpr uint64_t kMs = 1'000'000;
 constexpr uint64_t kSec = 1'000'000'000;
 constexpr const char* kNotYet = "is not supported yet";
 constexpr size_t kNameOctetsMax = 64;
+constexpr uint32_t kListenBufferOctets = 8u << 20;  // as conf/weir.yaml has it
 constexpr uint64_t kCpuMax = 1023;
 
 // ── types of values that only an appliance has ───────────────────────────────────────────────────
@@ -531,7 +532,8 @@ Result<LoadedConfig> config_from_listen_urls(std::span<const std::string> urls,
   for (const std::string& url : urls) {
     ListenerConfig& listener = config.listeners.emplace_back();
     const std::string path = fmt::format("listeners[{}]", config.listeners.size() - 1);
-    loaded.origins[path + ".protocol"] = loaded.origins[path + ".listen_addr"] = command_line;
+    loaded.origins[path + ".protocol"] = loaded.origins[path + ".listen_addr"] =
+        loaded.origins[path + ".buffer_size"] = command_line;
     const size_t scheme_end = url.find("://");
     const std::string_view all(url);
     const auto admitted = protocol().parse(all.substr(0, std::min(scheme_end, all.size())));
@@ -547,6 +549,7 @@ Result<LoadedConfig> config_from_listen_urls(std::span<const std::string> urls,
       continue;
     }
     listener.protocol = *admitted;
+    listener.buffer_size = kListenBufferOctets;
     listener.listen_addr = address;
   }
   appliance_schema().read_environment(&config, environment, context);

@@ -99,10 +99,31 @@ std::vector<std::string> route_subjects(const ApplianceConfig& config) {
   return subjects;
 }
 
+/// Whether a subject with wildcards (`*`: a token, `>`: all that follow) takes in another.
+bool covers(std::string_view pattern, std::string_view subject) {
+  for (;;) {
+    const size_t p = std::min(pattern.find('.'), pattern.size());
+    const size_t s = std::min(subject.find('.'), subject.size());
+    if (pattern.substr(0, p) == ">") return true;
+    if (pattern.substr(0, p) != "*" && pattern.substr(0, p) != subject.substr(0, s)) return false;
+    if (p == pattern.size() || s == subject.size()) {
+      return p == pattern.size() && s == subject.size();
+    }
+    pattern.remove_prefix(p + 1);
+    subject.remove_prefix(s + 1);
+  }
+}
+
 std::vector<std::string> all_stream_subjects(const ApplianceConfig& config) {
   std::vector<std::string> subjects;
   for (const std::string& subject : config.stream_subjects) add_once(subjects, subject);
-  for (const std::string& subject : route_subjects(config)) add_once(subjects, subject);
+  for (const std::string& subject : route_subjects(config)) {
+    // A stream must not have subjects that overlap.
+    const bool is_covered = std::any_of(subjects.begin(), subjects.end(), [&](const auto& pattern) {
+      return covers(pattern, subject);
+    });
+    if (!is_covered) subjects.push_back(subject);
+  }
   return subjects;
 }
 

@@ -15,7 +15,8 @@ constexpr int kBatchesPerStepMax = 256;  // of one core or one publisher, so tha
 
 }  // namespace
 
-Delivery::Delivery(std::vector<outbound::Batcher*> cores) : cores_(std::move(cores)) {}
+Delivery::Delivery(std::vector<outbound::Batcher*> cores, uint64_t batches_in_all)
+    : cores_(std::move(cores)), batches_in_all_(batches_in_all) {}
 
 void Delivery::add_publisher(std::unique_ptr<PublisherThread> publisher, uint64_t records_max) {
   Destination destination;
@@ -63,7 +64,10 @@ void Delivery::route(OutboundBatch* batch) noexcept {
     const bool has_room = d.records_max == 0 ||
                           d.records_in_flight + batch->records <= d.records_max ||
                           d.batches_in_flight == 0;
-    if (has_room && d.thread->offer(batch)) {
+    // Who is stuck keeps its batches' buffers: the last quarter is for those who are not.
+    const bool has_buffers = destinations_.size() == 1 || batches_in_all_ == 0 ||
+                             d.batches_in_flight < batches_in_all_ / 4 * 3;
+    if (has_room && has_buffers && d.thread->offer(batch)) {
       ++batch->references;
       d.records_in_flight += batch->records;
       ++d.batches_in_flight;

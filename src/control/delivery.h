@@ -1,7 +1,8 @@
 // delivery.h — Sealed batches from every core to every publisher, and their buffers back.
 //
 // Runs on:  control_thread.
-// Bounds:   for each publisher: queue_batches_max batches and records_max records not yet decided.
+// Bounds:   for each publisher: queue_batches_max batches and records_max records not yet decided,
+//           and of several publishers each may hold three quarters of all batches.
 // Failure:  a publisher that cannot take a batch loses that batch only (drop_newest), counted under
 //           queue_full; the others get it all the same.
 #pragma once
@@ -23,7 +24,8 @@ namespace weir::control {
 class Delivery {
  public:
   /// One for each core, in the order of OutboundBatch::core; they outlive this object.
-  explicit Delivery(std::vector<outbound::Batcher*> cores);
+  /// `batches_in_all` can exist; 0: unknown.
+  explicit Delivery(std::vector<outbound::Batcher*> cores, uint64_t batches_in_all = 0);
 
   /// Before start(). `records_max` bounds what the publisher may hold undecided; 0: no bound but the
   /// queue's.
@@ -67,6 +69,7 @@ class Delivery {
   void release(outbound::OutboundBatch* batch) noexcept WEIR_RUNS_ON(control_thread);
 
   std::vector<outbound::Batcher*> cores_;
+  const uint64_t batches_in_all_;
   std::vector<Destination> destinations_;
   uint64_t records_routed_ = 0;
 };

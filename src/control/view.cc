@@ -89,14 +89,14 @@ std::string ApplianceView::not_ready_because() const {
   for (const auto& port : ports) {
     if (!port.link_up) return fmt::format("port {}: link is down", port.name);
   }
-  for (const auto& publisher : publishers) {
-    if (publisher.connected && publisher.last_error.empty()) return {};
-  }
   if (publishers.empty()) return "no publisher is configured";
-  const auto& first = publishers.front();
-  return fmt::format("publisher {}: {}{}{}", first.name,
-                     first.connected ? "cannot publish" : "not connected",
-                     first.last_error.empty() ? "" : ": ", first.last_error);
+  for (const auto& publisher : publishers) {
+    if (publisher.connected && publisher.last_error.empty()) continue;
+    return fmt::format("publisher {}: {}{}{}", publisher.name,
+                       publisher.connected ? "cannot publish" : "not connected",
+                       publisher.last_error.empty() ? "" : ": ", publisher.last_error);
+  }
+  return {};
 }
 
 }  // namespace weir::control

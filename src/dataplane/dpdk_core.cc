@@ -6,6 +6,7 @@
 #include <rte_prefetch.h>
 
 #include <algorithm>
+#include <cstring>
 
 namespace weir::dataplane {
 namespace {
@@ -25,11 +26,17 @@ void DpdkCore::take_frame(const RxQueue& queue, const rte_mbuf& mbuf, uint64_t w
                        received_ns);
     return;
   }
-  const auto octets = std::min(mbuf.pkt_len, static_cast<uint32_t>(kScratchOctets));
-  // A chain of several segments is always copied; only a first one that holds it all is not.
-  const void* const whole = rte_pktmbuf_read(&mbuf, 0, octets, scratch_.data());
-  if (whole != nullptr)
-    pipeline_.on_frame({static_cast<const uint8_t*>(whole), octets}, queue.link, received_ns);
+  // Only the segments say what there is: net_pcap's pkt_len is longer than they are from 64 KiB on.
+  // What is missing at the end is the frame parser's to notice.
+  uint32_t octets = 0;
+  for (const rte_mbuf* segment = &mbuf; segment != nullptr && octets < kScratchOctets;
+       segment = segment->next) {
+    const auto room = static_cast<uint32_t>(kScratchOctets) - octets;
+    const uint32_t n = std::min<uint32_t>(segment->data_len, room);
+    std::memcpy(scratch_.data() + octets, rte_pktmbuf_mtod(segment, const uint8_t*), n);
+    octets += n;
+  }
+  pipeline_.on_frame({scratch_.data(), octets}, queue.link, received_ns);
 }
 
 unsigned DpdkCore::receive(RxQueue& queue, uint64_t wall_ns) noexcept {

@@ -64,7 +64,7 @@ WEIR_NAMED_ENUM(SetOutcome, uint8_t, WEIR_SET_OUTCOMES)
   X(template_redefined) X(template_conflict) X(scope_split_by_port)                    \
   X(implausible_time) X(arena_overflow) X(truncated_record) X(unknown_flow_record)     \
   X(sequence_untracked) X(opaque_list) X(implausible_clock) X(implausible_rate)        \
-  X(sampling_interval_overflow) X(unknown_counter_block)
+  X(sampling_interval_overflow) X(unknown_counter_block) X(record_limit)
 // clang-format on
 WEIR_NAMED_ENUM(Quirk, uint8_t, WEIR_QUIRKS)
 
@@ -77,6 +77,12 @@ WEIR_NAMED_ENUM(TemplateEvent, uint8_t, WEIR_TEMPLATE_EVENTS)
 
 /// What a listener admits; told apart by content unless it is fixed to one.
 enum class ProtocolFilter : uint8_t { any, netflow, ipfix, sflow };
+
+/// Of one datagram: those of the longest one if they have eight octets each, a third of what the
+/// shortest real ones have. Templates of one octet make a thousand times what their exporter sends,
+/// at the cost of everybody else. The rest is counted under Quirk::record_limit: each record, or the
+/// set where records have no fixed length.
+inline constexpr uint32_t kRecordsPerDatagramMax = 8192;
 
 inline constexpr uint32_t kTemplateFieldsLimit = 16'383;  // of template_fields_max
 inline constexpr uint64_t kTemplateOctetsPerCoreMin = 1u << 20;

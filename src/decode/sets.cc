@@ -330,6 +330,11 @@ void DecoderState::data_records(Message& m, const Template& t,
     WalkBegin begin;  // what the first record tells of the fields that do not move holds for all
     while (body.size() >= plan.record_octets) {
       if (body.size() <= kPaddingOctetsMax && all_octets_zero(body)) break;
+      if (m.data_records == kRecordsPerDatagramMax) [[unlikely]] {
+        counters_.quirks[Quirk::record_limit].increment();
+        body = {};
+        break;
+      }
       const uint32_t octets =
           walk_fields(plan.fields, body.data(), static_cast<uint32_t>(body.size()), begin,
                       offsets_.get(), widths_.get());
@@ -364,8 +369,12 @@ void DecoderState::data_fixed(Message& m, const Plan& plan, std::span<const uint
         count,
         static_cast<uint32_t>(zeros - std::min<size_t>(zeros, body.size() % octets)) / octets);
   }
-  m.data_records += count;
   padding(body.subspan(size_t{count} * octets));
+  if (count > kRecordsPerDatagramMax - m.data_records) [[unlikely]] {
+    counters_.quirks[Quirk::record_limit].add(count - (kRecordsPerDatagramMax - m.data_records));
+    count = kRecordsPerDatagramMax - m.data_records;
+  }
+  m.data_records += count;
   const uint8_t* p = body.data();
   while (count != 0) {
     const std::span<FlowRecord> records =

@@ -220,7 +220,10 @@ void Batcher::poll(uint64_t steady_now_ns) noexcept {
   for (size_t i = 0; i < s.open_count;) {
     State::Open& open = s.open[i];
     if (open.opened_steady_ns == 0) open.opened_steady_ns = std::max<uint64_t>(steady_now_ns, 1);
-    if (steady_now_ns >= open.opened_steady_ns + s.config.linger_ns) {
+    // While buffers are short, because somebody downstream is slow or away, a batch that lingers is
+    // filled up instead: octets are what memory has room for, not batches of a few records.
+    const bool is_short = s.free.size() < s.batches.size() / kScarceShare;
+    if (!is_short && steady_now_ns >= open.opened_steady_ns + s.config.linger_ns) {
       s.seal(i);
     } else {
       ++i;

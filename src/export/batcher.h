@@ -24,6 +24,7 @@
 namespace weir::outbound {
 
 inline constexpr size_t kOpenRoutesMax = 64;
+inline constexpr size_t kScarceShare = 4;  // fewer free buffers than this part of all are few
 
 /// Why a decoded record was not encoded.
 #define WEIR_RECORD_DROPS(X) X(no_buffer) X(record_too_large) X(filtered)
@@ -34,7 +35,8 @@ struct BatcherConfig {
   uint32_t buffers = 64;              // owned by this core
   uint32_t batch_octets = 64 * 1024;  // a batch is sealed when the next record might not fit
   uint32_t batch_records_max = 0;     // 0: no bound
-  uint64_t linger_ns = 50'000'000;    // sealed this long after the first poll that saw it open
+  // Sealed this long after the first poll that saw it open, unless buffers are scarce.
+  uint64_t linger_ns = 50'000'000;
   Kernel kernel = best_kernel();
 };
 

@@ -229,8 +229,11 @@ void JetStreamPublisher::expire(uint64_t now_ns, OutcomeSink& outcomes) {
     if (current && due.at_ns > now_ns) break;
     deadlines_.pop_front();
     if (!current) continue;
+    // The server refuses a publish without permission by an error of the connection, not an answer.
+    const std::string why = client_->last_trouble();
     set_trouble("no acknowledgement of a message within " +
-                std::to_string(config_.publish_timeout_ms) + " ms, sent again");
+                std::to_string(config_.publish_timeout_ms) + " ms, sent again" +
+                (why.empty() ? "" : ": " + why));
     delay(due.token, now_ns, DeliveryFailure::timed_out);
   }
   while (!delayed_.empty() && delayed_.top().at_ns <= now_ns) {
@@ -421,6 +424,8 @@ void JetStreamPublisher::on_reply(const NatsReply& reply, OutcomeSink& outcomes)
   }
   message->state = MessageState::acknowledged;
   slot.duplicate = slot.duplicate || ack.duplicate;
+  // An acknowledgement is proof enough of the stream, also for a user who may not ask about it.
+  if (!stream_ready_ && may_publish_) stream_ready_ = true;
   if (troubled_ && stream_ready_) clear_trouble();
   if (--slot.open == 0) {
     finish(index, {slot.batch, true, slot.duplicate, DeliveryFailure::count_}, outcomes);

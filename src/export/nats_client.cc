@@ -28,9 +28,17 @@ std::string text_of(natsStatus status) {
   return text;
 }
 
+/// For operators' eyes and logs: without user, password or token.
 std::string joined(const std::vector<std::string>& urls) {
   std::string all;
-  for (const std::string& url : urls) all += (all.empty() ? "" : ", ") + url;
+  for (const std::string& url : urls) {
+    const size_t scheme = url.find("://");
+    const size_t begin = scheme == std::string::npos ? 0 : scheme + 3;
+    const size_t at = url.rfind('@');
+    all += all.empty() ? "" : ", ";
+    all +=
+        at == std::string::npos || at < begin ? url : url.substr(0, begin) + "***" + url.substr(at);
+  }
   return all;
 }
 

@@ -215,6 +215,15 @@ TEST(ApplianceConfig, MergesTheListenersSubjectsIntoTheStreams) {
   EXPECT_THAT(all_stream_subjects(config),
               ElementsAre("flows.raw.sflow", "flows.raw.netflow", "other.>"));
   EXPECT_THAT(all_stream_subjects(config_of(kSocketListener)), ElementsAre("flows.raw.netflow"));
+  for (const char* wide : {"flows.>", "flows.*.netflow", ">", "*.raw.netflow"}) {
+    EXPECT_THAT(all_stream_subjects(config_of(std::string(kSocketListener) + "stream_subjects: ['" +
+                                              wide + "']\n")),
+                ElementsAre(wide))
+        << "subjects of a stream must not overlap";
+  }
+  EXPECT_THAT(all_stream_subjects(config_of(std::string(kSocketListener) +
+                                            "stream_subjects: ['flows.raw.*.x', 'flows.raw']\n")),
+              ElementsAre("flows.raw.*.x", "flows.raw", "flows.raw.netflow"));
 }
 
 TEST(ApplianceConfig, GivesWhatSflowTellsBesideFlowsSubjectsOfItsOwn) {

@@ -26,7 +26,8 @@ constexpr uint32_t kBuffers = 8;
 class DeliveryTest : public testing::Test {
  protected:
   DeliveryTest()
-      : batcher_({.core = 0, .buffers = kBuffers, .batch_octets = 4096}), delivery_({&batcher_}) {}
+      : batcher_({.core = 0, .buffers = kBuffers, .batch_octets = 4096}),
+        delivery_({&batcher_}, kBuffers) {}
 
   FakePublisher& add(const char* name, size_t window, Mode mode, uint64_t records_max = 0,
                      size_t queue = 4) {
@@ -134,6 +135,21 @@ TEST_F(DeliveryTest, BoundsTheRecordsThatOnePublisherHolds) {
   expect_balanced();
   drain_now();
   expect_balanced();
+}
+
+TEST_F(DeliveryTest, WhoIsStuckLeavesBuffersForTheOthers) {
+  add("stuck", 1, Mode::hold, /*records_max=*/0, /*queue=*/64);
+  add("healthy", 4, Mode::acknowledge, /*records_max=*/0, /*queue=*/64);
+  delivery_.start();
+  for (uint32_t i = 1; i <= kBuffers * 3; ++i) {
+    seal(1);
+    step_until([&] { return view(1).batches_acknowledged == i; });
+  }
+  EXPECT_EQ(batcher_.counters().drops.total(), 0u);
+  EXPECT_EQ(view(0).batches_in_flight, kBuffers / 4 * 3);
+  EXPECT_EQ(view(0).failures[DeliveryFailure::queue_full], kBuffers * 3 - kBuffers / 4 * 3);
+  expect_balanced();
+  drain_now();
 }
 
 TEST_F(DeliveryTest, TakesABatchThatAloneExceedsTheBoundWhenNothingElseWaits) {

@@ -145,6 +145,10 @@ TEST(Readiness, SaysWhyNot) {
   view.publishers[0].connected = false;
   view.publishers[0].last_error = "no servers available";
   EXPECT_EQ(view.not_ready_because(), "publisher jetstream: not connected: no servers available");
+  view.publishers.insert(view.publishers.begin(), view.publishers[0]);
+  view.publishers[0].connected = true;
+  view.publishers[0].last_error.clear();
+  EXPECT_NE(view.not_ready_because(), "") << "one of two is away";
   view.ports[0].link_up = false;
   EXPECT_EQ(view.not_ready_because(), "port p0: link is down");
   view.state = ApplianceState::draining;

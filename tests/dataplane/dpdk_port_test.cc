@@ -180,6 +180,20 @@ TEST(PcapPort, DecodesJumboFramesThatComeInSegments) {
   });
 }
 
+TEST(PcapPort, SurvivesPacketsBeyondWhatAnyLinkCarries) {
+  in_child([] {
+    TemporaryFolder folder;
+    const std::string file = folder.file("huge.pcap");
+    // The driver says their length in 32 bits and copies it in 16.
+    write_capture(file, {v5_frame(1), lab::zeros(70'000), lab::filled(262'144, 0x45), v5_frame(2)});
+    auto plane = created(config_of({{.name = "p0", .device = "net_pcap0,rx_pcap=" + file}}));
+    ASSERT_NE(plane, nullptr);
+    EXPECT_EQ(replay(*plane).records, 3u);
+    EXPECT_EQ(plane->pipeline(0).counters().frames.value(), 4u);
+    expect_ledger(*plane);
+  });
+}
+
 TEST(PcapPort, ReadsTheLinkTypeOfEachFile) {
   in_child([] {
     TemporaryFolder folder;

@@ -353,6 +353,18 @@ TEST(Sets, ADatagramOfTheLargestSize) {
   EXPECT_EQ(b.record(5449).bytes, 5449u);
 }
 
+TEST(DataSets, TinyRecordsMakeNoMoreThanADatagramsShare) {
+  const auto share = uint64_t{kRecordsPerDatagramMax};
+  Bench b;
+  b.send(v9().templates({{.id = 256, .fields = {{4, 1}}}}).build());
+  b.send(v9().set(256, filled(60'000, 6)).build());
+  EXPECT_EQ(b.decoder->counters().records.value(), share);
+  EXPECT_EQ(b.quirk(Quirk::record_limit), 60'000 - share);
+  b.send(v9().set(256, filled(30'000, 6)).set(256, filled(30'000, 6)).build());
+  EXPECT_EQ(b.decoder->counters().records.value(), 2 * share) << "of the datagram, not of the set";
+  EXPECT_EQ(ledger_error(b.decoder->counters()), "");
+}
+
 struct VersionCase {
   Octets head;
   DatagramError error;

@@ -112,6 +112,10 @@ TEST(Words, AreAllReached) {
     b.send(NetflowV5Builder{}.count(1).build());
   });
 
+  run(plain, [](Bench& b) {
+    b.send(v9().templates({{.id = 256, .fields = {{4, 1}}}}).set(256, filled(60'000, 6)).build());
+  });
+
   run(plain, [&four](Bench& b) {
     b.send(v9().templates({four})
                .data(256, {{u32(1)}}, padding(5, 1))

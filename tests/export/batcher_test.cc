@@ -156,6 +156,27 @@ TEST(Batcher, SealsWhatHasLingered) {
   EXPECT_FALSE(batcher.has_open_batches());
 }
 
+TEST(Batcher, FillsUpWhatLingersWhileBuffersAreScarce) {
+  Batcher batcher({.buffers = 8, .linger_ns = 1000});
+  auto records = numbered_records(1);
+  uint64_t now_ns = 5000;
+  const auto one_lingers = [&] {
+    add(batcher, records, kRoute, 11);
+    poll(batcher, now_ns);
+    poll(batcher, now_ns += 1000);
+  };
+  // Nobody gives anything back: a publisher is stuck.
+  for (int i = 0; i < 20; ++i) one_lingers();
+  EXPECT_EQ(batcher.counters().drops.total(), 0u) << "20 records are no 8 batches";
+  EXPECT_EQ(batcher.counters().batches_sealed.value(), 6u);
+  const auto sealed = take_all(batcher);  // and now they come back
+  EXPECT_EQ(sealed.size(), 6u);
+  poll(batcher, now_ns);
+  const auto rest = take_all(batcher);
+  ASSERT_EQ(rest.size(), 1u);
+  EXPECT_EQ(rest[0].numbers.size(), 14u);
+}
+
 TEST(Batcher, SealsAtItsBoundOfRecords) {
   Batcher batcher({.batch_records_max = 10});
   auto records = numbered_records(32);

@@ -1,0 +1,71 @@
+#include "control/loss_log.h"
+
+#include <fmt/format.h>
+
+namespace weir::control {
+namespace {
+
+using decode::DatagramError;
+using outbound::DeliveryFailure;
+using outbound::RecordDrop;
+
+const char* advice_for(RecordDrop reason) {
+  switch (reason) {
+    case RecordDrop::no_buffer:
+      return "every batch buffer waits for a publisher: see why it is slow, or raise buffer_bytes";
+    case RecordDrop::record_too_large: return "raise batch_bytes";
+    default: return "";
+  }
+}
+
+const char* advice_for(DeliveryFailure reason) {
+  switch (reason) {
+    case DeliveryFailure::queue_full:
+      return "it is slower than the flows: see why, or raise channel_size and buffer_bytes";
+    case DeliveryFailure::too_large: return "raise max_payload of the broker";
+    default: return "weirctl status says what ails it";
+  }
+}
+
+}  // namespace
+
+void LossLog::look_at(const std::string& whose, const char* unit, std::string_view reason,
+                      uint64_t total, const char* advice, uint64_t steady_now_ns) {
+  if (total == 0) return;
+  Seen& seen = seen_[fmt::format("{}/{}/{}", whose, unit, reason)];
+  if (total == seen.said) return;
+  if (seen.said_at_ns != 0 && steady_now_ns - seen.said_at_ns < kLossLineIntervalNs) return;
+  say_(fmt::format("{}: {} {} lost ({}, {} in all){}{}", whose, total - seen.said, unit, reason,
+                   total, *advice == '\0' ? "" : ": ", advice));
+  seen = {total, steady_now_ns};
+}
+
+void LossLog::look(const ApplianceView& view, uint64_t steady_now_ns) {
+  for (const auto& port : view.ports) {
+    const std::string whose = "port " + port.name;
+    look_at(whose, "packets", "missed", port.missed.value_or(0),
+            "more came than was taken; raise buffer_size or queues, or give it more CPU",
+            steady_now_ns);
+    look_at(whose, "packets", "no_mbuf", port.no_mbuf.value_or(0), "raise mbufs", steady_now_ns);
+  }
+  const Ledger total = view.total();
+  for (const DatagramError e :
+       {DatagramError::exporter_table_full, DatagramError::domain_table_full}) {
+    look_at("decoder", "datagrams", name_of(e), total.datagram_errors[e],
+            "more sources than limits admits are at work", steady_now_ns);
+  }
+  for (size_t i = 0; i < total.record_drops.values.size(); ++i) {
+    const auto e = static_cast<RecordDrop>(i);
+    if (e == RecordDrop::filtered) continue;
+    look_at("encoder", "records", name_of(e), total.record_drops[e], advice_for(e), steady_now_ns);
+  }
+  for (const PublisherView& p : view.publishers) {
+    for (size_t i = 0; i < p.failures.values.size(); ++i) {
+      const auto e = static_cast<DeliveryFailure>(i);
+      look_at("publisher " + p.name, "records", name_of(e), p.failures[e], advice_for(e),
+              steady_now_ns);
+    }
+  }
+}
+
+}  // namespace weir::control

@@ -1,0 +1,63 @@
+#include "control/loss_log.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <vector>
+
+namespace weir::control {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+std::vector<std::string> g_lines;
+void keep(const std::string& line) { g_lines.push_back(line); }
+
+constexpr uint64_t kSec = 1'000'000'000;
+
+TEST(LossLog, SaysEachKindOfLossOnceInAWhile) {
+  g_lines.clear();
+  LossLog log(keep);
+  ApplianceView view;
+  view.cores.emplace_back();
+  view.publishers.emplace_back().name = "jetstream";
+  dataplane::PortStats port;
+  port.name = "host";
+  view.ports.push_back(port);
+  log.look(view, 100 * kSec);
+  EXPECT_THAT(g_lines, IsEmpty());
+
+  view.cores[0].ledger.record_drops[outbound::RecordDrop::no_buffer] = 7;
+  view.cores[0].ledger.record_drops[outbound::RecordDrop::filtered] = 9;  // wanted
+  view.publishers[0].failures[outbound::DeliveryFailure::queue_full] = 30;
+  view.ports[0].missed = 5;
+  log.look(view, 101 * kSec);
+  EXPECT_THAT(g_lines, ElementsAre(HasSubstr("port host: 5 packets lost (missed, 5 in all)"),
+                                   HasSubstr("encoder: 7 records lost (no_buffer, 7 in all)"),
+                                   HasSubstr("publisher jetstream: 30 records lost (queue_full")));
+  EXPECT_THAT(g_lines[1], HasSubstr("buffer_bytes"));
+
+  g_lines.clear();
+  view.publishers[0].failures[outbound::DeliveryFailure::queue_full] = 50;
+  log.look(view, 102 * kSec);
+  EXPECT_THAT(g_lines, IsEmpty()) << "said a second ago";
+  log.look(view, 111 * kSec);
+  EXPECT_THAT(g_lines, ElementsAre(HasSubstr("20 records lost (queue_full, 50 in all)")));
+  log.look(view, 200 * kSec);
+  EXPECT_EQ(g_lines.size(), 1u) << "nothing new";
+}
+
+TEST(LossLog, SaysThatATableOfSourcesIsFull) {
+  g_lines.clear();
+  LossLog log(keep);
+  ApplianceView view;
+  view.cores.emplace_back().ledger.datagram_errors[decode::DatagramError::exporter_table_full] = 3;
+  view.cores.back().ledger.datagram_errors[decode::DatagramError::unknown_version] = 4;  // garbage
+  log.look(view, kSec);
+  EXPECT_THAT(g_lines, ElementsAre(HasSubstr("3 datagrams lost (exporter_table_full")));
+}
+
+}  // namespace
+}  // namespace weir::control
