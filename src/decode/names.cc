@@ -259,8 +259,8 @@ void NameTable::learn(const Domain& domain, NameKind kind, const NameValue& give
     e.has_description = value.description.data() != nullptr;
     e.name_octets = static_cast<uint8_t>(value.name.size());
     e.description_octets = static_cast<uint8_t>(value.description.size());
-    std::memcpy(e.text, value.name.data(), value.name.size());
-    std::memcpy(e.text + e.name_octets, value.description.data(), value.description.size());
+    std::copy(value.name.begin(), value.name.end(), e.text);
+    std::copy(value.description.begin(), value.description.end(), e.text + e.name_octets);
     if (!events.emit(e)) return;  // told again when the exporter repeats it
   }
   if (entry != nullptr) entry->said = said;
