@@ -75,7 +75,7 @@ TEST_F(DirectoryTest, HoldsOneTableForEachExporter) {
   directory.on_event(name(NameKind::sampler, "\x02", "FS", {}, 1000), 0);
   directory.on_event(from(interface(7, "other"), 2), 0);
   ASSERT_TRUE(directory.find(exporter(1), info_));
-  EXPECT_EQ(info_.exporter_address(), "\xC0" + std::string("\0\x02\x01", 3));
+  EXPECT_EQ(info_.exporter_address(), std::string("\xC0\0\x02\x01", 4));
   EXPECT_EQ(info_.partition(), "lab");
   EXPECT_EQ(info_.first_seen_ns(), 1'000u);
   EXPECT_EQ(info_.last_seen_ns(), 2'000u);

@@ -43,8 +43,8 @@ class KeepingEvents final : public EventSink {
       } else {
         line += std::to_string(e.id());
       }
-      line += " " + std::string(e.name());
-      if (e.has_description) line += " | " + std::string(e.description());
+      line.append(" ").append(e.name());
+      if (e.has_description) line.append(" | ").append(e.description());
       if (e.rate != 0) line += " 1:" + std::to_string(e.rate);
       all.push_back(line);
     }

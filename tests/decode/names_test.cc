@@ -132,9 +132,8 @@ TEST_F(NamesTest, KeepsNumbersOfAnyWidthAndCutsWhatIsTooLong) {
   EXPECT_THAT(names, ElementsAre("learned interface 7 " + std::string(kNameOctetsMax, 'n') + " | " +
                                  std::string(kNameTextOctetsMax - kNameOctetsMax, 'd')));
   // Not in the middle of a character.
-  std::string umlauts;
+  std::string umlauts = "x";
   for (int i = 0; i < 150; ++i) umlauts += "\xc3\xa4";
-  umlauts.insert(0, "x");
   umlauts.resize(300);
   events_.events.clear();
   const OptionsTemplate one{257, {{10, 4}}, {{82, 300}}};

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <random>
 #include <set>
+#include <string>
 
 #include "decode/state_image.h"
 #include "decode_support.h"
@@ -34,8 +35,8 @@ std::shared_ptr<const StateImage> image_of(std::vector<uint8_t> octets) {
 DecoderConfig restored_from(Bench& b) { return restored_config(saved_state(*b.decoder)); }
 
 /// The records in an order of their own, without those that only say whose they are.
-std::multiset<std::vector<uint8_t>> facts(const std::vector<uint8_t>& octets) {
-  std::multiset<std::vector<uint8_t>> all;
+std::multiset<std::string> facts(const std::vector<uint8_t>& octets) {
+  std::multiset<std::string> all;
   std::vector<uint8_t> owner;
   for (size_t at = 0; at < octets.size();) {
     const StateRecord r{octets.data() + at};
@@ -50,7 +51,7 @@ std::multiset<std::vector<uint8_t>> facts(const std::vector<uint8_t>& octets) {
       }
     } else {
       fact.insert(fact.end(), owner.begin(), owner.end());
-      all.insert(fact);
+      all.emplace(fact.begin(), fact.end());
     }
     at += r.octets();
   }

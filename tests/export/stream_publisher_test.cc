@@ -280,7 +280,7 @@ TEST_F(StreamPublisherTest, ABlockedPipeFailsTheRestAtTheDrainsDeadlineAndEndsTh
   }
   ::close(ends[0]);
   EXPECT_EQ(ledger_.acknowledged, 1u);
-  EXPECT_THAT(received, HasSubstr("\n" + lines_of(late)));
+  EXPECT_THAT(received, HasSubstr(std::string("\n").append(lines_of(late))));
 }
 
 TEST_F(StreamPublisherTest, RejectsOctetsThatAreNoBatch) {
