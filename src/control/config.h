@@ -4,7 +4,7 @@
 // Failure:  an Error whose message has one line a mistake: file:line:column, key, value, what is
 //           allowed. Nothing has been started by then.
 //
-// The keys of the file are the names of the members. docs/CONFIG.md is generated from the schema.
+// The keys of the file are the names of the members. `weir check --keys` prints them all.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// config_describe.h — A configuration in an operator's words: for `weir check` and docs/CONFIG.md.
+// config_describe.h — A configuration in an operator's words: for `weir check`.
 #pragma once
 
 #include <string>
