@@ -13,13 +13,11 @@
 #include "decode_support.h"
 #include "lab/capture_file.h"
 #include "packet/frame.h"
+#include "support/captures.h"
 
 namespace weir::decode {
 
-inline std::filesystem::path captures_folder() {
-  const char* root = std::getenv("WEIR_SOURCE_ROOT");
-  return std::filesystem::path(root != nullptr ? root : ".") / ".." / "shared" / "captures";
-}
+using test::captures_folder;
 
 struct Payload {
   std::vector<uint8_t> octets;

@@ -1,4 +1,4 @@
-// Every capture of NetFlow v5, v9, IPFIX and sFlow v5 in ../shared/captures: the records decoded
+// Every capture of NetFlow v1, v5, v9, IPFIX and sFlow v5 in ../shared/captures: the records decoded
 // are as many as an independent walker counted (INDEX.tsv), the books balance, and a second decoder
 // says the same.
 #include <gtest/gtest.h>
@@ -13,37 +13,10 @@
 namespace weir::decode {
 namespace {
 
-struct IndexRow {
-  std::string path;
-  std::string kind;
-  std::string protocols;
-  uint64_t data_records = 0;
-  uint64_t options_records = 0;
-};
-
-std::vector<IndexRow> read_index() {
-  std::ifstream file(captures_folder() / "INDEX.tsv");
-  std::vector<IndexRow> rows;
-  std::string line;
-  std::getline(file, line);
-  while (std::getline(file, line)) {
-    std::vector<std::string> cells;
-    std::istringstream in(line);
-    for (std::string cell; std::getline(in, cell, '\t');) cells.push_back(cell);
-    if (cells.size() < 8) continue;
-    rows.push_back({cells[0], cells[1], cells[2], std::strtoull(cells[6].c_str(), nullptr, 10),
-                    std::strtoull(cells[7].c_str(), nullptr, 10)});
-  }
-  return rows;
-}
-
-bool is_ours(const IndexRow& row) {
+bool is_ours(const test::CaptureFile& row) {
   if (row.kind != "flow" && row.kind != "sequence" && row.kind != "generated") return false;
-  if (row.protocols.find("NFv1:") != std::string::npos) return false;
-  return row.protocols.find("NFv5") != std::string::npos ||
-         row.protocols.find("NFv9") != std::string::npos ||
-         row.protocols.find("IPFIX") != std::string::npos ||
-         row.protocols.find("sFlow5") != std::string::npos;
+  return row.has("NFv1:") || row.has("NFv5") || row.has("NFv9") || row.has("IPFIX") ||
+         row.has("sFlow5");
 }
 
 /// Folds all that was told into one number.
@@ -103,18 +76,18 @@ const std::map<std::string, std::pair<uint64_t, std::string>>& known_differences
 }
 
 TEST(Captures, DecodeToAsManyRecordsAsTheIndexSays) {
-  const std::vector<IndexRow> index = read_index();
+  const std::vector<test::CaptureFile> index = test::read_captures_index();
   if (index.empty()) GTEST_SKIP() << "no captures in " << captures_folder();
   size_t files = 0;
   uint64_t records = 0;
   uint64_t fallback_times = 0;
-  for (const IndexRow& row : index) {
+  for (const test::CaptureFile& row : index) {
     if (!is_ours(row)) continue;
-    SCOPED_TRACE(row.path);
-    const std::vector<Payload> payloads = read_payloads(captures_folder() / row.path);
+    SCOPED_TRACE(row.name);
+    const std::vector<Payload> payloads = read_payloads(row.path());
     const Outcome first = decode_all(payloads);
     uint64_t expected = row.data_records;
-    if (const auto it = known_differences().find(row.path); it != known_differences().end()) {
+    if (const auto it = known_differences().find(row.name); it != known_differences().end()) {
       expected = it->second.first;
     }
     EXPECT_EQ(first.records, expected);

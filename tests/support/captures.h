@@ -22,6 +22,7 @@ struct CaptureFile {
   std::string kind;       // flow, sequence, generated, traffic
   std::string protocols;  // NFv5:3;IPFIX:1 …, with the number of datagrams
   uint64_t data_records = 0;
+  uint64_t options_records = 0;
 
   std::filesystem::path path() const { return captures_folder() / name; }
   bool has(const char* protocol) const { return protocols.find(protocol) != std::string::npos; }
@@ -39,7 +40,8 @@ inline std::vector<CaptureFile> read_captures_index() {
     std::istringstream in(line);
     for (std::string cell; std::getline(in, cell, '\t');) cells.push_back(cell);
     if (cells.size() < 8) continue;
-    rows.push_back({cells[0], cells[1], cells[2], std::strtoull(cells[6].c_str(), nullptr, 10)});
+    rows.push_back({cells[0], cells[1], cells[2], std::strtoull(cells[6].c_str(), nullptr, 10),
+                    std::strtoull(cells[7].c_str(), nullptr, 10)});
   }
   return rows;
 }
