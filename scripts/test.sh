@@ -65,7 +65,7 @@ run_suite build "release"
 
 if ! $quick; then
   # -O1 compiles in half the time of -O2 and checks the same.
-  scripts/build.sh build-asan --buildtype=debug -Doptimization=1 -Dwerror=false -Db_sanitize=address,undefined \
+  scripts/build.sh build-asan --buildtype=debug -Doptimization=1 -Ddebug=false -Dwerror=false -Db_sanitize=address,undefined \
     -Db_lundef=false -Dperf=false || fail_hard "the sanitizer build failed"
   export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
   run_suite build-asan "sanitizers"
