@@ -127,7 +127,18 @@ int run(const RunArguments& arguments) {
     all_delivered = false;
     service::log_error("{} decoded records were dropped before they were encoded", not_encoded);
   }
+  if (arguments.until_end) {
+    for (const auto& port : (*last)->ports) {
+      const uint64_t unread = port.errors.value_or(0) + port.no_mbuf.value_or(0);
+      if (unread == 0) continue;
+      all_delivered = false;
+      service::log_error("port {}: {} packets could not be read: its file is cut or damaged, or "
+                         "there was no memory for them",
+                         port.name, unread);
+    }
+  }
   return all_delivered ? 0 : 1;
+
 }
 
 }  // namespace
@@ -156,7 +167,7 @@ void add_run_command(CLI::App& app, int& exit_code) {
       "  weir run -c /etc/weir/weir.yaml\n"
       "SIGTERM and SIGINT stop receiving, deliver what is in flight and print what could not be;\n"
       "a second one gives up what is still in flight.\n"
-      "Status: 0 everything was delivered, 1 something was not or could not start, 2 wrong usage.");
+      "Status: 0 everything was read and delivered, 1 something was not or could not start, 2 wrong usage.");
   command->callback([arguments, &exit_code] {
     if (arguments->config_path.empty() && arguments->listen_urls.empty()) {
       throw CLI::RequiredError("--config FILE or --listen URL");

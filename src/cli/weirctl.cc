@@ -191,6 +191,9 @@ void print_ports(const json& ports) {
   }
   table.print();
   for (const json& p : ports) {
+    if (const std::string trouble = p.at("trouble"); !trouble.empty()) {
+      std::printf("port %s: %s\n", text_of(p.at("name")).c_str(), trouble.c_str());
+    }
     if (const std::string note = p.at("note"); !note.empty()) {
       std::printf("port %s: %s\n", text_of(p.at("name")).c_str(), note.c_str());
     }

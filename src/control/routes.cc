@@ -57,7 +57,8 @@ json books_json(const Ledger& ledger) {
 json port_json(const dataplane::PortStats& port) {
   json object = {{"name", port.name},       {"kind", port.kind},       {"driver", port.driver},
                  {"device", port.device},   {"link_up", port.link_up}, {"at_end", port.at_end},
-                 {"packets", port.packets}, {"octets", port.octets},   {"note", port.note}};
+                 {"packets", port.packets}, {"octets", port.octets},   {"note", port.note},
+                 {"trouble", port.trouble}};
   // What a device cannot tell is null, which differs from none.
   object["missed"] = port.missed ? json(*port.missed) : json();
   object["errors"] = port.errors ? json(*port.errors) : json();

@@ -87,7 +87,9 @@ Ledger ApplianceView::total() const {
 std::string ApplianceView::not_ready_because() const {
   if (state != ApplianceState::running) return fmt::format("the appliance is {}", name_of(state));
   for (const auto& port : ports) {
-    if (!port.link_up) return fmt::format("port {}: link is down", port.name);
+    if (!port.link_up)
+      return fmt::format("port {}: link is down{}{}", port.name, port.trouble.empty() ? "" : ": ",
+                         port.trouble);
   }
   if (publishers.empty()) return "no publisher is configured";
   for (const auto& publisher : publishers) {

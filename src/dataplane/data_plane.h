@@ -76,6 +76,7 @@ struct PortStats {
   std::string driver;  // net_pcap, net_ixgbe, …; udp for sockets
   std::string device;
   bool link_up = false;
+  std::string trouble;   // why the link is not up, where that is known
   bool at_end = false;  // a replayed file has been read to its end
   uint64_t packets = 0;
   uint64_t octets = 0;

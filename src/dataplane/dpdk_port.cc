@@ -216,6 +216,11 @@ Result<void> DpdkDevice::probe() {
                      : "not an Ethernet device");
   }
   is_attached_ = true;
+  for (const std::string_view key : {"iface", "rx_iface", "rx_iface_in"}) {
+    const std::vector<std::string> names = spec_.values(key);
+    // net_tap makes its own: there the argument names what is to be made.
+    if (!names.empty() && spec_.driver != "net_tap") interface_.emplace(names.back());
+  }
   return {};
 }
 
@@ -365,6 +370,8 @@ PortStats DpdkDevice::stats() {
   rte_eth_link link{};
   if (rte_eth_link_get_nowait(port_id_, &link) == 0)
     stats.link_up = link.link_status == RTE_ETH_LINK_UP;
+  if (interface_) stats.trouble = interface_->trouble();
+  if (!stats.trouble.empty()) stats.link_up = false;
   rte_eth_stats counters{};
   if (rte_eth_stats_get(port_id_, &counters) != 0) return stats;
   stats.packets = counters.ipackets;
@@ -392,6 +399,7 @@ void DpdkDevice::stop() {
   is_started_ = false;
   last_stats_ = stats();  // drivers close their sockets when they stop
   last_stats_->link_up = false;
+  last_stats_->trouble.clear();
   // The interface would stay promiscuous: closing does not set it back.
   if (is_promiscuous_) rte_eth_promiscuous_disable(port_id_);
   rte_eth_dev_stop(port_id_);

@@ -21,6 +21,7 @@
 #include "base/result.h"
 #include "base/spsc_ring.h"
 #include "dataplane/data_plane.h"
+#include "dataplane/kernel_interface.h"
 #include "dataplane/placement.h"
 #include "packet/frame.h"
 
@@ -97,6 +98,7 @@ class DpdkDevice {
   std::string driver_;
   std::vector<std::unique_ptr<RxQueue>> queues_;
   std::vector<rte_mempool*> pools_;
+  std::optional<KernelInterface> interface_;  // under the device, if there is one
   std::vector<int> sockets_;             // the driver's, one a queue; empty: not known
   uint64_t packet_socket_drops_ = 0;     // summed up
   std::optional<PortStats> last_stats_;  // once stopped

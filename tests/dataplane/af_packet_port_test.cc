@@ -221,9 +221,37 @@ TEST(AfPacketPort, OutlivesItsInterfaceGoingDownAndUp) {
     ASSERT_TRUE(run_until(*plane, collected, [&] {
       return plane->pipeline(0).counters().sleeps.value() > sleeps + 2;
     }));
+    EXPECT_FALSE(stats(*plane).link_up);
+    EXPECT_EQ(stats(*plane).trouble, "interface port is down");
     ASSERT_TRUE(run("ip link set port up"));
     ASSERT_TRUE(run_until(*plane, collected,
                           [&] { return wire.send(v5_datagram(1)) && datagrams(*plane) > 1; }));
+    EXPECT_TRUE(stats(*plane).link_up);
+    EXPECT_EQ(stats(*plane).trouble, "");
+    stop(*plane, collected);
+    expect_ledger(*plane);
+  });
+}
+
+TEST(AfPacketPort, SaysWhenItsInterfaceIsGoneOrMadeAnew) {
+  SKIP_WITHOUT_ROOT();
+  in_child([] {
+    Wire wire;
+    ASSERT_TRUE(wire.lay("1500"));
+    auto plane = created("net_af_packet0,iface=port");
+    ASSERT_NE(plane, nullptr);
+    start(*plane);
+    Collected collected;
+    ASSERT_TRUE(wire.send(v5_datagram(1)));
+    ASSERT_TRUE(run_until(*plane, collected, [&] { return datagrams(*plane) == 1; }));
+    ASSERT_TRUE(run("ip link delete port"));
+    EXPECT_FALSE(stats(*plane).link_up);
+    EXPECT_EQ(stats(*plane).trouble, "interface port is gone");
+    ASSERT_TRUE(run("ip link add port type veth peer name other"));
+    ASSERT_TRUE(run("ip link set port up"));
+    EXPECT_FALSE(stats(*plane).link_up);
+    EXPECT_EQ(stats(*plane).trouble,
+              "interface port was made anew: restart to receive from it");
     stop(*plane, collected);
     expect_ledger(*plane);
   });

@@ -192,6 +192,23 @@ TEST_F(ApplianceTest, ReplaysACaptureThroughDpdkToItsEnd) {
   EXPECT_EQ(exporters.size(), 7u);
 }
 
+TEST_F(ApplianceTest, SaysThatAReplayedCaptureWasCut) {
+  const std::string pcap = folder_ / "flows.pcap";
+  ASSERT_EQ(run({weir(), "generate", "--protocol", "v5", "--pcap", pcap, "--count", "10", "--flows",
+                 "20", "--json"})
+                .status,
+            0);
+  std::filesystem::resize_file(pcap, std::filesystem::file_size(pcap) - 100);
+  port_ = 2055;
+  const std::string config =
+      write_config("", "  - {name: replay, device: \"net_pcap0,rx_pcap=" + pcap + "\"}\n");
+  Process process(folder_, {weir(), "run", "-c", config, "--until-end"});
+  EXPECT_EQ(process.wait(), 1) << process.err();
+  EXPECT_NE(process.err().find("port replay: 1 packets could not be read"), std::string::npos)
+      << process.err();
+  EXPECT_EQ(read_stream().size(), 9u * 20);
+}
+
 TEST_F(ApplianceTest, SurvivesABrokerThatIsKilledAndStoresEveryRecordOnce) {
   auto weir = start("publish_timeout_ms: 1000\n");
   uint64_t sent = generate("v5", 100, 30);

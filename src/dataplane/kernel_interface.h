@@ -1,0 +1,25 @@
+// kernel_interface.h — The kernel's interface under net_af_packet, net_af_xdp and a live net_pcap,
+// whose loss those drivers do not notice: they go on saying that their link is up.
+//
+// Runs on:  control_thread.
+// Failure:  what cannot be asked counts as gone.
+#pragma once
+
+#include <string>
+
+namespace weir::dataplane {
+
+class KernelInterface {
+ public:
+  /// The interface that has this name now.
+  explicit KernelInterface(std::string name);
+
+  /// Why nothing can arrive: down, without carrier, gone, or another one under its name. Empty: up.
+  std::string trouble() const;
+
+ private:
+  std::string name_;
+  unsigned index_;
+};
+
+}  // namespace weir::dataplane
