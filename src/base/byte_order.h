@@ -36,6 +36,12 @@ inline uint64_t load_be(const uint8_t* p, size_t width) noexcept {
   return v;
 }
 
+/// A MAC address. PERF: two loads; of six the compiler makes vectors that stall on the octets just stored
+/// (decode_only/sflow_raw_header: 99 to 72 ns).
+inline uint64_t load_be48(const uint8_t* p) noexcept {
+  return uint64_t{load_be16(p)} << 32 | load_be32(p + 2);
+}
+
 inline void store_be16(uint8_t* p, uint16_t v) noexcept {
   v = __builtin_bswap16(v);
   std::memcpy(p, &v, sizeof v);

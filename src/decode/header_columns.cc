@@ -62,8 +62,8 @@ class HeaderFiller {
 
   void layers(const packet::SampledHeader& h) noexcept {
     if (h.has_macs) {
-      set_mac(r_.src_mac, h.src_mac.data(), Field::src_mac);
-      set_mac(r_.dst_mac, h.dst_mac.data(), Field::dst_mac);
+      set_mac(r_.src_mac, h.src_mac, Field::src_mac);
+      set_mac(r_.dst_mac, h.dst_mac, Field::dst_mac);
     }
     if (h.has_vlan) set(r_.vlan_id, h.vlan_id, Field::vlan_id, block::kSecond);
     if (h.ether_type != 0 && h.ip_headers == 0) set(r_.etype, h.ether_type, Field::etype);
@@ -72,9 +72,9 @@ class HeaderFiller {
     set_numbers(r_.mpls_label, h.mpls_label.data(), h.mpls_labels, Field::mpls_label);
     set_numbers(r_.mpls_ttl, h.mpls_ttl.data(), h.mpls_labels, Field::mpls_ttl);
   }
-  void set_mac(uint64_t& column, const uint8_t* octets, Field field) noexcept {
+  void set_mac(uint64_t& column, uint64_t value, Field field) noexcept {
     if (has(field)) return;
-    column = load_be(octets, 6);
+    column = value;
     r_.present.set(field);
   }
 

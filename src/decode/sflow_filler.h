@@ -182,8 +182,8 @@ class SflowFiller {
     r_.present.set(Field::bytes);
   }
   void set_macs(const uint8_t* src, const uint8_t* dst) noexcept {
-    r_.src_mac = load_be(src, 6);
-    r_.dst_mac = load_be(dst, 6);
+    r_.src_mac = load_be48(src);
+    r_.dst_mac = load_be48(dst);
     r_.present.set(Field::src_mac);
     r_.present.set(Field::dst_mac);
   }

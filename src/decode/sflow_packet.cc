@@ -45,8 +45,8 @@ bool open_ppp(std::span<const uint8_t>& frame, SampledLink& link) noexcept {
 
 SFLOW_INLINE void SflowFiller::layers(const SampledHeader& h, Marks& m) noexcept {
   if (h.has_macs) {
-    r_.src_mac = load_be(h.src_mac.data(), 6);
-    r_.dst_mac = load_be(h.dst_mac.data(), 6);
+    r_.src_mac = h.src_mac;
+    r_.dst_mac = h.dst_mac;
     m.present.set(Field::src_mac);
     m.present.set(Field::dst_mac);
   }
@@ -167,8 +167,10 @@ void SflowFiller::raw_header(Octets body) noexcept {
   if (header.ip_headers >= 2) inner(header.inner, marks);
   r_.blocks |= marks.blocks;
   r_.addresses |= marks.addresses;
+  // PERF: word by word. Both at once would wait for the words that were just stored one by one.
   for (size_t i = 0; i < marks.present.words.size(); ++i) {
-    r_.present.words[i] |= marks.present.words[i];
+    uint64_t& word = r_.present.words[i];
+    word = __atomic_load_n(&word, __ATOMIC_RELAXED) | marks.present.words[i];
   }
 }
 

@@ -27,6 +27,14 @@ enum SampleType : uint32_t {
 
 constexpr uint32_t kSampleHeaderOctets = 8;  // type, length
 
+/// PERF: of a length that it knows the compiler makes `rep stos`, slower than the library
+/// (decode_only/sflow_raw_header: 73 to 67 ns).
+void clear(FlowRecord& record) noexcept {
+  size_t octets = sizeof record;
+  asm("" : "+r"(octets));
+  std::memset(static_cast<void*>(&record), 0, octets);
+}
+
 SflowSourceKey key_of(const Message& m, SflowSampleKind kind, const SourceReport& s) noexcept {
   const uint64_t domain = m.domain != nullptr ? m.domain->hash : 0;
   return sflow_source_key(domain, kind, s.source_class, s.source_index);
@@ -119,7 +127,7 @@ SetOutcome DecoderState::flow_sample(Message& m, Octets body, SampleForm form) n
   const SflowSourceKey key = key_of(m, SflowSampleKind::flow, peek_source(body, form));
   sflow_sources_.prefetch(key);
   FlowRecord& record = burst_.room(1, kSflowArenaOctets).front();
-  std::memset(static_cast<void*>(&record), 0, sizeof record);
+  clear(record);
   const SampleContext context{m.times.received_ns, default_rate(m), burst_.arena(),
                               counters_.quirks};
   SourceReport source;
@@ -155,7 +163,7 @@ SetOutcome DecoderState::counter_sample(Message& m, Octets body, SampleForm form
 SetOutcome DecoderState::discard_sample(Message& m, Octets body, RecordSink& sink) noexcept {
   // The packet has a record's place, but is not committed: it goes to the sink by itself.
   FlowRecord& packet = burst_.room(1, kSflowArenaOctets).front();
-  std::memset(static_cast<void*>(&packet), 0, sizeof packet);
+  clear(packet);
   const SampleContext context{m.times.received_ns, 0, burst_.arena(), counters_.quirks};
   SourceReport source;
   uint32_t reason = 0;

@@ -90,8 +90,8 @@ class Walker {
     const uint8_t* p = rest_.data();
     if (before_ip() && !h_.has_macs) {
       h_.has_macs = true;
-      std::memcpy(h_.dst_mac.data(), p, 6);
-      std::memcpy(h_.src_mac.data(), p + 6, 6);
+      h_.dst_mac = load_be48(p);
+      h_.src_mac = load_be48(p + 6);
     }
     type_ = load_be16(p + 12);
     pass(Layer::ethernet, 14);

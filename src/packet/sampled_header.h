@@ -85,8 +85,8 @@ struct SampledHeader {
   uint8_t mpls_labels = 0;
   uint16_t vlan_id = 0;     // the outermost tag
   uint16_t ether_type = 0;  // behind the outermost tags; 0: there is none
-  std::array<uint8_t, 6> src_mac{};
-  std::array<uint8_t, 6> dst_mac{};
+  uint64_t src_mac = 0;
+  uint64_t dst_mac = 0;
   SampledIp outer;
   SampledIp inner;  // the innermost
   // The first `layers` and `mpls_labels` of these are set.
