@@ -11,7 +11,6 @@
 
 #include "base/clock.h"
 #include "control/identity.h"
-#include "control/names_file.h"
 #include "control/publishers.h"
 #include "control/routes.h"
 #include "service/log.h"
@@ -79,7 +78,9 @@ Result<std::unique_ptr<Appliance>> Appliance::create(const ApplianceConfig& conf
   a.started_ns_ = wall_clock_ns();
   a.uuid_ = load_or_make_appliance_uuid(config.state_dir);
 
-  restore_names(a.directory_, config.state_dir, steady_clock_ns());
+  const uint64_t state_interval_ns = uint64_t{config.state_interval_secs} * kNsPerSec;
+  a.names_ = std::make_unique<NamesKeeper>(config.state_dir, state_interval_ns);
+  a.names_->restore(a.directory_, steady_clock_ns());
 
   // Publishers are made first: bad certificates and the like are found before any packet is taken.
   const outbound::RunIdentity identity{.appliance_uuid = a.uuid_, .start_ns = a.started_ns_};
@@ -94,8 +95,7 @@ Result<std::unique_ptr<Appliance>> Appliance::create(const ApplianceConfig& conf
 
   dataplane::DataPlaneConfig plane = data_plane_config(config);
   plane.pipeline.decoder.hash_seed = random_seed();
-  a.state_ = std::make_unique<StateKeeper>(config.state_dir,
-                                           uint64_t{config.state_interval_secs} * kNsPerSec);
+  a.state_ = std::make_unique<StateKeeper>(config.state_dir, state_interval_ns);
   plane.pipeline.decoder.restored = a.state_->load();
   plane.eal.log = log_of_eal;
   auto data_plane = dataplane::DataPlane::create(plane);
@@ -461,6 +461,7 @@ Result<std::shared_ptr<const ApplianceView>> Appliance::run(const RunOptions& op
       service::flush_log_limits(now_ns);
       say_lost_log_lines();
       event_log_.tick(now_ns);
+      names_->step(directory_, now_ns);
     }
     if (options.poll_request && options.poll_request() == Request::stop) break;
     if (delivery_->all_broken()) {
@@ -506,7 +507,7 @@ Result<std::shared_ptr<const ApplianceView>> Appliance::run(const RunOptions& op
   gather_all_exporters();
   while (take_events()) {
   }
-  save_names(directory_, config_.state_dir);
+  names_->finish(directory_);
   refresh_view(ApplianceState::stopped);
   refresh_view(ApplianceState::stopped);  // the second look confirms or clears a discrepancy
   auto last = view_.read();

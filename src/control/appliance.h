@@ -21,6 +21,7 @@
 #include "control/event_log.h"
 #include "control/exporter_feed.h"
 #include "control/loss_log.h"
+#include "control/names_file.h"
 #include "control/state_keeper.h"
 #include "control/view.h"
 #include "dataplane/data_plane.h"
@@ -73,6 +74,7 @@ class Appliance {
   std::string uuid_;
   uint64_t started_ns_ = 0;
   Waker waker_;                         // publishers wake the control thread
+  std::unique_ptr<NamesKeeper> names_;
   std::unique_ptr<StateKeeper> state_;  // before data_plane_: cores write into what it owns
   std::unique_ptr<dataplane::DataPlane> data_plane_;
   std::unique_ptr<Delivery> delivery_;  // before data_plane_ goes: it holds the cores' buffers

@@ -1,20 +1,40 @@
-// names_file.h — Tables of names over a restart: read before the first packet, written after the last.
+// names_file.h — Tables of names over a restart: read before the first packet; written now and then,
+// and after the last.
 //
-// Runs on:  the control thread, while no packets are taken.
+// Runs on:  the control thread; the file is written on a thread of the keeper's own.
+// Bounds:   the directory's, twice, while a file is written.
 // Failure:  a file that is damaged or cannot be written is a warning; exporters repeat their options.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "base/thread_roles.h"
+#include "control/background_job.h"
 #include "control/exporter_directory.h"
 
 namespace weir::control {
 
-/// Nothing happens without `state_dir`, or where it has no such file.
-void restore_names(ExporterDirectory& directory, const std::string& state_dir,
-                   uint64_t steady_now_ns) WEIR_RUNS_ON(control_thread);
-void save_names(const ExporterDirectory& directory, const std::string& state_dir)
-    WEIR_RUNS_ON(control_thread);
+class NamesKeeper {
+ public:
+  /// Without `state_dir` nothing is kept, and all calls do nothing.
+  NamesKeeper(const std::string& state_dir, uint64_t interval_ns);
+
+  void restore(ExporterDirectory& directory, uint64_t steady_now_ns) WEIR_RUNS_ON(control_thread);
+  /// A turn of the control thread: writes what has changed once an interval has passed.
+  void step(const ExporterDirectory& directory, uint64_t steady_now_ns)
+      WEIR_RUNS_ON(control_thread);
+  /// Written when it returns, or a warning says why not.
+  void finish(const ExporterDirectory& directory) WEIR_RUNS_ON(control_thread);
+
+ private:
+  void save(const ExporterDirectory& directory) WEIR_RUNS_ON(control_thread);
+
+  const std::string path_;
+  const uint64_t interval_ns_;
+  uint64_t due_ns_ = 0;
+  uint64_t changes_saved_ = 0;
+  BackgroundJob writing_;
+};
 
 }  // namespace weir::control

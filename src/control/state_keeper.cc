@@ -52,16 +52,6 @@ StateKeeper::StateKeeper(const std::string& state_dir, uint64_t interval_ns)
   view_.path = path_;
 }
 
-StateKeeper::~StateKeeper() {
-  if (!writer_.joinable()) return;
-  {
-    const std::lock_guard lock(mutex_);
-    is_ending_ = true;
-  }
-  changed_.notify_all();
-  writer_.join();
-}
-
 std::shared_ptr<const decode::StateImage> StateKeeper::load() {
   if (!is_on()) return nullptr;
   const auto ignore = [this](const std::string& why) {
@@ -107,10 +97,7 @@ void StateKeeper::step(dataplane::DataPlane& plane, uint64_t steady_now_ns) {
     return;
   }
   if (changes_of(plane) == changes_begun_ && steady_now_ns - last_begun_ns_ < kRefreshNs) return;
-  {
-    const std::lock_guard lock(mutex_);
-    if (is_writing_ || to_write_) return;  // a slow disk: at the next interval
-  }
+  if (writing_.is_running()) return;  // a slow disk: at the next interval
   last_begun_ns_ = steady_now_ns;
   begin(plane);
 }
@@ -153,13 +140,8 @@ bool StateKeeper::collect(dataplane::DataPlane& plane) {
 }
 
 void StateKeeper::hand_over() {
-  {
-    const std::lock_guard lock(mutex_);
-    to_write_ = std::move(collecting_);
-  }
+  writing_.begin([this, save = std::move(*collecting_)]() mutable { write(std::move(save)); });
   collecting_.reset();
-  if (!writer_.joinable()) writer_ = std::thread([this] { write_loop(); });
-  changed_.notify_all();
 }
 
 void StateKeeper::finish(dataplane::DataPlane& plane) {
@@ -176,13 +158,9 @@ void StateKeeper::finish(dataplane::DataPlane& plane) {
     }
     if (round == 0) collecting_.reset();
   }
-  {
-    std::unique_lock lock(mutex_);
-    changed_.wait(lock, [this] { return !is_writing_ && !to_write_; });
-  }
   hand_over();
-  std::unique_lock lock(mutex_);
-  changed_.wait(lock, [this] { return !is_writing_ && !to_write_; });
+  writing_.wait();
+  const std::lock_guard lock(mutex_);
   if (view_.error.empty()) {
     service::log_info("state: {}: {} templates and {} sampling rates of {} exporters saved", path_,
                       view_.saved_templates, view_.saved_rates, view_.saved_exporters);
@@ -192,22 +170,6 @@ void StateKeeper::finish(dataplane::DataPlane& plane) {
 StateView StateKeeper::view() const {
   const std::lock_guard lock(mutex_);
   return view_;
-}
-
-void StateKeeper::write_loop() {
-  std::unique_lock lock(mutex_);
-  while (true) {
-    changed_.wait(lock, [this] { return to_write_ || is_ending_; });
-    if (!to_write_) return;
-    StateSave save = std::move(*to_write_);
-    to_write_.reset();
-    is_writing_ = true;
-    lock.unlock();
-    write(std::move(save));
-    lock.lock();
-    is_writing_ = false;
-    changed_.notify_all();
-  }
 }
 
 void StateKeeper::write(StateSave save) {

@@ -7,16 +7,15 @@
 //           tried again at the next interval, and view().error says why. Decoding never waits.
 #pragma once
 
-#include <condition_variable>
 #include <cstdint>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "base/thread_roles.h"
+#include "control/background_job.h"
 #include "control/view.h"
 #include "dataplane/data_plane.h"
 #include "decode/state_image.h"
@@ -33,9 +32,6 @@ class StateKeeper {
  public:
   /// Without `state_dir` nothing is kept, and all calls do nothing.
   StateKeeper(const std::string& state_dir, uint64_t interval_ns);
-  ~StateKeeper();
-  StateKeeper(const StateKeeper&) = delete;
-  StateKeeper& operator=(const StateKeeper&) = delete;
 
   /// What was known when the appliance last ran; null if nothing.
   std::shared_ptr<const decode::StateImage> load();
@@ -54,7 +50,6 @@ class StateKeeper {
   /// Takes answers and asks on. True when all cores have told everything.
   bool collect(dataplane::DataPlane& plane) WEIR_RUNS_ON(control_thread);
   void hand_over();
-  void write_loop();
   void write(StateSave save);
 
   const std::string path_;
@@ -73,16 +68,12 @@ class StateKeeper {
   uint64_t last_begun_ns_ = 0;
   uint64_t changes_begun_ = 0;
 
-  // The writer's.
+  // The writing job's.
   std::vector<uint8_t> superseded_;  // pieces of loaded_ that a save has said anew
 
   mutable std::mutex mutex_;
-  std::condition_variable changed_;
-  std::optional<StateSave> to_write_;
-  bool is_writing_ = false;
-  bool is_ending_ = false;
   StateView view_;
-  std::thread writer_;
+  BackgroundJob writing_;
 };
 
 }  // namespace weir::control

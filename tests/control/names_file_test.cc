@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <filesystem>
 #include <fstream>
+#include <thread>
 
 #include "support/process.h"
 
@@ -29,13 +31,13 @@ class NamesFileTest : public testing::Test {
   std::string state_dir() const { return path().substr(0, path().rfind('/')); }
   void save() {
     const RoleScope role(control_thread);
-    save_names(before_, state_dir());
+    NamesKeeper(state_dir(), kNsPerSec).finish(before_);
   }
   /// How many names are known after a start.
   uint64_t names_restored(const std::string& state_dir) {
     const RoleScope role(control_thread);
     ExporterDirectory after;
-    restore_names(after, state_dir, 0);
+    NamesKeeper(state_dir, kNsPerSec).restore(after, 0);
     return after.counters().names;
   }
 
@@ -48,6 +50,24 @@ TEST_F(NamesFileTest, BringsNamesBack) {
   save();
   EXPECT_EQ(names_restored(state_dir()), 1u);
   EXPECT_EQ(names_restored(""), 0u) << "nothing is kept without state_dir";
+}
+
+TEST_F(NamesFileTest, WritesWhatChangedOnceAnIntervalHasPassed) {
+  const RoleScope role(control_thread);
+  ExporterDirectory empty;
+  NamesKeeper keeper(state_dir(), 10 * kNsPerSec);
+  keeper.restore(empty, kNsPerSec);
+  keeper.step(empty, kNsPerSec);
+  keeper.step(empty, 20 * kNsPerSec);
+  EXPECT_FALSE(std::filesystem::exists(path())) << "nothing changed";
+  keeper.step(before_, 29 * kNsPerSec);
+  EXPECT_FALSE(std::filesystem::exists(path())) << "the interval is not over";
+  keeper.step(before_, 30 * kNsPerSec);
+  while (names_restored(state_dir()) != 1) std::this_thread::yield();
+  std::filesystem::remove(path());
+  keeper.step(before_, 50 * kNsPerSec);
+  keeper.step(before_, 70 * kNsPerSec);
+  EXPECT_FALSE(std::filesystem::exists(path())) << "what is written is not written again";
 }
 
 TEST_F(NamesFileTest, IgnoresAFileWithAnyOctetDamaged) {
