@@ -464,6 +464,21 @@ TEST_F(ApplianceTest, KnowsNamesOverARestart) {
   EXPECT_EQ(weir->terminate(), 0) << weir->err();
 }
 
+TEST_F(ApplianceTest, KnowsNamesAfterACrash) {
+  auto weir = start("state_interval_secs: 1\n");
+  send_udp(port_, {names_datagram("Gi0/0/7")});
+  const auto names = [&] {
+    const json s = json::parse(ctl({"--json", "status"}).out, nullptr, false);
+    return s.is_object() ? s["exporter_info"]["names"].get<uint64_t>() : 0;
+  };
+  ASSERT_TRUE(eventually([&] { return names() == 5; }));
+  ASSERT_TRUE(eventually([&] { return std::filesystem::exists(folder_ / "state/exporter_names"); }));
+  weir->signal(SIGKILL);
+  weir->wait();
+  weir = start();
+  EXPECT_EQ(names(), 5u) << weir->err();
+}
+
 TEST_F(ApplianceTest, SaysWhatHappensToExportersAndTemplates) {
   auto weir = start();
   send_udp(port_, {text_of(lab::NetflowV9Builder{}.source_id(7).data(300, {{lab::u32(1)}}).build()),
