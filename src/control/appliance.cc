@@ -96,7 +96,9 @@ Result<std::unique_ptr<Appliance>> Appliance::create(const ApplianceConfig& conf
   dataplane::DataPlaneConfig plane = data_plane_config(config);
   plane.pipeline.decoder.hash_seed = random_seed();
   a.state_ = std::make_unique<StateKeeper>(config.state_dir, state_interval_ns);
-  plane.pipeline.decoder.restored = a.state_->load();
+  const bool any_names = std::any_of(config.listeners.begin(), config.listeners.end(),
+                                     [](const auto& listener) { return listener.inline_names; });
+  plane.pipeline.decoder.restored = a.state_->load(any_names ? &a.directory_ : nullptr);
   plane.eal.log = log_of_eal;
   auto data_plane = dataplane::DataPlane::create(plane);
   if (!data_plane) return data_plane.error();

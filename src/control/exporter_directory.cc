@@ -6,6 +6,7 @@
 
 #include "base/byte_order.h"
 #include "base/utf8.h"
+#include "decode/state_image.h"
 
 namespace weir::control {
 namespace {
@@ -207,6 +208,40 @@ void ExporterDirectory::put_back(const IpAddress& exporter, uint64_t steady_now_
 void ExporterDirectory::published(const IpAddress& exporter) {
   const auto it = entries_.find(exporter);
   if (it != entries_.end()) it->second.is_taken = false;
+}
+
+void ExporterDirectory::append_state(std::vector<uint8_t>& records, size_t octets_max) const {
+  std::vector<uint8_t> room(decode::kStateExporterOctets + decode::kStateNameOctets +
+                            decode::kNameKeyOctetsMax + decode::kNameTextOctetsMax);
+  for (const auto& [address, entry] : entries_) {
+    bool begun = false;
+    for (const auto& [kind_and_key, named] : entry.names) {
+      decode::StateName n;
+      n.kind = kind_and_key.first;
+      n.key = kind_and_key.second;
+      // Numbers without leading zeros, as the exporter's events have them.
+      while (n.kind != NameKind::application && n.key.size() > 1 && n.key.front() == '\0') {
+        n.key.remove_prefix(1);
+      }
+      n.name = named.name;
+      n.description = named.description;
+      n.has_name = !named.name.empty();
+      n.has_description = !named.description.empty();
+      n.rate = named.rate;
+      if (n.name.size() > decode::kNameOctetsMax ||
+          n.name.size() + n.description.size() > decode::kNameTextOctetsMax ||
+          n.description.size() > UINT8_MAX) {
+        continue;
+      }
+      decode::StateWriter writer(room);
+      if (!begun) writer.exporter(address, entry.last_seen_ns);
+      writer.name(n);
+      if (records.size() + writer.octets() > octets_max) return;
+      begun = true;
+      records.insert(records.end(), room.begin(),
+                     room.begin() + static_cast<ptrdiff_t>(writer.octets()));
+    }
+  }
 }
 
 void ExporterDirectory::make_all_due() { all_due_ = true; }

@@ -15,6 +15,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/ip_address.h"
@@ -65,6 +66,8 @@ class ExporterDirectory {
 
   /// The table of an exporter; false when it has said nothing.
   bool find(const IpAddress& exporter, flowpb::ExporterInfo& out) const;
+  /// Appends what is known to the records of a decode::StateImage, whose octets stay within `octets_max`.
+  void append_state(std::vector<uint8_t>& records, size_t octets_max) const;
   const DirectoryCounters& counters() const noexcept { return counters_; }
 
  private:

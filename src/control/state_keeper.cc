@@ -52,20 +52,31 @@ StateKeeper::StateKeeper(const std::string& state_dir, uint64_t interval_ns)
   view_.path = path_;
 }
 
-std::shared_ptr<const decode::StateImage> StateKeeper::load() {
+std::shared_ptr<const decode::StateImage> StateKeeper::load(const ExporterDirectory* names) {
   if (!is_on()) return nullptr;
+  load_file();
+  if (names == nullptr) return loaded_;
+  std::vector<uint8_t> records;
+  if (loaded_ != nullptr) records.assign(loaded_->octets().begin(), loaded_->octets().end());
+  names->append_state(records, decode::kStateOctetsMax);
+  auto whole = decode::StateImage::parse(std::move(records));
+  if (whole) return *whole;
+  service::log_warning("state: names cannot be given to the decoders: {}", whole.error().message);
+  return loaded_;
+}
+
+void StateKeeper::load_file() {
   const auto ignore = [this](const std::string& why) {
     const auto aside = set_state_file_aside(path_);
     service::log_warning("state: {}; ignored, {}", why,
                          aside ? "and kept as " + *aside : aside.error().message);
-    return nullptr;
   };
   auto file = read_state_file(path_);
   if (!file) return ignore(file.error().message);
   if (!file->has_value()) {
     service::log_info("state: {} is not there yet: templates are learned as exporters send them",
                       path_);
-    return nullptr;
+    return;
   }
   auto image = decode::StateImage::parse(std::move((*file)->records));
   if (!image) return ignore(path_ + ": " + image.error().message);
@@ -80,7 +91,6 @@ std::shared_ptr<const decode::StateImage> StateKeeper::load() {
   service::log_info("state: {}: {} templates and {} sampling rates of {} exporters, saved {} ago",
                     path_, contents.templates, contents.rates, contents.exporters,
                     age_of((*file)->written_ns, wall_clock_ns()));
-  return loaded_;
 }
 
 void StateKeeper::step(dataplane::DataPlane& plane, uint64_t steady_now_ns) {

@@ -16,6 +16,7 @@
 
 #include "base/thread_roles.h"
 #include "control/background_job.h"
+#include "control/exporter_directory.h"
 #include "control/view.h"
 #include "dataplane/data_plane.h"
 #include "decode/state_image.h"
@@ -33,8 +34,9 @@ class StateKeeper {
   /// Without `state_dir` nothing is kept, and all calls do nothing.
   StateKeeper(const std::string& state_dir, uint64_t interval_ns);
 
-  /// What was known when the appliance last ran; null if nothing.
-  std::shared_ptr<const decode::StateImage> load();
+  /// What was known when the appliance last ran; null if nothing. `names` are given to the decoders
+  /// too; null where no record carries names.
+  std::shared_ptr<const decode::StateImage> load(const ExporterDirectory* names = nullptr);
 
   /// A turn of the control thread. The data plane is always the same.
   void step(dataplane::DataPlane& plane, uint64_t steady_now_ns) WEIR_RUNS_ON(control_thread);
@@ -45,6 +47,7 @@ class StateKeeper {
   StateView view() const;
 
  private:
+  void load_file();
   bool is_on() const noexcept { return !path_.empty(); }
   void begin(dataplane::DataPlane& plane) WEIR_RUNS_ON(control_thread);
   /// Takes answers and asks on. True when all cores have told everything.

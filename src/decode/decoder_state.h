@@ -138,6 +138,7 @@ class DecoderState final : public Decoder {
   void begin_restore(Exporter& e) noexcept;
   void restore_some(Message& m, RecordSink& sink) noexcept;
   void restore_domain(Exporter& e, const StateRecord& r) noexcept;
+  void restore_name(Exporter& e, const StateRecord& r) noexcept;
   void restore_template(Message& m, Domain& domain, const StateRecord& r,
                         RecordSink& sink) noexcept;
 

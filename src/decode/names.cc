@@ -234,13 +234,16 @@ void NameTable::keep_name(NameEntry& entry, std::string_view name) noexcept {
   std::memcpy(entry.name, name.data(), name.size());
 }
 
-void NameTable::learn(const Domain& domain, NameKind kind, const NameValue& given,
-                      EventOutlet& events) noexcept {
-  NameValue value = given;
+NameValue NameTable::within_bounds(NameValue value) noexcept {
   value.name = cut(value.name, kNameOctetsMax);
   value.description = cut(value.description, kNameTextOctetsMax - value.name.size());
   if (value.description.size() > UINT8_MAX) value.description = cut(value.description, UINT8_MAX);
+  return value;
+}
 
+void NameTable::learn(const Domain& domain, NameKind kind, const NameValue& given,
+                      EventOutlet& events) noexcept {
+  const NameValue value = within_bounds(given);
   NameEntry* entry = find_or_add(*domain.exporter, kind, value.key);
   const uint64_t said = hash_of_value(value);
   if (entry != nullptr && entry->said == said) return;
@@ -264,6 +267,14 @@ void NameTable::learn(const Domain& domain, NameKind kind, const NameValue& give
     if (!events.emit(e)) return;  // told again when the exporter repeats it
   }
   if (entry != nullptr) entry->said = said;
+}
+
+void NameTable::restore(Exporter& exporter, NameKind kind, const NameValue& given) noexcept {
+  NameEntry* entry = find_or_add(exporter, kind, given.key);
+  if (entry == nullptr || entry->said != 0) return;
+  const NameValue value = within_bounds(given);
+  if (keep_ == Keep::names && value.name.data() != nullptr) keep_name(*entry, value.name);
+  entry->said = hash_of_value(value);
 }
 
 std::string_view NameTable::find(const Exporter& exporter, NameKind kind,

@@ -67,11 +67,14 @@ class NameTable {
   /// Tells of it unless it was told before.
   void learn(const Domain& domain, NameKind kind, const NameValue& value,
              EventOutlet& events) noexcept;
+  /// What it said before a restart. Nothing where it has said something since; nobody is told.
+  void restore(Exporter& exporter, NameKind kind, const NameValue& value) noexcept;
   /// Empty where no name is known.
   std::string_view find(const Exporter& exporter, NameKind kind, const NameKey& key) const noexcept;
   void drop_exporter(Exporter& exporter) noexcept;
 
  private:
+  static NameValue within_bounds(NameValue value) noexcept;
   uint64_t hash_of_key(const Exporter& exporter, NameKind kind, const NameKey& key) const noexcept;
   uint64_t hash_of_value(const NameValue& value) const noexcept;
   NameEntry* find_entry(const Exporter& exporter, NameKind kind, const NameKey& key) const noexcept;

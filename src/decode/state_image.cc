@@ -54,6 +54,20 @@ std::string_view trouble_of(const StateRecord& r, uint32_t left, bool in_exporte
       if (!in_domain) return "a rate without its domain";
       if (r.flags() >= static_cast<uint8_t>(RateKey::count_)) return "a rate of nothing known";
       return {};
+    case StateRecordType::name: {
+      if (octets < kStateNameOctets) return "a name of the wrong length";
+      const uint32_t key = r.u8(16);
+      const uint32_t texts = uint32_t{r.u8(17)} + r.u8(18);
+      if (octets != kStateNameOctets + key + texts || key > kNameKeyOctetsMax ||
+          r.u8(17) > kNameOctetsMax || texts > kNameTextOctetsMax) {
+        return "a name of the wrong length";
+      }
+      if (!in_exporter) return "a name without its exporter";
+      if (r.flags() >= static_cast<uint8_t>(NameKind::count_) || r.u8(19) > 3 || r.u32(20) != 0) {
+        return "a name of nothing known";
+      }
+      return {};
+    }
   }
   return "a record of unknown type";
 }
@@ -91,6 +105,7 @@ Result<std::shared_ptr<const StateImage>> StateImage::parse(std::vector<uint8_t>
       case StateRecordType::domain: in_domain = true; break;
       case StateRecordType::template_: ++image->contents_.templates; break;
       case StateRecordType::rate: ++image->contents_.rates; break;
+      case StateRecordType::name: ++image->contents_.names; break;
     }
     at += r.octets();
   }
@@ -128,6 +143,29 @@ void StateWriter::exporter(const Exporter& e, uint8_t flags) noexcept {
   std::memcpy(p + 8, e.stats.address.octets.data(), e.stats.address.octets.size());
   store_be64(p + 24, e.stats.last_seen_ns);
   store_be64(p + 32, e.has_system_init ? e.system_init_ms : 0);
+}
+
+void StateWriter::exporter(const IpAddress& address, uint64_t last_seen_ns) noexcept {
+  uint8_t* p = begin(StateRecordType::exporter, kStateExporterOctets, 0);
+  std::memcpy(p + 8, address.octets.data(), address.octets.size());
+  store_be64(p + 24, last_seen_ns);
+  store_be64(p + 32, 0);
+}
+
+void StateWriter::name(const StateName& n) noexcept {
+  uint8_t* p = begin(StateRecordType::name, octets_of(n), static_cast<uint8_t>(n.kind));
+  store_be64(p + 8, n.rate);
+  p[16] = static_cast<uint8_t>(n.key.size());
+  p[17] = static_cast<uint8_t>(n.name.size());
+  p[18] = static_cast<uint8_t>(n.description.size());
+  p[19] = static_cast<uint8_t>((n.has_name ? state_flag::kHasName : 0) |
+                               (n.has_description ? state_flag::kHasDescription : 0));
+  store_be32(p + 20, 0);
+  p += kStateNameOctets;
+  for (const std::string_view text : {n.key, n.name, n.description}) {
+    if (!text.empty()) std::memcpy(p, text.data(), text.size());
+    p += text.size();
+  }
 }
 
 void StateWriter::domain(const Domain& d) noexcept {

@@ -1,5 +1,5 @@
 // state_image.h — What decoders knew of their exporters when it was last saved: domains, templates,
-// sampling rates.
+// sampling rates, and what exporters call things.
 //
 // Runs on:  made before the receive cores start; immutable, and read by all of them from then on.
 // Owns:     the octets and an index of them by exporter.
@@ -17,13 +17,17 @@
 //              16 when it was defined, ns (8)   24 fields of 8: enterprise (4), id (2), length (2)
 //   rate       8 key (8)   16 sampling rate (8)   24 when it was told, ns (8)     flags: RateKey
 //
-// A domain belongs to the exporter before it, a template or rate to the domain before it. The same
+//   name       8 sampling rate (8)   16 octets of key, name, description (1 each)   19 which are there (1)
+//              20 zero (4)   24 key, name, description     flags: NameKind
+//
+// A name and a domain belong to the exporter before it, a template or rate to the domain before it. The same
 // exporter or domain may come again; the first that says something of a template wins.
 #pragma once
 
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -34,13 +38,20 @@ namespace weir::decode {
 /// A million templates of some fields; the file's bound, too.
 inline constexpr uint64_t kStateOctetsMax = 64ull << 20;
 
-enum class StateRecordType : uint8_t { exporter = 1, domain = 2, template_ = 3, rate = 4 };
+enum class StateRecordType : uint8_t {
+  exporter = 1,
+  domain = 2,
+  template_ = 3,
+  rate = 4,
+  name = 5
+};
 
 namespace state_flag {
 inline constexpr uint8_t kHasBootTime = 1;  // exporter, domain
 inline constexpr uint8_t kIncomplete = 2;   // exporter: its decoder has not taken all of it up yet
 inline constexpr uint8_t kSplit = 2;        // domain
 inline constexpr uint8_t kExporterAll = 3, kDomainAll = 3;
+inline constexpr uint8_t kHasName = 1, kHasDescription = 2;  // octet 19 of a name
 }  // namespace state_flag
 
 inline constexpr uint32_t kStateHeaderOctets = 8;
@@ -49,6 +60,7 @@ inline constexpr uint32_t kStateDomainOctets = 40;
 inline constexpr uint32_t kStateTemplateOctets = 24;  // without its fields
 inline constexpr uint32_t kStateFieldOctets = 8;
 inline constexpr uint32_t kStateRateOctets = 32;
+inline constexpr uint32_t kStateNameOctets = 24;  // without its texts
 
 /// Room for any template with the records before it.
 inline constexpr size_t kStateChunkOctetsMin = 256 * 1024;
@@ -74,6 +86,7 @@ class StateImage {
     uint64_t exporters = 0;
     uint64_t templates = 0;
     uint64_t rates = 0;
+    uint64_t names = 0;
   };
 
   static Result<std::shared_ptr<const StateImage>> parse(std::vector<uint8_t> octets);
@@ -113,6 +126,17 @@ struct StateRecord {
   }
 };
 
+/// What a device calls one of its interfaces, VRFs, applications or samplers.
+struct StateName {
+  NameKind kind = NameKind::interface;
+  std::string_view key;  // up to kNameKeyOctetsMax octets
+  std::string_view name;
+  std::string_view description;  // with the name up to kNameTextOctetsMax
+  bool has_name = true;
+  bool has_description = true;
+  uint64_t rate = 0;
+};
+
 /// Writes records into what it was given, and nothing beyond.
 class StateWriter {
  public:
@@ -126,6 +150,12 @@ class StateWriter {
   void domain(const Domain& d) noexcept;
   void rate(const KeyedRate& r) noexcept;
   void template_(const Template& t) noexcept;
+  void exporter(const IpAddress& address, uint64_t last_seen_ns) noexcept;
+  void name(const StateName& n) noexcept;
+  static uint32_t octets_of(const StateName& n) noexcept {
+    return kStateNameOctets +
+           static_cast<uint32_t>(n.key.size() + n.name.size() + n.description.size());
+  }
   static uint32_t octets_of(const Template& t) noexcept {
     return kStateTemplateOctets + static_cast<uint32_t>(t.plan.fields.size()) * kStateFieldOctets;
   }

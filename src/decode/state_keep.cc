@@ -23,6 +23,7 @@ constexpr size_t kSaveOctets = 64 * 1024;  // so much ends a slice
 constexpr uint32_t kRestoreCostFirst = 8192;
 constexpr uint32_t kRestoreCost = 4096;
 constexpr uint32_t kRestoreCostTemplate = 64;
+constexpr uint32_t kRestoreCostName = 8;
 
 bool has_templates(const Domain& d) noexcept { return d.version == 9 || d.version == 10; }
 
@@ -154,6 +155,10 @@ void DecoderState::restore_some(Message& m, RecordSink& sink) noexcept {
         cost = kRestoreCostTemplate;
         if (domain != nullptr) restore_template(m, *domain, r, sink);
         break;
+      case StateRecordType::name:
+        cost = kRestoreCostName;
+        restore_name(e, r);
+        break;
     }
     budget -= std::min(budget, cost);
   }
@@ -175,6 +180,20 @@ void DecoderState::restore_domain(Exporter& e, const StateRecord& r) noexcept {
     rates_.set_domain(*d, rate);
     counters_.rates_restored.increment();
   }
+}
+
+void DecoderState::restore_name(Exporter& e, const StateRecord& r) noexcept {
+  const auto* texts = reinterpret_cast<const char*>(r.p + kStateNameOctets);
+  const size_t key = r.u8(16);
+  const size_t name = r.u8(17);
+  NameValue value;
+  value.key = NameKey::of({r.p + kStateNameOctets, key});
+  value.rate = r.u64(8);
+  if ((r.u8(19) & state_flag::kHasName) != 0) value.name = {texts + key, name};
+  if ((r.u8(19) & state_flag::kHasDescription) != 0) {
+    value.description = {texts + key + name, r.u8(18)};
+  }
+  if (value.says_something()) names_.restore(e, static_cast<NameKind>(r.flags()), value);
 }
 
 void DecoderState::restore_template(Message& m, Domain& domain, const StateRecord& r,

@@ -8,6 +8,7 @@
 
 #include "decode/state_image.h"
 #include "decode_support.h"
+#include "event_support.h"
 
 namespace weir::decode {
 namespace {
@@ -132,6 +133,56 @@ TEST(State, SamplingRatesSurviveARestart) {
     EXPECT_EQ(after.record(i).sampling_source, static_cast<uint32_t>(expected[i].second));
   }
   EXPECT_EQ(after.decoder->counters().rates_restored.value(), 6u);
+}
+
+/// An image with what `b` knows, and names.
+std::vector<uint8_t> with_names(Bench& b, const std::vector<StateName>& names) {
+  std::vector<uint8_t> image = saved_state(*b.decoder);
+  std::vector<uint8_t> room(1024);
+  for (const StateName& n : names) {
+    StateWriter writer(room);
+    writer.exporter(Bench::From{}.source, kNow);
+    writer.name(n);
+    image.insert(image.end(), room.begin(),
+                 room.begin() + static_cast<std::ptrdiff_t>(writer.octets()));
+  }
+  return image;
+}
+
+TEST(State, NamesSurviveARestart) {
+  Bench before;
+  before.send(v9().templates({{.id = 256, .fields = {{1, 4}, {10, 4}}}}).build());
+  const std::vector<StateName> names = {
+      {.kind = NameKind::interface, .key = "\7", .name = "Gi0/7", .description = "uplink"},
+      {.kind = NameKind::vrf, .key = "\1\2", .name = "blue", .has_description = false},
+      {.kind = NameKind::application, .key = {"\3\0\0\1", 4}, .name = "http", .description = ""},
+      {.kind = NameKind::sampler,
+       .key = "\1",
+       .has_name = false,
+       .has_description = false,
+       .rate = 9}};
+  DecoderConfig config = restored_config(with_names(before, names));
+  KeepingEvents events;
+  config.events = &events;
+  config.listeners[0].inline_names = true;
+  Bench after(config);
+  after.send(v9().data(256, {{u32(1), u32(7)}}).build());
+  EXPECT_TRUE(events.names().empty()) << "who kept them knows them";
+  ASSERT_EQ(after.records(), 1u);
+  EXPECT_EQ(after.kept(0).text(after.record(0).in_if_name), "Gi0/7");
+}
+
+TEST(State, NamesThatCannotBeAreRefused) {
+  Bench none;
+  const std::vector<uint8_t> good = with_names(
+      none, {{.kind = NameKind::interface, .key = "\7", .name = "x", .description = "y"}});
+  ASSERT_TRUE(StateImage::parse(good).has_value());
+  EXPECT_EQ((*StateImage::parse(good))->contents().names, 1u);
+  for (const size_t at : {5u, 16u, 17u, 18u, 19u, 20u, 23u}) {
+    std::vector<uint8_t> bad = good;
+    bad[kStateExporterOctets + at] += 100;
+    EXPECT_FALSE(StateImage::parse(bad).has_value()) << at;
+  }
 }
 
 TEST(State, TheTimeOfBootSurvivesARestart) {

@@ -535,6 +535,29 @@ TEST_F(ApplianceTest, PrintsTablesAndNamesInRecordsWhereAskedTo) {
   EXPECT_EQ(count, 2u);
 }
 
+TEST_F(ApplianceTest, PutsNamesOfBeforeARestartIntoRecords) {
+  const std::string path = folder_ / "lines.yaml";
+  std::ofstream(path) << "listeners: [{protocol: netflow, listen_addr: '127.0.0.1:" << port_
+                      << "', inline_names: true}]\n"
+                      << "publishers: [{kind: stdout}]\ncontrol_socket: {path: " << control_socket()
+                      << "}\nstate_dir: " << (folder_ / "state") << "\n";
+  for (const bool is_first : {true, false}) {
+    Process weir(folder_, {this->weir(), "run", "-c", path});
+    ASSERT_TRUE(eventually([&] { return ctl({"ready"}).status == 0; })) << weir.err();
+    send_udp(port_, {is_first ? names_datagram("Gi0/0/7") : flow_datagram()});
+    ASSERT_TRUE(eventually([&] {
+      const json l = ledger();
+      return l.is_object() && l["datagrams"]["decoded"] == 1;
+    }));
+    EXPECT_EQ(weir.terminate(), 0) << weir.err();
+    if (is_first) continue;
+    const json record = json::parse(weir.out());
+    EXPECT_EQ(record["in_if_name"], "Gi0/0/7");
+    EXPECT_EQ(record["ingress_vrf_name"], "red");
+    EXPECT_EQ(record["application_name"], "http");
+  }
+}
+
 TEST(WeirRun, PrintsJsonLinesWithoutFileOrBroker) {
   TemporaryFolder folder;
   const uint16_t port = free_udp_port();
