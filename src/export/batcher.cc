@@ -115,6 +115,7 @@ void Batcher::State::seal(size_t place) noexcept {
   batch->sequence = next_sequence++;
   batch->sealed_steady_ns = steady_now_ns;
   counters.batches_sealed.increment();
+  counters.records_sealed.add(batch->records);  // before it is handed on: never behind who takes it
   [[maybe_unused]] const bool pushed = sealed.push(batch);
   assert(pushed);
 }
@@ -236,6 +237,12 @@ void Batcher::seal_all() noexcept {
 }
 
 bool Batcher::has_open_batches() const noexcept { return state_->open_count != 0; }
+
+uint64_t Batcher::open_records() const noexcept {
+  uint64_t records = 0;
+  for (size_t i = 0; i < state_->open_count; ++i) records += state_->open[i].batch->records;
+  return records;
+}
 
 bool Batcher::take_sealed(OutboundBatch*& batch) noexcept { return state_->sealed.pop(batch); }
 

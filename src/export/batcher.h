@@ -47,6 +47,7 @@ struct BatcherCounters {
   Counter encoded_octets;
   CounterArray<RecordDrop> drops;
   Counter batches_sealed;
+  Counter records_sealed;  // in them
   Counter buffers_free;  // gauge, as the core sees it
 };
 
@@ -66,6 +67,8 @@ class Batcher {
   void poll(uint64_t steady_now_ns) noexcept WEIR_RUNS_ON(rx_lcore);
   void seal_all() noexcept WEIR_RUNS_ON(rx_lcore);
   bool has_open_batches() const noexcept WEIR_RUNS_ON(rx_lcore);
+  /// Records in batches that are being filled: encoded = these + records_sealed.
+  uint64_t open_records() const noexcept WEIR_RUNS_ON(rx_lcore);
 
   /// Control thread: the next sealed batch, in the order sealed; then give_back when done with it.
   bool take_sealed(OutboundBatch*& batch) noexcept WEIR_RUNS_ON(control_thread);

@@ -198,6 +198,8 @@ void JetStreamPublisher::check_stream(uint64_t now_ns) {
       ensure_stream(*client_, config_.stream, static_cast<int>(config_.api_timeout_ms));
   stream_ready_ = check.state == StreamCheck::State::ready;
   may_publish_ = check.state != StreamCheck::State::refused;
+  if (check.created) counters_.streams_created.increment();
+  if (check.extended) counters_.streams_extended.increment();
   if (stream_ready_) {
     stream_octets_max_ = check.message_octets_max;
     check_wait_ns_ = 0;

@@ -28,6 +28,20 @@ struct ApiAnswer {
   ApiError error;
 };
 
+/// What lies between us and the server, or another program on its subjects, may answer anything: a value of
+/// another type is one that is not there.
+std::optional<int64_t> number_in(const Json& object, const char* key) {
+  const auto found = object.is_object() ? object.find(key) : object.end();
+  if (found == object.end() || !found->is_number_integer()) return std::nullopt;
+  return found->get<int64_t>();
+}
+
+std::optional<std::string> text_in(const Json& object, const char* key) {
+  const auto found = object.is_object() ? object.find(key) : object.end();
+  if (found == object.end() || !found->is_string()) return std::nullopt;
+  return found->get<std::string>();
+}
+
 ApiAnswer call(NatsClient& client, const std::string& operation, const std::string& body,
                int timeout_ms) {
   ApiAnswer answer;
@@ -47,21 +61,29 @@ ApiAnswer call(NatsClient& client, const std::string& operation, const std::stri
   }
   if (const auto error = answer.body.find("error"); error != answer.body.end()) {
     answer.state = ApiAnswer::State::error;
-    answer.error.err_code = error->value("err_code", 0);
-    answer.error.description = error->value("description", std::string("no description"));
+    answer.error.err_code = static_cast<int>(number_in(*error, "err_code").value_or(0));
+    answer.error.description = text_in(*error, "description").value_or("no description");
     return answer;
   }
   answer.state = ApiAnswer::State::ok;
   return answer;
 }
 
-std::vector<std::string> strings_of(const Json& list) {
+std::vector<std::string> strings_in(const Json& object, const char* key) {
   std::vector<std::string> strings;
-  if (!list.is_array()) return strings;
-  for (const Json& item : list) {
+  const auto list = object.is_object() ? object.find(key) : object.end();
+  if (list == object.end() || !list->is_array()) return strings;
+  for (const Json& item : *list) {
     if (item.is_string()) strings.push_back(item.get<std::string>());
   }
   return strings;
+}
+
+/// A list that we would not understand must not be replaced by ours.
+bool tells_subjects(const Json& config) {
+  const auto subjects = config.find("subjects");
+  return subjects == config.end() || subjects->is_null() ||
+         (subjects->is_array() && strings_in(config, "subjects").size() == subjects->size());
 }
 
 std::string joined(const std::vector<std::string>& items) {
@@ -96,14 +118,13 @@ std::string explain_overlap(NatsClient& client, const StreamConfig& config, int 
   for (const std::string& subject : config.subjects) {
     const ApiAnswer names =
         call(client, "STREAM.NAMES", Json{{"subject", subject}}.dump(), timeout_ms);
-    if (names.state != ApiAnswer::State::ok || !names.body.contains("streams")) continue;
-    for (const std::string& owner : strings_of(names.body["streams"])) {
+    if (names.state != ApiAnswer::State::ok) continue;
+    for (const std::string& owner : strings_in(names.body, "streams")) {
       if (owner == config.name) continue;
       std::vector<std::string> keeps;
       const ApiAnswer info = call(client, "STREAM.INFO." + owner, "", timeout_ms);
       if (info.state == ApiAnswer::State::ok && info.body.contains("config")) {
-        for (std::string& theirs :
-             strings_of(info.body["config"].value("subjects", Json::array()))) {
+        for (std::string& theirs : strings_in(info.body["config"], "subjects")) {
           const bool ours = std::any_of(config.subjects.begin(), config.subjects.end(),
                                         [&](const std::string& s) { return overlap(theirs, s); });
           if (!ours) keeps.push_back(std::move(theirs));
@@ -179,29 +200,38 @@ std::optional<std::vector<std::string>> merged(std::vector<std::string> theirs,
 
 StreamCheck ensure_stream(NatsClient& client, const StreamConfig& config, int timeout_ms) {
   ApiAnswer answer = call(client, "STREAM.INFO." + config.name, "", timeout_ms);
+  bool created = false;
   if (answer.state == ApiAnswer::State::error && answer.error.err_code == kStreamNotFound) {
     answer = call(client, "STREAM.CREATE." + config.name, creation_of(config).dump(), timeout_ms);
     if (answer.state != ApiAnswer::State::ok) {
       return refused_or_unknown(client, config, answer, "could not be created", timeout_ms);
     }
+    created = true;
   }
-  if (answer.state != ApiAnswer::State::ok || !answer.body.contains("config")) {
+  const auto found = answer.body.is_object() ? answer.body.find("config") : answer.body.end();
+  const bool has_config = found != answer.body.end() && found->is_object() && tells_subjects(*found);
+  if (answer.state == ApiAnswer::State::ok && !has_config) {
+    answer.error.description = "the server's answer has no configuration of the stream that makes sense";
+  }
+  if (answer.state != ApiAnswer::State::ok || !has_config) {
     return refused_or_unknown(client, config, answer, "could not be looked up", timeout_ms);
   }
 
   Json stream = answer.body["config"];
   StreamCheck check;
   check.state = StreamCheck::State::ready;
-  const int64_t message_max = stream.value("max_msg_size", int64_t{-1});
+  check.created = created;
+  const int64_t message_max = number_in(stream, "max_msg_size").value_or(-1);
   check.message_octets_max = message_max > 0 ? static_cast<uint64_t>(message_max) : 0;
   if (auto subjects =
-          merged(strings_of(stream.value("subjects", Json::array())), config.subjects)) {
+          merged(strings_in(stream, "subjects"), config.subjects)) {
     stream["subjects"] = *subjects;
     answer = call(client, "STREAM.UPDATE." + config.name, stream.dump(), timeout_ms);
     if (answer.state != ApiAnswer::State::ok) {
       return refused_or_unknown(client, config, answer, "our subjects could not be added",
                                 timeout_ms);
     }
+    check.extended = true;
   }
   return check;
 }

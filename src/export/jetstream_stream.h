@@ -47,6 +47,8 @@ struct StreamCheck {
   State state = State::unknown;
   std::string trouble;              // in an operator's words; empty when ready
   uint64_t message_octets_max = 0;  // the stream's own limit; 0: none
+  bool created = false;             // it was not there
+  bool extended = false;            // it was, without some of our subjects
 };
 
 /// Creates the stream, or merges our subjects into it, unless it has them already.

@@ -78,6 +78,7 @@ bool MetaPublisher::keep_connected(uint64_t now_ns) {
     const StreamCheck check =
         ensure_stream(*client_, config_.stream, static_cast<int>(config_.api_timeout_ms));
     stream_ready_ = check.state == StreamCheck::State::ready;
+    if (check.created) counters_.streams_created.increment();
     set_error(check.trouble);
     next_check_ns_ = steady_clock_ns() + kCheckWaitNs;
   }

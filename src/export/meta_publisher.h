@@ -44,6 +44,7 @@ struct MetaCounters {
   Counter acknowledged;
   Counter failed;
   Counter retries;
+  Counter streams_created;  // the stream was not there
 };
 
 class MetaOutcomeSink {

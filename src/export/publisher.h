@@ -55,6 +55,8 @@ struct PublisherCounters {
   Counter negative_acknowledgements;
   Counter retries;
   Counter reconnects;
+  Counter streams_created;   // the stream was not there
+  Counter streams_extended;  // it was, without some of our subjects
 };
 
 class Publisher {
