@@ -5,6 +5,7 @@
 
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <memory>
 #include <new>
 #include <string>
@@ -110,6 +111,10 @@ int run(const RunArguments& arguments) {
   const auto last = (*appliance)->run(options);
   if (!last) {
     service::log_error("{}", last.error().message);
+    if ((*appliance)->is_stuck()) {  // what its thread still uses is left alone
+      service::finish_log(kFinishLogMs);
+      std::_Exit(1);
+    }
     return 1;
   }
 

@@ -9,6 +9,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,9 +17,11 @@
 #include "base/snapshot.h"
 #include "base/thread_roles.h"
 #include "base/waker.h"
+#include "control/books_audit.h"
 #include "control/config.h"
 #include "control/delivery.h"
 #include "control/event_log.h"
+#include "control/exporter_census.h"
 #include "control/exporter_feed.h"
 #include "control/loss_log.h"
 #include "control/names_file.h"
@@ -27,6 +30,7 @@
 #include "dataplane/data_plane.h"
 #include "service/http_server.h"
 #include "service/log.h"
+#include "service/service_notify.h"
 
 namespace weir::control {
 
@@ -53,6 +57,9 @@ class Appliance {
       WEIR_RUNS_ON(control_thread);
 
   uint16_t metrics_port() const noexcept;
+  /// After run(): a receive core would not end. Its thread still uses what this object owns, so the
+  /// process ends without destroying it.
+  bool is_stuck() const noexcept { return is_stuck_; }
 
  private:
   explicit Appliance(const ApplianceConfig& config);
@@ -65,14 +72,20 @@ class Appliance {
   void say_lost_log_lines() WEIR_RUNS_ON(control_thread);
   void begin_drain(uint64_t deadline_ns) WEIR_RUNS_ON(control_thread);
   bool has_drained() const WEIR_RUNS_ON(control_thread);
-  void collect_exporters() WEIR_RUNS_ON(control_thread);
-  void gather_all_exporters() WEIR_RUNS_ON(control_thread);
-  CoreView core_view(size_t core, const CoreView* before, uint64_t elapsed_ns)
+  void look_around(ApplianceState state, service::ServiceNotify& notify)
+      WEIR_RUNS_ON(control_thread);
+  void say_readiness() WEIR_RUNS_ON(control_thread);
+  void say_streams(const PublisherView& now, const ApplianceView* before)
+      WEIR_RUNS_ON(control_thread);
+  bool end_cores(const std::function<bool()>& asked_again, service::ServiceNotify& notify)
+      WEIR_RUNS_ON(control_thread);
+  void deliver_rest(const std::function<bool()>& asked_again, service::ServiceNotify& notify)
       WEIR_RUNS_ON(control_thread);
 
   ApplianceConfig config_;
   std::string uuid_;
   uint64_t started_ns_ = 0;
+  uint64_t started_steady_ns_ = 0;
   Waker waker_;                         // publishers wake the control thread
   std::unique_ptr<NamesKeeper> names_;
   std::unique_ptr<StateKeeper> state_;  // before data_plane_: cores write into what it owns
@@ -84,18 +97,15 @@ class Appliance {
   Snapshot<ApplianceView> view_;
   std::unique_ptr<service::HttpServer> http_;
 
-  std::vector<std::unique_ptr<dataplane::ExporterQuery>> queries_;  // one a core
-  std::vector<uint8_t> asked_;                                      // which are with their core
-  uint64_t next_exporters_ns_ = 0;
-  std::vector<std::vector<decode::ExporterStats>> exporters_by_core_;
-  std::vector<uint64_t> exporters_omitted_;
-  std::vector<std::vector<decode::DomainStats>> domains_by_core_;
-  std::vector<Discrepancy> last_discrepancies_;
+  std::unique_ptr<ExporterCensus> census_;
+  BooksAudit audit_;
   std::map<std::string, std::string> said_troubles_;  // by publisher
   uint64_t log_lines_lost_ = 0;                       // as last said
   LossLog losses_{[](const std::string& line) { service::log_warning("{}", line); }};
-  uint64_t ledger_mismatches_ = 0;
-  uint64_t last_view_steady_ns_ = 0;
+  uint64_t next_view_ns_ = 0;
+  std::optional<bool> was_ready_;  // as last logged
+  bool was_hurried_ = false;       // a stop was asked for twice before the cores had ended
+  bool is_stuck_ = false;
 };
 
 }  // namespace weir::control

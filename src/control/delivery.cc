@@ -1,5 +1,8 @@
 #include "control/delivery.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <cassert>
 #include <utility>
 
@@ -12,11 +15,12 @@ using outbound::Outcome;
 namespace {
 
 constexpr int kBatchesPerStepMax = 256;  // of one core or one publisher, so that none waits long
+constexpr uint64_t kDrainStepsMin = 1 << 20;
 
 }  // namespace
 
 Delivery::Delivery(std::vector<outbound::Batcher*> cores, uint64_t batches_in_all)
-    : cores_(std::move(cores)), batches_in_all_(batches_in_all) {}
+    : cores_(std::move(cores)), batches_in_all_(batches_in_all), routed_(cores_.size()) {}
 
 void Delivery::add_publisher(std::unique_ptr<PublisherThread> publisher, uint64_t records_max) {
   Destination destination;
@@ -39,12 +43,14 @@ bool Delivery::step() noexcept {
       moved = true;
     }
   }
-  for (outbound::Batcher* core : cores_) {
+  for (size_t c = 0; c < cores_.size(); ++c) {
     OutboundBatch* batch = nullptr;
-    for (int i = 0; i < kBatchesPerStepMax && core->take_sealed(batch); ++i) {
+    int taken = 0;
+    for (; taken < kBatchesPerStepMax && cores_[c]->take_sealed(batch); ++taken) {
       route(batch);
       moved = true;
     }
+    if (taken < kBatchesPerStepMax) check_routed(c);
   }
   return moved;
 }
@@ -56,8 +62,33 @@ bool Delivery::offer_line(const std::string& publisher, const std::string& line)
   return false;
 }
 
+void Delivery::expect_sealed(size_t core, uint64_t records_sealed) noexcept {
+  routed_[core].expected = records_sealed;
+}
+
+/// The core's ring is empty: what it had sealed before it told of it has come, and no more than it has
+/// sealed by now.
+void Delivery::check_routed(size_t core) noexcept {
+  Routed& routed = routed_[core];
+  const uint64_t sealed = cores_[core]->counters().records_sealed.value();
+  routed.difference = routed.records < routed.expected
+                          ? static_cast<int64_t>(routed.expected - routed.records)
+                      : routed.records > sealed ? -static_cast<int64_t>(routed.records - sealed)
+                                                : 0;
+}
+
+std::vector<Discrepancy> Delivery::discrepancies() const {
+  std::vector<Discrepancy> found;
+  for (size_t core = 0; core < routed_.size(); ++core) {
+    if (routed_[core].difference == 0) continue;
+    found.push_back({fmt::format("sealed records of core {}", core), routed_[core].difference});
+  }
+  return found;
+}
+
 void Delivery::route(OutboundBatch* batch) noexcept {
   records_routed_ += batch->records;
+  routed_[batch->core].records += batch->records;
   // One reference of our own, so that no outcome can release the batch while it is still offered.
   batch->references = 1;
   for (Destination& d : destinations_) {
@@ -103,7 +134,8 @@ void Delivery::release(OutboundBatch* batch) noexcept {
 
 void Delivery::begin_drain(uint64_t deadline_steady_ns) noexcept {
   // What the cores have sealed goes out first; their rings are finite and nobody fills them now.
-  while (step()) {
+  // Bounded all the same, for a core that does not end.
+  for (uint64_t i = 0; step() && i < std::max(2 * batches_in_all_, kDrainStepsMin); ++i) {
   }
   for (Destination& destination : destinations_)
     destination.thread->begin_drain(deadline_steady_ns);
@@ -155,6 +187,8 @@ std::vector<PublisherView> Delivery::views() const {
     row.negative_acknowledgements = counters.negative_acknowledgements.value();
     row.retries = counters.retries.value();
     row.reconnects = counters.reconnects.value();
+    row.streams_created = counters.streams_created.value();
+    row.streams_extended = counters.streams_extended.value();
     row.failures = d.lost_records;
     rows.push_back(std::move(row));
   }

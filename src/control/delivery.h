@@ -46,6 +46,11 @@ class Delivery {
   /// There are publishers, and none of them can ever deliver anything again.
   bool all_broken() const noexcept;
 
+  /// A core told that it had sealed so many records: they must come.
+  void expect_sealed(size_t core, uint64_t records_sealed) noexcept WEIR_RUNS_ON(control_thread);
+  /// What was sealed and has not come, or came without being sealed. Exact: none of it passes.
+  std::vector<Discrepancy> discrepancies() const WEIR_RUNS_ON(control_thread);
+
   std::vector<PublisherView> views() const WEIR_RUNS_ON(control_thread);
 
  private:
@@ -63,6 +68,13 @@ class Delivery {
     Tally<outbound::DeliveryFailure> lost_records;
   };
 
+  struct Routed {
+    uint64_t records = 0;
+    uint64_t expected = 0;   // at least so many when the ring is empty
+    int64_t difference = 0;  // as it last was
+  };
+
+  void check_routed(size_t core) noexcept WEIR_RUNS_ON(control_thread);
   void route(outbound::OutboundBatch* batch) noexcept WEIR_RUNS_ON(control_thread);
   void settle(Destination& destination, const outbound::Outcome& outcome) noexcept
       WEIR_RUNS_ON(control_thread);
@@ -72,6 +84,7 @@ class Delivery {
   const uint64_t batches_in_all_;
   std::vector<Destination> destinations_;
   uint64_t records_routed_ = 0;
+  std::vector<Routed> routed_;  // by core
 };
 
 }  // namespace weir::control

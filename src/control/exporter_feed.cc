@@ -143,6 +143,7 @@ ExporterFeedView ExporterFeed::view(const ExporterDirectory& directory) const {
   v.failed = c.failed.value();
   v.messages = c.messages.value();
   v.retries = c.retries.value();
+  v.streams_created = c.streams_created.value();
   return v;
 }
 

@@ -33,6 +33,7 @@ struct ExporterFeedView {
   uint64_t failed = 0;
   uint64_t messages = 0;
   uint64_t retries = 0;
+  uint64_t streams_created = 0;
 };
 
 struct ExporterFeedConfig {

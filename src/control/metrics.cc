@@ -147,6 +147,8 @@ void add_publisher(MetricPage& page, const PublisherView& p) {
   counter("weir_publisher_retries_total", "Messages sent again.", p.retries);
   counter("weir_publisher_negative_acknowledgements_total",
           "Messages that the destination refused.", p.negative_acknowledgements);
+  counter("weir_publisher_streams_created_total", "Times the stream was absent and was created.",
+          p.streams_created);
   counter("weir_publisher_reconnects_total", "Times the connection was made again.", p.reconnects);
 }
 

@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <charconv>
+#include <utility>
 
 #include "base/version.h"
+#include "control/health.h"
 #include "control/metrics.h"
 #include "service/metrics.h"
 
@@ -101,6 +103,14 @@ json cache_json(const decode::TemplateCacheStats& cache) {
 
 HttpResponse json_response(const json& body) {
   return {.status = 200, .content_type = "application/json", .body = body.dump() + "\n"};
+}
+
+/// 200 where nothing speaks against it, else 503 and why.
+HttpResponse verdict_response(const char* good, const char* bad, const std::string& because) {
+  if (because.empty()) return json_response({{"status", good}});
+  HttpResponse response = json_response({{"status", bad}, {"because", because}});
+  response.status = 503;
+  return response;
 }
 
 /// A whole number from the query, or `fallback` where the key is absent; nullopt when it is wrong.
@@ -328,7 +338,9 @@ json exporter_json(const decode::ExporterStats& e) {
            e.last_error == decode::DatagramError::count_ ? json() : json(name_of(e.last_error))}};
 }
 
-std::vector<service::HttpRoute> appliance_routes(const Snapshot<ApplianceView>& view) {
+std::vector<service::HttpRoute> appliance_routes(const Snapshot<ApplianceView>& view,
+                                                 uint64_t started_steady_ns,
+                                                 std::function<uint64_t()> steady_now_ns) {
   // Before the first view there is nothing true to say.
   const auto with_view = [&view](auto answer) {
     return [&view, answer](const HttpRequest& request) -> HttpResponse {
@@ -358,19 +370,20 @@ std::vector<service::HttpRoute> appliance_routes(const Snapshot<ApplianceView>& 
                                           .body = metrics_text(v)};
                     })});
   routes.push_back(
-      {.method = "GET", .path = "/healthz", .also_on_tcp = true, .handle = [](const HttpRequest&) {
-         return json_response({{"status", "alive"}});
-       }});
+      {.method = "GET",
+                    .path = "/healthz",
+                    .also_on_tcp = true,
+                    .handle = [&view, started_steady_ns, steady_now_ns](const HttpRequest&) {
+                      const auto current = view.read();
+                      return verdict_response("alive", "unhealthy",
+                                              unhealthy_because(current.get(), started_steady_ns,
+                                                                steady_now_ns()));
+                    }});
   routes.push_back({.method = "GET",
                     .path = "/readyz",
                     .also_on_tcp = true,
                     .handle = with_view([](const auto& v, const auto&) {
-                      const std::string why = v.not_ready_because();
-                      HttpResponse response = json_response(
-                          why.empty() ? json{{"status", "ready"}}
-                                      : json{{"status", "not_ready"}, {"because", why}});
-                      if (!why.empty()) response.status = 503;
-                      return response;
+                      return verdict_response("ready", "not_ready", v.not_ready_because());
                     })});
   return routes;
 }

@@ -4,15 +4,14 @@
 // Bounds:   one row a core, port, publisher; kExporterRowsMax exporters.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "base/counter.h"
 #include "control/exporter_feed.h"
 #include "dataplane/data_plane.h"
+#include "dataplane/ledger.h"
 #include "decode/decoder.h"
 #include "export/batcher.h"
 #include "export/publisher.h"
@@ -21,69 +20,18 @@ namespace weir::control {
 
 inline constexpr size_t kExporterRowsMax = 65'536;
 
-/// The values of a CounterArray at one moment.
-template <class Enum>
-struct Tally {
-  std::array<uint64_t, CounterArray<Enum>::kSize> values{};
-
-  Tally() = default;
-  explicit Tally(const CounterArray<Enum>& counters) {
-    for (size_t i = 0; i < values.size(); ++i) values[i] = counters[static_cast<Enum>(i)].value();
-  }
-  uint64_t operator[](Enum e) const { return values[static_cast<size_t>(e)]; }
-  uint64_t& operator[](Enum e) { return values[static_cast<size_t>(e)]; }
-  uint64_t total() const {
-    uint64_t sum = 0;
-    for (uint64_t v : values) sum += v;
-    return sum;
-  }
-  Tally& operator+=(const Tally& other) {
-    for (size_t i = 0; i < values.size(); ++i) values[i] += other.values[i];
-    return *this;
-  }
-};
-
-/// An equation of the ledger that does not hold.
-struct Discrepancy {
-  std::string equation;    // `core 0: records`
-  int64_t difference = 0;  // what came in less what is accounted for
-
-  std::string text() const;
-  friend bool operator==(const Discrepancy&, const Discrepancy&) = default;
-};
-
-/// What one core (or all of them) received, and what became of it: DESIGN's three ledgers up to the
-/// encoder. `publishers` carry the third one on.
-struct Ledger {
-  uint64_t frames = 0;
-  Tally<packet::FrameVerdict> verdicts;
-  uint64_t no_listener = 0;
-  uint64_t datagrams = 0;
-  uint64_t datagrams_decoded = 0;
-  Tally<decode::DatagramError> datagram_errors;
-  uint64_t sets = 0;
-  uint64_t set_octets = 0;
-  Tally<decode::SetOutcome> set_outcomes;
-  Tally<decode::SetOutcome> set_outcome_octets;
-  uint64_t sequence_lost = 0;  // before they arrived, in the exporters' own units
-  uint64_t records = 0;        // flows
-  uint64_t counter_records = 0;
-  uint64_t discard_records = 0;
-  uint64_t encoded = 0;
-  Tally<outbound::RecordDrop> record_drops;
-
-  Ledger& operator+=(const Ledger& other);
-
-  /// The equations that do not hold; none when the books balance. While a core works its counters
-  /// are not read at one instant, so a live ledger may be off by a burst for a moment.
-  std::vector<Discrepancy> discrepancies() const;
-};
+using dataplane::CoreBooks;
+using dataplane::Discrepancy;
+using dataplane::Ledger;
+using dataplane::Tally;
 
 struct CoreView {
   dataplane::CoreInfo info;
   Ledger ledger;
   uint64_t octets = 0;  // of datagrams
   uint64_t bursts = 0;
+  uint64_t turns = 0;             // of its loop: it turns at least ten times a second
+  uint64_t turned_steady_ns = 0;  // when they were last seen to have grown
   uint64_t busy_ns = 0;
   double busy_ratio = 0;  // since the last view
   uint64_t exporters_restored = 0;
@@ -105,8 +53,8 @@ struct CoreView {
   Tally<decode::Protocol> records_by_protocol;
 };
 
-/// records offered = acknowledged + failed + in_flight; dropped are those that were never offered.
-/// encoded = waiting + acknowledged + failed + dropped + in_flight.
+/// records_routed = acknowledged + failed + dropped + in_flight. What is waiting is what the cores have
+/// encoded beyond that; that it is still there is checked with the cores' books and by Delivery.
 struct PublisherView {
   std::vector<Discrepancy> discrepancies() const;
 
@@ -132,6 +80,8 @@ struct PublisherView {
   uint64_t negative_acknowledgements = 0;
   uint64_t retries = 0;
   uint64_t reconnects = 0;
+  uint64_t streams_created = 0;
+  uint64_t streams_extended = 0;
   Tally<outbound::DeliveryFailure> failures;  // records, by reason; queue_full are the dropped ones
 };
 
@@ -161,6 +111,7 @@ struct ApplianceView {
   ApplianceState state = ApplianceState::starting;
   uint64_t started_ns = 0;  // since the epoch
   uint64_t taken_ns = 0;
+  uint64_t taken_steady_ns = 0;
   std::vector<dataplane::PortStats> ports;
   std::vector<CoreView> cores;
   std::vector<PublisherView> publishers;
@@ -171,7 +122,7 @@ struct ApplianceView {
   StateView state_kept;
   uint64_t exporters_not_listed = 0;
   uint64_t ledger_mismatches = 0;
-  std::vector<std::string> discrepancies;  // that lasted; empty when the books balance
+  std::vector<std::string> discrepancies;  // empty when the books balance
   uint64_t records_per_second = 0;         // decoded, since the last view
   uint64_t datagrams_per_second = 0;
 

@@ -25,7 +25,7 @@ namespace weir::dataplane {
 /// has one, else in naps of up to 1 ms), or burns the CPU for latency.
 enum class IdlePolicy : uint8_t { adaptive, poll };
 
-enum class EalLogLevel : uint8_t { error, warning, info, debug };
+enum class EalLogLevel : uint8_t { critical, error, warning, info, debug };
 
 struct EalConfig {
   bool hugepages = false;  // false: --no-huge

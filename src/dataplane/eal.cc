@@ -20,7 +20,8 @@ constexpr size_t kComplaintsMax = 3;
 constexpr size_t kLogLineOctetsMax = 512;
 
 EalLogLevel level_of(int rte_level) noexcept {
-  if (rte_level <= static_cast<int>(RTE_LOG_ERR)) return EalLogLevel::error;
+  if (rte_level <= static_cast<int>(RTE_LOG_CRIT)) return EalLogLevel::critical;
+  if (rte_level == static_cast<int>(RTE_LOG_ERR)) return EalLogLevel::error;
   if (rte_level == static_cast<int>(RTE_LOG_WARNING)) return EalLogLevel::warning;
   if (rte_level == static_cast<int>(RTE_LOG_DEBUG)) return EalLogLevel::debug;
   return EalLogLevel::info;

@@ -134,8 +134,36 @@ uint64_t Pipeline::datagram_clock_ns(uint64_t steady_now_ns, uint64_t wall_now_n
   return last_received_ns_ + (steady_now_ns - last_received_steady_ns_);
 }
 
+Ledger Pipeline::ledger() const noexcept {
+  const decode::DecoderCounters& d = decoder_->counters();
+  const outbound::BatcherCounters& b = batcher_->counters();
+  Ledger ledger;
+  ledger.frames = counters_.frames.value();
+  ledger.verdicts = Tally(counters_.verdicts);
+  ledger.no_listener = counters_.no_listener.value();
+  ledger.datagrams = d.datagrams.value();
+  ledger.datagrams_decoded = d.datagrams_decoded.value();
+  ledger.datagram_errors = Tally(d.datagram_errors);
+  ledger.sets = d.sets.value();
+  ledger.set_octets = d.set_octets.value();
+  ledger.set_outcomes = Tally(d.set_outcomes);
+  ledger.set_outcome_octets = Tally(d.set_outcome_octets);
+  ledger.sequence_lost = d.sequence_lost.value();
+  ledger.records = d.records.value();
+  ledger.counter_records = d.counter_records.value();
+  ledger.discard_records = d.discard_records.value();
+  ledger.encoded = b.encoded.value();
+  ledger.record_drops = Tally(b.drops);
+  return ledger;
+}
+
 void Pipeline::answer_slice() noexcept {
   ExporterQuery& query = *open_question_;
+  if (!query.has_books) {
+    query.books = {ledger(), batcher_->open_records(),
+                   batcher_->counters().records_sealed.value()};
+    query.has_books = true;
+  }
   const std::span<decode::ExporterStats> room =
       std::span(query.rows)
           .subspan(query.filled)
@@ -197,6 +225,7 @@ bool Pipeline::ask_exporters(ExporterQuery& query) noexcept {
   query.domains_filled = 0;
   query.domains_cursor = 0;
   query.exporters_done = false;
+  query.has_books = false;
   question_is_out_ = questions_.push(&query);
   return question_is_out_;
 }

@@ -19,6 +19,7 @@
 #include "base/result.h"
 #include "base/spsc_ring.h"
 #include "base/thread_roles.h"
+#include "dataplane/ledger.h"
 #include "decode/decoder.h"
 #include "decode/state_image.h"
 #include "export/batcher.h"
@@ -62,6 +63,8 @@ struct ExporterQuery {
   size_t domains_filled = 0;
   uint32_t domains_cursor = 0;
   bool exporters_done = false;
+  CoreBooks books;  // as they were when the core took the question up: between two bursts
+  bool has_books = false;
 };
 
 /// A request for what the core's decoder would like to remember, answered a chunk at a time: the
@@ -121,6 +124,9 @@ class Pipeline final : private RecordSink {
   bool take_event(decode::Event& event) noexcept WEIR_RUNS_ON(control_thread) {
     return events_->take(event);
   }
+
+  /// As any thread reads it; exact on the core's own between bursts.
+  Ledger ledger() const noexcept;
 
   outbound::Batcher& batcher() noexcept { return *batcher_; }
   PipelineCounters& counters() noexcept { return counters_; }  // the loop adds its own

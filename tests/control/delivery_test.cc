@@ -152,6 +152,36 @@ TEST_F(DeliveryTest, WhoIsStuckLeavesBuffersForTheOthers) {
   drain_now();
 }
 
+TEST_F(DeliveryTest, MissesWhatWasSealedAndNeverCame) {
+  add("a", 4, Mode::acknowledge);
+  delivery_.start();
+  seal(10);
+  seal(5);
+  outbound::OutboundBatch* stolen = nullptr;
+  ASSERT_TRUE(batcher_.take_sealed(stolen));
+  delivery_.expect_sealed(0, batcher_.counters().records_sealed.value());
+  EXPECT_TRUE(delivery_.discrepancies().empty()) << "the ring has not been looked into";
+  step_until([&] { return view(0).batches_acknowledged == 1; });
+  ASSERT_EQ(delivery_.discrepancies().size(), 1u);
+  EXPECT_EQ(delivery_.discrepancies()[0].text(),
+            "sealed records of core 0: 10 are not accounted for");
+  drain_now();
+}
+
+TEST_F(DeliveryTest, FindsAllThatWasSealedHoweverMuchIsOnItsWay) {
+  add("a", 4, Mode::acknowledge);
+  delivery_.start();
+  for (uint64_t i = 1; i <= 40; ++i) {
+    seal(7);
+    delivery_.expect_sealed(0, batcher_.counters().records_sealed.value());
+    seal(3);
+    step_until([&] { return view(0).batches_acknowledged == 2 * i; });
+    EXPECT_TRUE(delivery_.discrepancies().empty());
+    EXPECT_TRUE(view(0).discrepancies().empty());
+  }
+  drain_now();
+}
+
 TEST_F(DeliveryTest, TakesABatchThatAloneExceedsTheBoundWhenNothingElseWaits) {
   add("small", 4, Mode::acknowledge, /*records_max=*/5);
   delivery_.start();

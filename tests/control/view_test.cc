@@ -79,7 +79,7 @@ HttpResponse ask(const ApplianceView& view, std::string path,
                  std::map<std::string, std::string> query = {}) {
   Snapshot<ApplianceView> snapshot;
   snapshot.publish(std::make_shared<const ApplianceView>(view));
-  const auto routes = appliance_routes(snapshot);
+  const auto routes = appliance_routes(snapshot, 0, [&view] { return view.taken_steady_ns; });
   for (const auto& route : routes) {
     const bool fits = route.path == path || (route.path == "/v1/exporters/{address}" &&
                                              path.starts_with("/v1/exporters/"));
@@ -206,7 +206,7 @@ TEST(Routes, WrongQuestionsAreAnsweredClearly) {
 
 TEST(Routes, SayThatTheyAreStartingBeforeTheFirstView) {
   Snapshot<ApplianceView> nothing;
-  for (const auto& route : appliance_routes(nothing)) {
+  for (const auto& route : appliance_routes(nothing, 0, [] { return uint64_t{0}; })) {
     const unsigned expected = route.path == "/healthz" ? 200 : 503;
     EXPECT_EQ(route.handle(HttpRequest{.method = "GET", .path = route.path}).status, expected)
         << route.path;
@@ -216,7 +216,7 @@ TEST(Routes, SayThatTheyAreStartingBeforeTheFirstView) {
 TEST(Routes, OnlyMetricsAndHealthAreOnTcp) {
   Snapshot<ApplianceView> nothing;
   std::set<std::string> on_tcp;
-  for (const auto& route : appliance_routes(nothing)) {
+  for (const auto& route : appliance_routes(nothing, 0, [] { return uint64_t{0}; })) {
     if (route.also_on_tcp) on_tcp.insert(route.path);
   }
   EXPECT_EQ(on_tcp, (std::set<std::string>{"/metrics", "/healthz", "/readyz"}));

@@ -272,6 +272,34 @@ TEST_F(PipelineTest, AnswersForItsExportersInSlices) {
   EXPECT_EQ(query.omitted, kExporters);
 }
 
+TEST_F(PipelineTest, TellsItsBooksBetweenBursts) {
+  make();
+  ExporterQuery query;
+  query.rows.resize(4);
+  for (int round = 1; round <= 5; ++round) {
+    frame(v5_frame(20));
+    frame(v5_frame(10, 0, 9999));
+    frame(lab::zeros(round));
+    if (round == 3) {
+      const RoleScope role(rx_lcore);
+      pipeline_->batcher().seal_all();
+    }
+    const RoleScope control(control_thread);
+    ExporterQuery* answer = nullptr;
+    ASSERT_TRUE(pipeline_->ask_exporters(query));
+    frame(v5_frame(1));  // between question and answer
+    poll(kNsPerSec);
+    ASSERT_TRUE(pipeline_->take_answer(answer));
+    const CoreBooks& books = answer->books;
+    EXPECT_TRUE(books.discrepancies().empty()) << books.discrepancies()[0].text();
+    EXPECT_EQ(books.ledger.frames, 4u * round);
+    EXPECT_EQ(books.ledger.no_listener, 1u * round);
+    EXPECT_EQ(books.ledger.encoded, 21u * round);
+    EXPECT_EQ(books.records_open + books.records_sealed, 21u * round);
+    EXPECT_EQ(books.records_sealed, round < 3 ? 0u : 62u);
+  }
+}
+
 // A capture from years ago: data that waits for its template must outlive the first tick.
 TEST_F(PipelineTest, AgesWaitingDataByTheClockOfItsDatagrams) {
   PipelineConfig config = netflow_pipeline();

@@ -1,0 +1,49 @@
+// exporter_census.h — Asks the cores about once a second who their exporters are and how their books
+// stand, and keeps the last answers.
+//
+// Runs on:  control_thread.
+// Bounds:   one question a core at a time; exporters_per_core rows and kDomainRowsPerCore of a core.
+// Failure:  a core that does not answer is not asked again; its last answer stands.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "base/thread_roles.h"
+#include "control/view.h"
+#include "dataplane/data_plane.h"
+
+namespace weir::control {
+
+class ExporterCensus {
+ public:
+  /// Called with each answer's books.
+  using OnBooks = std::function<void(size_t core, const CoreBooks&)>;
+
+  ExporterCensus(size_t cores, uint32_t exporters_per_core, OnBooks on_books);
+
+  /// Takes answers; asks when it is time.
+  void step(dataplane::DataPlane& plane, uint64_t steady_now_ns) WEIR_RUNS_ON(control_thread);
+  /// The cores have ended: what they know last.
+  void finish(dataplane::DataPlane& plane) WEIR_RUNS_ON(control_thread);
+
+  /// One row an exporter, by address, whatever cores it has met; domains by exporter.
+  void fill(ApplianceView& view) const;
+
+ private:
+  struct Core {
+    dataplane::ExporterQuery query;
+    bool is_asked = false;
+    std::vector<decode::ExporterStats> rows;
+    std::vector<decode::DomainStats> domains;
+    uint64_t omitted = 0;
+  };
+
+  const OnBooks on_books_;
+  std::vector<std::unique_ptr<Core>> cores_;
+  uint64_t next_ns_ = 0;
+};
+
+}  // namespace weir::control

@@ -1,0 +1,63 @@
+#include "control/view_build.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace weir::control {
+
+CoreView core_view(dataplane::DataPlane& plane, size_t core, const CoreView* before,
+                   uint64_t elapsed_ns, uint64_t steady_now_ns) {
+  dataplane::Pipeline& pipeline = plane.pipeline(core);
+  const auto& p = pipeline.counters();
+  const auto& d = pipeline.decoder_counters();
+  const auto& b = pipeline.batcher_counters();
+  CoreView v;
+  v.info = plane.cores()[core];
+  v.ledger = pipeline.ledger();
+  v.octets = d.octets.value();
+  v.bursts = p.bursts.value();
+  v.turns = v.bursts + p.empty_polls.value();
+  v.turned_steady_ns =
+      before != nullptr && before->turns == v.turns ? before->turned_steady_ns : steady_now_ns;
+  v.busy_ns = p.busy_ns.value();
+  if (before != nullptr && elapsed_ns > 0) {
+    v.busy_ratio = std::min(
+        1.0, static_cast<double>(v.busy_ns - before->busy_ns) / static_cast<double>(elapsed_ns));
+  }
+  v.exporters_restored = d.exporters_restored.value();
+  v.rates_restored = d.rates_restored.value();
+  v.samples_lost = d.samples_lost.value();
+  v.samples_dropped = d.samples_dropped.value();
+  v.options_records = d.options_records.value();
+  v.exporters = d.exporters.value();
+  v.templates = d.templates.value();
+  v.events = d.events.value();
+  v.events_dropped = d.events_dropped.value();
+  v.pending_octets = d.pending_octets.value();
+  v.buffers_free = b.buffers_free.value();
+  v.encoded_octets = b.encoded_octets.value();
+  v.batches_sealed = b.batches_sealed.value();
+  v.quirks = Tally(d.quirks);
+  v.template_events = Tally(d.template_events);
+  v.datagrams_by_protocol = Tally(d.datagrams_by_protocol);
+  v.records_by_protocol = Tally(d.records_by_protocol);
+  return v;
+}
+
+std::string summary_of(const ApplianceView& view) {
+  const Ledger total = view.total();
+  std::string text = fmt::format("received {} datagrams, decoded {} records, encoded {}",
+                                 total.datagrams, total.records, total.encoded);
+  for (const PublisherView& p : view.publishers) {
+    text += fmt::format("; {}: acknowledged {}, failed {}, dropped {}, in flight {}", p.name,
+                        p.records_acknowledged, p.records_failed, p.records_dropped,
+                        p.records_in_flight + p.records_waiting);
+  }
+  uint64_t missed = 0;
+  for (const auto& port : view.ports) missed += port.missed.value_or(0);
+  if (missed != 0) text += fmt::format("; missed {} packets before they were received", missed);
+  return text;
+}
+
+}  // namespace weir::control
