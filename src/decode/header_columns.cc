@@ -4,39 +4,60 @@
 #include <cstring>
 
 #include "base/byte_order.h"
+#include "base/copy_short.h"
 
 namespace weir::decode {
 namespace {
 
+using packet::SampledHeader;
+using packet::SampledIp;
+
 constexpr uint16_t kEtherTypeIpv4 = 0x0800;
 constexpr uint16_t kEtherTypeIpv6 = 0x86dd;
 
+/// Whether the record may have any of the packet's columns already.
+enum class Columns : uint8_t { empty, some_filled };
+
+// PERF: which columns are filled is gathered in registers and written once, so everything is in one
+// function (decode_only/sflow_raw_header).
+#define HEADER_INLINE inline __attribute__((always_inline))
+
+template <Columns kColumns>
 class HeaderFiller {
  public:
   HeaderFiller(FlowRecord& record, Arena& arena, CounterArray<Quirk>& quirks) noexcept
       : r_(record), arena_(arena), quirks_(quirks) {}
 
-  void fill(const packet::SampledHeader& h) noexcept {
+  HEADER_INLINE void fill(const SampledHeader& h) noexcept {
     layers(h);
     if (h.ip_headers >= 1) outer(h.outer);
     if (h.ip_headers >= 2) inner(h.inner);
+    r_.blocks |= blocks_;
+    r_.addresses |= addresses_;
+    // PERF: word by word. Both at once would wait for the words that were just stored one by one.
+    for (size_t i = 0; i < present_.words.size(); ++i) {
+      uint64_t& word = r_.present.words[i];
+      word = __atomic_load_n(&word, __ATOMIC_RELAXED) | present_.words[i];
+    }
   }
 
  private:
-  bool has(Field field) const noexcept { return r_.present.has(field); }
+  bool has(Field field) const noexcept {
+    return kColumns == Columns::some_filled && r_.present.has(field);
+  }
 
   template <class Column>
-  void set(Column& column, uint32_t value, Field field, uint8_t blocks = 0) noexcept {
+  void set(Column& column, uint64_t value, Field field, uint8_t blocks = 0) noexcept {
     if (has(field)) return;
     column = static_cast<Column>(value);
-    r_.blocks |= blocks;
-    r_.present.set(field);
+    blocks_ |= blocks;
+    present_.set(field);
   }
   void set_address(IpAddress& column, const IpAddress& value, Field field,
                    address::Index index) noexcept {
     column = value;
-    r_.addresses |= address::bit(index);
-    r_.present.set(field);
+    addresses_ |= address::bit(index);
+    present_.set(field);
   }
 
   uint8_t* place(ArenaRef& ref, size_t octets, size_t count, Field field) noexcept {
@@ -51,35 +72,43 @@ class HeaderFiller {
     r_.present.set(field);
     return p;
   }
-  void set_numbers(ArenaRef& ref, const uint32_t* numbers, size_t count, Field field) noexcept {
+  void put_numbers(ArenaRef& ref, const uint32_t* numbers, size_t count, Field field) noexcept {
     if (count == 0 || has(field)) return;
-    arena_.align4();
     const size_t octets = count * sizeof(uint32_t);
     if (uint8_t* p = place(ref, octets, count, field); p != nullptr) {
-      std::memcpy(p, numbers, octets);
+      copy_short(p, reinterpret_cast<const uint8_t*>(numbers), octets);
     }
   }
+  /// Two lists of as many numbers, one behind the other.
+  __attribute__((noinline)) void set_numbers(ArenaRef& first, const uint32_t* first_numbers,
+                                             Field first_field, ArenaRef& second,
+                                             const uint32_t* second_numbers, Field second_field,
+                                             size_t count) noexcept {
+    arena_.align4();
+    put_numbers(first, first_numbers, count, first_field);
+    put_numbers(second, second_numbers, count, second_field);
+  }
 
-  void layers(const packet::SampledHeader& h) noexcept {
+  HEADER_INLINE void layers(const SampledHeader& h) noexcept {
     if (h.has_macs) {
-      set_mac(r_.src_mac, h.src_mac, Field::src_mac);
-      set_mac(r_.dst_mac, h.dst_mac, Field::dst_mac);
+      set(r_.src_mac, h.src_mac, Field::src_mac);
+      set(r_.dst_mac, h.dst_mac, Field::dst_mac);
     }
     if (h.has_vlan) set(r_.vlan_id, h.vlan_id, Field::vlan_id, block::kSecond);
     if (h.ether_type != 0 && h.ip_headers == 0) set(r_.etype, h.ether_type, Field::etype);
-    set_numbers(r_.layer_stack, h.layer_stack.data(), h.layers, Field::layer_stack);
-    set_numbers(r_.layer_size, h.layer_size.data(), h.layers, Field::layer_size);
-    set_numbers(r_.mpls_label, h.mpls_label.data(), h.mpls_labels, Field::mpls_label);
-    set_numbers(r_.mpls_ttl, h.mpls_ttl.data(), h.mpls_labels, Field::mpls_ttl);
-  }
-  void set_mac(uint64_t& column, uint64_t value, Field field) noexcept {
-    if (has(field)) return;
-    column = value;
-    r_.present.set(field);
+    if (h.layers != 0) {
+      set_numbers(r_.layer_stack, h.layer_stack.data(), Field::layer_stack, r_.layer_size,
+                  h.layer_size.data(), Field::layer_size, h.layers);
+    }
+    if (h.mpls_labels != 0) {
+      set_numbers(r_.mpls_label, h.mpls_label.data(), Field::mpls_label, r_.mpls_ttl,
+                  h.mpls_ttl.data(), Field::mpls_ttl, h.mpls_labels);
+    }
   }
 
-  void outer(const packet::SampledIp& ip) noexcept {
-    if (r_.src_addr.is_unspecified() && r_.dst_addr.is_unspecified()) {
+  HEADER_INLINE void outer(const SampledIp& ip) noexcept {
+    if (kColumns == Columns::empty ||
+        (r_.src_addr.is_unspecified() && r_.dst_addr.is_unspecified())) {
       set_address(r_.src_addr, ip.src, Field::src_addr, address::k_src_addr);
       set_address(r_.dst_addr, ip.dst, Field::dst_addr, address::k_dst_addr);
       // The family that the template's zeros stood for is not this packet's.
@@ -106,12 +135,14 @@ class HeaderFiller {
       set(r_.icmp_type, ip.icmp_type, Field::icmp_type, block::kSecond);
       set(r_.icmp_code, ip.icmp_code, Field::icmp_code, block::kSecond);
     }
-    if (ip.has_routing) routing(ip);
+    if (ip.has_routing) {
+      set(r_.ipv6_routing_header_seg_left, ip.segments_left, Field::ipv6_routing_header_seg_left,
+          block::kRare);
+      routing(ip);
+    }
   }
 
-  void routing(const packet::SampledIp& ip) noexcept {
-    set(r_.ipv6_routing_header_seg_left, ip.segments_left, Field::ipv6_routing_header_seg_left,
-        block::kRare);
+  __attribute__((noinline)) void routing(const SampledIp& ip) noexcept {
     size_t count = ip.routing_addresses.size() / sizeof(IpAddress);
     if (count > kSegmentsMax) {
       quirks_[Quirk::arena_overflow].increment();
@@ -129,7 +160,7 @@ class HeaderFiller {
     }
   }
 
-  void inner(const packet::SampledIp& ip) noexcept {
+  HEADER_INLINE void inner(const SampledIp& ip) noexcept {
     if (!has(Field::inner_src_addr) && !has(Field::inner_dst_addr)) {
       set_address(r_.inner_src_addr, ip.src, Field::inner_src_addr, address::k_inner_src_addr);
       set_address(r_.inner_dst_addr, ip.dst, Field::inner_dst_addr, address::k_inner_dst_addr);
@@ -143,13 +174,21 @@ class HeaderFiller {
   FlowRecord& r_;
   Arena& arena_;
   CounterArray<Quirk>& quirks_;
+  Presence present_;
+  uint8_t blocks_ = 0;
+  uint8_t addresses_ = 0;
 };
 
 }  // namespace
 
-void fill_from_header(const packet::SampledHeader& header, FlowRecord& record, Arena& arena,
+void fill_from_header(const SampledHeader& header, FlowRecord& record, Arena& arena,
                       CounterArray<Quirk>& quirks) noexcept {
-  HeaderFiller(record, arena, quirks).fill(header);
+  HeaderFiller<Columns::some_filled>(record, arena, quirks).fill(header);
+}
+
+void fill_empty_from_header(const SampledHeader& header, FlowRecord& record, Arena& arena,
+                            CounterArray<Quirk>& quirks) noexcept {
+  HeaderFiller<Columns::empty>(record, arena, quirks).fill(header);
 }
 
 }  // namespace weir::decode

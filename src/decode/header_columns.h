@@ -26,5 +26,8 @@ inline constexpr uint32_t kHeaderArenaOctetsMax =
 /// not.
 void fill_from_header(const packet::SampledHeader& header, FlowRecord& record, Arena& arena,
                       CounterArray<Quirk>& quirks) noexcept;
+/// The same for a record that has no column of a packet yet.
+void fill_empty_from_header(const packet::SampledHeader& header, FlowRecord& record, Arena& arena,
+                            CounterArray<Quirk>& quirks) noexcept;
 
 }  // namespace weir::decode

@@ -147,25 +147,6 @@ class SflowFiller {
     r_.blocks |= blocks;
     r_.present.set(field);
   }
-  /// Which columns a packet fills, gathered in registers.
-  struct Marks {
-    Presence present;
-    uint8_t blocks = 0;
-    uint8_t addresses = 0;
-  };
-  template <class Column>
-  static void set(Marks& marks, Column& column, uint32_t value, Field field,
-                  uint8_t blocks = 0) noexcept {
-    column = static_cast<Column>(value);
-    marks.blocks |= blocks;
-    marks.present.set(field);
-  }
-  static void set_address(Marks& marks, IpAddress& column, const IpAddress& value, Field field,
-                          address::Index index) noexcept {
-    column = value;
-    marks.addresses |= address::bit(index);
-    marks.present.set(field);
-  }
   void set_address(IpAddress& column, const IpAddress& value, Field field,
                    address::Index index) noexcept {
     column = value;
@@ -213,11 +194,6 @@ class SflowFiller {
 
   // sflow_packet.cc
   void raw_header(Octets body) noexcept;
-  void layers(const packet::SampledHeader& header, Marks& marks) noexcept;
-  void layer_lists(const packet::SampledHeader& header) noexcept;
-  void outer(const packet::SampledIp& ip, Marks& marks) noexcept;
-  void routing(const packet::SampledIp& ip) noexcept;
-  void inner(const packet::SampledIp& ip, Marks& marks) noexcept;
   void sampled_ip(Octets body, uint32_t type) noexcept;
   void sampled_ethernet(Octets body) noexcept;
   void socket(Octets body, uint32_t type) noexcept;
