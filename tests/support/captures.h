@@ -23,6 +23,8 @@ struct CaptureFile {
   std::string protocols;  // NFv5:3;IPFIX:1 …, with the number of datagrams
   uint64_t data_records = 0;
   uint64_t options_records = 0;
+  std::string golden_type;           // json, text, …; none
+  std::vector<std::string> goldens;  // expected decodes, below captures_folder()
 
   std::filesystem::path path() const { return captures_folder() / name; }
   bool has(const char* protocol) const { return protocols.find(protocol) != std::string::npos; }
@@ -40,8 +42,16 @@ inline std::vector<CaptureFile> read_captures_index() {
     std::istringstream in(line);
     for (std::string cell; std::getline(in, cell, '\t');) cells.push_back(cell);
     if (cells.size() < 8) continue;
-    rows.push_back({cells[0], cells[1], cells[2], std::strtoull(cells[6].c_str(), nullptr, 10),
-                    std::strtoull(cells[7].c_str(), nullptr, 10)});
+    CaptureFile& row = rows.emplace_back();
+    row.name = cells[0];
+    row.kind = cells[1];
+    row.protocols = cells[2];
+    row.data_records = std::strtoull(cells[6].c_str(), nullptr, 10);
+    row.options_records = std::strtoull(cells[7].c_str(), nullptr, 10);
+    if (cells.size() < 13) continue;
+    row.golden_type = cells[11];
+    std::istringstream paths(cells[12]);
+    for (std::string p; std::getline(paths, p, ';');) row.goldens.push_back(p);
   }
   return rows;
 }

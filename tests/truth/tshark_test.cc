@@ -18,6 +18,7 @@
 #include "lab/frame_builder.h"
 #include "support/captures.h"
 #include "support/program.h"
+#include "truth/differences.h"
 #include "truth/tshark_flows.h"
 
 namespace weir::truth {
@@ -390,6 +391,7 @@ TEST(Tshark, AgreesOnEveryValueThatBothKnow) {
             << " values compared; " << report.unexplained << " differ\n";
   for (const auto& [why, count] : report.explained) {
     std::cout << "  " << count << " explained: " << why << "\n";
+    EXPECT_TRUE(has_row(why)) << "docs/PROTOCOLS.md does not say why";
   }
   for (const auto& [field, what] : report.differences) {
     std::cout << "  " << what.first << " of " << field << ", e.g. " << what.second << "\n";
