@@ -154,13 +154,16 @@ std::string text_of(const json& value) {
   return value.dump();
 }
 
-std::string age_of(uint64_t then_ns, uint64_t now_ns) {
-  if (then_ns == 0 || then_ns > now_ns) return "-";
-  const uint64_t s = (now_ns - then_ns) / 1'000'000'000;
+std::string duration_of(uint64_t ns) {
+  const uint64_t s = ns / 1'000'000'000;
   if (s < 120) return fmt::format("{}s", s);
   if (s < 7200) return fmt::format("{}m", s / 60);
   if (s < 172'800) return fmt::format("{}h", s / 3600);
   return fmt::format("{}d", s / 86'400);
+}
+
+std::string age_of(uint64_t then_ns, uint64_t now_ns) {
+  return then_ns == 0 || then_ns > now_ns ? "-" : duration_of(now_ns - then_ns);
 }
 
 void print_publishers(const json& publishers) {
@@ -228,7 +231,7 @@ void print_status(const json& s) {
               text_of(s.at("commit")).c_str(), text_of(s.at("appliance")).c_str(),
               text_of(s.at("partition")).c_str());
   std::printf(
-      "%s for %s, %s\n", text_of(s.at("state")).c_str(), age_of(s.at("started_ns"), now_ns).c_str(),
+      "%s for %s, %s\n", text_of(s.at("state")).c_str(), duration_of(s.at("uptime_ns")).c_str(),
       s.at("ready").get<bool>() ? "ready"
                                 : ("not ready: " + text_of(s.at("not_ready_because"))).c_str());
   std::printf("%s records/s, %s datagrams/s\n\n", text_of(s.at("records_per_second")).c_str(),

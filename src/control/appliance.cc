@@ -161,6 +161,7 @@ void Appliance::refresh_view(ApplianceState state) {
   view->partition = config_.partition;
   view->state = state;
   view->started_ns = started_ns_;
+  view->uptime_ns = now_ns - started_steady_ns_;
   view->taken_ns = wall_clock_ns();
   view->taken_steady_ns = now_ns;
   view->ports = data_plane_->port_stats();

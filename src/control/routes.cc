@@ -253,6 +253,7 @@ json status_json(const ApplianceView& view) {
           {"ready", not_ready.empty()},
           {"not_ready_because", not_ready},
           {"started_ns", view.started_ns},
+          {"uptime_ns", view.uptime_ns},
           {"taken_ns", view.taken_ns},
           {"records_per_second", view.records_per_second},
           {"datagrams_per_second", view.datagrams_per_second},

@@ -110,6 +110,7 @@ struct ApplianceView {
   std::string partition;
   ApplianceState state = ApplianceState::starting;
   uint64_t started_ns = 0;  // since the epoch
+  uint64_t uptime_ns = 0;   // by a clock that nobody sets
   uint64_t taken_ns = 0;
   uint64_t taken_steady_ns = 0;
   std::vector<dataplane::PortStats> ports;
