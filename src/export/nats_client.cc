@@ -22,9 +22,16 @@ constexpr std::chrono::seconds kCloseWaitMax{10};
 constexpr size_t kRepliesMax = 262'144;
 
 std::string text_of(natsStatus status) {
+  // What the library adds then is where in its source it waited.
+  if (status == NATS_TIMEOUT) return "no answer in time (is the broker alive, is its disk full?)";
   const char* detail = nats_GetLastError(nullptr);
   std::string text = natsStatus_GetText(status);
-  if (detail != nullptr && *detail != '\0' && text != detail) text += std::string(": ") + detail;
+  if (detail == nullptr) return text;
+  // `(conn.c:1719): what`: operators have no use for the place.
+  if (const char* what = std::strstr(detail, "): "); *detail == '(' && what != nullptr) {
+    detail = what + 3;
+  }
+  if (*detail != '\0' && text != detail) text += std::string(": ") + detail;
   return text;
 }
 
