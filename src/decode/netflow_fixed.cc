@@ -6,6 +6,7 @@
 
 #include "base/byte_order.h"
 #include "decode/decoder_state.h"
+#include "decode/structured_data.h"
 
 namespace weir::decode {
 namespace {
@@ -38,6 +39,8 @@ constexpr Layout kV7{Protocol::netflow_v7, 7, 24, 52};
 // both: that gives mode 3, which is none.
 constexpr uint16_t kSamplingIntervalMask = 0x3fff;
 constexpr uint16_t kSamplingModeNone = 0xc000;
+
+constexpr uint32_t kRouterScArenaOctets = kUnmappedHeaderOctets + 4;
 
 constexpr Presence present_in(Protocol protocol) noexcept {
   Presence p;
@@ -124,6 +127,26 @@ void read_records(const uint8_t* p, uint32_t stride, const Shared& s, std::span<
   }
 }
 
+/// Of v7: the router that a switch's shortcut goes around (IANA 43), which has no column.
+void keep_router_sc(const uint8_t* p, uint32_t stride, std::span<FlowRecord> records,
+                    Arena& arena) noexcept {
+  constexpr uint32_t kNoEnterprise = 0;
+  constexpr uint16_t kIpv4RouterSc = 43;
+  constexpr uint16_t kOctets = 4;
+  for (FlowRecord& r : records) {
+    const auto at = static_cast<uint16_t>(arena.used());
+    uint8_t* d = arena.take(kRouterScArenaOctets);
+    std::memcpy(d, &kNoEnterprise, 4);
+    std::memcpy(d + 4, &kIpv4RouterSc, 2);
+    std::memcpy(d + 6, &kOctets, 2);
+    std::memcpy(d + kUnmappedHeaderOctets, p + 48, kOctets);
+    r.unmapped = {at, static_cast<uint16_t>(kRouterScArenaOctets)};
+    r.present.set(Field::unmapped);
+    r.has_arena = 1;
+    p += stride;
+  }
+}
+
 const Layout& layout_of(Protocol protocol, size_t size, uint32_t promised) noexcept {
   if (protocol == Protocol::netflow_v5) return kV5;
   if (protocol == Protocol::netflow_v7) return kV7;
@@ -179,13 +202,15 @@ bool DecoderState::decode_netflow_fixed(Protocol protocol, const Datagram& d,
   const uint32_t stride = layout.record_octets;
   Counter& implausible = counters_.quirks[Quirk::implausible_time];
   for (uint32_t left = count; left != 0;) {
-    const std::span<FlowRecord> records = burst_.room(left, 0);
+    const std::span<FlowRecord> records =
+        burst_.room(left, protocol == Protocol::netflow_v7 ? kRouterScArenaOctets : 0);
     switch (protocol) {
       case Protocol::netflow_v1:
         read_records<Protocol::netflow_v1>(p, stride, s, records, implausible);
         break;
       case Protocol::netflow_v7:
         read_records<Protocol::netflow_v7>(p, stride, s, records, implausible);
+        keep_router_sc(p, stride, records, burst_.arena());
         break;
       default: read_records<Protocol::netflow_v5>(p, stride, s, records, implausible); break;
     }

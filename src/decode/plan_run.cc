@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <utility>
 
 #include "base/byte_order.h"
 #include "decode/plan.h"
@@ -255,12 +256,27 @@ uint32_t implausible_times(const TimeBase& base, std::span<const FlowRecord> rec
   return rows;
 }
 
+constexpr uint32_t kIcmpv6 = 58;
+
+/// Whether a port says a type that is assigned, and a code that one of them has: an echo's
+/// identifier, which others write there, seldom does.
+bool looks_like_icmp(uint32_t proto, uint32_t port) noexcept {
+  const uint32_t type = port >> 8;
+  if ((port & 0xff) > 15) return false;
+  if (proto == kIcmpv6) return (type >= 1 && type <= 4) || (type >= 128 && type <= 161);
+  return (type >= 3 && type <= 18) || (type >= 30 && type <= 43);
+}
+
 }  // namespace
 
 void move_icmp_out_of_ports(FlowRecord& r, bool type_from_port) noexcept {
   if (type_from_port || (r.icmp_type == 0 && r.icmp_code == 0)) {
-    r.icmp_type = r.dst_port >> 8 & 0xff;
-    r.icmp_code = r.dst_port & 0xff;
+    uint32_t port = r.dst_port;
+    if (port == 0 && type_from_port && looks_like_icmp(r.proto, r.src_port)) port = r.src_port;
+    r.icmp_type = port >> 8 & 0xff;
+    r.icmp_code = port & 0xff;
+    // IOS-XR writes the type of neighbour discovery alone; ICMPv6 has no type 0 (RFC 4443 §2.1).
+    if (r.proto == kIcmpv6 && r.icmp_type == 0) std::swap(r.icmp_type, r.icmp_code);
   }
   r.src_port = 0;
   r.dst_port = 0;

@@ -6,6 +6,8 @@
 namespace weir::decode {
 namespace {
 
+using namespace std::string_literals;
+
 using namespace lab;
 
 constexpr uint32_t kUptime = 10'000'000;
@@ -356,6 +358,9 @@ TEST(NetflowV7, FillsEveryColumnThatItHas) {
   EXPECT_EQ(b.record(1).src_net, 24u);
   EXPECT_EQ(b.record(1).dst_net, 16u);
   EXPECT_EQ(b.record(1).sampling_rate, 0u) << "what v5 has there is reserved";
+  for (size_t i = 0; i < 2; ++i) {
+    EXPECT_EQ(b.kept(i).unmapped(), (std::vector<Unmapped>{{0, 43, "\xcb\x00\x71\x4d"s}}));
+  }
   EXPECT_EQ(b.kept(0).header.type, FlowType::netflow_v7);
   EXPECT_EQ(b.kept(0).header.sequence_num, 40u);
   EXPECT_EQ(b.kept(0).header.engine, 0u);

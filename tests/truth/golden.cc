@@ -66,6 +66,10 @@ std::string computed(const flowpb::FlowMessage& m, const std::string& what) {
     const bool icmp = m.proto() == 1 || m.proto() == 58;
     return icmp ? number_text(m.icmp_type() << 8 | m.icmp_code()) : "none";
   }
+  // IOS-XR's, of neighbour discovery: ICMPv6 has no type 0 (RFC 4443 §2.1).
+  if (what == "@icmpv6_type_alone") {
+    return m.proto() == 58 && m.icmp_code() == 0 ? number_text(m.icmp_type()) : "none";
+  }
   if (what == "@src_prefix") return prefix_text(m.src_addr(), m.src_net());
   if (what == "@dst_prefix") return prefix_text(m.dst_addr(), m.dst_net());
   if (what == "@mpls_labels") return list_text(m.mpls_label());

@@ -127,7 +127,8 @@ void outer_and_inner(Record& values) {
     if (column.ends_with("_addr") && is_nothing(e.value)) continue;
     if (++seen[column] > 1) column = "inner_" + column;
     // RFC 792, RFC 4443: type and code where other protocols have ports.
-    if (column.ends_with("dst_port")) e.places.push_back({"@icmp"});
+    if (column.ends_with("dst_port"))
+      e.places.insert(e.places.end(), {{"@icmp"}, {"@icmpv6_type_alone"}});
   }
 }
 

@@ -94,7 +94,8 @@ void add_pmacct(const std::string& name, const json& v, const About& about, SumR
         {"inner_src_addr", "src_addr"}, {"inner_dst_addr", "dst_addr"}};
     if (about.tunnelled && kInner.contains(column)) column = kInner.at(column);
     Expected e{name, Kind::number, value, {{column}}};
-    if (column.ends_with("dst_port")) e.places.push_back({"@icmp"});
+    if (column.ends_with("dst_port"))
+      e.places.insert(e.places.end(), {{"@icmp"}, {"@icmpv6_type_alone"}});
     if (about.tunnelled && column == "ip_tos") e.places = {{"", 0, 5}};
     to.filter.push_back(std::move(e));
   };
