@@ -70,7 +70,7 @@ if ! $quick; then
   export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
   run_suite build-asan "sanitizers"
   echo "== fuzzing"
-  if scripts/fuzz.sh --seconds 15 >"$results/fuzz" 2>&1; then
+  if scripts/fuzz.sh --seconds 15 --jobs 2 >"$results/fuzz" 2>&1; then
     passed=$((passed + 1))
   else
     failed=$((failed + 1))

@@ -7,9 +7,6 @@
 // each field (element and width, mostly of those that have a column), then the records' octets.
 #pragma once
 
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -20,31 +17,9 @@
 
 #include "base/byte_order.h"
 #include "decode/plan.h"
+#include "fuzz/guarded_octets.h"
 
 namespace weir::decode {
-
-/// Octets that end where the memory does: the page behind them cannot be read.
-class GuardedOctets {
- public:
-  static constexpr size_t kOctetsMax = 64 * 1024;
-  GuardedOctets() {
-    const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
-    void* p = mmap(nullptr, kOctetsMax + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-                   -1, 0);
-    if (p == MAP_FAILED) std::abort();
-    end_ = static_cast<uint8_t*>(p) + kOctetsMax;
-    if (mprotect(end_, page, PROT_NONE) != 0) std::abort();
-  }
-  /// For the life of the process.
-  std::span<uint8_t> hold(std::span<const uint8_t> octets) noexcept {
-    if (octets.size() > kOctetsMax) std::abort();
-    if (!octets.empty()) std::memcpy(end_ - octets.size(), octets.data(), octets.size());
-    return {end_ - octets.size(), octets.size()};
-  }
-
- private:
-  uint8_t* end_;
-};
 
 class PlanOracle {
  public:

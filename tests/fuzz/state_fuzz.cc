@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "decode/state_image.h"
-#include "fuzz/datagram_oracle.h"
+#include "fuzz/clean_decoder.h"
 
 namespace weir::decode {
 namespace {
@@ -33,6 +33,7 @@ std::vector<uint8_t> take_up(const std::shared_ptr<const StateImage>& image) {
   auto decoder = Decoder::create(config);
   require(decoder.has_value(), "a decoder");
   OracleSink sink;
+  std::vector<ExporterStats> room(config.limits.exporters_max);
   // Version 10, a data set of template 256 with twelve octets.
   static constexpr uint8_t kMessage[] = {0, 10, 0, 32, 0x68, 0xe7, 0x78, 0, 0, 0, 0, 0, 0, 0, 0, 1,
                                          1, 0,  0, 16, 1,    1,    1,    1, 1, 1, 1, 1, 1, 1, 1, 1};
@@ -44,7 +45,7 @@ std::vector<uint8_t> take_up(const std::shared_ptr<const StateImage>& image) {
       d.source = piece.address;
       d.received_ns = kNowNs;
       (*decoder)->decode(d, sink);
-      check_state(**decoder, config.limits);
+      check_state(**decoder, config.limits, room);
     }
   }
   return saved(**decoder);
