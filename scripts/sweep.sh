@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# sweep.sh — Each octet of every capture's datagrams changed to each of the 255 other values, under ASan
+# and UBSan.
+#
+# usage: scripts/sweep.sh [--build DIR] [--until N]
+#   --build DIR   build-asan; another one, as `build`, without sanitizers but six times as fast
+#   --until N     only the values that differ by 1 to N, XORed
+#
+# Values that were done are not done again as long as DIR/sweep.tsv is there: interrupt it and call it
+# again. The test of the same name changes each octet once.
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit 1
+
+build=build-asan until=255
+while [ $# -gt 0 ]; do
+  case $1 in
+    --build) build=$2; shift 2 ;;
+    --until) until=$2; shift 2 ;;
+    *) sed -n '5,10s/^# *//p' "$0" >&2; exit 2 ;;
+  esac
+done
+
+sanitized=()
+[ "$build" = build-asan ] && sanitized=(--buildtype=debug -Doptimization=1 -Ddebug=false -Dwerror=false
+  -Db_sanitize=address,undefined -Db_lundef=false -Dperf=false)
+scripts/build.sh "$build" "${sanitized[@]}" -- tests/decode/test_sweep >/dev/null || exit 1
+export WEIR_SOURCE_ROOT=$PWD UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+done_file=$build/sweep.tsv
+touch "$done_file"
+for value in $(seq "$until"); do
+  grep -q "^$value	" "$done_file" && continue
+  begin=$SECONDS
+  if ! log=$(WEIR_SWEEP_XOR=$value "$build/tests/decode/test_sweep" --gtest_filter=Sweep.OfEveryCapture 2>&1); then
+    printf '%s\n' "$log" | tail -60 >&2
+    echo "sweep: a finding with octets XORed with $value"
+    exit 1
+  fi
+  changes=$(sed -n 's/.* \([0-9]*\) changes.*/\1/p' <<<"$log")
+  [ -n "$changes" ] || { echo "sweep: no captures in ../shared/captures" >&2; exit 1; }
+  printf '%s\t%s\t%s\n' "$value" "$changes" $((SECONDS - begin)) >>"$done_file"
+done
+awk '{ ++values; changes += $2; seconds += $3 }
+  END { printf "sweep: %d of 255 values, %.0f changed datagrams, %d seconds, no finding\n", values, changes, seconds }' "$done_file"
