@@ -65,6 +65,8 @@ enum class Secrecy : uint8_t { open, secret, url };  // url: hides user and pass
 
 /// `value` as it may be shown.
 std::string masked(std::string_view value, Secrecy secrecy);
+/// Without blanks and tabs at its ends.
+std::string_view trimmed(std::string_view text);
 
 // ── types of values ──────────────────────────────────────────────────────────────────────────────
 

@@ -4,13 +4,11 @@
 #include <utility>
 // clang-format on
 
-#include <fcntl.h>
-#include <grp.h>
+#include <fmt/format.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -18,14 +16,12 @@
 #include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/beast.hpp>
-#include <cerrno>
-#include <cstring>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <thread>
 
-#include "base/socket_address.h"
 #include "base/thread_roles.h"
+#include "service/http_listen.h"
 #include "service/log.h"
 
 namespace weir::service {
@@ -42,6 +38,7 @@ using AnyStream = asio::generic::stream_protocol;  // one session class for both
 constexpr auto kAcceptRetryDelay = std::chrono::milliseconds(100);
 constexpr size_t kDiscardedOctetsMax = 4 * kBodyOctetsMax;
 constexpr auto kDiscardDeadline = std::chrono::seconds(1);
+constexpr size_t kRefusalsMax = 32;  // connections beyond the limit that are told so at a time
 
 // ── requests ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -153,19 +150,30 @@ struct Door {
   const std::vector<HttpRoute>* routes = nullptr;
   bool local = false;
   size_t connections = 0;
+  size_t refusals = 0;
 };
 
 /// One connection: reads a request, answers it, and so on until one side has enough.
 class Session : public std::enable_shared_from_this<Session> {
  public:
-  Session(AnyStream::socket socket, Door& door) : stream_(std::move(socket)), door_(door) {
-    ++door_.connections;
+  /// `slots`: which of the door's numbers it counts in.
+  Session(AnyStream::socket socket, const Door& door, size_t& slots)
+      : stream_(std::move(socket)), door_(door), slots_(slots) {
+    ++slots_;
     if (door_.local) {
       socklen_t length = sizeof peer_;
       getsockopt(stream_.socket().native_handle(), SOL_SOCKET, SO_PEERCRED, &peer_, &length);
     }
   }
-  ~Session() { --door_.connections; }
+  ~Session() { --slots_; }
+
+  /// Says that there is no room, whatever is asked.
+  void refuse() {
+    parser_.emplace();
+    write_and_close(http_error(
+        503, fmt::format("{} connections are open already, limit {}: try again, or close some",
+                         door_.connections, kConnectionsMax)));
+  }
 
   void read_request() {
     parser_.emplace();
@@ -257,7 +265,8 @@ class Session : public std::enable_shared_from_this<Session> {
   }
 
   beast::basic_stream<AnyStream> stream_;
-  Door& door_;
+  const Door& door_;
+  size_t& slots_;
   ucred peer_{};
   beast::flat_buffer buffer_{4 * kHeaderOctetsMax};
   std::optional<http::request_parser<http::string_body>> parser_;
@@ -267,8 +276,8 @@ class Session : public std::enable_shared_from_this<Session> {
   size_t discarded_ = 0;
 };
 
-/// Accepts for ever. Beyond the limit a connection is closed at once, unanswered: answering would
-/// cost what the limit is to save.
+/// Accepts for ever. Beyond the limit a connection is told so, and beyond kRefusalsMax of those it is
+/// closed unanswered.
 template <class Protocol>
 class Acceptor {
  public:
@@ -286,7 +295,11 @@ class Acceptor {
         return;
       }
       if (door_.connections < kConnectionsMax) {
-        std::make_shared<Session>(AnyStream::socket(std::move(socket)), door_)->read_request();
+        std::make_shared<Session>(AnyStream::socket(std::move(socket)), door_, door_.connections)
+            ->read_request();
+      } else if (door_.refusals < kRefusalsMax) {
+        std::make_shared<Session>(AnyStream::socket(std::move(socket)), door_, door_.refusals)
+            ->refuse();
       }
       accept();
     });
@@ -299,128 +312,11 @@ class Acceptor {
   Door& door_;
 };
 
-// ── sockets ──────────────────────────────────────────────────────────────────────────────────────
-
-Error system_error(std::string_view object, std::string_view what) {
-  return Error{fmt::format("{}: {}: {}", object, what, std::strerror(errno))};
-}
-
-class Fd {
- public:
-  explicit Fd(int fd) : fd_(fd) {}
-  ~Fd() {
-    if (fd_ >= 0) close(fd_);
-  }
-  Fd(Fd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  Fd& operator=(Fd&&) = delete;
-  int get() const { return fd_; }
-  int release() { return std::exchange(fd_, -1); }
-
- private:
-  int fd_;
-};
-
-/// Makes way for a socket at `path`: removes one that nobody answers on.
-Result<void> clear_unix_path(const std::string& object, const sockaddr_un& address) {
-  struct stat existing {};
-  if (lstat(address.sun_path, &existing) != 0) {
-    if (errno == ENOENT) return {};
-    return system_error(object, "cannot be looked at");
-  }
-  if (!S_ISSOCK(existing.st_mode)) {
-    return Error{object + ": exists and is not a socket; it is left alone"};
-  }
-  const Fd probe(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (probe.get() < 0) return system_error(object, "socket");
-  const int rc = connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
-  if (rc == 0 || errno == EAGAIN) return Error{object + ": another process listens there"};
-  if (errno != ECONNREFUSED) return system_error(object, "connect");
-  if (unlink(address.sun_path) != 0) return system_error(object, "cannot remove the old socket");
-  return {};
-}
-
-Result<gid_t> group_id(const std::string& object, const std::string& group) {
-  std::vector<char> buffer(64 * 1024);
-  struct group entry {};
-  struct group* found = nullptr;
-  getgrnam_r(group.c_str(), &entry, buffer.data(), buffer.size(), &found);
-  if (found == nullptr) return Error{fmt::format("{}: group {} does not exist", object, group)};
-  return found->gr_gid;
-}
-
-/// A listening unix socket. Owner, group and mode are set before it listens, so that nobody gets in
-/// by being early.
-Result<Fd> listen_unix(const HttpServerConfig& config) {
-  const std::string object = "control socket " + config.unix_path;
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (config.unix_path.size() >= sizeof address.sun_path) {
-    return Error{fmt::format("{}: path of {} octets, limit {}", object, config.unix_path.size(),
-                             sizeof address.sun_path - 1)};
-  }
-  std::memcpy(address.sun_path, config.unix_path.data(), config.unix_path.size());
-
-  const size_t slash = config.unix_path.rfind('/');
-  if (slash != std::string::npos && slash > 0) {
-    const std::string directory = config.unix_path.substr(0, slash);
-    if (mkdir(directory.c_str(), 0755) != 0 && errno != EEXIST) {
-      return system_error(object, "cannot make " + directory);
-    }
-  }
-  if (auto cleared = clear_unix_path(object, address); !cleared) return cleared.error();
-
-  Fd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  if (fd.get() < 0) return system_error(object, "socket");
-  if (bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
-    return system_error(object, "bind");
-  }
-  const auto give_up = [&](Error error) {
-    unlink(address.sun_path);
-    return error;
-  };
-  if (!config.unix_group.empty()) {
-    const auto gid = group_id(object, config.unix_group);
-    if (!gid) return give_up(gid.error());
-    if (chown(address.sun_path, static_cast<uid_t>(-1), *gid) != 0) {
-      return give_up(system_error(object, "cannot give it to group " + config.unix_group));
-    }
-  }
-  if (chmod(address.sun_path, config.unix_mode) != 0) return give_up(system_error(object, "chmod"));
-  if (listen(fd.get(), SOMAXCONN) != 0) return give_up(system_error(object, "listen"));
-  return fd;
-}
-
-Result<Tcp::acceptor> listen_tcp(asio::io_context& io, const std::string& text) {
-  const std::string object = "metrics address " + text;
-  const auto address = SocketAddress::parse(text);
-  if (!address)
-    return Error{object + ": not an address and port such as 127.0.0.1:50046 or [::1]:50046"};
-  Tcp::endpoint endpoint;
-  if (address->address.is_v4()) {
-    asio::ip::address_v4::bytes_type octets;
-    std::copy_n(address->address.wire_data(), 4, octets.begin());
-    endpoint = {asio::ip::address_v4(octets), address->port};
-  } else {
-    endpoint = {asio::ip::address_v6(address->address.octets), address->port};
-  }
-  Tcp::acceptor acceptor(io);
-  error_code error;
-  acceptor.open(endpoint.protocol(), error);
-  if (!error) acceptor.set_option(Tcp::acceptor::reuse_address(true), error);
-  if (!error && endpoint.protocol() == Tcp::v6()) {
-    acceptor.set_option(asio::ip::v6_only(false), error);
-  }
-  if (!error) acceptor.bind(endpoint, error);
-  if (!error) acceptor.listen(asio::socket_base::max_listen_connections, error);
-  if (error) return Error{object + ": " + error.message()};
-  return acceptor;
-}
-
 class Server final : public HttpServer {
  public:
   explicit Server(std::vector<HttpRoute> routes) : routes_(std::move(routes)) {
-    local_door_ = {&routes_, true, 0};
-    tcp_door_ = {&routes_, false, 0};
+    local_door_ = {&routes_, true, 0, 0};
+    tcp_door_ = {&routes_, false, 0, 0};
   }
 
   ~Server() override {
@@ -431,10 +327,12 @@ class Server final : public HttpServer {
 
   Result<void> listen(const HttpServerConfig& config) {
     if (!config.tcp_address.empty()) {
-      auto acceptor = listen_tcp(io_, config.tcp_address);
-      if (!acceptor) return acceptor.error();
-      tcp_port_ = acceptor->local_endpoint().port();
-      tcp_.emplace(io_, std::move(*acceptor), tcp_door_);
+      auto listener = listen_tcp(config.tcp_address);
+      if (!listener) return listener.error();
+      tcp_port_ = listener->port;
+      tcp_.emplace(io_,
+                   Tcp::acceptor(io_, listener->is_v6 ? Tcp::v6() : Tcp::v4(), listener->fd.release()),
+                   tcp_door_);
     }
     if (!config.unix_path.empty()) {
       auto fd = listen_unix(config);

@@ -1,7 +1,7 @@
 // http_server.h — HTTP/1.1 on a unix socket and on TCP: one thread, bounded, for operators only.
 //
 // Runs on:  its own http_thread; handlers run there and read immutable snapshots.
-// Bounds:   kConnectionsMax connections a socket, kHeaderOctetsMax, kBodyOctetsMax, deadlines for
+// Bounds:   kConnectionsMax connections a socket (one more is answered 503), kHeaderOctetsMax, kBodyOctetsMax, deadlines for
 //           whole requests and answers: a stuck client holds nothing but its own slot, and not for
 //           long.
 // Failure:  400 not HTTP, 404 no such route, 405 wrong method, 413 body and 431 header too large,
@@ -63,6 +63,17 @@ struct HttpServerConfig {
   std::string unix_group;   // empty: unchanged
   std::string tcp_address;  // `0.0.0.0:50046`, `[::1]:9090`; empty: none
 };
+
+/// What of a configuration cannot be listened on.
+struct ListenTrouble {
+  enum class Key : uint8_t { unix_path, unix_group, tcp_address };
+  Key key;
+  std::string what;
+  bool may_pass = false;  // another program holds it just now
+};
+
+/// Looks without keeping anything.
+std::vector<ListenTrouble> find_listen_trouble(const HttpServerConfig& config);
 
 class HttpServer {
  public:

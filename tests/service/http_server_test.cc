@@ -18,6 +18,7 @@
 namespace weir::service {
 namespace {
 
+using testing::AllOf;
 using testing::HasSubstr;
 using testing::StartsWith;
 
@@ -328,16 +329,28 @@ TEST_F(HttpServerTest, BoundsConnectionsAndServesTheOtherSocketMeanwhile) {
     ASSERT_TRUE(held.back().connected());
   }
   RawClient extra = RawClient::tcp(server_->tcp_port());
-  EXPECT_EQ(extra.read_all(), "") << "closed, unanswered";
+  extra.send("GET /metrics HTTP/1.1\r\n\r\n");
+  const std::string refusal = extra.read_all();
+  EXPECT_THAT(refusal, StartsWith("HTTP/1.1 503"));
+  EXPECT_THAT(refusal, HasSubstr("32 connections are open already, limit 32"));
+  // Those that are told so are bounded too.
+  std::vector<RawClient> crowd;
+  size_t answered = 0, closed = 0;
+  for (size_t i = 0; i < 4 * kConnectionsMax; ++i) {
+    crowd.push_back(RawClient::tcp(server_->tcp_port()));
+    (crowd.back().read_until("\r\n\r\n").empty() ? closed : answered) += 1;
+  }
+  EXPECT_GT(answered, 0u);
+  EXPECT_GT(closed, 0u);
   EXPECT_THAT(get("/v1/status"), StartsWith("HTTP/1.1 200")) << "the unix socket has its own slots";
 
   held.clear();
   std::string answer;
-  for (int i = 0; i < 100 && answer.empty(); ++i) {
+  for (int i = 0; i < 300 && answer.find(" 200 ") == std::string::npos; ++i) {
     RawClient client = RawClient::tcp(server_->tcp_port());
     client.send("GET /metrics HTTP/1.1\r\nConnection: close\r\n\r\n");
     answer = client.read_all();
-    if (answer.empty()) std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
   }
   EXPECT_THAT(answer, StartsWith("HTTP/1.1 200")) << "slots come back";
 }
@@ -388,7 +401,8 @@ TEST_F(HttpServerTest, RefusesWhatItCannotBindAndSaysWhy) {
   std::ofstream(c.unix_path) << "precious";
   auto over_file = HttpServer::start(c, routes());
   ASSERT_FALSE(over_file);
-  EXPECT_THAT(over_file.error().message, HasSubstr("not a socket"));
+  EXPECT_THAT(over_file.error().message,
+              AllOf(HasSubstr("control_socket.path: " + c.unix_path), HasSubstr("not a socket")));
   unlink(c.unix_path.c_str());
 
   c.unix_path = "/tmp/" + std::string(200, 'n');
@@ -400,16 +414,49 @@ TEST_F(HttpServerTest, RefusesWhatItCannotBindAndSaysWhy) {
   c.unix_group = "no-such-group-at-all";
   auto group = HttpServer::start(c, routes());
   ASSERT_FALSE(group);
-  EXPECT_THAT(group.error().message, HasSubstr("group no-such-group-at-all does not exist"));
+  EXPECT_THAT(group.error().message, AllOf(HasSubstr("control_socket.group:"),
+                                           HasSubstr("group no-such-group-at-all does not exist")));
   EXPECT_NE(access(c.unix_path.c_str(), F_OK), 0) << "nothing is left behind";
 
   HttpServerConfig tcp;
   tcp.tcp_address = "127.0.0.1:" + std::to_string(server_->tcp_port());
   auto taken = HttpServer::start(tcp, routes());
   ASSERT_FALSE(taken);
-  EXPECT_THAT(taken.error().message, HasSubstr("in use"));
+  EXPECT_THAT(taken.error().message, AllOf(HasSubstr("metrics_addr: 127.0.0.1:"), HasSubstr("in use")));
   tcp.tcp_address = "localhost";
   EXPECT_FALSE(HttpServer::start(tcp, routes()));
+}
+
+TEST_F(HttpServerTest, LooksForTroubleWithoutLeavingATrace) {
+  EXPECT_TRUE(find_listen_trouble(config()).empty());
+  EXPECT_NE(access(path_.c_str(), F_OK), 0);
+  const auto trouble = [](const HttpServerConfig& c) {
+    const auto found = find_listen_trouble(c);
+    EXPECT_EQ(found.size(), 1u);
+    return found.empty() ? ListenTrouble{} : found[0];
+  };
+  HttpServerConfig c;
+  for (const auto& [path, why] : std::vector<std::pair<std::string, std::string>>{
+           {directory_ + "/no/such/folder/x.sock", "No such file"},
+           {directory_ + "/", "names a folder"},
+           {directory_ + "/file/x.sock", "is not a folder"}}) {
+    std::ofstream(directory_ + "/file") << "x";
+    c.unix_path = path;
+    const ListenTrouble found = trouble(c);
+    EXPECT_EQ(found.key, ListenTrouble::Key::unix_path) << path;
+    EXPECT_THAT(found.what, AllOf(HasSubstr(path), HasSubstr(why)));
+    EXPECT_FALSE(found.may_pass) << path;
+  }
+  unlink((directory_ + "/file").c_str());
+  c.unix_path = directory_ + "/made/x.sock";
+  EXPECT_TRUE(find_listen_trouble(c).empty()) << "one folder is made at start";
+  EXPECT_NE(access((directory_ + "/made").c_str(), F_OK), 0);
+
+  start();
+  EXPECT_TRUE(trouble({.unix_path = path_}).may_pass) << "a weir that runs";
+  EXPECT_TRUE(
+      trouble({.tcp_address = "127.0.0.1:" + std::to_string(server_->tcp_port())}).may_pass);
+  EXPECT_FALSE(trouble({.tcp_address = "192.0.2.1:9"}).may_pass) << "not this machine's";
 }
 
 TEST_F(HttpServerTest, StopsAtOnceWithClientsInTheMiddle) {

@@ -1,0 +1,45 @@
+// http_listen.h — The sockets that HTTP is served on: opened, with the rights that were asked for.
+//
+// Runs on:  start-up.
+// Failure:  an Error that names the key of the configuration, the value and what is wrong.
+//
+// Private to src/service.
+#pragma once
+
+#include <unistd.h>
+
+#include <string>
+#include <utility>
+
+#include "base/result.h"
+#include "service/http_server.h"
+
+namespace weir::service {
+
+/// Closes its descriptor.
+class Fd {
+ public:
+  explicit Fd(int fd) : fd_(fd) {}
+  ~Fd() {
+    if (fd_ >= 0) close(fd_);
+  }
+  Fd(Fd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  Fd& operator=(Fd&&) = delete;
+  int get() const { return fd_; }
+  int release() { return std::exchange(fd_, -1); }
+
+ private:
+  int fd_;
+};
+
+/// Owner, group and mode are set before it listens, so that nobody gets in by being early.
+Result<Fd> listen_unix(const HttpServerConfig& config);
+
+struct TcpListener {
+  Fd fd;
+  uint16_t port;  // that was bound, for `:0`
+  bool is_v6;
+};
+Result<TcpListener> listen_tcp(const std::string& address);
+
+}  // namespace weir::service
