@@ -1,0 +1,106 @@
+#include "cli/weirctl_client.h"
+
+#include <curl/curl.h>
+#include <fmt/format.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+namespace weir::cli {
+
+using nlohmann::json;
+
+namespace {
+
+constexpr long kTimeoutMs = 10'000;
+constexpr size_t kAnswerOctetsMax = 64 << 20;
+
+size_t append_body(char* data, size_t size, size_t count, void* body) {
+  auto& text = *static_cast<std::string*>(body);
+  const size_t octets = size * count;
+  if (text.size() + octets > kAnswerOctetsMax) return 0;
+  text.append(data, octets);
+  return octets;
+}
+
+/// Says why a connection cannot be made, better than libcurl can.
+Answer explain_socket(const std::string& socket_path) {
+  Answer answer;
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (socket_path.size() >= sizeof address.sun_path) {
+    return {kWrongUsage,
+            0,
+            {},
+            fmt::format("{}: a socket's path has at most {} octets", socket_path,
+                        sizeof address.sun_path - 1)};
+  }
+  std::memcpy(address.sun_path, socket_path.c_str(), socket_path.size() + 1);
+  const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  const int rc = connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address);
+  const int error = rc == 0 ? 0 : errno;
+  close(fd);
+  switch (error) {
+    case 0: return answer;
+    case EACCES:
+    case EPERM:
+      return {kNoPermission,
+              0,
+              {},
+              fmt::format("{}: no permission; run as root or as a member of the socket's group",
+                          socket_path)};
+    case ENOENT:
+      return {
+          kNoAppliance,
+          0,
+          {},
+          fmt::format("{}: no such socket; is weir running, and is control_socket.path this one? "
+                      "(--socket PATH names another)",
+                      socket_path)};
+    case ECONNREFUSED:
+      return {
+          kNoAppliance,
+          0,
+          {},
+          fmt::format("{}: nobody answers; the weir that made this socket has ended", socket_path)};
+    default: return {kNoAppliance, 0, {}, fmt::format("{}: {}", socket_path, std::strerror(error))};
+  }
+}
+
+}  // namespace
+
+Answer get(const std::string& socket_path, const std::string& target) {
+  if (Answer answer = explain_socket(socket_path); answer.exit_code != kAnswered) return answer;
+  Answer answer;
+  const std::unique_ptr<CURL, decltype(&curl_easy_cleanup)> curl(curl_easy_init(),
+                                                                 curl_easy_cleanup);
+  const std::string url = "http://localhost" + target;
+  curl_easy_setopt(curl.get(), CURLOPT_UNIX_SOCKET_PATH, socket_path.c_str());
+  curl_easy_setopt(curl.get(), CURLOPT_URL, url.c_str());
+  curl_easy_setopt(curl.get(), CURLOPT_TIMEOUT_MS, kTimeoutMs);
+  curl_easy_setopt(curl.get(), CURLOPT_NOSIGNAL, 1L);
+  curl_easy_setopt(curl.get(), CURLOPT_WRITEFUNCTION, append_body);
+  curl_easy_setopt(curl.get(), CURLOPT_WRITEDATA, &answer.body);
+  const CURLcode rc = curl_easy_perform(curl.get());
+  if (rc != CURLE_OK) {
+    answer.exit_code = kNoAppliance;
+    answer.trouble = fmt::format("{}: {}", socket_path, curl_easy_strerror(rc));
+    return answer;
+  }
+  curl_easy_getinfo(curl.get(), CURLINFO_RESPONSE_CODE, &answer.http_status);
+  if (answer.http_status >= 400) {
+    answer.exit_code = answer.http_status == 403 ? kNoPermission : kRefused;
+    const json body = json::parse(answer.body, nullptr, /*allow_exceptions=*/false);
+    answer.trouble = body.is_object() && body.contains("error") && body["error"].is_string()
+                         ? body["error"].get<std::string>()
+                         : fmt::format("the appliance answered with status {}", answer.http_status);
+  }
+  return answer;
+}
+
+}  // namespace weir::cli

@@ -1,0 +1,355 @@
+#include "cli/weirctl_tables.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <ctime>
+#include <string>
+#include <vector>
+
+namespace weir::cli {
+
+using nlohmann::json;
+
+std::string text_of(const json& value) {
+  if (value.is_null()) return "-";
+  if (value.is_string()) return value.get<std::string>();
+  if (value.is_boolean()) return value.get<bool>() ? "yes" : "no";
+  return value.dump();
+}
+
+namespace {
+
+/// Columns as wide as their widest cell; the first ones are flush left, the others right.
+class Table {
+ public:
+  explicit Table(std::vector<std::string> heads, size_t left_columns = 1)
+      : left_columns_(left_columns) {
+    rows_.push_back(std::move(heads));
+  }
+  void add(std::vector<std::string> row) { rows_.push_back(std::move(row)); }
+  void print() const {
+    std::vector<size_t> widths(rows_[0].size());
+    for (const auto& row : rows_) {
+      for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+    }
+    for (const auto& row : rows_) {
+      std::string line;
+      for (size_t i = 0; i < row.size(); ++i) {
+        if (i > 0) line += "  ";
+        line += i < left_columns_ ? fmt::format("{:<{}}", row[i], widths[i])
+                                  : fmt::format("{:>{}}", row[i], widths[i]);
+      }
+      line.erase(line.find_last_not_of(' ') + 1);
+      std::puts(line.c_str());
+    }
+  }
+
+ private:
+  const size_t left_columns_;
+  std::vector<std::vector<std::string>> rows_;
+};
+
+std::string duration_of(uint64_t ns) {
+  const uint64_t s = ns / 1'000'000'000;
+  if (s < 120) return fmt::format("{}s", s);
+  if (s < 7200) return fmt::format("{}m", s / 60);
+  if (s < 172'800) return fmt::format("{}h", s / 3600);
+  return fmt::format("{}d", s / 86'400);
+}
+
+std::string age_of(uint64_t then_ns, uint64_t now_ns) {
+  return then_ns == 0 || then_ns > now_ns ? "-" : duration_of(now_ns - then_ns);
+}
+
+void print_publishers(const json& publishers) {
+  Table table({"publisher", "kind", "connected", "acknowledged", "failed", "dropped", "in flight",
+               "waiting", "retries", "queue"});
+  for (const json& p : publishers) {
+    const json& r = p.at("records");
+    table.add({text_of(p.at("name")), text_of(p.at("kind")), text_of(p.at("connected")),
+               text_of(r.at("acknowledged")), text_of(r.at("failed")), text_of(r.at("dropped")),
+               text_of(r.at("in_flight")), text_of(r.at("waiting")), text_of(p.at("retries")),
+               text_of(p.at("queue").at("depth")) + "/" + text_of(p.at("queue").at("capacity"))});
+  }
+  table.print();
+  for (const json& p : publishers) {
+    if (const std::string error = p.at("last_error"); !error.empty()) {
+      std::printf("publisher %s: %s\n", text_of(p.at("name")).c_str(), error.c_str());
+    }
+  }
+}
+
+void print_ports(const json& ports) {
+  Table table({"port", "driver", "link", "packets", "octets", "missed", "errors", "no mbuf"});
+  for (const json& p : ports) {
+    table.add({text_of(p.at("name")), text_of(p.at("driver")),
+               p.at("link_up").get<bool>() ? "up" : "down", text_of(p.at("packets")),
+               text_of(p.at("octets")), text_of(p.at("missed")), text_of(p.at("errors")),
+               text_of(p.at("no_mbuf"))});
+  }
+  table.print();
+  for (const json& p : ports) {
+    if (const std::string trouble = p.at("trouble"); !trouble.empty()) {
+      std::printf("port %s: %s\n", text_of(p.at("name")).c_str(), trouble.c_str());
+    }
+    if (const std::string note = p.at("note"); !note.empty()) {
+      std::printf("port %s: %s\n", text_of(p.at("name")).c_str(), note.c_str());
+    }
+  }
+}
+
+void print_state(const json& state, uint64_t now_ns) {
+  if (state.is_null()) return;
+  const auto counts = [](const json& of) {
+    return fmt::format("{} templates and {} sampling rates of {} exporters",
+                       text_of(of.at("templates")), text_of(of.at("rates")),
+                       text_of(of.at("exporters")));
+  };
+  std::string line = "state " + text_of(state.at("path")) + ": ";
+  line += state.at("saved").is_null()
+              ? "not saved yet"
+              : fmt::format("{} saved {} ago", counts(state.at("saved")),
+                            age_of(state.at("saved").at("written_ns"), now_ns));
+  if (!state.at("loaded").is_null()) {
+    line += fmt::format("; of {} before the start, {} are back in use", counts(state.at("loaded")),
+                        counts(state.at("restored")));
+  }
+  std::printf("%s\n", line.c_str());
+  if (const std::string error = state.at("error"); !error.empty()) {
+    std::printf("state cannot be kept: %s\n", error.c_str());
+  }
+}
+
+/// One ledger of several in a table: what came in, then what became of it.
+class LedgerRows {
+ public:
+  explicit LedgerRows(Table& table) : table_(table) {}
+
+  /// `what` came in, `of` a ledger: the rows that follow add up to it.
+  void begin(std::string ledger, const std::string& what, const json& count) {
+    table_.add({std::move(ledger), what, text_of(count), ""});
+    total_ = count.get<uint64_t>();
+    is_first_ = true;
+  }
+  void part(const std::string& what, uint64_t count) {
+    const std::string share =
+        total_ == 0 ? ""
+                    : fmt::format("{:.1f}%", 100 * static_cast<double>(count) /
+                                                 static_cast<double>(total_));
+    table_.add({"", fmt::format("{} {}", is_first_ ? '=' : '+', what), fmt::format("{}", count), share});
+    is_first_ = false;
+  }
+  /// A row for each reason that there was, or one that says that there was none.
+  void parts(const std::string& what, const json& tally) {
+    bool is_any = false;
+    for (const auto& [reason, count] : tally.items()) {
+      if (count == 0) continue;
+      part(what.empty() ? reason : fmt::format("{}: {}", what, reason), count.get<uint64_t>());
+      is_any = true;
+    }
+    if (!is_any) part(what.empty() ? "none" : what, 0);
+  }
+  /// Beside the sum.
+  void note(const std::string& what, uint64_t count) {
+    table_.add({"", fmt::format("  {}", what), fmt::format("{}", count), ""});
+  }
+
+ private:
+  Table& table_;
+  uint64_t total_ = 0;
+  bool is_first_ = true;
+};
+
+uint64_t number_at(const json& object, const char* key) { return object.at(key).get<uint64_t>(); }
+
+void add_publisher(LedgerRows& rows, const json& p, uint64_t encoded) {
+  const json& r = p.at("records");
+  rows.begin(text_of(p.at("name")), "records encoded", encoded);
+  rows.part("acknowledged", number_at(r, "acknowledged"));
+  rows.parts("failed", [&] {
+    json failures = p.at("failures");
+    failures.erase("queue_full");
+    return failures;
+  }());
+  rows.part("dropped: queue_full", number_at(r, "dropped"));
+  rows.part("in flight", number_at(r, "in_flight"));
+  rows.part("waiting", number_at(r, "waiting"));
+}
+std::vector<std::string> exporter_row(const json& e, uint64_t now_ns) {
+  std::string protocols;
+  for (const json& p : e.at("protocols")) {
+    if (!protocols.empty()) protocols += ',';
+    protocols += text_of(p);
+  }
+  return {text_of(e.at("address")),
+          protocols.empty() ? "-" : protocols,
+          text_of(e.at("datagrams").at("received")),
+          text_of(e.at("datagrams").at("rejected")),
+          text_of(e.at("records")),
+          text_of(e.at("templates")),
+          text_of(e.at("sets").at("waiting")),
+          text_of(e.at("sets").at("lost")),
+          text_of(e.at("sequence_lost")),
+          age_of(e.at("last_seen_ns"), now_ns),
+          text_of(e.at("last_error"))};
+}
+
+const std::vector<std::string> kExporterHeads = {
+    "exporter",     "protocols", "datagrams",     "rejected",  "records",   "templates",
+    "sets waiting", "sets lost", "sequence lost", "last seen", "last error"};
+
+/// What an operator should do about the exporter's templates; nothing when all is well.
+void print_template_advice(const json& e) {
+  const json& cache = e.at("template_cache");
+  const auto number = [&](const char* kind, const char* key) {
+    return cache.at(kind).at(key).get<uint64_t>();
+  };
+  const uint64_t templates = e.at("templates").get<uint64_t>();
+  const uint64_t max = cache.at("max").get<uint64_t>();
+  const uint64_t evicted = number("data", "evictions") + number("options", "evictions");
+  const uint64_t hits = number("data", "hits") + number("options", "hits");
+  const uint64_t misses = number("data", "misses");
+  const std::string address = text_of(e.at("address"));
+  if (evicted > 0 || templates * 10 > max * 9) {
+    std::printf(
+        "exporter %s: %llu of %llu templates, %llu made room for others: raise max_templates\n",
+        address.c_str(), static_cast<unsigned long long>(templates),
+        static_cast<unsigned long long>(max), static_cast<unsigned long long>(evicted));
+  } else if (misses > 0 && hits < misses * 9) {
+    std::printf(
+        "exporter %s: %llu of %llu data sets came without template: have it send templates more "
+        "often\n",
+        address.c_str(), static_cast<unsigned long long>(misses),
+        static_cast<unsigned long long>(hits + misses));
+  }
+}
+
+void print_exporter_details(const json& e) {
+  const json& clock = e.at("clock");
+  if (clock.at("skew_ms").is_number()) {
+    const int64_t ms = clock.at("skew_ms");
+    std::printf("clock %.1f s %s\n", static_cast<double>(std::abs(ms)) / 1000,
+                ms < 0 ? "ahead" : "behind");
+  }
+  if (clock.at("implausible") != 0) {
+    std::printf("clock was not set in %s datagrams\n", text_of(clock.at("implausible")).c_str());
+  }
+  if (e.at("sampling_rate_override").is_number()) {
+    std::printf("sampling rate %s by configuration\n",
+                text_of(e.at("sampling_rate_override")).c_str());
+  }
+  Table domains({"protocol", "domain", "agent", "templates", "options templates", "sampling",
+                 "sequence counts", "lost", "duplicates", "restarts"});
+  for (const json& d : e.at("domain_list")) {
+    const json& s = d.at("sequence");
+    domains.add({text_of(d.at("protocol")), text_of(d.at("id")), text_of(d.value("agent", json())),
+                 text_of(d.at("templates")), text_of(d.at("options_templates")),
+                 text_of(d.at("sampling_rate")), text_of(s.at("unit")), text_of(s.at("lost")),
+                 text_of(s.at("duplicates")), text_of(s.at("restarts"))});
+  }
+  domains.print();
+}
+
+uint64_t now_ns() {
+  timespec t{};
+  clock_gettime(CLOCK_REALTIME, &t);
+  return static_cast<uint64_t>(t.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(t.tv_nsec);
+}
+
+}  // namespace
+
+void print_status(const json& s) {
+  const uint64_t now_ns = s.at("taken_ns");
+  std::printf("weir %s (%s)  appliance %s  partition %s\n", text_of(s.at("version")).c_str(),
+              text_of(s.at("commit")).c_str(), text_of(s.at("appliance")).c_str(),
+              text_of(s.at("partition")).c_str());
+  std::printf(
+      "%s for %s, %s\n", text_of(s.at("state")).c_str(), duration_of(s.at("uptime_ns")).c_str(),
+      s.at("ready").get<bool>() ? "ready"
+                                : ("not ready: " + text_of(s.at("not_ready_because"))).c_str());
+  std::printf("%s records/s, %s datagrams/s\n\n", text_of(s.at("records_per_second")).c_str(),
+              text_of(s.at("datagrams_per_second")).c_str());
+  print_ports(s.at("ports"));
+  std::puts("");
+  Table cores({"core", "cpu", "busy", "datagrams", "records", "exporters", "templates",
+               "sequence lost", "serves"});
+  for (const json& c : s.at("cores")) {
+    cores.add({text_of(c.at("core")), c.at("cpu").get<int>() < 0 ? "-" : text_of(c.at("cpu")),
+               fmt::format("{:.1f}%", c.at("busy_ratio").get<double>() * 100),
+               text_of(c.at("datagrams")), text_of(c.at("records")), text_of(c.at("exporters")),
+               text_of(c.at("templates")), text_of(c.at("sequence_lost")),
+               text_of(c.at("serves"))});
+  }
+  cores.print();
+  print_state(s.at("state_kept"), now_ns);
+  std::puts("");
+  print_publishers(s.at("publishers"));
+}
+
+void print_ledger(const json& l) {
+  print_ports(l.at("ports"));
+  std::puts("");
+  Table table({"ledger", "what became of it", "number", "share"}, 2);
+  LedgerRows rows(table);
+
+  const json& frames = l.at("frames");
+  rows.begin("frames", "received", frames.at("received"));
+  rows.parts("", frames.at("verdicts"));
+  rows.note("udp for a port without listener", number_at(frames, "no_listener"));
+
+  const json& datagrams = l.at("datagrams");
+  rows.begin("datagrams", "received", datagrams.at("received"));
+  rows.part("decoded", number_at(datagrams, "decoded"));
+  rows.parts("rejected", datagrams.at("rejected"));
+  rows.note("missing before arrival, by sequence numbers",
+            number_at(l.at("before_arrival"), "sequence_lost"));
+
+  const json& sets = l.at("sets");
+  rows.begin("sets", "in decoded datagrams", sets.at("received"));
+  rows.parts("", sets.at("outcomes"));
+
+  const json& records = l.at("records");
+  const uint64_t flows = number_at(records, "decoded");
+  const uint64_t counters = number_at(records, "sflow_counters");
+  const uint64_t discards = number_at(records, "sflow_discards");
+  rows.begin("records", "decoded", flows + counters + discards);
+  rows.part("encoded", number_at(records, "encoded"));
+  rows.parts("dropped", records.at("dropped"));
+  rows.note("flows among them", flows);
+  if (counters != 0) rows.note("sFlow counter records among them", counters);
+  if (discards != 0) rows.note("sFlow discarded packets among them", discards);
+
+  for (const json& p : l.at("publishers")) add_publisher(rows, p, number_at(records, "encoded"));
+  table.print();
+  std::puts("");
+  if (l.at("balanced").get<bool>()) {
+    std::puts("the books balance: in each ledger the rows with = and + make up the first");
+  } else {
+    for (const json& d : l.at("discrepancies"))
+      std::printf("DOES NOT BALANCE: %s\n", text_of(d).c_str());
+  }
+}
+
+void print_exporters(const json& rows, uint64_t not_listed) {
+  Table table(kExporterHeads);
+  for (const json& e : rows) table.add(exporter_row(e, now_ns()));
+  table.print();
+  for (const json& e : rows) print_template_advice(e);
+  if (rows.empty()) std::puts("no exporter has sent anything yet");
+  if (not_listed > 0) {
+    std::printf("%lu more are not listed\n", static_cast<unsigned long>(not_listed));
+  }
+}
+
+void print_one_exporter(const json& e) {
+  Table table(kExporterHeads);
+  table.add(exporter_row(e, now_ns()));
+  table.print();
+  print_template_advice(e);
+  print_exporter_details(e);
+}
+
+}  // namespace weir::cli

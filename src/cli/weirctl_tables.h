@@ -1,0 +1,20 @@
+// weirctl_tables.h — Answers of the control socket as tables that an operator reads.
+//
+// Failure:  nlohmann::json's exceptions, where an answer has another shape than this weirctl knows.
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+
+namespace weir::cli {
+
+std::string text_of(const nlohmann::json& value);
+
+void print_status(const nlohmann::json& status);
+/// Each ledger: what came in, and under it what became of it, which adds up.
+void print_ledger(const nlohmann::json& ledger);
+/// `not_listed`: exporters that have no row.
+void print_exporters(const nlohmann::json& rows, uint64_t not_listed);
+void print_one_exporter(const nlohmann::json& exporter);
+
+}  // namespace weir::cli
