@@ -60,8 +60,12 @@ std::string contradiction(const GenerateOptions& o) {
   if (o.protocol == "v5" && o.sampling > 0x3fff) {
     return fmt::format("--sampling {}: NetFlow v5 can say at most 16383", o.sampling);
   }
-  if (!o.pcap.empty() && !o.to.empty() && !SocketAddress::parse(o.to)) {
-    return fmt::format("--to {}: with --pcap this must be ADDRESS:PORT in numbers", o.to);
+  if (!o.pcap.empty() && !o.to.empty()) {
+    const auto target = SocketAddress::parse(o.to);
+    if (!target || target->port == 0) {
+      return fmt::format("--to {}: with --pcap this must be ADDRESS:PORT in numbers, the port from 1 to 65535",
+                         o.to);
+    }
   }
   if (o.json && o.pcap == "-") return "--json and --pcap - both want standard output";
   return "";
@@ -164,8 +168,8 @@ void add_generate_command(CLI::App& app, int& exit_code) {
                    "Datagrams a second over all exporters; 0: as fast as it goes")
       ->check(CLI::Range(uint64_t{0}, kNsPerSec))
       ->capture_default_str();
-  generate->add_option("--duration", o->duration_s, "Stop after this many seconds")
-      ->check(CLI::Range(0.0, 1e9));
+  generate->add_option("--duration", o->duration_s, "Stop after this many seconds (0.001 to 1e9)")
+      ->check(CLI::Range(0.001, 1e9));
   generate
       ->add_option(
           "--exporters", o->exporters,

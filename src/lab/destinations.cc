@@ -9,6 +9,7 @@
 #include <array>
 #include <cassert>
 #include <cerrno>
+#include <charconv>
 #include <cstring>
 
 #include "base/clock.h"
@@ -199,6 +200,11 @@ Result<std::unique_ptr<Destination>> open_udp_destination(const std::string& hos
   if (host.empty() || port.empty() || (!bracketed && host.find(':') != std::string::npos)) {
     return Error{
         fmt::format("'{}' is not HOST:PORT, such as 127.0.0.1:2055 or [::1]:2055", host_port)};
+  }
+  uint32_t number = 0;
+  const auto [end, wrong] = std::from_chars(port.data(), port.data() + port.size(), number);
+  if (wrong != std::errc{} || end != port.data() + port.size() || number == 0 || number > 65'535) {
+    return Error{fmt::format("{}: port {} is not allowed; allowed: 1 to 65535", host_port, port)};
   }
   addrinfo hints{};
   hints.ai_socktype = SOCK_DGRAM;
