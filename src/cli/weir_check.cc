@@ -8,6 +8,7 @@
 #include "cli/commands.h"
 #include "control/config.h"
 #include "control/config_describe.h"
+#include "control/machine_check.h"
 
 namespace weir::cli {
 namespace {
@@ -17,6 +18,7 @@ struct CheckArguments {
   std::vector<std::string> listen_urls;
   std::string format = "json";
   bool keys = false;
+  bool until_end = false;
 };
 
 int check(const CheckArguments& arguments) {
@@ -33,8 +35,22 @@ int check(const CheckArguments& arguments) {
     std::fprintf(stderr, "%s\n", loaded.error().message.c_str());
     return 1;
   }
-  for (const std::string& warning : loaded->warnings) {
-    std::fprintf(stderr, "warning: %s\n", warning.c_str());
+  const auto checked = control::check_machine(*loaded, dataplane::Machine::look(),
+                                              control::InUse::warn);
+  if (!checked) {
+    std::fprintf(stderr, "%s\n", checked.error().message.c_str());
+    return 1;
+  }
+  if (arguments.until_end) {
+    if (const std::string why = control::why_without_end(loaded->config); !why.empty()) {
+      std::fprintf(stderr, "--until-end: there is no end: %s\n", why.c_str());
+      return 1;
+    }
+  }
+  for (const auto* warnings : {&loaded->warnings, &*checked}) {
+    for (const std::string& warning : *warnings) {
+      std::fprintf(stderr, "warning: %s\n", warning.c_str());
+    }
   }
   std::printf("Values and where they come from:\n\n%s\nWhat would run:\n\n%s",
               control::describe_values(*loaded).c_str(),
@@ -48,9 +64,9 @@ void add_check_command(CLI::App& app, int& exit_code) {
   CLI::App* command =
       app.add_subcommand("check", "Validate a configuration and print what would run");
   command->footer(
-      "Starts nothing. Exit status 0: valid; 1: not, and every mistake is on standard error with "
-      "its\n"
-      "place, the key, the value and what is allowed.\n"
+      "Starts nothing, and may be asked while weir runs. Exit status 0: valid, and this machine has what it\n"
+      "needs (files, memory, CPUs, addresses, folders; with the rights of who asks); 1: not, and every\n"
+      "mistake is on standard error with its place, the key, the value and what is allowed.\n"
       "Examples:\n"
       "  weir check -c conf/weir.yaml\n"
       "  WEIR_BATCH_BYTES=128KiB weir check -c conf/weir.yaml\n"
@@ -65,6 +81,7 @@ void add_check_command(CLI::App& app, int& exit_code) {
                      ->type_name("URL")
                      ->excludes(config);
   command->add_option("--format", arguments->format, "As of `weir run --listen`")->needs(listen);
+  command->add_flag("--until-end", arguments->until_end, "As of `weir run`: is there an end?");
   auto* keys =
       command->add_flag("--keys", arguments->keys, "Print all keys with their defaults (Markdown)");
   command->callback([arguments, config, listen, keys, &exit_code] {

@@ -15,6 +15,7 @@
 #include "cli/commands.h"
 #include "control/appliance.h"
 #include "control/config.h"
+#include "control/machine_check.h"
 #include "service/log.h"
 
 namespace weir::cli {
@@ -77,10 +78,26 @@ int run(const RunArguments& arguments) {
     return 1;
   }
   const control::ApplianceConfig& config = loaded->config;
-  Signals signals;  // before any thread
+  if (arguments.until_end) {
+    if (const std::string why = control::why_without_end(config); !why.empty()) {
+      std::fprintf(stderr,
+                   "--until-end: there is no end: %s (it is for ports that replay files, such as "
+                   "net_pcap0,rx_pcap=FILE)\n",
+                   why.c_str());
+      return 2;
+    }
+  }
+  Signals signals;  // before any thread: the check makes publishers, whose library has some
+  const auto checked = control::check_machine(*loaded, dataplane::Machine::look(),
+                                              control::InUse::refuse);
+  if (!checked) {
+    std::fprintf(stderr, "%s\n", checked.error().message.c_str());
+    return 1;
+  }
   service::start_log(config.log, stderr, service::LogWriting::own_thread);
   const FinishLog finish;
   for (const std::string& warning : loaded->warnings) service::log_warning("{}", warning);
+  for (const std::string& warning : *checked) service::log_warning("{}", warning);
   service::log_info("{} starting", version_line("weir"));
 
   RoleScope role(control_thread);

@@ -94,7 +94,7 @@ Result<std::unique_ptr<Appliance>> Appliance::create(const ApplianceConfig& conf
   plane.pipeline.decoder.restored = a.state_->load(any_names ? &a.directory_ : nullptr);
   plane.eal.log = log_of_eal;
   auto data_plane = dataplane::DataPlane::create(plane);
-  if (!data_plane) return data_plane.error();
+  if (!data_plane) return Error{"ports: " + data_plane.error().message};
   a.data_plane_ = std::move(*data_plane);
 
   std::vector<outbound::Batcher*> batchers;

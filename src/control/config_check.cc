@@ -1,12 +1,12 @@
 #include "control/config_check.h"
 
-#include <sched.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <map>
 #include <set>
 
+#include "control/config_findings.h"
 #include "dataplane/device_name.h"
 #include "export/jetstream_stream.h"
 
@@ -18,42 +18,6 @@ constexpr size_t kListenersMax = 256;
 constexpr size_t kSamplingRulesMax = 4096;   // each is looked at when an exporter is first seen
 constexpr uint32_t kBuffersPerRouteMin = 2;  // one fills while one is under way
 constexpr uint64_t kNatsPayloadDefault = 1 << 20;  // max_payload of nats-server as it comes
-
-std::string at_index(std::string_view list, size_t i) { return fmt::format("{}[{}]", list, i); }
-
-/// Reports with the place of the key, or of the nearest thing that it stands in.
-class Findings {
- public:
-  Findings(const service::Origins& origins, service::ConfigReport& report)
-      : origins_(origins), report_(report) {}
-
-  /// `about`: the objects and keys that the finding rests on; when one of them was read with
-  /// errors, nothing is said.
-  void error(const std::string& path, std::initializer_list<std::string> about,
-             std::string_view what) {
-    for (const std::string& subject : about) {
-      if (report_.has_error_at(subject)) return;
-    }
-    report_.error(place_of(path), path, what);
-  }
-  void warning(const std::string& path, std::string_view what) {
-    report_.warning(place_of(path), path, what);
-  }
-
- private:
-  service::Origin place_of(std::string path) const {
-    while (!path.empty()) {
-      const auto found = origins_.find(path);
-      if (found != origins_.end()) return found->second;
-      const size_t cut = path.find_last_of(".[");
-      path.resize(cut == std::string::npos ? 0 : cut);
-    }
-    return {};
-  }
-
-  const service::Origins& origins_;
-  service::ConfigReport& report_;
-};
 
 // ── names ────────────────────────────────────────────────────────────────────────────────────────
 
@@ -133,14 +97,6 @@ std::string device_trouble(std::string_view device) {
   return {};
 }
 
-bool may_run_on(unsigned cpu) {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  // A machine with more CPUs than the set holds: nothing is known, so nothing is said.
-  if (sched_getaffinity(0, sizeof set, &set) != 0) return true;
-  return cpu < CPU_SETSIZE && CPU_ISSET(cpu, &set);
-}
-
 void check_port(const PortConfig& port, const std::string& path, Findings& findings) {
   if (port.kind == PortKind::socket) {
     if (!port.device.empty() || !port.lcores.empty()) {
@@ -172,12 +128,6 @@ void check_port(const PortConfig& port, const std::string& path, Findings& findi
                    fmt::format("names {} CPUs for {} queues; at most one for each queue",
                                port.lcores.size(), port.queues));
   }
-  for (size_t i = 0; i < port.lcores.size(); ++i) {
-    if (may_run_on(port.lcores[i])) continue;
-    findings.warning(
-        path + ".lcores",
-        fmt::format("CPU {} is not among those that this process may run on here", port.lcores[i]));
-  }
 }
 
 void check_ports(const ApplianceConfig& config, Findings& findings) {
@@ -196,6 +146,14 @@ void check_ports(const ApplianceConfig& config, Findings& findings) {
                      fmt::format("{} is the device of {} too", other->first,
                                  at_index("ports", other->second)));
     }
+  }
+  for (size_t i = 0; i < config.ports.size(); ++i) {
+    const bool serves = config.ports[i].kind == PortKind::dpdk ||
+                        std::any_of(config.listeners.begin(), config.listeners.end(),
+                                    [](const auto& l) { return !l.listen_addr; });
+    if (serves) continue;
+    findings.warning(at_index("ports", i),
+                     "opens no socket: every listener has a listen_addr of its own");
   }
   for (const PortConfig& port : config.ports) {
     const bool shares =
@@ -341,14 +299,6 @@ void check_delivery(const ApplianceConfig& config, Findings& findings) {
                     "least {}",
                     service::print_size(config.buffer_bytes), cores, routes,
                     service::print_size(config.batch_bytes), service::print_size(needed)));
-  }
-  const uint64_t memory =
-      static_cast<uint64_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
-  if (config.buffer_bytes > memory) {
-    findings.error(
-        "buffer_bytes", {"buffer_bytes"},
-        fmt::format("{} are more than this machine has ({})",
-                    service::print_size(config.buffer_bytes), service::print_size(memory)));
   }
   if (config.limits.template_octets_total / cores < decode::kTemplateOctetsPerCoreMin) {
     findings.error("limits.template_octets_total", {"limits.template_octets_total", "ports"},

@@ -11,6 +11,8 @@
 #include "dataplane/dpdk_port.h"
 #include "dataplane/eal.h"
 #include "dataplane/placement.h"
+#include "dataplane/plane_check.h"
+#include "dataplane/port_plan.h"
 #include "dataplane/socket_port.h"
 
 namespace weir::dataplane {
@@ -53,7 +55,8 @@ class RunningDataPlane final : public DataPlane {
 };
 
 Result<void> RunningDataPlane::open(const DataPlaneConfig& config) {
-  if (config.dpdk_ports.empty() && config.socket_ports.empty()) return Error{"no ports"};
+  if (const std::vector<PlaneTrouble> found = find_trouble(config, Machine::look()); !found.empty())
+    return found.front().to_error(config);
   idle_ = config.idle;
   linger_ns_ = config.pipeline.batcher.linger_ns;
   for (const SocketPort& port : config.socket_ports) {
@@ -86,17 +89,7 @@ Result<void> RunningDataPlane::open(const DataPlaneConfig& config) {
 
 Result<void> RunningDataPlane::open_dpdk(const DataPlaneConfig& config) {
   std::vector<PortDemand> demands;
-  uint64_t octets = 0;
-  for (const DpdkPort& port : config.dpdk_ports) {
-    Result<PortDemand> demand = DpdkDevice::check(port);
-    if (!demand) return demand.error();
-    demands.push_back(std::move(*demand));
-    octets += DpdkDevice::memory_octets(port);
-  }
-  if (octets >> 20 >= config.eal.memory_mb)
-    return Error{fmt::format("eal memory: {} MiB, and the ports' mbufs take about {} MiB",
-                             config.eal.memory_mb, (octets >> 20) + 1)};
-
+  for (const DpdkPort& port : config.dpdk_ports) demands.push_back(demand_of(port));
   Result<Placement> placement = place_cores(demands, config.eal.main_lcore, usable_cpus());
   if (!placement) return placement.error();
   placement_ = std::move(*placement);

@@ -9,11 +9,7 @@
 #include <sys/socket.h>
 
 #include <algorithm>
-#include <bit>
-#include <cctype>
-#include <cstdio>
 
-#include "dataplane/device_name.h"
 #include "dataplane/driver_sockets.h"
 #include "dataplane/eal.h"
 #include "dataplane/pcap_file.h"
@@ -21,156 +17,15 @@
 namespace weir::dataplane {
 namespace {
 
-constexpr uint32_t kDataRoomOctets = 2048 + RTE_PKTMBUF_HEADROOM;
-// Frames of 9000 octets with their headers, in the form that net_af_packet wants: a frame is a
-// multiple of 16, a block of the page size, and a block holds whole frames. 2048 frames outlast
-// some milliseconds in which the receive core is not on its CPU.
-constexpr uint32_t kAfPacketFrameOctets = 9216;
-constexpr uint32_t kAfPacketBlockOctets = 4 * kAfPacketFrameOctets;
-constexpr uint32_t kAfPacketFrames = 2048;
-constexpr uint32_t kAfXdpDataRoomOctets =
-    3840;                                   // the largest that net_af_xdp takes; less 384 a frame
-constexpr uint32_t kAfXdpFillMbufs = 2048;  // what it takes for itself, a queue
-constexpr uint32_t kDataRoomOctetsMin = 256;
-constexpr uint32_t kDataRoomOctetsMax = 65'535;
-constexpr uint32_t kBurstMbufs = 32;
-constexpr uint32_t kPoolCacheMbufs = 256;
-constexpr uint32_t kMbufOverheadOctets = sizeof(rte_mbuf) + 64;
-constexpr uint16_t kQueuesMax = RTE_MAX_QUEUES_PER_PORT;
-
 constexpr uint64_t kRssAddresses =
     RTE_ETH_RSS_IPV4 | RTE_ETH_RSS_FRAG_IPV4 | RTE_ETH_RSS_NONFRAG_IPV4_OTHER | RTE_ETH_RSS_IPV6 |
     RTE_ETH_RSS_FRAG_IPV6 | RTE_ETH_RSS_NONFRAG_IPV6_OTHER | RTE_ETH_RSS_IPV6_EX;
 // With the ports, unless the hash is over the source address only.
 constexpr uint64_t kRssUdp = RTE_ETH_RSS_NONFRAG_IPV4_UDP | RTE_ETH_RSS_NONFRAG_IPV6_UDP;
 
-std::string canonical_pci_address(const std::string& text) {
-  unsigned domain = 0, bus = 0, device = 0, function = 0;
-  if (std::sscanf(text.c_str(), "%x:%x:%x.%x", &domain, &bus, &device, &function) != 4) {
-    domain = 0;
-    std::sscanf(text.c_str(), "%x:%x.%x", &bus, &device, &function);
-  }
-  return fmt::format("{:04x}:{:02x}:{:02x}.{:x}", domain, bus, device, function);
-}
-
-// What the driver is told beyond what the operator wrote, where its own default cuts or starves.
-std::string driver_arguments(const DeviceSpec& spec, uint16_t queues) {
-  std::string arguments = spec.arguments;
-  const auto add = [&](std::string_view key, uint32_t value) {
-    if (!spec.values(key).empty()) return;
-    arguments += fmt::format("{}{}={}", arguments.empty() ? "" : ",", key, value);
-  };
-  if (spec.driver == "net_af_packet") {
-    // By default frames are cut at 1982 octets, without a word.
-    if (spec.values("framesz").empty() && spec.values("blocksz").empty()) {
-      add("framesz", kAfPacketFrameOctets);
-      add("blocksz", kAfPacketBlockOctets);
-    }
-    add("framecnt", kAfPacketFrames);
-    if (queues > 1) add("qpairs", queues);
-  }
-  if (spec.driver == "net_af_xdp" && queues > 1) add("queue_count", queues);
-  return arguments;
-}
-
-uint32_t data_room(const DpdkPort& config, const DeviceSpec& spec) {
-  if (config.data_room_octets != 0) return config.data_room_octets;
-  if (spec.driver == "net_af_packet") {
-    const std::vector<std::string> frame = spec.values("framesz");
-    uint32_t octets = kAfPacketFrameOctets;
-    if (!frame.empty()) std::sscanf(frame.front().c_str(), "%u", &octets);
-    return std::clamp(octets + RTE_PKTMBUF_HEADROOM, kDataRoomOctetsMin, kDataRoomOctetsMax);
-  }
-  if (spec.driver == "net_af_xdp") return kAfXdpDataRoomOctets;
-  return kDataRoomOctets;  // longer frames come in chains
-}
-
-uint32_t pool_mbufs(const DpdkPort& config, const DeviceSpec& spec) {
-  if (config.mbufs != 0) return config.mbufs;
-  // Descriptors, a burst in work, and what the core's cache of the pool keeps (up to 1.5 times).
-  uint32_t needed = config.rx_descriptors + 2 * kBurstMbufs + kPoolCacheMbufs * 3 / 2;
-  if (spec.driver == "net_af_xdp") needed += kAfXdpFillMbufs;
-  return std::bit_ceil(needed + 1) - 1;  // mempools like 2^n - 1
-}
-
-bool replays_files(const DeviceSpec& spec) {
-  return spec.driver == "net_pcap" && !spec.values("rx_pcap").empty();
-}
-
-bool replays_for_ever(const DeviceSpec& spec) {
-  const std::vector<std::string> value = spec.values("infinite_rx");
-  return !value.empty() && value.back() != "0";
-}
-
-uint16_t queues_of(const DpdkPort& config, const DeviceSpec& spec) {
-  // A file is a queue, and one that nobody served would never be read.
-  const size_t files = spec.driver == "net_pcap" ? spec.values("rx_pcap").size() : 0;
-  return static_cast<uint16_t>(
-      std::min<size_t>(std::max<size_t>(config.queues, files), UINT16_MAX));
-}
-
 std::string reason(int negative_errno) { return rte_strerror(-negative_errno); }
 
 }  // namespace
-
-DeviceSpec DeviceSpec::parse(std::string_view device) {
-  DeviceSpec spec;
-  const size_t comma = device.find(',');
-  spec.name = std::string(device.substr(0, comma));
-  if (comma != std::string_view::npos) spec.arguments = std::string(device.substr(comma + 1));
-  spec.is_pci = is_pci_address(spec.name);
-  if (spec.is_pci) {
-    spec.name = canonical_pci_address(spec.name);
-  } else {
-    spec.driver = spec.name;
-    while (!spec.driver.empty() &&
-           std::isdigit(static_cast<unsigned char>(spec.driver.back())) != 0)
-      spec.driver.pop_back();
-  }
-  return spec;
-}
-
-std::vector<std::string> DeviceSpec::values(std::string_view key) const {
-  std::vector<std::string> found;
-  std::string_view rest = arguments;
-  while (!rest.empty()) {
-    const size_t comma = rest.find(',');
-    const std::string_view pair = rest.substr(0, comma);
-    const size_t equals = pair.find('=');
-    if (equals != std::string_view::npos && pair.substr(0, equals) == key)
-      found.emplace_back(pair.substr(equals + 1));
-    rest = comma == std::string_view::npos ? std::string_view() : rest.substr(comma + 1);
-  }
-  return found;
-}
-
-Result<PortDemand> DpdkDevice::check(const DpdkPort& config) {
-  const auto wrong = [&](std::string_view what) {
-    return Error{fmt::format("port {}: {}", config.name, what)};
-  };
-  const DeviceSpec spec = DeviceSpec::parse(config.device);
-  if (spec.name.empty()) return wrong("no device");
-  if (config.queues == 0) return wrong("0 queues");
-  const uint16_t queues = queues_of(config, spec);
-  if (queues > kQueuesMax) return wrong(fmt::format("{} queues, limit {}", queues, kQueuesMax));
-  if (config.data_room_octets != 0 && (config.data_room_octets < kDataRoomOctetsMin ||
-                                       config.data_room_octets > kDataRoomOctetsMax))
-    return wrong(fmt::format("data room of {} octets, allowed {} to {}", config.data_room_octets,
-                             kDataRoomOctetsMin, kDataRoomOctetsMax));
-  for (const std::string& path : spec.values("rx_pcap")) {
-    const Result<PcapFile> file = look_at_pcap_file(path);
-    if (!file) return wrong(file.error().message);
-    if (!file->has_packets && replays_for_ever(spec))
-      return wrong(fmt::format("{}: no packets to replay for ever", path));
-  }
-  return PortDemand{config.name, queues, std::min(config.queues, queues), config.lcores};
-}
-
-uint64_t DpdkDevice::memory_octets(const DpdkPort& config) {
-  const DeviceSpec spec = DeviceSpec::parse(config.device);
-  const uint64_t element = data_room(config, spec) + kMbufOverheadOctets;
-  return element * pool_mbufs(config, spec) * queues_of(config, spec) * 13 / 10;
-}
 
 DpdkDevice::DpdkDevice(const DpdkPort& config, DeviceSpec spec)
     : config_(config), spec_(std::move(spec)), replays_files_(dataplane::replays_files(spec_)) {}
@@ -267,7 +122,7 @@ Result<void> DpdkDevice::configure() {
   for (uint16_t q = 0; q < queues; ++q) {
     const std::string pool_name = fmt::format("weir_{}_{}", port_id_, q);
     rte_mempool* const pool =
-        rte_pktmbuf_pool_create(pool_name.c_str(), mbufs, std::min(kPoolCacheMbufs, mbufs / 2), 0,
+        rte_pktmbuf_pool_create(pool_name.c_str(), mbufs, pool_cache(mbufs), 0,
                                 room, socket < 0 ? SOCKET_ID_ANY : socket);
     if (pool == nullptr)
       return error(fmt::format("no memory for {} mbufs of {} octets: {}", mbufs, room,

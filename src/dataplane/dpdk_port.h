@@ -22,22 +22,10 @@
 #include "base/spsc_ring.h"
 #include "dataplane/data_plane.h"
 #include "dataplane/kernel_interface.h"
-#include "dataplane/placement.h"
+#include "dataplane/port_plan.h"
 #include "packet/frame.h"
 
 namespace weir::dataplane {
-
-/// `net_pcap0,rx_pcap=a.pcap` in its parts.
-struct DeviceSpec {
-  bool is_pci = false;
-  std::string name;       // net_pcap0; 0000:01:00.0
-  std::string driver;     // net_pcap; of a PCI device only known once it is attached
-  std::string arguments;  // rx_pcap=a.pcap
-
-  static DeviceSpec parse(std::string_view device);
-  /// All values of the argument `key`, in their order.
-  std::vector<std::string> values(std::string_view key) const;
-};
 
 /// What a receive core polls. Configured by the control thread; then the core's, but for the flag.
 struct alignas(kCacheLineBytes) RxQueue {
@@ -56,12 +44,6 @@ struct alignas(kCacheLineBytes) RxQueue {
 
 class DpdkDevice {
  public:
-  /// Refuses what cannot work, as far as this can be seen without DPDK: missing files, too many
-  /// queues. Says how many queues and cores the port wants.
-  static Result<PortDemand> check(const DpdkPort& config);
-  /// The octets of DPDK memory that the port needs, about.
-  static uint64_t memory_octets(const DpdkPort& config);
-
   /// EAL runs. The device is configured afterwards, not started.
   static Result<std::unique_ptr<DpdkDevice>> attach(const DpdkPort& config);
   ~DpdkDevice();

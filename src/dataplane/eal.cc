@@ -99,18 +99,6 @@ bool capture_log() {
   return rte_openlog_stream(stream) == 0;
 }
 
-// The memory that the kernel would give; 0: it does not say.
-uint64_t available_memory_mb() {
-  FILE* const file = std::fopen("/proc/meminfo", "re");
-  if (file == nullptr) return 0;
-  char line[128];
-  unsigned long long kib = 0;
-  while (std::fgets(line, sizeof line, file) != nullptr)
-    if (std::sscanf(line, "MemAvailable: %llu kB", &kib) == 1) break;
-  std::fclose(file);
-  return kib / 1024;
-}
-
 // EAL has pinned this thread; threads that it makes from now on would inherit that.
 void set_control_affinity(const EalConfig& config, const Placement& placement, cpu_set_t before,
                           IdlePolicy idle) {
@@ -159,19 +147,6 @@ Result<std::unique_ptr<Eal>> Eal::start(const EalConfig& config, const Placement
                                         std::span<const std::string> pci_devices, IdlePolicy idle) {
   static bool used = false;
   if (used) return Error{"DPDK can be started only once in a process"};
-
-  if (!may_run_on(placement.main_cpu))
-    return Error{fmt::format("main lcore: CPU {} cannot be used", placement.main_cpu)};
-  for (const CorePlacement& core : placement.cores)
-    if (!may_run_on(core.cpu))
-      return Error{fmt::format("receive lcores: CPU {} cannot be used", core.cpu)};
-  if (!config.hugepages) {
-    // EAL takes what it is told and is killed later, when it uses it.
-    const uint64_t available_mb = available_memory_mb();
-    if (available_mb != 0 && config.memory_mb > available_mb)
-      return Error{fmt::format("eal memory: {} MiB asked, {} MiB available", config.memory_mb,
-                               available_mb)};
-  }
 
   used = true;
   log_sink().set_hook(config.log);

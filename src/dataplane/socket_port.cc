@@ -84,13 +84,18 @@ struct ReceiveBuffers {
   }
 };
 
-Error UdpSocket::error(std::string_view what, int number) const {
+Error UdpSocket::error(std::string_view what, int number) {
+  failure_ = number;
   return Error{fmt::format("port {}: {}: {}", config_.name, what, std::strerror(number))};
 }
 
-Result<std::unique_ptr<UdpSocket>> UdpSocket::open(const SocketPort& config) {
+Result<std::unique_ptr<UdpSocket>> UdpSocket::open(const SocketPort& config,
+                                                   int* error_number) {
   std::unique_ptr<UdpSocket> socket(new UdpSocket(config));
-  if (Result<void> bound = socket->bind_socket(); !bound) return bound.error();
+  if (Result<void> bound = socket->bind_socket(); !bound) {
+    if (error_number != nullptr) *error_number = socket->failure_;
+    return bound.error();
+  }
   return socket;
 }
 
@@ -116,10 +121,10 @@ Result<void> UdpSocket::bind_socket() {
                  : fmt::format("[{}]:{}", text, port);
   };
   if (bind(fd_, reinterpret_cast<const sockaddr*>(&address), octets) != 0) {
-    if (errno == EADDRINUSE)
+    if (failure_ = errno; failure_ == EADDRINUSE)
       return Error{fmt::format("port {}: UDP {} is in use by another program", config_.name,
                                shown(config_.port))};
-    return error(fmt::format("UDP {}", shown(config_.port)), errno);
+    return error(fmt::format("UDP {}", shown(config_.port)), failure_);
   }
   sockaddr_storage bound{};
   socklen_t bound_octets = sizeof bound;

@@ -39,7 +39,9 @@ struct ReceiveBuffers;
 class UdpSocket {
  public:
   /// Opened and bound: the kernel queues datagrams from here on.
-  static Result<std::unique_ptr<UdpSocket>> open(const SocketPort& config);
+  /// `error_number`: the errno, where it fails.
+  static Result<std::unique_ptr<UdpSocket>> open(const SocketPort& config,
+                                                 int* error_number = nullptr);
   ~UdpSocket() { close(); }
   UdpSocket(const UdpSocket&) = delete;
   UdpSocket& operator=(const UdpSocket&) = delete;
@@ -61,9 +63,10 @@ class UdpSocket {
   Result<void> bind_socket();
   Result<void> set_buffer();
   void read_kernel_drops();
-  Error error(std::string_view what, int number) const;
+  Error error(std::string_view what, int number);
 
   const SocketPort config_;
+  int failure_ = 0;  // the errno of the last error
   int fd_ = -1;
   uint16_t bound_port_ = 0;
   std::string bound_address_;

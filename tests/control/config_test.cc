@@ -316,7 +316,6 @@ TEST(ApplianceConfig, RefusesWhatCannotWork) {
       {listener + "ports: [{kind: socket, device: net_null0}]", "has neither device nor lcores"},
       {listener + "ports: [{device: net_null0, address: 192.0.2.1}]", "is a socket port's"},
       {listener + "ports: [{kind: socket, queues: 2}]", "they are a dpdk port's"},
-      {listener + "buffer_bytes: 1TiB", "are more than this machine has"},
       {listener + "limits: {template_octets_total: 1MiB}\nports: [{device: net_null0, queues: 2, "
                   "lcores: [0, 1]}]",
        "each needs at least 1MiB"},
@@ -340,6 +339,13 @@ TEST(ApplianceConfig, RefusesWhatCannotWork) {
       {listener + "security: {mode: spiffe}", "\"spiffe\" is not supported yet; allowed: none"},
       {listener + "stream_replicas: 0", "allowed: an integer from 1 to 5"},
       {listener + "stream_name: a.b", "stream_name: \"a.b\" is not allowed"},
+      {listener + "nats_url: nats://h:99999", "allowed: nats://[user:password@]host[:port] with a port from 1"},
+      {listener + "nats_url: nats://h:0", "nats_url: the value is not allowed"},
+      {listener + "nats_url: 'nats://h:'", "nats_url: the value is not allowed"},
+      {listener + "nats_url: nats://:4222", "nats_url: the value is not allowed"},
+      {listener + "nats_url: nats://a:1,nats://b:x", "nats_url: the value is not allowed"},
+      {listener + "nats_url: 'nats://[2001:db8::1:4222'", "nats_url: the value is not allowed"},
+      {listener + "nats_url: ''", "nats_url: an empty value is not allowed"},
       {listener + "nats_url: http://x", "nats_url: the value is not allowed; allowed: nats://"},
       {listener + "nats_creds_file: /nowhere/x.creds", "/nowhere/x.creds cannot be read"},
       {listener + "metrics_addr: nonsense", "metrics_addr: \"nonsense\" is not allowed"},
@@ -368,11 +374,11 @@ TEST(ApplianceConfig, SaysNothingMoreOfWhatWasMisread) {
 
 TEST(ApplianceConfig, WarnsOfWhatWorksButBadly) {
   const auto loaded = read(std::string(kSocketListener) +
-                           "ports: [{device: net_null0, lcores: [1023]}]\nbatch_bytes: 2MiB\n");
+                           "ports: [{kind: socket}]\nbatch_bytes: 2MiB\n");
   ASSERT_TRUE(loaded) << loaded.error().message;
   EXPECT_THAT(
       loaded->warnings,
-      ElementsAre(HasSubstr("ports[0].lcores: CPU 1023 is not among those"),
+      ElementsAre(HasSubstr("ports[0]: opens no socket: every listener has a listen_addr"),
                   HasSubstr("w.yaml:3:14: batch_bytes: 2MiB exceed what nats-server takes")));
 }
 
@@ -385,6 +391,22 @@ TEST(ApplianceConfig, IsOverriddenByTheEnvironment) {
   EXPECT_EQ(config.partition, "lab");
   EXPECT_EQ(config.control_socket.path, "");
   EXPECT_EQ(config.eal.main_lcore, 1u);
+}
+
+TEST(ApplianceConfig, NamesTheVariableOfTheEnvironmentThatIsWrong) {
+  for (const char* variable : {"NATS_URL=", "NATS_URL=nats://h:99999", "NATS_URL=nats://h:0"}) {
+    const auto loaded = read(kSocketListener, {variable});
+    ASSERT_FALSE(loaded) << variable;
+    EXPECT_THAT(loaded.error().message, HasSubstr("environment NATS_URL: nats_url: "));
+  }
+}
+
+TEST(ApplianceConfig, TakesServersOfNatsInEveryForm) {
+  for (const char* url :
+       {"nats://nats", "nats://nats:4222", "nats://192.0.2.1:1,nats://b:65535", "nats://[2001:db8::1]:4222",
+        "nats://[::1]", "nats://user:p@ss:w/rd@nats.example.net:4222", "nats://nats:4222/"}) {
+    EXPECT_EQ(config_of(std::string(kSocketListener) + "nats_url: '" + url + "'\n").nats_url, url);
+  }
 }
 
 TEST(ApplianceConfig, HasADifferentVariableForEachKey) {

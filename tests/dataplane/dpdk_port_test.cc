@@ -329,10 +329,10 @@ TEST(DpdkPort, IsRefusedWithAReasonThatNamesIt) {
       {"net_af_packet0,iface=weir-no-such",
        1,
        {},
-       {"port edge: net_af_packet0: the driver refuses it"}},
+       {"port edge: net_af_packet0: no interface weir-no-such"}},
       {"net_null0", 0, {}, {"port edge: 0 queues"}},
       {"net_null0", 1, {0, 0}, {"port edge: 2 lcores for 1 queue"}},
-      {"net_null0", 1, {1000}, {"CPU 1000 cannot be used"}},
+      {"net_null0", 1, {1000}, {"port edge: CPU 1000 cannot be used"}},
       {"", 1, {}, {"port edge: no device"}},
   };
   for (const Case& c : cases) {

@@ -1,0 +1,338 @@
+// Which keys there are, what each may hold, and what it means: the table behind reading, `weir check` and
+// the documentation.
+#include "control/config.h"
+#include "control/config_values.h"
+
+namespace weir::control {
+namespace {
+
+using service::choice;
+using service::duration;
+using service::integer;
+using service::named_choice;
+using service::Schema;
+using service::Secrecy;
+using service::size;
+using service::text_where;
+
+constexpr uint64_t kMs = 1'000'000;
+constexpr uint64_t kSec = 1'000'000'000;
+constexpr const char* kNotYet = "is not supported yet";
+constexpr uint64_t kCpuMax = 1023;
+
+const Schema<PortConfig>& port_schema() {
+  static const auto schema =
+      Schema<PortConfig>()
+          .key("name", &PortConfig::name, name_text(),
+               "What the port is called in tables and metrics; p0, p1, … by default.")
+          .key("kind", &PortConfig::kind, named_choice<PortKind>(),
+               "dpdk: a device that DPDK drives, past the kernel. socket: kernel sockets, one for "
+               "each "
+               "listener that has no listen_addr of its own.")
+          .key("device", &PortConfig::device, service::any_text(),
+               "Of a dpdk port: a PCI address (0000:01:00.0, of a NIC or an SR-IOV virtual "
+               "function) or "
+               "a virtual device with its arguments (net_af_packet0,iface=eth0).")
+          .key("queues", &PortConfig::queues, integer<uint16_t>(1, 64),
+               "Receive queues, among which the device spreads exporters (RSS on source address).")
+          .list("lcores", &PortConfig::lcores, integer<unsigned>(0, kCpuMax),
+                "CPUs that serve the queues, one for each queue in turn; chosen when empty.")
+          .key("rx_descriptors", &PortConfig::rx_descriptors, integer<uint16_t>(64, 32'768),
+               "Descriptors of each receive queue.")
+          .key("mbufs", &PortConfig::mbufs, integer<uint32_t>(0, 8'388'607),
+               "Packet buffers of each queue; 0: what rings and bursts need.")
+          .key("data_room_bytes", &PortConfig::data_room_bytes, size<uint32_t>(0, 65'535),
+               "Room of a packet buffer; 0: what the device's largest frame needs.")
+          .key("promiscuous", &PortConfig::promiscuous, service::boolean(),
+               "Take frames for other MAC addresses too.")
+          .key("address", &PortConfig::address, ip_address(),
+               "Of a socket port: the address on which its sockets listen.");
+  return schema;
+}
+
+const Schema<PendingFlowsConfig>& pending_flows_schema() {
+  static const auto schema =
+      Schema<PendingFlowsConfig>()
+          .key("max_pending_flows", &PendingFlowsConfig::max_pending_flows,
+               integer<uint32_t>(1, 10'000),
+               "Sets of one exporter that may wait for their template.")
+          .key("max_entries_per_template", &PendingFlowsConfig::max_entries_per_template,
+               integer<uint32_t>(1, 100'000), "Sets that may wait for one template.")
+          .key("max_entry_size_bytes", &PendingFlowsConfig::max_entry_size_bytes,
+               size<uint32_t>(1, 1'048'576),
+               "The largest set that may wait; none exceeds 65,535 octets.")
+          .key("ttl_secs", &PendingFlowsConfig::ttl_secs, duration<uint32_t>(kSec, 1, 3600),
+               "How long a set waits before it counts as expired.");
+  return schema;
+}
+
+const Schema<ListenerConfig>& listener_schema() {
+  static const auto schema =
+      Schema<ListenerConfig>()
+          .key("name", &ListenerConfig::name, name_text(),
+               "What the listener is called in tables and metrics; its protocol by default.")
+          .key("protocol", &ListenerConfig::protocol, protocol_type(),
+               "What is admitted: netflow (v1, v5, v7, v9 and IPFIX, told apart by content), "
+               "ipfix, sflow, "
+               "or any.")
+          .key("port", &ListenerConfig::port, integer<uint16_t>(1),
+               "The UDP port, on every port of `ports`. Or say listen_addr.")
+          .key("listen_addr", &ListenerConfig::listen_addr,
+               service::optional_of(udp_address(), "none"),
+               "Opens a kernel socket for this listener. DPDK ports serve its UDP port as well.")
+          .key("subject", &ListenerConfig::subject,
+               text_where(
+                   "a NATS subject without wildcards and placeholders, such as flows.raw.netflow",
+                   [](std::string_view text) { return is_subject(text, ""); }),
+               "Where its records are published; flows.raw.sflow for sflow, else flows.raw.netflow "
+               "by "
+               "default.")
+          .key("buffer_size", &ListenerConfig::buffer_size, size<uint32_t>(4096, 1u << 30),
+               "Receive buffer of its kernel sockets (SO_RCVBUF; the kernel's rmem_max bounds it).")
+          .key("max_templates", &ListenerConfig::max_templates, integer<uint32_t>(1, 65'536),
+               "Templates kept of an exporter that sends here; the least recently used goes.")
+          .key("max_template_fields", &ListenerConfig::max_template_fields,
+               integer<uint32_t>(1, decode::kTemplateFieldsLimit),
+               "Fields that a template may have.")
+          .key(
+              "template_lifetime_secs", &ListenerConfig::template_lifetime_secs,
+              service::optional_of(duration<uint32_t>(kSec, 0, 30 * 86'400), "inherit"),
+              "A template that is not refreshed for so long is forgotten; 0: never. That of limits "
+              "by default.")
+          .object("pending_flows", &ListenerConfig::pending_flows, pending_flows_schema(),
+                  "Data that came ahead of its template.")
+          .key("max_samples_per_datagram", &ListenerConfig::max_samples_per_datagram,
+               integer<uint32_t>(1, decode::kSflowSamplesLimit),
+               "Samples of an sFlow datagram that are read; the rest is skipped and counted.")
+          .key("counters_subject", &ListenerConfig::counters_subject, subject_or_nothing(),
+               "Where sFlow's counter samples are published; empty: nowhere.")
+          .key("discards_subject", &ListenerConfig::discards_subject, subject_or_nothing(),
+               "Where sFlow's discarded packets are published; empty: nowhere.")
+          .key("sampling_rate_default", &ListenerConfig::sampling_rate_default,
+               integer<uint64_t>(0, UINT32_MAX),
+               "Packets represented by one sampled, where the exporter does not say; 0: unknown.")
+          .key("inline_names", &ListenerConfig::inline_names, service::boolean(),
+               "Records carry the names of interfaces, VRFs and applications that options data "
+               "gave.");
+  return schema;
+}
+
+const Schema<dataplane::EalConfig>& eal_schema() {
+  using dataplane::EalConfig;
+  static const auto schema =
+      Schema<EalConfig>()
+          .key("hugepages", &EalConfig::hugepages, service::boolean(),
+               "Take DPDK's memory from hugepages (scripts/hugepages); PCI devices need them.")
+          .key("memory_mb", &EalConfig::memory_mb, integer<uint32_t>(64, 1u << 20),
+               "MiB for packet buffers and rings.")
+          .key("file_prefix", &EalConfig::file_prefix,
+               text_where("a name of letters, digits, - and _, or nothing",
+                          [](std::string_view text) { return text.empty() || is_name(text); }),
+               "Tells several DPDK programs on one machine apart; empty: nothing is shared.")
+          .key("main_lcore", &EalConfig::main_lcore,
+               service::optional_of(integer<unsigned>(0, kCpuMax), "auto"),
+               "CPU of the control thread; the first allowed one by default.")
+          .list("extra_args", &EalConfig::extra_args, service::any_text(),
+                "More arguments for DPDK, passed on as they are.");
+  return schema;
+}
+
+const Schema<LimitsConfig>& limits_schema() {
+  static const auto schema =
+      Schema<LimitsConfig>()
+          .key("exporters_per_core", &LimitsConfig::exporters_per_core,
+               integer<uint32_t>(1, 1'000'000), "Exporters that a core keeps state of.")
+          .key("domains_per_exporter", &LimitsConfig::domains_per_exporter,
+               integer<uint32_t>(1, 65'536), "Observation domains (v9: source ids) of an exporter.")
+          .key(
+              "names_per_exporter", &LimitsConfig::names_per_exporter, integer<uint32_t>(0, 65'536),
+              "Names of interfaces, VRFs, applications and samplers that are known of an exporter.")
+          .key("name_octets_per_exporter", &LimitsConfig::name_octets_per_exporter,
+               size<uint64_t>(0, 64 << 20), "Memory for them; one message holds them all.")
+          .key("name_octets_total", &LimitsConfig::name_octets_total, size<uint64_t>(0, 1ull << 40),
+               "The same over all exporters; whose names changed longest ago is forgotten.")
+          .key("template_octets_total", &LimitsConfig::template_octets_total,
+               size<uint64_t>(1 << 20, 1ull << 40), "Memory for templates, over all cores.")
+          .key("pending_octets_per_exporter", &LimitsConfig::pending_octets_per_exporter,
+               size<uint64_t>(0, 1ull << 40), "Octets of one exporter that may wait for templates.")
+          .key("pending_octets_total", &LimitsConfig::pending_octets_total,
+               size<uint64_t>(0, 1ull << 40), "Octets that may wait for templates, over all cores.")
+          .key("template_lifetime_secs", &LimitsConfig::template_lifetime_secs,
+               duration<uint32_t>(kSec, 0, 30 * 86'400),
+               "A template that is not refreshed for so long is forgotten, where the listener says "
+               "nothing else; 0: never.");
+  return schema;
+}
+
+const Schema<SamplingRuleConfig>& sampling_rule_schema() {
+  static const auto schema =
+      Schema<SamplingRuleConfig>()
+          .key("exporters", &SamplingRuleConfig::exporters, address_prefix(),
+               "The exporters, by the source address of their datagrams; the longest prefix wins.")
+          .key("rate", &SamplingRuleConfig::rate, integer<uint64_t>(1, UINT32_MAX),
+               "Packets represented by one sampled.");
+  return schema;
+}
+
+const Schema<SamplingConfig>& sampling_schema() {
+  static const auto schema =
+      Schema<SamplingConfig>()
+          .objects("override", &SamplingConfig::override_, sampling_rule_schema(),
+                   "Rates that hold whatever the exporter says.")
+          .objects("default", &SamplingConfig::defaults, sampling_rule_schema(),
+                   "Rates where the exporter does not say; before sampling_rate_default.");
+  return schema;
+}
+
+const Schema<PublisherConfig>& publisher_schema() {
+  static const auto schema =
+      Schema<PublisherConfig>()
+          .key("name", &PublisherConfig::name, name_text(),
+               "What the publisher is called in tables and metrics; its kind by default.")
+          .key("kind", &PublisherConfig::kind,
+               choice<PublisherKind>({{"jetstream", PublisherKind::jetstream},
+                                      {"stdout", PublisherKind::standard_output}},
+                                     {{"file", kNotYet}, {"http", kNotYet}, {"kafka", kNotYet}}),
+               "jetstream: NATS JetStream, acknowledged. stdout: lines on standard output.")
+          .key("format", &PublisherConfig::format, named_choice<OutputFormat>(),
+               "Of stdout: json, one object a line.")
+          .key("exporter_info", &PublisherConfig::exporter_info, service::boolean(),
+               "Of stdout: print tables of names too, where they change, as lines of type "
+               "EXPORTER_INFO.");
+  return schema;
+}
+
+const Schema<ExporterInfoConfig>& exporter_info_schema() {
+  using C = ExporterInfoConfig;
+  static const auto schema =
+      Schema<C>()
+          .key("publish", &C::publish, service::boolean(),
+               "Publish tables of names when they change, with the jetstream publisher.")
+          .key("stream_name", &C::stream_name, name_text(),
+               "Their stream; created if absent. It keeps the newest message of each subject.")
+          .key("subject_prefix", &C::subject_prefix,
+               text_where("a NATS subject without wildcards and placeholders, not under flows.raw",
+                          [](std::string_view text) {
+                            return is_subject(text, "") && text != "flows.raw" &&
+                                   text.substr(0, 10) != "flows.raw.";
+                          }),
+               "Their subjects; the exporter's address follows, with - for . and :.")
+          .key("stream_max_bytes", &C::stream_max_bytes, size<uint64_t>(1 << 10, 1ull << 50),
+               "Of a stream that is created: how large it grows before the oldest goes.");
+  return schema;
+}
+
+const Schema<SecurityConfig>& security_schema() {
+  static const auto schema = Schema<SecurityConfig>().key(
+      "mode", &SecurityConfig::mode,
+      named_choice<SecurityMode>({{"tls", kNotYet}, {"mtls", kNotYet}, {"spiffe", kNotYet}}),
+      "How the connection to NATS is protected.");
+  return schema;
+}
+
+const Schema<ControlSocketConfig>& control_socket_schema() {
+  static const auto schema =
+      Schema<ControlSocketConfig>()
+          .key("path", &ControlSocketConfig::path, service::any_text(),
+               "The unix socket of the REST interface and weirctl; empty: none.")
+          .key("mode", &ControlSocketConfig::mode, file_mode(), "Its file mode: who may connect.")
+          .key("group", &ControlSocketConfig::group, service::any_text(),
+               "The group it belongs to; empty: the process's own.");
+  return schema;
+}
+
+const Schema<service::LogConfig>& log_schema() {
+  using service::LogConfig;
+  static const auto schema =
+      Schema<LogConfig>()
+          .key("level", &LogConfig::level, named_choice<service::LogLevel>(),
+               "The least important messages that are written.")
+          .key("format", &LogConfig::format, named_choice<service::LogFormat>(),
+               "text for people, json for log collectors; both on standard error.");
+  return schema;
+}
+
+}  // namespace
+
+const service::Schema<ApplianceConfig>& appliance_schema() {
+  using C = ApplianceConfig;
+  static const auto schema =
+      Schema<C>()
+          .objects("ports", &C::ports, port_schema(), "Where packets come from.")
+          .objects("listeners", &C::listeners, listener_schema(), "What is listened for.")
+          .object("eal", &C::eal, eal_schema(), "DPDK's environment; used only with a dpdk port.")
+          .key("idle", &C::idle,
+               choice<dataplane::IdlePolicy>({{"adaptive", dataplane::IdlePolicy::adaptive},
+                                              {"poll", dataplane::IdlePolicy::poll}}),
+               "What a core does with nothing to receive: adaptive gives the CPU back, poll burns "
+               "it for "
+               "latency.")
+          .object("limits", &C::limits, limits_schema(), "What decoders may hold.")
+          .object("sampling", &C::sampling, sampling_schema(), "Sampling rates by exporter.")
+          .key("nats_url", &C::nats_url,
+               text_where("nats://[user:password@]host[:port] with a port from 1 to 65535, several with commas",
+                          is_nats_url_list),
+               "The NATS servers. NATS_URL in the environment sets it too.",
+               {Secrecy::url, "NATS_URL"})
+          .key("nats_creds_file", &C::nats_creds_file, service::any_text(),
+               "NATS credentials file (JWT and seed); empty: none.")
+          .object("security", &C::security, security_schema(),
+                  "Protection of the connection to NATS.")
+          .key("stream_name", &C::stream_name, name_text(),
+               "The JetStream stream; created if absent.")
+          .list("stream_subjects", &C::stream_subjects,
+                text_where("a NATS subject; * and > are allowed",
+                           [](std::string_view text) { return is_subject(text, "*>"); }),
+                "Subjects of the stream; those of the listeners are always added.")
+          .key("stream_max_bytes", &C::stream_max_bytes, size<uint64_t>(1 << 10, 1ull << 50),
+               "Of a stream that is created: how large it grows before the oldest goes.")
+          .key("stream_replicas", &C::stream_replicas, integer<uint32_t>(1, 5),
+               "Of a stream that is created: on how many servers it is kept.")
+          .key("stream_adopt", &C::stream_adopt, service::boolean(),
+               "Where another stream has one of the subjects: publish into that one.")
+          .key("publish_timeout_ms", &C::publish_timeout_ms, duration<uint32_t>(kMs, 10, 600'000),
+               "How long an acknowledgement may take before the message is sent again.")
+          .key("framing", &C::framing,
+               choice<outbound::Framing>(
+                   {{"batch", outbound::Framing::batch}, {"single", outbound::Framing::single}},
+                   {{"delimited", kNotYet}, {"netflow_record", kNotYet}}),
+               "batch: a FlowBatch a message. single: a FlowMessage a message.")
+          .key("batch_bytes", &C::batch_bytes, size<uint32_t>(4096, 16u << 20),
+               "A batch is sealed when it holds so many octets,")
+          .key("batch_size", &C::batch_size, integer<uint32_t>(0, 1'000'000),
+               "so many records (0: no bound),")
+          .key("batch_linger_ms", &C::batch_linger_ms, duration<uint32_t>(kMs, 1, 60'000),
+               "or when its first record has waited so long.")
+          .key("buffer_bytes", &C::buffer_bytes, size<uint64_t>(64 << 10, 1ull << 40),
+               "Memory for all batches, open and under way, divided among the receive cores.")
+          .key("channel_size", &C::channel_size, integer<uint32_t>(1, 100'000'000),
+               "How much may wait for a publisher, in export datagrams of 30 records.")
+          .key("drop_policy", &C::drop_policy,
+               named_choice<DropPolicy>(
+                   {{"drop_oldest", kNotYet}, {"block", kNotYet}, {"spool", kNotYet}}),
+               "What is dropped, and counted, when buffers or channels are full.")
+          .objects("publishers", &C::publishers, publisher_schema(),
+                   "Who gets every record; one jetstream by default.")
+          .object("exporter_info", &C::exporter_info, exporter_info_schema(),
+                  "Tables of names that options data give.")
+          .key("partition", &C::partition, name_text(),
+               "Tag of this appliance, carried by every record.")
+          .key("state_dir", &C::state_dir, service::any_text(),
+               "Where the appliance keeps what survives a restart; empty: nothing is kept.")
+          .key("state_interval_secs", &C::state_interval_secs, duration<uint32_t>(kSec, 1, 86'400),
+               "How often templates and sampling rates are saved there, if they have changed.")
+          .object("control_socket", &C::control_socket, control_socket_schema(), "For weirctl.")
+          .key("metrics_addr", &C::metrics_addr,
+               text_where("an address and a port, such as 0.0.0.0:50046; empty: none",
+                          [](std::string_view text) {
+                            return text.empty() || SocketAddress::parse(text);
+                          }),
+               "Where /metrics, /healthz and /readyz are served over TCP; empty: nowhere.")
+          .object("log", &C::log, log_schema(), "The program's own log.")
+          .key("shutdown_deadline_ms", &C::shutdown_deadline_ms,
+               duration<uint32_t>(kMs, 0, 600'000),
+               "How long a stop waits for acknowledgements of what is under way.");
+  return schema;
+}
+
+}  // namespace weir::control

@@ -1,0 +1,170 @@
+#include "dataplane/port_plan.h"
+
+#include <fmt/format.h>
+#include <rte_mbuf.h>
+
+#include <algorithm>
+#include <bit>
+#include <cctype>
+#include <cstdio>
+
+#include "dataplane/device_name.h"
+
+namespace weir::dataplane {
+namespace {
+
+constexpr uint32_t kDataRoomOctets = 2048 + RTE_PKTMBUF_HEADROOM;
+// Frames of 9000 octets with their headers, in the form that net_af_packet wants: a frame is a
+// multiple of 16, a block of the page size, and a block holds whole frames. 2048 frames outlast
+// some milliseconds in which the receive core is not on its CPU.
+constexpr uint32_t kAfPacketFrameOctets = 9216;
+constexpr uint32_t kAfPacketBlockOctets = 4 * kAfPacketFrameOctets;
+constexpr uint32_t kAfPacketFrames = 2048;
+constexpr uint32_t kAfXdpFillMbufs = 2048;  // what it takes for itself, a queue
+constexpr uint32_t kBurstMbufs = 32;
+constexpr uint32_t kPoolMbufsMin = 2 * kBurstMbufs - 1;  // of drivers that keep none: 2^n - 1
+constexpr uint32_t kPoolCacheMbufs = 256;
+constexpr uint32_t kMbufOverheadOctets = sizeof(rte_mbuf) + 128;  // header, spread over channels
+constexpr uint64_t kMbufPlaceOctets = 16;  // in the pool's ring
+constexpr uint64_t kPageOctets = 4096;
+constexpr uint64_t kHugepageOctets = 2u << 20;
+
+std::string canonical_pci_address(const std::string& text) {
+  unsigned domain = 0, bus = 0, device = 0, function = 0;
+  if (std::sscanf(text.c_str(), "%x:%x:%x.%x", &domain, &bus, &device, &function) != 4) {
+    domain = 0;
+    std::sscanf(text.c_str(), "%x:%x.%x", &bus, &device, &function);
+  }
+  return fmt::format("{:04x}:{:02x}:{:02x}.{:x}", domain, bus, device, function);
+}
+
+uint32_t number_of(const DeviceSpec& spec, std::string_view key, uint32_t fallback) {
+  const std::vector<std::string> found = spec.values(key);
+  uint32_t value = fallback;
+  if (!found.empty()) std::sscanf(found.back().c_str(), "%u", &value);
+  return value;
+}
+
+/// Its queues hold mbufs for frames to come, one a descriptor.
+bool keeps_mbufs(const DeviceSpec& spec) {
+  const std::string& d = spec.driver;
+  return d != "net_null" && d != "net_pcap" && d != "net_ring" && d != "net_af_packet";
+}
+
+}  // namespace
+
+DeviceSpec DeviceSpec::parse(std::string_view device) {
+  DeviceSpec spec;
+  const size_t comma = device.find(',');
+  spec.name = std::string(device.substr(0, comma));
+  if (comma != std::string_view::npos) spec.arguments = std::string(device.substr(comma + 1));
+  spec.is_pci = is_pci_address(spec.name);
+  if (spec.is_pci) {
+    spec.name = canonical_pci_address(spec.name);
+  } else {
+    spec.driver = spec.name;
+    while (!spec.driver.empty() &&
+           std::isdigit(static_cast<unsigned char>(spec.driver.back())) != 0)
+      spec.driver.pop_back();
+  }
+  return spec;
+}
+
+std::vector<std::string> DeviceSpec::values(std::string_view key) const {
+  std::vector<std::string> found;
+  std::string_view rest = arguments;
+  while (!rest.empty()) {
+    const size_t comma = rest.find(',');
+    const std::string_view pair = rest.substr(0, comma);
+    const size_t equals = pair.find('=');
+    if (equals != std::string_view::npos && pair.substr(0, equals) == key)
+      found.emplace_back(pair.substr(equals + 1));
+    rest = comma == std::string_view::npos ? std::string_view() : rest.substr(comma + 1);
+  }
+  return found;
+}
+
+bool replays_files(const DeviceSpec& spec) {
+  return spec.driver == "net_pcap" && !spec.values("rx_pcap").empty();
+}
+
+bool replays_for_ever(const DeviceSpec& spec) {
+  const std::vector<std::string> value = spec.values("infinite_rx");
+  return !value.empty() && value.back() != "0";
+}
+
+uint16_t queues_of(const DpdkPort& port, const DeviceSpec& spec) {
+  const size_t files = spec.driver == "net_pcap" ? spec.values("rx_pcap").size() : 0;
+  return static_cast<uint16_t>(std::min<size_t>(std::max<size_t>(port.queues, files), UINT16_MAX));
+}
+
+std::string driver_arguments(const DeviceSpec& spec, uint16_t queues) {
+  std::string arguments = spec.arguments;
+  const auto add = [&](std::string_view key, uint32_t value) {
+    if (!spec.values(key).empty()) return;
+    arguments += fmt::format("{}{}={}", arguments.empty() ? "" : ",", key, value);
+  };
+  if (spec.driver == "net_af_packet") {
+    // By default frames are cut at 1982 octets, without a word.
+    if (spec.values("framesz").empty() && spec.values("blocksz").empty()) {
+      add("framesz", kAfPacketFrameOctets);
+      add("blocksz", kAfPacketBlockOctets);
+    }
+    add("framecnt", kAfPacketFrames);
+    if (queues > 1) add("qpairs", queues);
+  }
+  if (spec.driver == "net_af_xdp" && queues > 1) add("queue_count", queues);
+  return arguments;
+}
+
+uint32_t data_room(const DpdkPort& port, const DeviceSpec& spec) {
+  if (port.data_room_octets != 0) return port.data_room_octets;
+  if (spec.driver == "net_af_packet" || spec.driver == "net_null") {
+    return std::clamp(std::max(data_room_min(spec), kDataRoomOctets), kDataRoomOctetsMin,
+                      kDataRoomOctetsMax);
+  }
+  if (spec.driver == "net_af_xdp") return kAfXdpDataRoomOctets;
+  return kDataRoomOctets;  // longer frames come in chains
+}
+
+uint32_t data_room_min(const DeviceSpec& spec) {
+  // net_null writes and tells its size whatever room there is.
+  if (spec.driver == "net_null") return number_of(spec, "size", 64) + RTE_PKTMBUF_HEADROOM;
+  if (spec.driver == "net_af_packet")
+    return number_of(spec, "framesz", spec.values("blocksz").empty() ? kAfPacketFrameOctets : 2048) + RTE_PKTMBUF_HEADROOM;
+  return 0;
+}
+
+uint32_t pool_mbufs(const DpdkPort& port, const DeviceSpec& spec) {
+  if (port.mbufs != 0) return port.mbufs;
+  // Descriptors, a burst in work, and what the core's cache of the pool keeps (up to 1.5 times).
+  uint32_t needed = port.rx_descriptors + 2 * kBurstMbufs + kPoolCacheMbufs * 3 / 2;
+  if (spec.driver == "net_af_xdp") needed += kAfXdpFillMbufs;
+  return std::bit_ceil(needed + 1) - 1;  // mempools like 2^n - 1
+}
+
+uint32_t pool_mbufs_min(const DpdkPort& port, const DeviceSpec& spec) {
+  if (!keeps_mbufs(spec)) return kPoolMbufsMin;
+  const uint32_t fill = spec.driver == "net_af_xdp" ? kAfXdpFillMbufs : 0;
+  return port.rx_descriptors + fill + 2 * kBurstMbufs;
+}
+
+uint32_t pool_cache(uint32_t mbufs) { return std::min(kPoolCacheMbufs, mbufs / 2); }
+
+PortDemand demand_of(const DpdkPort& port) {
+  const uint16_t queues = queues_of(port, DeviceSpec::parse(port.device));
+  return {port.name, queues, std::min(port.queues, queues), port.lcores};
+}
+
+uint64_t memory_octets(const DpdkPort& port, bool hugepages) {
+  const DeviceSpec spec = DeviceSpec::parse(port.device);
+  const uint64_t element = data_room(port, spec) + kMbufOverheadOctets;
+  const uint64_t mbufs = pool_mbufs(port, spec);
+  // No mbuf lies across two pages, unless it is longer than one: without hugepages most have a page each.
+  const uint64_t page = hugepages ? kHugepageOctets : kPageOctets;
+  const uint64_t octets = element <= page ? (mbufs / (page / element) + 1) * page
+                                          : mbufs * ((element + page - 1) / page) * page;
+  return (octets + mbufs * kMbufPlaceOctets) * queues_of(port, spec);
+}
+
+}  // namespace weir::dataplane

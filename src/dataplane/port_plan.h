@@ -1,0 +1,55 @@
+// port_plan.h — What a DPDK port needs, as its configuration says: driver, queues, buffers, memory.
+//
+// Runs on:  start-up. Pure.
+//
+// Private to src/dataplane.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "dataplane/data_plane.h"
+#include "dataplane/placement.h"
+
+namespace weir::dataplane {
+
+inline constexpr uint32_t kDataRoomOctetsMin = 256;
+inline constexpr uint32_t kDataRoomOctetsMax = 65'535;
+inline constexpr uint32_t kAfXdpDataRoomOctets = 3840;  // the largest that net_af_xdp takes
+
+/// `net_pcap0,rx_pcap=a.pcap` in its parts.
+struct DeviceSpec {
+  bool is_pci = false;
+  std::string name;       // net_pcap0; 0000:01:00.0
+  std::string driver;     // net_pcap; of a PCI device only known once it is attached
+  std::string arguments;  // rx_pcap=a.pcap
+
+  static DeviceSpec parse(std::string_view device);
+  /// All values of the argument `key`, in their order.
+  std::vector<std::string> values(std::string_view key) const;
+};
+
+bool replays_files(const DeviceSpec& spec);
+/// It replays files and never ends.
+bool replays_for_ever(const DeviceSpec& spec);
+
+/// Queues that must be served: a file is a queue, and one that nobody served would never be read.
+uint16_t queues_of(const DpdkPort& port, const DeviceSpec& spec);
+/// With what the driver is told beyond what the operator wrote, where its own default cuts or starves.
+std::string driver_arguments(const DeviceSpec& spec, uint16_t queues);
+
+uint32_t data_room(const DpdkPort& port, const DeviceSpec& spec);
+/// Room that the longest frame of the driver takes, headroom included; 0: it makes chains.
+uint32_t data_room_min(const DeviceSpec& spec);
+uint32_t pool_mbufs(const DpdkPort& port, const DeviceSpec& spec);
+/// Fewer, and rings cannot be filled or bursts never be taken.
+uint32_t pool_mbufs_min(const DpdkPort& port, const DeviceSpec& spec);
+/// That the core's cache of the pool may keep.
+uint32_t pool_cache(uint32_t mbufs);
+PortDemand demand_of(const DpdkPort& port);
+/// Of DPDK's memory, about.
+uint64_t memory_octets(const DpdkPort& port, bool hugepages);
+
+}  // namespace weir::dataplane
