@@ -40,12 +40,15 @@ listeners:
   - {name: netflow, protocol: any, port: $port, buffer_size: 8MiB}
 publishers:
   - {kind: stdout}
-buffer_bytes: 32MiB
+buffer_bytes: 8MiB
 limits:
   exporters_per_core: 4096
   template_octets_total: 64MiB
   pending_octets_per_exporter: 256KiB
   pending_octets_total: 16MiB
+  names_per_exporter: 256
+  name_octets_per_exporter: 64KiB
+  name_octets_total: 8MiB
 state_dir: ""
 control_socket: {path: $out/control.sock}
 metrics_addr: ""

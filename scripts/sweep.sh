@@ -2,20 +2,20 @@
 # sweep.sh — Each octet of every capture's datagrams changed to each of the 255 other values, under ASan
 # and UBSan.
 #
-# usage: scripts/sweep.sh [--build DIR] [--until N]
+# usage: scripts/sweep.sh [--build DIR] [--values N]
 #   --build DIR   build-asan; another one, as `build`, without sanitizers but six times as fast
-#   --until N     only the values that differ by 1 to N, XORed
+#   --values N    so many of the 255 only; those that differ in one bit, or in all, come first
 #
 # Values that were done are not done again as long as DIR/sweep.tsv is there: interrupt it and call it
 # again. The test of the same name changes each octet once.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 
-build=build-asan until=255
+build=build-asan values=255
 while [ $# -gt 0 ]; do
   case $1 in
     --build) build=$2; shift 2 ;;
-    --until) until=$2; shift 2 ;;
+    --values) values=$2; shift 2 ;;
     *) sed -n '5,10s/^# *//p' "$0" >&2; exit 2 ;;
   esac
 done
@@ -27,7 +27,7 @@ scripts/build.sh "$build" "${sanitized[@]}" -- tests/decode/test_sweep >/dev/nul
 export WEIR_SOURCE_ROOT=$PWD UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 done_file=$build/sweep.tsv
 touch "$done_file"
-for value in $(seq "$until"); do
+for value in $(printf "%s\n" 1 2 4 8 16 32 64 128 255 $(seq 255) | awk "!seen[\$0]++" | head -n "$values"); do
   grep -q "^$value	" "$done_file" && continue
   begin=$SECONDS
   if ! log=$(WEIR_SWEEP_XOR=$value "$build/tests/decode/test_sweep" --gtest_filter=Sweep.OfEveryCapture 2>&1); then
