@@ -295,10 +295,11 @@ void print_ledger(const json& l) {
   Table table({"ledger", "what became of it", "number", "share"}, 2);
   LedgerRows rows(table);
 
-  const json& frames = l.at("frames");
-  rows.begin("frames", "received", frames.at("received"));
-  rows.parts("", frames.at("verdicts"));
-  rows.note("udp for a port without listener", number_at(frames, "no_listener"));
+  if (const json& frames = l.at("frames"); frames.at("received") != 0) {  // kernel sockets have none
+    rows.begin("frames", "received", frames.at("received"));
+    rows.parts("", frames.at("verdicts"));
+    rows.note("udp for a port without listener", number_at(frames, "no_listener"));
+  }
 
   const json& datagrams = l.at("datagrams");
   rows.begin("datagrams", "received", datagrams.at("received"));

@@ -90,6 +90,11 @@ TEST_F(Generate, RefusesWhatCannotBe) {
       {{"--pcap", "-", "--json"}, 2, "standard output"},
       {{"--pcap", "/dev/null", "--to", "localhost:2055"}, 2, "ADDRESS:PORT"},
       {{"--to", "nonsense"}, 1, "HOST:PORT"},
+      {{"--to", "127.0.0.1:99999"}, 1, "port 99999 is not allowed; allowed: 1 to 65535"},
+      {{"--to", "127.0.0.1:0"}, 1, "port 0 is not allowed"},
+      {{"--to", "[::1]:-1"}, 1, "port -1 is not allowed"},
+      {{"--pcap", "/dev/null", "--to", "192.0.2.1:0"}, 2, "the port from 1 to 65535"},
+      {{"--to", "127.0.0.1:2055", "--duration", "0"}, 2, "--duration"},
       {{"--pcap", "/no/such/folder/x.pcap"}, 1, "No such file"},
       {{"--pcap", "/dev/full"}, 1, "No space left"},
   };

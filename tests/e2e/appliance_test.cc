@@ -315,7 +315,7 @@ TEST_F(ApplianceTest, AnswersEveryWeirctlCommand) {
   ASSERT_TRUE(
       eventually([&] { return ctl({"exporters"}).out.find("netflow_v9") != std::string::npos; }));
   for (const std::vector<std::string>& command : std::vector<std::vector<std::string>>{
-           {"status"}, {"ledger"}, {"exporters"}, {"exporters", "127.0.0.1"}, {"ready"}}) {
+           {"status"}, {"ledger"}, {"exporters"}, {"exporters", "127.0.0.1"}, {"ready"}, {"health"}}) {
     Answer answer = ctl(command);
     EXPECT_EQ(answer.status, 0) << command[0] << answer.err;
     EXPECT_FALSE(answer.out.empty()) << command[0];
@@ -614,6 +614,41 @@ TEST(WeirRun, RefusesAWrongConfigurationBeforeAnythingStarts) {
     EXPECT_NE(said.find("wrong.yaml:2"), std::string::npos) << said;
     EXPECT_NE(said.find("70000"), std::string::npos) << said;
     EXPECT_NE(said.find("no_such_key"), std::string::npos) << said;
+  }
+}
+
+TEST(WeirRun, RefusesLikeCheckWhatTheMachineCannotDo) {
+  TemporaryFolder folder;
+  const std::string path = folder / "cannot.yaml";
+  std::ofstream(path) << "listeners: [{name: netflow, port: 2055}]\n"
+                      << "ports: [{device: 'net_pcap0,rx_pcap=/nowhere/a.pcap'}]\n"
+                      << "state_dir: /dev/null/state\ncontrol_socket: {path: ''}\n";
+  std::string said;
+  for (const char* command : {"check", "run"}) {
+    Process process(folder, {test::built("weir"), command, "-c", path},
+                    {"WEIR_SOURCE_ROOT=", "WEIR_BUILD_ROOT="});
+    EXPECT_EQ(process.wait(), 1);
+    EXPECT_NE(process.err().find("cannot.yaml:2:18: ports[0].device: /nowhere/a.pcap: No such file"),
+              std::string::npos)
+        << process.err();
+    EXPECT_NE(process.err().find("cannot.yaml:3:12: state_dir: "), std::string::npos);
+    if (said.empty()) said = process.err();
+    EXPECT_EQ(process.err(), said) << "the same words";
+  }
+  EXPECT_FALSE(std::filesystem::exists(folder / "state"));
+}
+
+TEST(WeirRun, RefusesToWaitForAnEndThatDoesNotCome) {
+  TemporaryFolder folder;
+  const std::string path = folder / "endless.yaml";
+  std::ofstream(path) << "listeners: [{protocol: netflow, listen_addr: '127.0.0.1:" << free_udp_port()
+                      << "'}]\nstate_dir: ''\ncontrol_socket: {path: ''}\n";
+  for (const auto& [command, status] : {std::pair{"check", 1}, {"run", 2}}) {
+    Process process(folder, {test::built("weir"), command, "-c", path, "--until-end"});
+    EXPECT_EQ(process.wait(), status);
+    EXPECT_NE(process.err().find("--until-end: there is no end: netflow is a kernel socket"),
+              std::string::npos)
+        << process.err();
   }
 }
 

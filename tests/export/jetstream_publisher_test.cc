@@ -345,6 +345,7 @@ TEST_F(JetStreamPublisherTest, MakesTheStreamAgainWhenItIsDeletedUnderWay) {
   for (int i = 0; i < 30; ++i) submit(make_batch(5));
   settle();
   EXPECT_EQ(ledger_.acknowledged, 31u);
+  EXPECT_EQ(publisher_->counters().streams_created.value(), 2u);
   EXPECT_GT(publisher_->counters().negative_acknowledgements.value(), 0u);
   const auto messages = read_all(server);
   EXPECT_EQ(messages.size(), 30u);
@@ -373,6 +374,8 @@ TEST_F(JetStreamPublisherTest, AddsItsSubjectsAndLeavesEveryOtherSettingOfAStrea
   submit(make_batch(5));
   settle();
   EXPECT_EQ(ledger_.acknowledged, 1u);
+  EXPECT_EQ(publisher_->counters().streams_created.value(), 0u);
+  EXPECT_EQ(publisher_->counters().streams_extended.value(), 1u);
   Json after = api(server, "STREAM.INFO.events", nullptr)["config"];
   EXPECT_EQ(after["subjects"], (Json{"logs.>", "flows.raw.sflow", "flows.raw.netflow"}));
   before.erase("subjects");
