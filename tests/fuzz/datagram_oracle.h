@@ -92,10 +92,14 @@ class SequenceOracle {
  private:
   static constexpr uint8_t kExporters = 4;
   static constexpr size_t kKept = 8;
+  static constexpr uint16_t kNamesListener = 1;  // of the last exporter
 
   static DecoderConfig config(Kernel kernel) {
     DecoderConfig c = oracle_config();
     c.kernel = kernel;
+    c.listeners.resize(2);
+    c.listeners[kNamesListener].inline_names = true;
+    c.sampling_default = {{*IpAddress::parse("2001:db8::"), 32, 10}};
     return c;
   }
 
@@ -131,6 +135,7 @@ class SequenceOracle {
       d.payload = octets_of(length, input, kept, number);
       d.source = decoder.exporter(control & 3);
       d.source_port = static_cast<uint16_t>(1000 + (control >> 2 & 3));
+      d.listener = {static_cast<uint16_t>((control & 3) == 3 ? kNamesListener : 0)};
       d.received_ns = now;
       round.decode(d);
       now += uint64_t{1'000'000'000} << (control >> 4 & 7);

@@ -54,11 +54,12 @@ class Corpora {
     input.insert(input.end(), octets.begin(), octets.end());
     add(target, input);
   }
-  void add_sequence(const std::vector<Octets>& datagrams) {
+  /// `control` is of each datagram: exporter, port and time (datagram_oracle.h).
+  void add_sequence(const std::vector<Octets>& datagrams, uint8_t control = 0x10) {
     Octets input;
     for (const Octets& d : datagrams) {
       append(input,
-             {0x10, static_cast<uint8_t>(d.size() & 0xff), static_cast<uint8_t>(d.size() >> 8)});
+             {control, static_cast<uint8_t>(d.size() & 0xff), static_cast<uint8_t>(d.size() >> 8)});
       append(input, d);
       if (input.size() > kSequenceOctets) break;
     }
@@ -224,6 +225,7 @@ int main(int argc, char** argv) {
     decode::Cutter cutter(corpora);
     for (const lab::Octets& d : sequence) cutter.take(d, IpAddress::from_v4(0xC0000201u));
     corpora.add_sequence(sequence);
+    corpora.add_sequence(sequence, 0x13);
     decode::add_state(sequence, corpora);
   }
   for (const test::CaptureFile& file : test::read_captures_index()) {
