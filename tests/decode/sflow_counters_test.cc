@@ -61,6 +61,8 @@ TEST(SflowCounters, EveryBlockIsFoundByItsFormat) {
     EXPECT_EQ(c.origin.source_index, 1000u);
     ASSERT_EQ(c.blocks.size(), 1u);
     EXPECT_EQ(c.blocks[0].layout, &layout);
+    EXPECT_EQ(c.blocks[0].enterprise, layout.format >> 12);
+    EXPECT_EQ(c.blocks[0].format, layout.format & 0xfff);
     EXPECT_EQ(c.blocks[0].octets, block_of(layout));
     EXPECT_EQ(b.decoder->counters().quirks.total(), 0u);
     EXPECT_EQ(b.records(), 0u) << "it is no flow";
