@@ -1,6 +1,7 @@
 #include "dataplane/plane_check.h"
 
 #include <fmt/format.h>
+#include <linux/capability.h>
 #include <net/if.h>
 #include <rte_config.h>
 #include <algorithm>
@@ -44,6 +45,18 @@ uint64_t number_in(const std::filesystem::path& path) {
   if (std::fscanf(file, "%llu", &value) != 1) value = 0;
   std::fclose(file);
   return value;
+}
+
+/// Effective; true where the kernel does not say.
+bool has_capability(unsigned number) {
+  FILE* const file = std::fopen("/proc/self/status", "re");
+  if (file == nullptr) return true;
+  char line[256];
+  unsigned long long bits = ~0ull;
+  while (std::fgets(line, sizeof line, file) != nullptr)
+    if (std::sscanf(line, "CapEff: %llx", &bits) == 1) break;
+  std::fclose(file);
+  return (bits >> number & 1) != 0;
 }
 
 bool is_mounted(const char* type) {
@@ -97,6 +110,7 @@ class Finder {
     if (port.queues == 0) return add(PlaneKey::queues, i, "0 queues");
     look_at_queues(port, spec, i);
     if (spec.is_pci) look_at_pci(spec, i);
+    look_at_rights(spec, i);
     look_at_interfaces(spec, i);
     for (const std::string& path : spec.values("rx_pcap")) {
       const Result<PcapFile> file = look_at_pcap_file(path);
@@ -141,6 +155,20 @@ class Finder {
     std::error_code error;
     if (std::filesystem::exists("/sys/bus/pci/devices/" + spec.name, error)) return;
     add(PlaneKey::device, i, fmt::format("{}: no such device on this machine", spec.name));
+  }
+
+  void look_at_rights(const DeviceSpec& spec, size_t i) {
+    const std::string& d = spec.driver;
+    const bool is_live = d == "net_pcap" && !replays_files(spec);
+    const bool wants_raw = d == "net_af_packet" || d == "net_af_xdp" || is_live;
+    const bool wants_admin = d == "net_tap" || d == "net_af_xdp";
+    const auto wants = [&](const char* right) {
+      add(PlaneKey::device, i,
+          fmt::format("{}: who runs weir has no {} (be root, or AmbientCapabilities={} in the service)",
+                      spec.name, right, right));
+    };
+    if (wants_raw && !machine_.has_net_raw) return wants("CAP_NET_RAW");
+    if (wants_admin && !machine_.has_net_admin) wants("CAP_NET_ADMIN");
   }
 
   void look_at_interfaces(const DeviceSpec& spec, size_t i) {
@@ -255,6 +283,8 @@ Machine Machine::look() {
     machine.hugepage_free_octets += number_in(size->path() / "free_hugepages") * (kib << 10);
   }
   machine.has_hugetlbfs = is_mounted("hugetlbfs");
+  machine.has_net_raw = has_capability(CAP_NET_RAW);
+  machine.has_net_admin = has_capability(CAP_NET_ADMIN);
   machine.cpus = usable_cpus();
   machine.may_use_cpu = may_run_on;
   return machine;

@@ -21,6 +21,8 @@ struct Machine {
   uint64_t hugepage_octets = 0;          // reserved, of all sizes
   uint64_t hugepage_free_octets = 0;
   bool has_hugetlbfs = false;            // mounted somewhere
+  bool has_net_raw = true;               // the capabilities of this process
+  bool has_net_admin = true;
   std::vector<unsigned> cpus;            // that this process runs on
   std::function<bool(unsigned)> may_use_cpu;
 

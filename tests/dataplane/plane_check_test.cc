@@ -151,6 +151,26 @@ TEST(PlaneCheck, HoldsMemoryAgainstWhatTheMachineHas) {
   EXPECT_THAT(only_trouble(config, none).what, HasSubstr("no hugetlbfs is mounted"));
 }
 
+TEST(PlaneCheck, NamesTheRightsThatADriverWants) {
+  const struct {
+    const char* device;
+    const char* right;
+  } cases[] = {{"net_af_packet0,iface=lo", "CAP_NET_RAW"},
+               {"net_pcap0,iface=lo", "CAP_NET_RAW"},
+               {"net_tap0", "CAP_NET_ADMIN"},
+               {"net_af_xdp0,iface=lo", "CAP_NET_RAW"}};
+  for (const auto& c : cases) {
+    Machine m = machine();
+    m.has_net_raw = m.has_net_admin = false;
+    const PlaneTrouble found = only_trouble(with({.device = c.device}), m);
+    EXPECT_EQ(found.key, PlaneKey::device);
+    EXPECT_THAT(found.what, HasSubstr(std::string("who runs weir has no ") + c.right)) << c.device;
+  }
+  Machine m = machine();
+  m.has_net_raw = m.has_net_admin = false;
+  EXPECT_THAT(find_trouble(with({.device = "net_ring0"}), m), IsEmpty());
+}
+
 TEST(PlaneCheck, NamesAMainLcoreThatIsNotThere) {
   DataPlaneConfig config = with({.device = "net_null0"});
   config.eal.main_lcore = 5;
