@@ -1,12 +1,15 @@
 #include "service/log.h"
 
+#include <poll.h>
 #include <spdlog/async.h>
 #include <spdlog/formatter.h>
 #include <spdlog/logger.h>
 #include <spdlog/pattern_formatter.h>
 #include <spdlog/sinks/base_sink.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <memory>
 #include <mutex>
 #include <nlohmann/json.hpp>
@@ -74,24 +77,32 @@ class LineFormatter final : public spdlog::formatter {
   LogFormat format_;
 };
 
+/// Writes to the descriptor itself: a thread that is stuck in a FILE's write holds its lock, and exit()
+/// waits for the lock of each FILE.
 class FileSink final : public spdlog::sinks::base_sink<std::mutex> {
  public:
-  explicit FileSink(std::FILE* out) : out_(out) {}
+  explicit FileSink(std::FILE* out) : fd_(::fileno(out)) { std::fflush(out); }
   uint64_t flushes() const noexcept { return flushes_.load(std::memory_order_acquire); }
 
  private:
   void sink_it_(const spdlog::details::log_msg& message) override {
     spdlog::memory_buf_t line;
     formatter_->format(message, line);
-    std::fwrite(line.data(), 1, line.size(), out_);
-    std::fflush(out_);
+    for (size_t written = 0; written < line.size();) {
+      const ssize_t n = ::write(fd_, line.data() + written, line.size() - written);
+      if (n > 0) {
+        written += static_cast<size_t>(n);
+      } else if (n < 0 && errno == EAGAIN) {  // whoever shares the descriptor made it so
+        pollfd ready{fd_, POLLOUT, 0};
+        ::poll(&ready, 1, -1);
+      } else if (n == 0 || errno != EINTR) {
+        return;  // there is nowhere to say so
+      }
+    }
   }
-  void flush_() override {
-    std::fflush(out_);
-    flushes_.fetch_add(1, std::memory_order_release);
-  }
+  void flush_() override { flushes_.fetch_add(1, std::memory_order_release); }
 
-  std::FILE* out_;
+  const int fd_;
   std::atomic<uint64_t> flushes_{0};
 };
 

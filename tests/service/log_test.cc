@@ -2,9 +2,12 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <csignal>
+#include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <thread>
@@ -145,6 +148,34 @@ TEST_F(LogTest, AReaderThatIsStuckHoldsUpNobodyWhoLogs) {
   // A flush that gave way to a line, or took its place, is one of those lost.
   EXPECT_NEAR(static_cast<double>(written + lost), static_cast<double>(kLines), 2);
   EXPECT_THAT(text, HasSubstr(fmt::format("line {} ", kLines - 1))) << "the newest are kept";
+}
+
+TEST_F(LogTest, AReaderThatIsStuckDoesNotHoldUpTheEndOfTheProgram) {
+  int ends[2];
+  ASSERT_EQ(::pipe(ends), 0);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::dup2(ends[1], STDERR_FILENO);
+    start_log({}, stderr, LogWriting::own_thread);
+    const std::string padding(500, 'x');
+    for (size_t i = 0; i < kLogLinesWaitingMax; ++i) log_info("line {} {}", i, padding);
+    std::exit(finish_log(50) ? 4 : 3);
+  }
+  int status = 0;
+  bool has_ended = false;
+  for (int i = 0; i < 2000 && !has_ended; ++i) {  // 20 s
+    has_ended = ::waitpid(child, &status, WNOHANG) == child;
+    if (!has_ended) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  if (!has_ended) {
+    ::kill(child, SIGKILL);
+    ::waitpid(child, &status, 0);
+  }
+  ::close(ends[0]);
+  ::close(ends[1]);
+  ASSERT_TRUE(has_ended) << "it hung in exit()";
+  ASSERT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 3) << "finish_log gave up";
 }
 
 TEST_F(LogTest, WhatWasLoggedIsWrittenWhenTheLogIsFinished) {
