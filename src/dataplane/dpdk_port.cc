@@ -71,11 +71,8 @@ Result<void> DpdkDevice::probe() {
                      : "not an Ethernet device");
   }
   is_attached_ = true;
-  for (const std::string_view key : {"iface", "rx_iface", "rx_iface_in"}) {
-    const std::vector<std::string> names = spec_.values(key);
-    // net_tap makes its own: there the argument names what is to be made.
-    if (!names.empty() && spec_.driver != "net_tap") interface_.emplace(names.back());
-  }
+  if (const std::vector<std::string> names = interfaces_of(spec_); !names.empty())
+    interface_.emplace(names.back());
   return {};
 }
 
@@ -103,8 +100,12 @@ Result<void> DpdkDevice::configure() {
     if (hash != 0) {
       conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
       conf.rx_adv_conf.rss_conf.rss_hf = hash;
-    } else if (!replays_files_) {
-      add_note("no RSS on addresses: one exporter's datagrams may meet several cores");
+    } else if (!replays_files_ && config_.queues > 1) {
+      // The kernel's fan-out hashes ports, too, and gives to another queue when one is full.
+      add_note(spec_.driver == "net_af_packet"
+                   ? "no RSS on addresses: one exporter's datagrams may meet several cores when its "
+                     "source port changes or a queue is full"
+                   : "no RSS on addresses: one exporter's datagrams may meet several cores");
     }
   }
   if (const int rc = rte_eth_dev_configure(port_id_, queues, tx_queues, &conf); rc != 0)
@@ -170,6 +171,11 @@ void DpdkDevice::find_sockets(std::vector<int> before) {
   } else {
     add_note("the driver's sockets were not found: its drops are not counted");
   }
+  if (spec_.driver != "net_af_packet") return;
+  const bool is_deaf_to_us = !sockets_.empty() && std::all_of(sockets_.begin(), sockets_.end(), [](int fd) {
+    return ignore_outgoing(fd);
+  });
+  if (!is_deaf_to_us) add_note("takes what this host itself sends on the interface, too");
 }
 
 Result<void> DpdkDevice::start() {

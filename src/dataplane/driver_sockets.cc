@@ -1,6 +1,7 @@
 #include "dataplane/driver_sockets.h"
 
 #include <dirent.h>
+#include <linux/filter.h>
 #include <linux/if_packet.h>
 #include <linux/if_xdp.h>
 #include <sys/socket.h>
@@ -42,6 +43,19 @@ std::optional<uint64_t> take_packet_socket_drops(int fd) {
   socklen_t octets = sizeof statistics;
   if (getsockopt(fd, SOL_PACKET, PACKET_STATISTICS, &statistics, &octets) != 0) return {};
   return statistics.tp_drops;
+}
+
+bool ignore_outgoing(int fd) {
+  // Not PACKET_IGNORE_OUTGOING: a socket that has joined a fan-out, as the driver's have, no longer
+  // heeds it.
+  sock_filter code[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, static_cast<__u32>(SKF_AD_OFF + SKF_AD_PKTTYPE)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PACKET_OUTGOING, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, 0),
+      BPF_STMT(BPF_RET | BPF_K, ~__u32{0}),
+  };
+  const sock_fprog program{std::size(code), code};
+  return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) == 0;
 }
 
 std::optional<uint64_t> xdp_socket_ring_full(int fd) {

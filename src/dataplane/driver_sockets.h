@@ -25,6 +25,9 @@ std::vector<int> new_sockets(std::span<const int> before, std::span<const int> a
 /// Frames dropped since the last call: reading sets the kernel's counter back.
 std::optional<uint64_t> take_packet_socket_drops(int fd);
 
+/// From now on the packet socket sees only what arrives; false: it cannot be told.
+bool ignore_outgoing(int fd);
+
 /// Frames dropped because the receive ring was full, since the socket was opened.
 std::optional<uint64_t> xdp_socket_ring_full(int fd);
 

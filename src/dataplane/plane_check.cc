@@ -134,6 +134,10 @@ class Finder {
     if (spec.driver == "net_af_packet") limit = kAfPacketQueuesMax;
     if (spec.driver == "net_ring") limit = kRingQueuesMax;
     if (queues > limit) add(PlaneKey::queues, i, fmt::format("{} queues, limit {}", queues, limit));
+    if (const uint32_t own = queues_in_device(spec); own != 0 && port.queues > 1 && port.queues != own) {
+      add(PlaneKey::queues, i,
+          fmt::format("queues: {}, and the device text has {}={}", port.queues, queues_argument(spec), own));
+    }
     if (const size_t sources = pcap_sources(spec); sources != 0 && port.queues > sources) {
       add(PlaneKey::queues, i,
           fmt::format("{}: {} queues asked, it has {}: one for each file or interface", spec.name,
@@ -172,14 +176,11 @@ class Finder {
   }
 
   void look_at_interfaces(const DeviceSpec& spec, size_t i) {
-    if (spec.driver == "net_tap") return;  // it makes its own
-    bool has_one = false;
-    for (const char* key : {"iface", "rx_iface", "rx_iface_in"}) {
-      for (const std::string& name : spec.values(key)) {
-        has_one = true;
-        if (if_nametoindex(name.c_str()) == 0)
-          add(PlaneKey::device, i, fmt::format("{}: no interface {}", spec.name, name));
-      }
+    const std::vector<std::string> names = interfaces_of(spec);
+    const bool has_one = !names.empty();
+    for (const std::string& name : names) {
+      if (if_nametoindex(name.c_str()) == 0)
+        add(PlaneKey::device, i, fmt::format("{}: no interface {}", spec.name, name));
     }
     if (!has_one && (spec.driver == "net_af_packet" || spec.driver == "net_af_xdp"))
       add(PlaneKey::device, i, fmt::format("{}: iface=NAME is missing", spec.name));

@@ -84,6 +84,22 @@ std::vector<std::string> DeviceSpec::values(std::string_view key) const {
   return found;
 }
 
+std::string_view queues_argument(const DeviceSpec& spec) {
+  if (spec.driver == "net_af_packet") return "qpairs";
+  if (spec.driver == "net_af_xdp") return "queue_count";
+  if (spec.driver == "net_vhost" || spec.driver == "net_virtio_user") return "queues";
+  return {};
+}
+
+std::vector<std::string> interfaces_of(const DeviceSpec& spec) {
+  std::vector<std::string> found;
+  if (spec.driver != "net_af_packet" && spec.driver != "net_af_xdp" && spec.driver != "net_pcap")
+    return found;
+  for (const std::string_view key : {"iface", "rx_iface", "rx_iface_in"})
+    for (std::string& name : spec.values(key)) found.push_back(std::move(name));
+  return found;
+}
+
 bool replays_files(const DeviceSpec& spec) {
   return spec.driver == "net_pcap" && !spec.values("rx_pcap").empty();
 }
@@ -93,9 +109,15 @@ bool replays_for_ever(const DeviceSpec& spec) {
   return !value.empty() && value.back() != "0";
 }
 
+uint32_t queues_in_device(const DeviceSpec& spec) {
+  const std::string_view key = queues_argument(spec);
+  return key.empty() || spec.values(key).empty() ? 0 : number_of(spec, key, 0);
+}
+
 uint16_t queues_of(const DpdkPort& port, const DeviceSpec& spec) {
   const size_t files = spec.driver == "net_pcap" ? spec.values("rx_pcap").size() : 0;
-  return static_cast<uint16_t>(std::min<size_t>(std::max<size_t>(port.queues, files), UINT16_MAX));
+  const size_t device = std::max<size_t>(files, queues_in_device(spec));
+  return static_cast<uint16_t>(std::min<size_t>(std::max<size_t>(port.queues, device), UINT16_MAX));
 }
 
 std::string driver_arguments(const DeviceSpec& spec, uint16_t queues) {
@@ -111,9 +133,9 @@ std::string driver_arguments(const DeviceSpec& spec, uint16_t queues) {
       add("blocksz", kAfPacketBlockOctets);
     }
     add("framecnt", kAfPacketFrames);
-    if (queues > 1) add("qpairs", queues);
   }
-  if (spec.driver == "net_af_xdp" && queues > 1) add("queue_count", queues);
+  if (const std::string_view key = queues_argument(spec); !key.empty() && queues > 1)
+    add(key, queues);
   return arguments;
 }
 

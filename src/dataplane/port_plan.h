@@ -35,7 +35,15 @@ bool replays_files(const DeviceSpec& spec);
 /// It replays files and never ends.
 bool replays_for_ever(const DeviceSpec& spec);
 
-/// Queues that must be served: a file is a queue, and one that nobody served would never be read.
+/// The argument that tells the driver how many queues to make; empty: it has none.
+std::string_view queues_argument(const DeviceSpec& spec);
+/// That the device's text asks for in that argument; 0: it does not say.
+uint32_t queues_in_device(const DeviceSpec& spec);
+/// The kernel's interfaces that it receives from. (To net_tap the argument iface names what is to be
+/// made, to net_vhost a socket.)
+std::vector<std::string> interfaces_of(const DeviceSpec& spec);
+/// Queues that must be served: a file is a queue, and what came on one that nobody served would be
+/// lost.
 uint16_t queues_of(const DpdkPort& port, const DeviceSpec& spec);
 /// With what the driver is told beyond what the operator wrote, where its own default cuts or starves.
 std::string driver_arguments(const DeviceSpec& spec, uint16_t queues);

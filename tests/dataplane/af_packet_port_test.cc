@@ -18,6 +18,7 @@ namespace {
 
 using packet::FrameVerdict;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 bool can_make_namespaces() {
   const pid_t child = fork();
@@ -53,13 +54,24 @@ class Wire {
     if (fd_ >= 0) close(fd_);
   }
 
-  bool send(const lab::Octets& payload) const {
+  bool send(const lab::Octets& payload, const char* collector = "192.0.2.2") const {
     sockaddr_in to{};
     to.sin_family = AF_INET;
     to.sin_port = htons(kNetflowPort);
-    inet_pton(AF_INET, "192.0.2.2", &to.sin_addr);
+    inet_pton(AF_INET, collector, &to.sin_addr);
     return sendto(fd_, payload.data(), payload.size(), 0, reinterpret_cast<sockaddr*>(&to),
                   sizeof to) == static_cast<ssize_t>(payload.size());
+  }
+  /// From another source port each time.
+  bool send_as_new_exporter(const lab::Octets& payload) {
+    close(fd_);
+    return open_sender() && send(payload);
+  }
+  /// What this host itself sends to another collector by the port's own interface.
+  bool send_out_of_port(const lab::Octets& payload) const {
+    return run("ip addr replace 198.51.100.1/24 dev port && ip neigh replace 198.51.100.9 lladdr "
+               "02:00:00:00:00:09 dev port nud permanent") &&
+           send(payload, "198.51.100.9");
   }
   bool is_promiscuous() const {
     ifreq request{};
@@ -202,6 +214,47 @@ TEST(AfPacketPort, ServesEachQueueOnACoreOfItsOwn) {
     stop(*plane, collected);
     EXPECT_EQ(collected.records, 2 * kSent);
     expect_ledger(*plane);
+  });
+}
+
+TEST(AfPacketPort, ServesAllQueuesThatTheDeviceTextAsksFor) {
+  SKIP_WITHOUT_ROOT();
+  in_child([] {
+    Wire wire;
+    ASSERT_TRUE(wire.lay("1500"));
+    auto plane = created("net_af_packet0,iface=port,qpairs=2");
+    ASSERT_NE(plane, nullptr);
+    EXPECT_EQ(plane->cores().size(), 1u);
+    EXPECT_EQ(plane->cores()[0].serves, "wire queue 0, wire queue 1");
+    EXPECT_THAT(stats(*plane).note, Not(HasSubstr("several cores")));
+    start(*plane);
+    Collected collected;
+    constexpr uint64_t kSent = 200;  // over both queues
+    for (uint64_t i = 0; i < kSent; ++i) ASSERT_TRUE(wire.send_as_new_exporter(v5_datagram(2)));
+    ASSERT_TRUE(run_until(*plane, collected, [&] { return datagrams(*plane) == kSent; }));
+    stop(*plane, collected);
+    EXPECT_EQ(collected.records, 2 * kSent);
+    EXPECT_EQ(stats(*plane).missed, 0u);
+    expect_ledger(*plane);
+  });
+}
+
+TEST(AfPacketPort, LeavesWhatTheHostItselfSends) {
+  SKIP_WITHOUT_ROOT();
+  in_child([] {
+    Wire wire;
+    ASSERT_TRUE(wire.lay("1500"));
+    auto plane = created("net_af_packet0,iface=port", 2);
+    ASSERT_NE(plane, nullptr);
+    EXPECT_THAT(stats(*plane).note, Not(HasSubstr("this host itself sends")));
+    start(*plane);
+    Collected collected;
+    for (int i = 0; i < 20; ++i) ASSERT_TRUE(wire.send_out_of_port(v5_datagram(1)));
+    for (int i = 0; i < 7; ++i) ASSERT_TRUE(wire.send(v5_datagram(1)));
+    ASSERT_TRUE(run_until(*plane, collected, [&] { return datagrams(*plane) >= 7; }));
+    stop(*plane, collected);
+    EXPECT_EQ(stats(*plane).packets, 7u);
+    EXPECT_EQ(collected.records, 7u);
   });
 }
 

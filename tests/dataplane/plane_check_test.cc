@@ -69,6 +69,10 @@ TEST(PlaneCheck, NamesTheKeyAndTheValueOfWhatCannotWork) {
       {{.device = "net_null0", .queues = 2000}, PlaneKey::queues, "2000 queues, limit 1024"},
       {{.device = "net_ring0", .queues = 17}, PlaneKey::queues, "17 queues, limit 16"},
       {{.device = "net_pcap0,iface=lo", .queues = 2}, PlaneKey::queues, "2 queues asked, it has 1"},
+      {{.device = "net_af_packet0,iface=lo,qpairs=99"}, PlaneKey::queues, "99 queues, limit 16"},
+      {{.device = "net_af_packet0,iface=lo,qpairs=3", .queues = 2},
+       PlaneKey::queues,
+       "queues: 2, and the device text has qpairs=3"},
       {{.device = "net_tap0", .queues = 17}, PlaneKey::queues, "17 queues, limit 16"},
       {{.device = "net_null0", .lcores = {0, 1}}, PlaneKey::lcores, "2 lcores for 1 queue"},
       {{.device = "net_null0", .lcores = {7}}, PlaneKey::lcores, "CPU 7 cannot be used here"},
@@ -169,6 +173,12 @@ TEST(PlaneCheck, NamesTheRightsThatADriverWants) {
   Machine m = machine();
   m.has_net_raw = m.has_net_admin = false;
   EXPECT_THAT(find_trouble(with({.device = "net_ring0"}), m), IsEmpty());
+}
+
+TEST(PlaneCheck, LooksForInterfacesOnlyWhereTheArgumentNamesOne) {
+  for (const char* device : {"net_vhost0,iface=/run/weir/vhost.sock", "net_tap0,iface=weir9",
+                             "net_virtio_user0,path=/run/weir/vhost.sock,iface=weir9"})
+    EXPECT_THAT(find_trouble(with({.device = device}), machine()), IsEmpty()) << device;
 }
 
 TEST(PlaneCheck, NamesAMainLcoreThatIsNotThere) {
