@@ -251,7 +251,7 @@ void print_summary(const FileCounters& files, const decode::DecoderCounters& c) 
   if (files.captures != 0) {
     print_row("packets", files.packets, not_zero(files.verdicts));
     if (files.cut_packets != 0)
-      print_row("", files.cut_packets, "of these cut short by the capture");
+      print_row("", files.cut_packets, "of these cut short by the capture (snaplen), and not decoded");
     if (files.other_datagrams != 0)
       print_row("", files.other_datagrams, "UDP datagrams are no exports");
   }

@@ -23,6 +23,7 @@ namespace weir::cli {
 namespace {
 
 constexpr int kFinishLogMs = 2000;
+constexpr int kWrongUsage = 2;
 
 struct RunArguments {
   std::string config_path;
@@ -75,7 +76,7 @@ int run(const RunArguments& arguments) {
                                                        control::process_environment());
   if (!loaded) {
     std::fprintf(stderr, "%s\n", loaded.error().message.c_str());
-    return 1;
+    return arguments.listen_urls.empty() ? 1 : kWrongUsage;
   }
   const control::ApplianceConfig& config = loaded->config;
   if (arguments.until_end) {
@@ -180,7 +181,8 @@ void add_run_command(CLI::App& app, int& exit_code) {
               "file, no broker, no DPDK: flows go to standard output")
           ->excludes(config);
   command->add_option("--format", arguments->format, "With --listen: json (one line a flow)")
-      ->needs(listen);
+      ->needs(listen)
+      ->check(CLI::IsMember({"json"}));
   command->add_flag("--until-end", arguments->until_end,
                     "Stop when every port has been read to its end (ports that replay files)");
   command->footer(

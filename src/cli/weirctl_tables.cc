@@ -13,9 +13,23 @@ namespace weir::cli {
 
 using nlohmann::json;
 
+namespace {
+
+/// What a broker or a device said must not steer the terminal.
+std::string for_terminal(std::string text) {
+  for (char& c : text) {
+    const auto octet = static_cast<unsigned char>(c);
+    if (octet < 0x20 || octet == 0x7f) c = '?';
+  }
+  return text;
+}
+
+}  // namespace
+
 std::string text_of(const json& value) {
+
   if (value.is_null()) return "-";
-  if (value.is_string()) return value.get<std::string>();
+  if (value.is_string()) return for_terminal(value.get<std::string>());
   if (value.is_boolean()) return value.get<bool>() ? "yes" : "no";
   return value.dump();
 }
@@ -76,7 +90,7 @@ void print_publishers(const json& publishers) {
   }
   table.print();
   for (const json& p : publishers) {
-    if (const std::string error = p.at("last_error"); !error.empty()) {
+    if (const std::string error = text_of(p.at("last_error")); !error.empty()) {
       std::printf("publisher %s: %s\n", text_of(p.at("name")).c_str(), error.c_str());
     }
   }
@@ -92,10 +106,10 @@ void print_ports(const json& ports) {
   }
   table.print();
   for (const json& p : ports) {
-    if (const std::string trouble = p.at("trouble"); !trouble.empty()) {
+    if (const std::string trouble = text_of(p.at("trouble")); !trouble.empty()) {
       std::printf("port %s: %s\n", text_of(p.at("name")).c_str(), trouble.c_str());
     }
-    if (const std::string note = p.at("note"); !note.empty()) {
+    if (const std::string note = text_of(p.at("note")); !note.empty()) {
       std::printf("port %s: %s\n", text_of(p.at("name")).c_str(), note.c_str());
     }
   }
@@ -118,7 +132,7 @@ void print_state(const json& state, uint64_t now_ns) {
                         counts(state.at("restored")));
   }
   std::printf("%s\n", line.c_str());
-  if (const std::string error = state.at("error"); !error.empty()) {
+  if (const std::string error = text_of(state.at("error")); !error.empty()) {
     std::printf("state cannot be kept: %s\n", error.c_str());
   }
 }
@@ -131,7 +145,8 @@ class LedgerRows {
   /// `what` came in, `of` a ledger: the rows that follow add up to it.
   void begin(std::string ledger, const std::string& what, const json& count) {
     table_.add({std::move(ledger), what, text_of(count), ""});
-    total_ = count.get<uint64_t>();
+    settle();
+    total_ = left_ = count.get<uint64_t>();
     is_first_ = true;
   }
   void part(const std::string& what, uint64_t count) {
@@ -141,6 +156,7 @@ class LedgerRows {
                                                  static_cast<double>(total_));
     table_.add({"", fmt::format("{} {}", is_first_ ? '=' : '+', what), fmt::format("{}", count), share});
     is_first_ = false;
+    left_ -= count;
   }
   /// A row for each reason that there was, or one that says that there was none.
   void parts(const std::string& what, const json& tally) {
@@ -157,9 +173,22 @@ class LedgerRows {
     table_.add({"", fmt::format("  {}", what), fmt::format("{}", count), ""});
   }
 
+  /// Whether each ledger's rows, as they are printed, made up its first.
+  bool add_up() {
+    settle();
+    return add_up_;
+  }
+
  private:
+  void settle() noexcept {
+    add_up_ = add_up_ && left_ == 0;
+    left_ = 0;
+  }
+
   Table& table_;
   uint64_t total_ = 0;
+  uint64_t left_ = 0;
+  bool add_up_ = true;
   bool is_first_ = true;
 };
 
@@ -327,7 +356,11 @@ void print_ledger(const json& l) {
   table.print();
   std::puts("");
   if (l.at("balanced").get<bool>()) {
-    std::puts("the books balance: in each ledger the rows with = and + make up the first");
+    std::puts(rows.add_up()
+                  ? "the books balance: in each ledger the rows with = and + make up the first"
+                  : "the books balance: each core copies its own between two bursts. The rows above were read\n"
+                    "while cores were at work, so in a ledger they may be a burst apart");
+
   } else {
     for (const json& d : l.at("discrepancies"))
       std::printf("DOES NOT BALANCE: %s\n", text_of(d).c_str());

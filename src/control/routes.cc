@@ -102,7 +102,10 @@ json cache_json(const decode::TemplateCacheStats& cache) {
 }
 
 HttpResponse json_response(const json& body) {
-  return {.status = 200, .content_type = "application/json", .body = body.dump() + "\n"};
+  // What brokers and devices said may be no UTF-8.
+  return {.status = 200,
+          .content_type = "application/json",
+          .body = body.dump(-1, ' ', false, json::error_handler_t::replace) + "\n"};
 }
 
 /// 200 where nothing speaks against it, else 503 and why.
@@ -207,7 +210,8 @@ HttpResponse one_exporter(const ApplianceView& view, const HttpRequest& request)
                                [&](const auto& e) { return e.address == *address; });
   if (it == view.exporters.end()) {
     return service::http_error(
-        404, fmt::format("exporter {} has sent nothing that was decoded or rejected",
+        404, fmt::format("exporter {} is not known: it has sent nothing, or nothing that had a place (exporter_table_full "
+                         "in the ledger)",
                          address->to_string()));
   }
   json body = exporter_json(*it);

@@ -16,9 +16,7 @@ constexpr int64_t kInactiveThresholdNs = 600'000'000'000;
 constexpr int kRecoveriesMax = 10;  // without a message in between
 
 std::string text_of(natsStatus status, jsErrCode code) {
-  const char* detail = nats_GetLastError(nullptr);
-  std::string text = natsStatus_GetText(status);
-  if (detail != nullptr && *detail != '\0' && text != detail) text += std::string(": ") + detail;
+  std::string text = text_of_nats(status);
   if (code != 0) text += " (JetStream error " + std::to_string(static_cast<int>(code)) + ")";
   return text;
 }
@@ -95,7 +93,7 @@ Result<std::unique_ptr<JetStreamReader>> JetStreamReader::open(const ReaderConfi
   natsStatus s = natsConnection_Connect(&state->connection, options->get());
   if (s != NATS_OK) {
     state->connection = nullptr;
-    return Error{"NATS server " + config.nats.urls.front() + ": " + text_of(s, jsErrCode{})};
+    return Error{"NATS server " + urls_without_secrets(config.nats.urls) + ": " + text_of(s, jsErrCode{})};
   }
   s = natsConnection_JetStream(&state->context, state->connection, nullptr);
   if (s != NATS_OK) return Error{"JetStream: " + text_of(s, jsErrCode{})};

@@ -21,7 +21,10 @@ constexpr std::chrono::seconds kCloseWaitMax{10};
 // Replies waiting to be taken. One that is turned away is a publish that is sent again.
 constexpr size_t kRepliesMax = 262'144;
 
-std::string text_of(natsStatus status) {
+}  // namespace
+
+std::string text_of_nats(int number) {
+  const auto status = static_cast<natsStatus>(number);
   // What the library adds then is where in its source it waited.
   if (status == NATS_TIMEOUT) return "no answer in time (is the broker alive, is its disk full?)";
   const char* detail = nats_GetLastError(nullptr);
@@ -35,8 +38,7 @@ std::string text_of(natsStatus status) {
   return text;
 }
 
-/// For operators' eyes and logs: without user, password or token.
-std::string joined(const std::vector<std::string>& urls) {
+std::string urls_without_secrets(const std::vector<std::string>& urls) {
   std::string all;
   for (const std::string& url : urls) {
     const size_t scheme = url.find("://");
@@ -49,8 +51,6 @@ std::string joined(const std::vector<std::string>& urls) {
   return all;
 }
 
-}  // namespace
-
 void OptionsDeleter::operator()(natsOptions* options) const noexcept {
   natsOptions_Destroy(options);
 }
@@ -59,7 +59,7 @@ Result<OptionsPtr> make_nats_options(const NatsConfig& config) {
   if (config.urls.empty()) return Error{"nats_url: no server given"};
   natsOptions* raw = nullptr;
   if (const natsStatus s = natsOptions_Create(&raw); s != NATS_OK) {
-    return Error{"NATS client library: " + text_of(s)};
+    return Error{"NATS client library: " + text_of_nats(s)};
   }
   OptionsPtr options(raw);
 
@@ -68,7 +68,7 @@ Result<OptionsPtr> make_nats_options(const NatsConfig& config) {
   if (const natsStatus s =
           natsOptions_SetServers(raw, servers.data(), static_cast<int>(servers.size()));
       s != NATS_OK) {
-    return Error{"nats_url " + joined(config.urls) + ": " + text_of(s)};
+    return Error{"nats_url " + urls_without_secrets(config.urls) + ": " + text_of_nats(s)};
   }
   if (!config.creds_file.empty()) {
     // The library would say only at the first connect that it cannot read it.
@@ -80,7 +80,7 @@ Result<OptionsPtr> make_nats_options(const NatsConfig& config) {
     if (const natsStatus s =
             natsOptions_SetUserCredentialsFromFiles(raw, config.creds_file.c_str(), nullptr);
         s != NATS_OK) {
-      return Error{"nats_creds_file " + config.creds_file + ": " + text_of(s)};
+      return Error{"nats_creds_file " + config.creds_file + ": " + text_of_nats(s)};
     }
   }
 
@@ -110,7 +110,7 @@ Result<OptionsPtr> make_nats_options(const NatsConfig& config) {
   for (const Setting& setting : settings) {
     if (setting.status != NATS_OK) {
       return Error{std::string("NATS client option ") + setting.name + ": " +
-                   text_of(setting.status)};
+                   text_of_nats(setting.status)};
     }
   }
   return options;
@@ -266,7 +266,7 @@ Result<void> NatsClient::connect() {
   natsOptions_SetClosedCB(raw, State::on_closed, &state);
   natsOptions_SetErrorHandler(raw, State::on_error, &state);
 
-  const std::string where = joined(state.config.urls);
+  const std::string where = urls_without_secrets(state.config.urls);
   // Before the call: it may be lost again before the call has returned.
   state.closed.store(false, std::memory_order_release);
   state.connected.store(true, std::memory_order_release);
@@ -275,7 +275,7 @@ Result<void> NatsClient::connect() {
     state.connection = nullptr;
     state.connected.store(false, std::memory_order_release);
     state.closed.store(true, std::memory_order_release);
-    return Error{"NATS server " + where + ": " + text_of(s)};
+    return Error{"NATS server " + where + ": " + text_of_nats(s)};
   }
   state.payload_max.store(natsConnection_GetMaxPayload(state.connection),
                           std::memory_order_relaxed);
@@ -299,7 +299,7 @@ Result<void> NatsClient::connect() {
     if (s != NATS_OK) State::on_unsubscribed(&state);
   }
   if (s != NATS_OK) {
-    Error error{"NATS server " + where + ": subscription for replies: " + text_of(s)};
+    Error error{"NATS server " + where + ": subscription for replies: " + text_of_nats(s)};
     disconnect();
     return error;
   }
@@ -355,7 +355,7 @@ Sent NatsClient::publish(const char* subject, uint64_t token, std::span<const ui
       return Sent::too_large;
     case NATS_INVALID_ARG:
     case NATS_INVALID_SUBJECT:
-    case NATS_NO_SERVER_SUPPORT: state.note(text_of(s).c_str()); return Sent::refused;
+    case NATS_NO_SERVER_SUPPORT: state.note(text_of_nats(s).c_str()); return Sent::refused;
     default: return Sent::not_connected;
   }
 }
@@ -397,7 +397,7 @@ Result<NatsReply> NatsClient::request(const std::string& subject, const std::str
   const natsStatus s = natsConnection_RequestString(&message, state.connection, subject.c_str(),
                                                     body.c_str(), timeout_ms);
   if (s == NATS_NO_RESPONDERS) return NatsReply();
-  if (s != NATS_OK) return Error{subject + ": " + text_of(s)};
+  if (s != NATS_OK) return Error{subject + ": " + text_of_nats(s)};
   return NatsReply(message);
 }
 

@@ -49,6 +49,11 @@ using OptionsPtr = std::unique_ptr<natsOptions, OptionsDeleter>;
 /// nats.c's options for `config`; an error names the option and what is wrong with it.
 Result<OptionsPtr> make_nats_options(const NatsConfig& config);
 
+/// For operators' eyes and logs: without user, password or token.
+std::string urls_without_secrets(const std::vector<std::string>& urls);
+/// A natsStatus, and what the library said last in this thread, without the lines of its source.
+std::string text_of_nats(int status);
+
 enum class Sent : uint8_t { sent, not_connected, too_large, refused };
 
 struct MessageHeader {
