@@ -85,7 +85,7 @@ int run(const RunArguments& arguments) {
                    "--until-end: there is no end: %s (it is for ports that replay files, such as "
                    "net_pcap0,rx_pcap=FILE)\n",
                    why.c_str());
-      return 2;
+      return kWrongUsage;
     }
   }
   Signals signals;  // before any thread: the check makes publishers, whose library has some

@@ -215,5 +215,13 @@ TEST_F(WeirRead, RefusesOptionsThatContradict) {
   EXPECT_EQ(read({"--help"}).status, 0);
 }
 
+TEST(WeirReadAlone, SaysWhichServerItCannotReachWithoutThePassword) {
+  const auto outcome = test::run_program(
+      {test::built("weir"), "read", "--server", "nats://user:secret@127.0.0.1:1", "--timeout", "1"});
+  EXPECT_NE(outcome.status, 0);
+  EXPECT_THAT(outcome.err, HasSubstr("nats://***@127.0.0.1:1"));
+  EXPECT_THAT(outcome.err, ::testing::Not(HasSubstr("secret")));
+}
+
 }  // namespace
 }  // namespace weir

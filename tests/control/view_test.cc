@@ -204,6 +204,14 @@ TEST(Routes, WrongQuestionsAreAnsweredClearly) {
   EXPECT_EQ(ask_json(view, "/v1/exporters/192.0.2.2")["datagrams"]["received"], 2);
 }
 
+TEST(Routes, StandTextOfABrokerThatIsNoUtf8) {
+  ApplianceView view = sample_view();
+  view.publishers.at(0).last_error = "no \xff\xfe\x80 way";
+  EXPECT_EQ(ask(view, "/readyz").status, 503u);
+  const auto status = ask_json(view, "/v1/status");
+  EXPECT_NE(status["not_ready_because"].get<std::string>().find(" way"), std::string::npos);
+}
+
 TEST(Routes, SayThatTheyAreStartingBeforeTheFirstView) {
   Snapshot<ApplianceView> nothing;
   for (const auto& route : appliance_routes(nothing, 0, [] { return uint64_t{0}; })) {
