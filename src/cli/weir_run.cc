@@ -9,6 +9,7 @@
 #include <memory>
 #include <new>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include "base/version.h"
@@ -129,10 +130,6 @@ int run(const RunArguments& arguments) {
   const auto last = (*appliance)->run(options);
   if (!last) {
     service::log_error("{}", last.error().message);
-    if ((*appliance)->is_stuck()) {  // what its thread still uses is left alone
-      service::finish_log(kFinishLogMs);
-      std::_Exit(1);
-    }
     return 1;
   }
 
@@ -160,8 +157,11 @@ int run(const RunArguments& arguments) {
                          port.name, unread);
     }
   }
+  if (!(*appliance)->stuck().empty()) {  // what its threads still use is left alone
+    service::finish_log(kFinishLogMs);
+    std::_Exit(1);
+  }
   return all_delivered ? 0 : 1;
-
 }
 
 }  // namespace
@@ -200,6 +200,13 @@ void add_run_command(CLI::App& app, int& exit_code) {
       exit_code = run(*arguments);
     } catch (const std::bad_alloc&) {
       std::fputs("weir: not enough memory for this configuration (buffer_bytes, limits)\n", stderr);
+      exit_code = 1;
+    } catch (const std::system_error& e) {
+      const bool is_thread = e.code() == std::errc::resource_unavailable_try_again;
+      std::fprintf(stderr, "weir: %s%s\n", e.what(),
+                   is_thread ? ": no thread can be made; raise the limit of processes (ulimit -u) or "
+                               "TasksMax of the service"
+                             : "");
       exit_code = 1;
     }
   });

@@ -139,7 +139,7 @@ Result<std::unique_ptr<Appliance>> Appliance::create(const ApplianceConfig& conf
 
 Appliance::~Appliance() {
   http_.reset();  // nobody reads views of what is being taken down
-  assert(!is_stuck_);
+  assert(stuck_.empty());
   if (data_plane_) {
     RoleScope role(control_thread);
     data_plane_->stop();
@@ -277,8 +277,11 @@ void Appliance::begin_drain(uint64_t deadline_ns) {
   if (feed_) feed_->begin_drain(deadline_ns);
 }
 
-bool Appliance::has_drained() const {
-  return delivery_->drained() && (!feed_ || feed_->finished());
+/// Files are written meanwhile, behind nobody and before nobody.
+bool Appliance::has_drained() {
+  const bool state_is_kept = state_->has_finished();
+  const bool names_are_kept = names_->has_finished();
+  return state_is_kept && names_are_kept && delivery_->drained() && (!feed_ || feed_->finished());
 }
 
 /// A new view when it is time, and the word to the service manager that all is well, if it is.
@@ -346,22 +349,39 @@ Result<std::shared_ptr<const ApplianceView>> Appliance::run(const RunOptions& op
   const auto asked_again = [&] {
     return options.poll_request && options.poll_request() == Request::stop;
   };
-  is_stuck_ = !end_cores(asked_again, notify);
-  if (!is_stuck_) {
+  core_is_stuck_ = !end_cores(asked_again, notify);
+  if (!core_is_stuck_) {
     data_plane_->stop();
-    state_->finish(*data_plane_);
+    state_->begin_finish(*data_plane_);
   }
   deliver_rest(asked_again, notify);
-  if (!is_stuck_) census_->finish(*data_plane_);
+  if (!core_is_stuck_) census_->finish(*data_plane_);
   while (take_events()) {
   }
-  names_->finish(directory_);
+  look_who_is_stuck();
   delivery_->step();  // a look at what the cores said last
   refresh_view(ApplianceState::stopped);
   auto last = view_.read();
   service::log_info("stopped: {}", summary_of(*last));
-  if (is_stuck_) return Error{"a receive core does not end; what it held is lost"};
   return last;
+}
+
+/// What has not ended by now hangs in a call of the system or of a library. It cannot be waited for.
+void Appliance::look_who_is_stuck() {
+  if (core_is_stuck_) stuck_.push_back("a receive core does not end; what it held is lost");
+  for (const std::string& name : delivery_->unfinished()) {
+    stuck_.push_back(fmt::format("publisher {} hangs in a write or a call of its library", name));
+  }
+  if (feed_ && !feed_->finished()) {
+    stuck_.push_back("exporter_info: its publisher hangs in a call of its library");
+  }
+  if (!state_->has_finished()) {
+    stuck_.push_back("state: a write below state_dir hangs; what the decoders know now is not kept");
+  }
+  if (!names_->has_finished()) {
+    stuck_.push_back("names: a write below state_dir hangs; the names known now are not kept");
+  }
+  for (const std::string& what : stuck_) service::log_error("{}; it is left behind", what);
 }
 
 /// The cores still take in what has arrived already; their batches are moved on meanwhile, so that they
@@ -388,6 +408,7 @@ void Appliance::deliver_rest(const std::function<bool()>& asked_again,
   // What exporters said last goes out too: a bounded number of tables, as they are now.
   while (take_events()) {
   }
+  names_->begin_finish(directory_);
   directory_.make_all_due();
   if (feed_) feed_->step(directory_, now_ns);
   begin_drain(deadline.ns());

@@ -52,14 +52,15 @@ class Appliance {
   ~Appliance();
 
   /// Starts receiving; returns after a stop was asked for and what was in flight is settled or the
-  /// deadline has passed. The view returned is the last one: its ledger is final and exact.
+  /// deadline has passed. The view returned is the last one: its ledger is final, and exact unless a
+  /// receive core is stuck().
   Result<std::shared_ptr<const ApplianceView>> run(const RunOptions& options)
       WEIR_RUNS_ON(control_thread);
 
   uint16_t metrics_port() const noexcept;
-  /// After run(): a receive core would not end. Its thread still uses what this object owns, so the
-  /// process ends without destroying it.
-  bool is_stuck() const noexcept { return is_stuck_; }
+  /// After run(): what would not end, in words that were logged. Its threads still use what this
+  /// object owns, so the process ends without destroying it.
+  const std::vector<std::string>& stuck() const noexcept { return stuck_; }
 
  private:
   explicit Appliance(const ApplianceConfig& config);
@@ -71,7 +72,7 @@ class Appliance {
       WEIR_RUNS_ON(control_thread);
   void say_lost_log_lines() WEIR_RUNS_ON(control_thread);
   void begin_drain(uint64_t deadline_ns) WEIR_RUNS_ON(control_thread);
-  bool has_drained() const WEIR_RUNS_ON(control_thread);
+  bool has_drained() WEIR_RUNS_ON(control_thread);
   void look_around(ApplianceState state, service::ServiceNotify& notify)
       WEIR_RUNS_ON(control_thread);
   void say_readiness() WEIR_RUNS_ON(control_thread);
@@ -79,6 +80,7 @@ class Appliance {
       WEIR_RUNS_ON(control_thread);
   bool end_cores(const std::function<bool()>& asked_again, service::ServiceNotify& notify)
       WEIR_RUNS_ON(control_thread);
+  void look_who_is_stuck() WEIR_RUNS_ON(control_thread);
   void deliver_rest(const std::function<bool()>& asked_again, service::ServiceNotify& notify)
       WEIR_RUNS_ON(control_thread);
 
@@ -105,7 +107,8 @@ class Appliance {
   uint64_t next_view_ns_ = 0;
   std::optional<bool> was_ready_;  // as last logged
   bool was_hurried_ = false;       // a stop was asked for twice before the cores had ended
-  bool is_stuck_ = false;
+  bool core_is_stuck_ = false;
+  std::vector<std::string> stuck_;
 };
 
 }  // namespace weir::control

@@ -148,6 +148,14 @@ bool Delivery::drained() const noexcept {
   return true;
 }
 
+std::vector<std::string> Delivery::unfinished() const {
+  std::vector<std::string> names;
+  for (const Destination& d : destinations_) {
+    if (!d.thread->finished()) names.push_back(d.thread->name());
+  }
+  return names;
+}
+
 bool Delivery::all_broken() const noexcept {
   for (const Destination& d : destinations_) {
     if (!d.thread->publisher().is_broken()) return false;

@@ -42,6 +42,8 @@ class Delivery {
   /// The cores have ended: step() until drained(), then nothing is in flight any more.
   void begin_drain(uint64_t deadline_steady_ns) noexcept WEIR_RUNS_ON(control_thread);
   bool drained() const noexcept WEIR_RUNS_ON(control_thread);
+  /// Publishers whose threads have not ended: after the deadline they hang, in a write for instance.
+  std::vector<std::string> unfinished() const WEIR_RUNS_ON(control_thread);
 
   /// There are publishers, and none of them can ever deliver anything again.
   bool all_broken() const noexcept;

@@ -10,16 +10,23 @@
 namespace weir::control {
 namespace {
 
+void warn(const std::string& why) {
+  static service::LogLimit limit(3, 600 * kNsPerSec);
+  service::log_limited(limit, service::LogLevel::warning, "names of exporters are not kept: {}", why);
+}
+
+flowpb::ExporterInfoList tables_of(const ExporterDirectory& directory) {
+  flowpb::ExporterInfoList list;
+  directory.save(list);
+  return list;
+}
+
 void write(const std::string& path, const flowpb::ExporterInfoList& list) {
   const std::string octets = list.SerializeAsString();
   const auto written = write_state_file(
       path, std::span(reinterpret_cast<const uint8_t*>(octets.data()), octets.size()),
       wall_clock_ns());
-  static service::LogLimit limit(3, 600 * kNsPerSec);
-  if (!written) {
-    service::log_limited(limit, service::LogLevel::warning, "names of exporters are not kept: {}",
-                         written.error().message);
-  }
+  if (!written) warn(written.error().message);
 }
 
 }  // namespace
@@ -47,25 +54,34 @@ void NamesKeeper::restore(ExporterDirectory& directory, uint64_t steady_now_ns) 
 }
 
 void NamesKeeper::step(const ExporterDirectory& directory, uint64_t steady_now_ns) {
-  if (path_.empty() || steady_now_ns < due_ns_) return;
+  if (path_.empty() || is_finishing_ || steady_now_ns < due_ns_) return;
   const bool is_first = due_ns_ == 0;
   due_ns_ = steady_now_ns + interval_ns_;
   if (is_first || directory.counters().changes == changes_saved_) return;
   if (writing_.is_running()) return;  // a slow disk: at the next interval
-  save(directory);
+  const uint64_t changes = directory.counters().changes;
+  if (save(tables_of(directory))) changes_saved_ = changes;
 }
 
-void NamesKeeper::finish(const ExporterDirectory& directory) {
+void NamesKeeper::begin_finish(const ExporterDirectory& directory) {
   if (path_.empty()) return;
-  save(directory);
-  writing_.wait();
+  is_finishing_ = true;
+  last_ = tables_of(directory);
+  has_finished();
 }
 
-void NamesKeeper::save(const ExporterDirectory& directory) {
-  changes_saved_ = directory.counters().changes;
-  flowpb::ExporterInfoList list;
-  directory.save(list);
-  writing_.begin([path = path_, list = std::move(list)] { write(path, list); });
+bool NamesKeeper::has_finished() {
+  if (writing_.is_running()) return false;
+  if (!last_) return true;
+  save(std::move(*last_));
+  last_.reset();
+  return !writing_.is_running();
+}
+
+bool NamesKeeper::save(flowpb::ExporterInfoList list) {
+  const auto begun = writing_.begin([path = path_, list = std::move(list)] { write(path, list); });
+  if (!begun) warn(begun.error().message);
+  return static_cast<bool>(begun);
 }
 
 }  // namespace weir::control

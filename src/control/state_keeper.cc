@@ -19,6 +19,9 @@ constexpr uint64_t kRefreshNs = 600 * kNsPerSec;
 /// What is known of an exporter that has not been heard of for so long is let go.
 constexpr uint64_t kForgetNs = 30ull * 86'400 * kNsPerSec;
 
+/// No count of changes: the next interval has something to save.
+constexpr uint64_t kChangesUnknown = UINT64_MAX;
+
 /// What has changed of all that is kept, as a number that grows.
 uint64_t changes_of(dataplane::DataPlane& plane) {
   using decode::TemplateEvent;
@@ -107,7 +110,13 @@ void StateKeeper::step(dataplane::DataPlane& plane, uint64_t steady_now_ns) {
     return;
   }
   if (changes_of(plane) == changes_begun_ && steady_now_ns - last_begun_ns_ < kRefreshNs) return;
-  if (writing_.is_running()) return;  // a slow disk: at the next interval
+  if (writing_.is_running()) {  // a slow disk: at the next interval
+    static service::LogLimit limit(1, 600 * kNsPerSec);
+    service::log_limited(limit, service::LogLevel::warning,
+                         "state: {} is still being written, {} s after it was begun", path_,
+                         (steady_now_ns - last_begun_ns_) / kNsPerSec);
+    return;
+  }
   last_begun_ns_ = steady_now_ns;
   begin(plane);
 }
@@ -150,11 +159,22 @@ bool StateKeeper::collect(dataplane::DataPlane& plane) {
 }
 
 void StateKeeper::hand_over() {
-  writing_.begin([this, save = std::move(*collecting_)]() mutable { write(std::move(save)); });
+  const auto begun =
+      writing_.begin([this, save = std::move(*collecting_)]() mutable { write(std::move(save)); });
   collecting_.reset();
+  if (begun) return;
+  changes_begun_ = kChangesUnknown;
+  fail(begun.error().message);
 }
 
-void StateKeeper::finish(dataplane::DataPlane& plane) {
+void StateKeeper::fail(const std::string& error) {
+  static service::LogLimit limit(3, 600 * kNsPerSec);
+  service::log_limited(limit, service::LogLevel::warning, "state cannot be kept: {}", error);
+  const std::lock_guard lock(mutex_);
+  view_.error = error;
+}
+
+void StateKeeper::begin_finish(dataplane::DataPlane& plane) {
   if (!is_on()) return;
   // The cores have ended, so this thread does their part of the conversation. What was under way is
   // older than what they know now.
@@ -168,13 +188,24 @@ void StateKeeper::finish(dataplane::DataPlane& plane) {
     }
     if (round == 0) collecting_.reset();
   }
-  hand_over();
-  writing_.wait();
+  is_finishing_ = true;
+  has_finished();
+}
+
+bool StateKeeper::has_finished() {
+  if (writing_.is_running()) return false;
+  if (!is_finishing_) return true;
+  if (collecting_) {
+    hand_over();
+    if (writing_.is_running()) return false;
+  }
+  is_finishing_ = false;
   const std::lock_guard lock(mutex_);
   if (view_.error.empty()) {
     service::log_info("state: {}: {} templates and {} sampling rates of {} exporters saved", path_,
                       view_.saved_templates, view_.saved_rates, view_.saved_exporters);
   }
+  return true;
 }
 
 StateView StateKeeper::view() const {
@@ -217,17 +248,15 @@ void StateKeeper::write(StateSave save) {
       error = written.error().message;
     }
   }
-  static service::LogLimit limit(3, 600 * kNsPerSec);
-  if (!error.empty()) {
-    service::log_limited(limit, service::LogLevel::warning, "state cannot be kept: {}", error);
-  } else if (save.is_cut) {
+  if (!error.empty()) return fail(error);
+  if (save.is_cut) {
+    static service::LogLimit limit(3, 600 * kNsPerSec);
     service::log_limited(limit, service::LogLevel::warning,
                          "state: more than {} octets: some exporters are left out",
                          decode::kStateOctetsMax);
   }
   const std::lock_guard lock(mutex_);
-  view_.error = error;
-  if (!error.empty()) return;
+  view_.error.clear();
   view_.saved_ns = now_ns;
   view_.saved_octets = save.octets.size();
   view_.saved_exporters = contents.exporters;

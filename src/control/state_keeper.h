@@ -4,7 +4,8 @@
 // Runs on:  the control thread; files are written on a thread of the keeper's own.
 // Bounds:   decode::kStateOctetsMax octets in memory and on disk, and a chunk a core.
 // Failure:  a file that cannot be read is set aside with a warning; one that cannot be written is
-//           tried again at the next interval, and view().error says why. Decoding never waits.
+//           tried again at the next interval, and view().error says why. Decoding never waits, nor
+//           does the control thread: a file system that hangs holds up the writing thread only.
 #pragma once
 
 #include <cstdint>
@@ -40,9 +41,11 @@ class StateKeeper {
 
   /// A turn of the control thread. The data plane is always the same.
   void step(dataplane::DataPlane& plane, uint64_t steady_now_ns) WEIR_RUNS_ON(control_thread);
-  /// The cores have ended: saves what they know. Written when it returns, or view().error says why
-  /// not.
-  void finish(dataplane::DataPlane& plane) WEIR_RUNS_ON(control_thread);
+  /// The cores have ended: takes what they know, to be written behind what is being written.
+  void begin_finish(dataplane::DataPlane& plane) WEIR_RUNS_ON(control_thread);
+  /// Called until it is true: nothing is being written any more. After begin_finish the last state is
+  /// kept then, or view().error says why not.
+  bool has_finished() WEIR_RUNS_ON(control_thread);
 
   StateView view() const;
 
@@ -53,6 +56,7 @@ class StateKeeper {
   /// Takes answers and asks on. True when all cores have told everything.
   bool collect(dataplane::DataPlane& plane) WEIR_RUNS_ON(control_thread);
   void hand_over();
+  void fail(const std::string& error);
   void write(StateSave save);
 
   const std::string path_;
@@ -70,6 +74,7 @@ class StateKeeper {
   uint64_t due_ns_ = 0;
   uint64_t last_begun_ns_ = 0;
   uint64_t changes_begun_ = 0;
+  bool is_finishing_ = false;
 
   // The writing job's.
   std::vector<uint8_t> superseded_;  // pieces of loaded_ that a save has said anew

@@ -213,6 +213,21 @@ TEST_F(DeliveryTest, GivesBuffersBackWithoutAnyPublisher) {
   EXPECT_TRUE(delivery_.drained());
 }
 
+TEST_F(DeliveryTest, NamesThePublisherThatDoesNotEnd) {
+  FakePublisher& hung = add("hung", 4, Mode::hang);
+  add("well", 4, Mode::acknowledge);
+  delivery_.start();
+  seal(5);
+  step_until([&] { return view(1).batches_acknowledged == 1; });
+  delivery_.begin_drain(steady_clock_ns());
+  step_until([&] { return delivery_.unfinished().size() == 1; });
+  EXPECT_EQ(delivery_.unfinished(), std::vector<std::string>{"hung"});
+  EXPECT_FALSE(delivery_.drained());
+  hung.set_mode(Mode::acknowledge);
+  step_until([&] { return delivery_.drained(); });
+  EXPECT_TRUE(delivery_.unfinished().empty());
+}
+
 TEST_F(DeliveryTest, PublishesWhatIsQueuedWhenItDrains) {
   FakePublisher& fake = add("late", 2, Mode::hold, 0, /*queue=*/8);
   delivery_.start();

@@ -7,7 +7,9 @@
 #include <fstream>
 #include <thread>
 
+#include "support/hanging_file.h"
 #include "support/process.h"
+#include "support/refused_threads.h"
 
 namespace weir::control {
 namespace {
@@ -31,7 +33,9 @@ class NamesFileTest : public testing::Test {
   std::string state_dir() const { return path().substr(0, path().rfind('/')); }
   void save() {
     const RoleScope role(control_thread);
-    NamesKeeper(state_dir(), kNsPerSec).finish(before_);
+    NamesKeeper keeper(state_dir(), kNsPerSec);
+    keeper.begin_finish(before_);
+    EXPECT_TRUE(test::eventually([&] { return keeper.has_finished(); }));
   }
   /// How many names are known after a start.
   uint64_t names_restored(const std::string& state_dir) {
@@ -68,6 +72,35 @@ TEST_F(NamesFileTest, WritesWhatChangedOnceAnIntervalHasPassed) {
   keeper.step(before_, 50 * kNsPerSec);
   keeper.step(before_, 70 * kNsPerSec);
   EXPECT_FALSE(std::filesystem::exists(path())) << "what is written is not written again";
+}
+
+TEST_F(NamesFileTest, AFileSystemThatHangsHoldsUpNobodyAndTheLastNamesAreKeptOnceItMoves) {
+  const RoleScope role(control_thread);
+  test::HangingFile hanging(path() + ".new");
+  NamesKeeper keeper(state_dir(), kNsPerSec);
+  keeper.step(before_, kNsPerSec);
+  keeper.step(before_, 3 * kNsPerSec);
+  EXPECT_FALSE(keeper.has_finished());
+  keeper.begin_finish(before_);
+  EXPECT_FALSE(keeper.has_finished());
+  hanging.let_go();
+  ASSERT_TRUE(test::eventually([&] { return keeper.has_finished(); }));
+  EXPECT_EQ(names_restored(state_dir()), 1u);
+}
+
+TEST_F(NamesFileTest, TriesAgainAtTheNextIntervalWhenNoThreadCanBeMade) {
+  const RoleScope role(control_thread);
+  NamesKeeper keeper(state_dir(), kNsPerSec);
+  keeper.step(before_, kNsPerSec);
+  {
+    const test::RefusedThreads refused;
+    keeper.step(before_, 3 * kNsPerSec);
+    EXPECT_TRUE(keeper.has_finished());
+  }
+  EXPECT_EQ(names_restored(state_dir()), 0u);
+  keeper.step(before_, 5 * kNsPerSec);
+  EXPECT_TRUE(test::eventually([&] { return keeper.has_finished(); }));
+  EXPECT_EQ(names_restored(state_dir()), 1u);
 }
 
 TEST_F(NamesFileTest, IgnoresAFileWithAnyOctetDamaged) {

@@ -8,7 +8,9 @@
 #include "base/clock.h"
 #include "control/state_file.h"
 #include "lab/message_builder.h"
+#include "support/hanging_file.h"
 #include "support/process.h"
+#include "support/refused_threads.h"
 
 #if defined(__clang__)
 #pragma clang diagnostic ignored "-Wthread-safety-analysis"  // one thread plays all roles here
@@ -77,13 +79,18 @@ Octets data(uint16_t id = 256) {
       .build();
 }
 
+void finish(StateKeeper& keeper, Plane& plane) {
+  keeper.begin_finish(plane);
+  EXPECT_TRUE(test::eventually([&] { return keeper.has_finished(); }));
+}
+
 /// A run of an appliance that knows these exporters' template, and ends.
 void run_with(const std::string& folder, const std::vector<const char*>& exporters) {
   const RoleScope role(control_thread);
   StateKeeper keeper(folder, kInterval);
   Plane plane(2, keeper.load());
   for (size_t i = 0; i < exporters.size(); ++i) plane.receive(i % 2, exporters[i], templates());
-  keeper.finish(plane);
+  finish(keeper, plane);
   EXPECT_EQ(keeper.view().error, "");
 }
 
@@ -125,7 +132,7 @@ TEST(StateKeeper, WhatAnExporterSaysNowTakesThePlaceOfWhatItSaid) {
     Plane plane(1, keeper.load());
     plane.receive(0, "192.0.2.1", IpfixBuilder{}.build());  // heard of again: v9's is taken up
     plane.receive(0, "192.0.2.1", templates(300));
-    keeper.finish(plane);
+    finish(keeper, plane);
     EXPECT_EQ(keeper.view().saved_templates, 2u);
     EXPECT_EQ(keeper.view().saved_exporters, 1u);
   }
@@ -172,7 +179,7 @@ TEST(StateKeeper, SavesAtIntervalsWhenSomethingChanged) {
   now += 600 * kNsPerSec;
   turns(20);
   EXPECT_TRUE(test::eventually([&] { return std::filesystem::exists(path); }));
-  keeper.finish(plane);
+  finish(keeper, plane);
 }
 
 TEST(StateKeeper, ManyTemplatesTakeManyChunks) {
@@ -194,7 +201,7 @@ TEST(StateKeeper, ManyTemplatesTakeManyChunks) {
         plane.receive(0, exporter.c_str(), NetflowV9Builder{}.templates(some).build());
       }
     }
-    keeper.finish(plane);
+    finish(keeper, plane);
     EXPECT_EQ(keeper.view().saved_templates, kExporters * kTemplates);
     EXPECT_GT(keeper.view().saved_octets, 2u << 20);
   }
@@ -233,9 +240,58 @@ TEST(StateKeeper, AFolderThatIsNotThereIsSaidAndNothingElseHappens) {
   StateKeeper keeper(folder / "none", kInterval);
   Plane plane(1, keeper.load());
   plane.receive(0, "192.0.2.1", templates());
-  keeper.finish(plane);
+  finish(keeper, plane);
   EXPECT_NE(keeper.view().error.find("none"), std::string::npos) << keeper.view().error;
   EXPECT_EQ(keeper.view().saved_ns, 0u);
+}
+
+TEST(StateKeeper, AFileSystemThatHangsHoldsUpNobodyAndTheLastStateIsKeptOnceItMoves) {
+  const TemporaryFolder folder;
+  test::HangingFile hanging(folder / "decoder_state.new");
+  const RoleScope role(control_thread);
+  StateKeeper keeper(folder / "", kInterval);
+  Plane plane(1, keeper.load());
+  plane.receive(0, "192.0.2.1", templates());
+  keeper.step(plane, kInterval);
+  for (int i = 0; i < 20; ++i) {
+    keeper.step(plane, 2 * kInterval);
+    plane.poll();
+  }
+  EXPECT_FALSE(keeper.has_finished()) << "the write at the interval hangs";
+  plane.receive(0, "192.0.2.1", templates(300));
+  keeper.begin_finish(plane);
+  EXPECT_FALSE(keeper.has_finished());
+  hanging.let_go();
+  ASSERT_TRUE(test::eventually([&] { return keeper.has_finished(); }));
+  EXPECT_EQ(keeper.view().error, "");
+  EXPECT_EQ(keeper.view().saved_templates, 2u);
+}
+
+TEST(StateKeeper, TriesAgainAtTheNextIntervalWhenNoThreadCanBeMade) {
+  const TemporaryFolder folder;
+  const RoleScope role(control_thread);
+  StateKeeper keeper(folder / "", kInterval);
+  Plane plane(1, keeper.load());
+  plane.receive(0, "192.0.2.1", templates());
+  uint64_t now = kInterval;
+  const auto interval = [&] {
+    now += kInterval;
+    for (int i = 0; i < 20; ++i) {
+      keeper.step(plane, now);
+      plane.poll();
+    }
+  };
+  keeper.step(plane, now);
+  {
+    const test::RefusedThreads refused;
+    interval();
+    EXPECT_NE(keeper.view().error.find("no thread can be made"), std::string::npos)
+        << keeper.view().error;
+  }
+  interval();
+  EXPECT_TRUE(test::eventually([&] { return keeper.view().saved_templates == 1; }));
+  EXPECT_EQ(keeper.view().error, "");
+  finish(keeper, plane);
 }
 
 TEST(StateKeeper, WithoutAFolderNothingIsKept) {
@@ -246,7 +302,7 @@ TEST(StateKeeper, WithoutAFolderNothingIsKept) {
   plane.receive(0, "192.0.2.1", templates());
   keeper.step(plane, 0);
   keeper.step(plane, 100 * kInterval);
-  keeper.finish(plane);
+  finish(keeper, plane);
   EXPECT_EQ(keeper.view().path, "");
   EXPECT_EQ(keeper.view().error, "");
 }

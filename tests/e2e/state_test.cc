@@ -4,13 +4,16 @@
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 
+#include <filesystem>
 #include <fstream>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <sstream>
+#include <thread>
 
 #include "base/clock.h"
 #include "lab/message_builder.h"
+#include "support/hanging_file.h"
 #include "support/process.h"
 
 namespace weir {
@@ -18,6 +21,7 @@ namespace {
 
 using nlohmann::json;
 using test::eventually;
+using namespace std::chrono_literals;
 using test::Process;
 
 class StateTest : public ::testing::Test {
@@ -152,6 +156,26 @@ TEST_F(StateTest, DataIsDecodedAtOnceAfterASuddenEnd) {
   send_data(3);
   expect_record(*weir, 3);
   EXPECT_EQ(weir->terminate(), 0) << weir->err();
+}
+
+TEST_F(StateTest, AFileSystemThatHangsDoesNotHoldUpTheEnd) {
+  std::filesystem::create_directory(folder_ / "state");
+  const test::HangingFile state(file() + ".new");
+  const test::HangingFile names(folder_ / "state/exporter_names.new");
+  std::ofstream(config(), std::ios::app) << "shutdown_deadline_ms: 1000\n";
+  auto weir = start();
+  send_definitions();
+  send_data(1);
+  expect_record(*weir, 1);
+  std::this_thread::sleep_for(1500ms);  // the save at the interval hangs too
+  send_data(2);
+  EXPECT_TRUE(eventually([&] { return records(*weir).size() == 2; })) << "it goes on meanwhile";
+  EXPECT_EQ(weir->terminate(20s), 1) << weir->err();
+  EXPECT_NE(weir->err().find("state: a write below state_dir hangs"), std::string::npos)
+      << weir->err();
+  EXPECT_NE(weir->err().find("names: a write below state_dir hangs"), std::string::npos);
+  EXPECT_NE(weir->err().find("stopped: "), std::string::npos);
+  EXPECT_EQ(weir->err().find("were not delivered"), std::string::npos);
 }
 
 TEST_F(StateTest, ADamagedFileIsIgnoredAndKeptAside) {

@@ -14,7 +14,8 @@ namespace weir::test {
 /// Takes up to `window` batches and settles them as `mode` says, in order.
 class FakePublisher final : public outbound::Publisher {
  public:
-  enum class Mode { acknowledge, hold, fail };
+  /// hang: no call returns, whatever the deadline, as in a write to a file system that is frozen.
+  enum class Mode { acknowledge, hold, fail, hang };
 
   explicit FakePublisher(size_t window, Mode mode = Mode::acknowledge)
       : window_(window), mode_(mode) {
@@ -36,6 +37,7 @@ class FakePublisher final : public outbound::Publisher {
   }
 
   void poll(int wait_ms, outbound::OutcomeSink& outcomes) override {
+    while (mode_.load() == Mode::hang) std::this_thread::sleep_for(std::chrono::milliseconds(1));
     if (mode_.load() == Mode::hold) {
       if (wait_ms > 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
       return;
@@ -45,6 +47,7 @@ class FakePublisher final : public outbound::Publisher {
 
   void drain(const std::atomic<uint64_t>& deadline_steady_ns,
              outbound::OutcomeSink& outcomes) override {
+    while (mode_.load() == Mode::hang) std::this_thread::sleep_for(std::chrono::milliseconds(1));
     while (!held_.empty() && steady_clock_ns() < deadline_steady_ns) poll(1, outcomes);
     while (!held_.empty()) {
       outbound::OutboundBatch* batch = held_.front();
