@@ -1,31 +1,54 @@
 #include "dataplane/kernel_interface.h"
 
 #include <fmt/format.h>
+#include <linux/ethtool.h>
+#include <linux/sockios.h>
 #include <net/if.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
-#include <optional>
 #include <utility>
 
 namespace weir::dataplane {
 namespace {
 
-std::optional<short> flags_of(const std::string& name) {
-  ifreq request{};
-  if (name.size() >= sizeof request.ifr_name) return {};
+/// Calls the kernel with `request`, into which the name is put; false: it refuses.
+bool ask(const std::string& name, unsigned long what, ifreq& request) {
+  if (name.empty() || name.size() >= sizeof request.ifr_name) return false;
   std::memcpy(request.ifr_name, name.data(), name.size());
   const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  if (fd < 0) return {};
-  const int rc = ioctl(fd, SIOCGIFFLAGS, &request);
+  if (fd < 0) return false;
+  const int rc = ioctl(fd, what, &request);
   close(fd);
-  if (rc != 0) return {};
+  return rc == 0;
+}
+
+std::optional<short> flags_of(const std::string& name) {
+  ifreq request{};
+  if (!ask(name, SIOCGIFFLAGS, request)) return {};
   return request.ifr_flags;
 }
 
 }  // namespace
+
+std::optional<InterfaceFacts> interface_facts(const std::string& name) {
+  const std::optional<short> flags = flags_of(name);
+  if (!flags) return {};
+  InterfaceFacts facts;
+  facts.is_loopback = (*flags & IFF_LOOPBACK) != 0;
+  ethtool_channels channels{};
+  channels.cmd = ETHTOOL_GCHANNELS;
+  ifreq request{};
+  request.ifr_data = reinterpret_cast<char*>(&channels);
+  if (ask(name, SIOCETHTOOL, request)) {
+    facts.combined_queues = channels.combined_count;
+    facts.receive_queues = std::max(channels.combined_count + channels.rx_count, 1u);
+  }
+  return facts;
+}
 
 KernelInterface::KernelInterface(std::string name)
     : name_(std::move(name)), index_(if_nametoindex(name_.c_str())) {}

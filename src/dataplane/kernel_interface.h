@@ -5,9 +5,20 @@
 // Failure:  what cannot be asked counts as gone.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 
 namespace weir::dataplane {
+
+struct InterfaceFacts {
+  bool is_loopback = false;
+  uint32_t receive_queues = 1;   // in use, those that send as well included
+  uint32_t combined_queues = 0;  // that send as well
+};
+
+/// Empty: there is no such interface. One whose driver tells no queues has one.
+std::optional<InterfaceFacts> interface_facts(const std::string& name);
 
 class KernelInterface {
  public:

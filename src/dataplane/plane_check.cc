@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 #include <linux/capability.h>
-#include <net/if.h>
 #include <rte_config.h>
 #include <algorithm>
 #include <bit>
@@ -92,6 +91,8 @@ class Finder {
           fmt::format("{} kernel sockets, limit {}", config_.socket_ports.size(), Waiter::kFdsMax));
     }
     for (size_t i = 0; i < config_.dpdk_ports.size(); ++i) look_at(config_.dpdk_ports[i], i);
+    for (InterfaceTrouble& trouble : find_interface_trouble(config_.dpdk_ports, machine_.interface))
+      add(PlaneKey::device, trouble.port, std::move(trouble.what));
     if (!config_.dpdk_ports.empty()) {
       if (found_.empty()) place();
       look_at_memory();
@@ -176,12 +177,7 @@ class Finder {
   }
 
   void look_at_interfaces(const DeviceSpec& spec, size_t i) {
-    const std::vector<std::string> names = interfaces_of(spec);
-    const bool has_one = !names.empty();
-    for (const std::string& name : names) {
-      if (if_nametoindex(name.c_str()) == 0)
-        add(PlaneKey::device, i, fmt::format("{}: no interface {}", spec.name, name));
-    }
+    const bool has_one = !interfaces_of(spec).empty();
     if (!has_one && (spec.driver == "net_af_packet" || spec.driver == "net_af_xdp"))
       add(PlaneKey::device, i, fmt::format("{}: iface=NAME is missing", spec.name));
     if (!has_one && spec.driver == "net_pcap" && spec.values("rx_pcap").empty())

@@ -11,6 +11,7 @@
 
 #include "base/named_enum.h"
 #include "dataplane/data_plane.h"
+#include "dataplane/interface_check.h"
 
 namespace weir::dataplane {
 
@@ -25,6 +26,7 @@ struct Machine {
   bool has_net_admin = true;
   std::vector<unsigned> cpus;            // that this process runs on
   std::function<bool(unsigned)> may_use_cpu;
+  InterfaceLookup interface = interface_facts;
 
   static Machine look();
 };

@@ -114,6 +114,8 @@ uint32_t queues_in_device(const DeviceSpec& spec) {
   return key.empty() || spec.values(key).empty() ? 0 : number_of(spec, key, 0);
 }
 
+uint32_t first_queue(const DeviceSpec& spec) { return number_of(spec, "start_queue", 0); }
+
 uint16_t queues_of(const DpdkPort& port, const DeviceSpec& spec) {
   const size_t files = spec.driver == "net_pcap" ? spec.values("rx_pcap").size() : 0;
   const size_t device = std::max<size_t>(files, queues_in_device(spec));

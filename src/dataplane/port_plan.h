@@ -39,6 +39,8 @@ bool replays_for_ever(const DeviceSpec& spec);
 std::string_view queues_argument(const DeviceSpec& spec);
 /// That the device's text asks for in that argument; 0: it does not say.
 uint32_t queues_in_device(const DeviceSpec& spec);
+/// Of the interface that net_af_xdp takes.
+uint32_t first_queue(const DeviceSpec& spec);
 /// The kernel's interfaces that it receives from. (To net_tap the argument iface names what is to be
 /// made, to net_vhost a socket.)
 std::vector<std::string> interfaces_of(const DeviceSpec& spec);

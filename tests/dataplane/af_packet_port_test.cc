@@ -20,14 +20,6 @@ using packet::FrameVerdict;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-bool can_make_namespaces() {
-  const pid_t child = fork();
-  if (child == 0) _exit(unshare(CLONE_NEWNET) == 0 ? 0 : 1);
-  int status = 1;
-  waitpid(child, &status, 0);
-  return geteuid() == 0 && status == 0 && std::system("ip -V >/dev/null 2>&1") == 0;
-}
-
 #define SKIP_WITHOUT_ROOT()   \
   if (!can_make_namespaces()) \
   GTEST_SKIP() << "needs root and ip(8): a network namespace and a veth pair"

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -151,6 +152,15 @@ inline uint64_t datagrams(DataPlane& plane) {
 }
 inline uint64_t frames(DataPlane& plane) {
   return sum(plane, [](Pipeline& p) { return p.counters().frames.value(); });
+}
+
+/// In a child of its own, so that this process keeps its namespace.
+inline bool can_make_namespaces() {
+  const pid_t child = fork();
+  if (child == 0) _exit(unshare(CLONE_NEWNET) == 0 ? 0 : 1);
+  int status = 1;
+  waitpid(child, &status, 0);
+  return geteuid() == 0 && status == 0 && std::system("ip -V >/dev/null 2>&1") == 0;
 }
 
 /// Every equation of the ledger that this room can see.

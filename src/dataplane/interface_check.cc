@@ -1,0 +1,111 @@
+#include "dataplane/interface_check.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+
+#include "dataplane/port_plan.h"
+
+namespace weir::dataplane {
+namespace {
+
+/// An XDP socket takes what comes on its own receive queue only; the other queues' packets go to the
+/// kernel without a word.
+struct XdpUse {
+  size_t first_port = 0;
+  InterfaceFacts facts;
+  std::map<uint32_t, size_t> port_of_queue;
+  bool has_trouble = false;
+};
+
+class Finder {
+ public:
+  Finder(std::span<const DpdkPort> ports, const InterfaceLookup& lookup)
+      : ports_(ports), lookup_(lookup) {}
+
+  std::vector<InterfaceTrouble> find() && {
+    for (size_t i = 0; i < ports_.size(); ++i) look_at(i);
+    for (const auto& [name, use] : xdp_) look_at_cover(name, use);
+    return std::move(found_);
+  }
+
+ private:
+  void add(size_t port, std::string what) {
+    found_.push_back({port, fmt::format("{}: {}", DeviceSpec::parse(ports_[port].device).name, what)});
+  }
+
+  void look_at(size_t i) {
+    const DeviceSpec spec = DeviceSpec::parse(ports_[i].device);
+    if (replays_files(spec)) return;
+    for (const std::string& name : interfaces_of(spec)) {
+      const std::optional<InterfaceFacts> facts = lookup_(name);
+      if (!facts) {
+        add(i, fmt::format("no interface {}", name));
+      } else if (spec.driver == "net_af_xdp") {
+        look_at_xdp(i, spec, name, *facts);
+      } else if (const auto [first, is_new] = taps_.emplace(name, i); !is_new) {
+        add(i, first->second == i
+                   ? fmt::format("interface {} is named twice: each datagram would come twice", name)
+                   : fmt::format("interface {} is read by port {} already: each datagram would come "
+                                 "twice (queues: N spreads one port over several cores)",
+                                 name, ports_[first->second].name));
+      }
+    }
+  }
+
+  void look_at_xdp(size_t i, const DeviceSpec& spec, const std::string& name,
+                   const InterfaceFacts& facts) {
+    if (facts.is_loopback) return add(i, fmt::format("interface {} is the loopback, which takes no "
+                                                     "XDP socket",
+                                                     name));
+    XdpUse& use = xdp_.try_emplace(name, XdpUse{i, facts, {}, false}).first->second;
+    const uint32_t start = first_queue(spec), count = queues_of(ports_[i], spec);
+    const auto refuse = [&](std::string what) {
+      use.has_trouble = true;
+      add(i, std::move(what));
+    };
+    if (start >= facts.receive_queues || count > facts.receive_queues - start) {
+      return refuse(fmt::format("queues {} to {} are asked, interface {} has {} (from 0)", start,
+                                uint64_t{start} + count - 1, name, facts.receive_queues));
+    }
+    if (count > std::max(facts.combined_queues, 1u)) {
+      return refuse(fmt::format(
+          "{} queues in one port, and interface {} has {} combined ones, which the driver wants for "
+          "that: a port for each, with start_queue=0, start_queue=1, …",
+          count, name, facts.combined_queues));
+    }
+    for (uint32_t q = start; q < start + count; ++q) {
+      const auto [first, is_new] = use.port_of_queue.emplace(q, i);
+      if (!is_new) return refuse(fmt::format("queue {} of interface {} is served by port {} already", q,
+                                             name, ports_[first->second].name));
+    }
+  }
+
+  void look_at_cover(const std::string& name, const XdpUse& use) {
+    const uint32_t queues = use.facts.receive_queues;
+    if (use.has_trouble || use.port_of_queue.size() >= queues) return;
+    const bool is_combined = use.facts.combined_queues == queues;
+    add(use.first_port,
+        fmt::format("interface {} has {} receive queues and {} of them would be served: what comes on "
+                    "the others is not received (ethtool -L {} {} 1; or {})",
+                    name, queues, use.port_of_queue.size(), name, is_combined ? "combined" : "rx",
+                    is_combined ? fmt::format("queues: {}", queues)
+                                : "a port for each queue, with start_queue=0, start_queue=1, …"));
+  }
+
+  std::span<const DpdkPort> ports_;
+  const InterfaceLookup& lookup_;
+  std::map<std::string, size_t> taps_;  // interface, and the port that gets a copy of its packets
+  std::map<std::string, XdpUse> xdp_;
+  std::vector<InterfaceTrouble> found_;
+};
+
+}  // namespace
+
+std::vector<InterfaceTrouble> find_interface_trouble(std::span<const DpdkPort> ports,
+                                                     const InterfaceLookup& lookup) {
+  return Finder(ports, lookup).find();
+}
+
+}  // namespace weir::dataplane
