@@ -10,6 +10,7 @@
 #include <cstring>
 #include <filesystem>
 
+#include "dataplane/device_arguments.h"
 #include "dataplane/pcap_file.h"
 #include "dataplane/placement.h"
 #include "dataplane/port_plan.h"
@@ -109,6 +110,8 @@ class Finder {
     const DeviceSpec spec = DeviceSpec::parse(port.device);
     if (spec.name.empty()) return add(PlaneKey::device, i, "no device");
     if (port.queues == 0) return add(PlaneKey::queues, i, "0 queues");
+    if (std::string why = why_not_device(spec); !why.empty())
+      return add(PlaneKey::device, i, fmt::format("{}: {}", spec.name, why));
     look_at_queues(port, spec, i);
     if (spec.is_pci) look_at_pci(spec, i);
     look_at_rights(spec, i);

@@ -20,13 +20,14 @@ constexpr uint32_t kDataRoomOctets = 2048 + RTE_PKTMBUF_HEADROOM;
 constexpr uint32_t kAfPacketFrameOctets = 9216;
 constexpr uint32_t kAfPacketBlockOctets = 4 * kAfPacketFrameOctets;
 constexpr uint32_t kAfPacketFrames = 2048;
+constexpr uint32_t kAfPacketFrameOctetsOfDriver = 2048;  // unless it is told
 constexpr uint32_t kAfXdpFillMbufs = 2048;  // what it takes for itself, a queue
 constexpr uint32_t kBurstMbufs = 32;
 constexpr uint32_t kPoolMbufsMin = 2 * kBurstMbufs - 1;  // of drivers that keep none: 2^n - 1
 constexpr uint32_t kPoolCacheMbufs = 256;
 constexpr uint32_t kMbufOverheadOctets = sizeof(rte_mbuf) + 128;  // header, spread over channels
 constexpr uint64_t kMbufPlaceOctets = 16;  // in the pool's ring
-constexpr uint64_t kPageOctets = 4096;
+constexpr uint32_t kPageOctets = 4096;
 constexpr uint64_t kHugepageOctets = 2u << 20;
 
 std::string canonical_pci_address(const std::string& text) {
@@ -122,6 +123,13 @@ uint16_t queues_of(const DpdkPort& port, const DeviceSpec& spec) {
   return static_cast<uint16_t>(std::min<size_t>(std::max<size_t>(port.queues, device), UINT16_MAX));
 }
 
+AfPacketRing af_packet_ring(const DeviceSpec& spec) {
+  const bool has_own = !spec.values("framesz").empty() || !spec.values("blocksz").empty();
+  return {.frame_octets = number_of(spec, "framesz", has_own ? kAfPacketFrameOctetsOfDriver : kAfPacketFrameOctets),
+          .block_octets = number_of(spec, "blocksz", has_own ? kPageOctets : kAfPacketBlockOctets),
+          .frames = number_of(spec, "framecnt", kAfPacketFrames)};
+}
+
 std::string driver_arguments(const DeviceSpec& spec, uint16_t queues) {
   std::string arguments = spec.arguments;
   const auto add = [&](std::string_view key, uint32_t value) {
@@ -155,7 +163,7 @@ uint32_t data_room_min(const DeviceSpec& spec) {
   // net_null writes and tells its size whatever room there is.
   if (spec.driver == "net_null") return number_of(spec, "size", 64) + RTE_PKTMBUF_HEADROOM;
   if (spec.driver == "net_af_packet")
-    return number_of(spec, "framesz", spec.values("blocksz").empty() ? kAfPacketFrameOctets : 2048) + RTE_PKTMBUF_HEADROOM;
+    return af_packet_ring(spec).frame_octets + RTE_PKTMBUF_HEADROOM;
   return 0;
 }
 

@@ -47,6 +47,13 @@ std::vector<std::string> interfaces_of(const DeviceSpec& spec);
 /// Queues that must be served: a file is a queue, and what came on one that nobody served would be
 /// lost.
 uint16_t queues_of(const DpdkPort& port, const DeviceSpec& spec);
+/// In which net_af_packet receives; it has a second one like it for sending.
+struct AfPacketRing {
+  uint32_t frame_octets = 0;
+  uint32_t block_octets = 0;
+  uint32_t frames = 0;
+};
+AfPacketRing af_packet_ring(const DeviceSpec& spec);
 /// With what the driver is told beyond what the operator wrote, where its own default cuts or starves.
 std::string driver_arguments(const DeviceSpec& spec, uint16_t queues);
 
