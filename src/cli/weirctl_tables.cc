@@ -78,6 +78,13 @@ std::string age_of(uint64_t then_ns, uint64_t now_ns) {
   return then_ns == 0 || then_ns > now_ns ? "-" : duration_of(now_ns - then_ns);
 }
 
+/// The fill is that of the bound which is nearest, records or batches.
+std::string queue_of(const json& queue) {
+  const json& max = queue.at("records_max");
+  return fmt::format("{}{}{} {:.0f}%", text_of(queue.at("records")), max.is_null() ? "" : "/",
+                     max.is_null() ? "" : text_of(max), queue.at("fill").get<double>() * 100);
+}
+
 void print_publishers(const json& publishers) {
   Table table({"publisher", "kind", "connected", "acknowledged", "failed", "dropped", "in flight",
                "waiting", "retries", "queue"});
@@ -86,7 +93,7 @@ void print_publishers(const json& publishers) {
     table.add({text_of(p.at("name")), text_of(p.at("kind")), text_of(p.at("connected")),
                text_of(r.at("acknowledged")), text_of(r.at("failed")), text_of(r.at("dropped")),
                text_of(r.at("in_flight")), text_of(r.at("waiting")), text_of(p.at("retries")),
-               text_of(p.at("queue").at("depth")) + "/" + text_of(p.at("queue").at("capacity"))});
+               queue_of(p.at("queue"))});
   }
   table.print();
   for (const json& p : publishers) {

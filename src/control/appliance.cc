@@ -172,7 +172,7 @@ void Appliance::refresh_view(ApplianceState state) {
                                     elapsed_ns, now_ns));
   }
   // After the cores: what was encoded since then shows as waiting, never as missing.
-  view->publishers = delivery_->views();
+  view->publishers = delivery_->views(now_ns);
 
   census_->fill(*view);
   event_log_.on_exporters(view->exporters, now_ns);
@@ -180,7 +180,9 @@ void Appliance::refresh_view(ApplianceState state) {
 
   for (const PublisherView& publisher : view->publishers) {
     audit_.on_check("publisher " + publisher.name, publisher.discrepancies());
-    say_trouble(publisher.name, publisher.last_error);
+    // Without the seconds, so that it is said once.
+    const bool takes_nothing = publisher.last_error.empty() && publisher.takes_nothing_ns > 0;
+    say_trouble(publisher.name, takes_nothing ? "takes nothing any more" : publisher.last_error);
     say_streams(publisher, before.get());
   }
   audit_.on_check("delivery", delivery_->discrepancies());

@@ -86,6 +86,19 @@ std::vector<Discrepancy> Delivery::discrepancies() const {
   return found;
 }
 
+uint64_t Delivery::batches_held_max() const noexcept {
+  return destinations_.size() == 1 ? 0 : batches_in_all_ / 4 * 3;
+}
+
+double Delivery::fill_of(const Destination& d) const noexcept {
+  const auto share = [](uint64_t n, uint64_t max) {
+    return max == 0 ? 0.0 : std::min(1.0, static_cast<double>(n) / static_cast<double>(max));
+  };
+  return std::max({share(d.records_in_flight, d.records_max),
+                   share(d.batches_in_flight, batches_held_max()),
+                   share(d.thread->queued(), d.thread->queue_capacity())});
+}
+
 void Delivery::route(OutboundBatch* batch) noexcept {
   records_routed_ += batch->records;
   routed_[batch->core].records += batch->records;
@@ -96,8 +109,8 @@ void Delivery::route(OutboundBatch* batch) noexcept {
                           d.records_in_flight + batch->records <= d.records_max ||
                           d.batches_in_flight == 0;
     // Who is stuck keeps its batches' buffers: the last quarter is for those who are not.
-    const bool has_buffers = destinations_.size() == 1 || batches_in_all_ == 0 ||
-                             d.batches_in_flight < batches_in_all_ / 4 * 3;
+    const uint64_t held_max = batches_held_max();
+    const bool has_buffers = held_max == 0 || d.batches_in_flight < held_max;
     if (has_room && has_buffers && d.thread->offer(batch)) {
       ++batch->references;
       d.records_in_flight += batch->records;
@@ -163,13 +176,19 @@ bool Delivery::all_broken() const noexcept {
   return !destinations_.empty();
 }
 
-std::vector<PublisherView> Delivery::views() const {
+std::vector<PublisherView> Delivery::views(uint64_t steady_now_ns) {
   std::vector<PublisherView> rows;
   rows.reserve(destinations_.size());
   // Read after records_routed_ was last written by this thread, so the difference is never negative.
   uint64_t encoded = 0;
   for (const outbound::Batcher* core : cores_) encoded += core->counters().encoded.value();
-  for (const Destination& d : destinations_) {
+  for (Destination& d : destinations_) {
+    const uint64_t settled = d.batches_acknowledged + d.batches_failed;
+    if (d.batches_in_flight == 0 || settled != d.batches_settled_seen || d.moved_ns == 0) {
+      d.moved_ns = steady_now_ns;
+    }
+    d.batches_settled_seen = settled;
+    const uint64_t still_ns = steady_now_ns - d.moved_ns;
     const outbound::Publisher& publisher = d.thread->publisher();
     const outbound::PublisherCounters& counters = publisher.counters();
     PublisherView row;
@@ -177,6 +196,7 @@ std::vector<PublisherView> Delivery::views() const {
     row.kind = std::string(publisher.kind());
     row.connected = counters.connected.value() != 0;
     row.last_error = publisher.last_error();
+    row.takes_nothing_ns = still_ns >= kTakesNothingNs ? still_ns : 0;
     row.records_acknowledged = d.records_acknowledged;
     row.records_dropped = d.lost_records[DeliveryFailure::queue_full];
     row.records_failed = d.lost_records.total() - row.records_dropped;
@@ -190,6 +210,8 @@ std::vector<PublisherView> Delivery::views() const {
     row.batches_in_flight = d.batches_in_flight;
     row.queue_depth = d.thread->queued();
     row.queue_capacity = d.thread->queue_capacity();
+    row.records_max = d.records_max;
+    row.queue_fill = fill_of(d);
     row.messages = counters.messages.value();
     row.octets = counters.octets.value();
     row.negative_acknowledgements = counters.negative_acknowledgements.value();

@@ -53,7 +53,8 @@ class Delivery {
   /// What was sealed and has not come, or came without being sealed. Exact: none of it passes.
   std::vector<Discrepancy> discrepancies() const WEIR_RUNS_ON(control_thread);
 
-  std::vector<PublisherView> views() const WEIR_RUNS_ON(control_thread);
+  /// Each call looks which publishers have settled something since the last.
+  std::vector<PublisherView> views(uint64_t steady_now_ns) WEIR_RUNS_ON(control_thread);
 
  private:
   struct Destination {
@@ -67,6 +68,8 @@ class Delivery {
     uint64_t batches_failed = 0;
     uint64_t batches_dropped = 0;
     uint64_t batches_in_flight = 0;
+    uint64_t batches_settled_seen = 0;  // at the last look,
+    uint64_t moved_ns = 0;              // and when it had settled some, or had none to settle
     Tally<outbound::DeliveryFailure> lost_records;
   };
 
@@ -76,6 +79,9 @@ class Delivery {
     int64_t difference = 0;  // as it last was
   };
 
+  /// How many batches a publisher may hold; 0: no bound but the queue's.
+  uint64_t batches_held_max() const noexcept;
+  double fill_of(const Destination& destination) const noexcept;
   void check_routed(size_t core) noexcept WEIR_RUNS_ON(control_thread);
   void route(outbound::OutboundBatch* batch) noexcept WEIR_RUNS_ON(control_thread);
   void settle(Destination& destination, const outbound::Outcome& outcome) noexcept

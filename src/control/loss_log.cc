@@ -40,6 +40,18 @@ void LossLog::look_at(const std::string& whose, const char* unit, std::string_vi
   seen = {total, steady_now_ns};
 }
 
+void LossLog::look_at_fill(const PublisherView& p, uint64_t steady_now_ns) {
+  if (p.queue_fill <= kFillWarned) return;
+  uint64_t& said_at_ns = fill_said_at_ns_[p.name];
+  if (said_at_ns != 0 && steady_now_ns - said_at_ns < kFillLineIntervalNs) return;
+  said_at_ns = steady_now_ns;
+  say_(fmt::format("Publisher channel {:.0f} % full: publisher {}: {}{} records in {} batches wait; "
+                   "it is slower than the flows",
+                   p.queue_fill * 100, p.name, p.records_in_flight,
+                   p.records_max == 0 ? "" : fmt::format(" of {}", p.records_max),
+                   p.batches_in_flight));
+}
+
 void LossLog::look(const ApplianceView& view, uint64_t steady_now_ns) {
   for (const auto& port : view.ports) {
     const std::string whose = "port " + port.name;
@@ -60,9 +72,11 @@ void LossLog::look(const ApplianceView& view, uint64_t steady_now_ns) {
     look_at("encoder", "records", name_of(e), total.record_drops[e], advice_for(e), steady_now_ns);
   }
   for (const PublisherView& p : view.publishers) {
+    look_at_fill(p, steady_now_ns);
     for (size_t i = 0; i < p.failures.values.size(); ++i) {
       const auto e = static_cast<DeliveryFailure>(i);
-      look_at("publisher " + p.name, "records", name_of(e), p.failures[e], advice_for(e),
+      const char* const event = e == DeliveryFailure::queue_full ? "Publisher channel full: " : "";
+      look_at(fmt::format("{}publisher {}", event, p.name), "records", name_of(e), p.failures[e], advice_for(e),
               steady_now_ns);
     }
   }

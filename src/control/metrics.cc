@@ -142,6 +142,17 @@ void add_publisher(MetricPage& page, const PublisherView& p) {
   gauge("weir_publisher_queue_depth", "Batches waiting for the publisher.", p.queue_depth);
   gauge("weir_publisher_queue_capacity", "Batches that may wait for the publisher.",
         p.queue_capacity);
+  if (p.records_max != 0) {
+    gauge("weir_publisher_queue_records_max", "Records that the publisher may hold undecided.",
+          p.records_max);
+  }
+  gauge("weir_publisher_queue_records", "Records that the publisher holds undecided.",
+        p.records_in_flight);
+  page.gauge("weir_publisher_queue_fill_ratio",
+             "Fill of the bound that is nearest: near 1 records are dropped.", labels, p.queue_fill);
+  page.gauge("weir_publisher_takes_nothing_seconds",
+             "How long the publisher has settled none of its batches, from 5 s on; else 0.", labels,
+             static_cast<double>(p.takes_nothing_ns) / 1e9);
   counter("weir_publisher_messages_total", "Messages sent, retries included.", p.messages);
   counter("weir_publisher_octets_total", "Octets sent, retries included.", p.octets);
   counter("weir_publisher_retries_total", "Messages sent again.", p.retries);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <utility>
 
 #include "base/version.h"
@@ -72,8 +73,13 @@ json publisher_json(const PublisherView& p) {
   return {{"name", p.name},
           {"kind", p.kind},
           {"connected", p.connected},
-          {"last_error", p.last_error},
-          {"queue", {{"depth", p.queue_depth}, {"capacity", p.queue_capacity}}},
+          {"last_error", p.trouble()},
+          {"queue",
+           {{"depth", p.queue_depth},
+            {"capacity", p.queue_capacity},
+            {"records", p.records_in_flight},
+            {"records_max", p.records_max == 0 ? json() : json(p.records_max)},
+            {"fill", std::round(p.queue_fill * 1000) / 1000}}},
           {"records",
            {{"acknowledged", p.records_acknowledged},
             {"failed", p.records_failed},

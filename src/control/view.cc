@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "base/clock.h"
+
 namespace weir::control {
 
 std::vector<Discrepancy> PublisherView::discrepancies() const {
@@ -9,6 +11,11 @@ std::vector<Discrepancy> PublisherView::discrepancies() const {
       records_acknowledged + records_failed + records_dropped + records_in_flight;
   if (records_routed == accounted_for) return {};
   return {{"records", static_cast<int64_t>(records_routed - accounted_for)}};
+}
+
+std::string PublisherView::trouble() const {
+  if (!last_error.empty() || takes_nothing_ns == 0) return last_error;
+  return fmt::format("takes nothing since {} s", takes_nothing_ns / kNsPerSec);
 }
 
 std::string_view name_of(ApplianceState state) noexcept {
@@ -36,10 +43,11 @@ std::string ApplianceView::not_ready_because() const {
   }
   if (publishers.empty()) return "no publisher is configured";
   for (const auto& publisher : publishers) {
-    if (publisher.connected && publisher.last_error.empty()) continue;
+    const std::string trouble = publisher.trouble();
+    if (publisher.connected && trouble.empty()) continue;
     return fmt::format("publisher {}: {}{}{}", publisher.name,
                        publisher.connected ? "cannot publish" : "not connected",
-                       publisher.last_error.empty() ? "" : ": ", publisher.last_error);
+                       trouble.empty() ? "" : ": ", trouble);
   }
   return {};
 }

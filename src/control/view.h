@@ -19,6 +19,8 @@
 namespace weir::control {
 
 inline constexpr size_t kExporterRowsMax = 65'536;
+/// A publisher that has batches and settles none for so long takes nothing, whatever it says itself.
+inline constexpr uint64_t kTakesNothingNs = 5'000'000'000;
 
 using dataplane::CoreBooks;
 using dataplane::Discrepancy;
@@ -57,11 +59,14 @@ struct CoreView {
 /// encoded beyond that; that it is still there is checked with the cores' books and by Delivery.
 struct PublisherView {
   std::vector<Discrepancy> discrepancies() const;
+  /// In an operator's words: what it says itself, or that it takes nothing; empty when all is well.
+  std::string trouble() const;
 
   std::string name;
   std::string kind;
   bool connected = false;
-  std::string last_error;
+  std::string last_error;         // as the publisher says
+  uint64_t takes_nothing_ns = 0;  // for so long, from kTakesNothingNs on; else 0
   uint64_t records_routed = 0;  // offered to it; all but what is waiting
   uint64_t records_acknowledged = 0;
   uint64_t records_failed = 0;
@@ -73,8 +78,10 @@ struct PublisherView {
   uint64_t batches_failed = 0;
   uint64_t batches_dropped = 0;
   uint64_t batches_in_flight = 0;
-  uint64_t queue_depth = 0;
+  uint64_t queue_depth = 0;  // batches
   uint64_t queue_capacity = 0;
+  uint64_t records_max = 0;  // in flight; 0: only batches bound it
+  double queue_fill = 0;     // of the bound that is nearest; at 1 there is no room
   uint64_t messages = 0;
   uint64_t octets = 0;
   uint64_t negative_acknowledgements = 0;

@@ -64,7 +64,7 @@ class DeliveryTest : public testing::Test {
     }
   }
 
-  PublisherView view(size_t i) { return delivery_.views()[i]; }
+  PublisherView view(size_t i) { return delivery_.views(steady_clock_ns() + ahead_ns_)[i]; }
 
   void drain_now() {
     delivery_.begin_drain(steady_clock_ns());
@@ -73,7 +73,7 @@ class DeliveryTest : public testing::Test {
 
   void expect_balanced() {
     const uint64_t encoded = batcher_.counters().encoded.value();
-    for (const PublisherView& p : delivery_.views()) {
+    for (const PublisherView& p : delivery_.views(steady_clock_ns() + ahead_ns_)) {
       EXPECT_EQ(encoded, p.records_acknowledged + p.records_failed + p.records_dropped +
                              p.records_in_flight + p.records_waiting)
           << p.name;
@@ -81,6 +81,7 @@ class DeliveryTest : public testing::Test {
   }
 
   RoleScope role_{control_thread};
+  uint64_t ahead_ns_ = 0;  // how far the test pretends that time has gone
   Waker waker_;
   Batcher batcher_;
   Delivery delivery_;
@@ -211,6 +212,42 @@ TEST_F(DeliveryTest, GivesBuffersBackWithoutAnyPublisher) {
   }
   EXPECT_EQ(batcher_.counters().drops.total(), 0u);
   EXPECT_TRUE(delivery_.drained());
+}
+
+TEST_F(DeliveryTest, WhoSettlesNothingForLongTakesNothingUntilItMoves) {
+  FakePublisher& slow = add("slow", 2, Mode::acknowledge);
+  delivery_.start();
+  seal(5);
+  step_until([&] { return view(0).batches_acknowledged == 1; });
+  ahead_ns_ += 10 * kTakesNothingNs;
+  EXPECT_EQ(view(0).takes_nothing_ns, 0u) << "there is nothing to take";
+  slow.set_mode(Mode::hold);
+  seal(5);
+  step_until([&] { return view(0).batches_in_flight == 1; });
+  EXPECT_EQ(view(0).trouble(), "") << "it has it for a moment";
+  ahead_ns_ += 3 * kTakesNothingNs;
+  EXPECT_GE(view(0).takes_nothing_ns, 3 * kTakesNothingNs);
+  EXPECT_NE(view(0).trouble().find("takes nothing since "), std::string::npos) << view(0).trouble();
+  slow.set_mode(Mode::acknowledge);
+  step_until([&] { return view(0).batches_acknowledged == 2; });
+  EXPECT_EQ(view(0).trouble(), "");
+  drain_now();
+}
+
+TEST_F(DeliveryTest, TellsTheFillOfTheBoundThatActs) {
+  add("records", 1, Mode::hold, /*records_max=*/25, /*queue=*/8);
+  add("queue", 1, Mode::hold, /*records_max=*/0, /*queue=*/2);
+  delivery_.start();
+  EXPECT_EQ(view(0).queue_fill, 0.0);
+  for (int i = 0; i < 4; ++i) seal(10);
+  step_until([&] { return view(0).batches_in_flight + view(0).batches_dropped == 4; });
+  EXPECT_EQ(view(0).records_dropped, 20u);
+  EXPECT_EQ(view(0).records_max, 25u);
+  EXPECT_EQ(view(0).queue_fill, 0.8);
+  for (int i = 0; i < 2; ++i) seal(1);
+  step_until([&] { return view(1).batches_dropped > 0; });
+  EXPECT_EQ(view(1).queue_fill, 1.0) << "two batches wait, or it holds its share of the buffers";
+  drain_now();
 }
 
 TEST_F(DeliveryTest, NamesThePublisherThatDoesNotEnd) {

@@ -49,6 +49,35 @@ TEST(LossLog, SaysEachKindOfLossOnceInAWhile) {
   EXPECT_EQ(g_lines.size(), 1u) << "nothing new";
 }
 
+TEST(LossLog, SaysThatAPublishersChannelFillsAndIsFull) {
+  g_lines.clear();
+  LossLog log(keep);
+  ApplianceView view;
+  PublisherView& p = view.publishers.emplace_back();
+  p.name = "stdout";
+  p.records_max = 300;
+  p.records_in_flight = 240;
+  p.batches_in_flight = 3;
+  p.queue_fill = 0.8;
+  log.look(view, 100 * kSec);
+  EXPECT_THAT(g_lines, IsEmpty());
+  p.records_in_flight = 261;
+  p.queue_fill = 0.87;
+  log.look(view, 101 * kSec);
+  log.look(view, 130 * kSec);
+  ASSERT_EQ(g_lines.size(), 1u) << "once in a minute";
+  EXPECT_THAT(g_lines[0], HasSubstr("Publisher channel 87 % full: publisher stdout: 261 of 300"));
+  g_lines.clear();
+  p.failures[outbound::DeliveryFailure::queue_full] = 30;
+  p.failures[outbound::DeliveryFailure::rejected] = 1;
+  log.look(view, 131 * kSec);
+  EXPECT_THAT(g_lines, ElementsAre(HasSubstr("Publisher channel full: publisher stdout: 30 records"),
+                                   testing::StartsWith("publisher stdout: 1 records lost")));
+  g_lines.clear();
+  log.look(view, 161 * kSec);
+  EXPECT_THAT(g_lines, ElementsAre(HasSubstr("Publisher channel 87 % full")));
+}
+
 TEST(LossLog, SaysThatATableOfSourcesIsFull) {
   g_lines.clear();
   LossLog log(keep);

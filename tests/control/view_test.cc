@@ -135,6 +135,18 @@ TEST(Ledger, HoldsEachPublisherToWhatItWasOffered) {
   EXPECT_EQ(publisher.discrepancies()[0].text(), "records: 2 too many are accounted for");
 }
 
+TEST(Readiness, APublisherThatTakesNothingIsNotReadyThoughItIsConnected) {
+  ApplianceView view = sample_view();
+  view.publishers[0].takes_nothing_ns = 12'300'000'000;
+  EXPECT_EQ(view.not_ready_because(),
+            "publisher jetstream: cannot publish: takes nothing since 12 s");
+  EXPECT_EQ(ask_json(view, "/v1/status")["publishers"][0]["last_error"],
+            "takes nothing since 12 s");
+  view.publishers[0].last_error = "no stream";
+  EXPECT_EQ(view.not_ready_because(), "publisher jetstream: cannot publish: no stream")
+      << "what it says itself is more to the point";
+}
+
 TEST(Readiness, SaysWhyNot) {
   ApplianceView view = sample_view();
   EXPECT_EQ(view.not_ready_because(), "");
