@@ -111,11 +111,8 @@ void StateKeeper::step(dataplane::DataPlane& plane, uint64_t steady_now_ns) {
   }
   if (changes_of(plane) == changes_begun_ && steady_now_ns - last_begun_ns_ < kRefreshNs) return;
   if (writing_.is_running()) {  // a slow disk: at the next interval
-    static service::LogLimit limit(1, 600 * kNsPerSec);
-    service::log_limited(limit, service::LogLevel::warning,
-                         "state: {} is still being written, {} s after it was begun", path_,
-                         (steady_now_ns - last_begun_ns_) / kNsPerSec);
-    return;
+    return fail(fmt::format("{} is still being written, {} s after it was begun", path_,
+                            (steady_now_ns - last_begun_ns_) / kNsPerSec));
   }
   last_begun_ns_ = steady_now_ns;
   begin(plane);

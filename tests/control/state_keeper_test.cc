@@ -259,6 +259,9 @@ TEST(StateKeeper, AFileSystemThatHangsHoldsUpNobodyAndTheLastStateIsKeptOnceItMo
   }
   EXPECT_FALSE(keeper.has_finished()) << "the write at the interval hangs";
   plane.receive(0, "192.0.2.1", templates(300));
+  keeper.step(plane, 3 * kInterval);
+  EXPECT_NE(keeper.view().error.find("still being written"), std::string::npos)
+      << keeper.view().error;
   keeper.begin_finish(plane);
   EXPECT_FALSE(keeper.has_finished());
   hanging.let_go();
