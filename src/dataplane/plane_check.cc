@@ -1,7 +1,6 @@
 #include "dataplane/plane_check.h"
 
 #include <fmt/format.h>
-#include <linux/capability.h>
 #include <rte_config.h>
 #include <algorithm>
 #include <bit>
@@ -47,18 +46,6 @@ uint64_t number_in(const std::filesystem::path& path) {
   return value;
 }
 
-/// Effective; true where the kernel does not say.
-bool has_capability(unsigned number) {
-  FILE* const file = std::fopen("/proc/self/status", "re");
-  if (file == nullptr) return true;
-  char line[256];
-  unsigned long long bits = ~0ull;
-  while (std::fgets(line, sizeof line, file) != nullptr)
-    if (std::sscanf(line, "CapEff: %llx", &bits) == 1) break;
-  std::fclose(file);
-  return (bits >> number & 1) != 0;
-}
-
 bool is_mounted(const char* type) {
   FILE* const file = std::fopen("/proc/mounts", "re");
   if (file == nullptr) return false;
@@ -94,6 +81,8 @@ class Finder {
     for (size_t i = 0; i < config_.dpdk_ports.size(); ++i) look_at(config_.dpdk_ports[i], i);
     for (InterfaceTrouble& trouble : find_interface_trouble(config_.dpdk_ports, machine_.interface))
       add(PlaneKey::device, trouble.port, std::move(trouble.what));
+    for (MissingRight& missing : find_missing_rights(config_.dpdk_ports, config_.eal, machine_.rights))
+      add(PlaneKey::device, missing.port, std::move(missing.what));
     if (!config_.dpdk_ports.empty()) {
       if (found_.empty()) place();
       look_at_memory();
@@ -114,7 +103,6 @@ class Finder {
       return add(PlaneKey::device, i, fmt::format("{}: {}", spec.name, why));
     look_at_queues(port, spec, i);
     if (spec.is_pci) look_at_pci(spec, i);
-    look_at_rights(spec, i);
     look_at_interfaces(spec, i);
     for (const std::string& path : spec.values("rx_pcap")) {
       const Result<PcapFile> file = look_at_pcap_file(path);
@@ -163,20 +151,6 @@ class Finder {
     std::error_code error;
     if (std::filesystem::exists("/sys/bus/pci/devices/" + spec.name, error)) return;
     add(PlaneKey::device, i, fmt::format("{}: no such device on this machine", spec.name));
-  }
-
-  void look_at_rights(const DeviceSpec& spec, size_t i) {
-    const std::string& d = spec.driver;
-    const bool is_live = d == "net_pcap" && !replays_files(spec);
-    const bool wants_raw = d == "net_af_packet" || d == "net_af_xdp" || is_live;
-    const bool wants_admin = d == "net_tap" || d == "net_af_xdp";
-    const auto wants = [&](const char* right) {
-      add(PlaneKey::device, i,
-          fmt::format("{}: who runs weir has no {} (be root, or AmbientCapabilities={} in the service)",
-                      spec.name, right, right));
-    };
-    if (wants_raw && !machine_.has_net_raw) return wants("CAP_NET_RAW");
-    if (wants_admin && !machine_.has_net_admin) wants("CAP_NET_ADMIN");
   }
 
   void look_at_interfaces(const DeviceSpec& spec, size_t i) {
@@ -283,8 +257,7 @@ Machine Machine::look() {
     machine.hugepage_free_octets += number_in(size->path() / "free_hugepages") * (kib << 10);
   }
   machine.has_hugetlbfs = is_mounted("hugetlbfs");
-  machine.has_net_raw = has_capability(CAP_NET_RAW);
-  machine.has_net_admin = has_capability(CAP_NET_ADMIN);
+  machine.rights = Rights::of_this_process();
   machine.cpus = usable_cpus();
   machine.may_use_cpu = may_run_on;
   return machine;

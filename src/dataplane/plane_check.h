@@ -11,6 +11,7 @@
 
 #include "base/named_enum.h"
 #include "dataplane/data_plane.h"
+#include "dataplane/driver_rights.h"
 #include "dataplane/interface_check.h"
 
 namespace weir::dataplane {
@@ -22,8 +23,7 @@ struct Machine {
   uint64_t hugepage_octets = 0;          // reserved, of all sizes
   uint64_t hugepage_free_octets = 0;
   bool has_hugetlbfs = false;            // mounted somewhere
-  bool has_net_raw = true;               // the capabilities of this process
-  bool has_net_admin = true;
+  Rights rights;
   std::vector<unsigned> cpus;            // that this process runs on
   std::function<bool(unsigned)> may_use_cpu;
   InterfaceLookup interface = interface_facts;

@@ -199,4 +199,11 @@ uint64_t memory_octets(const DpdkPort& port, bool hugepages) {
   return (octets + mbufs * kMbufPlaceOctets) * queues_of(port, spec);
 }
 
+uint64_t locked_octets(const DpdkPort& port, const DeviceSpec& spec, bool hugepages) {
+  if (spec.driver == "net_af_xdp") return memory_octets(port, hugepages);
+  if (spec.driver != "net_af_packet") return 0;
+  const AfPacketRing ring = af_packet_ring(spec);
+  return uint64_t{2} * ring.frame_octets * ring.frames * queues_of(port, spec);  // to receive and to send
+}
+
 }  // namespace weir::dataplane

@@ -66,6 +66,8 @@ uint32_t pool_mbufs_min(const DpdkPort& port, const DeviceSpec& spec);
 /// That the core's cache of the pool may keep.
 uint32_t pool_cache(uint32_t mbufs);
 PortDemand demand_of(const DpdkPort& port);
+/// Of memory that its driver locks: rings that it shares with the kernel, buffers that the kernel fills.
+uint64_t locked_octets(const DpdkPort& port, const DeviceSpec& spec, bool hugepages);
 /// Of DPDK's memory, about.
 uint64_t memory_octets(const DpdkPort& port, bool hugepages);
 

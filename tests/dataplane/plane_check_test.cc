@@ -168,16 +168,51 @@ TEST(PlaneCheck, NamesTheRightsThatADriverWants) {
                {"net_pcap0,iface=lo", "CAP_NET_RAW"},
                {"net_tap0", "CAP_NET_ADMIN"},
                {"net_af_xdp0,iface=wire", "CAP_NET_RAW"}};
+  Machine none = machine();
+  none.rights = {.net_raw = false, .net_admin = false, .bpf = false, .sys_admin = false, .ipc_lock = false};
   for (const auto& c : cases) {
-    Machine m = machine();
-    m.has_net_raw = m.has_net_admin = false;
-    const PlaneTrouble found = only_trouble(with({.device = c.device}), m);
+    const PlaneTrouble found = only_trouble(with({.device = c.device}), none);
     EXPECT_EQ(found.key, PlaneKey::device);
     EXPECT_THAT(found.what, HasSubstr(std::string("who runs weir has no ") + c.right)) << c.device;
   }
+  EXPECT_THAT(find_trouble(with({.device = "net_ring0"}), none), IsEmpty());
+
+  Machine raw = none;
+  raw.rights.net_raw = true;
+  EXPECT_THAT(only_trouble(with({.device = "net_af_packet0,iface=lo"}), raw).what,
+              HasSubstr("CAP_NET_ADMIN"));
+  EXPECT_THAT(find_trouble(with({.device = "net_pcap0,iface=lo"}), raw), IsEmpty());
+  Machine admin = raw;
+  admin.rights.net_admin = true;
+  EXPECT_THAT(only_trouble(with({.device = "net_af_xdp0,iface=wire"}), admin).what,
+              HasSubstr("CAP_SYS_ADMIN"));
+  TemporaryFolder folder;
+  const std::string program = folder.file("program.o");
+  std::ofstream(program) << "x";
+  const DataPlaneConfig own = with({.device = "net_af_xdp0,iface=wire,xdp_prog=" + program});
+  EXPECT_THAT(only_trouble(own, admin).what, HasSubstr("CAP_BPF"));
+  admin.rights.bpf = true;
+  EXPECT_THAT(find_trouble(own, admin), IsEmpty());
+}
+
+TEST(PlaneCheck, HoldsTheRingsAgainstTheMemoryThatMayBeLocked) {
   Machine m = machine();
-  m.has_net_raw = m.has_net_admin = false;
-  EXPECT_THAT(find_trouble(with({.device = "net_ring0"}), m), IsEmpty());
+  m.rights.ipc_lock = false;
+  m.rights.memlock_octets = 8 << 20;
+  EXPECT_THAT(only_trouble(with({.device = "net_af_packet0,iface=lo"}), m).what,
+              AllOf(HasSubstr("36864 KiB of memory are to be locked, and who runs weir may lock 8192 KiB"),
+                    HasSubstr("CAP_IPC_LOCK")));
+  EXPECT_THAT(only_trouble(with({.device = "net_af_xdp0,iface=wire"}), m).what, HasSubstr("to be locked"));
+  EXPECT_THAT(find_trouble(with({.device = "net_af_packet0,iface=lo,framecnt=256"}), m), IsEmpty());
+  DataPlaneConfig two = with({.device = "net_af_packet0,iface=lo,framecnt=256"});  // 4.5 MiB each
+  two.dpdk_ports.push_back({.name = "second", .device = "net_af_packet1,iface=wire,framecnt=256"});
+  const PlaneTrouble found = only_trouble(two, m);
+  EXPECT_EQ(found.index, 1u);
+  EXPECT_THAT(found.what, HasSubstr("9216 KiB"));
+  m.rights.memlock_octets = UINT64_MAX;
+  EXPECT_THAT(find_trouble(two, m), IsEmpty());
+  m.rights = {.memlock_octets = 0};  // has CAP_IPC_LOCK
+  EXPECT_THAT(find_trouble(two, m), IsEmpty());
 }
 
 TEST(PlaneCheck, LooksForInterfacesOnlyWhereTheArgumentNamesOne) {

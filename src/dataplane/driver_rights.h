@@ -1,0 +1,35 @@
+// driver_rights.h — What a process must be allowed to do for a port's driver to start.
+//
+// Runs on:  start-up. Pure, but for Rights::of_this_process.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "dataplane/data_plane.h"
+
+namespace weir::dataplane {
+
+/// A test makes its own.
+struct Rights {
+  bool net_raw = true;  // capabilities
+  bool net_admin = true;
+  bool bpf = true;
+  bool sys_admin = true;
+  bool ipc_lock = true;
+  uint64_t memlock_octets = UINT64_MAX;  // that may be locked without CAP_IPC_LOCK
+
+  static Rights of_this_process();
+};
+
+struct MissingRight {
+  size_t port = 0;  // index
+  std::string what;
+};
+
+std::vector<MissingRight> find_missing_rights(std::span<const DpdkPort> ports, const EalConfig& eal,
+                                              const Rights& rights);
+
+}  // namespace weir::dataplane
