@@ -11,6 +11,10 @@
 #include "support/process.h"
 #include "support/refused_threads.h"
 
+#if defined(__clang__)
+#pragma clang diagnostic ignored "-Wthread-safety-analysis"  // one thread plays all roles here
+#endif
+
 namespace weir::control {
 namespace {
 
