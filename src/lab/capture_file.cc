@@ -25,7 +25,7 @@ int dlt_of(packet::LinkType link) noexcept {
     case packet::LinkType::null_loopback: return DLT_NULL;
     case packet::LinkType::ether_type: break;
   }
-  assert(!"not a link type of captures");
+  assert(false && "not a link type of captures");
   return DLT_EN10MB;
 }
 
