@@ -54,7 +54,7 @@ executions_of() { awk '{ n += $2 } END { printf "%.0f\n", n }' "$out/runs/$1.tsv
 
 # One run of libFuzzer, and its line.
 run_once() {
-  local target=$1 limit=$2 log=$out/logs/$1.last status
+  local target=$1 limit=$2 log=$out/logs/$1.last status began=$SECONDS
   mkdir -p "$out/corpus/$target" "$out/seeds/$target"
   local dictionary=tests/fuzz/$target.dict options=()
   [ -f "$dictionary" ] && options+=("-dict=$dictionary")
@@ -65,12 +65,11 @@ run_once() {
   grep -vE '(NEW|REDUCE|RELOAD) ' "$log" >>"$out/logs/$target.log"
   local findings=0
   grep -qE 'SUMMARY:|does not hold|Assertion' "$log" && findings=1
-  awk -v commit="$commit" -v findings=$findings '
+  awk -v commit="$commit" -v findings=$findings -v seconds=$((SECONDS - began)) '
     /cov: / { for (i = 1; i < NF; ++i) { if ($i == "cov:") edges = $(i + 1); if ($i == "ft:") features = $(i + 1)
                                          if ($i == "corp:") { inputs = $(i + 1); sub("/.*", "", inputs) } }
               n = $1; sub("#", "", n) }
     /number_of_executed_units/ { n = $2 }
-    /^Done / { seconds = $(NF - 1) }
     END { printf "%s\t%.0f\t%d\t%d\t%d\t%d\t%d\n", commit, n, seconds, edges, features, inputs, findings }' \
     "$log" >>"$out/runs/$target.tsv"
   [ $findings -eq 1 ] && tail -60 "$log" >&2
