@@ -10,6 +10,7 @@
 #include <fstream>
 
 #include "base/socket_address.h"
+#include "support/ports.h"
 #include "support/process.h"
 
 namespace weir::control {
@@ -34,24 +35,12 @@ class MachineCheck : public testing::Test {
   /// With a listener on DPDK ports or a kernel socket, and nothing that this machine may not have.
   std::string file(const std::string& more, bool with_listener = true) const {
     return (with_listener ? std::string("listeners: [{protocol: netflow, listen_addr: '127.0.0.1:" +
-                                        std::to_string(free_port()) + "'}]\n")
+                                        std::to_string(test::free_udp_port()) + "'}]\n")
                           : std::string()) +
            (more.find("state_dir") == std::string::npos ? "state_dir: \"\"\n" : "") +
            (more.find("control_socket") == std::string::npos ? "control_socket: {path: \"\"}\n" : "") +
            more;
   }
-  static uint16_t free_port() {
-    const int fd = socket(AF_INET, SOCK_DGRAM, 0);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof address);
-    socklen_t length = sizeof address;
-    getsockname(fd, reinterpret_cast<sockaddr*>(&address), &length);
-    close(fd);
-    return ntohs(address.sin_port);
-  }
-
   Result<std::vector<std::string>> check(const std::string& text, InUse in_use = InUse::refuse) const {
     const auto loaded = read_config(text, "w.yaml", {});
     EXPECT_TRUE(loaded) << loaded.error().message;

@@ -14,6 +14,7 @@
 #include "exporter.pb.h"
 #include "lab/message_builder.h"
 #include "support/nats_server.h"
+#include "support/ports.h"
 #include "support/process.h"
 
 namespace weir {
@@ -22,21 +23,10 @@ namespace {
 using nlohmann::json;
 using test::eventually;
 using test::NatsServer;
+using test::free_udp_port;
 using test::Process;
 using test::TemporaryFolder;
 using namespace std::chrono_literals;
-
-uint16_t free_udp_port() {
-  const int fd = socket(AF_INET, SOCK_DGRAM, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof address);
-  socklen_t length = sizeof address;
-  getsockname(fd, reinterpret_cast<sockaddr*>(&address), &length);
-  close(fd);
-  return ntohs(address.sin_port);
-}
 
 /// From 127.0.0.66: another exporter than the one that `weir generate` is.
 void send_udp(uint16_t port, const std::vector<std::string>& payloads) {

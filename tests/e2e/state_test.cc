@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "lab/message_builder.h"
 #include "support/hanging_file.h"
+#include "support/ports.h"
 #include "support/process.h"
 
 namespace weir {
@@ -22,6 +23,7 @@ namespace {
 using nlohmann::json;
 using test::eventually;
 using namespace std::chrono_literals;
+using test::free_udp_port;
 using test::Process;
 
 class StateTest : public ::testing::Test {
@@ -92,18 +94,6 @@ class StateTest : public ::testing::Test {
     EXPECT_EQ(record["src_addr"], "192.0.2.1");
     EXPECT_EQ(record["sampling_rate"], 1000);
     EXPECT_EQ(record["observation_domain_id"], 7);
-  }
-
-  static uint16_t free_udp_port() {
-    const int fd = ::socket(AF_INET, SOCK_DGRAM, 0);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t length = sizeof address;
-    ::bind(fd, reinterpret_cast<sockaddr*>(&address), length);
-    ::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &length);
-    ::close(fd);
-    return ntohs(address.sin_port);
   }
 
   test::TemporaryFolder folder_;
