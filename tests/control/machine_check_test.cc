@@ -103,12 +103,22 @@ TEST_F(MachineCheck, RefusesWithPlaceKeyAndValue) {
 }
 
 TEST_F(MachineCheck, RefusesFoldersThatMayNotBeWritten) {
-  if (geteuid() == 0) GTEST_SKIP() << "root may write everywhere";
-  ASSERT_EQ(mkdir((folder_ / "shut").c_str(), 0500), 0);
-  EXPECT_THAT(check(file("state_dir: " + (folder_ / "shut/state"))).error().message,
-              HasSubstr("Permission denied"));
-  EXPECT_THAT(check(file("control_socket: {path: " + (folder_ / "shut/c.sock") + "}")).error().message,
-              HasSubstr("Permission denied"));
+  ASSERT_EQ(mkdir((folder_ / "shut").c_str(), 0555), 0);
+  ASSERT_EQ(chmod((folder_ / "").c_str(), 0755), 0);
+  const bool is_root = geteuid() == 0;  // who may write everywhere
+  constexpr uid_t kNobody = 65'534;
+  if (is_root) {
+    ASSERT_EQ(seteuid(kNobody), 0);
+  }
+  const auto state = check(file("state_dir: " + (folder_ / "shut/state")));
+  const auto socket = check(file("control_socket: {path: " + (folder_ / "shut/c.sock") + "}"));
+  if (is_root) {
+    ASSERT_EQ(seteuid(0), 0);
+  }
+  ASSERT_FALSE(state);
+  EXPECT_THAT(state.error().message, HasSubstr("Permission denied"));
+  ASSERT_FALSE(socket);
+  EXPECT_THAT(socket.error().message, HasSubstr("Permission denied"));
 }
 
 TEST_F(MachineCheck, OnlyWarnsOfWhatARunningWeirHolds) {
