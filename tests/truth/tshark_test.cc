@@ -19,6 +19,7 @@
 #include "support/captures.h"
 #include "support/program.h"
 #include "truth/differences.h"
+#include "truth/golden.h"
 #include "truth/tshark_flows.h"
 
 namespace weir::truth {
@@ -29,22 +30,6 @@ using test::CaptureFile;
 using test::run_program;
 
 // ---- Values in one form -------------------------------------------------------------------------
-
-std::string number_text(uint64_t n) { return std::to_string(n); }
-std::string address_text(const std::string& octets) {
-  const auto* p = reinterpret_cast<const uint8_t*>(octets.data());
-  if (octets.size() == 4) return IpAddress::from_v4(p).to_string();
-  if (octets.size() == 16) return IpAddress::from_v6(p).to_string();
-  return "";
-}
-std::string mac_text(uint64_t mac) {
-  char text[18];
-  std::snprintf(text, sizeof text, "%02x:%02x:%02x:%02x:%02x:%02x",
-                static_cast<unsigned>(mac >> 40 & 255), static_cast<unsigned>(mac >> 32 & 255),
-                static_cast<unsigned>(mac >> 24 & 255), static_cast<unsigned>(mac >> 16 & 255),
-                static_cast<unsigned>(mac >> 8 & 255), static_cast<unsigned>(mac & 255));
-  return text;
-}
 
 /// tshark shows numbers in tens and in hexadecimal.
 std::string same_number(const std::string& text) {
