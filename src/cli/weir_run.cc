@@ -51,8 +51,10 @@ class Signals {
     signalfd_siginfo info;
     while (read(fd_, &info, sizeof info) == sizeof info) {
       if (info.ssi_signo == SIGHUP) {
-        service::log_warning("SIGHUP: this build takes a changed configuration only by a restart");
-        continue;
+        service::log_info(
+            "SIGHUP: files of publishers are opened anew (a changed configuration is taken only by a "
+            "restart)");
+        return control::Request::reopen;
       }
       service::log_info("{}: stopping", info.ssi_signo == SIGTERM ? "SIGTERM" : "SIGINT");
       return control::Request::stop;
@@ -190,7 +192,7 @@ void add_run_command(CLI::App& app, int& exit_code) {
       "  weir run --listen netflow://:2055 --listen sflow://:6343 --format json\n"
       "  weir run -c /etc/weir/weir.yaml\n"
       "SIGTERM and SIGINT stop receiving, deliver what is in flight and print what could not be;\n"
-      "a second one gives up what is still in flight.\n"
+      "a second one gives up what is still in flight. SIGHUP opens files of publishers anew.\n"
       "Status: 0 everything was read and delivered, 1 something was not or could not start, 2 wrong usage.");
   command->callback([arguments, &exit_code] {
     if (arguments->config_path.empty() && arguments->listen_urls.empty()) {

@@ -103,6 +103,7 @@ Result<std::unique_ptr<Appliance>> Appliance::create(const ApplianceConfig& conf
   a.delivery_ = std::make_unique<Delivery>(std::move(batchers),
                                            cores * uint64_t{plane.pipeline.batcher.buffers});
   for (NamedPublisher& p : *publishers) {
+    a.publishers_.push_back(p.publisher.get());
     PublisherThreadConfig thread{
         .name = p.name,
         .queue_batches_max = publisher_queue_batches(config),
@@ -334,7 +335,11 @@ Result<std::shared_ptr<const ApplianceView>> Appliance::run(const RunOptions& op
     const bool moved = turn();
     look_around(ApplianceState::running, notify);
     say_readiness();
-    if (options.poll_request && options.poll_request() == Request::stop) break;
+    const Request request = options.poll_request ? options.poll_request() : Request::none;
+    if (request == Request::stop) break;
+    if (request == Request::reopen) {
+      for (outbound::Publisher* publisher : publishers_) publisher->reopen();
+    }
     if (delivery_->all_broken()) {
       service::log_error("no publisher can deliver anything any more");
       break;

@@ -35,7 +35,8 @@
 namespace weir::control {
 
 /// Asked once a turn of the control loop; the program's signals, or a test.
-enum class Request : uint8_t { none, stop };
+/// reopen: files have been moved by somebody and are to be opened anew by their names.
+enum class Request : uint8_t { none, stop, reopen };
 
 struct RunOptions {
   std::function<Request()> poll_request;
@@ -93,6 +94,7 @@ class Appliance {
   std::unique_ptr<StateKeeper> state_;  // before data_plane_: cores write into what it owns
   std::unique_ptr<dataplane::DataPlane> data_plane_;
   std::unique_ptr<Delivery> delivery_;  // before data_plane_ goes: it holds the cores' buffers
+  std::vector<outbound::Publisher*> publishers_;  // delivery_'s
   EventLog event_log_;
   ExporterDirectory directory_;
   std::unique_ptr<ExporterFeed> feed_;

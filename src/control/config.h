@@ -109,10 +109,12 @@ struct SamplingConfig {
   std::vector<SamplingRuleConfig> defaults;   // `default`
 };
 
-enum class PublisherKind : uint8_t { jetstream, standard_output };  // stdout is a macro
-std::string_view name_of(PublisherKind kind) noexcept;              // jetstream, stdout
+enum class PublisherKind : uint8_t { jetstream, standard_output, file };  // stdout is a macro
+std::string_view name_of(PublisherKind kind) noexcept;                    // jetstream, stdout, …
+inline constexpr PublisherKind kPublisherKinds[] = {PublisherKind::jetstream, PublisherKind::standard_output,
+                                                   PublisherKind::file};
 
-#define WEIR_OUTPUT_FORMATS(X) X(json)
+#define WEIR_OUTPUT_FORMATS(X) X(json) X(flow_batch)
 WEIR_NAMED_ENUM(OutputFormat, uint8_t, WEIR_OUTPUT_FORMATS)
 
 #define WEIR_DROP_POLICIES(X) X(drop_newest)
@@ -121,8 +123,13 @@ WEIR_NAMED_ENUM(DropPolicy, uint8_t, WEIR_DROP_POLICIES)
 struct PublisherConfig {
   std::string name;  // default: its kind; unique
   PublisherKind kind = PublisherKind::jetstream;
-  OutputFormat format = OutputFormat::json;  // of stdout
-  bool exporter_info = false;                // of stdout: tables of names too
+  OutputFormat format = OutputFormat::json;  // of stdout and file
+  bool exporter_info = false;                // of stdout and file: tables of names too
+  // file
+  std::string path;
+  uint64_t rotate_bytes = 0;
+  uint32_t rotate_secs = 0;
+  uint32_t keep_files = 0;
 };
 
 /// Tables of names that exporters' options data give, on a stream of their own.

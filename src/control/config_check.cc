@@ -7,6 +7,7 @@
 #include <set>
 
 #include "control/config_findings.h"
+#include "control/config_publishers.h"
 #include "dataplane/device_name.h"
 #include "export/jetstream_stream.h"
 
@@ -306,16 +307,6 @@ void check_delivery(const ApplianceConfig& config, Findings& findings) {
                                service::print_size(config.limits.template_octets_total), cores,
                                service::print_size(decode::kTemplateOctetsPerCoreMin)));
   }
-  for (size_t i = 0; i < config.publishers.size(); ++i) {
-    const std::string path = at_index("publishers", i);
-    if (!config.publishers[i].exporter_info ||
-        config.publishers[i].kind == PublisherKind::standard_output) {
-      continue;
-    }
-    findings.error(
-        path + ".exporter_info", {path},
-        "is a stdout publisher's; JetStream gets tables of names by exporter_info.publish");
-  }
   const std::string tables = config.exporter_info.subject_prefix + ".*";
   for (const std::string& subject : all_stream_subjects(config)) {
     if (!outbound::overlap(subject, tables) || !config.exporter_info.publish ||
@@ -327,17 +318,6 @@ void check_delivery(const ApplianceConfig& config, Findings& findings) {
         fmt::format("stream {} has {}, which takes {} from stream {}: tables of names "
                     "cannot be published",
                     config.stream_name, subject, tables, config.exporter_info.stream_name));
-  }
-  if (config.publishers.empty()) {
-    findings.error("publishers", {"publishers"}, "the list is empty: records would go nowhere");
-  }
-  for (const PublisherKind kind : {PublisherKind::jetstream, PublisherKind::standard_output}) {
-    const auto is_of_kind = [&](const PublisherConfig& p) { return p.kind == kind; };
-    if (std::count_if(config.publishers.begin(), config.publishers.end(), is_of_kind) > 1) {
-      findings.error(
-          "publishers", {"publishers"},
-          fmt::format("more than one of kind {}: each record would come twice", name_of(kind)));
-    }
   }
   const bool to_nats =
       std::any_of(config.publishers.begin(), config.publishers.end(),
@@ -370,6 +350,7 @@ void complete_and_check(ApplianceConfig& config, const service::Origins& origins
   check_listeners(config, findings);
   check_sampling(config, findings);
   check_delivery(config, findings);
+  check_publishers(config, origins, findings);
 }
 
 }  // namespace weir::control

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "control/config_check.h"
+#include "control/config_publishers.h"
 
 namespace weir::control {
 namespace {
@@ -108,8 +109,7 @@ std::string describe_plan(const ApplianceConfig& config) {
                          service::masked(config.nats_url, service::Secrecy::url),
                          config.stream_name, joined(all_stream_subjects(config)));
     } else {
-      out += fmt::format("  publisher {}: {} lines on standard output\n", publisher.name,
-                         name_of(publisher.format));
+      out += fmt::format("  publisher {}: {}\n", publisher.name, describe_publisher(publisher));
     }
   }
   const uint32_t cores = receive_cores(config);

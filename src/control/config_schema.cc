@@ -191,14 +191,26 @@ const Schema<PublisherConfig>& publisher_schema() {
                "What the publisher is called in tables and metrics; its kind by default.")
           .key("kind", &PublisherConfig::kind,
                choice<PublisherKind>({{"jetstream", PublisherKind::jetstream},
-                                      {"stdout", PublisherKind::standard_output}},
-                                     {{"file", kNotYet}, {"http", kNotYet}, {"kafka", kNotYet}}),
-               "jetstream: NATS JetStream, acknowledged. stdout: lines on standard output.")
+                                      {"stdout", PublisherKind::standard_output},
+                                      {"file", PublisherKind::file}},
+                                     {{"http", kNotYet}, {"kafka", kNotYet}}),
+               "jetstream: NATS JetStream, acknowledged. stdout, file: what the kernel has taken is "
+               "acknowledged.")
           .key("format", &PublisherConfig::format, named_choice<OutputFormat>(),
-               "Of stdout: json, one object a line.")
+               "Of stdout and file: json, one object a line; flow_batch, FlowBatches one behind the "
+               "other, which together are one.")
           .key("exporter_info", &PublisherConfig::exporter_info, service::boolean(),
-               "Of stdout: print tables of names too, where they change, as lines of type "
-               "EXPORTER_INFO.");
+               "Of stdout and file: tables of names too, where they change, as lines of type "
+               "EXPORTER_INFO.")
+          .key("path", &PublisherConfig::path, service::any_text(),
+               "Of file: where it is; it is appended to, and opened anew at SIGHUP.")
+          .key("rotate_bytes", &PublisherConfig::rotate_bytes, size<uint64_t>(0, 1ull << 50),
+               "Of file: set aside before it grows beyond this (flows.jsonl as "
+               "flows-20261120T160000.000Z.jsonl); 0: whatever its size.")
+          .key("rotate_secs", &PublisherConfig::rotate_secs, duration<uint32_t>(kSec, 0, 366 * 86'400),
+               "Of file: set aside when it is so old; 0: whatever its age.")
+          .key("keep_files", &PublisherConfig::keep_files, integer<uint32_t>(0, 1'000'000),
+               "Of file: how many of those set aside are kept; 0: all.");
   return schema;
 }
 

@@ -180,7 +180,12 @@ std::string AddressPrefix::to_string() const {
 std::string protocol_word(decode::ProtocolFilter filter) { return protocol_type().print(filter); }
 
 std::string_view name_of(PublisherKind kind) noexcept {
-  return kind == PublisherKind::jetstream ? "jetstream" : "stdout";
+  switch (kind) {
+    case PublisherKind::jetstream: return "jetstream";
+    case PublisherKind::standard_output: return "stdout";
+    case PublisherKind::file: return "file";
+  }
+  return "invalid";
 }
 
 }  // namespace weir::control

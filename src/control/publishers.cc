@@ -32,6 +32,11 @@ outbound::NatsConfig nats_config(const ApplianceConfig& config) {
   return nats;
 }
 
+outbound::StreamFormat stream_format(const PublisherConfig& config) {
+  return config.format == OutputFormat::json ? outbound::StreamFormat::json
+                                             : outbound::StreamFormat::flow_batch;
+}
+
 Result<std::unique_ptr<outbound::Publisher>> make_jetstream(const ApplianceConfig& config,
                                                             const outbound::RunIdentity& identity) {
   outbound::JetStreamConfig c;
@@ -68,9 +73,15 @@ Result<std::vector<NamedPublisher>> make_publishers(const ApplianceConfig& confi
         break;
       }
       case PublisherKind::standard_output:
-        publishers.push_back(
-            {p.name, outbound::StreamPublisher::to_stdout(outbound::StreamFormat::json)});
+        publishers.push_back({p.name, outbound::StreamPublisher::to_stdout(stream_format(p))});
         break;
+      case PublisherKind::file: {
+        auto made = outbound::StreamPublisher::to_file(
+            {p.path, p.rotate_bytes, p.rotate_secs, p.keep_files}, stream_format(p));
+        if (!made) return Error{"publisher " + p.name + ": " + made.error().message};
+        publishers.push_back({p.name, std::move(*made)});
+        break;
+      }
     }
   }
   return publishers;

@@ -86,6 +86,9 @@ class Publisher {
   /// or where the destination knows no lines. Control thread.
   virtual bool offer_line(const std::string&) { return false; }
 
+  /// Files are to be opened anew by their names: somebody has moved them. Any thread.
+  virtual void reopen() noexcept {}
+
   /// Nothing can ever be delivered any more: the reader of standard output is gone. Any thread.
   virtual bool is_broken() const noexcept { return false; }
 
