@@ -109,10 +109,10 @@ struct SamplingConfig {
   std::vector<SamplingRuleConfig> defaults;   // `default`
 };
 
-enum class PublisherKind : uint8_t { jetstream, standard_output, file };  // stdout is a macro
-std::string_view name_of(PublisherKind kind) noexcept;                    // jetstream, stdout, …
+enum class PublisherKind : uint8_t { jetstream, standard_output, file, http };  // stdout is a macro
+std::string_view name_of(PublisherKind kind) noexcept;                          // jetstream, stdout, …
 inline constexpr PublisherKind kPublisherKinds[] = {PublisherKind::jetstream, PublisherKind::standard_output,
-                                                   PublisherKind::file};
+                                                   PublisherKind::file, PublisherKind::http};
 
 #define WEIR_OUTPUT_FORMATS(X) X(json) X(flow_batch)
 WEIR_NAMED_ENUM(OutputFormat, uint8_t, WEIR_OUTPUT_FORMATS)
@@ -123,13 +123,20 @@ WEIR_NAMED_ENUM(DropPolicy, uint8_t, WEIR_DROP_POLICIES)
 struct PublisherConfig {
   std::string name;  // default: its kind; unique
   PublisherKind kind = PublisherKind::jetstream;
-  OutputFormat format = OutputFormat::json;  // of stdout and file
+  OutputFormat format = OutputFormat::json;  // of stdout, file and http
   bool exporter_info = false;                // of stdout and file: tables of names too
   // file
   std::string path;
   uint64_t rotate_bytes = 0;
   uint32_t rotate_secs = 0;
   uint32_t keep_files = 0;
+  // http
+  std::string url;
+  std::string token_file;
+  std::string ca_file;
+  std::string cert_file;
+  std::string key_file;
+  uint32_t requests_max = 8;
 };
 
 /// Tables of names that exporters' options data give, on a stream of their own.

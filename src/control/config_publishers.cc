@@ -12,15 +12,25 @@ constexpr unsigned only(PublisherKind kind) { return 1u << static_cast<unsigned>
 
 constexpr unsigned kStdout = only(PublisherKind::standard_output);
 constexpr unsigned kFile = only(PublisherKind::file);
+constexpr unsigned kHttp = only(PublisherKind::http);
 
 /// Keys that mean something to some kinds only.
 constexpr struct {
   const char* key;
   unsigned kinds;
 } kKeysOfKinds[] = {
-    {"format", kStdout | kFile}, {"exporter_info", kStdout | kFile},
-    {"path", kFile},             {"rotate_bytes", kFile},
-    {"rotate_secs", kFile},      {"keep_files", kFile},
+    {"format", kStdout | kFile | kHttp},
+    {"exporter_info", kStdout | kFile},
+    {"path", kFile},
+    {"rotate_bytes", kFile},
+    {"rotate_secs", kFile},
+    {"keep_files", kFile},
+    {"url", kHttp},
+    {"token_file", kHttp},
+    {"ca_file", kHttp},
+    {"cert_file", kHttp},
+    {"key_file", kHttp},
+    {"requests_max", kHttp},
 };
 
 std::string names_of(unsigned kinds) {
@@ -54,6 +64,25 @@ void check_file(const PublisherConfig& publisher, const std::string& path, Findi
   }
 }
 
+void check_http(const PublisherConfig& publisher, const std::string& path, Findings& findings) {
+  if (publisher.url.empty()) {
+    findings.error(path + ".url", {path}, "is missing: a publisher of kind http needs one");
+    return;
+  }
+  if (publisher.cert_file.empty() != publisher.key_file.empty()) {
+    findings.error(path, {path}, "has one of cert_file and key_file; a certificate needs both");
+  }
+  const bool is_plain = publisher.url.starts_with("http:");
+  const bool has_tls_files =
+      !publisher.ca_file.empty() || !publisher.cert_file.empty() || !publisher.key_file.empty();
+  if (is_plain && has_tls_files) {
+    findings.error(path + ".url", {path},
+                   "is not https, so ca_file, cert_file and key_file would protect nothing");
+  } else if (is_plain && !publisher.token_file.empty()) {
+    findings.warning(path + ".url", "is not https: whoever listens on the way can read the token");
+  }
+}
+
 void check_exporter_info(const PublisherConfig& publisher, const std::string& path,
                          Findings& findings) {
   if (publisher.exporter_info && publisher.format != OutputFormat::json) {
@@ -64,7 +93,7 @@ void check_exporter_info(const PublisherConfig& publisher, const std::string& pa
 /// Other kinds of records are refused there, and counted; better known before.
 void warn_of_other_kinds(const ApplianceConfig& config, const PublisherConfig& publisher,
                          const std::string& path, Findings& findings) {
-  if (publisher.format != OutputFormat::flow_batch) return;
+  if (publisher.format != OutputFormat::flow_batch || publisher.kind == PublisherKind::http) return;
   for (const ListenerConfig& listener : config.listeners) {
     const bool has_others = !listener.counters_subject.empty() || !listener.discards_subject.empty();
     if (!admits_sflow(listener) || !has_others) continue;
@@ -81,6 +110,7 @@ void warn_of_other_kinds(const ApplianceConfig& config, const PublisherConfig& p
 std::string place_of(const PublisherConfig& publisher) {
   switch (publisher.kind) {
     case PublisherKind::file: return publisher.path;
+    case PublisherKind::http: return publisher.url;
     default: return {};
   }
 }
@@ -98,9 +128,11 @@ void check_places(const ApplianceConfig& config, Findings& findings) {
                      fmt::format("more than one of kind {}: each record would come twice",
                                  name_of(publisher.kind)));
     } else {
+      const service::Secrecy secrecy =
+          publisher.kind == PublisherKind::http ? service::Secrecy::url : service::Secrecy::open;
       findings.error(at_index("publishers", i), {at_index("publishers", i), with},
                      fmt::format("{} is where {} writes too: each record would come twice",
-                                 service::printable(place), with));
+                                 service::printable(service::masked(place, secrecy)), with));
     }
   }
 }
@@ -120,6 +152,7 @@ void check_publishers(const ApplianceConfig& config, const service::Origins& ori
     check_exporter_info(publisher, path, findings);
     warn_of_other_kinds(config, publisher, path, findings);
     if (publisher.kind == PublisherKind::file) check_file(publisher, path, findings);
+    if (publisher.kind == PublisherKind::http) check_http(publisher, path, findings);
     if (publisher.exporter_info && ++with_tables == 2) {
       findings.error(path + ".exporter_info", {"publishers"},
                      "more than one publisher would print tables of names; one may");
@@ -131,6 +164,10 @@ void check_publishers(const ApplianceConfig& config, const service::Origins& ori
 std::string describe_publisher(const PublisherConfig& publisher) {
   if (publisher.kind == PublisherKind::standard_output) {
     return fmt::format("{} lines on standard output", name_of(publisher.format));
+  }
+  if (publisher.kind == PublisherKind::http) {
+    return fmt::format("{} posted to {}", name_of(publisher.format),
+                       service::printable(service::masked(publisher.url, service::Secrecy::url)));
   }
   std::string text = fmt::format("{} in {}", name_of(publisher.format),
                                  service::printable(publisher.path));

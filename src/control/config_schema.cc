@@ -192,13 +192,14 @@ const Schema<PublisherConfig>& publisher_schema() {
           .key("kind", &PublisherConfig::kind,
                choice<PublisherKind>({{"jetstream", PublisherKind::jetstream},
                                       {"stdout", PublisherKind::standard_output},
-                                      {"file", PublisherKind::file}},
-                                     {{"http", kNotYet}, {"kafka", kNotYet}}),
+                                      {"file", PublisherKind::file},
+                                      {"http", PublisherKind::http}},
+                                     {{"kafka", kNotYet}}),
                "jetstream: NATS JetStream, acknowledged. stdout, file: what the kernel has taken is "
-               "acknowledged.")
+               "acknowledged. http: what the server answers with 2xx.")
           .key("format", &PublisherConfig::format, named_choice<OutputFormat>(),
-               "Of stdout and file: json, one object a line; flow_batch, FlowBatches one behind the "
-               "other, which together are one.")
+               "Of stdout, file and http: json, one object a line; flow_batch, FlowBatches (in a file "
+               "one behind the other, which together are one).")
           .key("exporter_info", &PublisherConfig::exporter_info, service::boolean(),
                "Of stdout and file: tables of names too, where they change, as lines of type "
                "EXPORTER_INFO.")
@@ -210,7 +211,20 @@ const Schema<PublisherConfig>& publisher_schema() {
           .key("rotate_secs", &PublisherConfig::rotate_secs, duration<uint32_t>(kSec, 0, 366 * 86'400),
                "Of file: set aside when it is so old; 0: whatever its age.")
           .key("keep_files", &PublisherConfig::keep_files, integer<uint32_t>(0, 1'000'000),
-               "Of file: how many of those set aside are kept; 0: all.");
+               "Of file: how many of those set aside are kept; 0: all.")
+          .key("url", &PublisherConfig::url, service::any_text(),
+               "Of http: where batches are posted to, http:// or https://.", {Secrecy::url, ""})
+          .key("token_file", &PublisherConfig::token_file, service::any_text(),
+               "Of http: file of a bearer token, read again when it changes; empty: none is sent.")
+          .key("ca_file", &PublisherConfig::ca_file, service::any_text(),
+               "Of http: certificates of the authorities that may have signed the server's; empty: the "
+               "system's.")
+          .key("cert_file", &PublisherConfig::cert_file, service::any_text(),
+               "Of http: certificate that is shown to the server; empty: none.")
+          .key("key_file", &PublisherConfig::key_file, service::any_text(),
+               "Of http: its private key.")
+          .key("requests_max", &PublisherConfig::requests_max, integer<uint32_t>(1, 256),
+               "Of http: requests under way at once.");
   return schema;
 }
 

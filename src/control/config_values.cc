@@ -184,6 +184,7 @@ std::string_view name_of(PublisherKind kind) noexcept {
     case PublisherKind::jetstream: return "jetstream";
     case PublisherKind::standard_output: return "stdout";
     case PublisherKind::file: return "file";
+    case PublisherKind::http: return "http";
   }
   return "invalid";
 }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "export/http_publisher.h"
 #include "export/jetstream_publisher.h"
 #include "export/stream_publisher.h"
 
@@ -59,6 +60,21 @@ Result<std::unique_ptr<outbound::Publisher>> make_jetstream(const ApplianceConfi
   return std::unique_ptr<outbound::Publisher>(std::move(*made));
 }
 
+Result<std::unique_ptr<outbound::Publisher>> make_http(const ApplianceConfig& config,
+                                                       const PublisherConfig& p,
+                                                       const outbound::RunIdentity& identity) {
+  outbound::HttpPublisherConfig c;
+  c.http = {p.url,      p.token_file,   p.ca_file,                p.cert_file,
+            p.key_file, p.requests_max, config.publish_timeout_ms};
+  c.format = stream_format(p);
+  c.subjects = route_subjects(config);
+  c.identity = identity;
+  c.window_batches = std::max(c.window_batches, 2 * p.requests_max);
+  auto made = outbound::HttpPublisher::make(std::move(c));
+  if (!made) return made.error();
+  return std::unique_ptr<outbound::Publisher>(std::move(*made));
+}
+
 }  // namespace
 
 Result<std::vector<NamedPublisher>> make_publishers(const ApplianceConfig& config,
@@ -78,6 +94,12 @@ Result<std::vector<NamedPublisher>> make_publishers(const ApplianceConfig& confi
       case PublisherKind::file: {
         auto made = outbound::StreamPublisher::to_file(
             {p.path, p.rotate_bytes, p.rotate_secs, p.keep_files}, stream_format(p));
+        if (!made) return Error{"publisher " + p.name + ": " + made.error().message};
+        publishers.push_back({p.name, std::move(*made)});
+        break;
+      }
+      case PublisherKind::http: {
+        auto made = make_http(config, p, identity);
         if (!made) return Error{"publisher " + p.name + ": " + made.error().message};
         publishers.push_back({p.name, std::move(*made)});
         break;

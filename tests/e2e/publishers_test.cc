@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "support/http_server.h"
 #include "support/ports.h"
 #include "support/process.h"
 
@@ -60,8 +61,9 @@ class PublishersTest : public ::testing::Test {
     return json::parse(generator.out()).at("records").get<uint64_t>();
   }
   /// Of whole lines of flows; a line that is none fails the test.
-  static uint64_t flows_in(const std::string& file) {
-    std::istringstream lines(test::contents_of(file));
+  static uint64_t flows_in(const std::string& file) { return flows_of(test::contents_of(file)); }
+  static uint64_t flows_of(const std::string& text) {
+    std::istringstream lines(text);
     uint64_t count = 0;
     for (std::string line; std::getline(lines, line); ++count) {
       EXPECT_EQ(json::parse(line, nullptr, false).value("type", ""), "NETFLOW_V5") << line;
@@ -107,6 +109,41 @@ TEST_F(PublishersTest, SetsFilesAsideAndLosesNoLineOfThem) {
   }
   EXPECT_EQ(found, sent);
   EXPECT_GT(files, 3u);
+}
+
+TEST_F(PublishersTest, PostsToAServerThatFailsHalfOfTheCallsBesideAFile) {
+  std::map<std::string, uint64_t> stored;  // flows, by key
+  size_t calls = 0;
+  test::HttpServer server([&](const test::HttpRequest& r) {
+    if (++calls % 2 == 1) return test::HttpReply{503};
+    stored.emplace(r.headers.at("idempotency-key"), flows_of(r.body));
+    return test::HttpReply{};
+  });
+  const std::string file = folder_ / "flows.jsonl";
+  auto weir = start("  - {kind: http, url: '" + server.url() + "'}\n  - {kind: file, path: " + file + "}\n");
+  const uint64_t sent = generate(200, 20);
+  ASSERT_TRUE(eventually([&] { return acknowledged(0) == sent && acknowledged(1) == sent; }))
+      << ledger().dump(2);
+  EXPECT_EQ(weir->terminate(), 0) << weir->err();
+  uint64_t found = 0;
+  for (const auto& [key, flows] : stored) found += flows;
+  EXPECT_EQ(found, sent);
+  EXPECT_EQ(flows_in(file), sent);
+}
+
+TEST_F(PublishersTest, EndsInTimeWhileAServerHangsAndSaysWhatWasLost) {
+  test::HttpServer server([](const test::HttpRequest&) {
+    return test::HttpReply{.way = test::HttpReply::Way::hang};
+  });
+  auto weir = start("  - {kind: http, url: '" + server.url() + "'}\nshutdown_deadline_ms: 300\n");
+  const uint64_t sent = generate(20, 20);
+  ASSERT_TRUE(eventually([&] {
+    const json l = ledger();
+    return l.is_object() && l["records"]["encoded"] == sent;
+  })) << ledger().dump(2);
+  EXPECT_EQ(weir->terminate(), 1);
+  EXPECT_NE(weir->err().find(std::to_string(sent) + " records were not delivered"), std::string::npos)
+      << weir->err();
 }
 
 }  // namespace
