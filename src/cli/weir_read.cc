@@ -45,6 +45,12 @@ struct ReadOptions {
   std::string user;
   std::string password;
   std::string token;
+  std::string nkey_file;
+  std::string ca_file;
+  std::string cert_file;
+  std::string key_file;
+  std::string server_name;
+  bool tls = false;
   std::string stream = "events";
   std::string subject = "flows.raw.*";
   bool all = false;
@@ -282,6 +288,16 @@ int run_read(const ReadOptions& options) {
   config.nats.user = options.user;
   config.nats.password = options.password;
   config.nats.token = options.token;
+  config.nats.nkey_file = options.nkey_file;
+  outbound::TlsConfig& tls = config.nats.tls;
+  tls = {outbound::TlsMode::none, options.ca_file, options.cert_file, options.key_file,
+         options.server_name};
+  if (!tls.cert_file.empty() || !tls.key_file.empty()) {
+    tls.mode = outbound::TlsMode::mtls;
+  } else if (options.tls || !tls.ca_file.empty() || !tls.server_name.empty() ||
+             options.server.find("tls://") != std::string::npos) {
+    tls.mode = outbound::TlsMode::tls;
+  }
   config.stream = options.stream;
   config.subject = options.subject;
   config.only_new = options.only_new;
@@ -329,6 +345,16 @@ void add_read_command(CLI::App& app, int& exit_code) {
       ->envname("NATS_PASSWORD");
   read->add_option("--token", options->token, "Token; better in the environment")
       ->envname("NATS_TOKEN");
+  read->add_option("--nkey", options->nkey_file, "File with the NKey seed of a user")
+      ->envname("NATS_NKEY");
+  read->add_flag("--tls", options->tls, "Only with TLS, which the options that follow imply");
+  read->add_option("--tlsca", options->ca_file, "CAs of the server (PEM); default: the system's")
+      ->envname("NATS_CA");
+  read->add_option("--tlscert", options->cert_file, "Our certificate (PEM), for mutual TLS")
+      ->envname("NATS_CERT");
+  read->add_option("--tlskey", options->key_file, "Its private key (PEM)")->envname("NATS_KEY");
+  read->add_option("--tlsname", options->server_name,
+                   "The name that the server's certificate has, if not the host of --server");
   read->add_option("--stream", options->stream, "Stream")->capture_default_str();
   read->add_option("--subject", options->subject, "Subject, wildcards allowed")
       ->capture_default_str();

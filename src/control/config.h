@@ -147,11 +147,21 @@ struct ExporterInfoConfig {
   uint64_t stream_max_bytes = 256ull << 20;
 };
 
-#define WEIR_SECURITY_MODES(X) X(none)
+#define WEIR_SECURITY_MODES(X) X(none) X(tls) X(mtls)
 WEIR_NAMED_ENUM(SecurityMode, uint8_t, WEIR_SECURITY_MODES)
+
+/// Relative names are taken in cert_dir.
+struct TlsFilesConfig {
+  std::string cert_file;
+  std::string key_file;
+  std::string ca_file;  // empty: whom the system trusts
+};
 
 struct SecurityConfig {
   SecurityMode mode = SecurityMode::none;
+  std::string cert_dir;
+  std::string server_name;  // empty: the host of nats_url
+  TlsFilesConfig tls;
 };
 
 struct ControlSocketConfig {
@@ -170,6 +180,10 @@ struct ApplianceConfig {
 
   std::string nats_url = "nats://127.0.0.1:4222";  // several with commas
   std::string nats_creds_file;
+  std::string nats_nkey_file;
+  std::string nats_user;
+  std::string nats_password;
+  std::string nats_token;
   SecurityConfig security;
   std::string stream_name = "events";
   std::vector<std::string> stream_subjects;  // those of the listeners are always added

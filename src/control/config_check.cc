@@ -1,13 +1,12 @@
 #include "control/config_check.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <map>
 #include <set>
 
 #include "control/config_findings.h"
 #include "control/config_publishers.h"
+#include "control/config_security.h"
 #include "dataplane/device_name.h"
 #include "export/jetstream_stream.h"
 
@@ -319,15 +318,7 @@ void check_delivery(const ApplianceConfig& config, Findings& findings) {
                     "cannot be published",
                     config.stream_name, subject, tables, config.exporter_info.stream_name));
   }
-  const bool to_nats =
-      std::any_of(config.publishers.begin(), config.publishers.end(),
-                  [](const auto& p) { return p.kind == PublisherKind::jetstream; });
-  if (to_nats && !config.nats_creds_file.empty() &&
-      access(config.nats_creds_file.c_str(), R_OK) != 0) {
-    findings.error("nats_creds_file", {"nats_creds_file"},
-                   fmt::format("{} cannot be read", service::printable(config.nats_creds_file)));
-  }
-  if (to_nats && config.framing == outbound::Framing::batch &&
+  if (publishes_to_nats(config) && config.framing == outbound::Framing::batch &&
       config.batch_bytes > kNatsPayloadDefault) {
     findings.warning(
         "batch_bytes",
@@ -342,6 +333,7 @@ void check_delivery(const ApplianceConfig& config, Findings& findings) {
 void complete_and_check(ApplianceConfig& config, const service::Origins& origins,
                         service::ConfigReport& report) {
   complete_names(config);
+  complete_security(config, origins);
   Findings findings(origins, report);
   check_names(config.ports, "ports", findings);
   check_names(config.listeners, "listeners", findings);
@@ -351,6 +343,7 @@ void complete_and_check(ApplianceConfig& config, const service::Origins& origins
   check_sampling(config, findings);
   check_delivery(config, findings);
   check_publishers(config, origins, findings);
+  check_security(config, origins, findings);
 }
 
 }  // namespace weir::control

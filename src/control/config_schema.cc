@@ -248,11 +248,40 @@ const Schema<ExporterInfoConfig>& exporter_info_schema() {
   return schema;
 }
 
+const Schema<TlsFilesConfig>& tls_files_schema() {
+  using C = TlsFilesConfig;
+  constexpr const char* kOfServers = "it is for programs that others connect to";
+  static const auto schema =
+      Schema<C>()
+          .key("cert_file", &C::cert_file, service::any_text(),
+               "Of mtls: our certificate (PEM), and behind it what leads to its CA.")
+          .key("key_file", &C::key_file, service::any_text(),
+               "Of mtls: its private key (PEM), without a passphrase.")
+          .key("ca_file", &C::ca_file, service::any_text(),
+               "The CAs (PEM) of which one must have issued the server's certificate; empty: those "
+               "that the system trusts.")
+          .ignored("client_ca_file", kOfServers);
+  return schema;
+}
+
 const Schema<SecurityConfig>& security_schema() {
-  static const auto schema = Schema<SecurityConfig>().key(
-      "mode", &SecurityConfig::mode,
-      named_choice<SecurityMode>({{"tls", kNotYet}, {"mtls", kNotYet}, {"spiffe", kNotYet}}),
-      "How the connection to NATS is protected.");
+  using C = SecurityConfig;
+  constexpr const char* kOfSpiffe = "it belongs to mode spiffe";
+  static const auto schema =
+      Schema<C>()
+          .key("mode", &C::mode, named_choice<SecurityMode>({{"spiffe", kNotYet}}),
+               "none: TLS only if the server demands it. tls: never without; the server's certificate "
+               "is verified. mtls: the same, and we show ours.")
+          .key("cert_dir", &C::cert_dir, service::any_text(),
+               "Where the files of tls lie whose names do not begin with /.")
+          .key("server_name", &C::server_name, service::any_text(),
+               "The name that the server's certificate must have; empty: the host of nats_url.")
+          .object("tls", &C::tls, tls_files_schema(),
+                  "Files. One that is replaced is taken without a restart.")
+          .ignored("role", kOfSpiffe)
+          .ignored("trust_domain", kOfSpiffe)
+          .ignored("server_spiffe_id", kOfSpiffe)
+          .ignored("workload_socket", kOfSpiffe);
   return schema;
 }
 
@@ -296,12 +325,19 @@ const service::Schema<ApplianceConfig>& appliance_schema() {
           .object("limits", &C::limits, limits_schema(), "What decoders may hold.")
           .object("sampling", &C::sampling, sampling_schema(), "Sampling rates by exporter.")
           .key("nats_url", &C::nats_url,
-               text_where("nats://[user:password@]host[:port] with a port from 1 to 65535, several with commas",
+               text_where("nats:// or tls://[user:password@]host[:port] with a port from 1 to 65535, several with commas",
                           is_nats_url_list),
                "The NATS servers. NATS_URL in the environment sets it too.",
                {Secrecy::url, "NATS_URL"})
           .key("nats_creds_file", &C::nats_creds_file, service::any_text(),
                "NATS credentials file (JWT and seed); empty: none.")
+          .key("nats_nkey_file", &C::nats_nkey_file, service::any_text(),
+               "File with the NKey seed of a user; empty: none.")
+          .key("nats_user", &C::nats_user, service::any_text(), "User; empty: none.")
+          .key("nats_password", &C::nats_password, service::any_text(),
+               "The user's password; better in the environment.", {Secrecy::secret, ""})
+          .key("nats_token", &C::nats_token, service::any_text(),
+               "Token; better in the environment; empty: none.", {Secrecy::secret, ""})
           .object("security", &C::security, security_schema(),
                   "Protection of the connection to NATS.")
           .key("stream_name", &C::stream_name, name_text(),

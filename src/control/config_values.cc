@@ -136,12 +136,12 @@ bool is_nats_server(std::string_view text) {
 }  // namespace
 
 bool is_nats_url_list(std::string_view text) {
-  constexpr std::string_view kScheme = "nats://";
   while (true) {
     const std::string_view url = text.substr(0, text.find(','));
-    if (url.substr(0, kScheme.size()) != kScheme ||
+    const std::string_view scheme = url.substr(0, std::min(url.find("://"), url.size()));
+    if ((scheme != "nats" && scheme != "tls") || scheme.size() == url.size() ||
         url.find_first_of(" \t") != std::string_view::npos ||
-        !is_nats_server(url.substr(kScheme.size()))) {
+        !is_nats_server(url.substr(scheme.size() + 3))) {
       return false;
     }
     if (url.size() == text.size()) return true;

@@ -9,6 +9,7 @@
 #include <filesystem>
 
 #include "control/config_findings.h"
+#include "control/config_security.h"
 #include "control/publishers.h"
 #include "service/http_server.h"
 
@@ -29,7 +30,7 @@ class Checker {
     check_memory();
     check_sockets();
     check_state_dir();
-    check_publishers();
+    if (check_security_files(config_, in_use_, findings_)) check_publishers();
   }
 
  private:

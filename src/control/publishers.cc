@@ -1,10 +1,9 @@
 #include "control/publishers.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <utility>
 
+#include "control/config_security.h"
 #include "export/http_publisher.h"
 #include "export/jetstream_publisher.h"
 #include "export/stream_publisher.h"
@@ -14,24 +13,6 @@ namespace weir::control {
 namespace {
 
 constexpr uint32_t kSingleWindowMin = 16;
-
-/// `a,b` → {a, b}; the configuration has checked each.
-std::vector<std::string> split_urls(const std::string& list) {
-  std::vector<std::string> urls;
-  for (size_t at = 0; at <= list.size();) {
-    const size_t comma = std::min(list.find(',', at), list.size());
-    if (comma > at) urls.push_back(list.substr(at, comma - at));
-    at = comma + 1;
-  }
-  return urls;
-}
-
-outbound::NatsConfig nats_config(const ApplianceConfig& config) {
-  outbound::NatsConfig nats;
-  nats.urls = split_urls(config.nats_url);
-  nats.creds_file = config.nats_creds_file;
-  return nats;
-}
 
 outbound::StreamFormat stream_format(const PublisherConfig& config) {
   return config.format == OutputFormat::json ? outbound::StreamFormat::json
@@ -111,10 +92,7 @@ Result<std::vector<NamedPublisher>> make_publishers(const ApplianceConfig& confi
 
 Result<std::unique_ptr<outbound::MetaPublisher>> make_meta_publisher(
     const ApplianceConfig& config) {
-  const bool to_nats =
-      std::any_of(config.publishers.begin(), config.publishers.end(),
-                  [](const auto& p) { return p.kind == PublisherKind::jetstream; });
-  if (!to_nats || !config.exporter_info.publish) {
+  if (!publishes_to_nats(config) || !config.exporter_info.publish) {
     return std::unique_ptr<outbound::MetaPublisher>();
   }
   outbound::MetaConfig c;

@@ -127,8 +127,11 @@ void JetStreamPublisher::drain(const std::atomic<uint64_t>& deadline_steady_ns,
 }
 
 std::string JetStreamPublisher::last_error() const {
-  const std::lock_guard lock(error_mutex_);
-  return last_error_;
+  {
+    const std::lock_guard lock(error_mutex_);
+    if (!last_error_.empty()) return last_error_;
+  }
+  return client_->renewal_trouble();
 }
 
 // --------------------------------------------------------------------------------- one step
@@ -143,6 +146,7 @@ void JetStreamPublisher::step(uint64_t now_ns, uint64_t deadline_ns, OutcomeSink
 }
 
 void JetStreamPublisher::keep_connected(uint64_t now_ns, uint64_t deadline_ns) {
+  client_->keep_fresh(now_ns);
   if (!client_->closed()) {
     if (!client_->connected()) {
       const std::string why = client_->last_trouble();

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "export/batch_reader.h"
+#include "export/nats_options.h"
 #include "flow.pb.h"
 
 namespace weir::outbound {
@@ -90,10 +91,12 @@ Result<std::unique_ptr<JetStreamReader>> JetStreamReader::open(const ReaderConfi
 
   auto state = std::make_unique<State>();
   state->config = config;
+  forget_tls_errors();
   natsStatus s = natsConnection_Connect(&state->connection, options->get());
   if (s != NATS_OK) {
     state->connection = nullptr;
-    return Error{"NATS server " + urls_without_secrets(config.nats.urls) + ": " + text_of(s, jsErrCode{})};
+    return Error{"NATS server " + urls_without_secrets(config.nats.urls) + ": " +
+                 explain_failed_connect(s, config.nats)};
   }
   s = natsConnection_JetStream(&state->context, state->connection, nullptr);
   if (s != NATS_OK) return Error{"JetStream: " + text_of(s, jsErrCode{})};

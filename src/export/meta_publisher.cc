@@ -45,6 +45,7 @@ void MetaPublisher::poll(int wait_ms, MetaOutcomeSink& outcomes) {
 
 /// Whether messages may be sent.
 bool MetaPublisher::keep_connected(uint64_t now_ns) {
+  client_->keep_fresh(now_ns);
   if (client_->closed()) {
     counters_.connected.set(0);
     if (now_ns < next_connect_ns_) return false;
@@ -188,8 +189,11 @@ int MetaPublisher::wait_for_next_ms(int wait_ms, uint64_t now_ns) const noexcept
 }
 
 std::string MetaPublisher::last_error() const {
-  const std::lock_guard lock(error_mutex_);
-  return last_error_;
+  {
+    const std::lock_guard lock(error_mutex_);
+    if (!last_error_.empty()) return last_error_;
+  }
+  return client_->renewal_trouble();
 }
 
 void MetaPublisher::set_error(std::string text) {

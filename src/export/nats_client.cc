@@ -1,17 +1,17 @@
 #include "export/nats_client.h"
 
-#include <fcntl.h>
 #include <nats/nats.h>
-#include <unistd.h>
 
 #include <atomic>
-#include <cerrno>
 #include <charconv>
 #include <chrono>
 #include <condition_variable>
 #include <cstring>
 #include <deque>
 #include <mutex>
+
+#include "base/clock.h"
+#include "export/nats_options.h"
 
 namespace weir::outbound {
 namespace {
@@ -20,296 +20,294 @@ namespace {
 constexpr std::chrono::seconds kCloseWaitMax{10};
 // Replies waiting to be taken. One that is turned away is a publish that is sent again.
 constexpr size_t kRepliesMax = 262'144;
+// So long the library tries by itself, which knows servers that no URL names; a try of ours says why not.
+constexpr uint64_t kReconnectPatienceNs = 10 * kNsPerSec;
+constexpr uint64_t kLookAtFilesNs = 2 * kNsPerSec;   // at files that may have been replaced
+constexpr uint64_t kRenewalWaitNs = 30 * kNsPerSec;  // after a renewal that failed
+constexpr uint64_t kRetiredForNs = 10 * kNsPerSec;   // for answers that are still under way
 
 }  // namespace
 
-std::string text_of_nats(int number) {
-  const auto status = static_cast<natsStatus>(number);
-  // What the library adds then is where in its source it waited.
-  if (status == NATS_TIMEOUT) return "no answer in time (is the broker alive, is its disk full?)";
-  const char* detail = nats_GetLastError(nullptr);
-  std::string text = natsStatus_GetText(status);
-  if (detail == nullptr) return text;
-  // `(conn.c:1719): what`: operators have no use for the place.
-  if (const char* what = std::strstr(detail, "): "); *detail == '(' && what != nullptr) {
-    detail = what + 3;
-  }
-  if (*detail != '\0' && text != detail) text += std::string(": ") + detail;
-  return text;
-}
-
-std::string urls_without_secrets(const std::vector<std::string>& urls) {
-  std::string all;
-  for (const std::string& url : urls) {
-    const size_t scheme = url.find("://");
-    const size_t begin = scheme == std::string::npos ? 0 : scheme + 3;
-    const size_t at = url.rfind('@');
-    all += all.empty() ? "" : ", ";
-    all +=
-        at == std::string::npos || at < begin ? url : url.substr(0, begin) + "***" + url.substr(at);
-  }
-  return all;
-}
-
-void OptionsDeleter::operator()(natsOptions* options) const noexcept {
-  natsOptions_Destroy(options);
-}
-
-Result<OptionsPtr> make_nats_options(const NatsConfig& config) {
-  if (config.urls.empty()) return Error{"nats_url: no server given"};
-  natsOptions* raw = nullptr;
-  if (const natsStatus s = natsOptions_Create(&raw); s != NATS_OK) {
-    return Error{"NATS client library: " + text_of_nats(s)};
-  }
-  OptionsPtr options(raw);
-
-  std::vector<const char*> servers;
-  for (const std::string& url : config.urls) servers.push_back(url.c_str());
-  if (const natsStatus s =
-          natsOptions_SetServers(raw, servers.data(), static_cast<int>(servers.size()));
-      s != NATS_OK) {
-    return Error{"nats_url " + urls_without_secrets(config.urls) + ": " + text_of_nats(s)};
-  }
-  if (!config.creds_file.empty()) {
-    // The library would say only at the first connect that it cannot read it.
-    const int fd = ::open(config.creds_file.c_str(), O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
-      return Error{"nats_creds_file " + config.creds_file + ": " + std::strerror(errno)};
-    }
-    ::close(fd);
-    if (const natsStatus s =
-            natsOptions_SetUserCredentialsFromFiles(raw, config.creds_file.c_str(), nullptr);
-        s != NATS_OK) {
-      return Error{"nats_creds_file " + config.creds_file + ": " + text_of_nats(s)};
-    }
-  }
-
-  struct Setting {
-    const char* name;
-    natsStatus status;
-  };
-  const Setting settings[] = {
-      {"name", natsOptions_SetName(raw, config.name.c_str())},
-      {"user", config.user.empty()
-                   ? NATS_OK
-                   : natsOptions_SetUserInfo(raw, config.user.c_str(), config.password.c_str())},
-      {"token", config.token.empty() ? NATS_OK : natsOptions_SetToken(raw, config.token.c_str())},
-      {"connect time-out", natsOptions_SetTimeout(raw, config.connect_timeout_ms)},
-      {"write deadline", natsOptions_SetWriteDeadline(raw, config.write_deadline_ms)},
-      {"ping interval", natsOptions_SetPingInterval(raw, config.ping_interval_ms)},
-      {"pings out", natsOptions_SetMaxPingsOut(raw, 2)},
-      // The defaults give up after 60 attempts and answer OK for what they only buffer.
-      {"reconnects", natsOptions_SetMaxReconnect(raw, -1)},
-      {"reconnect buffer", natsOptions_SetReconnectBufSize(raw, 0)},
-      {"reconnect wait", natsOptions_SetReconnectWait(raw, config.reconnect_wait_ms)},
-      {"reconnect jitter", natsOptions_SetReconnectJitter(raw, config.reconnect_jitter_ms,
-                                                          2 * config.reconnect_jitter_ms)},
-      // A request that is waiting for a lost connection's answer would wait its whole time-out.
-      {"fail on disconnect", natsOptions_SetFailRequestsOnDisconnect(raw, true)},
-  };
-  for (const Setting& setting : settings) {
-    if (setting.status != NATS_OK) {
-      return Error{std::string("NATS client option ") + setting.name + ": " +
-                   text_of_nats(setting.status)};
-    }
-  }
-  return options;
-}
-
-// ------------------------------------------------------------------------------------- replies
-
-NatsReply::NatsReply(NatsReply&& other) noexcept : message_(other.message_) {
-  other.message_ = nullptr;
-}
-
-NatsReply& NatsReply::operator=(NatsReply&& other) noexcept {
-  std::swap(message_, other.message_);
-  return *this;
-}
-
-NatsReply::~NatsReply() { natsMsg_Destroy(message_); }
-
-std::string_view NatsReply::body() const noexcept {
-  return {natsMsg_GetData(message_), static_cast<size_t>(natsMsg_GetDataLength(message_))};
-}
-
-std::string_view NatsReply::subject() const noexcept { return natsMsg_GetSubject(message_); }
-
-bool NatsReply::no_responders() const noexcept { return natsMsg_IsNoResponders(message_); }
-
-// -------------------------------------------------------------------------------------- client
-
 struct NatsClient::State {
-  NatsConfig config;
-  natsConnection* connection = nullptr;
-  natsSubscription* replies = nullptr;
-  std::string inbox;  // "<unique>." in front of the token
-
-  // Set by the library's callbacks.
-  std::atomic<bool> connected{false};
-  std::atomic<bool> closed{true};
-  std::atomic<uint64_t> disconnects{0};
-  std::atomic<uint64_t> reconnects{0};
-  std::atomic<int64_t> payload_max{0};
-  std::mutex mutex;  // guards what follows, and the changes of closed
-  std::condition_variable changed;
-  std::string trouble;
-  std::deque<natsMsg*> waiting;  // replies, in the order they came
-  bool subscribed = false;       // a reply may still be handed to on_reply
-  bool woken = false;
-
-  ~State() {
-    for (natsMsg* message : waiting) natsMsg_Destroy(message);
-  }
+  explicit State(const NatsConfig& nats);
+  ~State();
 
   void note(const char* text) {
     if (text == nullptr || *text == '\0') return;
     const std::lock_guard lock(mutex);
     trouble = text;
   }
+  /// Ends `link`, and forgets it where the library will not say that it has.
+  void end(std::unique_ptr<Link> link) noexcept;
+
+  const NatsConfig config;
+  std::unique_ptr<Link> link;     // what is published on; null: none was made yet
+  std::unique_ptr<Link> retired;  // nothing is sent on it any more; its answers still come
+  uint64_t retired_until_ns = 0;
+  uint64_t lost_since_ns = 0;  // 0: not lost
+
+  // The files that the connection was made from, and when they are looked at again.
+  const std::vector<std::string> files;
+  FileStamps used;
+  FileStamps seen;
+  uint64_t next_look_ns = 0;
+  uint64_t next_renewal_ns = 0;
+
+  std::atomic<uint64_t> disconnects{0};
+  std::atomic<uint64_t> reconnects{0};
+  std::atomic<uint64_t> renewals{0};
+  std::atomic<int64_t> payload_max{0};
+  std::mutex mutex;  // guards what follows, and the changes of Link::closed
+  std::condition_variable changed;
+  std::string trouble;
+  std::string renewal_trouble;
+  std::deque<natsMsg*> waiting;  // replies, in the order they came
+  bool woken = false;
+  bool is_held = false;  // the library may still call back: never to be freed
+};
+
+/// One connection of the library. Its callbacks have it as their closure.
+struct NatsClient::Link {
+  explicit Link(State& owner) : state(owner) {}
+
+  State& state;
+  natsConnection* connection = nullptr;
+  natsSubscription* replies = nullptr;
+  std::string inbox;  // "<unique>." in front of the token
+  std::atomic<bool> connected{false};
+  std::atomic<bool> closed{true};
+  std::atomic<bool> is_retired{false};  // what becomes of it is no news
+  bool subscribed = false;              // a reply may still be handed to on_reply; state.mutex
 
   static void on_disconnected(natsConnection* nc, void* closure) {
-    auto* state = static_cast<State*>(closure);
+    auto* link = static_cast<Link*>(closure);
+    link->connected.store(false, std::memory_order_release);
+    if (link->is_retired.load(std::memory_order_acquire)) return;
     const char* text = nullptr;
-    if (natsConnection_GetLastError(nc, &text) != NATS_OK) state->note(text);
-    state->connected.store(false, std::memory_order_release);
-    state->disconnects.fetch_add(1, std::memory_order_release);
+    if (natsConnection_GetLastError(nc, &text) != NATS_OK) link->state.note(text);
+    link->state.disconnects.fetch_add(1, std::memory_order_release);
   }
   static void on_reconnected(natsConnection* nc, void* closure) {
-    auto* state = static_cast<State*>(closure);
-    state->payload_max.store(natsConnection_GetMaxPayload(nc), std::memory_order_relaxed);
-    state->reconnects.fetch_add(1, std::memory_order_release);
-    state->connected.store(true, std::memory_order_release);
+    auto* link = static_cast<Link*>(closure);
+    if (!link->is_retired.load(std::memory_order_acquire)) {
+      link->state.payload_max.store(natsConnection_GetMaxPayload(nc), std::memory_order_relaxed);
+      link->state.reconnects.fetch_add(1, std::memory_order_release);
+    }
+    link->connected.store(true, std::memory_order_release);
   }
   static void on_closed(natsConnection* nc, void* closure) {
-    auto* state = static_cast<State*>(closure);
+    auto* link = static_cast<Link*>(closure);
+    State& state = link->state;
     const char* text = nullptr;
-    if (natsConnection_GetLastError(nc, &text) != NATS_OK) state->note(text);
-    state->connected.store(false, std::memory_order_release);
-    const std::lock_guard lock(state->mutex);
-    state->closed.store(true, std::memory_order_release);
-    state->changed.notify_all();
+    if (!link->is_retired.load(std::memory_order_acquire) &&
+        natsConnection_GetLastError(nc, &text) != NATS_OK) {
+      state.note(text);
+    }
+    link->connected.store(false, std::memory_order_release);
+    const std::lock_guard lock(state.mutex);
+    link->closed.store(true, std::memory_order_release);
+    state.changed.notify_all();
   }
   // Not a synchronous subscription, which keeps for itself what nobody answered (3.4.1).
   static void on_reply(natsConnection*, natsSubscription*, natsMsg* message, void* closure) {
-    auto* state = static_cast<State*>(closure);
+    State& state = static_cast<Link*>(closure)->state;
     {
-      const std::lock_guard lock(state->mutex);
-      if (state->waiting.size() < kRepliesMax) {
-        state->waiting.push_back(message);
+      const std::lock_guard lock(state.mutex);
+      if (state.waiting.size() < kRepliesMax) {
+        state.waiting.push_back(message);
         message = nullptr;
-        if (state->waiting.size() == 1) state->changed.notify_all();
+        if (state.waiting.size() == 1) state.changed.notify_all();
       }
     }
     natsMsg_Destroy(message);
   }
   static void on_unsubscribed(void* closure) {
-    auto* state = static_cast<State*>(closure);
-    const std::lock_guard lock(state->mutex);
-    state->subscribed = false;
-    state->changed.notify_all();
+    auto* link = static_cast<Link*>(closure);
+    const std::lock_guard lock(link->state.mutex);
+    link->subscribed = false;
+    link->state.changed.notify_all();
   }
   static void on_error(natsConnection* nc, natsSubscription*, natsStatus status, void* closure) {
     const char* text = nullptr;
     natsConnection_GetLastError(nc, &text);
-    static_cast<State*>(closure)->note(
+    static_cast<Link*>(closure)->state.note(
         text != nullptr && *text != '\0' ? text : natsStatus_GetText(status));
   }
+
+  Result<void> open() {
+    auto options = make_nats_options(state.config);
+    if (!options) return options.error();
+    natsOptions* raw = options->get();
+    natsOptions_SetDisconnectedCB(raw, on_disconnected, this);
+    natsOptions_SetReconnectedCB(raw, on_reconnected, this);
+    natsOptions_SetClosedCB(raw, on_closed, this);
+    natsOptions_SetErrorHandler(raw, on_error, this);
+
+    const std::string where = "NATS server " + urls_without_secrets(state.config.urls) + ": ";
+    // Before the call: it may be lost again before the call has returned.
+    closed.store(false, std::memory_order_release);
+    connected.store(true, std::memory_order_release);
+    forget_tls_errors();
+    natsStatus s = natsConnection_Connect(&connection, raw);
+    if (s != NATS_OK) {
+      connection = nullptr;
+      connected.store(false, std::memory_order_release);
+      closed.store(true, std::memory_order_release);
+      return Error{where + explain_failed_connect(s, state.config)};
+    }
+
+    natsInbox* own = nullptr;
+    s = natsInbox_Create(&own);
+    if (s == NATS_OK) {
+      inbox = std::string(own) + ".";
+      natsInbox_Destroy(own);
+      s = natsConnection_Subscribe(&replies, connection, (inbox + "*").c_str(), on_reply, this);
+    }
+    // The default drops what exceeds 65536 waiting replies; ours are bounded by what we publish.
+    if (s == NATS_OK) s = natsSubscription_SetPendingLimits(replies, -1, -1);
+    if (s == NATS_OK) {
+      {
+        const std::lock_guard lock(state.mutex);
+        subscribed = true;
+      }
+      s = natsSubscription_SetOnCompleteCB(replies, on_unsubscribed, this);
+      if (s != NATS_OK) on_unsubscribed(this);
+    }
+    if (s != NATS_OK) return Error{where + "subscription for replies: " + text_of_nats(s)};
+    return {};
+  }
+
+  /// Whether all is over: nothing calls back any more.
+  bool close() noexcept {
+    connected.store(false, std::memory_order_release);
+    if (connection == nullptr) return true;
+    natsSubscription_Destroy(replies);
+    replies = nullptr;
+    natsConnection_Close(connection);
+    bool is_over = false;
+    {
+      std::unique_lock lock(state.mutex);
+      is_over = state.changed.wait_for(lock, kCloseWaitMax,
+                                       [&] { return closed.load() && !subscribed; });
+    }
+    natsConnection_Destroy(connection);
+    connection = nullptr;
+    return is_over;
+  }
 };
+
+NatsClient::State::State(const NatsConfig& nats) : config(nats), files(files_of(nats)) {}
+
+NatsClient::State::~State() {
+  for (natsMsg* message : waiting) natsMsg_Destroy(message);
+}
+
+void NatsClient::State::end(std::unique_ptr<Link> ending) noexcept {
+  if (ending == nullptr || ending->close()) return;
+  // A callback may still come, so what it writes to has to stay.
+  is_held = true;
+  static_cast<void>(ending.release());
+}
 
 NatsClient::NatsClient(std::unique_ptr<State> state) : state_(std::move(state)) {}
 
 Result<std::unique_ptr<NatsClient>> NatsClient::make(const NatsConfig& config) {
   auto options = make_nats_options(config);
   if (!options) return options.error();
-  auto state = std::make_unique<State>();
-  state->config = config;
+  auto state = std::make_unique<State>(config);
   return std::unique_ptr<NatsClient>(new NatsClient(std::move(state)));
 }
 
 NatsClient::~NatsClient() {
-  disconnect();
-  // Not told that all is over: a callback may still come, so what it writes to has to stay.
-  std::unique_lock lock(state_->mutex);
-  if (!state_->closed.load(std::memory_order_acquire) || state_->subscribed) {
-    lock.unlock();
-    static_cast<void>(state_.release());
-  }
-}
-
-void NatsClient::disconnect() noexcept {
-  State& state = *state_;
-  state.connected.store(false, std::memory_order_release);
-  if (state.connection == nullptr) return;
-  natsSubscription_Destroy(state.replies);
-  state.replies = nullptr;
-  natsConnection_Close(state.connection);
-  {
-    std::unique_lock lock(state.mutex);
-    state.changed.wait_for(lock, kCloseWaitMax,
-                           [&] { return state.closed.load() && !state.subscribed; });
-    for (natsMsg* message : state.waiting) natsMsg_Destroy(message);
-    state.waiting.clear();
-  }
-  natsConnection_Destroy(state.connection);
-  state.connection = nullptr;
+  state_->end(std::move(state_->retired));
+  state_->end(std::move(state_->link));
+  if (state_->is_held) static_cast<void>(state_.release());
 }
 
 Result<void> NatsClient::connect() {
   State& state = *state_;
-  disconnect();
-  auto options = make_nats_options(state.config);
-  if (!options) return options.error();
-  natsOptions* raw = options->get();
-  natsOptions_SetDisconnectedCB(raw, State::on_disconnected, &state);
-  natsOptions_SetReconnectedCB(raw, State::on_reconnected, &state);
-  natsOptions_SetClosedCB(raw, State::on_closed, &state);
-  natsOptions_SetErrorHandler(raw, State::on_error, &state);
-
-  const std::string where = urls_without_secrets(state.config.urls);
-  // Before the call: it may be lost again before the call has returned.
-  state.closed.store(false, std::memory_order_release);
-  state.connected.store(true, std::memory_order_release);
-  natsStatus s = natsConnection_Connect(&state.connection, raw);
-  if (s != NATS_OK) {
-    state.connection = nullptr;
-    state.connected.store(false, std::memory_order_release);
-    state.closed.store(true, std::memory_order_release);
-    return Error{"NATS server " + where + ": " + text_of_nats(s)};
+  state.end(std::move(state.retired));
+  state.end(std::move(state.link));
+  // Before they are read: what changes meanwhile is seen as a change.
+  state.used = state.seen = FileStamps(state.files);
+  auto made = std::make_unique<Link>(state);
+  if (auto opened = made->open(); !opened) {
+    state.end(std::move(made));
+    return opened.error();
   }
-  state.payload_max.store(natsConnection_GetMaxPayload(state.connection),
-                          std::memory_order_relaxed);
-
-  natsInbox* inbox = nullptr;
-  s = natsInbox_Create(&inbox);
-  if (s == NATS_OK) {
-    state.inbox = std::string(inbox) + ".";
-    natsInbox_Destroy(inbox);
-    s = natsConnection_Subscribe(&state.replies, state.connection, (state.inbox + "*").c_str(),
-                                 State::on_reply, &state);
-  }
-  // The default drops what exceeds 65536 waiting replies; ours are bounded by what we publish.
-  if (s == NATS_OK) s = natsSubscription_SetPendingLimits(state.replies, -1, -1);
-  if (s == NATS_OK) {
-    {
-      const std::lock_guard lock(state.mutex);
-      state.subscribed = true;
-    }
-    s = natsSubscription_SetOnCompleteCB(state.replies, State::on_unsubscribed, &state);
-    if (s != NATS_OK) State::on_unsubscribed(&state);
-  }
-  if (s != NATS_OK) {
-    Error error{"NATS server " + where + ": subscription for replies: " + text_of_nats(s)};
-    disconnect();
-    return error;
-  }
+  take(std::move(made));
   return {};
 }
 
-bool NatsClient::connected() const noexcept {
-  return state_->connected.load(std::memory_order_acquire);
+void NatsClient::take(std::unique_ptr<Link> link) {
+  State& state = *state_;
+  state.payload_max.store(natsConnection_GetMaxPayload(link->connection),
+                          std::memory_order_relaxed);
+  state.link = std::move(link);
+  state.lost_since_ns = 0;
+  const std::lock_guard lock(state.mutex);
+  state.renewal_trouble.clear();
 }
-bool NatsClient::closed() const noexcept { return state_->closed.load(std::memory_order_acquire); }
+
+void NatsClient::keep_fresh(uint64_t now_ns) {
+  State& state = *state_;
+  if (state.retired != nullptr &&
+      (now_ns >= state.retired_until_ns || !state.retired->connected.load())) {
+    state.end(std::move(state.retired));
+  }
+  if (closed()) return;
+  if (connected()) {
+    state.lost_since_ns = 0;
+  } else if (state.lost_since_ns == 0) {
+    state.lost_since_ns = now_ns;
+  } else if (now_ns - state.lost_since_ns >= kReconnectPatienceNs) {
+    state.end(std::move(state.link));
+    return;
+  }
+
+  if (state.files.empty() || now_ns < state.next_look_ns) return;
+  state.next_look_ns = now_ns + kLookAtFilesNs;
+  const FileStamps stamps(state.files);
+  const bool is_settled = stamps == state.seen;  // nobody is writing them just now
+  state.seen = stamps;
+  if (stamps == state.used || !is_settled || now_ns < state.next_renewal_ns) return;
+  auto made = std::make_unique<Link>(state);
+  if (auto opened = made->open(); !opened) {
+    made->is_retired.store(true, std::memory_order_release);
+    state.end(std::move(made));
+    state.next_renewal_ns = steady_clock_ns() + kRenewalWaitNs;
+    const std::lock_guard lock(state.mutex);
+    state.renewal_trouble =
+        "the files of certificates or credentials have changed, and no connection can be made with "
+        "the new ones; the one with the old ones goes on: " +
+        opened.error().message;
+    return;
+  }
+  state.used = stamps;
+  state.end(std::move(state.retired));
+  const bool was_connected = connected();
+  state.link->is_retired.store(true, std::memory_order_release);
+  state.retired = std::move(state.link);
+  state.retired_until_ns = was_connected ? steady_clock_ns() + kRetiredForNs : 0;
+  take(std::move(made));
+  state.renewals.fetch_add(1, std::memory_order_release);
+  state.reconnects.fetch_add(1, std::memory_order_release);
+}
+
+std::string NatsClient::renewal_trouble() const {
+  const std::lock_guard lock(state_->mutex);
+  return state_->renewal_trouble;
+}
+uint64_t NatsClient::renewals() const noexcept {
+  return state_->renewals.load(std::memory_order_acquire);
+}
+
+bool NatsClient::connected() const noexcept {
+  return state_->link != nullptr && state_->link->connected.load(std::memory_order_acquire);
+}
+bool NatsClient::closed() const noexcept {
+  return state_->link == nullptr || state_->link->closed.load(std::memory_order_acquire);
+}
 uint64_t NatsClient::disconnects() const noexcept {
   return state_->disconnects.load(std::memory_order_acquire);
 }
@@ -330,10 +328,11 @@ size_t NatsClient::payload_max() const noexcept {
 Sent NatsClient::publish(const char* subject, uint64_t token, std::span<const uint8_t> payload,
                          std::span<const MessageHeader> headers) {
   State& state = *state_;
-  if (state.connection == nullptr) return Sent::not_connected;
+  if (state.link == nullptr) return Sent::not_connected;
+  const Link& link = *state.link;
   char reply[128];
-  const size_t inbox_octets = std::min(state.inbox.size(), sizeof reply - 24);
-  std::memcpy(reply, state.inbox.data(), inbox_octets);
+  const size_t inbox_octets = std::min(link.inbox.size(), sizeof reply - 24);
+  std::memcpy(reply, link.inbox.data(), inbox_octets);
   *std::to_chars(reply + inbox_octets, reply + sizeof reply - 1, token, 16).ptr = '\0';
 
   natsMsg* message = nullptr;
@@ -344,13 +343,13 @@ Sent NatsClient::publish(const char* subject, uint64_t token, std::span<const ui
     if (s != NATS_OK) break;
     s = natsMsgHeader_Set(message, header.name, header.value);
   }
-  if (s == NATS_OK) s = natsConnection_PublishMsg(state.connection, message);
+  if (s == NATS_OK) s = natsConnection_PublishMsg(link.connection, message);
   natsMsg_Destroy(message);
 
   switch (s) {
     case NATS_OK: return Sent::sent;
     case NATS_MAX_PAYLOAD:
-      state.payload_max.store(natsConnection_GetMaxPayload(state.connection),
+      state.payload_max.store(natsConnection_GetMaxPayload(link.connection),
                               std::memory_order_relaxed);
       return Sent::too_large;
     case NATS_INVALID_ARG:
@@ -392,9 +391,9 @@ bool NatsClient::token_of(const NatsReply& reply, uint64_t& token) noexcept {
 Result<NatsReply> NatsClient::request(const std::string& subject, const std::string& body,
                                       int timeout_ms) {
   State& state = *state_;
-  if (state.connection == nullptr) return Error{"not connected"};
+  if (state.link == nullptr) return Error{"not connected"};
   natsMsg* message = nullptr;
-  const natsStatus s = natsConnection_RequestString(&message, state.connection, subject.c_str(),
+  const natsStatus s = natsConnection_RequestString(&message, state.link->connection, subject.c_str(),
                                                     body.c_str(), timeout_ms);
   if (s == NATS_NO_RESPONDERS) return NatsReply();
   if (s != NATS_OK) return Error{subject + ": " + text_of_nats(s)};

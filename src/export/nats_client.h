@@ -1,11 +1,12 @@
 // nats_client.h — One connection to NATS: connect, publish with an own reply token, request, replies.
 //
 // Runs on:  one thread. nats.c's own threads only set flags and queue replies.
+// Owns:     the connection; while files that it was made from change, for a moment a second one.
 // Bounds:   every call ends within connect_timeout_ms, write_deadline_ms or the time-out it is given;
 //           nothing is buffered while disconnected (the caller owns what it wants sent again).
 // Failure:  Result or Sent; after a failed connect() or closed() the caller connects again when it likes.
 //
-// nats.h is included by nats_client.cc and jetstream_reader.cc only.
+// nats.h is included by nats_client.cc, nats_options.cc and jetstream_reader.cc only.
 #pragma once
 
 #include <cstdint>
@@ -16,6 +17,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "export/tls_files.h"
 
 // nats.c's types, so that its header stays out of ours.
 extern "C" {
@@ -29,9 +31,11 @@ struct NatsConfig {
   std::vector<std::string> urls{"nats://127.0.0.1:4222"};
   std::string name = "weir";  // what the server's connection list shows
   std::string creds_file;     // JWT and seed; read again at each connect
+  std::string nkey_file;      // a user's seed; the same
   std::string user;
   std::string password;
   std::string token;
+  TlsConfig tls;
 
   int connect_timeout_ms = 2000;
   // A full socket to a stopped server blocks a publish this long, then the connection is given up.
@@ -40,14 +44,6 @@ struct NatsConfig {
   int reconnect_wait_ms = 250;
   int reconnect_jitter_ms = 250;
 };
-
-struct OptionsDeleter {
-  void operator()(natsOptions* options) const noexcept;
-};
-using OptionsPtr = std::unique_ptr<natsOptions, OptionsDeleter>;
-
-/// nats.c's options for `config`; an error names the option and what is wrong with it.
-Result<OptionsPtr> make_nats_options(const NatsConfig& config);
 
 /// For operators' eyes and logs: without user, password or token.
 std::string urls_without_secrets(const std::vector<std::string>& urls);
@@ -87,11 +83,19 @@ class NatsClient {
   NatsClient(const NatsClient&) = delete;
   NatsClient& operator=(const NatsClient&) = delete;
 
-  /// One attempt at each server. Once connected, the library reconnects by itself.
+  /// One attempt at each server. Once connected, the library reconnects by itself, for a while.
   Result<void> connect();
+  /// Now and then: where a file that the connection was made from has changed (a certificate was
+  /// renewed), makes a new one, takes it for what comes, and leaves the old one to its answers. Where
+  /// that fails the old one stays, and renewal_trouble() says why.
+  void keep_fresh(uint64_t steady_now_ns);
+  /// Any thread.
+  std::string renewal_trouble() const;
+  /// How often that was done.
+  uint64_t renewals() const noexcept;
   /// As the library last said, without touching its lock.
   bool connected() const noexcept;
-  /// Never connected, or the library gave up (it does after repeated refusals): connect() again.
+  /// Never connected, or lost for so long that a new attempt says more: connect() again.
   bool closed() const noexcept;
   /// How often a connection was lost, and won back by the library itself.
   uint64_t disconnects() const noexcept;
@@ -117,8 +121,9 @@ class NatsClient {
 
  private:
   struct State;
+  struct Link;
   explicit NatsClient(std::unique_ptr<State> state);
-  void disconnect() noexcept;
+  void take(std::unique_ptr<Link> link);
 
   std::unique_ptr<State> state_;
 };
