@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "control/config_check.h"
+#include "control/config_collector.h"
 #include "control/config_values.h"
 
 namespace weir::control {
@@ -23,12 +24,15 @@ Result<LoadedConfig> finish(LoadedConfig loaded, service::ConfigReport& report) 
 
 Result<LoadedConfig> read_config(std::string_view text, const std::string& name,
                                  std::span<const char* const> environment) {
-  const auto document = service::parse_config_document(text, name);
+  auto document = service::parse_config_document(text, name);
   if (!document) return document.error();
+  const bool is_collectors = is_collector_file(text, *document);
+  if (is_collectors) drop_null_values(*document);
   LoadedConfig loaded;
   service::ConfigReport report;
   service::ReadContext context{report, loaded.origins};
   appliance_schema().read(&loaded.config, *document, "", context);
+  if (is_collectors) imply_collector_values(loaded.config, *document, context);
   appliance_schema().read_environment(&loaded.config, environment, context);
   return finish(std::move(loaded), report);
 }

@@ -4,6 +4,7 @@
 #include <map>
 #include <set>
 
+#include "control/config_collector.h"
 #include "control/config_findings.h"
 #include "control/config_publishers.h"
 #include "control/config_security.h"
@@ -344,6 +345,7 @@ void complete_and_check(ApplianceConfig& config, const service::Origins& origins
   check_delivery(config, findings);
   check_publishers(config, origins, findings);
   check_security(config, origins, findings);
+  warn_of_idle_keys(config, origins, findings);
 }
 
 }  // namespace weir::control
