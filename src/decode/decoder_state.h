@@ -1,7 +1,8 @@
 // decoder_state.h — The decoder's parts together, and what all protocols share.
 //
 // Runs on:  rx_lcore. A file for each protocol (netflow_fixed.cc, netflow_v9.cc, ipfix.cc,
-//           sflow_v5.cc) reads headers; sets.cc walks what v9 and IPFIX have in common.
+//           sflow_v5.cc) reads headers; sets.cc, template_sets.cc and options_data.cc read what v9 and IPFIX
+//           have in common.
 #pragma once
 
 #include <algorithm>
@@ -13,9 +14,9 @@
 #include "decode/pending.h"
 #include "decode/plan.h"
 #include "decode/sampling.h"
-#include "decode/state_image.h"
 #include "decode/sflow_sources.h"
 #include "decode/sflow_v5.h"
+#include "decode/state_image.h"
 #include "decode/template_table.h"
 
 namespace weir::decode {
@@ -142,8 +143,7 @@ class DecoderState final : public Decoder {
   void restore_template(Message& m, Domain& domain, const StateRecord& r,
                         RecordSink& sink) noexcept;
 
-  // sets.cc
-  void walk_sets(Message& m, std::span<const uint8_t> octets, RecordSink& sink) noexcept;
+  // template_sets.cc
   SetOutcome learn_templates(Message& m, std::span<const uint8_t> body, TemplateFormat format,
                              RecordSink& sink) noexcept;
   SetOutcome learn_options_v9(Message& m, std::span<const uint8_t> body, RecordSink& sink) noexcept;
@@ -155,18 +155,23 @@ class DecoderState final : public Decoder {
                              TemplateFormat format) noexcept;
   void define(Message& m, uint16_t id, TemplateKind kind, TemplateFormat format,
               uint16_t scope_fields, RecordSink& sink) noexcept;
+  /// Of the fields read last: whether their records have an end.
+  bool fields_are_decodable() const noexcept;
+
+  // options_data.cc, names.cc
+  void options_records(Message& m, const Template& t, std::span<const uint8_t> body) noexcept;
+  void options_record(Message& m, const Template& t, const Row& row) noexcept;
+  void learn_names(const Domain& domain, const NameValues& values) noexcept;
+
+  // sets.cc
+  void walk_sets(Message& m, std::span<const uint8_t> octets, RecordSink& sink) noexcept;
   void replay(Template& t, const Message& now, RecordSink& sink) noexcept;
   void data_set(Message& m, uint16_t id, std::span<const uint8_t> body) noexcept;
   void data_records(Message& m, const Template& t, std::span<const uint8_t> body) noexcept;
   void data_fixed(Message& m, const Plan& plan, std::span<const uint8_t> body,
                   PlanRun& run) noexcept;
-  void options_records(Message& m, const Template& t, std::span<const uint8_t> body) noexcept;
-  void learn_names(const Domain& domain, const NameValues& values) noexcept;
-  void options_record(Message& m, const Template& t, const Row& row) noexcept;
   void padding(std::span<const uint8_t> rest) noexcept;
   void set_system_init(Message& m) const noexcept;
-  /// Of the fields read last: whether their records have an end.
-  bool fields_are_decodable() const noexcept;
 
   bool has_inline_names(ListenerId listener) const noexcept {
     return listener.value < config_.listeners.size() &&

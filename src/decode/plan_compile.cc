@@ -1,11 +1,12 @@
 #include <algorithm>
 #include <array>
-#include <cassert>
 #include <cstddef>
 
 #include "decode/plan.h"
 #include "decode/plan_columns.h"
 #include "decode/plan_fuse.h"
+#include "decode/plan_times.h"
+#include "decode/plan_writer.h"
 
 namespace weir::decode {
 namespace {
@@ -52,7 +53,9 @@ class Compiler {
         netflow_v9_(netflow_v9),
         draft_(draft),
         plan_(draft.plan),
-        quirks_(quirks) {
+        quirks_(quirks),
+        writer_(fields, draft),
+        times_(writer_) {
     winner_.fill({kNoField, 0xff});
     winner_v4_.fill(kNoField);
     winner_v6_.fill(kNoField);
@@ -72,7 +75,7 @@ class Compiler {
       if (fields_[i].length != kVariableLength) offset += fields_[i].length;
     }
     emit_etype();
-    emit_times();
+    times_.finish();
     finish();
   }
 
@@ -161,11 +164,11 @@ class Compiler {
       return;  // said by etype
     }
     if (structure_order(f.enterprise, f.id) != 0) {
-      add_arena(ArenaOpKind::structure, i, offset, Field::unmapped);
+      writer_.add_arena(ArenaOpKind::structure, i, offset, Field::unmapped);
       return;
     }
     const TimeUse time = time_use_of(f.enterprise, f.id);
-    if (time.role != TimeRole::none && add_time(time, i, offset)) return;
+    if (time.role != TimeRole::none && times_.add(time, i, offset, quirks_)) return;
     bool used = false;
     for (const ElementUse& use : uses(f)) {
       if (fits(use.kind, i)) used |= emit_use(use, i, offset);
@@ -174,8 +177,8 @@ class Compiler {
     // How wide a number or an address of variable length is, each record says.
     const bool by_record =
         f.length == kVariableLength && !uses(f).empty() && !is_text(uses(f).front().kind);
-    add_arena(by_record ? ArenaOpKind::structure : ArenaOpKind::unmapped, i, offset,
-              Field::unmapped);
+    writer_.add_arena(by_record ? ArenaOpKind::structure : ArenaOpKind::unmapped, i, offset,
+                      Field::unmapped);
   }
 
   bool emit_use(const ElementUse& use, uint16_t i, uint32_t offset) noexcept {
@@ -186,7 +189,7 @@ class Compiler {
       case ElementClass::address_v6: return emit_address(use, i, offset);
       case ElementClass::mpls_label:
         if (mpls_[use.rank] != i) return false;
-        add_arena(ArenaOpKind::mpls_label, i, offset, use.field);
+        writer_.add_arena(ArenaOpKind::mpls_label, i, offset, use.field);
         return true;
       default: break;
     }
@@ -197,40 +200,48 @@ class Compiler {
       if (merge_ops_ + 2 > kMergeOpsMax) return false;   // whoever repeats it so often keeps it raw
       merge_ops_ += use.kind == ElementClass::type_code ? 2 : 1;
       if (use.kind == ElementClass::type_code) {
-        add_op(OpKind::merge_to_u32, i, offset, 1, Field::icmp_type, width - 2u);
-        add_op(OpKind::merge_to_u32, i, offset, 1, Field::icmp_code, width - 1u);
+        writer_.add_op(OpKind::merge_to_u32, i, offset, 1, Field::icmp_type, width - 2u);
+        writer_.add_op(OpKind::merge_to_u32, i, offset, 1, Field::icmp_code, width - 1u);
       } else {
-        add_op(OpKind::merge_to_u32, i, offset, width, use.field);
+        writer_.add_op(OpKind::merge_to_u32, i, offset, width, use.field);
       }
       return true;
     }
     switch (use.kind) {
       case ElementClass::number:
       case ElementClass::merge: emit_number(use.field, i, offset, width); break;
-      case ElementClass::dscp: add_op(OpKind::dscp_to_u32, i, offset, width, use.field); break;
+      case ElementClass::dscp:
+        writer_.add_op(OpKind::dscp_to_u32, i, offset, width, use.field);
+        break;
       case ElementClass::type_code:
-        add_op(OpKind::u8_to_u32, i, offset, 1, Field::icmp_type, width - 2u);
-        add_op(OpKind::u8_to_u32, i, offset, 1, Field::icmp_code, width - 1u);
+        writer_.add_op(OpKind::u8_to_u32, i, offset, 1, Field::icmp_type, width - 2u);
+        writer_.add_op(OpKind::u8_to_u32, i, offset, 1, Field::icmp_code, width - 1u);
         break;
       case ElementClass::mac:
-        add_op(width == 6 ? OpKind::mac6 : OpKind::mac8, i, offset, width, use.field);
+        writer_.add_op(width == 6 ? OpKind::mac6 : OpKind::mac8, i, offset, width, use.field);
         break;
-      case ElementClass::octets: add_arena(ArenaOpKind::octets, i, offset, use.field); break;
-      case ElementClass::text: add_arena(ArenaOpKind::text, i, offset, use.field); break;
-      case ElementClass::mpls_ttl: add_arena(ArenaOpKind::mpls_ttl, i, offset, use.field); break;
+      case ElementClass::octets:
+        writer_.add_arena(ArenaOpKind::octets, i, offset, use.field);
+        break;
+      case ElementClass::text: writer_.add_arena(ArenaOpKind::text, i, offset, use.field); break;
+      case ElementClass::mpls_ttl:
+        writer_.add_arena(ArenaOpKind::mpls_ttl, i, offset, use.field);
+        break;
       case ElementClass::mpls_ip_v4:
-      case ElementClass::mpls_ip_v6: add_arena(ArenaOpKind::mpls_ip, i, offset, use.field); break;
+      case ElementClass::mpls_ip_v6:
+        writer_.add_arena(ArenaOpKind::mpls_ip, i, offset, use.field);
+        break;
       default: break;
     }
     return true;
   }
 
   void emit_number(Field field, uint16_t i, uint32_t offset, uint16_t width) noexcept {
-    add_op(number_op(column_of(field).octets, width), i, offset, width, field);
+    writer_.add_op(number_op(column_of(field).octets, width), i, offset, width, field);
     // Where the exporter tells directions apart, the forward one is `out`.
     if (directional_ && (field == Field::bytes || field == Field::packets)) {
       const Field out = field == Field::bytes ? Field::bytes_out : Field::packets_out;
-      add_op(number_op(8, width), i, offset, width, out);
+      writer_.add_op(number_op(8, width), i, offset, width, out);
     }
     if (field == Field::sampling_rate) plan_.record_rate = true;
     if (field == Field::sampler_id) plan_.sampler = true;
@@ -257,7 +268,7 @@ class Compiler {
       case Field::dst_port: field = Field::inner_dst_port; break;
       default: return false;
     }
-    add_op(number_op(4, fields_[i].length), i, offset, fields_[i].length, field);
+    writer_.add_op(number_op(4, fields_[i].length), i, offset, fields_[i].length, field);
     return true;
   }
 
@@ -268,14 +279,14 @@ class Compiler {
     if (i != v4 && i != v6) {
       if (second_[slot] != i || !has_both_addresses_twice()) return false;
       if (use.field != Field::src_addr && use.field != Field::dst_addr) return false;
-      add_op(use.kind == ElementClass::address_v4 ? OpKind::address_v4 : OpKind::address_v6, i,
-             offset, fields_[i].length,
-             use.field == Field::src_addr ? Field::inner_src_addr : Field::inner_dst_addr);
+      writer_.add_op(use.kind == ElementClass::address_v4 ? OpKind::address_v4 : OpKind::address_v6,
+                     i, offset, fields_[i].length,
+                     use.field == Field::src_addr ? Field::inner_src_addr : Field::inner_dst_addr);
       return true;
     }
     if (v4 == kNoField || v6 == kNoField) {
-      add_op(i == v4 ? OpKind::address_v4 : OpKind::address_v6, i, offset, fields_[i].length,
-             use.field);
+      writer_.add_op(i == v4 ? OpKind::address_v4 : OpKind::address_v6, i, offset,
+                     fields_[i].length, use.field);
       return true;
     }
     uint32_t d = 0;
@@ -288,34 +299,13 @@ class Compiler {
       ++plan_.dual_count;
     }
     (i == v4 ? dual.offset_v4 : dual.offset_v6) = offset;
-    mark(use.field);
+    writer_.mark(use.field);
     // The flow's other pair goes to the inner addresses, any other to the elements without column.
     if (use.field != Field::src_addr && use.field != Field::dst_addr) {
-      add_arena(i == v4 ? ArenaOpKind::unmapped_v4_loser : ArenaOpKind::unmapped_v6_loser, i,
-                offset, Field::unmapped);
+      writer_.add_arena(i == v4 ? ArenaOpKind::unmapped_v4_loser : ArenaOpKind::unmapped_v6_loser,
+                        i, offset, Field::unmapped);
     }
     return true;
-  }
-
-  void mark(Field field) noexcept {
-    plan_.present.set(field);
-    plan_.blocks |= column_of(field).block_bit;
-    plan_.addresses |= column_of(field).address_bit;
-  }
-
-  void add_op(OpKind kind, uint16_t i, uint32_t offset, uint16_t width, Field field,
-              uint32_t within = 0) noexcept {
-    assert(draft_.op_count < kOpsMax && "columns and merges together fit");
-    draft_.ops[draft_.op_count++] = {offset + within,         i,    width,
-                                     column_of(field).offset, kind, static_cast<uint8_t>(within)};
-    mark(field);
-  }
-
-  void add_arena(ArenaOpKind kind, uint16_t i, uint32_t offset, Field field) noexcept {
-    const FieldSpec& f = fields_[i];
-    draft_.arena_ops[draft_.arena_op_count++] = {
-        offset, f.enterprise, i, f.length, f.id, column_of(field).offset, kind};
-    if (kind < ArenaOpKind::structure) plan_.present.set(field);
   }
 
   void emit_etype() noexcept {
@@ -327,95 +317,10 @@ class Compiler {
     if (v4 != v6) {
       plan_.etype = v4 ? 0x0800 : 0x86dd;
     } else if (ip_version_.field != kNoField) {
-      add_op(OpKind::ip_version_to_etype, ip_version_.field, ip_version_.offset, 1, Field::etype);
+      writer_.add_op(OpKind::ip_version_to_etype, ip_version_.field, ip_version_.offset, 1,
+                     Field::etype);
     }
     if (v4 || v6) plan_.present.set(Field::etype);
-  }
-
-  /// Whether the field is taken up as a time; else it is as any other element.
-  bool add_time(const TimeUse& use, uint16_t i, uint32_t offset) noexcept {
-    const uint16_t width = fields_[i].length;
-    if (width > 8) {  // of variable length, too
-      if (width != kVariableLength) ++quirks_.odd_width;
-      return false;
-    }
-    const TimeCandidate c{offset, i, width, use.kind};
-    switch (use.role) {
-      case TimeRole::system_init_ms:
-        if (plan_.system_init.width == 0) plan_.system_init = c;
-        return true;
-      case TimeRole::duration_ms:
-      case TimeRole::duration_us:
-        if (plan_.duration.width != 0) return false;
-        plan_.duration = c;
-        plan_.duration_role = use.role;
-        return true;
-      case TimeRole::start: return insert(plan_.starts, plan_.start_count, c);
-      case TimeRole::end: return insert(plan_.ends, plan_.end_count, c);
-      case TimeRole::observed: {
-        if (observed_.width != 0) return false;
-        observed_ = c;
-        return true;
-      }
-      case TimeRole::none: break;
-    }
-    return false;
-  }
-
-  static bool insert(TimeCandidate (&list)[kTimeCandidatesMax], uint8_t& count,
-                     const TimeCandidate& c) noexcept {
-    // One place is kept for the observation time.
-    if (count == kTimeCandidatesMax - 1) return false;
-    uint32_t at = count;
-    while (at > 0 && list[at - 1].kind > c.kind) {
-      list[at] = list[at - 1];
-      --at;
-    }
-    list[at] = c;
-    ++count;
-    return true;
-  }
-
-  void emit_times() noexcept {
-    // Other statements of the same instants are kept as they came.
-    keep_rest(plan_.starts, plan_.start_count);
-    keep_rest(plan_.ends, plan_.end_count);
-    if (plan_.duration.width != 0 && plan_.start_count != 0 && plan_.end_count != 0) {
-      keep(plan_.duration);
-    }
-    if (observed_.width != 0) {
-      if (plan_.start_count != 0 && plan_.end_count != 0) keep(observed_);
-      plan_.starts[plan_.start_count++] = observed_;
-      plan_.ends[plan_.end_count++] = observed_;
-    }
-    if (plan_.start_count != 0) plan_.present.set(Field::time_flow_start_ns);
-    if (plan_.end_count != 0) plan_.present.set(Field::time_flow_end_ns);
-    if (plan_.system_init.width != 0) return;
-    if (plan_.start_count == 0 || plan_.end_count == 0) return;
-    const TimeCandidate& start = plan_.starts[0];
-    const TimeCandidate& end = plan_.ends[0];
-    if (start.kind != end.kind) return;
-    OpKind op;
-    if (start.kind == TimeKind::uptime && start.width == 4 && end.width == 4) {
-      op = OpKind::time_uptime;
-    } else if (start.kind == TimeKind::milliseconds && start.width == 8 && end.width == 8) {
-      op = OpKind::time_ms;
-    } else if (start.kind == TimeKind::seconds && start.width == 4 && end.width == 4) {
-      op = OpKind::time_s;
-    } else {
-      return;
-    }
-    add_op(op, start.field, start.offset, start.width, Field::time_flow_start_ns);
-    add_op(op, end.field, end.offset, end.width, Field::time_flow_end_ns);
-    plan_.fast_times = true;
-    plan_.time_source = source_of(start.kind);
-  }
-
-  void keep_rest(const TimeCandidate (&list)[kTimeCandidatesMax], uint8_t count) noexcept {
-    for (uint32_t i = 1; i < count; ++i) keep(list[i]);
-  }
-  void keep(const TimeCandidate& c) noexcept {
-    add_arena(ArenaOpKind::unmapped, c.field, c.offset, Field::unmapped);
   }
 
   void finish() noexcept {
@@ -452,11 +357,12 @@ class Compiler {
   uint32_t merge_ops_ = 0;
   Plan& plan_;
   CompileQuirks& quirks_;
+  PlanWriter writer_;
+  PlanTimes times_;
   bool directional_ = false;
   bool initiator_ = false;
   bool nprobe_ = false;
   Place ip_version_;
-  TimeCandidate observed_{};
   std::array<Winner, kFields> winner_;
   std::array<uint16_t, kFields> winner_v4_;
   std::array<uint16_t, kFields> winner_v6_;

@@ -1,0 +1,68 @@
+// options_data.cc — What records of options data say: state of the exporter, not output.
+//
+// Spec:     RFC 7011 §3.4.2, RFC 3954 §6.2; sampling.h and names.h say which elements are read.
+// Bounds:   each step consumes at least one octet of the set.
+#include "decode/decoder_state.h"
+#include "decode/sets.h"
+
+namespace weir::decode {
+
+void DecoderState::options_records(Message& m, const Template& t,
+                                   std::span<const uint8_t> body) noexcept {
+  const uint32_t before = m.options_records;
+  uint32_t least = 0;
+  for (const FieldSpec& f : t.plan.fields) least += f.length == kVariableLength ? 1u : f.length;
+  while (body.size() >= least) {
+    if (body.size() <= kPaddingOctetsMax && all_octets_zero(body)) break;
+    const uint32_t octets =
+        walk_fields(t.plan.fields, body.data(), static_cast<uint32_t>(body.size()), {},
+                    offsets_.get(), widths_.get());
+    if (octets == 0) {
+      counters_.quirks[Quirk::truncated_record].increment();
+      body = {};
+      break;
+    }
+    options_record(m, t, {body.data(), offsets_.get(), widths_.get()});
+    ++m.options_records;
+    body = body.subspan(octets);
+  }
+  padding(body);
+  const uint32_t records = m.options_records - before;
+  counters_.options_records.add(records);
+  m.exporter->stats.options_records += records;
+}
+
+void DecoderState::options_record(Message& m, const Template& t, const Row& row) noexcept {
+  namespace bit = options_bit;
+  const OptionsValues v = read_options(t, row);
+  if ((v.present & bit::kSystemInit) != 0) {
+    if (m.domain->system_init_ms != v.system_init_ms) counters_.rate_changes.increment();
+    m.domain->system_init_ms = m.exporter->system_init_ms = v.system_init_ms;
+    m.domain->has_system_init = m.exporter->has_system_init = true;
+    set_system_init(m);
+  }
+  const uint64_t rate = rate_of(v);
+  if (t.has_names) learn_names(*m.domain, read_names(t, row, rate));
+  Domain* domain = m.domain;
+  if ((v.present & bit::kDomain) != 0) {
+    Domain* named =
+        exporters_.find_domain(*m.exporter, domain->version, static_cast<uint32_t>(v.scope_domain));
+    if (named != nullptr) domain = named;
+  }
+  if (rate == 0) return;  // PTX says 0 where it does not know
+  if (rate > kRatePlausibleMax) counters_.quirks[Quirk::implausible_rate].increment();
+  const RateEntry entry{rate, m.times.received_ns};
+  if ((v.present & bit::kSampler) != 0) {
+    rates_.set_keyed(*domain, RateKey::sampler, v.sampler_id, entry);
+  } else if ((v.present & bit::kSelector) != 0) {
+    rates_.set_keyed(*domain, RateKey::sampler, v.selector_id, entry);
+  } else if ((v.present & bit::kInterface) != 0) {
+    rates_.set_keyed(*domain, RateKey::interface, v.scope_interface, entry);
+  } else if ((v.present & bit::kTemplate) != 0) {
+    rates_.set_keyed(*domain, RateKey::template_, v.scope_template, entry);
+  } else {
+    rates_.set_domain(*domain, entry);
+  }
+}
+
+}  // namespace weir::decode
