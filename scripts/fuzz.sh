@@ -36,7 +36,7 @@ WEIR_SOURCE_ROOT=$PWD $out/tests/fuzz/make_corpora $out/seeds || exit 1
 commit=$(git describe --always --dirty=+ 2>/dev/null || echo unknown)
 chunk=5000000  # executions between two lines of runs/TARGET.tsv
 # Little is freed, and what is freed late is memory that the caches do not have.
-export ASAN_OPTIONS=detect_leaks=0:quarantine_size_mb=8 UBSAN_OPTIONS=print_stacktrace=1
+export ASAN_OPTIONS=detect_leaks=0:quarantine_size_mb=8:malloc_context_size=1 UBSAN_OPTIONS=print_stacktrace=1
 
 # Long enough for what a target can tell apart; each octet more costs executions.
 longest_input() {

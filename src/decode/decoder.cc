@@ -126,13 +126,9 @@ bool DecoderState::reserve() noexcept {
   fields_.reset(new (std::nothrow) FieldSpec[fields]);
   offsets_.reset(new (std::nothrow) uint32_t[fields]);
   widths_.reset(new (std::nothrow) uint16_t[fields]);
-  if (config_.restored != nullptr) {
-    taken_up_.reset(new (std::nothrow) uint8_t[config_.restored->pieces().size()]());
-    if (taken_up_ == nullptr) return false;
-  }
   return fields_ != nullptr && offsets_ != nullptr && widths_ != nullptr && pending_.reserve() &&
          templates_.reserve() && rates_.reserve() && names_.reserve() && exporters_.reserve() &&
-         sflow_sources_.reserve();
+         sflow_sources_.reserve() && adopt(config_.restored);
 }
 
 namespace {

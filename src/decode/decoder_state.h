@@ -85,6 +85,9 @@ class DecoderState final : public Decoder {
  public:
   explicit DecoderState(const DecoderConfig& config) noexcept;
   [[nodiscard]] bool reserve() noexcept;
+  /// Exporters that are heard of for the first time from now on take up what `image` says of them; none
+  /// may be about to take up another. Allocates: false if there is no memory.
+  [[nodiscard]] bool adopt(std::shared_ptr<const StateImage> image) noexcept;
 
   bool decode(const Datagram& datagram, RecordSink& sink) noexcept override;
   void tick(uint64_t now_ns) noexcept override;
@@ -217,7 +220,8 @@ class DecoderState final : public Decoder {
   std::unique_ptr<uint16_t[]> widths_;
   uint32_t field_count_ = 0;
   uint32_t save_walk_ = 0;
-  std::unique_ptr<uint8_t[]> taken_up_;  // of config_.restored, by the exporter's first piece
+  std::shared_ptr<const StateImage> restored_;
+  std::unique_ptr<uint8_t[]> taken_up_;  // of restored_, by the exporter's first piece
 };
 
 inline bool all_octets_zero(std::span<const uint8_t> s) noexcept {

@@ -9,6 +9,8 @@
 // domains and rates with its first datagram, templates some with each datagram. Data that is ahead of
 // them waits as any other. Whatever the exporter says itself is left as it is.
 #include <algorithm>
+#include <new>
+#include <utility>
 
 #include "decode/decoder_state.h"
 
@@ -96,10 +98,20 @@ bool DecoderState::save_exporter(Exporter& e, StateWriter& writer, uint32_t walk
   return true;
 }
 
+bool DecoderState::adopt(std::shared_ptr<const StateImage> image) noexcept {
+  taken_up_.reset();
+  if (image != nullptr) {
+    taken_up_.reset(new (std::nothrow) uint8_t[image->pieces().size()]());
+    if (taken_up_ == nullptr) return false;
+  }
+  restored_ = std::move(image);
+  return true;
+}
+
 void DecoderState::begin_restore(Exporter& e) noexcept {
-  if (config_.restored == nullptr) return;
-  const auto pieces = config_.restored->pieces();
-  const uint32_t first = config_.restored->find(e.stats.address);
+  if (restored_ == nullptr) return;
+  const auto pieces = restored_->pieces();
+  const uint32_t first = restored_->find(e.stats.address);
   // What was taken up once is no longer news, even if the exporter was pushed out since.
   if (first == pieces.size() || taken_up_[first] != 0) return;
   taken_up_[first] = 1;
@@ -108,7 +120,7 @@ void DecoderState::begin_restore(Exporter& e) noexcept {
 }
 
 void DecoderState::restore_some(Message& m, RecordSink& sink) noexcept {
-  const StateImage& image = *config_.restored;
+  const StateImage& image = *restored_;
   Exporter& e = *m.exporter;
   uint32_t budget = e.restore.domain_version == 0 ? kRestoreCostFirst : kRestoreCost;
   while (e.restore.is_active && budget != 0) {

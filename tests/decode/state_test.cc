@@ -9,6 +9,7 @@
 #include "decode/state_image.h"
 #include "decode_support.h"
 #include "event_support.h"
+#include "fuzz/state_oracle.h"
 
 namespace weir::decode {
 namespace {
@@ -509,6 +510,20 @@ TEST(State, AnyOctetMayBeAnother) {
   }
 }
 
+TEST(StateOracle, HoldsForImagesThatAreWholeAndOthers) {
+  const std::vector<uint8_t> whole = some_image();
+  StateOracle oracle;
+  EXPECT_TRUE(oracle.check(whole.data(), whole.size()));
+  std::mt19937 random(6);
+  size_t accepted = 0;
+  for (size_t at = 0; at < whole.size(); at += 1 + draw(random) % 3) {
+    std::vector<uint8_t> changed = whole;
+    changed[at] ^= static_cast<uint8_t>(1 + draw(random) % 255);
+    accepted += oracle.check(changed.data(), changed.size());
+  }
+  EXPECT_GT(accepted, whole.size() / 8);
+}
+
 TEST(State, WhatCannotBeIsRefused) {
   const auto header = [](uint32_t octets, uint8_t type, uint8_t flags = 0) {
     return join({u32(octets), u8(type), u8(flags), u16(0)});
@@ -531,7 +546,9 @@ TEST(State, WhatCannotBeIsRefused) {
   EXPECT_FALSE(accepts(join({exporter, domain, a_template(256, 0, 0, 0)}))) << "kind";
   EXPECT_FALSE(accepts(join({exporter, domain, a_template(256, 0, 4, 0)}))) << "kind";
   EXPECT_FALSE(accepts(join({exporter, domain, a_template(256, 0, 1, 2)}))) << "format";
-  EXPECT_FALSE(accepts(join({exporter, domain, header(32, 4, 3), zeros(24)}))) << "rate of what";
+  EXPECT_FALSE(accepts(
+      join({exporter, domain, header(32, 4, 3), zeros(24)})))
+      << "rate of what";
   EXPECT_FALSE(accepts(join({exporter, domain, header(24, 4), zeros(16)}))) << "length";
   EXPECT_FALSE(accepts(join({exporter, header(8, 5)}))) << "type";
   EXPECT_FALSE(accepts(header(0, 1))) << "length";

@@ -64,7 +64,6 @@ class PlanOracle {
     const Rates rates((flags & 32) != 0);
 
     const std::span<uint8_t> octets = memory_.hold(in.rest(kRecordsOctetsMax));
-    for (Side& s : sides_) s.reset();
     if (plan.fixed_length) {
       const auto count = static_cast<uint32_t>(octets.size() / plan.record_octets);
       // The last record ends where the memory does.
@@ -72,7 +71,7 @@ class PlanOracle {
       if ((flags & 64) != 0) make_times_plausible(plan, records);
       for (uint32_t done = 0; done < count;) {
         const uint32_t n = std::min<uint32_t>(count - done, kBurstRecords);
-        run(plan, times, rates, [&](PlanRun& r, FlowRecord* to) {
+        run(plan, times, rates, n, [&](PlanRun& r, FlowRecord* to) {
           r.rows(records.data() + size_t{done} * plan.record_octets, n, to);
         });
         compare(n);
@@ -88,7 +87,7 @@ class PlanOracle {
             walk_fields(fields_, left.data(), static_cast<uint32_t>(left.size()), {},
                         offsets_.data(), widths_.data());
         if (length == 0) break;
-        run(plan, times, rates, [&](PlanRun& r, FlowRecord* to) {
+        run(plan, times, rates, 1, [&](PlanRun& r, FlowRecord* to) {
           r.row({left.data(), offsets_.data(), widths_.data()}, *to);
         });
         compare(1);
@@ -202,18 +201,19 @@ class PlanOracle {
     std::vector<FlowRecord> records{};
     std::unique_ptr<Arena> arena = std::make_unique<Arena>();
     CounterArray<Quirk> quirks{};
-    void reset() noexcept {
+    void reset(uint32_t count) noexcept {
       arena->clear();
       // What is overwritten whole may hold anything.
-      std::memset(static_cast<void*>(records.data()), 0xa5, records.size() * sizeof(FlowRecord));
+      std::memset(static_cast<void*>(records.data()), 0xa5, count * sizeof(FlowRecord));
     }
   };
 
   template <class Use>
-  void run(const Plan& plan, const TimeBase& times, const RateResolver& rates, Use use) {
+  void run(const Plan& plan, const TimeBase& times, const RateResolver& rates, uint32_t count,
+           Use use) {
     for (Side& s : sides_) {
       if (s.kernel != Kernel::portable && best_kernel() != s.kernel) continue;
-      s.reset();
+      s.reset(count);
       const OwnTemplate templates(plan);
       PlanContext context{times, rates, *s.arena, templates, false, s.quirks, s.kernel};
       PlanRun plan_run(plan, context);
