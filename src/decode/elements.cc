@@ -109,6 +109,7 @@ constexpr Row kIana[] = {
     {282, {F::post_nat_dst_addr, 0, C::address_v6}},
     {298, {F::packets, 2, C::number}},
     {299, {F::packets_in, 0, C::number}},
+    {301, {F::sampler_id, 2, C::number}},
     {302, {F::sampler_id, 1, C::number}},
     {312, {F::bytes, 6, C::number}},  // of a packet report (RFC 5476): the frame
     {352, {F::bytes, 4, C::number}},

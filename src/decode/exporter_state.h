@@ -106,8 +106,18 @@ struct Domain {
   }
 };
 
-/// Whose rate: a sampler's (or selector's), an interface's, a template's.
-enum class RateKey : uint8_t { sampler, interface, template_, count_ };
+/// Whose rate: a sampler's (or selector's), an interface's, a template's, a selection sequence's. Under the
+/// last three, it is no rate but the id of the selector that a sequence has at that place.
+enum class RateKey : uint8_t {
+  sampler,
+  interface,
+  template_,
+  sequence,
+  first_selector,
+  second_selector,
+  third_selector,
+  count_
+};
 
 struct KeyedRate {
   uint64_t hash;

@@ -49,11 +49,18 @@ void DecoderState::options_record(Message& m, const Template& t, const Row& row)
         exporters_.find_domain(*m.exporter, domain->version, static_cast<uint32_t>(v.scope_domain));
     if (named != nullptr) domain = named;
   }
+  const bool has_sequence = (v.present & bit::kSequence) != 0;
+  if (has_sequence && v.selector_count != 0) {
+    const uint32_t n = v.selector_count <= std::size(v.selectors) ? v.selector_count : 0;
+    rates_.set_sequence(*domain, v.sequence_id, {v.selectors, n}, m.times.received_ns);
+  }
   if (rate == 0) return;  // PTX says 0 where it does not know
   if (rate > kRatePlausibleMax) counters_.quirks[Quirk::implausible_rate].increment();
   const RateEntry entry{rate, m.times.received_ns};
   if ((v.present & bit::kSampler) != 0) {
     rates_.set_keyed(*domain, RateKey::sampler, v.sampler_id, entry);
+  } else if (has_sequence && v.selector_count != 1) {
+    rates_.set_keyed(*domain, RateKey::sequence, v.sequence_id, entry);
   } else if ((v.present & bit::kSelector) != 0) {
     rates_.set_keyed(*domain, RateKey::sampler, v.selector_id, entry);
   } else if ((v.present & bit::kInterface) != 0) {

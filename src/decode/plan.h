@@ -125,6 +125,9 @@ struct WalkBegin {
   uint32_t offset = 0;
 };
 
+/// What sampler_id is: a sampler's or selector's id (48, 302), or a selection sequence's (301).
+enum class SamplerKind : uint8_t { none, sampler, sequence };
+
 struct Plan {
   std::span<const FieldSpec> fields;  // as they came
   std::span<const Op> ops;
@@ -143,8 +146,8 @@ struct Plan {
   uint32_t etype = 0;    // 0: by record
   bool icmp_in_port = false;  // no element names type and code: take them from dst_port
   bool has_proto = false;
-  bool record_rate = false;  // element 34 in the record
-  bool sampler = false;      // element 48 or 302 in the record
+  bool record_rate = false;                 // element 34 in the record
+  SamplerKind sampler = SamplerKind::none;  // that the record names
   bool in_if = false;
   bool row_work = false;          // arena_ops or duals
   uint32_t arena_octets_max = 0;  // a record; 0 where the length varies
@@ -254,7 +257,7 @@ class RateResolver {
   virtual bool is_override() const noexcept { return false; }
   /// Whether a record's interface may matter.
   virtual bool by_interface() const noexcept = 0;
-  virtual Rate resolve(bool has_sampler, uint64_t sampler, bool has_interface,
+  virtual Rate resolve(SamplerKind kind, uint64_t sampler, bool has_interface,
                        uint32_t interface) const noexcept = 0;
 
  protected:

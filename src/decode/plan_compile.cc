@@ -12,6 +12,7 @@ namespace weir::decode {
 namespace {
 
 constexpr uint16_t kNoField = 0xffff;
+constexpr uint16_t kSelectionSequenceId = 301;
 
 // nProbe, told by its own elements, counts the other direction in 23 and 24.
 constexpr ElementUse kOtherDirectionBytes{Field::bytes_in, 3, ElementClass::number};
@@ -244,7 +245,10 @@ class Compiler {
       writer_.add_op(number_op(8, width), i, offset, width, out);
     }
     if (field == Field::sampling_rate) plan_.record_rate = true;
-    if (field == Field::sampler_id) plan_.sampler = true;
+    if (field == Field::sampler_id) {
+      plan_.sampler =
+          fields_[i].id == kSelectionSequenceId ? SamplerKind::sequence : SamplerKind::sampler;
+    }
     if (field == Field::in_if) plan_.in_if = true;
     if (field == Field::proto) plan_.has_proto = true;
   }

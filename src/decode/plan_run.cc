@@ -313,7 +313,7 @@ PlanRun::PlanRun(const Plan& plan, PlanContext& context) noexcept
       fast_times_(plan.fast_times &&
                   (plan.time_source != TimeSource::uptime || context.times.has_uptime)),
       by_interface_(plan.in_if && context.rates.by_interface()),
-      rate_by_row_(plan.record_rate || plan.sampler || by_interface_) {
+      rate_by_row_(plan.record_rate || plan.sampler != SamplerKind::none || by_interface_) {
   std::memset(static_cast<void*>(&stencil_), 0, sizeof stencil_);
   stencil_.present = plan.present;
   stencil_.blocks = plan.blocks;
@@ -325,7 +325,7 @@ PlanRun::PlanRun(const Plan& plan, PlanContext& context) noexcept
     addresses[std::countr_zero(left)] = IpAddress::from_v4(0u);
   }
   if (!rate_by_row_) {
-    const RateResolver::Rate rate = context.rates.resolve(false, 0, false, 0);
+    const RateResolver::Rate rate = context.rates.resolve(SamplerKind::none, 0, false, 0);
     stencil_.sampling_rate = rate.rate;
     stencil_.sampling_source = static_cast<uint32_t>(rate.source);
   }

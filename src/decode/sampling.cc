@@ -125,15 +125,45 @@ void SamplingTable::drop_exporter(Exporter& exporter) noexcept {
   while (KeyedRate* r = exporter.rates.front()) remove(exporter, *r);
 }
 
-RateResolver::Rate MessageRates::resolve(bool has_sampler, uint64_t sampler, bool has_interface,
+void SamplingTable::set_sequence(Domain& domain, uint64_t sequence,
+                                 std::span<const uint64_t> selectors, uint64_t now_ns) noexcept {
+  for (size_t n = 0; n < std::size(kSelectorsOfSequence); ++n) {
+    const RateKey place = kSelectorsOfSequence[n];
+    const uint64_t selector = n < selectors.size() ? selectors[n] : 0;
+    if (selector == 0 && find_keyed(domain, place, sequence) == 0) continue;
+    set_keyed(domain, place, sequence, {selector, now_ns});
+  }
+}
+
+/// A sequence's own, or what those of its selectors come to: a filter has none, and takes all that it is
+/// for.
+template <class Find>
+uint64_t MessageRates::rate_of_sampler(SamplerKind kind, uint64_t id, Find find) noexcept {
+  if (kind == SamplerKind::sampler) return find(RateKey::sampler, id);
+  if (const uint64_t own = find(RateKey::sequence, id); own != 0) return own;
+  uint64_t product = 0;
+  for (const RateKey place : kSelectorsOfSequence) {
+    const uint64_t selector = find(place, id);
+    if (selector == 0) break;
+    const uint64_t rate = find(RateKey::sampler, selector);
+    if (rate == 0) continue;
+    if (__builtin_mul_overflow(product == 0 ? 1 : product, rate, &product)) return 0;
+  }
+  return product;
+}
+
+RateResolver::Rate MessageRates::resolve(SamplerKind kind, uint64_t sampler, bool has_interface,
                                          uint32_t interface) const noexcept {
   const Exporter& exporter = *domain_.exporter;
   if (exporter.rate_override != 0) return {exporter.rate_override, SamplingSource::override_};
-  const auto known = [&exporter](RateKey kind) {
-    return exporter.rates_of[static_cast<size_t>(kind)] != 0;
+  const auto known = [&exporter](RateKey key) {
+    return exporter.rates_of[static_cast<size_t>(key)] != 0;
   };
   // Sampler 0 means: not sampled by any.
-  has_sampler = has_sampler && sampler != 0 && known(RateKey::sampler);
+  const bool has_sampler =
+      sampler != 0 && ((kind == SamplerKind::sampler && known(RateKey::sampler)) ||
+                       (kind == SamplerKind::sequence &&
+                        (known(RateKey::sequence) || known(RateKey::first_selector))));
   has_interface = has_interface && known(RateKey::interface);
   Rate found;  // or the first doubtful one
   const auto take = [&found](uint64_t rate, SamplingSource source) {
@@ -142,8 +172,10 @@ RateResolver::Rate MessageRates::resolve(bool has_sampler, uint64_t sampler, boo
     if (plausible || found.rate == 0) found = {rate, source};
     return plausible;
   };
-  if (has_sampler &&
-      take(table_.find_keyed(domain_, RateKey::sampler, sampler), SamplingSource::sampler)) {
+  const auto of_domain = [this](RateKey key, uint64_t id) {
+    return table_.find_keyed(domain_, key, id);
+  };
+  if (has_sampler && take(rate_of_sampler(kind, sampler, of_domain), SamplingSource::sampler)) {
     return found;
   }
   if (has_interface &&
@@ -155,8 +187,10 @@ RateResolver::Rate MessageRates::resolve(bool has_sampler, uint64_t sampler, boo
     return found;
   }
   if (take(domain_.rate.rate, SamplingSource::domain)) return found;
-  if (has_sampler && take(table_.find_anywhere(exporter, RateKey::sampler, sampler, now_ns_),
-                          SamplingSource::exporter)) {
+  const auto of_exporter = [&](RateKey key, uint64_t id) {
+    return table_.find_anywhere(exporter, key, id, now_ns_);
+  };
+  if (has_sampler && take(rate_of_sampler(kind, sampler, of_exporter), SamplingSource::exporter)) {
     return found;
   }
   if (has_interface && take(table_.find_anywhere(exporter, RateKey::interface, interface, now_ns_),
@@ -229,7 +263,12 @@ OptionsValues read_options(const Template& t, const Row& row) noexcept {
         if (scope) take(v.scope_domain, bit::kDomain);
         break;
       case 48: take(v.sampler_id, bit::kSampler); break;
-      case 302: take(v.selector_id, bit::kSelector); break;
+      case 301: take(v.sequence_id, bit::kSequence); break;
+      case 302:
+        take(v.selector_id, bit::kSelector);
+        if (v.selector_count < std::size(v.selectors)) v.selectors[v.selector_count] = value;
+        ++v.selector_count;
+        break;
       case 34: take(v.sampling_interval, bit::kInterval); break;
       case 50: take(v.sampler_interval, bit::kSamplerInterval); break;
       case 304: take(v.algorithm, bit::kAlgorithm); break;
@@ -274,7 +313,7 @@ uint64_t rate_of(const OptionsValues& v) noexcept {
                ? static_cast<uint64_t>(std::llround(1 / v.probability))
                : 0;
   };
-  // RFC 5477 §8.2.2; others leave the algorithm out, or name another than they describe.
+  // RFC 5477 §8.2.1; others leave the algorithm out, or name another than they describe.
   const uint64_t by_algorithm = v.algorithm == 1   ? counted()
                                 : v.algorithm == 2 ? timed()
                                 : v.algorithm == 3 ? random()

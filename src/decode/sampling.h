@@ -1,6 +1,7 @@
 // sampling.h — Sampling rates that options data name, and which of them a record has.
 //
-// Spec:     docs/FLOW_MESSAGE.md; RFC 5477 (selectors), RFC 7270 and NetFlow v9's samplers.
+// Spec:     docs/FLOW_MESSAGE.md; RFC 5477 §8.2 (selectors), RFC 5476 §6.5.1 (selection sequences),
+//           RFC 7270 and NetFlow v9's samplers.
 // Bounds:   kRatesPerExporter keyed rates an exporter (its own oldest goes), kRates in all.
 //
 // A record's rate is what the operator says, else its own, its sampler's, its interface's, its
@@ -8,6 +9,9 @@
 // domain says is taken, as the exporter's, while no two domains contradict each other. A rate beyond
 // kRatePlausibleMax yields to any other, the default included.
 #pragma once
+
+#include <iterator>
+#include <span>
 
 #include "decode/exporter_state.h"
 #include "decode/slab.h"
@@ -32,6 +36,9 @@ class SamplingTable {
   /// The rate that some domain of the exporter was told, if they agree; 0 if none.
   uint64_t find_anywhere(const Exporter& exporter, RateKey kind, uint64_t key,
                          uint64_t now_ns) const noexcept;
+  /// A selection sequence of these selectors, in their order; what it had before is forgotten.
+  void set_sequence(Domain& domain, uint64_t sequence, std::span<const uint64_t> selectors,
+                    uint64_t now_ns) noexcept;
   /// The rate of other domains as a whole, if they agree; 0 if none.
   static uint64_t find_anywhere(const Exporter& exporter, uint64_t now_ns) noexcept;
 
@@ -58,6 +65,10 @@ class SamplingTable {
   uint32_t untouched_ = 0;
 };
 
+/// Of a selection sequence: more primitive selectors than a filter, a sampler and another are not followed.
+inline constexpr RateKey kSelectorsOfSequence[] = {
+    RateKey::first_selector, RateKey::second_selector, RateKey::third_selector};
+
 /// Answers for the records of one set.
 class MessageRates final : public RateResolver {
  public:
@@ -73,10 +84,14 @@ class MessageRates final : public RateResolver {
   bool by_interface() const noexcept override {
     return domain_.exporter->rates_of[static_cast<size_t>(RateKey::interface)] != 0;
   }
-  Rate resolve(bool has_sampler, uint64_t sampler, bool has_interface,
+  Rate resolve(SamplerKind kind, uint64_t sampler, bool has_interface,
                uint32_t interface) const noexcept override;
 
  private:
+  /// `find(kind, key)` is the rate that the domain, or the whole exporter, was told.
+  template <class Find>
+  static uint64_t rate_of_sampler(SamplerKind kind, uint64_t id, Find find) noexcept;
+
   const SamplingTable& table_;
   const Domain& domain_;
   const uint16_t template_id_;
@@ -87,7 +102,8 @@ class MessageRates final : public RateResolver {
 /// What one record of options data says of rates (and when the system booted).
 struct OptionsValues {
   uint64_t sampler_id;         // 48
-  uint64_t selector_id;        // 302
+  uint64_t selector_id;        // 302; the last of several
+  uint64_t sequence_id;        // 301
   uint64_t sampling_interval;  // 34
   uint64_t sampler_interval;   // 50
   uint64_t algorithm;          // 304
@@ -102,7 +118,9 @@ struct OptionsValues {
   uint64_t scope_interface;
   uint64_t scope_domain;
   uint64_t scope_template;
-  uint32_t present;  // options_bit
+  uint32_t present;         // options_bit
+  uint32_t selector_count;  // of 302: perhaps more than there are selectors
+  uint64_t selectors[std::size(kSelectorsOfSequence)];
 };
 
 /// Reads the record's fields; scope fields of v9 are RFC 3954's types.
@@ -116,7 +134,7 @@ inline constexpr uint32_t kSampler = 1 << 0, kSelector = 1 << 1, kInterval = 1 <
                           kSkipped = 1 << 6, kTimeSampled = 1 << 7, kTimeSkipped = 1 << 8,
                           kSize = 1 << 9, kPopulation = 1 << 10, kProbability = 1 << 11,
                           kSystemInit = 1 << 12, kInterface = 1 << 13, kDomain = 1 << 14,
-                          kTemplate = 1 << 15;
+                          kTemplate = 1 << 15, kSequence = 1 << 16;
 }  // namespace options_bit
 
 }  // namespace weir::decode

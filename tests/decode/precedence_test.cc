@@ -188,7 +188,7 @@ std::vector<FieldRow> rows() {
       {"port_range_end", in_order({{362, 2}}), GET(port_range_end)},
       {"port_range_step", in_order({{363, 2}}), GET(port_range_step)},
       {"port_range_num", in_order({{364, 2}}), GET(port_range_num)},
-      {"sampler_id", in_order({{48}, {302}}), GET(sampler_id)},
+      {"sampler_id", in_order({{48}, {302}, {301}}), GET(sampler_id)},
   };
 }
 

@@ -72,8 +72,23 @@ Octets f64(double v) { return u64(std::bit_cast<uint64_t>(v)); }
 Octets f32(float v) { return u32(std::bit_cast<uint32_t>(v)); }
 Value sampler(uint64_t id) { return {{48, 1}, u8(id)}; }
 Value selector(uint64_t id) { return {{302, 8}, u64(id)}; }
+Value sequence(uint64_t id) { return {{301, 8}, u64(id)}; }
 Value in_if(uint32_t index) { return {{10, 4}, u32(index)}; }
 const Value kSystemScope{{1, 4}, u32(0)};
+
+/// RFC 5476 §6.5.1: where packets are observed, then the selectors that they pass.
+Octets selection_sequence(uint64_t id, const std::vector<uint64_t>& selectors,
+                          uint32_t domain = 1) {
+  std::vector<Value> fields = {in_if(3)};
+  for (const uint64_t s : selectors) fields.push_back(selector(s));
+  return options_ipfix({sequence(id)}, fields, domain);
+}
+/// A selector that takes `size` of `size` times `rate`.
+Octets one_in(uint64_t id, uint64_t rate, uint64_t size = 1, uint32_t domain = 1) {
+  return options_ipfix({selector(id)},
+                       {{{304, 2}, u16(3)}, {{309, 8}, u64(size)}, {{310, 8}, u64(size * rate)}},
+                       domain);
+}
 
 struct Case {
   const char* name;
@@ -322,6 +337,65 @@ TEST(Sampling, ARateComesFromWhereverItIsNamed) {
        1'000'000,
        SamplingSource::record},
       {"every packet", {data_v9({kBytes, {{34, 4}, u32(1)}})}, 1, SamplingSource::record},
+      {"by selection sequence: a filter, then a sampler",
+       {selection_sequence(7, {5, 10}), one_in(10, 16), data_ipfix({kBytes, sequence(7)})},
+       16,
+       SamplingSource::sampler},
+      {"by selection sequence, whose selector is known already",
+       {one_in(10, 16), selection_sequence(7, {10}), data_ipfix({kBytes, sequence(7)})},
+       16,
+       SamplingSource::sampler},
+      {"two samplers behind each other",
+       {selection_sequence(7, {9, 10}), one_in(9, 4), one_in(10, 16),
+        data_ipfix({kBytes, sequence(7)})},
+       64,
+       SamplingSource::sampler},
+      {"a selection sequence that filters only",
+       {selection_sequence(7, {5}), one_in(10, 16), data_ipfix({kBytes, sequence(7)})},
+       0,
+       SamplingSource::unknown},
+      {"a selection sequence that has other selectors now",
+       {selection_sequence(7, {9, 10}), one_in(9, 4), one_in(10, 16), selection_sequence(7, {9}),
+        data_ipfix({kBytes, sequence(7)})},
+       4,
+       SamplingSource::sampler},
+      {"a selection sequence of more selectors than are followed",
+       {selection_sequence(7, {9}), selection_sequence(7, {9, 10, 5, 6}), one_in(9, 4),
+        data_ipfix({kBytes, sequence(7)})},
+       0,
+       SamplingSource::unknown},
+      {"what the selectors of a sequence come to is no number",
+       {one_in(9, 1ull << 40), selection_sequence(7, {9, 9}), data_ipfix({kBytes, sequence(7)})},
+       0,
+       SamplingSource::unknown},
+      {"a rate in the scope of the selection sequence",
+       {options_ipfix({sequence(7)}, {{{305, 4}, u32(1)}, {{306, 4}, u32(99)}}),
+        data_ipfix({kBytes, sequence(7)})},
+       100,
+       SamplingSource::sampler},
+      {"a sequence, its selector and the rate in one record",
+       {options_ipfix({sequence(7)}, {selector(5), {{305, 4}, u32(1)}, {{306, 4}, u32(99)}}),
+        data_ipfix({kBytes, sequence(7)})},
+       100,
+       SamplingSource::sampler},
+      {"a selector is no selection sequence of the same number",
+       {one_in(7, 16), selection_sequence(8, {7}), data_ipfix({kBytes, sequence(7)})},
+       0,
+       SamplingSource::unknown},
+      {"a selector goes before a selection sequence",
+       {one_in(9, 4), one_in(10, 16), selection_sequence(7, {10}),
+        data_ipfix({kBytes, sequence(7), selector(9)})},
+       4,
+       SamplingSource::sampler},
+      {"a selection sequence under another domain",
+       {selection_sequence(7, {10}, 6), one_in(10, 16, 1, 6), data_ipfix({kBytes, sequence(7)}, 1)},
+       16,
+       SamplingSource::exporter},
+      {"what a selection sequence has taken so far is no rate",
+       {options_ipfix({sequence(7)}, {{{318, 8}, u64(1000)}, {{319, 8}, u64(6)}}),
+        data_ipfix({kBytes, sequence(7)})},
+       0,
+       SamplingSource::unknown},
       {"none taken out of any is no rate",
        {options_ipfix({selector(5)}, {{{305, 4}, u32(0)}, {{306, 4}, u32(9)}}),
         options_ipfix({selector(5)}, {{{309, 4}, u32(0)}, {{310, 4}, u32(9)}}),

@@ -136,6 +136,24 @@ TEST(State, SamplingRatesSurviveARestart) {
   EXPECT_EQ(after.decoder->counters().rates_restored.value(), 6u);
 }
 
+TEST(State, SelectionSequencesSurviveARestart) {
+  const OptionsTemplate one_in{.id = 300, .scopes = {{302, 8}}, .fields = {{309, 4}, {310, 4}}};
+  const OptionsTemplate interpretation{
+      .id = 301, .scopes = {{301, 8}}, .fields = {{10, 4}, {302, 8}, {302, 8}}};
+  Bench before;
+  before.send(ipfix()
+                  .templates({{.id = 256, .fields = {{1, 4}, {301, 8}}}})
+                  .options_templates({one_in, interpretation})
+                  .data(300, {{u64(5), u32(1), u32(16)}})
+                  .data(301, {{u64(7), u32(1), u64(4), u64(5)}})
+                  .build());
+  Bench after(restored_from(before));
+  after.send(ipfix().data(256, {{u32(1), u64(7)}}).build());
+  ASSERT_EQ(after.records(), 1u);
+  EXPECT_EQ(after.record(0).sampling_rate, 16u);
+  EXPECT_EQ(after.record(0).sampling_source, static_cast<uint32_t>(SamplingSource::sampler));
+}
+
 /// An image with what `b` knows, and names.
 std::vector<uint8_t> with_names(Bench& b, const std::vector<StateName>& names) {
   std::vector<uint8_t> image = saved_state(*b.decoder);
@@ -547,7 +565,7 @@ TEST(State, WhatCannotBeIsRefused) {
   EXPECT_FALSE(accepts(join({exporter, domain, a_template(256, 0, 4, 0)}))) << "kind";
   EXPECT_FALSE(accepts(join({exporter, domain, a_template(256, 0, 1, 2)}))) << "format";
   EXPECT_FALSE(accepts(
-      join({exporter, domain, header(32, 4, 3), zeros(24)})))
+      join({exporter, domain, header(32, 4, static_cast<uint8_t>(RateKey::count_)), zeros(24)})))
       << "rate of what";
   EXPECT_FALSE(accepts(join({exporter, domain, header(24, 4), zeros(16)}))) << "length";
   EXPECT_FALSE(accepts(join({exporter, header(8, 5)}))) << "type";

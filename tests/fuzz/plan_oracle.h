@@ -173,10 +173,10 @@ class PlanOracle {
    public:
     explicit Rates(bool by_interface) : by_interface_(by_interface) {}
     bool by_interface() const noexcept override { return by_interface_; }
-    Rate resolve(bool has_sampler, uint64_t sampler, bool has_interface,
+    Rate resolve(SamplerKind kind, uint64_t sampler, bool has_interface,
                  uint32_t interface) const noexcept override {
       Rate r{7, SamplingSource::domain};
-      if (has_sampler) r = {sampler * 3 + 1, SamplingSource::sampler};
+      if (kind != SamplerKind::none) r = {sampler * 3 + 1, SamplingSource::sampler};
       if (has_interface && by_interface_) r.rate += interface;
       return r;
     }
