@@ -114,7 +114,8 @@ class BlockWriter {
         p_ += sizeof bits;
         break;
       }
-      case CounterType::macs: put_macs(field, value.octets); break;
+      case CounterType::macs:
+      case CounterType::i32s: put_list(field, type, value.octets); break;
       case CounterType::uuid: p_ = put_octets(p_, field, value.octets); break;
       case CounterType::text: {
         auto text = value.octets;
@@ -134,12 +135,14 @@ class BlockWriter {
   void put(uint32_t field, uint64_t v) noexcept {
     p_ = put_varint(put_tag(p_, tag(field, WireType::varint)), v);
   }
-  void put_macs(uint32_t field, std::span<const uint8_t> octets) noexcept {
+  void put_list(uint32_t field, CounterType type, std::span<const uint8_t> octets) noexcept {
     if (octets.empty()) return;
+    const bool macs = type == CounterType::macs;
     const Nested packed(p_, field);
     p_ = packed.begin();
-    for (; octets.size() >= 8; octets = octets.subspan(8)) {
-      p_ = put_varint(p_, load_be(octets.data(), 6));
+    for (const size_t each = macs ? 8 : 4; octets.size() >= each; octets = octets.subspan(each)) {
+      const auto number = static_cast<int32_t>(load_be32(octets.data()));
+      p_ = put_varint(p_, macs ? load_be(octets.data(), 6) : static_cast<uint64_t>(number));
     }
     p_ = packed.finish(p_);
   }

@@ -19,7 +19,7 @@
 
 namespace weir::outbound {
 
-/// A value of four octets takes at most seven, a block of eight at most twenty more.
+/// A value of four octets takes at most eleven (-1), a block of eight at most twenty more.
 inline constexpr size_t kSampleMessageOctetsMax = 3 * 65'536 + 4096;
 
 class SflowEncoder {

@@ -73,7 +73,8 @@ void put_value(const Message& message, const FieldDescriptor& field, int index, 
       return text.put('"');
     }
     case FieldDescriptor::CPPTYPE_INT32: {
-      const int32_t v = r.GetInt32(message, &field);
+      const int32_t v =
+          many ? r.GetRepeatedInt32(message, &field, index) : r.GetInt32(message, &field);
       if (v < 0) put_text("-", out);
       return put_number(v < 0 ? 0u - static_cast<uint32_t>(v) : static_cast<uint32_t>(v), out);
     }

@@ -84,6 +84,7 @@ inline constexpr CounterLayout kCounterLayouts[] = {
     counter::plain(4413 << 12 | 1, 57, counter::kBstDevice),
     counter::plain(4413 << 12 | 3, 58, counter::kHwTables),
     counter::plain(5703 << 12 | 1, 59, counter::kGpu),
+    counter::plain(4413 << 12 | 2, 60, counter::kBstPort),
 };
 
 /// Null where the format is none of them.
@@ -97,7 +98,7 @@ constexpr const CounterLayout* counter_layout(uint32_t format) noexcept {
 /// One value as the wire has it.
 struct CounterValue {
   uint64_t number = 0;                // u32, i32 (sign-extended), u64, f32 (its bits), mac
-  std::span<const uint8_t> octets{};  // macs (eight each), uuid, text
+  std::span<const uint8_t> octets{};  // macs (eight each), i32s (four each), uuid, text
 };
 
 inline CounterValue read_counter(XdrReader& in, CounterType type) noexcept {
@@ -110,13 +111,14 @@ inline CounterValue read_counter(XdrReader& in, CounterType type) noexcept {
       const auto octets = in.fixed(6);
       return {octets.empty() ? 0 : load_be(octets.data(), 6), {}};
     }
-    case CounterType::macs: {
+    case CounterType::macs:
+    case CounterType::i32s: {
       const uint32_t count = in.u32();
       if (count > kCounterElementsMax) {
         in.fail();
         return {};
       }
-      return {0, in.fixed(8 * count)};
+      return {0, in.fixed((type == CounterType::macs ? 8 : 4) * count)};
     }
     case CounterType::uuid: return {0, in.fixed(16)};
     case CounterType::text: return {0, in.variable()};

@@ -19,6 +19,7 @@ enum class CounterType : uint8_t {
   f32,
   mac,   // six octets, filled up to eight
   macs,  // a list of them
+  i32s,
   uuid,  // 16 octets
   text,
 };
@@ -377,6 +378,12 @@ inline constexpr CounterField kAppWorkers[] = {
 inline constexpr CounterField kBstDevice[] = {
     {"uc_pc", CounterType::i32},
     {"mc_pc", CounterType::i32},
+};
+// Hundredths of a percent, -1 where unknown; the lists are of the egress queues.
+inline constexpr CounterField kBstPort[] = {
+    {"ingress_uc_pc", CounterType::i32},       {"ingress_mc_pc", CounterType::i32},
+    {"egress_uc_pc", CounterType::i32},        {"egress_mc_pc", CounterType::i32},
+    {"egress_queue_uc_pc", CounterType::i32s}, {"egress_queue_mc_pc", CounterType::i32s},
 };
 inline constexpr CounterField kHwTables[] = {
     WEIR_U32_(host_entries),         WEIR_U32_(host_entries_max),

@@ -25,6 +25,7 @@ Octets block_of(const CounterLayout& layout) {
         case CounterType::u64: append(octets, words({n, n + 1})); break;
         case CounterType::mac: append(octets, zeros(8)); break;
         case CounterType::macs: append(octets, join({u32(1), zeros(8)})); break;
+        case CounterType::i32s: append(octets, join({u32(2), u32(n), u32(kHuge)})); break;
         case CounterType::uuid: append(octets, filled(16, 9)); break;
         case CounterType::text: append(octets, sflow::string("name")); break;
       }
@@ -80,13 +81,13 @@ TEST(SflowCounters, TheExpandedFormHasAWholeWordOfIndex) {
 TEST(SflowCounters, UnknownBlocksAreKeptAsTheyCame) {
   Bench b;
   b.send(
-      SflowBuilder{}.counters({.blocks = {{4413u << 12 | 2, filled(12, 1)}, {3999, {}}}}).build());
+      SflowBuilder{}.counters({.blocks = {{4413u << 12 | 9, filled(12, 1)}, {3999, {}}}}).build());
   ASSERT_EQ(b.sink.counters.size(), 1u);
   const auto& blocks = b.sink.counters[0].blocks;
   ASSERT_EQ(blocks.size(), 2u);
   EXPECT_EQ(blocks[0].layout, nullptr);
   EXPECT_EQ(blocks[0].enterprise, 4413u);
-  EXPECT_EQ(blocks[0].format, 2u);
+  EXPECT_EQ(blocks[0].format, 9u);
   EXPECT_EQ(blocks[0].octets, filled(12, 1));
   EXPECT_EQ(blocks[1].format, 3999u);
   EXPECT_EQ(b.quirk(Quirk::unknown_counter_block), 2u);

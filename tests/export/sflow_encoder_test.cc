@@ -128,6 +128,16 @@ class BlockMaker {
         }
         break;
       }
+      case CounterType::i32s: {
+        const uint32_t count = random() % 9;
+        append_word(octets, count);
+        for (uint32_t i = 0; i < count; ++i) {
+          const auto v = static_cast<uint32_t>(number(UINT32_MAX));
+          append_word(octets, v);
+          r.AddInt32(&message, &field, static_cast<int32_t>(v));
+        }
+        break;
+      }
       case CounterType::uuid: {
         std::string v;
         for (int i = 0; i < 16; ++i) v += static_cast<char>(random());
@@ -177,7 +187,8 @@ std::string octets_of(std::span<const uint8_t> s) { return {s.begin(), s.end()};
 FieldDescriptor::Type proto_type(CounterType type) {
   switch (type) {
     case CounterType::u32: return FieldDescriptor::TYPE_UINT32;
-    case CounterType::i32: return FieldDescriptor::TYPE_INT32;
+    case CounterType::i32:
+    case CounterType::i32s: return FieldDescriptor::TYPE_INT32;
     case CounterType::f32: return FieldDescriptor::TYPE_FLOAT;
     case CounterType::u64:
     case CounterType::mac:
@@ -196,7 +207,8 @@ void expect_same_fields(std::span<const CounterField> fields,
     ASSERT_NE(f, nullptr);
     EXPECT_EQ(f->name(), fields[i].name);
     EXPECT_EQ(f->type(), proto_type(fields[i].type));
-    EXPECT_EQ(f->is_repeated(), fields[i].type == CounterType::macs);
+    EXPECT_EQ(f->is_repeated(),
+              fields[i].type == CounterType::macs || fields[i].type == CounterType::i32s);
     EXPECT_TRUE(f->is_repeated() || f->has_presence()) << "0 and unknown differ";
   }
 }
@@ -252,10 +264,10 @@ TEST(SflowEncoder, CountersAreTheOctetsOfProtobufsOwnClasses) {
     std::stable_partition(blocks.begin(), blocks.end(),
                           [](const CounterBlock& b) { return b.layout->field % 2 == 0; });
     const Octets unknown(random() % 300, 7);
-    blocks.insert(blocks.begin(), {nullptr, 4413, 2, unknown});
+    blocks.insert(blocks.begin(), {nullptr, 4413, 9, unknown});
     auto& unmapped = *expected.add_unmapped();
     unmapped.set_enterprise(4413);
-    unmapped.set_id(2);
+    unmapped.set_id(9);
     unmapped.set_value(octets_of(unknown));
 
     const auto encoded = encoder.encode(SflowCounters{h, {}, origin, blocks});
@@ -356,6 +368,8 @@ TEST(SflowJson, CountersSayTheirKindAndWhatIsThere) {
   adapter.set_if_index(1);
   adapter.add_mac_addresses(0x0200'5e00'0002);
   m.mutable_optical()->set_temperature(-1500);
+  m.mutable_bst_port_buffers()->add_egress_queue_uc_pc(25);
+  m.mutable_bst_port_buffers()->add_egress_queue_uc_pc(-1);
   m.mutable_host()->set_hostname("a\"b");
   m.mutable_host()->set_uuid(std::string(16, '\xab'));
   m.add_queues()->set_queue_index(3);
@@ -376,6 +390,7 @@ TEST(SflowJson, CountersSayTheirKindAndWhatIsThere) {
   EXPECT_EQ(json["lag"]["actor_system_mac"], "02:00:5e:00:00:01");
   EXPECT_EQ(json["host_adapters"]["adapters"][0]["mac_addresses"][0], "02:00:5e:00:00:02");
   EXPECT_EQ(json["optical"]["temperature"], -1500);
+  EXPECT_EQ(json["bst_port_buffers"]["egress_queue_uc_pc"], nlohmann::json({25, -1}));
   EXPECT_EQ(json["host"]["hostname"], "a\"b");
   EXPECT_EQ(json["host"]["uuid"], "abababababababababababababababab");
   EXPECT_EQ(json["queues"].size(), 2u);
