@@ -130,7 +130,7 @@ Result<std::unique_ptr<Appliance>> Appliance::create(const ApplianceConfig& conf
   }
 
   a.census_ = std::make_unique<ExporterCensus>(
-      cores, config.limits.exporters_per_core, [&a](size_t core, const CoreBooks& books) {
+      cores, exporters_of_core(config), [&a](size_t core, const CoreBooks& books) {
         RoleScope role(control_thread);
         a.audit_.on_check(fmt::format("core {}", core), books.discrepancies());
         a.delivery_->expect_sealed(core, books.records_sealed);

@@ -88,6 +88,7 @@ struct ListenerConfig {
 /// What decoders may hold, over all cores (per core where it says so).
 struct LimitsConfig {
   uint32_t exporters_per_core = 4096;
+  uint32_t exporters_total = 65'536;  // divided among the cores when they start
   uint32_t domains_per_exporter = 256;
   uint32_t names_per_exporter = 4096;
   uint64_t name_octets_per_exporter = 512ull << 10;
@@ -224,6 +225,8 @@ std::vector<std::string> all_stream_subjects(const ApplianceConfig& config);
 
 /// An upper bound of the receive cores that this configuration starts.
 uint32_t receive_cores(const ApplianceConfig& config);
+/// Exporters that each of them keeps state of: its share of all, and no more than a core may.
+uint32_t exporters_of_core(const ApplianceConfig& config);
 
 /// Everything below the control thread. The caller draws decoder.hash_seed.
 dataplane::DataPlaneConfig data_plane_config(const ApplianceConfig& config);

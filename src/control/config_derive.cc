@@ -52,7 +52,7 @@ decode::ExporterLimits exporter_limits(const ApplianceConfig& config,
 /// One decoder serves all listeners of a core: it has room for what the most generous one allows.
 decode::DecoderLimits decoder_limits(const ApplianceConfig& config) {
   decode::DecoderLimits limits;
-  limits.exporters_max = config.limits.exporters_per_core;
+  limits.exporters_max = exporters_of_core(config);
   limits.domains_per_exporter_max = config.limits.domains_per_exporter;
   limits.names_per_exporter_max = config.limits.names_per_exporter;
   limits.template_octets_total = config.limits.template_octets_total;
@@ -136,6 +136,11 @@ uint32_t receive_cores(const ApplianceConfig& config) {
     if (port.lcores.empty()) chosen += port.queues;
   }
   return static_cast<uint32_t>(pinned.size() + chosen + (socket_ports(config).empty() ? 0 : 1));
+}
+
+uint32_t exporters_of_core(const ApplianceConfig& config) {
+  const uint32_t share = config.limits.exporters_total / std::max(receive_cores(config), 1u);
+  return std::clamp(share, 1u, config.limits.exporters_per_core);
 }
 
 dataplane::DataPlaneConfig data_plane_config(const ApplianceConfig& config) {

@@ -142,6 +142,9 @@ const Schema<LimitsConfig>& limits_schema() {
       Schema<LimitsConfig>()
           .key("exporters_per_core", &LimitsConfig::exporters_per_core,
                integer<uint32_t>(1, 1'000'000), "Exporters that a core keeps state of.")
+          .key("exporters_total", &LimitsConfig::exporters_total,
+               integer<uint32_t>(1, 16'000'000),
+               "The same over all cores: each has its share, one at least.")
           .key("domains_per_exporter", &LimitsConfig::domains_per_exporter,
                integer<uint32_t>(1, 65'536), "Observation domains (v9: source ids) of an exporter.")
           .key(

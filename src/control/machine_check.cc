@@ -99,7 +99,7 @@ class Checker {
         {"limits.name_octets_total", config_.limits.name_octets_total},
         // A row of a table for each, at the least.
         {"limits.exporters_per_core",
-         cores * config_.limits.exporters_per_core * sizeof(decode::ExporterStats)},
+         cores * exporters_of_core(config_) * sizeof(decode::ExporterStats)},
         {"eal.memory_mb",
          has_dpdk && !config_.eal.hugepages ? uint64_t{config_.eal.memory_mb} << 20 : 0},
     };

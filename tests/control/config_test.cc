@@ -94,6 +94,20 @@ TEST(ApplianceConfig, ServesEveryListenerOnEveryPort) {
   EXPECT_EQ(plane.pipeline.decoder.cores, 4u);
 }
 
+TEST(ApplianceConfig, DividesExportersAmongCores) {
+  const auto exporters_max = [](std::string_view limits) {
+    const auto config = config_of(fmt::format(
+        "ports: [{{device: net_null0, queues: 4}}]\nlisteners: [{{protocol: any, port: 2055}}]\n"
+        "limits: {{{}}}\n",
+        limits));
+    return data_plane_config(config).pipeline.decoder.limits.exporters_max;
+  };
+  EXPECT_EQ(exporters_max("exporters_total: 1000"), 250u);
+  EXPECT_EQ(exporters_max("exporters_total: 1000, exporters_per_core: 100"), 100u);
+  EXPECT_EQ(exporters_max("exporters_total: 3"), 1u) << "one at least";
+  EXPECT_EQ(exporters_max("exporters_per_core: 20000"), 16'384u) << "a quarter of the default";
+}
+
 TEST(ApplianceConfig, DividesBuffersAmongCores) {
   const auto config = config_of(
       "ports: [{device: net_null0, queues: 3}]\nlisteners: [{protocol: any, port: 2055}]\n"
