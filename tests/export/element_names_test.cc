@@ -71,6 +71,7 @@ TEST(ElementNames, OfTheOtherDirection) {
 
 TEST(ElementNames, OfEnterprises) {
   EXPECT_EQ(find_element(9, 12'235)->name, "appHTTPHost");
+  EXPECT_EQ(find_element(9, 12'361)->name, "nvzFlowLoggedInUserAccountType");
   EXPECT_EQ(find_element(637, 93)->name, "aluNatSubString");
   EXPECT_EQ(find_element(6871, 14)->name, "initialTCPFlags");
   EXPECT_EQ(find_element(6876, 881)->type, ElementDataType::ipv4Address);
