@@ -109,11 +109,11 @@ void StateKeeper::step(dataplane::DataPlane& plane, uint64_t steady_now_ns) {
     last_begun_ns_ = steady_now_ns;
     return;
   }
-  if (changes_of(plane) == changes_begun_ && steady_now_ns - last_begun_ns_ < kRefreshNs) return;
   if (writing_.is_running()) {  // a slow disk: at the next interval
     return fail(fmt::format("{} is still being written, {} s after it was begun", path_,
                             (steady_now_ns - last_begun_ns_) / kNsPerSec));
   }
+  if (changes_of(plane) == changes_begun_ && steady_now_ns - last_begun_ns_ < kRefreshNs) return;
   last_begun_ns_ = steady_now_ns;
   begin(plane);
 }

@@ -258,10 +258,10 @@ TEST(StateKeeper, AFileSystemThatHangsHoldsUpNobodyAndTheLastStateIsKeptOnceItMo
     plane.poll();
   }
   EXPECT_FALSE(keeper.has_finished()) << "the write at the interval hangs";
-  plane.receive(0, "192.0.2.1", templates(300));
   keeper.step(plane, 3 * kInterval);
   EXPECT_NE(keeper.view().error.find("still being written"), std::string::npos)
       << keeper.view().error;
+  plane.receive(0, "192.0.2.1", templates(300));
   keeper.begin_finish(plane);
   EXPECT_FALSE(keeper.has_finished());
   hanging.let_go();
