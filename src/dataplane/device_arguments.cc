@@ -215,6 +215,27 @@ std::string why_not_pair(const Driver& driver, const DeviceSpec& spec, std::stri
   return why.empty() ? why : fmt::format("{}={} {}", key, value, why);
 }
 
+/// The port has the name that the argument gives it, and Weir takes the one that the device is called.
+std::string why_not_ring_nodes(const DeviceSpec& spec) {
+  for (const std::string& node : spec.values("nodeaction")) {
+    if (node.ends_with(":ATTACH"))
+      return fmt::format("nodeaction={} takes a ring that is there, and no program has made one here yet", node);
+    if (node.substr(0, node.find(':')) != spec.name) {
+      return fmt::format("nodeaction={} makes a port of another name: write {}:NODE:CREATE", node, spec.name);
+    }
+  }
+  return {};
+}
+
+std::string why_not_bond(const DeviceSpec& spec) {
+  if (spec.values("slave").empty())
+    return "slave=DEVICE is missing: a PCI address, or a virtual device that eal.extra_args makes";
+  // LACP's own messages go out when the program sends, and Weir sends nothing.
+  if (const auto mode = spec.values("mode"); !mode.empty() && mode.back() == "4")
+    return "mode=4 (802.3ad) negotiates by sending, which Weir does not: nothing would be received";
+  return {};
+}
+
 std::string why_not_rings(const DeviceSpec& spec) {
   const AfPacketRing ring = af_packet_ring(spec);
   const auto page = static_cast<uint32_t>(sysconf(_SC_PAGESIZE));
@@ -264,6 +285,8 @@ std::string why_not_device(const DeviceSpec& spec) {
   }
   if (spec.driver == "net_af_packet") return why_not_rings(spec);
   if (spec.driver == "net_pcap") return why_not_sources(spec);
+  if (spec.driver == "net_ring") return why_not_ring_nodes(spec);
+  if (spec.driver == "net_bonding") return why_not_bond(spec);
   if (spec.driver == "net_vhost" && spec.values("iface").empty()) return "iface=SOCKET is missing";
   if (spec.driver == "net_virtio_user" && spec.values("path").empty()) return "path=SOCKET is missing";
   return {};

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 
+#include "dataplane/device_name.h"
 #include "dataplane/driver_sockets.h"
 #include "dataplane/eal.h"
 #include "dataplane/pcap_file.h"
@@ -24,6 +25,14 @@ constexpr uint64_t kRssAddresses =
 constexpr uint64_t kRssUdp = RTE_ETH_RSS_NONFRAG_IPV4_UDP | RTE_ETH_RSS_NONFRAG_IPV6_UDP;
 
 std::string reason(int negative_errno) { return rte_strerror(-negative_errno); }
+
+/// Drivers whose counters say nothing of what they drop; a bond has the sum of its devices' counters.
+bool hides_drops(const DeviceSpec& spec) {
+  const std::string& d = spec.driver;
+  if (d == "net_tap" || d == "net_ring" || d == "net_memif") return true;
+  const std::vector<std::string> bonded = spec.values("slave");
+  return std::any_of(bonded.begin(), bonded.end(), [](const std::string& name) { return !is_pci_address(name); });
+}
 
 }  // namespace
 
@@ -90,11 +99,13 @@ Result<void> DpdkDevice::configure() {
 
   rte_eth_conf conf{};
   if (queues > 1) {
+    // net_tap takes the wish and does nothing about it: the kernel spreads flows, ports included.
+    const uint64_t offloads = spec_.driver == "net_tap" ? 0 : info.flow_type_rss_offloads;
     uint64_t hash = 0;
-    if ((info.flow_type_rss_offloads & RTE_ETH_RSS_L3_SRC_ONLY) != 0) {
-      hash = (kRssAddresses | kRssUdp) & info.flow_type_rss_offloads;
+    if ((offloads & RTE_ETH_RSS_L3_SRC_ONLY) != 0) {
+      hash = (kRssAddresses | kRssUdp) & offloads;
       if (hash != 0) hash |= RTE_ETH_RSS_L3_SRC_ONLY;
-    } else if (hash = kRssAddresses & info.flow_type_rss_offloads; hash != 0) {
+    } else if (hash = kRssAddresses & offloads; hash != 0) {
       add_note("RSS on source and destination address: the device cannot hash the source alone");
     }
     if (hash != 0) {
@@ -200,8 +211,7 @@ Result<void> DpdkDevice::start() {
       }
     }
   }
-  if (driver_ == "net_tap" || driver_ == "net_ring" || driver_ == "net_memif")
-    add_note("the driver does not count what it drops");
+  if (hides_drops(spec_)) add_note("the driver does not count what it drops");
   if (driver_ == "net_af_xdp")
     add_note("frames longer than the data room less 384 octets count as missed");
   return {};
@@ -249,7 +259,7 @@ PortStats DpdkDevice::stats() {
       for (int fd : sockets_) ring_full += xdp_socket_ring_full(fd).value_or(0);
       stats.missed = counters.imissed + ring_full;
     }
-  } else if (driver_ != "net_tap" && driver_ != "net_ring" && driver_ != "net_memif") {
+  } else if (!hides_drops(spec_)) {
     stats.missed = counters.imissed;
   }
   return stats;

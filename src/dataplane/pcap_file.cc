@@ -2,7 +2,9 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <linux/magic.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -22,7 +24,7 @@ constexpr size_t kPcapngBlocksMax = 16;  // looked at for the first interface
 
 class File {
  public:
-  explicit File(const std::string& path) : fd_(open(path.c_str(), O_RDONLY | O_CLOEXEC)) {}
+  explicit File(const std::string& path) : fd_(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {}
   ~File() {
     if (fd_ >= 0) close(fd_);
   }
@@ -31,6 +33,11 @@ class File {
 
   bool is_open() const { return fd_ >= 0; }
   int fd() const { return fd_; }
+  /// In a folder, where opening it waits for a writer; /dev/stdin may be one without a name.
+  bool is_named_pipe(const struct stat& status) const {
+    struct statfs system {};
+    return S_ISFIFO(status.st_mode) && fstatfs(fd_, &system) == 0 && system.f_type != PIPEFS_MAGIC;
+  }
 
   /// A 32-bit number in the file's byte order.
   std::optional<uint32_t> number(uint64_t offset, bool swapped) const {
@@ -87,6 +94,8 @@ Result<PcapFile> look_at_pcap_file(const std::string& path) {
   if (fstat(file.fd(), &status) != 0)
     return Error{fmt::format("{}: {}", path, std::strerror(errno))};
   if (S_ISDIR(status.st_mode)) return Error{fmt::format("{}: is a folder", path)};
+  if (file.is_named_pipe(status))
+    return Error{fmt::format("{}: is a named pipe, which every look would empty; rx_pcap=/dev/stdin takes a pipe", path)};
   if (!S_ISREG(status.st_mode)) return PcapFile{packet::LinkType::ethernet, true};  // a pipe, say
 
   const std::optional<uint32_t> magic = file.number(0, false);

@@ -114,6 +114,16 @@ lab::Octets large_datagram(size_t records) {
       .build();
 }
 
+TEST(TapPort, DoesNotSayThatItsQueuesAreSpreadByAddress) {
+  SKIP_WITHOUT_ROOT();
+  in_child([] {
+    ASSERT_EQ(unshare(CLONE_NEWNET), 0);
+    const auto plane = created("net_tap0", 2);
+    ASSERT_NE(plane, nullptr);
+    EXPECT_THAT(stats(*plane).note, HasSubstr("no RSS on addresses"));
+  });
+}
+
 TEST(AfPacketPort, TakesEveryDatagramFromTheWire) {
   SKIP_WITHOUT_ROOT();
   in_child([] {

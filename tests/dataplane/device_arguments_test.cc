@@ -34,7 +34,7 @@ TEST(DeviceArguments, TakesWhatTheDriversTake) {
            "net_tap0,iface=weir9,mac=02:00:00:00:00:aB",
            "net_tap0,mac=fixed,remote=eth0",
            "net_ring0",
-           "net_ring0,nodeaction=a:0:CREATE,nodeaction=b:0:ATTACH",
+           "net_ring0,nodeaction=net_ring0:0:CREATE",
            "net_null0,size=1500,copy=1,no-rx=0",
            "net_memif0,role=server,id=0,socket=/run/memif.sock,socket-abstract=no",
            "net_vhost0,iface=/tmp/weir.sock,queues=2,client=0",
@@ -84,6 +84,8 @@ TEST(DeviceArguments, SaysWhatADriverDoesNotTake) {
       {"net_ring0,nodeaction=x", "nodeaction=x is not NAME:NODE:CREATE"},
       {"net_ring0,nodeaction=a:b:CREATE", "is not NAME:NODE:CREATE"},
       {"net_ring0,nodeaction=a:0:MAKE", "is not NAME:NODE:CREATE"},
+      {"net_ring0,nodeaction=a:0:CREATE", "makes a port of another name: write net_ring0:NODE:CREATE"},
+      {"net_ring0,nodeaction=net_ring0:0:ATTACH", "takes a ring that is there"},
       {"net_tap0,iface=lo", "iface=lo is there already, and net_tap makes its own"},
       {"net_tap0,iface=abcdefghijklmnopqrs", "is 19 octets long, limit 15"},
       {"net_tap0,iface=a/b", "is no name of an interface"},
@@ -94,6 +96,8 @@ TEST(DeviceArguments, SaysWhatADriverDoesNotTake) {
       {"net_memif0,role=x", "role=x is neither server nor client"},
       {"net_memif0,zero-copy=1", "zero-copy=1 is neither yes nor no"},
       {"net_bonding0,mode=7", "mode=7 is not a number from 0 to 6"},
+      {"net_bonding0,mode=1", "slave=DEVICE is missing"},
+      {"net_bonding0,mode=4,slave=0000:01:00.0", "mode=4 (802.3ad) negotiates by sending, which Weir does not"},
   };
   for (const auto& c : cases) EXPECT_THAT(why_not(c.device), HasSubstr(c.why)) << c.device;
 }

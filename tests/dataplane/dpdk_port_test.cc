@@ -307,6 +307,21 @@ TEST(RingPort, WaitsQuietlyForNothing) {
   });
 }
 
+TEST(BondedPort, ReceivesFromADeviceThatExtraArgumentsMakeAndDoesNotSayThatItDroppedNothing) {
+  in_child([] {
+    DataPlaneConfig config = config_of({{.name = "p0", .device = "net_bonding0,mode=1,slave=net_null0"}});
+    config.eal.extra_args = {"--vdev=net_null0"};
+    auto plane = created(config);
+    ASSERT_NE(plane, nullptr);
+    start(*plane);
+    Collected collected;
+    EXPECT_TRUE(run_until(*plane, collected, [&] { return frames(*plane) > 10'000; }));
+    EXPECT_FALSE(stats(*plane).missed.has_value());
+    EXPECT_THAT(stats(*plane).note, HasSubstr("does not count"));
+    stop(*plane, collected);
+  });
+}
+
 TEST(DpdkPort, IsRefusedWithAReasonThatNamesIt) {
   TemporaryFolder folder;
   const std::string empty = folder.file("empty.pcap"), text = folder.file("notes.txt");

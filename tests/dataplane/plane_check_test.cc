@@ -6,6 +6,7 @@
 
 #include <arpa/inet.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <fstream>
@@ -219,6 +220,13 @@ TEST(PlaneCheck, LooksForInterfacesOnlyWhereTheArgumentNamesOne) {
   for (const char* device : {"net_vhost0,iface=/tmp/vhost.sock", "net_tap0,iface=weir9",
                              "net_virtio_user0,path=/tmp/vhost.sock,iface=weir9"})
     EXPECT_THAT(find_trouble(with({.device = device}), machine()), IsEmpty()) << device;
+}
+
+TEST(PlaneCheck, RefusesANamedPipeWithoutWaitingForItsWriter) {
+  TemporaryFolder folder;
+  const std::string pipe = folder.file("pipe");
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  EXPECT_THAT(only_trouble(with({.device = "net_pcap0,rx_pcap=" + pipe})).what, HasSubstr("is a named pipe"));
 }
 
 TEST(PlaneCheck, NamesAMainLcoreThatIsNotThere) {
