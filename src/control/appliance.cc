@@ -69,6 +69,9 @@ Result<std::unique_ptr<Appliance>> Appliance::create(const ApplianceConfig& conf
   Appliance& a = *appliance;
   a.started_ns_ = wall_clock_ns();
   a.started_steady_ns_ = steady_clock_ns();
+  auto lock = StateLock::take(config.state_dir);
+  if (!lock) return lock.error();
+  a.state_lock_ = std::move(*lock);
   a.uuid_ = load_or_make_appliance_uuid(config.state_dir);
 
   const uint64_t state_interval_ns = uint64_t{config.state_interval_secs} * kNsPerSec;

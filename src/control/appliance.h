@@ -26,6 +26,7 @@
 #include "control/loss_log.h"
 #include "control/names_file.h"
 #include "control/state_keeper.h"
+#include "control/state_lock.h"
 #include "control/view.h"
 #include "dataplane/data_plane.h"
 #include "service/http_server.h"
@@ -89,6 +90,7 @@ class Appliance {
   std::string uuid_;
   uint64_t started_ns_ = 0;
   uint64_t started_steady_ns_ = 0;
+  StateLock state_lock_;                // until all that writes there is gone
   Waker waker_;                         // publishers wake the control thread
   std::unique_ptr<NamesKeeper> names_;
   std::unique_ptr<StateKeeper> state_;  // before data_plane_: cores write into what it owns

@@ -131,7 +131,26 @@ void check_port(const PortConfig& port, const std::string& path, Findings& findi
   }
 }
 
+/// What ends DPDK's start with nothing started, or waits for another program for ever. Long options may be cut short.
+std::string extra_argument_trouble(std::string_view argument) {
+  const std::string_view name = argument.substr(0, argument.find('='));
+  const auto is_short_for = [&](std::string_view option, size_t octets_min) {
+    return name.size() >= octets_min && option.substr(0, name.size()) == name;
+  };
+  if (argument.substr(0, 2) == "-h" || is_short_for("--help", 4)) return "asks DPDK for its help instead of a start";
+  if (argument == "--") return "ends DPDK's arguments";
+  if (is_short_for("--proc-type", 5) && argument.substr(name.size()) != "=primary")
+    return "makes weir wait for another DPDK program to serve it";
+  return {};
+}
+
 void check_ports(const ApplianceConfig& config, Findings& findings) {
+  for (const std::string& argument : config.eal.extra_args) {
+    if (const std::string trouble = extra_argument_trouble(argument); !trouble.empty()) {
+      findings.error("eal.extra_args", {"eal.extra_args"},
+                     fmt::format("\"{}\" is not allowed: it {}", service::printable(argument), trouble));
+    }
+  }
   if (config.ports.size() > kPortsMax) {
     findings.error("ports", {}, fmt::format("{} ports, limit {}", config.ports.size(), kPortsMax));
   }

@@ -11,6 +11,7 @@
 #include "control/config_findings.h"
 #include "control/config_security.h"
 #include "control/publishers.h"
+#include "control/state_lock.h"
 #include "service/http_server.h"
 
 namespace weir::control {
@@ -148,6 +149,12 @@ class Checker {
   /// As it is, or as it would be made: the nearest folder above that exists must let us.
   void check_state_dir() {
     if (config_.state_dir.empty()) return;
+    if (StateLock::is_taken(config_.state_dir)) {
+      say("state_dir",
+          fmt::format("{}: another weir keeps its state there; allowed: a folder for each, or \"\"",
+                      service::printable(config_.state_dir)),
+          true);
+    }
     namespace fs = std::filesystem;
     std::error_code error;
     fs::path at = fs::absolute(config_.state_dir, error);

@@ -3,9 +3,11 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 
 #include <algorithm>
@@ -56,6 +58,16 @@ std::optional<gid_t> group_id(const std::string& group) {
   return found->gr_gid;
 }
 
+/// A file's group may be changed to one's own groups, and to any with CAP_CHOWN.
+bool may_give_to(gid_t group) {
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {};
+  if (syscall(SYS_capget, &header, data) != 0 || (data[0].effective >> CAP_CHOWN & 1) != 0) return true;
+  std::vector<gid_t> own(static_cast<size_t>(std::max(getgroups(0, nullptr), 0)));
+  own.resize(static_cast<size_t>(std::max(getgroups(static_cast<int>(own.size()), own.data()), 0)));
+  return group == getegid() || std::find(own.begin(), own.end(), group) != own.end();
+}
+
 /// What lies at the path already: nothing, or a socket that nobody answers on, may be replaced.
 std::optional<ListenTrouble> look_at_existing(const std::string& path, const sockaddr_un& address) {
   const auto trouble = [&](const std::string& what, bool may_pass = false) {
@@ -102,9 +114,15 @@ std::optional<ListenTrouble> look_at_unix(const HttpServerConfig& config, sockad
   if (faccessat(AT_FDCWD, folder.c_str(), W_OK | X_OK, AT_EACCESS) != 0) {
     return trouble(with_errno(folder));
   }
-  if (!config.unix_group.empty() && !group_id(config.unix_group)) {
+  if (config.unix_group.empty()) return std::nullopt;
+  const auto group = group_id(config.unix_group);
+  if (!group) {
+    return ListenTrouble{Key::unix_group, fmt::format("group {} does not exist", config.unix_group), false};
+  }
+  if (!may_give_to(*group)) {
     return ListenTrouble{Key::unix_group,
-                         fmt::format("group {} does not exist", config.unix_group), false};
+                         fmt::format("who runs weir is no member of group {}, and has no CAP_CHOWN", config.unix_group),
+                         false};
   }
   return std::nullopt;
 }

@@ -10,6 +10,7 @@
 #include <fstream>
 
 #include "base/socket_address.h"
+#include "control/state_lock.h"
 #include "support/ports.h"
 #include "support/process.h"
 
@@ -102,7 +103,7 @@ TEST_F(MachineCheck, RefusesWithPlaceKeyAndValue) {
   }
 }
 
-TEST_F(MachineCheck, RefusesFoldersThatMayNotBeWritten) {
+TEST_F(MachineCheck, RefusesFoldersThatMayNotBeWrittenAndGroupsOfOthers) {
   ASSERT_EQ(mkdir((folder_ / "shut").c_str(), 0555), 0);
   ASSERT_EQ(chmod((folder_ / "").c_str(), 0755), 0);
   const bool is_root = geteuid() == 0;  // who may write everywhere
@@ -112,6 +113,7 @@ TEST_F(MachineCheck, RefusesFoldersThatMayNotBeWritten) {
   }
   const auto state = check(file("state_dir: " + (folder_ / "shut/state")));
   const auto socket = check(file("control_socket: {path: " + (folder_ / "shut/c.sock") + "}"));
+  const auto group = check(file("control_socket: {path: /tmp/weir-nobodys.sock, group: daemon}"));
   if (is_root) {
     ASSERT_EQ(seteuid(0), 0);
   }
@@ -119,6 +121,8 @@ TEST_F(MachineCheck, RefusesFoldersThatMayNotBeWritten) {
   EXPECT_THAT(state.error().message, HasSubstr("Permission denied"));
   ASSERT_FALSE(socket);
   EXPECT_THAT(socket.error().message, HasSubstr("Permission denied"));
+  ASSERT_FALSE(group);
+  EXPECT_THAT(group.error().message, HasSubstr("control_socket.group: who runs weir is no member of group daemon"));
 }
 
 TEST_F(MachineCheck, OnlyWarnsOfWhatARunningWeirHolds) {
@@ -141,6 +145,19 @@ TEST_F(MachineCheck, OnlyWarnsOfWhatARunningWeirHolds) {
   ASSERT_FALSE(refused);
   EXPECT_THAT(refused.error().message, HasSubstr("w.yaml:4:12: listeners[0].port: "));
   close(taken);
+  EXPECT_TRUE(check(text, InUse::refuse));
+}
+
+TEST_F(MachineCheck, OnlyWarnsOfStateThatARunningWeirKeeps) {
+  const std::string text = file("state_dir: " + (folder_ / "state"));
+  {
+    const auto lock = StateLock::take(folder_ / "state");
+    ASSERT_TRUE(lock) << lock.error().message;
+    const auto warned = check(text, InUse::warn);
+    ASSERT_TRUE(warned) << warned.error().message;
+    EXPECT_THAT(*warned, ElementsAre(AllOf(HasSubstr("w.yaml:3:12: state_dir: "), HasSubstr("another weir keeps"))));
+    EXPECT_FALSE(check(text, InUse::refuse));
+  }
   EXPECT_TRUE(check(text, InUse::refuse));
 }
 
