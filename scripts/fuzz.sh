@@ -45,7 +45,6 @@ longest_input() {
     netflow_v9 | ipfix) echo 320 ;;
     sflow_v5) echo 400 ;;
     sequence) echo 512 ;;
-    state) echo 4096 ;;
     *) echo 1024 ;;
   esac
 }
