@@ -10,6 +10,7 @@ shift
 options=()
 while [ $# -gt 0 ] && [ "$1" != -- ]; do options+=("$1"); shift; done
 [ $# -gt 0 ] && shift
+trap 'scripts/give_back.sh "$dir"' EXIT
 
 # Objects are shared between checkouts and build folders that compile the same thing.
 export CCACHE_BASEDIR="${CCACHE_BASEDIR:-$PWD}" CCACHE_NOHASHDIR=1

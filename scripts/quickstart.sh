@@ -10,7 +10,10 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-if [ "$(id -u)" -ne 0 ]; then exec sudo -- "$0" "$@"; fi
+if [ "$(id -u)" -ne 0 ]; then
+  command -v sudo >/dev/null || { echo "quickstart: be root, or install sudo" >&2; exit 1; }
+  exec sudo -- "$PWD/scripts/quickstart.sh" "$@"
+fi
 
 exit_after_summary=false
 case "${1:-}" in

@@ -14,7 +14,7 @@ quick=false
 passed=0 failed=0
 skipped=()
 results=$(mktemp -d)
-trap 'rm -rf "$results"' EXIT
+trap 'rm -rf "$results"; scripts/give_back.sh build build-asan build-fuzz' EXIT
 
 fail_hard() {
   echo "$1" >&2
