@@ -3,6 +3,7 @@
 // The same walk as in the appliance: frame, decoder, encoder; then protobuf reads the octets back,
 // so that what is printed is what a consumer would get.
 #include <fmt/format.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -59,7 +60,12 @@ class Output {
     size_t written = 0;
     while (written < text_.size() && !is_closed()) {
       const ssize_t n = write(STDOUT_FILENO, text_.data() + written, text_.size() - written);
-      if (n < 0 && errno != EINTR) error_ = errno;
+      if (n < 0 && errno == EAGAIN) {  // whoever shares the descriptor made it so
+        pollfd ready{STDOUT_FILENO, POLLOUT, 0};
+        ::poll(&ready, 1, -1);
+      } else if (n < 0 && errno != EINTR) {
+        error_ = errno;
+      }
       if (n > 0) written += static_cast<size_t>(n);
     }
     text_.clear();

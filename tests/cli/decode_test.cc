@@ -2,6 +2,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fcntl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <map>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -346,6 +350,30 @@ TEST_F(Decode, EndsQuietlyWhenItsReaderLeaves) {
                    built("weir"), file});
   EXPECT_EQ(lines_of(piped.out).size(), 1u);
   EXPECT_EQ(piped.err, "status 0\n");
+}
+
+TEST_F(Decode, WaitsForAReaderWhosePipeDoesNotBlock) {
+  const std::string file = generated("v5", "400");  // several times what a pipe holds
+  int ends[2];
+  ASSERT_EQ(pipe(ends), 0);
+  ASSERT_EQ(fcntl(ends[1], F_SETFL, O_NONBLOCK), 0);
+  const pid_t child = fork();
+  if (child == 0) {
+    dup2(ends[1], STDOUT_FILENO);
+    close(ends[0]);
+    execl(built("weir").c_str(), "weir", "decode", file.c_str(), nullptr);
+    _exit(127);
+  }
+  close(ends[1]);
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));  // it fills the pipe
+  std::string out;
+  char some[4096];
+  for (ssize_t n = 0; (n = read(ends[0], some, sizeof some)) > 0;) out.append(some, static_cast<size_t>(n));
+  close(ends[0]);
+  int status = -1;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+  EXPECT_EQ(lines_of(out).size(), generated_records_);
 }
 
 TEST_F(Decode, OfStandardInputPrintsAtOnce) {
