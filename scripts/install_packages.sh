@@ -8,7 +8,7 @@ set -euo pipefail
 build_packages=(
   build-essential meson ninja-build pkg-config ccache git ca-certificates
   libdpdk-dev libbpf-dev libpcap-dev libprotobuf-dev protobuf-compiler libnats-dev libyaml-cpp-dev
-  libspdlog-dev libfmt-dev prometheus-cpp-dev libboost-dev libcurl4-openssl-dev nlohmann-json3-dev
+  libspdlog-dev libfmt-dev prometheus-cpp-dev libboost-dev libcurl4-openssl-dev librdkafka-dev nlohmann-json3-dev
   libcli11-dev libgtest-dev libgmock-dev libbenchmark-dev zlib1g-dev libssl-dev
 )
 # A broker, a real exporter, and what makes traffic for it.

@@ -110,10 +110,11 @@ struct SamplingConfig {
   std::vector<SamplingRuleConfig> defaults;   // `default`
 };
 
-enum class PublisherKind : uint8_t { jetstream, standard_output, file, http };  // stdout is a macro
-std::string_view name_of(PublisherKind kind) noexcept;                          // jetstream, stdout, …
+enum class PublisherKind : uint8_t { jetstream, standard_output, file, http, kafka };
+std::string_view name_of(PublisherKind kind) noexcept;  // jetstream, stdout (which is a macro), …
 inline constexpr PublisherKind kPublisherKinds[] = {PublisherKind::jetstream, PublisherKind::standard_output,
-                                                   PublisherKind::file, PublisherKind::http};
+                                                   PublisherKind::file, PublisherKind::http,
+                                                   PublisherKind::kafka};
 
 #define WEIR_OUTPUT_FORMATS(X) X(json) X(flow_batch)
 WEIR_NAMED_ENUM(OutputFormat, uint8_t, WEIR_OUTPUT_FORMATS)
@@ -138,6 +139,10 @@ struct PublisherConfig {
   std::string cert_file;
   std::string key_file;
   uint32_t requests_max = 8;
+  // kafka
+  std::string brokers;
+  std::string topic = "{subject}";
+  service::TextMap options;
 };
 
 /// Tables of names that exporters' options data give, on a stream of their own.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 
+#include "export/kafka.h"
 #include "service/log.h"
 
 namespace weir::control {
@@ -13,6 +14,7 @@ constexpr unsigned only(PublisherKind kind) { return 1u << static_cast<unsigned>
 constexpr unsigned kStdout = only(PublisherKind::standard_output);
 constexpr unsigned kFile = only(PublisherKind::file);
 constexpr unsigned kHttp = only(PublisherKind::http);
+constexpr unsigned kKafka = only(PublisherKind::kafka);
 
 /// Keys that mean something to some kinds only.
 constexpr struct {
@@ -31,6 +33,9 @@ constexpr struct {
     {"cert_file", kHttp},
     {"key_file", kHttp},
     {"requests_max", kHttp},
+    {"brokers", kKafka},
+    {"topic", kKafka},
+    {"options", kKafka},
 };
 
 std::string names_of(unsigned kinds) {
@@ -83,6 +88,22 @@ void check_http(const PublisherConfig& publisher, const std::string& path, Findi
   }
 }
 
+void check_kafka(const PublisherConfig& publisher, const std::string& path, Findings& findings) {
+  if (!outbound::kafka_is_there()) {
+    findings.error(path + ".kind", {path},
+                   "kafka is not part of this build (librdkafka-dev was not there when it was made)");
+    return;
+  }
+  if (publisher.brokers.empty()) {
+    findings.error(path + ".brokers", {path}, "is missing: a publisher of kind kafka needs one");
+  }
+  for (const auto& [name, value] : publisher.options) {
+    if (const auto trouble = outbound::kafka_option_trouble(name, value)) {
+      findings.error(path + ".options." + service::printable(name), {}, service::printable(*trouble));
+    }
+  }
+}
+
 void check_exporter_info(const PublisherConfig& publisher, const std::string& path,
                          Findings& findings) {
   if (publisher.exporter_info && publisher.format != OutputFormat::json) {
@@ -111,6 +132,7 @@ std::string place_of(const PublisherConfig& publisher) {
   switch (publisher.kind) {
     case PublisherKind::file: return publisher.path;
     case PublisherKind::http: return publisher.url;
+    case PublisherKind::kafka: return publisher.brokers + " topic " + publisher.topic;
     default: return {};
   }
 }
@@ -153,6 +175,7 @@ void check_publishers(const ApplianceConfig& config, const service::Origins& ori
     warn_of_other_kinds(config, publisher, path, findings);
     if (publisher.kind == PublisherKind::file) check_file(publisher, path, findings);
     if (publisher.kind == PublisherKind::http) check_http(publisher, path, findings);
+    if (publisher.kind == PublisherKind::kafka) check_kafka(publisher, path, findings);
     if (publisher.exporter_info && ++with_tables == 2) {
       findings.error(path + ".exporter_info", {"publishers"},
                      "more than one publisher would print tables of names; one may");
@@ -164,6 +187,9 @@ void check_publishers(const ApplianceConfig& config, const service::Origins& ori
 std::string describe_publisher(const PublisherConfig& publisher) {
   if (publisher.kind == PublisherKind::standard_output) {
     return fmt::format("{} lines on standard output", name_of(publisher.format));
+  }
+  if (publisher.kind == PublisherKind::kafka) {
+    return fmt::format("Kafka at {}, topic {}", service::printable(publisher.brokers), publisher.topic);
   }
   if (publisher.kind == PublisherKind::http) {
     return fmt::format("{} posted to {}", name_of(publisher.format),

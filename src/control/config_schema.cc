@@ -2,6 +2,7 @@
 // the documentation.
 #include "control/config.h"
 #include "control/config_values.h"
+#include "export/kafka.h"
 
 namespace weir::control {
 namespace {
@@ -196,10 +197,11 @@ const Schema<PublisherConfig>& publisher_schema() {
                choice<PublisherKind>({{"jetstream", PublisherKind::jetstream},
                                       {"stdout", PublisherKind::standard_output},
                                       {"file", PublisherKind::file},
-                                      {"http", PublisherKind::http}},
-                                     {{"kafka", kNotYet}}),
+                                      {"http", PublisherKind::http},
+                                      {"kafka", PublisherKind::kafka}}),
                "jetstream: NATS JetStream, acknowledged. stdout, file: what the kernel has taken is "
-               "acknowledged. http: what the server answers with 2xx.")
+               "acknowledged. http: what the server answers with 2xx. kafka: what all "
+               "replicas have.")
           .key("format", &PublisherConfig::format, named_choice<OutputFormat>(),
                "Of stdout, file and http: json, one object a line; flow_batch, FlowBatches (in a file "
                "one behind the other, which together are one).")
@@ -227,7 +229,15 @@ const Schema<PublisherConfig>& publisher_schema() {
           .key("key_file", &PublisherConfig::key_file, service::any_text(),
                "Of http: its private key.")
           .key("requests_max", &PublisherConfig::requests_max, integer<uint32_t>(1, 256),
-               "Of http: requests under way at once.");
+               "Of http: requests under way at once.")
+          .key("brokers", &PublisherConfig::brokers, service::any_text(),
+               "Of kafka: where the cluster is first asked, host:9092, several with commas.")
+          .key("topic", &PublisherConfig::topic,
+               text_where("a topic's name, in which {subject} stands for the subject", is_topic_pattern),
+               "Of kafka: the topic.")
+          .text_map("options", &PublisherConfig::options, outbound::kafka_option_is_secret,
+                    "Of kafka: properties of librdkafka as they are, such as security.protocol, "
+                    "sasl.mechanisms, compression.codec, message.max.bytes.");
   return schema;
 }
 

@@ -135,6 +135,21 @@ bool is_nats_server(std::string_view text) {
 
 }  // namespace
 
+bool is_topic_pattern(std::string_view text) {
+  constexpr std::string_view kSubject = "{subject}";
+  constexpr size_t kTopicOctetsMax = 249;
+  if (text.empty() || text.size() > kTopicOctetsMax || text == "." || text == "..") return false;
+  while (!text.empty()) {
+    if (text.starts_with(kSubject)) {
+      text.remove_prefix(kSubject.size());
+      continue;
+    }
+    if (!is_name(text.substr(0, 1)) && text.front() != '.') return false;
+    text.remove_prefix(1);
+  }
+  return true;
+}
+
 bool is_nats_url_list(std::string_view text) {
   while (true) {
     const std::string_view url = text.substr(0, text.find(','));
@@ -185,6 +200,7 @@ std::string_view name_of(PublisherKind kind) noexcept {
     case PublisherKind::standard_output: return "stdout";
     case PublisherKind::file: return "file";
     case PublisherKind::http: return "http";
+    case PublisherKind::kafka: return "kafka";
   }
   return "invalid";
 }

@@ -24,6 +24,8 @@ service::ValueType<uint32_t> file_mode();
 /// NATS subjects: tokens between dots, of what a subject may hold, and of `also_tokens` (`*>`).
 bool is_subject(std::string_view text, std::string_view also_tokens);
 service::ValueType<std::string> subject_or_nothing();
+/// `weir.{subject}`: what a Kafka topic's name may hold, and the placeholder.
+bool is_topic_pattern(std::string_view text);
 /// `nats://host:4222,tls://user:password@[2001:db8::1]:4222`
 bool is_nats_url_list(std::string_view text);
 

@@ -6,6 +6,7 @@
 #include "control/config_security.h"
 #include "export/http_publisher.h"
 #include "export/jetstream_publisher.h"
+#include "export/kafka.h"
 #include "export/stream_publisher.h"
 
 namespace weir::control {
@@ -56,6 +57,18 @@ Result<std::unique_ptr<outbound::Publisher>> make_http(const ApplianceConfig& co
   return std::unique_ptr<outbound::Publisher>(std::move(*made));
 }
 
+Result<std::unique_ptr<outbound::Publisher>> make_kafka(const ApplianceConfig& config,
+                                                        const PublisherConfig& p,
+                                                        const outbound::RunIdentity& identity) {
+  outbound::KafkaPublisherConfig c;
+  c.kafka = {p.brokers, p.options};
+  c.topic = p.topic;
+  c.subjects = route_subjects(config);
+  c.framing = config.framing;
+  c.identity = identity;
+  return outbound::make_kafka_publisher(std::move(c));
+}
+
 }  // namespace
 
 Result<std::vector<NamedPublisher>> make_publishers(const ApplianceConfig& config,
@@ -75,6 +88,12 @@ Result<std::vector<NamedPublisher>> make_publishers(const ApplianceConfig& confi
       case PublisherKind::file: {
         auto made = outbound::StreamPublisher::to_file(
             {p.path, p.rotate_bytes, p.rotate_secs, p.keep_files}, stream_format(p));
+        if (!made) return Error{"publisher " + p.name + ": " + made.error().message};
+        publishers.push_back({p.name, std::move(*made)});
+        break;
+      }
+      case PublisherKind::kafka: {
+        auto made = make_kafka(config, p, identity);
         if (!made) return Error{"publisher " + p.name + ": " + made.error().message};
         publishers.push_back({p.name, std::move(*made)});
         break;

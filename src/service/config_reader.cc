@@ -239,6 +239,42 @@ bool expect_list(const ConfigNode& node, const std::string& path, ReadContext& c
   return false;
 }
 
+std::optional<TextMap> read_text_map(const ConfigNode& node, const std::string& path,
+                                     ReadContext& context) {
+  if (node.kind != ConfigNode::Kind::map) {
+    context.report.error(node.origin, path, "a map of keys is expected (key: value)");
+    return std::nullopt;
+  }
+  context.origins[path] = node.origin;
+  TextMap map;
+  bool is_whole = true;
+  for (size_t i = 0; i < node.keys.size(); ++i) {
+    const std::string& name = node.keys[i].text;
+    const std::string key_path = join_path(path, printable(name));
+    const auto has_name = [&](const auto& entry) { return entry.first == name; };
+    if (std::any_of(map.begin(), map.end(), has_name)) {
+      context.report.error(node.keys[i].origin, key_path, "repeated");
+      is_whole = false;
+    } else if (!expect_scalar(node.values[i], key_path, "a text", context)) {
+      is_whole = false;
+    } else {
+      context.origins[key_path] = node.values[i].origin;
+      map.emplace_back(name, node.values[i].text);
+    }
+  }
+  if (!is_whole) return std::nullopt;
+  return map;
+}
+
+std::string print_text_map(const TextMap& map, bool (*is_secret)(std::string_view)) {
+  std::string out;
+  for (const auto& [name, value] : map) {
+    out += (out.empty() ? "" : ", ") + name + ": " +
+           masked(value, is_secret(name) ? Secrecy::secret : Secrecy::open);
+  }
+  return "{" + out + "}";
+}
+
 void refuse_value(const ConfigNode& node, const std::string& path, Secrecy secrecy,
                   std::string_view allowed,
                   const std::vector<std::pair<std::string, std::string>>& refused,

@@ -203,6 +203,12 @@ struct ReadContext {
 bool expect_scalar(const ConfigNode& node, const std::string& path, std::string_view allowed,
                    ReadContext& context);
 bool expect_list(const ConfigNode& node, const std::string& path, ReadContext& context);
+/// A map of words to texts, in the order of the file.
+using TextMap = std::vector<std::pair<std::string, std::string>>;
+std::optional<TextMap> read_text_map(const ConfigNode& node, const std::string& path,
+                                     ReadContext& context);
+/// `{a: 1, b: ****}`
+std::string print_text_map(const TextMap& map, bool (*is_secret)(std::string_view));
 void refuse_value(const ConfigNode& node, const std::string& path, Secrecy secrecy,
                   std::string_view allowed,
                   const std::vector<std::pair<std::string, std::string>>& refused,
@@ -321,6 +327,22 @@ class Schema : public ObjectSchema {
       const bool whole = values.size() == node.values.size();
       static_cast<T*>(object)->*member = std::move(values);
       return whole;
+    };
+    return *this;
+  }
+
+  /// Keys that are somebody else's, each with a text; values of those that `is_secret` are not shown.
+  Schema& text_map(std::string name, TextMap T::*member, bool (*is_secret)(std::string_view),
+                   std::string doc) {
+    Key& k = add(Key::Shape::values, std::move(name), "a map of keys and texts", std::move(doc), {});
+    k.print = [=](const void* object) {
+      return print_text_map(static_cast<const T*>(object)->*member, is_secret);
+    };
+    k.read = [=](void* object, const ConfigNode& node, const std::string& path,
+                 ReadContext& context) {
+      auto map = read_text_map(node, path, context);
+      if (map) static_cast<T*>(object)->*member = std::move(*map);
+      return map.has_value();
     };
     return *this;
   }

@@ -9,6 +9,7 @@
 #include <sstream>
 
 #include "control/config_describe.h"
+#include "export/kafka.h"
 
 namespace weir::control {
 namespace {
@@ -38,6 +39,26 @@ std::vector<std::string> errors_of(std::string_view text) {
 }
 
 constexpr const char* kSocketListener = "listeners: [{protocol: netflow, listen_addr: ':2055'}]\n";
+
+TEST(ApplianceConfig, RefusesOptionsOfKafkaInItsLibrarysWordsAndShowsNoSecret) {
+  if (!outbound::kafka_is_there()) GTEST_SKIP() << "built without librdkafka";
+  const std::string before =
+      "listeners: [{listen_addr: ':2055'}]\npublishers:\n  - kind: kafka\n    brokers: h:9092\n    options:\n"
+      "      sasl.password: geheim\n";
+  const auto wrong = read_config(before + "      no.such: 1\n      acks: 1\n      linger.ms: soon\n", "f", {});
+  ASSERT_FALSE(wrong);
+  EXPECT_THAT(wrong.error().message,
+              HasSubstr("f:7:16: publishers[0].options.no.such: No such configuration property"));
+  EXPECT_THAT(wrong.error().message, HasSubstr("f:8:13: publishers[0].options.acks: cannot be changed"));
+  EXPECT_THAT(wrong.error().message, HasSubstr("f:9:18: publishers[0].options.linger.ms: "));
+  EXPECT_THAT(wrong.error().message, Not(HasSubstr("geheim")));
+  EXPECT_FALSE(read_config(before + "      sasl.password: again\n", "f", {})) << "repeated";
+  EXPECT_FALSE(read_config(before + "      linger.ms: [1]\n", "f", {})) << "a list";
+  const auto right = read_config(before + "      linger.ms: 20\n", "f", {});
+  ASSERT_TRUE(right) << right.error().message;
+  EXPECT_THAT(describe_values(*right), HasSubstr("{sasl.password: ****, linger.ms: 20}"));
+  EXPECT_THAT(describe_plan(right->config), HasSubstr("publisher kafka: Kafka at h:9092, topic {subject}"));
+}
 
 TEST(ApplianceConfig, ListensOnAKernelSocketForEachListenAddr) {
   const auto config = config_of(
@@ -348,8 +369,8 @@ TEST(ApplianceConfig, RefusesWhatCannotWork) {
       {listener + "publishers: []", "publishers: the list is empty"},
       {listener + "publishers: [{kind: stdout}, {name: b, kind: stdout}]",
        "more than one of kind stdout"},
-      {listener + "publishers: [{kind: kafka}]",
-       "\"kafka\" is not supported yet; allowed: jetstream, stdout, file, http"},
+      {listener + "publishers: [{kind: pigeon}]",
+       "\"pigeon\" is not allowed; allowed: jetstream, stdout, file, http, kafka"},
       {listener + "publishers: [{kind: http}]", "publishers[0].url: is missing"},
       {listener + "publishers: [{kind: http, url: 'https://h/', cert_file: /etc/hostname}]",
        "publishers[0]: has one of cert_file and key_file"},

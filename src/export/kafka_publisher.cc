@@ -1,0 +1,379 @@
+#include "export/kafka_publisher.h"
+
+#include <algorithm>
+#include <cassert>
+#include <charconv>
+
+#include "base/clock.h"
+#include "export/batch_reader.h"
+
+namespace weir::outbound {
+namespace {
+
+constexpr unsigned kMessageBits = 24;  // 16 M messages a batch: a record takes at least 2 octets
+constexpr uint32_t kMessageMask = (1u << kMessageBits) - 1;
+constexpr uint8_t kRefusalsMax = 5;            // a definite no, so often, is the answer
+constexpr size_t kEnvelopeOctetsReserve = 1024;  // key, headers and the library's own, in message.max.bytes
+constexpr uint64_t kHoldNs = 20 * kNsPerMs;
+constexpr uint64_t kPurgeMaxNs = kNsPerSec;  // for the reports of what was given up
+constexpr int kDrainWaitMs = 1000;
+
+}  // namespace
+
+Result<std::unique_ptr<Publisher>> make_kafka_publisher(KafkaPublisherConfig config) {
+  auto made = KafkaPublisher::make(std::move(config));
+  if (!made) return made.error();
+  return std::unique_ptr<Publisher>(std::move(*made));
+}
+
+Result<std::unique_ptr<KafkaPublisher>> KafkaPublisher::make(KafkaPublisherConfig config) {
+  if (config.subjects.empty()) return Error{"no subject to publish on"};
+  config.window_batches = std::max(config.window_batches, 1u);
+  config.window_messages = std::max(config.window_messages, 1u);
+  auto client = KafkaClient::make(config.kafka);
+  if (!client) return client.error();
+  return std::unique_ptr<KafkaPublisher>(new KafkaPublisher(std::move(config), std::move(*client)));
+}
+
+KafkaPublisher::KafkaPublisher(KafkaPublisherConfig config, std::unique_ptr<KafkaClient> client)
+    : config_(std::move(config)),
+      client_(std::move(client)),
+      backoff_(config_.retry_first_ms, config_.retry_max_ms, config_.identity.start_ns),
+      slots_(config_.window_batches) {
+  for (uint32_t i = config_.window_batches; i > 0; --i) free_.push_back(i - 1);
+}
+
+// ------------------------------------------------------------------------------------ the seam
+
+bool KafkaPublisher::submit(OutboundBatch& batch, OutcomeSink& outcomes) {
+  if (free_.empty()) return false;
+  const uint32_t index = free_.back();
+  free_.pop_back();
+  Slot& slot = slots_[index];
+  slot.batch = &batch;
+  slot.open = slot.under_way = 0;
+  slot.doomed = DeliveryFailure::count_;
+  slot.id = config_.identity.message_id(batch);
+  slot.topic = kafka_topic(
+      config_.topic, config_.subjects[std::min<size_t>(batch.route.value, config_.subjects.size() - 1)]);
+  slot.messages.clear();
+  undivided_.push_back(index);
+  ++in_flight_;
+  pump(steady_clock_ns(), outcomes);
+  return true;
+}
+
+void KafkaPublisher::poll(int wait_ms, OutcomeSink& outcomes) {
+  const size_t before = in_flight_;
+  step(0, outcomes);
+  if (wait_ms <= 0 || in_flight_ != before) return;
+  step(wait_until_due(wait_ms), outcomes);
+}
+
+void KafkaPublisher::drain(const std::atomic<uint64_t>& deadline_steady_ns, OutcomeSink& outcomes) {
+  int wait_ms = 0;
+  while (in_flight_ > 0) {
+    step(wait_ms, outcomes);
+    const uint64_t deadline_ns = deadline_steady_ns.load(std::memory_order_acquire);
+    const uint64_t now_ns = steady_clock_ns();
+    if (now_ns >= deadline_ns) break;
+    const uint64_t left_ms = (deadline_ns - now_ns) / kNsPerMs + 1;
+    wait_ms = wait_until_due(static_cast<int>(std::min<uint64_t>(left_ms, kDrainWaitMs)));
+  }
+  if (in_flight_ == 0) return;
+  // What has a report by now is stored, or is known not to be; the rest may be either.
+  undivided_.clear();
+  ready_.clear();
+  delayed_ = {};
+  for (uint32_t i = 0; i < slots_.size(); ++i) {
+    if (slots_[i].batch != nullptr) doom(i, DeliveryFailure::shutdown_deadline, outcomes);
+  }
+  client_->purge();
+  const uint64_t give_up_ns = steady_clock_ns() + kPurgeMaxNs;
+  while (under_way_ > 0 && steady_clock_ns() < give_up_ns) {
+    client_->perform(20);
+    take_reports(outcomes);
+  }
+  if (in_flight_ == 0) return;
+  client_->close();  // its threads may be reading from batches
+  for (uint32_t i = 0; i < slots_.size(); ++i) {
+    if (slots_[i].batch == nullptr) continue;
+    settle(i, {slots_[i].batch, false, false, DeliveryFailure::shutdown_deadline}, outcomes);
+  }
+}
+
+// --------------------------------------------------------------------------------- one step
+
+void KafkaPublisher::step(int wait_ms, OutcomeSink& outcomes) {
+  keep_open(steady_clock_ns(), outcomes);
+  client_->perform(wait_ms);
+  take_reports(outcomes);
+  note_state();
+  const uint64_t now_ns = steady_clock_ns();
+  while (!delayed_.empty() && delayed_.top().at_ns <= now_ns) {
+    uint32_t index = 0;
+    Message* const message = find(delayed_.top().token, index);
+    if (message != nullptr && message->state == MessageState::delayed) {
+      message->state = MessageState::ready;
+      ready_.push_back(delayed_.top().token);
+    }
+    delayed_.pop();
+  }
+  pump(now_ns, outcomes);
+}
+
+void KafkaPublisher::keep_open(uint64_t now_ns, OutcomeSink& outcomes) {
+  if (client_->is_dead()) replace_producer(outcomes);
+  if (client_->is_open() || now_ns < next_open_ns_) return;
+  if (const auto opened = client_->open(); !opened) {
+    trouble_.set("no producer can be made: " + opened.error().message);
+    next_open_ns_ = now_ns + backoff_.wait_ns(++deaths_);
+  }
+}
+
+/// Everything that has no report goes to the next one.
+void KafkaPublisher::replace_producer(OutcomeSink& outcomes) {
+  const std::string why = client_->take_trouble();
+  client_->purge();
+  const uint64_t give_up_ns = steady_clock_ns() + kPurgeMaxNs;
+  while (under_way_ > 0 && steady_clock_ns() < give_up_ns) {
+    client_->perform(20);
+    take_reports(outcomes);
+  }
+  client_->close();
+  for (uint32_t i = 0; i < slots_.size(); ++i) {
+    Slot& slot = slots_[i];
+    if (slot.batch == nullptr) continue;
+    for (uint32_t m = 0; m < slot.messages.size(); ++m) {
+      if (slot.messages[m].state != MessageState::under_way) continue;
+      --slot.under_way;
+      --under_way_;
+      slot.messages[m].state = MessageState::ready;
+      ready_.push_back(Token{i} << kMessageBits | m);
+    }
+    if (slot.doomed != DeliveryFailure::count_) doom(i, slot.doomed, outcomes);
+  }
+  trouble_.set("the producer failed and is made anew" + (why.empty() ? "" : ": " + why));
+  counters_.reconnects.increment();
+  next_open_ns_ = steady_clock_ns() + backoff_.wait_ns(++deaths_);
+}
+
+void KafkaPublisher::note_state() {
+  const bool was_connected = counters_.connected.value() != 0;
+  const bool is_connected = client_->is_connected();
+  counters_.connected.set(is_connected ? 1 : 0);
+  counters_.retries.set(own_retries_ + client_->retries());
+  if (std::string trouble = client_->take_trouble(); !trouble.empty()) {
+    trouble_.set(std::move(trouble));
+  } else if (is_connected && !was_connected) {
+    trouble_.clear();
+  }
+}
+
+void KafkaPublisher::take_reports(OutcomeSink& outcomes) {
+  for (KafkaReport report; client_->take_report(report);) on_report(report, outcomes);
+}
+
+void KafkaPublisher::on_report(const KafkaReport& report, OutcomeSink& outcomes) {
+  uint32_t index = 0;
+  Message* const message = find(report.token, index);
+  assert(message != nullptr && message->state == MessageState::under_way);
+  if (message == nullptr || message->state != MessageState::under_way) return;
+  Slot& slot = slots_[index];
+  --slot.under_way;
+  --under_way_;
+  const uint64_t now_ns = steady_clock_ns();
+  using Result = KafkaReport::Result;
+  if (report.result == Result::stored) {
+    counters_.acknowledgements.increment();
+    trouble_.clear();
+    deaths_ = 0;
+    message->state = MessageState::stored;
+    if (--slot.open == 0) {
+      settle(index, {slot.batch, true, false, DeliveryFailure::count_}, outcomes);
+      return;
+    }
+  } else {
+    counters_.negative_acknowledgements.increment();
+    message->state = MessageState::ready;
+    if (report.result != Result::given_up) trouble_.set("topic " + slot.topic + ": " + report.text);
+    if (slot.doomed != DeliveryFailure::count_) {
+      // Whatever it is now.
+    } else if (report.result == Result::too_large) {
+      slot.doomed = DeliveryFailure::too_large;
+    } else if (report.result == Result::refused && ++message->refusals >= kRefusalsMax) {
+      slot.doomed = DeliveryFailure::rejected;
+    } else {
+      delay(report.token, now_ns);
+    }
+  }
+  if (slot.doomed != DeliveryFailure::count_) doom(index, slot.doomed, outcomes);
+}
+
+void KafkaPublisher::pump(uint64_t now_ns, OutcomeSink& outcomes) {
+  while (client_->is_open() && !client_->is_dead() && now_ns >= hold_until_ns_ &&
+         under_way_ < config_.window_messages) {
+    if (!ready_.empty()) {
+      const Token token = ready_.front();
+      ready_.pop_front();
+      send(token, now_ns, outcomes);
+    } else if (!undivided_.empty()) {
+      const uint32_t index = undivided_.front();
+      undivided_.pop_front();
+      Slot& slot = slots_[index];
+      if (!divide(slot)) {
+        trouble_.set("a record exceeds message.max.bytes, " +
+                     std::to_string(client_->message_octets_max()));
+        doom(index, DeliveryFailure::too_large, outcomes);
+        continue;
+      }
+      for (uint32_t m = 0; m < slot.open; ++m) ready_.push_back(Token{index} << kMessageBits | m);
+    } else {
+      return;
+    }
+  }
+}
+
+// -------------------------------------------------------------------------------- one message
+
+/// Makes a batch's messages; false when a record alone is too large.
+bool KafkaPublisher::divide(Slot& slot) const {
+  const OutboundBatch& batch = *slot.batch;
+  const std::span<const uint8_t> payload = batch.payload();
+  const size_t most = client_->message_octets_max();
+  const size_t limit = most > 2 * kEnvelopeOctetsReserve ? most - kEnvelopeOctetsReserve : most / 2;
+  const bool is_single = config_.framing == Framing::single;
+  slot.numbered = is_single || payload.size() > limit;
+  if (!slot.numbered) {
+    slot.messages.push_back({0, batch.octets, batch.records});
+  } else {
+    BatchWalk walk(payload);
+    for (BatchEntry entry; walk.next(entry);) {
+      const std::span<const uint8_t> octets = is_single ? entry.message : entry.framed;
+      const auto at = static_cast<uint32_t>(octets.data() - payload.data());
+      const uint32_t end = at + static_cast<uint32_t>(octets.size());
+      if (octets.size() > limit) return false;
+      if (is_single || slot.messages.empty() || end - slot.messages.back().offset > limit) {
+        slot.messages.push_back({at, 0, 0});
+      }
+      Message& part = slot.messages.back();
+      part.octets = end - part.offset;
+      ++part.records;
+    }
+    assert(walk.complete() && "the encoder's batches are FlowBatches");
+    if (!walk.complete()) return false;
+  }
+  // An empty batch is a message too: its submitter waits for an outcome.
+  if (slot.messages.empty()) slot.messages.push_back({0, 0, 0});
+  slot.open = static_cast<uint32_t>(slot.messages.size());
+  return slot.open <= kMessageMask;
+}
+
+void KafkaPublisher::send(Token token, uint64_t now_ns, OutcomeSink& outcomes) {
+  uint32_t index = 0;
+  Message* const message = find(token, index);
+  if (message == nullptr || message->state != MessageState::ready) return;
+  Slot& slot = slots_[index];
+  if (slot.doomed != DeliveryFailure::count_) return;
+  const size_t id_octets = slot.id.size();
+  if (slot.numbered) slot.id.append(".").append(std::to_string(message - slot.messages.data()));
+  char records[12];
+  const char* const records_end =
+      std::to_chars(records, records + sizeof records, message->records).ptr;
+  const KafkaHeader headers[] = {
+      {"Weir-Msg-Id", slot.id},
+      {"Weir-Framing", config_.framing == Framing::batch ? "batch" : "single"},
+      {"Weir-Compression", "none"},
+      {"Weir-Records", {records, static_cast<size_t>(records_end - records)}},
+      {"Weir-Kind", name_of(slot.batch->kind)},
+  };
+  // What is of the flow kind says nothing about it, as everywhere.
+  const size_t header_count = std::size(headers) - (slot.batch->kind == RecordKind::flow ? 1 : 0);
+  const KafkaSent sent = client_->send(
+      {.token = token,
+       .topic = slot.topic.c_str(),
+       .payload = slot.batch->payload().subspan(message->offset, message->octets),
+       .headers = {headers, header_count}});
+  slot.id.resize(id_octets);
+  switch (sent) {
+    case KafkaSent::queued:
+      counters_.messages.increment();
+      counters_.octets.add(message->octets);
+      if (message->attempts > 0) ++own_retries_;
+      if (message->attempts < UINT32_MAX) ++message->attempts;
+      message->state = MessageState::under_way;
+      ++slot.under_way;
+      ++under_way_;
+      return;
+    case KafkaSent::full:
+      hold_until_ns_ = now_ns + kHoldNs;
+      ready_.push_front(token);
+      return;
+    case KafkaSent::dead: ready_.push_front(token); return;
+    case KafkaSent::too_large: doom(index, DeliveryFailure::too_large, outcomes); return;
+    case KafkaSent::not_now:
+    case KafkaSent::refused:
+      if (message->attempts < UINT32_MAX) ++message->attempts;
+      if (sent == KafkaSent::refused && ++message->refusals >= kRefusalsMax) {
+        doom(index, DeliveryFailure::rejected, outcomes);
+      } else {
+        delay(token, now_ns);
+      }
+      return;
+  }
+}
+
+void KafkaPublisher::delay(Token token, uint64_t now_ns) {
+  uint32_t index = 0;
+  Message& message = *find(token, index);
+  message.state = MessageState::delayed;
+  delayed_.push({now_ns + backoff_.wait_ns(message.attempts), token});
+}
+
+// ------------------------------------------------------------------------------------- slots
+
+/// Fails it, once the library has nothing of it any more.
+void KafkaPublisher::doom(uint32_t index, DeliveryFailure why, OutcomeSink& outcomes) {
+  Slot& slot = slots_[index];
+  if (slot.doomed == DeliveryFailure::count_) slot.doomed = why;
+  if (slot.under_way == 0) settle(index, {slot.batch, false, false, slot.doomed}, outcomes);
+}
+
+void KafkaPublisher::settle(uint32_t index, const Outcome& outcome, OutcomeSink& outcomes) {
+  Slot& slot = slots_[index];
+  under_way_ -= slot.under_way;
+  slot.under_way = 0;
+  slot.batch = nullptr;
+  slot.messages.clear();
+  free_.push_back(index);
+  --in_flight_;
+  outcomes.on_outcome(outcome);
+}
+
+KafkaPublisher::Message* KafkaPublisher::find(Token token, uint32_t& index) noexcept {
+  const auto slot = static_cast<uint32_t>(token >> kMessageBits);
+  const auto number = static_cast<uint32_t>(token) & kMessageMask;
+  if (slot >= slots_.size() || slots_[slot].batch == nullptr || number >= slots_[slot].messages.size()) {
+    return nullptr;
+  }
+  index = slot;
+  return &slots_[slot].messages[number];
+}
+
+/// The part of `wait_ms` in which nothing falls due.
+int KafkaPublisher::wait_until_due(int wait_ms) const noexcept {
+  uint64_t due_ns = ~uint64_t{0};
+  if (!delayed_.empty()) due_ns = delayed_.top().at_ns;
+  if (!client_->is_open()) due_ns = std::min(due_ns, next_open_ns_);
+  if (client_->is_dead()) due_ns = 0;
+  const bool has_more = !ready_.empty() || !undivided_.empty();
+  if (has_more && client_->is_open() && under_way_ < config_.window_messages) {
+    due_ns = std::min(due_ns, hold_until_ns_);
+  }
+  const uint64_t now_ns = steady_clock_ns();
+  if (due_ns <= now_ns) return 1;
+  return static_cast<int>(
+      std::min<uint64_t>((due_ns - now_ns) / kNsPerMs + 1, static_cast<uint64_t>(wait_ms)));
+}
+
+}  // namespace weir::outbound
