@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/clock.h"
 #include "export/batch_reader.h"
 #include "export/nats_options.h"
 #include "flow.pb.h"
@@ -15,6 +16,7 @@ constexpr int kFetchMessages = 64;  // of 64 KiB each: what one request brings
 // A reader whose output is paged may pause this long before the server forgets its consumer.
 constexpr int64_t kInactiveThresholdNs = 600'000'000'000;
 constexpr int kRecoveriesMax = 10;  // without a message in between
+constexpr uint64_t kRetryNs = 5 * kNsPerSec;  // with renewed files that did not do
 
 std::string text_of(natsStatus status, jsErrCode code) {
   std::string text = text_of_nats(status);
@@ -25,7 +27,10 @@ std::string text_of(natsStatus status, jsErrCode code) {
 }  // namespace
 
 struct JetStreamReader::State {
+  explicit State(const ReaderConfig& c) : config(c), watch(files_of(c.nats)) {}
+
   ReaderConfig config;
+  FileWatch watch;  // the files that the connection was made from
   natsConnection* connection = nullptr;
   jsCtx* context = nullptr;
   natsSubscription* subscription = nullptr;
@@ -36,11 +41,47 @@ struct JetStreamReader::State {
   uint64_t next = 1;  // the sequence to go on from
   uint64_t pending = 0;
   int recoveries = 0;
+  uint64_t next_try_ns = 0;
 
-  ~State() {
+  ~State() { disconnect(); }
+
+  void disconnect() {
     drop_subscription();
     jsCtx_Destroy(context);
+    context = nullptr;
     natsConnection_Destroy(connection);
+    connection = nullptr;
+  }
+
+  /// In the place of the connection that there is; where none can be made, that one stays.
+  Result<void> connect() {
+    watch.begin_reading();
+    auto options = make_nats_options(config.nats);
+    if (!options) return options.error();
+    // A fetch waits for its request to be written: at once, not after the flusher's millisecond.
+    natsOptions_SetSendAsap(options->get(), true);
+    natsConnection* made = nullptr;
+    forget_tls_errors();
+    natsStatus s = natsConnection_Connect(&made, options->get());
+    if (s != NATS_OK) {
+      return Error{"NATS server " + urls_without_secrets(config.nats.urls) + ": " +
+                   explain_failed_connect(s, config.nats)};
+    }
+    disconnect();
+    connection = made;
+    watch.end_reading();
+    s = natsConnection_JetStream(&context, connection, nullptr);
+    if (s != NATS_OK) return Error{"JetStream: " + text_of(s, jsErrCode{})};
+    return {};
+  }
+
+  /// Certificates that were renewed are taken between two fetches.
+  void keep_fresh() {
+    const uint64_t now_ns = steady_clock_ns();
+    if (!watch.has_changed(now_ns) || (watch.was_tried() && now_ns < next_try_ns)) return;
+    next_try_ns = now_ns + kRetryNs;
+    // What fails here shows at the next fetch.
+    if (connect() && !subscribe()) drop_subscription();
   }
 
   void drop_subscription() {
@@ -84,26 +125,12 @@ uint64_t JetStreamReader::pending() const noexcept { return state_->pending; }
 uint64_t JetStreamReader::last_sequence() const noexcept { return state_->last; }
 
 Result<std::unique_ptr<JetStreamReader>> JetStreamReader::open(const ReaderConfig& config) {
-  auto options = make_nats_options(config.nats);
-  if (!options) return options.error();
-  // A fetch waits for its request to be written: at once, not after the flusher's millisecond.
-  natsOptions_SetSendAsap(options->get(), true);
-
-  auto state = std::make_unique<State>();
-  state->config = config;
-  forget_tls_errors();
-  natsStatus s = natsConnection_Connect(&state->connection, options->get());
-  if (s != NATS_OK) {
-    state->connection = nullptr;
-    return Error{"NATS server " + urls_without_secrets(config.nats.urls) + ": " +
-                 explain_failed_connect(s, config.nats)};
-  }
-  s = natsConnection_JetStream(&state->context, state->connection, nullptr);
-  if (s != NATS_OK) return Error{"JetStream: " + text_of(s, jsErrCode{})};
+  auto state = std::make_unique<State>(config);
+  if (const auto connected = state->connect(); !connected) return connected.error();
 
   jsStreamInfo* info = nullptr;
   jsErrCode code{};
-  s = js_GetStreamInfo(&info, state->context, config.stream.c_str(), nullptr, &code);
+  natsStatus s = js_GetStreamInfo(&info, state->context, config.stream.c_str(), nullptr, &code);
   if (s == NATS_NO_RESPONDERS) {
     return Error{"stream " + config.stream + ": the NATS server has no JetStream"};
   }
@@ -125,6 +152,7 @@ Result<void> JetStreamReader::seek(uint64_t sequence) {
 Result<std::optional<StreamMessage>> JetStreamReader::next(int wait_ms) {
   State& state = *state_;
   if (state.fetched_at == state.fetched.Count) {
+    state.keep_fresh();
     natsMsgList_Destroy(&state.fetched);
     state.fetched = {};
     state.fetched_at = 0;

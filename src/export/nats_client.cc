@@ -22,7 +22,6 @@ constexpr std::chrono::seconds kCloseWaitMax{10};
 constexpr size_t kRepliesMax = 262'144;
 // So long the library tries by itself, which knows servers that no URL names; a try of ours says why not.
 constexpr uint64_t kReconnectPatienceNs = 10 * kNsPerSec;
-constexpr uint64_t kLookAtFilesNs = 2 * kNsPerSec;   // at files that may have been replaced
 constexpr uint64_t kRenewalWaitNs = 30 * kNsPerSec;  // after a renewal that failed
 constexpr uint64_t kRetiredForNs = 10 * kNsPerSec;   // for answers that are still under way
 
@@ -46,11 +45,8 @@ struct NatsClient::State {
   uint64_t retired_until_ns = 0;
   uint64_t lost_since_ns = 0;  // 0: not lost
 
-  // The files that the connection was made from, and when they are looked at again.
-  const std::vector<std::string> files;
-  FileStamps used;
-  FileStamps seen;
-  uint64_t next_look_ns = 0;
+  // The files that the connection was made from.
+  FileWatch watch;
   uint64_t next_renewal_ns = 0;
 
   std::atomic<uint64_t> disconnects{0};
@@ -196,7 +192,7 @@ struct NatsClient::Link {
   }
 };
 
-NatsClient::State::State(const NatsConfig& nats) : config(nats), files(files_of(nats)) {}
+NatsClient::State::State(const NatsConfig& nats) : config(nats), watch(files_of(nats)) {}
 
 NatsClient::State::~State() {
   for (natsMsg* message : waiting) natsMsg_Destroy(message);
@@ -228,8 +224,8 @@ Result<void> NatsClient::connect() {
   State& state = *state_;
   state.end(std::move(state.retired));
   state.end(std::move(state.link));
-  // Before they are read: what changes meanwhile is seen as a change.
-  state.used = state.seen = FileStamps(state.files);
+  state.watch.begin_reading();  // what changes meanwhile is seen as a change
+  state.watch.end_reading();
   auto made = std::make_unique<Link>(state);
   if (auto opened = made->open(); !opened) {
     state.end(std::move(made));
@@ -265,12 +261,9 @@ void NatsClient::keep_fresh(uint64_t now_ns) {
     return;
   }
 
-  if (state.files.empty() || now_ns < state.next_look_ns) return;
-  state.next_look_ns = now_ns + kLookAtFilesNs;
-  const FileStamps stamps(state.files);
-  const bool is_settled = stamps == state.seen;  // nobody is writing them just now
-  state.seen = stamps;
-  if (stamps == state.used || !is_settled || now_ns < state.next_renewal_ns) return;
+  if (!state.watch.has_changed(now_ns)) return;
+  if (state.watch.was_tried() && now_ns < state.next_renewal_ns) return;
+  state.watch.begin_reading();
   auto made = std::make_unique<Link>(state);
   if (auto opened = made->open(); !opened) {
     made->is_retired.store(true, std::memory_order_release);
@@ -283,7 +276,7 @@ void NatsClient::keep_fresh(uint64_t now_ns) {
         opened.error().message;
     return;
   }
-  state.used = stamps;
+  state.watch.end_reading();
   state.end(std::move(state.retired));
   const bool was_connected = connected();
   state.link->is_retired.store(true, std::memory_order_release);

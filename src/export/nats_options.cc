@@ -6,6 +6,7 @@
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <openssl/x509v3.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 
@@ -37,9 +38,21 @@ int time_out_index() {
   return index;
 }
 
+/// The library takes an IPv6 address for a name, with its brackets.
+void correct_address(SSL* ssl) {
+  X509_VERIFY_PARAM* expected = SSL_get0_param(ssl);
+  const char* host = X509_VERIFY_PARAM_get0_host(expected, 0);
+  const std::string_view text = host != nullptr ? host : "";
+  if (text.size() < 3 || text.front() != '[' || text.back() != ']') return;
+  const std::string address(text.substr(1, text.size() - 2));
+  // Where it is no address, the name with the brackets stays, which no certificate has.
+  if (X509_VERIFY_PARAM_set1_ip_asc(expected, address.c_str()) == 1) {
+    X509_VERIFY_PARAM_set1_host(expected, nullptr, 0);
+  }
+}
+
 /// The library's socket blocks during the handshake: a peer that falls silent must not hold us.
-void bound_handshake(const SSL* ssl, int where, int) {
-  if ((where & SSL_CB_HANDSHAKE_START) == 0) return;
+void bound_waiting(const SSL* ssl) {
   const int fd = SSL_get_fd(ssl);
   if (fd < 0 || (::fcntl(fd, F_GETFL) & O_NONBLOCK) != 0) return;
   const auto ms = reinterpret_cast<intptr_t>(
@@ -47,6 +60,12 @@ void bound_handshake(const SSL* ssl, int where, int) {
   const timeval wait{ms / 1000, ms % 1000 * 1000};
   ::setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
   ::setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof wait);
+}
+
+void on_handshake(const SSL* ssl, int where, int) {
+  if ((where & SSL_CB_HANDSHAKE_START) == 0) return;
+  correct_address(const_cast<SSL*>(ssl));
+  bound_waiting(ssl);
 }
 
 Result<void> use_tls(natsOptions* options, const NatsConfig& config) {
@@ -63,7 +82,7 @@ Result<void> use_tls(natsOptions* options, const NatsConfig& config) {
   if (context == nullptr) return Error{"NATS client library: it made no TLS context"};
   SSL_CTX_set_ex_data(context, index,
                       reinterpret_cast<void*>(intptr_t{config.connect_timeout_ms}));
-  SSL_CTX_set_info_callback(context, bound_handshake);
+  SSL_CTX_set_info_callback(context, on_handshake);
   return use_tls_material(context, *material);
 }
 

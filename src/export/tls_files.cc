@@ -17,6 +17,8 @@
 namespace weir::outbound {
 namespace {
 
+constexpr uint64_t kLookAtFilesNs = 2'000'000'000;
+
 struct BioDeleter {
   void operator()(BIO* bio) const noexcept { BIO_free(bio); }
 };
@@ -312,6 +314,15 @@ FileStamps::FileStamps(const std::vector<std::string>& paths) {
     stamp.size = about.st_size;
     stamp.modified_ns = about.st_mtim.tv_sec * 1'000'000'000 + about.st_mtim.tv_nsec;
   }
+}
+
+bool FileWatch::has_changed(uint64_t steady_now_ns) {
+  if (files_.empty() || steady_now_ns < next_look_ns_) return false;
+  next_look_ns_ = steady_now_ns + kLookAtFilesNs;
+  const FileStamps now(files_);
+  const bool is_settled = now == seen_;
+  seen_ = now;
+  return is_settled && !(now == read_);
 }
 
 }  // namespace weir::outbound

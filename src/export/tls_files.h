@@ -102,4 +102,24 @@ class FileStamps {
   std::vector<Stamp> stamps_;
 };
 
+/// Tells that files have changed, once nobody writes them any more.
+class FileWatch {
+ public:
+  explicit FileWatch(std::vector<std::string> files) : files_(std::move(files)) {}
+
+  /// What is there now is about to be read, and then was.
+  void begin_reading() { reading_ = seen_ = FileStamps(files_); }
+  void end_reading() { read_ = reading_; }
+  /// Whether something else is there than what was read last. Looks every two seconds, and believes
+  /// what it has seen twice.
+  bool has_changed(uint64_t steady_now_ns);
+  /// Whether what it saw last is what begin_reading() found.
+  bool was_tried() const { return seen_ == reading_; }
+
+ private:
+  const std::vector<std::string> files_;
+  FileStamps read_, reading_, seen_;
+  uint64_t next_look_ns_ = 0;
+};
+
 }  // namespace weir::outbound

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include <map>
+#include <nlohmann/json.hpp>
 
 #include "base/clock.h"
 #include "export/jetstream_reader.h"
@@ -169,6 +170,49 @@ TEST_F(CollectorFileTest, DrivesTheAppliance) {
       EXPECT_EQ(flow.sampler_address().size(), 4u);
     }
   }
+  EXPECT_EQ(weir.terminate(), 0) << weir.err();
+}
+
+TEST_F(CollectorFileTest, LosesNothingWhileItsCertificateIsRenewed) {
+  Process weir(folder_, {test::built("weir"), "run", "-c", write_configuration()}, environment());
+  ASSERT_TRUE(eventually([&] {
+    return weir.err().find("listening for sflow") != std::string::npos || !weir.is_running();
+  }));
+  const auto ctl = [&](const std::string& what) {
+    return test::run_program({test::built("weirctl"), "--socket", folder_ / "control.sock",
+                              "--json", what})
+        .out;
+  };
+  const auto reconnects = [&] {
+    const auto ledger = nlohmann::json::parse(ctl("status"), nullptr, false);
+    if (!ledger.is_object()) return uint64_t{0};
+    for (const auto& publisher : ledger["publishers"]) {
+      if (publisher["kind"] == "jetstream") return publisher["reconnects"].get<uint64_t>();
+    }
+    return uint64_t{0};
+  };
+  size_t sent = 0;
+  const auto generate = [&] {
+    const auto made = test::run_program({test::built("weir"), "generate", "--to",
+                                         "127.0.0.1:" + std::to_string(netflow_), "--protocol", "v5",
+                                         "--count", "100", "--flows", "10", "--rate", "500"});
+    ASSERT_EQ(made.status, 0) << made.err;
+    sent += 1000;
+  };
+  generate();
+  test::CertificateWish wish;
+  wish.usage = "clientAuth";
+  const auto renewed = authority_.issue(wish);
+  put("certs/flow-collector.pem", renewed.certificate);
+  put("certs/flow-collector-key.pem", renewed.key);
+  ASSERT_TRUE(eventually([&] {
+    generate();
+    return reconnects() == 1 || HasFatalFailure();
+  }, 60s)) << ctl("status");
+  generate();
+  const auto stored = [this] { return read_stream()["flows.raw.netflow"].size(); };
+  ASSERT_TRUE(eventually([&] { return stored() >= sent; }, 60s)) << stored() << " of " << sent;
+  EXPECT_EQ(stored(), sent);
   EXPECT_EQ(weir.terminate(), 0) << weir.err();
 }
 

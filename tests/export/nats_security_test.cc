@@ -272,6 +272,36 @@ TEST_F(NatsSecurityTest, PublishesTablesOverMutualTls) {
   }
 }
 
+TEST_F(NatsSecurityTest, TrustsTheSystemsCasOnlyWhereNoneIsGiven) {
+  write(file("stranger.pem"), Authority("another CA").pem());
+  ::setenv("SSL_CERT_FILE", ca().c_str(), 1);  // what this system trusts, from now on
+  NatsServer server(tls_block());
+  ASSERT_TRUE(server.start());
+  JetStreamConfig config = config_for(server, TlsMode::tls);
+  config.nats.tls.ca_file = file("stranger.pem");
+  EXPECT_THAT(trouble_of(config), HasSubstr("is not of a CA of " + file("stranger.pem")));
+  config.nats.tls.ca_file.clear();
+  expect_delivery(config);
+  ::unsetenv("SSL_CERT_FILE");
+}
+
+TEST_F(NatsSecurityTest, KnowsAServerByItsIpv6Address) {
+  CertificateWish wish;
+  wish.hosts = "IP:2001:db8::1,DNS:localhost";
+  serve(wish);
+  NatsServer server(tls_block());
+  server.set_address("[::]");
+  ASSERT_TRUE(server.start());
+  JetStreamConfig config = config_for(server, TlsMode::tls);
+  config.nats.urls = {"nats://[::1]" + server.url().substr(16)};
+  EXPECT_THAT(trouble_of(config), HasSubstr("names another host than that address"));
+  server.kill();
+  wish.hosts = "IP:::1";
+  serve(wish);
+  ASSERT_TRUE(server.start());
+  expect_delivery(config);
+}
+
 // ── what is refused, and how that is said ────────────────────────────────────────────────────────
 
 TEST_F(NatsSecurityTest, SaysWhyAConnectionCannotBe) {
@@ -467,6 +497,8 @@ TEST_F(CertificateRenewalTest, ThatIsBadLeavesTheConnectionAndSaysSo) {
   publish_until([&] { return ledger_.acknowledged > before + 50; });
   EXPECT_EQ(publisher_->counters().reconnects.value(), 0u);
   write_pair("client", good);
+  publish_until([&] { return publisher_->last_error().empty(); });
+  EXPECT_EQ(publisher_->counters().reconnects.value(), 1u);
   expect_all_stored_once(config.nats);
 }
 
@@ -486,6 +518,38 @@ TEST_F(CertificateRenewalTest, IsTakenWhenAServerComesBackThatKnowsOnlyTheNewOne
   ASSERT_TRUE(server.start());
   publish_until([&] { return publisher_->counters().connected.value() == 1; });
   expect_all_stored_once(config.nats);
+}
+
+TEST_F(CertificateRenewalTest, IsTakenByAReaderTooThatMissesNothing) {
+  NatsServer server(tls_block("verify: true"));
+  ASSERT_TRUE(server.start());
+  const JetStreamConfig config = config_for(server, TlsMode::mtls);
+  open(config);
+  submit(20);
+  settle();
+  ReaderConfig reading;
+  reading.nats = config.nats;
+  auto reader = JetStreamReader::open(reading);
+  ASSERT_TRUE(reader) << reader.error().message;
+  auto message = (*reader)->next(1000);
+  ASSERT_TRUE(message && *message);
+  server.kill();
+  const Authority next("the next CA");
+  write(ca(), next.pem());
+  write_pair("server", next.issue());
+  write_pair("client", next.issue());
+  ASSERT_TRUE(server.start());
+  open(config);
+  for (int i = 0; i < 3; ++i) submit(20);
+  settle();
+  size_t messages = 1;
+  const uint64_t end = steady_clock_ns() + kPatienceNs;
+  while (messages < 4 && steady_clock_ns() < end) {
+    message = (*reader)->next(1000);
+    ASSERT_TRUE(message) << message.error().message;
+    messages += *message ? 1 : 0;
+  }
+  EXPECT_EQ(messages, 4u);
 }
 
 TEST_F(CertificateRenewalTest, IsSaidToBeNeededWhenTheServerIsRenewedWrongly) {

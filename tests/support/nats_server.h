@@ -54,6 +54,8 @@ class NatsServer {
   std::string url() const { return "nats://127.0.0.1:" + std::to_string(port_); }
   const std::filesystem::path& folder() const { return folder_; }
 
+  /// For the next start. `[::]` is every address; 127.0.0.1 must be one of them.
+  void set_address(std::string address) { address_ = std::move(address); }
   /// For the next start.
   void set_extra(std::string extra) { extra_ = std::move(extra); }
 
@@ -61,7 +63,7 @@ class NatsServer {
   bool start() {
     {
       std::ofstream config(folder_ / "server.conf");
-      config << "listen: 127.0.0.1:" << port_ << "\n" << extra_ << "\n";
+      config << "listen: \"" << address_ << ":" << port_ << "\"" << "\n" << extra_ << "\n";
       if (jetstream_ == JetStream::on) {
         config << "jetstream { store_dir: \"" << (folder_ / "store").string() << "\" }\n";
       }
@@ -125,6 +127,7 @@ class NatsServer {
   }
 
   std::filesystem::path folder_;
+  std::string address_ = "127.0.0.1";
   std::string extra_;
   JetStream jetstream_;
   uint16_t port_ = 0;
