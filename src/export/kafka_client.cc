@@ -227,14 +227,24 @@ void KafkaClient::perform(int wait_ms) {
         }
         break;
       case RD_KAFKA_EVENT_ERROR:
-        trouble_ = rd_kafka_event_error_string(event);
+        on_error(rd_kafka_event_error(event), rd_kafka_event_error_string(event));
         if (rd_kafka_event_error_is_fatal(event) != 0) is_dead_ = true;
-        if (rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) is_connected_ = false;
         break;
       case RD_KAFKA_EVENT_STATS: on_statistics(rd_kafka_event_stats(event)); break;
       default: break;
     }
     rd_kafka_event_destroy(event);
+  }
+}
+
+void KafkaClient::on_error(int error, const char* text) {
+  trouble_ = text;
+  if (error == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
+    // That says nothing of why; what one of them was down for does.
+    is_connected_ = false;
+    if (!cause_.empty()) trouble_.append(": ").append(cause_);
+  } else {
+    cause_ = text;
   }
 }
 

@@ -85,6 +85,7 @@ class KafkaClient {
   struct Library;  // librdkafka's own
 
   KafkaClient(KafkaConfig config, std::unique_ptr<Library> library);
+  void on_error(int error, const char* text);
   void on_statistics(const char* text);
 
   const KafkaConfig config_;
@@ -93,6 +94,7 @@ class KafkaClient {
   Waker closed_;           // what perform waits on without a producer
   std::deque<KafkaReport> reports_;
   std::string trouble_;
+  std::string cause_;  // the last trouble with one broker
   size_t message_octets_max_ = 0;
   bool is_connected_ = false;
   bool is_dead_ = false;
