@@ -1,14 +1,9 @@
 #include "export/http_client.h"
 
 #include <curl/curl.h>
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cassert>
-#include <cerrno>
-#include <cstring>
 
 namespace weir::outbound {
 namespace {
@@ -29,11 +24,6 @@ void append_printable(std::string& out, const char* text, size_t octets) {
   }
 }
 
-Result<void> check_readable(const char* key, const std::string& path) {
-  if (path.empty() || ::access(path.c_str(), R_OK) == 0) return {};
-  return Error{std::string(key) + " " + path + ": " + std::strerror(errno)};
-}
-
 std::string part_of(CURLU* url, CURLUPart part) {
   char* text = nullptr;
   if (curl_url_get(url, part, &text, CURLU_DEFAULT_PORT) != CURLUE_OK) return {};
@@ -42,8 +32,13 @@ std::string part_of(CURLU* url, CURLUPart part) {
   return found;
 }
 
-/// `host:port`. What is wrong with it is told without its text, which may hold a password.
-Result<std::string> server_of(const std::string& text) {
+struct Target {
+  std::string server;  // host:port
+  bool is_tls = false;
+};
+
+/// What is wrong with it is told without its text, which may hold a password.
+Result<Target> target_of(const std::string& text) {
   const std::unique_ptr<CURLU, decltype(&curl_url_cleanup)> url(curl_url(), curl_url_cleanup);
   // Without CURLU_NON_SUPPORT_SCHEME nothing but what this libcurl speaks is taken.
   if (const CURLUcode rc = curl_url_set(url.get(), CURLUPART_URL, text.c_str(), 0); rc != CURLUE_OK) {
@@ -53,7 +48,8 @@ Result<std::string> server_of(const std::string& text) {
   if (scheme != "http" && scheme != "https") {
     return Error{"url: " + scheme + " is neither http nor https"};
   }
-  return part_of(url.get(), CURLUPART_HOST) + ":" + part_of(url.get(), CURLUPART_PORT);
+  return Target{part_of(url.get(), CURLUPART_HOST) + ":" + part_of(url.get(), CURLUPART_PORT),
+                scheme == "https"};
 }
 
 void init_library() {
@@ -90,23 +86,20 @@ struct HttpClient::Request {
 
 Result<std::unique_ptr<HttpClient>> HttpClient::make(HttpConfig config) {
   init_library();
-  auto server = server_of(config.url);
-  if (!server) return server.error();
-  const std::pair<const char*, const std::string*> files[] = {
-      {"token_file", &config.token_file},
-      {"ca_file", &config.ca_file},
-      {"cert_file", &config.cert_file},
-      {"key_file", &config.key_file},
-  };
-  for (const auto& [key, path] : files) {
-    if (auto checked = check_readable(key, *path); !checked) return checked.error();
+  auto target = target_of(config.url);
+  if (!target) return target.error();
+  if (target->is_tls) {
+    // libcurl reads them itself at each connection; here it is told what is wrong with which.
+    const TlsMode mode = config.cert_file.empty() ? TlsMode::tls : TlsMode::mtls;
+    const auto files = read_tls_files({mode, config.ca_file, config.cert_file, config.key_file, {}});
+    if (!files) return files.error();
   }
   config.requests_max = std::max(config.requests_max, 1u);
   auto library = std::make_unique<Library>();
   library->multi = curl_multi_init();
   if (library->multi == nullptr) return Error{"libcurl cannot be initialised"};
   std::unique_ptr<HttpClient> client(new HttpClient(std::move(config), std::move(library)));
-  client->server_ = std::move(*server);
+  client->server_ = std::move(target->server);
   if (auto token = client->refresh_token(); !token) return token.error();
   return client;
 }
@@ -268,19 +261,11 @@ Result<void> HttpClient::refresh_token() {
   const std::string& path = config_.token_file;
   if (path.empty()) return {};
   const auto refuse = [&](const std::string& why) { return Error{"token_file " + path + ": " + why}; };
-  struct stat status {};
-  if (::stat(path.c_str(), &status) != 0) return refuse(std::strerror(errno));
-  const FileMark mark{status.st_mtim.tv_sec * int64_t{1'000'000'000} + status.st_mtim.tv_nsec,
-                      static_cast<uint64_t>(status.st_size), status.st_ino};
-  if (mark == token_mark_) return {};
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (fd < 0) return refuse(std::strerror(errno));
-  std::string text(kTokenOctetsMax + 1, '\0');
-  const ssize_t n = ::read(fd, text.data(), text.size());
-  const int error = errno;
-  ::close(fd);
-  if (n < 0) return refuse(std::strerror(error));
-  text.resize(static_cast<size_t>(n));
+  const FileStamps stamps({path});
+  if (!bearer_.empty() && stamps == token_stamps_) return {};
+  auto read = read_secret_file(path);
+  if (!read) return refuse(read.error().message);
+  std::string& text = *read;
   while (!text.empty() && (text.back() == '\n' || text.back() == '\r' || text.back() == ' ')) {
     text.pop_back();
   }
@@ -288,7 +273,7 @@ Result<void> HttpClient::refresh_token() {
                         std::all_of(text.begin(), text.end(), [](char c) { return c > 0x20 && c < 0x7F; });
   if (!is_token) return refuse("holds no token: one line of printable characters without blanks");
   bearer_ = "Authorization: Bearer " + text;
-  token_mark_ = mark;
+  token_stamps_ = stamps;
   return {};
 }
 

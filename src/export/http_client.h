@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "export/tls_files.h"
 
 namespace weir::outbound {
 
@@ -83,12 +84,7 @@ class HttpClient {
   std::string server_;
   std::atomic<bool> wake_asked_{false};
   std::string bearer_;
-  struct FileMark {
-    int64_t modified_ns = 0;
-    uint64_t octets = 0;
-    uint64_t inode = 0;
-    bool operator==(const FileMark&) const = default;
-  } token_mark_;
+  FileStamps token_stamps_;
 };
 
 }  // namespace weir::outbound
