@@ -7,6 +7,7 @@
 
 #include "base/version.h"
 #include "cli/commands.h"
+#include "cli/finish_output.h"
 
 namespace weir::cli {
 
@@ -65,7 +66,7 @@ int main(int argc, char** argv) {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
     const int status = app.exit(e);
-    return status == 0 ? 0 : 2;
+    return status == 0 ? weir::cli::finish_output(0) : 2;
   }
-  return exit_code;
+  return weir::cli::finish_output(exit_code);
 }

@@ -10,6 +10,7 @@
 #include <string>
 
 #include "base/version.h"
+#include "cli/finish_output.h"
 #include "cli/weirctl_client.h"
 #include "cli/weirctl_tables.h"
 
@@ -157,4 +158,4 @@ class Program {
 }  // namespace
 }  // namespace weir::cli
 
-int main(int argc, char** argv) { return weir::cli::Program().main(argc, argv); }
+int main(int argc, char** argv) { return weir::cli::finish_output(weir::cli::Program().main(argc, argv)); }
