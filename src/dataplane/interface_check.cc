@@ -19,6 +19,19 @@ struct XdpUse {
   bool has_trouble = false;
 };
 
+/// What a port makes for itself alone: of two that name the same, one would never be given anything.
+std::string own_thing(const DeviceSpec& spec) {
+  const auto value = [&](const char* key, const char* fallback) {
+    const std::vector<std::string> found = spec.values(key);
+    return found.empty() ? std::string(fallback) : found.back();
+  };
+  if (spec.driver == "net_tap" && !spec.values("iface").empty()) return "interface " + value("iface", "");
+  if (spec.driver == "net_vhost") return "socket " + value("iface", "");
+  if (spec.driver == "net_memif")
+    return fmt::format("socket {} with id {}", value("socket", "of the driver"), value("id", "0"));
+  return {};
+}
+
 class Finder {
  public:
   Finder(std::span<const DpdkPort> ports, const InterfaceLookup& lookup)
@@ -38,6 +51,10 @@ class Finder {
   void look_at(size_t i) {
     const DeviceSpec spec = DeviceSpec::parse(ports_[i].device);
     if (replays_files(spec)) return;
+    if (const std::string own = own_thing(spec); !own.empty()) {
+      const auto [first, is_new] = own_things_.emplace(own, i);
+      if (!is_new) add(i, fmt::format("{} is port {}'s already", own, ports_[first->second].name));
+    }
     for (const std::string& name : interfaces_of(spec)) {
       const std::optional<InterfaceFacts> facts = lookup_(name);
       if (!facts) {
@@ -96,6 +113,7 @@ class Finder {
 
   std::span<const DpdkPort> ports_;
   const InterfaceLookup& lookup_;
+  std::map<std::string, size_t> own_things_;
   std::map<std::string, size_t> taps_;  // interface, and the port that gets a copy of its packets
   std::map<std::string, XdpUse> xdp_;
   std::vector<InterfaceTrouble> found_;

@@ -1,5 +1,5 @@
 // interface_check.h — What of the ports' kernel interfaces cannot work: not there, read by two ports
-// at once, or with receive queues that no port serves.
+// at once, or with receive queues that no port serves; and what two ports would make for themselves.
 //
 // Runs on:  start-up. Starts nothing.
 #pragma once

@@ -35,6 +35,27 @@ std::vector<InterfaceTrouble> trouble(std::vector<DpdkPort> ports) {
   return find_interface_trouble(ports, lookup);
 }
 
+TEST(InterfaceCheck, RefusesTwoPortsThatMakeTheSame) {
+  const struct {
+    const char* first;
+    const char* second;
+    const char* what;
+  } cases[] = {
+      {"net_tap0,iface=weir9", "net_tap1,iface=weir9", "net_tap1: interface weir9 is port p0's already"},
+      {"net_vhost0,iface=/a", "net_vhost1,iface=/a,queues=2", "net_vhost1: socket /a is port p0's already"},
+      {"net_memif0,socket=/a,id=1", "net_memif1,id=1,socket=/a", "net_memif1: socket /a with id 1 is port p0's already"},
+      {"net_memif0", "net_memif1,id=0", "net_memif1: socket of the driver with id 0 is port p0's already"}};
+  for (const auto& c : cases) {
+    const auto found = trouble({{.device = c.first}, {.device = c.second}});
+    ASSERT_EQ(found.size(), 1u) << c.what;
+    EXPECT_EQ(found[0].port, 1u);
+    EXPECT_EQ(found[0].what, c.what);
+  }
+  EXPECT_THAT(trouble({{.device = "net_tap0"}, {.device = "net_tap1"}}), IsEmpty());
+  EXPECT_THAT(trouble({{.device = "net_memif0,socket=/a,id=1"}, {.device = "net_memif1,socket=/a,id=2"}}), IsEmpty());
+  EXPECT_THAT(trouble({{.device = "net_vhost0,iface=/a"}, {.device = "net_vhost1,iface=/b"}}), IsEmpty());
+}
+
 TEST(InterfaceCheck, AsksForAllReceiveQueuesOfAnXdpPort) {
   EXPECT_THAT(trouble({{.device = "net_af_xdp0,iface=one"}}), IsEmpty());
   EXPECT_THAT(trouble({{.device = "net_af_xdp0,iface=nic", .queues = 4}}), IsEmpty());
