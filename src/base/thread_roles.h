@@ -23,6 +23,8 @@ inline ThreadRole rx_lcore;
 inline ThreadRole control_thread;
 /// Gives batches to a client library, which may block.
 inline ThreadRole publisher_thread;
+/// Writes batches to a spool and reads them back: waits for the disk.
+inline ThreadRole spool_thread;
 /// Serves HTTP from immutable snapshots.
 inline ThreadRole http_thread;
 

@@ -180,11 +180,11 @@ class Reading {
         !tally_.ids.insert(std::hash<std::string>{}(message.id)).second) {
       ++tally_.duplicates;
     }
-    if (message.framing == outbound::ReadFraming::unknown) {
+    if (!message.framing) {
       if (tally_.unreadable++ == 0) {
         std::fprintf(stderr,
                      "weir read: message %llu on %s has a framing or compression that this "
-                     "version does not read\n",
+                     "version does not read, or is not what its headers say\n",
                      static_cast<unsigned long long>(message.sequence), message.subject.c_str());
       }
       return;

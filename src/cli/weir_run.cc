@@ -139,7 +139,13 @@ int run(const RunArguments& arguments) {
   bool all_delivered = true;
   for (const auto& publisher : (*last)->publishers) {
     const uint64_t lost = publisher.records_failed + publisher.records_dropped +
-                          publisher.records_in_flight + publisher.records_waiting;
+                          publisher.records_in_flight + publisher.records_waiting +
+                          publisher.spool.failures.total();
+    const control::SpoolView& spool = publisher.spool;
+    if (spool.records > 0) {
+      service::log_warning("publisher {}: {} records wait on disk for the next run, in {}",
+                           publisher.name, spool.records, spool.dir);
+    }
     if (lost == 0) continue;
     all_delivered = false;
     service::log_error("publisher {}: {} records were not delivered", publisher.name, lost);

@@ -205,14 +205,18 @@ void add_publisher(LedgerRows& rows, const json& p, uint64_t encoded) {
   const json& r = p.at("records");
   rows.begin(text_of(p.at("name")), "records encoded", encoded);
   rows.part("acknowledged", number_at(r, "acknowledged"));
-  rows.parts("failed", [&] {
-    json failures = p.at("failures");
-    failures.erase("queue_full");
-    return failures;
-  }());
-  rows.part("dropped: queue_full", number_at(r, "dropped"));
+  rows.parts("lost", p.at("failures"));
+  rows.part("spooled", number_at(r, "spooled"));
   rows.part("in flight", number_at(r, "in_flight"));
   rows.part("waiting", number_at(r, "waiting"));
+  const json& spool = p.at("spool");
+  if (spool.is_null()) return;
+  const json& s = spool.at("records");
+  rows.begin(text_of(p.at("name")) + "'s spool", "records spooled or found",
+             number_at(r, "spooled") + number_at(s, "restored"));
+  rows.part("replayed", number_at(s, "replayed"));
+  rows.parts("lost", spool.at("failures"));
+  for (const char* part : {"expired", "damaged", "stored"}) rows.part(part, number_at(s, part));
 }
 std::vector<std::string> exporter_row(const json& e, uint64_t now_ns) {
   std::string protocols;

@@ -58,7 +58,7 @@ DirectoryLimits directory_limits(const ApplianceConfig& config) {
 }  // namespace
 
 Appliance::Appliance(const ApplianceConfig& config)
-    : config_(config), directory_(directory_limits(config), config.partition),
+    : config_(config), subjects_(route_subjects(config)), directory_(directory_limits(config), config.partition),
       audit_([](const std::string& line) {
         static service::LogLimit limit(3, 60 * kNsPerSec);
         service::log_limited(limit, service::LogLevel::error, "the ledger does not balance: {}", line);
@@ -105,16 +105,22 @@ Result<std::unique_ptr<Appliance>> Appliance::create(const ApplianceConfig& conf
   for (size_t i = 0; i < cores; ++i) batchers.push_back(&a.data_plane_->pipeline(i).batcher());
   a.delivery_ = std::make_unique<Delivery>(std::move(batchers),
                                            cores * uint64_t{plane.pipeline.batcher.buffers});
-  for (NamedPublisher& p : *publishers) {
+  const size_t batches_in_all = cores * size_t{plane.pipeline.batcher.buffers};
+  for (size_t i = 0; i < publishers->size(); ++i) {
+    NamedPublisher& p = (*publishers)[i];
     a.publishers_.push_back(p.publisher.get());
+    const PublisherConfig& settings = config.publishers[i];
+    auto bounds = publisher_bounds(config, settings, identity, batches_in_all, a.waker_);
+    if (!bounds) return bounds.error();
     PublisherThreadConfig thread{
         .name = p.name,
-        .queue_batches_max = publisher_queue_batches(config),
-        .batches_in_all = cores * size_t{plane.pipeline.batcher.buffers},
+        .queue_batches_max =
+            batches_at_hand(settings.channel_size.value_or(config.channel_size)),
+        .batches_in_all = batches_in_all + kReplaysMax,
     };
     a.delivery_->add_publisher(
         std::make_unique<PublisherThread>(std::move(thread), std::move(p.publisher), a.waker_),
-        uint64_t{config.channel_size} * kRecordsPerChannelDatagram);
+        std::move(*bounds));
   }
 
   ExporterFeed::PrintLine print;
@@ -177,6 +183,7 @@ void Appliance::refresh_view(ApplianceState state) {
   }
   // After the cores: what was encoded since then shows as waiting, never as missing.
   view->publishers = delivery_->views(now_ns);
+  view->subjects = subjects_;
 
   census_->fill(*view);
   event_log_.on_exporters(view->exporters, now_ns);

@@ -87,6 +87,7 @@ class Appliance {
       WEIR_RUNS_ON(control_thread);
 
   ApplianceConfig config_;
+  const std::vector<std::string> subjects_;
   std::string uuid_;
   uint64_t started_ns_ = 0;
   uint64_t started_steady_ns_ = 0;

@@ -54,7 +54,7 @@ Result<LoadedConfig> config_from_listen_urls(std::span<const std::string> urls,
   ApplianceConfig& config = loaded.config;
 
   // What a file would say for it; the environment may still say otherwise.
-  config.publishers = {{"stdout", PublisherKind::standard_output, OutputFormat::json}};
+  config.publishers = {{.name = "stdout", .kind = PublisherKind::standard_output}};
   config.control_socket.path.clear();
   config.state_dir.clear();
   config.buffer_bytes = 64ull << 20;

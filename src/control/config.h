@@ -18,9 +18,12 @@
 #include "base/named_enum.h"
 #include "base/result.h"
 #include "base/socket_address.h"
+#include "control/drop_policy.h"
 #include "dataplane/data_plane.h"
 #include "decode/decoder.h"
+#include "export/jetstream_stream.h"
 #include "export/publisher.h"
+#include "export/spool.h"
 #include "service/config_reader.h"
 #include "service/http_server.h"
 #include "service/log.h"
@@ -119,12 +122,27 @@ inline constexpr PublisherKind kPublisherKinds[] = {PublisherKind::jetstream, Pu
 #define WEIR_OUTPUT_FORMATS(X) X(json) X(flow_batch)
 WEIR_NAMED_ENUM(OutputFormat, uint8_t, WEIR_OUTPUT_FORMATS)
 
-#define WEIR_DROP_POLICIES(X) X(drop_newest)
-WEIR_NAMED_ENUM(DropPolicy, uint8_t, WEIR_DROP_POLICIES)
+/// What cannot be published waits on disk, with drop_policy spool.
+struct SpoolSettings {
+  std::string dir;  // each publisher has a folder of its name there; empty: `spool` in state_dir
+  uint64_t max_bytes = 1ull << 30;
+  uint32_t max_age_secs = 0;  // 0: any age
+  outbound::SpoolSync fsync = outbound::SpoolSync::interval;
+};
+
+/// The same of one publisher, where it differs.
+struct PublisherSpoolSettings {
+  std::optional<uint64_t> max_bytes;
+  std::optional<uint32_t> max_age_secs;
+  std::optional<outbound::SpoolSync> fsync;
+};
 
 struct PublisherConfig {
   std::string name;  // default: its kind; unique
   PublisherKind kind = PublisherKind::jetstream;
+  std::optional<DropPolicy> drop_policy;  // else the appliance's, as the others
+  std::optional<uint32_t> channel_size;
+  PublisherSpoolSettings spool;
   OutputFormat format = OutputFormat::json;  // of stdout, file and http
   bool exporter_info = false;                // of stdout and file: tables of names too
   // file
@@ -195,9 +213,14 @@ struct ApplianceConfig {
   std::vector<std::string> stream_subjects;  // those of the listeners are always added
   uint64_t stream_max_bytes = 10ull << 30;
   uint32_t stream_replicas = 1;
+  outbound::StreamStorage stream_storage = outbound::StreamStorage::file;
+  outbound::StreamRetention stream_retention = outbound::StreamRetention::limits;
+  uint32_t stream_max_age_secs = 0;  // 0: no limit
+  uint32_t stream_duplicate_window_secs = 120;
   bool stream_adopt = false;
   uint32_t publish_timeout_ms = 5000;
   outbound::Framing framing = outbound::Framing::batch;
+  outbound::Compression compression = outbound::Compression::none;
 
   uint32_t batch_bytes = 64 * 1024;
   uint32_t batch_size = 0;  // records; 0: no bound
@@ -205,7 +228,8 @@ struct ApplianceConfig {
   uint64_t buffer_bytes = 256ull << 20;  // all open and sealed batches of all cores
   uint32_t channel_size = 10'000;  // waiting for one publisher, in export datagrams of 30 records
   DropPolicy drop_policy = DropPolicy::drop_newest;
-  std::vector<PublisherConfig> publishers = {{"jetstream", PublisherKind::jetstream, {}}};
+  SpoolSettings spool;
+  std::vector<PublisherConfig> publishers = {{.name = "jetstream"}};
   ExporterInfoConfig exporter_info;
 
   std::string partition = "default";
@@ -222,7 +246,12 @@ inline constexpr uint32_t kRecordsPerChannelDatagram = 30;
 /// Whether what the listener admits may be sFlow, which has subjects for more than flows.
 bool admits_sflow(const ListenerConfig& listener) noexcept;
 
-/// The subjects of all listeners, each once: RouteId is the place in this list.
+DropPolicy drop_policy_of(const ApplianceConfig& config, const PublisherConfig& publisher) noexcept;
+/// The spool of a publisher: its folder and its bounds.
+outbound::SpoolConfig spool_config(const ApplianceConfig& config, const PublisherConfig& publisher);
+
+/// The subjects of all listeners, each once, as the publisher takes them, with {protocol} and {exporter}
+/// still in them: RouteId is the place in this list.
 std::vector<std::string> route_subjects(const ApplianceConfig& config);
 
 /// What the stream must carry: stream_subjects and the routes', each once.

@@ -9,6 +9,8 @@
 #include "control/config_publishers.h"
 #include "control/config_security.h"
 #include "dataplane/device_name.h"
+#include "export/addressing.h"
+#include "export/batcher.h"
 #include "export/jetstream_stream.h"
 
 namespace weir::control {
@@ -206,13 +208,16 @@ void check_subjects(const std::vector<ListenerConfig>& listeners, Findings& find
   const auto check = [&](size_t i, const char* key, const std::string& subject) {
     if (subject.empty()) return;
     const std::string path = at_index("listeners", i);
-    const auto [other, is_new] = uses.emplace(subject, Use{path, key});
-    if (is_new || other->second.key == key) return;
-    findings.error(
-        path + "." + key, {path, other->second.path},
-        fmt::format("{} is the {} of {} too; records of different kinds need subjects of "
-                    "their own",
-                    subject, other->second.key, other->second.path));
+    const std::string pattern = outbound::stream_pattern(subject);
+    for (const auto& [other, use] : uses) {
+      if (use.key == key || !outbound::overlap(pattern, outbound::stream_pattern(other))) continue;
+      findings.error(path + "." + key, {path, use.path},
+                     fmt::format("{} is the {} of {} too; records of different kinds need subjects of "
+                                 "their own",
+                                 subject, use.key, use.path));
+      return;
+    }
+    uses.emplace(subject, Use{path, key});
   };
   for (size_t i = 0; i < listeners.size(); ++i) {
     check(i, "subject", listeners[i].subject);
@@ -308,9 +313,20 @@ void check_sampling(const ApplianceConfig& config, Findings& findings) {
 
 // ── delivery ─────────────────────────────────────────────────────────────────────────────────────
 
+/// Batches that a core has open at once: one a subject, but of subjects that name exporters or protocols.
+uint64_t open_batches_expected(const ApplianceConfig& config) {
+  constexpr uint64_t kProtocols = 4;
+  uint64_t open = 0;
+  for (const std::string& subject : route_subjects(config)) {
+    const outbound::RouteSplit split = outbound::split_of(subject);
+    open += split.by_exporter ? outbound::kOpenRoutesMax : split.by_protocol ? kProtocols : 1;
+  }
+  return std::clamp<uint64_t>(open, 1, outbound::kOpenRoutesMax);
+}
+
 void check_delivery(const ApplianceConfig& config, Findings& findings) {
   const uint64_t cores = std::max(receive_cores(config), 1u);
-  const uint64_t routes = std::max<size_t>(route_subjects(config).size(), 1);
+  const uint64_t routes = open_batches_expected(config);
   const uint64_t needed = cores * routes * kBuffersPerRouteMin * config.batch_bytes;
   if (config.buffer_bytes < needed) {
     findings.error(

@@ -87,13 +87,45 @@ bool admits_sflow(const ListenerConfig& listener) noexcept {
          listener.protocol == decode::ProtocolFilter::sflow;
 }
 
+namespace {
+
+/// With {partition}, which is the same for all records, in its place.
+std::string subject_here(const ApplianceConfig& config, std::string subject) {
+  constexpr std::string_view kPartition = "{partition}";
+  for (size_t at; (at = subject.find(kPartition)) != std::string::npos;) {
+    subject.replace(at, kPartition.size(), config.partition);
+  }
+  return subject;
+}
+
+}  // namespace
+
+DropPolicy drop_policy_of(const ApplianceConfig& config,
+                          const PublisherConfig& publisher) noexcept {
+  return publisher.drop_policy.value_or(config.drop_policy);
+}
+
+outbound::SpoolConfig spool_config(const ApplianceConfig& config,
+                                   const PublisherConfig& publisher) {
+  outbound::SpoolConfig spool;
+  const std::string dir = config.spool.dir.empty() ? config.state_dir + "/spool" : config.spool.dir;
+  spool.dir = dir + '/' + publisher.name;
+  spool.octets_max = publisher.spool.max_bytes.value_or(config.spool.max_bytes);
+  spool.age_max_ns =
+      uint64_t{publisher.spool.max_age_secs.value_or(config.spool.max_age_secs)} * kNsPerSec;
+  spool.sync = publisher.spool.fsync.value_or(config.spool.fsync);
+  return spool;
+}
+
 std::vector<std::string> route_subjects(const ApplianceConfig& config) {
   std::vector<std::string> subjects;
-  for (const ListenerConfig& listener : config.listeners) add_once(subjects, listener.subject);
+  for (const ListenerConfig& listener : config.listeners) {
+    add_once(subjects, subject_here(config, listener.subject));
+  }
   for (const ListenerConfig& listener : config.listeners) {
     if (!admits_sflow(listener)) continue;
     for (const std::string& subject : {listener.counters_subject, listener.discards_subject}) {
-      if (!subject.empty()) add_once(subjects, subject);
+      if (!subject.empty()) add_once(subjects, subject_here(config, subject));
     }
   }
   return subjects;
@@ -117,12 +149,15 @@ bool covers(std::string_view pattern, std::string_view subject) {
 std::vector<std::string> all_stream_subjects(const ApplianceConfig& config) {
   std::vector<std::string> subjects;
   for (const std::string& subject : config.stream_subjects) add_once(subjects, subject);
-  for (const std::string& subject : route_subjects(config)) {
+  for (const std::string& route : route_subjects(config)) {
     // A stream must not have subjects that overlap.
+    const std::string subject = outbound::stream_pattern(route);
     const bool is_covered = std::any_of(subjects.begin(), subjects.end(), [&](const auto& pattern) {
       return covers(pattern, subject);
     });
-    if (!is_covered) subjects.push_back(subject);
+    if (is_covered) continue;
+    std::erase_if(subjects, [&](const std::string& other) { return covers(subject, other); });
+    subjects.push_back(subject);
   }
   return subjects;
 }
@@ -158,7 +193,8 @@ dataplane::DataPlaneConfig data_plane_config(const ApplianceConfig& config) {
   const std::vector<std::string> subjects = route_subjects(config);
   for (const ListenerConfig& listener : config.listeners) {
     const auto route_of = [&](const std::string& subject) {
-      const auto place = std::find(subjects.begin(), subjects.end(), subject);
+      const auto place =
+          std::find(subjects.begin(), subjects.end(), subject_here(config, subject));
       return RouteId{static_cast<uint16_t>(place - subjects.begin())};
     };
     decode::ListenerRules rules;
@@ -197,6 +233,7 @@ dataplane::DataPlaneConfig data_plane_config(const ApplianceConfig& config) {
       std::clamp<uint64_t>(config.buffer_bytes / cores / config.batch_bytes, 1, UINT32_MAX));
   batcher.batch_octets = config.batch_bytes;
   batcher.batch_records_max = config.batch_size;
+  for (const std::string& subject : subjects) batcher.splits.push_back(outbound::split_of(subject));
   batcher.linger_ns = uint64_t{config.batch_linger_ms} * kNsPerMs;
   return plane;
 }

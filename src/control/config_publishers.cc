@@ -159,10 +159,38 @@ void check_places(const ApplianceConfig& config, Findings& findings) {
   }
 }
 
+void check_policies(const ApplianceConfig& config, Findings& findings) {
+  size_t blocking = 0;
+  for (size_t i = 0; i < config.publishers.size(); ++i) {
+    const PublisherConfig& publisher = config.publishers[i];
+    const std::string path = at_index("publishers", i);
+    const DropPolicy policy = drop_policy_of(config, publisher);
+    if (policy == DropPolicy::block && ++blocking == 2) {
+      findings.error(path + ".drop_policy", {path, "drop_policy"},
+                     "block is another publisher's too; at most one may let the receive cores wait");
+    }
+    if (policy == DropPolicy::spool && config.spool.dir.empty() && config.state_dir.empty()) {
+      findings.error("spool.dir", {"spool", "drop_policy"},
+                     "is missing: drop_policy spool needs it where there is no state_dir");
+    }
+    const PublisherSpoolSettings& spool = publisher.spool;
+    if (policy != DropPolicy::spool && (spool.max_bytes || spool.max_age_secs || spool.fsync)) {
+      findings.warning(path + ".spool", "means nothing: the publisher's drop_policy is not spool");
+    }
+  }
+  if (config.compression != outbound::Compression::none &&
+      outbound::is_record_a_message(config.framing)) {
+    findings.error("compression", {"compression", "framing"},
+                   fmt::format("{} is for messages of many records: framing batch or delimited",
+                               name_of(config.compression)));
+  }
+}
+
 }  // namespace
 
 void check_publishers(const ApplianceConfig& config, const service::Origins& origins,
                       Findings& findings) {
+  check_policies(config, findings);
   if (config.publishers.empty()) {
     findings.error("publishers", {"publishers"}, "the list is empty: records would go nowhere");
   }

@@ -83,11 +83,11 @@ const Schema<ListenerConfig>& listener_schema() {
                "Opens a kernel socket for this listener. DPDK ports serve its UDP port as well.")
           .key("subject", &ListenerConfig::subject,
                text_where(
-                   "a NATS subject without wildcards and placeholders, such as flows.raw.netflow",
-                   [](std::string_view text) { return is_subject(text, ""); }),
+                   "a NATS subject without wildcards, such as flows.raw.netflow; {protocol}, {exporter} and "
+                   "{partition} may be parts of its tokens",
+                   is_subject_template),
                "Where its records are published; flows.raw.sflow for sflow, else flows.raw.netflow "
-               "by "
-               "default.")
+               "by default.")
           .key("buffer_size", &ListenerConfig::buffer_size, size<uint32_t>(4096, 1u << 30),
                "Receive buffer of its kernel sockets (SO_RCVBUF; the kernel's rmem_max bounds it).")
           .key("max_templates", &ListenerConfig::max_templates, integer<uint32_t>(1, 65'536),
@@ -188,6 +188,38 @@ const Schema<SamplingConfig>& sampling_schema() {
   return schema;
 }
 
+const Schema<SpoolSettings>& spool_schema() {
+  using C = SpoolSettings;
+  static const auto schema =
+      Schema<C>()
+          .key("dir", &C::dir, service::any_text(),
+               "Each publisher has a folder of its name there; empty: spool in state_dir.")
+          .key("max_bytes", &C::max_bytes, size<uint64_t>(1 << 20, 1ull << 50),
+               "How much a publisher's spool takes; what finds no room is lost, and counted.")
+          .key("max_age_secs", &C::max_age_secs, duration<uint32_t>(kSec, 0, UINT32_MAX),
+               "What is older is not published any more; 0: any age.")
+          .key("fsync", &C::fsync, named_choice<outbound::SpoolSync>(),
+               "When what is written is made to survive a power cut: never, about once a second "
+               "(interval), or each batch.");
+  return schema;
+}
+
+const Schema<PublisherSpoolSettings>& publisher_spool_schema() {
+  using C = PublisherSpoolSettings;
+  static const auto schema =
+      Schema<C>()
+          .key("max_bytes", &C::max_bytes,
+               service::optional_of(size<uint64_t>(1 << 20, 1ull << 50), "inherit"),
+               "How much it takes.")
+          .key("max_age_secs", &C::max_age_secs,
+               service::optional_of(duration<uint32_t>(kSec, 0, UINT32_MAX), "inherit"),
+               "What is older is not published any more; 0: any age.")
+          .key("fsync", &C::fsync,
+               service::optional_of(named_choice<outbound::SpoolSync>(), "inherit"),
+               "When what is written is made to survive a power cut.");
+  return schema;
+}
+
 const Schema<PublisherConfig>& publisher_schema() {
   static const auto schema =
       Schema<PublisherConfig>()
@@ -202,6 +234,14 @@ const Schema<PublisherConfig>& publisher_schema() {
                "jetstream: NATS JetStream, acknowledged. stdout, file: what the kernel has taken is "
                "acknowledged. http: what the server answers with 2xx. kafka: what all "
                "replicas have.")
+          .key("drop_policy", &PublisherConfig::drop_policy,
+               service::optional_of(named_choice<DropPolicy>(), "inherit"),
+               "When its channel is full; that of the appliance by default.")
+          .key("channel_size", &PublisherConfig::channel_size,
+               service::optional_of(integer<uint32_t>(1, 100'000'000), "inherit"),
+               "How much may wait for it, in export datagrams of 30 records.")
+          .object("spool", &PublisherConfig::spool, publisher_spool_schema(),
+                  "Of its spool, where it differs.")
           .key("format", &PublisherConfig::format, named_choice<OutputFormat>(),
                "Of stdout, file and http: json, one object a line; flow_batch, FlowBatches (in a file "
                "one behind the other, which together are one).")
@@ -363,15 +403,28 @@ const service::Schema<ApplianceConfig>& appliance_schema() {
                "Of a stream that is created: how large it grows before the oldest goes.")
           .key("stream_replicas", &C::stream_replicas, integer<uint32_t>(1, 5),
                "Of a stream that is created: on how many servers it is kept.")
+          .key("stream_storage", &C::stream_storage, named_choice<outbound::StreamStorage>(),
+               "Of a stream that is created.")
+          .key("stream_retention", &C::stream_retention, named_choice<outbound::StreamRetention>(),
+               "Of a stream that is created: limits keeps messages until it is full or they are too "
+               "old, workqueue until a consumer has acknowledged them, interest until all have.")
+          .key("stream_max_age_secs", &C::stream_max_age_secs,
+               duration<uint32_t>(kSec, 0, UINT32_MAX),
+               "Of a stream that is created: how old its messages grow; 0: no limit.")
+          .key("stream_duplicate_window_secs", &C::stream_duplicate_window_secs,
+               duration<uint32_t>(kSec, 1, 86'400),
+               "Of a stream that is created: how long it knows a message by its id. It should be "
+               "longer than a broker is away.")
           .key("stream_adopt", &C::stream_adopt, service::boolean(),
                "Where another stream has one of the subjects: publish into that one.")
           .key("publish_timeout_ms", &C::publish_timeout_ms, duration<uint32_t>(kMs, 10, 600'000),
                "How long an acknowledgement may take before the message is sent again.")
           .key("framing", &C::framing,
-               choice<outbound::Framing>(
-                   {{"batch", outbound::Framing::batch}, {"single", outbound::Framing::single}},
-                   {{"delimited", kNotYet}, {"netflow_record", kNotYet}}),
-               "batch: a FlowBatch a message. single: a FlowMessage a message.")
+               named_choice<outbound::Framing>(),
+               "batch: a FlowBatch a message. single: a FlowMessage a message. delimited: FlowMessages, "
+               "each behind its length. netflow_record: a NetFlowRecord a message.")
+          .key("compression", &C::compression, named_choice<outbound::Compression>(),
+               "Of messages that hold many records.")
           .key("batch_bytes", &C::batch_bytes, size<uint32_t>(4096, 16u << 20),
                "A batch is sealed when it holds so many octets,")
           .key("batch_size", &C::batch_size, integer<uint32_t>(0, 1'000'000),
@@ -383,9 +436,10 @@ const service::Schema<ApplianceConfig>& appliance_schema() {
           .key("channel_size", &C::channel_size, integer<uint32_t>(1, 100'000'000),
                "How much may wait for a publisher, in export datagrams of 30 records.")
           .key("drop_policy", &C::drop_policy,
-               named_choice<DropPolicy>(
-                   {{"drop_oldest", kNotYet}, {"block", kNotYet}, {"spool", kNotYet}}),
-               "What is dropped, and counted, when buffers or channels are full.")
+               named_choice<DropPolicy>(),
+               "When a publisher's channel is full: drop_newest and drop_oldest lose a batch, and count "
+               "it; block lets the receive cores wait, and the NIC's queues drop; spool writes to disk.")
+          .object("spool", &C::spool, spool_schema(), "For drop_policy spool.")
           .objects("publishers", &C::publishers, publisher_schema(),
                    "Who gets every record; one jetstream by default.")
           .object("exporter_info", &C::exporter_info, exporter_info_schema(),

@@ -3,6 +3,8 @@
 #include <charconv>
 
 #include "control/config_check.h"
+#include "export/addressing.h"
+#include "export/jetstream_stream.h"
 
 namespace weir::control {
 
@@ -93,12 +95,22 @@ bool is_subject(std::string_view text, std::string_view also_tokens) {
   }
 }
 
+bool is_subject_template(std::string_view text) {
+  std::string plain(text);
+  for (const std::string_view name : {"{protocol}", "{exporter}", "{partition}"}) {
+    for (size_t at; (at = plain.find(name)) != std::string::npos;) {
+      plain.erase(at + 1, name.size() - 1);
+      plain[at] = 'x';
+    }
+  }
+  return is_subject(plain, "");
+}
+
 namespace {
 
 /// Of records that are no flows: never where readers of flows look.
 bool is_subject_beside_flows(std::string_view text) {
-  constexpr std::string_view kFlows = "flows.raw.";
-  return is_subject(text, "") && text.substr(0, kFlows.size()) != kFlows;
+  return is_subject_template(text) && !outbound::overlap(outbound::stream_pattern(text), "flows.raw.>");
 }
 
 }  // namespace

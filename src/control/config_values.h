@@ -23,6 +23,8 @@ service::ValueType<AddressPrefix> address_prefix();
 service::ValueType<uint32_t> file_mode();
 /// NATS subjects: tokens between dots, of what a subject may hold, and of `also_tokens` (`*>`).
 bool is_subject(std::string_view text, std::string_view also_tokens);
+/// The same without wildcards, and with {protocol}, {exporter} and {partition} as parts of tokens.
+bool is_subject_template(std::string_view text);
 service::ValueType<std::string> subject_or_nothing();
 /// `weir.{subject}`: what a Kafka topic's name may hold, and the placeholder.
 bool is_topic_pattern(std::string_view text);

@@ -6,15 +6,15 @@
 #include <cassert>
 #include <utility>
 
+#include "base/clock.h"
+
 namespace weir::control {
 
-using outbound::DeliveryFailure;
 using outbound::OutboundBatch;
-using outbound::Outcome;
 
 namespace {
 
-constexpr int kBatchesPerStepMax = 256;  // of one core or one publisher, so that none waits long
+constexpr int kBatchesPerStepMax = 256;  // of one core, so that none waits long
 constexpr uint64_t kDrainStepsMin = 1 << 20;
 
 }  // namespace
@@ -22,42 +22,96 @@ constexpr uint64_t kDrainStepsMin = 1 << 20;
 Delivery::Delivery(std::vector<outbound::Batcher*> cores, uint64_t batches_in_all)
     : cores_(std::move(cores)), batches_in_all_(batches_in_all), routed_(cores_.size()) {}
 
-void Delivery::add_publisher(std::unique_ptr<PublisherThread> publisher, uint64_t records_max) {
-  Destination destination;
-  destination.thread = std::move(publisher);
-  destination.records_max = records_max;
-  destinations_.push_back(std::move(destination));
+void Delivery::add_publisher(std::unique_ptr<PublisherThread> publisher, PublisherBounds bounds) {
+  added_.push_back({std::move(publisher), std::move(bounds)});
+}
+
+void Delivery::make_destinations() {
+  const uint64_t of_a_core = cores_.empty() ? 0 : batches_in_all_ / cores_.size();
+  for (Added& added : added_) {
+    DestinationConfig config;
+    config.policy = added.bounds.policy;
+    config.records_max = added.bounds.records_max;
+    config.waiting_batches_max = added.bounds.waiting_batches_max;
+    // Who alone drops what is new may hold all; who makes room for it leaves some to make it in.
+    const bool leaves_some = added_.size() > 1 || config.policy == DropPolicy::drop_oldest ||
+                             config.policy == DropPolicy::spool;
+    if (leaves_some && config.policy != DropPolicy::block) {
+      config.held_batches_max = of_a_core == 0 ? 0 : std::max<uint64_t>(of_a_core / 4 * 3, 1);
+    }
+    destinations_.push_back(std::make_unique<Destination>(
+        config, cores_.size(), std::move(added.thread), std::move(added.bounds.spool),
+        std::move(added.bounds.journal), [this](OutboundBatch* batch) {
+          RoleScope role(control_thread);
+          release(batch);
+        }));
+  }
+  added_.clear();
 }
 
 void Delivery::start() {
-  for (Destination& destination : destinations_) destination.thread->start();
+  make_destinations();
+  for (auto& destination : destinations_) destination->start();
 }
 
 bool Delivery::step() noexcept {
   bool moved = false;
+  const uint64_t now_ns = steady_clock_ns();
   // Outcomes first: they free the room that new batches need.
-  for (Destination& destination : destinations_) {
-    Outcome outcome;
-    for (int i = 0; i < kBatchesPerStepMax && destination.thread->take_outcome(outcome); ++i) {
-      settle(destination, outcome);
-      moved = true;
-    }
+  for (auto& destination : destinations_) moved |= destination->step(now_ns);
+  const bool is_over = drain_deadline_ns_ != 0 && now_ns >= drain_deadline_ns_;
+  for (size_t core = 0; core < cores_.size(); ++core) {
+    moved |= take_from(core, is_over ? Blocking::over : Blocking::heeded);
   }
-  for (size_t c = 0; c < cores_.size(); ++c) {
-    OutboundBatch* batch = nullptr;
-    int taken = 0;
-    for (; taken < kBatchesPerStepMax && cores_[c]->take_sealed(batch); ++taken) {
-      route(batch);
-      moved = true;
-    }
-    if (taken < kBatchesPerStepMax) check_routed(c);
+  if (drain_deadline_ns_ != 0 && has_taken_all()) {
+    for (auto& destination : destinations_) destination->begin_drain(drain_deadline_ns_);
   }
+  note_taken();
   return moved;
 }
 
+/// Batches that a core has sealed, to everyone; whether there were any.
+bool Delivery::take_from(size_t core, Blocking blocking) noexcept {
+  const auto somebody_blocks = [&] {
+    return blocking == Blocking::heeded &&
+           std::any_of(destinations_.begin(), destinations_.end(),
+                       [core](const auto& d) { return d->is_blocking(core); });
+  };
+  int taken = 0;
+  bool empty = false;
+  for (; taken < kBatchesPerStepMax && !somebody_blocks(); ++taken) {
+    OutboundBatch* batch = nullptr;
+    empty = !cores_[core]->take_sealed(batch);
+    if (empty) break;
+    records_routed_ += batch->records;
+    routed_[core].records += batch->records;
+    // One reference of our own, so that nobody can release the batch while it is still given out.
+    batch->references = static_cast<uint16_t>(destinations_.size() + 1);
+    for (auto& destination : destinations_) destination->take(batch);
+    release(batch);
+  }
+  if (empty) check_routed(core);
+  return taken > 0;
+}
+
+void Delivery::release(OutboundBatch* batch) noexcept {
+  assert(batch->references > 0);
+  if (--batch->references == 0) cores_[batch->core]->give_back(batch);
+}
+
+/// What a kill would lose is what was made and not settled.
+void Delivery::note_taken() noexcept {
+  BatchesAndRecords taken;
+  for (const outbound::Batcher* core : cores_) {
+    taken.batches += core->counters().batches_sealed.value();
+    taken.records += core->counters().encoded.value();
+  }
+  for (auto& destination : destinations_) destination->note(taken);
+}
+
 bool Delivery::offer_line(const std::string& publisher, const std::string& line) {
-  for (Destination& d : destinations_) {
-    if (d.thread->name() == publisher) return d.thread->offer_line(line);
+  for (auto& d : destinations_) {
+    if (d->name() == publisher) return d->offer_line(line);
   }
   return false;
 }
@@ -86,94 +140,37 @@ std::vector<Discrepancy> Delivery::discrepancies() const {
   return found;
 }
 
-uint64_t Delivery::batches_held_max() const noexcept {
-  return destinations_.size() == 1 ? 0 : batches_in_all_ / 4 * 3;
-}
-
-double Delivery::fill_of(const Destination& d) const noexcept {
-  const auto share = [](uint64_t n, uint64_t max) {
-    return max == 0 ? 0.0 : std::min(1.0, static_cast<double>(n) / static_cast<double>(max));
-  };
-  return std::max({share(d.records_in_flight, d.records_max),
-                   share(d.batches_in_flight, batches_held_max()),
-                   share(d.thread->queued(), d.thread->queue_capacity())});
-}
-
-void Delivery::route(OutboundBatch* batch) noexcept {
-  records_routed_ += batch->records;
-  routed_[batch->core].records += batch->records;
-  // One reference of our own, so that no outcome can release the batch while it is still offered.
-  batch->references = 1;
-  for (Destination& d : destinations_) {
-    const bool has_room = d.records_max == 0 ||
-                          d.records_in_flight + batch->records <= d.records_max ||
-                          d.batches_in_flight == 0;
-    // Who is stuck keeps its batches' buffers: the last quarter is for those who are not.
-    const uint64_t held_max = batches_held_max();
-    const bool has_buffers = held_max == 0 || d.batches_in_flight < held_max;
-    if (has_room && has_buffers && d.thread->offer(batch)) {
-      ++batch->references;
-      d.records_in_flight += batch->records;
-      ++d.batches_in_flight;
-    } else {
-      d.lost_records[DeliveryFailure::queue_full] += batch->records;
-      ++d.batches_dropped;
-    }
-  }
-  release(batch);
-}
-
-void Delivery::settle(Destination& d, const Outcome& outcome) noexcept {
-  OutboundBatch* const batch = outcome.batch;
-  assert(d.batches_in_flight > 0 && d.records_in_flight >= batch->records);
-  d.records_in_flight -= batch->records;
-  --d.batches_in_flight;
-  if (outcome.acknowledged) {
-    d.records_acknowledged += batch->records;
-    ++d.batches_acknowledged;
-    if (outcome.duplicate) ++d.batches_duplicate;
-  } else {
-    assert(outcome.failure != DeliveryFailure::count_);
-    d.lost_records[outcome.failure] += batch->records;
-    ++d.batches_failed;
-  }
-  release(batch);
-}
-
-void Delivery::release(OutboundBatch* batch) noexcept {
-  assert(batch->references > 0);
-  if (--batch->references == 0) cores_[batch->core]->give_back(batch);
+bool Delivery::has_taken_all() const noexcept {
+  return std::all_of(cores_.begin(), cores_.end(),
+                     [](const outbound::Batcher* core) { return core->sealed_waiting() == 0; });
 }
 
 void Delivery::begin_drain(uint64_t deadline_steady_ns) noexcept {
+  drain_deadline_ns_ = std::max<uint64_t>(deadline_steady_ns, 1);
   // What the cores have sealed goes out first; their rings are finite and nobody fills them now.
   // Bounded all the same, for a core that does not end.
   for (uint64_t i = 0; step() && i < std::max(2 * batches_in_all_, kDrainStepsMin); ++i) {
   }
-  for (Destination& destination : destinations_)
-    destination.thread->begin_drain(deadline_steady_ns);
 }
 
 bool Delivery::drained() const noexcept {
-  for (const Destination& d : destinations_) {
-    if (!d.thread->finished() || d.batches_in_flight > 0) return false;
-  }
-  return true;
+  return (destinations_.empty() || has_taken_all()) &&
+         std::all_of(destinations_.begin(), destinations_.end(),
+                     [](const auto& d) { return d->has_drained(); });
 }
 
 std::vector<std::string> Delivery::unfinished() const {
   std::vector<std::string> names;
-  for (const Destination& d : destinations_) {
-    if (!d.thread->finished()) names.push_back(d.thread->name());
+  for (const auto& d : destinations_) {
+    if (std::string name = d->unfinished(); !name.empty()) names.push_back(std::move(name));
   }
   return names;
 }
 
 bool Delivery::all_broken() const noexcept {
-  for (const Destination& d : destinations_) {
-    if (!d.thread->publisher().is_broken()) return false;
-  }
-  return !destinations_.empty();
+  return !destinations_.empty() &&
+         std::all_of(destinations_.begin(), destinations_.end(),
+                     [](const auto& d) { return d->publisher().is_broken(); });
 }
 
 std::vector<PublisherView> Delivery::views(uint64_t steady_now_ns) {
@@ -182,44 +179,9 @@ std::vector<PublisherView> Delivery::views(uint64_t steady_now_ns) {
   // Read after records_routed_ was last written by this thread, so the difference is never negative.
   uint64_t encoded = 0;
   for (const outbound::Batcher* core : cores_) encoded += core->counters().encoded.value();
-  for (Destination& d : destinations_) {
-    const uint64_t settled = d.batches_acknowledged + d.batches_failed;
-    if (d.batches_in_flight == 0 || settled != d.batches_settled_seen || d.moved_ns == 0) {
-      d.moved_ns = steady_now_ns;
-    }
-    d.batches_settled_seen = settled;
-    const uint64_t still_ns = steady_now_ns - d.moved_ns;
-    const outbound::Publisher& publisher = d.thread->publisher();
-    const outbound::PublisherCounters& counters = publisher.counters();
-    PublisherView row;
-    row.name = d.thread->name();
-    row.kind = std::string(publisher.kind());
-    row.connected = counters.connected.value() != 0;
-    row.last_error = publisher.last_error();
-    row.takes_nothing_ns = still_ns >= kTakesNothingNs ? still_ns : 0;
-    row.records_acknowledged = d.records_acknowledged;
-    row.records_dropped = d.lost_records[DeliveryFailure::queue_full];
-    row.records_failed = d.lost_records.total() - row.records_dropped;
-    row.records_in_flight = d.records_in_flight;
+  for (auto& d : destinations_) {
+    PublisherView row = d->view(steady_now_ns);
     row.records_waiting = encoded - records_routed_;
-    row.records_routed = records_routed_;
-    row.batches_acknowledged = d.batches_acknowledged;
-    row.batches_duplicate = d.batches_duplicate;
-    row.batches_failed = d.batches_failed;
-    row.batches_dropped = d.batches_dropped;
-    row.batches_in_flight = d.batches_in_flight;
-    row.queue_depth = d.thread->queued();
-    row.queue_capacity = d.thread->queue_capacity();
-    row.records_max = d.records_max;
-    row.queue_fill = fill_of(d);
-    row.messages = counters.messages.value();
-    row.octets = counters.octets.value();
-    row.negative_acknowledgements = counters.negative_acknowledgements.value();
-    row.retries = counters.retries.value();
-    row.reconnects = counters.reconnects.value();
-    row.streams_created = counters.streams_created.value();
-    row.streams_extended = counters.streams_extended.value();
-    row.failures = d.lost_records;
     rows.push_back(std::move(row));
   }
   return rows;

@@ -1,25 +1,34 @@
 // delivery.h — Sealed batches from every core to every publisher, and their buffers back.
 //
 // Runs on:  control_thread.
-// Bounds:   for each publisher: queue_batches_max batches and records_max records not yet decided,
-//           and of several publishers each may hold three quarters of all batches.
-// Failure:  a publisher that cannot take a batch loses that batch only (drop_newest), counted under
-//           queue_full; the others get it all the same.
+// Bounds:   each Destination's own; of several publishers each may hold three quarters of a core's
+//           buffers, so that one that is stuck leaves some to the others.
+// Failure:  a publisher that cannot take a batch does with it what its policy says; the others get it all
+//           the same. One that blocks leaves all batches of a core where they are, until the deadline of
+//           a stop.
 #pragma once
 
 #include <cstdint>
 #include <memory>
-#include <span>
 #include <string>
 #include <vector>
 
 #include "base/thread_roles.h"
-#include "base/waker.h"
+#include "control/destination.h"
 #include "control/publisher_thread.h"
 #include "control/view.h"
 #include "export/batcher.h"
 
 namespace weir::control {
+
+/// What a publisher is added with; `spool` and `journal` with DropPolicy::spool.
+struct PublisherBounds {
+  DropPolicy policy = DropPolicy::drop_newest;
+  uint64_t records_max = 0;        // held undecided; 0: no bound but the queue's
+  size_t waiting_batches_max = 0;  // beside its thread's queue
+  std::unique_ptr<SpoolThread> spool;
+  std::unique_ptr<RunJournal> journal;
+};
 
 class Delivery {
  public:
@@ -27,9 +36,8 @@ class Delivery {
   /// `batches_in_all` can exist; 0: unknown.
   explicit Delivery(std::vector<outbound::Batcher*> cores, uint64_t batches_in_all = 0);
 
-  /// Before start(). `records_max` bounds what the publisher may hold undecided; 0: no bound but the
-  /// queue's.
-  void add_publisher(std::unique_ptr<PublisherThread> publisher, uint64_t records_max);
+  /// All of them before start().
+  void add_publisher(std::unique_ptr<PublisherThread> publisher, PublisherBounds bounds);
   void start();
 
   /// Moves what there is to move, a bounded amount; whether anything moved.
@@ -39,8 +47,10 @@ class Delivery {
   bool offer_line(const std::string& publisher, const std::string& line)
       WEIR_RUNS_ON(control_thread);
 
-  /// The cores have ended: step() until drained(), then nothing is in flight any more.
+  /// The cores have ended: step() until drained(), then nothing is in flight any more. Called again, it
+  /// moves the deadline.
   void begin_drain(uint64_t deadline_steady_ns) noexcept WEIR_RUNS_ON(control_thread);
+  /// One step more then closes the journals.
   bool drained() const noexcept WEIR_RUNS_ON(control_thread);
   /// Publishers whose threads have not ended: after the deadline they hang, in a write for instance.
   std::vector<std::string> unfinished() const WEIR_RUNS_ON(control_thread);
@@ -57,42 +67,32 @@ class Delivery {
   std::vector<PublisherView> views(uint64_t steady_now_ns) WEIR_RUNS_ON(control_thread);
 
  private:
-  struct Destination {
+  struct Added {
     std::unique_ptr<PublisherThread> thread;
-    uint64_t records_max = 0;
-    // Written by the control thread only; the ledger of this publisher.
-    uint64_t records_acknowledged = 0;
-    uint64_t records_in_flight = 0;
-    uint64_t batches_acknowledged = 0;
-    uint64_t batches_duplicate = 0;
-    uint64_t batches_failed = 0;
-    uint64_t batches_dropped = 0;
-    uint64_t batches_in_flight = 0;
-    uint64_t batches_settled_seen = 0;  // at the last look,
-    uint64_t moved_ns = 0;              // and when it had settled some, or had none to settle
-    Tally<outbound::DeliveryFailure> lost_records;
+    PublisherBounds bounds;
   };
-
   struct Routed {
     uint64_t records = 0;
     uint64_t expected = 0;   // at least so many when the ring is empty
     int64_t difference = 0;  // as it last was
   };
 
-  /// How many batches a publisher may hold; 0: no bound but the queue's.
-  uint64_t batches_held_max() const noexcept;
-  double fill_of(const Destination& destination) const noexcept;
+  /// All publishers are known: makes their destinations.
+  void make_destinations();
   void check_routed(size_t core) noexcept WEIR_RUNS_ON(control_thread);
-  void route(outbound::OutboundBatch* batch) noexcept WEIR_RUNS_ON(control_thread);
-  void settle(Destination& destination, const outbound::Outcome& outcome) noexcept
-      WEIR_RUNS_ON(control_thread);
+  enum class Blocking : uint8_t { heeded, over };
+  bool take_from(size_t core, Blocking blocking) noexcept WEIR_RUNS_ON(control_thread);
+  bool has_taken_all() const noexcept;
   void release(outbound::OutboundBatch* batch) noexcept WEIR_RUNS_ON(control_thread);
+  void note_taken() noexcept WEIR_RUNS_ON(control_thread);
 
   std::vector<outbound::Batcher*> cores_;
   const uint64_t batches_in_all_;
-  std::vector<Destination> destinations_;
+  std::vector<Added> added_;
+  std::vector<std::unique_ptr<Destination>> destinations_;
   uint64_t records_routed_ = 0;
-  std::vector<Routed> routed_;  // by core
+  std::vector<Routed> routed_;      // by core
+  uint64_t drain_deadline_ns_ = 0;  // 0: not draining
 };
 
 }  // namespace weir::control

@@ -135,6 +135,23 @@ void add_publisher(MetricPage& page, const PublisherView& p) {
   counter_each(page, "weir_publisher_records_lost_total",
                "Records that the destination did not get, by reason.", labels, "reason",
                p.failures);
+  counter("weir_publisher_records_spooled_total", "Records written to disk instead.",
+          p.records_spooled);
+  if (!p.spool.dir.empty()) {
+    const SpoolView& s = p.spool;
+    gauge("weir_spool_records", "Records on disk.", s.records);
+    gauge("weir_spool_octets", "Octets of the spool on disk.", s.octets);
+    gauge("weir_spool_octets_max", "Octets that it may take.", s.octets_max);
+    counter("weir_spool_records_replayed_total", "Records from disk that were acknowledged.",
+            s.records_replayed);
+    counter("weir_spool_records_expired_total", "Records that grew too old on disk.",
+            s.records_expired);
+    counter("weir_spool_records_damaged_total", "Records that could not be read back.",
+            s.records_damaged);
+    counter_each(page, "weir_spool_records_lost_total",
+                 "Records from disk that the destination refused, by reason.", labels, "reason",
+                 s.failures);
+  }
   gauge("weir_publisher_records_in_flight", "Records encoded and not yet decided.",
         p.records_in_flight + p.records_waiting);
   counter("weir_publisher_batches_duplicate_total",

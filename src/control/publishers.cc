@@ -1,19 +1,26 @@
 #include "control/publishers.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <utility>
 
+#include "base/clock.h"
 #include "control/config_security.h"
 #include "export/http_publisher.h"
 #include "export/jetstream_publisher.h"
 #include "export/kafka.h"
 #include "export/stream_publisher.h"
+#include "service/log.h"
 
 namespace weir::control {
 
 namespace {
 
 constexpr uint32_t kSingleWindowMin = 16;
+// Of a publisher's queue: what its thread has at hand. The rest waits with the control thread, where the
+// oldest can still be lost.
+constexpr size_t kBatchesAtHandMax = 32;
 
 outbound::StreamFormat stream_format(const PublisherConfig& config) {
   return config.format == OutputFormat::json ? outbound::StreamFormat::json
@@ -30,11 +37,16 @@ Result<std::unique_ptr<outbound::Publisher>> make_jetstream(const ApplianceConfi
   c.stream.replicas = config.stream_replicas;
   if (config.stream_adopt) c.stream.overlap = outbound::SubjectOverlap::adopt;
   c.subjects = route_subjects(config);
+  c.stream.storage = config.stream_storage;
+  c.stream.retention = config.stream_retention;
+  c.stream.max_age_ns = uint64_t{config.stream_max_age_secs} * kNsPerSec;
+  c.stream.duplicate_window_ns = uint64_t{config.stream_duplicate_window_secs} * kNsPerSec;
   c.framing = config.framing;
+  c.compression = config.compression;
   c.identity = identity;
   c.publish_timeout_ms = config.publish_timeout_ms;
   // One message a record: batch_size bounds how many of them may be under way.
-  if (config.framing == outbound::Framing::single && config.batch_size != 0) {
+  if (outbound::is_record_a_message(config.framing) && config.batch_size != 0) {
     c.window_messages = std::max(config.batch_size, kSingleWindowMin);
   }
   auto made = outbound::JetStreamPublisher::make(std::move(c));
@@ -126,10 +138,55 @@ Result<std::unique_ptr<outbound::MetaPublisher>> make_meta_publisher(
   return outbound::MetaPublisher::make(std::move(c));
 }
 
-size_t publisher_queue_batches(const ApplianceConfig& config) {
+size_t publisher_queue_batches(uint32_t channel_size) {
   // channel_size speaks of datagrams of 30 records; a batch holds several hundred. The bound in
   // records is kept by Delivery, so this one only has to be generous enough for small batches.
-  return std::clamp<size_t>(config.channel_size, 16, 65'536);
+  return std::clamp<size_t>(channel_size, 16, 65'536);
+}
+
+
+size_t batches_at_hand(uint32_t channel_size) {
+  return std::min(publisher_queue_batches(channel_size), kBatchesAtHandMax);
+}
+
+Result<PublisherBounds> publisher_bounds(const ApplianceConfig& config,
+                                         const PublisherConfig& publisher,
+                                         const outbound::RunIdentity& identity,
+                                         size_t batches_in_all, Waker& on_news) {
+  const uint32_t channel_size = publisher.channel_size.value_or(config.channel_size);
+  PublisherBounds bounds;
+  bounds.policy = drop_policy_of(config, publisher);
+  bounds.records_max = uint64_t{channel_size} * kRecordsPerChannelDatagram;
+  bounds.waiting_batches_max = publisher_queue_batches(channel_size) - batches_at_hand(channel_size);
+  if (bounds.policy != DropPolicy::spool) return bounds;
+
+  const outbound::SpoolConfig spool_settings = spool_config(config, publisher);
+  auto spool = outbound::Spool::open(spool_settings);
+  if (!spool) return Error{fmt::format("publisher {}: spool: {}", publisher.name, spool.error().message)};
+  auto journal = RunJournal::open(spool_settings.dir + "/run");
+  if (!journal) {
+    return Error{fmt::format("publisher {}: spool: {}", publisher.name, journal.error().message)};
+  }
+  if (const auto& lost = (*journal)->lost_before()) {
+    service::log_warning(
+        "publisher {}: the last run was killed: up to {} batches with {} records had reached neither the "
+        "destination nor the spool",
+        publisher.name, lost->batches, lost->records);
+  }
+  const outbound::SpoolCounters& found = (*spool)->counters();
+  if (found.restored_entries.value() != 0 || found.damaged_octets.value() != 0) {
+    service::log_info("publisher {}: {} batches with {} records wait in the spool{}", publisher.name,
+                      found.restored_entries.value(), found.restored_records.value(),
+                      found.damaged_octets.value() == 0
+                          ? std::string()
+                          : fmt::format(", and {} octets there are damaged",
+                                        found.damaged_octets.value()));
+  }
+  bounds.journal = std::move(*journal);
+  bounds.spool = std::make_unique<SpoolThread>(
+      publisher.name, std::move(*spool), outbound::Addressing(identity, route_subjects(config)),
+      batches_in_all, on_news);
+  return bounds;
 }
 
 }  // namespace weir::control

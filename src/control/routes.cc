@@ -69,9 +69,41 @@ json port_json(const dataplane::PortStats& port) {
   return object;
 }
 
-json publisher_json(const PublisherView& p) {
+json spool_json(const SpoolView& s) {
+  if (s.dir.empty()) return {};
+  return {{"dir", s.dir},
+          {"octets", s.octets},
+          {"octets_max", s.octets_max},
+          {"batches", s.batches},
+          {"records",
+           {{"stored", s.records},
+            {"restored", s.records_restored},
+            {"replayed", s.records_replayed},
+            {"expired", s.records_expired},
+            {"damaged", s.records_damaged}}},
+          {"batches_replayed", s.batches_replayed},
+          {"octets_damaged", s.octets_damaged},
+          {"failures", tally_json(s.failures)},
+          {"killed_before", s.was_killed ? json{{"batches", s.batches_lost_before},
+                                                {"records", s.records_lost_before}}
+                                         : json()}};
+}
+
+/// Who lost how much, and why: the largest of them.
+json losses_json(const PublisherView& p, const std::vector<std::string>& subjects) {
+  json rows = json::array();
+  for (const LossRow& row : p.losses) {
+    rows.push_back({{"exporter", row.exporter == IpAddress{} ? json() : json(row.exporter.to_string())},
+                    {"subject", row.route < subjects.size() ? json(subjects[row.route]) : json()},
+                    {"records", tally_json(row.records)}});
+  }
+  return {{"rows", std::move(rows)}, {"total", p.loss_rows}};
+}
+
+json publisher_json(const PublisherView& p, const std::vector<std::string>& subjects) {
   return {{"name", p.name},
           {"kind", p.kind},
+          {"drop_policy", name_of(p.policy)},
           {"connected", p.connected},
           {"last_error", p.trouble()},
           {"queue",
@@ -84,6 +116,7 @@ json publisher_json(const PublisherView& p) {
            {{"acknowledged", p.records_acknowledged},
             {"failed", p.records_failed},
             {"dropped", p.records_dropped},
+            {"spooled", p.records_spooled},
             {"in_flight", p.records_in_flight},
             {"waiting", p.records_waiting}}},
           {"batches",
@@ -91,13 +124,16 @@ json publisher_json(const PublisherView& p) {
             {"duplicate", p.batches_duplicate},
             {"failed", p.batches_failed},
             {"dropped", p.batches_dropped},
+            {"spooled", p.batches_spooled},
             {"in_flight", p.batches_in_flight}}},
           {"messages", p.messages},
           {"octets", p.octets},
           {"negative_acknowledgements", p.negative_acknowledgements},
           {"retries", p.retries},
           {"reconnects", p.reconnects},
-          {"failures", tally_json(p.failures)}};
+          {"failures", tally_json(p.failures)},
+          {"losses", losses_json(p, subjects)},
+          {"spool", spool_json(p.spool)}};
 }
 
 json cache_json(const decode::TemplateCacheStats& cache) {
@@ -253,7 +289,7 @@ json status_json(const ApplianceView& view) {
   json ports = json::array();
   for (const auto& port : view.ports) ports.push_back(port_json(port));
   json publishers = json::array();
-  for (const auto& publisher : view.publishers) publishers.push_back(publisher_json(publisher));
+  for (const auto& publisher : view.publishers) publishers.push_back(publisher_json(publisher, view.subjects));
   const std::string not_ready = view.not_ready_because();
   return {{"version", version()},
           {"commit", commit()},
@@ -296,7 +332,7 @@ json ledger_json(const ApplianceView& view) {
     cores.push_back(std::move(books));
   }
   json publishers = json::array();
-  for (const auto& publisher : view.publishers) publishers.push_back(publisher_json(publisher));
+  for (const auto& publisher : view.publishers) publishers.push_back(publisher_json(publisher, view.subjects));
   body["ports"] = std::move(ports);
   body["cores"] = std::move(cores);
   body["publishers"] = std::move(publishers);

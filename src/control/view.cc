@@ -8,7 +8,7 @@ namespace weir::control {
 
 std::vector<Discrepancy> PublisherView::discrepancies() const {
   const uint64_t accounted_for =
-      records_acknowledged + records_failed + records_dropped + records_in_flight;
+      records_acknowledged + records_failed + records_dropped + records_spooled + records_in_flight;
   if (records_routed == accounted_for) return {};
   return {{"records", static_cast<int64_t>(records_routed - accounted_for)}};
 }

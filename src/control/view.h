@@ -9,7 +9,9 @@
 #include <string>
 #include <vector>
 
+#include "control/drop_policy.h"
 #include "control/exporter_feed.h"
+#include "control/loss_book.h"
 #include "dataplane/data_plane.h"
 #include "dataplane/ledger.h"
 #include "decode/decoder.h"
@@ -55,7 +57,27 @@ struct CoreView {
   Tally<decode::Protocol> records_by_protocol;
 };
 
-/// records_routed = acknowledged + failed + dropped + in_flight. What is waiting is what the cores have
+/// A publisher's spool. Records restored + spooled = replayed + failed + expired + damaged + stored.
+struct SpoolView {
+  std::string dir;  // empty: it has none
+  uint64_t octets_max = 0;
+  uint64_t octets = 0;
+  uint64_t batches = 0;  // stored now
+  uint64_t records = 0;
+  uint64_t records_restored = 0;  // found at the start
+  uint64_t records_replayed = 0;  // acknowledged
+  uint64_t batches_replayed = 0;
+  Tally<outbound::DeliveryFailure> failures;  // records that were replayed and refused for good
+  uint64_t records_expired = 0;
+  uint64_t records_damaged = 0;
+  uint64_t octets_damaged = 0;
+  // Of a run before that was killed: in memory then, neither acknowledged nor stored.
+  bool was_killed = false;
+  uint64_t batches_lost_before = 0;
+  uint64_t records_lost_before = 0;
+};
+
+/// records_routed = acknowledged + failed + dropped + spooled + in_flight. What is waiting is what the cores have
 /// encoded beyond that; that it is still there is checked with the cores' books and by Delivery.
 struct PublisherView {
   std::vector<Discrepancy> discrepancies() const;
@@ -70,7 +92,8 @@ struct PublisherView {
   uint64_t records_routed = 0;  // offered to it; all but what is waiting
   uint64_t records_acknowledged = 0;
   uint64_t records_failed = 0;
-  uint64_t records_dropped = 0;    // queue_full
+  uint64_t records_dropped = 0;    // before it had them (is_drop)
+  uint64_t records_spooled = 0;    // to disk instead; what became of them is the spool's
   uint64_t records_in_flight = 0;  // queued or submitted
   uint64_t records_waiting = 0;    // encoded, in an open batch or on the way to the control thread
   uint64_t batches_acknowledged = 0;
@@ -78,6 +101,7 @@ struct PublisherView {
   uint64_t batches_failed = 0;
   uint64_t batches_dropped = 0;
   uint64_t batches_in_flight = 0;
+  uint64_t batches_spooled = 0;
   uint64_t queue_depth = 0;  // batches
   uint64_t queue_capacity = 0;
   uint64_t records_max = 0;  // in flight; 0: only batches bound it
@@ -89,7 +113,11 @@ struct PublisherView {
   uint64_t reconnects = 0;
   uint64_t streams_created = 0;
   uint64_t streams_extended = 0;
-  Tally<outbound::DeliveryFailure> failures;  // records, by reason; queue_full are the dropped ones
+  Tally<outbound::DeliveryFailure> failures;  // records, by reason, with the dropped ones
+  DropPolicy policy = DropPolicy::drop_newest;
+  SpoolView spool;
+  std::vector<LossRow> losses;  // the largest
+  uint64_t loss_rows = 0;       // of how many
 };
 
 /// What is kept of the decoders over a restart.
@@ -123,6 +151,7 @@ struct ApplianceView {
   std::vector<dataplane::PortStats> ports;
   std::vector<CoreView> cores;
   std::vector<PublisherView> publishers;
+  std::vector<std::string> subjects;  // by route
   DirectoryCounters names;                       // that options data gave
   ExporterFeedView exporter_feed;                // their publication
   std::vector<decode::ExporterStats> exporters;  // by address; one row each, whatever the core

@@ -53,6 +53,9 @@ std::string summary_of(const ApplianceView& view) {
     text += fmt::format("; {}: acknowledged {}, failed {}, dropped {}, in flight {}", p.name,
                         p.records_acknowledged, p.records_failed, p.records_dropped,
                         p.records_in_flight + p.records_waiting);
+    if (p.spool.dir.empty()) continue;
+    text += fmt::format(", spooled {}, replayed {}, on disk {}", p.records_spooled,
+                        p.spool.records_replayed, p.spool.records);
   }
   uint64_t missed = 0;
   for (const auto& port : view.ports) missed += port.missed.value_or(0);

@@ -107,8 +107,7 @@ template <class Sample>
 void Pipeline::deliver(const Sample& sample, outbound::RecordKind kind,
                        std::optional<RouteId> route) noexcept {
   if (!route) return batcher_->drop(outbound::RecordDrop::filtered);
-  batcher_->add_message(sflow_encoder_.encode(sample), kind, *route,
-                        sample.header.time_received_ns);
+  batcher_->add_message(sflow_encoder_.encode(sample), kind, *route, sample.header);
 }
 
 void Pipeline::poll(uint64_t steady_now_ns, uint64_t wall_now_ns) noexcept {

@@ -55,6 +55,7 @@ struct Batcher::State {
         storage(new (std::align_val_t{kBufferAlignmentBytes})
                     uint8_t[buffer_bytes(c) * c.buffers]()),
         batches(c.buffers),
+        origins(c.buffers * kOriginsMax),
         sealed(c.buffers),
         returned(c.buffers) {
     free.reserve(c.buffers);
@@ -62,12 +63,16 @@ struct Batcher::State {
       batches[i].core = c.core;
       batches[i].data = storage.get() + i * buffer_bytes(c);
       batches[i].capacity = c.batch_octets;
+      batches[i].origin_room = std::span(origins).subspan(i * kOriginsMax, kOriginsMax);
       free.push_back(&batches[i]);
     }
     counters.buffers_free.set(free.size());
   }
 
-  size_t place_of(RouteId route, RecordKind kind, uint64_t received_ns) noexcept;
+  RouteSplit split_of(RouteId route) const noexcept {
+    return route.value < config.splits.size() ? config.splits[route.value] : RouteSplit{};
+  }
+  size_t place_of(RouteId route, RecordKind kind, const ExportHeader& header) noexcept;
   void seal(size_t place) noexcept;
   void take_back() noexcept;
 
@@ -75,6 +80,7 @@ struct Batcher::State {
   const Encoder encoder;
   const std::unique_ptr<uint8_t[], AlignedDelete> storage;
   std::vector<OutboundBatch> batches;
+  std::vector<BatchOrigin> origins;         // of all of them
   std::vector<OutboundBatch*> free;         // a stack: the buffer used last is the warmest
   std::array<Open, kOpenRoutesMax> open{};  // oldest first
   size_t open_count = 0;
@@ -86,11 +92,31 @@ struct Batcher::State {
   BatcherCounters counters;
 };
 
+/// Counts records as their exporter's.
+void add_origin(OutboundBatch& batch, const IpAddress& exporter, uint32_t records) noexcept {
+  BatchOrigin* const last = batch.origin_room.data() + batch.origins - 1;
+  if (batch.origins != 0 && last->exporter == exporter) {
+    last->records += records;
+  } else if (batch.origins + 1u < batch.origin_room.size()) {
+    batch.origin_room[batch.origins++] = {exporter, records};
+  } else if (batch.origins < batch.origin_room.size()) {
+    batch.origin_room[batch.origins++] = {IpAddress{}, records};
+  } else {
+    last->records += records;
+  }
+}
+
 /// The place of the open batch of `route`, opened if need be; kNoPlace when there is no buffer. The
 /// caller puts a record into it.
-size_t Batcher::State::place_of(RouteId route, RecordKind kind, uint64_t received_ns) noexcept {
+size_t Batcher::State::place_of(RouteId route, RecordKind kind,
+                                const ExportHeader& header) noexcept {
+  const RouteSplit split = split_of(route);
   for (size_t i = open_count; i-- > 0;) {
-    if (open[i].batch->route == route) return i;
+    const OutboundBatch& batch = *open[i].batch;
+    if (batch.route == route && (!split.by_protocol || batch.type == header.type) &&
+        (!split.by_exporter || batch.exporter == header.exporter_address)) {
+      return i;
+    }
   }
   if (free.empty()) take_back();
   if (free.empty()) return kNoPlace;
@@ -100,10 +126,13 @@ size_t Batcher::State::place_of(RouteId route, RecordKind kind, uint64_t receive
   counters.buffers_free.set(free.size());
   batch->route = route;
   batch->kind = kind;
+  batch->type = header.type;
+  batch->exporter = header.exporter_address;
+  batch->origins = 0;
   batch->records = 0;
   batch->octets = 0;
   batch->references = 0;
-  batch->first_received_ns = received_ns;
+  batch->first_received_ns = header.time_received_ns;
   open[open_count] = {batch, 0};
   return open_count++;
 }
@@ -144,7 +173,7 @@ void Batcher::add(const RecordBurst& burst, RouteId route) noexcept {
       records = records.subspan(1);
       continue;
     }
-    const size_t place = s.place_of(route, RecordKind::flow, received_ns);
+    const size_t place = s.place_of(route, RecordKind::flow, burst.header);
     if (place == kNoPlace) {
       s.counters.drops[RecordDrop::no_buffer].increment();
       records = records.subspan(1);
@@ -164,6 +193,7 @@ void Batcher::add(const RecordBurst& burst, RouteId route) noexcept {
     assert(octets <= batch.capacity - batch.octets);
     batch.octets += static_cast<uint32_t>(octets);
     batch.records += static_cast<uint32_t>(fitting);
+    add_origin(batch, burst.header.exporter_address, static_cast<uint32_t>(fitting));
     batch.last_received_ns = received_ns;
     s.counters.encoded.add(fitting);
     s.counters.encoded_octets.add(octets);
@@ -173,7 +203,7 @@ void Batcher::add(const RecordBurst& burst, RouteId route) noexcept {
 }
 
 void Batcher::add_message(std::span<const uint8_t> message, RecordKind kind, RouteId route,
-                          uint64_t received_ns) noexcept {
+                          const ExportHeader& header) noexcept {
   State& s = *state_;
   s.counters.records.increment();
   const size_t octets_max = 1 + wire::kVarint32OctetsMax + message.size();
@@ -181,13 +211,13 @@ void Batcher::add_message(std::span<const uint8_t> message, RecordKind kind, Rou
     s.counters.drops[RecordDrop::record_too_large].increment();
     return;
   }
-  size_t place = s.place_of(route, kind, received_ns);
+  size_t place = s.place_of(route, kind, header);
   if (place != kNoPlace) {
     const OutboundBatch& open = *s.open[place].batch;
     assert(open.kind == kind);
     if (octets_max > open.capacity - open.octets) {
       s.seal(place);
-      place = s.place_of(route, kind, received_ns);
+      place = s.place_of(route, kind, header);
     }
   }
   if (place == kNoPlace) {
@@ -203,7 +233,8 @@ void Batcher::add_message(std::span<const uint8_t> message, RecordKind kind, Rou
   const auto octets = static_cast<uint32_t>(p - (batch.data + batch.octets));
   batch.octets += octets;
   ++batch.records;
-  batch.last_received_ns = received_ns;
+  add_origin(batch, header.exporter_address, 1);
+  batch.last_received_ns = header.time_received_ns;
   s.counters.encoded.increment();
   s.counters.encoded_octets.add(octets);
   if (batch.records == s.config.batch_records_max) s.seal(place);

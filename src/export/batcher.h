@@ -13,17 +13,20 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <vector>
 
 #include "base/counter.h"
 #include "base/named_enum.h"
 #include "base/spsc_ring.h"
 #include "base/thread_roles.h"
+#include "export/addressing.h"
 #include "export/encoder.h"
 #include "export/outbound_batch.h"
 
 namespace weir::outbound {
 
 inline constexpr size_t kOpenRoutesMax = 64;
+inline constexpr size_t kOriginsMax = 64;   // that a batch names, runs of one exporter's records
 inline constexpr size_t kScarceShare = 4;  // fewer free buffers than this part of all are few
 
 /// Why a decoded record was not encoded.
@@ -37,6 +40,7 @@ struct BatcherConfig {
   uint32_t batch_records_max = 0;     // 0: no bound
   // Sealed this long after the first poll that saw it open, unless buffers are scarce.
   uint64_t linger_ns = 50'000'000;
+  std::vector<RouteSplit> splits;  // by RouteId; routes beyond it are not split
   Kernel kernel = best_kernel();
 };
 
@@ -58,9 +62,9 @@ class Batcher {
   /// Encodes the burst's records into the open batch of `route`; seals what is full.
   void add(const RecordBurst& burst, RouteId route) noexcept WEIR_RUNS_ON(rx_lcore);
   /// Puts a message of another kind, as it is, into the open batch of `route`, which takes that kind
-  /// only.
+  /// only. `header` is of the datagram that it came in.
   void add_message(std::span<const uint8_t> message, RecordKind kind, RouteId route,
-                   uint64_t received_ns) noexcept WEIR_RUNS_ON(rx_lcore);
+                   const ExportHeader& header) noexcept WEIR_RUNS_ON(rx_lcore);
   /// A record that is not to be encoded.
   void drop(RecordDrop why) noexcept WEIR_RUNS_ON(rx_lcore);
   /// Seals what has lingered. `steady_now_ns` is the burst's one look at the clock.

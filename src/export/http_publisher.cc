@@ -30,6 +30,7 @@ Result<std::unique_ptr<HttpPublisher>> HttpPublisher::make(HttpPublisherConfig c
 
 HttpPublisher::HttpPublisher(HttpPublisherConfig config, std::unique_ptr<HttpClient> client)
     : config_(std::move(config)),
+      addressing_(config_.identity, config_.subjects),
       client_(std::move(client)),
       backoff_(config_.retry_first_ms, config_.retry_max_ms, config_.identity.start_ns),
       slots_(config_.window_batches) {
@@ -168,16 +169,14 @@ void HttpPublisher::send(uint32_t index, OutcomeSink& outcomes) {
     }
     body = {reinterpret_cast<const uint8_t*>(slot.body.data()), slot.body.size()};
   }
-  const std::string& subject =
-      config_.subjects[std::min<size_t>(batch.route.value, config_.subjects.size() - 1)];
   const std::string headers[] = {
       is_json ? "Content-Type: application/x-ndjson" : "Content-Type: application/x-protobuf",
-      "Idempotency-Key: " + config_.identity.message_id(batch),
+      "Idempotency-Key: " + addressing_.id_of(batch),
       is_json ? "Weir-Framing: json" : "Weir-Framing: batch",
       "Weir-Compression: none",
       "Weir-Records: " + std::to_string(batch.records),
       "Weir-Kind: " + std::string(name_of(batch.kind)),
-      "Weir-Subject: " + subject,
+      "Weir-Subject: " + addressing_.subject_of(batch),
   };
   slot.state = State::under_way;
   counters_.messages.increment();

@@ -24,7 +24,7 @@ namespace weir::outbound {
 struct HttpPublisherConfig {
   HttpConfig http;
   StreamFormat format = StreamFormat::json;
-  std::vector<std::string> subjects;  // by RouteId: the header Weir-Subject
+  std::vector<std::string> subjects;  // by RouteId, with placeholders: the header Weir-Subject
   RunIdentity identity;
   uint32_t window_batches = 64;
   uint32_t retry_first_ms = 100;
@@ -71,6 +71,7 @@ class HttpPublisher final : public Publisher {
   int wait_until_due(int wait_ms) const noexcept;
 
   const HttpPublisherConfig config_;
+  const Addressing addressing_;
   const std::unique_ptr<HttpClient> client_;
   PublisherCounters counters_;
   Trouble trouble_;

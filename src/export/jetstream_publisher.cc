@@ -46,9 +46,10 @@ Result<std::unique_ptr<JetStreamPublisher>> JetStreamPublisher::make(JetStreamCo
       return Error{"subject '" + subject + "': no blanks, no wildcards, not empty"};
     }
     const auto& list = config.stream.subjects;
+    const std::string pattern = stream_pattern(subject);
     const bool there = std::any_of(list.begin(), list.end(),
-                                   [&](const std::string& p) { return covers(p, subject); });
-    if (!there) config.stream.subjects.push_back(subject);
+                                   [&](const std::string& p) { return covers(p, pattern); });
+    if (!there) config.stream.subjects.push_back(pattern);
   }
   config.window_batches =
       std::clamp(config.window_batches, 1u, static_cast<uint32_t>(kWindowBatchesMax));
@@ -61,6 +62,8 @@ Result<std::unique_ptr<JetStreamPublisher>> JetStreamPublisher::make(JetStreamCo
 
 JetStreamPublisher::JetStreamPublisher(JetStreamConfig config, std::unique_ptr<NatsClient> client)
     : config_(std::move(config)),
+      addressing_(config_.identity, config_.subjects),
+      former_(config_.framing, config_.compression),
       client_(std::move(client)),
       slots_(config_.window_batches),
       random_(config_.identity.start_ns | 1) {
@@ -83,7 +86,8 @@ bool JetStreamPublisher::submit(OutboundBatch& batch, OutcomeSink& outcomes) {
   slot.numbered = slot.duplicate = false;
   slot.trouble = DeliveryFailure::not_connected;
   slot.submitted_ns = now;
-  slot.id = config_.identity.message_id(batch);
+  slot.id = addressing_.id_of(batch);
+  slot.subject = addressing_.subject_of(batch);
   slot.messages.clear();
   undivided_.push_back(index);
   ++in_flight_;
@@ -281,49 +285,64 @@ void JetStreamPublisher::pump(uint64_t now_ns, OutcomeSink& outcomes) {
 
 // -------------------------------------------------------------------------------- one message
 
-/// Makes a batch's messages and queues them; false when a record alone is too large.
-bool JetStreamPublisher::divide(uint32_t slot_index) {
-  Slot& slot = slots_[slot_index];
-  slot.messages.clear();
-  const OutboundBatch& batch = *slot.batch;
-  const std::span<const uint8_t> payload = batch.payload();
-
+/// What a message may hold beside our headers.
+size_t JetStreamPublisher::message_octets_max() const noexcept {
   size_t limit = client_->payload_max();
   if (stream_octets_max_ != 0) limit = std::min<size_t>(limit, stream_octets_max_);
   const size_t reserve = kHeaderOctetsReserve + config_.stream.name.size();
-  limit = limit > 2 * reserve ? limit - reserve : limit / 2;
+  return limit > 2 * reserve ? limit - reserve : limit / 2;
+}
 
-  if (config_.framing == Framing::batch && payload.size() <= limit) {
-    slot.numbered = false;
-    slot.messages.push_back({0, batch.octets, batch.records});
-  } else {
-    slot.numbered = true;
-    const auto offset_of = [&](std::span<const uint8_t> part) {
-      return static_cast<uint32_t>(part.data() - payload.data());
-    };
-    BatchWalk walk(payload);
-    for (BatchEntry entry; walk.next(entry);) {
-      const bool single = config_.framing == Framing::single;
-      const std::span<const uint8_t> octets = single ? entry.message : entry.framed;
-      const uint32_t at = offset_of(octets);
-      const uint32_t end = at + static_cast<uint32_t>(octets.size());
-      if (octets.size() > limit) return false;
-      if (single || slot.messages.empty() || end - slot.messages.back().offset > limit) {
-        slot.messages.push_back({at, 0, 0});
-      }
-      Message& part = slot.messages.back();
-      part.octets = end - part.offset;
-      ++part.records;
-    }
-    assert(walk.complete() && "the encoder's batches are FlowBatches");
-    if (!walk.complete()) return false;
+/// Makes a batch's messages and queues them; false when a record alone is too large.
+bool JetStreamPublisher::divide(uint32_t slot_index) {
+  Slot& slot = slots_[slot_index];
+  const OutboundBatch& batch = *slot.batch;
+  slot.messages.clear();
+  if (!former_.divide(batch, {0, batch.octets, batch.records}, message_octets_max(), slices_)) {
+    return false;
   }
   // An empty batch is a message too: its submitter waits for an outcome.
-  if (slot.messages.empty()) slot.messages.push_back({0, 0, 0});
-  assert(slot.messages.size() <= kMessageMask);
-  slot.open = static_cast<uint32_t>(slot.messages.size());
-  for (uint32_t m = 0; m < slot.open; ++m) ready_.push_back(token_of(slot_index, m));
+  if (slices_.empty()) slices_.push_back({});
+  assert(slices_.size() <= kMessageMask);
+  slot.numbered = is_record_a_message(config_.framing) || slices_.size() > 1;
+  slot.open = static_cast<uint32_t>(slices_.size());
+  for (uint32_t m = 0; m < slot.open; ++m) {
+    slot.messages.push_back({slices_[m]});
+    ready_.push_back(token_of(slot_index, m));
+  }
   return true;
+}
+
+/// The server came back with a smaller limit: puts the message's parts in its place; false where it has
+/// none.
+bool JetStreamPublisher::divide_further(Token token) {
+  uint32_t index = 0;
+  Message* message = find(token, index);
+  Slot& slot = slots_[index];
+  const size_t limit = std::min<size_t>(message_octets_max(), message->slice.octets - 1);
+  if (is_record_a_message(former_.framing_of(slot.batch->kind)) ||
+      !former_.divide(*slot.batch, message->slice, limit, slices_) || slices_.size() < 2 ||
+      slot.messages.size() + slices_.size() > kMessageMask) {
+    return false;
+  }
+  slot.numbered = true;
+  slot.open += static_cast<uint32_t>(slices_.size()) - 1;
+  message->state = MessageState::acknowledged;  // by its parts
+  for (const MessageSlice& slice : slices_) {
+    ready_.push_back(token_of(index, static_cast<uint32_t>(slot.messages.size())));
+    slot.messages.push_back({slice});
+  }
+  return true;
+}
+
+/// Behind the batch's id.
+void JetStreamPublisher::append_number(Slot& slot, const Message& message) const {
+  if (!slot.numbered) return;
+  slot.id += '.';
+  slot.id += std::to_string(message.slice.first_record);
+  if (is_record_a_message(config_.framing)) return;
+  slot.id += '-';
+  slot.id += std::to_string(message.slice.first_record + message.slice.records - 1);
 }
 
 void JetStreamPublisher::send(Token token, uint64_t now_ns, OutcomeSink& outcomes) {
@@ -331,42 +350,35 @@ void JetStreamPublisher::send(Token token, uint64_t now_ns, OutcomeSink& outcome
   Message* message = find(token, index);
   if (message == nullptr || message->state != MessageState::queued) return;
   Slot& slot = slots_[index];
-  const std::string& subject =
-      config_.subjects[std::min<size_t>(slot.batch->route.value, config_.subjects.size() - 1)];
-
   const size_t id_octets = slot.id.size();
-  if (slot.numbered) {
-    char number[12];
-    const auto end = std::to_chars(number, number + sizeof number,
-                                   static_cast<uint32_t>(message - slot.messages.data()));
-    slot.id.append(".").append(number, end.ptr);
-  }
+  append_number(slot, *message);
   char records[12];
-  *std::to_chars(records, records + sizeof records - 1, message->records).ptr = '\0';
+  *std::to_chars(records, records + sizeof records - 1, message->slice.records).ptr = '\0';
   MessageHeader headers[6] = {
       {"Nats-Msg-Id", slot.id.c_str()},
-      {"Weir-Framing", config_.framing == Framing::batch ? "batch" : "single"},
-      {"Weir-Compression", "none"},
+      // The names are literals, so they end in a zero.
+      {"Weir-Framing", name_of(former_.framing_of(slot.batch->kind)).data()},
+      {"Weir-Compression", name_of(former_.compression()).data()},
       {"Weir-Records", records},
   };
   size_t header_count = 4;
   if (slot.batch->kind != RecordKind::flow) {
-    // The names are literals, so they end in a zero.
     headers[header_count++] = {"Weir-Kind", name_of(slot.batch->kind).data()};
   }
   if (config_.stream.overlap != SubjectOverlap::adopt) {
     // So that another stream that has taken our subject refuses instead of keeping it.
     headers[header_count++] = {"Nats-Expected-Stream", config_.stream.name.c_str()};
   }
+  const std::span<const uint8_t> octets = former_.form(*slot.batch, message->slice);
   const Sent sent = client_->publish(
-      subject.c_str(), token, slot.batch->payload().subspan(message->offset, message->octets),
+      slot.subject.c_str(), token, octets,
       {headers, header_count});
   slot.id.resize(id_octets);
 
   switch (sent) {
     case Sent::sent:
       counters_.messages.increment();
-      counters_.octets.add(message->octets);
+      counters_.octets.add(octets.size());
       if (message->attempts > 0) counters_.retries.increment();
       if (message->attempts < UINT16_MAX) ++message->attempts;
       message->state = MessageState::awaiting;
@@ -379,21 +391,15 @@ void JetStreamPublisher::send(Token token, uint64_t now_ns, OutcomeSink& outcome
       ready_.push_front(token);
       hold_until_ns_ = now_ns + kHoldMs * kNsPerMs;
       return;
-    case Sent::too_large: {
-      const uint32_t octets = message->octets;  // dividing makes the messages anew
-      // The server came back with a smaller limit. A whole batch can be divided under new ids; parts
-      // cannot, since the server may have other octets under theirs.
-      slot.generation = (slot.generation + 1) & kGenerationMask;
-      if (!slot.numbered && divide(index) && slot.numbered) return;
-      set_trouble("a message of " + std::to_string(octets) +
-                  " octets exceeds the server's "
-                  "max_payload " +
+    case Sent::too_large:
+      if (divide_further(token)) return;
+      set_trouble("a message of " + std::to_string(octets.size()) +
+                  " octets exceeds the server's max_payload " +
                   std::to_string(client_->payload_max()));
       fail(index, DeliveryFailure::too_large, outcomes);
       return;
-    }
     case Sent::refused:
-      set_trouble("publish on " + subject + ": " + client_->last_trouble());
+      set_trouble("publish on " + slot.subject + ": " + client_->last_trouble());
       fail(index, DeliveryFailure::rejected, outcomes);
       return;
   }

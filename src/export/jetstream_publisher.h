@@ -8,8 +8,10 @@
 //           when the connection broke is sent again under the same Nats-Msg-Id, with exponential
 //           back-off and jitter, for as long as its batch is in flight (retry_horizon_ms bounds that).
 //
-// One batch is one broker message (framing batch), one for each record (single), or several parts where
-// it exceeds what the server or the stream takes; it is acknowledged when all of them are.
+// One batch is one broker message, one for each record (framings single and netflow_record), or several
+// parts where it exceeds what the server or the stream takes; it is acknowledged when all of them are. A
+// part's id ends in the numbers of its first and last record, so that parts of another division, after
+// the limit changed, are never taken for it.
 #pragma once
 
 #include <deque>
@@ -27,8 +29,9 @@ inline constexpr size_t kWindowBatchesMax = 4096;
 struct JetStreamConfig {
   NatsConfig nats;
   StreamConfig stream;
-  std::vector<std::string> subjects;  // by RouteId
+  std::vector<std::string> subjects;  // by RouteId, with placeholders
   Framing framing = Framing::batch;
+  Compression compression = Compression::none;
   RunIdentity identity;
 
   uint32_t window_batches = 64;     // at most kWindowBatchesMax
@@ -67,9 +70,7 @@ class JetStreamPublisher final : public Publisher {
     acknowledged,
   };
   struct Message {
-    uint32_t offset = 0;  // in the batch's payload
-    uint32_t octets = 0;
-    uint32_t records = 0;
+    MessageSlice slice;
     uint16_t attempts = 0;
     uint8_t rejections = 0;
     MessageState state = MessageState::queued;
@@ -80,11 +81,12 @@ class JetStreamPublisher final : public Publisher {
     uint32_t generation = 0;
     uint32_t open = 0;  // messages not acknowledged
     uint32_t awaiting = 0;
-    bool numbered = false;  // ids end in the message's number
+    bool numbered = false;  // ids end in the message's number, or in those of its records
     bool duplicate = false;
     DeliveryFailure trouble = DeliveryFailure::not_connected;  // the last reason not to be done
     uint64_t submitted_ns = 0;
     std::string id;
+    std::string subject;
     std::vector<Message> messages;
   };
   struct Due {
@@ -107,6 +109,9 @@ class JetStreamPublisher final : public Publisher {
   void pump(uint64_t now_ns, OutcomeSink& outcomes);
   void send(Token token, uint64_t now_ns, OutcomeSink& outcomes);
   bool divide(uint32_t slot_index);
+  bool divide_further(Token token);
+  size_t message_octets_max() const noexcept;
+  void append_number(Slot& slot, const Message& message) const;
   void delay(Token token, uint64_t now_ns, DeliveryFailure why);
   void finish(uint32_t slot_index, const Outcome& outcome, OutcomeSink& outcomes);
   void fail(uint32_t slot_index, DeliveryFailure why, OutcomeSink& outcomes);
@@ -118,11 +123,14 @@ class JetStreamPublisher final : public Publisher {
   void clear_trouble();
 
   const JetStreamConfig config_;
+  const Addressing addressing_;
+  MessageFormer former_;
   const std::unique_ptr<NatsClient> client_;
   PublisherCounters counters_;
 
   std::vector<Slot> slots_;
   std::vector<uint32_t> free_;
+  std::vector<MessageSlice> slices_;  // of the batch that is being divided
   std::deque<uint32_t> undivided_;  // submitted, not yet made into messages
   std::deque<Token> ready_;
   std::deque<Due> deadlines_;  // of what awaits an answer, in order

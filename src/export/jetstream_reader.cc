@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/clock.h"
+#include "base/value_named.h"
 #include "export/batch_reader.h"
 #include "export/nats_options.h"
 #include "flow.pb.h"
@@ -183,16 +184,13 @@ Result<std::optional<StreamMessage>> JetStreamReader::next(int wait_ms) {
   if (natsMsgHeader_Get(raw, "Nats-Msg-Id", &value) == NATS_OK) message.id = value;
   value = nullptr;
   if (natsMsgHeader_Get(raw, "Weir-Framing", &value) != NATS_OK) value = nullptr;
-  message.framing = framing_of(value, message.payload);
-  value = nullptr;
-  if (natsMsgHeader_Get(raw, "Weir-Compression", &value) == NATS_OK &&
-      std::string_view(value) != "none") {
-    message.framing = ReadFraming::unknown;
-  }
+  const char* compression = nullptr;
+  if (natsMsgHeader_Get(raw, "Weir-Compression", &compression) != NATS_OK) compression = nullptr;
+  unframe(message, value, compression);
   value = nullptr;
   if (natsMsgHeader_Get(raw, "Weir-Kind", &value) != NATS_OK) value = nullptr;
   message.kind = kind_of(value, message.subject);
-  if (message.kind == RecordKind::count_) message.framing = ReadFraming::unknown;
+  if (message.kind == RecordKind::count_) message.framing.reset();
   jsMsgMetaData* meta = nullptr;
   if (natsMsg_GetMetaData(&meta, raw) == NATS_OK) {
     message.sequence = meta->Sequence.Stream;
@@ -204,22 +202,31 @@ Result<std::optional<StreamMessage>> JetStreamReader::next(int wait_ms) {
   return std::optional<StreamMessage>{std::move(message)};
 }
 
-ReadFraming framing_of(const char* header_or_null, const std::string& payload) noexcept {
-  if (header_or_null != nullptr) {
-    const std::string_view name = header_or_null;
-    if (name == "batch") return ReadFraming::batch;
-    if (name == "single") return ReadFraming::single;
-    return ReadFraming::unknown;
+void unframe(StreamMessage& message, const char* framing, const char* compression) {
+  message.framing = framing_of(framing, message.payload);
+  const auto packing =
+      compression == nullptr ? Compression::none : value_named<Compression>(compression);
+  if (!packing) message.framing.reset();
+  if (!message.framing) return;
+  const bool is_plain = *packing == Compression::none &&
+                        (message.framing == Framing::batch || message.framing == Framing::single);
+  if (is_plain) return;
+  const auto* octets = reinterpret_cast<const uint8_t*>(message.payload.data());
+  if (const auto batch = unframe({octets, message.payload.size()}, *message.framing, *packing)) {
+    message.payload.assign(batch->begin(), batch->end());
+  } else {
+    message.framing.reset();
   }
-  return !payload.empty() && payload.front() == '\x0A' ? ReadFraming::batch : ReadFraming::single;
+}
+
+std::optional<Framing> framing_of(const char* header_or_null, const std::string& payload) noexcept {
+  if (header_or_null != nullptr) return value_named<Framing>(header_or_null);
+  return !payload.empty() && payload.front() == '\x0A' ? Framing::batch : Framing::single;
 }
 
 RecordKind kind_of(const char* header_or_null, std::string_view subject) noexcept {
   if (header_or_null != nullptr) {
-    for (size_t i = 0; i < static_cast<size_t>(RecordKind::count_); ++i) {
-      if (name_of(static_cast<RecordKind>(i)) == header_or_null) return static_cast<RecordKind>(i);
-    }
-    return RecordKind::count_;
+    return value_named<RecordKind>(header_or_null).value_or(RecordKind::count_);
   }
   const auto begins_with = [subject](std::string_view s) {
     return subject.substr(0, s.size()) == s;
@@ -231,7 +238,7 @@ RecordKind kind_of(const char* header_or_null, std::string_view subject) noexcep
 
 bool parse_flows(const StreamMessage& message, flowpb::FlowBatch& flows) {
   flows.Clear();
-  if (message.framing == ReadFraming::unknown || message.kind != RecordKind::flow) return false;
+  if (!message.framing || message.kind != RecordKind::flow) return false;
   const auto* octets = reinterpret_cast<const uint8_t*>(message.payload.data());
   return read_flows({octets, message.payload.size()}, [&](const flowpb::FlowMessage& flow) {
            *flows.add_flows() = flow;

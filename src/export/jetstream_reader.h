@@ -15,6 +15,7 @@
 #include <string>
 
 #include "base/result.h"
+#include "export/framing.h"
 #include "export/nats_client.h"
 #include "export/outbound_batch.h"
 
@@ -24,15 +25,12 @@ class FlowBatch;
 
 namespace weir::outbound {
 
-/// How flows lie in a broker message.
-enum class ReadFraming : uint8_t { batch, single, unknown };
-
 struct StreamMessage {
   std::string subject;
   std::string id;  // Nats-Msg-Id; empty: none
-  ReadFraming framing = ReadFraming::unknown;
+  std::optional<Framing> framing;  // nothing: one, or a packing, that is not known, or not what it is
   RecordKind kind = RecordKind::flow;
-  std::string payload;
+  std::string payload;     // a batch, or a single message; whatever else it was, it is a batch now
   uint64_t sequence = 0;   // in the stream
   uint64_t stored_ns = 0;  // when the server took it, since the epoch
 };
@@ -70,7 +68,12 @@ class JetStreamReader {
 };
 
 /// By its header; without one a first octet of 0x0A is a FlowBatch, anything else one FlowMessage.
-ReadFraming framing_of(const char* header_or_null, const std::string& payload) noexcept;
+/// Nothing for a header that this version does not know.
+std::optional<Framing> framing_of(const char* header_or_null, const std::string& payload) noexcept;
+
+/// Takes the message for what its headers say, or for what it looks like without (null), and makes a batch
+/// of it unless it is one, or a single message.
+void unframe(StreamMessage& message, const char* framing, const char* compression);
 
 /// What a message holds: its header says so; without one, its subject (flows.counters.…,
 /// flows.discards.…). A kind that this version does not know is count_.

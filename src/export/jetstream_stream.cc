@@ -99,7 +99,7 @@ Json creation_of(const StreamConfig& config) {
                               : std::min(config.duplicate_window_ns, config.max_age_ns);
   return Json{{"name", config.name},
               {"subjects", config.subjects},
-              {"retention", "limits"},
+              {"retention", name_of(config.retention)},
               {"max_consumers", -1},
               {"max_msgs", -1},
               {"max_msgs_per_subject",
@@ -108,7 +108,7 @@ Json creation_of(const StreamConfig& config) {
               {"max_age", config.max_age_ns},
               {"max_msg_size", -1},
               {"discard", "old"},
-              {"storage", config.storage == StreamStorage::file ? "file" : "memory"},
+              {"storage", name_of(config.storage)},
               {"num_replicas", config.replicas},
               {"duplicate_window", window}};
 }

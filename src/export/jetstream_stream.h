@@ -11,11 +11,18 @@
 #include <string_view>
 #include <vector>
 
+#include "base/named_enum.h"
 #include "export/nats_client.h"
 
 namespace weir::outbound {
 
-enum class StreamStorage : uint8_t { file, memory };
+#define WEIR_STREAM_STORAGES(X) X(file) X(memory)
+WEIR_NAMED_ENUM(StreamStorage, uint8_t, WEIR_STREAM_STORAGES)
+
+/// limits: messages go when the stream is full or they are too old. workqueue: when a consumer has
+/// acknowledged them. interest: when all consumers have.
+#define WEIR_STREAM_RETENTIONS(X) X(limits) X(workqueue) X(interest)
+WEIR_NAMED_ENUM(StreamRetention, uint8_t, WEIR_STREAM_RETENTIONS)
 
 /// What to do when another stream has one of our subjects.
 enum class SubjectOverlap : uint8_t {
@@ -28,6 +35,7 @@ struct StreamConfig {
   std::string name = "events";
   std::vector<std::string> subjects;
   StreamStorage storage = StreamStorage::file;
+  StreamRetention retention = StreamRetention::limits;
   uint64_t max_bytes = 10ull << 30;
   uint32_t replicas = 1;
   uint64_t max_age_ns = 0;            // 0: no limit

@@ -37,6 +37,7 @@ Result<std::unique_ptr<KafkaPublisher>> KafkaPublisher::make(KafkaPublisherConfi
 
 KafkaPublisher::KafkaPublisher(KafkaPublisherConfig config, std::unique_ptr<KafkaClient> client)
     : config_(std::move(config)),
+      addressing_(config_.identity, config_.subjects),
       client_(std::move(client)),
       backoff_(config_.retry_first_ms, config_.retry_max_ms, config_.identity.start_ns),
       slots_(config_.window_batches) {
@@ -53,9 +54,8 @@ bool KafkaPublisher::submit(OutboundBatch& batch, OutcomeSink& outcomes) {
   slot.batch = &batch;
   slot.open = slot.under_way = 0;
   slot.doomed = DeliveryFailure::count_;
-  slot.id = config_.identity.message_id(batch);
-  slot.topic = kafka_topic(
-      config_.topic, config_.subjects[std::min<size_t>(batch.route.value, config_.subjects.size() - 1)]);
+  slot.id = addressing_.id_of(batch);
+  slot.topic = kafka_topic(config_.topic, addressing_.subject_of(batch));
   slot.messages.clear();
   undivided_.push_back(index);
   ++in_flight_;

@@ -84,6 +84,7 @@ class KafkaPublisher final : public Publisher {
   int wait_until_due(int wait_ms) const noexcept;
 
   const KafkaPublisherConfig config_;
+  const Addressing addressing_;
   const std::unique_ptr<KafkaClient> client_;
   PublisherCounters counters_;
   Trouble trouble_;

@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string>
 
 #include "base/named_enum.h"
 #include "flow/export_header.h"
@@ -21,11 +22,26 @@ namespace weir::outbound {
 #define WEIR_RECORD_KINDS(X) X(flow) X(sflow_counters) X(sflow_discard)
 WEIR_NAMED_ENUM(RecordKind, uint8_t, WEIR_RECORD_KINDS)
 
+/// Under what a batch was to be published when it went to disk: so it is published now.
+struct ReplayedAs {
+  std::string id;
+  std::string subject;
+};
+
+/// Whose records a batch holds: a run of one exporter's.
+struct BatchOrigin {
+  IpAddress exporter;  // unspecified: what found no place in the list
+  uint32_t records = 0;
+};
+
 struct OutboundBatch {
   RouteId route;
   RecordKind kind = RecordKind::flow;
   uint16_t core = 0;
   uint32_t records = 0;
+  // Of all its records, where the route's subject names them; else of the first.
+  FlowType type = FlowType::unknown;
+  IpAddress exporter;
   uint64_t sequence = 0;  // per core, from 1, without gaps; part of the message's id
   uint64_t first_received_ns = 0;
   uint64_t last_received_ns = 0;
@@ -37,6 +53,12 @@ struct OutboundBatch {
 
   // The control thread's: how many publishers still hold the batch.
   uint16_t references = 0;
+
+  const ReplayedAs* replayed_as = nullptr;  // the spool's; null: sealed in this run
+
+  // Whose the records are, as far as the list goes, for whoever counts what was lost.
+  std::span<BatchOrigin> origin_room{};
+  uint16_t origins = 0;
 
   std::span<const uint8_t> payload() const noexcept { return {data, octets}; }
 };

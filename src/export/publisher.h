@@ -17,19 +17,30 @@
 #include "base/named_enum.h"
 #include "base/result.h"
 #include "base/thread_roles.h"
+#include "export/addressing.h"
+#include "export/framing.h"
 #include "export/outbound_batch.h"
 
 namespace weir::outbound {
 
-/// Why a batch was not delivered.
+/// Why a batch was not delivered. displaced: it was the oldest, and newer ones wanted its place.
 // clang-format off
 #define WEIR_DELIVERY_FAILURES(X)                                                         \
-  X(queue_full) X(not_connected) X(timed_out) X(rejected) X(no_stream) X(too_large)       \
-  X(write_error) X(shutdown_deadline)
+  X(queue_full) X(displaced) X(not_connected) X(timed_out) X(rejected) X(no_stream)       \
+  X(too_large) X(write_error) X(shutdown_deadline) X(spool_full) X(spool_error)
 // clang-format on
 WEIR_NAMED_ENUM(DeliveryFailure, uint8_t, WEIR_DELIVERY_FAILURES)
 
-enum class Framing : uint8_t { batch, single };
+/// A drop before the publisher had the batch, beside which all others are its failures.
+constexpr bool is_drop(DeliveryFailure failure) noexcept {
+  return failure == DeliveryFailure::queue_full || failure == DeliveryFailure::displaced ||
+         failure == DeliveryFailure::spool_full || failure == DeliveryFailure::spool_error;
+}
+
+/// The broker has said no for good: the batch need not be kept for another try.
+constexpr bool is_final(DeliveryFailure failure) noexcept {
+  return failure == DeliveryFailure::rejected || failure == DeliveryFailure::too_large;
+}
 
 struct Outcome {
   OutboundBatch* batch = nullptr;
@@ -96,14 +107,6 @@ class Publisher {
   virtual const PublisherCounters& counters() const noexcept = 0;
   /// The last trouble in an operator's words; empty when all is well. Any thread.
   virtual std::string last_error() const = 0;
-};
-
-/// What identifies messages of this run: `<appliance uuid>.<start>` (DESIGN: Nats-Msg-Id).
-struct RunIdentity {
-  std::string appliance_uuid;
-  uint64_t start_ns = 0;
-  std::string message_id(const OutboundBatch& batch) const;
-  std::string message_id(const OutboundBatch& batch, uint32_t part) const;
 };
 
 }  // namespace weir::outbound

@@ -247,8 +247,12 @@ bool Spool::begin_segment() {
 void Spool::tick(uint64_t steady_now_ns) {
   if (steady_now_ns < next_sync_ns_) return;
   next_sync_ns_ = steady_now_ns + kSyncIntervalNs;
+  flush();
+}
+
+void Spool::flush() {
   if (cursor_moved_) write_cursor();
-  if (config_.sync != SpoolSync::interval || unsynced_ == 0 || !has_active_) return;
+  if (config_.sync == SpoolSync::never || unsynced_ == 0 || !has_active_) return;
   unsynced_ = 0;
   SpoolSegment& file = segments_.rbegin()->second.file;
   if (!file.sync()) last_error_ = error_of(file.path(), "cannot be flushed").message;

@@ -87,7 +87,10 @@ class Spool {
   bool is_empty() const noexcept { return counters_.entries.value() == out_; }
   /// SpoolSync::interval, and the place up to which all was released.
   void tick(uint64_t steady_now_ns);
+  /// The same at once; unless SpoolSync::never.
+  void flush();
 
+  const SpoolConfig& config() const noexcept { return config_; }
   const SpoolCounters& counters() const noexcept { return counters_; }
   /// What was wrong with the disk last; empty when the last append was stored.
   const std::string& last_error() const noexcept { return last_error_; }

@@ -301,13 +301,85 @@ TEST(Batcher, LosesNothingUncountedBetweenTwoThreads) {
   expect_ledger(c);
 }
 
+// ---- whose records a batch holds ----
+
+void add_from(Batcher& batcher, const char* exporter, FlowType type, size_t count,
+              RouteId route = kRoute) {
+  std::vector<FlowRecord> records = numbered_records(count);
+  RoleScope role(rx_lcore);
+  ExportHeader header;
+  header.type = type;
+  header.exporter_address = *IpAddress::parse(exporter);
+  batcher.add({header, records, nullptr, ListenerId{}}, route);
+}
+
+std::vector<OutboundBatch> seal_and_take(Batcher& batcher) {
+  RoleScope receiver(rx_lcore);
+  RoleScope controller(control_thread);
+  batcher.seal_all();
+  std::vector<OutboundBatch> all;
+  for (OutboundBatch* batch = nullptr; batcher.take_sealed(batch);) all.push_back(*batch);
+  return all;
+}
+
+TEST(BatcherOrigins, CountTheRecordsOfEachRunOfAnExporter) {
+  Batcher batcher({.buffers = 2});
+  add_from(batcher, "192.0.2.1", FlowType::ipfix, 3);
+  add_from(batcher, "192.0.2.1", FlowType::ipfix, 4);
+  add_from(batcher, "2001:db8::1", FlowType::ipfix, 5);
+  const auto batches = seal_and_take(batcher);
+  ASSERT_EQ(batches.size(), 1u);
+  ASSERT_EQ(batches[0].origins, 2u);
+  EXPECT_EQ(batches[0].origin_room[0].exporter.to_string(), "192.0.2.1");
+  EXPECT_EQ(batches[0].origin_room[0].records, 7u);
+  EXPECT_EQ(batches[0].origin_room[1].exporter.to_string(), "2001:db8::1");
+  EXPECT_EQ(batches[0].origin_room[1].records, 5u);
+}
+
+TEST(BatcherOrigins, CountWhatFindsNoPlaceTogether) {
+  Batcher batcher({.buffers = 2});
+  for (int i = 0; i < 100; ++i) {
+    add_from(batcher, i % 2 == 0 ? "192.0.2.1" : "192.0.2.2", FlowType::ipfix, 2);
+  }
+  const auto batches = seal_and_take(batcher);
+  ASSERT_EQ(batches.size(), 1u);
+  ASSERT_EQ(batches[0].origins, kOriginsMax);
+  EXPECT_EQ(batches[0].origin_room.back().exporter, IpAddress{});
+  uint64_t records = 0;
+  for (const BatchOrigin& origin : batches[0].origin_room) records += origin.records;
+  EXPECT_EQ(records, 200u);
+  EXPECT_EQ(batches[0].records, 200u);
+}
+
+TEST(BatcherOrigins, KeepExportersAndProtocolsApartWhereTheSubjectNamesThem) {
+  BatcherConfig config{.buffers = 16};
+  config.splits = {RouteSplit{}, RouteSplit{.by_protocol = true}, RouteSplit{.by_exporter = true}};
+  Batcher batcher(config);
+  for (uint16_t route = 0; route < 4; ++route) {
+    add_from(batcher, "192.0.2.1", FlowType::ipfix, 1, RouteId{route});
+    add_from(batcher, "192.0.2.2", FlowType::ipfix, 2, RouteId{route});
+    add_from(batcher, "192.0.2.1", FlowType::netflow_v9, 3, RouteId{route});
+  }
+  std::map<std::tuple<uint16_t, std::string, FlowType>, uint32_t> records;
+  for (const OutboundBatch& batch : seal_and_take(batcher)) {
+    records[{batch.route.value, batch.exporter.to_string(), batch.type}] += batch.records;
+  }
+  const std::map<std::tuple<uint16_t, std::string, FlowType>, uint32_t> expected = {
+      {{0, "192.0.2.1", FlowType::ipfix}, 6},      {{1, "192.0.2.1", FlowType::ipfix}, 3},
+      {{1, "192.0.2.1", FlowType::netflow_v9}, 3}, {{2, "192.0.2.1", FlowType::ipfix}, 4},
+      {{2, "192.0.2.2", FlowType::ipfix}, 2},      {{3, "192.0.2.1", FlowType::ipfix}, 6}};
+  EXPECT_EQ(records, expected);
+}
+
 // ---- messages of other kinds ----
 
 void add_message(Batcher& batcher, const std::string& message, RouteId route = kRoute,
                  RecordKind kind = RecordKind::sflow_counters) {
   RoleScope role(rx_lcore);
   const auto* octets = reinterpret_cast<const uint8_t*>(message.data());
-  batcher.add_message({octets, message.size()}, kind, route, 7);
+  ExportHeader header;
+  header.time_received_ns = 7;
+  batcher.add_message({octets, message.size()}, kind, route, header);
 }
 
 TEST(BatcherMessages, AreFramedAsABatchsAndSealedByKind) {

@@ -57,7 +57,7 @@ class HttpPublisherTest : public ::testing::Test {
     publisher_ = std::move(*made);
   }
   std::string id_of(const BatchBox& box) const {
-    return config("").identity.message_id(box.batch);
+    return Addressing(config("").identity, {""}).id_of(box.batch);
   }
 
   /// Submits so many batches of three records, polling while the window is full.

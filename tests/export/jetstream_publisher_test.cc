@@ -28,6 +28,8 @@ using Json = nlohmann::ordered_json;
 constexpr uint64_t kPatienceNs = 60 * kNsPerSec;  // a hang, not a measure
 const RunIdentity kIdentity{"6f1c0c54-8e2e-4d0a-9a55-0d9c1b8d2f10", 1'700'000'000};
 
+std::string id_of(const OutboundBatch& batch) { return Addressing(kIdentity, {"flows.raw.netflow"}).id_of(batch); }
+
 class JetStreamPublisherTest : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -117,6 +119,12 @@ class JetStreamPublisherTest : public ::testing::Test {
     return messages;
   }
 
+  static uint32_t flows_in(const StreamMessage& message) {
+    flowpb::FlowBatch flows;
+    EXPECT_TRUE(parse_flows(message, flows));
+    return static_cast<uint32_t>(flows.flows_size());
+  }
+
   /// What the stream holds is what was submitted: every record, none twice.
   void expect_stored_exactly(const std::vector<StreamMessage>& messages) const {
     std::map<std::string, int> stored;
@@ -186,8 +194,8 @@ TEST_F(JetStreamPublisherTest, CreatesTheStreamAndDeliversBatchesAsTheyAre) {
   ASSERT_EQ(messages.size(), boxes_.size());
   for (size_t i = 0; i < messages.size(); ++i) {
     EXPECT_EQ(messages[i].payload, boxes_[i].octets);
-    EXPECT_EQ(messages[i].framing, ReadFraming::batch);
-    EXPECT_EQ(messages[i].id, kIdentity.message_id(boxes_[i].batch));
+    EXPECT_EQ(messages[i].framing, Framing::batch);
+    EXPECT_EQ(messages[i].id, id_of(boxes_[i].batch));
     EXPECT_EQ(messages[i].subject, i % 2 == 0 ? "flows.raw.netflow" : "flows.raw.sflow");
   }
   expect_stored_exactly(messages);
@@ -222,7 +230,7 @@ TEST_F(JetStreamPublisherTest, SendsTheHeadersThatConsumersReadFramingFrom) {
   EXPECT_THAT(headers, HasSubstr("Weir-Framing: batch\r\n"));
   EXPECT_THAT(headers, HasSubstr("Weir-Compression: none\r\n"));
   EXPECT_THAT(headers, HasSubstr("Weir-Records: 7\r\n"));
-  EXPECT_THAT(headers, HasSubstr("Nats-Msg-Id: " + kIdentity.message_id(boxes_[0].batch) + "\r\n"));
+  EXPECT_THAT(headers, HasSubstr("Nats-Msg-Id: " + id_of(boxes_[0].batch) + "\r\n"));
 }
 
 TEST_F(JetStreamPublisherTest, SendsOneMessageARecordWithSingleFraming) {
@@ -241,10 +249,75 @@ TEST_F(JetStreamPublisherTest, SendsOneMessageARecordWithSingleFraming) {
   ASSERT_EQ(messages.size(), 100u);
   for (uint32_t i = 0; i < messages.size(); ++i) {
     const BatchBox& box = boxes_[i / 20];
-    EXPECT_EQ(messages[i].framing, ReadFraming::single);
-    EXPECT_EQ(messages[i].id, kIdentity.message_id(box.batch, i % 20));
+    EXPECT_EQ(messages[i].framing, Framing::single);
+    EXPECT_EQ(messages[i].id, id_of(box.batch) + "." + std::to_string(i % 20));
     EXPECT_EQ(messages[i].payload, box.flows.flows(static_cast<int>(i % 20)).SerializeAsString());
   }
+}
+
+TEST_F(JetStreamPublisherTest, DeliversEveryFramingAndCompressionToItsReader) {
+  NatsServer server;
+  ASSERT_TRUE(server.start());
+  for (const Framing framing :
+       {Framing::batch, Framing::single, Framing::delimited, Framing::netflow_record}) {
+    for (const Compression compression : {Compression::none, Compression::lz4, Compression::zstd}) {
+      SCOPED_TRACE(std::string(name_of(framing)) + " " + std::string(name_of(compression)));
+      JetStreamConfig config = config_for(server);
+      config.framing = framing;
+      config.compression = compression;
+      config.stream.name = std::string(name_of(framing)) + "-" + std::string(name_of(compression));
+      config.subjects = {"flows.raw." + config.stream.name};
+      open(config);
+      boxes_.clear();
+      ledger_ = {};
+      submitted_ = 0;
+      for (int i = 0; i < 3; ++i) submit(make_batch(20));
+      settle();
+      EXPECT_EQ(ledger_.acknowledged, 3u);
+      const auto messages = read_all(server, config.stream.name);
+      EXPECT_EQ(messages.size(), is_record_a_message(framing) ? 60u : 3u);
+      uint32_t records = 0;
+      for (const StreamMessage& message : messages) {
+        EXPECT_EQ(message.framing, framing);
+        records += flows_in(message);
+      }
+      EXPECT_EQ(records, 60u);
+      if (framing != Framing::netflow_record) expect_stored_exactly(messages);
+    }
+  }
+}
+
+TEST_F(JetStreamPublisherTest, PublishesWhatComesFromTheSpoolUnderItsOwnIdAndSubject) {
+  NatsServer server;
+  ASSERT_TRUE(server.start());
+  JetStreamConfig config = config_for(server);
+  config.stream.subjects = {"flows.raw.*"};
+  open(config);
+  const ReplayedAs then{"an.earlier.run.1", "flows.raw.other"};
+  BatchBox& box = make_batch(4);
+  box.batch.replayed_as = &then;
+  submit(box);
+  settle();
+  const auto messages = read_all(server);
+  ASSERT_EQ(messages.size(), 1u);
+  EXPECT_EQ(messages[0].subject, "flows.raw.other");
+  EXPECT_EQ(messages[0].id, "an.earlier.run.1");
+}
+
+TEST_F(JetStreamPublisherTest, WritesProtocolAndExporterIntoTheSubject) {
+  NatsServer server;
+  ASSERT_TRUE(server.start());
+  JetStreamConfig config = config_for(server);
+  config.subjects = {"flows.raw.{protocol}-{exporter}"};
+  open(config);
+  BatchBox& box = make_batch(4);
+  box.batch.type = FlowType::netflow_v9;
+  box.batch.exporter = *IpAddress::parse("192.0.2.7");
+  submit(box);
+  settle();
+  const auto messages = read_all(server);
+  ASSERT_EQ(messages.size(), 1u);
+  EXPECT_EQ(messages[0].subject, "flows.raw.netflow_v9-192-0-2-7");
 }
 
 TEST_F(JetStreamPublisherTest, StoresOnceWhatIsSubmittedTwice) {
@@ -441,14 +514,18 @@ TEST_F(JetStreamPublisherTest, DividesABatchThatTheServerWouldNotTake) {
   const auto messages = read_all(server);
   ASSERT_GT(messages.size(), 2u);
   std::string joined;
+  uint32_t first = 0;
   for (uint32_t i = 0; i + 1 < messages.size(); ++i) {
-    EXPECT_EQ(messages[i].framing, ReadFraming::batch);
+    EXPECT_EQ(messages[i].framing, Framing::batch);
     EXPECT_LE(messages[i].payload.size(), 4096u);
-    EXPECT_EQ(messages[i].id, kIdentity.message_id(boxes_[0].batch, i));
+    const uint32_t records = flows_in(messages[i]);
+    EXPECT_EQ(messages[i].id, id_of(boxes_[0].batch) + "." + std::to_string(first) + "-" +
+                                  std::to_string(first + records - 1));
+    first += records;
     joined += messages[i].payload;
   }
   EXPECT_EQ(joined, boxes_[0].octets);
-  EXPECT_EQ(messages.back().id, kIdentity.message_id(boxes_[1].batch));
+  EXPECT_EQ(messages.back().id, id_of(boxes_[1].batch));
   expect_stored_exactly(messages);
 }
 

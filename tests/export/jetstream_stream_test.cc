@@ -78,15 +78,5 @@ TEST(Subjects, CoverAndOverlapAsTheServerMatchesThem) {
   }
 }
 
-TEST(RunIdentity, NamesEachMessageOfARun) {
-  OutboundBatch batch;
-  batch.core = 5;
-  batch.sequence = 77;
-  const RunIdentity identity{"6f1c0c54-8e2e-4d0a-9a55-0d9c1b8d2f10", 1'700'000'000};
-  EXPECT_EQ(identity.message_id(batch), "6f1c0c54-8e2e-4d0a-9a55-0d9c1b8d2f10.1700000000.5.77");
-  EXPECT_EQ(identity.message_id(batch, 12),
-            "6f1c0c54-8e2e-4d0a-9a55-0d9c1b8d2f10.1700000000.5.77.12");
-}
-
 }  // namespace
 }  // namespace weir::outbound

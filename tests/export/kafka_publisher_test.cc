@@ -47,7 +47,7 @@ class KafkaPublisherTest : public ::testing::Test {
     ASSERT_TRUE(made) << made.error().message;
     publisher_ = std::move(*made);
   }
-  std::string id_of(const BatchBox& box) const { return config("").identity.message_id(box.batch); }
+  std::string id_of(const BatchBox& box) const { return Addressing(config("").identity, {""}).id_of(box.batch); }
 
   void submit(size_t count, uint32_t records = 3) {
     const RoleScope role(publisher_thread);

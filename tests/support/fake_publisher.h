@@ -15,7 +15,8 @@ namespace weir::test {
 class FakePublisher final : public outbound::Publisher {
  public:
   /// hang: no call returns, whatever the deadline, as in a write to a file system that is frozen.
-  enum class Mode { acknowledge, hold, fail, hang };
+  /// fail: refused for good; away: not now.
+  enum class Mode { acknowledge, hold, fail, away, hang };
 
   explicit FakePublisher(size_t window, Mode mode = Mode::acknowledge)
       : window_(window), mode_(mode) {
@@ -26,11 +27,14 @@ class FakePublisher final : public outbound::Publisher {
   /// Records of the batches that were submitted, in order. Read when the thread has ended.
   const std::vector<uint64_t>& sequences_seen() const { return sequences_seen_; }
 
+  const std::vector<std::string>& replays_seen() const { return replays_seen_; }
+
   std::string_view kind() const noexcept override { return "fake"; }
 
   bool submit(outbound::OutboundBatch& batch, outbound::OutcomeSink&) override {
     if (held_.size() >= window_) return false;
     sequences_seen_.push_back(batch.sequence);
+    if (batch.replayed_as != nullptr) replays_seen_.push_back(batch.replayed_as->id);
     held_.push_back(&batch);
     in_flight_.store(held_.size());
     return true;
@@ -67,7 +71,9 @@ class FakePublisher final : public outbound::Publisher {
     outbound::OutboundBatch* batch = held_.front();
     held_.pop_front();
     in_flight_.store(held_.size());
-    if (mode_.load() == Mode::fail) {
+    if (mode_.load() == Mode::away) {
+      outcomes.on_outcome({.batch = batch, .failure = outbound::DeliveryFailure::not_connected});
+    } else if (mode_.load() == Mode::fail) {
       outcomes.on_outcome({.batch = batch, .failure = outbound::DeliveryFailure::rejected});
     } else {
       outcomes.on_outcome({.batch = batch, .acknowledged = true});
@@ -79,6 +85,7 @@ class FakePublisher final : public outbound::Publisher {
   std::deque<outbound::OutboundBatch*> held_;
   std::atomic<size_t> in_flight_{0};
   std::vector<uint64_t> sequences_seen_;
+  std::vector<std::string> replays_seen_;  // their ids
   outbound::PublisherCounters counters_;
 };
 
