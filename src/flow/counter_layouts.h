@@ -76,7 +76,7 @@ inline constexpr CounterLayout kCounterLayouts[] = {
     counter::plain(2009, 49, counter::kHostTcp),
     counter::plain(2010, 50, counter::kHostUdp),
     counter::plain(2105, 51, counter::kJvmRuntime),
-    counter::plain(2106, 52, counter::kJvmStatistics),
+    {2106, 52, counter::kJvmStatistics, counter::kJvmStatisticsRequired, {}, CounterBlocks::one},
     counter::plain(2201, 53, counter::kHttp),
     counter::plain(2202, 54, counter::kAppOperations),
     counter::plain(2204, 55, counter::kMemcache),
@@ -85,6 +85,8 @@ inline constexpr CounterLayout kCounterLayouts[] = {
     counter::plain(4413 << 12 | 3, 58, counter::kHwTables),
     counter::plain(5703 << 12 | 1, 59, counter::kGpu),
     counter::plain(4413 << 12 | 2, 60, counter::kBstPort),
+    counter::plain(2200, 61, counter::kMemcached),
+    counter::plain(2205, 62, counter::kVdi),
 };
 
 /// Null where the format is none of them.

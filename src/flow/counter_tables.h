@@ -2,7 +2,8 @@
 //
 // Spec:     sFlow Version 5 (sflow.org) and its extensions: sflow_host, sflow_host_ip, sflow_lag,
 //           sflow_optics, sflow_80211, sflow_openflow, sflow_application, sflow_jvm, sflow_http,
-//           sflow_memcache, sflow_broadcom_buffers, sflow_broadcom_tables, sflow_nvml.
+//           sflow_memcache, sflow_broadcom_buffers, sflow_broadcom_tables, sflow_nvml; 2200
+//           and 2205 as sflowtool has them.
 // Runs on:  any thread. Constant tables.
 #pragma once
 
@@ -317,6 +318,7 @@ inline constexpr CounterField kJvmStatistics[] = {
     WEIR_U32_(thread_num_started), WEIR_U32_(fd_open_count),
     WEIR_U32_(fd_max_count),
 };
+inline constexpr size_t kJvmStatisticsRequired = 17;  // older agents do not count files
 inline constexpr CounterField kHttp[] = {
     WEIR_U32_(method_option_count), WEIR_U32_(method_get_count),     WEIR_U32_(method_head_count),
     WEIR_U32_(method_post_count),   WEIR_U32_(method_put_count),     WEIR_U32_(method_delete_count),
@@ -370,6 +372,30 @@ inline constexpr CounterField kMemcache[] = {
     WEIR_U64_(bytes_written),
     WEIR_U64_(bytes),
     WEIR_U64_(limit_maxbytes),
+};
+// Format 2200, which 2204 replaced.
+inline constexpr CounterField kMemcached[] = {
+    WEIR_U32_(uptime),           WEIR_U32_(rusage_user),       WEIR_U32_(rusage_system),
+    WEIR_U32_(curr_connections), WEIR_U32_(total_connections), WEIR_U32_(connection_structures),
+    WEIR_U32_(cmd_get),          WEIR_U32_(cmd_set),           WEIR_U32_(cmd_flush),
+    WEIR_U32_(get_hits),         WEIR_U32_(get_misses),        WEIR_U32_(delete_misses),
+    WEIR_U32_(delete_hits),      WEIR_U32_(incr_misses),       WEIR_U32_(incr_hits),
+    WEIR_U32_(decr_misses),      WEIR_U32_(decr_hits),         WEIR_U32_(cas_misses),
+    WEIR_U32_(cas_hits),         WEIR_U32_(cas_badval),        WEIR_U32_(auth_cmds),
+    WEIR_U32_(auth_errors),      WEIR_U64_(bytes_read),        WEIR_U64_(bytes_written),
+    WEIR_U32_(limit_maxbytes),   WEIR_U32_(accepting_conns),   WEIR_U32_(listen_disabled_num),
+    WEIR_U32_(threads),          WEIR_U32_(conn_yields),       WEIR_U64_(bytes),
+    WEIR_U32_(curr_items),       WEIR_U32_(total_items),       WEIR_U32_(evictions),
+};
+inline constexpr CounterField kVdi[] = {
+    WEIR_U32_(sessions_current), WEIR_U32_(sessions_total),  WEIR_U32_(sessions_duration),
+    WEIR_U32_(rx_bytes),         WEIR_U32_(tx_bytes),        WEIR_U32_(rx_packets),
+    WEIR_U32_(tx_packets),       WEIR_U32_(rx_packets_lost), WEIR_U32_(tx_packets_lost),
+    WEIR_U32_(rtt_min_ms),       WEIR_U32_(rtt_max_ms),      WEIR_U32_(rtt_avg_ms),
+    WEIR_U32_(audio_rx_bytes),   WEIR_U32_(audio_tx_bytes),  WEIR_U32_(audio_tx_limit),
+    WEIR_U32_(img_rx_bytes),     WEIR_U32_(img_tx_bytes),    WEIR_U32_(img_frames),
+    WEIR_U32_(img_qual_min),     WEIR_U32_(img_qual_max),    WEIR_U32_(img_qual_avg),
+    WEIR_U32_(usb_rx_bytes),     WEIR_U32_(usb_tx_bytes),
 };
 inline constexpr CounterField kAppWorkers[] = {
     WEIR_U32_(workers_active), WEIR_U32_(workers_idle), WEIR_U32_(workers_max),
