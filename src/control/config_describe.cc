@@ -66,6 +66,14 @@ std::string describe_subjects(const ListenerConfig& listener) {
   return text;
 }
 
+std::string_view describe_security(SecurityMode mode) {
+  switch (mode) {
+    case SecurityMode::tls: return " over TLS";
+    case SecurityMode::mtls: return " over mutual TLS";
+    default: return "";
+  }
+}
+
 /// A cell of a Markdown table holds no bar.
 std::string cell(std::string text) {
   for (size_t at = text.find('|'); at != std::string::npos; at = text.find('|', at + 2)) {
@@ -105,9 +113,9 @@ std::string describe_plan(const ApplianceConfig& config) {
   }
   for (const PublisherConfig& publisher : config.publishers) {
     if (publisher.kind == PublisherKind::jetstream) {
-      out += fmt::format("  publisher {}: JetStream at {}, stream {} ({})\n", publisher.name,
+      out += fmt::format("  publisher {}: JetStream at {}{}, stream {} ({})\n", publisher.name,
                          service::masked(config.nats_url, service::Secrecy::url),
-                         config.stream_name, joined(all_stream_subjects(config)));
+                         describe_security(config.security.mode), config.stream_name, joined(all_stream_subjects(config)));
     } else {
       out += fmt::format("  publisher {}: {}\n", publisher.name, describe_publisher(publisher));
     }

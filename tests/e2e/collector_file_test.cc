@@ -32,6 +32,7 @@ using test::free_udp_port;
 using test::NatsServer;
 using test::Process;
 using test::with;
+using testing::AllOf;
 using testing::HasSubstr;
 using namespace std::chrono_literals;
 
@@ -170,6 +171,20 @@ TEST_F(CollectorFileTest, DrivesTheAppliance) {
       EXPECT_EQ(flow.sampler_address().size(), 4u);
     }
   }
+  // `weir read` is told by options what the configuration says.
+  std::vector<std::string> reading{test::built("weir"), "read", "--all", "--format", "none",
+                                   "--summary", "--server",
+                                   "tls://localhost" + nats_.url().substr(16), "--tlsca",
+                                   folder_ / "certs/root.pem", "--creds",
+                                   folder_ / "platform.creds"};
+  const auto refused = test::run_program(reading);
+  EXPECT_EQ(refused.status, 1);
+  EXPECT_THAT(refused.err, HasSubstr("certificate"));
+  reading.insert(reading.end(), {"--tlscert", folder_ / "certs/flow-collector.pem", "--tlskey",
+                                 folder_ / "certs/flow-collector-key.pem"});
+  const auto read = test::run_program(reading);
+  EXPECT_EQ(read.status, 0) << read.err;
+  EXPECT_THAT(read.err, HasSubstr(std::to_string(netflow + sflow)));
   EXPECT_EQ(weir.terminate(), 0) << weir.err();
 }
 
@@ -226,7 +241,7 @@ TEST_F(CollectorFileTest, IsCheckedWithItsFiles) {
   };
   auto checked = check();
   EXPECT_EQ(checked.status, 0) << checked.err;
-  EXPECT_THAT(checked.out, HasSubstr("single"));
+  EXPECT_THAT(checked.out, AllOf(HasSubstr("single"), HasSubstr(" over mutual TLS, stream events")));
   std::filesystem::remove(folder_ / "certs/root.pem");
   checked = check();
   EXPECT_EQ(checked.status, 1);

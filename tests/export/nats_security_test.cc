@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <nats/nats.h>
 #include <sys/stat.h>
 
 #include <atomic>
@@ -13,6 +14,7 @@
 #include "export/jetstream_publisher.h"
 #include "export/jetstream_reader.h"
 #include "export/meta_publisher.h"
+#include "export/nats_options.h"
 #include "support/batches.h"
 #include "support/certificates.h"
 #include "support/nats_server.h"
@@ -479,6 +481,43 @@ TEST_F(CertificateRenewalTest, UnderLoadLosesAndRepeatsNothing) {
   expect_all_stored_once(config.nats);
   EXPECT_EQ(publisher_->counters().retries.value(), 0u) << "answers are waited for";
   EXPECT_THAT(publisher_->last_error(), IsEmpty());
+}
+
+TEST_F(CertificateRenewalTest, LeavesTheOldConnectionToItsAnswers) {
+  NatsServer server(tls_block());
+  ASSERT_TRUE(server.start());
+  const NatsConfig config = nats_for(server, TlsMode::tls);
+  const auto options = make_nats_options(config);
+  ASSERT_TRUE(options);
+  natsConnection* raw = nullptr;
+  natsSubscription* asked = nullptr;
+  ASSERT_EQ(natsConnection_Connect(&raw, options->get()), NATS_OK);
+  ASSERT_EQ(natsConnection_SubscribeSync(&asked, raw, "slow"), NATS_OK);
+  ASSERT_EQ(natsConnection_Flush(raw), NATS_OK);
+
+  auto client = NatsClient::make(config);
+  ASSERT_TRUE(client && (*client)->connect());
+  ASSERT_EQ((*client)->publish("slow", 7, {}, {}), Sent::sent);
+  natsMsg* question = nullptr;
+  ASSERT_EQ(natsSubscription_NextMsg(&question, asked, 10'000), NATS_OK);
+  write(ca(), authority_.pem());
+  const uint64_t end = steady_clock_ns() + kPatienceNs;
+  while ((*client)->renewals() == 0) {
+    ASSERT_LT(steady_clock_ns(), end);
+    (*client)->keep_fresh(steady_clock_ns());
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
+  (*client)->keep_fresh(steady_clock_ns());
+  ASSERT_EQ(natsConnection_PublishString(raw, natsMsg_GetReply(question), "late"), NATS_OK);
+  const NatsReply reply = (*client)->next_reply(10'000);
+  ASSERT_TRUE(reply);
+  uint64_t token = 0;
+  EXPECT_TRUE(NatsClient::token_of(reply, token));
+  EXPECT_EQ(token, 7u);
+  EXPECT_EQ((*client)->disconnects(), 0u);
+  natsMsg_Destroy(question);
+  natsSubscription_Destroy(asked);
+  natsConnection_Destroy(raw);
 }
 
 TEST_F(CertificateRenewalTest, ThatIsBadLeavesTheConnectionAndSaysSo) {
