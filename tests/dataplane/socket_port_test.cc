@@ -93,14 +93,14 @@ bool has_ipv6() {
   return bound;
 }
 
-std::vector<decode::ExporterStats> exporters_of(DataPlane& plane) {
+/// What is sealed meanwhile is collected too.
+std::vector<decode::ExporterStats> exporters_of(DataPlane& plane, Collected& collected) {
   const RoleScope role(control_thread);
   ExporterQuery query;
   query.rows.resize(16);
   ExporterQuery* answer = nullptr;
   EXPECT_TRUE(plane.pipeline(0).ask_exporters(query));
-  Collected ignored;
-  EXPECT_TRUE(run_until(plane, ignored, [&] {
+  EXPECT_TRUE(run_until(plane, collected, [&] {
     const RoleScope inner(control_thread);
     return plane.pipeline(0).take_answer(answer);
   }));
@@ -118,7 +118,7 @@ TEST_F(SocketPortTest, TakesIpv4AndIpv6OnOneSocketAndNormalisesAddresses) {
   }
   ASSERT_TRUE(wait_for_datagrams(200));
   std::vector<std::string> addresses;
-  for (const decode::ExporterStats& row : exporters_of(*plane_))
+  for (const decode::ExporterStats& row : exporters_of(*plane_, collected_))
     addresses.push_back(row.address.to_string());
   EXPECT_THAT(addresses, ::testing::UnorderedElementsAre("127.0.0.1", "::1"));
 
