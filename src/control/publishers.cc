@@ -77,6 +77,7 @@ Result<std::unique_ptr<outbound::Publisher>> make_kafka(const ApplianceConfig& c
   c.topic = p.topic;
   c.subjects = route_subjects(config);
   c.framing = config.framing;
+  c.compression = config.compression;
   c.identity = identity;
   return outbound::make_kafka_publisher(std::move(c));
 }

@@ -28,6 +28,7 @@ struct KafkaPublisherConfig {
   std::string topic = "{subject}";    // that stands for the subject
   std::vector<std::string> subjects;  // by RouteId
   Framing framing = Framing::batch;
+  Compression compression = Compression::none;
   RunIdentity identity;
 
   uint32_t window_batches = 256;

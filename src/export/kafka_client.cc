@@ -178,7 +178,7 @@ KafkaSent KafkaClient::send(const KafkaMessage& message) {
     return fields[count++].u;
   };
   add(RD_KAFKA_VTYPE_TOPIC).cstr = message.topic;
-  add(RD_KAFKA_VTYPE_MSGFLAGS).i = 0;  // the payload stays ours, where it is
+  add(RD_KAFKA_VTYPE_MSGFLAGS).i = message.is_passing ? RD_KAFKA_MSG_F_COPY : 0;
   auto& value = add(RD_KAFKA_VTYPE_VALUE);
   value.mem.ptr = const_cast<uint8_t*>(message.payload.data());
   value.mem.size = message.payload.size();

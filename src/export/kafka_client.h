@@ -2,7 +2,7 @@
 //
 // Runs on:  the thread that uses it; wake on any. The library's own threads touch the payloads of what
 //           is under way, and nothing else of ours.
-// Owns:     the producer. A payload stays where it is until its report was taken, or after close().
+// Owns:     the producer. A payload that is not copied stays until its report was taken, or after close().
 // Bounds:   whatever the caller keeps under way; the library's queue refuses beyond its own bounds.
 // Failure:  each message that was queued comes back as exactly one KafkaReport, unless close() came
 //           first. The library retries for as long as it may; a report other than `stored` is final for
@@ -46,6 +46,7 @@ struct KafkaMessage {
   const char* topic = "";
   std::string_view key;  // empty: none
   std::span<const uint8_t> payload;
+  bool is_passing = false;  // the payload lasts for the call only: it is copied
   std::span<const KafkaHeader> headers;
 };
 

@@ -5,7 +5,6 @@
 #include <charconv>
 
 #include "base/clock.h"
-#include "export/batch_reader.h"
 
 namespace weir::outbound {
 namespace {
@@ -38,6 +37,7 @@ Result<std::unique_ptr<KafkaPublisher>> KafkaPublisher::make(KafkaPublisherConfi
 KafkaPublisher::KafkaPublisher(KafkaPublisherConfig config, std::unique_ptr<KafkaClient> client)
     : config_(std::move(config)),
       addressing_(config_.identity, config_.subjects),
+      former_(config_.framing, config_.compression),
       client_(std::move(client)),
       backoff_(config_.retry_first_ms, config_.retry_max_ms, config_.identity.start_ns),
       slots_(config_.window_batches) {
@@ -56,6 +56,11 @@ bool KafkaPublisher::submit(OutboundBatch& batch, OutcomeSink& outcomes) {
   slot.doomed = DeliveryFailure::count_;
   slot.id = addressing_.id_of(batch);
   slot.topic = kafka_topic(config_.topic, addressing_.subject_of(batch));
+  // Its records are of one exporter only where the subject asks for that.
+  const std::string& subject =
+      config_.subjects[std::min<size_t>(batch.route.value, config_.subjects.size() - 1)];
+  const bool is_of_one = split_of(subject).by_exporter && batch.replayed_as == nullptr;
+  slot.key = is_of_one ? address_token(batch.exporter) : std::string();
   slot.messages.clear();
   undivided_.push_back(index);
   ++in_flight_;
@@ -146,8 +151,7 @@ void KafkaPublisher::replace_producer(OutcomeSink& outcomes) {
     if (slot.batch == nullptr) continue;
     for (uint32_t m = 0; m < slot.messages.size(); ++m) {
       if (slot.messages[m].state != MessageState::under_way) continue;
-      --slot.under_way;
-      --under_way_;
+      back_from_library(slot, slot.messages[m]);
       slot.messages[m].state = MessageState::ready;
       ready_.push_back(Token{i} << kMessageBits | m);
     }
@@ -180,8 +184,7 @@ void KafkaPublisher::on_report(const KafkaReport& report, OutcomeSink& outcomes)
   assert(message != nullptr && message->state == MessageState::under_way);
   if (message == nullptr || message->state != MessageState::under_way) return;
   Slot& slot = slots_[index];
-  --slot.under_way;
-  --under_way_;
+  back_from_library(slot, *message);
   const uint64_t now_ns = steady_clock_ns();
   using Result = KafkaReport::Result;
   if (report.result == Result::stored) {
@@ -216,7 +219,7 @@ void KafkaPublisher::pump(uint64_t now_ns, OutcomeSink& outcomes) {
     if (!ready_.empty()) {
       const Token token = ready_.front();
       ready_.pop_front();
-      send(token, now_ns, outcomes);
+      if (!send(token, now_ns, outcomes)) return;
     } else if (!undivided_.empty()) {
       const uint32_t index = undivided_.front();
       undivided_.pop_front();
@@ -237,80 +240,83 @@ void KafkaPublisher::pump(uint64_t now_ns, OutcomeSink& outcomes) {
 // -------------------------------------------------------------------------------- one message
 
 /// Makes a batch's messages; false when a record alone is too large.
-bool KafkaPublisher::divide(Slot& slot) const {
+bool KafkaPublisher::divide(Slot& slot) {
   const OutboundBatch& batch = *slot.batch;
-  const std::span<const uint8_t> payload = batch.payload();
   const size_t most = client_->message_octets_max();
   const size_t limit = most > 2 * kEnvelopeOctetsReserve ? most - kEnvelopeOctetsReserve : most / 2;
-  const bool is_single = config_.framing == Framing::single;
-  slot.numbered = is_single || payload.size() > limit;
-  if (!slot.numbered) {
-    slot.messages.push_back({0, batch.octets, batch.records});
-  } else {
-    BatchWalk walk(payload);
-    for (BatchEntry entry; walk.next(entry);) {
-      const std::span<const uint8_t> octets = is_single ? entry.message : entry.framed;
-      const auto at = static_cast<uint32_t>(octets.data() - payload.data());
-      const uint32_t end = at + static_cast<uint32_t>(octets.size());
-      if (octets.size() > limit) return false;
-      if (is_single || slot.messages.empty() || end - slot.messages.back().offset > limit) {
-        slot.messages.push_back({at, 0, 0});
-      }
-      Message& part = slot.messages.back();
-      part.octets = end - part.offset;
-      ++part.records;
-    }
-    assert(walk.complete() && "the encoder's batches are FlowBatches");
-    if (!walk.complete()) return false;
-  }
+  if (!former_.divide(batch, {0, batch.octets, batch.records}, limit, slices_)) return false;
   // An empty batch is a message too: its submitter waits for an outcome.
-  if (slot.messages.empty()) slot.messages.push_back({0, 0, 0});
-  slot.open = static_cast<uint32_t>(slot.messages.size());
+  if (slices_.empty()) slices_.push_back({});
+  slot.numbered = is_record_a_message(config_.framing) || slices_.size() > 1;
+  slot.open = static_cast<uint32_t>(slices_.size());
+  for (const MessageSlice& slice : slices_) slot.messages.push_back({slice});
   return slot.open <= kMessageMask;
 }
 
-void KafkaPublisher::send(Token token, uint64_t now_ns, OutcomeSink& outcomes) {
+/// Behind the batch's id, as NATS messages have it.
+void KafkaPublisher::append_number(Slot& slot, const Message& message) const {
+  if (!slot.numbered) return;
+  slot.id += '.';
+  slot.id += std::to_string(message.slice.first_record);
+  if (is_record_a_message(config_.framing)) return;
+  slot.id += '-';
+  slot.id += std::to_string(message.slice.first_record + message.slice.records - 1);
+}
+
+bool KafkaPublisher::send(Token token, uint64_t now_ns, OutcomeSink& outcomes) {
   uint32_t index = 0;
   Message* const message = find(token, index);
-  if (message == nullptr || message->state != MessageState::ready) return;
+  if (message == nullptr || message->state != MessageState::ready) return true;
   Slot& slot = slots_[index];
-  if (slot.doomed != DeliveryFailure::count_) return;
+  if (slot.doomed != DeliveryFailure::count_) return true;
+  const std::span<const uint8_t> payload = slot.batch->payload();
+  const std::span<const uint8_t> octets = former_.form(*slot.batch, message->slice);
+  const bool is_batchs_own = octets.empty() || (octets.data() >= payload.data() &&
+                                                octets.data() < payload.data() + payload.size());
+  const size_t formed_octets = is_batchs_own ? 0 : octets.size();
+  if (formed_octets_ > 0 && formed_octets_ + formed_octets > kFormedOctetsMax) {
+    ready_.push_front(token);
+    return false;
+  }
   const size_t id_octets = slot.id.size();
-  if (slot.numbered) slot.id.append(".").append(std::to_string(message - slot.messages.data()));
+  append_number(slot, *message);
   char records[12];
   const char* const records_end =
-      std::to_chars(records, records + sizeof records, message->records).ptr;
+      std::to_chars(records, records + sizeof records, message->slice.records).ptr;
   const KafkaHeader headers[] = {
       {"Weir-Msg-Id", slot.id},
-      {"Weir-Framing", config_.framing == Framing::batch ? "batch" : "single"},
-      {"Weir-Compression", "none"},
+      {"Weir-Framing", name_of(former_.framing_of(slot.batch->kind))},
+      {"Weir-Compression", name_of(former_.compression())},
       {"Weir-Records", {records, static_cast<size_t>(records_end - records)}},
       {"Weir-Kind", name_of(slot.batch->kind)},
   };
   // What is of the flow kind says nothing about it, as everywhere.
   const size_t header_count = std::size(headers) - (slot.batch->kind == RecordKind::flow ? 1 : 0);
-  const KafkaSent sent = client_->send(
-      {.token = token,
-       .topic = slot.topic.c_str(),
-       .payload = slot.batch->payload().subspan(message->offset, message->octets),
-       .headers = {headers, header_count}});
+  const KafkaSent sent = client_->send({.token = token,
+                                        .topic = slot.topic.c_str(),
+                                        .key = slot.key,
+                                        .payload = octets,
+                                        .is_passing = !is_batchs_own,
+                                        .headers = {headers, header_count}});
   slot.id.resize(id_octets);
   switch (sent) {
     case KafkaSent::queued:
       counters_.messages.increment();
-      counters_.octets.add(message->octets);
+      counters_.octets.add(octets.size());
       if (message->attempts > 0) ++own_retries_;
       if (message->attempts < UINT32_MAX) ++message->attempts;
       message->state = MessageState::under_way;
+      message->formed_octets = static_cast<uint32_t>(formed_octets);
+      formed_octets_ += formed_octets;
       ++slot.under_way;
       ++under_way_;
-      return;
+      return true;
     case KafkaSent::full:
       hold_until_ns_ = now_ns + kHoldNs;
       ready_.push_front(token);
-      return;
-    case KafkaSent::dead: ready_.push_front(token); return;
-    case KafkaSent::too_large: doom(index, DeliveryFailure::too_large, outcomes); return;
+      return false;
+    case KafkaSent::dead: ready_.push_front(token); return false;
+    case KafkaSent::too_large: doom(index, DeliveryFailure::too_large, outcomes); return true;
     case KafkaSent::not_now:
     case KafkaSent::refused:
       if (message->attempts < UINT32_MAX) ++message->attempts;
@@ -319,8 +325,17 @@ void KafkaPublisher::send(Token token, uint64_t now_ns, OutcomeSink& outcomes) {
       } else {
         delay(token, now_ns);
       }
-      return;
+      return true;
   }
+  return true;
+}
+
+/// The caller says what becomes of it.
+void KafkaPublisher::back_from_library(Slot& slot, Message& message) noexcept {
+  --slot.under_way;
+  --under_way_;
+  formed_octets_ -= message.formed_octets;
+  message.formed_octets = 0;
 }
 
 void KafkaPublisher::delay(Token token, uint64_t now_ns) {
@@ -341,8 +356,10 @@ void KafkaPublisher::doom(uint32_t index, DeliveryFailure why, OutcomeSink& outc
 
 void KafkaPublisher::settle(uint32_t index, const Outcome& outcome, OutcomeSink& outcomes) {
   Slot& slot = slots_[index];
-  under_way_ -= slot.under_way;
-  slot.under_way = 0;
+  // What the library still had of it went with the library.
+  for (Message& message : slot.messages) {
+    if (message.state == MessageState::under_way) back_from_library(slot, message);
+  }
   slot.batch = nullptr;
   slot.messages.clear();
   free_.push_back(index);

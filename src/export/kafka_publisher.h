@@ -2,15 +2,16 @@
 //
 // Runs on:  publisher_thread; wake, last_error and counters on any.
 // Owns:     the producer. A batch stays in its slot, and its octets where they are, until reported.
-// Bounds:   window_batches slots and window_messages messages without a report.
+// Bounds:   window_batches slots and window_messages messages without a report; of messages whose octets are
+//           not the batch's own, kFormedOctetsMax under way (or one).
 // Failure:  the library sends again what the cluster does not take now. What it gives up is handed to it
 //           again under the same Weir-Msg-Id, with back-off and jitter, for as long as its batch is in
 //           flight; what is refused kRefusalsMax times is rejected. A producer that can do nothing any more
 //           (a fatal error) is replaced by a new one, which gets everything that had no report; what the
 //           old one had stored without telling is stored twice then, with the same Weir-Msg-Id.
 //
-// One batch is one message (framing batch), one for each record (single), or several parts where it exceeds
-// message.max.bytes; it is acknowledged when all of them are.
+// One batch is one message, one for each record (framing single, netflow_record), or several parts where it
+// exceeds message.max.bytes; it is acknowledged when all of them are.
 #pragma once
 
 #include <deque>
@@ -20,6 +21,8 @@
 #include "export/publisher_parts.h"
 
 namespace weir::outbound {
+
+inline constexpr size_t kFormedOctetsMax = 64 << 20;
 
 class KafkaPublisher final : public Publisher {
  public:
@@ -42,9 +45,8 @@ class KafkaPublisher final : public Publisher {
 
   enum class MessageState : uint8_t { ready, delayed, under_way, stored };
   struct Message {
-    uint32_t offset = 0;  // in the batch's payload
-    uint32_t octets = 0;
-    uint32_t records = 0;
+    MessageSlice slice;
+    uint32_t formed_octets = 0;  // under way, beside the batch
     uint32_t attempts = 0;
     uint8_t refusals = 0;
     MessageState state = MessageState::ready;
@@ -58,6 +60,7 @@ class KafkaPublisher final : public Publisher {
     DeliveryFailure doomed = DeliveryFailure::count_;
     std::string id;
     std::string topic;
+    std::string key;
     std::vector<Message> messages;
   };
   struct Due {
@@ -75,8 +78,11 @@ class KafkaPublisher final : public Publisher {
   void on_report(const KafkaReport& report, OutcomeSink& outcomes);
   void note_state();
   void pump(uint64_t now_ns, OutcomeSink& outcomes);
-  bool divide(Slot& slot) const;
-  void send(Token token, uint64_t now_ns, OutcomeSink& outcomes);
+  bool divide(Slot& slot);
+  /// False when there is no more room for now.
+  bool send(Token token, uint64_t now_ns, OutcomeSink& outcomes);
+  void back_from_library(Slot& slot, Message& message) noexcept;
+  void append_number(Slot& slot, const Message& message) const;
   void delay(Token token, uint64_t now_ns);
   void doom(uint32_t index, DeliveryFailure why, OutcomeSink& outcomes);
   void settle(uint32_t index, const Outcome& outcome, OutcomeSink& outcomes);
@@ -85,6 +91,8 @@ class KafkaPublisher final : public Publisher {
 
   const KafkaPublisherConfig config_;
   const Addressing addressing_;
+  MessageFormer former_;
+  std::vector<MessageSlice> slices_;  // of the batch that is being divided
   const std::unique_ptr<KafkaClient> client_;
   PublisherCounters counters_;
   Trouble trouble_;
@@ -96,6 +104,7 @@ class KafkaPublisher final : public Publisher {
   std::priority_queue<Due, std::vector<Due>, std::greater<>> delayed_;
   size_t in_flight_ = 0;
   size_t under_way_ = 0;
+  size_t formed_octets_ = 0;  // of messages under way
   uint64_t own_retries_ = 0;
   uint64_t hold_until_ns_ = 0;  // the library's queue was full
   uint64_t next_open_ns_ = 0;

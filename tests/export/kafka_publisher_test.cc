@@ -155,8 +155,9 @@ TEST_F(KafkaDeliveryTest, DividesABatchThatExceedsTheLargestMessage) {
   for (KafkaStored& m : cluster_.read_all()) {
     EXPECT_LE(m.payload.size(), 4096u);
     const std::string& id = m.headers.at("Weir-Msg-Id");
-    EXPECT_TRUE(id.starts_with(id_of(boxes_[0]) + "."));
-    parts[std::stoul(id.substr(id.rfind('.') + 1))] = std::move(m);
+    ASSERT_TRUE(id.starts_with(id_of(boxes_[0]) + "."));
+    // .<first record>-<last>
+    parts[std::stoul(id.substr(id_of(boxes_[0]).size() + 1))] = std::move(m);
   }
   EXPECT_GT(parts.size(), 2u);
   std::string all;
@@ -167,6 +168,63 @@ TEST_F(KafkaDeliveryTest, DividesABatchThatExceedsTheLargestMessage) {
   }
   EXPECT_TRUE(all == boxes_[0].octets) << "parts are FlowBatches that together are the batch";
   EXPECT_EQ(records, 200u);
+}
+
+TEST_F(KafkaDeliveryTest, CompressedMessagesAreOfTheirOwnOctets) {
+  auto c = config(cluster_.addresses());
+  c.framing = Framing::delimited;
+  c.compression = Compression::zstd;
+  make(c);
+  submit(20, 50);
+  ASSERT_TRUE(poll_until_settled()) << publisher_->last_error();
+  drain(0);
+  EXPECT_EQ(ledger_.acknowledged, 20u);
+  std::map<std::string, std::string> stored;
+  for (const KafkaStored& m : cluster_.read_all()) {
+    EXPECT_EQ(m.headers.at("Weir-Framing"), "delimited");
+    EXPECT_EQ(m.headers.at("Weir-Compression"), "zstd");
+    const auto batch = unframe({reinterpret_cast<const uint8_t*>(m.payload.data()), m.payload.size()},
+                               Framing::delimited, Compression::zstd);
+    ASSERT_TRUE(batch);
+    stored[m.headers.at("Weir-Msg-Id")].assign(batch->begin(), batch->end());
+  }
+  for (const BatchBox& box : boxes_) EXPECT_TRUE(stored[id_of(box)] == box.octets);
+}
+
+TEST_F(KafkaDeliveryTest, WhatIsReplayedGoesUnderItsOwnIdAndSubject) {
+  make(config(cluster_.addresses()));
+  const ReplayedAs as{"of-another-run.7", kOtherTopic};
+  BatchBox& box = boxes_.emplace_back(1, 2);
+  box.batch.replayed_as = &as;
+  {
+    const RoleScope role(publisher_thread);
+    ASSERT_TRUE(publisher_->submit(box.batch, ledger_));
+  }
+  ASSERT_TRUE(poll_until_settled());
+  drain(0);
+  const auto stored = cluster_.read_all();
+  ASSERT_EQ(stored.size(), 1u);
+  EXPECT_EQ(stored[0].topic, kOtherTopic);
+  EXPECT_EQ(stored[0].headers.at("Weir-Msg-Id"), as.id);
+}
+
+TEST_F(KafkaDeliveryTest, TheExporterIsTheKeyWhereABatchHasOne) {
+  auto c = config(cluster_.addresses());
+  c.subjects = {"flows.raw.netflow-{exporter}", kOtherTopic};
+  c.topic = kTopic;
+  make(c);
+  boxes_.emplace_back(1, 1, 0).batch.exporter = IpAddress::from_v4(0xC0000207u);
+  boxes_.emplace_back(2, 1, 1).batch.exporter = IpAddress::from_v4(0xC0000208u);  // only of the first record
+  {
+    const RoleScope role(publisher_thread);
+    for (BatchBox& box : boxes_) ASSERT_TRUE(publisher_->submit(box.batch, ledger_));
+  }
+  ASSERT_TRUE(poll_until_settled());
+  drain(0);
+  std::map<std::string, std::string> keys;
+  for (const KafkaStored& m : cluster_.read_all()) keys[m.headers.at("Weir-Msg-Id")] = m.key;
+  EXPECT_EQ(keys[id_of(boxes_[0])], "192-0-2-7");
+  EXPECT_EQ(keys[id_of(boxes_[1])], "");
 }
 
 TEST_F(KafkaDeliveryTest, ARecordThatIsLargerThanAnyMessageFailsItsBatch) {
