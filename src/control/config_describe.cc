@@ -115,7 +115,8 @@ std::string describe_plan(const ApplianceConfig& config) {
     if (publisher.kind == PublisherKind::jetstream) {
       out += fmt::format("  publisher {}: JetStream at {}{}, stream {} ({})\n", publisher.name,
                          service::masked(config.nats_url, service::Secrecy::url),
-                         describe_security(config.security.mode), config.stream_name, joined(all_stream_subjects(config)));
+                         describe_security(config.security.mode), config.stream_name,
+                         joined(all_stream_subjects(config)));
     } else {
       out += fmt::format("  publisher {}: {}\n", publisher.name, describe_publisher(publisher));
     }

@@ -150,7 +150,8 @@ void JetStreamPublisher::step(uint64_t now_ns, uint64_t deadline_ns, OutcomeSink
 }
 
 void JetStreamPublisher::keep_connected(uint64_t now_ns, uint64_t deadline_ns) {
-  client_->keep_fresh(now_ns);
+  // Not while it drains: a connection may take longer than is left.
+  if (deadline_ns == kNoDeadline) client_->keep_fresh(now_ns);
   if (!client_->closed()) {
     if (!client_->connected()) {
       const std::string why = client_->last_trouble();

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
@@ -150,16 +151,17 @@ class Reading {
   }
 
   void read_key() {
-    const std::string text = text_of(TlsFile::key, config_.key_file);
+    std::string text = text_of(TlsFile::key, config_.key_file);
     if (text.empty()) return;
     bool asked = false;
     made.key.reset(PEM_read_bio_PrivateKey(over(text).get(), nullptr, refuse_passphrase, &asked));
     ERR_clear_error();
-    if (made.key != nullptr) return;
     const char* what = "holds no private key in PEM form (-----BEGIN PRIVATE KEY-----)";
     if (text.find("PRIVATE KEY-----") != std::string::npos) what = "the key in it is damaged";
     else if (text.find("BEGIN CERTIFICATE-----") != std::string::npos)
       what = "holds a certificate and no private key";
+    OPENSSL_cleanse(text.data(), text.size());
+    if (made.key != nullptr) return;
     if (asked) what = "is protected by a passphrase; a key without one is needed";
     find(TlsFile::key, TlsFinding::Kind::unusable, what);
   }
