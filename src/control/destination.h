@@ -44,25 +44,27 @@ class Destination {
   void start();
 
   /// A batch of a core; it is released when it is settled, or at once.
-  void take(outbound::OutboundBatch* batch);
+  void take(outbound::OutboundBatch* batch) WEIR_RUNS_ON(control_thread);
   /// DropPolicy::block, and no room for another batch of that core.
   bool is_blocking(size_t core) const noexcept;
 
   /// Moves what there is to move, a bounded amount; whether anything moved.
-  bool step(uint64_t steady_now_ns);
+  bool step(uint64_t steady_now_ns) WEIR_RUNS_ON(control_thread);
 
   /// Nothing more will be taken. Called again, it moves the deadline.
-  void begin_drain(uint64_t deadline_steady_ns);
+  void begin_drain(uint64_t deadline_steady_ns) WEIR_RUNS_ON(control_thread);
   bool has_drained() const noexcept;
   /// Who of its threads has not ended; empty: all have.
   std::string unfinished() const;
 
-  bool offer_line(const std::string& line) { return thread_->offer_line(line); }
+  bool offer_line(const std::string& line) WEIR_RUNS_ON(control_thread) {
+    return thread_->offer_line(line);
+  }
   const std::string& name() const noexcept { return thread_->name(); }
   const outbound::Publisher& publisher() const noexcept { return thread_->publisher(); }
 
   /// `taken` is what all cores have made, whether it has come or not.
-  void note(BatchesAndRecords taken) noexcept;
+  void note(BatchesAndRecords taken) noexcept WEIR_RUNS_ON(control_thread);
   /// Each call looks whether something was settled since the last.
   PublisherView view(uint64_t steady_now_ns);
 
@@ -73,13 +75,14 @@ class Destination {
   void let_go(outbound::OutboundBatch* batch);
   void lose(outbound::OutboundBatch* batch, outbound::DeliveryFailure why);
   bool displace_for(const outbound::OutboundBatch& batch);
-  void to_spool(outbound::OutboundBatch* batch);
-  void settle(const outbound::Outcome& outcome);
-  void settle_replay(ReplayBatch* batch, const outbound::Outcome& outcome);
+  void to_spool(outbound::OutboundBatch* batch) WEIR_RUNS_ON(control_thread);
+  void settle(const outbound::Outcome& outcome) WEIR_RUNS_ON(control_thread);
+  void settle_replay(ReplayBatch* batch, const outbound::Outcome& outcome)
+      WEIR_RUNS_ON(control_thread);
   void settle_stored(const StoredBatch& stored);
-  bool hand_over(uint64_t steady_now_ns);
-  bool hand_over_replay(uint64_t steady_now_ns);
-  void step_drain(uint64_t steady_now_ns);
+  bool hand_over(uint64_t steady_now_ns) WEIR_RUNS_ON(control_thread);
+  bool hand_over_replay(uint64_t steady_now_ns) WEIR_RUNS_ON(control_thread);
+  void step_drain(uint64_t steady_now_ns) WEIR_RUNS_ON(control_thread);
   double fill() const noexcept;
   SpoolView spool_view() const;
 

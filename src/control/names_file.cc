@@ -15,7 +15,8 @@ void warn(const std::string& why) {
   service::log_limited(limit, service::LogLevel::warning, "names of exporters are not kept: {}", why);
 }
 
-flowpb::ExporterInfoList tables_of(const ExporterDirectory& directory) {
+flowpb::ExporterInfoList tables_of(const ExporterDirectory& directory)
+    WEIR_RUNS_ON(control_thread) {
   flowpb::ExporterInfoList list;
   directory.save(list);
   return list;
