@@ -67,6 +67,42 @@ TEST_F(PublishersTest, PostsToAServerThatFailsHalfOfTheCallsBesideAFile) {
   EXPECT_EQ(flows_in(file), sent);
 }
 
+TEST_F(PublishersTest, WhatAServerMissedComesFromTheSpoolAfterARestart) {
+  const uint16_t port = test::free_udp_port();  // where nobody listens for now
+  const std::string publishers = "  - {kind: http, url: 'http://127.0.0.1:" + std::to_string(port) +
+                                 "/in'}\ndrop_policy: spool\nspool: {dir: " + (folder_ / "spool") +
+                                 "}\nshutdown_deadline_ms: 200\n";
+  uint64_t sent = 0;
+  {
+    auto weir = start_without_waiting(publishers);
+    sent = generate(100, 20);
+    ASSERT_TRUE(eventually([&] {
+      const json l = ledger();
+      return l.is_object() && l["records"]["encoded"] == sent;
+    })) << ledger().dump(2);
+    EXPECT_EQ(weir->terminate(), 0) << weir->err();
+  }
+  std::map<std::string, uint64_t> stored;  // flows, by key
+  test::HttpServer server(
+      [&](const test::HttpRequest& r) {
+        EXPECT_TRUE(stored.emplace(r.headers.at("idempotency-key"), flows_of(r.body)).second);
+        EXPECT_EQ(r.headers.at("weir-subject"), "flows.raw.netflow");
+        return test::HttpReply{};
+      },
+      {}, port);
+  auto weir = start(publishers);
+  const uint64_t later = generate(50, 20);
+  ASSERT_TRUE(eventually([&] {
+    const json l = ledger();
+    return l.is_object() && acknowledged(0) == later &&
+           l["publishers"][0]["spool"]["records"]["replayed"] == sent;
+  })) << ledger().dump(2);
+  EXPECT_EQ(weir->terminate(), 0) << weir->err();
+  uint64_t found = 0;
+  for (const auto& [key, flows] : stored) found += flows;
+  EXPECT_EQ(found, sent + later);
+}
+
 TEST_F(PublishersTest, AServerThatHangsHoldsNobodyElseUpAndEndsInTime) {
   test::HttpServer server([](const test::HttpRequest&) {
     return test::HttpReply{.way = test::HttpReply::Way::hang};
