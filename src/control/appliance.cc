@@ -62,7 +62,8 @@ Appliance::Appliance(const ApplianceConfig& config)
       audit_([](const std::string& line) {
         static service::LogLimit limit(3, 60 * kNsPerSec);
         service::log_limited(limit, service::LogLevel::error, "the ledger does not balance: {}", line);
-      }) {}
+      }),
+      rates_(config.limits.records_per_second) {}
 
 Result<std::unique_ptr<Appliance>> Appliance::create(const ApplianceConfig& config) {
   std::unique_ptr<Appliance> appliance(new Appliance(config));
@@ -184,6 +185,10 @@ void Appliance::refresh_view(ApplianceState state) {
   // After the cores: what was encoded since then shows as waiting, never as missing.
   view->publishers = delivery_->views(now_ns);
   view->subjects = subjects_;
+  take_drops();
+  view->losses = drops_.largest();
+  view->loss_rows = drops_.rows();
+  balance_rates();
 
   census_->fill(*view);
   event_log_.on_exporters(view->exporters, now_ns);
@@ -274,6 +279,30 @@ bool Appliance::take_events() {
     }
   }
   return taken;
+}
+
+/// What the cores dropped, and whose it was.
+void Appliance::take_drops() {
+  outbound::DropRow row;
+  for (size_t core = 0; core < data_plane_->cores().size(); ++core) {
+    outbound::Batcher& batcher = data_plane_->pipeline(core).batcher();
+    for (size_t i = 0; i < 2 * outbound::kDropRowsMax && batcher.take_drops(row); ++i) {
+      drops_.add(row.exporter, row.route, row.why, row.records);
+    }
+  }
+}
+
+void Appliance::balance_rates() {
+  if (rates_.is_off()) return;
+  std::vector<uint64_t> offered;
+  const size_t cores = data_plane_->cores().size();
+  for (size_t core = 0; core < cores; ++core) {
+    offered.push_back(data_plane_->pipeline(core).batcher_counters().records.value());
+  }
+  const std::vector<uint64_t> shares = rates_.shares(offered);
+  for (size_t core = 0; core < cores; ++core) {
+    data_plane_->pipeline(core).rate_limiter().set_total_rate(shares[core]);
+  }
 }
 
 bool Appliance::turn() {

@@ -25,6 +25,7 @@
 #include "control/exporter_feed.h"
 #include "control/loss_log.h"
 #include "control/names_file.h"
+#include "control/rate_balancer.h"
 #include "control/state_keeper.h"
 #include "control/state_lock.h"
 #include "control/view.h"
@@ -69,6 +70,8 @@ class Appliance {
 
   bool turn() WEIR_RUNS_ON(control_thread);
   bool take_events() WEIR_RUNS_ON(control_thread);
+  void take_drops() WEIR_RUNS_ON(control_thread);
+  void balance_rates() WEIR_RUNS_ON(control_thread);
   void refresh_view(ApplianceState state) WEIR_RUNS_ON(control_thread);
   void say_trouble(const std::string& name, const std::string& trouble)
       WEIR_RUNS_ON(control_thread);
@@ -106,6 +109,8 @@ class Appliance {
 
   std::unique_ptr<ExporterCensus> census_;
   BooksAudit audit_;
+  LossBook<outbound::RecordDrop> drops_;
+  RateBalancer rates_;
   std::map<std::string, std::string> said_troubles_;  // by publisher
   uint64_t log_lines_lost_ = 0;                       // as last said
   LossLog losses_{[](const std::string& line) { service::log_warning("{}", line); }};

@@ -92,6 +92,8 @@ struct ListenerConfig {
 struct LimitsConfig {
   uint32_t exporters_per_core = 4096;
   uint32_t exporters_total = 65'536;  // divided among the cores when they start
+  uint64_t records_per_second = 0;    // of all exporters together; 0: no limit, as the next
+  uint64_t records_per_second_per_exporter = 0;
   uint32_t domains_per_exporter = 256;
   uint32_t names_per_exporter = 4096;
   uint64_t name_octets_per_exporter = 512ull << 10;

@@ -10,6 +10,9 @@
 namespace weir::control {
 namespace {
 
+// A core that must rather wait than drop receives no more with so few of its buffers free.
+constexpr uint32_t kReserveShare = 8;
+
 void add_once(std::vector<std::string>& list, const std::string& value) {
   if (std::find(list.begin(), list.end(), value) == list.end()) list.push_back(value);
 }
@@ -228,9 +231,21 @@ dataplane::DataPlaneConfig data_plane_config(const ApplianceConfig& config) {
         {rule.exporters.address, rule.exporters.bits, rule.rate});
   }
 
+  // Each core begins with an even share, which then follows the traffic (RateBalancer).
+  plane.pipeline.rate_limits.per_exporter = config.limits.records_per_second_per_exporter;
+  if (config.limits.records_per_second != 0) {
+    plane.pipeline.rate_limits.total =
+        std::max<uint64_t>(config.limits.records_per_second / cores, 1);
+  }
+
   outbound::BatcherConfig& batcher = plane.pipeline.batcher;
   batcher.buffers = static_cast<uint32_t>(
       std::clamp<uint64_t>(config.buffer_bytes / cores / config.batch_bytes, 1, UINT32_MAX));
+  const bool somebody_blocks =
+      std::any_of(config.publishers.begin(), config.publishers.end(), [&](const auto& publisher) {
+        return drop_policy_of(config, publisher) == DropPolicy::block;
+      });
+  if (somebody_blocks) batcher.buffers_in_reserve = std::max(batcher.buffers / kReserveShare, 1u);
   batcher.batch_octets = config.batch_bytes;
   batcher.batch_records_max = config.batch_size;
   for (const std::string& subject : subjects) batcher.splits.push_back(outbound::split_of(subject));

@@ -143,6 +143,12 @@ const Schema<LimitsConfig>& limits_schema() {
       Schema<LimitsConfig>()
           .key("exporters_per_core", &LimitsConfig::exporters_per_core,
                integer<uint32_t>(1, 1'000'000), "Exporters that a core keeps state of.")
+          .key("records_per_second", &LimitsConfig::records_per_second,
+               integer<uint64_t>(0, 1ull << 40),
+               "Records that are taken of all exporters together; what is beyond is dropped before it is "
+               "encoded, and counted. 0: no limit.")
+          .key("records_per_second_per_exporter", &LimitsConfig::records_per_second_per_exporter,
+               integer<uint64_t>(0, 1ull << 40), "The same of each exporter.")
           .key("exporters_total", &LimitsConfig::exporters_total,
                integer<uint32_t>(1, 16'000'000),
                "The same over all cores: each has its share, one at least.")

@@ -97,9 +97,19 @@ void Destination::let_go(OutboundBatch* batch) {
 
 void Destination::lose(OutboundBatch* batch, DeliveryFailure why) {
   lost_records_[why] += batch->records;
-  losses_.add(*batch, why);
+  book_loss(*batch, why);
   ++(outbound::is_drop(why) ? batches_dropped_ : batches_failed_);
   let_go(batch);
+}
+
+/// Whose records they were, as far as the batch knows.
+void Destination::book_loss(const OutboundBatch& batch, DeliveryFailure why) {
+  uint64_t told = 0;
+  for (const outbound::BatchOrigin& origin : batch.origin_room.first(batch.origins)) {
+    losses_.add(origin.exporter, batch.route, why, origin.records);
+    told += origin.records;
+  }
+  if (told < batch.records) losses_.add(IpAddress{}, batch.route, why, batch.records - told);
 }
 
 /// Loses the oldest batch that waits, of that core where it has too many; false where none does.
@@ -197,7 +207,7 @@ void Destination::settle_replay(ReplayBatch* batch, const Outcome& outcome) {
   }
   if (outbound::is_final(outcome.failure)) {
     replays_lost_records_[outcome.failure] += batch->records;
-    losses_.add(*batch, outcome.failure);
+    book_loss(*batch, outcome.failure);
     return spool_->settle(batch, SpoolThread::Settled::forget);
   }
   if (deadline_ns_ != 0) return spool_->settle(batch, SpoolThread::Settled::keep);

@@ -74,6 +74,7 @@ class Destination {
   void hold(outbound::OutboundBatch* batch);
   void let_go(outbound::OutboundBatch* batch);
   void lose(outbound::OutboundBatch* batch, outbound::DeliveryFailure why);
+  void book_loss(const outbound::OutboundBatch& batch, outbound::DeliveryFailure why);
   bool displace_for(const outbound::OutboundBatch& batch);
   void to_spool(outbound::OutboundBatch* batch) WEIR_RUNS_ON(control_thread);
   void settle(const outbound::Outcome& outcome) WEIR_RUNS_ON(control_thread);
@@ -116,7 +117,7 @@ class Destination {
   uint64_t replayed_records_ = 0;
   uint64_t replayed_batches_ = 0;
   Tally<outbound::DeliveryFailure> replays_lost_records_;
-  LossBook losses_;
+  LossBook<outbound::DeliveryFailure> losses_;
 
   uint64_t settled_seen_ = 0;  // at the last look,
   uint64_t moved_ns_ = 0;      // and when it had settled some, or had none to settle

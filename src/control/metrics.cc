@@ -117,6 +117,8 @@ void add_core(MetricPage& page, const CoreView& core) {
         static_cast<double>(core.pending_octets));
   gauge("weir_batch_buffers_free", "Batch buffers that the core can still fill.",
         static_cast<double>(core.buffers_free));
+  counter("weir_core_holds_total",
+          "Polls that received nothing, since buffers were short and a publisher blocks.", core.holds);
   gauge("weir_core_busy_ratio", "Share of the last interval that the core spent on packets.",
         core.busy_ratio);
 }

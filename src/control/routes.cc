@@ -90,14 +90,16 @@ json spool_json(const SpoolView& s) {
 }
 
 /// Who lost how much, and why: the largest of them.
-json losses_json(const PublisherView& p, const std::vector<std::string>& subjects) {
+template <class Row>
+json losses_json(const std::vector<Row>& losses, uint64_t total,
+                 const std::vector<std::string>& subjects) {
   json rows = json::array();
-  for (const LossRow& row : p.losses) {
+  for (const Row& row : losses) {
     rows.push_back({{"exporter", row.exporter == IpAddress{} ? json() : json(row.exporter.to_string())},
-                    {"subject", row.route < subjects.size() ? json(subjects[row.route]) : json()},
+                    {"subject", row.route.value < subjects.size() ? json(subjects[row.route.value]) : json()},
                     {"records", tally_json(row.records)}});
   }
-  return {{"rows", std::move(rows)}, {"total", p.loss_rows}};
+  return {{"rows", std::move(rows)}, {"total", total}};
 }
 
 json publisher_json(const PublisherView& p, const std::vector<std::string>& subjects) {
@@ -132,7 +134,7 @@ json publisher_json(const PublisherView& p, const std::vector<std::string>& subj
           {"retries", p.retries},
           {"reconnects", p.reconnects},
           {"failures", tally_json(p.failures)},
-          {"losses", losses_json(p, subjects)},
+          {"losses", losses_json(p.losses, p.loss_rows, subjects)},
           {"spool", spool_json(p.spool)}};
 }
 
@@ -336,6 +338,7 @@ json ledger_json(const ApplianceView& view) {
   body["ports"] = std::move(ports);
   body["cores"] = std::move(cores);
   body["publishers"] = std::move(publishers);
+  body["losses"] = losses_json(view.losses, view.loss_rows, view.subjects);
   body["balanced"] = view.discrepancies.empty();
   body["discrepancies"] = view.discrepancies;
   body["mismatches"] = view.ledger_mismatches;

@@ -37,6 +37,7 @@ struct CoreView {
   uint64_t turns = 0;             // of its loop: it turns at least ten times a second
   uint64_t turned_steady_ns = 0;  // when they were last seen to have grown
   uint64_t busy_ns = 0;
+  uint64_t holds = 0;  // polls that received nothing since buffers were short
   double busy_ratio = 0;  // since the last view
   uint64_t exporters_restored = 0;
   uint64_t rates_restored = 0;
@@ -116,7 +117,7 @@ struct PublisherView {
   Tally<outbound::DeliveryFailure> failures;  // records, by reason, with the dropped ones
   DropPolicy policy = DropPolicy::drop_newest;
   SpoolView spool;
-  std::vector<LossRow> losses;  // the largest
+  std::vector<LossRow<outbound::DeliveryFailure>> losses;  // the largest
   uint64_t loss_rows = 0;       // of how many
 };
 
@@ -152,6 +153,8 @@ struct ApplianceView {
   std::vector<CoreView> cores;
   std::vector<PublisherView> publishers;
   std::vector<std::string> subjects;  // by route
+  std::vector<LossRow<outbound::RecordDrop>> losses;  // before records were encoded: the largest
+  uint64_t loss_rows = 0;                             // of how many
   DirectoryCounters names;                       // that options data gave
   ExporterFeedView exporter_feed;                // their publication
   std::vector<decode::ExporterStats> exporters;  // by address; one row each, whatever the core

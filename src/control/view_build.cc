@@ -17,7 +17,8 @@ CoreView core_view(dataplane::DataPlane& plane, size_t core, const CoreView* bef
   v.ledger = pipeline.ledger();
   v.octets = d.octets.value();
   v.bursts = p.bursts.value();
-  v.turns = v.bursts + p.empty_polls.value();
+  v.holds = p.holds.value();
+  v.turns = v.bursts + p.empty_polls.value() + v.holds;
   v.turned_steady_ns =
       before != nullptr && before->turns == v.turns ? before->turned_steady_ns : steady_now_ns;
   v.busy_ns = p.busy_ns.value();

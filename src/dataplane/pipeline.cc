@@ -40,16 +40,18 @@ Result<std::unique_ptr<Pipeline>> Pipeline::create(const PipelineConfig& config)
   if (!decoder) return decoder.error();
 
   return std::unique_ptr<Pipeline>(
-      new Pipeline(config.listeners, std::move(events), std::move(*decoder), config.batcher));
+      new Pipeline(config.listeners, std::move(events), std::move(*decoder), config));
 }
 
 Pipeline::Pipeline(std::vector<Listener> listeners, std::unique_ptr<EventRing> events,
-                   std::unique_ptr<decode::Decoder> decoder, const outbound::BatcherConfig& batcher)
+                   std::unique_ptr<decode::Decoder> decoder, const PipelineConfig& config)
     : listeners_(std::move(listeners)),
       events_(std::move(events)),
       decoder_(std::move(decoder)),
-      batcher_(std::make_unique<outbound::Batcher>(batcher)),
-      sflow_encoder_(batcher.kernel) {
+      batcher_(std::make_unique<outbound::Batcher>(config.batcher)),
+      sflow_encoder_(config.batcher.kernel),
+      rate_limiter_(config.rate_limits, config.decoder.limits.exporters_max,
+                    config.decoder.hash_seed) {
   listener_by_port_.fill(0);
   for (size_t i = 0; i < listeners_.size(); ++i)
     if (listeners_[i].port != 0)
@@ -90,7 +92,13 @@ void Pipeline::decode(const Datagram& datagram) noexcept {
 
 void Pipeline::on_records(const RecordBurst& burst) noexcept {
   assert(burst.listener.value < listeners_.size());
-  batcher_->add(burst, listeners_[burst.listener.value].route);
+  const RouteId route = listeners_[burst.listener.value].route;
+  if (!rate_limiter_.is_off() &&
+      !rate_limiter_.admit(burst.header.exporter_address, burst.records.size())) {
+    return batcher_->drop(outbound::RecordDrop::rate_limited, burst.records.size(), burst.header,
+                          route);
+  }
+  batcher_->add(burst, route);
 }
 
 void Pipeline::on_counters(const SflowCounters& sample) noexcept {
@@ -107,11 +115,15 @@ template <class Sample>
 void Pipeline::deliver(const Sample& sample, outbound::RecordKind kind,
                        std::optional<RouteId> route) noexcept {
   if (!route) return batcher_->drop(outbound::RecordDrop::filtered);
+  if (!rate_limiter_.is_off() && !rate_limiter_.admit(sample.header.exporter_address, 1)) {
+    return batcher_->drop(outbound::RecordDrop::rate_limited, 1, sample.header, *route);
+  }
   batcher_->add_message(sflow_encoder_.encode(sample), kind, *route, sample.header);
 }
 
 void Pipeline::poll(uint64_t steady_now_ns, uint64_t wall_now_ns) noexcept {
   batcher_->poll(steady_now_ns);
+  rate_limiter_.tick(steady_now_ns);
   const uint64_t datagram_now_ns = datagram_clock_ns(steady_now_ns, wall_now_ns);
   if (steady_now_ns >= next_tick_ns_) {
     next_tick_ns_ = steady_now_ns + kTickIntervalNs;

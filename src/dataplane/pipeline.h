@@ -20,6 +20,7 @@
 #include "base/spsc_ring.h"
 #include "base/thread_roles.h"
 #include "dataplane/ledger.h"
+#include "dataplane/rate_limiter.h"
 #include "decode/decoder.h"
 #include "decode/state_image.h"
 #include "export/batcher.h"
@@ -48,6 +49,7 @@ struct PipelineCounters {
   Counter datagrams;
   Counter bursts;  // with at least one frame or datagram
   Counter empty_polls;
+  Counter holds;    // polls that received nothing because buffers were short (may_receive)
   Counter busy_ns;  // time in bursts with work
   Counter sleeps;
 };
@@ -89,6 +91,7 @@ class EventRing final : public decode::EventSink {
 
 struct PipelineConfig {
   std::vector<Listener> listeners;  // ListenerId is the place in this list
+  RateLimits rate_limits;
   decode::DecoderConfig decoder;    // `listeners` is filled in from the list above
   outbound::BatcherConfig batcher;
 };
@@ -108,6 +111,8 @@ class Pipeline final : private RecordSink {
   bool has_open_question() const noexcept WEIR_RUNS_ON(rx_lcore);
   /// True when sleeping would delay nothing but new packets.
   bool is_quiet() const noexcept WEIR_RUNS_ON(rx_lcore);
+  /// False while what is received now might find no buffers, where it is to wait for them.
+  bool may_receive() noexcept WEIR_RUNS_ON(rx_lcore) { return batcher_->has_room(); }
   /// Nothing more will come: seals what is open and answers an open question.
   void finish() noexcept WEIR_RUNS_ON(rx_lcore);
 
@@ -129,6 +134,7 @@ class Pipeline final : private RecordSink {
   Ledger ledger() const noexcept;
 
   outbound::Batcher& batcher() noexcept { return *batcher_; }
+  RateLimiter& rate_limiter() noexcept { return rate_limiter_; }
   PipelineCounters& counters() noexcept { return counters_; }  // the loop adds its own
   const PipelineCounters& counters() const noexcept { return counters_; }
   const decode::DecoderCounters& decoder_counters() const noexcept { return decoder_->counters(); }
@@ -138,7 +144,7 @@ class Pipeline final : private RecordSink {
 
  private:
   Pipeline(std::vector<Listener> listeners, std::unique_ptr<EventRing> events,
-           std::unique_ptr<decode::Decoder> decoder, const outbound::BatcherConfig& batcher);
+           std::unique_ptr<decode::Decoder> decoder, const PipelineConfig& config);
   void on_records(const RecordBurst& burst) noexcept override WEIR_RUNS_ON(rx_lcore);
   void on_counters(const SflowCounters& sample) noexcept override WEIR_RUNS_ON(rx_lcore);
   void on_discard(const SflowDiscard& discard) noexcept override WEIR_RUNS_ON(rx_lcore);
@@ -157,6 +163,7 @@ class Pipeline final : private RecordSink {
   std::unique_ptr<decode::Decoder> decoder_;
   std::unique_ptr<outbound::Batcher> batcher_;
   outbound::SflowEncoder sflow_encoder_;
+  RateLimiter rate_limiter_;
   PipelineCounters counters_;
   SpscRing<ExporterQuery*> questions_{2};
   SpscRing<ExporterQuery*> answers_{2};

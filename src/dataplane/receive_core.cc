@@ -42,6 +42,12 @@ uint64_t Waiter::patience_ns(const Pipeline& pipeline, uint64_t linger_ns) noexc
   return std::clamp(linger_ns / 4, kNsPerMs, kQuietWaitNs);  // a batch goes at most a quarter late
 }
 
+void Waiter::nap(uint64_t ns) noexcept {
+  const timespec timeout{.tv_sec = static_cast<time_t>(ns / kNsPerSec),
+                         .tv_nsec = static_cast<long>(ns % kNsPerSec)};
+  ppoll(fds_.data(), 1, &timeout, nullptr);
+}
+
 void Waiter::wait(uint64_t ns) noexcept {
   const timespec timeout{.tv_sec = static_cast<time_t>(ns / kNsPerSec),
                          .tv_nsec = static_cast<long>(ns % kNsPerSec)};

@@ -55,6 +55,9 @@ class CoreClock {
   uint64_t renew_at_ns_ = 0;
 };
 
+/// How long a core that must not receive waits before it looks for buffers again.
+inline constexpr uint64_t kHoldNs = 200'000;
+
 /// Waits for descriptors, a time, or to be told to end.
 class Waiter {
  public:
@@ -73,6 +76,8 @@ class Waiter {
       WEIR_RUNS_ON(rx_lcore);
   /// Returns when one of the descriptors is readable, at request_stop, or after `ns`.
   void wait(uint64_t ns) noexcept;
+  /// Whatever the descriptors say: returns at request_stop, or after `ns`.
+  void nap(uint64_t ns) noexcept;
 
   void request_stop() noexcept;  // any thread
   bool is_stopping() const noexcept { return is_stopping_.load(std::memory_order_relaxed); }

@@ -293,6 +293,14 @@ void SocketCore::run() noexcept {
   CoreClock clock;
   while (!waiter_.is_stopping()) {
     const uint64_t began_ns = clock.steady_ns();
+    if (!pipeline_->may_receive()) {  // the sockets fill meanwhile, and the kernel counts its drops
+      clock.look();
+      pipeline_->poll(clock.steady_ns(), clock.wall_ns());
+      counters.holds.increment();
+      waiter_.nap(kHoldNs);
+      clock.look();
+      continue;
+    }
     unsigned received = 0;
     bool more = false;  // a full burst: the socket may hold another
     for (const std::unique_ptr<UdpSocket>& socket : sockets_) {

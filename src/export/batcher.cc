@@ -13,6 +13,7 @@ namespace weir::outbound {
 namespace {
 
 constexpr size_t kNoPlace = SIZE_MAX;
+constexpr uint64_t kDropsFlushNs = 1'000'000'000;
 constexpr size_t kBufferAlignmentBytes = 64;
 
 /// With the slack, so that stores beyond a batch's last record stay within its own buffer.
@@ -73,6 +74,11 @@ struct Batcher::State {
     return route.value < config.splits.size() ? config.splits[route.value] : RouteSplit{};
   }
   size_t place_of(RouteId route, RecordKind kind, const ExportHeader& header) noexcept;
+  void lose(RecordDrop why, const ExportHeader& header, RouteId route, uint64_t records = 1) noexcept
+      WEIR_RUNS_ON(rx_lcore) {
+    counters.drops[why].add(records);
+    drop_rows.add(header.exporter_address, route, why, records);
+  }
   void seal(size_t place) noexcept;
   void take_back() noexcept;
 
@@ -86,6 +92,8 @@ struct Batcher::State {
   size_t open_count = 0;
   uint64_t next_sequence = 1;
   uint64_t steady_now_ns = 0;  // as of the last poll
+  DropRows drop_rows;
+  uint64_t next_flush_ns = 0;
   // Each ring holds every buffer there is, so neither can be full.
   SpscRing<OutboundBatch*> sealed;    // rx_lcore → control_thread
   SpscRing<OutboundBatch*> returned;  // control_thread → rx_lcore
@@ -169,13 +177,13 @@ void Batcher::add(const RecordBurst& burst, RouteId route) noexcept {
   // Each turn drops a record, seals a batch, or encodes at least one record.
   while (!records.empty()) {
     if (Encoder::octets_max(prefix, records.front()) > s.config.batch_octets) {
-      s.counters.drops[RecordDrop::record_too_large].increment();
+      s.lose(RecordDrop::record_too_large, burst.header, route);
       records = records.subspan(1);
       continue;
     }
     const size_t place = s.place_of(route, RecordKind::flow, burst.header);
     if (place == kNoPlace) {
-      s.counters.drops[RecordDrop::no_buffer].increment();
+      s.lose(RecordDrop::no_buffer, burst.header, route);
       records = records.subspan(1);
       continue;
     }
@@ -208,7 +216,7 @@ void Batcher::add_message(std::span<const uint8_t> message, RecordKind kind, Rou
   s.counters.records.increment();
   const size_t octets_max = 1 + wire::kVarint32OctetsMax + message.size();
   if (octets_max > s.config.batch_octets) {
-    s.counters.drops[RecordDrop::record_too_large].increment();
+    s.lose(RecordDrop::record_too_large, header, route);
     return;
   }
   size_t place = s.place_of(route, kind, header);
@@ -221,7 +229,7 @@ void Batcher::add_message(std::span<const uint8_t> message, RecordKind kind, Rou
     }
   }
   if (place == kNoPlace) {
-    s.counters.drops[RecordDrop::no_buffer].increment();
+    s.lose(RecordDrop::no_buffer, header, route);
     return;
   }
   OutboundBatch& batch = *s.open[place].batch;
@@ -240,15 +248,32 @@ void Batcher::add_message(std::span<const uint8_t> message, RecordKind kind, Rou
   if (batch.records == s.config.batch_records_max) s.seal(place);
 }
 
-void Batcher::drop(RecordDrop why) noexcept {
-  state_->counters.records.increment();
-  state_->counters.drops[why].increment();
+void Batcher::drop(RecordDrop why, uint64_t records) noexcept {
+  state_->counters.records.add(records);
+  state_->counters.drops[why].add(records);
+}
+
+void Batcher::drop(RecordDrop why, uint64_t records, const ExportHeader& header,
+                   RouteId route) noexcept {
+  state_->counters.records.add(records);
+  state_->lose(why, header, route, records);
+}
+
+bool Batcher::has_room() noexcept {
+  State& s = *state_;
+  if (s.config.buffers_in_reserve == 0 || s.free.size() >= s.config.buffers_in_reserve) return true;
+  s.take_back();
+  return s.free.size() >= s.config.buffers_in_reserve;
 }
 
 void Batcher::poll(uint64_t steady_now_ns) noexcept {
   State& s = *state_;
   s.steady_now_ns = steady_now_ns;
   s.take_back();
+  if (steady_now_ns >= s.next_flush_ns) {
+    s.next_flush_ns = steady_now_ns + kDropsFlushNs;
+    s.drop_rows.flush();
+  }
   for (size_t i = 0; i < s.open_count;) {
     State::Open& open = s.open[i];
     if (open.opened_steady_ns == 0) open.opened_steady_ns = std::max<uint64_t>(steady_now_ns, 1);
@@ -265,6 +290,7 @@ void Batcher::poll(uint64_t steady_now_ns) noexcept {
 
 void Batcher::seal_all() noexcept {
   while (state_->open_count != 0) state_->seal(0);
+  state_->drop_rows.flush();
 }
 
 bool Batcher::has_open_batches() const noexcept { return state_->open_count != 0; }
@@ -276,6 +302,8 @@ uint64_t Batcher::open_records() const noexcept {
 }
 
 bool Batcher::take_sealed(OutboundBatch*& batch) noexcept { return state_->sealed.pop(batch); }
+
+bool Batcher::take_drops(DropRow& row) noexcept { return state_->drop_rows.take(row); }
 
 void Batcher::give_back(OutboundBatch* batch) noexcept {
   [[maybe_unused]] const bool pushed = state_->returned.push(batch);

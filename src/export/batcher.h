@@ -20,6 +20,7 @@
 #include "base/spsc_ring.h"
 #include "base/thread_roles.h"
 #include "export/addressing.h"
+#include "export/drop_rows.h"
 #include "export/encoder.h"
 #include "export/outbound_batch.h"
 
@@ -29,10 +30,6 @@ inline constexpr size_t kOpenRoutesMax = 64;
 inline constexpr size_t kOriginsMax = 64;   // that a batch names, runs of one exporter's records
 inline constexpr size_t kScarceShare = 4;  // fewer free buffers than this part of all are few
 
-/// Why a decoded record was not encoded.
-#define WEIR_RECORD_DROPS(X) X(no_buffer) X(record_too_large) X(filtered)
-WEIR_NAMED_ENUM(RecordDrop, uint8_t, WEIR_RECORD_DROPS)
-
 struct BatcherConfig {
   uint16_t core = 0;
   uint32_t buffers = 64;              // owned by this core
@@ -41,6 +38,8 @@ struct BatcherConfig {
   // Sealed this long after the first poll that saw it open, unless buffers are scarce.
   uint64_t linger_ns = 50'000'000;
   std::vector<RouteSplit> splits;  // by RouteId; routes beyond it are not split
+  // With fewer free buffers has_room says no: for who would rather wait than drop.
+  uint32_t buffers_in_reserve = 0;
   Kernel kernel = best_kernel();
 };
 
@@ -65,8 +64,13 @@ class Batcher {
   /// only. `header` is of the datagram that it came in.
   void add_message(std::span<const uint8_t> message, RecordKind kind, RouteId route,
                    const ExportHeader& header) noexcept WEIR_RUNS_ON(rx_lcore);
-  /// A record that is not to be encoded.
-  void drop(RecordDrop why) noexcept WEIR_RUNS_ON(rx_lcore);
+  /// Records that are not to be encoded.
+  void drop(RecordDrop why, uint64_t records = 1) noexcept WEIR_RUNS_ON(rx_lcore);
+  /// The same where it is to be told whose they were.
+  void drop(RecordDrop why, uint64_t records, const ExportHeader& header, RouteId route) noexcept
+      WEIR_RUNS_ON(rx_lcore);
+  /// Whether a burst of records would find buffers.
+  bool has_room() noexcept WEIR_RUNS_ON(rx_lcore);
   /// Seals what has lingered. `steady_now_ns` is the burst's one look at the clock.
   void poll(uint64_t steady_now_ns) noexcept WEIR_RUNS_ON(rx_lcore);
   void seal_all() noexcept WEIR_RUNS_ON(rx_lcore);
@@ -76,6 +80,9 @@ class Batcher {
 
   /// Control thread: the next sealed batch, in the order sealed; then give_back when done with it.
   bool take_sealed(OutboundBatch*& batch) noexcept WEIR_RUNS_ON(control_thread);
+  /// Control thread: what was dropped up to about a second ago, or until seal_all; filtered is no loss and
+  /// not among it.
+  bool take_drops(DropRow& row) noexcept WEIR_RUNS_ON(control_thread);
   void give_back(OutboundBatch* batch) noexcept WEIR_RUNS_ON(control_thread);
   size_t sealed_waiting() const noexcept;
 

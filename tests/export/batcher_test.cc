@@ -371,6 +371,71 @@ TEST(BatcherOrigins, KeepExportersAndProtocolsApartWhereTheSubjectNamesThem) {
   EXPECT_EQ(records, expected);
 }
 
+// ---- what is dropped, and whose it was ----
+
+std::map<std::pair<std::string, RecordDrop>, uint64_t> drops_of(Batcher& batcher) {
+  RoleScope role(control_thread);
+  std::map<std::pair<std::string, RecordDrop>, uint64_t> drops;
+  for (DropRow row; batcher.take_drops(row);) drops[{row.exporter.to_string(), row.why}] += row.records;
+  return drops;
+}
+
+TEST(BatcherDrops, AreToldByExporterAndReason) {
+  Batcher batcher({.buffers = 1, .batch_octets = 1024});
+  for (int i = 0; i < 100; ++i) add_from(batcher, "192.0.2.1", FlowType::ipfix, 10);
+  add_from(batcher, "192.0.2.2", FlowType::ipfix, 7);
+  {
+    RoleScope role(rx_lcore);
+    ExportHeader header;
+    header.exporter_address = *IpAddress::parse("192.0.2.3");
+    batcher.drop(RecordDrop::rate_limited, 5, header, kRoute);
+    batcher.drop(RecordDrop::filtered, 3);
+  }
+  EXPECT_TRUE(drops_of(batcher).empty()) << "not before they are handed on";
+  poll(batcher, 10'000'000'000);
+  auto drops = drops_of(batcher);
+  const BatcherCounters& c = batcher.counters();
+  EXPECT_EQ(drops.at({"192.0.2.2", RecordDrop::no_buffer}), 7u);
+  EXPECT_EQ(drops.at({"192.0.2.3", RecordDrop::rate_limited}), 5u);
+  EXPECT_EQ(drops.at({"192.0.2.1", RecordDrop::no_buffer}), c.drops[RecordDrop::no_buffer].value() - 7);
+  EXPECT_EQ(c.drops[RecordDrop::filtered].value(), 3u);
+  expect_ledger(c);
+}
+
+TEST(BatcherDrops, OfMoreExportersThanThereAreRowsForAreAllCounted) {
+  Batcher batcher({.buffers = 1, .batch_octets = 1024});
+  uint64_t dropped = 0;
+  for (uint32_t i = 0; i < 3000; ++i) {
+    RoleScope role(rx_lcore);
+    ExportHeader header;
+    header.exporter_address = IpAddress::from_v4(0xC0000200u + i);
+    batcher.drop(i % 2 == 0 ? RecordDrop::rate_limited : RecordDrop::no_buffer, 2, header, kRoute);
+    dropped += 2;
+  }
+  uint64_t told = 0;
+  for (uint64_t now_ns = 10'000'000'000; now_ns < 20'000'000'000; now_ns += 2'000'000'000) {
+    poll(batcher, now_ns);
+    for (const auto& [key, records] : drops_of(batcher)) told += records;
+  }
+  EXPECT_EQ(told, dropped);
+}
+
+TEST(Batcher, SaysWhenBuffersAreShortForWhoWouldRatherWait) {
+  Batcher batcher({.buffers = 4, .batch_octets = 1024, .buffers_in_reserve = 2});
+  const auto has_room = [&] {
+    RoleScope role(rx_lcore);
+    return batcher.has_room();
+  };
+  EXPECT_TRUE(has_room());
+  while (has_room()) add_from(batcher, "192.0.2.1", FlowType::ipfix, 1);
+  EXPECT_EQ(batcher.counters().buffers_free.value(), 1u);
+  EXPECT_EQ(batcher.counters().drops.total(), 0u);
+  seal_all(batcher);
+  EXPECT_FALSE(has_room());
+  take_all(batcher);
+  EXPECT_TRUE(has_room());
+}
+
 // ---- messages of other kinds ----
 
 void add_message(Batcher& batcher, const std::string& message, RouteId route = kRoute,
