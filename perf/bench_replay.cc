@@ -23,18 +23,10 @@
 #include "allocation_counter.h"
 #include "base/clock.h"
 #include "dataplane/data_plane.h"
-#include "lab/capture_file.h"
-#include "lab/exporter_model.h"
-#include "lab/frame_builder.h"
+#include "replay_capture.h"
 
 namespace weir::perf {
 namespace {
-
-// More exporters and frames than fit into L2.
-constexpr uint32_t kExporters = 256;
-constexpr uint32_t kDatagramsPerExporter = 16;
-constexpr uint16_t kPort = 2055;
-constexpr uint64_t kStartNs = 1'755'636'366'000'000'000;
 
 struct Options {
   lab::ExportProtocol protocol = lab::ExportProtocol::netflow_v5;
@@ -47,31 +39,6 @@ struct Options {
 [[noreturn]] void fail(const std::string& what) {
   std::fprintf(stderr, "bench_replay: %s\n", what.c_str());
   std::exit(1);
-}
-
-uint64_t write_capture(const Options& options, const std::string& path) {
-  Result<lab::CaptureWriter> writer = lab::CaptureWriter::create(path, packet::LinkType::ethernet);
-  if (!writer) fail(writer.error().message);
-  std::vector<lab::ExporterModel> exporters;
-  for (uint32_t i = 0; i < kExporters; ++i)
-    exporters.emplace_back(lab::ExporterModelConfig{
-        .protocol = options.protocol, .flows = options.records, .index = i, .start_ns = kStartNs});
-  lab::ExportDatagram datagram;
-  uint64_t frames = 0;
-  for (uint32_t round = 0; round < kDatagramsPerExporter; ++round) {
-    for (uint32_t i = 0; i < kExporters; ++i) {
-      exporters[i].next(kStartNs + round * kNsPerMs, datagram);
-      const lab::UdpEnds ends{.src = IpAddress::from_v4(0xC6120000u + i),  // 198.18.0.0/15
-                              .dst = "192.0.2.1",
-                              .src_port = 40'000,
-                              .dst_port = kPort};
-      if (!writer->write(lab::udp_frame(ends, datagram.octets), kStartNs))
-        fail("cannot write " + path);
-      ++frames;
-    }
-  }
-  if (!writer->close()) fail("cannot write " + path);
-  return frames;
 }
 
 // CPU time of the receive threads, by their names.
@@ -133,7 +100,8 @@ int run(const Options& options) {
   const int fd = mkstemp(path);
   if (fd < 0) fail("no temporary file");
   close(fd);
-  const uint64_t frames = write_capture(options, path);
+  const Result<uint64_t> frames = write_replay_capture(options.protocol, options.records, path);
+  if (!frames) fail(frames.error().message);
 
   dataplane::DataPlaneConfig config;
   config.eal.memory_mb = 64 + 128 * options.cores;
@@ -146,8 +114,8 @@ int run(const Options& options) {
   config.dpdk_ports.push_back({.name = "replay",
                                .device = device,
                                .queues = options.cores,
-                               .mbufs = static_cast<uint32_t>(2 * frames - 1)});
-  config.pipeline.listeners.push_back({.name = "netflow", .port = kPort, .route = {}, .rules = {}});
+                               .mbufs = static_cast<uint32_t>(2 * *frames - 1)});
+  config.pipeline.listeners.push_back({.name = "netflow", .port = kReplayPort, .route = {}, .rules = {}});
   config.pipeline.batcher.buffers = 256;
 
   Result<std::unique_ptr<dataplane::DataPlane>> plane = dataplane::DataPlane::create(config);

@@ -379,6 +379,7 @@ Result<std::shared_ptr<const ApplianceView>> Appliance::run(const RunOptions& op
     if (request == Request::reopen) {
       for (outbound::Publisher* publisher : publishers_) publisher->reopen();
     }
+    if (options.poll_view && options.poll_view(*view_.read()) == Request::stop) break;
     if (delivery_->all_broken()) {
       service::log_error("no publisher can deliver anything any more");
       break;

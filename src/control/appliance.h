@@ -42,6 +42,8 @@ enum class Request : uint8_t { none, stop, reopen };
 
 struct RunOptions {
   std::function<Request()> poll_request;
+  /// The same with the last view, at each turn.
+  std::function<Request(const ApplianceView&)> poll_view;
   /// Stop once every port has been read to its end and everything is delivered.
   bool stop_at_end = false;
   /// Called when packets can come in.

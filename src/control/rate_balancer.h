@@ -5,6 +5,7 @@
 // A tenth is divided evenly, so that a core to which traffic moves has something until the next look.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
