@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -22,6 +23,7 @@
 #include "control/appliance.h"
 #include "control/config.h"
 #include "replay_capture.h"
+#include "service/log.h"
 #include "support/nats_server.h"
 
 namespace weir::perf {
@@ -279,5 +281,6 @@ Options parse(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);
+  weir::service::set_log_level(weir::service::LogLevel::warning);
   return weir::perf::run(weir::perf::parse(argc, argv));
 }

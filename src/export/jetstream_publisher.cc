@@ -22,6 +22,9 @@ static_assert(kWindowBatchesMax << (kMessageBits + kGenerationBits) == 0,
 constexpr uint64_t kConnectWaitMs = 500;     // between our own attempts, before jitter
 constexpr uint64_t kCheckWaitFirstMs = 250;  // between looks at a stream that is not ready
 constexpr uint64_t kCheckWaitMaxMs = 5000;
+// A server removes the files of a stream that was deleted while it answers already: one of the same name that is
+// made meanwhile loses its own with them, and takes nothing any more (nats-server 2.9.10).
+constexpr uint64_t kDeletedWaitMs = 2000;
 constexpr uint64_t kHoldMs = 20;              // after the library would not take a message
 constexpr uint8_t kRejectionsMax = 5;         // a definite no, so often, is the answer
 constexpr size_t kHeaderOctetsReserve = 512;  // our headers, which count towards max_payload
@@ -455,9 +458,15 @@ void JetStreamPublisher::on_refusal(Token token, const PublishAck& ack, OutcomeS
     // Deleted under way, or its subject taken away: the look at the stream says which.
     set_trouble("stream " + config_.stream.name + " does not take what is published" +
                 (ack.description.empty() ? std::string() : ": " + ack.description + code));
+    // Without a reason nobody answers: it was there a moment ago, and is no more.
+    const bool was_deleted = stream_ready_ && ack.description.empty();
+    if (was_deleted) {
+      next_check_ns_ = now + kDeletedWaitMs * kNsPerMs;
+    } else if (!ack.description.empty()) {
+      next_check_ns_ = std::min(next_check_ns_, now);
+    }
     stream_ready_ = false;
     may_publish_ = ack.err_code != kOtherStream && may_publish_;
-    next_check_ns_ = std::min(next_check_ns_, now);
     delay(token, now, DeliveryFailure::no_stream);
     return;
   }
