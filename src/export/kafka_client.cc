@@ -268,9 +268,10 @@ bool KafkaClient::take_report(KafkaReport& report) {
   return true;
 }
 
-void KafkaClient::purge() {
+void KafkaClient::purge(KafkaPurge what) {
   if (library_->producer == nullptr) return;
-  rd_kafka_purge(library_->producer, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+  rd_kafka_purge(library_->producer,
+                 RD_KAFKA_PURGE_F_QUEUE | (what == KafkaPurge::all ? RD_KAFKA_PURGE_F_INFLIGHT : 0));
 }
 
 void KafkaClient::wake() noexcept {

@@ -52,6 +52,9 @@ struct KafkaMessage {
 
 enum class KafkaSent : uint8_t { queued, full, not_now, too_large, refused, dead };
 
+/// all: also what a broker may have stored, whose answer is not waited for.
+enum class KafkaPurge : uint8_t { waiting, all };
+
 class KafkaClient {
  public:
   /// Checks all options, without a broker.
@@ -74,8 +77,8 @@ class KafkaClient {
   /// Waits at most `wait_ms` for news.
   void perform(int wait_ms);
   bool take_report(KafkaReport& report);
-  /// What is under way is given up; the reports follow.
-  void purge();
+  /// What waits in the library, or all that is under way, is given up; the reports follow.
+  void purge(KafkaPurge what);
   /// How often the library has sent a message again by itself.
   uint64_t retries() const noexcept { return retries_; }
 

@@ -14,7 +14,9 @@ constexpr uint32_t kMessageMask = (1u << kMessageBits) - 1;
 constexpr uint8_t kRefusalsMax = 5;            // a definite no, so often, is the answer
 constexpr size_t kEnvelopeOctetsReserve = 1024;  // key, headers and the library's own, in message.max.bytes
 constexpr uint64_t kHoldNs = 20 * kNsPerMs;
-constexpr uint64_t kPurgeMaxNs = kNsPerSec;  // for the reports of what was given up
+// Both together, and the second once more, are less than a stop waits for a publisher behind its deadline.
+constexpr uint64_t kAnswersMaxNs = 600 * kNsPerMs;  // of brokers, to what a dead producer had sent
+constexpr uint64_t kPurgeMaxNs = 500 * kNsPerMs;    // for the reports of what was given up
 constexpr int kDrainWaitMs = 1000;
 
 }  // namespace
@@ -93,12 +95,7 @@ void KafkaPublisher::drain(const std::atomic<uint64_t>& deadline_steady_ns, Outc
   for (uint32_t i = 0; i < slots_.size(); ++i) {
     if (slots_[i].batch != nullptr) doom(i, DeliveryFailure::shutdown_deadline, outcomes);
   }
-  client_->purge();
-  const uint64_t give_up_ns = steady_clock_ns() + kPurgeMaxNs;
-  while (under_way_ > 0 && steady_clock_ns() < give_up_ns) {
-    client_->perform(20);
-    take_reports(outcomes);
-  }
+  purge(KafkaPurge::all, kPurgeMaxNs, outcomes);
   if (in_flight_ == 0) return;
   client_->close();  // its threads may be reading from batches
   for (uint32_t i = 0; i < slots_.size(); ++i) {
@@ -136,15 +133,21 @@ void KafkaPublisher::keep_open(uint64_t now_ns, OutcomeSink& outcomes) {
   }
 }
 
-/// Everything that has no report goes to the next one.
-void KafkaPublisher::replace_producer(OutcomeSink& outcomes) {
-  const std::string why = client_->take_trouble();
-  client_->purge();
-  const uint64_t give_up_ns = steady_clock_ns() + kPurgeMaxNs;
+void KafkaPublisher::purge(KafkaPurge what, uint64_t at_most_ns, OutcomeSink& outcomes) {
+  client_->purge(what);
+  const uint64_t give_up_ns = steady_clock_ns() + at_most_ns;
   while (under_way_ > 0 && steady_clock_ns() < give_up_ns) {
     client_->perform(20);
     take_reports(outcomes);
   }
+}
+
+/// Everything that has no report goes to the next one. Brokers answer to what they have got all the same:
+/// what they say they have stored is not sent again.
+void KafkaPublisher::replace_producer(OutcomeSink& outcomes) {
+  const std::string why = client_->take_trouble();
+  purge(KafkaPurge::waiting, kAnswersMaxNs, outcomes);
+  if (under_way_ > 0) purge(KafkaPurge::all, kPurgeMaxNs, outcomes);
   client_->close();
   for (uint32_t i = 0; i < slots_.size(); ++i) {
     Slot& slot = slots_[i];

@@ -74,6 +74,7 @@ class KafkaPublisher final : public Publisher {
   void step(int wait_ms, OutcomeSink& outcomes);
   void keep_open(uint64_t now_ns, OutcomeSink& outcomes);
   void replace_producer(OutcomeSink& outcomes);
+  void purge(KafkaPurge what, uint64_t at_most_ns, OutcomeSink& outcomes);
   void take_reports(OutcomeSink& outcomes);
   void on_report(const KafkaReport& report, OutcomeSink& outcomes);
   void note_state();

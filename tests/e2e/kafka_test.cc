@@ -14,7 +14,7 @@ TEST_F(PublishersTest, StoresEachRecordOnceInAKafkaClusterThatFailsMeanwhile) {
                     "\"\n    topic: weir.{subject}\n    options: {reconnect.backoff.max.ms: 200}\n" +
                     "  - {kind: file, path: " + file + "}\n");
   uint64_t sent = generate(200, 20);
-  cluster.fail_produce({RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION, RD_KAFKA_RESP_ERR__TRANSPORT,
+  cluster.fail_produce({RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION, RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT,
                         RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS});
   sent += generate(200, 20);
   ASSERT_TRUE(eventually([&] { return acknowledged(0) == sent && acknowledged(1) == sent; }))
