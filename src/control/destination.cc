@@ -65,9 +65,11 @@ bool Destination::is_blocking(size_t core) const noexcept {
 void Destination::take(OutboundBatch* batch) {
   records_routed_ += batch->records;
   const size_t core = batch->core;
-  bool room = has_room(core, batch->records);
+  // Who blocks was asked before, when nobody knew how many records there would be.
+  const uint64_t records = config_.policy == DropPolicy::block ? 1 : batch->records;
+  bool room = has_room(core, records);
   while (!room && config_.policy == DropPolicy::drop_oldest && displace_for(*batch)) {
-    room = has_room(core, batch->records);
+    room = has_room(core, records);
   }
   const bool to_disk = !room && spool_ != nullptr && may_hold(core);
   hold(batch);

@@ -112,6 +112,23 @@ TEST_F(DropPolicyTest, BlockLeavesBatchesWithTheirCoreUntilThereIsRoom) {
   expect_balanced();
 }
 
+/// The bound is not a multiple of what a batch holds: it is passed by less than a batch, and nothing is lost.
+TEST_F(DropPolicyTest, BlockLosesNothingWhereABatchReachesBeyondTheBound) {
+  FakePublisher& slow =
+      add("slow", 1, Mode::hold, bounds(DropPolicy::block, /*records_max=*/25), /*queue=*/4);
+  delivery_.start();
+  for (int i = 0; i < 5; ++i) seal(10);
+  step_until([&] { return view(0).records_in_flight == 30; });
+  for (int i = 0; i < 50; ++i) delivery_.step();
+  EXPECT_EQ(view(0).failures.total(), 0u);
+  EXPECT_EQ(view(0).records_waiting, 20u);
+  slow.set_mode(Mode::acknowledge);
+  step_until([&] { return view(0).records_acknowledged == 50; });
+  EXPECT_EQ(view(0).failures.total(), 0u);
+  drain_now();
+  expect_balanced();
+}
+
 TEST_F(DropPolicyTest, BlockIsOverWhenAStopWaitsNoLonger) {
   add("slow", 1, Mode::hold, bounds(DropPolicy::block, /*records_max=*/20), /*queue=*/4);
   delivery_.start();
