@@ -33,9 +33,9 @@ Destination::Destination(const DestinationConfig& config, size_t cores,
                          std::unique_ptr<SpoolThread> spool, std::unique_ptr<RunJournal> journal,
                          Release release)
     : config_(config),
-      thread_(std::move(thread)),
-      spool_(std::move(spool)),
       journal_(std::move(journal)),
+      spool_(std::move(spool)),
+      thread_(std::move(thread)),
       release_(std::move(release)),
       held_(cores) {}
 
@@ -50,11 +50,17 @@ bool Destination::may_hold(size_t core) const noexcept {
   return config_.held_batches_max == 0 || held_[core] < config_.held_batches_max;
 }
 
+/// Of what may be held a third is for batches on their way to disk.
+bool Destination::may_queue(size_t core) const noexcept {
+  if (!spool_ || config_.held_batches_max == 0) return may_hold(core);
+  return held_[core] < std::max<uint64_t>(config_.held_batches_max / 3 * 2, 1);
+}
+
 bool Destination::has_room(size_t core, uint64_t records) const noexcept {
   const uint64_t here = records_in_flight_ - records_storing_;
   const bool has_queue = waiting_.size() < config_.waiting_batches_max ||
                          (waiting_.empty() && thread_->queued() < thread_->queue_capacity());
-  return has_queue && may_hold(core) &&
+  return has_queue && may_queue(core) &&
          (config_.records_max == 0 || here == 0 || here + records <= config_.records_max);
 }
 

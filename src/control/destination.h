@@ -71,6 +71,7 @@ class Destination {
  private:
   bool has_room(size_t core, uint64_t records) const noexcept;
   bool may_hold(size_t core) const noexcept;
+  bool may_queue(size_t core) const noexcept;
   void hold(outbound::OutboundBatch* batch);
   void let_go(outbound::OutboundBatch* batch);
   void lose(outbound::OutboundBatch* batch, outbound::DeliveryFailure why);
@@ -88,9 +89,10 @@ class Destination {
   SpoolView spool_view() const;
 
   const DestinationConfig config_;
-  const std::unique_ptr<PublisherThread> thread_;
-  const std::unique_ptr<SpoolThread> spool_;   // null: none
   const std::unique_ptr<RunJournal> journal_;  // null: none
+  const std::unique_ptr<SpoolThread> spool_;   // null: none
+  // After the spool, whose batches its thread may hold until it has ended.
+  const std::unique_ptr<PublisherThread> thread_;
   const Release release_;
 
   std::deque<outbound::OutboundBatch*> waiting_;

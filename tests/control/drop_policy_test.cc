@@ -162,6 +162,29 @@ TEST_F(DropPolicyTest, SpoolKeepsWhatThePublisherCannotTakeAndReplaysItInOrder) 
   }
 }
 
+/// Its bounds in records and batches are far away: the core's buffers are what is short.
+TEST_F(DropPolicyTest, SpoolLeavesBuffersForWhatGoesToDisk) {
+  PublisherBounds large = spooling();
+  large.waiting_batches_max = 100;
+  add("p", 1, Mode::hold, std::move(large), /*queue=*/2);
+  delivery_.start();
+  for (int i = 0; i < 30; ++i) {
+    {
+      RoleScope role(rx_lcore);
+      batcher_.poll(steady_clock_ns());  // they are sealed now, and have not waited
+    }
+    seal(10);
+    step_until([&] { return view(0).records_waiting == 0 && view(0).batches_in_flight <= kBuffers / 2; });
+  }
+  const PublisherView v = view(0);
+  EXPECT_EQ(v.failures.total(), 0u);
+  EXPECT_EQ(v.records_in_flight + v.records_spooled, 300u);
+  EXPECT_GT(v.records_spooled, 0u);
+  EXPECT_EQ(batcher_.counters().drops.total(), 0u);
+  drain_now();
+  expect_balanced();
+}
+
 TEST_F(DropPolicyTest, SpoolLetsLiveTrafficThroughWhileItReplays) {
   FakePublisher& fake = add("p", 8, Mode::away, spooling(), /*queue=*/4);
   delivery_.start();
