@@ -18,7 +18,8 @@ constexpr size_t kPageOctets = 4096;
 constexpr uint64_t kRunning = 1;
 
 void set(uint64_t& value, uint64_t to) noexcept {
-  std::atomic_ref(value).store(to, std::memory_order_relaxed);
+  // In this order, for whoever reads the page after a kill.
+  std::atomic_ref(value).store(to, std::memory_order_release);
 }
 
 uint64_t difference(uint64_t taken, uint64_t settled) noexcept {
@@ -35,11 +36,12 @@ struct RunJournal::Page {
 };
 
 RunJournal::RunJournal(Page* page) noexcept : page_(page) {
-  if (page->magic == kMagic && page->running == kRunning) {
-    lost_before_ = {difference(page->taken.batches, page->settled.batches),
-                    difference(page->taken.records, page->settled.records)};
-  }
-  *page_ = {kMagic, kRunning, {}, {}};
+  if (page->magic != kMagic || page->running != kRunning) return;
+  const BatchesAndRecords lost = {
+      .batches = difference(page->taken.batches, page->settled.batches),
+      .records = difference(page->taken.records, page->settled.records),
+  };
+  if (lost.batches != 0 || lost.records != 0) lost_before_ = lost;
 }
 
 RunJournal::~RunJournal() { ::munmap(page_, kPageOctets); }
@@ -61,10 +63,16 @@ Result<std::unique_ptr<RunJournal>> RunJournal::open(const std::string& path) {
 }
 
 void RunJournal::note(BatchesAndRecords taken, BatchesAndRecords settled) noexcept {
+  if (!has_begun_) {
+    set(page_->running, 0);
+    set(page_->magic, kMagic);
+  }
   set(page_->taken.batches, taken.batches);
   set(page_->taken.records, taken.records);
   set(page_->settled.batches, settled.batches);
   set(page_->settled.records, settled.records);
+  if (!has_begun_) set(page_->running, kRunning);
+  has_begun_ = true;
 }
 
 void RunJournal::end() noexcept { set(page_->running, 0); }

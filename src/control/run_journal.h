@@ -4,6 +4,8 @@
 // Runs on:  note: control_thread.
 // Owns:     a file of one page, mapped. Nothing is flushed: after a power cut it may be old.
 // Failure:  a file that cannot be made is an Error; one that is none of ours is taken for new.
+//
+// Until the first note the file says what the run before left there: a start that fails changes nothing.
 #pragma once
 
 #include <cstdint>
@@ -28,7 +30,7 @@ class RunJournal {
   RunJournal(const RunJournal&) = delete;
   RunJournal& operator=(const RunJournal&) = delete;
 
-  /// What the last run had taken and not settled, where it did not come to its end.
+  /// What the last run had taken and not settled, where it did not come to its end and there was anything.
   const std::optional<BatchesAndRecords>& lost_before() const noexcept { return lost_before_; }
 
   void note(BatchesAndRecords taken, BatchesAndRecords settled) noexcept
@@ -42,6 +44,7 @@ class RunJournal {
 
   Page* const page_;
   std::optional<BatchesAndRecords> lost_before_;
+  bool has_begun_ = false;
 };
 
 }  // namespace weir::control

@@ -332,6 +332,36 @@ TEST(RunJournal, SaysWhatAKilledRunHadNotSettled) {
   EXPECT_FALSE((*journal)->lost_before());
 }
 
+TEST(RunJournal, SaysNothingOfAKilledRunThatHadSettledAll) {
+  TemporaryFolder folder;
+  const std::string path = (folder / "run");
+  RoleScope role(control_thread);
+  {
+    auto journal = RunJournal::open(path);
+    ASSERT_TRUE(journal) << journal.error().message;
+    (*journal)->note({10, 1000}, {10, 1000});
+  }  // without end(): killed
+  auto journal = RunJournal::open(path);
+  ASSERT_TRUE(journal);
+  EXPECT_FALSE((*journal)->lost_before());
+}
+
+/// Such as one whose address another program has: it is opened, and then the start fails.
+TEST(RunJournal, IsLeftAsItWasByAStartThatFails) {
+  TemporaryFolder folder;
+  const std::string path = (folder / "run");
+  RoleScope role(control_thread);
+  ASSERT_TRUE(RunJournal::open(path));
+  EXPECT_FALSE((*RunJournal::open(path))->lost_before()) << "nothing ran";
+  (*RunJournal::open(path))->note({10, 1000}, {7, 650});  // and was killed
+  for (int start = 0; start < 2; ++start) {
+    auto journal = RunJournal::open(path);
+    ASSERT_TRUE(journal);
+    ASSERT_TRUE((*journal)->lost_before()) << "start " << start;
+    EXPECT_EQ((*journal)->lost_before()->records, 350u);
+  }
+}
+
 TEST(RunJournal, TakesAFileThatIsNoneOfOursForNew) {
   TemporaryFolder folder;
   const std::string path = (folder / "run");
