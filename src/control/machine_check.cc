@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <set>
 
 #include "control/config_findings.h"
 #include "control/config_security.h"
@@ -31,6 +32,7 @@ class Checker {
     check_memory();
     check_sockets();
     check_state_dir();
+    check_spools();
     if (check_security_files(config_, in_use_, findings_)) check_publishers();
   }
 
@@ -146,30 +148,73 @@ class Checker {
     }
   }
 
-  /// As it is, or as it would be made: the nearest folder above that exists must let us.
+  struct KeptFolder {
+    std::string key;
+    std::string path;
+    std::string_view allowed;
+  };
+
   void check_state_dir() {
     if (config_.state_dir.empty()) return;
-    if (StateLock::is_taken(config_.state_dir)) {
-      say("state_dir",
+    const KeptFolder folder{"state_dir", config_.state_dir,
+                            "a folder that can be written, or \"\" to keep nothing over a restart"};
+    if (StateLock::is_taken(folder.path)) {
+      say(folder.key,
           fmt::format("{}: another weir keeps its state there; allowed: a folder for each, or \"\"",
-                      service::printable(config_.state_dir)),
+                      service::printable(folder.path)),
           true);
     }
+    check_folder(folder);
+  }
+
+  void check_spools() {
+    for (const PublisherConfig& publisher : config_.publishers) {
+      if (drop_policy_of(config_, publisher) != DropPolicy::spool) continue;
+      const KeptFolder folder{config_.spool.dir.empty() ? "state_dir" : "spool.dir",
+                              spool_config(config_, publisher).dir, "a folder that can be written"};
+      if (outbound::Spool::is_taken(folder.path)) {
+        say(folder.key,
+            fmt::format("{}: another weir has its spool there; allowed: a folder for each",
+                        service::printable(folder.path)),
+            true);
+      }
+      if (check_folder(folder)) check_files(folder);
+    }
+  }
+
+  /// As it is, or as it would be made: the nearest folder above that exists must let us.
+  bool check_folder(const KeptFolder& folder) {
     namespace fs = std::filesystem;
     std::error_code error;
-    fs::path at = fs::absolute(config_.state_dir, error);
+    fs::path at = fs::absolute(folder.path, error);
     while (!error && !fs::exists(at, error) && at.has_relative_path()) at = at.parent_path();
-    const auto refuse = [&](const std::string& why) {
-      findings_.error("state_dir", {},
-                      fmt::format("{}: {}; allowed: a folder that can be written, or \"\" to keep "
-                                  "nothing over a restart",
-                                  service::printable(config_.state_dir), why));
-    };
-    if (error) return refuse(error.message());
-    if (!fs::is_directory(at, error)) return refuse(at.string() + " is not a folder");
-    if (faccessat(AT_FDCWD, at.c_str(), W_OK | X_OK, AT_EACCESS) != 0) {
-      refuse(fmt::format("{}: {}", at.string(), std::strerror(errno)));
+    if (error) return refuse(folder, at, error.message());
+    if (!fs::is_directory(at, error)) return refuse(folder, at, at.string() + " is not a folder");
+    if (faccessat(AT_FDCWD, at.c_str(), R_OK | W_OK | X_OK, AT_EACCESS) != 0) {
+      return refuse(folder, at, fmt::format("{}: {}", at.string(), std::strerror(errno)));
     }
+    return true;
+  }
+
+  /// What is in a spool already, perhaps made by another user.
+  void check_files(const KeptFolder& folder) {
+    std::error_code error;
+    for (const auto& file : std::filesystem::directory_iterator(folder.path, error)) {
+      if (faccessat(AT_FDCWD, file.path().c_str(), R_OK | W_OK, AT_EACCESS) == 0) continue;
+      const int why = errno;
+      if (why == ENOENT) continue;  // it was removed meanwhile
+      refuse(folder, file.path(), fmt::format("{}: {}", file.path().string(), std::strerror(why)));
+      return;
+    }
+  }
+
+  /// One mistake, one line: folders may be below the same one.
+  bool refuse(const KeptFolder& folder, const std::filesystem::path& at, const std::string& why) {
+    if (!refused_.insert(at.string()).second) return false;
+    findings_.error(folder.key, {},
+                    fmt::format("{}: {}; allowed: {}", service::printable(folder.path),
+                                service::printable(why), folder.allowed));
+    return false;
   }
 
   /// They are made, which connects to nothing, and forgotten.
@@ -184,6 +229,7 @@ class Checker {
   const dataplane::Machine& machine_;
   const InUse in_use_;
   Findings& findings_;
+  std::set<std::string> refused_;  // folders and files
 };
 
 }  // namespace

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -17,6 +16,7 @@
 #include "base/byte_order.h"
 #include "base/clock.h"
 #include "base/crc32c.h"
+#include "base/file_lock.h"
 
 namespace weir::outbound {
 namespace {
@@ -86,6 +86,14 @@ Result<std::unique_ptr<Spool>> Spool::open(const SpoolConfig& config) {
   return spool;
 }
 
+bool Spool::is_taken(const std::string& dir) {
+  const int fd = ::open((dir + "/lock").c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return false;
+  const bool taken = is_lock_refused(fd);
+  ::close(fd);
+  return taken;
+}
+
 Result<void> Spool::lock() {
   std::error_code error;
   std::filesystem::create_directories(config_.dir, error);
@@ -95,8 +103,8 @@ Result<void> Spool::lock() {
   const std::string lock_path = config_.dir + "/lock";
   lock_fd_ = ::open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0640);
   if (lock_fd_ < 0) return error_of(lock_path, "cannot be written");
-  if (::flock(lock_fd_, LOCK_EX | LOCK_NB) != 0) {
-    return Error{fmt::format("{}: another program has its spool there", config_.dir)};
+  if (is_lock_refused_for_long(lock_fd_)) {
+    return Error{fmt::format("{}: another weir has its spool there", config_.dir)};
   }
   const std::string cursor_path = config_.dir + "/cursor";
   cursor_fd_ = ::open(cursor_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0640);

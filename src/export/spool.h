@@ -69,6 +69,8 @@ class Spool {
   };
 
   static Result<std::unique_ptr<Spool>> open(const SpoolConfig& config);
+  /// Whether another Spool has that folder now. Makes nothing.
+  static bool is_taken(const std::string& dir);
   ~Spool();
   Spool(const Spool&) = delete;
   Spool& operator=(const Spool&) = delete;

@@ -7,10 +7,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <filesystem>
 #include <fstream>
 
 #include "base/socket_address.h"
 #include "control/state_lock.h"
+#include "export/spool.h"
 #include "support/ports.h"
 #include "support/process.h"
 
@@ -21,6 +23,7 @@ using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
+using testing::Not;
 
 dataplane::Machine machine() {
   dataplane::Machine m;
@@ -106,12 +109,19 @@ TEST_F(MachineCheck, RefusesWithPlaceKeyAndValue) {
 TEST_F(MachineCheck, RefusesFoldersThatMayNotBeWrittenAndGroupsOfOthers) {
   ASSERT_EQ(mkdir((folder_ / "shut").c_str(), 0555), 0);
   ASSERT_EQ(chmod((folder_ / "").c_str(), 0755), 0);
+  const std::string theirs = folder_ / "theirs/jetstream";
+  std::filesystem::create_directories(theirs);
+  ASSERT_EQ(chmod(theirs.c_str(), 0777), 0);
+  std::ofstream(theirs + "/cursor") << "";
+  ASSERT_EQ(chmod((theirs + "/cursor").c_str(), 0444), 0);
   const bool is_root = geteuid() == 0;  // who may write everywhere
   constexpr uid_t kNobody = 65'534;
   if (is_root) {
     ASSERT_EQ(seteuid(kNobody), 0);
   }
   const auto state = check(file("state_dir: " + (folder_ / "shut/state")));
+  const auto spool = check(file("drop_policy: spool\nspool: {dir: " + (folder_ / "shut") + "}\n"));
+  const auto others = check(file("drop_policy: spool\nspool: {dir: " + (folder_ / "theirs") + "}\n"));
   const auto socket = check(file("control_socket: {path: " + (folder_ / "shut/c.sock") + "}"));
   const auto group = check(file("control_socket: {path: /tmp/weir-nobodys.sock, group: daemon}"));
   if (is_root) {
@@ -119,6 +129,10 @@ TEST_F(MachineCheck, RefusesFoldersThatMayNotBeWrittenAndGroupsOfOthers) {
   }
   ASSERT_FALSE(state);
   EXPECT_THAT(state.error().message, HasSubstr("Permission denied"));
+  ASSERT_FALSE(spool);
+  EXPECT_THAT(spool.error().message, HasSubstr("spool.dir: " + (folder_ / "shut/jetstream") + ": "));
+  ASSERT_FALSE(others);
+  EXPECT_THAT(others.error().message, HasSubstr("/cursor: Permission denied"));
   ASSERT_FALSE(socket);
   EXPECT_THAT(socket.error().message, HasSubstr("Permission denied"));
   ASSERT_FALSE(group);
@@ -156,6 +170,49 @@ TEST_F(MachineCheck, OnlyWarnsOfStateThatARunningWeirKeeps) {
     const auto warned = check(text, InUse::warn);
     ASSERT_TRUE(warned) << warned.error().message;
     EXPECT_THAT(*warned, ElementsAre(AllOf(HasSubstr("w.yaml:3:12: state_dir: "), HasSubstr("another weir keeps"))));
+    EXPECT_FALSE(check(text, InUse::refuse));
+  }
+  EXPECT_TRUE(check(text, InUse::refuse));
+}
+
+// What `weir run` finds when it opens a spool, said before it does.
+TEST_F(MachineCheck, LooksAtSpoolsAndLeavesNothingThere) {
+  const auto text = [&](const std::string& dir, const std::string& more = "") {
+    return file("drop_policy: spool\nspool: {dir: " + dir + "}\n" + more);
+  };
+  const auto new_folder = check(text(folder_ / "a/spools"));
+  ASSERT_TRUE(new_folder) << new_folder.error().message;
+  EXPECT_NE(access((folder_ / "a").c_str(), F_OK), 0) << "nothing is made";
+
+  std::ofstream(folder_ / "file") << "x";
+  const auto no_folder = check(
+      text(folder_ / "file", "publishers: [{kind: stdout, name: a}, {kind: jetstream, name: b}]\n"));
+  ASSERT_FALSE(no_folder);
+  EXPECT_THAT(no_folder.error().message,
+              AllOf(HasSubstr("w.yaml:5:14: spool.dir: " + (folder_ / "file/a") + ": " + (folder_ / "file") +
+                              " is not a folder; allowed: a folder that can be written"),
+                    Not(HasSubstr("file/b"))))
+      << "one mistake, one line";
+
+  // Without spool.dir it is below state_dir.
+  ASSERT_EQ(mkdir((folder_ / "state").c_str(), 0755), 0);
+  std::ofstream(folder_ / "state/spool") << "x";
+  const auto below = check(file("drop_policy: spool\nstate_dir: " + (folder_ / "state") + "\n"));
+  ASSERT_FALSE(below);
+  EXPECT_THAT(below.error().message, HasSubstr("state_dir: " + (folder_ / "state/spool/jetstream") + ": "));
+}
+
+TEST_F(MachineCheck, OnlyWarnsOfASpoolThatARunningWeirHas) {
+  const std::string text = file("drop_policy: spool\nspool: {dir: " + (folder_ / "spools") + "}\n");
+  {
+    outbound::SpoolConfig config;
+    config.dir = folder_ / "spools/jetstream";
+    const auto spool = outbound::Spool::open(config);
+    ASSERT_TRUE(spool) << spool.error().message;
+    const auto warned = check(text, InUse::warn);
+    ASSERT_TRUE(warned) << warned.error().message;
+    EXPECT_THAT(*warned, ElementsAre(AllOf(HasSubstr("w.yaml:5:14: spool.dir: "),
+                                           HasSubstr("another weir has its spool there"))));
     EXPECT_FALSE(check(text, InUse::refuse));
   }
   EXPECT_TRUE(check(text, InUse::refuse));

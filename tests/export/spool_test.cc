@@ -179,7 +179,7 @@ TEST_F(SpoolTest, IsOneProgramsAlone) {
   const auto spool = open();
   const auto second = Spool::open({.dir = dir()});
   ASSERT_FALSE(second);
-  EXPECT_EQ(second.error().message, dir() + ": another program has its spool there");
+  EXPECT_EQ(second.error().message, dir() + ": another weir has its spool there");
 }
 
 TEST_F(SpoolTest, GivesTheWholeEntriesBeforeTheCutWhereverItIs) {
