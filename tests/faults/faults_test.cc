@@ -4,7 +4,9 @@
 // The programs run as an operator runs them, with drop_policy spool, under load. WEIR_FAULTS=full takes the
 // time that the faults of docs/DELIVERY.md take; else they are shorter. WEIR_FAULTS_TABLE names a file for
 // the table.
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <sys/mount.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -374,22 +376,50 @@ TEST_F(Faults, MaxPayloadSmallerAfterARestart) {
   finish("killed, and started with a `max_payload` of 4 KiB");
 }
 
+/// A network that nobody else sees: what is started meanwhile is in it. It goes with the test, however that
+/// ends, and with it all that was made there.
+class OwnNetwork {
+ public:
+  OwnNetwork() : before_(::open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC)) {
+    is_made_ = before_ >= 0 && ::unshare(CLONE_NEWNET) == 0;
+  }
+  ~OwnNetwork() {
+    if (is_made_ && ::setns(before_, CLONE_NEWNET) != 0) ADD_FAILURE() << "this network stays";
+    if (before_ >= 0) ::close(before_);
+  }
+  OwnNetwork(const OwnNetwork&) = delete;
+  OwnNetwork& operator=(const OwnNetwork&) = delete;
+  bool is_made() const noexcept { return is_made_; }
+
+ private:
+  int before_;
+  bool is_made_ = false;
+};
+
 TEST_F(Faults, NetworkBlackHoled) {
-  if (::geteuid() != 0) GTEST_SKIP() << "needs root, for a network namespace";
-  const std::string space = "weir-faults-" + std::to_string(::getpid());
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root, for network namespaces";
+  const OwnNetwork here;
+  if (!here.is_made()) GTEST_SKIP() << "no network namespace can be made here";
+  // The collector's is another one, which lasts as long as a process that does nothing, and that no longer
+  // than this one.
+  Process holder(folder_, {"unshare", "--net", "sh", "-c", "echo $$; exec sleep infinity"});
+  ASSERT_TRUE(eventually([&] { return holder.out().ends_with('\n') || !holder.is_running(); }));
+  ASSERT_TRUE(holder.is_running()) << holder.err();
+  const std::string pid = holder.out().substr(0, holder.out().size() - 1);
+  const std::vector<std::string> there = {"nsenter", "--net=/proc/" + pid + "/ns/net"};
   const auto ip = [&](const std::string& arguments) {
     return std::system(("ip " + arguments + " >/dev/null 2>&1").c_str()) == 0;
   };
-  if (!ip("netns add " + space)) GTEST_SKIP() << "no network namespace can be made here";
-  const std::string in_space = "-n " + space + " ";
-  ASSERT_TRUE(ip("link add wf0 type veth peer name wf1 netns " + space));
-  ASSERT_TRUE(ip("addr add 198.51.100.1/30 dev wf0") && ip("link set wf0 up"));
-  ASSERT_TRUE(ip(in_space + "addr add 198.51.100.2/30 dev wf1") && ip(in_space + "link set wf1 up") &&
-              ip(in_space + "link set lo up"));
+  const auto ip_there = [&](const std::string& arguments) {
+    return std::system((there[0] + " " + there[1] + " ip " + arguments + " >/dev/null 2>&1").c_str()) == 0;
+  };
+  ASSERT_TRUE(ip("link add wf0 type veth peer name wf1 netns " + pid));
+  ASSERT_TRUE(ip("addr add 198.51.100.1/30 dev wf0") && ip("link set wf0 up") && ip("link set lo up"));
+  ASSERT_TRUE(ip_there("addr add 198.51.100.2/30 dev wf1") && ip_there("link set wf1 up") &&
+              ip_there("link set lo up"));
   nats_.set_address("0.0.0.0");
   ASSERT_TRUE(nats_.start());
   url_ = "nats://198.51.100.1" + nats_.url().substr(nats_.url().rfind(':'));
-  const std::vector<std::string> there = {"ip", "netns", "exec", space};
   start("", there);
   const int seconds = is_full() ? 20 : 5;
   {
@@ -400,7 +430,6 @@ TEST_F(Faults, NetworkBlackHoled) {
     EXPECT_TRUE(ip("route del blackhole 198.51.100.2/32"));
   }
   finish("network black-holed for " + std::to_string(seconds) + " s");
-  ip("netns del " + space);
 }
 
 class CertificateFaults : public Faults {
