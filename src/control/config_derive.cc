@@ -6,12 +6,15 @@
 
 #include "base/clock.h"
 #include "control/config.h"
+#include "dataplane/receive_core.h"
 
 namespace weir::control {
 namespace {
 
-// A core that must rather wait than drop receives no more with so few of its buffers free.
+// A core that must rather wait than drop receives no more with so few of its buffers free, or with too few for
+// a burst: of Ethernet's datagrams, whose records grow some three times as they are encoded.
 constexpr uint32_t kReserveShare = 8;
+constexpr uint32_t kBurstOctets = dataplane::kBurst * 1500 * 3;
 
 void add_once(std::vector<std::string>& list, const std::string& value) {
   if (std::find(list.begin(), list.end(), value) == list.end()) list.push_back(value);
@@ -245,7 +248,11 @@ dataplane::DataPlaneConfig data_plane_config(const ApplianceConfig& config) {
       std::any_of(config.publishers.begin(), config.publishers.end(), [&](const auto& publisher) {
         return drop_policy_of(config, publisher) == DropPolicy::block;
       });
-  if (somebody_blocks) batcher.buffers_in_reserve = std::max(batcher.buffers / kReserveShare, 1u);
+  if (somebody_blocks) {
+    const uint32_t of_a_burst = kBurstOctets / config.batch_bytes + 2;  // the open one, and the last
+    const uint32_t wanted = std::max(batcher.buffers / kReserveShare, of_a_burst);
+    batcher.buffers_in_reserve = std::clamp(wanted, 1u, std::max(batcher.buffers / 2, 1u));
+  }
   batcher.batch_octets = config.batch_bytes;
   batcher.batch_records_max = config.batch_size;
   for (const std::string& subject : subjects) batcher.splits.push_back(outbound::split_of(subject));

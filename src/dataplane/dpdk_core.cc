@@ -70,7 +70,8 @@ void DpdkCore::look_for_end(RxQueue& queue) noexcept {
 unsigned DpdkCore::receive_all(uint64_t wall_ns) noexcept {
   unsigned received = 0;
   for (RxQueue* queue : queues_)
-    if (!queue->is_drained.load(std::memory_order_relaxed)) received += receive(*queue, wall_ns);
+    if (!queue->is_drained.load(std::memory_order_relaxed) && pipeline_.may_receive())
+      received += receive(*queue, wall_ns);
   return received;
 }
 
@@ -111,10 +112,12 @@ void DpdkCore::run() noexcept {
 }
 
 void DpdkCore::drain() noexcept {
+  const uint64_t hold_until_ns = clock_.steady_ns() + kEndHoldMaxNs;
   for (RxQueue* queue : queues_) {
     if (queue->is_endless) continue;
     const bool is_shut = queue->can_be_shut && refuse_all(queue->wait_fd);
     for (unsigned i = 0; i < (is_shut ? kShutDrainBurstsMax : kDrainBurstsMax); ++i) {
+      hold_for_room(pipeline_, clock_, hold_until_ns);
       const unsigned received = receive(*queue, clock_.wall_ns());
       clock_.look();
       if (received < kBurst) break;

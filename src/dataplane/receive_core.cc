@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <ctime>
 
 namespace weir::dataplane {
 
@@ -16,6 +17,15 @@ bool refuse_all(int fd) noexcept {
   sock_filter refuse{.code = BPF_RET | BPF_K, .jt = 0, .jf = 0, .k = 0};
   const sock_fprog program{.len = 1, .filter = &refuse};
   return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) == 0;
+}
+
+void hold_for_room(Pipeline& pipeline, CoreClock& clock, uint64_t until_steady_ns) noexcept {
+  while (!pipeline.may_receive() && clock.steady_ns() < until_steady_ns) {
+    pipeline.poll(clock.steady_ns(), clock.wall_ns());
+    const timespec nap{.tv_sec = 0, .tv_nsec = kHoldNs};
+    ::nanosleep(&nap, nullptr);
+    clock.look();
+  }
 }
 
 Result<void> Waiter::open() {

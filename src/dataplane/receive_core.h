@@ -58,6 +58,12 @@ class CoreClock {
 /// How long a core that must not receive waits before it looks for buffers again.
 inline constexpr uint64_t kHoldNs = 200'000;
 
+/// At the end a core that would rather wait than drop waits so long in all: less than a stop that was asked for
+/// twice waits for it.
+inline constexpr uint64_t kEndHoldMaxNs = 500 * kNsPerMs;
+/// Waits until the pipeline may receive, or that time has come.
+void hold_for_room(Pipeline& pipeline, CoreClock& clock, uint64_t until_steady_ns) noexcept WEIR_RUNS_ON(rx_lcore);
+
 /// Waits for descriptors, a time, or to be told to end.
 class Waiter {
  public:

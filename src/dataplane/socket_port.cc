@@ -187,10 +187,14 @@ unsigned UdpSocket::receive(ReceiveBuffers& buffers, Pipeline& pipeline,
   return static_cast<unsigned>(count);
 }
 
-void UdpSocket::drain(ReceiveBuffers& buffers, Pipeline& pipeline, CoreClock& clock) noexcept {
+void UdpSocket::drain(ReceiveBuffers& buffers, Pipeline& pipeline, CoreClock& clock,
+                      uint64_t hold_until_ns) noexcept {
   const unsigned bursts_max = refuse_all(fd_) ? kShutDrainBurstsMax : kDrainBurstsMax;
-  for (unsigned i = 0; i < bursts_max && receive(buffers, pipeline, clock.wall_ns()) != 0; ++i)
+  for (unsigned i = 0; i < bursts_max; ++i) {
+    hold_for_room(pipeline, clock, hold_until_ns);
+    if (receive(buffers, pipeline, clock.wall_ns()) == 0) break;
     clock.look();
+  }
 }
 
 void UdpSocket::close() {
@@ -304,6 +308,7 @@ void SocketCore::run() noexcept {
     unsigned received = 0;
     bool more = false;  // a full burst: the socket may hold another
     for (const std::unique_ptr<UdpSocket>& socket : sockets_) {
+      if (!pipeline_->may_receive()) break;
       const unsigned burst = socket->receive(*buffers_, *pipeline_, clock.wall_ns());
       received += burst;
       more |= burst == kBurst;
@@ -324,8 +329,9 @@ void SocketCore::run() noexcept {
       clock.look();
     }
   }
+  const uint64_t hold_until_ns = clock.steady_ns() + kEndHoldMaxNs;
   for (const std::unique_ptr<UdpSocket>& socket : sockets_)
-    socket->drain(*buffers_, *pipeline_, clock);
+    socket->drain(*buffers_, *pipeline_, clock, hold_until_ns);
   pipeline_->finish();
   has_ended_.store(true, std::memory_order_release);
 }

@@ -49,8 +49,9 @@ class UdpSocket {
   /// Gives what has come, at most kBurst datagrams, to `pipeline`; how many.
   unsigned receive(ReceiveBuffers& buffers, Pipeline& pipeline, uint64_t wall_ns) noexcept
       WEIR_RUNS_ON(rx_lcore);
-  /// Takes in what the kernel has queued already, and refuses the rest.
-  void drain(ReceiveBuffers& buffers, Pipeline& pipeline, CoreClock& clock) noexcept
+  /// Takes in what the kernel has queued already, and refuses the rest; waits for buffers at most until then.
+  void drain(ReceiveBuffers& buffers, Pipeline& pipeline, CoreClock& clock,
+             uint64_t hold_until_ns) noexcept
       WEIR_RUNS_ON(rx_lcore);
   void close();
 

@@ -23,7 +23,7 @@ class SocketPortTest : public ::testing::Test {
     const RoleScope role(control_thread);
     DataPlaneConfig config;
     config.idle = idle;
-    config.pipeline = netflow_pipeline();
+    config.pipeline = pipeline_;
     for (const std::string& address : addresses)
       config.socket_ports.push_back({.name = fmt::format("s{}", config.socket_ports.size()),
                                      .address = *IpAddress::parse(address),
@@ -49,6 +49,7 @@ class SocketPortTest : public ::testing::Test {
     return run_until(*plane_, collected_, [&] { return datagrams(*plane_) >= count; });
   }
 
+  PipelineConfig pipeline_ = netflow_pipeline();
   std::unique_ptr<DataPlane> plane_;
   Collected collected_;
 };
@@ -209,6 +210,50 @@ TEST_F(SocketPortTest, StopsUnderLoadWithItsBooksInOrder) {
     expect_ledger(*plane_);
     plane_.reset();
   }
+}
+
+// A core that would rather wait than drop: what its socket holds when it is stopped is taken as buffers come back,
+// and not dropped for want of them.
+TEST_F(SocketPortTest, WaitsForBuffersAtAStopToo) {
+  pipeline_.batcher.buffers = 64;
+  pipeline_.batcher.batch_octets = 4096;
+  pipeline_.batcher.buffers_in_reserve = 40;  // a burst fills 32 at most
+  make({"127.0.0.1"}, 4 << 20);
+  const Sender sender(AF_INET);
+  const uint16_t to = port();
+  uint64_t sent = 0;
+  const auto is_held = [&] { return plane_->pipeline(0).counters().holds.value() != 0; };
+  // Nobody takes batches: it waits in the end, and what is sent then stays in the socket.
+  for (; !is_held() && sent < 10'000; ++sent) ASSERT_TRUE(sender.send(to, v5_datagram(30)));
+  ASSERT_TRUE(is_held());
+  for (int i = 0; i < 200; ++i, ++sent) ASSERT_TRUE(sender.send(to, v5_datagram(30)));
+  EXPECT_LT(datagrams(*plane_), sent);
+
+  stop(*plane_, collected_);
+  EXPECT_EQ(stats().packets, sent);
+  EXPECT_EQ(stats().missed, 0u);
+  EXPECT_EQ(plane_->pipeline(0).batcher_counters().drops.total(), 0u);
+  EXPECT_EQ(collected_.records, sent * 30);
+  expect_ledger(plane_->pipeline(0));
+}
+
+TEST_F(SocketPortTest, EndsWhereBuffersDoNotComeBackAndCountsWhatFoundNone) {
+  pipeline_.batcher.buffers = 8;
+  pipeline_.batcher.batch_octets = 4096;
+  pipeline_.batcher.buffers_in_reserve = 8;
+  make({"127.0.0.1"}, 4 << 20);
+  const Sender sender(AF_INET);
+  const uint16_t to = port();
+  for (int i = 0; i < 100; ++i) ASSERT_TRUE(sender.send(to, v5_datagram(30)));
+  const RoleScope role(control_thread);
+  plane_->request_stop();
+  const uint64_t give_up_ns = steady_clock_ns() + 20 * kNsPerSec;
+  while (!plane_->has_ended() && steady_clock_ns() < give_up_ns) usleep(1000);
+  ASSERT_TRUE(plane_->has_ended());
+  plane_->stop();
+  EXPECT_EQ(stats().packets, 100u);
+  EXPECT_GT(plane_->pipeline(0).batcher_counters().drops.total(), 0u);
+  expect_ledger(plane_->pipeline(0));
 }
 
 TEST_F(SocketPortTest, CountsWhatTheKernelDropped) {
