@@ -101,6 +101,13 @@ struct TimeCandidate {
   TimeKind kind;
 };
 
+/// What a record says of the section of a packet that it has.
+struct SectionFact {
+  uint32_t offset = 0;
+  uint16_t field = 0;
+  uint16_t width = 0;  // 0: nothing
+};
+
 /// An address that the template has twice, as IPv4 and as IPv6.
 struct DualAddress {
   uint32_t offset_v4;
@@ -164,6 +171,10 @@ struct Plan {
   TimeRole duration_role = TimeRole::none;
   TimeCandidate system_init;  // width 0: none
   DualAddress duals[kDualAddressesMax];
+
+  SectionFact section_offset;  // elements 409, 102 and 408
+  SectionFact layer2_section_offset;
+  SectionFact frame_type;
 };
 
 /// Where a template is compiled, before what it needs is known and allocated.

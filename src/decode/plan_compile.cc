@@ -164,6 +164,7 @@ class Compiler {
       ip_version_ = {i, offset};
       return;  // said by etype
     }
+    note_section_fact(f, i, offset);
     if (structure_order(f.enterprise, f.id) != 0) {
       writer_.add_arena(ArenaOpKind::structure, i, offset, Field::unmapped);
       return;
@@ -180,6 +181,17 @@ class Compiler {
         f.length == kVariableLength && !uses(f).empty() && !is_text(uses(f).front().kind);
     writer_.add_arena(by_record ? ArenaOpKind::structure : ArenaOpKind::unmapped, i, offset,
                       Field::unmapped);
+  }
+
+  /// Found here once, not for each section of each record: a template may have thousands of either.
+  void note_section_fact(const FieldSpec& f, uint16_t i, uint32_t offset) noexcept {
+    if (f.enterprise != 0 || f.length > 8) return;
+    SectionFact* const fact = f.id == element::kSectionOffset ? &plan_.section_offset
+                              : f.id == element::kLayer2PacketSectionOffset
+                                  ? &plan_.layer2_section_offset
+                              : f.id == element::kDataLinkFrameType ? &plan_.frame_type
+                                                                    : nullptr;
+    if (fact != nullptr && fact->width == 0) *fact = {offset, i, f.length};
   }
 
   bool emit_use(const ElementUse& use, uint16_t i, uint32_t offset) noexcept {

@@ -306,23 +306,12 @@ bool StructureReader::segment_routing_header(Octets octets) noexcept {
 /// False where the record itself says that the section is no frame's begin, or not Ethernet's.
 bool StructureReader::is_whole_frame(uint16_t id) const noexcept {
   using namespace element;
-  const uint16_t offset_id =
-      id == kLayer2PacketSection ? kLayer2PacketSectionOffset : kSectionOffset;
-  uint32_t offset = 0;
-  for (size_t i = 0; i < plan_.fields.size(); ++i) {
-    const FieldSpec& f = plan_.fields[i];
-    const auto field = static_cast<uint16_t>(i);
-    if (f.enterprise == 0 && f.length <= 8) {
-      const auto value = [&] { return load_be(row_.at(field, offset), f.length); };
-      if (f.id == offset_id && value() != 0) return false;
-      if (f.id == kDataLinkFrameType && id == kDataLinkFrameSection &&
-          (value() & kFrameType80211) != 0) {
-        return false;
-      }
-    }
-    if (f.length != kVariableLength) offset += f.length;
-  }
-  return true;
+  const auto value = [this](const SectionFact& f) {
+    return f.width == 0 ? 0 : load_be(row_.at(f), f.width);
+  };
+  if (id == kLayer2PacketSection) return value(plan_.layer2_section_offset) == 0;
+  if (value(plan_.section_offset) != 0) return false;
+  return id != kDataLinkFrameSection || (value(plan_.frame_type) & kFrameType80211) == 0;
 }
 
 bool StructureReader::section(uint16_t id, Octets octets) noexcept {

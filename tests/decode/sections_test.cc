@@ -151,6 +151,30 @@ TEST(Sections, ThatAreNoFramesBeginStayAsTheyCame) {
   Bench b;
   b.send(ipfix_with({{{408, 2}, u16(1)}, {{409, 2}, u16(0)}, section(315, tagged_frame())}));
   EXPECT_EQ(b.record(0).src_port, 5000u) << "Ethernet, from its begin";
+  Bench behind;
+  behind.send(ipfix_with({section(315, tagged_frame()), {{408, 2}, u16(2)}}));
+  EXPECT_EQ(behind.record(0).addresses, 0) << "802.11, said behind the section";
+}
+
+// Looking through the fields for each section took half a second a datagram, and 700 of them are more than
+// the time that this program is given.
+TEST(Sections, ThousandsOfATemplateCostNoMoreThanTheirOctets) {
+  constexpr uint32_t kSections = 10'000;
+  constexpr uint64_t kRecords = 6;
+  constexpr uint64_t kDatagrams = 700;
+  auto made = Decoder::create(Bench::default_config());
+  ASSERT_TRUE(made.has_value());
+  const lab::Template many{.id = 256, .fields = std::vector<FieldSpecifier>(kSections, {315, 1})};
+  const Octets define = IpfixBuilder{}.export_time(kNowSecs).templates({many}).build();
+  const Octets data =
+      IpfixBuilder{}.export_time(kNowSecs).set(256, zeros(kRecords * kSections)).build();
+  CountingSink sink;
+  Datagram d{.source = IpAddress::from_v4(0xC0000207), .received_ns = kNow};
+  d.payload = define;
+  (*made)->decode(d, sink);
+  d.payload = data;
+  for (uint64_t i = 0; i < kDatagrams; ++i) (*made)->decode(d, sink);
+  EXPECT_EQ(sink.records, kDatagrams * kRecords);
 }
 
 TEST(Sections, OfIcmpHaveATypeAndNoPorts) {
