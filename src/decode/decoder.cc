@@ -111,8 +111,9 @@ DecoderState::DecoderState(const DecoderConfig& config) noexcept
       pending_(config.limits, config.cores, config.listeners.size(), ledger_),
       templates_(config.limits, config.limits.template_octets_total / config.cores,
                  config.hash_seed, ledger_, pending_, events_),
-      rates_(config.hash_seed, counters_),
-      names_(config.limits.names_per_exporter_max, keep_of(config), config.hash_seed),
+      rates_(config.limits.exporters_max, config.hash_seed, counters_),
+      names_(config.limits.names_per_exporter_max, config.limits.exporters_max, keep_of(config),
+             config.hash_seed),
       exporters_(with_longest_lifetime(config), config_, counters_, templates_, rates_, names_) {}
 
 bool DecoderState::reserve() noexcept {

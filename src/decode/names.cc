@@ -157,8 +157,8 @@ NameValues read_names(const Template& t, const Row& row, uint64_t rate) noexcept
 }
 
 bool NameTable::reserve() noexcept {
-  return memory_.reserve(kNames * sizeof(NameEntry)) && chains_.reserve(kNames) &&
-         (keep_ == Keep::changes || texts_.reserve(kNames * Slab::kBlockOctetsMin));
+  return memory_.reserve(places_ * sizeof(NameEntry)) && chains_.reserve(places_) &&
+         (keep_ == Keep::changes || texts_.reserve(places_ * Slab::kBlockOctetsMin));
 }
 static_assert(kNameOctetsMax <= Slab::kBlockOctetsMin);
 
@@ -191,11 +191,10 @@ NameEntry* NameTable::find_or_add(Exporter& exporter, NameKind kind, const NameK
     return e;
   }
   if (per_exporter_max_ == 0) return nullptr;
-  if (exporter.names.size() >= per_exporter_max_) remove(exporter, *exporter.names.front());
-  if (free_ == nullptr && untouched_ == kNames) {
-    if (exporter.names.empty()) return nullptr;
+  if (exporter.names.size() >= per_exporter_max_ || !shares_.admits(exporter.names.size(), 1)) {
     remove(exporter, *exporter.names.front());
   }
+  shares_.change(exporter.names.size(), exporter.names.size() + 1);
   NameEntry* e = free_;
   if (e != nullptr) {
     free_ = e->hash_next;
@@ -215,6 +214,7 @@ NameEntry* NameTable::find_or_add(Exporter& exporter, NameKind kind, const NameK
 
 void NameTable::remove(Exporter& exporter, NameEntry& entry) noexcept {
   if (entry.name != nullptr) texts_.release(entry.name);
+  shares_.change(exporter.names.size(), exporter.names.size() - 1);
   chains_.erase(&entry);
   exporter.names.erase(&entry);
   entry.hash_next = free_;

@@ -4,7 +4,7 @@
 //           and Junos send them: `interface-table`, `vrf-table`, `application-table`, `sampler-table`.
 // Runs on:  the decoder's thread.
 // Bounds:   names_per_exporter_max of DecoderLimits for an exporter (its own oldest goes), kNames in
-//           all; a name is cut to kNameOctetsMax octets, name and description to kNameTextOctetsMax.
+//           all beside those that are kept for each (shares.h); a name is cut to kNameOctetsMax octets, name and description to kNameTextOctetsMax.
 //
 // Names are the exporter's, whatever domain says them: indexes of interfaces and ids of VRFs are the
 // device's, and options often come under another source id than the data. They are told as events
@@ -19,6 +19,7 @@
 #include "decode/events.h"
 #include "decode/exporter_state.h"
 #include "decode/plan.h"
+#include "decode/shares.h"
 #include "decode/slab.h"
 
 namespace weir::decode {
@@ -60,8 +61,12 @@ class NameTable {
   /// Whether names are kept, or only what is needed to see them change.
   enum class Keep : uint8_t { changes, names };
 
-  NameTable(uint32_t per_exporter_max, Keep keep, uint64_t seed) noexcept
-      : per_exporter_max_(per_exporter_max), keep_(keep), seed_(seed) {}
+  NameTable(uint32_t per_exporter_max, uint32_t exporters_max, Keep keep, uint64_t seed) noexcept
+      : per_exporter_max_(per_exporter_max),
+        places_(kNames + uint64_t{places_kept(exporters_max)} * exporters_max),
+        shares_(places_kept(exporters_max), kNames),
+        keep_(keep),
+        seed_(seed) {}
   [[nodiscard]] bool reserve() noexcept;
 
   /// Tells of it unless it was told before.
@@ -83,6 +88,8 @@ class NameTable {
   void remove(Exporter& exporter, NameEntry& entry) noexcept;
 
   const uint32_t per_exporter_max_;
+  const uint64_t places_;
+  Shares shares_;
   const Keep keep_;
   const uint64_t seed_;
   Reservation memory_;

@@ -5,11 +5,20 @@
 #include <new>
 
 namespace weir::decode {
+namespace {
+
+/// Kept for each exporter: what comes while its templates are on their way.
+constexpr uint64_t kPendingOwnOctetsMin = 2048;
+constexpr uint64_t kPendingOwnOctetsMax = 16 * 1024;
+
+}  // namespace
 
 PendingStore::PendingStore(const DecoderLimits& limits, uint32_t cores, size_t listeners,
                            SetLedger& ledger) noexcept
     : limits_(limits),
       octets_max_(limits.pending_octets_total / cores),
+      shares_(Shares::of(octets_max_, limits.exporters_max, kPendingOwnOctetsMin,
+                         kPendingOwnOctetsMax)),
       ledger_(ledger),
       listeners_(std::max<size_t>(listeners, 1)) {}
 
@@ -22,7 +31,7 @@ bool PendingStore::reserve() noexcept {
 
 bool PendingStore::admits(const ExporterLimits& limits, uint32_t body_octets) const noexcept {
   return body_octets + 4 <= limits.pending_set_octets_max &&
-         charge(body_octets) <= std::min(limits_.pending_octets_per_exporter, octets_max_) &&
+         charge(body_octets) <= std::min(limits_.pending_octets_per_exporter, shares_.most()) &&
          limits.pending_sets_max != 0 && limits.pending_sets_per_template != 0;
 }
 
@@ -30,7 +39,7 @@ bool PendingStore::is_full(const Exporter& exporter, const ExporterLimits& limit
                            uint32_t body_octets) const noexcept {
   return exporter.pending.size() >= limits.pending_sets_max ||
          exporter.pending_octets + charge(body_octets) > limits_.pending_octets_per_exporter ||
-         ledger_.counters().pending_octets.value() + charge(body_octets) > octets_max_;
+         !shares_.admits(exporter.pending_octets, charge(body_octets));
 }
 
 bool PendingStore::hold(Template& owner, const Origin& origin,
@@ -53,6 +62,7 @@ bool PendingStore::hold(Template& owner, const Origin& origin,
   list_of(set->listener).push_back(set);
   exporter.pending.push_back(set);
   owner.pending.push_back(set);
+  shares_.change(exporter.pending_octets, exporter.pending_octets + charge(set->body_octets));
   exporter.pending_octets += charge(set->body_octets);
   Counter& gauge = ledger_.counters().pending_octets;
   gauge.add(charge(set->body_octets));
@@ -63,6 +73,7 @@ bool PendingStore::hold(Template& owner, const Origin& origin,
 void PendingStore::release(PendingSet& set, SetOutcome outcome) noexcept {
   Exporter& exporter = *set.owner->domain->exporter;
   ledger_.settle(exporter, outcome, set.set_octets());
+  shares_.change(exporter.pending_octets, exporter.pending_octets - charge(set.body_octets));
   exporter.pending_octets -= charge(set.body_octets);
   Counter& gauge = ledger_.counters().pending_octets;
   gauge.set(gauge.value() - charge(set.body_octets));

@@ -9,6 +9,7 @@
 #include <memory>
 
 #include "decode/exporter_state.h"
+#include "decode/shares.h"
 #include "decode/slab.h"
 
 namespace weir::decode {
@@ -49,6 +50,7 @@ class PendingStore {
 
   const DecoderLimits limits_;
   const uint64_t octets_max_;
+  Shares shares_;
   SetLedger& ledger_;
   Slab slab_;
   using ByAge = List<PendingSet, &PendingSet::by_age>;

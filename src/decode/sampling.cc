@@ -9,7 +9,7 @@
 namespace weir::decode {
 
 bool SamplingTable::reserve() noexcept {
-  return memory_.reserve(kRates * sizeof(KeyedRate)) && chains_.reserve(kRates);
+  return memory_.reserve(places_ * sizeof(KeyedRate)) && chains_.reserve(places_);
 }
 
 uint64_t SamplingTable::hash_of_key(const Exporter& exporter, const Domain* domain, RateKey kind,
@@ -29,19 +29,16 @@ KeyedRate* SamplingTable::find(const Exporter& exporter, const Domain* domain, R
 KeyedRate* SamplingTable::find_or_add(Exporter& exporter, const Domain* domain, RateKey kind,
                                       uint64_t key) noexcept {
   if (KeyedRate* r = find(exporter, domain, kind, key); r != nullptr) return r;
-  if (exporter.rates.size() >= kRatesPerExporter) remove(exporter, *exporter.rates.front());
+  if (exporter.rates.size() >= kRatesPerExporter || !shares_.admits(exporter.rates.size(), 1)) {
+    remove(exporter, *exporter.rates.front());
+  }
   KeyedRate* r = free_;
   if (r != nullptr) {
     free_ = r->hash_next;
-  } else if (untouched_ < kRates) {
-    r = static_cast<KeyedRate*>(static_cast<void*>(memory_.data())) + untouched_++;
-  } else if (!exporter.rates.empty()) {
-    remove(exporter, *exporter.rates.front());
-    r = free_;
-    free_ = r->hash_next;
   } else {
-    return nullptr;
+    r = static_cast<KeyedRate*>(static_cast<void*>(memory_.data())) + untouched_++;
   }
+  shares_.change(exporter.rates.size(), exporter.rates.size() + 1);
   r = new (r) KeyedRate{};
   r->hash = hash_of_key(exporter, domain, kind, key);
   r->exporter = &exporter;
@@ -55,6 +52,7 @@ KeyedRate* SamplingTable::find_or_add(Exporter& exporter, const Domain* domain, 
 }
 
 void SamplingTable::remove(Exporter& exporter, KeyedRate& r) noexcept {
+  shares_.change(exporter.rates.size(), exporter.rates.size() - 1);
   chains_.erase(&r);
   exporter.rates.erase(&r);
   --exporter.rates_of[static_cast<size_t>(r.kind)];

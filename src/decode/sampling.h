@@ -2,7 +2,8 @@
 //
 // Spec:     docs/FLOW_MESSAGE.md; RFC 5477 §8.2 (selectors), RFC 5476 §6.5.1 (selection sequences),
 //           RFC 7270 and NetFlow v9's samplers.
-// Bounds:   kRatesPerExporter keyed rates an exporter (its own oldest goes), kRates in all.
+// Bounds:   kRatesPerExporter keyed rates an exporter (its own oldest goes), kRates in all beside those
+//           that are kept for each (shares.h).
 //
 // A record's rate is what the operator says, else its own, its sampler's, its interface's, its
 // template's or domain's. Options often come under another source id than the data: what another
@@ -14,6 +15,7 @@
 #include <span>
 
 #include "decode/exporter_state.h"
+#include "decode/shares.h"
 #include "decode/slab.h"
 
 namespace weir::decode {
@@ -25,8 +27,11 @@ class SamplingTable {
   /// So long a contradiction between domains is remembered.
   static constexpr uint64_t kDisagreementNs = 3600ull * 1'000'000'000;
 
-  SamplingTable(uint64_t seed, DecoderCounters& counters) noexcept
-      : seed_(seed), counters_(counters) {}
+  SamplingTable(uint32_t exporters_max, uint64_t seed, DecoderCounters& counters) noexcept
+      : places_(kRates + uint64_t{places_kept(exporters_max)} * exporters_max),
+        shares_(places_kept(exporters_max), kRates),
+        seed_(seed),
+        counters_(counters) {}
   [[nodiscard]] bool reserve() noexcept;
 
   void set_keyed(Domain& domain, RateKey kind, uint64_t key, RateEntry rate) noexcept;
@@ -57,6 +62,8 @@ class SamplingTable {
     if (before != now) counters_.rate_changes.increment();
   }
 
+  const uint64_t places_;
+  Shares shares_;
   const uint64_t seed_;
   DecoderCounters& counters_;
   Reservation memory_;

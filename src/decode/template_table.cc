@@ -33,7 +33,9 @@ TemplateTable::TemplateTable(const DecoderLimits& limits, uint64_t state_octets,
       ledger_(ledger),
       counters_(ledger.counters()),
       pending_(pending),
-      events_(events) {}
+      events_(events),
+      shares_(
+          Shares::of(state_octets, limits.exporters_max, kStateOwnOctetsMin, kStateOwnOctetsMax)) {}
 
 bool TemplateTable::reserve() noexcept {
   const size_t nodes = std::min<uint64_t>(state_octets_ / 1024, 1u << 18);
@@ -262,7 +264,9 @@ void* TemplateTable::allocate(Exporter& exporter, size_t octets) noexcept {
   static constexpr int kGivenUpForOthers = 4;
   for (int given_up = 0;;) {
     if (exporter.state_octets + block <= share_octets_) {
-      if (void* p = slab_.allocate(octets); p != nullptr) {
+      void* p = shares_.admits(exporter.state_octets, block) ? slab_.allocate(octets) : nullptr;
+      if (p != nullptr) {
+        shares_.change(exporter.state_octets, exporter.state_octets + block);
         exporter.state_octets += block;
         return p;
       }
@@ -273,7 +277,9 @@ void* TemplateTable::allocate(Exporter& exporter, size_t octets) noexcept {
 }
 
 void TemplateTable::release(Exporter& exporter, void* block) noexcept {
-  exporter.state_octets -= slab_.block_octets(block);
+  const uint64_t left = exporter.state_octets - slab_.block_octets(block);
+  shares_.change(exporter.state_octets, left);
+  exporter.state_octets = left;
   slab_.release(block);
 }
 

@@ -4,12 +4,14 @@
 //           that restarts continues. When two ports contradict each other, the definition that was
 //           there moves to a scope of its own port, and the newcomer's serves the rest.
 // Bounds:   DecoderLimits: templates for each exporter, octets in all and for each exporter. The
-//           least recently used of the exporter's own goes.
+//           least recently used of the exporter's own goes. Of the octets a part is kept for each
+//           exporter (shares.h).
 #pragma once
 
 #include "decode/events.h"
 #include "decode/exporter_state.h"
 #include "decode/pending.h"
+#include "decode/shares.h"
 #include "decode/slab.h"
 
 namespace weir::decode {
@@ -19,6 +21,9 @@ inline constexpr uint64_t kConflictWindowNs = 3600ull * 1'000'000'000;
 
 /// An exporter may take this part of all that is reserved for state.
 inline constexpr uint64_t kStateShareDivisor = 8;
+/// Kept for each exporter: its domain and a few templates of usual length.
+inline constexpr uint64_t kStateOwnOctetsMin = 2048;
+inline constexpr uint64_t kStateOwnOctetsMax = 16 * 1024;
 
 class TemplateTable {
  public:
@@ -102,6 +107,7 @@ class TemplateTable {
   PendingStore& pending_;
   EventOutlet& events_;
   Slab slab_;
+  Shares shares_;
   HashChains<Template> chains_;
   uint64_t template_count_ = 0;
   PlanDraft draft_;
