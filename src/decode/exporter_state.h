@@ -162,6 +162,7 @@ struct Exporter {
   Exporter* hash_next;
   ListLink<Exporter> by_use;
   bool in_use;
+  bool is_proven;                                           // was heard of for kProvenNs
   uint32_t rates_of[static_cast<size_t>(RateKey::count_)];  // by kind
   uint64_t rate_override;                                   // the operator's; 0: none
   uint64_t rate_default;

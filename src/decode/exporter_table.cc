@@ -45,14 +45,18 @@ Exporter* ExporterTable::find(const IpAddress& address) const noexcept {
 
 Exporter* ExporterTable::find_or_add(const IpAddress& address, uint64_t now_ns) noexcept {
   if (Exporter* e = find(address); e != nullptr) {
-    by_use_.move_to_back(e);
+    if (!e->is_proven && now_ns > e->stats.first_seen_ns + kProvenNs) [[unlikely]] {
+      newcomers_.erase(e);
+      e->is_proven = true;
+      proven_.push_back(e);
+    }
+    list_of(*e).move_to_back(e);
     return e;
   }
-  if (by_use_.size() >= limits_.exporters_max) {
-    Exporter* oldest = by_use_.front();
-    const uint64_t seen = oldest->stats.last_seen_ns;
-    if (now_ns < seen || now_ns - seen < kIdleNs) return nullptr;
-    drop(*oldest);
+  if (size() >= limits_.exporters_max) {
+    Exporter* silent = find_silent(now_ns);
+    if (silent == nullptr) return nullptr;
+    drop(*silent);
   }
   Exporter* e = free_;
   if (e != nullptr) {
@@ -69,9 +73,18 @@ Exporter* ExporterTable::find_or_add(const IpAddress& address, uint64_t now_ns) 
   e->rate_default = longest_match(config_.sampling_default, address);
   e->stats.sampling_rate_override = e->rate_override;
   chains_.insert(e);
-  by_use_.push_back(e);
-  counters_.exporters.set(by_use_.size());
+  newcomers_.push_back(e);
+  counters_.exporters.set(size());
   return e;
+}
+
+Exporter* ExporterTable::find_silent(uint64_t now_ns) const noexcept {
+  const auto is_silent = [now_ns](const Exporter* e, uint64_t for_ns) {
+    return e != nullptr && now_ns >= e->stats.last_seen_ns + for_ns;
+  };
+  if (Exporter* e = newcomers_.front(); is_silent(e, kIdleNs)) return e;
+  if (Exporter* e = proven_.front(); is_silent(e, kProvenIdleNs)) return e;
+  return nullptr;
 }
 
 // PERF: with a thousand exporters the state of each has left the caches when its next datagram comes,
@@ -160,11 +173,11 @@ void ExporterTable::drop(Exporter& exporter) noexcept {
   names_.drop_exporter(exporter);
   while (Domain* d = exporter.domains.front()) drop(*d);
   chains_.erase(&exporter);
-  by_use_.erase(&exporter);
+  list_of(exporter).erase(&exporter);
   exporter.in_use = false;
   exporter.hash_next = free_;
   free_ = &exporter;
-  counters_.exporters.set(by_use_.size());
+  counters_.exporters.set(size());
 }
 
 void ExporterTable::tick(uint64_t now_ns) noexcept {

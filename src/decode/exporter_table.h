@@ -2,7 +2,9 @@
 //
 // Bounds:   DecoderLimits::exporters_max exporters, domains_per_exporter_max domains each. The
 //           least recently seen goes, but only if it has been silent for kIdleNs: a flood of
-//           made-up sources is refused rather than let it push out those that are at work.
+//           made-up sources is refused rather than let it push out those that are at work. Small
+//           routers are silent for minutes: those that were heard of for kProvenNs go after all
+//           others, and not before kProvenIdleNs.
 #pragma once
 
 #include "decode/exporter_state.h"
@@ -14,6 +16,9 @@
 namespace weir::decode {
 
 inline constexpr uint64_t kIdleNs = 10ull * 1'000'000'000;
+inline constexpr uint64_t kProvenNs = 60ull * 1'000'000'000;
+inline constexpr uint64_t kProvenIdleNs =
+    3600ull * 1'000'000'000;  // twice the slowest refresh of templates
 
 class ExporterTable {
  public:
@@ -55,6 +60,11 @@ class ExporterTable {
   Exporter* slots() const noexcept {
     return static_cast<Exporter*>(static_cast<void*>(memory_.data()));
   }
+  using ByUse = List<Exporter, &Exporter::by_use>;
+  ByUse& list_of(const Exporter& e) noexcept { return e.is_proven ? proven_ : newcomers_; }
+  /// Whoever may make room; null if nobody.
+  Exporter* find_silent(uint64_t now_ns) const noexcept;
+  size_t size() const noexcept { return proven_.size() + newcomers_.size(); }
   void drop(Exporter& exporter) noexcept;
   void drop(Domain& domain) noexcept;
 
@@ -68,7 +78,8 @@ class ExporterTable {
   Reservation memory_;
   HashChains<Exporter> chains_;
   HashChains<Domain> domain_chains_;
-  List<Exporter, &Exporter::by_use> by_use_;
+  ByUse newcomers_;
+  ByUse proven_;
   Exporter* free_ = nullptr;
   uint32_t untouched_ = 0;
   uint32_t tick_cursor_ = 0;

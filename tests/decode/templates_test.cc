@@ -408,6 +408,33 @@ TEST(Exporters, TheOneSilentLongestMakesRoom) {
   EXPECT_EQ(cursor, 0u);
 }
 
+TEST(Exporters, AFloodOfSourcesDoesNotPushOutThoseThatAreSilentForMinutes) {
+  DecoderConfig config = Bench::default_config();
+  config.limits.exporters_max = 4;
+  Bench b(config);
+  constexpr uint64_t kQuiet = 300 * kSecond;
+  b.send(v9().templates({bytes_template()}).build());
+  b.send(data(1), {.at_ns = kNow + kQuiet});
+  const auto flood = [&b](uint64_t at_ns) {
+    for (uint32_t i = 0; i < 100; ++i) {
+      b.send(v9().build(),
+             {.source = IpAddress::from_v4(0xC6336400 + i), .at_ns = at_ns + i * kSecond});
+    }
+  };
+  flood(kNow + kQuiet + 60 * kSecond);
+  b.send(data(2), {.at_ns = kNow + 2 * kQuiet});
+  ASSERT_EQ(b.records(), 2u);
+  EXPECT_GE(b.error(DatagramError::exporter_table_full), 60u);
+  // One that is gone makes room at last.
+  const uint64_t full = b.error(DatagramError::exporter_table_full);
+  const uint64_t later = kNow + 2 * kQuiet + 3600 * kSecond;
+  for (uint32_t i = 0; i < 4; ++i) {
+    b.send(v9().build(), {.source = IpAddress::from_v4(0xC6336500 + i), .at_ns = later});
+  }
+  EXPECT_EQ(b.error(DatagramError::exporter_table_full), full);
+  EXPECT_EQ(b.decoder->counters().exporters.value(), 4u);
+}
+
 TEST(Exporters, TooManyDomainsAreRefused) {
   DecoderConfig config = Bench::default_config();
   config.limits.domains_per_exporter_max = 3;
