@@ -199,7 +199,7 @@ void Appliance::refresh_view(ApplianceState state) {
     // Without the seconds, so that it is said once.
     const bool takes_nothing = publisher.last_error.empty() && publisher.takes_nothing_ns > 0;
     say_trouble(publisher.name, takes_nothing ? "takes nothing any more" : publisher.last_error);
-    say_streams(publisher, before.get());
+    say_news(publisher, before.get());
   }
   audit_.on_check("delivery", delivery_->discrepancies());
   view->discrepancies = audit_.standing();
@@ -239,8 +239,9 @@ void Appliance::say_trouble(const std::string& name, const std::string& trouble)
   said = trouble;
 }
 
-/// That a stream was made is told: what an older one of its name held is not in it.
-void Appliance::say_streams(const PublisherView& now, const ApplianceView* before) {
+/// What happens seldom and is no trouble. That a stream was made is told: what an older one of its name held is
+/// not in it.
+void Appliance::say_news(const PublisherView& now, const ApplianceView* before) {
   PublisherView then;
   if (before != nullptr) {
     for (const PublisherView& p : before->publishers) {
@@ -248,6 +249,10 @@ void Appliance::say_streams(const PublisherView& now, const ApplianceView* befor
     }
   }
   static service::LogLimit limit(10, 60 * kNsPerSec);
+  if (now.renewals > then.renewals) {
+    service::log_limited(limit, service::LogLevel::info,
+                         "publisher {}: renewed certificates or credentials were taken up", now.name);
+  }
   if (now.streams_created > then.streams_created) {
     service::log_limited(limit, service::LogLevel::info, "publisher {}: stream {} was not there{} and was created",
                          now.name, config_.stream_name, now.streams_created > 1 ? " any more" : "");

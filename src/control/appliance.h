@@ -83,7 +83,7 @@ class Appliance {
   void look_around(ApplianceState state, service::ServiceNotify& notify)
       WEIR_RUNS_ON(control_thread);
   void say_readiness() WEIR_RUNS_ON(control_thread);
-  void say_streams(const PublisherView& now, const ApplianceView* before)
+  void say_news(const PublisherView& now, const ApplianceView* before)
       WEIR_RUNS_ON(control_thread);
   bool end_cores(const std::function<bool()>& asked_again, service::ServiceNotify& notify)
       WEIR_RUNS_ON(control_thread);

@@ -380,6 +380,7 @@ PublisherView Destination::view(uint64_t steady_now_ns) {
   row.negative_acknowledgements = counters.negative_acknowledgements.value();
   row.retries = counters.retries.value();
   row.reconnects = counters.reconnects.value();
+  row.renewals = counters.renewals.value();
   row.streams_created = counters.streams_created.value();
   row.streams_extended = counters.streams_extended.value();
   row.failures = lost_records_;

@@ -133,6 +133,7 @@ json publisher_json(const PublisherView& p, const std::vector<std::string>& subj
           {"negative_acknowledgements", p.negative_acknowledgements},
           {"retries", p.retries},
           {"reconnects", p.reconnects},
+          {"renewals", p.renewals},
           {"failures", tally_json(p.failures)},
           {"losses", losses_json(p.losses, p.loss_rows, subjects)},
           {"spool", spool_json(p.spool)}};

@@ -112,6 +112,7 @@ struct PublisherView {
   uint64_t negative_acknowledgements = 0;
   uint64_t retries = 0;
   uint64_t reconnects = 0;
+  uint64_t renewals = 0;  // of certificates and credentials
   uint64_t streams_created = 0;
   uint64_t streams_extended = 0;
   Tally<outbound::DeliveryFailure> failures;  // records, by reason, with the dropped ones

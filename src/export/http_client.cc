@@ -272,7 +272,9 @@ Result<void> HttpClient::refresh_token() {
   const bool is_token = !text.empty() && text.size() <= kTokenOctetsMax &&
                         std::all_of(text.begin(), text.end(), [](char c) { return c > 0x20 && c < 0x7F; });
   if (!is_token) return refuse("holds no token: one line of printable characters without blanks");
-  bearer_ = "Authorization: Bearer " + text;
+  std::string bearer = "Authorization: Bearer " + text;
+  if (!bearer_.empty() && bearer != bearer_) ++renewals_;
+  bearer_ = std::move(bearer);
   token_stamps_ = stamps;
   return {};
 }

@@ -62,6 +62,8 @@ class HttpClient {
   /// Moves what is under way, waiting at most `wait_ms` for news.
   void perform(int wait_ms);
   bool take_answer(HttpAnswer& answer);
+  /// How often another token was found in its file.
+  uint64_t renewals() const noexcept { return renewals_; }
   /// Forgets what is under way: no answer will come, no body is read any more.
   void cancel_all();
 
@@ -85,6 +87,7 @@ class HttpClient {
   std::atomic<bool> wake_asked_{false};
   std::string bearer_;
   FileStamps token_stamps_;
+  uint64_t renewals_ = 0;
 };
 
 }  // namespace weir::outbound

@@ -184,6 +184,7 @@ void HttpPublisher::send(uint32_t index, OutcomeSink& outcomes) {
   if (slot.attempts > 0) counters_.retries.increment();
   if (slot.attempts < UINT32_MAX) ++slot.attempts;
   client_->post(index, body, headers);
+  counters_.renewals.set(client_->renewals());
 }
 
 /// Tells whether the server is there while nothing is to be sent to it.

@@ -184,6 +184,7 @@ void JetStreamPublisher::keep_connected(uint64_t now_ns, uint64_t deadline_ns) {
 
 /// Answers that were under way are lost with the connection: everything unanswered goes again.
 void JetStreamPublisher::notice_disconnects() {
+  counters_.renewals.set(client_->renewals());
   const uint64_t disconnects = client_->disconnects();
   if (disconnects == disconnects_seen_) return;
   disconnects_seen_ = disconnects;

@@ -225,12 +225,12 @@ Result<void> NatsClient::connect() {
   state.end(std::move(state.retired));
   state.end(std::move(state.link));
   state.watch.begin_reading();  // what changes meanwhile is seen as a change
-  state.watch.end_reading();
   auto made = std::make_unique<Link>(state);
   if (auto opened = made->open(); !opened) {
     state.end(std::move(made));
     return opened.error();
   }
+  if (state.watch.end_reading()) state.renewals.fetch_add(1, std::memory_order_release);
   take(std::move(made));
   return {};
 }
@@ -276,14 +276,13 @@ void NatsClient::keep_fresh(uint64_t now_ns) {
         opened.error().message;
     return;
   }
-  state.watch.end_reading();
+  if (state.watch.end_reading()) state.renewals.fetch_add(1, std::memory_order_release);
   state.end(std::move(state.retired));
   const bool was_connected = connected();
   state.link->is_retired.store(true, std::memory_order_release);
   state.retired = std::move(state.link);
   state.retired_until_ns = was_connected ? steady_clock_ns() + kRetiredForNs : 0;
   take(std::move(made));
-  state.renewals.fetch_add(1, std::memory_order_release);
   state.reconnects.fetch_add(1, std::memory_order_release);
 }
 

@@ -91,7 +91,7 @@ class NatsClient {
   void keep_fresh(uint64_t steady_now_ns);
   /// Any thread.
   std::string renewal_trouble() const;
-  /// How often that was done.
+  /// How often a connection was made from other files than the one before, here or by connect().
   uint64_t renewals() const noexcept;
   /// As the library last said, without touching its lock.
   bool connected() const noexcept;

@@ -66,6 +66,7 @@ struct PublisherCounters {
   Counter negative_acknowledgements;
   Counter retries;
   Counter reconnects;
+  Counter renewals;          // of certificates or credentials, whose files had changed
   Counter streams_created;   // the stream was not there
   Counter streams_extended;  // it was, without some of our subjects
 };

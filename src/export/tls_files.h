@@ -107,9 +107,14 @@ class FileWatch {
  public:
   explicit FileWatch(std::vector<std::string> files) : files_(std::move(files)) {}
 
-  /// What is there now is about to be read, and then was.
+  /// What is there now is about to be read, and then was: whether something else than the time before.
   void begin_reading() { reading_ = seen_ = FileStamps(files_); }
-  void end_reading() { read_ = reading_; }
+  bool end_reading() {
+    const bool is_new = has_read_ && !(read_ == reading_);
+    has_read_ = true;
+    read_ = reading_;
+    return is_new;
+  }
   /// Whether something else is there than what was read last. Looks every two seconds, and believes
   /// what it has seen twice.
   bool has_changed(uint64_t steady_now_ns);
@@ -119,6 +124,7 @@ class FileWatch {
  private:
   const std::vector<std::string> files_;
   FileStamps read_, reading_, seen_;
+  bool has_read_ = false;
   uint64_t next_look_ns_ = 0;
 };
 

@@ -229,6 +229,10 @@ TEST_F(CollectorFileTest, LosesNothingWhileItsCertificateIsRenewed) {
   ASSERT_TRUE(eventually([&] { return stored() >= sent; }, 60s)) << stored() << " of " << sent;
   EXPECT_EQ(stored(), sent);
   EXPECT_EQ(weir.terminate(), 0) << weir.err();
+  const std::string said = "publisher jetstream: renewed certificates or credentials were taken up";
+  const size_t at = weir.err().find(said);
+  ASSERT_NE(at, std::string::npos) << weir.err();
+  EXPECT_EQ(weir.err().find(said, at + 1), std::string::npos) << "once";
 }
 
 TEST_F(CollectorFileTest, IsCheckedWithItsFiles) {

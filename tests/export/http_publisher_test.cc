@@ -386,6 +386,7 @@ TEST_F(HttpPublisherTest, ReadsTheTokenAgainWhenItsFileHasChanged) {
   std::filesystem::remove(file);
   submit(1);
   ASSERT_TRUE(poll_until([&] { return !publisher_->last_error().empty(); }));
+  EXPECT_EQ(publisher_->counters().renewals.value(), 1u);
   EXPECT_THAT(publisher_->last_error(), HasSubstr("token_file " + file + ": No such file"));
   test::write_file(file, "new-token");
   ASSERT_TRUE(poll_until_settled());

@@ -475,6 +475,7 @@ TEST_F(CertificateRenewalTest, UnderLoadLosesAndRepeatsNothing) {
     wish.name = "weir, renewed";
     write_pair("client", authority_.issue(wish));
     publish_until([&] { return publisher_->counters().reconnects.value() == round; });
+    publish_until([&] { return publisher_->counters().renewals.value() == round; });
     const size_t before = ledger_.acknowledged;
     publish_until([&] { return ledger_.acknowledged > before + 100; });
   }
@@ -535,6 +536,7 @@ TEST_F(CertificateRenewalTest, ThatIsBadLeavesTheConnectionAndSaysSo) {
   const size_t before = ledger_.acknowledged;
   publish_until([&] { return ledger_.acknowledged > before + 50; });
   EXPECT_EQ(publisher_->counters().reconnects.value(), 0u);
+  EXPECT_EQ(publisher_->counters().renewals.value(), 0u);
   write_pair("client", good);
   publish_until([&] { return publisher_->last_error().empty(); });
   EXPECT_EQ(publisher_->counters().reconnects.value(), 1u);
@@ -556,6 +558,7 @@ TEST_F(CertificateRenewalTest, IsTakenWhenAServerComesBackThatKnowsOnlyTheNewOne
   write_pair("client", next.issue());
   ASSERT_TRUE(server.start());
   publish_until([&] { return publisher_->counters().connected.value() == 1; });
+  EXPECT_EQ(publisher_->counters().renewals.value(), 1u);
   expect_all_stored_once(config.nats);
 }
 
