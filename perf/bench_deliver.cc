@@ -6,8 +6,11 @@
 //
 // net_pcap replays a capture for ever and drop_policy is block, so the broker's speed is what there is and
 // nothing may be lost. One nats-server with file storage on the same CPUs serves both, a stream for each.
-// The bare loop does what any publisher must: a Nats-Msg-Id, a reply for each message, a window.
+// The bare loop does what any publisher must: a Nats-Msg-Id, a reply for each message, a window. The two
+// take turns, each in a process of its own, for the server slows down as its files grow, and a shared
+// machine has its moods: what counts is the median of the rounds' ratios.
 #include <nats/nats.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -29,6 +32,8 @@
 namespace weir::perf {
 namespace {
 
+constexpr double kWarmSeconds = 1;
+
 struct Options {
   std::string framing = "batch";
   std::string compression = "none";
@@ -36,6 +41,11 @@ struct Options {
   double seconds = 5;
   int rounds = 3;
   uint32_t batch_bytes = 64 * 1024;
+  // A process that takes a turn:
+  std::string turn;  // weir or bare
+  std::string url;
+  std::string capture;
+  size_t message_octets = 0;
 };
 
 [[noreturn]] void fail(const std::string& what) {
@@ -50,7 +60,29 @@ struct Measured {
   uint64_t messages = 0;
   uint64_t octets = 0;
   uint64_t lost = 0;
-  uint64_t peak_kib = 0;
+  uint64_t resident_kib = 0;
+  double cpu_seconds = 0;
+  uint64_t switches = 0;  // of threads, by their own will or not
+};
+
+/// What this process has used since.
+class Usage {
+ public:
+  Usage() { getrusage(RUSAGE_SELF, &began_); }
+  void report(Measured& r) const {
+    rusage now{};
+    getrusage(RUSAGE_SELF, &now);
+    r.cpu_seconds = seconds_of(now) - seconds_of(began_);
+    r.switches =
+        static_cast<uint64_t>(now.ru_nvcsw + now.ru_nivcsw - began_.ru_nvcsw - began_.ru_nivcsw);
+  }
+
+ private:
+  static double seconds_of(const rusage& u) {
+    return static_cast<double>(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
+           static_cast<double>(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
+  }
+  rusage began_{};
 };
 
 uint64_t resident_kib() {
@@ -65,53 +97,54 @@ uint64_t resident_kib() {
 }
 
 /// DPDK starts once in a process, so this is called once.
-std::vector<Measured> run_appliance(const Options& options, const std::string& url,
-                                   const std::string& capture) {
+Measured run_appliance(const Options& options) {
   RoleScope role(control_thread);
-  const std::string text =
-      "ports: [{name: replay, device: 'net_pcap0,rx_pcap=" + capture + ",infinite_rx=1', mbufs: 8191}]\n" +
-      "eal: {memory_mb: 256}\nlisteners: [{protocol: netflow, port: " +
-      std::to_string(kReplayPort) + "}]\nnats_url: " + url +
-      "\nstream_max_bytes: 1GiB\ncontrol_socket: {path: ''}\nstate_dir: ''\n" +
-      "drop_policy: block\nchannel_size: 100000\nframing: " + options.framing +
-      "\ncompression: " + options.compression +
-      "\nbatch_bytes: " + std::to_string(options.batch_bytes) + "\nlog: {level: warning}\n";
+  const std::string text = "ports: [{name: replay, device: 'net_pcap0,rx_pcap=" + options.capture +
+                           ",infinite_rx=1', mbufs: 8191}]\n" +
+                           "eal: {memory_mb: 256}\nlisteners: [{protocol: netflow, port: " +
+                           std::to_string(kReplayPort) + "}]\nnats_url: " + options.url +
+                           "\nstream_max_bytes: 1GiB\ncontrol_socket: {path: ''}\nstate_dir: ''\n" +
+                           "drop_policy: block\nchannel_size: 100000\nframing: " + options.framing +
+                           "\ncompression: " + options.compression +
+                           "\nbatch_bytes: " + std::to_string(options.batch_bytes) +
+                           "\nlog: {level: warning}\n";
   auto loaded = control::read_config(text, "bench", {});
   if (!loaded) fail(loaded.error().message);
   auto appliance = control::Appliance::create(loaded->config);
   if (!appliance) fail(appliance.error().message);
 
-  std::vector<Measured> results;
+  Measured r;
   control::RunOptions run;
-  uint64_t began_ns = 0, next_ns = 0;
+  uint64_t began_ns = 0;
+  uint64_t until_ns = 0;
   control::PublisherView before;
-  enum class Phase : uint8_t { warm, measured } phase = Phase::warm;
+  Usage usage;
   run.poll_view = [&](const control::ApplianceView& view) {
     const uint64_t now_ns = view.taken_steady_ns;
-    if (view.publishers.empty() || now_ns < next_ns) return control::Request::none;
+    if (view.publishers.empty()) return control::Request::none;
     const control::PublisherView& p = view.publishers[0];
-    if (phase == Phase::warm) {
-      if (p.records_acknowledged == 0 && next_ns == 0) return control::Request::none;
-      phase = Phase::measured;
-    } else {
-      Measured r;
-      r.seconds = static_cast<double>(now_ns - began_ns) / 1e9;
-      r.records = p.records_acknowledged - before.records_acknowledged;
-      r.messages = p.messages - before.messages;
-      r.octets = p.octets - before.octets;
-      r.lost = p.records_failed + p.records_dropped + view.total().record_drops.total();
-      r.peak_kib = resident_kib();
-      results.push_back(r);
-      if (static_cast<int>(results.size()) == options.rounds) return control::Request::stop;
+    if (until_ns == 0 && p.records_acknowledged == 0) return control::Request::none;
+    if (until_ns == 0) until_ns = now_ns + static_cast<uint64_t>(kWarmSeconds * 1e9);
+    if (now_ns < until_ns) return control::Request::none;
+    if (began_ns == 0) {
+      before = p;
+      began_ns = now_ns;
+      usage = Usage();
+      until_ns = now_ns + static_cast<uint64_t>(options.seconds * 1e9);
+      return control::Request::none;
     }
-    before = p;
-    began_ns = now_ns;
-    next_ns = now_ns + static_cast<uint64_t>(options.seconds * 1e9);
-    return control::Request::none;
+    r.seconds = static_cast<double>(now_ns - began_ns) / 1e9;
+    r.records = p.records_acknowledged - before.records_acknowledged;
+    r.messages = p.messages - before.messages;
+    r.octets = p.octets - before.octets;
+    r.lost = p.records_failed + p.records_dropped + view.total().record_drops.total();
+    r.resident_kib = resident_kib();
+    usage.report(r);
+    return control::Request::stop;
   };
   auto last = (*appliance)->run(run);
   if (!last) fail(last.error().message);
-  return results;
+  return r;
 }
 
 struct Window {
@@ -131,11 +164,13 @@ void check(natsStatus status, const char* what) {
   if (status != NATS_OK) fail(std::string(what) + ": " + natsStatus_GetText(status));
 }
 
-/// Publishes messages of `octets` until the time is over; how many were acknowledged.
-Measured run_bare(const std::string& url, size_t octets, size_t window_max, double seconds) {
+/// Publishes messages of one size until the time is over; how many were acknowledged.
+Measured run_bare(const Options& options) {
+  const size_t octets = options.message_octets;
+  const size_t window_max = octets < 4096 ? 4096 : 64;
   natsConnection* connection = nullptr;
   natsSubscription* subscription = nullptr;
-  check(natsConnection_ConnectTo(&connection, url.c_str()), "connect");
+  check(natsConnection_ConnectTo(&connection, options.url.c_str()), "connect");
   jsCtx* js = nullptr;
   check(natsConnection_JetStream(&js, connection, nullptr), "jetstream");
   jsStreamConfig stream;
@@ -163,16 +198,33 @@ Measured run_bare(const std::string& url, size_t octets, size_t window_max, doub
     x ^= x << 17;
     c = static_cast<char>(x);
   }
-  static uint64_t run = 0;
-  const std::string id_base = "bare." + std::to_string(++run) + ".";
-  const uint64_t began_ns = steady_clock_ns();
-  const uint64_t end_ns = began_ns + static_cast<uint64_t>(seconds * 1e9);
+  const std::string id_base = "bare." + std::to_string(getpid()) + ".";
+  Measured r;
+  Usage usage;
+  uint64_t began_ns = 0;
+  uint64_t until_ns = steady_clock_ns() + static_cast<uint64_t>(kWarmSeconds * 1e9);
+  uint64_t before = 0;
   uint64_t sent = 0;
   const auto decided = [&] {
     return window.acknowledged.load(std::memory_order_acquire) +
            window.refused.load(std::memory_order_acquire);
   };
-  while (steady_clock_ns() < end_ns) {
+  for (;;) {
+    const uint64_t now_ns = steady_clock_ns();
+    if (now_ns >= until_ns) {
+      const uint64_t acknowledged = window.acknowledged.load(std::memory_order_acquire);
+      if (began_ns != 0) {
+        r.seconds = static_cast<double>(now_ns - began_ns) / 1e9;
+        r.messages = acknowledged - before;
+        r.octets = r.messages * octets;
+        usage.report(r);
+        break;
+      }
+      before = acknowledged;
+      began_ns = now_ns;
+      until_ns = now_ns + static_cast<uint64_t>(options.seconds * 1e9);
+      usage = Usage();
+    }
     if (sent - decided() >= window_max) {
       usleep(50);
       continue;
@@ -186,10 +238,6 @@ Measured run_bare(const std::string& url, size_t octets, size_t window_max, doub
     check(natsConnection_PublishMsg(connection, message), "publish");
     natsMsg_Destroy(message);
   }
-  Measured r;
-  r.seconds = static_cast<double>(steady_clock_ns() - began_ns) / 1e9;
-  r.messages = window.acknowledged.load(std::memory_order_acquire);
-  r.octets = r.messages * octets;
   for (int i = 0; i < 2000 && decided() < sent; ++i) usleep(1000);
   if (window.refused.load() != 0) fail("the server refused messages of the bare loop");
   natsSubscription_Destroy(subscription);
@@ -200,7 +248,45 @@ Measured run_bare(const std::string& url, size_t octets, size_t window_max, doub
   return r;
 }
 
-int run(const Options& options) {
+/// A turn as a process of its own: what it measured.
+Measured take_turn(const Options& options, const char* turn, size_t message_octets,
+                   const std::string& url, const std::string& capture, const char* self) {
+  const std::string command =
+      std::string(self) + " --turn " + turn + " --url " + url + " --capture " + capture +
+      " --message-octets " + std::to_string(message_octets) + " --framing " + options.framing +
+      " --compression " + options.compression + " --seconds " + std::to_string(options.seconds) +
+      " --batch-bytes " + std::to_string(options.batch_bytes);
+  std::FILE* const out = popen(command.c_str(), "r");
+  if (out == nullptr) fail("cannot start a turn");
+  Measured r;
+  unsigned long long records = 0, messages = 0, octets = 0, lost = 0, kib = 0, switches = 0;
+  const int fields = std::fscanf(out, "%lf %llu %llu %llu %llu %llu %lf %llu", &r.seconds, &records,
+                                 &messages, &octets, &lost, &kib, &r.cpu_seconds, &switches);
+  if (pclose(out) != 0 || fields != 8) fail(std::string("the turn of ") + turn + " failed");
+  r.records = records;
+  r.messages = messages;
+  r.octets = octets;
+  r.lost = lost;
+  r.resident_kib = kib;
+  r.switches = switches;
+  return r;
+}
+
+void print_turn(const Measured& r) {
+  std::printf("%f %llu %llu %llu %llu %llu %f %llu\n", r.seconds,
+              static_cast<unsigned long long>(r.records),
+              static_cast<unsigned long long>(r.messages),
+              static_cast<unsigned long long>(r.octets), static_cast<unsigned long long>(r.lost),
+              static_cast<unsigned long long>(r.resident_kib), r.cpu_seconds,
+              static_cast<unsigned long long>(r.switches));
+}
+
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return values.empty() ? 0 : values[values.size() / 2];
+}
+
+int run(const Options& options, const char* self) {
   if (test::NatsServer::binary().empty()) fail("nats-server is not installed");
   test::NatsServer server;
   if (!server.start()) fail("nats-server does not start");
@@ -212,37 +298,39 @@ int run(const Options& options) {
     fail(frames.error().message);
   }
 
-  const auto results = run_appliance(options, server.url(), capture);
-  unlink(capture);
-  double weir_octets_s = 0, weir_messages_s = 0, records_s = 0, message_octets = 0;
-  for (const Measured& r : results) {
-    std::printf("weir: %6.2f M records/s, %8.0f messages/s, %6.1f MB/s acknowledged; lost %llu; "
-                "%.0f octets a message, resident %llu MiB\n",
-                static_cast<double>(r.records) / r.seconds / 1e6,
-                static_cast<double>(r.messages) / r.seconds,
-                static_cast<double>(r.octets) / r.seconds / 1e6,
-                static_cast<unsigned long long>(r.lost),
-                static_cast<double>(r.octets) / static_cast<double>(std::max<uint64_t>(r.messages, 1)),
-                static_cast<unsigned long long>(r.peak_kib / 1024));
-    weir_octets_s = std::max(weir_octets_s, static_cast<double>(r.octets) / r.seconds);
-    weir_messages_s = std::max(weir_messages_s, static_cast<double>(r.messages) / r.seconds);
-    records_s = std::max(records_s, static_cast<double>(r.records) / r.seconds);
-    message_octets =
-        static_cast<double>(r.octets) / static_cast<double>(std::max<uint64_t>(r.messages, 1));
-    if (r.lost != 0) fail("records were lost");
-  }
-  double bare_messages_s = 0;
+  const auto show = [](const char* who, const Measured& r) {
+    const double messages = static_cast<double>(std::max<uint64_t>(r.messages, 1));
+    std::printf(
+        "%s: %8.0f messages/s, %6.1f MB/s acknowledged; %.0f octets, %.1f us of CPU and %.1f "
+        "switches a message",
+        who, static_cast<double>(r.messages) / r.seconds,
+        static_cast<double>(r.octets) / r.seconds / 1e6, static_cast<double>(r.octets) / messages,
+        r.cpu_seconds * 1e6 / messages, static_cast<double>(r.switches) / messages);
+  };
+  std::vector<double> ratios, records_s;
   for (int i = 0; i < options.rounds; ++i) {
-    const bool is_small = message_octets < 4096;
-    const Measured r = run_bare(server.url(), static_cast<size_t>(message_octets),
-                               is_small ? 4096 : 64, options.seconds);
-    std::printf("bare: %8.0f messages/s, %6.1f MB/s acknowledged\n",
-                static_cast<double>(r.messages) / r.seconds,
-                static_cast<double>(r.octets) / r.seconds / 1e6);
-    bare_messages_s = std::max(bare_messages_s, static_cast<double>(r.messages) / r.seconds);
+    const Measured weir = take_turn(options, "weir", 0, server.url(), capture, self);
+    show("weir", weir);
+    std::printf("; %.2f M records/s, lost %llu, resident %llu MiB\n",
+                static_cast<double>(weir.records) / weir.seconds / 1e6,
+                static_cast<unsigned long long>(weir.lost),
+                static_cast<unsigned long long>(weir.resident_kib / 1024));
+    if (weir.lost != 0) fail("records were lost");
+    if (weir.messages == 0) fail("nothing was acknowledged");
+    const Measured bare =
+        take_turn(options, "bare", weir.octets / weir.messages, server.url(), capture, self);
+    show("bare", bare);
+    std::printf("\n");
+    std::fflush(stdout);
+    ratios.push_back(static_cast<double>(weir.messages) / weir.seconds /
+                     (static_cast<double>(bare.messages) / bare.seconds));
+    records_s.push_back(static_cast<double>(weir.records) / weir.seconds);
   }
-  std::printf("best: %.2f M records/s acknowledged, %.0f %% of the bare loop's messages\n",
-              records_s / 1e6, 100 * weir_messages_s / bare_messages_s);
+  unlink(capture);
+  std::printf(
+      "median: %.2f M records/s acknowledged (best %.2f), %.0f %% of the bare loop's messages\n",
+      median(records_s) / 1e6, *std::max_element(records_s.begin(), records_s.end()) / 1e6,
+      100 * median(ratios));
   return 0;
 }
 
@@ -260,6 +348,14 @@ Options parse(int argc, char** argv) {
       options.seconds = std::strtod(value.c_str(), nullptr);
     } else if (key == "--rounds") {
       options.rounds = std::atoi(value.c_str());
+    } else if (key == "--turn") {
+      options.turn = value;
+    } else if (key == "--url") {
+      options.url = value;
+    } else if (key == "--capture") {
+      options.capture = value;
+    } else if (key == "--message-octets") {
+      options.message_octets = std::strtoul(value.c_str(), nullptr, 10);
     } else if (key == "--batch-bytes") {
       options.batch_bytes = static_cast<uint32_t>(std::strtoul(value.c_str(), nullptr, 10));
     } else if (key == "--protocol" && value == "netflow_v5") {
@@ -280,7 +376,11 @@ Options parse(int argc, char** argv) {
 }  // namespace weir::perf
 
 int main(int argc, char** argv) {
+  using namespace weir::perf;
   std::signal(SIGPIPE, SIG_IGN);
   weir::service::set_log_level(weir::service::LogLevel::warning);
-  return weir::perf::run(weir::perf::parse(argc, argv));
+  const Options options = parse(argc, argv);
+  if (options.turn.empty()) return run(options, argv[0]);
+  print_turn(options.turn == "weir" ? run_appliance(options) : run_bare(options));
+  return 0;
 }
