@@ -41,7 +41,9 @@ void PublisherThread::start() {
 bool PublisherThread::offer(outbound::OutboundBatch* batch) noexcept {
   // The ring rounds its capacity up; the configured bound is the one that holds.
   if (queue_.size_approx() >= config_.queue_batches_max || !queue_.push(batch)) return false;
-  wake_thread();
+  // The thread looks into the queue after it has taken the flag away: one of us two sees the other.
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  if (!full_.load(std::memory_order_relaxed)) wake_thread();
   return true;
 }
 
@@ -95,7 +97,10 @@ void PublisherThread::publish_until_drained() {
       continue;
     }
     if (held != nullptr) {
+      full_.store(true, std::memory_order_relaxed);
       publisher_->poll(kWaitFullMs, *this);
+      full_.store(false, std::memory_order_relaxed);
+      std::atomic_thread_fence(std::memory_order_seq_cst);
     } else if (publisher_->in_flight() > 0) {
       publisher_->poll(kWaitBusyMs, *this);
     } else {

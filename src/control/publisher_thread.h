@@ -64,6 +64,7 @@ class PublisherThread final : private outbound::OutcomeSink {
   SpscRing<outbound::OutboundBatch*> queue_;
   SpscRing<outbound::Outcome> outcomes_;
   std::atomic<uint64_t> drain_deadline_ns_{0};  // 0: not draining
+  std::atomic<bool> full_{false};               // the publisher's window: a new batch is no news
   std::atomic<bool> finished_{false};
   std::thread thread_;
 };

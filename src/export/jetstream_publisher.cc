@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cassert>
 #include <charconv>
+#include <chrono>
 #include <cstring>
 #include <thread>
 
@@ -28,7 +29,8 @@ constexpr uint64_t kDeletedWaitMs = 2000;
 constexpr uint64_t kHoldMs = 20;              // after the library would not take a message
 constexpr uint8_t kRejectionsMax = 5;         // a definite no, so often, is the answer
 constexpr size_t kHeaderOctetsReserve = 512;  // our headers, which count towards max_payload
-constexpr size_t kRepliesPerStep = 65'536;
+constexpr size_t kGatherFrom = 16;            // messages without an answer
+constexpr std::chrono::microseconds kGatherFor{500};
 
 // JetStream's own error codes.
 constexpr int kOtherStream = 10060;  // Nats-Expected-Stream: another stream has the subject
@@ -227,11 +229,14 @@ void JetStreamPublisher::check_stream(uint64_t now_ns) {
 }
 
 void JetStreamPublisher::take_replies(int wait_ms, OutcomeSink& outcomes) {
-  for (size_t i = 0; i < kRepliesPerStep; ++i) {
-    const NatsReply reply = client_->next_reply(i == 0 ? wait_ms : 0);
-    if (!reply) return;
-    on_reply(reply, outcomes);
+  client_->take_replies(replies_, wait_ms);
+  if (wait_ms > 0 && !replies_.empty() && awaiting_ >= kGatherFrom) {
+    // The server has enough to do: its next answers come together, not each by a wake-up of its own.
+    std::this_thread::sleep_for(kGatherFor);
+    client_->take_replies(replies_, 0);
   }
+  for (const NatsReply& reply : replies_) on_reply(reply, outcomes);
+  replies_.clear();
 }
 
 void JetStreamPublisher::expire(uint64_t now_ns, OutcomeSink& outcomes) {
@@ -375,9 +380,7 @@ void JetStreamPublisher::send(Token token, uint64_t now_ns, OutcomeSink& outcome
     headers[header_count++] = {"Nats-Expected-Stream", config_.stream.name.c_str()};
   }
   const std::span<const uint8_t> octets = former_.form(*slot.batch, message->slice);
-  const Sent sent = client_->publish(
-      slot.subject.c_str(), token, octets,
-      {headers, header_count});
+  const Sent sent = client_->publish(slot.subject.c_str(), token, octets, {headers, header_count});
   slot.id.resize(id_octets);
 
   switch (sent) {

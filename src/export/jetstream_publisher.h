@@ -130,6 +130,7 @@ class JetStreamPublisher final : public Publisher {
 
   std::vector<Slot> slots_;
   std::vector<uint32_t> free_;
+  std::vector<NatsReply> replies_;    // of one step
   std::vector<MessageSlice> slices_;  // of the batch that is being divided
   std::deque<uint32_t> undivided_;  // submitted, not yet made into messages
   std::deque<Token> ready_;

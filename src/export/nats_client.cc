@@ -36,6 +36,8 @@ struct NatsClient::State {
     const std::lock_guard lock(mutex);
     trouble = text;
   }
+  /// Until one is waiting, or somebody woke us; at most `wait_ms`.
+  void await_reply(std::unique_lock<std::mutex>& lock, int wait_ms);
   /// Ends `link`, and forgets it where the library will not say that it has.
   void end(std::unique_ptr<Link> link) noexcept;
 
@@ -183,8 +185,8 @@ struct NatsClient::Link {
     bool is_over = false;
     {
       std::unique_lock lock(state.mutex);
-      is_over = state.changed.wait_for(lock, kCloseWaitMax,
-                                       [&] { return closed.load() && !subscribed; });
+      is_over =
+          state.changed.wait_for(lock, kCloseWaitMax, [&] { return closed.load() && !subscribed; });
     }
     natsConnection_Destroy(connection);
     connection = nullptr;
@@ -351,14 +353,27 @@ Sent NatsClient::publish(const char* subject, uint64_t token, std::span<const ui
   }
 }
 
+void NatsClient::State::await_reply(std::unique_lock<std::mutex>& lock, int wait_ms) {
+  if (wait_ms <= 0) return;
+  if (waiting.empty()) {
+    changed.wait_for(lock, std::chrono::milliseconds(wait_ms),
+                     [&] { return !waiting.empty() || woken; });
+  }
+  woken = false;
+}
+
+void NatsClient::take_replies(std::vector<NatsReply>& replies, int wait_ms) {
+  State& state = *state_;
+  std::unique_lock lock(state.mutex);
+  state.await_reply(lock, wait_ms);
+  for (natsMsg* message : state.waiting) replies.emplace_back(message);
+  state.waiting.clear();
+}
+
 NatsReply NatsClient::next_reply(int wait_ms) {
   State& state = *state_;
   std::unique_lock lock(state.mutex);
-  if (state.waiting.empty() && wait_ms > 0) {
-    state.changed.wait_for(lock, std::chrono::milliseconds(wait_ms),
-                           [&] { return !state.waiting.empty() || state.woken; });
-  }
-  if (wait_ms > 0) state.woken = false;
+  state.await_reply(lock, wait_ms);
   if (state.waiting.empty()) return {};
   natsMsg* message = state.waiting.front();
   state.waiting.pop_front();
@@ -385,8 +400,8 @@ Result<NatsReply> NatsClient::request(const std::string& subject, const std::str
   State& state = *state_;
   if (state.link == nullptr) return Error{"not connected"};
   natsMsg* message = nullptr;
-  const natsStatus s = natsConnection_RequestString(&message, state.link->connection, subject.c_str(),
-                                                    body.c_str(), timeout_ms);
+  const natsStatus s = natsConnection_RequestString(&message, state.link->connection,
+                                                    subject.c_str(), body.c_str(), timeout_ms);
   if (s == NATS_NO_RESPONDERS) return NatsReply();
   if (s != NATS_OK) return Error{subject + ": " + text_of_nats(s)};
   return NatsReply(message);

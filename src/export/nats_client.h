@@ -111,6 +111,8 @@ class NatsClient {
                std::span<const MessageHeader> headers);
   /// The next reply to a publish; empty after `wait_ms` (0: do not wait).
   NatsReply next_reply(int wait_ms);
+  /// All replies that are there, behind those in `replies`; waits for a first one at most `wait_ms`.
+  void take_replies(std::vector<NatsReply>& replies, int wait_ms);
   /// Ends such a wait, or the next one, early. Any thread.
   void wake() noexcept;
   /// The token of a reply to publish(); false when it is none of ours.
