@@ -11,9 +11,9 @@
 
 #include "base/clock.h"
 #include "export/json_lines.h"
-#include "support/batches.h"
 #include "support/http_server.h"
 #include "support/program.h"
+#include "support/publisher_driver.h"
 
 namespace weir::outbound {
 namespace {
@@ -22,7 +22,6 @@ using test::BatchBox;
 using test::HttpReply;
 using test::HttpRequest;
 using test::HttpServer;
-using test::OutcomeLedger;
 using Way = test::HttpReply::Way;
 using ::testing::AllOf;
 using ::testing::AnyOf;
@@ -35,7 +34,7 @@ std::string lines_of(const BatchBox& box) {
   return lines;
 }
 
-class HttpPublisherTest : public ::testing::Test {
+class HttpPublisherTest : public test::PublisherDriver<HttpPublisher> {
  protected:
   void SetUp() override {
     std::signal(SIGPIPE, SIG_IGN);
@@ -46,48 +45,11 @@ class HttpPublisherTest : public ::testing::Test {
     HttpPublisherConfig c;
     c.http.url = url;
     c.subjects = {"flows.raw.netflow", "flows.raw.sflow"};
-    c.identity = {"7d9f1d3e-0000-4000-8000-000000000001", 1'700'000'000'000'000'000};
+    c.identity = kIdentity;
     c.retry_first_ms = 5;
     c.retry_max_ms = 40;
     return c;
   }
-  void make(const HttpPublisherConfig& c) {
-    auto made = HttpPublisher::make(c);
-    ASSERT_TRUE(made) << made.error().message;
-    publisher_ = std::move(*made);
-  }
-  std::string id_of(const BatchBox& box) const {
-    return Addressing(config("").identity, {""}).id_of(box.batch);
-  }
-
-  /// Submits so many batches of three records, polling while the window is full.
-  void submit(size_t count) {
-    const RoleScope role(publisher_thread);
-    for (size_t i = 0; i < count; ++i) {
-      BatchBox& box = boxes_.emplace_back(boxes_.size() + 1, 3, boxes_.size() % 2);
-      while (!publisher_->submit(box.batch, ledger_)) publisher_->poll(20, ledger_);
-    }
-  }
-  bool poll_until(const std::function<bool()>& done) {
-    const RoleScope role(publisher_thread);
-    const uint64_t give_up_ns = steady_clock_ns() + 60 * kNsPerSec;
-    while (!done() && steady_clock_ns() < give_up_ns) publisher_->poll(20, ledger_);
-    return done();
-  }
-  bool poll_until_settled() {
-    return poll_until([&] { return publisher_->in_flight() == 0; });
-  }
-  void drain(uint64_t ms) {
-    const RoleScope role(publisher_thread);
-    const std::atomic<uint64_t> deadline_ns = steady_clock_ns() + ms * kNsPerMs;
-    publisher_->drain(deadline_ns, ledger_);
-    EXPECT_EQ(publisher_->in_flight(), 0u);
-    ledger_.expect_balance(boxes_.size());
-  }
-
-  std::deque<BatchBox> boxes_;
-  OutcomeLedger ledger_;
-  std::unique_ptr<HttpPublisher> publisher_;
 };
 
 TEST_F(HttpPublisherTest, PostsLinesWithWhatTheyAreAndWhoseTheyAre) {

@@ -9,8 +9,8 @@
 #include <thread>
 
 #include "base/clock.h"
-#include "support/batches.h"
 #include "support/kafka_cluster.h"
+#include "support/publisher_driver.h"
 
 namespace weir::outbound {
 namespace {
@@ -18,14 +18,13 @@ namespace {
 using test::BatchBox;
 using test::KafkaCluster;
 using test::KafkaStored;
-using test::OutcomeLedger;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
 constexpr const char* kTopic = "flows.raw.netflow";
 constexpr const char* kOtherTopic = "flows.raw.sflow";
 
-class KafkaPublisherTest : public ::testing::Test {
+class KafkaPublisherTest : public test::PublisherDriver<KafkaPublisher> {
  protected:
   void SetUp() override { std::signal(SIGPIPE, SIG_IGN); }
 
@@ -37,40 +36,10 @@ class KafkaPublisherTest : public ::testing::Test {
                        {"retry.backoff.ms", "10"},     {"queue.buffering.max.ms", "1"},
                        {"topic.metadata.refresh.interval.ms", "500"}};
     c.subjects = {kTopic, kOtherTopic};
-    c.identity = {"7d9f1d3e-0000-4000-8000-000000000001", 1'700'000'000'000'000'000};
+    c.identity = kIdentity;
     c.retry_first_ms = 5;
     c.retry_max_ms = 40;
     return c;
-  }
-  void make(KafkaPublisherConfig c) {
-    auto made = KafkaPublisher::make(std::move(c));
-    ASSERT_TRUE(made) << made.error().message;
-    publisher_ = std::move(*made);
-  }
-  std::string id_of(const BatchBox& box) const { return Addressing(config("").identity, {""}).id_of(box.batch); }
-
-  void submit(size_t count, uint32_t records = 3) {
-    const RoleScope role(publisher_thread);
-    for (size_t i = 0; i < count; ++i) {
-      BatchBox& box = boxes_.emplace_back(boxes_.size() + 1, records, boxes_.size() % 2);
-      while (!publisher_->submit(box.batch, ledger_)) publisher_->poll(20, ledger_);
-    }
-  }
-  bool poll_until(const std::function<bool()>& done) {
-    const RoleScope role(publisher_thread);
-    const uint64_t give_up_ns = steady_clock_ns() + 60 * kNsPerSec;
-    while (!done() && steady_clock_ns() < give_up_ns) publisher_->poll(20, ledger_);
-    return done();
-  }
-  bool poll_until_settled() {
-    return poll_until([&] { return publisher_->in_flight() == 0; });
-  }
-  void drain(uint64_t ms) {
-    const RoleScope role(publisher_thread);
-    const std::atomic<uint64_t> deadline_ns = steady_clock_ns() + ms * kNsPerMs;
-    publisher_->drain(deadline_ns, ledger_);
-    EXPECT_EQ(publisher_->in_flight(), 0u);
-    ledger_.expect_balance(boxes_.size());
   }
   /// Every batch that was submitted is stored once, under its own id, with its own octets.
   void expect_each_stored_once(const KafkaCluster& cluster) {
@@ -82,10 +51,6 @@ class KafkaPublisherTest : public ::testing::Test {
     EXPECT_EQ(stored.size(), boxes_.size());
     for (const BatchBox& box : boxes_) EXPECT_TRUE(stored[id_of(box)] == box.octets) << id_of(box);
   }
-
-  std::deque<BatchBox> boxes_;
-  OutcomeLedger ledger_;
-  std::unique_ptr<KafkaPublisher> publisher_;
 };
 
 class KafkaDeliveryTest : public KafkaPublisherTest {

@@ -8,8 +8,10 @@
 #include <librdkafka/rdkafka_mock.h>
 
 #include <map>
+#include <set>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace weir::test {
@@ -57,28 +59,32 @@ class KafkaCluster {
     rd_kafka_t* const reader = make(RD_KAFKA_CONSUMER, addresses());
     rd_kafka_poll_set_consumer(reader);
     rd_kafka_topic_partition_list_t* const list = rd_kafka_topic_partition_list_new(8);
-    size_t ends_missing = 0;
+    // An end can be told twice, after an error of the broker.
+    std::set<std::pair<std::string, int32_t>> ends_missing;
     for (const auto& [topic, partitions] : partitions_) {
-      for (int32_t p = 0; p < partitions; ++p, ++ends_missing) {
+      for (int32_t p = 0; p < partitions; ++p) {
+        ends_missing.emplace(topic, p);
         rd_kafka_topic_partition_list_add(list, topic.c_str(), p)->offset = RD_KAFKA_OFFSET_BEGINNING;
       }
     }
     rd_kafka_assign(reader, list);
     rd_kafka_topic_partition_list_destroy(list);
     std::vector<KafkaStored> stored;
-    for (int tries = 0; ends_missing > 0 && tries < 200;) {
+    for (int tries = 0; !ends_missing.empty() && tries < 200;) {
       rd_kafka_message_t* const m = rd_kafka_consumer_poll(reader, 100);
       if (m == nullptr) {
         ++tries;
         continue;
       }
-      if (m->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) --ends_missing;
+      if (m->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
+        ends_missing.erase({rd_kafka_topic_name(m->rkt), m->partition});
+      }
       if (m->err == RD_KAFKA_RESP_ERR_NO_ERROR) stored.push_back(copy_of(m));
       rd_kafka_message_destroy(m);
     }
     rd_kafka_consumer_close(reader);
     rd_kafka_destroy(reader);
-    if (ends_missing > 0) throw std::runtime_error("the topics could not be read to their ends");
+    if (!ends_missing.empty()) throw std::runtime_error("the topics could not be read to their ends");
     return stored;
   }
 
