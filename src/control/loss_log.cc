@@ -79,6 +79,15 @@ void LossLog::look(const ApplianceView& view, uint64_t steady_now_ns) {
       look_at(fmt::format("{}publisher {}", event, p.name), "records", name_of(e), p.failures[e], advice_for(e),
               steady_now_ns);
     }
+    const std::string spool = fmt::format("publisher {}: spool", p.name);
+    look_at(spool, "records", "expired", p.spool.records_expired,
+            "by this machine's clock older than spool.max_age_secs", steady_now_ns);
+    look_at(spool, "records", "damaged", p.spool.records_damaged, "the disk changed or cut what was written",
+            steady_now_ns);
+    for (size_t i = 0; i < p.spool.failures.values.size(); ++i) {
+      const auto e = static_cast<DeliveryFailure>(i);
+      look_at(spool, "records", name_of(e), p.spool.failures[e], advice_for(e), steady_now_ns);
+    }
   }
 }
 

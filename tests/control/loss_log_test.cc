@@ -49,6 +49,24 @@ TEST(LossLog, SaysEachKindOfLossOnceInAWhile) {
   EXPECT_EQ(g_lines.size(), 1u) << "nothing new";
 }
 
+TEST(LossLog, SaysWhatASpoolLost) {
+  g_lines.clear();
+  LossLog log(keep);
+  ApplianceView view;
+  PublisherView& p = view.publishers.emplace_back();
+  p.name = "kafka";
+  p.spool.records = 5;
+  log.look(view, 100 * kSec);
+  EXPECT_THAT(g_lines, IsEmpty());
+  p.spool.records_expired = 70;
+  p.spool.records_damaged = 8;
+  p.spool.failures[outbound::DeliveryFailure::too_large] = 9;
+  log.look(view, 101 * kSec);
+  EXPECT_THAT(g_lines, ElementsAre(HasSubstr("publisher kafka: spool: 70 records lost (expired, 70 in all)"),
+                                   HasSubstr("spool: 8 records lost (damaged"),
+                                   HasSubstr("spool: 9 records lost (too_large")));
+}
+
 TEST(LossLog, SaysThatAPublishersChannelFillsAndIsFull) {
   g_lines.clear();
   LossLog log(keep);
