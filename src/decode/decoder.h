@@ -78,10 +78,10 @@ WEIR_NAMED_ENUM(TemplateEvent, uint8_t, WEIR_TEMPLATE_EVENTS)
 /// What a listener admits; told apart by content unless it is fixed to one.
 enum class ProtocolFilter : uint8_t { any, netflow, ipfix, sflow };
 
-/// Of one datagram: those of the longest one if they have eight octets each, a third of what the
-/// shortest real ones have. Templates of one octet make a thousand times what their exporter sends,
-/// at the cost of everybody else. The rest is counted under Quirk::record_limit: each record, or the
-/// set where records have no fixed length.
+/// Of one datagram, of data and of options each: those of the longest one if they have eight octets
+/// each, a third of what the shortest real ones have. Templates of one octet make a thousand times
+/// what their exporter sends, at the cost of everybody else. The rest is counted under
+/// Quirk::record_limit: each record, or the set where records have no fixed length or are options.
 inline constexpr uint32_t kRecordsPerDatagramMax = 8192;
 
 inline constexpr uint32_t kTemplateFieldsLimit = 16'383;  // of template_fields_max

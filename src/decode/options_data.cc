@@ -14,6 +14,11 @@ void DecoderState::options_records(Message& m, const Template& t,
   for (const FieldSpec& f : t.plan.fields) least += f.length == kVariableLength ? 1u : f.length;
   while (body.size() >= least) {
     if (body.size() <= kPaddingOctetsMax && all_octets_zero(body)) break;
+    if (m.options_records == kRecordsPerDatagramMax) [[unlikely]] {
+      counters_.quirks[Quirk::record_limit].increment();
+      body = {};
+      break;
+    }
     const uint32_t octets =
         walk_fields(t.plan.fields, body.data(), static_cast<uint32_t>(body.size()), {},
                     offsets_.get(), widths_.get());

@@ -365,6 +365,14 @@ TEST(DataSets, TinyRecordsMakeNoMoreThanADatagramsShare) {
   EXPECT_EQ(ledger_error(b.decoder->counters()), "");
 }
 
+TEST(DataSets, TinyOptionsRecordsAreNoMoreThanADatagramsShare) {
+  Bench b;
+  b.send(v9().options_templates({{.id = 256, .scopes = {{1, 0}}, .fields = {{34, 1}}}}).build());
+  b.send(v9().set(256, filled(30'000, 6)).set(256, filled(30'000, 6)).build());
+  EXPECT_EQ(b.decoder->counters().options_records.value(), uint64_t{kRecordsPerDatagramMax});
+  EXPECT_EQ(b.quirk(Quirk::record_limit), 2u);
+}
+
 struct VersionCase {
   Octets head;
   DatagramError error;
