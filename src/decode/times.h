@@ -47,8 +47,13 @@ struct TimeBase {
     const auto before = static_cast<int64_t>(static_cast<int32_t>(uptime_ms - ms));
     return export_ns - static_cast<uint64_t>(before * static_cast<int64_t>(kNsPerMs));
   }
-  /// The exporter booted at `init_ms` since the epoch (element 160).
+  /// The exporter booted at `init_ms` since the epoch (element 160). Before 2000 or ahead of us it did not:
+  /// uptimes wrap, so that from such a time one could be made that looks like any other.
   void set_system_init(uint64_t init_ms) noexcept {
+    if (init_ms < kTimeEarliestNs / kNsPerMs ||
+        init_ms > (received_ns + future_max_ns) / kNsPerMs) {
+      return;
+    }
     uptime_ms = static_cast<uint32_t>(export_ns / kNsPerMs - init_ms);
     has_uptime = true;
   }

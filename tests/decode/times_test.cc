@@ -250,6 +250,28 @@ TEST(Times, UptimesOfIpfixNeedToKnowWhenTheSystemBooted) {
             .build());
 }
 
+TEST(Times, ABootThatCannotBeIsNotBelieved) {
+  constexpr uint64_t kDayMs = 86'400'000;
+  for (const uint64_t boot_ms :
+       {uint64_t{0}, uint64_t{5000}, kNow / 1'000'000 + 50 * kDayMs, UINT64_MAX}) {
+    SCOPED_TRACE(boot_ms);
+    // Uptimes wrap: by their last 32 bits these are of a minute ago.
+    const auto since = static_cast<uint32_t>(kNow / 1'000'000 - 60'000 - boot_ms);
+    const std::vector<Value> values = {{{22, 4}, u32(since)}, {{21, 4}, u32(since)}};
+    std::vector<Value> in_record = values;
+    in_record.push_back({{160, 8}, u64(boot_ms)});
+    check({"in the record", in_record, kNow, kNow, TimeSource::export_time}, ipfix_with(in_record));
+    check({"in options data", values, kNow, kNow, TimeSource::export_time},
+          IpfixBuilder{}
+              .export_time(kNowSecs)
+              .options_templates({{.id = 300, .scopes = {{149, 4}}, .fields = {{160, 8}}}})
+              .data(300, {{u32(0), u64(boot_ms)}})
+              .templates({template_of(256, values)})
+              .data(256, {record_of(values)})
+              .build());
+  }
+}
+
 TEST(Times, AnExportersWrongClockIsNotBelieved) {
   struct Clock {
     uint32_t secs;
