@@ -267,10 +267,17 @@ bool looks_like_icmp(uint32_t proto, uint32_t port) noexcept {
   return (type >= 3 && type <= 18) || (type >= 30 && type <= 43);
 }
 
+/// Where elements say type 0 and code 0: they leave it to the port, or tell an echo's reply, and the port
+/// holds its identifier.
+bool is_said_by_port(const FlowRecord& r) noexcept {
+  return looks_like_icmp(r.proto, r.dst_port) ||
+         (r.proto == kIcmpv6 && looks_like_icmp(r.proto, r.dst_port << 8));
+}
+
 }  // namespace
 
 void move_icmp_out_of_ports(FlowRecord& r, bool type_from_port) noexcept {
-  if (type_from_port || (r.icmp_type == 0 && r.icmp_code == 0)) {
+  if (type_from_port || (r.icmp_type == 0 && r.icmp_code == 0 && is_said_by_port(r))) {
     uint32_t port = r.dst_port;
     if (port == 0 && type_from_port && looks_like_icmp(r.proto, r.src_port)) port = r.src_port;
     r.icmp_type = port >> 8 & 0xff;

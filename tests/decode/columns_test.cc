@@ -448,6 +448,14 @@ TEST(Columns, IcmpTypeAndCodeAreFoundWhereverTheyAre) {
       {"the port", {icmp, port}, 3, 5},
       {"32 before the port", {icmp, port, {{32, 2}, u16(0x0801)}}, 8, 1},
       {"32 is zero, the port is not", {icmp, port, {{32, 2}, u16(0)}}, 3, 5},
+      {"139 is zero, the port has the type alone",
+       {icmp6, {{139, 2}, u16(0)}, {{11, 2}, u16(135)}},
+       135,
+       0},
+      {"an echo's reply, with its identifier",
+       {icmp, {{176, 1}, u8(0)}, {{177, 1}, u8(0)}, {{11, 2}, u16(0x1234)}},
+       0,
+       0},
   };
   for (const IcmpCase& c : cases) {
     SCOPED_TRACE(c.name);
