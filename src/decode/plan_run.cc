@@ -12,6 +12,8 @@
 namespace weir::decode {
 namespace {
 
+constexpr uint32_t kEtherTypeIpv4 = 0x0800;
+constexpr uint32_t kEtherTypeIpv6 = 0x86dd;
 constexpr uint64_t kDurationMaxNs = 366ull * 86'400 * kNsPerSec;
 
 void store_v4(IpAddress& a, const uint8_t* four) noexcept {
@@ -118,7 +120,8 @@ enum class Family : uint8_t { undecided, v4, v6 };
 
 /// A record that has both takes the one that is not zero; of the flow's own addresses source and
 /// destination are decided together. Where both pairs say something, a packet travels inside
-/// another (IOS-XR's SRv6 templates): the pair that the template names first is the outer one.
+/// another (IOS-XR's SRv6 templates): the outer pair is the one that the record's own IP version or
+/// EtherType means, else the one that the template names first.
 Family choose_addresses(const Plan& plan, const Row& row, FlowRecord& r) noexcept {
   const auto is_flows = [](const DualAddress& dual) {
     return dual.destination == offsetof(FlowRecord, src_addr) ||
@@ -135,7 +138,9 @@ Family choose_addresses(const Plan& plan, const Row& row, FlowRecord& r) noexcep
     v6_first = dual.field_v6 < dual.field_v4;
   }
   const bool nested = v4 && v6;
-  const bool flow_is_v6 = v6 && (!v4 || v6_first);
+  const bool said_v4 = r.etype == kEtherTypeIpv4;
+  const bool said_v6 = r.etype == kEtherTypeIpv6;
+  const bool flow_is_v6 = v4 == v6 ? said_v6 || (v6_first && v6 && !said_v4) : v6;
   for (const DualAddress& dual : duals) {
     const uint8_t* p4 = row.at(dual.field_v4, dual.offset_v4);
     const uint8_t* p6 = row.at(dual.field_v6, dual.offset_v6);
@@ -204,7 +209,7 @@ void finish_row(const Plan& plan, const Row& row, PlanContext& context, FlowReco
   if (plan.dual_count != 0) {
     const Family family = choose_addresses(plan, row, r);
     if (family != Family::undecided && r.etype == 0) {
-      r.etype = family == Family::v4 ? 0x0800 : 0x86dd;
+      r.etype = family == Family::v4 ? kEtherTypeIpv4 : kEtherTypeIpv6;
     }
   }
   if (!plan.arena_ops.empty()) write_arena(plan, row, context, r);

@@ -239,6 +239,37 @@ TEST(Columns, TheFamilyOfAFlowIsOne) {
   EXPECT_EQ(b.record(1).etype, 0x86ddu);
 }
 
+TEST(Columns, TheFamilyIsTheOneThatTheRecordSays) {
+  struct Case {
+    const char* name;
+    Value said;
+    std::string_view src, inner_src;
+    uint32_t etype;
+  };
+  const Case cases[] = {
+      {"IP version 6", {{60, 1}, u8(6)}, "2001:db8::1", "192.0.2.1", 0x86dd},
+      {"IP version 4", {{60, 1}, u8(4)}, "192.0.2.1", "2001:db8::1", 0x0800},
+      {"EtherType of IPv6", {{256, 2}, u16(0x86dd)}, "2001:db8::1", "192.0.2.1", 0x86dd},
+      {"neither", {{60, 1}, u8(0)}, "192.0.2.1", "2001:db8::1", 0x0800},
+  };
+  for (const Case& c : cases) {
+    SCOPED_TRACE(c.name);
+    Bench b;
+    b.send(ipfix_with({{{8, 4}, ipv4("192.0.2.1")},
+                       {{12, 4}, ipv4("192.0.2.2")},
+                       {{27, 16}, ipv6("2001:db8::1")},
+                       {{28, 16}, ipv6("2001:db8::2")},
+                       c.said}));
+    EXPECT_EQ(b.record(0).src_addr.to_string(), c.src);
+    EXPECT_EQ(b.record(0).inner_src_addr.to_string(), c.inner_src);
+    EXPECT_EQ(b.record(0).etype, c.etype);
+  }
+  Bench b;
+  b.send(ipfix_with({{{8, 4}, zeros(4)}, {{27, 16}, zeros(16)}, {{60, 1}, u8(6)}}));
+  EXPECT_EQ(b.record(0).src_addr.to_string(), "::") << "of DHCPv6, say";
+  EXPECT_EQ(b.record(0).etype, 0x86ddu);
+}
+
 TEST(Columns, APacketInsideAnotherFillsTheInnerColumns) {
   // As IOS-XR exports SRv6: addresses, protocol and ports of the outer packet, then of the inner
   // one.
