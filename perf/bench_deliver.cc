@@ -358,12 +358,8 @@ Options parse(int argc, char** argv) {
       options.message_octets = std::strtoul(value.c_str(), nullptr, 10);
     } else if (key == "--batch-bytes") {
       options.batch_bytes = static_cast<uint32_t>(std::strtoul(value.c_str(), nullptr, 10));
-    } else if (key == "--protocol" && value == "netflow_v5") {
-      options.protocol = lab::ExportProtocol::netflow_v5;
-    } else if (key == "--protocol" && value == "netflow_v9") {
-      options.protocol = lab::ExportProtocol::netflow_v9;
-    } else if (key == "--protocol" && value == "ipfix") {
-      options.protocol = lab::ExportProtocol::ipfix;
+    } else if (const auto protocol = replay_protocol(value); key == "--protocol" && protocol) {
+      options.protocol = *protocol;
     } else {
       fail("unknown option " + key + " " + value);
     }

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
 
 #include "base/clock.h"
 #include "base/result.h"
@@ -15,6 +17,14 @@ namespace weir::perf {
 inline constexpr uint16_t kReplayPort = 2055;
 inline constexpr uint32_t kReplayExporters = 256;
 inline constexpr uint32_t kReplayRounds = 16;
+
+/// What a benchmark's --protocol names.
+inline std::optional<lab::ExportProtocol> replay_protocol(std::string_view name) {
+  if (name == "netflow_v5") return lab::ExportProtocol::netflow_v5;
+  if (name == "netflow_v9") return lab::ExportProtocol::netflow_v9;
+  if (name == "ipfix") return lab::ExportProtocol::ipfix;
+  return std::nullopt;
+}
 
 /// Writes it to `path`, with `records` a datagram (0: what fits into 1472 octets); how many frames.
 inline Result<uint64_t> write_replay_capture(lab::ExportProtocol protocol, uint32_t records,
