@@ -14,17 +14,13 @@
 // the limit changed, are never taken for it.
 #pragma once
 
-#include <deque>
-#include <mutex>
-#include <queue>
-
 #include "export/jetstream_stream.h"
+#include "export/message_window.h"
 #include "export/nats_client.h"
 #include "export/publisher.h"
+#include "export/publisher_parts.h"
 
 namespace weir::outbound {
-
-inline constexpr size_t kWindowBatchesMax = 4096;
 
 struct JetStreamConfig {
   NatsConfig nats;
@@ -55,45 +51,15 @@ class JetStreamPublisher final : public Publisher {
   void drain(const std::atomic<uint64_t>& deadline_steady_ns, OutcomeSink& outcomes) override
       WEIR_RUNS_ON(publisher_thread);
   void wake() noexcept override { client_->wake(); }
-  size_t in_flight() const noexcept override { return in_flight_; }
+  size_t in_flight() const noexcept override { return window_.in_flight(); }
   const PublisherCounters& counters() const noexcept override { return counters_; }
   std::string last_error() const override;
 
  private:
-  /// Slot, its generation (so that a late answer meets nobody else) and message, in 64 bits.
-  using Token = uint64_t;
-
-  enum class MessageState : uint8_t {
-    queued,    // in ready_
-    delayed,   // in delayed_
-    awaiting,  // sent; due_ns is the end of its time-out
-    acknowledged,
-  };
-  struct Message {
-    MessageSlice slice;
-    uint16_t attempts = 0;
-    uint8_t rejections = 0;
-    MessageState state = MessageState::queued;
-    uint64_t due_ns = 0;
-  };
-  struct Slot {
-    OutboundBatch* batch = nullptr;  // null: free
-    uint32_t generation = 0;
-    uint32_t open = 0;  // messages not acknowledged
-    uint32_t awaiting = 0;
-    bool numbered = false;  // ids end in the message's number, or in those of its records
-    bool duplicate = false;
-    DeliveryFailure trouble = DeliveryFailure::not_connected;  // the last reason not to be done
-    uint64_t submitted_ns = 0;
-    std::string id;
-    std::string subject;
-    std::vector<Message> messages;
-  };
-  struct Due {
-    uint64_t at_ns;
-    Token token;
-    bool operator>(const Due& other) const { return at_ns > other.at_ns; }
-  };
+  using Token = MessageWindow::Token;
+  using State = MessageWindow::State;
+  using Message = MessageWindow::Message;
+  using Slot = MessageWindow::Slot;
   static constexpr uint64_t kNoDeadline = ~uint64_t{0};
 
   explicit JetStreamPublisher(JetStreamConfig config, std::unique_ptr<NatsClient> client);
@@ -108,19 +74,11 @@ class JetStreamPublisher final : public Publisher {
   void expire(uint64_t now_ns, OutcomeSink& outcomes);
   void pump(uint64_t now_ns, OutcomeSink& outcomes);
   void send(Token token, uint64_t now_ns, OutcomeSink& outcomes);
-  bool divide(uint32_t slot_index);
-  bool divide_further(Token token);
   size_t message_octets_max() const noexcept;
-  void append_number(Slot& slot, const Message& message) const;
   void delay(Token token, uint64_t now_ns, DeliveryFailure why);
-  void finish(uint32_t slot_index, const Outcome& outcome, OutcomeSink& outcomes);
-  void fail(uint32_t slot_index, DeliveryFailure why, OutcomeSink& outcomes);
-  Message* find(Token token, uint32_t& slot_index) noexcept;
-  Token token_of(uint32_t slot_index, uint32_t message) const noexcept;
+  void finish(uint32_t index, const Outcome& outcome, OutcomeSink& outcomes);
+  void fail(uint32_t index, DeliveryFailure why, OutcomeSink& outcomes);
   uint64_t next_due_ns() const noexcept;
-  uint64_t jittered(uint64_t ns) noexcept;
-  void set_trouble(std::string text);
-  void clear_trouble();
 
   const JetStreamConfig config_;
   const Addressing addressing_;
@@ -128,16 +86,10 @@ class JetStreamPublisher final : public Publisher {
   const std::unique_ptr<NatsClient> client_;
   PublisherCounters counters_;
 
-  std::vector<Slot> slots_;
-  std::vector<uint32_t> free_;
-  std::vector<NatsReply> replies_;    // of one step
-  std::vector<MessageSlice> slices_;  // of the batch that is being divided
-  std::deque<uint32_t> undivided_;  // submitted, not yet made into messages
-  std::deque<Token> ready_;
-  std::deque<Due> deadlines_;  // of what awaits an answer, in order
-  std::priority_queue<Due, std::vector<Due>, std::greater<>> delayed_;
-  size_t in_flight_ = 0;
-  size_t awaiting_ = 0;
+  Trouble trouble_;
+  Backoff backoff_;
+  MessageWindow window_;
+  std::vector<NatsReply> replies_;  // of one step
 
   bool stream_ready_ = false;  // as far as we know
   bool may_publish_ = false;
@@ -149,11 +101,6 @@ class JetStreamPublisher final : public Publisher {
   uint64_t disconnects_seen_ = 0;
   uint64_t reconnects_seen_ = 0;
   uint64_t connects_ = 0;  // our own, successful
-  uint64_t random_;
-
-  mutable std::mutex error_mutex_;
-  std::string last_error_;
-  bool troubled_ = false;
 };
 
 }  // namespace weir::outbound

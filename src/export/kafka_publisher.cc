@@ -256,16 +256,6 @@ bool KafkaPublisher::divide(Slot& slot) {
   return slot.open <= kMessageMask;
 }
 
-/// Behind the batch's id, as NATS messages have it.
-void KafkaPublisher::append_number(Slot& slot, const Message& message) const {
-  if (!slot.numbered) return;
-  slot.id += '.';
-  slot.id += std::to_string(message.slice.first_record);
-  if (is_record_a_message(config_.framing)) return;
-  slot.id += '-';
-  slot.id += std::to_string(message.slice.first_record + message.slice.records - 1);
-}
-
 bool KafkaPublisher::send(Token token, uint64_t now_ns, OutcomeSink& outcomes) {
   uint32_t index = 0;
   Message* const message = find(token, index);
@@ -282,7 +272,7 @@ bool KafkaPublisher::send(Token token, uint64_t now_ns, OutcomeSink& outcomes) {
     return false;
   }
   const size_t id_octets = slot.id.size();
-  append_number(slot, *message);
+  if (slot.numbered) append_part_number(slot.id, message->slice, config_.framing);
   char records[12];
   const char* const records_end =
       std::to_chars(records, records + sizeof records, message->slice.records).ptr;

@@ -83,7 +83,6 @@ class KafkaPublisher final : public Publisher {
   /// False when there is no more room for now.
   bool send(Token token, uint64_t now_ns, OutcomeSink& outcomes);
   void back_from_library(Slot& slot, Message& message) noexcept;
-  void append_number(Slot& slot, const Message& message) const;
   void delay(Token token, uint64_t now_ns);
   void doom(uint32_t index, DeliveryFailure why, OutcomeSink& outcomes);
   void settle(uint32_t index, const Outcome& outcome, OutcomeSink& outcomes);

@@ -1,4 +1,4 @@
-// publisher_parts.h — What publishers that retry have in common: how long they wait, and what they say.
+// publisher_parts.h — What publishers that retry have in common: how long they wait, what they say, how parts are named.
 #pragma once
 
 #include <algorithm>
@@ -7,6 +7,7 @@
 #include <string>
 
 #include "base/clock.h"
+#include "export/framing.h"
 
 namespace weir::outbound {
 
@@ -61,5 +62,15 @@ class Trouble {
   mutable std::mutex mutex_;
   std::string text_;
 };
+
+/// Behind a batch's id: which of its records a message holds. Parts of another division, after the limit changed,
+/// are never taken for it.
+inline void append_part_number(std::string& id, const MessageSlice& part, Framing framing) {
+  id += '.';
+  id += std::to_string(part.first_record);
+  if (is_record_a_message(framing)) return;
+  id += '-';
+  id += std::to_string(part.first_record + part.records - 1);
+}
 
 }  // namespace weir::outbound

@@ -1,0 +1,125 @@
+// message_window.h — What a publisher has in hand whose broker answers to each message: batches in slots, the
+// messages that they were made into, and when each is due.
+//
+// Runs on:  publisher_thread. Sends nothing and asks no clock.
+// Bounds:   as many batches as there are slots (at most kWindowBatchesMax), and of each kWindowMessagesMax
+//           messages. A batch is its submitter's.
+//
+// A message is queued until it is sent, then awaits its answer, and is acknowledged, or delayed and queued again.
+#pragma once
+
+#include <deque>
+#include <optional>
+#include <queue>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "export/framing.h"
+#include "export/publisher.h"
+
+namespace weir::outbound {
+
+inline constexpr size_t kWindowBatchesMax = 4096;
+inline constexpr size_t kWindowMessagesMax = (1u << 24) - 1;  // a record takes at least 2 octets
+
+class MessageWindow {
+ public:
+  /// Slot, its generation (so that a late answer meets nobody else) and message, in 64 bits.
+  using Token = uint64_t;
+
+  enum class State : uint8_t {
+    queued,
+    delayed,
+    awaiting,  // sent; due_ns is the end of its time-out
+    acknowledged,
+  };
+  struct Message {
+    MessageSlice slice;
+    uint16_t attempts = 0;
+    uint8_t rejections = 0;
+    State state = State::queued;
+    uint64_t due_ns = 0;
+  };
+  struct Slot {
+    OutboundBatch* batch = nullptr;  // null: free
+    uint32_t generation = 0;
+    uint32_t open = 0;  // messages not acknowledged
+    uint32_t awaiting = 0;
+    bool numbered = false;  // ids end in the message's number, or in those of its records
+    bool duplicate = false;
+    DeliveryFailure trouble = DeliveryFailure::not_connected;  // the last reason not to be done
+    uint64_t submitted_ns = 0;
+    std::string id;
+    std::string subject;
+    std::vector<Message> messages;
+  };
+  /// A message that there is, until its slot changes.
+  struct Found {
+    Slot* slot = nullptr;
+    Message* message = nullptr;
+    uint32_t index = 0;  // of the slot
+    explicit operator bool() const noexcept { return message != nullptr; }
+  };
+
+  explicit MessageWindow(uint32_t slots);
+
+  bool is_full() const noexcept { return free_.empty(); }
+  size_t in_flight() const noexcept { return slots_.size() - free_.size(); }
+  size_t awaiting() const noexcept { return awaiting_; }
+  bool has_to_send() const noexcept { return !ready_.empty() || !undivided_.empty(); }
+  uint32_t slots() const noexcept { return static_cast<uint32_t>(slots_.size()); }
+  Slot& slot(uint32_t index) noexcept { return slots_[index]; }
+
+  /// Into a free slot, which there must be; its id and subject are the caller's to set.
+  Slot& admit(OutboundBatch& batch, uint64_t now_ns);
+  /// The slot's batch is over; none of its tokens is found from now on.
+  OutboundBatch* remove(uint32_t index) noexcept;
+
+  /// The oldest batch that has no messages yet.
+  std::optional<uint32_t> take_undivided();
+  /// Makes its messages, of at most `octets_max` octets, and queues them; false when a record alone is larger.
+  bool divide(uint32_t index, const MessageFormer& former, size_t octets_max);
+  /// The limit has become smaller: puts a message's parts in its place; false where it has none.
+  bool divide_further(Token token, const MessageFormer& former, size_t octets_max);
+
+  std::optional<Token> take_queued();
+  void put_back(Token token) { ready_.push_front(token); }
+  /// The message that a token means; nothing when its batch is gone.
+  Found find(Token token) noexcept;
+
+  void note_sent(Token token, uint64_t due_ns);
+  /// Whether that was the last one of its batch.
+  bool note_acknowledged(Token token) noexcept;
+  /// Of one that awaits its answer.
+  void delay(Token token, uint64_t until_ns, DeliveryFailure why);
+  /// No answer will come to any that was sent: all of them are queued again.
+  void queue_awaiting(DeliveryFailure why);
+
+  /// One whose time-out is over; it awaits its answer until it is delayed or removed.
+  std::optional<Token> take_timed_out(uint64_t now_ns);
+  /// Queues what was delayed until now.
+  void queue_due(uint64_t now_ns);
+  /// When one of these two has something; ~0: never.
+  uint64_t next_due_ns() const noexcept;
+
+ private:
+  struct Due {
+    uint64_t at_ns;
+    Token token;
+    bool operator>(const Due& other) const { return at_ns > other.at_ns; }
+  };
+  Token token_of(uint32_t index, size_t message) const noexcept;
+  void add_messages(uint32_t index);
+
+  std::vector<Slot> slots_;
+  std::vector<uint32_t> free_;
+  std::deque<uint32_t> undivided_;
+  std::deque<Token> ready_;
+  std::deque<Due> deadlines_;  // of what awaits an answer, in order
+  std::priority_queue<Due, std::vector<Due>, std::greater<>> delayed_;
+  size_t awaiting_ = 0;
+  std::vector<MessageSlice> slices_;  // of what is being divided
+};
+
+}  // namespace weir::outbound

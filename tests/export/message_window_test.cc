@@ -1,0 +1,144 @@
+#include "export/message_window.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "support/batches.h"
+
+namespace weir::outbound {
+namespace {
+
+using test::BatchBox;
+using State = MessageWindow::State;
+
+class MessageWindowTest : public ::testing::Test {
+ protected:
+  /// Admits it and makes its messages.
+  void admit(BatchBox& box, size_t octets_max = SIZE_MAX, uint64_t now_ns = 1) {
+    window_.admit(box.batch, now_ns).id = "id";
+    const auto index = window_.take_undivided();
+    ASSERT_TRUE(index);
+    ASSERT_TRUE(window_.divide(*index, former_, octets_max));
+  }
+  MessageWindow::Token send(uint64_t due_ns = 100) {
+    const auto token = window_.take_queued();
+    EXPECT_TRUE(token);
+    window_.note_sent(*token, due_ns);
+    return *token;
+  }
+
+  MessageFormer former_{Framing::batch, Compression::none};
+  MessageWindow window_{2};
+};
+
+TEST_F(MessageWindowTest, HasRoomForItsSlotsAndFindsNothingOfABatchThatIsGone) {
+  BatchBox one(1, 3), two(2, 3), three(3, 3);
+  admit(one);
+  const auto old = send();
+  admit(two);
+  EXPECT_TRUE(window_.is_full());
+  EXPECT_EQ(window_.in_flight(), 2u);
+  EXPECT_TRUE(window_.note_acknowledged(old));
+  EXPECT_EQ(window_.remove(window_.find(old).index), &one.batch);
+  EXPECT_EQ(window_.in_flight(), 1u);
+  EXPECT_EQ(window_.awaiting(), 0u);
+  EXPECT_FALSE(window_.find(old));
+  admit(three);  // takes the slot of the first
+  EXPECT_FALSE(window_.find(old)) << "a late answer meets nobody else";
+  EXPECT_FALSE(window_.find(~MessageWindow::Token{0}));
+}
+
+TEST_F(MessageWindowTest, ABatchIsAcknowledgedWhenAllOfItsPartsAre) {
+  BatchBox box(1, 40);
+  admit(box, box.octets.size() / 4);
+  std::set<MessageWindow::Token> tokens;
+  uint64_t records = 0;
+  while (window_.has_to_send()) {
+    const auto token = send();
+    EXPECT_TRUE(tokens.insert(token).second);
+    records += window_.find(token).message->slice.records;
+  }
+  EXPECT_GE(tokens.size(), 4u);
+  EXPECT_EQ(records, 40u);
+  EXPECT_TRUE(window_.slot(0).numbered);
+  size_t left = tokens.size();
+  for (const auto token : tokens) EXPECT_EQ(window_.note_acknowledged(token), --left == 0);
+}
+
+TEST_F(MessageWindowTest, PartsTakeTheirMessagesPlace) {
+  BatchBox box(1, 40);
+  admit(box);
+  EXPECT_FALSE(window_.slot(0).numbered);
+  const auto whole = window_.take_queued();
+  ASSERT_TRUE(whole);
+  ASSERT_TRUE(window_.divide_further(*whole, former_, box.octets.size() / 2));
+  EXPECT_EQ(window_.find(*whole).message->state, State::acknowledged);
+  size_t parts = 0;
+  bool is_done = false;
+  while (window_.has_to_send()) {
+    EXPECT_FALSE(is_done);
+    is_done = window_.note_acknowledged(send());
+    ++parts;
+  }
+  EXPECT_TRUE(is_done);
+  EXPECT_GE(parts, 2u);
+
+  BatchBox small(2, 1);
+  admit(small);
+  EXPECT_FALSE(window_.divide_further(*window_.take_queued(), former_, 1)) << "a record has no parts";
+}
+
+TEST_F(MessageWindowTest, TellsWhatHasTimedOutOnceAndQueuesWhatWasDelayed) {
+  BatchBox one(1, 3), two(2, 3);
+  admit(one);
+  admit(two);
+  const auto first = send(100), second = send(200);
+  EXPECT_EQ(window_.next_due_ns(), 100u);
+  EXPECT_FALSE(window_.take_timed_out(99));
+  EXPECT_EQ(window_.take_timed_out(150), first);
+  EXPECT_FALSE(window_.take_timed_out(150));
+  window_.delay(first, 300, DeliveryFailure::timed_out);
+  EXPECT_EQ(window_.awaiting(), 1u);
+  EXPECT_TRUE(window_.note_acknowledged(second));
+  window_.remove(window_.find(second).index);
+  EXPECT_FALSE(window_.take_timed_out(1000)) << "it has its answer";
+  EXPECT_EQ(window_.next_due_ns(), 300u);
+  window_.queue_due(299);
+  EXPECT_FALSE(window_.has_to_send());
+  window_.queue_due(300);
+  EXPECT_EQ(window_.take_queued(), first);
+  EXPECT_EQ(window_.next_due_ns(), ~uint64_t{0});
+}
+
+TEST_F(MessageWindowTest, QueuesWhatIsUnansweredWhenTheConnectionIsLost) {
+  BatchBox one(1, 40), two(2, 3);
+  admit(one, one.octets.size() / 2);
+  admit(two);
+  const auto answered = send();
+  while (window_.has_to_send()) send();
+  const size_t sent = window_.awaiting();
+  EXPECT_FALSE(window_.note_acknowledged(answered));
+  window_.queue_awaiting(DeliveryFailure::not_connected);
+  EXPECT_EQ(window_.awaiting(), 0u);
+  size_t again = 0;
+  while (const auto token = window_.take_queued()) {
+    EXPECT_NE(*token, answered);
+    EXPECT_EQ(window_.find(*token).message->attempts, 1u);
+    ++again;
+  }
+  EXPECT_EQ(again, sent - 1);
+}
+
+TEST_F(MessageWindowTest, ABatchThatIsGoneIsNotMadeIntoMessages) {
+  BatchBox one(1, 3), two(2, 3);
+  window_.admit(one.batch, 1);
+  EXPECT_TRUE(window_.has_to_send());
+  window_.remove(0);
+  EXPECT_FALSE(window_.has_to_send());
+  admit(two);
+  EXPECT_EQ(window_.find(send()).slot->batch, &two.batch);
+}
+
+}  // namespace
+}  // namespace weir::outbound
