@@ -42,8 +42,8 @@ class Shares {
 
 /// Of tables with a place for each rate or name: places kept for an exporter.
 constexpr uint32_t places_kept(uint32_t exporters) noexcept {
-  constexpr uint32_t kPlaces = 1u << 17;  // of all
-  constexpr uint32_t kMost = 32;
+  constexpr uint32_t kPlaces = 1u << 15;  // of all
+  constexpr uint32_t kMost = 8;
   return std::clamp(kPlaces / exporters, 1u, kMost);
 }
 
