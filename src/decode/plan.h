@@ -155,7 +155,7 @@ struct Plan {
   bool has_proto = false;
   bool record_rate = false;                 // element 34 in the record
   SamplerKind sampler = SamplerKind::none;  // that the record names
-  bool in_if = false;
+  bool metered_if = false;  // the record may say where it was metered
   bool row_work = false;          // arena_ops or duals
   uint32_t arena_octets_max = 0;  // a record; 0 where the length varies
 

@@ -69,6 +69,7 @@ class Compiler {
     draft_.op_count = draft_.move_count = draft_.arena_op_count = 0;
     measure();
     choose();
+    plan_.metered_if = won(Field::in_if) || (won(Field::out_if) && won(Field::flow_direction));
     directional_ = won(Field::bytes_in) || won(Field::packets_in) || initiator_;
     uint32_t offset = 0;
     for (uint32_t i = 0; i < fields_.size(); ++i) {
@@ -261,7 +262,6 @@ class Compiler {
       plan_.sampler =
           fields_[i].id == kSelectionSequenceId ? SamplerKind::sequence : SamplerKind::sampler;
     }
-    if (field == Field::in_if) plan_.in_if = true;
     if (field == Field::proto) plan_.has_proto = true;
   }
 

@@ -324,7 +324,7 @@ PlanRun::PlanRun(const Plan& plan, PlanContext& context) noexcept
       context_(context),
       fast_times_(plan.fast_times &&
                   (plan.time_source != TimeSource::uptime || context.times.has_uptime)),
-      by_interface_(plan.in_if && context.rates.by_interface()),
+      by_interface_(plan.metered_if && context.rates.by_interface()),
       rate_by_row_(plan.record_rate || plan.sampler != SamplerKind::none || by_interface_) {
   std::memset(static_cast<void*>(&stencil_), 0, sizeof stencil_);
   stencil_.present = plan.present;
@@ -411,7 +411,7 @@ void PlanRun::find_rates(std::span<FlowRecord> records) const noexcept {
     }
     if (like == nullptr || r.sampler_id != like->sampler_id ||
         (by_interface_ && metered_interface(r) != metered_interface(*like))) {
-      rate = context_.rates.resolve(plan_.sampler, r.sampler_id, plan_.in_if, metered_interface(r));
+      rate = context_.rates.resolve(plan_.sampler, r.sampler_id, plan_.metered_if, metered_interface(r));
       like = &r;
     }
     const auto chosen = said == 0 ? rate : doubtful_rate(said, rate, context_.quirks);
