@@ -32,6 +32,8 @@ class HeaderFiller {
     layers(h);
     if (h.ip_headers >= 1) outer(h.outer);
     if (h.ip_headers >= 2) inner(h.inner);
+    if (h.is_cut) [[unlikely]]
+      quirks_[Quirk::arena_overflow].increment();
     r_.blocks |= blocks_;
     r_.addresses |= addresses_;
     // PERF: word by word. Both at once would wait for the words that were just stored one by one.

@@ -73,6 +73,8 @@ class Walker {
     if (h_.layers < kSampledLayersMax) {
       h_.layer_stack[h_.layers] = static_cast<uint32_t>(layer);
       h_.layer_size[h_.layers++] = static_cast<uint32_t>(octets);
+    } else {
+      h_.is_cut = true;
     }
     skip(octets);
   }
@@ -141,10 +143,13 @@ class Walker {
       const uint32_t entry = load_be32(rest_.data() + octets);
       octets += 4;
       bottom = (entry & 0x100) != 0;
-      if (before_ip() && h_.mpls_labels < kSampledMplsLabelsMax) {
-        h_.mpls_label[h_.mpls_labels] = entry >> 12;
-        h_.mpls_ttl[h_.mpls_labels++] = entry & 0xff;
+      if (!before_ip()) continue;
+      if (h_.mpls_labels == kSampledMplsLabelsMax) {
+        h_.is_cut = true;
+        continue;
       }
+      h_.mpls_label[h_.mpls_labels] = entry >> 12;
+      h_.mpls_ttl[h_.mpls_labels++] = entry & 0xff;
     }
     if (octets == 0) return Next::nothing;
     pass(Layer::mpls, octets);
@@ -403,7 +408,7 @@ Next first_of(SampledLink link) noexcept {
 }  // namespace
 
 void parse_sampled_header(Span octets, SampledLink link, SampledHeader& header) noexcept {
-  header.has_macs = header.has_vlan = false;
+  header.has_macs = header.has_vlan = header.is_cut = false;
   header.ip_headers = header.layers = header.mpls_labels = 0;
   header.vlan_id = header.ether_type = 0;
   Walker(octets, header).run(first_of(link));

@@ -80,6 +80,7 @@ struct SampledIp {
 struct SampledHeader {
   bool has_macs = false;
   bool has_vlan = false;
+  bool is_cut = false;     // more layers or labels than there is room for
   uint8_t ip_headers = 0;  // `outer` is there from 1 on, `inner` from 2 on
   uint8_t layers = 0;
   uint8_t mpls_labels = 0;

@@ -192,6 +192,23 @@ TEST(SflowV5, OtherHeaderProtocols) {
   EXPECT_EQ(b.quirk(Quirk::unknown_flow_record), 1u);
 }
 
+TEST(SflowV5, LabelsThatHaveNoRoomAreCounted) {
+  const auto stack = [](uint32_t labels) {
+    Octets frame;
+    for (uint32_t i = 1; i <= labels; ++i)
+      append(frame, u32(i << 12 | (i == labels ? 0x1ff : 0xff)));
+    append(frame, udp_packet({"192.0.2.1", "192.0.2.2", 1000, 53}, zeros(8)));
+    return SflowFlowSample{.records = {raw_header(frame, 0, sflow::kHeaderMpls)}};
+  };
+  Bench b;
+  b.send(SflowBuilder{}.flow(stack(10)).build());
+  EXPECT_EQ(b.quirk(Quirk::arena_overflow), 0u);
+  b.send(SflowBuilder{}.flow(stack(11)).build());
+  EXPECT_EQ(b.quirk(Quirk::arena_overflow), 1u);
+  EXPECT_EQ(b.kept(1).numbers(b.record(1).mpls_label).size(), 10u);
+  EXPECT_EQ(b.record(1).dst_port, 53u);
+}
+
 TEST(SflowV5, SampledIpStandsInForAHeader) {
   const sflow::FlowRecord v4{3, join({u32(1400), u32(6), ipv4("192.0.2.1"), ipv4("192.0.2.2"),
                                       sflow::words({80, 4000, 0x12, 0xb8})})};
