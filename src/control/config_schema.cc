@@ -162,11 +162,13 @@ const Schema<LimitsConfig>& limits_schema() {
           .key("name_octets_total", &LimitsConfig::name_octets_total, size<uint64_t>(0, 1ull << 40),
                "The same over all exporters; whose names changed longest ago is forgotten.")
           .key("template_octets_total", &LimitsConfig::template_octets_total,
-               size<uint64_t>(1 << 20, 1ull << 40), "Memory for templates, over all cores.")
+               size<uint64_t>(1 << 20, 1ull << 40),
+               "Memory for templates, over all cores; half is kept for exporters in equal parts.")
           .key("pending_octets_per_exporter", &LimitsConfig::pending_octets_per_exporter,
                size<uint64_t>(0, 1ull << 40), "Octets of one exporter that may wait for templates.")
           .key("pending_octets_total", &LimitsConfig::pending_octets_total,
-               size<uint64_t>(0, 1ull << 40), "Octets that may wait for templates, over all cores.")
+               size<uint64_t>(0, 1ull << 40),
+               "Octets that may wait for templates, over all cores; half is kept likewise.")
           .key("template_lifetime_secs", &LimitsConfig::template_lifetime_secs,
                duration<uint32_t>(kSec, 0, 30 * 86'400),
                "A template that is not refreshed for so long is forgotten, where the listener says "
