@@ -140,7 +140,21 @@ Domain* ExporterTable::add_domain(Exporter& exporter, uint16_t version, uint32_t
                                   const IpAddress& agent) noexcept {
   if (exporter.domains.size() >= limits_.domains_per_exporter_max) return nullptr;
   void* memory = templates_.allocate(exporter, sizeof(Domain));
+  return memory != nullptr ? install_domain(exporter, memory, version, id, agent) : nullptr;
+}
+
+Domain* ExporterTable::add_named_domain(Exporter& exporter, uint16_t version, uint32_t id,
+                                        uint64_t now_ns) noexcept {
+  if (exporter.domains.size() >= limits_.domains_per_exporter_max / 2) return nullptr;
+  void* memory = templates_.allocate_free(exporter, sizeof(Domain));
   if (memory == nullptr) return nullptr;
+  Domain* d = install_domain(exporter, memory, version, id, {});
+  d->last_seen_ns = now_ns;
+  return d;
+}
+
+Domain* ExporterTable::install_domain(Exporter& exporter, void* memory, uint16_t version,
+                                      uint32_t id, const IpAddress& agent) noexcept {
   auto* d = new (memory) Domain{};
   d->exporter = &exporter;
   d->version = version;

@@ -42,6 +42,10 @@ class ExporterTable {
   /// Null when there is no room.
   Domain* add_domain(Exporter& exporter, uint16_t version, uint32_t id,
                      const IpAddress& agent = {}) noexcept;
+  /// One that data is still to come of, known by what is said of it. Takes half of the places at most, and
+  /// nobody's.
+  Domain* add_named_domain(Exporter& exporter, uint16_t version, uint32_t id,
+                           uint64_t now_ns) noexcept;
 
   /// The exporter in a slot, null if it is free; slots below slot_count() may have one.
   uint32_t slot_count() const noexcept { return untouched_; }
@@ -65,6 +69,8 @@ class ExporterTable {
   /// Whoever may make room; null if nobody.
   Exporter* find_silent(uint64_t now_ns) const noexcept;
   size_t size() const noexcept { return proven_.size() + newcomers_.size(); }
+  Domain* install_domain(Exporter& exporter, void* memory, uint16_t version, uint32_t id,
+                         const IpAddress& agent) noexcept;
   void drop(Exporter& exporter) noexcept;
   void drop(Domain& domain) noexcept;
 

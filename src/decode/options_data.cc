@@ -50,8 +50,12 @@ void DecoderState::options_record(Message& m, const Template& t, const Row& row)
   if (t.has_names) learn_names(*m.domain, read_names(t, row, rate));
   Domain* domain = m.domain;
   if ((v.present & bit::kDomain) != 0) {
-    Domain* named =
-        exporters_.find_domain(*m.exporter, domain->version, static_cast<uint32_t>(v.scope_domain));
+    // 0 means none in particular. The plan under way must not be evicted for a domain that nobody knows.
+    const auto id = static_cast<uint32_t>(v.scope_domain);
+    Domain* named = exporters_.find_domain(*m.exporter, domain->version, id);
+    if (named == nullptr && id != 0) {
+      named = exporters_.add_named_domain(*m.exporter, domain->version, id, m.times.received_ns);
+    }
     if (named != nullptr) domain = named;
   }
   const bool has_sequence = (v.present & bit::kSequence) != 0;

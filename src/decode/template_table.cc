@@ -263,17 +263,22 @@ void* TemplateTable::allocate(Exporter& exporter, size_t octets) noexcept {
   // Where others have taken all there is, giving up much of one's own would not help.
   static constexpr int kGivenUpForOthers = 4;
   for (int given_up = 0;;) {
-    if (exporter.state_octets + block <= share_octets_) {
-      void* p = shares_.admits(exporter.state_octets, block) ? slab_.allocate(octets) : nullptr;
-      if (p != nullptr) {
-        shares_.change(exporter.state_octets, exporter.state_octets + block);
-        exporter.state_octets += block;
-        return p;
-      }
-      if (++given_up > kGivenUpForOthers) return nullptr;
-    }
+    if (void* p = allocate_free(exporter, octets); p != nullptr) return p;
+    const bool within_share = exporter.state_octets + block <= share_octets_;
+    if (within_share && ++given_up > kGivenUpForOthers) return nullptr;
     if (!evict_one(exporter)) return nullptr;
   }
+}
+
+void* TemplateTable::allocate_free(Exporter& exporter, size_t octets) noexcept {
+  const uint64_t before = exporter.state_octets;
+  const size_t block = Slab::block_octets_for(octets);
+  if (before + block > share_octets_ || !shares_.admits(before, block)) return nullptr;
+  void* p = slab_.allocate(octets);
+  if (p == nullptr) return nullptr;
+  shares_.change(before, before + block);
+  exporter.state_octets = before + block;
+  return p;
 }
 
 void TemplateTable::release(Exporter& exporter, void* block) noexcept {

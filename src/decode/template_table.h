@@ -76,6 +76,8 @@ class TemplateTable {
 
   /// Memory for the state of one exporter, within its share.
   void* allocate(Exporter& exporter, size_t octets) noexcept;
+  /// Likewise, but nothing is evicted for it.
+  void* allocate_free(Exporter& exporter, size_t octets) noexcept;
   void release(Exporter& exporter, void* block) noexcept;
 
  private:
