@@ -1,6 +1,7 @@
 #include "export/http_publisher.h"
 
 #include <algorithm>
+#include <cassert>
 
 #include "base/clock.h"
 #include "export/sflow_json.h"
@@ -11,6 +12,7 @@ namespace {
 constexpr uint64_t kProbeToken = ~uint64_t{0};
 constexpr uint8_t kRefusalsMax = 5;  // a definite no, so often, is the answer
 constexpr int kDrainWaitMs = 1000;
+constexpr uint32_t kPartOctetsMin = 4096;  // of a FlowBatch: some forty records
 
 bool is_success(long status) { return status >= 200 && status < 300; }
 
@@ -22,7 +24,8 @@ bool is_passing(long status) {
 }  // namespace
 
 Result<std::unique_ptr<HttpPublisher>> HttpPublisher::make(HttpPublisherConfig config) {
-  config.window_batches = std::max(config.window_batches, 1u);
+  // One less than there can be, so that no token is the probe's.
+  config.window_batches = std::clamp(config.window_batches, 1u, static_cast<uint32_t>(kWindowBatchesMax - 1));
   auto client = HttpClient::make(config.http);
   if (!client) return client.error();
   return std::unique_ptr<HttpPublisher>(new HttpPublisher(std::move(config), std::move(*client)));
@@ -33,50 +36,44 @@ HttpPublisher::HttpPublisher(HttpPublisherConfig config, std::unique_ptr<HttpCli
       addressing_(config_.identity, config_.subjects),
       client_(std::move(client)),
       backoff_(config_.retry_first_ms, config_.retry_max_ms, config_.identity.start_ns),
-      slots_(config_.window_batches) {
-  for (uint32_t i = config_.window_batches; i > 0; --i) free_.push_back(i - 1);
-}
+      window_(config_.window_batches) {}
 
 // ------------------------------------------------------------------------------------ the seam
 
 bool HttpPublisher::submit(OutboundBatch& batch, OutcomeSink& outcomes) {
-  if (free_.empty()) return false;
-  const uint32_t index = free_.back();
-  free_.pop_back();
-  Slot& slot = slots_[index];
-  slot.batch = &batch;
-  slot.state = State::ready;
-  slot.attempts = slot.refusals = 0;
-  ready_.push_back(index);
-  ++in_flight_;
-  pump(steady_clock_ns(), outcomes);
+  if (window_.is_full()) return false;
+  const uint64_t now_ns = steady_clock_ns();
+  MessageWindow::Slot& slot = window_.admit(batch, now_ns);
+  slot.id = addressing_.id_of(batch);
+  slot.subject = addressing_.subject_of(batch);
+  pump(now_ns, outcomes);
   return true;
 }
 
 void HttpPublisher::poll(int wait_ms, OutcomeSink& outcomes) {
-  const size_t before = in_flight_;
+  const size_t before = in_flight();
   step(outcomes);
-  if (wait_ms <= 0 || in_flight_ != before) return;
+  if (wait_ms <= 0 || in_flight() != before) return;
   client_->perform(wait_until_due(wait_ms));
   step(outcomes);
 }
 
 void HttpPublisher::drain(const std::atomic<uint64_t>& deadline_steady_ns, OutcomeSink& outcomes) {
-  while (in_flight_ > 0) {
+  while (in_flight() > 0) {
     step(outcomes);
     const uint64_t deadline_ns = deadline_steady_ns.load(std::memory_order_acquire);
     const uint64_t now_ns = steady_clock_ns();
-    if (in_flight_ == 0 || now_ns >= deadline_ns) break;
+    if (in_flight() == 0 || now_ns >= deadline_ns) break;
     const uint64_t left_ms = (deadline_ns - now_ns) / kNsPerMs + 1;
     client_->perform(wait_until_due(static_cast<int>(std::min<uint64_t>(left_ms, kDrainWaitMs))));
   }
   client_->cancel_all();
   is_probing_ = false;
-  ready_.clear();
-  for (uint32_t i = 0; i < slots_.size(); ++i) {
-    if (slots_[i].batch == nullptr) continue;
-    settle(i, {slots_[i].batch, false, false, DeliveryFailure::shutdown_deadline}, outcomes);
+  for (uint32_t i = 0; i < window_.slots(); ++i) {
+    OutboundBatch* const batch = window_.slot(i).batch;
+    if (batch != nullptr) finish(i, {batch, false, false, DeliveryFailure::shutdown_deadline}, outcomes);
   }
+  texts_.clear();
 }
 
 // --------------------------------------------------------------------------------- one step
@@ -85,12 +82,7 @@ void HttpPublisher::step(OutcomeSink& outcomes) {
   client_->perform(0);
   take_answers(outcomes);
   const uint64_t now_ns = steady_clock_ns();
-  for (uint32_t i = 0; i < slots_.size(); ++i) {
-    Slot& slot = slots_[i];
-    if (slot.batch == nullptr || slot.state != State::delayed || slot.due_ns > now_ns) continue;
-    slot.state = State::ready;
-    ready_.push_back(i);
-  }
+  window_.queue_due(now_ns);
   pump(now_ns, outcomes);
   probe(now_ns);
 }
@@ -112,111 +104,137 @@ void HttpPublisher::take_answers(OutcomeSink& outcomes) {
     }
     is_probing_ = false;
     next_probe_ns_ = steady_clock_ns() + backoff_.wait_ns(++probes_);
-    if (counters_.connected.value() == 1 && in_flight_ == 0) trouble_.clear();
+    if (counters_.connected.value() == 1 && in_flight() == 0) trouble_.clear();
   }
 }
 
 void HttpPublisher::on_answer(const HttpAnswer& answer, OutcomeSink& outcomes) {
-  const auto index = static_cast<uint32_t>(answer.token);
-  Slot& slot = slots_[index];
-  OutboundBatch* const batch = slot.batch;
+  const auto [slot, message, index] = window_.find(answer.token);
+  texts_.erase(answer.token);
+  const uint32_t octets = message->slice.octets;
   const uint64_t now_ns = steady_clock_ns();
   if (is_success(answer.status)) {
     counters_.acknowledgements.increment();
     trouble_.clear();
-    settle(index, {batch, true, false, DeliveryFailure::count_}, outcomes);
-    return;
-  }
-  if (answer.status == 0) {
-    delay(index, now_ns);
-    return;
-  }
-  counters_.negative_acknowledgements.increment();
-  trouble_.set(client_->server() + ": status " + std::to_string(answer.status) +
-               (answer.said.empty() ? "" : ": " + answer.said));
-  if (is_passing(answer.status)) {
-    const uint64_t pause_secs = std::min(answer.retry_after_secs, config_.retry_after_max_secs);
-    hold_until_ns_ = std::max(hold_until_ns_, now_ns + pause_secs * kNsPerSec);
-    delay(index, now_ns);
-  } else if (answer.status == 413) {
-    settle(index, {batch, false, false, DeliveryFailure::too_large}, outcomes);
-  } else if (++slot.refusals >= kRefusalsMax) {
-    settle(index, {batch, false, false, DeliveryFailure::rejected}, outcomes);
+    if (slot->numbered) taken_octets_ = std::max(taken_octets_, octets);
+    if (octets >= refused_octets_) refused_octets_ = UINT32_MAX;  // it takes more than it did
+    if (window_.note_acknowledged(answer.token)) {
+      return finish(index, {slot->batch, true, false, DeliveryFailure::count_}, outcomes);
+    }
+  } else if (answer.status == 0) {
+    delay(answer.token, now_ns, DeliveryFailure::not_connected);
   } else {
-    delay(index, now_ns);
+    counters_.negative_acknowledgements.increment();
+    trouble_.set(client_->server() + ": status " + std::to_string(answer.status) +
+                 (answer.said.empty() ? "" : ": " + answer.said));
+    if (is_passing(answer.status)) {
+      const uint64_t pause_secs = std::min(answer.retry_after_secs, config_.retry_after_max_secs);
+      hold_until_ns_ = std::max(hold_until_ns_, now_ns + pause_secs * kNsPerSec);
+      delay(answer.token, now_ns, DeliveryFailure::rejected);
+    } else if (answer.status == 413) {
+      refused_octets_ = std::min(refused_octets_, octets);
+      if (taken_octets_ >= octets) taken_octets_ = 0;  // it takes less than it did
+      const bool is_least = octets / 2 < kPartOctetsMin;
+      if (is_least || !window_.divide_further(answer.token, former_, octets / 2 + kPartOctetsMin / 2)) {
+        return doom(answer.token, DeliveryFailure::too_large, outcomes);
+      }
+    } else if (++message->rejections >= kRefusalsMax) {
+      return doom(answer.token, DeliveryFailure::rejected, outcomes);
+    } else {
+      delay(answer.token, now_ns, DeliveryFailure::rejected);
+    }
+  }
+  if (const auto doomed = doomed_.find(index); doomed != doomed_.end() && slot->awaiting == 0) {
+    finish(index, {slot->batch, false, false, doomed->second}, outcomes);
   }
 }
 
 void HttpPublisher::pump(uint64_t now_ns, OutcomeSink& outcomes) {
   if (now_ns < hold_until_ns_) return;
-  while (!ready_.empty() && client_->under_way() < config_.http.requests_max) {
-    const uint32_t index = ready_.front();
-    ready_.pop_front();
-    send(index, outcomes);
+  while (client_->under_way() < config_.http.requests_max) {
+    if (const auto token = window_.take_queued()) {
+      send(*token, outcomes);
+    } else if (const auto index = window_.take_undivided()) {
+      divide(*index);
+    } else {
+      return;
+    }
   }
 }
 
-void HttpPublisher::send(uint32_t index, OutcomeSink& outcomes) {
-  Slot& slot = slots_[index];
-  OutboundBatch& batch = *slot.batch;
-  std::span<const uint8_t> body = batch.payload();
+/// As one message, or in parts of a size that was taken before where it is as large as what was not.
+void HttpPublisher::divide(uint32_t index) {
+  const bool is_too_large = taken_octets_ != 0 && window_.slot(index).batch->octets >= refused_octets_;
+  if (is_too_large && window_.divide(index, former_, taken_octets_)) return;
+  [[maybe_unused]] const bool divided = window_.divide(index, former_, SIZE_MAX);
+  assert(divided && "nothing is larger than that");
+}
+
+void HttpPublisher::send(Token token, OutcomeSink& outcomes) {
+  const auto [slot, message, index] = window_.find(token);
+  if (doomed_.contains(index)) return;
+  const OutboundBatch& batch = *slot->batch;
+  const MessageSlice& slice = message->slice;
+  std::span<const uint8_t> body = batch.payload().subspan(slice.offset, slice.octets);
   const bool is_json = config_.format == StreamFormat::json;
   if (is_json) {
-    slot.body.clear();
-    if (append_json_lines(batch.kind, body, slot.body).malformed != 0) {
-      settle(index, {&batch, false, false, DeliveryFailure::rejected}, outcomes);
-      return;
+    std::string& text = texts_[token];
+    if (append_json_lines(batch.kind, body, text).malformed != 0) {
+      texts_.erase(token);
+      return doom(token, DeliveryFailure::rejected, outcomes);
     }
-    body = {reinterpret_cast<const uint8_t*>(slot.body.data()), slot.body.size()};
+    body = {reinterpret_cast<const uint8_t*>(text.data()), text.size()};
   }
+  std::string id = slot->id;
+  if (slot->numbered) append_part_number(id, slice, Framing::batch);
   const std::string headers[] = {
       is_json ? "Content-Type: application/x-ndjson" : "Content-Type: application/x-protobuf",
-      "Idempotency-Key: " + addressing_.id_of(batch),
+      "Idempotency-Key: " + id,
       is_json ? "Weir-Framing: json" : "Weir-Framing: batch",
       "Weir-Compression: none",
-      "Weir-Records: " + std::to_string(batch.records),
+      "Weir-Records: " + std::to_string(slice.records),
       "Weir-Kind: " + std::string(name_of(batch.kind)),
-      "Weir-Subject: " + addressing_.subject_of(batch),
+      "Weir-Subject: " + slot->subject,
   };
-  slot.state = State::under_way;
   counters_.messages.increment();
   counters_.octets.add(body.size());
-  if (slot.attempts > 0) counters_.retries.increment();
-  if (slot.attempts < UINT32_MAX) ++slot.attempts;
-  client_->post(index, body, headers);
+  if (message->attempts > 0) counters_.retries.increment();
+  window_.note_sent(token, MessageWindow::kNoTimeOut);  // libcurl has its own
+  client_->post(token, body, headers);
   counters_.renewals.set(client_->renewals());
 }
 
 /// Tells whether the server is there while nothing is to be sent to it.
 void HttpPublisher::probe(uint64_t now_ns) {
-  if (counters_.connected.value() == 1 || is_probing_ || in_flight_ > 0 || now_ns < next_probe_ns_) {
+  if (counters_.connected.value() == 1 || is_probing_ || in_flight() > 0 || now_ns < next_probe_ns_) {
     return;
   }
   is_probing_ = true;
   client_->probe(kProbeToken);
 }
 
-void HttpPublisher::delay(uint32_t index, uint64_t now_ns) {
-  Slot& slot = slots_[index];
-  slot.state = State::delayed;
-  slot.due_ns = now_ns + backoff_.wait_ns(slot.attempts);
-  slot.body = std::string();  // made again when it is sent again
+void HttpPublisher::delay(Token token, uint64_t now_ns, DeliveryFailure why) {
+  window_.delay(token, now_ns + backoff_.wait_ns(window_.find(token).message->attempts), why);
 }
 
-void HttpPublisher::settle(uint32_t index, const Outcome& outcome, OutcomeSink& outcomes) {
-  slots_[index].batch = nullptr;
-  free_.push_back(index);
-  --in_flight_;
+/// Fails the batch, once nothing of it is under way any more.
+void HttpPublisher::doom(Token token, DeliveryFailure why, OutcomeSink& outcomes) {
+  const auto [slot, message, index] = window_.find(token);
+  window_.give_up(token);
+  const DeliveryFailure first = doomed_.emplace(index, why).first->second;
+  if (slot->awaiting == 0) finish(index, {slot->batch, false, false, first}, outcomes);
+}
+
+void HttpPublisher::finish(uint32_t index, const Outcome& outcome, OutcomeSink& outcomes) {
+  doomed_.erase(index);
+  window_.remove(index);
   outcomes.on_outcome(outcome);
 }
 
 /// The part of `wait_ms` in which nothing falls due.
 int HttpPublisher::wait_until_due(int wait_ms) const noexcept {
-  uint64_t due_ns = ~uint64_t{0};
-  for (const Slot& slot : slots_) {
-    if (slot.batch != nullptr && slot.state == State::delayed) due_ns = std::min(due_ns, slot.due_ns);
-  }
-  if (!ready_.empty() && hold_until_ns_ != 0 && client_->under_way() < config_.http.requests_max) {
+  uint64_t due_ns = window_.next_due_ns();
+  if (window_.has_to_send() && hold_until_ns_ != 0 && client_->under_way() < config_.http.requests_max) {
     due_ns = std::min(due_ns, hold_until_ns_);
   }
   const uint64_t now_ns = steady_clock_ns();

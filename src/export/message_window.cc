@@ -80,6 +80,7 @@ bool MessageWindow::divide_further(Token token, const MessageFormer& former, siz
     return false;
   }
   slot.numbered = true;
+  end_awaiting(found);
   found.message->state = State::acknowledged;  // by its parts
   --slot.open;
   add_messages(found.index);
@@ -130,17 +131,26 @@ void MessageWindow::note_sent(Token token, uint64_t due_ns) {
   if (message.attempts < UINT16_MAX) ++message.attempts;
   message.state = State::awaiting;
   message.due_ns = due_ns;
-  deadlines_.push_back({due_ns, token});
+  if (due_ns != kNoTimeOut) deadlines_.push_back({due_ns, token});
   ++found.slot->awaiting;
   ++awaiting_;
 }
 
+void MessageWindow::end_awaiting(const Found& found) noexcept {
+  if (found.message->state != State::awaiting) return;
+  --found.slot->awaiting;
+  --awaiting_;
+}
+
+void MessageWindow::give_up(Token token) noexcept {
+  const Found found = find(token);
+  end_awaiting(found);
+  found.message->state = State::acknowledged;
+}
+
 bool MessageWindow::note_acknowledged(Token token) noexcept {
   const Found found = find(token);
-  if (found.message->state == State::awaiting) {
-    --found.slot->awaiting;
-    --awaiting_;
-  }
+  end_awaiting(found);
   found.message->state = State::acknowledged;
   return --found.slot->open == 0;
 }
@@ -148,8 +158,7 @@ bool MessageWindow::note_acknowledged(Token token) noexcept {
 void MessageWindow::delay(Token token, uint64_t until_ns, DeliveryFailure why) {
   const Found found = find(token);
   assert(found.message->state == State::awaiting);
-  --found.slot->awaiting;
-  --awaiting_;
+  end_awaiting(found);
   found.slot->trouble = why;
   found.message->state = State::delayed;
   found.message->due_ns = until_ns;

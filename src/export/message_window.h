@@ -62,6 +62,8 @@ class MessageWindow {
     explicit operator bool() const noexcept { return message != nullptr; }
   };
 
+  static constexpr uint64_t kNoTimeOut = ~uint64_t{0};
+
   explicit MessageWindow(uint32_t slots);
 
   bool is_full() const noexcept { return free_.empty(); }
@@ -88,9 +90,12 @@ class MessageWindow {
   /// The message that a token means; nothing when its batch is gone.
   Found find(Token token) noexcept;
 
+  /// kNoTimeOut: an answer comes whatever happens.
   void note_sent(Token token, uint64_t due_ns);
   /// Whether that was the last one of its batch.
   bool note_acknowledged(Token token) noexcept;
+  /// It awaits no answer, and nothing else becomes of it.
+  void give_up(Token token) noexcept;
   /// Of one that awaits its answer.
   void delay(Token token, uint64_t until_ns, DeliveryFailure why);
   /// No answer will come to any that was sent: all of them are queued again.
@@ -111,6 +116,7 @@ class MessageWindow {
   };
   Token token_of(uint32_t index, size_t message) const noexcept;
   void add_messages(uint32_t index);
+  void end_awaiting(const Found& found) noexcept;
 
   std::vector<Slot> slots_;
   std::vector<uint32_t> free_;

@@ -3,11 +3,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <fstream>
 #include <optional>
 #include <set>
+#include <thread>
 
 #include "base/clock.h"
 #include "export/json_lines.h"
@@ -33,6 +36,8 @@ std::string lines_of(const BatchBox& box) {
   for (const auto& flow : box.flows.flows()) append_json_line(flow, lines);
   return lines;
 }
+
+constexpr uint32_t kManyRecords = 2000;  // too many for a server that takes little
 
 class HttpPublisherTest : public test::PublisherDriver<HttpPublisher> {
  protected:
@@ -354,6 +359,94 @@ TEST_F(HttpPublisherTest, ReadsTheTokenAgainWhenItsFileHasChanged) {
   ASSERT_TRUE(poll_until_settled());
   drain(0);
   EXPECT_EQ(ledger_.acknowledged, 2u);
+}
+
+TEST_F(HttpPublisherTest, SendsInPartsWhatTheServerFindsTooLarge) {
+  for (const StreamFormat format : {StreamFormat::json, StreamFormat::flow_batch}) {
+    size_t refused = 0;
+    std::map<std::string, std::string> stored;
+    uint64_t records = 0;
+    const BatchBox like(1, kManyRecords);
+    const size_t most = (format == StreamFormat::json ? lines_of(like).size() : like.octets.size()) / 3;
+    HttpServer server([&](const HttpRequest& r) {
+      if (r.body.size() > most) {
+        ++refused;
+        return HttpReply{413};
+      }
+      EXPECT_TRUE(stored.emplace(r.headers.at("idempotency-key"), r.body).second);
+      records += std::stoull(r.headers.at("weir-records"));
+      return HttpReply{};
+    });
+    auto c = config(server.url());
+    c.format = format;
+    c.http.requests_max = 1;
+    boxes_.clear();
+    ledger_ = {};
+    make(c);
+    submit(1, kManyRecords);
+    ASSERT_TRUE(poll_until_settled()) << publisher_->last_error();
+    EXPECT_EQ(ledger_.acknowledged, 1u);
+    EXPECT_EQ(records, kManyRecords);
+    EXPECT_GE(stored.size(), 3u);
+    EXPECT_GE(refused, 1u);
+    EXPECT_THAT(publisher_->last_error(), IsEmpty());
+    // Parts are named by their records; in that order they are the batch.
+    std::map<unsigned long, std::string> parts;
+    for (const auto& [key, body] : stored) {
+      ASSERT_TRUE(key.starts_with(id_of(boxes_[0]) + ".")) << key;
+      parts[std::stoul(key.substr(id_of(boxes_[0]).size() + 1))] = body;
+    }
+    std::string all;
+    for (const auto& [first, body] : parts) all += body;
+    EXPECT_TRUE(all == (format == StreamFormat::json ? lines_of(boxes_[0]) : boxes_[0].octets));
+
+    // It has learnt what is taken.
+    const size_t before = refused;
+    submit(5, kManyRecords);
+    ASSERT_TRUE(poll_until_settled());
+    EXPECT_EQ(records, 6 * kManyRecords);
+    EXPECT_EQ(refused, before);
+    drain(0);
+    EXPECT_EQ(ledger_.acknowledged, 6u);
+  }
+}
+
+TEST_F(HttpPublisherTest, GivesUpAsTooLargeWhatIsRefusedInSmallPartsToo) {
+  std::atomic<size_t> asked{0};
+  HttpServer server([&](const HttpRequest&) {
+    ++asked;
+    return HttpReply{413};
+  });
+  auto c = config(server.url());
+  c.format = StreamFormat::flow_batch;  // posted from the batches themselves
+  make(c);
+  submit(8, kManyRecords);
+  ASSERT_TRUE(poll_until_settled());
+  EXPECT_EQ(ledger_.failures[DeliveryFailure::too_large], 8u);
+  EXPECT_LE(asked.load(), 8 * 2 * boxes_[0].octets.size() / 2048) << "bounded";
+  EXPECT_THAT(publisher_->last_error(), HasSubstr("status 413"));
+  drain(0);
+}
+
+/// Its other parts are still being sent when one is refused for good: its octets stay until they are done.
+TEST_F(HttpPublisherTest, KeepsABatchUntilNoPartOfItIsUnderWay) {
+  const size_t most = BatchBox(1, kManyRecords).octets.size() / 3;
+  HttpServer server([&](const HttpRequest& r) {
+    if (r.body.size() > most) return HttpReply{413};
+    const bool is_first = r.headers.at("idempotency-key").find(".0-") != std::string::npos;
+    return is_first ? HttpReply{400} : HttpReply{.way = Way::hang};
+  });
+  auto c = config(server.url());
+  c.format = StreamFormat::flow_batch;
+  c.http.requests_max = 8;
+  c.http.timeout_ms = 120'000;
+  make(c);
+  submit(1, kManyRecords);
+  // The whole, its halves, and five times the first quarter.
+  EXPECT_TRUE(poll_until([&] { return publisher_->counters().negative_acknowledgements.value() == 8; }));
+  EXPECT_EQ(publisher_->in_flight(), 1u);
+  drain(0);
+  EXPECT_EQ(ledger_.failed, 1u);
 }
 
 TEST_F(HttpPublisherTest, RefusesWhatCannotWork) {
