@@ -10,8 +10,6 @@ namespace {
 
 using namespace lab;
 
-constexpr uint64_t kSecond = 1'000'000'000;
-
 NetflowV9Builder v9() {
   NetflowV9Builder b;
   b.unix_secs(kNowSecs).uptime_ms(kUptimeMs);
