@@ -1,0 +1,52 @@
+#!/usr/bin/env bash
+# man_test.sh — The manual pages have every command, option and key that the programs have, and troff takes them.
+#
+# usage: man_test.sh BUILD
+set -uo pipefail
+build=$(readlink -f "$1")
+cd "$(dirname "$0")/../.." || exit 1
+# shellcheck source-path=SCRIPTDIR
+. tests/deploy/tap.sh
+
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+scripts/make_man.sh weir "$build/weir" >"$dir/weir.1"
+scripts/make_man.sh weirctl "$build/weirctl" >"$dir/weirctl.1"
+scripts/make_man.sh weir.yaml "$build/weir" >"$dir/weir.yaml.5"
+
+# section PAGE COMMAND: what the page says of it.
+section() { awk -v command="$2" '$1 == ".SS" || $1 == ".SH" { on = $1 == ".SS" && $2 == command } on' "$1"; }
+has_section() { [ -n "$(section "$1" "$2")" ]; }
+# has PAGE TEXT, where - is written \-
+has() { grep -qF -- "${2//-/\\-}" "$1"; }
+has_options() { # PAGE COMMAND OPTION…
+  local text option
+  text=$(section "$1" "$2")
+  shift 2
+  for option in "$@"; do
+    grep -qE "^\\\\fB([^ ]*,)?${option//-/\\\\-}( |\\\\fR|,|=)" <<<"$text" || { echo "$option is not there"; return 1; }
+  done
+}
+
+for program in weir weirctl; do
+  mapfile -t commands < <("$build/$program" --help | sed -n '/^Subcommands:/,/^$/s/^  \([a-z][a-z-]*\) .*/\1/p')
+  check "$program: it has commands" test ${#commands[@]} -ge 5
+  for command in "${commands[@]}"; do
+    check "$program $command: is in the page" has_section "$dir/$program.1" "$command"
+    mapfile -t options < <("$build/$program" "$command" --help | grep -oE '^  (-[a-zA-Z],)?--[a-z-]+' | grep -oE -- '--[a-z-]+')
+    check "$program $command: ${#options[@]} options are in the page" has_options "$dir/$program.1" "$command" "${options[@]}"
+  done
+done
+mapfile -t keys < <("$build/weir" check --keys | sed -n 's/^| `\([^`]*\)`.*/\1/p')
+check "weir.yaml: there are keys" test ${#keys[@]} -ge 50
+missing=()
+for key in "${keys[@]}"; do has "$dir/weir.yaml.5" "\\fB$key\\fR" || missing+=("$key"); done
+check "weir.yaml: ${#keys[@]} keys are in the page" test "${missing[*]}" = ""
+for page in weir.1 weirctl.1 weir.yaml.5; do
+  if command -v man >/dev/null; then
+    check "$page: troff has nothing to say" test -z "$(LC_ALL=C.UTF-8 man --warnings -E UTF-8 -l -Tutf8 "$dir/$page" 2>&1 >/dev/null)"
+  else
+    skip "$page: troff has nothing to say" "man is not installed"
+  fi
+done
+done_testing
