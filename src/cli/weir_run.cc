@@ -51,10 +51,8 @@ class Signals {
     signalfd_siginfo info;
     while (read(fd_, &info, sizeof info) == sizeof info) {
       if (info.ssi_signo == SIGHUP) {
-        service::log_info(
-            "SIGHUP: files of publishers are opened anew (a changed configuration is taken only by a "
-            "restart)");
-        return control::Request::reopen;
+        service::log_info("SIGHUP: the configuration is read and files of publishers are opened anew");
+        return control::Request::renew;
       }
       service::log_info("{}: stopping", info.ssi_signo == SIGTERM ? "SIGTERM" : "SIGINT");
       return control::Request::stop;
@@ -113,6 +111,12 @@ int run(const RunArguments& arguments) {
   control::RunOptions options;
   options.stop_at_end = arguments.until_end;
   options.poll_request = [&signals] { return signals.poll(); };
+  options.origins = loaded->origins;
+  if (arguments.listen_urls.empty()) {
+    options.reload = [path = arguments.config_path] {
+      return control::load_config(path, control::process_environment());
+    };
+  }
   options.on_running = [&](const control::ApplianceView& view) {
     for (const auto& port : view.ports) {
       service::log_info("port {}: {} {}{}{}", port.name, port.driver, port.device,
@@ -198,7 +202,8 @@ void add_run_command(CLI::App& app, int& exit_code) {
       "  weir run --listen netflow://:2055 --listen sflow://:6343 --format json\n"
       "  weir run -c /etc/weir/weir.yaml\n"
       "SIGTERM and SIGINT stop receiving, deliver what is in flight and print what could not be;\n"
-      "a second one gives up what is still in flight. SIGHUP opens files of publishers anew.\n"
+      "a second one gives up what is still in flight. SIGHUP reads the configuration file anew, as\n"
+      "weirctl reload does, and opens files of publishers anew.\n"
       "Status: 0 everything was read and delivered, 1 something was not or could not start, 2 wrong usage.");
   command->callback([arguments, &exit_code] {
     if (arguments->config_path.empty() && arguments->listen_urls.empty()) {

@@ -5,9 +5,11 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <chrono>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <thread>
 
 #include "base/version.h"
 #include "cli/finish_output.h"
@@ -18,6 +20,9 @@ namespace weir::cli {
 namespace {
 
 using nlohmann::json;
+
+constexpr auto kReloadLookEvery = std::chrono::milliseconds(50);
+constexpr int kReloadLooksMax = 600;  // half a minute
 
 class Program {
  public:
@@ -53,6 +58,13 @@ class Program {
     app.add_subcommand("health", "Whether its threads turn; status 1 if not")->callback([this] {
       show("/healthz", [](const json& r) { std::puts(text_of(r.at("status")).c_str()); });
     });
+    app.add_subcommand("config", "What the appliance runs with, and where each value came from")
+        ->callback([this] { show("/v1/config", print_config); });
+    app.add_subcommand("reload", "Read the configuration anew and wait until it goes; status 1 if it is refused")
+        ->callback([this] { reload(); });
+    CLI::App* level = app.add_subcommand("log-level", "What is logged; with a level, what is logged from now on");
+    level->add_option("level", log_level_, "trace, debug, info, warning or error");
+    level->callback([this] { log_level_.empty() ? show("/v1/log-level", print_level) : set_log_level(); });
     app.add_subcommand("metrics", "The metrics in Prometheus' format")->callback([this] {
       const Answer answer = get(socket_, "/metrics");
       if (report(answer)) std::fwrite(answer.body.data(), 1, answer.body.size(), stdout);
@@ -145,12 +157,40 @@ class Program {
     print_checked(all, [&](const json& rows) { print_exporters(rows, not_listed); });
   }
 
+  static void print_level(const json& body) { std::puts(text_of(body.at("level")).c_str()); }
+
+  void set_log_level() {
+    const Answer answer = send(socket_, "PUT", "/v1/log-level", json{{"level", log_level_}}.dump());
+    if (!report(answer)) return;
+    if (as_json_) std::fwrite(answer.body.data(), 1, answer.body.size(), stdout);
+  }
+
+  void reload() {
+    const Answer asked = send(socket_, "POST", "/v1/reload", {});
+    if (!report(asked)) return;
+    const json number = json::parse(asked.body, nullptr, /*allow_exceptions=*/false).value("number", json());
+    json body;
+    for (int i = 0; i < kReloadLooksMax; ++i) {
+      if (!fetch("/v1/reload", body)) return;
+      if (body.value("number", json()) == number && body.value("state", json()) != "running") break;
+      std::this_thread::sleep_for(kReloadLookEvery);
+    }
+    if (as_json_) {
+      std::puts(body.dump(2).c_str());
+    } else {
+      print_checked(body, print_reload);
+    }
+    const json state = body.value("state", json());
+    if (exit_code_ == kAnswered && state != "applied" && state != "unchanged") exit_code_ = kRefused;
+  }
+
   void show_one_exporter() {
     show("/v1/exporters/" + exporter_, print_one_exporter);
   }
 
   std::string socket_ = "/run/weir/control.sock";
   std::string exporter_;
+  std::string log_level_;
   bool as_json_ = false;
   int exit_code_ = kAnswered;
 };

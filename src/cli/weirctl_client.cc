@@ -75,6 +75,11 @@ Answer explain_socket(const std::string& socket_path) {
 }  // namespace
 
 Answer get(const std::string& socket_path, const std::string& target) {
+  return send(socket_path, "GET", target, {});
+}
+
+Answer send(const std::string& socket_path, const std::string& method, const std::string& target,
+            const std::string& body) {
   if (Answer answer = explain_socket(socket_path); answer.exit_code != kAnswered) return answer;
   Answer answer;
   const std::unique_ptr<CURL, decltype(&curl_easy_cleanup)> curl(curl_easy_init(),
@@ -82,6 +87,11 @@ Answer get(const std::string& socket_path, const std::string& target) {
   const std::string url = "http://localhost" + target;
   curl_easy_setopt(curl.get(), CURLOPT_UNIX_SOCKET_PATH, socket_path.c_str());
   curl_easy_setopt(curl.get(), CURLOPT_URL, url.c_str());
+  if (method != "GET") {
+    curl_easy_setopt(curl.get(), CURLOPT_CUSTOMREQUEST, method.c_str());
+    curl_easy_setopt(curl.get(), CURLOPT_POSTFIELDSIZE, static_cast<long>(body.size()));
+    curl_easy_setopt(curl.get(), CURLOPT_POSTFIELDS, body.c_str());
+  }
   curl_easy_setopt(curl.get(), CURLOPT_TIMEOUT_MS, kTimeoutMs);
   curl_easy_setopt(curl.get(), CURLOPT_NOSIGNAL, 1L);
   curl_easy_setopt(curl.get(), CURLOPT_WRITEFUNCTION, append_body);
@@ -95,9 +105,9 @@ Answer get(const std::string& socket_path, const std::string& target) {
   curl_easy_getinfo(curl.get(), CURLINFO_RESPONSE_CODE, &answer.http_status);
   if (answer.http_status >= 400) {
     answer.exit_code = answer.http_status == 403 ? kNoPermission : kRefused;
-    const json body = json::parse(answer.body, nullptr, /*allow_exceptions=*/false);
-    answer.trouble = body.is_object() && body.contains("error") && body["error"].is_string()
-                         ? body["error"].get<std::string>()
+    const json said = json::parse(answer.body, nullptr, /*allow_exceptions=*/false);
+    answer.trouble = said.is_object() && said.contains("error") && said["error"].is_string()
+                         ? said["error"].get<std::string>()
                          : fmt::format("the appliance answered with status {}", answer.http_status);
   }
   return answer;

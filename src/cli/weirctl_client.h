@@ -21,5 +21,8 @@ struct Answer {
 };
 
 Answer get(const std::string& socket_path, const std::string& target);
+/// With another method, and a body (may be empty).
+Answer send(const std::string& socket_path, const std::string& method, const std::string& target,
+            const std::string& body);
 
 }  // namespace weir::cli

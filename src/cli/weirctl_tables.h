@@ -16,5 +16,9 @@ void print_ledger(const nlohmann::json& ledger);
 /// `not_listed`: exporters that have no row.
 void print_exporters(const nlohmann::json& rows, uint64_t not_listed);
 void print_one_exporter(const nlohmann::json& exporter);
+/// Keys, values and where they came from.
+void print_config(const nlohmann::json& config);
+/// How a reload went: what goes now, and what only a restart takes up.
+void print_reload(const nlohmann::json& reload);
 
 }  // namespace weir::cli

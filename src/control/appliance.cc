@@ -58,7 +58,8 @@ DirectoryLimits directory_limits(const ApplianceConfig& config) {
 }  // namespace
 
 Appliance::Appliance(const ApplianceConfig& config)
-    : config_(config), subjects_(route_subjects(config)), directory_(directory_limits(config), config.partition),
+    : config_(config), numbers_(config), subjects_(numbers_.subjects), directory_(directory_limits(config), config.partition),
+      reloader_(config),
       audit_([](const std::string& line) {
         static service::LogLimit limit(3, 60 * kNsPerSec);
         service::log_limited(limit, service::LogLevel::error, "the ledger does not balance: {}", line);
@@ -81,12 +82,16 @@ Result<std::unique_ptr<Appliance>> Appliance::create(const ApplianceConfig& conf
 
   // Publishers are made first: bad certificates and the like are found before any packet is taken.
   const outbound::RunIdentity identity{.appliance_uuid = a.uuid_, .start_ns = a.started_ns_};
-  auto publishers = make_publishers(config, identity);
+  auto publishers = make_publishers(config, identity, a.subjects_);
   if (!publishers) return publishers.error();
   auto meta = make_meta_publisher(config);
   if (!meta) return Error{"exporter_info: " + meta.error().message};
 
-  auto server = service::HttpServer::start(http_server_config(config), appliance_routes(a.view_, a.started_steady_ns_));
+  std::vector<service::HttpRoute> routes = appliance_routes(a.view_, a.started_steady_ns_);
+  for (service::HttpRoute& route : operation_routes(a.effective_, a.reloader_)) {
+    routes.push_back(std::move(route));
+  }
+  auto server = service::HttpServer::start(http_server_config(config), std::move(routes));
   if (!server) return server.error();
   a.http_ = std::move(*server);
 
@@ -111,7 +116,7 @@ Result<std::unique_ptr<Appliance>> Appliance::create(const ApplianceConfig& conf
     NamedPublisher& p = (*publishers)[i];
     a.publishers_.push_back(p.publisher.get());
     const PublisherConfig& settings = config.publishers[i];
-    auto bounds = publisher_bounds(config, settings, identity, batches_in_all, a.waker_);
+    auto bounds = publisher_bounds(config, settings, identity, a.subjects_, batches_in_all, a.waker_);
     if (!bounds) return bounds.error();
     PublisherThreadConfig thread{
         .name = p.name,
@@ -184,7 +189,7 @@ void Appliance::refresh_view(ApplianceState state) {
   }
   // After the cores: what was encoded since then shows as waiting, never as missing.
   view->publishers = delivery_->views(now_ns);
-  view->subjects = subjects_;
+  view->subjects = numbers_.subjects;
   take_drops();
   view->losses = drops_.largest();
   view->loss_rows = drops_.rows();
@@ -310,6 +315,30 @@ void Appliance::balance_rates() {
   }
 }
 
+/// What was judged already: `config` differs from what goes in keys that need no restart.
+Result<void> Appliance::take_config(const ApplianceConfig& config, const service::Origins& origins) {
+  Numbering numbers = numbers_;
+  numbers.extend(config);
+  // Before the first batch that has a new route.
+  subjects_.replace(numbers.subjects);
+  rates_.set_total(config.limits.records_per_second);
+  balance_rates();
+  if (auto changed = data_plane_->change(data_plane_config(config, numbers)); !changed) {
+    rates_.set_total(config_.limits.records_per_second);
+    return changed.error();
+  }
+  numbers_ = std::move(numbers);
+  service::set_log_level(config.log.level);
+  config_ = config;
+  show_config(origins);
+  return {};
+}
+
+void Appliance::show_config(const service::Origins& origins) {
+  effective_.publish(
+      std::make_shared<const EffectiveConfig>(appliance_schema().effective(&config_, origins)));
+}
+
 bool Appliance::turn() {
   bool moved = delivery_->step();
   moved |= take_events();
@@ -368,6 +397,8 @@ void Appliance::say_readiness() {
 
 Result<std::shared_ptr<const ApplianceView>> Appliance::run(const RunOptions& options) {
   auto notify = service::ServiceNotify::from_environment();
+  if (options.reload) reloader_.set_source(options.reload);
+  show_config(options.origins);
   delivery_->start();
   if (feed_) feed_->start();
   if (auto started = data_plane_->start(); !started) return started.error();
@@ -381,9 +412,13 @@ Result<std::shared_ptr<const ApplianceView>> Appliance::run(const RunOptions& op
     say_readiness();
     const Request request = options.poll_request ? options.poll_request() : Request::none;
     if (request == Request::stop) break;
-    if (request == Request::reopen) {
+    if (request == Request::renew) {
       for (outbound::Publisher* publisher : publishers_) publisher->reopen();
+      if (reloader_.has_source()) reloader_.ask();
     }
+    reloader_.step(
+        config_, [this](const auto& config, const auto& origins) { return take_config(config, origins); },
+        [this] { return data_plane_->settle_change(); });
     if (options.poll_view && options.poll_view(*view_.read()) == Request::stop) break;
     if (delivery_->all_broken()) {
       service::log_error("no publisher can deliver anything any more");
@@ -433,6 +468,7 @@ void Appliance::look_who_is_stuck() {
   if (!names_->has_finished()) {
     stuck_.push_back("names: a write below state_dir hangs; the names known now are not kept");
   }
+  if (reloader_.is_reading()) stuck_.push_back("reload: reading the configuration hangs");
   for (const std::string& what : stuck_) service::log_error("{}; it is left behind", what);
 }
 

@@ -25,7 +25,9 @@
 #include "control/exporter_feed.h"
 #include "control/loss_log.h"
 #include "control/names_file.h"
+#include "control/operation_routes.h"
 #include "control/rate_balancer.h"
+#include "control/reload.h"
 #include "control/state_keeper.h"
 #include "control/state_lock.h"
 #include "control/view.h"
@@ -37,8 +39,8 @@
 namespace weir::control {
 
 /// Asked once a turn of the control loop; the program's signals, or a test.
-/// reopen: files have been moved by somebody and are to be opened anew by their names.
-enum class Request : uint8_t { none, stop, reopen };
+/// renew: the configuration is to be read anew, and files that somebody has moved are to be opened anew.
+enum class Request : uint8_t { none, stop, renew };
 
 struct RunOptions {
   std::function<Request()> poll_request;
@@ -46,6 +48,10 @@ struct RunOptions {
   std::function<Request(const ApplianceView&)> poll_view;
   /// Stop once every port has been read to its end and everything is delivered.
   bool stop_at_end = false;
+  /// Reads the configuration that the appliance was made from anew; empty: there is nothing to reload.
+  Reloader::Load reload;
+  /// Where the values that it was made from came from, for those who ask.
+  service::Origins origins;
   /// Called when packets can come in.
   std::function<void(const ApplianceView&)> on_running;
 };
@@ -73,6 +79,9 @@ class Appliance {
   bool turn() WEIR_RUNS_ON(control_thread);
   bool take_events() WEIR_RUNS_ON(control_thread);
   void take_drops() WEIR_RUNS_ON(control_thread);
+  Result<void> take_config(const ApplianceConfig& config, const service::Origins& origins)
+      WEIR_RUNS_ON(control_thread);
+  void show_config(const service::Origins& origins) WEIR_RUNS_ON(control_thread);
   void balance_rates() WEIR_RUNS_ON(control_thread);
   void refresh_view(ApplianceState state) WEIR_RUNS_ON(control_thread);
   void say_trouble(const std::string& name, const std::string& trouble)
@@ -92,7 +101,8 @@ class Appliance {
       WEIR_RUNS_ON(control_thread);
 
   ApplianceConfig config_;
-  const std::vector<std::string> subjects_;
+  Numbering numbers_;
+  outbound::Subjects subjects_;  // by route; publishers have copies
   std::string uuid_;
   uint64_t started_ns_ = 0;
   uint64_t started_steady_ns_ = 0;
@@ -107,6 +117,8 @@ class Appliance {
   ExporterDirectory directory_;
   std::unique_ptr<ExporterFeed> feed_;
   Snapshot<ApplianceView> view_;
+  Snapshot<EffectiveConfig> effective_;
+  Reloader reloader_;
   std::unique_ptr<service::HttpServer> http_;
 
   std::unique_ptr<ExporterCensus> census_;

@@ -115,6 +115,12 @@ struct SamplingConfig {
   std::vector<SamplingRuleConfig> defaults;   // `default`
 };
 
+/// Whose datagrams are taken; the longest prefix decides. With nothing in `allow`: all that is not denied.
+struct ExportersConfig {
+  std::vector<AddressPrefix> allow;
+  std::vector<AddressPrefix> deny;
+};
+
 enum class PublisherKind : uint8_t { jetstream, standard_output, file, http, kafka };
 std::string_view name_of(PublisherKind kind) noexcept;  // jetstream, stdout (which is a macro), …
 inline constexpr PublisherKind kPublisherKinds[] = {PublisherKind::jetstream, PublisherKind::standard_output,
@@ -193,7 +199,8 @@ struct SecurityConfig {
 struct ControlSocketConfig {
   std::string path = "/run/weir/control.sock";  // empty: none
   uint32_t mode = 0660;
-  std::string group;  // empty: the process's own
+  std::string group;  // of those who read; empty: the process's own
+  std::string admin_group;  // of those who may change something; empty: root and who runs weir
 };
 
 struct ApplianceConfig {
@@ -203,6 +210,7 @@ struct ApplianceConfig {
   dataplane::IdlePolicy idle = dataplane::IdlePolicy::adaptive;
   LimitsConfig limits;
   SamplingConfig sampling;
+  ExportersConfig exporters;
 
   std::string nats_url = "nats://127.0.0.1:4222";  // several with commas
   std::string nats_creds_file;
@@ -264,8 +272,21 @@ uint32_t receive_cores(const ApplianceConfig& config);
 /// Exporters that each of them keeps state of: its share of all, and no more than a core may.
 uint32_t exporters_of_core(const ApplianceConfig& config);
 
+/// Which listener has which id, and which subject which route: what is added comes behind what was
+/// there, and what is gone keeps its place, for batches and waiting data refer to it.
+struct Numbering {
+  Numbering() = default;
+  explicit Numbering(const ApplianceConfig& config);
+  void extend(const ApplianceConfig& config);
+
+  std::vector<std::string> listeners;
+  std::vector<std::string> subjects;
+};
+
 /// Everything below the control thread. The caller draws decoder.hash_seed.
 dataplane::DataPlaneConfig data_plane_config(const ApplianceConfig& config);
+dataplane::DataPlaneConfig data_plane_config(const ApplianceConfig& config,
+                                             const Numbering& numbers);
 
 service::HttpServerConfig http_server_config(const ApplianceConfig& config);
 

@@ -18,6 +18,7 @@ namespace {
 
 constexpr size_t kPortsMax = 64;
 constexpr size_t kListenersMax = 256;
+constexpr size_t kAccessPrefixesMax = 256;   // each is looked at for every datagram
 constexpr size_t kSamplingRulesMax = 4096;   // each is looked at when an exporter is first seen
 constexpr uint32_t kBuffersPerRouteMin = 2;  // one fills while one is under way
 constexpr uint64_t kNatsPayloadDefault = 1 << 20;  // max_payload of nats-server as it comes
@@ -311,6 +312,22 @@ void check_sampling(const ApplianceConfig& config, Findings& findings) {
   check(config.sampling.defaults, "sampling.default");
 }
 
+// ── exporters ────────────────────────────────────────────────────────────────────────────────────
+
+void check_exporters(const ApplianceConfig& config, Findings& findings) {
+  const auto& [allow, deny] = config.exporters;
+  if (allow.size() + deny.size() > kAccessPrefixesMax) {
+    findings.error("exporters", {}, fmt::format("{} prefixes, limit {}", allow.size() + deny.size(),
+                                                kAccessPrefixesMax));
+    return;
+  }
+  for (size_t i = 0; i < deny.size(); ++i) {
+    if (std::find(allow.begin(), allow.end(), deny[i]) == allow.end()) continue;
+    findings.error(at_index("exporters.deny", i), {},
+                   fmt::format("{} is in exporters.allow too", deny[i].to_string()));
+  }
+}
+
 // ── delivery ─────────────────────────────────────────────────────────────────────────────────────
 
 /// Batches that a core has open at once: one a subject, but of subjects that name exporters or protocols.
@@ -377,6 +394,7 @@ void complete_and_check(ApplianceConfig& config, const service::Origins& origins
   check_ports(config, findings);
   check_listeners(config, findings);
   check_sampling(config, findings);
+  check_exporters(config, findings);
   check_delivery(config, findings);
   check_publishers(config, origins, findings);
   check_security(config, origins, findings);

@@ -20,11 +20,15 @@ void add_once(std::vector<std::string>& list, const std::string& value) {
   if (std::find(list.begin(), list.end(), value) == list.end()) list.push_back(value);
 }
 
-std::vector<dataplane::SocketPort> socket_ports(const ApplianceConfig& config) {
+uint16_t place_of(const std::vector<std::string>& list, const std::string& value) {
+  return static_cast<uint16_t>(std::find(list.begin(), list.end(), value) - list.begin());
+}
+
+std::vector<dataplane::SocketPort> socket_ports(const ApplianceConfig& config,
+                                                const Numbering& numbers) {
   std::vector<dataplane::SocketPort> ports;
-  for (size_t i = 0; i < config.listeners.size(); ++i) {
-    const ListenerConfig& listener = config.listeners[i];
-    const ListenerId id{static_cast<uint16_t>(i)};
+  for (const ListenerConfig& listener : config.listeners) {
+    const ListenerId id{place_of(numbers.listeners, listener.name)};
     if (listener.listen_addr) {
       ports.push_back({listener.name, listener.listen_addr->address, listener.listen_addr->port, id,
                        listener.buffer_size});
@@ -176,7 +180,8 @@ uint32_t receive_cores(const ApplianceConfig& config) {
     pinned.insert(port.lcores.begin(), port.lcores.end());
     if (port.lcores.empty()) chosen += port.queues;
   }
-  return static_cast<uint32_t>(pinned.size() + chosen + (socket_ports(config).empty() ? 0 : 1));
+  const bool has_sockets = !socket_ports(config, Numbering(config)).empty();
+  return static_cast<uint32_t>(pinned.size() + chosen + (has_sockets ? 1 : 0));
 }
 
 uint32_t exporters_of_core(const ApplianceConfig& config) {
@@ -184,7 +189,19 @@ uint32_t exporters_of_core(const ApplianceConfig& config) {
   return std::clamp(share, 1u, config.limits.exporters_per_core);
 }
 
+Numbering::Numbering(const ApplianceConfig& config) { extend(config); }
+
+void Numbering::extend(const ApplianceConfig& config) {
+  for (const ListenerConfig& listener : config.listeners) add_once(listeners, listener.name);
+  for (const std::string& subject : route_subjects(config)) add_once(subjects, subject);
+}
+
 dataplane::DataPlaneConfig data_plane_config(const ApplianceConfig& config) {
+  return data_plane_config(config, Numbering(config));
+}
+
+dataplane::DataPlaneConfig data_plane_config(const ApplianceConfig& config,
+                                             const Numbering& numbers) {
   dataplane::DataPlaneConfig plane;
   plane.eal = config.eal;
   plane.idle = config.idle;
@@ -194,14 +211,16 @@ dataplane::DataPlaneConfig data_plane_config(const ApplianceConfig& config) {
                                 port.rx_descriptors, port.mbufs, port.data_room_bytes,
                                 port.promiscuous});
   }
-  plane.socket_ports = socket_ports(config);
+  plane.socket_ports = socket_ports(config, numbers);
 
-  const std::vector<std::string> subjects = route_subjects(config);
+  // Those that are gone keep their names, and have no port.
+  for (const std::string& name : numbers.listeners) {
+    plane.pipeline.listeners.push_back({.name = name, .port = 0, .route = {}, .rules = {}});
+  }
+  plane.pipeline.decoder.listeners.resize(numbers.listeners.size());
   for (const ListenerConfig& listener : config.listeners) {
     const auto route_of = [&](const std::string& subject) {
-      const auto place =
-          std::find(subjects.begin(), subjects.end(), subject_here(config, subject));
-      return RouteId{static_cast<uint16_t>(place - subjects.begin())};
+      return RouteId{place_of(numbers.subjects, subject_here(config, subject))};
     };
     decode::ListenerRules rules;
     rules.protocol = listener.protocol;
@@ -218,9 +237,17 @@ dataplane::DataPlaneConfig data_plane_config(const ApplianceConfig& config) {
     if (sflow && !listener.discards_subject.empty()) {
       made.discards_route = route_of(listener.discards_subject);
     }
-    plane.pipeline.listeners.push_back(std::move(made));
-    plane.pipeline.decoder.listeners.push_back(rules);
+    const uint16_t id = place_of(numbers.listeners, listener.name);
+    plane.pipeline.listeners[id] = std::move(made);
+    plane.pipeline.decoder.listeners[id] = rules;
   }
+  const auto prefixes = [](const std::vector<AddressPrefix>& list) {
+    std::vector<decode::ExporterPrefix> made;
+    for (const AddressPrefix& prefix : list) made.push_back({prefix.address, prefix.bits});
+    return made;
+  };
+  plane.pipeline.decoder.access = {prefixes(config.exporters.allow),
+                                   prefixes(config.exporters.deny)};
   const uint32_t cores = std::max(receive_cores(config), 1u);
   plane.pipeline.decoder.limits = decoder_limits(config);
   plane.pipeline.decoder.cores = cores;
@@ -255,14 +282,17 @@ dataplane::DataPlaneConfig data_plane_config(const ApplianceConfig& config) {
   }
   batcher.batch_octets = config.batch_bytes;
   batcher.batch_records_max = config.batch_size;
-  for (const std::string& subject : subjects) batcher.splits.push_back(outbound::split_of(subject));
+  for (const std::string& subject : numbers.subjects) batcher.splits.push_back(outbound::split_of(subject));
   batcher.linger_ns = uint64_t{config.batch_linger_ms} * kNsPerMs;
   return plane;
 }
 
 service::HttpServerConfig http_server_config(const ApplianceConfig& config) {
-  return {config.control_socket.path, config.control_socket.mode, config.control_socket.group,
-          config.metrics_addr};
+  return {.unix_path = config.control_socket.path,
+          .unix_mode = config.control_socket.mode,
+          .unix_group = config.control_socket.group,
+          .admin_group = config.control_socket.admin_group,
+          .tcp_address = config.metrics_addr};
 }
 
 }  // namespace weir::control

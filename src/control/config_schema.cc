@@ -196,6 +196,18 @@ const Schema<SamplingConfig>& sampling_schema() {
   return schema;
 }
 
+const Schema<ExportersConfig>& exporters_schema() {
+  using C = ExportersConfig;
+  static const auto schema =
+      Schema<C>()
+          .list("allow", &C::allow, address_prefix(),
+                "Whose datagrams are taken, by their source address; empty: all that are not denied.")
+          .list("deny", &C::deny, address_prefix(),
+                "Whose are not; of all prefixes here and above the longest decides. What is refused "
+                "is counted (exporter_not_allowed).");
+  return schema;
+}
+
 const Schema<SpoolSettings>& spool_schema() {
   using C = SpoolSettings;
   static const auto schema =
@@ -353,7 +365,11 @@ const Schema<ControlSocketConfig>& control_socket_schema() {
                "The unix socket of the REST interface and weirctl; empty: none.")
           .key("mode", &ControlSocketConfig::mode, file_mode(), "Its file mode: who may connect.")
           .key("group", &ControlSocketConfig::group, service::any_text(),
-               "The group it belongs to; empty: the process's own.");
+               "The group it belongs to, whose members may read; empty: the process's own, and "
+               "whoever may connect.")
+          .key("admin_group", &ControlSocketConfig::admin_group, service::any_text(),
+               "The group whose members may change something too (weirctl reload, log-level); root "
+               "and who runs weir always may.");
   return schema;
 }
 
@@ -385,6 +401,7 @@ const service::Schema<ApplianceConfig>& appliance_schema() {
                "latency.")
           .object("limits", &C::limits, limits_schema(), "What decoders may hold.")
           .object("sampling", &C::sampling, sampling_schema(), "Sampling rates by exporter.")
+          .object("exporters", &C::exporters, exporters_schema(), "Whose datagrams are taken.")
           .key("nats_url", &C::nats_url,
                text_where("nats:// or tls://[user:password@]host[:port] with a port from 1 to 65535, several with commas",
                           is_nats_url_list),

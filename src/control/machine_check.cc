@@ -143,6 +143,7 @@ class Checker {
       using Key = service::ListenTrouble::Key;
       const char* path = trouble.key == Key::unix_path    ? "control_socket.path"
                          : trouble.key == Key::unix_group ? "control_socket.group"
+                         : trouble.key == Key::admin_group ? "control_socket.admin_group"
                                                           : "metrics_addr";
       say(path, trouble.what, trouble.may_pass);
     }
@@ -219,7 +220,7 @@ class Checker {
 
   /// They are made, which connects to nothing, and forgotten.
   void check_publishers() {
-    const auto publishers = make_publishers(config_, {});
+    const auto publishers = make_publishers(config_, {}, route_subjects(config_));
     if (!publishers) findings_.error("publishers", {}, publishers.error().message);
     const auto meta = make_meta_publisher(config_);
     if (publishers && !meta) findings_.error("exporter_info", {}, meta.error().message);

@@ -28,7 +28,8 @@ outbound::StreamFormat stream_format(const PublisherConfig& config) {
 }
 
 Result<std::unique_ptr<outbound::Publisher>> make_jetstream(const ApplianceConfig& config,
-                                                            const outbound::RunIdentity& identity) {
+                                                            const outbound::RunIdentity& identity,
+                                                            const outbound::Subjects& subjects) {
   outbound::JetStreamConfig c;
   c.nats = nats_config(config);
   c.stream.name = config.stream_name;
@@ -36,7 +37,7 @@ Result<std::unique_ptr<outbound::Publisher>> make_jetstream(const ApplianceConfi
   c.stream.max_bytes = config.stream_max_bytes;
   c.stream.replicas = config.stream_replicas;
   if (config.stream_adopt) c.stream.overlap = outbound::SubjectOverlap::adopt;
-  c.subjects = route_subjects(config);
+  c.subjects = subjects;
   c.stream.storage = config.stream_storage;
   c.stream.retention = config.stream_retention;
   c.stream.max_age_ns = uint64_t{config.stream_max_age_secs} * kNsPerSec;
@@ -56,12 +57,13 @@ Result<std::unique_ptr<outbound::Publisher>> make_jetstream(const ApplianceConfi
 
 Result<std::unique_ptr<outbound::Publisher>> make_http(const ApplianceConfig& config,
                                                        const PublisherConfig& p,
-                                                       const outbound::RunIdentity& identity) {
+                                                       const outbound::RunIdentity& identity,
+                                                       const outbound::Subjects& subjects) {
   outbound::HttpPublisherConfig c;
   c.http = {p.url,      p.token_file,   p.ca_file,                p.cert_file,
             p.key_file, p.requests_max, config.publish_timeout_ms};
   c.format = stream_format(p);
-  c.subjects = route_subjects(config);
+  c.subjects = subjects;
   c.identity = identity;
   c.window_batches = std::max(c.window_batches, 2 * p.requests_max);
   auto made = outbound::HttpPublisher::make(std::move(c));
@@ -71,11 +73,12 @@ Result<std::unique_ptr<outbound::Publisher>> make_http(const ApplianceConfig& co
 
 Result<std::unique_ptr<outbound::Publisher>> make_kafka(const ApplianceConfig& config,
                                                         const PublisherConfig& p,
-                                                        const outbound::RunIdentity& identity) {
+                                                        const outbound::RunIdentity& identity,
+                                                        const outbound::Subjects& subjects) {
   outbound::KafkaPublisherConfig c;
   c.kafka = {p.brokers, p.options};
   c.topic = p.topic;
-  c.subjects = route_subjects(config);
+  c.subjects = subjects;
   c.framing = config.framing;
   c.compression = config.compression;
   c.identity = identity;
@@ -85,12 +88,13 @@ Result<std::unique_ptr<outbound::Publisher>> make_kafka(const ApplianceConfig& c
 }  // namespace
 
 Result<std::vector<NamedPublisher>> make_publishers(const ApplianceConfig& config,
-                                                    const outbound::RunIdentity& identity) {
+                                                    const outbound::RunIdentity& identity,
+                                                    const outbound::Subjects& subjects) {
   std::vector<NamedPublisher> publishers;
   for (const PublisherConfig& p : config.publishers) {
     switch (p.kind) {
       case PublisherKind::jetstream: {
-        auto made = make_jetstream(config, identity);
+        auto made = make_jetstream(config, identity, subjects);
         if (!made) return Error{"publisher " + p.name + ": " + made.error().message};
         publishers.push_back({p.name, std::move(*made)});
         break;
@@ -106,13 +110,13 @@ Result<std::vector<NamedPublisher>> make_publishers(const ApplianceConfig& confi
         break;
       }
       case PublisherKind::kafka: {
-        auto made = make_kafka(config, p, identity);
+        auto made = make_kafka(config, p, identity, subjects);
         if (!made) return Error{"publisher " + p.name + ": " + made.error().message};
         publishers.push_back({p.name, std::move(*made)});
         break;
       }
       case PublisherKind::http: {
-        auto made = make_http(config, p, identity);
+        auto made = make_http(config, p, identity, subjects);
         if (!made) return Error{"publisher " + p.name + ": " + made.error().message};
         publishers.push_back({p.name, std::move(*made)});
         break;
@@ -153,7 +157,7 @@ size_t batches_at_hand(uint32_t channel_size) {
 Result<PublisherBounds> publisher_bounds(const ApplianceConfig& config,
                                          const PublisherConfig& publisher,
                                          const outbound::RunIdentity& identity,
-                                         size_t batches_in_all, Waker& on_news) {
+                                         const outbound::Subjects& subjects, size_t batches_in_all, Waker& on_news) {
   const uint32_t channel_size = publisher.channel_size.value_or(config.channel_size);
   PublisherBounds bounds;
   bounds.policy = drop_policy_of(config, publisher);
@@ -185,7 +189,7 @@ Result<PublisherBounds> publisher_bounds(const ApplianceConfig& config,
   }
   bounds.journal = std::move(*journal);
   bounds.spool = std::make_unique<SpoolThread>(
-      publisher.name, std::move(*spool), outbound::Addressing(identity, route_subjects(config)),
+      publisher.name, std::move(*spool), outbound::Addressing(identity, subjects),
       batches_in_all, on_news);
   return bounds;
 }

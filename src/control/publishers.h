@@ -20,7 +20,8 @@ struct NamedPublisher {
 };
 
 Result<std::vector<NamedPublisher>> make_publishers(const ApplianceConfig& config,
-                                                    const outbound::RunIdentity& identity);
+                                                    const outbound::RunIdentity& identity,
+                                                    const outbound::Subjects& subjects);
 
 /// How many sealed batches may wait for a publisher, beside its own window.
 size_t publisher_queue_batches(uint32_t channel_size);
@@ -32,7 +33,7 @@ size_t batches_at_hand(uint32_t channel_size);
 Result<PublisherBounds> publisher_bounds(const ApplianceConfig& config,
                                          const PublisherConfig& publisher,
                                          const outbound::RunIdentity& identity,
-                                         size_t batches_in_all, Waker& on_news);
+                                         const outbound::Subjects& subjects, size_t batches_in_all, Waker& on_news);
 
 /// The publisher of tables of names; null where the configuration has none.
 Result<std::unique_ptr<outbound::MetaPublisher>> make_meta_publisher(const ApplianceConfig& config);

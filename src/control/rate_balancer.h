@@ -15,6 +15,7 @@ class RateBalancer {
  public:
   explicit RateBalancer(uint64_t records_per_second) : total_(records_per_second) {}
 
+  void set_total(uint64_t records_per_second) noexcept { total_ = records_per_second; }
   bool is_off() const noexcept { return total_ == 0; }
 
   /// `offered` is what each core has been offered since it started; each core's share of the limit.
@@ -38,7 +39,7 @@ class RateBalancer {
   }
 
  private:
-  const uint64_t total_;
+  uint64_t total_;
   std::vector<uint64_t> seen_;
 };
 

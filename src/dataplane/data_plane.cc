@@ -25,6 +25,8 @@ class RunningDataPlane final : public DataPlane {
 
   Result<void> open(const DataPlaneConfig& config) WEIR_RUNS_ON(control_thread);
   Result<void> start() override WEIR_RUNS_ON(control_thread);
+  Result<void> change(const DataPlaneConfig& config) override WEIR_RUNS_ON(control_thread);
+  bool settle_change() override WEIR_RUNS_ON(control_thread);
   void request_stop() override WEIR_RUNS_ON(control_thread);
   bool has_ended() const noexcept override;
   void stop() override WEIR_RUNS_ON(control_thread);
@@ -44,6 +46,8 @@ class RunningDataPlane final : public DataPlane {
   IdlePolicy idle_ = IdlePolicy::adaptive;
   uint64_t linger_ns_ = 0;
   Placement placement_;
+  std::shared_ptr<const PlaneRules> rules_;       // of the pipelines
+  std::shared_ptr<const PlaneRules> next_rules_;  // null: no change is under way
   // In this order: what is made later goes first.
   std::vector<CoreInfo> cores_;
   std::vector<std::unique_ptr<Pipeline>> pipelines_;
@@ -116,11 +120,14 @@ Result<void> RunningDataPlane::open_dpdk(const DataPlaneConfig& config) {
 }
 
 Result<void> RunningDataPlane::make_pipelines(const DataPlaneConfig& config) {
+  auto rules = config.pipeline.rules();
+  if (!rules) return rules.error();
+  rules_ = std::move(*rules);
   PipelineConfig one = config.pipeline;
   one.decoder.cores = static_cast<uint32_t>(cores_.size());
   for (const CoreInfo& core : cores_) {
     one.batcher.core = core.core;
-    Result<std::unique_ptr<Pipeline>> pipeline = Pipeline::create(one);
+    Result<std::unique_ptr<Pipeline>> pipeline = Pipeline::create(one, rules_);
     if (!pipeline) return pipeline.error();
     pipelines_.push_back(std::move(*pipeline));
   }
@@ -156,6 +163,35 @@ Result<void> RunningDataPlane::start_everything() {
       return started;
   }
   return {};
+}
+
+Result<void> RunningDataPlane::change(const DataPlaneConfig& config) {
+  if (next_rules_) return Error{"the change before is still under way: try again"};
+  auto rules = config.pipeline.rules();
+  if (!rules) return rules.error();
+  if (!socket_core_ && !config.socket_ports.empty())
+    return Error{fmt::format("port {}: the first kernel socket needs a thread of its own: restart",
+                             config.socket_ports.front().name)};
+  if (socket_core_)
+    if (Result<void> prepared = socket_core_->prepare_change(config.socket_ports); !prepared)
+      return prepared;
+  next_rules_ = std::move(*rules);
+  for (const std::unique_ptr<Pipeline>& pipeline : pipelines_) pipeline->set_rules(*next_rules_);
+  return {};
+}
+
+// Rules first: when a socket's datagrams come, their listener is known.
+bool RunningDataPlane::settle_change() {
+  if (next_rules_) {
+    for (const std::unique_ptr<Pipeline>& pipeline : pipelines_)
+      if (!pipeline->goes_by(*next_rules_)) return false;
+    rules_ = std::move(next_rules_);
+    if (socket_core_) {
+      socket_core_->begin_change();
+      cores_.back().serves = socket_core_->serves();
+    }
+  }
+  return !socket_core_ || socket_core_->settle_change();
 }
 
 void RunningDataPlane::stop() {

@@ -99,6 +99,14 @@ class DataPlane {
   virtual ~DataPlane() = default;
 
   virtual Result<void> start() WEIR_RUNS_ON(control_thread) = 0;
+
+  /// What `config` says of listeners (at their places, new ones behind), sampling, access, rates and kernel
+  /// sockets goes from now on, while packets keep coming; all else it says is ignored. A kernel socket stays
+  /// open where its address stays. On an Error nothing has changed.
+  virtual Result<void> change(const DataPlaneConfig& config) WEIR_RUNS_ON(control_thread) = 0;
+  /// Call now and then until it is true: every core goes by the last change, and what it took away is gone.
+  virtual bool settle_change() WEIR_RUNS_ON(control_thread) = 0;
+
   /// Tells the cores to take what waits in their queues (a bounded amount), seal, and end; does not
   /// wait. Who goes on taking sealed batches until has_ended loses nothing for want of buffers
   /// meanwhile.

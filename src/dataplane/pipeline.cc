@@ -17,45 +17,55 @@ constexpr size_t kDomainRowsPerPoll = 256;   // as many as an exporter may have,
 
 }  // namespace
 
-Result<std::unique_ptr<Pipeline>> Pipeline::create(const PipelineConfig& config) {
-  if (config.listeners.size() >= UINT16_MAX)
-    return Error{fmt::format("{} listeners, limit {}", config.listeners.size(), UINT16_MAX - 1)};
-  for (size_t i = 0; i < config.listeners.size(); ++i) {
-    const Listener& one = config.listeners[i];
-    if (one.port == 0) continue;
-    for (size_t j = 0; j < i; ++j) {
-      if (config.listeners[j].port == one.port)
-        return Error{fmt::format("listener {}: port {} is already listener {}'s", one.name,
-                                 one.port, config.listeners[j].name)};
-    }
-  }
+Result<std::shared_ptr<const PlaneRules>> PipelineConfig::rules() const {
+  PlaneRules made;
+  made.listeners = listeners;
+  made.rate_limits = rate_limits;
+  made.decoder.sampling_override = decoder.sampling_override;
+  made.decoder.sampling_default = decoder.sampling_default;
+  made.decoder.access = decoder.access;
+  made.splits = batcher.splits;
+  return PlaneRules::make(std::move(made));
+}
 
+Result<std::unique_ptr<Pipeline>> Pipeline::create(const PipelineConfig& config) {
+  auto rules = config.rules();
+  if (!rules) return rules.error();
+  return create(config, std::move(*rules));
+}
+
+Result<std::unique_ptr<Pipeline>> Pipeline::create(const PipelineConfig& config,
+                                                   std::shared_ptr<const PlaneRules> rules) {
   decode::DecoderConfig decoder_config = config.decoder;
-  decoder_config.listeners.clear();
-  for (const Listener& listener : config.listeners)
-    decoder_config.listeners.push_back(listener.rules);
+  decoder_config.listeners = rules->decoder.listeners;
   auto events = std::make_unique<EventRing>();
   decoder_config.events = events.get();
   Result<std::unique_ptr<decode::Decoder>> decoder = decode::Decoder::create(decoder_config);
   if (!decoder) return decoder.error();
-
   return std::unique_ptr<Pipeline>(
-      new Pipeline(config.listeners, std::move(events), std::move(*decoder), config));
+      new Pipeline(std::move(rules), std::move(events), std::move(*decoder), config));
 }
 
-Pipeline::Pipeline(std::vector<Listener> listeners, std::unique_ptr<EventRing> events,
+Pipeline::Pipeline(std::shared_ptr<const PlaneRules> rules, std::unique_ptr<EventRing> events,
                    std::unique_ptr<decode::Decoder> decoder, const PipelineConfig& config)
-    : listeners_(std::move(listeners)),
+    : first_rules_(std::move(rules)),
+      rules_(first_rules_.get()),
+      wanted_rules_(rules_),
+      rules_in_use_(rules_),
       events_(std::move(events)),
       decoder_(std::move(decoder)),
       batcher_(std::make_unique<outbound::Batcher>(config.batcher)),
       sflow_encoder_(config.batcher.kernel),
       rate_limiter_(config.rate_limits, config.decoder.limits.exporters_max,
-                    config.decoder.hash_seed) {
-  listener_by_port_.fill(0);
-  for (size_t i = 0; i < listeners_.size(); ++i)
-    if (listeners_[i].port != 0)
-      listener_by_port_[listeners_[i].port] = static_cast<uint16_t>(i + 1);
+                    config.decoder.hash_seed) {}
+
+/// Between two bursts.
+void Pipeline::take_rules(const PlaneRules& rules) noexcept {
+  rules_ = &rules;
+  decoder_->set_rules(rules.decoder);
+  batcher_->set_splits(rules.splits);
+  rate_limiter_.set_limits(rules.rate_limits);
+  rules_in_use_.store(&rules, std::memory_order_release);
 }
 
 void Pipeline::on_frame(std::span<const uint8_t> frame, packet::LinkType link,
@@ -66,7 +76,7 @@ void Pipeline::on_frame(std::span<const uint8_t> frame, packet::LinkType link,
   counters_.verdicts[view.verdict].increment();
   if (view.verdict != packet::FrameVerdict::udp) return;
 
-  const uint16_t listener_plus_one = listener_by_port_[view.dst_port];
+  const uint16_t listener_plus_one = rules_->listener_by_port[view.dst_port];
   if (listener_plus_one == 0) {
     counters_.no_listener.increment();
     return;
@@ -80,7 +90,7 @@ void Pipeline::on_frame(std::span<const uint8_t> frame, packet::LinkType link,
 }
 
 void Pipeline::on_datagram(const Datagram& datagram) noexcept {
-  assert(datagram.listener.value < listeners_.size());
+  assert(datagram.listener.value < rules_->listeners.size());
   decode(datagram);
 }
 
@@ -91,8 +101,8 @@ void Pipeline::decode(const Datagram& datagram) noexcept {
 }
 
 void Pipeline::on_records(const RecordBurst& burst) noexcept {
-  assert(burst.listener.value < listeners_.size());
-  const RouteId route = listeners_[burst.listener.value].route;
+  assert(burst.listener.value < rules_->listeners.size());
+  const RouteId route = rules_->listeners[burst.listener.value].route;
   if (!rate_limiter_.is_off() &&
       !rate_limiter_.admit(burst.header.exporter_address, burst.records.size())) {
     return batcher_->drop(outbound::RecordDrop::rate_limited, burst.records.size(), burst.header,
@@ -103,12 +113,12 @@ void Pipeline::on_records(const RecordBurst& burst) noexcept {
 
 void Pipeline::on_counters(const SflowCounters& sample) noexcept {
   deliver(sample, outbound::RecordKind::sflow_counters,
-          listeners_[sample.listener.value].counters_route);
+          rules_->listeners[sample.listener.value].counters_route);
 }
 
 void Pipeline::on_discard(const SflowDiscard& discard) noexcept {
   deliver(discard, outbound::RecordKind::sflow_discard,
-          listeners_[discard.listener.value].discards_route);
+          rules_->listeners[discard.listener.value].discards_route);
 }
 
 template <class Sample>
@@ -122,6 +132,8 @@ void Pipeline::deliver(const Sample& sample, outbound::RecordKind kind,
 }
 
 void Pipeline::poll(uint64_t steady_now_ns, uint64_t wall_now_ns) noexcept {
+  if (const PlaneRules* wanted = wanted_rules_.load(std::memory_order_acquire); wanted != rules_)
+    take_rules(*wanted);
   batcher_->poll(steady_now_ns);
   rate_limiter_.tick(steady_now_ns);
   const uint64_t datagram_now_ns = datagram_clock_ns(steady_now_ns, wall_now_ns);

@@ -7,7 +7,7 @@
 // Failure:  every frame ends in exactly one counter of PipelineCounters.
 #pragma once
 
-#include <array>
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -20,6 +20,7 @@
 #include "base/spsc_ring.h"
 #include "base/thread_roles.h"
 #include "dataplane/ledger.h"
+#include "dataplane/plane_rules.h"
 #include "dataplane/rate_limiter.h"
 #include "decode/decoder.h"
 #include "decode/state_image.h"
@@ -28,16 +29,6 @@
 #include "packet/frame.h"
 
 namespace weir::dataplane {
-
-struct Listener {
-  std::string name;   // `netflow`, `sflow`; unique
-  uint16_t port = 0;  // UDP destination port of frames; 0: comes by kernel sockets only
-  RouteId route;      // where its flows go
-  // Where what sFlow tells beside flows goes; nowhere: it is dropped as filtered.
-  std::optional<RouteId> counters_route{};
-  std::optional<RouteId> discards_route{};
-  decode::ListenerRules rules;
-};
 
 /// frames = Σ verdicts; verdicts[udp] = no_listener + datagrams; datagrams = the decoder's.
 /// A kernel socket's datagrams count in `datagrams` only.
@@ -92,14 +83,28 @@ class EventRing final : public decode::EventSink {
 struct PipelineConfig {
   std::vector<Listener> listeners;  // ListenerId is the place in this list
   RateLimits rate_limits;
-  decode::DecoderConfig decoder;    // `listeners` is filled in from the list above
+  decode::DecoderConfig decoder;  // `listeners` is filled in from the list above
   outbound::BatcherConfig batcher;
+
+  /// What of it may change later.
+  Result<std::shared_ptr<const PlaneRules>> rules() const;
 };
 
 class Pipeline final : private RecordSink {
  public:
   /// Fails on a port that two listeners want, and on what the decoder refuses.
   static Result<std::unique_ptr<Pipeline>> create(const PipelineConfig& config);
+  /// The same with rules that were made already.
+  static Result<std::unique_ptr<Pipeline>> create(const PipelineConfig& config,
+                                                  std::shared_ptr<const PlaneRules> rules);
+
+  /// Control thread: what goes from the next burst on. The rules before stay alive until goes_by(rules).
+  void set_rules(const PlaneRules& rules) noexcept WEIR_RUNS_ON(control_thread) {
+    wanted_rules_.store(&rules, std::memory_order_release);
+  }
+  bool goes_by(const PlaneRules& rules) const noexcept {
+    return rules_in_use_.load(std::memory_order_acquire) == &rules;
+  }
 
   void on_frame(std::span<const uint8_t> frame, packet::LinkType link,
                 uint64_t received_ns) noexcept WEIR_RUNS_ON(rx_lcore);
@@ -143,8 +148,9 @@ class Pipeline final : private RecordSink {
   }
 
  private:
-  Pipeline(std::vector<Listener> listeners, std::unique_ptr<EventRing> events,
+  Pipeline(std::shared_ptr<const PlaneRules> rules, std::unique_ptr<EventRing> events,
            std::unique_ptr<decode::Decoder> decoder, const PipelineConfig& config);
+  void take_rules(const PlaneRules& rules) noexcept WEIR_RUNS_ON(rx_lcore);
   void on_records(const RecordBurst& burst) noexcept override WEIR_RUNS_ON(rx_lcore);
   void on_counters(const SflowCounters& sample) noexcept override WEIR_RUNS_ON(rx_lcore);
   void on_discard(const SflowDiscard& discard) noexcept override WEIR_RUNS_ON(rx_lcore);
@@ -157,9 +163,11 @@ class Pipeline final : private RecordSink {
   uint64_t datagram_clock_ns(uint64_t steady_now_ns, uint64_t wall_now_ns) noexcept
       WEIR_RUNS_ON(rx_lcore);
 
-  std::vector<Listener> listeners_;
-  std::array<uint16_t, 65536> listener_by_port_;  // ListenerId + 1; 0: none
-  std::unique_ptr<EventRing> events_;             // before the decoder, which refers to it
+  const std::shared_ptr<const PlaneRules> first_rules_;
+  const PlaneRules* rules_;                      // rx_lcore's
+  std::atomic<const PlaneRules*> wanted_rules_;  // the control thread's
+  std::atomic<const PlaneRules*> rules_in_use_;  // rules_, as others read it
+  std::unique_ptr<EventRing> events_;            // before the decoder, which refers to it
   std::unique_ptr<decode::Decoder> decoder_;
   std::unique_ptr<outbound::Batcher> batcher_;
   outbound::SflowEncoder sflow_encoder_;

@@ -10,7 +10,7 @@ namespace weir::dataplane {
 RateLimiter::RateLimiter(const RateLimits& limits, size_t exporters_max, uint64_t hash_seed)
     : limits_(limits),
       hash_seed_(hash_seed),
-      buckets_(limits.per_exporter == 0 ? 0 : std::bit_ceil(std::max(2 * exporters_max, kProbes))),
+      buckets_(std::bit_ceil(std::max(2 * exporters_max, kProbes))),
       total_rate_(limits.total) {}
 
 void RateLimiter::fill(Bucket& bucket, uint64_t rate) const noexcept {

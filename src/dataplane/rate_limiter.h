@@ -27,6 +27,8 @@ class RateLimiter {
  public:
   RateLimiter(const RateLimits& limits, size_t exporters_max, uint64_t hash_seed);
 
+  /// What goes from now on; of the total, whether there is one: how much set_total_rate says.
+  void set_limits(const RateLimits& limits) noexcept WEIR_RUNS_ON(rx_lcore) { limits_ = limits; }
   bool is_off() const noexcept { return limits_.per_exporter == 0 && limits_.total == 0; }
   /// The time for what follows.
   void tick(uint64_t steady_now_ns) noexcept WEIR_RUNS_ON(rx_lcore) { now_ns_ = steady_now_ns; }
@@ -50,9 +52,9 @@ class RateLimiter {
   void fill(Bucket& bucket, uint64_t rate) const noexcept;
   Bucket& bucket_of(const IpAddress& exporter) noexcept;
 
-  const RateLimits limits_;
+  RateLimits limits_;
   const uint64_t hash_seed_;
-  std::vector<Bucket> buckets_;  // a power of two, or none
+  std::vector<Bucket> buckets_;  // a power of two
   Bucket total_;
   std::atomic<uint64_t> total_rate_;
   uint64_t now_ns_ = 1;

@@ -46,6 +46,14 @@ bool Waiter::add(int fd) noexcept {
   return true;
 }
 
+void Waiter::remove(int fd) noexcept {
+  for (size_t i = 1; i < count_; ++i) {
+    if (fds_[i].fd != fd) continue;
+    fds_[i] = fds_[--count_];
+    return;
+  }
+}
+
 uint64_t Waiter::patience_ns(const Pipeline& pipeline, uint64_t linger_ns) noexcept {
   if (pipeline.has_open_question()) return 0;
   if (pipeline.is_quiet()) return kQuietWaitNs;

@@ -77,6 +77,7 @@ class Waiter {
   Result<void> open();
   /// False beyond kFdsMax: then it must not wait for longer than a nap.
   bool add(int fd) noexcept;
+  void remove(int fd) noexcept;
   /// How long a core may wait, as its pipeline stands.
   static uint64_t patience_ns(const Pipeline& pipeline, uint64_t linger_ns) noexcept
       WEIR_RUNS_ON(rx_lcore);

@@ -143,11 +143,11 @@ Result<void> UdpSocket::set_buffer() {
   if (!set_option(fd_, SOL_SOCKET, SO_RCVBUFFORCE, limited) &&
       !set_option(fd_, SOL_SOCKET, SO_RCVBUF, limited))
     return error("SO_RCVBUF", errno);
+  buffer_note_.clear();
   int doubled = 0;  // the kernel doubles what it is asked for, for its own overhead
   socklen_t octets = sizeof doubled;
   if (getsockopt(fd_, SOL_SOCKET, SO_RCVBUF, &doubled, &octets) == 0 && doubled / 2 < limited) {
-    if (!note_.empty()) note_ += "; ";
-    note_ += fmt::format("receive buffer of {} octets, {} asked: raise net.core.rmem_max",
+    buffer_note_ = fmt::format("receive buffer of {} octets, {} asked: raise net.core.rmem_max",
                          doubled / 2, limited);
   }
   return {};
@@ -179,7 +179,7 @@ unsigned UdpSocket::receive(ReceiveBuffers& buffers, Pipeline& pipeline,
                           .source = address_of(source),
                           .source_port = port_of(source),
                           .local_port = bound_port_,
-                          .listener = config_.listener,
+                          .listener = {listener_.load(std::memory_order_relaxed)},
                           .received_ns = kernel_time_ns(entry.msg_hdr).value_or(wall_ns)});
   }
   packets_.add(static_cast<uint64_t>(count));
@@ -195,6 +195,14 @@ void UdpSocket::drain(ReceiveBuffers& buffers, Pipeline& pipeline, CoreClock& cl
     if (receive(buffers, pipeline, clock.wall_ns()) == 0) break;
     clock.look();
   }
+}
+
+void UdpSocket::adapt(const SocketPort& config) {
+  const bool other_buffer = config_.receive_buffer_octets != config.receive_buffer_octets;
+  config_ = config;
+  listener_.store(config.listener.value, std::memory_order_relaxed);
+  if (!other_buffer) return;
+  if (Result<void> set = set_buffer(); !set) buffer_note_ = set.error().message;
 }
 
 void UdpSocket::close() {
@@ -231,10 +239,14 @@ PortStats UdpSocket::stats() {
   if (has_kernel_drops_) stats.missed = kernel_drops_;
   stats.errors = errors_.value();
   stats.note = note_;
+  if (!note_.empty() && !buffer_note_.empty()) stats.note += "; ";
+  stats.note += buffer_note_;
   return stats;
 }
 
-SocketCore::SocketCore() : buffers_(std::make_unique<ReceiveBuffers>()) {}
+SocketCore::SocketCore() : buffers_(std::make_unique<ReceiveBuffers>()) {
+  served_.reserve(kSocketsMax);
+}
 
 SocketCore::~SocketCore() { stop(); }
 
@@ -244,7 +256,9 @@ Result<std::unique_ptr<SocketCore>> SocketCore::open(std::span<const SocketPort>
   for (const SocketPort& port : ports) {
     Result<std::unique_ptr<UdpSocket>> socket = UdpSocket::open(port);
     if (!socket) return socket.error();
-    core->waiter_.add((*socket)->fd());
+    if (!core->waiter_.add((*socket)->fd()))
+      return Error{fmt::format("port {}: {} kernel sockets, limit {}", port.name, ports.size(), kSocketsMax)};
+    core->served_.push_back(socket->get());
     core->sockets_.push_back(std::move(*socket));
   }
 
@@ -296,6 +310,7 @@ void SocketCore::run() noexcept {
   PipelineCounters& counters = pipeline_->counters();
   CoreClock clock;
   while (!waiter_.is_stopping()) {
+    take_changes(clock);
     const uint64_t began_ns = clock.steady_ns();
     if (!pipeline_->may_receive()) {  // the sockets fill meanwhile, and the kernel counts its drops
       clock.look();
@@ -307,7 +322,7 @@ void SocketCore::run() noexcept {
     }
     unsigned received = 0;
     bool more = false;  // a full burst: the socket may hold another
-    for (const std::unique_ptr<UdpSocket>& socket : sockets_) {
+    for (UdpSocket* socket : served_) {
       if (!pipeline_->may_receive()) break;
       const unsigned burst = socket->receive(*buffers_, *pipeline_, clock.wall_ns());
       received += burst;
@@ -330,8 +345,8 @@ void SocketCore::run() noexcept {
     }
   }
   const uint64_t hold_until_ns = clock.steady_ns() + kEndHoldMaxNs;
-  for (const std::unique_ptr<UdpSocket>& socket : sockets_)
-    socket->drain(*buffers_, *pipeline_, clock, hold_until_ns);
+  take_changes(clock);
+  for (UdpSocket* socket : served_) socket->drain(*buffers_, *pipeline_, clock, hold_until_ns);
   pipeline_->finish();
   has_ended_.store(true, std::memory_order_release);
 }
@@ -343,6 +358,67 @@ void SocketCore::stop() {
     thread_.reset();
   }
   for (const std::unique_ptr<UdpSocket>& socket : sockets_) socket->close();
+}
+
+Result<void> SocketCore::prepare_change(std::span<const SocketPort> ports) {
+  joining_.clear();
+  next_ports_.assign(ports.begin(), ports.end());
+  if (ports.size() > kSocketsMax)
+    return Error{fmt::format("{} kernel sockets, limit {}", ports.size(), kSocketsMax)};
+  for (const SocketPort& port : ports) {
+    const bool is_open = std::any_of(sockets_.begin(), sockets_.end(),
+                                     [&](const auto& socket) { return socket->is_at(port); });
+    if (is_open) continue;
+    Result<std::unique_ptr<UdpSocket>> socket = UdpSocket::open(port);
+    if (!socket) {
+      joining_.clear();
+      return socket.error();
+    }
+    joining_.push_back(std::move(*socket));
+  }
+  return {};
+}
+
+void SocketCore::begin_change() {
+  for (size_t i = 0; i < sockets_.size();) {
+    const auto next = std::find_if(next_ports_.begin(), next_ports_.end(),
+                                   [&](const SocketPort& port) { return sockets_[i]->is_at(port); });
+    if (next != next_ports_.end()) {
+      sockets_[i++]->adapt(*next);
+      continue;
+    }
+    changes_.push({sockets_[i].get(), true});
+    leaving_.push_back(std::move(sockets_[i]));
+    sockets_.erase(sockets_.begin() + static_cast<std::ptrdiff_t>(i));
+  }
+  for (std::unique_ptr<UdpSocket>& socket : joining_) {
+    changes_.push({socket.get(), false});
+    sockets_.push_back(std::move(socket));
+  }
+  joining_.clear();
+}
+
+bool SocketCore::settle_change() {
+  UdpSocket* gone = nullptr;
+  while (given_back_.pop(gone))
+    std::erase_if(leaving_, [gone](const auto& socket) { return socket.get() == gone; });
+  return leaving_.empty() && changes_.size_approx() == 0;
+}
+
+/// What is gone is read to its end first: the kernel has queued it for us.
+void SocketCore::take_changes(CoreClock& clock) noexcept {
+  Change change;
+  while (changes_.pop(change)) {
+    if (!change.is_gone) {
+      served_.push_back(change.socket);
+      waiter_.add(change.socket->fd());
+      continue;
+    }
+    change.socket->drain(*buffers_, *pipeline_, clock, clock.steady_ns() + kEndHoldMaxNs);
+    std::erase(served_, change.socket);
+    waiter_.remove(change.socket->fd());
+    given_back_.push(change.socket);
+  }
 }
 
 std::string SocketCore::serves() const {

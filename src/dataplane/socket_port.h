@@ -27,6 +27,7 @@
 
 #include "base/counter.h"
 #include "base/result.h"
+#include "base/spsc_ring.h"
 #include "dataplane/data_plane.h"
 #include "dataplane/receive_core.h"
 
@@ -57,21 +58,29 @@ class UdpSocket {
 
   int fd() const noexcept { return fd_; }
   const std::string& name() const noexcept { return config_.name; }
+  bool is_at(const SocketPort& other) const noexcept {
+    return config_.address == other.address && bound_port_ == other.port;
+  }
+  /// Its name, its listener and its buffer become those of `config`.
+  void adapt(const SocketPort& config) WEIR_RUNS_ON(control_thread);
   PortStats stats();
 
  private:
-  explicit UdpSocket(const SocketPort& config) : config_(config) {}
+  explicit UdpSocket(const SocketPort& config)
+      : config_(config), listener_(config.listener.value) {}
   Result<void> bind_socket();
   Result<void> set_buffer();
   void read_kernel_drops();
   Error error(std::string_view what, int number);
 
-  const SocketPort config_;
+  SocketPort config_;                  // the control thread's
+  std::atomic<uint16_t> listener_{0};  // of it
   int failure_ = 0;  // the errno of the last error
   int fd_ = -1;
   uint16_t bound_port_ = 0;
   std::string bound_address_;
   std::string note_;
+  std::string buffer_note_;
 
   Counter packets_;
   Counter octets_;
@@ -80,6 +89,9 @@ class UdpSocket {
   uint64_t kernel_drops_ = 0;
   bool has_kernel_drops_ = false;
 };
+
+/// What one thread can wait for.
+inline constexpr size_t kSocketsMax = Waiter::kFdsMax;
 
 class SocketCore {
  public:
@@ -92,6 +104,13 @@ class SocketCore {
   Result<void> start(Pipeline& pipeline, size_t core, IdlePolicy idle, uint64_t linger_ns);
   void request_stop() noexcept { waiter_.request_stop(); }
   bool has_ended() const noexcept { return !thread_ || has_ended_.load(std::memory_order_acquire); }
+
+  /// Opens what of `ports` is not open yet; on an Error nothing has changed. begin_change then gives the
+  /// thread what is new and takes away what is gone, and settle_change says whether it has done so.
+  Result<void> prepare_change(std::span<const SocketPort> ports) WEIR_RUNS_ON(control_thread);
+  void begin_change() WEIR_RUNS_ON(control_thread);
+  bool settle_change() WEIR_RUNS_ON(control_thread);
+
   /// Takes what the kernel has queued; returns when the thread has ended. Idempotent.
   void stop();
 
@@ -103,7 +122,20 @@ class SocketCore {
   SocketCore();
   void run() noexcept WEIR_RUNS_ON(rx_lcore);
 
-  std::vector<std::unique_ptr<UdpSocket>> sockets_;
+  /// What the thread is to do with a socket.
+  struct Change {
+    UdpSocket* socket = nullptr;
+    bool is_gone = false;
+  };
+  void take_changes(CoreClock& clock) noexcept WEIR_RUNS_ON(rx_lcore);
+
+  std::vector<std::unique_ptr<UdpSocket>> sockets_;   // open or about to be served
+  std::vector<std::unique_ptr<UdpSocket>> leaving_;   // until the thread has given them back
+  std::vector<std::unique_ptr<UdpSocket>> joining_;   // opened, and not given to it yet
+  std::vector<SocketPort> next_ports_;                // of the change that was prepared
+  std::vector<UdpSocket*> served_;                    // the thread's; kSocketsMax reserved
+  SpscRing<Change> changes_{2 * kSocketsMax};
+  SpscRing<UdpSocket*> given_back_{2 * kSocketsMax};
   std::unique_ptr<ReceiveBuffers> buffers_;
   Pipeline* pipeline_ = nullptr;
   IdlePolicy idle_ = IdlePolicy::adaptive;

@@ -43,15 +43,13 @@ ExporterLimits within(const DecoderLimits& all, const std::optional<ExporterLimi
   return limits;
 }
 
-/// With the longest lifetime that a template may have: 0 where none grows too old.
-DecoderLimits with_longest_lifetime(const DecoderConfig& config) noexcept {
-  DecoderLimits limits = config.limits;
-  for (const ListenerRules& rules : config.listeners) {
-    if (!rules.limits) continue;
-    limits.template_lifetime_ns =
-        std::max(limits.template_lifetime_ns, rules.limits->template_lifetime_ns);
+/// The longest lifetime that a template may have: 0 where none grows too old.
+uint64_t longest_lifetime_ns(const DecoderLimits& limits, const DecoderRules& rules) noexcept {
+  uint64_t longest = limits.template_lifetime_ns;
+  for (const ListenerRules& listener : rules.listeners) {
+    if (listener.limits) longest = std::max(longest, listener.limits->template_lifetime_ns);
   }
-  return limits;
+  return longest;
 }
 
 NameTable::Keep keep_of(const DecoderConfig& config) noexcept {
@@ -64,14 +62,6 @@ NameTable::Keep keep_of(const DecoderConfig& config) noexcept {
 constexpr size_t kPrefetchedOctetsMax = 2048;  // a datagram's; longer ones are read in order
 
 }  // namespace
-
-bool SamplingRule::covers(const IpAddress& address) const noexcept {
-  const size_t octets = prefix_bits / 8;
-  const unsigned rest = prefix_bits % 8;
-  if (std::memcmp(address.octets.data(), prefix.octets.data(), octets) != 0) return false;
-  const auto mask = static_cast<uint8_t>(0xff00u >> rest);
-  return rest == 0 || ((address.octets[octets] ^ prefix.octets[octets]) & mask) == 0;
-}
 
 Result<std::unique_ptr<Decoder>> Decoder::create(const DecoderConfig& config) {
   const DecoderLimits& l = config.limits;
@@ -105,24 +95,22 @@ Result<std::unique_ptr<Decoder>> Decoder::create(const DecoderConfig& config) {
 
 DecoderState::DecoderState(const DecoderConfig& config) noexcept
     : config_(config),
-      limits_count_(std::max<size_t>(config.listeners.size(), 1)),
+      first_rules_{config.listeners, config.sampling_override, config.sampling_default, config.access},
+      rules_(&first_rules_),
       ledger_(counters_),
       events_(config.events, counters_),
-      pending_(config.limits, config.cores, config.listeners.size(), ledger_),
+      pending_(config.limits, config.cores, ledger_),
       templates_(config.limits, config.limits.template_octets_total / config.cores,
                  config.hash_seed, ledger_, pending_, events_),
       rates_(config.limits.exporters_max, config.hash_seed, counters_),
       names_(config.limits.names_per_exporter_max, config.limits.exporters_max, keep_of(config),
              config.hash_seed),
-      exporters_(with_longest_lifetime(config), config_, counters_, templates_, rates_, names_) {}
+      exporters_(config.limits, config.hash_seed, counters_, templates_, rates_, names_) {}
 
 bool DecoderState::reserve() noexcept {
-  limits_.reset(new (std::nothrow) ExporterLimits[limits_count_]);
+  limits_.reset(new (std::nothrow) ExporterLimits[kListenersMax]);
   if (limits_ == nullptr) return false;
-  for (size_t i = 0; i < limits_count_; ++i) {
-    limits_[i] = within(config_.limits,
-                        i < config_.listeners.size() ? config_.listeners[i].limits : std::nullopt);
-  }
+  set_rules(first_rules_);
   const size_t fields = config_.limits.template_fields_max;
   fields_.reset(new (std::nothrow) FieldSpec[fields]);
   offsets_.reset(new (std::nothrow) uint32_t[fields]);
@@ -130,6 +118,15 @@ bool DecoderState::reserve() noexcept {
   return fields_ != nullptr && offsets_ != nullptr && widths_ != nullptr && pending_.reserve() &&
          templates_.reserve() && rates_.reserve() && names_.reserve() && exporters_.reserve() &&
          sflow_sources_.reserve() && adopt(config_.restored);
+}
+
+void DecoderState::set_rules(const DecoderRules& rules) noexcept {
+  rules_ = &rules;
+  for (size_t i = 0; i < kListenersMax; ++i) {
+    limits_[i] = within(config_.limits,
+                        i < rules.listeners.size() ? rules.listeners[i].limits : std::nullopt);
+  }
+  exporters_.set_rules(rules, longest_lifetime_ns(config_.limits, rules));
 }
 
 namespace {
@@ -159,8 +156,11 @@ bool DecoderState::decode(const Datagram& d, RecordSink& sink) noexcept {
   counters_.octets.add(d.payload.size());
   if (d.payload.empty()) return reject(d, DatagramError::empty);
   if (d.payload.size() < 4) return reject(d, DatagramError::truncated_header);
-  const ProtocolFilter filter = d.listener.value < config_.listeners.size()
-                                    ? config_.listeners[d.listener.value].protocol
+  if (!rules_->access.is_open() && !rules_->access.admits(d.source)) {
+    return reject(d, DatagramError::exporter_not_allowed);
+  }
+  const ProtocolFilter filter = d.listener.value < rules_->listeners.size()
+                                    ? rules_->listeners[d.listener.value].protocol
                                     : ProtocolFilter::any;
   const uint16_t version = load_be16(d.payload.data());
   switch (version) {

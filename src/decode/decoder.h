@@ -19,6 +19,7 @@
 #include "base/kernel.h"
 #include "base/named_enum.h"
 #include "base/result.h"
+#include "decode/decoder_rules.h"
 #include "decode/events.h"
 #include "decode/sequence.h"
 #include "flow/export_header.h"
@@ -40,7 +41,7 @@ WEIR_NAMED_ENUM(Protocol, uint8_t, WEIR_PROTOCOLS)
 #define WEIR_DATAGRAM_ERRORS(X)                                                        \
   X(empty) X(truncated_header) X(unknown_version) X(unsupported_version)               \
   X(protocol_not_allowed) X(bad_count) X(bad_length) X(exporter_table_full)            \
-  X(domain_table_full) X(bad_agent_address)
+  X(domain_table_full) X(bad_agent_address) X(exporter_not_allowed)
 // clang-format on
 WEIR_NAMED_ENUM(DatagramError, uint8_t, WEIR_DATAGRAM_ERRORS)
 
@@ -75,9 +76,6 @@ WEIR_NAMED_ENUM(Quirk, uint8_t, WEIR_QUIRKS)
 // clang-format on
 WEIR_NAMED_ENUM(TemplateEvent, uint8_t, WEIR_TEMPLATE_EVENTS)
 
-/// What a listener admits; told apart by content unless it is fixed to one.
-enum class ProtocolFilter : uint8_t { any, netflow, ipfix, sflow };
-
 /// Of one datagram, of data and of options each: those of the longest one if they have eight octets
 /// each, a third of what the shortest real ones have. Templates of one octet make a thousand times
 /// what their exporter sends, at the cost of everybody else. The rest is counted under
@@ -108,50 +106,18 @@ struct DecoderLimits {
   uint64_t time_future_max_ns = 86'400ull * 1'000'000'000;
 };
 
-/// What an exporter may hold, as far as its listeners may differ in it.
-struct ExporterLimits {
-  uint32_t templates_max = 2000;
-  uint32_t template_fields_max = 10'000;
-  uint64_t template_lifetime_ns = 0;                 // 0: until evicted
-  uint32_t pending_sets_max = 256;                   // pending_flows.max_pending_flows
-  uint32_t pending_sets_per_template = 1024;         // pending_flows.max_entries_per_template
-  uint32_t pending_set_octets_max = 65'535;          // pending_flows.max_entry_size_bytes
-  uint64_t pending_ttl_ns = 300ull * 1'000'000'000;  // pending_flows.ttl_secs
-};
-
-/// Samples of an sFlow datagram that are read; the rest is skipped and counted. Real agents send 7 to
-/// 15; more than the limit have no room in a datagram.
-inline constexpr uint32_t kSflowSamplesDefault = 512;
-inline constexpr uint32_t kSflowSamplesLimit = 8192;
-
-struct ListenerRules {
-  ProtocolFilter protocol = ProtocolFilter::any;
-  uint64_t sampling_rate_default = 0;  // used where nothing else names a rate; 0: unknown
-  bool inline_names = false;           // records carry names that options data gave
-  /// For exporters as long as they send to this listener, within what DecoderLimits has; absent: that.
-  std::optional<ExporterLimits> limits;
-  uint32_t samples_per_datagram_max = kSflowSamplesDefault;
-};
-
-/// What the operator says of the exporters under a prefix; the longest prefix wins.
-struct SamplingRule {
-  IpAddress prefix;
-  uint8_t prefix_bits = 0;  // of 128: IPv4 prefixes are 96 longer
-  uint64_t rate = 0;
-
-  bool covers(const IpAddress& address) const noexcept;
-};
-
 struct DecoderConfig {
   DecoderLimits limits;
   uint32_t cores = 1;                    // that share the totals
   uint64_t hash_seed = 0;                // drawn at start
   std::string partition;                 // copied; records refer to the decoder's copy
-  std::vector<ListenerRules> listeners;  // by ListenerId
+  // DecoderRules to begin with:
+  std::vector<ListenerRules> listeners;
   EventSink* events = nullptr;           // outlives the decoder; null: nobody listens
   Kernel kernel = best_kernel();
-  std::vector<SamplingRule> sampling_override;  // before anything that the exporter says
-  std::vector<SamplingRule> sampling_default;   // before the listener's default
+  std::vector<SamplingRule> sampling_override;
+  std::vector<SamplingRule> sampling_default;
+  AccessList access;
   /// What was known when the appliance last ran; taken up when an exporter is heard of again.
   std::shared_ptr<const StateImage> restored;
 };
@@ -270,6 +236,10 @@ class Decoder {
   /// Decodes one datagram; its records go to `sink` in bursts before the call returns. Returns
   /// whether the datagram was decoded (else it was rejected and counted).
   virtual bool decode(const Datagram& datagram, RecordSink& sink) noexcept = 0;
+
+  /// What follows goes by these; they stay until there are others, or as long as the decoder. What they allow
+  /// beyond the decoder's limits they do not get, nor inline_names where no listener had them at first.
+  virtual void set_rules(const DecoderRules& rules) noexcept = 0;
 
   /// Expires waiting data and templates; bounded work a call. Call about once a second.
   virtual void tick(uint64_t now_ns) noexcept = 0;

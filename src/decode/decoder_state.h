@@ -90,6 +90,7 @@ class DecoderState final : public Decoder {
   [[nodiscard]] bool adopt(std::shared_ptr<const StateImage> image) noexcept;
 
   bool decode(const Datagram& datagram, RecordSink& sink) noexcept override;
+  void set_rules(const DecoderRules& rules) noexcept override;
   void tick(uint64_t now_ns) noexcept override;
   const DecoderCounters& counters() const noexcept override { return counters_; }
   size_t copy_exporters(uint32_t& cursor, std::span<ExporterStats> out) const noexcept override {
@@ -177,11 +178,11 @@ class DecoderState final : public Decoder {
   void set_system_init(Message& m) const noexcept;
 
   bool has_inline_names(ListenerId listener) const noexcept {
-    return listener.value < config_.listeners.size() &&
-           config_.listeners[listener.value].inline_names;
+    return listener.value < rules_->listeners.size() &&
+           rules_->listeners[listener.value].inline_names;
   }
   const ExporterLimits& limits_of(ListenerId listener) const noexcept {
-    return limits_[std::min<size_t>(listener.value, limits_count_ - 1)];
+    return limits_[std::min<size_t>(listener.value, kListenersMax - 1)];
   }
   /// What a record takes of the arena beside what its plan needs.
   uint32_t inline_octets(const Message& m) const noexcept {
@@ -191,19 +192,20 @@ class DecoderState final : public Decoder {
 
   uint64_t default_rate(const Message& m) const noexcept {
     if (m.exporter->rate_default != 0) return m.exporter->rate_default;
-    return m.listener.value < config_.listeners.size()
-               ? config_.listeners[m.listener.value].sampling_rate_default
+    return m.listener.value < rules_->listeners.size()
+               ? rules_->listeners[m.listener.value].sampling_rate_default
                : 0;
   }
   uint32_t samples_per_datagram_max(ListenerId listener) const noexcept {
-    return listener.value < config_.listeners.size()
-               ? config_.listeners[listener.value].samples_per_datagram_max
+    return listener.value < rules_->listeners.size()
+               ? rules_->listeners[listener.value].samples_per_datagram_max
                : kSflowSamplesDefault;
   }
 
   const DecoderConfig config_;
-  const size_t limits_count_;
-  std::unique_ptr<ExporterLimits[]> limits_;  // by listener
+  const DecoderRules first_rules_;
+  const DecoderRules* rules_;                 // as they are now
+  std::unique_ptr<ExporterLimits[]> limits_;  // of listeners, within the decoder's; kListenersMax
   DecoderCounters counters_;
   SetLedger ledger_;
   EventOutlet events_;

@@ -164,6 +164,7 @@ struct Exporter {
   bool in_use;
   bool is_proven;                                           // was heard of for kProvenNs
   uint32_t rates_of[static_cast<size_t>(RateKey::count_)];  // by kind
+  uint32_t rules_turn;                                      // whose rules the next two are of
   uint64_t rate_override;                                   // the operator's; 0: none
   uint64_t rate_default;
   ExporterStats stats;  // gauges are filled in when copied

@@ -21,12 +21,11 @@ uint64_t longest_match(const std::vector<SamplingRule>& rules, const IpAddress& 
 
 }  // namespace
 
-ExporterTable::ExporterTable(const DecoderLimits& limits, const DecoderConfig& config,
+ExporterTable::ExporterTable(const DecoderLimits& limits, uint64_t hash_seed,
                              DecoderCounters& counters, TemplateTable& templates,
                              SamplingTable& rates, NameTable& names) noexcept
     : limits_(limits),
-      config_(config),
-      seed_(config.hash_seed),
+      seed_(hash_seed),
       counters_(counters),
       templates_(templates),
       rates_(rates),
@@ -51,6 +50,7 @@ Exporter* ExporterTable::find_or_add(const IpAddress& address, uint64_t now_ns) 
       proven_.push_back(e);
     }
     list_of(*e).move_to_back(e);
+    if (e->rules_turn != rules_turn_) [[unlikely]] apply_rules(*e);
     return e;
   }
   if (size() >= limits_.exporters_max) {
@@ -69,13 +69,25 @@ Exporter* ExporterTable::find_or_add(const IpAddress& address, uint64_t now_ns) 
   e->hash = hash_of(address, seed_);
   e->stats.address = address;
   e->stats.first_seen_ns = now_ns;
-  e->rate_override = longest_match(config_.sampling_override, address);
-  e->rate_default = longest_match(config_.sampling_default, address);
-  e->stats.sampling_rate_override = e->rate_override;
+  apply_rules(*e);
   chains_.insert(e);
   newcomers_.push_back(e);
   counters_.exporters.set(size());
   return e;
+}
+
+void ExporterTable::set_rules(const DecoderRules& rules, uint64_t template_lifetime_ns) noexcept {
+  rules_ = &rules;
+  template_lifetime_ns_ = template_lifetime_ns;
+  ++rules_turn_;
+}
+
+/// Each exporter by itself, when it is heard of next: not all of them between two bursts.
+void ExporterTable::apply_rules(Exporter& e) noexcept {
+  e.rules_turn = rules_turn_;
+  e.rate_override = longest_match(rules_->sampling_override, e.stats.address);
+  e.rate_default = longest_match(rules_->sampling_default, e.stats.address);
+  e.stats.sampling_rate_override = e.rate_override;
 }
 
 Exporter* ExporterTable::find_silent(uint64_t now_ns) const noexcept {
@@ -208,7 +220,7 @@ void ExporterTable::tick(uint64_t now_ns) noexcept {
       counters_.sequence_lost.add(lost);
       e.stats.sequence_lost += lost;
     }
-    if (limits_.template_lifetime_ns == 0) continue;  // of no listener
+    if (template_lifetime_ns_ == 0) continue;  // of no listener
     for (Template* t = e.templates.front(); t != nullptr && templates_left != 0; --templates_left) {
       Template* following = e.templates.next(t);
       if (templates_.is_stale(*t, now_ns)) templates_.expire_template(*t);

@@ -22,10 +22,12 @@ inline constexpr uint64_t kProvenIdleNs =
 
 class ExporterTable {
  public:
-  /// `config` outlives the table; `limits` may have been adapted.
-  ExporterTable(const DecoderLimits& limits, const DecoderConfig& config, DecoderCounters& counters,
+  ExporterTable(const DecoderLimits& limits, uint64_t hash_seed, DecoderCounters& counters,
                 TemplateTable& templates, SamplingTable& rates, NameTable& names) noexcept;
   [[nodiscard]] bool reserve() noexcept;
+  /// Before the first exporter, and again when the operator says other things. `template_lifetime_ns`: the
+  /// longest of any listener; 0: none grows too old.
+  void set_rules(const DecoderRules& rules, uint64_t template_lifetime_ns) noexcept;
 
   Exporter* find(const IpAddress& address) const noexcept;
   /// Null when the table is full of exporters at work.
@@ -71,11 +73,14 @@ class ExporterTable {
   size_t size() const noexcept { return proven_.size() + newcomers_.size(); }
   Domain* install_domain(Exporter& exporter, void* memory, uint16_t version, uint32_t id,
                          const IpAddress& agent) noexcept;
+  void apply_rules(Exporter& exporter) noexcept;
   void drop(Exporter& exporter) noexcept;
   void drop(Domain& domain) noexcept;
 
   const DecoderLimits limits_;
-  const DecoderConfig& config_;
+  const DecoderRules* rules_ = nullptr;
+  uint64_t template_lifetime_ns_ = 0;
+  uint32_t rules_turn_ = 0;
   const uint64_t seed_;
   DecoderCounters& counters_;
   TemplateTable& templates_;

@@ -13,17 +13,15 @@ constexpr uint64_t kPendingOwnOctetsMax = 16 * 1024;
 
 }  // namespace
 
-PendingStore::PendingStore(const DecoderLimits& limits, uint32_t cores, size_t listeners,
-                           SetLedger& ledger) noexcept
+PendingStore::PendingStore(const DecoderLimits& limits, uint32_t cores, SetLedger& ledger) noexcept
     : limits_(limits),
       octets_max_(limits.pending_octets_total / cores),
       shares_(Shares::of(octets_max_, limits.exporters_max, kPendingOwnOctetsMin,
                          kPendingOwnOctetsMax)),
-      ledger_(ledger),
-      listeners_(std::max<size_t>(listeners, 1)) {}
+      ledger_(ledger) {}
 
 bool PendingStore::reserve() noexcept {
-  by_age_.reset(new (std::nothrow) ByAge[listeners_]);
+  by_age_.reset(new (std::nothrow) ByAge[kListenersMax]);
   if (by_age_ == nullptr) return false;
   // Blocks are powers of two of at least 256 octets: they take less than 2.5 times what is charged.
   return slab_.reserve(octets_max_ / 2 * 5 + Slab::kBlockOctetsMax);
@@ -60,6 +58,7 @@ bool PendingStore::hold(Template& owner, const Origin& origin,
   std::memcpy(set->body(), body.data(), body.size());
   Exporter& exporter = *owner.domain->exporter;
   list_of(set->listener).push_back(set);
+  lists_used_ = std::max(lists_used_, std::min<size_t>(set->listener.value, kListenersMax - 1) + 1);
   exporter.pending.push_back(set);
   owner.pending.push_back(set);
   shares_.change(exporter.pending_octets, exporter.pending_octets + charge(set->body_octets));
@@ -84,7 +83,7 @@ void PendingStore::release(PendingSet& set, SetOutcome outcome) noexcept {
 }
 
 PendingSet* PendingStore::expired(uint64_t now_ns) const noexcept {
-  for (size_t i = 0; i < listeners_; ++i) {
+  for (size_t i = 0; i < lists_used_; ++i) {
     PendingSet* set = by_age_[i].front();
     if (set == nullptr || now_ns < set->received_ns) continue;
     if (now_ns - set->received_ns >= set->ttl_ns) return set;

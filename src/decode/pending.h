@@ -16,8 +16,7 @@ namespace weir::decode {
 
 class PendingStore {
  public:
-  PendingStore(const DecoderLimits& limits, uint32_t cores, size_t listeners,
-               SetLedger& ledger) noexcept;
+  PendingStore(const DecoderLimits& limits, uint32_t cores, SetLedger& ledger) noexcept;
   [[nodiscard]] bool reserve() noexcept;
 
   /// What a set needs to be decoded later as if it came with its own datagram.
@@ -55,11 +54,12 @@ class PendingStore {
   Slab slab_;
   using ByAge = List<PendingSet, &PendingSet::by_age>;
   ByAge& list_of(ListenerId listener) const noexcept {
-    return by_age_[std::min<size_t>(listener.value, listeners_ - 1)];
+    return by_age_[std::min<size_t>(listener.value, kListenersMax - 1)];
   }
 
-  const size_t listeners_;
-  std::unique_ptr<ByAge[]> by_age_;  // a list for each listener: within one, all wait equally long
+  // A list for each listener, kListenersMax: within one, all wait equally long (or did, when they came).
+  std::unique_ptr<ByAge[]> by_age_;
+  size_t lists_used_ = 0;  // the first of them
 };
 
 }  // namespace weir::decode

@@ -58,9 +58,14 @@ std::string stream_pattern(std::string_view subject) {
   }
 }
 
+std::string Addressing::pattern_of(const OutboundBatch& batch) const {
+  const auto list = subjects_.read();
+  return (*list)[std::min<size_t>(batch.route.value, list->size() - 1)];
+}
+
 std::string Addressing::subject_of(const OutboundBatch& batch) const {
   if (batch.replayed_as != nullptr) return batch.replayed_as->subject;
-  std::string subject = subjects_[std::min<size_t>(batch.route.value, subjects_.size() - 1)];
+  std::string subject = pattern_of(batch);
   if (!has(subject, "{")) return subject;
   replace_all(subject, kProtocol, protocol_token(batch.type));
   replace_all(subject, kExporter, address_token(batch.exporter));

@@ -51,6 +51,7 @@ struct Batcher::State {
 
   explicit State(const BatcherConfig& c)
       : config(c),
+        splits(config.splits),
         encoder(c.kernel),
         // Written once here, so that the pages are there before the first packet.
         storage(new (std::align_val_t{kBufferAlignmentBytes})
@@ -71,7 +72,7 @@ struct Batcher::State {
   }
 
   RouteSplit split_of(RouteId route) const noexcept {
-    return route.value < config.splits.size() ? config.splits[route.value] : RouteSplit{};
+    return route.value < splits.size() ? splits[route.value] : RouteSplit{};
   }
   size_t place_of(RouteId route, RecordKind kind, const ExportHeader& header) noexcept;
   void lose(RecordDrop why, const ExportHeader& header, RouteId route, uint64_t records = 1) noexcept
@@ -83,6 +84,7 @@ struct Batcher::State {
   void take_back() noexcept;
 
   const BatcherConfig config;
+  std::span<const RouteSplit> splits;
   const Encoder encoder;
   const std::unique_ptr<uint8_t[], AlignedDelete> storage;
   std::vector<OutboundBatch> batches;
@@ -258,6 +260,8 @@ void Batcher::drop(RecordDrop why, uint64_t records, const ExportHeader& header,
   state_->counters.records.add(records);
   state_->lose(why, header, route, records);
 }
+
+void Batcher::set_splits(std::span<const RouteSplit> splits) noexcept { state_->splits = splits; }
 
 bool Batcher::has_room() noexcept {
   State& s = *state_;

@@ -27,7 +27,7 @@ namespace weir::outbound {
 struct HttpPublisherConfig {
   HttpConfig http;
   StreamFormat format = StreamFormat::json;
-  std::vector<std::string> subjects;  // by RouteId, with placeholders: the header Weir-Subject
+  Subjects subjects;  // by RouteId, with placeholders: the header Weir-Subject
   RunIdentity identity;
   uint32_t window_batches = 64;
   uint32_t retry_first_ms = 100;

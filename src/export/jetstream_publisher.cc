@@ -35,16 +35,12 @@ Result<std::unique_ptr<JetStreamPublisher>> JetStreamPublisher::make(JetStreamCo
                  "': a stream's name has no dot, blank, '*', '>' or slash, and is not empty"};
   }
   if (config.stream.replicas == 0) return Error{"stream_replicas 0: at least 1"};
-  if (config.subjects.empty()) return Error{"no subject to publish on"};
-  for (const std::string& subject : config.subjects) {
+  const auto subjects = config.subjects.read();
+  if (subjects->empty()) return Error{"no subject to publish on"};
+  for (const std::string& subject : *subjects) {
     if (subject.empty() || subject.find_first_of(" \t*>") != std::string::npos) {
       return Error{"subject '" + subject + "': no blanks, no wildcards, not empty"};
     }
-    const auto& list = config.stream.subjects;
-    const std::string pattern = stream_pattern(subject);
-    const bool there = std::any_of(list.begin(), list.end(),
-                                   [&](const std::string& p) { return covers(p, pattern); });
-    if (!there) config.stream.subjects.push_back(pattern);
   }
   config.window_batches =
       std::clamp(config.window_batches, 1u, static_cast<uint32_t>(kWindowBatchesMax));
@@ -58,6 +54,7 @@ Result<std::unique_ptr<JetStreamPublisher>> JetStreamPublisher::make(JetStreamCo
 JetStreamPublisher::JetStreamPublisher(JetStreamConfig config, std::unique_ptr<NatsClient> client)
     : config_(std::move(config)),
       addressing_(config_.identity, config_.subjects),
+      stream_(config_.stream),
       former_(config_.framing, config_.compression),
       client_(std::move(client)),
       backoff_(config_.retry_first_ms, config_.retry_max_ms, config_.identity.start_ns),
@@ -73,6 +70,7 @@ bool JetStreamPublisher::submit(OutboundBatch& batch, OutcomeSink& outcomes) {
   Slot& slot = window_.admit(batch, now);
   slot.id = addressing_.id_of(batch);
   slot.subject = addressing_.subject_of(batch);
+  take_subjects();
   pump(now, outcomes);
   return true;
 }
@@ -119,7 +117,24 @@ std::string JetStreamPublisher::last_error() const {
 
 // --------------------------------------------------------------------------------- one step
 
+/// Some may have been added: nothing goes until the stream has them.
+void JetStreamPublisher::take_subjects() {
+  auto subjects = addressing_.subjects();
+  if (subjects == subjects_seen_) return;
+  subjects_seen_ = std::move(subjects);
+  for (const std::string& subject : *subjects_seen_) {
+    auto& list = stream_.subjects;
+    const std::string pattern = stream_pattern(subject);
+    const bool there = std::any_of(list.begin(), list.end(),
+                                   [&](const std::string& p) { return covers(p, pattern); });
+    if (!there) list.push_back(pattern);
+  }
+  stream_ready_ = may_publish_ = false;
+  next_check_ns_ = 0;
+}
+
 void JetStreamPublisher::step(uint64_t now_ns, uint64_t deadline_ns, OutcomeSink& outcomes) {
+  take_subjects();
   keep_connected(now_ns, deadline_ns);
   notice_disconnects();
   take_replies(0, outcomes);
@@ -172,7 +187,7 @@ void JetStreamPublisher::notice_disconnects() {
 void JetStreamPublisher::check_stream(uint64_t now_ns) {
   if (stream_ready_ || now_ns < next_check_ns_ || !client_->connected()) return;
   const StreamCheck check =
-      ensure_stream(*client_, config_.stream, static_cast<int>(config_.api_timeout_ms));
+      ensure_stream(*client_, stream_, static_cast<int>(config_.api_timeout_ms));
   stream_ready_ = check.state == StreamCheck::State::ready;
   may_publish_ = check.state != StreamCheck::State::refused;
   if (check.created) counters_.streams_created.increment();

@@ -25,7 +25,7 @@ namespace weir::outbound {
 struct JetStreamConfig {
   NatsConfig nats;
   StreamConfig stream;
-  std::vector<std::string> subjects;  // by RouteId, with placeholders
+  Subjects subjects;  // by RouteId, with placeholders
   Framing framing = Framing::batch;
   Compression compression = Compression::none;
   RunIdentity identity;
@@ -66,6 +66,7 @@ class JetStreamPublisher final : public Publisher {
 
   void step(uint64_t now_ns, uint64_t deadline_ns, OutcomeSink& outcomes);
   void keep_connected(uint64_t now_ns, uint64_t deadline_ns);
+  void take_subjects();
   void notice_disconnects();
   void check_stream(uint64_t now_ns);
   void take_replies(int wait_ms, OutcomeSink& outcomes);
@@ -82,6 +83,8 @@ class JetStreamPublisher final : public Publisher {
 
   const JetStreamConfig config_;
   const Addressing addressing_;
+  std::shared_ptr<const Subjects::List> subjects_seen_;  // those that stream_ has
+  StreamConfig stream_;
   MessageFormer former_;
   const std::unique_ptr<NatsClient> client_;
   PublisherCounters counters_;

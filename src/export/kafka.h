@@ -26,7 +26,7 @@ struct KafkaConfig {
 struct KafkaPublisherConfig {
   KafkaConfig kafka;
   std::string topic = "{subject}";    // that stands for the subject
-  std::vector<std::string> subjects;  // by RouteId
+  Subjects subjects;  // by RouteId
   Framing framing = Framing::batch;
   Compression compression = Compression::none;
   RunIdentity identity;

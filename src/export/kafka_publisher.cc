@@ -28,7 +28,7 @@ Result<std::unique_ptr<Publisher>> make_kafka_publisher(KafkaPublisherConfig con
 }
 
 Result<std::unique_ptr<KafkaPublisher>> KafkaPublisher::make(KafkaPublisherConfig config) {
-  if (config.subjects.empty()) return Error{"no subject to publish on"};
+  if (config.subjects.read()->empty()) return Error{"no subject to publish on"};
   config.window_batches = std::max(config.window_batches, 1u);
   config.window_messages = std::max(config.window_messages, 1u);
   auto client = KafkaClient::make(config.kafka);
@@ -59,9 +59,7 @@ bool KafkaPublisher::submit(OutboundBatch& batch, OutcomeSink& outcomes) {
   slot.id = addressing_.id_of(batch);
   slot.topic = kafka_topic(config_.topic, addressing_.subject_of(batch));
   // Its records are of one exporter only where the subject asks for that.
-  const std::string& subject =
-      config_.subjects[std::min<size_t>(batch.route.value, config_.subjects.size() - 1)];
-  const bool is_of_one = split_of(subject).by_exporter && batch.replayed_as == nullptr;
+  const bool is_of_one = split_of(addressing_.pattern_of(batch)).by_exporter && batch.replayed_as == nullptr;
   slot.key = is_of_one ? address_token(batch.exporter) : std::string();
   slot.messages.clear();
   undivided_.push_back(index);

@@ -376,6 +376,46 @@ std::vector<EffectiveValue> ObjectSchema::effective(const void* object,
   return out;
 }
 
+namespace {
+
+void collect_differences(const ObjectSchema& schema, const void* a, const void* b,
+                         const std::string& path, std::vector<std::string>& out) {
+  using Shape = ObjectSchema::Key::Shape;
+  for (const auto& key : schema.keys()) {
+    const std::string key_path = join_path(path, key.name);
+    switch (key.shape) {
+      case Shape::value:
+      case Shape::values:
+        if (key.compare(a) != key.compare(b)) out.push_back(key_path);
+        break;
+      case Shape::object:
+        // member() only forms an address.
+        collect_differences(*key.nested, key.member(const_cast<void*>(a)),
+                            key.member(const_cast<void*>(b)), key_path, out);
+        break;
+      case Shape::objects:
+        if (key.count(a) != key.count(b)) {
+          out.push_back(key_path);
+          break;
+        }
+        for (size_t i = 0; i < key.count(a); ++i) {
+          collect_differences(*key.nested, key.at(a, i), key.at(b, i),
+                              fmt::format("{}[{}]", key_path, i), out);
+        }
+        break;
+      case Shape::ignored: break;
+    }
+  }
+}
+
+}  // namespace
+
+std::vector<std::string> ObjectSchema::differences(const void* a, const void* b) const {
+  std::vector<std::string> out;
+  collect_differences(*this, a, b, "", out);
+  return out;
+}
+
 std::vector<KeyDoc> ObjectSchema::document(const void* defaults) const {
   std::vector<KeyDoc> out;
   for (const Key& key : keys_) {

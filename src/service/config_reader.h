@@ -247,6 +247,7 @@ class ObjectSchema {
     std::function<bool(void* object, const ConfigNode&, const std::string& path, ReadContext&)>
         read;
     std::function<std::string(const void* object)> print;
+    std::function<std::string(const void* object)> compare;  // all of it, secrets too
     // object: the member. objects: how many, each, and one more (after clear).
     std::function<void*(void* object)> member;
     std::function<size_t(const void* object)> count;
@@ -263,6 +264,9 @@ class ObjectSchema {
   void read_environment(void* object, std::span<const char* const> environment,
                         ReadContext& context) const;
   std::vector<EffectiveValue> effective(const void* object, const Origins& origins) const;
+  /// The keys whose values are others in `b` than in `a`, two of the struct: `log.level`, `listeners[1].port`;
+  /// of a list that became shorter or longer the list alone.
+  std::vector<std::string> differences(const void* a, const void* b) const;
   /// The keys with their defaults, nested ones behind the one that they stand in.
   std::vector<KeyDoc> document() const { return document(make_default_().get()); }
 
@@ -294,6 +298,7 @@ class Schema : public ObjectSchema {
     k.print = [=](const void* object) {
       return type.print(static_cast<const T*>(object)->*member);
     };
+    k.compare = k.print;
     k.read = [=, secrecy = k.secrecy](void* object, const ConfigNode& node, const std::string& path,
                                       ReadContext& context) {
       auto value = read_value(type, node, path, secrecy, context);
@@ -315,6 +320,7 @@ class Schema : public ObjectSchema {
       }
       return "[" + out + "]";
     };
+    k.compare = k.print;
     k.read = [=](void* object, const ConfigNode& node, const std::string& path,
                  ReadContext& context) {
       if (!expect_list(node, path, context)) return false;
@@ -337,6 +343,9 @@ class Schema : public ObjectSchema {
     Key& k = add(Key::Shape::values, std::move(name), "a map of keys and texts", std::move(doc), {});
     k.print = [=](const void* object) {
       return print_text_map(static_cast<const T*>(object)->*member, is_secret);
+    };
+    k.compare = [=](const void* object) {
+      return print_text_map(static_cast<const T*>(object)->*member, [](std::string_view) { return false; });
     };
     k.read = [=](void* object, const ConfigNode& node, const std::string& path,
                  ReadContext& context) {

@@ -19,6 +19,39 @@
 #include "base/socket_address.h"
 
 namespace weir::service {
+
+std::optional<gid_t> group_id(const std::string& group) {
+  std::vector<char> buffer(64 * 1024);
+  struct group entry {};
+  struct group* found = nullptr;
+  getgrnam_r(group.c_str(), &entry, buffer.data(), buffer.size(), &found);
+  if (found == nullptr) return std::nullopt;
+  return found->gr_gid;
+}
+
+Peer Peer::of(int fd) {
+  Peer peer;
+  socklen_t octets = sizeof peer.credentials;
+  if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer.credentials, &octets) != 0) {
+    peer.credentials = {0, UINT32_MAX, UINT32_MAX};
+    return peer;
+  }
+  octets = 0;
+  if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, nullptr, &octets) != 0 && errno == ERANGE) {
+    peer.groups.resize(octets / sizeof(gid_t));
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, peer.groups.data(), &octets) != 0) peer.groups.clear();
+  }
+  return peer;
+}
+
+bool Peer::is_in(gid_t group) const noexcept {
+  return credentials.gid == group || std::find(groups.begin(), groups.end(), group) != groups.end();
+}
+
+bool Peer::is_owner() const noexcept {
+  return credentials.uid == 0 || credentials.uid == geteuid();
+}
+
 namespace {
 
 using Key = ListenTrouble::Key;
@@ -32,6 +65,7 @@ const char* name_of(Key key) {
   switch (key) {
     case Key::unix_path: return "control_socket.path";
     case Key::unix_group: return "control_socket.group";
+    case Key::admin_group: return "control_socket.admin_group";
     case Key::tcp_address: return "metrics_addr";
   }
   return "";
@@ -47,15 +81,6 @@ std::string folder_of(const std::string& path) {
   const size_t slash = path.rfind('/');
   if (slash == std::string::npos) return ".";
   return slash == 0 ? "/" : path.substr(0, slash);
-}
-
-std::optional<gid_t> group_id(const std::string& group) {
-  std::vector<char> buffer(64 * 1024);
-  struct group entry {};
-  struct group* found = nullptr;
-  getgrnam_r(group.c_str(), &entry, buffer.data(), buffer.size(), &found);
-  if (found == nullptr) return std::nullopt;
-  return found->gr_gid;
 }
 
 /// A file's group may be changed to one's own groups, and to any with CAP_CHOWN.
@@ -183,6 +208,9 @@ std::vector<ListenTrouble> find_listen_trouble(const HttpServerConfig& config) {
   if (!config.unix_path.empty()) {
     sockaddr_un address{};
     if (auto trouble = look_at_unix(config, address)) found.push_back(std::move(*trouble));
+    if (!config.admin_group.empty() && !group_id(config.admin_group)) {
+      found.push_back({Key::admin_group, fmt::format("group {} does not exist", config.admin_group)});
+    }
   }
   if (!config.tcp_address.empty()) {
     std::optional<TcpListener> bound;

@@ -6,10 +6,13 @@
 // Private to src/service.
 #pragma once
 
+#include <sys/socket.h>
 #include <unistd.h>
 
+#include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "base/result.h"
 #include "service/http_server.h"
@@ -34,6 +37,19 @@ class Fd {
 
 /// Owner, group and mode are set before it listens, so that nobody gets in by being early.
 Result<Fd> listen_unix(const HttpServerConfig& config);
+
+/// Who is at the other end of a unix socket, as the kernel says.
+struct Peer {
+  ucred credentials{};
+  std::vector<gid_t> groups;  // the further ones
+
+  static Peer of(int fd);
+  bool is_in(gid_t group) const noexcept;
+  /// Root, or who runs this process.
+  bool is_owner() const noexcept;
+};
+
+std::optional<gid_t> group_id(const std::string& group);
 
 struct TcpListener {
   Fd fd;

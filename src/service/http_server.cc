@@ -127,6 +127,13 @@ Answer answer_request(const std::vector<HttpRoute>& routes, HttpRequest& request
             (allow.empty() ? "" : ", ") + route.method + (route.method == "GET" ? ", HEAD" : "");
         continue;
       }
+      if (!request.may_read || (route.access == HttpAccess::admin && !request.may_change)) {
+        return {http_error(403, fmt::format("{} {} is not for uid {}: it takes root, the user who runs weir, or a "
+                                            "member of control_socket.{}",
+                                            request.method, request.path, request.peer_uid,
+                                            request.may_read ? "admin_group" : "group")),
+                {}};
+      }
       request.tail = percent_decoded(*tail, PlusIs::plus).value_or("");
       try {
         return {route.handle(request), {}};
@@ -151,6 +158,13 @@ struct Door {
   bool local = false;
   size_t connections = 0;
   size_t refusals = 0;
+  std::optional<gid_t> readers{};  // none: whoever may connect
+  std::optional<gid_t> admins{};
+
+  bool may_change(const Peer& peer) const noexcept {
+    return peer.is_owner() || (admins && peer.is_in(*admins));
+  }
+  bool may_read(const Peer& peer) const noexcept { return !readers || peer.is_in(*readers); }
 };
 
 /// One connection: reads a request, answers it, and so on until one side has enough.
@@ -160,10 +174,7 @@ class Session : public std::enable_shared_from_this<Session> {
   Session(AnyStream::socket socket, const Door& door, size_t& slots)
       : stream_(std::move(socket)), door_(door), slots_(slots) {
     ++slots_;
-    if (door_.local) {
-      socklen_t length = sizeof peer_;
-      getsockopt(stream_.socket().native_handle(), SOL_SOCKET, SO_PEERCRED, &peer_, &length);
-    }
+    if (door_.local) peer_ = Peer::of(stream_.socket().native_handle());
   }
   ~Session() { --slots_; }
 
@@ -204,8 +215,10 @@ class Session : public std::enable_shared_from_this<Session> {
     request.method = std::string(message.method_string());
     request.body = std::move(message.body());
     request.local = door_.local;
-    request.peer_uid = peer_.uid;
-    request.peer_gid = peer_.gid;
+    request.peer_uid = peer_.credentials.uid;
+    request.peer_gid = peer_.credentials.gid;
+    request.may_change = door_.local && door_.may_change(peer_);
+    request.may_read = !door_.local || request.may_change || door_.may_read(peer_);
     const std::string target(message.target());
     write(answer_request(*door_.routes, request, target), message.keep_alive());
   }
@@ -267,7 +280,7 @@ class Session : public std::enable_shared_from_this<Session> {
   beast::basic_stream<AnyStream> stream_;
   const Door& door_;
   size_t& slots_;
-  ucred peer_{};
+  Peer peer_;
   beast::flat_buffer buffer_{4 * kHeaderOctetsMax};
   std::optional<http::request_parser<http::string_body>> parser_;
   std::optional<http::response<http::string_body>> response_;
@@ -315,8 +328,8 @@ class Acceptor {
 class Server final : public HttpServer {
  public:
   explicit Server(std::vector<HttpRoute> routes) : routes_(std::move(routes)) {
-    local_door_ = {&routes_, true, 0, 0};
-    tcp_door_ = {&routes_, false, 0, 0};
+    local_door_ = {.routes = &routes_, .local = true};
+    tcp_door_ = {.routes = &routes_};
   }
 
   ~Server() override {
@@ -337,6 +350,13 @@ class Server final : public HttpServer {
     if (!config.unix_path.empty()) {
       auto fd = listen_unix(config);
       if (!fd) return fd.error();
+      if (!config.unix_group.empty()) local_door_.readers = group_id(config.unix_group);
+      if (!config.admin_group.empty()) {
+        local_door_.admins = group_id(config.admin_group);
+        if (!local_door_.admins) {
+          return Error{fmt::format("control_socket.admin_group: group {} does not exist", config.admin_group)};
+        }
+      }
       unix_path_ = config.unix_path;
       if (stat(unix_path_.c_str(), &unix_identity_) != 0) unix_path_.clear();
       local_.emplace(io_, Local::acceptor(io_, Local(), fd->release()), local_door_);

@@ -5,7 +5,7 @@
 //           whole requests and answers: a stuck client holds nothing but its own slot, and not for
 //           long.
 // Failure:  400 not HTTP, 404 no such route, 405 wrong method, 413 body and 431 header too large,
-//           500 a handler threw. What cannot be bound is an Error that names it.
+//           403 not for this peer, 500 a handler threw. What cannot be bound is an Error that names it.
 #pragma once
 
 #include <chrono>
@@ -39,6 +39,8 @@ struct HttpRequest {
   bool local = false;     // came over the unix socket
   uint32_t peer_uid = 0;  // of a local peer
   uint32_t peer_gid = 0;
+  bool may_read = false;  // as the configuration's groups have it
+  bool may_change = false;
 };
 
 struct HttpResponse {
@@ -50,23 +52,30 @@ struct HttpResponse {
 /// Errors are `{"error": "what is wrong"}`.
 HttpResponse http_error(unsigned status, std::string_view message);
 
+/// Whom a route answers, on the unix socket; others get 403.
+enum class HttpAccess : uint8_t { read, admin };
+
 struct HttpRoute {
   std::string method;
   std::string path;  // exact, or with one trailing `{name}` segment: /v1/exporters/{address}
   bool also_on_tcp = false;  // only metrics and health
   std::function<HttpResponse(const HttpRequest&)> handle;
+  HttpAccess access = HttpAccess::read;
 };
 
 struct HttpServerConfig {
   std::string unix_path;  // empty: none
   uint32_t unix_mode = 0660;
-  std::string unix_group;   // empty: unchanged
+  std::string unix_group;   // empty: unchanged. Who reads: its members, and whoever may change something
+  // Who may change something: root, the process's own user, and this group's members, as the kernel tells
+  // them of a connection.
+  std::string admin_group;
   std::string tcp_address;  // `0.0.0.0:50046`, `[::1]:9090`; empty: none
 };
 
 /// What of a configuration cannot be listened on.
 struct ListenTrouble {
-  enum class Key : uint8_t { unix_path, unix_group, tcp_address };
+  enum class Key : uint8_t { unix_path, unix_group, admin_group, tcp_address };
   Key key;
   std::string what;
   bool may_pass = false;  // another program holds it just now

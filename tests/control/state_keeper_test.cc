@@ -39,6 +39,8 @@ class Plane final : public dataplane::DataPlane {
     }
   }
   Result<void> start() override { return {}; }
+  Result<void> change(const dataplane::DataPlaneConfig&) override { return {}; }
+  bool settle_change() override { return true; }
   void request_stop() override {}
   bool has_ended() const noexcept override { return true; }
   void stop() override {}

@@ -112,6 +112,10 @@ TEST(Words, AreAllReached) {
     b.send(NetflowV5Builder{}.count(1).build());
   });
 
+  DecoderConfig closed = plain;
+  closed.access.deny = {{IpAddress{}, 0}};
+  run(closed, [](Bench& b) { b.send(NetflowV5Builder{}.build()); });
+
   run(plain, [](Bench& b) {
     b.send(v9().templates({{.id = 256, .fields = {{4, 1}}}}).set(256, filled(60'000, 6)).build());
   });

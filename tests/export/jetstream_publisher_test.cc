@@ -678,7 +678,7 @@ TEST(JetStreamConfigTest, IsRefusedWithTheValueThatIsWrong) {
       {"stream_name 'a.b'", [](JetStreamConfig& c) { c.stream.name = "a.b"; }},
       {"stream_replicas 0", [](JetStreamConfig& c) { c.stream.replicas = 0; }},
       {"subject 'flows.*'", [](JetStreamConfig& c) { c.subjects = {"flows.*"}; }},
-      {"no subject", [](JetStreamConfig& c) { c.subjects.clear(); }},
+      {"no subject", [](JetStreamConfig& c) { c.subjects = outbound::Subjects::List{}; }},
       {"nats_url", [](JetStreamConfig& c) { c.nats.urls.clear(); }},
       {"/nonexistent/weir.creds: No such file",
        [](JetStreamConfig& c) { c.nats.creds_file = "/nonexistent/weir.creds"; }},

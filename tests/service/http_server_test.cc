@@ -1,6 +1,7 @@
 #include "service/http_server.h"
 
 #include <arpa/inet.h>
+#include <grp.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
@@ -8,6 +9,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -94,6 +96,37 @@ class RawClient {
   int fd_;
   bool connected_ = false;
 };
+
+/// What a process of another user is answered. In a child, for only root can become another user.
+std::string ask_as(uid_t uid, gid_t gid, const std::vector<gid_t>& groups, const std::string& path,
+                   const std::string& request) {
+  int ends[2];
+  if (pipe(ends) != 0) return {};
+  const pid_t child = fork();
+  if (child == 0) {
+    std::string answer;
+    if (setgroups(groups.size(), groups.data()) == 0 && setgid(gid) == 0 && setuid(uid) == 0) {
+      sockaddr_un address{};
+      address.sun_family = AF_UNIX;
+      std::strncpy(address.sun_path, path.c_str(), sizeof address.sun_path - 1);
+      const int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+      if (connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0 &&
+          write(fd, request.data(), request.size()) == static_cast<ssize_t>(request.size())) {
+        char octets[4096];
+        for (ssize_t n; (n = read(fd, octets, sizeof octets)) > 0;) answer.append(octets, static_cast<size_t>(n));
+      }
+    }
+    [[maybe_unused]] const ssize_t n = write(ends[1], answer.data(), answer.size());
+    _exit(0);
+  }
+  close(ends[1]);
+  std::string answer;
+  char octets[4096];
+  for (ssize_t n; (n = read(ends[0], octets, sizeof octets)) > 0;) answer.append(octets, static_cast<size_t>(n));
+  close(ends[0]);
+  waitpid(child, nullptr, 0);
+  return answer;
+}
 
 class HttpServerTest : public testing::Test {
  protected:
@@ -467,6 +500,54 @@ TEST_F(HttpServerTest, StopsAtOnceWithClientsInTheMiddle) {
   writing.send("POST /v1/echo HTTP/1.1\r\nContent-Length: 100\r\n\r\nhalf");
   server_.reset();
   EXPECT_EQ(writing.read_all(), "");
+}
+
+TEST_F(HttpServerTest, OnlyMembersOfTheAdminGroupChangeSomethingAndOnlyReadersRead) {
+  if (geteuid() != 0) GTEST_SKIP() << "only root can ask as another user";
+  constexpr uid_t kNobody = 65534;
+  const struct group* readers = getgrnam("adm");
+  const struct group* admins = getgrnam("staff");
+  if (readers == nullptr || admins == nullptr) GTEST_SKIP() << "no groups adm and staff";
+  const gid_t reader = readers->gr_gid, admin = getgrnam("staff")->gr_gid;
+  const gid_t read_by = getgrnam("adm")->gr_gid;
+  HttpServerConfig c = config();
+  c.unix_mode = 0666;
+  c.unix_group = "adm";
+  c.admin_group = "staff";
+  std::vector<HttpRoute> doors = routes();
+  for (HttpRoute& route : doors) {
+    if (route.method == "POST") route.access = HttpAccess::admin;
+  }
+  chmod(directory_.c_str(), 0755);
+  auto server = HttpServer::start(c, std::move(doors));
+  ASSERT_TRUE(server) << server.error().message;
+  server_ = std::move(*server);
+  const std::string get = "GET /v1/status HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+  const std::string post =
+      "POST /v1/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi";
+  const auto status = [&](gid_t gid, const std::vector<gid_t>& groups, const std::string& request) {
+    const std::string answer = ask_as(kNobody, gid, groups, path_, request);
+    return answer.size() > 12 ? answer.substr(9, 3) : "none: " + answer;
+  };
+  EXPECT_EQ(status(kNobody, {}, get), "403") << "neither";
+  EXPECT_EQ(status(kNobody, {}, post), "403");
+  EXPECT_EQ(status(reader, {}, get), "200") << "by the group it runs as";
+  EXPECT_EQ(status(kNobody, {read_by}, get), "200") << "by a further group";
+  EXPECT_EQ(status(kNobody, {read_by}, post), "403");
+  EXPECT_EQ(status(kNobody, {admin}, post), "200");
+  EXPECT_EQ(status(kNobody, {admin}, get), "200") << "who may change may read";
+  const std::string refused = ask_as(kNobody, kNobody, {read_by}, path_, post);
+  EXPECT_NE(refused.find("control_socket.admin_group"), std::string::npos) << refused;
+}
+
+TEST_F(HttpServerTest, RefusesAnAdminGroupThatIsNotThere) {
+  HttpServerConfig c = config();
+  c.admin_group = "no-such-group-here";
+  const auto server = HttpServer::start(c, routes());
+  ASSERT_FALSE(server);
+  EXPECT_NE(server.error().message.find("control_socket.admin_group: group no-such-group-here does not exist"),
+            std::string::npos)
+      << server.error().message;
 }
 
 }  // namespace

@@ -1,0 +1,165 @@
+#include "control/reload.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+#include <utility>
+
+#include "base/clock.h"
+#include "service/log.h"
+
+namespace weir::control {
+namespace {
+
+/// What goes without a restart: these keys and what stands in them.
+constexpr std::array<std::string_view, 6> kLiveKeys = {
+    "listeners", "sampling", "exporters", "limits.records_per_second",
+    "limits.records_per_second_per_exporter", "log.level"};
+
+bool stands_in(std::string_view key, std::string_view live) {
+  if (key.substr(0, live.size()) != live) return false;
+  return key.size() == live.size() || key[live.size()] == '.' || key[live.size()] == '[';
+}
+
+bool is_live(std::string_view key) {
+  return std::any_of(kLiveKeys.begin(), kLiveKeys.end(),
+                     [key](std::string_view live) { return stands_in(key, live); });
+}
+
+std::string joined(const std::vector<std::string>& words) {
+  std::string out;
+  for (const std::string& word : words) {
+    if (!out.empty()) out += ", ";
+    out += word;
+  }
+  return out;
+}
+
+/// What decoders have reserved when they were made: none of `wanted`'s listeners gets more.
+void find_beyond_reserve(const ApplianceConfig& started, const ApplianceConfig& wanted,
+                         std::vector<std::string>& found) {
+  const decode::DecoderLimits have = data_plane_config(started).pipeline.decoder.limits;
+  const auto names_kept = [](const ApplianceConfig& config) {
+    return std::any_of(config.listeners.begin(), config.listeners.end(),
+                       [](const ListenerConfig& listener) { return listener.inline_names; });
+  };
+  for (size_t i = 0; i < wanted.listeners.size(); ++i) {
+    const ListenerConfig& l = wanted.listeners[i];
+    const auto more = [&](uint64_t wants, uint64_t has, std::string_view key) {
+      if (wants > has) found.push_back(fmt::format("listeners[{}].{}", i, key));
+    };
+    more(l.max_templates, have.templates_per_exporter_max, "max_templates");
+    more(l.max_template_fields, have.template_fields_max, "max_template_fields");
+    more(l.pending_flows.max_pending_flows, have.pending_sets_per_exporter_max,
+         "pending_flows.max_pending_flows");
+    more(l.pending_flows.max_entries_per_template, have.pending_entries_per_template_max,
+         "pending_flows.max_entries_per_template");
+    more(l.pending_flows.max_entry_size_bytes, have.pending_entry_octets_max,
+         "pending_flows.max_entry_size_bytes");
+    if (l.inline_names && !names_kept(started)) found.push_back(fmt::format("listeners[{}].inline_names", i));
+  }
+}
+
+}  // namespace
+
+ConfigChange compare(const ApplianceConfig& started, const ApplianceConfig& running,
+                     const ApplianceConfig& wanted) {
+  ConfigChange change;
+  find_beyond_reserve(started, wanted, change.at_restart);
+  for (std::string& key : appliance_schema().differences(&running, &wanted)) {
+    if (std::find(change.at_restart.begin(), change.at_restart.end(), key) != change.at_restart.end()) continue;
+    (is_live(key) ? change.now : change.at_restart).push_back(std::move(key));
+  }
+  return change;
+}
+
+ApplianceConfig with_live_keys(const ApplianceConfig& running, const ApplianceConfig& wanted) {
+  ApplianceConfig config = running;
+  config.listeners = wanted.listeners;
+  config.sampling = wanted.sampling;
+  config.exporters = wanted.exporters;
+  config.limits.records_per_second = wanted.limits.records_per_second;
+  config.limits.records_per_second_per_exporter = wanted.limits.records_per_second_per_exporter;
+  config.log.level = wanted.log.level;
+  return config;
+}
+
+Reloader::Reloader(const ApplianceConfig& started) : started_(started) {
+  view_.publish(std::make_shared<const ReloadView>());
+}
+
+std::optional<uint64_t> Reloader::ask() {
+  uint64_t ended = ended_.load(std::memory_order_acquire);
+  if (!asked_.compare_exchange_strong(ended, ended + 1)) return std::nullopt;
+  return ended + 1;
+}
+
+void Reloader::end(ReloadState state) {
+  next_.state = state;
+  next_.ended_ns = wall_clock_ns();
+  phase_ = Phase::idle;
+  for (const std::string& warning : next_.warnings) service::log_warning("{}", warning);
+  switch (state) {
+    case ReloadState::refused:
+      service::log_error("reload refused, the configuration that runs goes on: {}", next_.error);
+      break;
+    case ReloadState::unchanged:
+      service::log_info("reload: nothing has changed");
+      break;
+    default: service::log_info("reload: now goes {}", joined(next_.applied)); break;
+  }
+  if (!next_.needs_restart.empty()) {
+    service::log_warning("reload: only a restart takes up {}", joined(next_.needs_restart));
+  }
+  view_.publish(std::make_shared<const ReloadView>(next_));
+  ended_.store(next_.number, std::memory_order_release);
+}
+
+void Reloader::step(const ApplianceConfig& running, const Apply& apply,
+                    const std::function<bool()>& is_settled) {
+  switch (phase_) {
+    case Phase::idle: {
+      const uint64_t asked = asked_.load(std::memory_order_acquire);
+      if (asked == next_.number) return;
+      next_ = {.number = asked, .state = ReloadState::running};
+      view_.publish(std::make_shared<const ReloadView>(next_));
+      loaded_.reset();
+      phase_ = Phase::reading;
+      auto begun = job_.begin([this] { loaded_.emplace(load_()); });
+      if (!begun) {
+        next_.error = begun.error().message;
+        end(ReloadState::refused);
+      }
+      return;
+    }
+    case Phase::reading: {
+      if (job_.is_running()) return;
+      if (!*loaded_) {
+        next_.error = loaded_->error().message;
+        return end(ReloadState::refused);
+      }
+      const LoadedConfig& wanted = **loaded_;
+      next_.warnings = wanted.warnings;
+      ConfigChange change = compare(started_, running, wanted.config);
+      next_.needs_restart = std::move(change.at_restart);
+      if (change.now.empty()) {
+        return end(next_.needs_restart.empty() ? ReloadState::unchanged : ReloadState::applied);
+      }
+      if (auto applied = apply(with_live_keys(running, wanted.config), wanted.origins); !applied) {
+        next_.needs_restart.clear();
+        next_.error = applied.error().message;
+        return end(ReloadState::refused);
+      }
+      next_.applied = std::move(change.now);
+      phase_ = Phase::settling;
+      return;
+    }
+    case Phase::settling:
+      if (is_settled()) end(ReloadState::applied);
+      return;
+  }
+}
+
+}  // namespace weir::control

@@ -1,0 +1,90 @@
+// reload.h — A configuration read anew while the appliance runs: asked for, read, judged, and how it went.
+//
+// Runs on:  ask and view: any thread; step: control_thread. The file is read on a thread of its own, for a
+//           disk may hang.
+// Failure:  a configuration that is wrong, or that the machine will not have, is refused as a whole; what was
+//           there goes on.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/named_enum.h"
+#include "base/result.h"
+#include "base/snapshot.h"
+#include "base/thread_roles.h"
+#include "control/background_job.h"
+#include "control/config.h"
+
+namespace weir::control {
+
+/// none: none was asked for yet. unchanged: the file says what goes already.
+#define WEIR_RELOAD_STATES(X) X(none) X(running) X(applied) X(unchanged) X(refused)
+WEIR_NAMED_ENUM(ReloadState, uint8_t, WEIR_RELOAD_STATES)
+
+struct ReloadView {
+  uint64_t number = 0;  // 1: the first since the start
+  ReloadState state = ReloadState::none;
+  uint64_t ended_ns = 0;  // wall clock
+  std::vector<std::string> applied;         // keys whose new values go now
+  std::vector<std::string> needs_restart;   // keys whose new values do not
+  std::vector<std::string> warnings;
+  std::string error;  // of a refused one: a line a mistake
+};
+
+/// The keys that differ, by what can be done about them.
+struct ConfigChange {
+  std::vector<std::string> now;
+  std::vector<std::string> at_restart;
+};
+/// `started`: what the appliance was made from, which says how much there is room for.
+ConfigChange compare(const ApplianceConfig& started, const ApplianceConfig& running,
+                     const ApplianceConfig& wanted);
+
+/// `running` with what of `wanted` goes without a restart.
+ApplianceConfig with_live_keys(const ApplianceConfig& running, const ApplianceConfig& wanted);
+
+class Reloader {
+ public:
+  using Load = std::function<Result<LoadedConfig>()>;
+  /// Makes the appliance go by it, or refuses it as a whole. The origins are the whole file's.
+  using Apply = std::function<Result<void>(const ApplianceConfig&, const service::Origins&)>;
+
+  explicit Reloader(const ApplianceConfig& started);
+
+  /// Before step: where the configuration comes from. Without, there is nothing to reload.
+  void set_source(Load load) { load_ = std::move(load); has_source_.store(load_ != nullptr); }
+  bool has_source() const noexcept { return has_source_.load(); }
+
+  /// The number of the reload that this begins; nullopt while another is under way.
+  std::optional<uint64_t> ask();
+  std::shared_ptr<const ReloadView> view() const { return view_.read(); }
+
+  /// `running` is what goes now. `is_settled`: all that was applied has been taken up.
+  void step(const ApplianceConfig& running, const Apply& apply, const std::function<bool()>& is_settled)
+      WEIR_RUNS_ON(control_thread);
+  /// At the end: a disk that hangs.
+  bool is_reading() const noexcept { return job_.is_running(); }
+
+ private:
+  enum class Phase : uint8_t { idle, reading, settling };
+  void end(ReloadState state) WEIR_RUNS_ON(control_thread);
+
+  const ApplianceConfig started_;
+  Load load_;
+  std::atomic<bool> has_source_{false};
+  std::atomic<uint64_t> asked_{0};
+  std::atomic<uint64_t> ended_{0};
+  Phase phase_ = Phase::idle;
+  ReloadView next_;
+  std::optional<Result<LoadedConfig>> loaded_;  // the job's until it has ended
+  BackgroundJob job_;
+  Snapshot<ReloadView> view_;
+};
+
+}  // namespace weir::control

@@ -1,0 +1,132 @@
+// reload_test.cc — A configuration changed while flows come in: nothing is lost, and what is wrong changes nothing.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <map>
+#include <thread>
+
+#include "appliance_fixture.h"
+
+namespace weir {
+namespace {
+
+using ::testing::HasSubstr;
+
+class ReloadTest : public ApplianceTest {
+ protected:
+  /// The configuration with another listeners' list.
+  void rewrite(const std::string& listeners, const std::string& more = "") {
+    const std::string path = write_config(more);
+    std::ifstream in(path);
+    std::stringstream text;
+    text << in.rdbuf();
+    std::string whole = text.str();
+    const size_t begin = whole.find("listeners:");
+    whole.replace(begin, whole.find("nats_url:") - begin, "listeners:\n" + listeners);
+    std::ofstream(path) << whole;
+  }
+  std::string first_listener() const {
+    return "  - {name: netflow, port: " + std::to_string(port_) +
+           ", subject: flows.raw.netflow, buffer_size: 4194304}\n";
+  }
+  json reload(int expected_status = 0) {
+    const Answer answer = ctl({"--json", "reload"});
+    EXPECT_EQ(answer.status, expected_status) << answer.out << answer.err;
+    return json::parse(answer.out, nullptr, false);
+  }
+};
+
+TEST_F(ReloadTest, AListenerThatIsAddedDeliversOnASubjectOfItsOwnWhileAnotherLosesNothing) {
+  auto weir = start();
+  std::atomic<uint64_t> sent{0};
+  std::jthread sender([&](const std::stop_token& stop) {
+    while (!stop.stop_requested()) sent.fetch_add(generate("v5", 100, 10, 1000));
+  });
+  const uint16_t second = free_udp_port();
+  for (int i = 0; i < 3; ++i) {
+    rewrite(first_listener() + "  - {name: late, port: " + std::to_string(second) +
+            ", subject: flows.raw.late, protocol: netflow, sampling_rate_default: " + std::to_string(i + 1) +
+            "}\n");
+    EXPECT_EQ(reload()["state"], "applied");
+    sent.fetch_add(generate("v5", 5, 10, 5000, second));
+    ASSERT_TRUE(eventually([&] {
+      const json status = json::parse(ctl({"--json", "status"}).out, nullptr, false);
+      return status["ports"].size() == 2 && status["ports"][1]["packets"] == 5;
+    }));
+    rewrite(first_listener());
+    EXPECT_EQ(reload()["state"], "applied");
+  }
+  sender.request_stop();
+  sender.join();
+  ASSERT_TRUE(eventually([&] { return acknowledged() == sent.load(); })) << sent << ledger().dump(2);
+  expect_books_balance(ledger());
+  EXPECT_EQ(weir->terminate(), 0) << weir->err();
+
+  std::map<uint64_t, size_t> by_rate;
+  const auto records = read_stream();
+  for (const json& record : records) ++by_rate[record.value("sampling_rate", uint64_t{0})];
+  EXPECT_EQ(records.size(), sent.load());
+  for (uint64_t rate = 1; rate <= 3; ++rate) EXPECT_EQ(by_rate[rate], 50u) << rate;
+}
+
+TEST_F(ReloadTest, AWrongFileChangesNothingAndIsTold) {
+  auto weir = start();
+  rewrite("  - {name: netflow, port: 99999}\n");
+  const json refused = reload(1);
+  EXPECT_EQ(refused["state"], "refused");
+  EXPECT_THAT(refused["error"].get<std::string>(), HasSubstr("weir.yaml"));
+  EXPECT_THAT(refused["error"].get<std::string>(), HasSubstr("listeners[0].port"));
+  const uint64_t sent = generate("v5", 10, 10);
+  EXPECT_TRUE(eventually([&] { return acknowledged() == sent; }));
+  EXPECT_EQ(weir->terminate(), 0) << weir->err();
+  EXPECT_THAT(weir->err(), HasSubstr("reload refused"));
+}
+
+TEST_F(ReloadTest, SighupReloadsAndTheLogSaysWhatGoesAndWhatWaitsForARestart) {
+  auto weir = start();
+  write_config("log: {level: debug}\nbatch_bytes: 128KiB\n");
+  weir->signal(SIGHUP);
+  EXPECT_TRUE(eventually([&] { return ctl({"log-level"}).out == "debug\n"; }));
+  EXPECT_TRUE(eventually([&] { return weir->err().find("only a restart takes up batch_bytes") != std::string::npos; }));
+  EXPECT_THAT(weir->err(), HasSubstr("reload: now goes log.level"));
+  EXPECT_EQ(ctl({"log-level", "warning"}).status, 0);
+  EXPECT_EQ(ctl({"log-level"}).out, "warning\n");
+  const Answer wrong = ctl({"log-level", "loud"});
+  EXPECT_EQ(wrong.status, 1);
+  EXPECT_THAT(wrong.err, HasSubstr("trace, debug, info, warning, error"));
+  const Answer config = ctl({"config"});
+  EXPECT_THAT(config.out, HasSubstr("log.level"));
+  EXPECT_THAT(config.out, HasSubstr("weir.yaml:"));
+  EXPECT_EQ(weir->terminate(), 0) << weir->err();
+}
+
+TEST_F(ReloadTest, ExportersThatAreDeniedAreRefusedFromThenOn) {
+  auto weir = start();
+  const uint64_t before = generate("v5", 10, 10);
+  ASSERT_TRUE(eventually([&] { return acknowledged() == before; }));
+  write_config("exporters: {deny: [127.0.0.0/8]}\n");
+  EXPECT_EQ(reload()["applied"], json::array({"exporters.deny"}));
+  generate("v5", 10, 10);
+  EXPECT_TRUE(eventually([&] {
+    return ledger()["datagrams"]["rejected"].value("exporter_not_allowed", 0) == 10;
+  })) << ledger().dump(2);
+  write_config();
+  reload();
+  const uint64_t after = generate("v5", 10, 10);
+  EXPECT_TRUE(eventually([&] { return acknowledged() == before + after; }));
+  EXPECT_EQ(weir->terminate(), 0) << weir->err();
+}
+
+TEST_F(ReloadTest, WithoutAFileThereIsNothingToReload) {
+  Process weir(folder_, {this->weir(), "run", "--listen", "netflow://127.0.0.1:" + std::to_string(port_)},
+               {"WEIR_CONTROL_SOCKET_PATH=" + control_socket()});
+  ASSERT_TRUE(eventually([&] { return ctl({"health"}).status == 0; }));
+  const Answer answer = ctl({"reload"});
+  EXPECT_EQ(answer.status, 1);
+  EXPECT_THAT(answer.err, HasSubstr("there is nothing to reload"));
+  EXPECT_EQ(weir.terminate(), 0);
+}
+
+}  // namespace
+}  // namespace weir
