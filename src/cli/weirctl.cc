@@ -45,6 +45,15 @@ class Program {
 
     app.add_subcommand("status", "Version, readiness, ports, cores and publishers")
         ->callback([this] { show("/v1/status", print_status); });
+    app.add_subcommand("ports", "What each port has received, and what it had to drop")->callback([this] {
+      show("/v1/ports", [](const json& r) { print_ports(r.at("ports")); });
+    });
+    app.add_subcommand("cores", "How busy each receive core is, and what it does")->callback([this] {
+      show("/v1/cores", [](const json& r) { print_cores(r.at("cores")); });
+    });
+    app.add_subcommand("publishers", "Where records go, and what became of them there")->callback([this] {
+      show("/v1/publishers", [](const json& r) { print_publishers(r.at("publishers")); });
+    });
     app.add_subcommand("ledger", "What came in and what became of it: nothing is lost uncounted")
         ->callback([this] { show("/v1/ledger", print_ledger); });
     CLI::App* exporters = app.add_subcommand("exporters", "Who sends, what, and how well");

@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "cli/weirctl_table.h"
+
 namespace weir::cli {
 
 using nlohmann::json;
@@ -36,36 +38,6 @@ std::string text_of(const json& value) {
 
 namespace {
 
-/// Columns as wide as their widest cell; the first ones are flush left, the others right.
-class Table {
- public:
-  explicit Table(std::vector<std::string> heads, size_t left_columns = 1)
-      : left_columns_(left_columns) {
-    rows_.push_back(std::move(heads));
-  }
-  void add(std::vector<std::string> row) { rows_.push_back(std::move(row)); }
-  void print() const {
-    std::vector<size_t> widths(rows_[0].size());
-    for (const auto& row : rows_) {
-      for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
-    }
-    for (const auto& row : rows_) {
-      std::string line;
-      for (size_t i = 0; i < row.size(); ++i) {
-        if (i > 0) line += "  ";
-        line += i < left_columns_ ? fmt::format("{:<{}}", row[i], widths[i])
-                                  : fmt::format("{:>{}}", row[i], widths[i]);
-      }
-      line.erase(line.find_last_not_of(' ') + 1);
-      std::puts(line.c_str());
-    }
-  }
-
- private:
-  const size_t left_columns_;
-  std::vector<std::vector<std::string>> rows_;
-};
-
 std::string duration_of(uint64_t ns) {
   const uint64_t s = ns / 1'000'000'000;
   if (s < 120) return fmt::format("{}s", s);
@@ -83,43 +55,6 @@ std::string queue_of(const json& queue) {
   const json& max = queue.at("records_max");
   return fmt::format("{}{}{} {:.0f}%", text_of(queue.at("records")), max.is_null() ? "" : "/",
                      max.is_null() ? "" : text_of(max), queue.at("fill").get<double>() * 100);
-}
-
-void print_publishers(const json& publishers) {
-  Table table({"publisher", "kind", "connected", "acknowledged", "failed", "dropped", "in flight",
-               "waiting", "retries", "queue"});
-  for (const json& p : publishers) {
-    const json& r = p.at("records");
-    table.add({text_of(p.at("name")), text_of(p.at("kind")), text_of(p.at("connected")),
-               text_of(r.at("acknowledged")), text_of(r.at("failed")), text_of(r.at("dropped")),
-               text_of(r.at("in_flight")), text_of(r.at("waiting")), text_of(p.at("retries")),
-               queue_of(p.at("queue"))});
-  }
-  table.print();
-  for (const json& p : publishers) {
-    if (const std::string error = text_of(p.at("last_error")); !error.empty()) {
-      std::printf("publisher %s: %s\n", text_of(p.at("name")).c_str(), error.c_str());
-    }
-  }
-}
-
-void print_ports(const json& ports) {
-  Table table({"port", "driver", "link", "packets", "octets", "missed", "errors", "no mbuf"});
-  for (const json& p : ports) {
-    table.add({text_of(p.at("name")), text_of(p.at("driver")),
-               p.at("link_up").get<bool>() ? "up" : "down", text_of(p.at("packets")),
-               text_of(p.at("octets")), text_of(p.at("missed")), text_of(p.at("errors")),
-               text_of(p.at("no_mbuf"))});
-  }
-  table.print();
-  for (const json& p : ports) {
-    if (const std::string trouble = text_of(p.at("trouble")); !trouble.empty()) {
-      std::printf("port %s: %s\n", text_of(p.at("name")).c_str(), trouble.c_str());
-    }
-    if (const std::string note = text_of(p.at("note")); !note.empty()) {
-      std::printf("port %s: %s\n", text_of(p.at("name")).c_str(), note.c_str());
-    }
-  }
 }
 
 void print_state(const json& state, uint64_t now_ns) {
@@ -144,80 +79,6 @@ void print_state(const json& state, uint64_t now_ns) {
   }
 }
 
-/// One ledger of several in a table: what came in, then what became of it.
-class LedgerRows {
- public:
-  explicit LedgerRows(Table& table) : table_(table) {}
-
-  /// `what` came in, `of` a ledger: the rows that follow add up to it.
-  void begin(std::string ledger, const std::string& what, const json& count) {
-    table_.add({std::move(ledger), what, text_of(count), ""});
-    settle();
-    total_ = left_ = count.get<uint64_t>();
-    is_first_ = true;
-  }
-  void part(const std::string& what, uint64_t count) {
-    const std::string share =
-        total_ == 0 ? ""
-                    : fmt::format("{:.1f}%", 100 * static_cast<double>(count) /
-                                                 static_cast<double>(total_));
-    table_.add({"", fmt::format("{} {}", is_first_ ? '=' : '+', what), fmt::format("{}", count), share});
-    is_first_ = false;
-    left_ -= count;
-  }
-  /// A row for each reason that there was, or one that says that there was none.
-  void parts(const std::string& what, const json& tally) {
-    bool is_any = false;
-    for (const auto& [reason, count] : tally.items()) {
-      if (count == 0) continue;
-      part(what.empty() ? reason : fmt::format("{}: {}", what, reason), count.get<uint64_t>());
-      is_any = true;
-    }
-    if (!is_any) part(what.empty() ? "none" : what, 0);
-  }
-  /// Beside the sum.
-  void note(const std::string& what, uint64_t count) {
-    table_.add({"", fmt::format("  {}", what), fmt::format("{}", count), ""});
-  }
-
-  /// Whether each ledger's rows, as they are printed, made up its first.
-  bool add_up() {
-    settle();
-    return add_up_;
-  }
-
- private:
-  void settle() noexcept {
-    add_up_ = add_up_ && left_ == 0;
-    left_ = 0;
-  }
-
-  Table& table_;
-  uint64_t total_ = 0;
-  uint64_t left_ = 0;
-  bool add_up_ = true;
-  bool is_first_ = true;
-};
-
-uint64_t number_at(const json& object, const char* key) { return object.at(key).get<uint64_t>(); }
-
-void add_publisher(LedgerRows& rows, const json& p, uint64_t encoded) {
-  const json& r = p.at("records");
-  rows.begin(text_of(p.at("name")), "records encoded", encoded);
-  rows.part("acknowledged", number_at(r, "acknowledged"));
-  rows.parts("lost", p.at("failures"));
-  rows.part("spooled", number_at(r, "spooled"));
-  rows.part("in flight", number_at(r, "in_flight"));
-  rows.part("waiting", number_at(r, "waiting"));
-  const json& spool = p.at("spool");
-  if (spool.is_null()) return;
-  const json& s = spool.at("records");
-  rows.begin(text_of(p.at("name")) + "'s spool", "records spooled or found",
-             number_at(r, "spooled") + number_at(s, "restored"));
-  rows.part("replayed", number_at(s, "replayed"));
-  rows.parts("lost", spool.at("failures"));
-  for (const char* part : {"expired", "damaged", "stored"}) rows.part(part, number_at(s, part));
-}
 std::vector<std::string> exporter_row(const json& e, uint64_t now_ns) {
   std::string protocols;
   for (const json& p : e.at("protocols")) {
@@ -301,6 +162,56 @@ uint64_t now_ns() {
 
 }  // namespace
 
+void print_ports(const json& ports) {
+  Table table({"port", "driver", "link", "packets", "octets", "missed", "errors", "no mbuf"});
+  for (const json& p : ports) {
+    table.add({text_of(p.at("name")), text_of(p.at("driver")),
+               p.at("link_up").get<bool>() ? "up" : "down", text_of(p.at("packets")),
+               text_of(p.at("octets")), text_of(p.at("missed")), text_of(p.at("errors")),
+               text_of(p.at("no_mbuf"))});
+  }
+  table.print();
+  for (const json& p : ports) {
+    if (const std::string trouble = text_of(p.at("trouble")); !trouble.empty()) {
+      std::printf("port %s: %s\n", text_of(p.at("name")).c_str(), trouble.c_str());
+    }
+    if (const std::string note = text_of(p.at("note")); !note.empty()) {
+      std::printf("port %s: %s\n", text_of(p.at("name")).c_str(), note.c_str());
+    }
+  }
+}
+
+void print_cores(const json& cores) {
+  Table table({"core", "cpu", "busy", "datagrams", "records", "exporters", "templates",
+               "sequence lost", "serves"});
+  for (const json& c : cores) {
+    table.add({text_of(c.at("core")), c.at("cpu").get<int>() < 0 ? "-" : text_of(c.at("cpu")),
+               fmt::format("{:.1f}%", c.at("busy_ratio").get<double>() * 100),
+               text_of(c.at("datagrams")), text_of(c.at("records")), text_of(c.at("exporters")),
+               text_of(c.at("templates")), text_of(c.at("sequence_lost")),
+               text_of(c.at("serves"))});
+  }
+  table.print();
+}
+
+void print_publishers(const json& publishers) {
+  Table table({"publisher", "kind", "connected", "acknowledged", "failed", "dropped", "in flight",
+               "waiting", "retries", "queue"});
+  for (const json& p : publishers) {
+    const json& r = p.at("records");
+    table.add({text_of(p.at("name")), text_of(p.at("kind")), text_of(p.at("connected")),
+               text_of(r.at("acknowledged")), text_of(r.at("failed")), text_of(r.at("dropped")),
+               text_of(r.at("in_flight")), text_of(r.at("waiting")), text_of(p.at("retries")),
+               queue_of(p.at("queue"))});
+  }
+  table.print();
+  for (const json& p : publishers) {
+    if (const std::string error = text_of(p.at("last_error")); !error.empty()) {
+      std::printf("publisher %s: %s\n", text_of(p.at("name")).c_str(), error.c_str());
+    }
+  }
+}
+
 void print_status(const json& s) {
   const uint64_t now_ns = s.at("taken_ns");
   std::printf("weir %s (%s)  appliance %s  partition %s\n", text_of(s.at("version")).c_str(),
@@ -314,68 +225,10 @@ void print_status(const json& s) {
               text_of(s.at("datagrams_per_second")).c_str());
   print_ports(s.at("ports"));
   std::puts("");
-  Table cores({"core", "cpu", "busy", "datagrams", "records", "exporters", "templates",
-               "sequence lost", "serves"});
-  for (const json& c : s.at("cores")) {
-    cores.add({text_of(c.at("core")), c.at("cpu").get<int>() < 0 ? "-" : text_of(c.at("cpu")),
-               fmt::format("{:.1f}%", c.at("busy_ratio").get<double>() * 100),
-               text_of(c.at("datagrams")), text_of(c.at("records")), text_of(c.at("exporters")),
-               text_of(c.at("templates")), text_of(c.at("sequence_lost")),
-               text_of(c.at("serves"))});
-  }
-  cores.print();
+  print_cores(s.at("cores"));
   print_state(s.at("state_kept"), now_ns);
   std::puts("");
   print_publishers(s.at("publishers"));
-}
-
-void print_ledger(const json& l) {
-  print_ports(l.at("ports"));
-  std::puts("");
-  Table table({"ledger", "what became of it", "number", "share"}, 2);
-  LedgerRows rows(table);
-
-  if (const json& frames = l.at("frames"); frames.at("received") != 0) {  // kernel sockets have none
-    rows.begin("frames", "received", frames.at("received"));
-    rows.parts("", frames.at("verdicts"));
-    rows.note("udp for a port without listener", number_at(frames, "no_listener"));
-  }
-
-  const json& datagrams = l.at("datagrams");
-  rows.begin("datagrams", "received", datagrams.at("received"));
-  rows.part("decoded", number_at(datagrams, "decoded"));
-  rows.parts("rejected", datagrams.at("rejected"));
-  rows.note("missing before arrival, by sequence numbers",
-            number_at(l.at("before_arrival"), "sequence_lost"));
-
-  const json& sets = l.at("sets");
-  rows.begin("sets", "in decoded datagrams", sets.at("received"));
-  rows.parts("", sets.at("outcomes"));
-
-  const json& records = l.at("records");
-  const uint64_t flows = number_at(records, "decoded");
-  const uint64_t counters = number_at(records, "sflow_counters");
-  const uint64_t discards = number_at(records, "sflow_discards");
-  rows.begin("records", "decoded", flows + counters + discards);
-  rows.part("encoded", number_at(records, "encoded"));
-  rows.parts("dropped", records.at("dropped"));
-  rows.note("flows among them", flows);
-  if (counters != 0) rows.note("sFlow counter records among them", counters);
-  if (discards != 0) rows.note("sFlow discarded packets among them", discards);
-
-  for (const json& p : l.at("publishers")) add_publisher(rows, p, number_at(records, "encoded"));
-  table.print();
-  std::puts("");
-  if (l.at("balanced").get<bool>()) {
-    std::puts(rows.add_up()
-                  ? "the books balance: in each ledger the rows with = and + make up the first"
-                  : "the books balance: each core copies its own between two bursts. The rows above were read\n"
-                    "while cores were at work, so in a ledger they may be a burst apart");
-
-  } else {
-    for (const json& d : l.at("discrepancies"))
-      std::printf("DOES NOT BALANCE: %s\n", text_of(d).c_str());
-  }
 }
 
 void print_exporters(const json& rows, uint64_t not_listed) {

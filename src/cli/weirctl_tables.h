@@ -11,6 +11,9 @@ namespace weir::cli {
 std::string text_of(const nlohmann::json& value);
 
 void print_status(const nlohmann::json& status);
+void print_ports(const nlohmann::json& ports);
+void print_cores(const nlohmann::json& cores);
+void print_publishers(const nlohmann::json& publishers);
 /// Each ledger: what came in, and under it what became of it, which adds up.
 void print_ledger(const nlohmann::json& ledger);
 /// `not_listed`: exporters that have no row.

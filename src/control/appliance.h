@@ -74,6 +74,8 @@ class Appliance {
   const std::vector<std::string>& stuck() const noexcept { return stuck_; }
 
  private:
+  static constexpr int kIdleWaitMs = 2;  // how long a sealed batch may wait for an idle control thread
+
   explicit Appliance(const ApplianceConfig& config);
 
   bool turn() WEIR_RUNS_ON(control_thread);

@@ -1,15 +1,12 @@
 #include "control/routes.h"
 
-#include <fmt/format.h>
-
-#include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <utility>
 
 #include "base/version.h"
 #include "control/health.h"
 #include "control/metrics.h"
+#include "control/routes_json.h"
 #include "service/metrics.h"
 
 namespace weir::control {
@@ -19,8 +16,6 @@ using service::HttpRequest;
 using service::HttpResponse;
 
 namespace {
-
-constexpr size_t kExportersPerPageMax = 1000;
 
 /// {"enumerator": value} for every enumerator, zeros included: a script can rely on each key.
 template <class Enum>
@@ -139,85 +134,12 @@ json publisher_json(const PublisherView& p, const std::vector<std::string>& subj
           {"spool", spool_json(p.spool)}};
 }
 
-json cache_json(const decode::TemplateCacheStats& cache) {
-  return {{"size", cache.size},
-          {"hits", cache.hits},
-          {"misses", cache.misses},
-          {"evictions", cache.evictions}};
-}
-
-HttpResponse json_response(const json& body) {
-  // What brokers and devices said may be no UTF-8.
-  return {.status = 200,
-          .content_type = "application/json",
-          .body = body.dump(-1, ' ', false, json::error_handler_t::replace) + "\n"};
-}
-
 /// 200 where nothing speaks against it, else 503 and why.
 HttpResponse verdict_response(const char* good, const char* bad, const std::string& because) {
   if (because.empty()) return json_response({{"status", good}});
   HttpResponse response = json_response({{"status", bad}, {"because", because}});
   response.status = 503;
   return response;
-}
-
-/// A whole number from the query, or `fallback` where the key is absent; nullopt when it is wrong.
-std::optional<size_t> number_in_query(const HttpRequest& request, const char* key, size_t fallback,
-                                      size_t max) {
-  const auto it = request.query.find(key);
-  if (it == request.query.end()) return fallback;
-  size_t value = 0;
-  const char* const end = it->second.data() + it->second.size();
-  const auto [parsed_to, error] = std::from_chars(it->second.data(), end, value);
-  if (error != std::errc() || parsed_to != end || value > max) return std::nullopt;
-  return value;
-}
-
-HttpResponse exporters_page(const ApplianceView& view, const HttpRequest& request) {
-  const auto offset = number_in_query(request, "offset", 0, SIZE_MAX);
-  const auto limit = number_in_query(request, "limit", kExportersPerPageMax, kExportersPerPageMax);
-  if (!offset || !limit) {
-    return service::http_error(
-        400, fmt::format("offset and limit are whole numbers; limit is at most {}",
-                         kExportersPerPageMax));
-  }
-  json rows = json::array();
-  const size_t end =
-      std::min(view.exporters.size(), *offset > SIZE_MAX - *limit ? SIZE_MAX : *offset + *limit);
-  for (size_t i = *offset; i < end; ++i) rows.push_back(exporter_json(view.exporters[i]));
-  json body = {{"exporters", std::move(rows)},
-               {"total", view.exporters.size()},
-               {"not_listed", view.exporters_not_listed}};
-  body["next_offset"] = end < view.exporters.size() ? json(end) : json();
-  return json_response(body);
-}
-
-struct DomainOf {
-  const IpAddress& exporter;
-};
-const IpAddress& address_of(const DomainOf& of) { return of.exporter; }
-const IpAddress& address_of(const decode::DomainStats& d) { return d.exporter; }
-
-json domain_json(const decode::DomainStats& d) {
-  const decode::Protocol protocol = d.version == 1    ? decode::Protocol::netflow_v1
-                                    : d.version == 5  ? decode::Protocol::netflow_v5
-                                    : d.version == 7  ? decode::Protocol::netflow_v7
-                                    : d.version == 9  ? decode::Protocol::netflow_v9
-                                    : d.version == 10 ? decode::Protocol::ipfix
-                                                      : decode::Protocol::sflow_5;
-  json object = {{"protocol", std::string(name_of(protocol))},
-                 {"id", d.id},
-                 {"last_seen_ns", d.last_seen_ns},
-                 {"templates", d.templates},
-                 {"options_templates", d.options_templates},
-                 {"sampling_rate", d.sampling_rate},
-                 {"sequence",
-                  {{"unit", std::string(name_of(d.sequence_unit))},
-                   {"lost", d.sequence_lost},
-                   {"duplicates", d.sequence_duplicates},
-                   {"restarts", d.sequence_restarts}}}};
-  if (d.agent != IpAddress{}) object["agent"] = d.agent.to_string();
-  return object;
 }
 
 json state_json(const ApplianceView& view) {
@@ -247,31 +169,13 @@ json state_json(const ApplianceView& view) {
   return object;
 }
 
-HttpResponse one_exporter(const ApplianceView& view, const HttpRequest& request) {
-  const std::string text = request.path.substr(request.path.rfind('/') + 1);
-  const auto address = IpAddress::parse(text);
-  if (!address) return service::http_error(400, fmt::format("'{}' is not an IP address", text));
-  const auto it = std::find_if(view.exporters.begin(), view.exporters.end(),
-                               [&](const auto& e) { return e.address == *address; });
-  if (it == view.exporters.end()) {
-    return service::http_error(
-        404, fmt::format("exporter {} is not known: it has sent nothing, or nothing that had a place (exporter_table_full "
-                         "in the ledger)",
-                         address->to_string()));
-  }
-  json body = exporter_json(*it);
-  json domains = json::array();
-  const auto [first, last] =
-      std::equal_range(view.domains.begin(), view.domains.end(), DomainOf{it->address},
-                       [](const auto& a, const auto& b) { return address_of(a) < address_of(b); });
-  for (auto d = first; d != last; ++d) domains.push_back(domain_json(*d));
-  body["domain_list"] = std::move(domains);
-  return json_response(body);
+json ports_json(const ApplianceView& view) {
+  json ports = json::array();
+  for (const auto& port : view.ports) ports.push_back(port_json(port));
+  return ports;
 }
 
-}  // namespace
-
-json status_json(const ApplianceView& view) {
+json cores_json(const ApplianceView& view) {
   json cores = json::array();
   for (const CoreView& core : view.cores) {
     cores.push_back({{"core", core.info.core},
@@ -289,10 +193,18 @@ json status_json(const ApplianceView& view) {
                      {"sequence_lost", core.ledger.sequence_lost},
                      {"buffers_free", core.buffers_free}});
   }
-  json ports = json::array();
-  for (const auto& port : view.ports) ports.push_back(port_json(port));
+  return cores;
+}
+
+json publishers_json(const ApplianceView& view) {
   json publishers = json::array();
-  for (const auto& publisher : view.publishers) publishers.push_back(publisher_json(publisher, view.subjects));
+  for (const auto& p : view.publishers) publishers.push_back(publisher_json(p, view.subjects));
+  return publishers;
+}
+
+}  // namespace
+
+json status_json(const ApplianceView& view) {
   const std::string not_ready = view.not_ready_because();
   return {{"version", version()},
           {"commit", commit()},
@@ -307,9 +219,9 @@ json status_json(const ApplianceView& view) {
           {"records_per_second", view.records_per_second},
           {"datagrams_per_second", view.datagrams_per_second},
           {"state_kept", state_json(view)},
-          {"ports", std::move(ports)},
-          {"cores", std::move(cores)},
-          {"publishers", std::move(publishers)},
+          {"ports", ports_json(view)},
+          {"cores", cores_json(view)},
+          {"publishers", publishers_json(view)},
           {"exporter_info",
            {{"exporters", view.names.exporters},
             {"names", view.names.names},
@@ -326,67 +238,20 @@ json status_json(const ApplianceView& view) {
 
 json ledger_json(const ApplianceView& view) {
   json body = books_json(view.total());
-  json ports = json::array();
-  for (const auto& port : view.ports) ports.push_back(port_json(port));
   json cores = json::array();
   for (const CoreView& core : view.cores) {
     json books = books_json(core.ledger);
     books["core"] = core.info.core;
     cores.push_back(std::move(books));
   }
-  json publishers = json::array();
-  for (const auto& publisher : view.publishers) publishers.push_back(publisher_json(publisher, view.subjects));
-  body["ports"] = std::move(ports);
+  body["ports"] = ports_json(view);
   body["cores"] = std::move(cores);
-  body["publishers"] = std::move(publishers);
+  body["publishers"] = publishers_json(view);
   body["losses"] = losses_json(view.losses, view.loss_rows, view.subjects);
   body["balanced"] = view.discrepancies.empty();
   body["discrepancies"] = view.discrepancies;
   body["mismatches"] = view.ledger_mismatches;
   return body;
-}
-
-json exporter_json(const decode::ExporterStats& e) {
-  json types = json::array();
-  for (uint32_t i = 0; i < static_cast<uint32_t>(decode::Protocol::count_); ++i) {
-    if (e.protocols >> i & 1) types.push_back(name_of(static_cast<decode::Protocol>(i)));
-  }
-  return {{"address", e.address.to_string()},
-          {"protocols", std::move(types)},
-          {"first_seen_ns", e.first_seen_ns},
-          {"last_seen_ns", e.last_seen_ns},
-          {"datagrams",
-           {{"received", e.datagrams},
-            {"decoded", e.datagrams_decoded},
-            {"rejected", e.datagrams_rejected}}},
-          {"octets", e.octets},
-          {"records", e.records},
-          {"options_records", e.options_records},
-          {"sflow",
-           {{"counter_records", e.counter_records},
-            {"discard_records", e.discard_records},
-            {"samples_taken", e.samples_taken},
-            {"samples_lost", e.samples_lost},
-            {"samples_dropped", e.samples_dropped},
-            {"sample_pool", e.sample_pool}}},
-          {"sets", {{"waiting", e.sets_waiting}, {"lost", e.sets_lost}}},
-          {"domains", e.domains},
-          {"port", e.port},
-          {"templates", e.templates},
-          {"template_cache",
-           {{"max", e.templates_max},
-            {"hits", e.templates_known},
-            {"misses", e.templates_new},
-            {"data", cache_json(e.data_templates)},
-            {"options", cache_json(e.options_templates)}}},
-          {"sequence_lost", e.sequence_lost},
-          {"clock",
-           {{"skew_ms", e.clock_samples == 0 ? json() : json(e.clock_skew_ns / 1'000'000)},
-            {"implausible", e.clock_implausible}}},
-          {"sampling_rate_override",
-           e.sampling_rate_override == 0 ? json() : json(e.sampling_rate_override)},
-          {"last_error",
-           e.last_error == decode::DatagramError::count_ ? json() : json(name_of(e.last_error))}};
 }
 
 std::vector<service::HttpRoute> appliance_routes(const Snapshot<ApplianceView>& view,
@@ -409,6 +274,14 @@ std::vector<service::HttpRoute> appliance_routes(const Snapshot<ApplianceView>& 
       {.method = "GET", .path = "/v1/ledger", .handle = with_view([](const auto& v, const auto&) {
                                                 return json_response(ledger_json(v));
                                               })});
+  const auto add_list = [&](const char* path, const char* key, json (*list)(const ApplianceView&)) {
+    routes.push_back({.method = "GET", .path = path, .handle = with_view([key, list](const auto& v, const auto&) {
+                        return json_response({{key, list(v)}, {"taken_ns", v.taken_ns}});
+                      })});
+  };
+  add_list("/v1/ports", "ports", ports_json);
+  add_list("/v1/cores", "cores", cores_json);
+  add_list("/v1/publishers", "publishers", publishers_json);
   routes.push_back({.method = "GET", .path = "/v1/exporters", .handle = with_view(exporters_page)});
   routes.push_back(
       {.method = "GET", .path = "/v1/exporters/{address}", .handle = with_view(one_exporter)});

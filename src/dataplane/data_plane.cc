@@ -13,7 +13,7 @@
 #include "dataplane/placement.h"
 #include "dataplane/plane_check.h"
 #include "dataplane/port_plan.h"
-#include "dataplane/socket_port.h"
+#include "dataplane/socket_core.h"
 
 namespace weir::dataplane {
 namespace {

@@ -13,7 +13,7 @@
 #include "dataplane/pcap_file.h"
 #include "dataplane/placement.h"
 #include "dataplane/port_plan.h"
-#include "dataplane/socket_port.h"
+#include "dataplane/udp_socket.h"
 
 namespace weir::dataplane {
 namespace {

@@ -1,9 +1,8 @@
-#include "dataplane/socket_port.h"
+#include "dataplane/udp_socket.h"
 
 #include <fmt/format.h>
 #include <linux/sock_diag.h>
 #include <netinet/in.h>
-#include <signal.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -14,10 +13,8 @@
 namespace weir::dataplane {
 namespace {
 
-constexpr size_t kPayloadOctetsMax = 65'535;
 // Not a multiple of a page: else the same cache sets would hold the beginnings of all buffers.
 constexpr size_t kBufferStride = 65'536 + 2 * kCacheLineBytes;
-constexpr size_t kControlOctets = CMSG_SPACE(sizeof(timespec));
 
 IpAddress address_of(const sockaddr_storage& from) noexcept {
   if (from.ss_family == AF_INET) {
@@ -72,17 +69,26 @@ std::optional<uint64_t> kernel_time_ns(msghdr& message) noexcept {
 
 }  // namespace
 
-struct ReceiveBuffers {
-  uint8_t* payloads = nullptr;  // kBurst × kBufferStride, mapped: pages come when they are touched
-  std::array<mmsghdr, kBurst> messages{};
-  std::array<iovec, kBurst> parts{};
-  std::array<sockaddr_storage, kBurst> sources{};
-  alignas(cmsghdr) std::array<std::array<uint8_t, kControlOctets>, kBurst> controls{};
+ReceiveBuffers::~ReceiveBuffers() {
+  if (payloads != nullptr) munmap(payloads, kBurst * kBufferStride);
+}
 
-  ~ReceiveBuffers() {
-    if (payloads != nullptr) munmap(payloads, kBurst * kBufferStride);
+Result<void> ReceiveBuffers::map() {
+  void* const mapped = mmap(nullptr, kBurst * kBufferStride, PROT_READ | PROT_WRITE,
+                            MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (mapped == MAP_FAILED)
+    return Error{fmt::format("socket ports: receive buffers: {}", std::strerror(errno))};
+  payloads = static_cast<uint8_t*>(mapped);
+  for (size_t i = 0; i < kBurst; ++i) {
+    parts[i] = {.iov_base = payloads + i * kBufferStride, .iov_len = kPayloadOctetsMax};
+    msghdr& message = messages[i].msg_hdr;
+    message.msg_name = &sources[i];
+    message.msg_iov = &parts[i];
+    message.msg_iovlen = 1;
+    message.msg_control = controls[i].data();
   }
-};
+  return {};
+}
 
 Error UdpSocket::error(std::string_view what, int number) {
   failure_ = number;
@@ -157,7 +163,7 @@ unsigned UdpSocket::receive(ReceiveBuffers& buffers, Pipeline& pipeline,
                             uint64_t wall_ns) noexcept {
   for (mmsghdr& entry : buffers.messages) {
     entry.msg_hdr.msg_namelen = sizeof(sockaddr_storage);
-    entry.msg_hdr.msg_controllen = kControlOctets;
+    entry.msg_hdr.msg_controllen = ReceiveBuffers::kControlOctets;
   }
   const int count = recvmmsg(fd_, buffers.messages.data(), kBurst, MSG_DONTWAIT, nullptr);
   if (count < 0) {
@@ -242,196 +248,6 @@ PortStats UdpSocket::stats() {
   if (!note_.empty() && !buffer_note_.empty()) stats.note += "; ";
   stats.note += buffer_note_;
   return stats;
-}
-
-SocketCore::SocketCore() : buffers_(std::make_unique<ReceiveBuffers>()) {
-  served_.reserve(kSocketsMax);
-}
-
-SocketCore::~SocketCore() { stop(); }
-
-Result<std::unique_ptr<SocketCore>> SocketCore::open(std::span<const SocketPort> ports) {
-  std::unique_ptr<SocketCore> core(new SocketCore());
-  if (Result<void> opened = core->waiter_.open(); !opened) return opened.error();
-  for (const SocketPort& port : ports) {
-    Result<std::unique_ptr<UdpSocket>> socket = UdpSocket::open(port);
-    if (!socket) return socket.error();
-    if (!core->waiter_.add((*socket)->fd()))
-      return Error{fmt::format("port {}: {} kernel sockets, limit {}", port.name, ports.size(), kSocketsMax)};
-    core->served_.push_back(socket->get());
-    core->sockets_.push_back(std::move(*socket));
-  }
-
-  ReceiveBuffers& buffers = *core->buffers_;
-  void* const mapped = mmap(nullptr, kBurst * kBufferStride, PROT_READ | PROT_WRITE,
-                            MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (mapped == MAP_FAILED)
-    return Error{fmt::format("socket ports: receive buffers: {}", std::strerror(errno))};
-  buffers.payloads = static_cast<uint8_t*>(mapped);
-  for (size_t i = 0; i < kBurst; ++i) {
-    buffers.parts[i] = {.iov_base = buffers.payloads + i * kBufferStride,
-                        .iov_len = kPayloadOctetsMax};
-    msghdr& message = buffers.messages[i].msg_hdr;
-    message.msg_name = &buffers.sources[i];
-    message.msg_iov = &buffers.parts[i];
-    message.msg_iovlen = 1;
-    message.msg_control = buffers.controls[i].data();
-  }
-  return core;
-}
-
-Result<void> SocketCore::start(Pipeline& pipeline, size_t core, IdlePolicy idle,
-                               uint64_t linger_ns) {
-  pipeline_ = &pipeline;
-  idle_ = idle;
-  linger_ns_ = linger_ns;
-
-  // Signals are the control thread's.
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  pthread_t thread;
-  const int rc = pthread_create(
-      &thread, nullptr,
-      [](void* self) -> void* {
-        const RoleScope role(rx_lcore);
-        static_cast<SocketCore*>(self)->run();
-        return nullptr;
-      },
-      this);
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  if (rc != 0) return Error{fmt::format("socket ports: thread: {}", std::strerror(rc))};
-  thread_ = thread;
-  pthread_setname_np(thread, fmt::format("weir-rx-{}", core).c_str());
-  return {};
-}
-
-void SocketCore::run() noexcept {
-  PipelineCounters& counters = pipeline_->counters();
-  CoreClock clock;
-  while (!waiter_.is_stopping()) {
-    take_changes(clock);
-    const uint64_t began_ns = clock.steady_ns();
-    if (!pipeline_->may_receive()) {  // the sockets fill meanwhile, and the kernel counts its drops
-      clock.look();
-      pipeline_->poll(clock.steady_ns(), clock.wall_ns());
-      counters.holds.increment();
-      waiter_.nap(kHoldNs);
-      clock.look();
-      continue;
-    }
-    unsigned received = 0;
-    bool more = false;  // a full burst: the socket may hold another
-    for (UdpSocket* socket : served_) {
-      if (!pipeline_->may_receive()) break;
-      const unsigned burst = socket->receive(*buffers_, *pipeline_, clock.wall_ns());
-      received += burst;
-      more |= burst == kBurst;
-    }
-    clock.look();
-    pipeline_->poll(clock.steady_ns(), clock.wall_ns());
-    if (received != 0) {
-      counters.bursts.increment();
-      counters.busy_ns.add(clock.steady_ns() - began_ns);
-      if (more) continue;  // else the queues are empty: looking again costs as much as waiting
-    } else {
-      counters.empty_polls.increment();
-    }
-    const uint64_t patience_ns = Waiter::patience_ns(*pipeline_, linger_ns_);
-    if (idle_ == IdlePolicy::adaptive && patience_ns != 0) {
-      counters.sleeps.increment();
-      waiter_.wait(patience_ns);
-      clock.look();
-    }
-  }
-  const uint64_t hold_until_ns = clock.steady_ns() + kEndHoldMaxNs;
-  take_changes(clock);
-  for (UdpSocket* socket : served_) socket->drain(*buffers_, *pipeline_, clock, hold_until_ns);
-  pipeline_->finish();
-  has_ended_.store(true, std::memory_order_release);
-}
-
-void SocketCore::stop() {
-  if (thread_) {
-    request_stop();
-    pthread_join(*thread_, nullptr);
-    thread_.reset();
-  }
-  for (const std::unique_ptr<UdpSocket>& socket : sockets_) socket->close();
-}
-
-Result<void> SocketCore::prepare_change(std::span<const SocketPort> ports) {
-  joining_.clear();
-  next_ports_.assign(ports.begin(), ports.end());
-  if (ports.size() > kSocketsMax)
-    return Error{fmt::format("{} kernel sockets, limit {}", ports.size(), kSocketsMax)};
-  for (const SocketPort& port : ports) {
-    const bool is_open = std::any_of(sockets_.begin(), sockets_.end(),
-                                     [&](const auto& socket) { return socket->is_at(port); });
-    if (is_open) continue;
-    Result<std::unique_ptr<UdpSocket>> socket = UdpSocket::open(port);
-    if (!socket) {
-      joining_.clear();
-      return socket.error();
-    }
-    joining_.push_back(std::move(*socket));
-  }
-  return {};
-}
-
-void SocketCore::begin_change() {
-  for (size_t i = 0; i < sockets_.size();) {
-    const auto next = std::find_if(next_ports_.begin(), next_ports_.end(),
-                                   [&](const SocketPort& port) { return sockets_[i]->is_at(port); });
-    if (next != next_ports_.end()) {
-      sockets_[i++]->adapt(*next);
-      continue;
-    }
-    changes_.push({sockets_[i].get(), true});
-    leaving_.push_back(std::move(sockets_[i]));
-    sockets_.erase(sockets_.begin() + static_cast<std::ptrdiff_t>(i));
-  }
-  for (std::unique_ptr<UdpSocket>& socket : joining_) {
-    changes_.push({socket.get(), false});
-    sockets_.push_back(std::move(socket));
-  }
-  joining_.clear();
-}
-
-bool SocketCore::settle_change() {
-  UdpSocket* gone = nullptr;
-  while (given_back_.pop(gone))
-    std::erase_if(leaving_, [gone](const auto& socket) { return socket.get() == gone; });
-  return leaving_.empty() && changes_.size_approx() == 0;
-}
-
-/// What is gone is read to its end first: the kernel has queued it for us.
-void SocketCore::take_changes(CoreClock& clock) noexcept {
-  Change change;
-  while (changes_.pop(change)) {
-    if (!change.is_gone) {
-      served_.push_back(change.socket);
-      waiter_.add(change.socket->fd());
-      continue;
-    }
-    change.socket->drain(*buffers_, *pipeline_, clock, clock.steady_ns() + kEndHoldMaxNs);
-    std::erase(served_, change.socket);
-    waiter_.remove(change.socket->fd());
-    given_back_.push(change.socket);
-  }
-}
-
-std::string SocketCore::serves() const {
-  std::string names;
-  for (const std::unique_ptr<UdpSocket>& socket : sockets_) {
-    if (!names.empty()) names += ", ";
-    names += socket->name();
-  }
-  return names;
-}
-
-void SocketCore::append_stats(std::vector<PortStats>& stats) {
-  for (const std::unique_ptr<UdpSocket>& socket : sockets_) stats.push_back(socket->stats());
 }
 
 }  // namespace weir::dataplane

@@ -1,0 +1,143 @@
+#include <fmt/format.h>
+
+#include <cstdint>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "cli/weirctl_table.h"
+#include "cli/weirctl_tables.h"
+
+namespace weir::cli {
+
+using nlohmann::json;
+
+namespace {
+
+/// One ledger of several in a table: what came in, then what became of it.
+class LedgerRows {
+ public:
+  explicit LedgerRows(Table& table) : table_(table) {}
+
+  /// `what` came in, `of` a ledger: the rows that follow add up to it.
+  void begin(std::string ledger, const std::string& what, const json& count) {
+    table_.add({std::move(ledger), what, text_of(count), ""});
+    settle();
+    total_ = left_ = count.get<uint64_t>();
+    is_first_ = true;
+  }
+  void part(const std::string& what, uint64_t count) {
+    const std::string share =
+        total_ == 0 ? ""
+                    : fmt::format("{:.1f}%", 100 * static_cast<double>(count) /
+                                                 static_cast<double>(total_));
+    table_.add({"", fmt::format("{} {}", is_first_ ? '=' : '+', what), fmt::format("{}", count), share});
+    is_first_ = false;
+    left_ -= count;
+  }
+  /// A row for each reason that there was, or one that says that there was none.
+  void parts(const std::string& what, const json& tally) {
+    bool is_any = false;
+    for (const auto& [reason, count] : tally.items()) {
+      if (count == 0) continue;
+      part(what.empty() ? reason : fmt::format("{}: {}", what, reason), count.get<uint64_t>());
+      is_any = true;
+    }
+    if (!is_any) part(what.empty() ? "none" : what, 0);
+  }
+  /// Beside the sum.
+  void note(const std::string& what, uint64_t count) {
+    table_.add({"", fmt::format("  {}", what), fmt::format("{}", count), ""});
+  }
+
+  /// Whether each ledger's rows, as they are printed, made up its first.
+  bool add_up() {
+    settle();
+    return add_up_;
+  }
+
+ private:
+  void settle() noexcept {
+    add_up_ = add_up_ && left_ == 0;
+    left_ = 0;
+  }
+
+  Table& table_;
+  uint64_t total_ = 0;
+  uint64_t left_ = 0;
+  bool add_up_ = true;
+  bool is_first_ = true;
+};
+
+uint64_t number_at(const json& object, const char* key) { return object.at(key).get<uint64_t>(); }
+
+void add_publisher(LedgerRows& rows, const json& p, uint64_t encoded) {
+  const json& r = p.at("records");
+  rows.begin(text_of(p.at("name")), "records encoded", encoded);
+  rows.part("acknowledged", number_at(r, "acknowledged"));
+  rows.parts("lost", p.at("failures"));
+  rows.part("spooled", number_at(r, "spooled"));
+  rows.part("in flight", number_at(r, "in_flight"));
+  rows.part("waiting", number_at(r, "waiting"));
+  const json& spool = p.at("spool");
+  if (spool.is_null()) return;
+  const json& s = spool.at("records");
+  rows.begin(text_of(p.at("name")) + "'s spool", "records spooled or found",
+             number_at(r, "spooled") + number_at(s, "restored"));
+  rows.part("replayed", number_at(s, "replayed"));
+  rows.parts("lost", spool.at("failures"));
+  for (const char* part : {"expired", "damaged", "stored"}) rows.part(part, number_at(s, part));
+}
+
+}  // namespace
+
+void print_ledger(const json& l) {
+  print_ports(l.at("ports"));
+  std::puts("");
+  Table table({"ledger", "what became of it", "number", "share"}, 2);
+  LedgerRows rows(table);
+
+  if (const json& frames = l.at("frames"); frames.at("received") != 0) {  // kernel sockets have none
+    rows.begin("frames", "received", frames.at("received"));
+    rows.parts("", frames.at("verdicts"));
+    rows.note("udp for a port without listener", number_at(frames, "no_listener"));
+  }
+
+  const json& datagrams = l.at("datagrams");
+  rows.begin("datagrams", "received", datagrams.at("received"));
+  rows.part("decoded", number_at(datagrams, "decoded"));
+  rows.parts("rejected", datagrams.at("rejected"));
+  rows.note("missing before arrival, by sequence numbers",
+            number_at(l.at("before_arrival"), "sequence_lost"));
+
+  const json& sets = l.at("sets");
+  rows.begin("sets", "in decoded datagrams", sets.at("received"));
+  rows.parts("", sets.at("outcomes"));
+
+  const json& records = l.at("records");
+  const uint64_t flows = number_at(records, "decoded");
+  const uint64_t counters = number_at(records, "sflow_counters");
+  const uint64_t discards = number_at(records, "sflow_discards");
+  rows.begin("records", "decoded", flows + counters + discards);
+  rows.part("encoded", number_at(records, "encoded"));
+  rows.parts("dropped", records.at("dropped"));
+  rows.note("flows among them", flows);
+  if (counters != 0) rows.note("sFlow counter records among them", counters);
+  if (discards != 0) rows.note("sFlow discarded packets among them", discards);
+
+  for (const json& p : l.at("publishers")) add_publisher(rows, p, number_at(records, "encoded"));
+  table.print();
+  std::puts("");
+  if (l.at("balanced").get<bool>()) {
+    std::puts(rows.add_up()
+                  ? "the books balance: in each ledger the rows with = and + make up the first"
+                  : "the books balance: each core copies its own between two bursts. The rows above were read\n"
+                    "while cores were at work, so in a ledger they may be a burst apart");
+
+  } else {
+    for (const json& d : l.at("discrepancies"))
+      std::printf("DOES NOT BALANCE: %s\n", text_of(d).c_str());
+  }
+}
+
+}  // namespace weir::cli

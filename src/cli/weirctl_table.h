@@ -1,0 +1,44 @@
+// weirctl_table.h — Columns of text.
+#pragma once
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace weir::cli {
+
+/// Columns as wide as their widest cell; the first ones are flush left, the others right.
+class Table {
+ public:
+  explicit Table(std::vector<std::string> heads, size_t left_columns = 1)
+      : left_columns_(left_columns) {
+    rows_.push_back(std::move(heads));
+  }
+  void add(std::vector<std::string> row) { rows_.push_back(std::move(row)); }
+  void print() const {
+    std::vector<size_t> widths(rows_[0].size());
+    for (const auto& row : rows_) {
+      for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+    }
+    for (const auto& row : rows_) {
+      std::string line;
+      for (size_t i = 0; i < row.size(); ++i) {
+        if (i > 0) line += "  ";
+        line += i < left_columns_ ? fmt::format("{:<{}}", row[i], widths[i])
+                                  : fmt::format("{:>{}}", row[i], widths[i]);
+      }
+      line.erase(line.find_last_not_of(' ') + 1);
+      std::puts(line.c_str());
+    }
+  }
+
+ private:
+  const size_t left_columns_;
+  std::vector<std::vector<std::string>> rows_;
+};
+
+}  // namespace weir::cli

@@ -1,0 +1,156 @@
+// What the control socket tells of exporters: pages of them, and one with its domains.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "control/routes.h"
+#include "control/routes_json.h"
+
+namespace weir::control {
+
+using nlohmann::json;
+using service::HttpRequest;
+using service::HttpResponse;
+
+namespace {
+
+constexpr size_t kExportersPerPageMax = 1000;
+
+json cache_json(const decode::TemplateCacheStats& cache) {
+  return {{"size", cache.size},
+          {"hits", cache.hits},
+          {"misses", cache.misses},
+          {"evictions", cache.evictions}};
+}
+
+/// A whole number from the query, or `fallback` where the key is absent; nullopt when it is wrong.
+std::optional<size_t> number_in_query(const HttpRequest& request, const char* key, size_t fallback,
+                                      size_t max) {
+  const auto it = request.query.find(key);
+  if (it == request.query.end()) return fallback;
+  size_t value = 0;
+  const char* const end = it->second.data() + it->second.size();
+  const auto [parsed_to, error] = std::from_chars(it->second.data(), end, value);
+  if (error != std::errc() || parsed_to != end || value > max) return std::nullopt;
+  return value;
+}
+
+struct DomainOf {
+  const IpAddress& exporter;
+};
+const IpAddress& address_of(const DomainOf& of) { return of.exporter; }
+const IpAddress& address_of(const decode::DomainStats& d) { return d.exporter; }
+
+json domain_json(const decode::DomainStats& d) {
+  const decode::Protocol protocol = d.version == 1    ? decode::Protocol::netflow_v1
+                                    : d.version == 5  ? decode::Protocol::netflow_v5
+                                    : d.version == 7  ? decode::Protocol::netflow_v7
+                                    : d.version == 9  ? decode::Protocol::netflow_v9
+                                    : d.version == 10 ? decode::Protocol::ipfix
+                                                      : decode::Protocol::sflow_5;
+  json object = {{"protocol", std::string(name_of(protocol))},
+                 {"id", d.id},
+                 {"last_seen_ns", d.last_seen_ns},
+                 {"templates", d.templates},
+                 {"options_templates", d.options_templates},
+                 {"sampling_rate", d.sampling_rate},
+                 {"sequence",
+                  {{"unit", std::string(name_of(d.sequence_unit))},
+                   {"lost", d.sequence_lost},
+                   {"duplicates", d.sequence_duplicates},
+                   {"restarts", d.sequence_restarts}}}};
+  if (d.agent != IpAddress{}) object["agent"] = d.agent.to_string();
+  return object;
+}
+
+}  // namespace
+
+HttpResponse exporters_page(const ApplianceView& view, const HttpRequest& request) {
+  const auto offset = number_in_query(request, "offset", 0, SIZE_MAX);
+  const auto limit = number_in_query(request, "limit", kExportersPerPageMax, kExportersPerPageMax);
+  if (!offset || !limit) {
+    return service::http_error(
+        400, fmt::format("offset and limit are whole numbers; limit is at most {}",
+                         kExportersPerPageMax));
+  }
+  json rows = json::array();
+  const size_t end =
+      std::min(view.exporters.size(), *offset > SIZE_MAX - *limit ? SIZE_MAX : *offset + *limit);
+  for (size_t i = *offset; i < end; ++i) rows.push_back(exporter_json(view.exporters[i]));
+  json body = {{"exporters", std::move(rows)},
+               {"total", view.exporters.size()},
+               {"not_listed", view.exporters_not_listed}};
+  body["next_offset"] = end < view.exporters.size() ? json(end) : json();
+  return json_response(body);
+}
+
+HttpResponse one_exporter(const ApplianceView& view, const HttpRequest& request) {
+  const std::string text = request.path.substr(request.path.rfind('/') + 1);
+  const auto address = IpAddress::parse(text);
+  if (!address) return service::http_error(400, fmt::format("'{}' is not an IP address", text));
+  const auto it = std::find_if(view.exporters.begin(), view.exporters.end(),
+                               [&](const auto& e) { return e.address == *address; });
+  if (it == view.exporters.end()) {
+    return service::http_error(
+        404, fmt::format("exporter {} is not known: it has sent nothing, or nothing that had a place (exporter_table_full "
+                         "in the ledger)",
+                         address->to_string()));
+  }
+  json body = exporter_json(*it);
+  json domains = json::array();
+  const auto [first, last] =
+      std::equal_range(view.domains.begin(), view.domains.end(), DomainOf{it->address},
+                       [](const auto& a, const auto& b) { return address_of(a) < address_of(b); });
+  for (auto d = first; d != last; ++d) domains.push_back(domain_json(*d));
+  body["domain_list"] = std::move(domains);
+  return json_response(body);
+}
+
+json exporter_json(const decode::ExporterStats& e) {
+  json types = json::array();
+  for (uint32_t i = 0; i < static_cast<uint32_t>(decode::Protocol::count_); ++i) {
+    if (e.protocols >> i & 1) types.push_back(name_of(static_cast<decode::Protocol>(i)));
+  }
+  return {{"address", e.address.to_string()},
+          {"protocols", std::move(types)},
+          {"first_seen_ns", e.first_seen_ns},
+          {"last_seen_ns", e.last_seen_ns},
+          {"datagrams",
+           {{"received", e.datagrams},
+            {"decoded", e.datagrams_decoded},
+            {"rejected", e.datagrams_rejected}}},
+          {"octets", e.octets},
+          {"records", e.records},
+          {"options_records", e.options_records},
+          {"sflow",
+           {{"counter_records", e.counter_records},
+            {"discard_records", e.discard_records},
+            {"samples_taken", e.samples_taken},
+            {"samples_lost", e.samples_lost},
+            {"samples_dropped", e.samples_dropped},
+            {"sample_pool", e.sample_pool}}},
+          {"sets", {{"waiting", e.sets_waiting}, {"lost", e.sets_lost}}},
+          {"domains", e.domains},
+          {"port", e.port},
+          {"templates", e.templates},
+          {"template_cache",
+           {{"max", e.templates_max},
+            {"hits", e.templates_known},
+            {"misses", e.templates_new},
+            {"data", cache_json(e.data_templates)},
+            {"options", cache_json(e.options_templates)}}},
+          {"sequence_lost", e.sequence_lost},
+          {"clock",
+           {{"skew_ms", e.clock_samples == 0 ? json() : json(e.clock_skew_ns / 1'000'000)},
+            {"implausible", e.clock_implausible}}},
+          {"sampling_rate_override",
+           e.sampling_rate_override == 0 ? json() : json(e.sampling_rate_override)},
+          {"last_error",
+           e.last_error == decode::DatagramError::count_ ? json() : json(name_of(e.last_error))}};
+}
+
+}  // namespace weir::control
