@@ -1,0 +1,171 @@
+// openapi_test.cc — docs/openapi.yaml and the routes of the control socket say the same: paths, methods, and every
+// key of every answer with its type.
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <yaml-cpp/yaml.h>
+
+#include <cstdlib>
+#include <set>
+
+#include "control/operation_routes.h"
+#include "control/routes.h"
+
+namespace weir::control {
+namespace {
+
+using nlohmann::json;
+using service::HttpRequest;
+using service::HttpResponse;
+
+/// Every list has a row and everything that may be null is there.
+ApplianceView full_view() {
+  ApplianceView view;
+  view.appliance_uuid = "11111111-2222-4333-8444-555555555555";
+  view.partition = "default";
+  view.state = ApplianceState::running;
+  view.subjects = {"flows.raw.netflow"};
+  dataplane::PortStats port;
+  port.name = "p0";
+  port.missed = port.errors = port.no_mbuf = 1;
+  view.ports.push_back(port);
+  view.cores.push_back({});
+  PublisherView publisher;
+  publisher.name = "jetstream";
+  publisher.records_max = 100;
+  publisher.spool.dir = "/var/lib/weir/spool/jetstream";
+  publisher.spool.was_killed = true;
+  publisher.losses.push_back({IpAddress::from_v4(1), RouteId{0}, {}});
+  view.publishers.push_back(publisher);
+  view.losses.push_back({IpAddress::from_v4(1), RouteId{0}, {}});
+  view.discrepancies = {"one"};
+  view.state_kept.path = "/var/lib/weir/decoder_state";
+  view.state_kept.loaded_written_ns = view.state_kept.saved_ns = 1;
+  decode::ExporterStats e;
+  e.address = IpAddress::from_v4(0xC0000201u);
+  e.protocols = 1;
+  e.clock_samples = e.sampling_rate_override = 1;
+  e.last_error = decode::DatagramError::bad_count;
+  view.exporters.push_back(e);
+  decode::DomainStats d;
+  d.exporter = e.address;
+  d.agent = e.address;
+  d.version = 9;
+  view.domains.push_back(d);
+  return view;
+}
+
+class OpenApiTest : public ::testing::Test {
+ protected:
+  OpenApiTest() : reloader_(ApplianceConfig{}) {
+    const char* root = std::getenv("WEIR_SOURCE_ROOT");
+    document_ = YAML::LoadFile(std::string(root != nullptr ? root : ".") + "/docs/openapi.yaml");
+    view_.publish(std::make_shared<const ApplianceView>(full_view()));
+    effective_.publish(std::make_shared<const EffectiveConfig>(EffectiveConfig{{"log.level", "info", {}}}));
+    routes_ = appliance_routes(view_, 0, [] { return uint64_t{0}; });
+    for (auto& route : operation_routes(effective_, reloader_)) routes_.push_back(std::move(route));
+  }
+
+  YAML::Node resolved(YAML::Node schema) const {
+    for (int i = 0; i < 10 && schema["$ref"]; ++i) {
+      const std::string name = schema["$ref"].as<std::string>();
+      const YAML::Node found = document_["components"]["schemas"][name.substr(name.rfind('/') + 1)];
+      if (!found) ADD_FAILURE() << name << " is nowhere";
+      schema.reset(found);
+    }
+    return schema;
+  }
+  /// Those of all parts of an allOf.
+  void collect(const YAML::Node& unresolved, std::map<std::string, YAML::Node>& properties) const {
+    const YAML::Node schema = resolved(unresolved);
+    for (const auto& part : schema["allOf"]) collect(part, properties);
+    for (const auto& property : schema["properties"]) properties[property.first.as<std::string>()] = property.second;
+  }
+
+  void compare(const json& value, const YAML::Node& unresolved, const std::string& at) {
+    const YAML::Node schema = resolved(unresolved);
+    if (value.is_null()) {
+      EXPECT_TRUE(schema["nullable"] && schema["nullable"].as<bool>()) << at << " is null";
+      return;
+    }
+    if (schema["allOf"] || (schema["type"] && schema["type"].as<std::string>() == "object")) {
+      ASSERT_TRUE(value.is_object()) << at << ": " << value;
+      if (schema["additionalProperties"]) {
+        for (const auto& [key, one] : value.items()) compare(one, schema["additionalProperties"], at + "." + key);
+        return;
+      }
+      std::map<std::string, YAML::Node> properties;
+      collect(schema, properties);
+      for (const auto& [key, one] : value.items()) {
+        const auto property = properties.find(key);
+        if (property == properties.end()) {
+          ADD_FAILURE() << at << "." << key << " is not in docs/openapi.yaml";
+        } else {
+          compare(one, property->second, at + "." + key);
+        }
+      }
+      for (const auto& [key, property] : properties) {
+        if (key == "because") continue;  // of those that are not well
+        EXPECT_TRUE(value.contains(key)) << at << "." << key << " is only in docs/openapi.yaml";
+      }
+      return;
+    }
+    ASSERT_TRUE(schema["type"]) << at << " has no type";
+    const std::string type = schema["type"].as<std::string>();
+    if (type == "array") {
+      ASSERT_TRUE(value.is_array()) << at;
+      for (const json& one : value) compare(one, schema["items"], at + "[]");
+    } else {
+      const bool fits = (type == "integer" && value.is_number_integer()) || (type == "number" && value.is_number()) ||
+                        (type == "boolean" && value.is_boolean()) || (type == "string" && value.is_string());
+      EXPECT_TRUE(fits) << at << " is " << value << ", not of type " << type;
+    }
+    if (schema["enum"]) {
+      bool is_one = false;
+      for (const auto& word : schema["enum"]) is_one |= value == word.as<std::string>();
+      EXPECT_TRUE(is_one) << at << ": " << value;
+    }
+  }
+
+  YAML::Node document_;
+  Snapshot<ApplianceView> view_;
+  Snapshot<EffectiveConfig> effective_;
+  Reloader reloader_;
+  std::vector<service::HttpRoute> routes_;
+};
+
+TEST_F(OpenApiTest, HasEveryRouteAndNoOther) {
+  std::set<std::string> documented, served;
+  for (const auto& path : document_["paths"]) {
+    for (const auto& operation : path.second) {
+      std::string method = operation.first.as<std::string>();
+      for (char& c : method) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+      documented.insert(method + " " + path.first.as<std::string>());
+    }
+  }
+  for (const auto& route : routes_) served.insert(route.method + " " + route.path);
+  EXPECT_EQ(documented, served);
+}
+
+TEST_F(OpenApiTest, HasEveryKeyOfEveryAnswerWithItsType) {
+  int answers = 0;
+  for (const auto& route : routes_) {
+    std::string method = route.method == "GET" ? "get" : route.method == "PUT" ? "put" : "post";
+    const YAML::Node operation = document_["paths"][route.path][method];
+    ASSERT_TRUE(operation) << route.path;
+    reloader_.set_source([]() -> Result<LoadedConfig> { return LoadedConfig{}; });
+    HttpRequest request{.method = route.method, .path = route.path, .body = R"({"level":"info"})"};
+    if (route.path == "/v1/exporters/{address}") request.path = "/v1/exporters/192.0.2.1";
+    const HttpResponse response = route.handle(request);
+    const YAML::Node documented = operation["responses"][std::to_string(response.status)];
+    ASSERT_TRUE(documented) << route.method << " " << route.path << " answers " << response.status;
+    if (response.content_type != "application/json") continue;
+    compare(json::parse(response.body), documented["content"]["application/json"]["schema"],
+            route.method + " " + route.path);
+    ++answers;
+  }
+  EXPECT_GE(answers, 12);
+}
+
+}  // namespace
+}  // namespace weir::control
