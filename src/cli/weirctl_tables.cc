@@ -102,29 +102,10 @@ const std::vector<std::string> kExporterHeads = {
     "exporter",     "protocols", "datagrams",     "rejected",  "records",   "templates",
     "sets waiting", "sets lost", "sequence lost", "last seen", "last error"};
 
-/// What an operator should do about the exporter's templates; nothing when all is well.
-void print_template_advice(const json& e) {
-  const json& cache = e.at("template_cache");
-  const auto number = [&](const char* kind, const char* key) {
-    return cache.at(kind).at(key).get<uint64_t>();
-  };
-  const uint64_t templates = e.at("templates").get<uint64_t>();
-  const uint64_t max = cache.at("max").get<uint64_t>();
-  const uint64_t evicted = number("data", "evictions") + number("options", "evictions");
-  const uint64_t hits = number("data", "hits") + number("options", "hits");
-  const uint64_t misses = number("data", "misses");
-  const std::string address = text_of(e.at("address"));
-  if (evicted > 0 || templates * 10 > max * 9) {
-    std::printf(
-        "exporter %s: %llu of %llu templates, %llu made room for others: raise max_templates\n",
-        address.c_str(), static_cast<unsigned long long>(templates),
-        static_cast<unsigned long long>(max), static_cast<unsigned long long>(evicted));
-  } else if (misses > 0 && hits < misses * 9) {
-    std::printf(
-        "exporter %s: %llu of %llu data sets came without template: have it send templates more "
-        "often\n",
-        address.c_str(), static_cast<unsigned long long>(misses),
-        static_cast<unsigned long long>(hits + misses));
+/// What an operator should do about the exporter; nothing when all is well.
+void print_verdicts(const json& e) {
+  for (const json& verdict : e.at("verdicts")) {
+    std::printf("exporter %s: %s\n", text_of(e.at("address")).c_str(), text_of(verdict.at("text")).c_str());
   }
 }
 
@@ -134,9 +115,6 @@ void print_exporter_details(const json& e) {
     const int64_t ms = clock.at("skew_ms");
     std::printf("clock %.1f s %s\n", static_cast<double>(std::abs(ms)) / 1000,
                 ms < 0 ? "ahead" : "behind");
-  }
-  if (clock.at("implausible") != 0) {
-    std::printf("clock was not set in %s datagrams\n", text_of(clock.at("implausible")).c_str());
   }
   if (e.at("sampling_rate_override").is_number()) {
     std::printf("sampling rate %s by configuration\n",
@@ -235,7 +213,7 @@ void print_exporters(const json& rows, uint64_t not_listed) {
   Table table(kExporterHeads);
   for (const json& e : rows) table.add(exporter_row(e, now_ns()));
   table.print();
-  for (const json& e : rows) print_template_advice(e);
+  for (const json& e : rows) print_verdicts(e);
   if (rows.empty()) std::puts("no exporter has sent anything yet");
   if (not_listed > 0) {
     std::printf("%lu more are not listed\n", static_cast<unsigned long>(not_listed));
@@ -246,7 +224,7 @@ void print_one_exporter(const json& e) {
   Table table(kExporterHeads);
   table.add(exporter_row(e, now_ns()));
   table.print();
-  print_template_advice(e);
+  print_verdicts(e);
   print_exporter_details(e);
 }
 

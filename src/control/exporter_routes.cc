@@ -7,6 +7,7 @@
 #include <string>
 #include <utility>
 
+#include "control/exporter_verdict.h"
 #include "control/routes.h"
 #include "control/routes_json.h"
 
@@ -80,7 +81,7 @@ HttpResponse exporters_page(const ApplianceView& view, const HttpRequest& reques
   json rows = json::array();
   const size_t end =
       std::min(view.exporters.size(), *offset > SIZE_MAX - *limit ? SIZE_MAX : *offset + *limit);
-  for (size_t i = *offset; i < end; ++i) rows.push_back(exporter_json(view.exporters[i]));
+  for (size_t i = *offset; i < end; ++i) rows.push_back(exporter_json(view.exporters[i], view.taken_ns));
   json body = {{"exporters", std::move(rows)},
                {"total", view.exporters.size()},
                {"not_listed", view.exporters_not_listed}};
@@ -100,7 +101,7 @@ HttpResponse one_exporter(const ApplianceView& view, const HttpRequest& request)
                          "in the ledger)",
                          address->to_string()));
   }
-  json body = exporter_json(*it);
+  json body = exporter_json(*it, view.taken_ns);
   json domains = json::array();
   const auto [first, last] =
       std::equal_range(view.domains.begin(), view.domains.end(), DomainOf{it->address},
@@ -110,12 +111,17 @@ HttpResponse one_exporter(const ApplianceView& view, const HttpRequest& request)
   return json_response(body);
 }
 
-json exporter_json(const decode::ExporterStats& e) {
+json exporter_json(const decode::ExporterStats& e, uint64_t now_ns) {
+  json verdicts = json::array();
+  for (const ExporterVerdict& verdict : verdicts_of(e, now_ns)) {
+    verdicts.push_back({{"about", name_of(verdict.about)}, {"text", verdict.text}});
+  }
   json types = json::array();
   for (uint32_t i = 0; i < static_cast<uint32_t>(decode::Protocol::count_); ++i) {
     if (e.protocols >> i & 1) types.push_back(name_of(static_cast<decode::Protocol>(i)));
   }
   return {{"address", e.address.to_string()},
+          {"verdicts", std::move(verdicts)},
           {"protocols", std::move(types)},
           {"first_seen_ns", e.first_seen_ns},
           {"last_seen_ns", e.last_seen_ns},

@@ -17,7 +17,8 @@ namespace weir::control {
 
 nlohmann::json status_json(const ApplianceView& view);
 nlohmann::json ledger_json(const ApplianceView& view);
-nlohmann::json exporter_json(const decode::ExporterStats& exporter);
+/// `now_ns`: wall clock, for what is wrong with it by now.
+nlohmann::json exporter_json(const decode::ExporterStats& exporter, uint64_t now_ns);
 
 /// `view` outlives the server that serves the routes. The clock tells how old it is.
 std::vector<service::HttpRoute> appliance_routes(

@@ -44,7 +44,7 @@ ApplianceView full_view() {
   decode::ExporterStats e;
   e.address = IpAddress::from_v4(0xC0000201u);
   e.protocols = 1;
-  e.clock_samples = e.sampling_rate_override = 1;
+  e.clock_samples = e.sampling_rate_override = e.samples_dropped = 1;
   e.last_error = decode::DatagramError::bad_count;
   view.exporters.push_back(e);
   decode::DomainStats d;
