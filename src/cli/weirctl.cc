@@ -15,6 +15,7 @@
 #include "cli/finish_output.h"
 #include "cli/weirctl_client.h"
 #include "cli/weirctl_tables.h"
+#include "cli/weirctl_top.h"
 
 namespace weir::cli {
 namespace {
@@ -60,6 +61,12 @@ class Program {
     exporters->add_option("address", exporter_, "One exporter's address")
         ->check(CLI::ValidIPV4 | kAnyAddress());
     exporters->callback([this] { exporter_.empty() ? show_exporters() : show_one_exporter(); });
+    CLI::App* top = app.add_subcommand("top", "What goes on right now: rates, losses, cores, publishers, busiest exporters");
+    top->add_option("--interval", top_interval_, "Seconds between two looks")
+        ->check(CLI::Range(0.1, 3600.0))
+        ->capture_default_str();
+    top->add_option("--count", top_.count, "So many screens, then end; 0: until q")->capture_default_str();
+    top->callback([this] { show_top(); });
     app.add_subcommand("ready", "Whether it can take and deliver flows; status 1 if not")
         ->callback([this] {
           show("/readyz", [](const json& r) { std::puts(text_of(r.at("status")).c_str()); });
@@ -100,8 +107,17 @@ class Program {
   bool report(const Answer& answer) {
     exit_code_ = answer.exit_code;
     if (answer.exit_code == kAnswered) return true;
-    std::fprintf(stderr, "weirctl: %s\n", answer.trouble.c_str());
+    say(answer.trouble);
     return false;
+  }
+
+  /// While a screen is shown, what is wrong is told when it is gone.
+  void say(const std::string& trouble) {
+    if (shows_screen_) {
+      held_trouble_ = trouble;
+    } else {
+      std::fprintf(stderr, "weirctl: %s\n", trouble.c_str());
+    }
   }
 
   bool fetch(const std::string& target, json& body) {
@@ -114,7 +130,7 @@ class Program {
     if (!report(answer)) return false;
     if (body.is_discarded()) {
       exit_code_ = kRefused;
-      std::fputs("weirctl: the answer is not JSON; is this socket weir's?\n", stderr);
+      say("the answer is not JSON; is this socket weir's?");
       return false;
     }
     return true;
@@ -137,28 +153,49 @@ class Program {
       print(body);
     } catch (const json::exception& e) {
       exit_code_ = kRefused;
-      std::fprintf(stderr, "weirctl: the answer has another shape than this weirctl knows: %s\n",
-                   e.what());
+      say(fmt::format("the answer has another shape than this weirctl knows: {}", e.what()));
     }
   }
 
+  void show_top() {
+    top_.interval = std::chrono::milliseconds(static_cast<int64_t>(top_interval_ * 1000));
+    shows_screen_ = true;
+    try {
+      run_top(top_, [this](TopSample& sample) {
+        uint64_t not_listed = 0;
+        sample.exporters = json::array();
+        return fetch("/v1/status", sample.status) && fetch("/v1/ledger", sample.ledger) &&
+               fetch_exporters(sample.exporters, not_listed);
+      });
+    } catch (const json::exception& e) {
+      exit_code_ = kRefused;
+      say(fmt::format("the answer has another shape than this weirctl knows: {}", e.what()));
+    }
+    shows_screen_ = false;
+    if (!held_trouble_.empty()) say(held_trouble_);
+  }
+
   /// All pages, as one list.
-  void show_exporters() {
-    json all = json::array();
-    uint64_t not_listed = 0;
+  bool fetch_exporters(json& all, uint64_t& not_listed) {
     std::string target = "/v1/exporters";
     for (;;) {
       json page;
-      if (!fetch(target, page)) return;
+      if (!fetch(target, page)) return false;
       const json next = page.is_object() ? page.value("next_offset", json()) : json();
       print_checked(page, [&](const json& p) {
         for (const json& row : p.at("exporters")) all.push_back(row);
         not_listed = p.at("not_listed").get<uint64_t>();
       });
-      if (exit_code_ != kAnswered) return;
-      if (!next.is_number_unsigned()) break;
+      if (exit_code_ != kAnswered) return false;
+      if (!next.is_number_unsigned()) return true;
       target = fmt::format("/v1/exporters?offset={}", next.get<uint64_t>());
     }
+  }
+
+  void show_exporters() {
+    json all = json::array();
+    uint64_t not_listed = 0;
+    if (!fetch_exporters(all, not_listed)) return;
     if (as_json_) {
       std::puts(json{{"exporters", all}, {"not_listed", not_listed}}.dump(2).c_str());
       return;
@@ -200,7 +237,11 @@ class Program {
   std::string socket_ = "/run/weir/control.sock";
   std::string exporter_;
   std::string log_level_;
+  TopOptions top_;
+  double top_interval_ = 1;
   bool as_json_ = false;
+  bool shows_screen_ = false;
+  std::string held_trouble_;
   int exit_code_ = kAnswered;
 };
 

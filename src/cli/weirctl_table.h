@@ -20,6 +20,10 @@ class Table {
   }
   void add(std::vector<std::string> row) { rows_.push_back(std::move(row)); }
   void print() const {
+    for (const std::string& line : lines()) std::puts(line.c_str());
+  }
+  std::vector<std::string> lines() const {
+    std::vector<std::string> out;
     std::vector<size_t> widths(rows_[0].size());
     for (const auto& row : rows_) {
       for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
@@ -32,8 +36,9 @@ class Table {
                                   : fmt::format("{:>{}}", row[i], widths[i]);
       }
       line.erase(line.find_last_not_of(' ') + 1);
-      std::puts(line.c_str());
+      out.push_back(std::move(line));
     }
+    return out;
   }
 
  private:

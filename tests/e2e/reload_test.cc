@@ -118,6 +118,28 @@ TEST_F(ReloadTest, ExportersThatAreDeniedAreRefusedFromThenOn) {
   EXPECT_EQ(weir->terminate(), 0) << weir->err();
 }
 
+TEST_F(ReloadTest, TopShowsWhatGoesOnWhileItGoesOn) {
+  auto weir = start();
+  std::jthread sender([&](const std::stop_token& stop) {
+    while (!stop.stop_requested()) generate("v5", 50, 10, 500);
+  });
+  std::string last;
+  EXPECT_TRUE(eventually([&] {
+    const Answer top = ctl({"top", "--interval", "0.5", "--count", "2"});
+    EXPECT_EQ(top.status, 0) << top.err;
+    last = top.out;
+    return last.find("127.0.0.1") != std::string::npos && last.find("in a second: 0 records") == std::string::npos;
+  })) << last;
+  for (const char* words : {"ready", "lost in a second: 0 packets at ports", "host/netflow", "jetstream", "exporter"}) {
+    EXPECT_THAT(last, HasSubstr(words));
+  }
+  EXPECT_EQ(last.find('\x1b'), std::string::npos) << "no escapes where there is no terminal";
+  sender.request_stop();
+  sender.join();
+  EXPECT_EQ(weir->terminate(), 0) << weir->err();
+  EXPECT_EQ(ctl({"top", "--count", "1"}).status, 3) << "nobody is there any more";
+}
+
 TEST_F(ReloadTest, WithoutAFileThereIsNothingToReload) {
   Process weir(folder_, {this->weir(), "run", "--listen", "netflow://127.0.0.1:" + std::to_string(port_)},
                {"WEIR_CONTROL_SOCKET_PATH=" + control_socket()});
