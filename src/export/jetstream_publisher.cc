@@ -139,6 +139,8 @@ void JetStreamPublisher::step(uint64_t now_ns, uint64_t deadline_ns, OutcomeSink
   notice_disconnects();
   take_replies(0, outcomes);
   check_stream(now_ns);
+  // All of that may have taken seconds: what is sent now has its whole time.
+  now_ns = steady_clock_ns();
   expire(now_ns, outcomes);
   pump(now_ns, outcomes);
 }
@@ -189,6 +191,7 @@ void JetStreamPublisher::check_stream(uint64_t now_ns) {
   const StreamCheck check =
       ensure_stream(*client_, stream_, static_cast<int>(config_.api_timeout_ms));
   stream_ready_ = check.state == StreamCheck::State::ready;
+  must_check_ = false;
   may_publish_ = check.state != StreamCheck::State::refused;
   if (check.created) counters_.streams_created.increment();
   if (check.extended) counters_.streams_extended.increment();
@@ -338,8 +341,9 @@ void JetStreamPublisher::on_reply(const NatsReply& reply, OutcomeSink& outcomes)
   }
   counters_.acknowledgements.increment();
   slot->duplicate = slot->duplicate || ack.duplicate;
-  // An acknowledgement is proof enough of the stream, also for a user who may not ask about it.
-  if (!stream_ready_ && may_publish_) stream_ready_ = true;
+  // An acknowledgement is proof enough of the stream, also for a user who may not ask about it; but not that it
+  // has every subject, once it did not take one.
+  if (!stream_ready_ && may_publish_ && !must_check_) stream_ready_ = true;
   if (stream_ready_) trouble_.clear();
   if (window_.note_acknowledged(token)) {
     finish(index, {slot->batch, true, slot->duplicate, DeliveryFailure::count_}, outcomes);
@@ -364,6 +368,7 @@ void JetStreamPublisher::on_refusal(Token token, const PublishAck& ack, OutcomeS
       next_check_ns_ = std::min(next_check_ns_, now);
     }
     stream_ready_ = false;
+    must_check_ = true;
     may_publish_ = ack.err_code != kOtherStream && may_publish_;
     delay(token, now, DeliveryFailure::no_stream);
     return;

@@ -95,6 +95,7 @@ class JetStreamPublisher final : public Publisher {
   std::vector<NatsReply> replies_;  // of one step
 
   bool stream_ready_ = false;  // as far as we know
+  bool must_check_ = false;    // it did not take a message: only a look at it tells why
   bool may_publish_ = false;
   uint64_t next_check_ns_ = 0;
   uint64_t check_wait_ns_ = 0;

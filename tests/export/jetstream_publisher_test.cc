@@ -425,6 +425,27 @@ TEST_F(JetStreamPublisherTest, MakesTheStreamAgainWhenItIsDeletedUnderWay) {
   expect_stored_exactly(messages);
 }
 
+TEST_F(JetStreamPublisherTest, AddsASubjectThatWasTakenAwayWhileAnotherIsStillTaken) {
+  NatsServer server;
+  ASSERT_TRUE(server.start());
+  open(config_for(server));
+  submit(make_batch(5));
+  settle();
+  Json config = api(server, "STREAM.INFO.events", nullptr)["config"];
+  config["subjects"] = {"flows.raw.netflow"};
+  api(server, "STREAM.UPDATE.events", config);
+
+  submit(make_batch(5, 1));
+  // Acknowledgements of the one subject say nothing of the other.
+  poll_until([&] {
+    if (!HasFailure() && publisher_->in_flight() < 4) submit(make_batch(5));
+    return publisher_->counters().streams_extended.value() == 1;
+  });
+  settle();
+  EXPECT_EQ(ledger_.acknowledged, submitted_);
+  expect_stored_exactly(read_all(server));
+}
+
 TEST_F(JetStreamPublisherTest, AddsItsSubjectsAndLeavesEveryOtherSettingOfAStream) {
   NatsServer server;
   ASSERT_TRUE(server.start());
