@@ -207,6 +207,7 @@ SpoolAppend Spool::append(const SpoolEntry& entry) {
     return counters_.octets.value() + more <= config_.octets_max;
   };
   if (!fits_disk()) remove_released_segments(Active::remove_too);
+  if (!fits_disk()) forget_expired(entry.sealed_wall_ns);
   if (!fits_disk()) return SpoolAppend::full;
   if (!fits_active() && !begin_segment()) return SpoolAppend::write_error;
 
@@ -295,37 +296,75 @@ std::optional<Spool::Given> Spool::take(std::vector<uint8_t>& room, uint64_t wal
   while (true) {
     if (taken_.size() == kSpoolTakenMax) forget_released();  // what is too old
     if (taken_.size() == kSpoolTakenMax) break;
-    const auto at = segments_.lower_bound(next_.segment);
-    if (at == segments_.end()) break;
-    if (at->first != next_.segment) next_ = {at->first, kSpoolFileHeaderOctets};
-    Segment& segment = at->second;
-    const uint64_t octets_before = segment.file.octets();
-    const std::optional<SpoolEntry> entry = segment.file.read(next_.offset, room);
-    if (!entry) {
-      if (next_.offset < octets_before) leave_damaged(segment, octets_before);
-      if (is_active(at->first)) break;
-      next_ = {at->first + 1, kSpoolFileHeaderOctets};
-      continue;
-    }
+    const std::optional<SpoolEntry> entry = read_next(room);
+    if (!entry) break;
     const Place place = next_;
-    next_.offset += entry->octets();
-    --segment.entries_left;
-    segment.records_left -= entry->records;
-    const bool expired =
-        config_.age_max_ns != 0 && entry->sealed_wall_ns + config_.age_max_ns < wall_now_ns;
+    pass_over(*entry);
+    const bool expired = is_expired(*entry, wall_now_ns);
     taken_.push_back({place, next_.offset, entry->records, !expired, expired});
     again_ = taken_.size();
     if (!expired) {
       ++out_;
       return Given{place, *entry};
     }
-    counters_.expired_entries.increment();
-    counters_.expired_records.add(entry->records);
-    subtract(counters_.entries, 1);
-    subtract(counters_.records, entry->records);
+    count_expired(*entry);
   }
   forget_released();
   return {};
+}
+
+/// The entry at next_, which goes past what is damaged; nothing at the end.
+std::optional<SpoolEntry> Spool::read_next(std::vector<uint8_t>& room) {
+  while (true) {
+    const auto at = segments_.lower_bound(next_.segment);
+    if (at == segments_.end()) return {};
+    if (at->first != next_.segment) next_ = {at->first, kSpoolFileHeaderOctets};
+    Segment& segment = at->second;
+    const uint64_t octets_before = segment.file.octets();
+    if (auto entry = segment.file.read(next_.offset, room)) return entry;
+    if (next_.offset < octets_before) leave_damaged(segment, octets_before);
+    if (is_active(at->first)) return {};
+    next_ = {at->first + 1, kSpoolFileHeaderOctets};
+  }
+}
+
+void Spool::pass_over(const SpoolEntry& entry) {
+  Segment& segment = segments_.find(next_.segment)->second;
+  next_.offset += entry.octets();
+  --segment.entries_left;
+  segment.records_left -= entry.records;
+}
+
+bool Spool::is_expired(const SpoolEntry& entry, uint64_t wall_now_ns) const noexcept {
+  return config_.age_max_ns != 0 && entry.sealed_wall_ns + config_.age_max_ns < wall_now_ns;
+}
+
+void Spool::count_expired(const SpoolEntry& entry) noexcept {
+  counters_.expired_entries.increment();
+  counters_.expired_records.add(entry.records);
+  subtract(counters_.entries, 1);
+  subtract(counters_.records, entry.records);
+}
+
+/// What is too old makes room for what is new, also while nothing is taken because all that was is out.
+void Spool::forget_expired(uint64_t wall_now_ns) {
+  if (config_.age_max_ns == 0 || wall_now_ns <= none_expires_until_ns_) return;
+  while (const std::optional<SpoolEntry> entry = read_next(scan_room_)) {
+    if (!is_expired(*entry, wall_now_ns)) {
+      none_expires_until_ns_ = entry->sealed_wall_ns + config_.age_max_ns;
+      break;
+    }
+    pass_over(*entry);
+    count_expired(*entry);
+  }
+  forget_released();
+  if (taken_.empty()) return remove_released_segments(Active::remove_too);
+  // The cursor stays before what is out; the files behind that, of which nothing is, may go.
+  auto segment = segments_.upper_bound(taken_.back().place.segment);
+  while (segment != segments_.end() && segment->first <= next_.segment &&
+         segment->second.entries_left == 0) {
+    remove_file((segment++)->first);
+  }
 }
 
 /// What is left of the segment cannot be read: nothing says where its next entry begins.
@@ -379,14 +418,19 @@ void Spool::remove_released_segments(Active active) {
 }
 
 void Spool::remove_segment(std::map<uint64_t, Segment>::iterator segment) {
-  if (is_active(segment->first)) {
-    has_active_ = false;
-    unsynced_ = 0;
-  }
   cursor_ = {segment->first + 1, kSpoolFileHeaderOctets};
   next_ = std::max(next_, cursor_);
   // First the cursor: a file that is left over is then not given out again.
   write_cursor();
+  remove_file(segment->first);
+}
+
+void Spool::remove_file(uint64_t number) {
+  if (is_active(number)) {
+    has_active_ = false;
+    unsynced_ = 0;
+  }
+  const auto segment = segments_.find(number);
   ::unlink(segment->second.file.path().c_str());
   subtract(counters_.octets, segment->second.disk_octets);
   segments_.erase(segment);

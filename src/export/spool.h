@@ -75,6 +75,7 @@ class Spool {
   Spool(const Spool&) = delete;
   Spool& operator=(const Spool&) = delete;
 
+  /// Where there is no room, what is too old by the time of `entry` goes first.
   SpoolAppend append(const SpoolEntry& entry);
 
   /// The oldest entry that is not out, read into `room`. Nothing where there is none, or kSpoolTakenMax
@@ -119,11 +120,17 @@ class Spool {
   std::string path_of(uint64_t number) const;
   bool begin_segment();
   std::optional<Given> take_again(std::vector<uint8_t>& room);
+  std::optional<SpoolEntry> read_next(std::vector<uint8_t>& room);
+  void pass_over(const SpoolEntry& entry);
+  bool is_expired(const SpoolEntry& entry, uint64_t wall_now_ns) const noexcept;
+  void count_expired(const SpoolEntry& entry) noexcept;
+  void forget_expired(uint64_t wall_now_ns);
   void leave_damaged(Segment& segment, uint64_t octets_before) noexcept;
   void forget_released();
   enum class Active : uint8_t { keep_for_more, remove_too };
   void remove_released_segments(Active active);
   void remove_segment(std::map<uint64_t, Segment>::iterator segment);
+  void remove_file(uint64_t number);
   bool is_active(uint64_t number) const noexcept;
   void write_cursor();
   std::optional<Place> read_cursor();
@@ -142,6 +149,8 @@ class Spool {
   std::deque<Taken> taken_;  // by place
   size_t again_ = 0;         // in taken_, where to look for what was put back
   size_t out_ = 0;
+  uint64_t none_expires_until_ns_ = 0;  // of what was not given out
+  std::vector<uint8_t> scan_room_;
   uint64_t unsynced_ = 0;
   uint64_t next_sync_ns_ = 0;
   std::string last_error_;

@@ -175,6 +175,37 @@ TEST_F(SpoolTest, DoesNotGiveWhatIsTooOld) {
   EXPECT_EQ(spool->counters().entries.value(), 0u);
 }
 
+TEST_F(SpoolTest, WhatIsTooOldMakesRoomForWhatIsNewThoughSomeIsOut) {
+  const SpoolConfig config{.octets_max = 10'000, .segment_octets = 1000, .age_max_ns = 100};
+  uint64_t stored = 0;
+  uint64_t expired = 0;
+  {
+    const auto spool = open(config);
+    while (spool->append(batch(stored).entry()) == SpoolAppend::stored) ++stored;
+    const auto out = spool->take(room_, 1000);
+    ASSERT_TRUE(out);
+    Batch fresh = batch(stored);
+    fresh.sealed_ns = 1100;
+    EXPECT_EQ(spool->append(fresh.entry()), SpoolAppend::full) << "nothing is too old yet";
+    fresh.sealed_ns = 1101;
+    uint64_t more = 0;
+    for (; spool->append(fresh.entry()) == SpoolAppend::stored; ++more) {
+      ASSERT_LT(more, 2 * stored);
+      EXPECT_LE(octets_on_disk(), config.octets_max);
+      EXPECT_EQ(spool->counters().octets.value(), octets_on_disk());
+    }
+    EXPECT_GT(more, stored / 2);
+    expired = spool->counters().expired_entries.value();
+    EXPECT_EQ(expired, stored - 1) << "but for what is out";
+    EXPECT_EQ(spool->counters().entries.value(), 1 + more);
+    stored = more;
+  }
+  const auto spool = open(config);
+  const auto left = drain(*spool, 1102);
+  EXPECT_EQ(left.size(), stored) << "none is lost with the files that went";
+  EXPECT_TRUE(spool->is_empty());
+}
+
 TEST_F(SpoolTest, IsOneProgramsAlone) {
   const auto spool = open();
   const auto second = Spool::open({.dir = dir()});
