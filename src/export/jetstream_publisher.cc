@@ -19,7 +19,9 @@ constexpr uint64_t kDeletedWaitMs = 2000;
 constexpr uint64_t kHoldMs = 20;              // after the library would not take a message
 constexpr uint8_t kRejectionsMax = 5;         // a definite no, so often, is the answer
 constexpr size_t kHeaderOctetsReserve = 512;  // our headers, which count towards max_payload
-constexpr size_t kGatherFrom = 16;            // messages without an answer
+// Messages without an answer that keep a server busy for longer than we gather: of batches, and of records.
+constexpr size_t kGatherFromBatches = 16;
+constexpr size_t kGatherFromRecords = 512;
 constexpr std::chrono::microseconds kGatherFor{500};
 
 // JetStream's own error codes.
@@ -58,7 +60,8 @@ JetStreamPublisher::JetStreamPublisher(JetStreamConfig config, std::unique_ptr<N
       former_(config_.framing, config_.compression),
       client_(std::move(client)),
       backoff_(config_.retry_first_ms, config_.retry_max_ms, config_.identity.start_ns),
-      window_(config_.window_batches) {}
+      window_(config_.window_batches),
+      gather_from_(is_record_a_message(config_.framing) ? kGatherFromRecords : kGatherFromBatches) {}
 
 JetStreamPublisher::~JetStreamPublisher() = default;
 
@@ -210,7 +213,7 @@ void JetStreamPublisher::check_stream(uint64_t now_ns) {
 
 void JetStreamPublisher::take_replies(int wait_ms, OutcomeSink& outcomes) {
   client_->take_replies(replies_, wait_ms);
-  if (wait_ms > 0 && !replies_.empty() && window_.awaiting() >= kGatherFrom) {
+  if (wait_ms > 0 && !replies_.empty() && window_.awaiting() >= gather_from_) {
     // The server has enough to do: its next answers come together, not each by a wake-up of its own.
     std::this_thread::sleep_for(kGatherFor);
     client_->take_replies(replies_, 0);

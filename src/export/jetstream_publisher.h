@@ -92,6 +92,7 @@ class JetStreamPublisher final : public Publisher {
   Trouble trouble_;
   Backoff backoff_;
   MessageWindow window_;
+  const size_t gather_from_;  // messages without an answer
   std::vector<NatsReply> replies_;  // of one step
 
   bool stream_ready_ = false;  // as far as we know
