@@ -32,7 +32,14 @@ debian=$work/debian
 container=''
 clean_up() {
   [ -z "$container" ] || { kill -KILL "$container" 2>/dev/null; wait "$container" 2>/dev/null; }
-  [ -z "${group:-}" ] || rmdir "$work/cgroup/$group"/* "$work/cgroup/$group" 2>/dev/null
+  # Its processes end with its first, and then its cgroups can go.
+  if [ -n "${group:-}" ]; then
+    for _ in $(seq 50); do
+      find "$work/cgroup/$group" -depth -type d -exec rmdir {} + 2>/dev/null
+      [ -d "$work/cgroup/$group" ] || break
+      sleep 0.1
+    done
+  fi
   umount "$work/cgroup" 2>/dev/null
   if $keep; then echo "# left in $work"; else rm -rf --one-file-system "$work"; fi
 }
