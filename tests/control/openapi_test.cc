@@ -10,6 +10,7 @@
 
 #include "control/operation_routes.h"
 #include "control/routes.h"
+#include "full_view.h"
 
 namespace weir::control {
 namespace {
@@ -17,43 +18,6 @@ namespace {
 using nlohmann::json;
 using service::HttpRequest;
 using service::HttpResponse;
-
-/// Every list has a row and everything that may be null is there.
-ApplianceView full_view() {
-  ApplianceView view;
-  view.appliance_uuid = "11111111-2222-4333-8444-555555555555";
-  view.partition = "default";
-  view.state = ApplianceState::running;
-  view.subjects = {"flows.raw.netflow"};
-  dataplane::PortStats port;
-  port.name = "p0";
-  port.missed = port.errors = port.no_mbuf = 1;
-  view.ports.push_back(port);
-  view.cores.push_back({});
-  PublisherView publisher;
-  publisher.name = "jetstream";
-  publisher.records_max = 100;
-  publisher.spool.dir = "/var/lib/weir/spool/jetstream";
-  publisher.spool.was_killed = true;
-  publisher.losses.push_back({IpAddress::from_v4(1), RouteId{0}, {}});
-  view.publishers.push_back(publisher);
-  view.losses.push_back({IpAddress::from_v4(1), RouteId{0}, {}});
-  view.discrepancies = {"one"};
-  view.state_kept.path = "/var/lib/weir/decoder_state";
-  view.state_kept.loaded_written_ns = view.state_kept.saved_ns = 1;
-  decode::ExporterStats e;
-  e.address = IpAddress::from_v4(0xC0000201u);
-  e.protocols = 1;
-  e.clock_samples = e.sampling_rate_override = e.samples_dropped = 1;
-  e.last_error = decode::DatagramError::bad_count;
-  view.exporters.push_back(e);
-  decode::DomainStats d;
-  d.exporter = e.address;
-  d.agent = e.address;
-  d.version = 9;
-  view.domains.push_back(d);
-  return view;
-}
 
 class OpenApiTest : public ::testing::Test {
  protected:
