@@ -204,7 +204,7 @@ writes() { inside touch "/proc/$(main_pid)/root$1"; }
 check "what it sees of /etc cannot be written" fails_saying "Read-only" writes /etc/weir/x
 check "nor of /usr" fails_saying "Read-only" writes /usr/x
 check "its own folder can" writes /var/lib/weir/x
-check "systemctl reload opens files anew" inside systemctl reload weir.service
+check "systemctl reload reads the configuration anew" inside systemctl reload weir.service
 check "flows after it" receives generate 127.0.0.1:2055
 
 # The watchdog: a process that stands still is ended and started again.

@@ -246,13 +246,13 @@ Result<std::shared_ptr<const ApplianceView>> Appliance::run(const RunOptions& op
     say_readiness();
     const Request request = options.poll_request ? options.poll_request() : Request::none;
     if (request == Request::stop) break;
-    if (request == Request::renew) {
-      for (outbound::Publisher* publisher : publishers_) publisher->reopen();
-      if (reloader_.has_source()) reloader_.ask();
-    }
-    reloader_.step(
+    if (request == Request::renew && reloader_.has_source()) reloader_.ask();
+    const bool begins = reloader_.step(
         config_, [this](const auto& config, const auto& origins) { return take_config(config, origins); },
         [this] { return data_plane_->settle_change(); });
+    if (begins || request == Request::renew) {
+      for (outbound::Publisher* publisher : publishers_) publisher->reopen();
+    }
     if (options.poll_view && options.poll_view(*view_.read()) == Request::stop) break;
     if (delivery_->all_broken()) {
       service::log_error("no publisher can deliver anything any more");

@@ -117,12 +117,12 @@ void Reloader::end(ReloadState state) {
   ended_.store(next_.number, std::memory_order_release);
 }
 
-void Reloader::step(const ApplianceConfig& running, const Apply& apply,
+bool Reloader::step(const ApplianceConfig& running, const Apply& apply,
                     const std::function<bool()>& is_settled) {
   switch (phase_) {
     case Phase::idle: {
       const uint64_t asked = asked_.load(std::memory_order_acquire);
-      if (asked == next_.number) return;
+      if (asked == next_.number) return false;
       next_ = {.number = asked, .state = ReloadState::running};
       view_.publish(std::make_shared<const ReloadView>(next_));
       loaded_.reset();
@@ -132,34 +132,38 @@ void Reloader::step(const ApplianceConfig& running, const Apply& apply,
         next_.error = begun.error().message;
         end(ReloadState::refused);
       }
-      return;
+      return true;
     }
     case Phase::reading: {
-      if (job_.is_running()) return;
+      if (job_.is_running()) return false;
       if (!*loaded_) {
         next_.error = loaded_->error().message;
-        return end(ReloadState::refused);
+        end(ReloadState::refused);
+        return false;
       }
       const LoadedConfig& wanted = **loaded_;
       next_.warnings = wanted.warnings;
       ConfigChange change = compare(started_, running, wanted.config);
       next_.needs_restart = std::move(change.at_restart);
       if (change.now.empty()) {
-        return end(next_.needs_restart.empty() ? ReloadState::unchanged : ReloadState::applied);
+        end(next_.needs_restart.empty() ? ReloadState::unchanged : ReloadState::applied);
+        return false;
       }
       if (auto applied = apply(with_live_keys(running, wanted.config), wanted.origins); !applied) {
         next_.needs_restart.clear();
         next_.error = applied.error().message;
-        return end(ReloadState::refused);
+        end(ReloadState::refused);
+        return false;
       }
       next_.applied = std::move(change.now);
       phase_ = Phase::settling;
-      return;
+      return false;
     }
     case Phase::settling:
       if (is_settled()) end(ReloadState::applied);
-      return;
+      return false;
   }
+  return false;
 }
 
 }  // namespace weir::control

@@ -65,8 +65,9 @@ class Reloader {
   std::optional<uint64_t> ask();
   std::shared_ptr<const ReloadView> view() const { return view_.read(); }
 
-  /// `running` is what goes now. `is_settled`: all that was applied has been taken up.
-  void step(const ApplianceConfig& running, const Apply& apply, const std::function<bool()>& is_settled)
+  /// `running` is what goes now. `is_settled`: all that was applied has been taken up. True when a reload
+  /// begins.
+  bool step(const ApplianceConfig& running, const Apply& apply, const std::function<bool()>& is_settled)
       WEIR_RUNS_ON(control_thread);
   /// At the end: a disk that hangs.
   bool is_reading() const noexcept { return job_.is_running(); }
