@@ -355,7 +355,10 @@ PublisherView Destination::view(uint64_t steady_now_ns) {
   row.policy = config_.policy;
   row.connected = counters.connected.value() != 0;
   row.last_error = publisher().last_error();
-  if (row.last_error.empty() && spool_) row.last_error = spool_->last_error();
+  if (const std::string of_spool = spool_ ? spool_->last_error() : std::string(); !of_spool.empty()) {
+    // Both: while the broker is away, what ails the disk matters most.
+    row.last_error += (row.last_error.empty() ? "" : "; ") + of_spool;
+  }
   row.takes_nothing_ns = still_ns >= kTakesNothingNs ? still_ns : 0;
   row.records_routed = records_routed_;
   row.records_acknowledged = records_acknowledged_;

@@ -87,6 +87,7 @@ void SpoolThread::run() {
     }
     moved |= read_ahead();
     spool_->tick(steady_clock_ns());
+    if (!spool_->last_error().empty()) tell(spool_->last_error());
     if (moved) continue;
     work_ready_.wait(kIdleWaitMs, [this] {
       return to_store_.size_approx() > 0 || returned_.size_approx() > 0 ||
@@ -94,6 +95,13 @@ void SpoolThread::run() {
     });
   }
   spool_->flush();
+}
+
+/// What is wrong with the spool; empty: nothing any more.
+void SpoolThread::tell(std::string_view trouble) {
+  if (trouble == told_) return;
+  told_ = trouble;
+  last_error_.publish(std::make_shared<const std::string>(told_.empty() ? std::string() : "spool: " + told_));
 }
 
 bool SpoolThread::store_some() {
@@ -111,14 +119,7 @@ bool SpoolThread::store_some() {
     entry.payload = batch->payload();
     const SpoolAppend result = spool_->append(entry);
     if (result == SpoolAppend::stored) counters_.stored_records.add(batch->records);
-    const bool is_wrong = result != SpoolAppend::stored;
-    if (is_wrong || said_error_) {
-      last_error_.publish(std::make_shared<const std::string>(
-          !is_wrong                            ? std::string()
-          : result == SpoolAppend::write_error ? "spool: " + spool_->last_error()
-                                               : "spool: " + std::string(name_of(result))));
-    }
-    said_error_ = is_wrong;
+    tell(spool_->last_error());
     [[maybe_unused]] const bool pushed = stored_.push({batch, result});
     assert(pushed && "as many as there are batches");
   }

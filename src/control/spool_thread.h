@@ -82,6 +82,7 @@ class SpoolThread {
   bool store_some() WEIR_RUNS_ON(spool_thread);
   bool take_returned() WEIR_RUNS_ON(spool_thread);
   bool read_ahead() WEIR_RUNS_ON(spool_thread);
+  void tell(std::string_view trouble) WEIR_RUNS_ON(spool_thread);
 
   const std::string name_;
   const std::unique_ptr<outbound::Spool> spool_;
@@ -96,7 +97,7 @@ class SpoolThread {
   std::array<ReplayBatch, kReplaysMax> batches_;
   std::vector<ReplayBatch*> idle_;  // the spool thread's
   Snapshot<std::string> last_error_;
-  bool said_error_ = false;
+  std::string told_;  // there
   std::atomic<bool> is_closing_{false};
   std::atomic<bool> has_ended_{false};
   std::thread thread_;

@@ -196,6 +196,7 @@ SpoolAppend Spool::append(const SpoolEntry& entry) {
   const uint64_t octets = entry.octets();
   if (entry.id.size() > UINT8_MAX || entry.subject.size() > UINT16_MAX ||
       octets > kSpoolEntryOctetsMax || octets + kSpoolFileHeaderOctets > config_.octets_max) {
+    last_error_ = name_of(SpoolAppend::too_large);
     return SpoolAppend::too_large;
   }
   const auto fits_active = [&] {
@@ -208,7 +209,10 @@ SpoolAppend Spool::append(const SpoolEntry& entry) {
   };
   if (!fits_disk()) remove_released_segments(Active::remove_too);
   if (!fits_disk()) forget_expired(entry.sealed_wall_ns);
-  if (!fits_disk()) return SpoolAppend::full;
+  if (!fits_disk()) {
+    last_error_ = name_of(SpoolAppend::full);
+    return SpoolAppend::full;
+  }
   if (!fits_active() && !begin_segment()) return SpoolAppend::write_error;
 
   Segment& active = segments_.rbegin()->second;

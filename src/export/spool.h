@@ -95,7 +95,7 @@ class Spool {
 
   const SpoolConfig& config() const noexcept { return config_; }
   const SpoolCounters& counters() const noexcept { return counters_; }
-  /// What was wrong with the disk last; empty when the last append was stored.
+  /// Why the last append was not stored, or not flushed; empty when it was.
   const std::string& last_error() const noexcept { return last_error_; }
 
  private:

@@ -64,7 +64,7 @@ class FakePublisher final : public outbound::Publisher {
 
   size_t in_flight() const noexcept override { return in_flight_.load(); }
   const outbound::PublisherCounters& counters() const noexcept override { return counters_; }
-  std::string last_error() const override { return {}; }
+  std::string last_error() const override { return mode_.load() == Mode::away ? "no broker" : ""; }
 
  private:
   void settle(outbound::OutcomeSink& outcomes) {
