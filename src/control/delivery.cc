@@ -37,7 +37,9 @@ void Delivery::make_destinations() {
     const bool leaves_some = added_.size() > 1 || config.policy == DropPolicy::drop_oldest ||
                              config.policy == DropPolicy::spool;
     if (leaves_some && config.policy != DropPolicy::block) {
-      config.held_batches_max = of_a_core == 0 ? 0 : std::max<uint64_t>(of_a_core / 4 * 3, 1);
+      // Those of several need not be the same batches: together they leave a quarter.
+      config.held_batches_max =
+          of_a_core == 0 ? 0 : std::max<uint64_t>(of_a_core / 4 * 3 / added_.size(), 1);
     }
     destinations_.push_back(std::make_unique<Destination>(
         config, cores_.size(), std::move(added.thread), std::move(added.bounds.spool),

@@ -1,8 +1,8 @@
 // delivery.h — Sealed batches from every core to every publisher, and their buffers back.
 //
 // Runs on:  control_thread.
-// Bounds:   each Destination's own; of several publishers each may hold three quarters of a core's
-//           buffers, so that one that is stuck leaves some to the others.
+// Bounds:   each Destination's own; several publishers may hold three quarters of a core's buffers, an
+//           equal part each, so that those that are stuck leave some to the others.
 // Failure:  a publisher that cannot take a batch does with it what its policy says; the others get it all
 //           the same. One that blocks leaves all batches of a core where they are, until the deadline of
 //           a stop.
