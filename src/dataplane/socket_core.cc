@@ -4,6 +4,7 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 
 namespace weir::dataplane {
@@ -119,9 +120,18 @@ Result<void> SocketCore::prepare_change(std::span<const SocketPort> ports) {
     const bool is_open = std::any_of(sockets_.begin(), sockets_.end(),
                                      [&](const auto& socket) { return socket->is_at(port); });
     if (is_open) continue;
-    Result<std::unique_ptr<UdpSocket>> socket = UdpSocket::open(port);
+    int number = 0;
+    Result<std::unique_ptr<UdpSocket>> socket = UdpSocket::open(port, &number);
     if (!socket) {
       joining_.clear();
+      const bool is_ours =
+          number == EADDRINUSE &&
+          std::any_of(sockets_.begin(), sockets_.end(),
+                      [&](const auto& other) { return other->udp_port() == port.port; });
+      if (is_ours)
+        return Error{fmt::format("port {}: UDP port {} has a socket of weir's at another address, which only a restart can "
+                                 "change",
+                                 port.name, port.port)};
       return socket.error();
     }
     joining_.push_back(std::move(*socket));

@@ -65,6 +65,7 @@ class UdpSocket {
 
   int fd() const noexcept { return fd_; }
   const std::string& name() const noexcept { return config_.name; }
+  uint16_t udp_port() const noexcept { return bound_port_; }
   bool is_at(const SocketPort& other) const noexcept {
     return config_.address == other.address && bound_port_ == other.port;
   }

@@ -168,6 +168,15 @@ TEST_F(ChangeTest, APortInUseRefusesTheWhole) {
   EXPECT_EQ(ports(), 1u);
 }
 
+TEST_F(ChangeTest, ASocketsOwnAddressTakesARestart) {
+  start(1);
+  config_.socket_ports[0].address = *IpAddress::parse("0.0.0.0");
+  const Result<void> refused = change();
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().message, HasSubstr("only a restart can change"));
+  EXPECT_EQ(ports(), 1u);
+}
+
 TEST_F(ChangeTest, RefusesASecondChangeBeforeTheFirstIsTakenUp) {
   start(1);
   ASSERT_TRUE(change());
