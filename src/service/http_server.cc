@@ -21,6 +21,7 @@
 #include <thread>
 
 #include "base/thread_roles.h"
+#include "service/http_answer.h"
 #include "service/http_listen.h"
 #include "service/log.h"
 
@@ -39,118 +40,6 @@ constexpr auto kAcceptRetryDelay = std::chrono::milliseconds(100);
 constexpr size_t kDiscardedOctetsMax = 4 * kBodyOctetsMax;
 constexpr auto kDiscardDeadline = std::chrono::seconds(1);
 constexpr size_t kRefusalsMax = 32;  // connections beyond the limit that are told so at a time
-
-// ── requests ─────────────────────────────────────────────────────────────────────────────────────
-
-int hex_digit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
-
-enum class PlusIs : uint8_t { plus, space };  // a space only in a query
-
-/// RFC 3986 §2.1. Nothing for a broken escape or an encoded NUL.
-std::optional<std::string> percent_decoded(std::string_view text, PlusIs plus) {
-  std::string out;
-  for (size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '+' && plus == PlusIs::space) {
-      out += ' ';
-    } else if (text[i] != '%') {
-      out += text[i];
-    } else {
-      if (i + 2 >= text.size()) return std::nullopt;
-      const int high = hex_digit(text[i + 1]), low = hex_digit(text[i + 2]);
-      if (high < 0 || low < 0 || (high == 0 && low == 0)) return std::nullopt;
-      out += static_cast<char>(high << 4 | low);
-      i += 2;
-    }
-  }
-  return out;
-}
-
-bool parse_query(std::string_view text, std::map<std::string, std::string>& query) {
-  while (!text.empty()) {
-    const std::string_view pair = text.substr(0, text.find('&'));
-    text.remove_prefix(std::min(text.size(), pair.size() + 1));
-    if (pair.empty()) continue;
-    const size_t equals = std::min(pair.find('='), pair.size());
-    auto key = percent_decoded(pair.substr(0, equals), PlusIs::space);
-    auto value = percent_decoded(pair.substr(std::min(equals + 1, pair.size())), PlusIs::space);
-    if (!key || !value) return false;
-    query[std::move(*key)] = std::move(*value);
-  }
-  return true;
-}
-
-/// What stands for `{name}` at the end of the route's path; empty text for an exact match.
-std::optional<std::string_view> match_path(std::string_view route, std::string_view path) {
-  const size_t brace = route.find('{');
-  if (brace == std::string_view::npos) {
-    return route == path ? std::optional<std::string_view>("") : std::nullopt;
-  }
-  const std::string_view prefix = route.substr(0, brace);
-  if (path.substr(0, prefix.size()) != prefix) return std::nullopt;
-  const std::string_view tail = path.substr(prefix.size());
-  if (tail.empty() || tail.find('/') != std::string_view::npos) return std::nullopt;
-  return tail;
-}
-
-struct Answer {
-  HttpResponse response;
-  std::string allow;  // of a 405
-};
-
-/// Fills in path, query and tail from `target` and calls the handler that they lead to.
-Answer answer_request(const std::vector<HttpRoute>& routes, HttpRequest& request,
-                      std::string_view target) {
-  const std::string_view raw_path = target.substr(0, target.find('?'));
-  auto path = percent_decoded(raw_path, PlusIs::plus);
-  if (!path || path->empty() || path->front() != '/' ||
-      !parse_query(target.substr(std::min(target.size(), raw_path.size() + 1)), request.query)) {
-    return {http_error(400, "the request's target is malformed"), {}};
-  }
-  request.path = std::move(*path);
-
-  const std::string method = request.method == "HEAD" ? "GET" : request.method;
-  std::string allow;
-  // Exact routes go before those with a placeholder, whatever the order of the list.
-  for (const bool placeholder : {false, true}) {
-    for (const HttpRoute& route : routes) {
-      if ((route.path.find('{') != std::string::npos) != placeholder) continue;
-      if (!request.local && !route.also_on_tcp) continue;
-      const auto tail = match_path(route.path, raw_path);
-      if (!tail) continue;
-      if (route.method != method) {
-        allow +=
-            (allow.empty() ? "" : ", ") + route.method + (route.method == "GET" ? ", HEAD" : "");
-        continue;
-      }
-      if (!request.may_read || (route.access == HttpAccess::admin && !request.may_change)) {
-        return {http_error(403, fmt::format("{} {} is not for uid {}: it takes root, the user who runs weir, or a "
-                                            "member of control_socket.{}",
-                                            request.method, request.path, request.peer_uid,
-                                            request.may_read ? "admin_group" : "group")),
-                {}};
-      }
-      request.tail = percent_decoded(*tail, PlusIs::plus).value_or("");
-      try {
-        return {route.handle(request), {}};
-      } catch (const std::exception& e) {
-        static LogLimit limit{3, 10 * kNsPerSec};
-        log_limited(limit, LogLevel::error, "http {} {}: {}", request.method, request.path,
-                    e.what());
-        return {http_error(500, e.what()), {}};
-      }
-    }
-    if (!allow.empty()) break;
-  }
-  if (allow.empty()) return {http_error(404, "no such route: " + request.path), {}};
-  return {http_error(405, request.method + " is not allowed here, only " + allow), allow};
-}
-
-// ── sessions ─────────────────────────────────────────────────────────────────────────────────────
 
 /// What all sessions of one listening socket share. Lives longer than the io_context.
 struct Door {
@@ -239,8 +128,10 @@ class Session : public std::enable_shared_from_this<Session> {
     if (message.method() == http::verb::head) {
       // RFC 9110 §9.3.2: the header of a GET, its length included, and no body.
       auto& response = head_response_.emplace(std::move(header));
-      response.content_length(answer.response.body.size());
+      if (!answer.response.stream) response.content_length(answer.response.body.size());
       send(response);
+    } else if (answer.response.stream) {
+      begin_stream(std::move(header), std::move(answer.response));
     } else {
       auto& response = response_.emplace(std::move(header), std::move(answer.response.body));
       response.content_length(response.body().size());
@@ -254,14 +145,77 @@ class Session : public std::enable_shared_from_this<Session> {
     stream_.expires_after(kAnswerDeadline);
     http::async_write(stream_, response, [self = shared_from_this()](error_code error, size_t) {
       self->response_.reset();
-      if (error) return;
-      if (self->keep_alive_) {
-        self->read_request();
-      } else {
-        self->stream_.socket().shutdown(AnyStream::socket::shutdown_send, error);
-        self->stream_.expires_after(kDiscardDeadline);
-        self->discard_rest();
-      }
+      if (!error) self->after_answer();
+    });
+  }
+
+  void after_answer() {
+    if (keep_alive_) return read_request();
+    error_code ignored;
+    stream_.socket().shutdown(AnyStream::socket::shutdown_send, ignored);
+    stream_.expires_after(kDiscardDeadline);
+    discard_rest();
+  }
+
+  /// RFC 9112 §7.1: chunks, so that the connection goes on behind the last one. HTTP/1.0 has none: there the end of
+  /// the connection is the end of the body.
+  void begin_stream(http::response_header<> header, HttpResponse response) {
+    piece_ = std::move(response.body);
+    body_ = std::move(response.stream);
+    auto& head = head_response_.emplace(std::move(header));
+    is_chunked_ = head.version() == 11;
+    if (is_chunked_) {
+      head.chunked(true);
+    } else {
+      keep_alive_ = false;
+    }
+    head.keep_alive(keep_alive_);
+    head_writer_.emplace(*head_response_);
+    stream_.expires_after(kAnswerDeadline);
+    http::async_write_header(stream_, *head_writer_, [self = shared_from_this()](error_code error, size_t) {
+      if (!error) self->go_on_streaming();
+    });
+  }
+
+  /// The next piece at once, or a look a little later where there is none yet.
+  void go_on_streaming() {
+    bool is_over = false;
+    try {
+      is_over = !body_->next(piece_);
+    } catch (const std::exception& e) {  // too late for a status: the client sees a body that is cut
+      static LogLimit limit{3, 10 * kNsPerSec};
+      log_limited(limit, LogLevel::error, "http: a streamed answer: {}", e.what());
+      body_.reset();
+      return stream_.close();
+    }
+    if (is_over) body_.reset();  // what it holds is free before its last words have been read
+    if (!piece_.empty()) return write_piece();
+    if (is_over) return end_stream();
+    timer_.emplace(stream_.get_executor(), kStreamLookEvery);
+    timer_->async_wait([self = shared_from_this()](error_code error) {
+      if (!error) self->go_on_streaming();
+    });
+  }
+
+  void write_piece() {
+    stream_.expires_after(kAnswerDeadline);
+    const auto written = [self = shared_from_this()](error_code error, size_t) {
+      if (error) return self->body_.reset();
+      self->piece_.clear();
+      self->body_ ? self->go_on_streaming() : self->end_stream();
+    };
+    if (is_chunked_) {
+      asio::async_write(stream_, http::make_chunk(asio::buffer(piece_)), written);
+    } else {
+      asio::async_write(stream_, asio::buffer(piece_), written);
+    }
+  }
+
+  void end_stream() {
+    if (!is_chunked_) return after_answer();
+    stream_.expires_after(kAnswerDeadline);
+    asio::async_write(stream_, http::make_chunk_last(), [self = shared_from_this()](error_code error, size_t) {
+      if (!error) self->after_answer();
     });
   }
 
@@ -285,6 +239,11 @@ class Session : public std::enable_shared_from_this<Session> {
   std::optional<http::request_parser<http::string_body>> parser_;
   std::optional<http::response<http::string_body>> response_;
   std::optional<http::response<http::empty_body>> head_response_;
+  std::optional<http::response_serializer<http::empty_body>> head_writer_;
+  std::shared_ptr<HttpStream> body_;  // of a streamed answer that goes on
+  std::string piece_;                 // of it, being written
+  std::optional<asio::steady_timer> timer_;
+  bool is_chunked_ = false;
   bool keep_alive_ = false;
   size_t discarded_ = 0;
 };

@@ -2,8 +2,8 @@
 //
 // Runs on:  its own http_thread; handlers run there and read immutable snapshots.
 // Bounds:   kConnectionsMax connections a socket (one more is answered 503), kHeaderOctetsMax, kBodyOctetsMax, deadlines for
-//           whole requests and answers: a stuck client holds nothing but its own slot, and not for
-//           long.
+//           whole requests and answers, and for each piece of a streamed one: a stuck client holds nothing but
+//           its own slot, and not for long.
 // Failure:  400 not HTTP, 404 no such route, 405 wrong method, 413 body and 431 header too large,
 //           403 not for this peer, 500 a handler threw. What cannot be bound is an Error that names it.
 #pragma once
@@ -29,6 +29,7 @@ inline constexpr size_t kBodyOctetsMax = 1024 * 1024;
 inline constexpr auto kRequestDeadline =
     std::chrono::seconds(3);  // from its first octet awaited to its last
 inline constexpr auto kAnswerDeadline = std::chrono::seconds(10);  // large ones over slow links
+inline constexpr auto kStreamLookEvery = std::chrono::milliseconds(50);  // what people take for at once
 
 struct HttpRequest {
   std::string method;
@@ -43,10 +44,21 @@ struct HttpRequest {
   bool may_change = false;
 };
 
+/// A body that comes into being while it is sent: looked at every kStreamLookEvery, and not while the client has not
+/// taken what was last appended. Destroyed when it has ended or the client has gone, on the server's thread or, at its
+/// end, on the one that ends it.
+class HttpStream {
+ public:
+  virtual ~HttpStream() = default;
+  /// Appends what there is to say now, which may be nothing. False when that was the last of it.
+  virtual bool next(std::string& out) = 0;
+};
+
 struct HttpResponse {
   unsigned status = 200;
   std::string content_type = "application/json";
   std::string body;
+  std::shared_ptr<HttpStream> stream = {};  // behind `body`, until it ends
 };
 
 /// Errors are `{"error": "what is wrong"}`.
