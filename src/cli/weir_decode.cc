@@ -25,6 +25,7 @@
 #include "lab/capture_file.h"
 #include "lab/export_payload.h"
 #include "packet/frame.h"
+#include "packet/reassembly.h"
 
 namespace weir::cli {
 namespace {
@@ -169,6 +170,7 @@ class CaptureDecoder {
                                                       : decode_capture(path);
   }
   const FileCounters& counters() const { return counters_; }
+  const packet::ReassemblyCounters& reassembly() const { return reassembler_.counters(); }
   uint64_t unreadable() const { return sink_.unreadable(); }
 
  private:
@@ -186,8 +188,9 @@ class CaptureDecoder {
       if (!*more) break;
       ++counters_.packets;
       counters_.cut_packets += frame.is_cut;
-      const packet::FrameView view = packet::parse_frame(frame.octets, frame.link, {check, check});
+      packet::FrameView view = packet::parse_frame(frame.octets, frame.link, {check, check});
       counters_.verdicts[view.verdict].increment();
+      if (view.verdict == packet::FrameVerdict::fragment && !reassembler_.add(view, frame.timestamp_ns)) continue;
       if (view.verdict != packet::FrameVerdict::udp) continue;
       if (!is_wanted(view)) {
         ++counters_.other_datagrams;
@@ -202,6 +205,7 @@ class CaptureDecoder {
       decoder_.decode(datagram, sink_);
       if (live) output_.flush_if_any();
     }
+    reassembler_.give_up_all();  // a file of its own, like a run of its own
     return {};
   }
 
@@ -234,6 +238,7 @@ class CaptureDecoder {
   Output& output_;
   PrintingSink sink_;
   FileCounters counters_;
+  packet::Reassembler reassembler_{{}, 0};
 };
 
 /// `udp 98, not_ip 2`: the counters that are not zero.
@@ -253,9 +258,15 @@ void print_row(const char* what, uint64_t total, const std::string& details) {
 }
 
 /// One row a ledger; a row's parts add up to its total.
-void print_summary(const FileCounters& files, const decode::DecoderCounters& c) {
+void print_summary(const FileCounters& files, const packet::ReassemblyCounters& reassembly,
+                   const decode::DecoderCounters& c) {
   if (files.captures != 0) {
     print_row("packets", files.packets, not_zero(files.verdicts));
+    if (reassembly.fragments.total() != 0) {
+      print_row("fragments", reassembly.fragments.total(), not_zero(reassembly.fragments));
+      print_row("", reassembly.datagrams.total(),
+                fmt::format("datagrams made of them: {}", not_zero(reassembly.datagrams)));
+    }
     if (files.cut_packets != 0)
       print_row("", files.cut_packets, "of these cut short by the capture (snaplen), and not decoded");
     if (files.other_datagrams != 0)
@@ -322,7 +333,7 @@ int run_decode(const DecodeOptions& o) {
     fmt::print(stderr, "weir decode: standard output: {}\n", std::strerror(output.error()));
     return 1;
   }
-  print_summary(captures.counters(), (*decoder)->counters());
+  print_summary(captures.counters(), captures.reassembly(), (*decoder)->counters());
   if (captures.unreadable() != 0) {
     fmt::print(stderr, "weir decode: {} records were encoded wrongly; please report this capture\n",
                captures.unreadable());

@@ -71,6 +71,12 @@ class LedgerRows {
 
 uint64_t number_at(const json& object, const char* key) { return object.at(key).get<uint64_t>(); }
 
+uint64_t sum_of(const json& tally) {
+  uint64_t sum = 0;
+  for (const json& count : tally) sum += count.get<uint64_t>();
+  return sum;
+}
+
 void add_publisher(LedgerRows& rows, const json& p, uint64_t encoded) {
   const json& r = p.at("records");
   rows.begin(text_of(p.at("name")), "records encoded", encoded);
@@ -101,6 +107,12 @@ void print_ledger(const json& l) {
     rows.begin("frames", "received", frames.at("received"));
     rows.parts("", frames.at("verdicts"));
     rows.note("udp for a port without listener", number_at(frames, "no_listener"));
+    if (const uint64_t fragments = number_at(frames.at("verdicts"), "fragment"); fragments != 0) {
+      rows.begin("fragments", "received", fragments);
+      rows.parts("", frames.at("fragments"));
+      rows.part("waiting", number_at(frames, "fragments_waiting"));
+      rows.note("datagrams made of them", sum_of(frames.at("reassembled")));
+    }
   }
 
   const json& datagrams = l.at("datagrams");

@@ -102,6 +102,9 @@ struct LimitsConfig {
   uint64_t pending_octets_per_exporter = 1ull << 20;
   uint64_t pending_octets_total = 64ull << 20;
   uint32_t template_lifetime_secs = 0;  // 0: until evicted; where the listener says nothing else
+  uint32_t fragmented_datagrams = 256;  // of a core, each with room for 64 KiB
+  uint32_t fragmented_datagrams_per_exporter = 32;
+  uint32_t fragment_timeout_ms = 2000;
 };
 
 /// Sampling rates by exporter, where the operator knows better or the exporter says nothing.

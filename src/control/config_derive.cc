@@ -251,6 +251,11 @@ dataplane::DataPlaneConfig data_plane_config(const ApplianceConfig& config,
   const uint32_t cores = std::max(receive_cores(config), 1u);
   plane.pipeline.decoder.limits = decoder_limits(config);
   plane.pipeline.decoder.cores = cores;
+  plane.pipeline.reassembly = {
+      // The kernel joins what comes by its sockets.
+      .datagrams_max = plane.dpdk_ports.empty() ? 1 : config.limits.fragmented_datagrams,
+      .datagrams_per_source_max = config.limits.fragmented_datagrams_per_exporter,
+      .timeout_ns = uint64_t{config.limits.fragment_timeout_ms} * kNsPerMs};
   plane.pipeline.decoder.partition = config.partition;
   for (const SamplingRuleConfig& rule : config.sampling.override_) {
     plane.pipeline.decoder.sampling_override.push_back(

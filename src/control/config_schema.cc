@@ -3,6 +3,7 @@
 #include "control/config.h"
 #include "control/config_values.h"
 #include "export/kafka.h"
+#include "packet/reassembly.h"
 
 namespace weir::control {
 namespace {
@@ -172,7 +173,16 @@ const Schema<LimitsConfig>& limits_schema() {
           .key("template_lifetime_secs", &LimitsConfig::template_lifetime_secs,
                duration<uint32_t>(kSec, 0, 30 * 86'400),
                "A template that is not refreshed for so long is forgotten, where the listener says "
-               "nothing else; 0: never.");
+               "nothing else; 0: never.")
+          .key("fragmented_datagrams", &LimitsConfig::fragmented_datagrams,
+               integer<uint32_t>(1, packet::ReassemblyLimits::kDatagramsMax),
+               "Datagrams of which a core may hold IP fragments, with 64 KiB of memory for each that is "
+               "used; the oldest goes. The kernel does this for socket ports.")
+          .key("fragmented_datagrams_per_exporter", &LimitsConfig::fragmented_datagrams_per_exporter,
+               integer<uint32_t>(1, packet::ReassemblyLimits::kDatagramsMax), "The same of one exporter.")
+          .key("fragment_timeout_ms", &LimitsConfig::fragment_timeout_ms,
+               duration<uint32_t>(kMs, 1, 60'000),
+               "A datagram whose fragments did not all come in this time is given up.");
   return schema;
 }
 

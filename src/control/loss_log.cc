@@ -8,12 +8,23 @@ namespace {
 using decode::DatagramError;
 using outbound::DeliveryFailure;
 using outbound::RecordDrop;
+using packet::FragmentOutcome;
 
 const char* advice_for(RecordDrop reason) {
   switch (reason) {
     case RecordDrop::no_buffer:
       return "every batch buffer waits for a publisher: see why it is slow, or raise buffer_bytes";
     case RecordDrop::record_too_large: return "raise batch_bytes";
+    default: return "";
+  }
+}
+
+const char* advice_for(FragmentOutcome reason) {
+  switch (reason) {
+    case FragmentOutcome::expired:
+      return "others of their datagrams did not come; exporters that stay below the path's MTU lose less";
+    case FragmentOutcome::source_limit: return "raise limits.fragmented_datagrams_per_exporter";
+    case FragmentOutcome::table_limit: return "raise limits.fragmented_datagrams";
     default: return "";
   }
 }
@@ -61,6 +72,11 @@ void LossLog::look(const ApplianceView& view, uint64_t steady_now_ns) {
     look_at(whose, "packets", "no_mbuf", port.no_mbuf.value_or(0), "raise mbufs", steady_now_ns);
   }
   const Ledger total = view.total();
+  for (size_t i = 0; i < total.fragments.values.size(); ++i) {
+    const auto e = static_cast<FragmentOutcome>(i);
+    if (e == FragmentOutcome::joined || e == FragmentOutcome::duplicate) continue;
+    look_at("reassembly", "fragments", name_of(e), total.fragments[e], advice_for(e), steady_now_ns);
+  }
   for (const DatagramError e :
        {DatagramError::exporter_table_full, DatagramError::domain_table_full}) {
     look_at("decoder", "datagrams", name_of(e), total.datagram_errors[e],

@@ -100,6 +100,8 @@ class Checker {
         {"limits.template_octets_total", config_.limits.template_octets_total},
         {"limits.pending_octets_total", config_.limits.pending_octets_total},
         {"limits.name_octets_total", config_.limits.name_octets_total},
+        {"limits.fragmented_datagrams",
+         has_dpdk ? cores * config_.limits.fragmented_datagrams * packet::kReassembledOctetsMax : 0},
         // A row of a table for each, at the least.
         {"limits.exporters_per_core",
          cores * exporters_of_core(config_) * sizeof(decode::ExporterStats)},

@@ -61,6 +61,12 @@ void add_core(MetricPage& page, const CoreView& core) {
   };
   const Ledger& ledger = core.ledger;
   each("weir_frames_total", "Frames by what they turned out to be.", "verdict", ledger.verdicts);
+  each("weir_fragments_total", "IP fragments that wait no more, by what became of them.", "outcome",
+       ledger.fragments);
+  gauge("weir_fragments_waiting", "IP fragments whose datagram is not complete.",
+        static_cast<double>(ledger.fragments_waiting));
+  each("weir_reassembled_total", "Datagrams put together from fragments, by what they turned out to be.",
+       "verdict", ledger.reassembled);
   counter("weir_no_listener_total", "UDP datagrams for a port without a listener.",
           ledger.no_listener);
   counter("weir_datagrams_total", "Datagrams given to the decoder.", ledger.datagrams);

@@ -23,6 +23,9 @@ std::string Discrepancy::text() const {
 Ledger& Ledger::operator+=(const Ledger& other) {
   frames += other.frames;
   verdicts += other.verdicts;
+  fragments += other.fragments;
+  fragments_waiting += other.fragments_waiting;
+  reassembled += other.reassembled;
   no_listener += other.no_listener;
   datagrams += other.datagrams;
   datagrams_decoded += other.datagrams_decoded;
@@ -45,7 +48,10 @@ std::vector<Discrepancy> Ledger::discrepancies() const {
   expect(found, "frames", frames, verdicts.total());
   // A core has frames or it serves kernel sockets, whose datagrams come without.
   if (frames > 0) {
-    expect(found, "udp frames", verdicts[packet::FrameVerdict::udp], no_listener + datagrams);
+    using packet::FrameVerdict;
+    expect(found, "fragments", verdicts[FrameVerdict::fragment], fragments.total() + fragments_waiting);
+    expect(found, "udp frames", verdicts[FrameVerdict::udp] + reassembled[FrameVerdict::udp],
+           no_listener + datagrams);
   }
   expect(found, "datagrams", datagrams, datagrams_decoded + datagram_errors.total());
   expect(found, "sets", sets, set_outcomes.total());

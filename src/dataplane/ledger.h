@@ -16,6 +16,7 @@
 #include "decode/decoder.h"
 #include "export/batcher.h"
 #include "packet/frame.h"
+#include "packet/reassembly.h"
 
 namespace weir::dataplane {
 
@@ -55,6 +56,9 @@ struct Discrepancy {
 struct Ledger {
   uint64_t frames = 0;
   Tally<packet::FrameVerdict> verdicts;
+  Tally<packet::FragmentOutcome> fragments;  // of the frames that are fragments
+  uint64_t fragments_waiting = 0;
+  Tally<packet::FrameVerdict> reassembled;  // datagrams made of fragments
   uint64_t no_listener = 0;
   uint64_t datagrams = 0;
   uint64_t datagrams_decoded = 0;

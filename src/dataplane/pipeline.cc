@@ -57,7 +57,8 @@ Pipeline::Pipeline(std::shared_ptr<const PlaneRules> rules, std::unique_ptr<Even
       batcher_(std::make_unique<outbound::Batcher>(config.batcher)),
       sflow_encoder_(config.batcher.kernel),
       rate_limiter_(config.rate_limits, config.decoder.limits.exporters_max,
-                    config.decoder.hash_seed) {}
+                    config.decoder.hash_seed),
+      reassembler_(config.reassembly, config.decoder.hash_seed) {}
 
 /// Between two bursts.
 void Pipeline::take_rules(const PlaneRules& rules) noexcept {
@@ -72,10 +73,16 @@ void Pipeline::on_frame(std::span<const uint8_t> frame, packet::LinkType link,
                         uint64_t received_ns) noexcept {
   counters_.frames.increment();
   counters_.frame_octets.add(frame.size());
-  const packet::FrameView view = packet::parse_frame(frame, link);
+  packet::FrameView view = packet::parse_frame(frame, link);
   counters_.verdicts[view.verdict].increment();
-  if (view.verdict != packet::FrameVerdict::udp) return;
+  if (view.verdict == packet::FrameVerdict::fragment) {
+    last_received_ns_ = received_ns;
+    if (!reassembler_.add(view, received_ns)) return;
+  }
+  if (view.verdict == packet::FrameVerdict::udp) on_udp(view, received_ns);
+}
 
+void Pipeline::on_udp(const packet::FrameView& view, uint64_t received_ns) noexcept {
   const uint16_t listener_plus_one = rules_->listener_by_port[view.dst_port];
   if (listener_plus_one == 0) {
     counters_.no_listener.increment();
@@ -140,6 +147,7 @@ void Pipeline::poll(uint64_t steady_now_ns, uint64_t wall_now_ns) noexcept {
   if (steady_now_ns >= next_tick_ns_) {
     next_tick_ns_ = steady_now_ns + kTickIntervalNs;
     decoder_->tick(datagram_now_ns);
+    reassembler_.expire(datagram_now_ns);
   }
   if (open_question_ != nullptr || questions_.pop(open_question_)) answer_slice();
   if (open_state_ != nullptr || state_questions_.pop(open_state_)) save_slice();
@@ -163,6 +171,9 @@ Ledger Pipeline::ledger() const noexcept {
   Ledger ledger;
   ledger.frames = counters_.frames.value();
   ledger.verdicts = Tally(counters_.verdicts);
+  ledger.fragments = Tally(reassembler_.counters().fragments);
+  ledger.fragments_waiting = reassembler_.counters().waiting.value();
+  ledger.reassembled = Tally(reassembler_.counters().datagrams);
   ledger.no_listener = counters_.no_listener.value();
   ledger.datagrams = d.datagrams.value();
   ledger.datagrams_decoded = d.datagrams_decoded.value();
@@ -231,6 +242,7 @@ bool Pipeline::is_quiet() const noexcept {
 }
 
 void Pipeline::finish() noexcept {
+  reassembler_.give_up_all();
   batcher_->seal_all();
   if (open_question_ == nullptr) questions_.pop(open_question_);
   // Each slice moves the cursor on or ends the question; the bound holds should a decoder not do

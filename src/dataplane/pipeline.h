@@ -27,10 +27,12 @@
 #include "export/batcher.h"
 #include "export/sflow_encoder.h"
 #include "packet/frame.h"
+#include "packet/reassembly.h"
 
 namespace weir::dataplane {
 
-/// frames = Σ verdicts; verdicts[udp] = no_listener + datagrams; datagrams = the decoder's.
+/// frames = Σ verdicts; verdicts[udp] + what the reassembler made of fragments = no_listener + datagrams;
+/// datagrams = the decoder's.
 /// A kernel socket's datagrams count in `datagrams` only.
 struct PipelineCounters {
   Counter frames;
@@ -83,6 +85,7 @@ class EventRing final : public decode::EventSink {
 struct PipelineConfig {
   std::vector<Listener> listeners;  // ListenerId is the place in this list
   RateLimits rate_limits;
+  packet::ReassemblyLimits reassembly;
   decode::DecoderConfig decoder;  // `listeners` is filled in from the list above
   outbound::BatcherConfig batcher;
 
@@ -142,6 +145,9 @@ class Pipeline final : private RecordSink {
   RateLimiter& rate_limiter() noexcept { return rate_limiter_; }
   PipelineCounters& counters() noexcept { return counters_; }  // the loop adds its own
   const PipelineCounters& counters() const noexcept { return counters_; }
+  const packet::ReassemblyCounters& reassembly_counters() const noexcept {
+    return reassembler_.counters();
+  }
   const decode::DecoderCounters& decoder_counters() const noexcept { return decoder_->counters(); }
   const outbound::BatcherCounters& batcher_counters() const noexcept {
     return batcher_->counters();
@@ -157,6 +163,7 @@ class Pipeline final : private RecordSink {
   template <class Sample>
   void deliver(const Sample& sample, outbound::RecordKind kind,
                std::optional<RouteId> route) noexcept WEIR_RUNS_ON(rx_lcore);
+  void on_udp(const packet::FrameView& view, uint64_t received_ns) noexcept WEIR_RUNS_ON(rx_lcore);
   void decode(const Datagram& datagram) noexcept WEIR_RUNS_ON(rx_lcore);
   void answer_slice() noexcept WEIR_RUNS_ON(rx_lcore);
   void save_slice() noexcept WEIR_RUNS_ON(rx_lcore);
@@ -172,6 +179,7 @@ class Pipeline final : private RecordSink {
   std::unique_ptr<outbound::Batcher> batcher_;
   outbound::SflowEncoder sflow_encoder_;
   RateLimiter rate_limiter_;
+  packet::Reassembler reassembler_;
   PipelineCounters counters_;
   SpscRing<ExporterQuery*> questions_{2};
   SpscRing<ExporterQuery*> answers_{2};

@@ -71,6 +71,37 @@ Octets ipv6_fragment(const Ipv6Fragment& f, const Octets& rest) {
   return join({u8(f.next_header), u8(0), u16(f.offset_octets | f.more), u32(f.id), rest});
 }
 
+Octets fragment_packet(const UdpEnds& ends, const Piece& piece, const Octets& octets) {
+  assert(piece.offset_octets % 8 == 0 && piece.offset_octets < 65536);
+  const bool more = !piece.is_last;
+  if (ends.src.value.is_v4()) {
+    const auto place = static_cast<uint16_t>((more ? 0x2000 : 0) | piece.offset_octets / 8);
+    return ipv4_packet({.src = ends.src,
+                        .dst = ends.dst,
+                        .id = static_cast<uint16_t>(piece.id),
+                        .flags_and_offset = place},
+                       octets);
+  }
+  return ipv6_packet({.src = ends.src, .dst = ends.dst, .next_header = kProtoFragment},
+                     ipv6_fragment({.offset_octets = static_cast<uint16_t>(piece.offset_octets),
+                                    .more = static_cast<uint8_t>(more),
+                                    .id = piece.id},
+                                   octets));
+}
+
+std::vector<Octets> fragment_packets(const UdpEnds& ends, uint32_t id, const Octets& segment,
+                                     size_t octets_each) {
+  std::vector<Octets> packets;
+  for (size_t at = 0; at < segment.size(); at += octets_each) {
+    const size_t size = std::min(octets_each, segment.size() - at);
+    const auto begin = segment.begin() + static_cast<std::ptrdiff_t>(at);
+    packets.push_back(fragment_packet(
+        ends, {.id = id, .offset_octets = at, .is_last = at + size == segment.size()},
+        Octets(begin, begin + static_cast<std::ptrdiff_t>(size))));
+  }
+  return packets;
+}
+
 Octets vlan(uint16_t tci, uint16_t ether_type, const Octets& rest) {
   return join({u16(tci), u16(ether_type), rest});
 }

@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 #include "base/ip_address.h"
 #include "lab/message_builder.h"
@@ -98,6 +99,17 @@ Octets vlan(uint16_t tci, uint16_t ether_type, const Octets& rest);
 Octets ethernet(uint16_t ether_type, const Octets& rest);
 Octets linux_sll(uint16_t ether_type, const Octets& rest);
 Octets linux_sll2(uint16_t ether_type, const Octets& rest);
+
+/// A piece of an IP datagram: octets from `offset_octets` (a multiple of 8) on.
+struct Piece {
+  uint32_t id = 1;
+  size_t offset_octets = 0;
+  bool is_last = false;
+};
+Octets fragment_packet(const UdpEnds& ends, const Piece& piece, const Octets& octets);
+/// A UDP segment in pieces of `octets_each` (a multiple of 8), in order.
+std::vector<Octets> fragment_packets(const UdpEnds& ends, uint32_t id, const Octets& segment,
+                                     size_t octets_each);
 
 /// Both addresses of one family; right lengths and checksums.
 Octets udp_packet(const UdpEnds& ends, const Octets& payload);

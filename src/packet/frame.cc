@@ -81,22 +81,20 @@ FrameVerdict walk_ipv4(FrameView& view, Span packet, ChecksumPolicy checksums) n
   view.dst = IpAddress::from_v4(ip + 16);
   if (ip[9] != kUdp) return FrameVerdict::not_udp;
   // All but "don't fragment" and the reserved bit: more fragments, or an offset.
-  if ((load_be16(ip + 6) & 0x3fff) != 0) return FrameVerdict::fragment;
+  if (const uint16_t place = load_be16(ip + 6); (place & 0x3fff) != 0) {
+    view.payload = packet.subspan(header, total - header);
+    view.fragment = {.id = load_be16(ip + 4),
+                     .offset_octets = static_cast<uint16_t>((place & 0x1fff) * 8),
+                     .next_header = kUdp,
+                     .is_last = (place & 0x2000) == 0};
+    return FrameVerdict::fragment;
+  }
   return walk_udp(view, packet.subspan(header, total - header), checksums, Pseudo::complete);
 }
 
-FrameVerdict walk_ipv6(FrameView& view, Span packet, ChecksumPolicy checksums) noexcept {
-  if (packet.size() < kIpv6Octets) return FrameVerdict::truncated_ip;
-  const uint8_t* ip = packet.data();
-  if (ip[0] >> 4 != 6) return FrameVerdict::bad_ip_version;
-  const size_t length = load_be16(ip + 4);
-  if (length > packet.size() - kIpv6Octets) return FrameVerdict::truncated_ip;
-  view.src = IpAddress::from_v6(ip + 8);
-  view.dst = IpAddress::from_v6(ip + 24);
-  if (view.src.is_v4()) return FrameVerdict::bad_ip_address;
-
-  Span rest = packet.subspan(kIpv6Octets, length);
-  uint8_t next = ip[6];
+/// `rest` begins with a header of the kind `next`, behind the IPv6 header.
+FrameVerdict walk_extensions(FrameView& view, uint8_t next, Span rest,
+                             ChecksumPolicy checksums) noexcept {
   Pseudo pseudo = Pseudo::complete;
   for (size_t walked = 0; is_extension(next); ++walked) {
     if (walked == kExtensionHeadersMax) return FrameVerdict::too_many_extension_headers;
@@ -106,9 +104,15 @@ FrameVerdict walk_ipv6(FrameView& view, Span packet, ChecksumPolicy checksums) n
     if (next == kFragment) {
       octets = 8;  // its second octet is reserved
       // Offset in the upper 13 bits, "more" in the lowest; two reserved bits between.
-      if ((load_be16(extension + 2) & 0xfff9) != 0) {
+      if (const uint16_t place = load_be16(extension + 2); (place & 0xfff9) != 0) {
         const bool perhaps_udp = extension[0] == kUdp || is_extension(extension[0]);
-        return perhaps_udp ? FrameVerdict::fragment : FrameVerdict::not_udp;
+        if (!perhaps_udp || pseudo == Pseudo::destination_unknown) return FrameVerdict::not_udp;
+        view.payload = rest.subspan(octets);
+        view.fragment = {.id = load_be32(extension + 4),
+                         .offset_octets = static_cast<uint16_t>(place & 0xfff8),
+                         .next_header = extension[0],
+                         .is_last = (place & 1) == 0};
+        return FrameVerdict::fragment;
       }
     } else if (next == kAuthentication) {
       octets = (size_t{extension[1]} + 2) * 4;
@@ -122,6 +126,18 @@ FrameVerdict walk_ipv6(FrameView& view, Span packet, ChecksumPolicy checksums) n
   }
   if (next != kUdp) return FrameVerdict::not_udp;
   return walk_udp(view, rest, checksums, pseudo);
+}
+
+FrameVerdict walk_ipv6(FrameView& view, Span packet, ChecksumPolicy checksums) noexcept {
+  if (packet.size() < kIpv6Octets) return FrameVerdict::truncated_ip;
+  const uint8_t* ip = packet.data();
+  if (ip[0] >> 4 != 6) return FrameVerdict::bad_ip_version;
+  const size_t length = load_be16(ip + 4);
+  if (length > packet.size() - kIpv6Octets) return FrameVerdict::truncated_ip;
+  view.src = IpAddress::from_v6(ip + 8);
+  view.dst = IpAddress::from_v6(ip + 24);
+  if (view.src.is_v4()) return FrameVerdict::bad_ip_address;
+  return walk_extensions(view, ip[6], packet.subspan(kIpv6Octets, length), checksums);
 }
 
 FrameVerdict walk_ether_type(FrameView& view, uint16_t ether_type, Span rest,
@@ -191,6 +207,17 @@ FrameView parse_frame(Span frame, LinkType link, ChecksumPolicy checksums) noexc
   FrameView view;
   view.verdict = walk_link(view, frame, link, checksums);
   return view;
+}
+
+void parse_reassembled(FrameView& view) noexcept {
+  const Span whole = view.payload;
+  const uint8_t next = view.fragment.next_header;
+  view.payload = {};
+  constexpr ChecksumPolicy kVerify = {.udp = Check::verify};
+  // IPv4 has no extension headers: what is cut there is UDP.
+  view.verdict = view.src.is_v4() ? walk_udp(view, whole, kVerify, Pseudo::complete)
+                                  : walk_extensions(view, next, whole, kVerify);
+  if (view.verdict != FrameVerdict::udp) view.payload = {};
 }
 
 }  // namespace weir::packet

@@ -6,7 +6,8 @@
 // Bounds:   at most kVlanTagsMax tags and kExtensionHeadersMax IPv6 extension headers.
 // Failure:  FrameVerdict; lengths come from the IP and UDP headers, never from the frame, so a
 //           trailer behind the datagram is not part of it.
-// Missing:  MPLS, tunnels and reassembly; jumbograms (RFC 2675) are bad_udp_length or truncated.
+// Missing:  MPLS and tunnels; jumbograms (RFC 2675) are bad_udp_length or truncated. Fragments are put
+//           together by reassembly.h.
 #pragma once
 
 #include <array>
@@ -59,6 +60,14 @@ struct ChecksumPolicy {
   Check udp = Check::skip;  // 0 says "none" under IPv4 and is wrong under IPv6 (RFC 8200 §8.1)
 };
 
+/// Where a fragment belongs in its datagram.
+struct FragmentPlace {
+  uint32_t id = 0;             // IPv4: 16 bits
+  uint16_t offset_octets = 0;  // a multiple of 8
+  uint8_t next_header = 0;     // of the whole, as this fragment has it; IPv4: the protocol
+  bool is_last = false;
+};
+
 struct FrameView {
   FrameVerdict verdict = FrameVerdict::truncated_ethernet;
   uint8_t vlan_tags = 0;
@@ -69,13 +78,20 @@ struct FrameView {
   IpAddress dst;
   uint16_t src_port = 0;  // host order
   uint16_t dst_port = 0;
-  std::span<const uint8_t> payload;  // inside the octets given; empty unless verdict is udp
+  // Inside the octets given; of a fragment the octets of the datagram that it brings; else empty.
+  std::span<const uint8_t> payload;
+  FragmentPlace fragment;  // set where the verdict is fragment
 };
 
 /// Walks `frame`. `fragment` is a part of what is, as far as one can tell, a UDP datagram:
-/// addresses are set, ports and payload are not. An IPv6 fragment header that fragments nothing is
-/// walked through.
+/// addresses are set, ports are not. An IPv6 fragment header that fragments nothing is walked
+/// through; fragments of a packet with segments left to go are not for us, so not_udp.
 FrameView parse_frame(std::span<const uint8_t> frame, LinkType link,
                       ChecksumPolicy checksums = {}) noexcept;
+
+/// Walks on in what fragments make together: `view` is one of theirs, but its payload is the whole, and
+/// `view.fragment.next_header` what that begins with. Verdict, ports and payload become the
+/// datagram's. The UDP checksum is verified. A fragment inside is a `fragment`, without a payload.
+void parse_reassembled(FrameView& view) noexcept;
 
 }  // namespace weir::packet

@@ -243,6 +243,23 @@ TEST_F(Decode, LeavesOutWrongChecksumsWhenAsked) {
   EXPECT_THAT(verified.err, HasSubstr("bad_udp_checksum 1"));
 }
 
+TEST_F(Decode, PutsFragmentsTogether) {
+  const lab::UdpEnds ends6 = {"2001:db8::1", "2001:db8::2", 50000, 2055};
+  std::vector<lab::Octets> packets;
+  for (const lab::UdpEnds& ends : {kEnds, ends6}) {
+    for (const auto& p : lab::fragment_packets(ends, 7, lab::udp_segment(ends, v5_of_three()), 64))
+      packets.push_back(p);
+  }
+  const size_t complete = packets.size();
+  packets.push_back(lab::fragment_packets(kEnds, 8, lab::udp_segment(kEnds, v5_of_three()), 64)[0]);
+  const Outcome decoded = decode({capture_of(packets, packet::LinkType::raw_ip)});
+  EXPECT_EQ(decoded.status, 0) << decoded.err;
+  EXPECT_EQ(lines_of(decoded.out).size(), 6u);
+  EXPECT_THAT(decoded.err, HasSubstr("fragment " + std::to_string(complete + 1)));
+  EXPECT_THAT(decoded.err, HasSubstr("joined " + std::to_string(complete) + ", expired 1"));
+  EXPECT_THAT(decoded.err, HasSubstr("datagrams made of them: udp 2"));
+}
+
 TEST_F(Decode, ReadsPayloadsBackToBack) {
   lab::ExporterModel model({.protocol = lab::ExportProtocol::netflow_v9,
                             .flows = 7,

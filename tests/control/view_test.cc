@@ -38,9 +38,14 @@ ApplianceView sample_view() {
   CoreView core;
   core.info = {.core = 0, .cpu = 1, .serves = "p0 queue 0"};
   Ledger& l = core.ledger;
-  l.frames = 10;
-  l.verdicts[FrameVerdict::udp] = 8;
+  l.frames = 15;
+  l.verdicts[FrameVerdict::udp] = 7;
   l.verdicts[FrameVerdict::not_ip] = 2;
+  l.verdicts[FrameVerdict::fragment] = 6;
+  l.fragments[packet::FragmentOutcome::joined] = 2;
+  l.fragments[packet::FragmentOutcome::expired] = 3;
+  l.fragments_waiting = 1;
+  l.reassembled[FrameVerdict::udp] = 1;
   l.no_listener = 1;
   l.datagrams = 7;
   l.datagrams_decoded = 5;
@@ -107,7 +112,10 @@ TEST(Ledger, NamesEachEquationThatDoesNotHold) {
     void (*spoil)(Ledger&);
   } cases[] = {
       {"frames", [](Ledger& l) { ++l.frames; }},
+      {"fragments", [](Ledger& l) { ++l.fragments[packet::FragmentOutcome::tiny]; }},
+      {"fragments", [](Ledger& l) { --l.fragments_waiting; }},
       {"udp frames", [](Ledger& l) { ++l.no_listener; }},
+      {"udp frames", [](Ledger& l) { ++l.reassembled[FrameVerdict::udp]; }},
       {"datagrams", [](Ledger& l) { --l.datagrams_decoded; }},
       {"sets", [](Ledger& l) { ++l.set_outcomes[SetOutcome::expired]; }},
       {"set octets", [](Ledger& l) { ++l.set_octets; }},
@@ -248,6 +256,9 @@ TEST(Metrics, CarryTheLedgersNumbers) {
            "weir_port_packets_total{port=\"p0\",driver=\"net_null\"} 10\n",
            "weir_port_missed_total{port=\"p0\",driver=\"net_null\"} 4\n",
            "weir_frames_total{core=\"0\",verdict=\"not_ip\"} 2\n",
+           "weir_fragments_total{core=\"0\",outcome=\"expired\"} 3\n",
+           "weir_fragments_waiting{core=\"0\"} 1\n",
+           "weir_reassembled_total{core=\"0\",verdict=\"udp\"} 1\n",
            "weir_no_listener_total{core=\"0\"} 1\n",
            "weir_datagram_errors_total{core=\"0\",reason=\"unknown_version\"} 2\n",
            "weir_sets{core=\"0\",outcome=\"waiting_for_template\"} 2\n",

@@ -81,6 +81,47 @@ TEST_F(PipelineTest, CountsEveryFrameUnderItsVerdict) {
   expect_ledger(*pipeline_);
 }
 
+TEST_F(PipelineTest, DecodesWhatCameInFragments) {
+  make();
+  const lab::UdpEnds ends4 = {"192.0.2.1", "192.0.2.200", 40'000, kNetflowPort};
+  const lab::UdpEnds ends6 = {"2001:db8::1", "2001:db8::200", 40'000, kNetflowPort};
+  for (const lab::UdpEnds& ends : {ends4, ends6}) {
+    const bool v4 = ends.src.value.is_v4();
+    for (const lab::Octets& packet :
+         lab::fragment_packets(ends, 1, lab::udp_segment(ends, v5_datagram(30)), 496)) {
+      frame(lab::ethernet(v4 ? lab::kEtherTypeIpv4 : lab::kEtherTypeIpv6, packet));
+    }
+  }
+  EXPECT_EQ(pipeline_->counters().verdicts[FrameVerdict::fragment].value(), 6u);
+  EXPECT_EQ(pipeline_->decoder_counters().records.value(), 60u);
+  expect_ledger(*pipeline_);
+  EXPECT_THAT(pipeline_->ledger().discrepancies(), ::testing::IsEmpty());
+}
+
+TEST_F(PipelineTest, CountsFragmentsThatMadeNothingAndDatagramsThatNobodyWanted) {
+  PipelineConfig config = netflow_pipeline();
+  config.reassembly.timeout_ns = 2 * kNsPerSec;
+  make(config);
+  const lab::UdpEnds elsewhere = {"192.0.2.1", "192.0.2.200", 40'000, 9'999};
+  const auto pieces = lab::fragment_packets(elsewhere, 1, lab::udp_segment(elsewhere, v5_datagram(30)), 496);
+  for (const lab::Octets& packet : pieces) frame(lab::ethernet(lab::kEtherTypeIpv4, packet));
+  EXPECT_EQ(pipeline_->counters().no_listener.value(), 1u);
+
+  const auto waiting = [&] { return pipeline_->ledger().fragments_waiting; };
+  const auto expired = [&] { return pipeline_->ledger().fragments[packet::FragmentOutcome::expired]; };
+  frame(lab::ethernet(lab::kEtherTypeIpv4, pieces[0]));
+  poll(kNsPerSec);
+  EXPECT_EQ(waiting(), 1u);
+  poll(4 * kNsPerSec);  // nothing comes: time passes all the same
+  EXPECT_EQ(waiting(), 0u);
+  EXPECT_EQ(expired(), 1u);
+  frame(lab::ethernet(lab::kEtherTypeIpv4, pieces[2]));
+  EXPECT_EQ(waiting(), 1u);
+  finish();
+  EXPECT_EQ(expired(), 2u);
+  EXPECT_THAT(pipeline_->ledger().discrepancies(), ::testing::IsEmpty());
+}
+
 TEST_F(PipelineTest, CountsADatagramThatNoListenerWants) {
   make();
   frame(v5_frame(1, 0, 9'999));

@@ -46,6 +46,13 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   require(checked.verdict == view.verdict || checked.verdict == FrameVerdict::bad_ip_checksum ||
           checked.verdict == FrameVerdict::bad_udp_checksum);
 
+  if (view.verdict == FrameVerdict::fragment) {
+    const uint8_t* const past = view.payload.data() + view.payload.size();
+    require(view.payload.empty() || (view.payload.data() >= frame.data() && past <= frame.data() + frame.size()));
+    require(view.fragment.offset_octets % 8 == 0);
+    require(view.fragment.offset_octets != 0 || !view.fragment.is_last);
+    return 0;
+  }
   if (view.verdict != FrameVerdict::udp) {
     require(view.payload.empty());
     return 0;

@@ -334,7 +334,7 @@ TEST(Frame, NamesWhatItDoesNotTake) {
     SCOPED_TRACE(r.name);
     const FrameView view = parse_frame(r.frame, r.link);
     EXPECT_EQ(name_of(view.verdict), name_of(r.verdict));
-    EXPECT_TRUE(view.payload.empty());
+    EXPECT_EQ(view.payload.empty(), r.verdict != FrameVerdict::fragment);
   }
 }
 
@@ -348,13 +348,47 @@ TEST(Frame, SurvivesEveryTruncationOfWhatItDoesNotTake) {
   }
 }
 
-TEST(Frame, TellsWhoSentAFragment) {
-  const FrameView view =
-      parse_frame(eth4({.flags_and_offset = 0x2000}, udp4()), LinkType::ethernet);
-  EXPECT_EQ(view.verdict, FrameVerdict::fragment);
-  EXPECT_EQ(view.src, kV4.src.value);
-  EXPECT_EQ(view.dst, kV4.dst.value);
-  EXPECT_EQ(view.src_port, 0);
+TEST(Frame, TellsWhoSentAFragmentAndWhereItBelongs) {
+  const Octets piece = filled(24, 0xa5);
+  const struct {
+    const char* name;
+    Octets packet;
+    FragmentPlace place;
+  } cases[] = {
+      {"first", fragment_packet(kV4, {.id = 0xbeef}, piece), {0xbeef, 0, kProtoUdp, false}},
+      {"middle", fragment_packet(kV4, {.id = 1, .offset_octets = 1480}, piece),
+       {1, 1480, kProtoUdp, false}},
+      {"last_of_all", fragment_packet(kV4, {.id = 1, .offset_octets = 65528, .is_last = true}, piece),
+       {1, 65528, kProtoUdp, true}},
+      {"first_v6", fragment_packet(kV6, {.id = 0xdeadbeef}, piece), {0xdeadbeef, 0, kProtoUdp, false}},
+      {"last_v6", fragment_packet(kV6, {.id = 2, .offset_octets = 65528, .is_last = true}, piece),
+       {2, 65528, kProtoUdp, true}},
+  };
+  for (const auto& c : cases) {
+    SCOPED_TRACE(c.name);
+    const FrameView view = parse_frame(c.packet, LinkType::raw_ip);
+    EXPECT_EQ(view.verdict, FrameVerdict::fragment);
+    const UdpEnds& ends = view.src.is_v4() ? kV4 : kV6;
+    EXPECT_EQ(view.src, ends.src.value);
+    EXPECT_EQ(view.dst, ends.dst.value);
+    EXPECT_EQ(view.src_port, 0);
+    EXPECT_EQ(payload_of(view), piece);
+    EXPECT_EQ(view.fragment.id, c.place.id);
+    EXPECT_EQ(view.fragment.offset_octets, c.place.offset_octets);
+    EXPECT_EQ(view.fragment.next_header, c.place.next_header);
+    EXPECT_EQ(view.fragment.is_last, c.place.is_last);
+  }
+}
+
+TEST(Frame, LeavesFragmentsThatAreStillUnderWayToOthers) {
+  // Segments are left in a routing header before the fragment header: its destination is another's.
+  const auto behind_routing = [](uint8_t segments_left) {
+    return ip6(kProtoRouting,
+               ipv6_extension(kProtoFragment, join({{4, segments_left, 0, 0, 0, 0}, ipv6("2001:db8::9")}),
+                              ipv6_fragment({.more = 1, .id = 3}, udp6())));
+  };
+  EXPECT_EQ(parse_frame(behind_routing(1), LinkType::raw_ip).verdict, FrameVerdict::not_udp);
+  EXPECT_EQ(parse_frame(behind_routing(0), LinkType::raw_ip).verdict, FrameVerdict::fragment);
 }
 
 // ---- Checksums ---------------------------------------------------------------------------------
