@@ -17,22 +17,13 @@ std::string quoted_if_needed(const std::string& value) {
   return fmt::format("\"{}\"", service::printable(value));
 }
 
-std::string joined(const std::vector<std::string>& words) {
-  std::string out;
-  for (const std::string& word : words) {
-    if (!out.empty()) out += ", ";
-    out += word;
-  }
-  return out;
-}
-
 std::string describe_port(const PortConfig& port) {
   if (port.kind == PortKind::socket) {
     return fmt::format("  port {}: kernel sockets on {}\n", port.name, port.address.to_string());
   }
   std::vector<std::string> cpus;
   for (const unsigned cpu : port.lcores) cpus.push_back(fmt::format("{}", cpu));
-  const std::string lcores = cpus.empty() ? "CPUs chosen" : "CPU " + joined(cpus);
+  const std::string lcores = cpus.empty() ? "CPUs chosen" : "CPU " + service::joined(cpus);
   return fmt::format("  port {}: DPDK {}, {} queue{}, {}\n", port.name,
                      service::printable(port.device), port.queues, port.queues == 1 ? "" : "s",
                      lcores);
@@ -54,7 +45,7 @@ std::string describe_sources(const ApplianceConfig& config, const dataplane::Dat
     if (socket.listener.value != listener) continue;
     sources.push_back("udp " + SocketAddress{socket.address, socket.port}.to_string());
   }
-  return joined(sources);
+  return service::joined(sources);
 }
 
 /// `flows.raw.sflow, counters to flows.counters.sflow`.
@@ -116,7 +107,7 @@ std::string describe_plan(const ApplianceConfig& config) {
       out += fmt::format("  publisher {}: JetStream at {}{}, stream {} ({})\n", publisher.name,
                          service::masked(config.nats_url, service::Secrecy::url),
                          describe_security(config.security.mode), config.stream_name,
-                         joined(all_stream_subjects(config)));
+                         service::joined(all_stream_subjects(config)));
     } else {
       out += fmt::format("  publisher {}: {}\n", publisher.name, describe_publisher(publisher));
     }

@@ -28,15 +28,6 @@ bool is_live(std::string_view key) {
                      [key](std::string_view live) { return stands_in(key, live); });
 }
 
-std::string joined(const std::vector<std::string>& words) {
-  std::string out;
-  for (const std::string& word : words) {
-    if (!out.empty()) out += ", ";
-    out += word;
-  }
-  return out;
-}
-
 /// What decoders have reserved when they were made: none of `wanted`'s listeners gets more.
 void find_beyond_reserve(const ApplianceConfig& started, const ApplianceConfig& wanted,
                          std::vector<std::string>& found) {
@@ -108,10 +99,10 @@ void Reloader::end(ReloadState state) {
     case ReloadState::unchanged:
       service::log_info("reload: nothing has changed");
       break;
-    default: service::log_info("reload: now goes {}", joined(next_.applied)); break;
+    default: service::log_info("reload: now goes {}", service::joined(next_.applied)); break;
   }
   if (!next_.needs_restart.empty()) {
-    service::log_warning("reload: only a restart takes up {}", joined(next_.needs_restart));
+    service::log_warning("reload: only a restart takes up {}", service::joined(next_.needs_restart));
   }
   view_.publish(std::make_shared<const ReloadView>(next_));
   ended_.store(next_.number, std::memory_order_release);

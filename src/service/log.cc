@@ -261,6 +261,15 @@ void flush_log_limits(uint64_t steady_now_ns) {
   for (const Line& line : lines) write_log(line.level, line.text);
 }
 
+std::string joined(const std::vector<std::string>& words) {
+  std::string out;
+  for (const std::string& word : words) {
+    if (!out.empty()) out += ", ";
+    out += word;
+  }
+  return out;
+}
+
 std::string printable(std::string_view text) {
   std::string out;
   out.reserve(text.size());

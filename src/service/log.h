@@ -19,6 +19,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/named_enum.h"
@@ -127,5 +128,7 @@ void flush_log_limits(uint64_t steady_now_ns);
 
 /// `text` on one line, printable: control characters and octets that are no UTF-8 become \xNN.
 std::string printable(std::string_view text);
+/// `a, b, c`.
+std::string joined(const std::vector<std::string>& words);
 
 }  // namespace weir::service

@@ -226,6 +226,15 @@ TEST(Times, UptimesOfV9AreSignedDifferencesToTheHeader) {
   }
 }
 
+/// Options data of a system that says when it booted; more may follow.
+IpfixBuilder booted_at(uint64_t ms) {
+  IpfixBuilder builder;
+  builder.export_time(kNowSecs)
+      .options_templates({{.id = 300, .scopes = {{149, 4}}, .fields = {{160, 8}}}})
+      .data(300, {{u32(0), u64(ms)}});
+  return builder;
+}
+
 TEST(Times, UptimesOfIpfixNeedToKnowWhenTheSystemBooted) {
   const uint64_t boot_ms = kNow / 1'000'000 - 5'000'000'000;  // 58 days: the uptime has wrapped
   const auto first = static_cast<uint32_t>(5'000'000'000 - 60'000);
@@ -241,10 +250,7 @@ TEST(Times, UptimesOfIpfixNeedToKnowWhenTheSystemBooted) {
   check({"in the record", in_record, start, end, TimeSource::uptime}, ipfix_with(in_record));
 
   check({"in options data", values, start, end, TimeSource::uptime},
-        IpfixBuilder{}
-            .export_time(kNowSecs)
-            .options_templates({{.id = 300, .scopes = {{149, 4}}, .fields = {{160, 8}}}})
-            .data(300, {{u32(0), u64(boot_ms)}})
+        booted_at(boot_ms)
             .templates({template_of(256, values)})
             .data(256, {record_of(values)})
             .build());
@@ -262,10 +268,7 @@ TEST(Times, ABootThatCannotBeIsNotBelieved) {
     in_record.push_back({{160, 8}, u64(boot_ms)});
     check({"in the record", in_record, kNow, kNow, TimeSource::export_time}, ipfix_with(in_record));
     check({"in options data", values, kNow, kNow, TimeSource::export_time},
-          IpfixBuilder{}
-              .export_time(kNowSecs)
-              .options_templates({{.id = 300, .scopes = {{149, 4}}, .fields = {{160, 8}}}})
-              .data(300, {{u32(0), u64(boot_ms)}})
+          booted_at(boot_ms)
               .templates({template_of(256, values)})
               .data(256, {record_of(values)})
               .build());
@@ -301,12 +304,7 @@ TEST(Times, TheTimeOfBootMayComeUnderAnotherDomain) {
   const uint64_t boot_ms = kNow / 1'000'000 - 3'600'000;
   const std::vector<Value> values = {{{22, 4}, u32(3'000'000)}, {{21, 4}, u32(3'500'000)}};
   const auto options = [](uint32_t domain, uint64_t ms) {
-    return IpfixBuilder{}
-        .export_time(kNowSecs)
-        .domain(domain)
-        .options_templates({{.id = 300, .scopes = {{149, 4}}, .fields = {{160, 8}}}})
-        .data(300, {{u32(0), u64(ms)}})
-        .build();
+    return booted_at(ms).domain(domain).build();
   };
   const auto data = [&values](uint32_t domain) {
     return IpfixBuilder{}
