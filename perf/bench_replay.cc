@@ -2,7 +2,9 @@
 // decode, encode, hand over.
 //
 //     bench_replay [--protocol netflow_v5|netflow_v9|ipfix] [--records N] [--cores N]
-//                  [--seconds N] [--smoke]
+//                  [--seconds N] [--tap all|one] [--smoke]
+//
+// --tap: somebody looks at the flows (dataplane/flow_tap.h): at all of them, or for one that does not come.
 //
 // net_pcap replays a capture for ever (its infinite_rx): it allocates an mbuf and copies the frame
 // into it, as a driver would. The control thread only gives batches back. CPU seconds are the
@@ -17,6 +19,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -33,6 +36,7 @@ struct Options {
   uint32_t records = 0;  // a datagram; 0: what fits into 1472 octets
   uint16_t cores = 1;
   double seconds = 3;
+  std::string tap;  // empty: nobody looks
   bool is_smoke = false;
 };
 
@@ -77,6 +81,30 @@ Totals totals(dataplane::DataPlane& plane) {
   return t;
 }
 
+/// Who looks at every core's flows.
+class Watch {
+ public:
+  Watch(dataplane::DataPlane& plane, const dataplane::FlowFilter& filter) : sets_(plane.cores().size()) {
+    const RoleScope role(control_thread);
+    for (size_t i = 0; i < sets_.size(); ++i) {
+      lanes_.push_back(std::make_unique<dataplane::TapLane>(filter));
+      sets_[i] = {.lanes = {lanes_[i].get()}, .count = 1};
+      plane.pipeline(i).set_tap(&sets_[i]);
+    }
+  }
+  void take() {
+    const RoleScope role(control_thread);
+    for (const auto& lane : lanes_)
+      while (lane->take(flow_)) {
+      }
+  }
+
+ private:
+  std::vector<std::unique_ptr<dataplane::TapLane>> lanes_;
+  std::vector<dataplane::TapSet> sets_;
+  dataplane::TappedFlow flow_;
+};
+
 void give_batches_back(dataplane::DataPlane& plane) {
   const RoleScope role(control_thread);
   for (size_t i = 0; i < plane.cores().size(); ++i) {
@@ -86,10 +114,11 @@ void give_batches_back(dataplane::DataPlane& plane) {
   }
 }
 
-void run_for(dataplane::DataPlane& plane, double seconds) {
+void run_for(dataplane::DataPlane& plane, Watch* watch, double seconds) {
   const uint64_t end_ns = steady_clock_ns() + static_cast<uint64_t>(seconds * 1e9);
   while (steady_clock_ns() < end_ns) {
     give_batches_back(plane);
+    if (watch != nullptr) watch->take();
     usleep(500);
   }
 }
@@ -124,11 +153,17 @@ int run(const Options& options) {
   unlink(path);
   dataplane::DataPlane& p = **plane;
 
-  run_for(p, options.is_smoke ? 0.05 : 0.5);  // warm
+  std::unique_ptr<Watch> watch;
+  if (!options.tap.empty()) {
+    dataplane::FlowFilter filter;
+    if (options.tap == "one") filter = {.source = dataplane::PrefixMatch(IpAddress::from_v4(0xC0000263u), 128)};
+    watch = std::make_unique<Watch>(p, filter);
+  }
+  run_for(p, watch.get(), options.is_smoke ? 0.05 : 0.5);  // warm
   const uint64_t began_ns = steady_clock_ns(), cpu_before_ns = receive_cpu_ns();
   const uint64_t allocated_before = allocations();
   const Totals before = totals(p);
-  run_for(p, options.is_smoke ? 0.1 : options.seconds);
+  run_for(p, watch.get(), options.is_smoke ? 0.1 : options.seconds);
   const Totals after = totals(p);
   const uint64_t allocated = allocations() - allocated_before;
   const double wall_s = static_cast<double>(steady_clock_ns() - began_ns) / 1e9;
@@ -181,6 +216,8 @@ Options parse(int argc, char** argv) {
       options.records = static_cast<uint32_t>(std::strtoul(value.c_str(), nullptr, 10));
     } else if (key == "--seconds") {
       options.seconds = std::strtod(value.c_str(), nullptr);
+    } else if (key == "--tap" && (value == "all" || value == "one")) {
+      options.tap = value;
     } else if (const auto protocol = replay_protocol(value); key == "--protocol" && protocol) {
       options.protocol = *protocol;
     } else {

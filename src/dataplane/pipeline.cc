@@ -69,6 +69,11 @@ void Pipeline::take_rules(const PlaneRules& rules) noexcept {
   rules_in_use_.store(&rules, std::memory_order_release);
 }
 
+void Pipeline::take_tap(const TapSet* set) noexcept {
+  tap_ = set;
+  tap_in_use_.store(set, std::memory_order_release);
+}
+
 void Pipeline::on_frame(std::span<const uint8_t> frame, packet::LinkType link,
                         uint64_t received_ns) noexcept {
   counters_.frames.increment();
@@ -109,6 +114,7 @@ void Pipeline::decode(const Datagram& datagram) noexcept {
 
 void Pipeline::on_records(const RecordBurst& burst) noexcept {
   assert(burst.listener.value < rules_->listeners.size());
+  if (tap_ != nullptr) [[unlikely]] tap_->look(burst);
   const RouteId route = rules_->listeners[burst.listener.value].route;
   if (!rate_limiter_.is_off() &&
       !rate_limiter_.admit(burst.header.exporter_address, burst.records.size())) {
@@ -141,6 +147,8 @@ void Pipeline::deliver(const Sample& sample, outbound::RecordKind kind,
 void Pipeline::poll(uint64_t steady_now_ns, uint64_t wall_now_ns) noexcept {
   if (const PlaneRules* wanted = wanted_rules_.load(std::memory_order_acquire); wanted != rules_)
     take_rules(*wanted);
+  if (const TapSet* wanted = wanted_tap_.load(std::memory_order_acquire); wanted != tap_) take_tap(wanted);
+  if (tap_ != nullptr) [[unlikely]] tap_->tick(steady_now_ns);
   batcher_->poll(steady_now_ns);
   rate_limiter_.tick(steady_now_ns);
   const uint64_t datagram_now_ns = datagram_clock_ns(steady_now_ns, wall_now_ns);

@@ -19,6 +19,7 @@
 #include "base/result.h"
 #include "base/spsc_ring.h"
 #include "base/thread_roles.h"
+#include "dataplane/flow_tap.h"
 #include "dataplane/ledger.h"
 #include "dataplane/plane_rules.h"
 #include "dataplane/rate_limiter.h"
@@ -109,6 +110,13 @@ class Pipeline final : private RecordSink {
     return rules_in_use_.load(std::memory_order_acquire) == &rules;
   }
 
+  /// Control thread: who looks at flow records from the next burst on; null: nobody. The set before and its lanes
+  /// stay alive until goes_by(set).
+  void set_tap(const TapSet* set) noexcept WEIR_RUNS_ON(control_thread) {
+    wanted_tap_.store(set, std::memory_order_release);
+  }
+  bool goes_by(const TapSet* set) const noexcept { return tap_in_use_.load(std::memory_order_acquire) == set; }
+
   void on_frame(std::span<const uint8_t> frame, packet::LinkType link,
                 uint64_t received_ns) noexcept WEIR_RUNS_ON(rx_lcore);
   /// From a kernel socket, which already knows its listener.
@@ -157,6 +165,7 @@ class Pipeline final : private RecordSink {
   Pipeline(std::shared_ptr<const PlaneRules> rules, std::unique_ptr<EventRing> events,
            std::unique_ptr<decode::Decoder> decoder, const PipelineConfig& config);
   void take_rules(const PlaneRules& rules) noexcept WEIR_RUNS_ON(rx_lcore);
+  void take_tap(const TapSet* set) noexcept WEIR_RUNS_ON(rx_lcore);
   void on_records(const RecordBurst& burst) noexcept override WEIR_RUNS_ON(rx_lcore);
   void on_counters(const SflowCounters& sample) noexcept override WEIR_RUNS_ON(rx_lcore);
   void on_discard(const SflowDiscard& discard) noexcept override WEIR_RUNS_ON(rx_lcore);
@@ -174,6 +183,9 @@ class Pipeline final : private RecordSink {
   const PlaneRules* rules_;                      // rx_lcore's
   std::atomic<const PlaneRules*> wanted_rules_;  // the control thread's
   std::atomic<const PlaneRules*> rules_in_use_;  // rules_, as others read it
+  const TapSet* tap_ = nullptr;                  // the same three of who looks
+  std::atomic<const TapSet*> wanted_tap_{nullptr};
+  std::atomic<const TapSet*> tap_in_use_{nullptr};
   std::unique_ptr<EventRing> events_;            // before the decoder, which refers to it
   std::unique_ptr<decode::Decoder> decoder_;
   std::unique_ptr<outbound::Batcher> batcher_;
