@@ -82,6 +82,7 @@ Result<std::unique_ptr<Appliance>> Appliance::create(const ApplianceConfig& conf
   for (service::HttpRoute& route : operation_routes(a.effective_, a.reloader_)) {
     routes.push_back(std::move(route));
   }
+  for (service::HttpRoute& route : live_routes(a.live_flows_, a.listener_names_)) routes.push_back(std::move(route));
   auto server = service::HttpServer::start(http_server_config(config), std::move(routes));
   if (!server) return server.error();
   a.http_ = std::move(*server);
@@ -218,11 +219,13 @@ Result<void> Appliance::take_config(const ApplianceConfig& config, const service
 void Appliance::show_config(const service::Origins& origins) {
   effective_.publish(
       std::make_shared<const EffectiveConfig>(appliance_schema().effective(&config_, origins)));
+  listener_names_.publish(std::make_shared<const ListenerNames>(numbers_.listeners));
 }
 
 bool Appliance::turn() {
   bool moved = delivery_->step();
   moved |= take_events();
+  moved |= live_flows_.step(*data_plane_, directory_);
   if (feed_) moved |= feed_->step(directory_, steady_clock_ns());
   census_->step(*data_plane_, steady_clock_ns());
   state_->step(*data_plane_, steady_clock_ns());
@@ -264,6 +267,7 @@ Result<std::shared_ptr<const ApplianceView>> Appliance::run(const RunOptions& op
     }
   }
 
+  live_flows_.end();
   notify.stopping("delivering what is in flight");
   refresh_view(ApplianceState::draining);
   service::log_info("stopping: no more packets are taken");

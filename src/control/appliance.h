@@ -23,6 +23,7 @@
 #include "control/event_log.h"
 #include "control/exporter_census.h"
 #include "control/exporter_feed.h"
+#include "control/live_routes.h"
 #include "control/loss_log.h"
 #include "control/names_file.h"
 #include "control/operation_routes.h"
@@ -112,6 +113,7 @@ class Appliance {
   Waker waker_;                         // publishers wake the control thread
   std::unique_ptr<NamesKeeper> names_;
   std::unique_ptr<StateKeeper> state_;  // before data_plane_: cores write into what it owns
+  LiveFlows live_flows_;                // before data_plane_: cores look by what it owns
   std::unique_ptr<dataplane::DataPlane> data_plane_;
   std::unique_ptr<Delivery> delivery_;  // before data_plane_ goes: it holds the cores' buffers
   std::vector<outbound::Publisher*> publishers_;  // delivery_'s
@@ -120,6 +122,7 @@ class Appliance {
   std::unique_ptr<ExporterFeed> feed_;
   Snapshot<ApplianceView> view_;
   Snapshot<EffectiveConfig> effective_;
+  Snapshot<ListenerNames> listener_names_;
   Reloader reloader_;
   std::unique_ptr<service::HttpServer> http_;
 

@@ -253,6 +253,13 @@ bool ExporterDirectory::find(const IpAddress& exporter, flowpb::ExporterInfo& ou
   return true;
 }
 
+std::string ExporterDirectory::interface_name(const IpAddress& exporter, uint32_t index) const {
+  const auto it = entries_.find(exporter);
+  if (it == entries_.end()) return {};
+  const auto found = it->second.names.find({NameKind::interface, key_of(index)});
+  return found == it->second.names.end() ? std::string() : found->second.name;
+}
+
 void ExporterDirectory::write(const IpAddress& address, const Entry& entry,
                               flowpb::ExporterInfo& out) const {
   out.Clear();

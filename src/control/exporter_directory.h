@@ -66,6 +66,8 @@ class ExporterDirectory {
 
   /// The table of an exporter; false when it has said nothing.
   bool find(const IpAddress& exporter, flowpb::ExporterInfo& out) const;
+  /// What options data call it; empty: nothing.
+  std::string interface_name(const IpAddress& exporter, uint32_t index) const;
   /// Appends what is known to the records of a decode::StateImage, whose octets stay within `octets_max`.
   void append_state(std::vector<uint8_t>& records, size_t octets_max) const;
   const DirectoryCounters& counters() const noexcept { return counters_; }
