@@ -52,6 +52,12 @@ class Program {
     app.add_subcommand("cores", "How busy each receive core is, and what it does")->callback([this] {
       show("/v1/cores", [](const json& r) { print_cores(r.at("cores")); });
     });
+    app.add_subcommand("listeners", "What came by each listener, by protocol")->callback([this] {
+      show("/v1/listeners", [](const json& r) { print_listeners(r.at("listeners")); });
+    });
+    app.add_subcommand("queues", "Where something waits on its way, and how full that is")->callback([this] {
+      show("/v1/queues", [](const json& r) { print_queues(r.at("queues")); });
+    });
     app.add_subcommand("publishers", "Where records go, and what became of them there")->callback([this] {
       show("/v1/publishers", [](const json& r) { print_publishers(r.at("publishers")); });
     });

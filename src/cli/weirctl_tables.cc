@@ -57,6 +57,13 @@ std::string queue_of(const json& queue) {
                      max.is_null() ? "" : text_of(max), queue.at("fill").get<double>() * 100);
 }
 
+/// By when 99 of 100 batches were acknowledged.
+std::string delay_of(const json& delivery) {
+  if (delivery.at("batches") == 0) return "-";
+  const auto ms = delivery.at("p99_ms").get<double>();
+  return ms < 1000 ? fmt::format("{:.0f} ms", ms) : fmt::format("{:.1f} s", ms / 1000);
+}
+
 void print_state(const json& state, uint64_t now_ns) {
   if (state.is_null()) return;
   const auto counts = [](const json& of) {
@@ -172,15 +179,42 @@ void print_cores(const json& cores) {
   table.print();
 }
 
+void print_listeners(const json& listeners) {
+  Table table({"listener", "port", "protocol", "datagrams", "octets", "records", "rejected"});
+  for (const json& l : listeners) {
+    // A row for each protocol that came; the first, or the only one, also says what was rejected.
+    bool is_first = true;
+    const auto add = [&](const std::string& protocol, const json& datagrams, const json& octets, const json& records) {
+      table.add({is_first ? text_of(l.at("name")) : "", is_first ? text_of(l.at("port")) : "", protocol,
+                 text_of(datagrams), text_of(octets), text_of(records), is_first ? text_of(l.at("rejected")) : ""});
+      is_first = false;
+    };
+    for (const auto& [protocol, datagrams] : l.at("datagrams").items()) {
+      if (datagrams != 0) add(protocol, datagrams, l.at("octets").at(protocol), l.at("records").at(protocol));
+    }
+    if (is_first) add("-", 0, 0, 0);
+  }
+  table.print();
+}
+
+void print_queues(const json& queues) {
+  Table table({"queue", "waits", "of", "unit", "fill"});
+  for (const json& q : queues) {
+    table.add({text_of(q.at("name")), text_of(q.at("depth")), text_of(q.at("capacity")), text_of(q.at("unit")),
+               q.at("capacity").is_null() ? "" : fmt::format("{:.1f}%", q.at("fill").get<double>() * 100)});
+  }
+  table.print();
+}
+
 void print_publishers(const json& publishers) {
   Table table({"publisher", "kind", "connected", "acknowledged", "failed", "dropped", "in flight",
-               "waiting", "retries", "queue"});
+               "waiting", "retries", "queue", "p99"});
   for (const json& p : publishers) {
     const json& r = p.at("records");
     table.add({text_of(p.at("name")), text_of(p.at("kind")), text_of(p.at("connected")),
                text_of(r.at("acknowledged")), text_of(r.at("failed")), text_of(r.at("dropped")),
                text_of(r.at("in_flight")), text_of(r.at("waiting")), text_of(p.at("retries")),
-               queue_of(p.at("queue"))});
+               queue_of(p.at("queue")), delay_of(p.at("delivery"))});
   }
   table.print();
   for (const json& p : publishers) {

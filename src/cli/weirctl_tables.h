@@ -12,6 +12,8 @@ std::string text_of(const nlohmann::json& value);
 
 void print_status(const nlohmann::json& status);
 void print_ports(const nlohmann::json& ports);
+void print_listeners(const nlohmann::json& listeners);
+void print_queues(const nlohmann::json& queues);
 void print_cores(const nlohmann::json& cores);
 void print_publishers(const nlohmann::json& publishers);
 /// Each ledger: what came in, and under it what became of it, which adds up.

@@ -37,6 +37,7 @@ void Appliance::refresh_view(ApplianceState state) {
     view->cores.push_back(core_view(*data_plane_, i, known ? &before->cores[i] : nullptr,
                                     elapsed_ns, now_ns));
   }
+  view->listeners = listener_views(*data_plane_, config_, numbers_.listeners);
   // After the cores: what was encoded since then shows as waiting, never as missing.
   view->publishers = delivery_->views(now_ns);
   view->subjects = numbers_.subjects;

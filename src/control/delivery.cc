@@ -63,7 +63,7 @@ bool Delivery::step() noexcept {
   for (auto& destination : destinations_) moved |= destination->step(now_ns);
   const bool is_over = drain_deadline_ns_ != 0 && now_ns >= drain_deadline_ns_;
   for (size_t core = 0; core < cores_.size(); ++core) {
-    moved |= take_from(core, is_over ? Blocking::over : Blocking::heeded);
+    moved |= take_from(core, is_over ? Blocking::over : Blocking::heeded, now_ns);
   }
   if (drain_deadline_ns_ != 0 && has_taken_all()) {
     for (auto& destination : destinations_) destination->begin_drain(drain_deadline_ns_);
@@ -73,7 +73,7 @@ bool Delivery::step() noexcept {
 }
 
 /// Batches that a core has sealed, to everyone; whether there were any.
-bool Delivery::take_from(size_t core, Blocking blocking) noexcept {
+bool Delivery::take_from(size_t core, Blocking blocking, uint64_t now_ns) noexcept {
   const auto somebody_blocks = [&] {
     return blocking == Blocking::heeded &&
            std::any_of(destinations_.begin(), destinations_.end(),
@@ -85,6 +85,7 @@ bool Delivery::take_from(size_t core, Blocking blocking) noexcept {
     OutboundBatch* batch = nullptr;
     empty = !cores_[core]->take_sealed(batch);
     if (empty) break;
+    if (batch->opened_steady_ns == 0) batch->opened_steady_ns = now_ns;
     records_routed_ += batch->records;
     routed_[core].records += batch->records;
     // One reference of our own, so that nobody can release the batch while it is still given out.

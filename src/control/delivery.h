@@ -81,7 +81,7 @@ class Delivery {
   void make_destinations();
   void check_routed(size_t core) noexcept WEIR_RUNS_ON(control_thread);
   enum class Blocking : uint8_t { heeded, over };
-  bool take_from(size_t core, Blocking blocking) noexcept WEIR_RUNS_ON(control_thread);
+  bool take_from(size_t core, Blocking blocking, uint64_t now_ns) noexcept WEIR_RUNS_ON(control_thread);
   bool has_taken_all() const noexcept;
   void release(outbound::OutboundBatch* batch) noexcept WEIR_RUNS_ON(control_thread);
   void note_taken() noexcept WEIR_RUNS_ON(control_thread);

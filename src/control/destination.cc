@@ -142,6 +142,8 @@ void Destination::settle(const Outcome& outcome) {
   if (outcome.acknowledged) {
     records_acknowledged_ += batch->records;
     ++batches_acknowledged_;
+    const uint64_t now_ns = steady_clock_ns();
+    delivery_.add(now_ns - std::min(now_ns, batch->opened_steady_ns));
     if (outcome.duplicate) ++batches_duplicate_;
     return let_go(batch);
   }
@@ -386,6 +388,7 @@ PublisherView Destination::view(uint64_t steady_now_ns) {
   row.renewals = counters.renewals.value();
   row.streams_created = counters.streams_created.value();
   row.streams_extended = counters.streams_extended.value();
+  row.delivery = delivery_;
   row.failures = lost_records_;
   row.spool = spool_view();
   row.losses = losses_.largest();

@@ -115,6 +115,7 @@ class Destination {
   uint64_t batches_dropped_ = 0;
   uint64_t batches_spooled_ = 0;
   uint64_t batches_in_flight_ = 0;
+  LatencyHistogram delivery_;
   Tally<outbound::DeliveryFailure> lost_records_;
   uint64_t replayed_records_ = 0;
   uint64_t replayed_batches_ = 0;

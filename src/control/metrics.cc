@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/version.h"
 #include "service/metrics.h"
 
@@ -15,6 +16,8 @@ namespace weir::control {
 namespace {
 
 constexpr size_t kExporterMetricsMax = 1000;
+const std::vector<double> kDeliveryBoundsSecs = {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25,
+                                                 0.5,   1,      2.5,   5,    10,    30,   60};
 
 using service::Labels;
 using service::MetricPage;
@@ -186,6 +189,33 @@ void add_publisher(MetricPage& page, const PublisherView& p) {
   counter("weir_publisher_streams_created_total", "Times the stream was absent and was created.",
           p.streams_created);
   counter("weir_publisher_reconnects_total", "Times the connection was made again.", p.reconnects);
+  std::vector<uint64_t> batches;
+  uint64_t below = 0;
+  for (const double seconds : kDeliveryBoundsSecs) {
+    const uint64_t up_to = p.delivery.count_up_to(static_cast<uint64_t>(seconds * kNsPerSec));
+    batches.push_back(up_to - below);
+    below = up_to;
+  }
+  batches.push_back(p.delivery.count() - below);
+  page.histogram("weir_publisher_delivery_seconds",
+                 "Batches acknowledged, by the time since their first record was received.", labels,
+                 kDeliveryBoundsSecs, batches, static_cast<double>(p.delivery.sum_ns()) / kNsPerSec);
+}
+
+void add_listeners(MetricPage& page, const ApplianceView& view) {
+  for (const ListenerView& l : view.listeners) {
+    for (size_t i = 0; i < static_cast<size_t>(decode::Protocol::count_); ++i) {
+      const auto protocol = static_cast<decode::Protocol>(i);
+      const Labels labels = {{"listener", l.name}, {"protocol", name_of(protocol)}};
+      page.counter("weir_listener_datagrams_total", "Datagrams decoded, by listener and protocol.", labels,
+                   l.datagrams[protocol]);
+      page.counter("weir_listener_octets_total", "Octets of these datagrams.", labels, l.octets[protocol]);
+      page.counter("weir_listener_records_total", "Flow records decoded, by listener and protocol.", labels,
+                   l.records[protocol]);
+    }
+    page.counter("weir_listener_rejected_total", "Datagrams rejected, by listener.", {{"listener", l.name}},
+                 l.rejected);
+  }
 }
 
 void add_names(MetricPage& page, const ApplianceView& view) {
@@ -280,6 +310,7 @@ std::string metrics_text(const ApplianceView& view) {
                view.ledger_mismatches);
   add_ports(page, view);
   for (const CoreView& core : view.cores) add_core(page, core);
+  add_listeners(page, view);
   for (const PublisherView& publisher : view.publishers) add_publisher(page, publisher);
   add_template_caches(page, view);
   add_names(page, view);

@@ -1,5 +1,8 @@
 #include "control/routes.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
@@ -100,6 +103,15 @@ json losses_json(const std::vector<Row>& losses, uint64_t total,
   return {{"rows", std::move(rows)}, {"total", total}};
 }
 
+json delivery_json(const LatencyHistogram& h) {
+  const auto ms = [](uint64_t ns) { return std::round(static_cast<double>(ns) / 1000) / 1000; };
+  return {{"batches", h.count()},
+          {"p50_ms", ms(h.quantile_ns(0.5))},
+          {"p99_ms", ms(h.quantile_ns(0.99))},
+          {"p999_ms", ms(h.quantile_ns(0.999))},
+          {"max_ms", ms(h.max_ns())}};
+}
+
 json publisher_json(const PublisherView& p, const std::vector<std::string>& subjects) {
   return {{"name", p.name},
           {"kind", p.kind},
@@ -126,6 +138,7 @@ json publisher_json(const PublisherView& p, const std::vector<std::string>& subj
             {"dropped", p.batches_dropped},
             {"spooled", p.batches_spooled},
             {"in_flight", p.batches_in_flight}}},
+          {"delivery", delivery_json(p.delivery)},
           {"messages", p.messages},
           {"octets", p.octets},
           {"negative_acknowledgements", p.negative_acknowledgements},
@@ -197,6 +210,51 @@ json cores_json(const ApplianceView& view) {
                      {"buffers_free", core.buffers_free}});
   }
   return cores;
+}
+
+json listeners_json(const ApplianceView& view) {
+  json listeners = json::array();
+  for (const ListenerView& l : view.listeners) {
+    listeners.push_back({{"name", l.name},
+                         {"port", l.port == 0 ? json() : json(l.port)},
+                         {"datagrams", tally_json(l.datagrams)},
+                         {"octets", tally_json(l.octets)},
+                         {"records", tally_json(l.records)},
+                         {"rejected", l.rejected}});
+  }
+  return listeners;
+}
+
+/// Where something may wait on its way, and how much does. `capacity` 0: only what is beside it bounds it.
+json queue_json(std::string name, const char* unit, uint64_t depth, uint64_t capacity) {
+  const double fill = capacity == 0 ? 0 : static_cast<double>(depth) / static_cast<double>(capacity);
+  return {{"name", std::move(name)},
+          {"unit", unit},
+          {"depth", depth},
+          {"capacity", capacity == 0 ? json() : json(capacity)},
+          {"fill", std::round(fill * 1000) / 1000}};
+}
+
+json queues_json(const ApplianceView& view) {
+  json queues = json::array();
+  for (const CoreView& c : view.cores) {
+    const std::string core = fmt::format("core {}: ", c.info.core);
+    queues.push_back(queue_json(core + "fragments", "fragments", c.ledger.fragments_waiting, 0));
+    queues.push_back(queue_json(core + "sets without template", "octets", c.pending_octets, 0));
+    queues.push_back(queue_json(core + "batch buffers in use", "buffers",
+                                c.buffers - std::min(c.buffers, c.buffers_free), c.buffers));
+    queues.push_back(queue_json(core + "sealed batches", "batches", c.batches_waiting, c.buffers));
+  }
+  for (const PublisherView& p : view.publishers) {
+    queues.push_back(
+        queue_json("publisher " + p.name + ": batches", "batches", p.queue_depth, p.queue_capacity));
+    queues.push_back(
+        queue_json("publisher " + p.name + ": undecided", "records", p.records_in_flight, p.records_max));
+    if (p.spool.dir.empty()) continue;
+    queues.push_back(
+        queue_json("publisher " + p.name + ": spool", "octets", p.spool.octets, p.spool.octets_max));
+  }
+  return queues;
 }
 
 json publishers_json(const ApplianceView& view) {
@@ -284,6 +342,8 @@ std::vector<service::HttpRoute> appliance_routes(const Snapshot<ApplianceView>& 
   };
   add_list("/v1/ports", "ports", ports_json);
   add_list("/v1/cores", "cores", cores_json);
+  add_list("/v1/listeners", "listeners", listeners_json);
+  add_list("/v1/queues", "queues", queues_json);
   add_list("/v1/publishers", "publishers", publishers_json);
   routes.push_back({.method = "GET", .path = "/v1/exporters", .handle = with_view(exporters_page)});
   routes.push_back(

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "base/latency_histogram.h"
 #include "control/drop_policy.h"
 #include "control/exporter_feed.h"
 #include "control/loss_book.h"
@@ -50,12 +51,24 @@ struct CoreView {
   uint64_t events_dropped = 0;  // for want of room
   uint64_t pending_octets = 0;
   uint64_t buffers_free = 0;
+  uint64_t buffers = 0;          // in all
+  uint64_t batches_waiting = 0;  // sealed, not taken by the control thread
   uint64_t encoded_octets = 0;
   uint64_t batches_sealed = 0;
   Tally<decode::Quirk> quirks;
   Tally<decode::TemplateEvent> template_events;
   Tally<decode::Protocol> datagrams_by_protocol;  // decoded
   Tally<decode::Protocol> records_by_protocol;
+};
+
+/// What came by one listener, over all cores.
+struct ListenerView {
+  std::string name;
+  uint16_t port = 0;  // 0: it is gone
+  Tally<decode::Protocol> datagrams;  // decoded
+  Tally<decode::Protocol> octets;
+  Tally<decode::Protocol> records;
+  uint64_t rejected = 0;  // datagrams
 };
 
 /// A publisher's spool. Records restored + spooled = replayed + failed + expired + damaged + stored.
@@ -107,6 +120,7 @@ struct PublisherView {
   uint64_t queue_capacity = 0;
   uint64_t records_max = 0;  // in flight; 0: only batches bound it
   double queue_fill = 0;     // of the bound that is nearest; at 1 there is no room
+  LatencyHistogram delivery;  // of batches, from the first record received to the acknowledgement
   uint64_t messages = 0;
   uint64_t octets = 0;
   uint64_t negative_acknowledgements = 0;
@@ -152,6 +166,7 @@ struct ApplianceView {
   uint64_t taken_steady_ns = 0;
   std::vector<dataplane::PortStats> ports;
   std::vector<CoreView> cores;
+  std::vector<ListenerView> listeners;
   std::vector<PublisherView> publishers;
   std::vector<std::string> subjects;  // by route
   std::vector<LossRow<outbound::RecordDrop>> losses;  // before records were encoded: the largest

@@ -37,6 +37,8 @@ CoreView core_view(dataplane::DataPlane& plane, size_t core, const CoreView* bef
   v.events_dropped = d.events_dropped.value();
   v.pending_octets = d.pending_octets.value();
   v.buffers_free = b.buffers_free.value();
+  v.buffers = pipeline.batcher().buffers();
+  v.batches_waiting = pipeline.batcher().sealed_waiting();
   v.encoded_octets = b.encoded_octets.value();
   v.batches_sealed = b.batches_sealed.value();
   v.quirks = Tally(d.quirks);
@@ -44,6 +46,26 @@ CoreView core_view(dataplane::DataPlane& plane, size_t core, const CoreView* bef
   v.datagrams_by_protocol = Tally(d.datagrams_by_protocol);
   v.records_by_protocol = Tally(d.records_by_protocol);
   return v;
+}
+
+std::vector<ListenerView> listener_views(dataplane::DataPlane& plane, const ApplianceConfig& config,
+                                         const std::vector<std::string>& names) {
+  std::vector<ListenerView> views(names.size());
+  for (size_t i = 0; i < names.size(); ++i) {
+    ListenerView& v = views[i];
+    v.name = names[i];
+    const auto found = std::find_if(config.listeners.begin(), config.listeners.end(),
+                                    [&](const ListenerConfig& l) { return l.name == names[i]; });
+    if (found != config.listeners.end()) v.port = found->port;
+    for (size_t core = 0; core < plane.cores().size(); ++core) {
+      const decode::ListenerCounters& c = plane.pipeline(core).decoder_counters().listeners[i];
+      v.datagrams += Tally(c.datagrams);
+      v.octets += Tally(c.octets);
+      v.records += Tally(c.records);
+      v.rejected += c.rejected.value();
+    }
+  }
+  return views;
 }
 
 std::string summary_of(const ApplianceView& view) {

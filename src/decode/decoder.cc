@@ -200,6 +200,7 @@ bool DecoderState::decode(const Datagram& d, RecordSink& sink) noexcept {
 
 bool DecoderState::reject(const Datagram& d, DatagramError error) noexcept {
   counters_.datagram_errors[error].increment();
+  counters_.listeners[place_of(d.listener)].rejected.increment();
   // What says nothing sensible makes no entry, but is told of exporters that are known.
   if (Exporter* e = exporters_.find(d.source); e != nullptr) {
     ++e->stats.datagrams;
@@ -236,6 +237,9 @@ bool DecoderState::begin(const Datagram& d, uint16_t version, uint32_t domain_id
   s.protocols |= 1u << static_cast<uint32_t>(m.protocol);
   counters_.datagrams_decoded.increment();
   counters_.datagrams_by_protocol[m.protocol].increment();
+  ListenerCounters& of_listener = counters_.listeners[place_of(d.listener)];
+  of_listener.datagrams[m.protocol].increment();
+  of_listener.octets[m.protocol].add(d.payload.size());
   m.header.time_received_ns = d.received_ns;
   m.header.sampler_address = d.source;
   m.header.exporter_address = d.source;
@@ -255,6 +259,7 @@ bool DecoderState::begin(const Datagram& d, uint16_t version, uint32_t domain_id
 void DecoderState::count_records(Message& m, uint32_t records) noexcept {
   counters_.records.add(records);
   counters_.records_by_protocol[m.protocol].add(records);
+  counters_.listeners[place_of(m.listener)].records[m.protocol].add(records);
   m.exporter->stats.records += records;
 }
 

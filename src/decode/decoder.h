@@ -122,8 +122,16 @@ struct DecoderConfig {
   std::shared_ptr<const StateImage> restored;
 };
 
+/// What came by one listener; records also of sets that had waited for their template.
+struct ListenerCounters {
+  CounterArray<Protocol> datagrams;  // decoded
+  CounterArray<Protocol> octets;     // of these
+  CounterArray<Protocol> records;
+  Counter rejected;  // datagrams
+};
+
 /// Single-writer; read by any thread. The ledger's equations:
-///   datagrams = datagrams_decoded + Σ datagram_errors; datagrams_decoded, records: by protocol
+///   datagrams = datagrams_decoded + Σ datagram_errors; datagrams_decoded, records: by protocol and by listener
 ///   sets = Σ set_outcomes (waiting_for_template is a gauge within them), set_octets likewise
 struct DecoderCounters {
   Counter datagrams;
@@ -142,6 +150,7 @@ struct DecoderCounters {
   CounterArray<TemplateEvent> template_events;
   CounterArray<Protocol> datagrams_by_protocol;  // decoded
   CounterArray<Protocol> records_by_protocol;
+  std::array<ListenerCounters, kListenersMax> listeners;
   Counter sequence_lost;    // export packets or records missing before they arrived
   Counter samples_lost;     // sFlow: missing in the sequences of data sources
   Counter samples_dropped;  // sFlow: that agents say they had to drop

@@ -181,8 +181,11 @@ class DecoderState final : public Decoder {
     return listener.value < rules_->listeners.size() &&
            rules_->listeners[listener.value].inline_names;
   }
+  static size_t place_of(ListenerId listener) noexcept {
+    return std::min<size_t>(listener.value, kListenersMax - 1);
+  }
   const ExporterLimits& limits_of(ListenerId listener) const noexcept {
-    return limits_[std::min<size_t>(listener.value, kListenersMax - 1)];
+    return limits_[place_of(listener)];
   }
   /// What a record takes of the arena beside what its plan needs.
   uint32_t inline_octets(const Message& m) const noexcept {

@@ -149,6 +149,7 @@ size_t Batcher::State::place_of(RouteId route, RecordKind kind,
 
 void Batcher::State::seal(size_t place) noexcept {
   OutboundBatch* const batch = open[place].batch;
+  batch->opened_steady_ns = open[place].opened_steady_ns;
   std::copy(open.begin() + place + 1, open.begin() + open_count, open.begin() + place);
   --open_count;
   batch->sequence = next_sequence++;
@@ -315,6 +316,7 @@ void Batcher::give_back(OutboundBatch* batch) noexcept {
 }
 
 size_t Batcher::sealed_waiting() const noexcept { return state_->sealed.size_approx(); }
+size_t Batcher::buffers() const noexcept { return state_->batches.size(); }
 
 const BatcherCounters& Batcher::counters() const noexcept { return state_->counters; }
 

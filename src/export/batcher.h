@@ -87,6 +87,7 @@ class Batcher {
   bool take_drops(DropRow& row) noexcept WEIR_RUNS_ON(control_thread);
   void give_back(OutboundBatch* batch) noexcept WEIR_RUNS_ON(control_thread);
   size_t sealed_waiting() const noexcept;
+  size_t buffers() const noexcept;  // in all
 
   const BatcherCounters& counters() const noexcept;
   ~Batcher();

@@ -45,6 +45,7 @@ struct OutboundBatch {
   uint64_t sequence = 0;  // per core, from 1, without gaps; part of the message's id
   uint64_t first_received_ns = 0;
   uint64_t last_received_ns = 0;
+  uint64_t opened_steady_ns = 0;  // its first record came by then; 0: in the burst that filled it
   uint64_t sealed_steady_ns = 0;
 
   uint8_t* data = nullptr;

@@ -22,6 +22,29 @@ TEST_F(DeliveryTest, AcknowledgesEveryBatchInOrderAndReusesItsBuffer) {
   EXPECT_EQ(fake.sequences_seen(), expected);
 }
 
+TEST_F(DeliveryTest, TellsHowLongBatchesTookFromTheirFirstRecord) {
+  add("a", 2, Mode::acknowledge);
+  delivery_.start();
+  seal();  // in the burst that filled it: only what came then counts
+  step_until([&] { return view(0).delivery.count() == 1; });
+  EXPECT_LT(view(0).delivery.max_ns(), 5 * kNsPerSec) << "not since the machine was started";
+
+  // This one was open for half a minute before it was sealed.
+  const uint64_t now_ns = steady_clock_ns();
+  {
+    RoleScope role(rx_lcore);
+    std::vector<FlowRecord> rows(1);
+    ExportHeader header;
+    batcher_.add({.header = header, .records = rows, .arena = nullptr, .listener = {}}, RouteId{0});
+    batcher_.poll(now_ns - 30 * kNsPerSec);
+    batcher_.seal_all();
+  }
+  step_until([&] { return view(0).delivery.count() == 2; });
+  EXPECT_GE(view(0).delivery.max_ns(), 30 * kNsPerSec);
+  EXPECT_LT(view(0).delivery.quantile_ns(0.5), 5 * kNsPerSec);
+  drain_now();
+}
+
 TEST_F(DeliveryTest, CountsWhatAStuckPublisherCannotTakeAndKeepsTheOtherGoing) {
   add("stuck", 1, Mode::hold, 0, /*queue=*/2);
   add("healthy", 8, Mode::acknowledge);

@@ -17,6 +17,9 @@ inline ApplianceView full_view() {
   port.missed = port.errors = port.no_mbuf = 1;
   view.ports.push_back(port);
   view.cores.push_back({});
+  view.cores.back().buffers = 64;
+  view.listeners.push_back({});
+  view.listeners.back().port = 2055;
   PublisherView publisher;
   publisher.name = "jetstream";
   publisher.records_max = 100;

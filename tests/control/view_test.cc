@@ -59,7 +59,17 @@ ApplianceView sample_view() {
   l.records = 90;
   l.encoded = 80;
   l.record_drops[outbound::RecordDrop::no_buffer] = 10;
+  core.buffers = 64;
+  core.buffers_free = 48;
   view.cores.push_back(core);
+  ListenerView listener;
+  listener.name = "edge";
+  listener.port = 2055;
+  listener.datagrams[decode::Protocol::netflow_v9] = 5;
+  listener.octets[decode::Protocol::netflow_v9] = 5000;
+  listener.records[decode::Protocol::netflow_v9] = 90;
+  listener.rejected = 2;
+  view.listeners.push_back(listener);
   PublisherView publisher;
   publisher.name = "jetstream";
   publisher.kind = "jetstream";
@@ -69,6 +79,9 @@ ApplianceView sample_view() {
   publisher.records_failed = 3;
   publisher.records_in_flight = 7;
   publisher.records_routed = 80;
+  publisher.queue_depth = 3;
+  publisher.queue_capacity = 12;
+  for (const uint64_t ms : {2, 3, 40, 700}) publisher.delivery.add(ms * 1'000'000);
   view.publishers.push_back(publisher);
   for (uint32_t i = 1; i <= 3; ++i) {
     decode::ExporterStats e;
@@ -241,6 +254,24 @@ TEST(Routes, SayThatTheyAreStartingBeforeTheFirstView) {
   }
 }
 
+TEST(Routes, TellWhatCameByEachListenerAndWhereSomethingWaits) {
+  const auto listeners = ask_json(sample_view(), "/v1/listeners")["listeners"];
+  ASSERT_EQ(listeners.size(), 1u);
+  EXPECT_EQ(listeners[0]["name"], "edge");
+  EXPECT_EQ(listeners[0]["records"]["netflow_v9"], 90);
+  EXPECT_EQ(listeners[0]["rejected"], 2);
+
+  std::map<std::string, nlohmann::json> queues;
+  const auto body = ask_json(sample_view(), "/v1/queues");
+  for (const auto& q : body["queues"]) queues[q["name"]] = q;
+  EXPECT_EQ(queues["core 0: batch buffers in use"]["depth"], 16);
+  EXPECT_EQ(queues["core 0: batch buffers in use"]["fill"], 0.25);
+  EXPECT_EQ(queues["core 0: fragments"]["depth"], 1);
+  EXPECT_TRUE(queues["core 0: fragments"]["capacity"].is_null());
+  EXPECT_EQ(queues["publisher jetstream: batches"]["fill"], 0.25);
+  EXPECT_EQ(queues["publisher jetstream: undecided"]["depth"], 7);
+}
+
 TEST(Routes, OnlyMetricsAndHealthAreOnTcp) {
   Snapshot<ApplianceView> nothing;
   std::set<std::string> on_tcp;
@@ -267,6 +298,15 @@ TEST(Metrics, CarryTheLedgersNumbers) {
            "70\n",
            "weir_publisher_records_lost_total{publisher=\"jetstream\",kind=\"jetstream\",reason="
            "\"timed_out\"} 3\n",
+           "weir_listener_datagrams_total{listener=\"edge\",protocol=\"netflow_v9\"} 5\n",
+           "weir_listener_octets_total{listener=\"edge\",protocol=\"netflow_v9\"} 5000\n",
+           "weir_listener_records_total{listener=\"edge\",protocol=\"netflow_v9\"} 90\n",
+           "weir_listener_records_total{listener=\"edge\",protocol=\"ipfix\"} 0\n",
+           "weir_listener_rejected_total{listener=\"edge\"} 2\n",
+           "weir_publisher_delivery_seconds_bucket{publisher=\"jetstream\",kind=\"jetstream\",le=\"0.005\"} 2\n",
+           "weir_publisher_delivery_seconds_bucket{publisher=\"jetstream\",kind=\"jetstream\",le=\"0.5\"} 3\n",
+           "weir_publisher_delivery_seconds_bucket{publisher=\"jetstream\",kind=\"jetstream\",le=\"+Inf\"} 4\n",
+           "weir_publisher_delivery_seconds_sum{publisher=\"jetstream\",kind=\"jetstream\"} 0.745\n",
            "weir_ready 1\n",
            "weir_ledger_balanced 1\n",
        }) {

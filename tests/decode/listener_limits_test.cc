@@ -34,6 +34,28 @@ class ListenerLimitsTest : public testing::Test {
   }
 };
 
+TEST_F(ListenerLimitsTest, CountsWhatCameByEach) {
+  Bench bench(config_with({}));
+  const lab::Octets v5 = lab::NetflowV5Builder{}.unix_time(kNowSecs).record({}).record({}).build();
+  bench.send(v5, by(0));
+  bench.send(v5, by(1));
+  bench.send(v5, by(1));
+  bench.send(lab::Octets(20, 0xee), by(1));
+  bench.send(data(256), by(1));  // its record waits
+  const auto& of = bench.decoder->counters().listeners;
+  EXPECT_EQ(of[0].datagrams[Protocol::netflow_v5].value(), 1u);
+  EXPECT_EQ(of[1].datagrams[Protocol::netflow_v5].value(), 2u);
+  EXPECT_EQ(of[1].octets[Protocol::netflow_v5].value(), 2 * v5.size());
+  EXPECT_EQ(of[0].records[Protocol::netflow_v5].value(), 2u);
+  EXPECT_EQ(of[1].records[Protocol::netflow_v5].value(), 4u);
+  EXPECT_EQ(of[0].rejected.value(), 0u);
+  EXPECT_EQ(of[1].rejected.value(), 1u);
+  EXPECT_EQ(of[1].datagrams[Protocol::netflow_v9].value(), 1u);
+  EXPECT_EQ(of[1].records[Protocol::netflow_v9].value(), 0u);
+  bench.send(template_with(256, 1), by(1));
+  EXPECT_EQ(of[1].records[Protocol::netflow_v9].value(), 1u);
+}
+
 TEST_F(ListenerLimitsTest, BoundsTemplatesAndTheirFields) {
   Bench bench(config_with({.templates_max = 2, .template_fields_max = 3}));
   for (uint16_t id = 256; id < 260; ++id) {
