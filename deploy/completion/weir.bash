@@ -15,6 +15,9 @@ _weir_help() {
     }'
 }
 
+# Addresses of exporters, as the appliance that "$@" asks knows them.
+_weir_exporters() { "$@" --json exporters 2>/dev/null | sed -n 's/^ *"address": "\(.*\)",\{0,1\}$/\1/p'; }
+
 _weir() {
   local program=${COMP_WORDS[0]} current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
   local commands command='' socket=() word i
@@ -30,13 +33,19 @@ _weir() {
     -c | --config | --pcap | --socket | --raw)
       mapfile -t COMPREPLY < <(compgen -f -- "$current")
       return ;;
+    --type)
+      mapfile -t COMPREPLY < <(compgen -W 'netflow_v1 netflow_v5 netflow_v7 netflow_v9 ipfix sflow_5' -- "$current")
+      return ;;
+    --exporter)
+      mapfile -t COMPREPLY < <(compgen -W "$(_weir_exporters "$program" "${socket[@]}")" -- "$current")
+      return ;;
   esac
   local words=''
   if [ -z "$command" ]; then
     words=$commands
   elif [[ $current != -* ]]; then
     case $program/$command in
-      *weirctl/exporters) words=$("$program" "${socket[@]}" --json exporters 2>/dev/null | sed -n 's/^ *"address": "\(.*\)",\{0,1\}$/\1/p') ;;
+      *weirctl/exporters) words=$(_weir_exporters "$program" "${socket[@]}") ;;
       *weirctl/log-level) words='trace debug info warning error' ;;
       *weir/decode | *weir/check | *weir/run)
         mapfile -t COMPREPLY < <(compgen -f -- "$current")

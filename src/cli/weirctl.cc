@@ -15,6 +15,7 @@
 #include "cli/finish_output.h"
 #include "cli/weirctl_client.h"
 #include "cli/weirctl_tables.h"
+#include "cli/weirctl_tail.h"
 #include "cli/weirctl_top.h"
 
 namespace weir::cli {
@@ -41,6 +42,7 @@ class Program {
         "  weirctl status\n"
         "  weirctl --json ledger | jq .records\n"
         "  weirctl exporters 192.0.2.1\n"
+        "  weirctl tail --exporter 192.0.2.1 --port 53\n"
         "Status: 0 answered, 1 the appliance refused or is not ready, 2 wrong usage,\n"
         "3 no appliance at the socket, 4 no permission.");
 
@@ -73,6 +75,7 @@ class Program {
         ->capture_default_str();
     top->add_option("--count", top_.count, "So many screens, then end; 0: until q")->capture_default_str();
     top->callback([this] { show_top(); });
+    add_tail(app);
     app.add_subcommand("ready", "Whether it can take and deliver flows; status 1 if not")
         ->callback([this] {
           show("/readyz", [](const json& r) { std::puts(text_of(r.at("status")).c_str()); });
@@ -100,6 +103,50 @@ class Program {
   }
 
  private:
+  /// What the appliance can compare is its to know: conditions go to it as they are.
+  void add_tail(CLI::App& app) {
+    struct Condition {
+      const char* option;
+      const char* parameter;
+      const char* what;
+    };
+    static constexpr Condition kConditions[] = {
+        {"--exporter", "exporter", "Only what this exporter sends: an address or a prefix"},
+        {"--src", "src", "Only flows from this address or prefix"},
+        {"--dst", "dst", "Only flows to this address or prefix"},
+        {"--net", "net", "Only flows from or to this address or prefix"},
+        {"--src-port", "src_port", "Only flows from this port"},
+        {"--dst-port", "dst_port", "Only flows to this port"},
+        {"--port", "port", "Only flows from or to this port"},
+        {"--proto", "proto", "Only this IP protocol: its number or name, such as tcp"},
+        {"--in-if", "in_if", "Only flows that came in by the interface of this index"},
+        {"--out-if", "out_if", "Only flows that went out by the interface of this index"},
+        {"--if", "if", "Only flows that came in or went out by the interface of this index"},
+        {"--listener", "listener", "Only what this listener takes"},
+        {"--type", "type", "Only flows of this protocol: netflow_v5, netflow_v9, ipfix, sflow_5 and so on"},
+    };
+    CLI::App* tail = app.add_subcommand("tail", "Flows as they pass: a sample of those that meet all conditions, until Ctrl-C");
+    for (const Condition& c : kConditions) {
+      tail->add_option_function<std::string>(
+          c.option, [this, c](const std::string& value) { tail_.conditions.emplace_back(c.parameter, value); }, c.what);
+    }
+    tail->add_option("-n,--count", tail_.count, "So many flows, then end; 0: until Ctrl-C")
+        ->check(CLI::Range(0u, kTailFlowsMax))
+        ->capture_default_str();
+    tail->add_option("--seconds", tail_.seconds, "For so long, then end; 0: until Ctrl-C")->capture_default_str();
+    tail->callback([this] { show_tail(); });
+  }
+
+  void show_tail() {
+    tail_.as_json = as_json_;
+    try {
+      report(run_tail(socket_, tail_));
+    } catch (const json::exception& e) {
+      exit_code_ = kRefused;
+      say(fmt::format("the answer has another shape than this weirctl knows: {}", e.what()));
+    }
+  }
+
   static CLI::Validator kAnyAddress() {
     return CLI::Validator(
         [](std::string& text) {
@@ -243,6 +290,7 @@ class Program {
   std::string socket_ = "/run/weir/control.sock";
   std::string exporter_;
   std::string log_level_;
+  TailOptions tail_;
   TopOptions top_;
   double top_interval_ = 1;
   bool as_json_ = false;

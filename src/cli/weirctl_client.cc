@@ -18,6 +18,7 @@ using nlohmann::json;
 namespace {
 
 constexpr long kTimeoutMs = 10'000;
+constexpr long kSilenceMaxSecs = 10;  // of an answer that comes line by line: an appliance says something every second
 constexpr size_t kAnswerOctetsMax = 64 << 20;
 
 size_t append_body(char* data, size_t size, size_t count, void* body) {
@@ -72,6 +73,47 @@ Answer explain_socket(const std::string& socket_path) {
   }
 }
 
+/// What the status says; an error has its words in the body.
+void judge(CURL* curl, Answer& answer) {
+  curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &answer.http_status);
+  if (answer.http_status >= 400) {
+    answer.exit_code = answer.http_status == 403 ? kNoPermission : kRefused;
+    const json said = json::parse(answer.body, nullptr, /*allow_exceptions=*/false);
+    answer.trouble = said.is_object() && said.contains("error") && said["error"].is_string()
+                         ? said["error"].get<std::string>()
+                         : fmt::format("the appliance answered with status {}", answer.http_status);
+  }
+}
+
+/// Cuts what comes into lines.
+struct Lines {
+  const std::function<bool(std::string_view)>& on_line;
+  const std::function<bool()>& goes_on;
+  CURL* curl;
+  Answer& answer;
+  std::string begun{};
+  bool is_enough = false;
+
+  static size_t take(char* data, size_t size, size_t count, void* self) {
+    auto& lines = *static_cast<Lines*>(self);
+    long status = 0;
+    curl_easy_getinfo(lines.curl, CURLINFO_RESPONSE_CODE, &status);
+    if (status != 200) return append_body(data, size, count, &lines.answer.body);
+    lines.begun.append(data, size * count);
+    size_t at = 0;
+    for (size_t end; !lines.is_enough && (end = lines.begun.find('\n', at)) != std::string::npos; at = end + 1) {
+      lines.is_enough = !lines.on_line(std::string_view(lines.begun).substr(at, end - at));
+    }
+    lines.begun.erase(0, at);
+    return lines.is_enough || lines.begun.size() > kAnswerOctetsMax ? 0 : size * count;
+  }
+  static int look(void* self, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
+    auto& lines = *static_cast<Lines*>(self);
+    lines.is_enough |= !lines.goes_on();
+    return lines.is_enough ? 1 : 0;
+  }
+};
+
 }  // namespace
 
 Answer get(const std::string& socket_path, const std::string& target) {
@@ -102,15 +144,45 @@ Answer send(const std::string& socket_path, const std::string& method, const std
     answer.trouble = fmt::format("{}: {}", socket_path, curl_easy_strerror(rc));
     return answer;
   }
-  curl_easy_getinfo(curl.get(), CURLINFO_RESPONSE_CODE, &answer.http_status);
-  if (answer.http_status >= 400) {
-    answer.exit_code = answer.http_status == 403 ? kNoPermission : kRefused;
-    const json said = json::parse(answer.body, nullptr, /*allow_exceptions=*/false);
-    answer.trouble = said.is_object() && said.contains("error") && said["error"].is_string()
-                         ? said["error"].get<std::string>()
-                         : fmt::format("the appliance answered with status {}", answer.http_status);
-  }
+  judge(curl.get(), answer);
   return answer;
+}
+
+Answer follow(const std::string& socket_path, const std::string& target,
+              const std::function<bool(std::string_view line)>& on_line, const std::function<bool()>& goes_on) {
+  if (Answer answer = explain_socket(socket_path); answer.exit_code != kAnswered) return answer;
+  Answer answer;
+  const std::unique_ptr<CURL, decltype(&curl_easy_cleanup)> curl(curl_easy_init(), curl_easy_cleanup);
+  const std::string url = "http://localhost" + target;
+  Lines lines{on_line, goes_on, curl.get(), answer};
+  curl_easy_setopt(curl.get(), CURLOPT_UNIX_SOCKET_PATH, socket_path.c_str());
+  curl_easy_setopt(curl.get(), CURLOPT_URL, url.c_str());
+  curl_easy_setopt(curl.get(), CURLOPT_LOW_SPEED_LIMIT, 1L);
+  curl_easy_setopt(curl.get(), CURLOPT_LOW_SPEED_TIME, kSilenceMaxSecs);
+  curl_easy_setopt(curl.get(), CURLOPT_NOSIGNAL, 1L);
+  curl_easy_setopt(curl.get(), CURLOPT_NOPROGRESS, 0L);
+  curl_easy_setopt(curl.get(), CURLOPT_XFERINFOFUNCTION, Lines::look);
+  curl_easy_setopt(curl.get(), CURLOPT_XFERINFODATA, &lines);
+  curl_easy_setopt(curl.get(), CURLOPT_WRITEFUNCTION, Lines::take);
+  curl_easy_setopt(curl.get(), CURLOPT_WRITEDATA, &lines);
+  const CURLcode rc = curl_easy_perform(curl.get());
+  if (rc != CURLE_OK && !lines.is_enough) {
+    const bool has_ended = rc == CURLE_PARTIAL_FILE || rc == CURLE_RECV_ERROR || rc == CURLE_GOT_NOTHING;
+    answer.exit_code = kNoAppliance;
+    answer.trouble = fmt::format("{}: {}", socket_path,
+                                 has_ended                          ? "the appliance has ended"
+                                 : rc == CURLE_OPERATION_TIMEDOUT ? "the appliance has said nothing for 10 seconds"
+                                                                    : curl_easy_strerror(rc));
+    return answer;
+  }
+  judge(curl.get(), answer);
+  return answer;
+}
+
+std::string url_encoded(const std::string& text) {
+  const std::unique_ptr<char, decltype(&curl_free)> encoded(
+      curl_easy_escape(nullptr, text.c_str(), static_cast<int>(text.size())), curl_free);
+  return encoded ? encoded.get() : "";
 }
 
 }  // namespace weir::cli

@@ -3,7 +3,9 @@
 // Failure:  Answer::exit_code and what to tell the operator.
 #pragma once
 
+#include <functional>
 #include <string>
+#include <string_view>
 
 namespace weir::cli {
 
@@ -24,5 +26,13 @@ Answer get(const std::string& socket_path, const std::string& target);
 /// With another method, and a body (may be empty).
 Answer send(const std::string& socket_path, const std::string& method, const std::string& target,
             const std::string& body);
+
+/// An answer of lines that come as they come into being, for as long as that takes. Ends early, and well, when either
+/// function returns false: the first has a line without its end, the second is asked now and then and at signals.
+Answer follow(const std::string& socket_path, const std::string& target,
+              const std::function<bool(std::string_view line)>& on_line, const std::function<bool()>& goes_on);
+
+/// As a value in a target.
+std::string url_encoded(const std::string& text);
 
 }  // namespace weir::cli

@@ -17,11 +17,13 @@ using nlohmann::json;
 
 namespace {
 
-/// What a broker or a device said must not steer the terminal.
+/// What a broker or a device said must not steer the terminal: control characters, and those of U+0080 to U+009F.
 std::string for_terminal(std::string text) {
+  unsigned char before = 0;
   for (char& c : text) {
     const auto octet = static_cast<unsigned char>(c);
-    if (octet < 0x20 || octet == 0x7f) c = '?';
+    if (octet < 0x20 || octet == 0x7f || (before == 0xc2 && octet < 0xa0)) c = '?';
+    before = octet;
   }
   return text;
 }

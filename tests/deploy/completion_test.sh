@@ -32,6 +32,8 @@ check 'commands of weir' offers 'weir de' decode
 check 'options of the program' offers 'weirctl --' --json
 check 'options of a command' offers 'weirctl top --' --interval
 check 'options before a command stand behind it too' offers 'weirctl top --' --socket
+check 'conditions of live flows' offers 'weirctl tail --' --src-port
+check 'types of flows' offers 'weirctl tail --type netflow' netflow_v9
 check 'log levels' offers 'weirctl log-level w' warning
 check 'files of a configuration' offers 'weir run -c conf/w' conf/weir.yaml
 check 'options of weir run' offers 'weir run --' --listen
