@@ -158,7 +158,7 @@ Result<LiveQuery> read_live_query(const std::map<std::string, std::string>& para
   Reader reader(listeners);
   for (const auto& [name, value] : parameters) {
     const auto known = Reader::parameters();
-    const auto it = std::find_if(known.begin(), known.end(), [&](const auto& p) { return p.name == name; });
+    const auto it = std::find_if(known.begin(), known.end(), [&name = name](const auto& p) { return p.name == name; });
     if (it == known.end()) {
       std::string names;
       for (const auto& parameter : known) names += fmt::format("{}{}", names.empty() ? "" : ", ", parameter.name);
