@@ -200,6 +200,22 @@ TEST_F(LiveFlowsTest, WhoLeavesBeforeACoreHasLookedLeavesNothingBehind) {
   EXPECT_FALSE(someone_looks());
 }
 
+// The cores look by what would be gone.
+TEST_F(LiveFlowsTest, WhoLeavesWhileCoresTakeItUpKeepsItsPlaceUntilTheyLetGo) {
+  std::vector<std::unique_ptr<LiveReader>> others;
+  for (size_t i = 0; i + 1 < kTapWatchesMax; ++i) others.push_back(open());
+  auto hasty = flows_.open({});
+  step();
+  hasty.reset();
+  plane_.turn();
+  step();
+  EXPECT_EQ(flows_.open({}), nullptr);
+  plane_.receive(0, 3);
+  settle();
+  EXPECT_NE(flows_.open({}), nullptr);
+  EXPECT_EQ(take(*others[0]), 3u);
+}
+
 TEST_F(LiveFlowsTest, WhatAReaderDoesNotTakeIsCountedAndHoldsNobodyElseUp) {
   auto slow = open(), quick = open();
   size_t taken = 0;
