@@ -105,15 +105,34 @@ Result<CaptureWriter> CaptureWriter::create(const std::string& path, packet::Lin
   return CaptureWriter(path, std::move(format), std::move(file));
 }
 
+Result<CaptureWriter> CaptureWriter::in_memory(packet::LinkType link) {
+  const std::string name = "capture in memory";
+  auto memory = std::make_unique<Memory>();
+  std::unique_ptr<pcap, Close> format(
+      pcap_open_dead_with_tstamp_precision(dlt_of(link), kSnapOctets, PCAP_TSTAMP_PRECISION_NANO));
+  FILE* const stream = open_memstream(&memory->data, &memory->octets);
+  std::unique_ptr<pcap_dumper, Close> file;
+  if (format && stream != nullptr) file.reset(pcap_dump_fopen(format.get(), stream));
+  if (!file) {
+    if (stream != nullptr) std::fclose(stream);
+    return Error{fmt::format("{}: out of memory", name)};
+  }
+  CaptureWriter writer(name, std::move(format), std::move(file));
+  writer.memory_ = std::move(memory);
+  return writer;
+}
+
 Error CaptureWriter::write_error() const {
   return Error{fmt::format("{}: cannot write: {}", path_, std::strerror(errno))};
 }
 
-Result<void> CaptureWriter::write(std::span<const uint8_t> frame, uint64_t timestamp_ns) {
+Result<void> CaptureWriter::write(std::span<const uint8_t> frame, uint64_t timestamp_ns,
+                                  uint32_t octets_on_wire) {
   pcap_pkthdr header{};
   header.ts.tv_sec = static_cast<time_t>(timestamp_ns / kNsPerSec);
   header.ts.tv_usec = static_cast<suseconds_t>(timestamp_ns % kNsPerSec);
   header.caplen = header.len = static_cast<bpf_u_int32>(frame.size());
+  if (octets_on_wire != 0) header.len = octets_on_wire;
   pcap_dump(reinterpret_cast<u_char*>(file_.get()), &header, frame.data());
   if (std::ferror(pcap_dump_file(file_.get())) != 0) return write_error();
   return {};
@@ -125,6 +144,12 @@ Result<void> CaptureWriter::close() {
   Result<void> outcome = failed ? Result<void>(write_error()) : Result<void>();
   file_.reset();
   return outcome;
+}
+
+Result<std::string> CaptureWriter::take() {
+  assert(memory_);
+  if (Result<void> closed = close(); !closed) return closed.error();
+  return std::string(memory_->data, memory_->octets);
 }
 
 }  // namespace weir::lab

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <cstdlib>
 #include <memory>
 #include <span>
 #include <string>
@@ -53,21 +54,34 @@ class CaptureWriter {
  public:
   /// Replaces `path`; "-" is standard output. Not for LinkType::ether_type, which is no capture's.
   static Result<CaptureWriter> create(const std::string& path, packet::LinkType link);
+  /// Into memory, for take.
+  static Result<CaptureWriter> in_memory(packet::LinkType link);
 
-  Result<void> write(std::span<const uint8_t> frame, uint64_t timestamp_ns);
+  /// `octets_on_wire`: of the whole frame, where there is only the beginning of it; 0: it is whole.
+  Result<void> write(std::span<const uint8_t> frame, uint64_t timestamp_ns,
+                     uint32_t octets_on_wire = 0);
   /// Says whether all of it reached the file. Called once, last.
   Result<void> close();
+  /// Instead of close: the octets of a file in memory.
+  Result<std::string> take();
 
  private:
   struct Close {
     void operator()(pcap* p) const noexcept;
     void operator()(pcap_dumper* d) const noexcept;
   };
+  /// What open_memstream writes to. Stays where it is.
+  struct Memory {
+    char* data = nullptr;
+    size_t octets = 0;
+    ~Memory() { std::free(data); }
+  };
   CaptureWriter(std::string path, std::unique_ptr<pcap, Close> format,
                 std::unique_ptr<pcap_dumper, Close> file);
   Error write_error() const;
 
   std::string path_;
+  std::unique_ptr<Memory> memory_;
   std::unique_ptr<pcap, Close> format_;
   std::unique_ptr<pcap_dumper, Close> file_;
 };

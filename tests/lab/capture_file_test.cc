@@ -195,6 +195,29 @@ TEST_F(CaptureFile, NamesWhatItCannotRead) {
   EXPECT_THAT(usb.error, HasSubstr("USB_LINUX cannot be read"));
 }
 
+TEST_F(CaptureFile, IsTheSameInMemory) {
+  Result<CaptureWriter> memory = CaptureWriter::in_memory(packet::LinkType::raw_ip);
+  Result<CaptureWriter> file = CaptureWriter::create(path("file"), packet::LinkType::raw_ip);
+  ASSERT_TRUE(memory && file);
+  for (const uint32_t missing : {0u, 100u}) {
+    const Octets frame = zeros(40);
+    ASSERT_TRUE(memory->write(frame, 1'700'000'000'123'456'789, 40 + missing));
+    ASSERT_TRUE(file->write(frame, 1'700'000'000'123'456'789, 40 + missing));
+  }
+  ASSERT_TRUE(file->close());
+  const Result<std::string> octets = memory->take();
+  ASSERT_TRUE(octets);
+  EXPECT_EQ(Octets(octets->begin(), octets->end()), octets_of(path("file")));
+  Result<CaptureReader> reader = CaptureReader::open(path("file"));
+  ASSERT_TRUE(reader);
+  CapturedFrame read;
+  ASSERT_TRUE(*reader->next(read));
+  EXPECT_FALSE(read.is_cut);
+  ASSERT_TRUE(*reader->next(read));
+  EXPECT_TRUE(read.is_cut);
+  EXPECT_EQ(read.octets.size(), 40u);
+}
+
 TEST_F(CaptureFile, SaysWhenItCannotBeWritten) {
   const Result<CaptureWriter> nowhere =
       CaptureWriter::create(path("no/such/folder.pcap"), packet::LinkType::ethernet);
