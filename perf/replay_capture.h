@@ -26,9 +26,13 @@ inline std::optional<lab::ExportProtocol> replay_protocol(std::string_view name)
   return std::nullopt;
 }
 
+/// Whether what is replayed can be decoded.
+enum class ReplayContent : uint8_t { exports, garbage };
+
 /// Writes it to `path`, with `records` a datagram (0: what fits into 1472 octets); how many frames.
 inline Result<uint64_t> write_replay_capture(lab::ExportProtocol protocol, uint32_t records,
-                                             const std::string& path) {
+                                             const std::string& path,
+                                             ReplayContent content = ReplayContent::exports) {
   constexpr uint64_t kStartNs = 1'755'636'366'000'000'000;
   auto writer = lab::CaptureWriter::create(path, packet::LinkType::ethernet);
   if (!writer) return writer.error();
@@ -42,6 +46,7 @@ inline Result<uint64_t> write_replay_capture(lab::ExportProtocol protocol, uint3
   for (uint32_t round = 0; round < kReplayRounds; ++round) {
     for (uint32_t i = 0; i < kReplayExporters; ++i) {
       exporters[i].next(kStartNs + round * kNsPerMs, datagram);
+      if (content == ReplayContent::garbage) datagram.octets[0] = 0xff;  // no version
       const lab::UdpEnds ends{.src = IpAddress::from_v4(0xC6120000u + i),  // 198.18.0.0/15
                               .dst = "192.0.2.1",
                               .src_port = 40'000,

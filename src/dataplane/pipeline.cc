@@ -83,11 +83,13 @@ void Pipeline::on_frame(std::span<const uint8_t> frame, packet::LinkType link,
   if (view.verdict == packet::FrameVerdict::fragment) {
     last_received_ns_ = received_ns;
     if (!reassembler_.add(view, received_ns)) return;
+    if (view.verdict == packet::FrameVerdict::udp) on_udp(view, {.destination = &view.dst}, received_ns);
+    return;
   }
-  if (view.verdict == packet::FrameVerdict::udp) on_udp(view, received_ns);
+  if (view.verdict == packet::FrameVerdict::udp) on_udp(view, {frame, link, view.vlan_tags}, received_ns);
 }
 
-void Pipeline::on_udp(const packet::FrameView& view, uint64_t received_ns) noexcept {
+void Pipeline::on_udp(const packet::FrameView& view, const Arrival& arrival, uint64_t received_ns) noexcept {
   const uint16_t listener_plus_one = rules_->listener_by_port[view.dst_port];
   if (listener_plus_one == 0) {
     counters_.no_listener.increment();
@@ -98,18 +100,44 @@ void Pipeline::on_udp(const packet::FrameView& view, uint64_t received_ns) noexc
           .source_port = view.src_port,
           .local_port = view.dst_port,
           .listener = {static_cast<uint16_t>(listener_plus_one - 1)},
-          .received_ns = received_ns});
+          .received_ns = received_ns},
+         arrival);
 }
 
 void Pipeline::on_datagram(const Datagram& datagram) noexcept {
   assert(datagram.listener.value < rules_->listeners.size());
-  decode(datagram);
+  decode(datagram, {});
 }
 
-void Pipeline::decode(const Datagram& datagram) noexcept {
+void Pipeline::decode(const Datagram& datagram, const Arrival& arrival) noexcept {
   counters_.datagrams.increment();
   last_received_ns_ = datagram.received_ns;
+  if (datagram_taps_ != nullptr) [[unlikely]] {
+    decode_tapped(datagram, arrival);
+  } else {
+    decoder_->decode(datagram, *this);
+  }
+  if (const decode::Faults faults = decoder_->faults(); faults != 0) [[unlikely]]
+    quarantine_.take(faults, datagram, arrival);
+}
+
+/// Definitions and withdrawals of templates, whatever became of them.
+uint64_t Pipeline::templates_told() const noexcept {
+  using decode::TemplateEvent;
+  const auto& events = decoder_->counters().template_events;
+  return events[TemplateEvent::learned].value() + events[TemplateEvent::refreshed].value() +
+         events[TemplateEvent::redefined].value() + events[TemplateEvent::withdrawn].value() +
+         events[TemplateEvent::refused].value();
+}
+
+void Pipeline::decode_tapped(const Datagram& datagram, const Arrival& arrival) noexcept {
+  const uint64_t told_before = templates_told();
   decoder_->decode(datagram, *this);
+  const decode::Faults faults = decoder_->faults();
+  datagram_taps_->offer(datagram, arrival,
+               {.is_rejected = faults != 0,
+                .has_templates = templates_told() != told_before ||
+                                 (faults & bit_of(decode::Fault::skipped_bad_template)) != 0});
 }
 
 void Pipeline::on_records(const RecordBurst& burst) noexcept {
@@ -149,8 +177,13 @@ void Pipeline::poll(uint64_t steady_now_ns, uint64_t wall_now_ns) noexcept {
     take_rules(*wanted);
   if (const TapSet* wanted = wanted_tap_.load(std::memory_order_acquire); wanted != tap_) take_tap(wanted);
   if (tap_ != nullptr) [[unlikely]] tap_->tick(steady_now_ns);
+  if (const DatagramTaps* wanted = wanted_datagram_taps_.load(std::memory_order_acquire); wanted != datagram_taps_) {
+    datagram_taps_ = wanted;
+    datagram_taps_in_use_.store(wanted, std::memory_order_release);
+  }
   batcher_->poll(steady_now_ns);
   rate_limiter_.tick(steady_now_ns);
+  quarantine_.poll(steady_now_ns);
   const uint64_t datagram_now_ns = datagram_clock_ns(steady_now_ns, wall_now_ns);
   if (steady_now_ns >= next_tick_ns_) {
     next_tick_ns_ = steady_now_ns + kTickIntervalNs;
@@ -159,6 +192,8 @@ void Pipeline::poll(uint64_t steady_now_ns, uint64_t wall_now_ns) noexcept {
   }
   if (open_question_ != nullptr || questions_.pop(open_question_)) answer_slice();
   if (open_state_ != nullptr || state_questions_.pop(open_state_)) save_slice();
+  if (QuarantineQuery* query = quarantine_inquiry_.open(); query != nullptr)
+    if (quarantine_.answer_slice(*query)) quarantine_inquiry_.answer();
 }
 
 // The decoder's waiting data and templates age by the clock that its datagrams carry. That is the
@@ -242,7 +277,7 @@ void Pipeline::save_slice() noexcept {
 
 bool Pipeline::has_open_question() const noexcept {
   return open_question_ != nullptr || questions_.size_approx() != 0 || open_state_ != nullptr ||
-         state_questions_.size_approx() != 0;
+         state_questions_.size_approx() != 0 || quarantine_inquiry_.is_open();
 }
 
 bool Pipeline::is_quiet() const noexcept {
@@ -258,6 +293,11 @@ void Pipeline::finish() noexcept {
   for (size_t i = 0; open_question_ != nullptr && i < (size_t{1} << 20); ++i) answer_slice();
   if (open_state_ == nullptr) state_questions_.pop(open_state_);
   for (size_t i = 0; open_state_ != nullptr && i < (size_t{1} << 20); ++i) save_slice();
+  if (QuarantineQuery* query = quarantine_inquiry_.open(); query != nullptr) {
+    while (!quarantine_.answer_slice(*query)) {
+    }
+    quarantine_inquiry_.answer();
+  }
 }
 
 bool Pipeline::ask_exporters(ExporterQuery& query) noexcept {

@@ -20,9 +20,12 @@
 #include "base/spsc_ring.h"
 #include "base/thread_roles.h"
 #include "dataplane/flow_tap.h"
+#include "dataplane/inquiry.h"
 #include "dataplane/ledger.h"
 #include "dataplane/plane_rules.h"
+#include "dataplane/quarantine.h"
 #include "dataplane/rate_limiter.h"
+#include "dataplane/datagram_tap.h"
 #include "decode/decoder.h"
 #include "decode/state_image.h"
 #include "export/batcher.h"
@@ -116,6 +119,14 @@ class Pipeline final : private RecordSink {
     wanted_tap_.store(set, std::memory_order_release);
   }
   bool goes_by(const TapSet* set) const noexcept { return tap_in_use_.load(std::memory_order_acquire) == set; }
+  /// Control thread: datagrams that are copied from the next burst on; null: none. Taps and tapes stay alive until
+  /// has_datagram_taps(others), or until the core has ended.
+  void set_datagram_taps(const DatagramTaps* taps) noexcept WEIR_RUNS_ON(control_thread) {
+    wanted_datagram_taps_.store(taps, std::memory_order_release);
+  }
+  bool has_datagram_taps(const DatagramTaps* taps) const noexcept {
+    return datagram_taps_in_use_.load(std::memory_order_acquire) == taps;
+  }
 
   void on_frame(std::span<const uint8_t> frame, packet::LinkType link,
                 uint64_t received_ns) noexcept WEIR_RUNS_ON(rx_lcore);
@@ -141,6 +152,14 @@ class Pipeline final : private RecordSink {
   bool ask_state(StateQuery& query) noexcept WEIR_RUNS_ON(control_thread);
   bool take_state(StateQuery*& query) noexcept WEIR_RUNS_ON(control_thread);
 
+  /// Likewise for the datagrams that could not be decoded.
+  bool ask_quarantine(QuarantineQuery& query) noexcept WEIR_RUNS_ON(control_thread) {
+    return quarantine_inquiry_.ask(query);
+  }
+  bool take_quarantine(QuarantineQuery*& query) noexcept WEIR_RUNS_ON(control_thread) {
+    return quarantine_inquiry_.take(query);
+  }
+
   /// Control thread: the next thing that the decoder had to tell.
   bool take_event(decode::Event& event) noexcept WEIR_RUNS_ON(control_thread) {
     return events_->take(event);
@@ -157,6 +176,7 @@ class Pipeline final : private RecordSink {
     return reassembler_.counters();
   }
   const decode::DecoderCounters& decoder_counters() const noexcept { return decoder_->counters(); }
+  const QuarantineCounters& quarantine_counters() const noexcept { return quarantine_.counters(); }
   const outbound::BatcherCounters& batcher_counters() const noexcept {
     return batcher_->counters();
   }
@@ -172,8 +192,11 @@ class Pipeline final : private RecordSink {
   template <class Sample>
   void deliver(const Sample& sample, outbound::RecordKind kind,
                std::optional<RouteId> route) noexcept WEIR_RUNS_ON(rx_lcore);
-  void on_udp(const packet::FrameView& view, uint64_t received_ns) noexcept WEIR_RUNS_ON(rx_lcore);
-  void decode(const Datagram& datagram) noexcept WEIR_RUNS_ON(rx_lcore);
+  void on_udp(const packet::FrameView& view, const Arrival& arrival, uint64_t received_ns) noexcept
+      WEIR_RUNS_ON(rx_lcore);
+  void decode(const Datagram& datagram, const Arrival& arrival) noexcept WEIR_RUNS_ON(rx_lcore);
+  void decode_tapped(const Datagram& datagram, const Arrival& arrival) noexcept WEIR_RUNS_ON(rx_lcore);
+  uint64_t templates_told() const noexcept;
   void answer_slice() noexcept WEIR_RUNS_ON(rx_lcore);
   void save_slice() noexcept WEIR_RUNS_ON(rx_lcore);
   uint64_t datagram_clock_ns(uint64_t steady_now_ns, uint64_t wall_now_ns) noexcept
@@ -192,6 +215,10 @@ class Pipeline final : private RecordSink {
   outbound::SflowEncoder sflow_encoder_;
   RateLimiter rate_limiter_;
   packet::Reassembler reassembler_;
+  const DatagramTaps* datagram_taps_ = nullptr;                    // rx_lcore's; as with rules
+  std::atomic<const DatagramTaps*> wanted_datagram_taps_{nullptr};
+  std::atomic<const DatagramTaps*> datagram_taps_in_use_{nullptr};
+  Quarantine quarantine_;
   PipelineCounters counters_;
   SpscRing<ExporterQuery*> questions_{2};
   SpscRing<ExporterQuery*> answers_{2};
@@ -199,6 +226,7 @@ class Pipeline final : private RecordSink {
   SpscRing<StateQuery*> state_questions_{2};
   SpscRing<StateQuery*> state_answers_{2};
   StateQuery* open_state_ = nullptr;
+  Inquiry<QuarantineQuery> quarantine_inquiry_;
   uint64_t next_tick_ns_ = 0;
   uint64_t last_received_ns_ = 0;       // of the newest datagram; 0: none yet
   uint64_t last_received_seen_ns_ = 0;  // the same as poll last saw it, and when it did

@@ -97,7 +97,7 @@ DecoderState::DecoderState(const DecoderConfig& config) noexcept
     : config_(config),
       first_rules_{config.listeners, config.sampling_override, config.sampling_default, config.access},
       rules_(&first_rules_),
-      ledger_(counters_),
+      ledger_(counters_, faults_),
       events_(config.events, counters_),
       pending_(config.limits, config.cores, ledger_),
       templates_(config.limits, config.limits.template_octets_total / config.cores,
@@ -152,6 +152,7 @@ bool DecoderState::decode(const Datagram& d, RecordSink& sink) noexcept {
   // PERF: it comes from memory, or from the cache that the NIC writes to; lines asked for one by one,
   // when they are read, take 5 to 10 % longer (decode_only/netflow_v9, decode_encode/ipfix).
   prefetch(d.payload.data(), std::min(d.payload.size(), kPrefetchedOctetsMax));
+  faults_ = 0;
   counters_.datagrams.increment();
   counters_.octets.add(d.payload.size());
   if (d.payload.empty()) return reject(d, DatagramError::empty);
@@ -201,6 +202,7 @@ bool DecoderState::decode(const Datagram& d, RecordSink& sink) noexcept {
 bool DecoderState::reject(const Datagram& d, DatagramError error) noexcept {
   counters_.datagram_errors[error].increment();
   counters_.listeners[place_of(d.listener)].rejected.increment();
+  faults_ |= bit_of(fault_of(error));
   // What says nothing sensible makes no entry, but is told of exporters that are known.
   if (Exporter* e = exporters_.find(d.source); e != nullptr) {
     ++e->stats.datagrams;

@@ -56,6 +56,36 @@ WEIR_NAMED_ENUM(DatagramError, uint8_t, WEIR_DATAGRAM_ERRORS)
 // clang-format on
 WEIR_NAMED_ENUM(SetOutcome, uint8_t, WEIR_SET_OUTCOMES)
 
+/// What was wrong with a datagram, so that it is worth a look: why it was rejected, or what a set of it
+/// was that made no sense. The first are the DatagramErrors.
+// clang-format off
+#define WEIR_FAULTS(X)                                                                 \
+  WEIR_DATAGRAM_ERRORS(X)                                                              \
+  X(skipped_reserved_id) X(skipped_bad_length) X(skipped_bad_template)                 \
+  X(skipped_not_decodable) X(skipped_unknown_format)
+// clang-format on
+WEIR_NAMED_ENUM(Fault, uint8_t, WEIR_FAULTS)
+
+constexpr Fault fault_of(DatagramError error) noexcept { return static_cast<Fault>(error); }
+/// count_: none.
+constexpr Fault fault_of(SetOutcome outcome) noexcept {
+  switch (outcome) {
+    case SetOutcome::skipped_reserved_id: return Fault::skipped_reserved_id;
+    case SetOutcome::skipped_bad_length: return Fault::skipped_bad_length;
+    case SetOutcome::skipped_bad_template: return Fault::skipped_bad_template;
+    case SetOutcome::skipped_not_decodable: return Fault::skipped_not_decodable;
+    case SetOutcome::skipped_unknown_format: return Fault::skipped_unknown_format;
+    default: return Fault::count_;
+  }
+}
+
+/// A set of Faults: a bit each.
+using Faults = uint32_t;
+static_assert(static_cast<size_t>(Fault::count_) < 32);
+constexpr Faults bit_of(Fault fault) noexcept {
+  return fault == Fault::count_ ? 0 : Faults{1} << static_cast<uint32_t>(fault);
+}
+
 /// What exporters do that the standards do not foresee; tolerated and counted.
 // clang-format off
 #define WEIR_QUIRKS(X)                                                                 \
@@ -245,6 +275,8 @@ class Decoder {
   /// Decodes one datagram; its records go to `sink` in bursts before the call returns. Returns
   /// whether the datagram was decoded (else it was rejected and counted).
   virtual bool decode(const Datagram& datagram, RecordSink& sink) noexcept = 0;
+  /// What was wrong with the datagram that was given to decode last.
+  Faults faults() const noexcept { return faults_; }
 
   /// What follows goes by these; they stay until there are others, or as long as the decoder. What they allow
   /// beyond the decoder's limits they do not get, nor inline_names where no listener had them at first.
@@ -266,6 +298,9 @@ class Decoder {
   /// Writes some of what an image is made of behind one another into `out` (kStateChunkOctetsMin at
   /// least): bounded work a call. Returns the octets written; the walk is over when cursor.is_over.
   virtual size_t copy_state(StateCursor& cursor, std::span<uint8_t> out) noexcept = 0;
+
+ protected:
+  Faults faults_ = 0;
 };
 
 }  // namespace weir::decode

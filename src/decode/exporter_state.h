@@ -206,13 +206,17 @@ inline Event event_of(EventKind kind, const Domain& domain) noexcept {
 /// Keeps the ledger of sets and its copy by exporter.
 class SetLedger {
  public:
-  explicit SetLedger(DecoderCounters& counters) noexcept : counters_(counters) {}
+  /// `faults`: of the datagram under way.
+  SetLedger(DecoderCounters& counters, Faults& faults) noexcept
+      : counters_(counters), faults_(faults) {}
 
   /// A set was met and has its outcome, for good or (waiting) for now.
   void enter(Exporter& exporter, SetOutcome outcome, uint64_t octets) noexcept {
     counters_.sets.increment();
     counters_.set_octets.add(octets);
     add(exporter, outcome, octets);
+    if (outcome >= SetOutcome::skipped_reserved_id) [[unlikely]]
+      faults_ |= bit_of(fault_of(outcome));
   }
   /// A set that waited has another outcome now.
   void settle(Exporter& exporter, SetOutcome outcome, uint64_t octets) noexcept {
@@ -234,6 +238,7 @@ class SetLedger {
     }
   }
   DecoderCounters& counters_;
+  Faults& faults_;
 };
 
 }  // namespace weir::decode

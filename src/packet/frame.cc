@@ -220,4 +220,20 @@ void parse_reassembled(FrameView& view) noexcept {
   if (view.verdict != FrameVerdict::udp) view.payload = {};
 }
 
+Span ip_packet_of(Span frame, LinkType link, uint8_t vlan_tags) noexcept {
+  size_t before = size_t{vlan_tags} * kVlanTagOctets;
+  switch (link) {
+    case LinkType::ethernet: before += kEthernetOctets; break;
+    case LinkType::linux_sll: before += kSllOctets; break;
+    case LinkType::linux_sll2: before += kSll2Octets; break;
+    case LinkType::null_loopback: before += kNullOctets; break;
+    case LinkType::ether_type: before += 2; break;
+    case LinkType::raw_ip: break;
+  }
+  const Span ip = frame.subspan(before);
+  const size_t octets =
+      ip[0] >> 4 == 4 ? load_be16(ip.data() + 2) : kIpv6Octets + load_be16(ip.data() + 4);
+  return ip.first(octets);
+}
+
 }  // namespace weir::packet

@@ -94,4 +94,8 @@ FrameView parse_frame(std::span<const uint8_t> frame, LinkType link,
 /// datagram's. The UDP checksum is verified. A fragment inside is a `fragment`, without a payload.
 void parse_reassembled(FrameView& view) noexcept;
 
+/// The IP packet in a frame whose verdict was udp, without what lies before and behind it.
+std::span<const uint8_t> ip_packet_of(std::span<const uint8_t> frame, LinkType link,
+                                      uint8_t vlan_tags) noexcept;
+
 }  // namespace weir::packet

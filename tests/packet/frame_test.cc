@@ -391,6 +391,32 @@ TEST(Frame, LeavesFragmentsThatAreStillUnderWayToOthers) {
   EXPECT_EQ(parse_frame(behind_routing(0), LinkType::raw_ip).verdict, FrameVerdict::fragment);
 }
 
+TEST(Frame, TheIpPacketOfAFrameIsWithoutWhatLiesBeforeAndBehindIt) {
+  for (const UdpEnds& ends : {kV4, kV6}) {
+    const Octets packet = udp_packet(ends, kPayload);
+    const uint16_t type = ends.src.value.is_v4() ? lab::kEtherTypeIpv4 : lab::kEtherTypeIpv6;
+    const Octets longer = join({packet, filled(6, 0x77)});
+    const struct {
+      LinkType link;
+      Octets frame;
+    } rows[] = {
+        {LinkType::raw_ip, longer},
+        {LinkType::ethernet, ethernet(type, longer)},
+        {LinkType::ethernet, ethernet(lab::kTpid8021ad, vlan(7, lab::kTpid8021q, vlan(8, type, longer)))},
+        {LinkType::linux_sll, linux_sll(type, longer)},
+        {LinkType::linux_sll2, linux_sll2(type, longer)},
+        {LinkType::null_loopback, join({{2, 0, 0, 0}, longer})},
+        {LinkType::ether_type, join({u16(type), longer})},
+    };
+    for (const auto& row : rows) {
+      const FrameView view = parse_frame(row.frame, row.link);
+      ASSERT_EQ(view.verdict, FrameVerdict::udp);
+      const auto found = ip_packet_of(row.frame, row.link, view.vlan_tags);
+      EXPECT_EQ(Octets(found.begin(), found.end()), packet) << static_cast<int>(row.link);
+    }
+  }
+}
+
 // ---- Checksums ---------------------------------------------------------------------------------
 
 TEST(FrameChecksums, AreNotLookedAtUnlessAsked) {
