@@ -166,8 +166,10 @@ class CaptureDecoder {
         sink_(format_of(options.format), output) {}
 
   Result<void> decode_file(const std::string& path) {
-    return options_.raw || lab::is_payload_file(path) ? decode_payloads(path)
-                                                      : decode_capture(path);
+    if (options_.raw || lab::is_payload_file(path)) return decode_payloads(path);
+    const Result<void> decoded = decode_capture(path);
+    reassembler_.give_up_all();  // no datagram is in two files, also where one is damaged
+    return decoded;
   }
   const FileCounters& counters() const { return counters_; }
   const packet::ReassemblyCounters& reassembly() const { return reassembler_.counters(); }
@@ -205,7 +207,6 @@ class CaptureDecoder {
       decoder_.decode(datagram, sink_);
       if (live) output_.flush_if_any();
     }
-    reassembler_.give_up_all();  // a file of its own, like a run of its own
     return {};
   }
 

@@ -111,7 +111,8 @@ void print_ledger(const json& l) {
       rows.begin("fragments", "received", fragments);
       rows.parts("", frames.at("fragments"));
       rows.part("waiting", number_at(frames, "fragments_waiting"));
-      rows.note("datagrams made of them", sum_of(frames.at("reassembled")));
+      rows.begin("", "datagrams made of them", sum_of(frames.at("reassembled")));
+      rows.parts("", frames.at("reassembled"));
     }
   }
 

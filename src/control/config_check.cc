@@ -359,6 +359,13 @@ void check_delivery(const ApplianceConfig& config, Findings& findings) {
                                service::print_size(config.limits.template_octets_total), cores,
                                service::print_size(decode::kTemplateOctetsPerCoreMin)));
   }
+  if (config.limits.fragmented_datagrams_per_exporter > config.limits.fragmented_datagrams / 2) {
+    findings.warning("limits.fragmented_datagrams_per_exporter",
+                     fmt::format("{} of {} in all: two exporters whose fragments get lost can take the place "
+                                 "of everybody's",
+                                 config.limits.fragmented_datagrams_per_exporter,
+                                 config.limits.fragmented_datagrams));
+  }
   const std::string tables = config.exporter_info.subject_prefix + ".*";
   for (const std::string& subject : all_stream_subjects(config)) {
     if (!outbound::overlap(subject, tables) || !config.exporter_info.publish ||

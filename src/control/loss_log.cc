@@ -9,6 +9,7 @@ using decode::DatagramError;
 using outbound::DeliveryFailure;
 using outbound::RecordDrop;
 using packet::FragmentOutcome;
+using packet::FrameVerdict;
 
 const char* advice_for(RecordDrop reason) {
   switch (reason) {
@@ -22,9 +23,12 @@ const char* advice_for(RecordDrop reason) {
 const char* advice_for(FragmentOutcome reason) {
   switch (reason) {
     case FragmentOutcome::expired:
-      return "others of their datagrams did not come; exporters that stay below the path's MTU lose less";
-    case FragmentOutcome::source_limit: return "raise limits.fragmented_datagrams_per_exporter";
-    case FragmentOutcome::table_limit: return "raise limits.fragmented_datagrams";
+      return "others of their datagrams did not come (or a mirror shows each twice, and these are copies); exporters "
+             "that stay below the path's MTU lose less";
+    case FragmentOutcome::source_limit:
+      return "fragments are lost on the way, or are copies that a mirror makes; else raise "
+             "limits.fragmented_datagrams_per_exporter";
+    case FragmentOutcome::table_limit: return "more sources send fragments than limits.fragmented_datagrams admits";
     default: return "";
   }
 }
@@ -75,7 +79,12 @@ void LossLog::look(const ApplianceView& view, uint64_t steady_now_ns) {
   for (size_t i = 0; i < total.fragments.values.size(); ++i) {
     const auto e = static_cast<FragmentOutcome>(i);
     if (e == FragmentOutcome::joined || e == FragmentOutcome::duplicate) continue;
+    if (e == FragmentOutcome::not_allowed) continue;  // as the operator wants it
     look_at("reassembly", "fragments", name_of(e), total.fragments[e], advice_for(e), steady_now_ns);
+  }
+  for (const FrameVerdict e : {FrameVerdict::bad_udp_checksum, FrameVerdict::bad_udp_length}) {
+    look_at("reassembly", "datagrams", name_of(e), total.reassembled[e],
+            "fragments of two datagrams with one identification, or damage on the way", steady_now_ns);
   }
   for (const DatagramError e :
        {DatagramError::exporter_table_full, DatagramError::domain_table_full}) {

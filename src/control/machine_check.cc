@@ -101,7 +101,7 @@ class Checker {
         {"limits.pending_octets_total", config_.limits.pending_octets_total},
         {"limits.name_octets_total", config_.limits.name_octets_total},
         {"limits.fragmented_datagrams",
-         has_dpdk ? cores * config_.limits.fragmented_datagrams * packet::kReassembledOctetsMax : 0},
+         has_dpdk ? cores * config_.limits.fragmented_datagrams * packet::ReassemblyLimits::kOctetsPerDatagram : 0},
         // A row of a table for each, at the least.
         {"limits.exporters_per_core",
          cores * exporters_of_core(config_) * sizeof(decode::ExporterStats)},

@@ -81,12 +81,22 @@ void Pipeline::on_frame(std::span<const uint8_t> frame, packet::LinkType link,
   packet::FrameView view = packet::parse_frame(frame, link);
   counters_.verdicts[view.verdict].increment();
   if (view.verdict == packet::FrameVerdict::fragment) {
-    last_received_ns_ = received_ns;
-    if (!reassembler_.add(view, received_ns)) return;
+    if (!join(view, received_ns)) return;
     if (view.verdict == packet::FrameVerdict::udp) on_udp(view, {.destination = &view.dst}, received_ns);
     return;
   }
   if (view.verdict == packet::FrameVerdict::udp) on_udp(view, {frame, link, view.vlan_tags}, received_ns);
+}
+
+/// Whether the fragment completed a datagram, which `view` is then. Who may not export takes nobody's place.
+bool Pipeline::join(packet::FrameView& view, uint64_t received_ns) noexcept {
+  last_received_ns_ = received_ns;
+  const decode::AccessList& access = rules_->decoder.access;
+  if (!access.is_open() && !access.admits(view.src)) {
+    reassembler_.refuse(packet::FragmentOutcome::not_allowed);
+    return false;
+  }
+  return reassembler_.add(view, received_ns);
 }
 
 void Pipeline::on_udp(const packet::FrameView& view, const Arrival& arrival, uint64_t received_ns) noexcept {

@@ -192,6 +192,7 @@ class Pipeline final : private RecordSink {
   template <class Sample>
   void deliver(const Sample& sample, outbound::RecordKind kind,
                std::optional<RouteId> route) noexcept WEIR_RUNS_ON(rx_lcore);
+  bool join(packet::FrameView& view, uint64_t received_ns) noexcept WEIR_RUNS_ON(rx_lcore);
   void on_udp(const packet::FrameView& view, const Arrival& arrival, uint64_t received_ns) noexcept
       WEIR_RUNS_ON(rx_lcore);
   void decode(const Datagram& datagram, const Arrival& arrival) noexcept WEIR_RUNS_ON(rx_lcore);

@@ -40,6 +40,8 @@ bool is_extension(uint8_t next_header) noexcept {
 
 /// What the IP headers leave to the UDP checksum.
 enum class Pseudo : uint8_t { complete, destination_unknown };
+/// What becomes of a packet that still has segments to go to.
+enum class UnderWay : uint8_t { taken, left_to_others };
 
 /// `ip_payload` ends where the IP header says.
 FrameVerdict walk_udp(FrameView& view, Span ip_payload, ChecksumPolicy checksums,
@@ -93,8 +95,8 @@ FrameVerdict walk_ipv4(FrameView& view, Span packet, ChecksumPolicy checksums) n
 }
 
 /// `rest` begins with a header of the kind `next`, behind the IPv6 header.
-FrameVerdict walk_extensions(FrameView& view, uint8_t next, Span rest,
-                             ChecksumPolicy checksums) noexcept {
+FrameVerdict walk_extensions(FrameView& view, uint8_t next, Span rest, ChecksumPolicy checksums,
+                             UnderWay under_way) noexcept {
   Pseudo pseudo = Pseudo::complete;
   for (size_t walked = 0; is_extension(next); ++walked) {
     if (walked == kExtensionHeadersMax) return FrameVerdict::too_many_extension_headers;
@@ -125,6 +127,9 @@ FrameVerdict walk_extensions(FrameView& view, uint8_t next, Span rest,
     rest = rest.subspan(octets);
   }
   if (next != kUdp) return FrameVerdict::not_udp;
+  if (under_way == UnderWay::left_to_others && pseudo == Pseudo::destination_unknown) {
+    return FrameVerdict::not_udp;
+  }
   return walk_udp(view, rest, checksums, pseudo);
 }
 
@@ -137,7 +142,8 @@ FrameVerdict walk_ipv6(FrameView& view, Span packet, ChecksumPolicy checksums) n
   view.src = IpAddress::from_v6(ip + 8);
   view.dst = IpAddress::from_v6(ip + 24);
   if (view.src.is_v4()) return FrameVerdict::bad_ip_address;
-  return walk_extensions(view, ip[6], packet.subspan(kIpv6Octets, length), checksums);
+  return walk_extensions(view, ip[6], packet.subspan(kIpv6Octets, length), checksums,
+                         UnderWay::taken);
 }
 
 FrameVerdict walk_ether_type(FrameView& view, uint16_t ether_type, Span rest,
@@ -216,7 +222,8 @@ void parse_reassembled(FrameView& view) noexcept {
   constexpr ChecksumPolicy kVerify = {.udp = Check::verify};
   // IPv4 has no extension headers: what is cut there is UDP.
   view.verdict = view.src.is_v4() ? walk_udp(view, whole, kVerify, Pseudo::complete)
-                                  : walk_extensions(view, next, whole, kVerify);
+                                  : walk_extensions(view, next, whole, kVerify,
+                                                    UnderWay::left_to_others);
   if (view.verdict != FrameVerdict::udp) view.payload = {};
 }
 

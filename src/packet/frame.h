@@ -91,7 +91,8 @@ FrameView parse_frame(std::span<const uint8_t> frame, LinkType link,
 
 /// Walks on in what fragments make together: `view` is one of theirs, but its payload is the whole, and
 /// `view.fragment.next_header` what that begins with. Verdict, ports and payload become the
-/// datagram's. The UDP checksum is verified. A fragment inside is a `fragment`, without a payload.
+/// datagram's. The UDP checksum is verified, unless IPv4 says that there is none; where it cannot be,
+/// since segments are left to go, it is not_udp. A fragment inside is a `fragment`, without a payload.
 void parse_reassembled(FrameView& view) noexcept;
 
 /// The IP packet in a frame whose verdict was udp, without what lies before and behind it.

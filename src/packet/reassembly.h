@@ -5,12 +5,14 @@
 // Runs on:  rx_lcore, and whoever reads captures: one core's own. No clock: the caller says the time.
 // Owns:     room for datagrams_max datagrams of 64 KiB, reserved at start; pages are touched as they are used.
 // Bounds:   ReassemblyLimits; kFragmentsPerDatagramMax. Beyond them the oldest datagram of the source
-//           goes, or the oldest of all.
+//           goes, or the oldest of all. A fragment costs a look into two chains, however many wait.
 // Failure:  every fragment ends in one FragmentOutcome, or waits.
+// Missing:  the memory of what is complete: of a datagram that a mirror shows twice, the second copies wait
+//           for each other in vain when they do not come together.
 //
 // Two datagrams of a router may carry one identification within seconds (16 bits, IPv4), and pieces of
-// both would make a third: what was put together is asked for its UDP checksum, whatever the policy for
-// whole frames, and what waits is given up soon.
+// both would make a third. So the UDP checksum of what was put together is verified, whatever the policy
+// for whole frames; where IPv4 says that there is none (0), that what waits is given up soon must do.
 #pragma once
 
 #include <array>
@@ -31,18 +33,19 @@ namespace weir::packet {
 inline constexpr size_t kFirstFragmentOctetsMin = 48;
 /// 64 KiB over links of 576 octets are 119, and twice as many where a tunnel cuts each once more.
 inline constexpr size_t kFragmentsPerDatagramMax = 256;
-inline constexpr size_t kReassembledOctetsMax = 65535;
+inline constexpr size_t kReassembledOctetsMax = 65535;  // behind IPv6's header; IPv4's own is within it
 
-// joined: its datagram was put together. duplicate: the same octets were there already. The datagram of
-// all others is given up: `overlapping` ones differ from what was there, or reach beyond the end that the
-// last one told; a `tiny` one begins a datagram with less than kFirstFragmentOctetsMin, or is one more
-// than kFragmentsPerDatagramMax; a `malformed` one is empty, reaches beyond kReassembledOctetsMax, or
-// is not the last and no multiple of 8 octets; of `expired` ones others did not come in time;
-// `source_limit` and `table_limit` made room for newer ones.
+// joined: its datagram was put together. duplicate: the same octets were there already. Alone are refused,
+// since anybody may have sent them: a `tiny` one that begins a datagram with less than
+// kFirstFragmentOctetsMin; a `malformed` one, which is empty, reaches beyond the largest datagram, or is not the
+// last and no multiple of 8 octets; one that is `not_allowed` to send. With the rest of their datagram:
+// `overlapping` ones, which differ from what was there, or reach beyond the end that the last one told; a
+// `tiny` one that is one more than kFragmentsPerDatagramMax; `expired` ones, of which others did not come in time;
+// and those that made room for newer ones, by `source_limit` or `table_limit`.
 // clang-format off
 #define WEIR_FRAGMENT_OUTCOMES(X)                                                    \
-  X(joined) X(duplicate) X(overlapping) X(tiny) X(malformed) X(expired)              \
-  X(source_limit) X(table_limit)
+  X(joined) X(duplicate) X(overlapping) X(tiny) X(malformed) X(not_allowed)          \
+  X(expired) X(source_limit) X(table_limit)
 // clang-format on
 WEIR_NAMED_ENUM(FragmentOutcome, uint8_t, WEIR_FRAGMENT_OUTCOMES)
 
@@ -54,6 +57,7 @@ struct ReassemblyLimits {
   uint64_t timeout_ns = 2 * kNsPerSec;
 
   static constexpr size_t kDatagramsMax = 16384;  // 1 GiB
+  static constexpr size_t kOctetsPerDatagram = (size_t{64} << 10) + 1024 + 256;  // with its books
 };
 
 /// fragments given = Σ fragments + waiting.
@@ -71,7 +75,10 @@ class Reassembler {
   /// Takes what parse_frame called a fragment. True when it was the one that was missing: then `view` is
   /// the datagram's, with the verdict on it and a payload that is valid until the next call.
   bool add(FrameView& view, uint64_t now_ns) noexcept;
-  /// Gives up what has waited for too long. add does so too; this is for when nothing comes.
+  /// Counts a fragment that is not to be looked at.
+  void refuse(FragmentOutcome why) noexcept { counters_.fragments[why].increment(); }
+  /// Gives up what has waited for too long, the oldest first. Without it what waits too long goes when its
+  /// own next fragment comes, or for want of room.
   void expire(uint64_t now_ns) noexcept;
   /// Nothing more will come.
   void give_up_all() noexcept;
@@ -81,44 +88,66 @@ class Reassembler {
  private:
   using Index = uint16_t;
   static constexpr Index kNone = 0xffff;
+  static_assert(ReassemblyLimits::kDatagramsMax < kNone);
   static constexpr size_t kUnitOctets = 8;
   static constexpr size_t kBufferOctets = size_t{64} << 10;
+
+  /// Which units of 8 octets of a datagram are here: a bit each.
+  using Units = std::array<uint64_t, kBufferOctets / kUnitOctets / 64>;
 
   /// A datagram of which some is here. One that was given up stays until its time is up, so that what
   /// still comes of it does not begin another.
   struct Partial {
     IpAddress src;
     IpAddress dst;
-    uint64_t first_ns = 0;
-    uint32_t id = 0;
-    uint32_t octets = 0;       // of the whole; 0: the last fragment is not here
-    uint32_t reach = 0;        // up to which octet fragments go
-    uint32_t units = 0;        // of 8 octets that are here
-    uint16_t fragments = 0;    // that wait
-    uint8_t next_header = 0;   // as the first fragment has it
-    bool is_given_up = false;
-    FragmentOutcome why = FragmentOutcome::expired;  // it was given up
-    Index chain_next = kNone;  // of the same hash of the source, newest first
-    Index older = kNone;
-    Index newer = kNone;
-    std::array<uint64_t, kBufferOctets / kUnitOctets / 64> here;  // a bit a unit
+    std::array<uint16_t, kVlanTagsMax> vlan_ids;
+    uint32_t id;
+    uint32_t octets;      // of the whole; 0: the last fragment is not here
+    uint32_t reach;       // up to which octet fragments go
+    uint32_t units_here;  // so many bits are set
+    uint64_t first_ns;
+    uint16_t fragments;   // that wait
+    uint8_t next_header;  // as the first fragment has it
+    FragmentOutcome given_up;  // count_: it was not
+    Index source;
+    Index chain_next;  // of the same hash of the key
+    Index older;       // of all
+    Index newer;
+    Index source_older;  // of the same source
+    Index source_newer;
+  };
+  /// Whose datagrams are here.
+  struct Source {
+    IpAddress address;
+    Index partials;  // so many
+    Index oldest;
+    Index newest;
+    Index chain_next;
   };
 
-  Index find(const FrameView& view) const noexcept;
+  Index& chain_of(const FrameView& view) noexcept;
+  Index& chain_of(const Partial& partial) noexcept;
+  Index& source_chain_of(const IpAddress& address) noexcept;
+  Index find(const FrameView& view) noexcept;
+  Index find_source(const IpAddress& address) noexcept;
   Index begin(const FrameView& view, uint64_t now_ns) noexcept;
   void give_up(Partial& partial, FragmentOutcome why) noexcept;
   void release(Index index) noexcept;
   void remove(Index index, FragmentOutcome why) noexcept;
   bool fill(Index index, const FrameView& view) noexcept;
-  Index& chain_of(const IpAddress& source) noexcept;
+  bool is_over(const Partial& partial, uint64_t now_ns) const noexcept;
   uint8_t* octets_of(Index index) noexcept { return octets_.get() + size_t{index} * kBufferOctets; }
 
   const ReassemblyLimits limits_;
   const uint64_t hash_seed_;
   std::vector<Partial> partials_;
+  std::vector<Units> units_;  // of the partial at the same place
   std::unique_ptr<uint8_t[]> octets_;
   std::vector<Index> free_;
   std::vector<Index> chains_;
+  std::vector<Source> sources_;
+  std::vector<Index> free_sources_;
+  std::vector<Index> source_chains_;
   Index oldest_ = kNone;
   Index newest_ = kNone;
   ReassemblyCounters counters_;

@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <filesystem>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -258,6 +259,17 @@ TEST_F(Decode, PutsFragmentsTogether) {
   EXPECT_THAT(decoded.err, HasSubstr("fragment " + std::to_string(complete + 1)));
   EXPECT_THAT(decoded.err, HasSubstr("joined " + std::to_string(complete) + ", expired 1"));
   EXPECT_THAT(decoded.err, HasSubstr("datagrams made of them: udp 2"));
+}
+
+TEST_F(Decode, CountsTheFragmentsOfADamagedFileAndJoinsNoneAcrossFiles) {
+  const auto pieces = lab::fragment_packets(kEnds, 7, lab::udp_segment(kEnds, v5_of_three()), 64);
+  const std::string first = folder_ / "first.pcap";
+  std::filesystem::copy_file(capture_of({pieces.begin(), pieces.end() - 1}, packet::LinkType::raw_ip), first);
+  test::write_file(first, test::contents_of(first) + "cut");
+  const std::string second = capture_of({pieces.back()}, packet::LinkType::raw_ip);
+  const Outcome decoded = decode({first, second});
+  EXPECT_EQ(lines_of(decoded.out).size(), 0u);
+  EXPECT_THAT(decoded.err, HasSubstr("expired " + std::to_string(pieces.size())));
 }
 
 TEST_F(Decode, ReadsPayloadsBackToBack) {

@@ -85,7 +85,7 @@ TEST_F(MachineCheck, RefusesWithPlaceKeyAndValue) {
       {"limits: {pending_octets_total: 8GiB}", "limits.pending_octets_total: 8GiB are more"},
       {"limits: {name_octets_total: 5GiB}", "limits.name_octets_total: 5GiB are more"},
       {"ports: [{device: net_null0, queues: 8}]\nlimits: {fragmented_datagrams: 16384}",
-       "limits.fragmented_datagrams: 9.0GiB are more"},
+       "limits.fragmented_datagrams: 9396MiB are more"},
       {"buffer_bytes: 3GiB\nlimits: {template_octets_total: 2GiB}",
        "buffer_bytes: 3GiB, with buffer_bytes, limits and eal.memory_mb together"},
       {"control_socket: {path: /tmp/" + std::string(120, 'x') + "}", "control_socket.path: /tmp/xxx"},

@@ -122,6 +122,26 @@ TEST_F(PipelineTest, CountsFragmentsThatMadeNothingAndDatagramsThatNobodyWanted)
   EXPECT_THAT(pipeline_->ledger().discrepancies(), ::testing::IsEmpty());
 }
 
+TEST_F(PipelineTest, FragmentsOfWhoMayNotExportTakeNobodysPlace) {
+  PipelineConfig config = netflow_pipeline();
+  config.decoder.access.allow = {{*IpAddress::parse("192.0.2.0"), 96 + 24}};
+  config.reassembly = {.datagrams_max = 2, .datagrams_per_source_max = 2};
+  make(config);
+  const auto pieces = [](const char* exporter, uint32_t id) {
+    const lab::UdpEnds ends = {exporter, "192.0.2.200", 40'000, kNetflowPort};
+    return lab::fragment_packets(ends, id, lab::udp_segment(ends, v5_datagram(30)), 736);
+  };
+  const auto good = pieces("192.0.2.1", 1);
+  frame(lab::ethernet(lab::kEtherTypeIpv4, good[0]));
+  for (uint32_t id = 0; id < 10; ++id) {
+    frame(lab::ethernet(lab::kEtherTypeIpv4, pieces("198.51.100.1", id)[0]));
+  }
+  frame(lab::ethernet(lab::kEtherTypeIpv4, good[1]));
+  EXPECT_EQ(pipeline_->decoder_counters().records.value(), 30u);
+  EXPECT_EQ(pipeline_->ledger().fragments[packet::FragmentOutcome::not_allowed], 10u);
+  EXPECT_THAT(pipeline_->ledger().discrepancies(), ::testing::IsEmpty());
+}
+
 TEST_F(PipelineTest, CountsADatagramThatNoListenerWants) {
   make();
   frame(v5_frame(1, 0, 9'999));

@@ -57,15 +57,15 @@ class Model {
 
   /// The units of the datagram that the fragment completes.
   std::optional<Units> add(const Fragment& f, uint64_t now_ns) {
-    while (!parts_.empty() && now_ns > parts_.front().first_ns &&
-           now_ns - parts_.front().first_ns > kLimits.timeout_ns) {
-      drop(parts_.begin(), FragmentOutcome::expired);
-    }
     const size_t end = f.offset + f.size;
-    if (f.size == 0 || end > 65535 || (!f.is_last && f.size % 8 != 0)) return lost(FragmentOutcome::malformed);
+    if (f.size == 0 || end > 65515 || (!f.is_last && f.size % 8 != 0)) return lost(FragmentOutcome::malformed);
     if (f.offset == 0 && f.size < weir::packet::kFirstFragmentOctetsMin) return lost(FragmentOutcome::tiny);
     auto part = parts_.begin();
     while (part != parts_.end() && part->id != f.id) ++part;
+    if (part != parts_.end() && is_over(*part, now_ns)) {
+      drop(part, FragmentOutcome::expired);
+      part = parts_.end();
+    }
     if (part == parts_.end()) part = begin(f.id, now_ns);
     if (part->why) return lost(*part->why);
 
@@ -97,6 +97,14 @@ class Model {
     parts_.erase(part);
     return whole;
   }
+  void expire(uint64_t now_ns) {
+    while (!parts_.empty()) {
+      Part& oldest = parts_.front();
+      oldest.first_ns = std::min(oldest.first_ns, now_ns);
+      if (!is_over(oldest, now_ns)) return;
+      drop(parts_.begin(), FragmentOutcome::expired);
+    }
+  }
   void end() {
     while (!parts_.empty()) drop(parts_.begin(), FragmentOutcome::expired);
   }
@@ -119,6 +127,11 @@ class Model {
     std::optional<FragmentOutcome> why{};
   };
   using Parts = std::list<Part>;  // oldest first
+
+  static bool is_over(const Part& part, uint64_t now_ns) {
+    const auto apart_ns = static_cast<int64_t>(now_ns - part.first_ns);
+    return apart_ns > int64_t{kLimits.timeout_ns} || -apart_ns > int64_t{kLimits.timeout_ns};
+  }
 
   Parts::iterator begin(uint32_t id, uint64_t now_ns) {
     size_t of_source = 0;
@@ -181,7 +194,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
                         .offset = (data[0] & 0x20) != 0 ? size_t{data[1]} * 256 : size_t{data[1]} % 32 * 8,
                         .size = (data[0] & 0x40) != 0 ? size_t{data[2]} * 8 : size_t{data[2]}};
     if (data[3] % 16 == 0) now_ns += data[3] * 8u;
-    if (data[3] == 255) now_ns -= 500;
+    if (data[3] % 16 == 1) now_ns -= data[3] / 16 * 128u;
+    if (data[3] >= 128) {
+      reassembler.expire(now_ns);
+      model.expire(now_ns);
+    }
 
     octets.resize(f.size);
     for (size_t i = 0; i < f.size; ++i) octets[i] = octet_of(f.id, f.offset + i, f.lies);

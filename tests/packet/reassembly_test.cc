@@ -158,12 +158,67 @@ TEST_F(ReassemblyTest, WalksTheHeadersBehindAnIpv6FragmentHeader) {
                                       .id = 5},
                                      Octets(begin, begin + static_cast<std::ptrdiff_t>(size))));
   };
-  // RFC 8200 §4.5: only the first fragment's Next Header counts.
-  EXPECT_FALSE(give(piece(160, inside.size() - 160, kProtoUdp, false)));
-  const auto whole = give(piece(0, 160, kProtoDestinationOptions, true));
-  ASSERT_TRUE(whole);
-  EXPECT_EQ(whole->verdict, FrameVerdict::udp);
-  EXPECT_EQ(payload_, payload);
+  // RFC 8200 §4.5: only the first fragment's Next Header counts, whichever comes first.
+  const Octets first = piece(0, 160, kProtoDestinationOptions, true);
+  const Octets last = piece(160, inside.size() - 160, kProtoUdp, false);
+  for (const auto& [earlier, later] : {std::pair(first, last), std::pair(last, first)}) {
+    EXPECT_FALSE(give(earlier));
+    const auto whole = give(later);
+    ASSERT_TRUE(whole);
+    EXPECT_EQ(whole->verdict, FrameVerdict::udp);
+    EXPECT_EQ(payload_, payload);
+  }
+}
+
+TEST_F(ReassemblyTest, DoesNotFollowFragmentsInsideOfFragmentsNorWhatIsStillUnderWay) {
+  const Octets udp = udp_segment(kV6, telling(100));
+  const struct {
+    FrameVerdict verdict;
+    uint8_t next_header;
+    Octets inside;
+  } cases[] = {
+      {FrameVerdict::fragment, kProtoFragment, ipv6_fragment({.more = 1, .id = 3}, udp)},
+      {FrameVerdict::udp, kProtoFragment, ipv6_fragment({.more = 0, .id = 3}, udp)},  // RFC 6946
+      {FrameVerdict::not_udp, kProtoRouting,
+       ipv6_extension(kProtoUdp, join({{4, 1, 0, 0, 0, 0}, ipv6("2001:db8::9")}), udp)},
+      {FrameVerdict::udp, kProtoRouting,
+       ipv6_extension(kProtoUdp, join({{4, 0, 0, 0, 0, 0}, ipv6("2001:db8::9")}), udp)},
+  };
+  uint32_t id = 0;
+  for (const auto& c : cases) {
+    ++id;
+    for (size_t offset = 0; offset < c.inside.size(); offset += 64) {
+      const size_t size = std::min<size_t>(64, c.inside.size() - offset);
+      const auto begin = c.inside.begin() + static_cast<std::ptrdiff_t>(offset);
+      const auto whole = give(ipv6_packet(
+          {.src = kV6.src, .dst = kV6.dst, .next_header = kProtoFragment},
+          ipv6_fragment({.next_header = c.next_header,
+                         .offset_octets = static_cast<uint16_t>(offset),
+                         .more = offset + size < c.inside.size(),
+                         .id = id},
+                        Octets(begin, begin + static_cast<std::ptrdiff_t>(size)))));
+      ASSERT_EQ(whole.has_value(), offset + size == c.inside.size());
+      if (!whole) continue;
+      EXPECT_EQ(name_of(whole->verdict), name_of(c.verdict));
+      EXPECT_EQ(whole->payload.empty(), c.verdict != FrameVerdict::udp);
+    }
+  }
+}
+
+TEST_F(ReassemblyTest, KeepsVlansApart) {
+  const Octets payloads[] = {telling(100), filled(100, 0xa2)};
+  const auto in_vlan = [&](uint16_t vlan_id, size_t piece) {
+    FrameView view = parse_frame(
+        ethernet(kTpid8021q, vlan(vlan_id, kEtherTypeIpv4,
+                                  fragment_packets(kV4, 1, udp_segment(kV4, payloads[vlan_id - 1]), 56)[piece])),
+        LinkType::ethernet);
+    const bool is_whole = reassembler_->add(view, now_ns_);
+    return is_whole ? Octets(view.payload.begin(), view.payload.end()) : Octets{};
+  };
+  EXPECT_TRUE(in_vlan(1, 0).empty());
+  EXPECT_TRUE(in_vlan(2, 0).empty());
+  EXPECT_EQ(in_vlan(1, 1), payloads[0]);
+  EXPECT_EQ(in_vlan(2, 1), payloads[1]);
 }
 
 TEST_F(ReassemblyTest, CountsWhatItMadeByWhatItTurnedOutToBe) {
@@ -200,7 +255,6 @@ TEST_F(ReassemblyTest, DoesNotMakeOneDatagramOfTwoThatShareAnIdentification) {
 
 // ---- What is refused -----------------------------------------------------------------------------
 
-
 TEST_F(ReassemblyTest, GivesUpADatagramWhosePiecesOverlap) {
   // The segment is 208 octets. Its octets agree wherever pieces meet: that they meet is enough.
   const Octets segment = udp_segment(kV4, telling(200));
@@ -235,6 +289,17 @@ TEST_F(ReassemblyTest, GivesUpADatagramWhosePiecesDisagree) {
   EXPECT_FALSE(give(piece_of(kV4, other, {0, 104})));
   EXPECT_FALSE(give(piece_of(kV4, segment, {104, 104})));
   expect_outcomes({{FragmentOutcome::overlapping, 3}});
+}
+
+TEST_F(ReassemblyTest, ForgivesAPieceThatSaysMoreFollowsWhereTheEndIs) {
+  // Cut again by a tunnel that sets the bit wrongly: its octets are the same.
+  const Octets payload = telling(200);
+  const Octets segment = udp_segment(kV4, payload);
+  EXPECT_FALSE(give(piece_of(kV4, segment, {104, 104})));
+  const auto begin = segment.begin() + 104;
+  EXPECT_FALSE(give(fragment_packet(kV4, {.offset_octets = 104}, Octets(begin, segment.end()))));
+  expect_outcomes({{FragmentOutcome::duplicate, 1}}, 1);
+  EXPECT_TRUE(give(piece_of(kV4, segment, {0, 104})));
 }
 
 TEST_F(ReassemblyTest, GivesUpADatagramThatEndsInTwoPlaces) {
@@ -301,11 +366,24 @@ TEST_F(ReassemblyTest, PutsTogetherAsManyPiecesAsAreAllowed) {
 TEST_F(ReassemblyTest, RefusesMalformedOnes) {
   EXPECT_FALSE(give(fragment_packet(kV4, {.offset_octets = 8}, {}))) << "empty";
   EXPECT_FALSE(give(fragment_packet(kV4, {.offset_octets = 8}, zeros(47)))) << "no multiple of 8";
-  EXPECT_FALSE(give(fragment_packet(kV4, {.offset_octets = 65528, .is_last = true}, zeros(8))))
-      << "beyond 65535 octets";
-  expect_outcomes({{FragmentOutcome::malformed, 3}});
-  EXPECT_FALSE(give(fragment_packet(kV4, {.offset_octets = 65528, .is_last = true}, zeros(7))));
-  EXPECT_EQ(waiting(), 1u) << "just within them";
+  // 65535 octets, of which IPv4's header takes 20.
+  EXPECT_FALSE(give(fragment_packet(kV4, {.offset_octets = 65512, .is_last = true}, zeros(4))));
+  EXPECT_FALSE(give(fragment_packet(kV6, {.offset_octets = 65528, .is_last = true}, zeros(8))));
+  expect_outcomes({{FragmentOutcome::malformed, 4}});
+  EXPECT_FALSE(give(fragment_packet(kV4, {.offset_octets = 65512, .is_last = true}, zeros(3))));
+  EXPECT_FALSE(give(fragment_packet(kV6, {.offset_octets = 65528, .is_last = true}, zeros(7))));
+  EXPECT_EQ(waiting(), 2u) << "just within them";
+}
+
+TEST_F(ReassemblyTest, AStrangersMalformedOrTinyFragmentDoesNotEndADatagram) {
+  const Octets payload = telling(200);
+  const Octets segment = udp_segment(kV4, payload);
+  const auto pieces = fragment_packets(kV4, 1, segment, 104);
+  EXPECT_FALSE(give(pieces[0]));
+  EXPECT_FALSE(give(fragment_packet(kV4, {.offset_octets = 104}, zeros(47))));
+  EXPECT_FALSE(give(piece_of(kV4, segment, {0, 40})));
+  ASSERT_TRUE(give(pieces[1]));
+  EXPECT_EQ(payload_, payload);
 }
 
 TEST_F(ReassemblyTest, OfTruncatedFragmentsMakesNothing) {
@@ -333,11 +411,39 @@ TEST_F(ReassemblyTest, GivesUpWhatWaitsForTooLong) {
   EXPECT_EQ(reassembler_->counters().datagrams_given_up.value(), 2u);
 }
 
-TEST_F(ReassemblyTest, WaitsOnWhenTheClockGoesBack) {
+TEST_F(ReassemblyTest, WaitsOnWhenTheClockGoesALittleBack) {
   const auto pieces = fragment_packets(kV4, 1, udp_segment(kV4, telling(100)), 56);
   EXPECT_FALSE(give(pieces[0]));
-  now_ns_ -= 3600 * kNsPerSec;
+  now_ns_ -= kNsPerSec;
   EXPECT_TRUE(give(pieces[1]));
+}
+
+TEST_F(ReassemblyTest, AClockThatWasFarAheadHoldsUpNothing) {
+  const auto stray = fragment_packets(kOther, 9, udp_segment(kOther, telling(100)), 56);
+  const auto pieces = fragment_packets(kV4, 1, udp_segment(kV4, telling(100)), 56);
+  EXPECT_FALSE(give(stray[0]));
+  EXPECT_FALSE(give(pieces[1]));  // of another datagram than the two below, with the same identification
+  now_ns_ -= 3600 * kNsPerSec;
+  EXPECT_FALSE(give(pieces[0])) << "an hour apart: another datagram";
+  EXPECT_TRUE(give(pieces[1]));
+  // What came before the step is given up a timeout after it, not an hour.
+  reassembler_->expire(now_ns_);
+  expect_outcomes({{FragmentOutcome::expired, 1}, {FragmentOutcome::joined, 2}}, 1);
+  reassembler_->expire(now_ns_ + 3 * kNsPerSec);
+  expect_outcomes({{FragmentOutcome::expired, 2}, {FragmentOutcome::joined, 2}});
+}
+
+TEST_F(ReassemblyTest, SourcesWhoseClocksDifferDoNotEndEachOthersDatagrams) {
+  // As in a capture merged of two: nobody calls expire.
+  const auto one = fragment_packets(kV4, 1, udp_segment(kV4, telling(100)), 56);
+  const auto other = fragment_packets(kOther, 1, udp_segment(kOther, telling(100)), 56);
+  EXPECT_FALSE(give(one[0]));
+  now_ns_ += 10 * kNsPerSec;
+  EXPECT_FALSE(give(other[0]));
+  now_ns_ -= 10 * kNsPerSec;
+  EXPECT_TRUE(give(one[1]));
+  now_ns_ += 10 * kNsPerSec;
+  EXPECT_TRUE(give(other[1]));
 }
 
 TEST_F(ReassemblyTest, AFloodOfOneSourceEndsItsOwnDatagramsOnly) {
