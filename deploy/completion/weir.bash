@@ -30,11 +30,14 @@ _weir() {
   done
 
   case $previous in
-    -c | --config | --pcap | --socket | --raw)
+    -c | --config | --pcap | --socket | --raw | -w | --write)
       mapfile -t COMPREPLY < <(compgen -f -- "$current")
       return ;;
     --type)
       mapfile -t COMPREPLY < <(compgen -W 'netflow_v1 netflow_v5 netflow_v7 netflow_v9 ipfix sflow_5' -- "$current")
+      return ;;
+    --only)
+      mapfile -t COMPREPLY < <(compgen -W 'all rejected templates' -- "$current")
       return ;;
     --exporter)
       mapfile -t COMPREPLY < <(compgen -W "$(_weir_exporters "$program" "${socket[@]}")" -- "$current")

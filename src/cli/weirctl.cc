@@ -13,6 +13,7 @@
 
 #include "base/version.h"
 #include "cli/finish_output.h"
+#include "cli/weirctl_capture.h"
 #include "cli/weirctl_client.h"
 #include "cli/weirctl_tables.h"
 #include "cli/weirctl_tail.h"
@@ -94,6 +95,7 @@ class Program {
       const Answer answer = get(socket_, "/metrics");
       if (report(answer)) std::fwrite(answer.body.data(), 1, answer.body.size(), stdout);
     });
+    add_capture_commands(app);
     try {
       app.parse(argc, argv);
     } catch (const CLI::ParseError& e) {
@@ -145,6 +147,47 @@ class Program {
       exit_code_ = kRefused;
       say(fmt::format("the answer has another shape than this weirctl knows: {}", e.what()));
     }
+  }
+
+  void add_capture_commands(CLI::App& app) {
+    CLI::App* capture = app.add_subcommand("capture", "Datagrams as they come in, as a pcap for weir decode and Wireshark");
+    capture->add_option("--exporter", capture_.exporter, "Only of this address or prefix");
+    capture->add_option("--listener", capture_.listener, "Only those of this listener");
+    capture->add_option("--only", capture_.only,
+                        "rejected: those of which something could not be decoded; templates: those that define some")
+        ->check(CLI::IsMember({"all", "rejected", "templates"}))
+        ->capture_default_str();
+    capture->add_option("--count", capture_.count, "So many, then end")->capture_default_str();
+    capture->add_option("--octets", capture_.octets, "So many octets of them, then end");
+    capture->add_option("--seconds", capture_.seconds, "So long, then end; Ctrl-C ends it at once")->capture_default_str();
+    capture->add_option("-w,--write", capture_.file, "Where to; without it, standard output");
+    capture->footer("Examples:\n"
+                    "  weirctl capture --exporter 192.0.2.7 -w router.pcap\n"
+                    "  weirctl capture --exporter 192.0.2.7 | weir decode --format table -");
+    capture->callback([this] {
+      capture_.as_json = as_json_;
+      exit_code_ = run_capture(socket_, capture_);
+    });
+    CLI::App* captures = app.add_subcommand("captures", "Captures that run or are kept; POST /v1/captures makes some, too");
+    captures->add_option("--remove", removed_capture_, "End and forget the one of this id")->check(CLI::PositiveNumber);
+    captures->callback([this] {
+      removed_capture_ == 0 ? show("/v1/captures", print_captures) : remove_capture();
+    });
+    CLI::App* quarantine = app.add_subcommand("quarantine", "The last datagrams that could not be decoded, by reason");
+    quarantine->add_option("--reason", quarantine_reason_, "Only those: a reason of the ledger, such as unknown_version");
+    CLI::Option* file = quarantine->add_option("-w,--write", quarantine_file_, "A pcap of them; - is standard output");
+    quarantine->callback([this, file] {
+      if (file->count() != 0) {
+        exit_code_ = save_quarantine(socket_, quarantine_reason_, quarantine_file_);
+      } else {
+        show("/v1/quarantine" + (quarantine_reason_.empty() ? "" : "?reason=" + url_encoded(quarantine_reason_)), print_quarantine);
+      }
+    });
+  }
+
+  void remove_capture() {
+    const Answer answer = send(socket_, "DELETE", fmt::format("/v1/captures/{}", removed_capture_), {});
+    if (report(answer) && as_json_) std::fwrite(answer.body.data(), 1, answer.body.size(), stdout);
   }
 
   static CLI::Validator kAnyAddress() {
@@ -291,6 +334,10 @@ class Program {
   std::string exporter_;
   std::string log_level_;
   TailOptions tail_;
+  CaptureOptions capture_;
+  uint64_t removed_capture_ = 0;
+  std::string quarantine_reason_;
+  std::string quarantine_file_;
   TopOptions top_;
   double top_interval_ = 1;
   bool as_json_ = false;

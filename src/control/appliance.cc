@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "control/capture_routes.h"
 #include "control/identity.h"
 #include "control/publishers.h"
 #include "control/routes.h"
@@ -83,6 +84,7 @@ Result<std::unique_ptr<Appliance>> Appliance::create(const ApplianceConfig& conf
     routes.push_back(std::move(route));
   }
   for (service::HttpRoute& route : live_routes(a.live_flows_, a.listener_names_)) routes.push_back(std::move(route));
+  for (service::HttpRoute& route : capture_routes(a.captures_, a.quarantine_)) routes.push_back(std::move(route));
   auto server = service::HttpServer::start(http_server_config(config), std::move(routes));
   if (!server) return server.error();
   a.http_ = std::move(*server);
@@ -220,6 +222,7 @@ void Appliance::show_config(const service::Origins& origins) {
   effective_.publish(
       std::make_shared<const EffectiveConfig>(appliance_schema().effective(&config_, origins)));
   listener_names_.publish(std::make_shared<const ListenerNames>(numbers_.listeners));
+  captures_.set_ground({data_plane_->cores().size(), numbers_.listeners});
 }
 
 bool Appliance::turn() {
@@ -229,6 +232,8 @@ bool Appliance::turn() {
   if (feed_) moved |= feed_->step(directory_, steady_clock_ns());
   census_->step(*data_plane_, steady_clock_ns());
   state_->step(*data_plane_, steady_clock_ns());
+  captures_.step(*data_plane_, steady_clock_ns());
+  quarantine_.step(*data_plane_, steady_clock_ns());
   return moved;
 }
 

@@ -18,6 +18,7 @@
 #include "base/thread_roles.h"
 #include "base/waker.h"
 #include "control/books_audit.h"
+#include "control/capture_desk.h"
 #include "control/config.h"
 #include "control/delivery.h"
 #include "control/event_log.h"
@@ -27,6 +28,7 @@
 #include "control/loss_log.h"
 #include "control/names_file.h"
 #include "control/operation_routes.h"
+#include "control/quarantine_desk.h"
 #include "control/rate_balancer.h"
 #include "control/reload.h"
 #include "control/state_keeper.h"
@@ -114,6 +116,8 @@ class Appliance {
   std::unique_ptr<NamesKeeper> names_;
   std::unique_ptr<StateKeeper> state_;  // before data_plane_: cores write into what it owns
   LiveFlows live_flows_;                // before data_plane_: cores look by what it owns
+  CaptureDesk captures_;                // likewise
+  QuarantineDesk quarantine_;           // likewise
   std::unique_ptr<dataplane::DataPlane> data_plane_;
   std::unique_ptr<Delivery> delivery_;  // before data_plane_ goes: it holds the cores' buffers
   std::vector<outbound::Publisher*> publishers_;  // delivery_'s

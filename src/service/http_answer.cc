@@ -54,7 +54,7 @@ bool parse_query(std::string_view text, std::map<std::string, std::string>& quer
   return true;
 }
 
-/// What stands for `{name}` at the end of the route's path; empty text for an exact match.
+/// What stands for `{name}` in the route's path; empty text for an exact match.
 std::optional<std::string_view> match_path(std::string_view route, std::string_view path) {
   const size_t brace = route.find('{');
   if (brace == std::string_view::npos) {
@@ -62,7 +62,10 @@ std::optional<std::string_view> match_path(std::string_view route, std::string_v
   }
   const std::string_view prefix = route.substr(0, brace);
   if (path.substr(0, prefix.size()) != prefix) return std::nullopt;
-  const std::string_view tail = path.substr(prefix.size());
+  const std::string_view suffix = route.substr(route.find('}') + 1);
+  std::string_view tail = path.substr(prefix.size());
+  if (!tail.ends_with(suffix)) return std::nullopt;
+  tail.remove_suffix(suffix.size());
   if (tail.empty() || tail.find('/') != std::string_view::npos) return std::nullopt;
   return tail;
 }

@@ -69,7 +69,7 @@ enum class HttpAccess : uint8_t { read, admin };
 
 struct HttpRoute {
   std::string method;
-  std::string path;  // exact, or with one trailing `{name}` segment: /v1/exporters/{address}
+  std::string path;  // exact, or with one segment `{name}`: /v1/exporters/{address}
   bool also_on_tcp = false;  // only metrics and health
   std::function<HttpResponse(const HttpRequest&)> handle;
   HttpAccess access = HttpAccess::read;

@@ -36,6 +36,8 @@ check 'conditions of live flows' offers 'weirctl tail --' --src-port
 check 'types of flows' offers 'weirctl tail --type netflow' netflow_v9
 check 'log levels' offers 'weirctl log-level w' warning
 check 'files of a configuration' offers 'weir run -c conf/w' conf/weir.yaml
+check 'what a capture may be only of' offers 'weirctl capture --only r' rejected
+check 'files that a capture goes to' offers 'weirctl capture -w conf/w' conf/weir.yaml
 check 'options of weir run' offers 'weir run --' --listen
 done_testing
 exit $tap_failed

@@ -96,6 +96,12 @@ class HttpServerTest : public testing::Test {
            response.body = "one:" + r.tail;
            return response;
          }},
+        {"GET", "/v1/exporters/{address}/names", false,
+         [](const HttpRequest& r) {
+           HttpResponse response;
+           response.body = "names of:" + r.tail;
+           return response;
+         }},
         {"GET", "/v1/exporters/all", false,
          [](const HttpRequest&) {
            HttpResponse response;
@@ -163,6 +169,10 @@ TEST_F(HttpServerTest, LeadsARequestToItsRoute) {
   start();
   EXPECT_THAT(get("/v1/exporters/2001:db8::1"), HasSubstr("one:2001:db8::1"));
   EXPECT_THAT(get("/v1/exporters/2001%3Adb8%3A%3A1"), HasSubstr("one:2001:db8::1"));
+  EXPECT_THAT(get("/v1/exporters/192.0.2.1/names"), HasSubstr("names of:192.0.2.1"));
+  EXPECT_THAT(get("/v1/exporters//names"), HasSubstr("404"));
+  EXPECT_THAT(get("/v1/exporters/1/2/names"), HasSubstr("404"));
+  EXPECT_THAT(get("/v1/exporters/1/nam"), HasSubstr("404"));
   EXPECT_THAT(get("/v1/exporters/all"), HasSubstr("\r\n\r\nall"));
   EXPECT_THAT(get("/v1/exporters/a/b"), StartsWith("HTTP/1.1 404"));
   EXPECT_THAT(get("/v1/exporters/"), StartsWith("HTTP/1.1 404"));
