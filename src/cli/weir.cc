@@ -58,6 +58,7 @@ int main(int argc, char** argv) {
   int exit_code = 0;
   weir::cli::add_run_command(app, exit_code);
   weir::cli::add_check_command(app, exit_code);
+  weir::cli::add_doctor_command(app, exit_code);
   weir::cli::add_decode_command(app, exit_code);
   weir::cli::add_generate_command(app, exit_code);
   weir::cli::add_read_command(app, exit_code);

@@ -3,13 +3,16 @@
 // Status: 0 answered, 1 the appliance answered with an error or is not ready, 2 wrong usage,
 //         3 no appliance at the socket, 4 no permission.
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <chrono>
 #include <cstdio>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "base/version.h"
 #include "cli/finish_output.h"
@@ -24,6 +27,7 @@ namespace {
 
 using nlohmann::json;
 
+constexpr const char* kDefaultSocket = "/run/weir/control.sock";
 constexpr auto kReloadLookEvery = std::chrono::milliseconds(50);
 constexpr int kReloadLooksMax = 600;  // half a minute
 
@@ -91,6 +95,9 @@ class Program {
     CLI::App* level = app.add_subcommand("log-level", "What is logged; with a level, what is logged from now on");
     level->add_option("level", log_level_, "trace, debug, info, warning or error");
     level->callback([this] { log_level_.empty() ? show("/v1/log-level", print_level) : set_log_level(); });
+    CLI::App* doctor = app.add_subcommand("doctor", "What is wrong with machine, broker and appliance, and what to type: weir doctor");
+    doctor->add_option("-c,--config", doctor_config_, "The configuration (/etc/weir/weir.yaml, if it is there)");
+    doctor->callback([this, doctor] { run_doctor(doctor->count("--config") != 0); });
     app.add_subcommand("metrics", "The metrics in Prometheus' format")->callback([this] {
       const Answer answer = get(socket_, "/metrics");
       if (report(answer)) std::fwrite(answer.body.data(), 1, answer.body.size(), stdout);
@@ -307,6 +314,25 @@ class Program {
     if (as_json_) std::fwrite(answer.body.data(), 1, answer.body.size(), stdout);
   }
 
+  /// weir knows the configuration and the broker: the one beside this program, else the one that is found.
+  void run_doctor(bool has_config) {
+    std::error_code error;
+    const auto self = std::filesystem::read_symlink("/proc/self/exe", error);
+    const std::string beside = self.parent_path() / "weir";
+    std::vector<std::string> words = {"weir", "doctor"};
+    if (socket_ != kDefaultSocket) words.insert(words.end(), {"--socket", socket_});
+    if (has_config) words.insert(words.end(), {"--config", doctor_config_});
+    if (as_json_) words.push_back("--json");
+    std::vector<char*> arguments;
+    for (std::string& word : words) arguments.push_back(word.data());
+    arguments.push_back(nullptr);
+    std::fflush(nullptr);
+    if (!error) ::execv(beside.c_str(), arguments.data());
+    ::execvp("weir", arguments.data());
+    say("there is no program weir beside this one, which would look");
+    exit_code_ = kRefused;
+  }
+
   void reload() {
     const Answer asked = send(socket_, "POST", "/v1/reload", {});
     if (!report(asked)) return;
@@ -330,9 +356,10 @@ class Program {
     show("/v1/exporters/" + exporter_, print_one_exporter);
   }
 
-  std::string socket_ = "/run/weir/control.sock";
+  std::string socket_ = kDefaultSocket;
   std::string exporter_;
   std::string log_level_;
+  std::string doctor_config_;
   TailOptions tail_;
   CaptureOptions capture_;
   uint64_t removed_capture_ = 0;
