@@ -1,0 +1,133 @@
+// Every command of weirctl against a running appliance: its table, its JSON, its exit status.
+#include <gmock/gmock.h>
+
+#include <set>
+
+#include "appliance_fixture.h"
+
+namespace weir {
+namespace {
+
+using ::testing::HasSubstr;
+
+/// The commands that --help lists.
+std::set<std::string> commands_of(const std::string& help) {
+  std::set<std::string> commands;
+  bool is_list = false;
+  std::istringstream lines(help);
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with("Subcommands:")) {
+      is_list = true;
+    } else if (line.empty()) {
+      is_list = false;
+    } else if (is_list && line.starts_with("  ") && line[2] != ' ') {
+      commands.insert(line.substr(2, line.find(' ', 2) - 2));
+    }
+  }
+  return commands;
+}
+
+struct Command {
+  std::vector<std::string> words;
+  const char* shows;              // a piece of what people see
+  const char* key = nullptr;      // at the top of its JSON; null: it has none
+  int status = 0;
+};
+
+using WeirctlTest = ApplianceTest;
+
+TEST_F(WeirctlTest, EveryCommandAnswersPeopleAndScripts) {
+  const auto weir = start("exporters: {deny: [198.51.100.0/24]}\nlog: {level: info}\n");
+  ASSERT_GT(generate("ipfix", 200, 10), 0u);
+  send_udp(port_, {std::string("\0\x07garbage", 9)});  // from another exporter: for the quarantine
+  ASSERT_TRUE(eventually([&] {
+    return ctl({"exporters"}).out.find("ipfix") != std::string::npos &&
+           ctl({"quarantine"}).out.find("truncated_header") != std::string::npos;
+  })) << ctl({"quarantine"}).out;
+  const std::string file = folder_ / "out.pcap";
+
+  const std::vector<Command> commands = {
+      {{"status"}, "ready", "ports"},
+      {{"ports"}, "host", "ports"},
+      {{"cores"}, "serves", "cores"},
+      {{"listeners"}, "ipfix", "listeners"},
+      {{"queues"}, "batch buffers", "queues"},
+      {{"publishers"}, "jetstream", "publishers"},
+      {{"ledger"}, "books balance", "records"},
+      {{"exporters"}, "ipfix", "exporters"},
+      {{"exporters", "127.0.0.1"}, "127.0.0.1", "domain_list"},
+      {{"top", "--count", "1"}, "exporter"},
+      {{"ready"}, "ready", "status"},
+      {{"health"}, "alive", "status"},
+      {{"config"}, "listeners[0].port", "values"},
+      {{"reload"}, "nothing has changed", "state"},
+      {{"log-level"}, "info", "level"},
+      {{"log-level", "debug"}, "", "level"},
+      {{"doctor", "-c", folder_ / "weir.yaml"}, "hugepages", "findings"},
+      {{"metrics"}, "weir_listener_records_total{"},
+      {{"captures"}, "", "captures"},
+      {{"quarantine"}, "truncated_header", "datagrams"},
+  };
+  std::set<std::string> tried;
+  for (const Command& c : commands) {
+    tried.insert(c.words[0]);
+    SCOPED_TRACE(c.words[0]);
+    const Answer people = ctl(c.words);
+    EXPECT_EQ(people.status, c.status) << people.err;
+    EXPECT_THAT(people.out, HasSubstr(c.shows));
+    if (c.key == nullptr) continue;
+    std::vector<std::string> words = c.words;
+    words.insert(words.begin(), "--json");
+    const Answer scripts = ctl(words);
+    EXPECT_EQ(scripts.status, c.status) << scripts.err;
+    const json answer = json::parse(scripts.out, nullptr, false);
+    ASSERT_TRUE(answer.is_object()) << scripts.out;
+    EXPECT_TRUE(answer.contains(c.key)) << scripts.out;
+  }
+
+  // These two wait for what comes.
+  for (const std::vector<std::string>& words :
+       {std::vector<std::string>{"tail", "-n", "3", "--seconds", "20"}, {"capture", "--count", "2", "--seconds", "20", "-w", file}}) {
+    SCOPED_TRACE(words[0]);
+    tried.insert(words[0]);
+    std::vector<std::string> arguments = {test::built("weirctl"), "--socket", control_socket()};
+    arguments.insert(arguments.end(), words.begin(), words.end());
+    Process waiting(folder_, arguments);
+    ASSERT_TRUE(eventually([&] {
+      generate("ipfix", 10, 5);
+      return !waiting.is_running();
+    })) << waiting.err();
+    EXPECT_EQ(waiting.wait(), 0) << waiting.err();
+  }
+  EXPECT_EQ(run({weir->is_running() ? test::built("weir") : "", "decode", file}).status, 0);
+
+  EXPECT_EQ(tried, commands_of(ctl({"--help"}).out)) << "a row here for each";
+}
+
+TEST_F(WeirctlTest, EveryCommandSaysThatNobodyIsThere) {
+  for (const std::string& command : commands_of(ctl({"--help"}).out)) {
+    if (command == "doctor") continue;  // it goes without
+    SCOPED_TRACE(command);
+    const Answer nobody = ctl({command});
+    EXPECT_EQ(nobody.status, 3) << nobody.out;
+    EXPECT_THAT(nobody.err, HasSubstr("is weir running"));
+  }
+}
+
+TEST_F(WeirctlTest, TheDoctorGoesWithoutAnAppliance) {
+  const std::string config = write_config();
+  const Answer alone = ctl({"--json", "doctor", "-c", config});
+  const json findings = json::parse(alone.out, nullptr, false);
+  ASSERT_TRUE(findings.is_object()) << alone.err;
+  std::map<std::string, std::string> grades;
+  for (const json& f : findings.at("findings")) grades[f.at("about")] = f.at("grade");
+  EXPECT_EQ(grades["appliance"], "note");
+  EXPECT_EQ(grades["nats"], "fine");
+  EXPECT_EQ(grades["stream events"], "note") << "it is not there yet";
+  EXPECT_EQ(alone.status, 0);
+  nats_.kill();
+  EXPECT_EQ(ctl({"doctor", "-c", config}).status, 1);
+}
+
+}  // namespace
+}  // namespace weir
