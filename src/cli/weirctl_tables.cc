@@ -59,6 +59,12 @@ std::string queue_of(const json& queue) {
                      max.is_null() ? "" : text_of(max), queue.at("fill").get<double>() * 100);
 }
 
+/// What a record has cost the core, all that comes with it included.
+std::string cost_of(const json& core) {
+  const auto records = core.at("records").get<uint64_t>();
+  return records == 0 ? "-" : fmt::format("{}", core.at("busy_ns").get<uint64_t>() / records);
+}
+
 /// By when 99 of 100 batches were acknowledged.
 std::string delay_of(const json& delivery) {
   if (delivery.at("batches") == 0) return "-";
@@ -169,12 +175,12 @@ void print_ports(const json& ports) {
 }
 
 void print_cores(const json& cores) {
-  Table table({"core", "cpu", "busy", "datagrams", "records", "exporters", "templates",
+  Table table({"core", "cpu", "busy", "datagrams", "records", "ns/record", "exporters", "templates",
                "sequence lost", "serves"});
   for (const json& c : cores) {
     table.add({text_of(c.at("core")), c.at("cpu").get<int>() < 0 ? "-" : text_of(c.at("cpu")),
                fmt::format("{:.1f}%", c.at("busy_ratio").get<double>() * 100),
-               text_of(c.at("datagrams")), text_of(c.at("records")), text_of(c.at("exporters")),
+               text_of(c.at("datagrams")), text_of(c.at("records")), cost_of(c), text_of(c.at("exporters")),
                text_of(c.at("templates")), text_of(c.at("sequence_lost")),
                text_of(c.at("serves"))});
   }
