@@ -167,9 +167,13 @@ class Program {
     capture->add_option("--count", capture_.count, "So many, then end")->capture_default_str();
     capture->add_option("--octets", capture_.octets, "So many octets of them, then end");
     capture->add_option("--seconds", capture_.seconds, "So long, then end; Ctrl-C ends it at once")->capture_default_str();
+    capture->add_flag("--until-templates", capture_.until_templates,
+                      "Beyond the count only those that define templates, until some have come: many devices send\n"
+                      "them every few minutes, and NetFlow v9 and IPFIX cannot be read without");
     capture->add_option("-w,--write", capture_.file, "Where to; without it, standard output");
     capture->footer("Examples:\n"
                     "  weirctl capture --exporter 192.0.2.7 -w router.pcap\n"
+                    "  weirctl capture --exporter 192.0.2.7 --until-templates --seconds 1800 -w router.pcap\n"
                     "  weirctl capture --exporter 192.0.2.7 | weir decode --format table -");
     capture->callback([this] {
       capture_.as_json = as_json_;
@@ -183,6 +187,9 @@ class Program {
     CLI::App* quarantine = app.add_subcommand("quarantine", "The last datagrams that could not be decoded, by reason");
     quarantine->add_option("--reason", quarantine_reason_, "Only those: a reason of the ledger, such as unknown_version");
     CLI::Option* file = quarantine->add_option("-w,--write", quarantine_file_, "A pcap of them; - is standard output");
+    quarantine->footer("Examples:\n"
+                       "  weirctl quarantine --reason unknown_version\n"
+                       "  weirctl quarantine -w bad.pcap && weir decode bad.pcap");
     quarantine->callback([this, file] {
       if (file->count() != 0) {
         exit_code_ = save_quarantine(socket_, quarantine_reason_, quarantine_file_);

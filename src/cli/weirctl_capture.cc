@@ -110,13 +110,11 @@ void say_what_it_holds(const json& capture, const Target& target) {
   const auto number = [&](const char* key) { return datagrams.at(key).get<uint64_t>(); };
   fmt::print(stderr, "{}: {}; ended by {}\n", target.name(), held(datagrams), text_of(capture.at("ended_by")));
   if (number("missed") != 0)
-    fmt::print(stderr, "{} more matched than there was room for: fewer at a time, or a shorter prefix\n",
-               count_of(datagrams.at("missed"), "datagram"));
+    fmt::print(stderr, "{} more matched, and had no room any more\n", count_of(datagrams.at("missed"), "datagram"));
   if (number("kept") == 0) {
     fmt::print(stderr, "nothing matched: weirctl exporters says who sends, and when it was seen last\n");
   } else if (number("with_templates") == 0) {
-    fmt::print(stderr, "no templates among them: NetFlow v9 and IPFIX cannot be read without. --only templates waits for\n"
-                       "them, and weir decode takes both files\n");
+    fmt::print(stderr, "no templates among them: NetFlow v9 and IPFIX cannot be read without, --until-templates waits for them\n");
   }
   if (target.is_file() && number("kept") != 0)
     fmt::print(stderr, "weir decode {} shows what they say, Wireshark what they are\n", target.name());
@@ -150,7 +148,7 @@ int wait_for_end(const std::string& socket, const std::string& path, json& captu
 }
 
 int take_capture(const std::string& socket, const CaptureOptions& o, Target& target) {
-  json wanted = {{"only", o.only}, {"count", o.count}, {"seconds", o.seconds}};
+  json wanted = {{"only", o.only}, {"count", o.count}, {"seconds", o.seconds}, {"until_templates", o.until_templates}};
   if (!o.exporter.empty()) wanted["exporter"] = o.exporter;
   if (!o.listener.empty()) wanted["listener"] = o.listener;
   if (o.octets != 0) wanted["octets"] = o.octets;

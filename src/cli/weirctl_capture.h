@@ -16,6 +16,7 @@ struct CaptureOptions {
   uint32_t count = 100;
   uint64_t octets = 0;  // 0: what the appliance has memory for
   uint32_t seconds = 60;
+  bool until_templates = false;
   std::string file;  // empty: standard output, where that is no terminal
   bool as_json = false;
 };

@@ -24,6 +24,7 @@ struct CaptureDesk::Capture {
   std::atomic<CaptureEnd> ended_by{CaptureEnd::count_};
   std::atomic<uint64_t> ended_ns{0};
   uint64_t began_steady_ns = 0;
+  uint64_t templates_steady_ns = 0;  // when they were first noticed; 0: not yet
 
   template <class Get>
   uint64_t sum(Get get) const {
@@ -54,7 +55,8 @@ CaptureView CaptureDesk::view_of(const Capture& c) {
   view.asked_ns = c.asked_ns;
   view.ended_ns = c.ended_ns.load(std::memory_order_relaxed);
   // Each core takes as many as were asked for; the file has the first of them all.
-  view.datagrams = std::min<uint64_t>(c.sum(&DatagramTape::datagrams), c.spec.count);
+  const uint64_t wanted = c.spec.count + (c.spec.until_templates ? kCaptureTemplatesMax : 0);
+  view.datagrams = std::min<uint64_t>(c.sum(&DatagramTape::datagrams), wanted);
   view.payload_octets = c.sum(&DatagramTape::payload_octets);
   view.rejected = c.sum(&DatagramTape::rejected);
   view.with_templates = c.sum(&DatagramTape::with_templates);
@@ -96,7 +98,8 @@ std::optional<CaptureView> CaptureDesk::begin(const CaptureSpec& spec) {
       capture->listener = ListenerId{static_cast<uint16_t>(i)};
   for (size_t i = 0; i < ground->cores; ++i)
     capture->tapes.push_back(std::make_unique<DatagramTape>(
-        DatagramTape::Bounds{spec.count, spec.octets}, kCaptureMemoryOctets / ground->cores));
+        DatagramTape::Bounds{spec.count, spec.octets, spec.until_templates ? kCaptureTemplatesMax : 0},
+        kCaptureMemoryOctets / ground->cores));
   Capture* const c = captures_.emplace_back(std::move(capture)).get();
   asked_.push(c);  // has room for all there are
   return view_of(*c);
@@ -137,20 +140,27 @@ std::optional<std::vector<DatagramView>> CaptureDesk::datagrams(uint64_t id) {
     return a.note.received_ns < b.note.received_ns;
   });
   // Each core took as many as were asked for.
-  size_t kept = 0;
-  for (uint64_t octets = 0; kept < std::min<size_t>(all.size(), c->spec.count); ++kept) {
-    octets += all[kept].note.payload_octets;
+  std::vector<DatagramView> kept;
+  uint64_t octets = 0;
+  for (const DatagramView& datagram : all) {
+    if (kept.size() >= c->spec.count && !(c->spec.until_templates && datagram.note.has_templates)) continue;
+    octets += datagram.note.payload_octets;
     if (octets > c->spec.octets) break;
+    kept.push_back(datagram);
   }
-  all.resize(kept);
-  return all;
+  return kept;
 }
 
 // ── control_thread ───────────────────────────────────────────────────────────────────────────────
 
-std::optional<CaptureEnd> CaptureDesk::end_of(const Capture& c, uint64_t steady_now_ns) {
+std::optional<CaptureEnd> CaptureDesk::end_of(Capture& c, uint64_t steady_now_ns) {
   if (c.is_to_end.load(std::memory_order_acquire)) return CaptureEnd::request;
-  if (c.sum(&DatagramTape::datagrams) >= c.spec.count) return CaptureEnd::count;
+  if (c.templates_steady_ns == 0 && c.sum(&DatagramTape::with_templates) != 0)
+    c.templates_steady_ns = steady_now_ns;
+  const bool has_templates =
+      c.templates_steady_ns != 0 && steady_now_ns - c.templates_steady_ns >= kCaptureTemplatesNs;
+  if (c.sum(&DatagramTape::datagrams) >= c.spec.count && (has_templates || !c.spec.until_templates))
+    return CaptureEnd::count;
   const uint64_t octets = c.sum(&DatagramTape::payload_octets);
   if (octets >= c.spec.octets) return CaptureEnd::octets;
   for (const auto& tape : c.tapes)

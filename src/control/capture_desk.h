@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/named_enum.h"
 #include "base/snapshot.h"
 #include "base/spsc_ring.h"
@@ -29,6 +30,9 @@ inline constexpr size_t kCapturesMax = dataplane::kDatagramTapsMax;
 inline constexpr uint64_t kCaptureMemoryOctets = 16u << 20;  // 10,000 datagrams on Ethernet
 inline constexpr uint32_t kCaptureDatagramsMax = 100'000;
 inline constexpr uint32_t kCaptureDatagramsDefault = 100;
+/// Beyond the count, of those who wait for templates: a device spreads them over several datagrams.
+inline constexpr uint32_t kCaptureTemplatesMax = 64;
+inline constexpr uint64_t kCaptureTemplatesNs = 2 * kNsPerSec;
 inline constexpr uint32_t kCaptureSecondsMax = 3600;
 inline constexpr uint32_t kCaptureSecondsDefault = 60;
 
@@ -46,6 +50,7 @@ struct CaptureSpec {
   uint32_t count = kCaptureDatagramsDefault;
   uint64_t octets = kCaptureMemoryOctets;  // of payload
   uint32_t seconds = kCaptureSecondsDefault;
+  bool until_templates = false;  // beyond `count`, until some have come and a little longer
 };
 
 struct CaptureView {
@@ -99,7 +104,7 @@ class CaptureDesk {
   Capture* listed(uint64_t id);
   void reap();
   static CaptureView view_of(const Capture& capture);
-  static std::optional<CaptureEnd> end_of(const Capture& capture, uint64_t steady_now_ns)
+  static std::optional<CaptureEnd> end_of(Capture& capture, uint64_t steady_now_ns)
       WEIR_RUNS_ON(control_thread);
   void hand_out(dataplane::DataPlane& plane) WEIR_RUNS_ON(control_thread);
   bool settle(dataplane::DataPlane& plane, uint64_t steady_now_ns) WEIR_RUNS_ON(control_thread);

@@ -64,6 +64,7 @@ json capture_json(const CaptureView& c) {
           {"count", c.spec.count},
           {"octets", c.spec.octets},
           {"seconds", c.spec.seconds},
+          {"until_templates", c.spec.until_templates},
           {"asked_ns", c.asked_ns},
           {"ended_ns", c.ended_ns == 0 ? json() : json(c.ended_ns)},
           {"datagrams",
@@ -187,9 +188,12 @@ Result<CaptureSpec> capture_spec_of(std::string_view text, const CaptureGround& 
   const json body = text.empty() ? json::object() : json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (!body.is_object()) return Error{"the body is not a JSON object"};
   for (const auto& [key, value] : body.items()) {
-    constexpr std::string_view kKeys[] = {"exporter", "listener", "only", "count", "octets", "seconds"};
+    constexpr std::string_view kKeys[] = {"exporter", "listener", "only",           "count",
+                                             "octets",   "seconds",  "until_templates"};
     if (std::find(std::begin(kKeys), std::end(kKeys), key) == std::end(kKeys))
-      return Error{fmt::format("there is no key '{}'; there are exporter, listener, only, count, octets, seconds", key.substr(0, 60))};
+      return Error{fmt::format("there is no key '{}'; there are exporter, listener, only, count, octets, seconds, "
+                               "until_templates",
+                               key.substr(0, 60))};
   }
   if (const auto it = body.find("exporter"); it != body.end()) {
     if (it->is_string()) spec.exporters = AddressPrefix::parse(it->get<std::string>());
@@ -212,6 +216,10 @@ Result<CaptureSpec> capture_spec_of(std::string_view text, const CaptureGround& 
   if (auto taken = take_number(body, "count", kCaptureDatagramsMax, spec.count); !taken) return taken.error();
   if (auto taken = take_number(body, "octets", kCaptureMemoryOctets, spec.octets); !taken) return taken.error();
   if (auto taken = take_number(body, "seconds", kCaptureSecondsMax, spec.seconds); !taken) return taken.error();
+  if (const auto it = body.find("until_templates"); it != body.end()) {
+    if (!it->is_boolean()) return Error{fmt::format("until_templates is {}, must be true or false", shown(*it))};
+    spec.until_templates = it->get<bool>();
+  }
   return spec;
 }
 

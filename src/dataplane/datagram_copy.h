@@ -31,6 +31,7 @@ struct DatagramNote {
   uint16_t source_port = 0;
   uint16_t local_port = 0;
   ListenerId listener;
+  bool has_templates = false;   // it defines or withdraws some
   uint16_t header_octets = 0;   // of IP and UDP, before the payload; 0: there are none
   uint32_t payload_octets = 0;  // of the datagram, whatever was kept of it
   uint32_t octets = 0;          // of what there was to keep: IP packet or payload

@@ -11,8 +11,9 @@ constexpr uint64_t kHeaderRoom = 60 + 8;  // the longest of IPv4, and UDP's
 
 /// Longer headers, of IPv6 extensions, may make it too small; then what is missed is counted as for want of memory.
 uint64_t octets_needed(const DatagramTape::Bounds& bounds) {
-  const uint64_t packets = std::min<uint64_t>(bounds.payload_octets, bounds.datagrams * kPacketOctetsMax);
-  return packets + bounds.datagrams * (sizeof(DatagramNote) + kHeaderRoom + alignof(DatagramNote));
+  const uint64_t datagrams = uint64_t{bounds.datagrams} + bounds.more_with_templates;
+  const uint64_t packets = std::min<uint64_t>(bounds.payload_octets, datagrams * kPacketOctetsMax);
+  return packets + datagrams * (sizeof(DatagramNote) + kHeaderRoom + alignof(DatagramNote));
 }
 
 }  // namespace
@@ -23,7 +24,8 @@ DatagramTape::DatagramTape(const Bounds& bounds, size_t octets_max)
       memory_(std::make_unique<uint8_t[]>(size_)) {}
 
 void DatagramTape::record(const DatagramView& view, const DatagramOutcome& outcome) noexcept {
-  if (datagrams_.value() == bounds_.datagrams) return;  // what was asked for is there
+  const uint64_t wanted = bounds_.datagrams + (outcome.has_templates ? bounds_.more_with_templates : 0);
+  if (datagrams_.value() >= wanted) return;  // what was asked for is there
   const size_t at = filled_.load(std::memory_order_relaxed);
   const size_t octets = (sizeof view.note + view.octets.size() + kAlign - 1) / kAlign * kAlign;
   // One that is missed is the last: a gap that only short datagrams fill would mislead.
@@ -34,7 +36,9 @@ void DatagramTape::record(const DatagramView& view, const DatagramOutcome& outco
     return;
   }
   uint8_t* const to = memory_.get() + at;
-  std::memcpy(to, &view.note, sizeof view.note);
+  DatagramNote note = view.note;
+  note.has_templates = outcome.has_templates;
+  std::memcpy(to, &note, sizeof note);
   if (!view.octets.empty()) std::memcpy(to + sizeof view.note, view.octets.data(), view.octets.size());
   filled_.store(at + octets, std::memory_order_release);
   payload_octets_.add(view.note.payload_octets);

@@ -41,6 +41,7 @@ class DatagramTape {
   struct Bounds {
     uint32_t datagrams = 0;
     uint64_t payload_octets = 0;
+    uint32_t more_with_templates = 0;  // beyond `datagrams`
   };
 
   /// Takes the memory, page by page, on the caller's thread: what the bounds need, but no more than `octets_max`.
@@ -55,7 +56,7 @@ class DatagramTape {
   uint64_t payload_octets() const noexcept { return payload_octets_.value(); }
   uint64_t rejected() const noexcept { return rejected_.value(); }
   uint64_t with_templates() const noexcept { return with_templates_.value(); }
-  /// Not recorded although there were fewer than asked for.
+  /// Not recorded although they were asked for.
   uint64_t missed() const noexcept { return missed_.value(); }
   /// Why the first of these was: memory ran out before the octets that were asked for.
   bool is_out_of_memory() const noexcept { return is_out_of_memory_.value() != 0; }

@@ -123,6 +123,7 @@ TEST_F(CaptureTest, SaysWhatIsWrongWithWhatIsAskedFor) {
       {R"({"count": "9"})", "count is \"9\""},
       {R"({"count": 99999999999999999999999})", "from 1 to 100000"},
       {R"({"octets": 16777217})", "octets is 16777217, must be a whole number from 1 to 16777216"},
+      {R"({"until_templates": 1})", "until_templates is 1, must be true or false"},
       {R"({"seconds": 3601})", "seconds is 3601, must be a whole number from 1 to 3600"},
   };
   for (const auto& row : rows) {
@@ -205,6 +206,28 @@ TEST_F(CaptureTest, EndsByEachOfItsBounds) {
     EXPECT_EQ(ended["datagrams"]["missed"], row.missed) << row.body;
     EXPECT_EQ(packets(id).size(), row.kept) << row.body;
   }
+}
+
+TEST_F(CaptureTest, MayWaitForTemplatesBeyondItsCount) {
+  begin(R"({"count": 2, "seconds": 100, "until_templates": true})");
+  settle();
+  const auto data = lab::NetflowV9Builder{}.data(256, {{lab::u32(1)}}).build();
+  const auto templates = lab::NetflowV9Builder{}.templates({{.id = 256, .fields = {{1, 4}}}}).build();
+  for (uint64_t i = 1; i <= 4; ++i) plane_.receive(i % 2, data, i);
+  steady_ns_ += 50 * kNsPerSec;
+  settle();
+  EXPECT_EQ(look(1)["state"], "running") << "without templates";
+  plane_.receive(0, templates, 5);
+  settle();
+  EXPECT_EQ(look(1)["state"], "running") << "others may follow";
+  plane_.receive(1, templates, 6);
+  plane_.receive(1, data, 7);
+  steady_ns_ += kCaptureTemplatesNs;
+  settle();
+  EXPECT_EQ(look(1)["ended_by"], "count");
+  std::vector<uint64_t> times;
+  for (const ReadPacket& packet : packets(1)) times.push_back(packet.timestamp_ns);
+  EXPECT_THAT(times, ElementsAre(1, 2, 5, 6));
 }
 
 TEST_F(CaptureTest, TellsWhenMemoryRanOutBeforeTheBounds) {

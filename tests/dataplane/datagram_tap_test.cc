@@ -71,6 +71,18 @@ TEST_F(TapeTest, TakesAsManyAsWereAskedForAndMissesNothingThen) {
   EXPECT_EQ(tape.missed(), 0u);
 }
 
+TEST_F(TapeTest, TakesSomeWithTemplatesBeyondTheOthers) {
+  DatagramTape tape({.datagrams = 2, .payload_octets = 1000, .more_with_templates = 2}, kPlenty);
+  for (int i = 0; i < 4; ++i) record(tape, 10);
+  for (int i = 0; i < 4; ++i) record(tape, 20, {.has_templates = true});
+  record(tape, 30);
+  std::vector<std::pair<size_t, bool>> taken;
+  for (const DatagramView& view : tape.read()) taken.emplace_back(view.payload().size(), view.note.has_templates);
+  using Row = std::pair<size_t, bool>;
+  EXPECT_THAT(taken, ElementsAre(Row{10, false}, Row{10, false}, Row{20, true}, Row{20, true}));
+  EXPECT_EQ(tape.missed(), 0u);
+}
+
 TEST_F(TapeTest, CountsWhatIsBeyondItsOctets) {
   DatagramTape tape({.datagrams = 100, .payload_octets = 250}, kPlenty);
   for (const size_t octets : {100u, 100u, 100u, 10u}) record(tape, octets);

@@ -100,6 +100,20 @@ TEST_F(CaptureTest, ACtrlCEndsItWithWhatThereIs) {
   EXPECT_EQ(states(), "");
 }
 
+TEST_F(CaptureTest, WaitsForTemplatesSoThatTheFileCanBeRead) {
+  auto weir = start();
+  auto taken = capture({"--count", "1", "--until-templates", "-w", file()});
+  // The first datagram of `generate` has templates; what is sent before has none.
+  const lab::Octets data = lab::NetflowV9Builder{}.data(300, {{lab::u32(1)}}).build();
+  send_udp(port_, {std::string(data.begin(), data.end())});
+  ASSERT_TRUE(eventually([&] { return ledger()["datagrams"]["received"] == 1; }));
+  EXPECT_EQ(states(), "running");
+  generate("v9", 30, 10);
+  EXPECT_EQ(taken->wait(), 0) << taken->err();
+  EXPECT_THAT(taken->err(), ContainsRegex("[2-9] datagrams, [0-9]+ octets, [1-9][0-9]* with templates"));
+  EXPECT_THAT(decoded(), ContainsRegex("templates +[1-9][0-9]*  learned"));
+}
+
 TEST_F(CaptureTest, GoesIntoAPipe) {
   auto weir = start();
   const Answer taken = ctl({"capture", "--seconds", "1"});
