@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "service/log.h"
 
 namespace weir::control {
 
@@ -208,6 +209,9 @@ bool CaptureDesk::settle(dataplane::DataPlane& plane, uint64_t steady_now_ns) {
     }
     running_.erase(running_.begin() + static_cast<std::ptrdiff_t>(i));
     c.ended_ns.store(wall_clock_ns(), std::memory_order_relaxed);
+    service::log_info("capture {}: ended by {}, {} octets of {} datagrams", c.id,
+                      name_of(c.ended_by.load(std::memory_order_relaxed)), c.sum(&DatagramTape::payload_octets),
+                      c.sum(&DatagramTape::datagrams));
     c.state.store(CaptureState::ended, std::memory_order_release);  // the last that is done to it
   }
   return true;

@@ -14,6 +14,8 @@ namespace {
 constexpr uint64_t kTickIntervalNs = kNsPerSec;
 constexpr size_t kExporterRowsPerPoll = 64;  // about 10 KiB copied between two bursts
 constexpr size_t kDomainRowsPerPoll = 256;   // as many as an exporter may have, unless configured
+/// Each slice moves its cursor on or is the last; the bound holds should a decoder not do so.
+constexpr size_t kSlicesAtEndMax = size_t{1} << 20;
 
 }  // namespace
 
@@ -200,10 +202,20 @@ void Pipeline::poll(uint64_t steady_now_ns, uint64_t wall_now_ns) noexcept {
     decoder_->tick(datagram_now_ns);
     reassembler_.expire(datagram_now_ns);
   }
-  if (open_question_ != nullptr || questions_.pop(open_question_)) answer_slice();
-  if (open_state_ != nullptr || state_questions_.pop(open_state_)) save_slice();
-  if (QuarantineQuery* query = quarantine_inquiry_.open(); query != nullptr)
-    if (quarantine_.answer_slice(*query)) quarantine_inquiry_.answer();
+  answer(exporter_inquiry_, 1);
+  answer(state_inquiry_, 1);
+  answer(quarantine_inquiry_, 1);
+}
+
+template <class Query>
+void Pipeline::answer(Inquiry<Query>& inquiry, size_t slices_max) noexcept {
+  Query* const query = inquiry.open();
+  if (query == nullptr) return;
+  for (size_t i = 0; i < slices_max; ++i) {
+    if (!answer_slice(*query)) continue;
+    inquiry.answer();
+    return;
+  }
 }
 
 // The decoder's waiting data and templates age by the clock that its datagrams carry. That is the
@@ -244,8 +256,7 @@ Ledger Pipeline::ledger() const noexcept {
   return ledger;
 }
 
-void Pipeline::answer_slice() noexcept {
-  ExporterQuery& query = *open_question_;
+bool Pipeline::answer_slice(ExporterQuery& query) noexcept {
   if (!query.has_books) {
     query.books = {ledger(), batcher_->open_records(),
                    batcher_->counters().records_sealed.value()};
@@ -260,34 +271,27 @@ void Pipeline::answer_slice() noexcept {
     query.exporters_done = query.cursor == 0 || query.filled == query.rows.size();
     const uint64_t exporters = decoder_->counters().exporters.value();
     query.omitted = exporters > query.filled ? exporters - query.filled : 0;
-    if (!query.exporters_done || !query.domains.empty()) return;  // goes on at the next poll
+    if (!query.exporters_done || !query.domains.empty()) return false;
   } else {
     const auto rows = std::span(query.domains).subspan(query.domains_filled);
     const size_t n = decoder_->copy_domains(query.domains_cursor,
                                             rows.first(std::min(rows.size(), kDomainRowsPerPoll)));
     query.domains_filled += n;
     const bool is_over = query.domains_cursor == 0 || query.domains_filled == query.domains.size();
-    if (!is_over && n != 0) return;
+    if (!is_over && n != 0) return false;
   }
-  open_question_ = nullptr;
-  [[maybe_unused]] const bool pushed = answers_.push(&query);
-  assert(pushed);  // there is one question at a time
+  return true;
 }
 
-void Pipeline::save_slice() noexcept {
-  StateQuery& query = *open_state_;
+bool Pipeline::answer_slice(StateQuery& query) noexcept {
   const auto room = std::span(query.octets).subspan(query.filled);
   query.filled += decoder_->copy_state(query.cursor, room);
   const bool has_room = query.octets.size() - query.filled >= decode::kStateChunkOctetsMin;
-  if (!query.cursor.is_over && has_room) return;  // goes on at the next poll
-  open_state_ = nullptr;
-  [[maybe_unused]] const bool pushed = state_answers_.push(&query);
-  assert(pushed);
+  return query.cursor.is_over || !has_room;
 }
 
 bool Pipeline::has_open_question() const noexcept {
-  return open_question_ != nullptr || questions_.size_approx() != 0 || open_state_ != nullptr ||
-         state_questions_.size_approx() != 0 || quarantine_inquiry_.is_open();
+  return exporter_inquiry_.is_open() || state_inquiry_.is_open() || quarantine_inquiry_.is_open();
 }
 
 bool Pipeline::is_quiet() const noexcept {
@@ -297,49 +301,9 @@ bool Pipeline::is_quiet() const noexcept {
 void Pipeline::finish() noexcept {
   reassembler_.give_up_all();
   batcher_->seal_all();
-  if (open_question_ == nullptr) questions_.pop(open_question_);
-  // Each slice moves the cursor on or ends the question; the bound holds should a decoder not do
-  // so.
-  for (size_t i = 0; open_question_ != nullptr && i < (size_t{1} << 20); ++i) answer_slice();
-  if (open_state_ == nullptr) state_questions_.pop(open_state_);
-  for (size_t i = 0; open_state_ != nullptr && i < (size_t{1} << 20); ++i) save_slice();
-  if (QuarantineQuery* query = quarantine_inquiry_.open(); query != nullptr) {
-    while (!quarantine_.answer_slice(*query)) {
-    }
-    quarantine_inquiry_.answer();
-  }
-}
-
-bool Pipeline::ask_exporters(ExporterQuery& query) noexcept {
-  if (question_is_out_) return false;
-  query.filled = 0;
-  query.omitted = 0;
-  query.cursor = 0;
-  query.domains_filled = 0;
-  query.domains_cursor = 0;
-  query.exporters_done = false;
-  query.has_books = false;
-  question_is_out_ = questions_.push(&query);
-  return question_is_out_;
-}
-
-bool Pipeline::ask_state(StateQuery& query) noexcept {
-  if (state_is_out_) return false;
-  query.filled = 0;
-  state_is_out_ = state_questions_.push(&query);
-  return state_is_out_;
-}
-
-bool Pipeline::take_state(StateQuery*& query) noexcept {
-  if (!state_answers_.pop(query)) return false;
-  state_is_out_ = false;
-  return true;
-}
-
-bool Pipeline::take_answer(ExporterQuery*& query) noexcept {
-  if (!answers_.pop(query)) return false;
-  question_is_out_ = false;
-  return true;
+  answer(exporter_inquiry_, kSlicesAtEndMax);
+  answer(state_inquiry_, kSlicesAtEndMax);
+  answer(quarantine_inquiry_, kSlicesAtEndMax);
 }
 
 }  // namespace weir::dataplane

@@ -64,6 +64,13 @@ struct ExporterQuery {
   bool exporters_done = false;
   CoreBooks books;  // as they were when the core took the question up: between two bursts
   bool has_books = false;
+
+  void begin() noexcept {
+    filled = domains_filled = 0;
+    omitted = 0;
+    cursor = domains_cursor = 0;
+    exporters_done = has_books = false;
+  }
 };
 
 /// A request for what the core's decoder would like to remember, answered a chunk at a time: the
@@ -72,6 +79,8 @@ struct StateQuery {
   std::vector<uint8_t> octets;  // sized by the asker, several of decode::kStateChunkOctetsMin
   size_t filled = 0;
   decode::StateCursor cursor;
+
+  void begin() noexcept { filled = 0; }
 };
 
 inline constexpr size_t kEventsWaitingMax = 4096;  // of a core, for the control thread
@@ -146,11 +155,19 @@ class Pipeline final : private RecordSink {
   /// Control thread: asks; false while the last question is still open. The query must outlive the
   /// answer, which take_answer hands back. `filled` and the like are set anew. A core that has
   /// ended answers no more.
-  bool ask_exporters(ExporterQuery& query) noexcept WEIR_RUNS_ON(control_thread);
-  bool take_answer(ExporterQuery*& query) noexcept WEIR_RUNS_ON(control_thread);
+  bool ask_exporters(ExporterQuery& query) noexcept WEIR_RUNS_ON(control_thread) {
+    return exporter_inquiry_.ask(query);
+  }
+  bool take_answer(ExporterQuery*& query) noexcept WEIR_RUNS_ON(control_thread) {
+    return exporter_inquiry_.take(query);
+  }
   /// The same for a chunk of the decoder's state.
-  bool ask_state(StateQuery& query) noexcept WEIR_RUNS_ON(control_thread);
-  bool take_state(StateQuery*& query) noexcept WEIR_RUNS_ON(control_thread);
+  bool ask_state(StateQuery& query) noexcept WEIR_RUNS_ON(control_thread) {
+    return state_inquiry_.ask(query);
+  }
+  bool take_state(StateQuery*& query) noexcept WEIR_RUNS_ON(control_thread) {
+    return state_inquiry_.take(query);
+  }
 
   /// Likewise for the datagrams that could not be decoded.
   bool ask_quarantine(QuarantineQuery& query) noexcept WEIR_RUNS_ON(control_thread) {
@@ -198,8 +215,15 @@ class Pipeline final : private RecordSink {
   void decode(const Datagram& datagram, const Arrival& arrival) noexcept WEIR_RUNS_ON(rx_lcore);
   void decode_tapped(const Datagram& datagram, const Arrival& arrival) noexcept WEIR_RUNS_ON(rx_lcore);
   uint64_t templates_told() const noexcept;
-  void answer_slice() noexcept WEIR_RUNS_ON(rx_lcore);
-  void save_slice() noexcept WEIR_RUNS_ON(rx_lcore);
+  // A bounded part of an answer; true when it is whole.
+  bool answer_slice(ExporterQuery& query) noexcept WEIR_RUNS_ON(rx_lcore);
+  bool answer_slice(StateQuery& query) noexcept WEIR_RUNS_ON(rx_lcore);
+  bool answer_slice(QuarantineQuery& query) noexcept WEIR_RUNS_ON(rx_lcore) {
+    return quarantine_.answer_slice(query);
+  }
+  /// Goes on with the question that is open, for so many parts at most.
+  template <class Query>
+  void answer(Inquiry<Query>& inquiry, size_t slices_max) noexcept WEIR_RUNS_ON(rx_lcore);
   uint64_t datagram_clock_ns(uint64_t steady_now_ns, uint64_t wall_now_ns) noexcept
       WEIR_RUNS_ON(rx_lcore);
 
@@ -221,19 +245,13 @@ class Pipeline final : private RecordSink {
   std::atomic<const DatagramTaps*> datagram_taps_in_use_{nullptr};
   Quarantine quarantine_;
   PipelineCounters counters_;
-  SpscRing<ExporterQuery*> questions_{2};
-  SpscRing<ExporterQuery*> answers_{2};
-  ExporterQuery* open_question_ = nullptr;
-  SpscRing<StateQuery*> state_questions_{2};
-  SpscRing<StateQuery*> state_answers_{2};
-  StateQuery* open_state_ = nullptr;
+  Inquiry<ExporterQuery> exporter_inquiry_;
+  Inquiry<StateQuery> state_inquiry_;
   Inquiry<QuarantineQuery> quarantine_inquiry_;
   uint64_t next_tick_ns_ = 0;
   uint64_t last_received_ns_ = 0;       // of the newest datagram; 0: none yet
   uint64_t last_received_seen_ns_ = 0;  // the same as poll last saw it, and when it did
   uint64_t last_received_steady_ns_ = 0;
-  bool question_is_out_ = false;  // the control thread's, as the next
-  bool state_is_out_ = false;
 };
 
 }  // namespace weir::dataplane
