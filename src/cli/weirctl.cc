@@ -174,7 +174,7 @@ class Program {
     capture->footer("Examples:\n"
                     "  weirctl capture --exporter 192.0.2.7 -w router.pcap\n"
                     "  weirctl capture --exporter 192.0.2.7 --until-templates --seconds 1800 -w router.pcap\n"
-                    "  weirctl capture --exporter 192.0.2.7 | weir decode --format table -");
+                    "  weirctl capture --exporter 192.0.2.7 --until-templates | weir decode --format table -");
     capture->callback([this] {
       capture_.as_json = as_json_;
       exit_code_ = run_capture(socket_, capture_);
