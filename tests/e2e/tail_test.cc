@@ -4,7 +4,9 @@
 #include <thread>
 
 #include "appliance_fixture.h"
+#include "lab/frame_builder.h"
 #include "lab/message_builder.h"
+#include "lab/sflow_builder.h"
 
 namespace weir {
 namespace {
@@ -84,6 +86,26 @@ TEST_F(TailTest, FindsTheOneFlowThatIsLookedForAmongMany) {
   EXPECT_EQ(lines_of(by_another->out()).size(), 1u) << by_another->out();
   EXPECT_THAT(by_another->err(), HasSubstr(std::to_string(sent + 1) + " flows seen, 0 matched, 0 shown\n"));
   expect_books_balance(ledger());
+  EXPECT_EQ(weir->terminate(), 0) << weir->err();
+}
+
+TEST_F(TailTest, FindsSamplesOfAnSflowAgentByTheAgentsAddress) {
+  auto weir = start();
+  auto by_agent = tail({"--exporter", "192.0.2.9", "-n", "1"});
+  const lab::Octets frame = lab::udp_frame({"10.77.0.77", "198.51.100.4", 5353, 443}, lab::zeros(20));
+  const lab::Octets octets = lab::SflowBuilder{}
+                                 .agent("192.0.2.9")
+                                 .flow({.sampling_rate = 512,
+                                        .input = {.value = 7},
+                                        .output = {.value = 9},
+                                        .records = {lab::sflow::raw_header(frame, 1500)}})
+                                 .build();
+  send_udp(port_, {{octets.begin(), octets.end()}});
+  EXPECT_EQ(by_agent->wait(), 0);
+  const auto lines = lines_of(by_agent->out());
+  ASSERT_EQ(lines.size(), 2u) << by_agent->out() << by_agent->err();
+  // Who sent it is named as weirctl exporters names him.
+  EXPECT_THAT(lines[1], MatchesRegex("[0-9:.]+ +127.0.0.66 +UDP +1500 +1 +512 +7 +9  10.77.0.77:5353 -> 198.51.100.4:443"));
   EXPECT_EQ(weir->terminate(), 0) << weir->err();
 }
 
