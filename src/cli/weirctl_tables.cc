@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
@@ -94,13 +95,19 @@ void print_state(const json& state, uint64_t now_ns) {
   }
 }
 
-std::vector<std::string> exporter_row(const json& e, uint64_t now_ns) {
+/// Columns for names where the operator has a list of them.
+bool any_named(const json& exporters) {
+  return std::any_of(exporters.begin(), exporters.end(),
+                     [](const json& e) { return !e.at("name").is_null() || !e.at("site").is_null(); });
+}
+
+std::vector<std::string> exporter_row(const json& e, uint64_t now_ns, bool with_names) {
   std::string protocols;
   for (const json& p : e.at("protocols")) {
     if (!protocols.empty()) protocols += ',';
     protocols += text_of(p);
   }
-  return {text_of(e.at("address")),
+  std::vector<std::string> row = {text_of(e.at("address")),
           protocols.empty() ? "-" : protocols,
           text_of(e.at("datagrams").at("received")),
           text_of(e.at("datagrams").at("rejected")),
@@ -111,6 +118,8 @@ std::vector<std::string> exporter_row(const json& e, uint64_t now_ns) {
           text_of(e.at("sequence_lost")),
           age_of(e.at("last_seen_ns"), now_ns),
           text_of(e.at("last_error"))};
+  if (with_names) row.insert(row.begin() + 1, {text_of(e.at("name")), text_of(e.at("site"))});
+  return row;
 }
 
 const std::vector<std::string> kExporterHeads = {
@@ -122,6 +131,19 @@ void print_verdicts(const json& e) {
   for (const json& verdict : e.at("verdicts")) {
     std::printf("exporter %s: %s\n", text_of(e.at("address")).c_str(), text_of(verdict.at("text")).c_str());
   }
+}
+
+/// 10G, 2.5G, 1544k, as the list has it.
+std::string speed_of(const json& bits_per_second) {
+  if (bits_per_second.is_null()) return "-";
+  auto speed = bits_per_second.get<double>();
+  const char* unit = "";
+  for (const char* larger : {"k", "M", "G", "T"}) {
+    if (speed < 1000 || (speed < 10'000 && speed != std::floor(speed / 100) * 100)) break;
+    speed /= 1000;
+    unit = larger;
+  }
+  return fmt::format("{}{}", speed, unit);
 }
 
 void print_exporter_details(const json& e) {
@@ -145,12 +167,28 @@ void print_exporter_details(const json& e) {
                  text_of(s.at("duplicates")), text_of(s.at("restarts"))});
   }
   domains.print();
+  if (e.at("interfaces").empty()) return;
+  std::puts("");
+  Table interfaces({"interface", "name", "boundary", "speed"}, 3);
+  for (const json& i : e.at("interfaces")) {
+    interfaces.add({text_of(i.at("if_index")), text_of(i.at("name")), text_of(i.at("boundary")), speed_of(i.at("speed_bps"))});
+  }
+  interfaces.print();
 }
 
 uint64_t now_ns() {
   timespec t{};
   clock_gettime(CLOCK_REALTIME, &t);
   return static_cast<uint64_t>(t.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(t.tv_nsec);
+}
+
+Table exporter_table(const json& exporters) {
+  const bool with_names = any_named(exporters);
+  std::vector<std::string> heads = kExporterHeads;
+  if (with_names) heads.insert(heads.begin() + 1, {"name", "site"});
+  Table table(std::move(heads), with_names ? 3 : 1);
+  for (const json& e : exporters) table.add(exporter_row(e, now_ns(), with_names));
+  return table;
 }
 
 }  // namespace
@@ -252,9 +290,7 @@ void print_status(const json& s) {
 }
 
 void print_exporters(const json& rows, uint64_t not_listed) {
-  Table table(kExporterHeads);
-  for (const json& e : rows) table.add(exporter_row(e, now_ns()));
-  table.print();
+  exporter_table(rows).print();
   for (const json& e : rows) print_verdicts(e);
   if (rows.empty()) std::puts("no exporter has sent anything yet");
   if (not_listed > 0) {
@@ -263,9 +299,7 @@ void print_exporters(const json& rows, uint64_t not_listed) {
 }
 
 void print_one_exporter(const json& e) {
-  Table table(kExporterHeads);
-  table.add(exporter_row(e, now_ns()));
-  table.print();
+  exporter_table(json::array({e})).print();
   print_verdicts(e);
   print_exporter_details(e);
 }

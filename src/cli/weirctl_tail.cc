@@ -154,7 +154,8 @@ std::string tail_heading() {
 std::string tail_row(const json& line) {
   const json& flow = line.at("flow");
   const json& exporter = flow.contains("exporter_address") ? flow.at("exporter_address") : flow.at("sampler_address");
-  return row(time_of(flow.at("time_received_ns").get<uint64_t>()), text_of(exporter), text_of(flow.at("proto")),
+  const json& named = line.contains("exporter_name") ? line.at("exporter_name") : exporter;
+  return row(time_of(flow.at("time_received_ns").get<uint64_t>()), text_of(named), text_of(flow.at("proto")),
              text_of(flow.at("bytes")), text_of(flow.at("packets")), number_or_dash(flow, "sampling_rate"),
              interface_of(flow, "in_if_name", "in_if"), interface_of(flow, "out_if_name", "out_if"),
              fmt::format("{} -> {}", end_of(flow, "src_addr", "src_port"), end_of(flow, "dst_addr", "dst_port")));

@@ -149,7 +149,9 @@ std::vector<std::string> exporter_lines(const TopSample& before, const TopSample
     for (const json& verdict : busy[i].row->at("verdicts")) {
       wrong += (wrong.empty() ? "" : ", ") + text_of(verdict.at("about"));
     }
-    table.add({text_of(busy[i].row->at("address")), rate_of(busy[i].records), rate_of(busy[i].datagrams),
+    const json& name = busy[i].row->at("name");
+    const std::string address = text_of(busy[i].row->at("address"));
+    table.add({name.is_null() ? address : address + " " + text_of(name), rate_of(busy[i].records), rate_of(busy[i].datagrams),
                std::to_string(busy[i].lost), wrong});
   }
   std::vector<std::string> lines = table.lines();

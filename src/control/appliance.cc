@@ -71,6 +71,7 @@ Result<std::unique_ptr<Appliance>> Appliance::create(const ApplianceConfig& conf
   const uint64_t state_interval_ns = uint64_t{config.state_interval_secs} * kNsPerSec;
   a.names_ = std::make_unique<NamesKeeper>(config.state_dir, state_interval_ns);
   a.names_->restore(a.directory_, steady_clock_ns());
+  a.directory_.set_list(config.exporter_list, steady_clock_ns(), a.started_ns_);
 
   // Publishers are made first: bad certificates and the like are found before any packet is taken.
   const outbound::RunIdentity identity{.appliance_uuid = a.uuid_, .start_ns = a.started_ns_};
@@ -213,6 +214,9 @@ Result<void> Appliance::take_config(const ApplianceConfig& config, const service
   }
   numbers_ = std::move(numbers);
   service::set_log_level(config.log.level);
+  if (config.exporter_list != config_.exporter_list) {
+    directory_.set_list(config.exporter_list, steady_clock_ns(), wall_clock_ns());
+  }
   config_ = config;
   show_config(origins);
   return {};
@@ -223,6 +227,16 @@ void Appliance::show_config(const service::Origins& origins) {
       std::make_shared<const EffectiveConfig>(appliance_schema().effective(&config_, origins)));
   listener_names_.publish(std::make_shared<const ListenerNames>(numbers_.listeners));
   captures_.set_ground({data_plane_->cores().size(), numbers_.listeners});
+}
+
+/// What somebody has written into the operator's list of exporters meanwhile.
+void Appliance::watch_exporter_list(uint64_t steady_now_ns) {
+  auto list = list_watch_.step(config_.exporter_info.names_file, config_.exporter_list, steady_now_ns);
+  if (list == nullptr) return;
+  directory_.set_list(list, steady_now_ns, wall_clock_ns());
+  service::log_info("exporter_info.names_file: {} was written anew: {} exporters and {} interfaces go by it",
+                    config_.exporter_info.names_file, list->exporters().size(), list->interfaces());
+  config_.exporter_list = std::move(list);
 }
 
 bool Appliance::turn() {

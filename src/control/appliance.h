@@ -24,6 +24,7 @@
 #include "control/event_log.h"
 #include "control/exporter_census.h"
 #include "control/exporter_feed.h"
+#include "control/exporter_list_watch.h"
 #include "control/live_routes.h"
 #include "control/loss_log.h"
 #include "control/names_file.h"
@@ -88,6 +89,7 @@ class Appliance {
       WEIR_RUNS_ON(control_thread);
   void show_config(const service::Origins& origins) WEIR_RUNS_ON(control_thread);
   void balance_rates() WEIR_RUNS_ON(control_thread);
+  void watch_exporter_list(uint64_t steady_now_ns) WEIR_RUNS_ON(control_thread);
   void refresh_view(ApplianceState state) WEIR_RUNS_ON(control_thread);
   void say_trouble(const std::string& name, const std::string& trouble)
       WEIR_RUNS_ON(control_thread);
@@ -123,6 +125,7 @@ class Appliance {
   std::vector<outbound::Publisher*> publishers_;  // delivery_'s
   EventLog event_log_;
   ExporterDirectory directory_;
+  ExporterListWatch list_watch_;
   std::unique_ptr<ExporterFeed> feed_;
   Snapshot<ApplianceView> view_;
   Snapshot<EffectiveConfig> effective_;

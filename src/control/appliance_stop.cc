@@ -45,6 +45,7 @@ void Appliance::look_who_is_stuck() {
   if (!names_->has_finished()) {
     stuck_.push_back("names: a write below state_dir hangs; the names known now are not kept");
   }
+  if (list_watch_.is_reading()) stuck_.push_back("exporter_info.names_file: reading it hangs");
   if (reloader_.is_reading()) stuck_.push_back("reload: reading the configuration hangs");
   for (const std::string& what : stuck_) service::log_error("{}; it is left behind", what);
 }

@@ -61,6 +61,8 @@ void Appliance::refresh_view(ApplianceState state) {
   view->discrepancies = audit_.standing();
   view->ledger_mismatches = audit_.mismatches();
   view->names = directory_.counters();
+  view->exporter_list = config_.exporter_list;
+  view->exporter_list_trouble = list_watch_.trouble();
   if (feed_) {
     view->exporter_feed = feed_->view(directory_);
     say_trouble("exporter_info", view->exporter_feed.last_error);
@@ -144,6 +146,7 @@ void Appliance::look_around(ApplianceState state, service::ServiceNotify& notify
   say_lost_log_lines();
   event_log_.tick(now_ns);
   names_->step(directory_, now_ns);
+  if (state == ApplianceState::running) watch_exporter_list(now_ns);
 }
 
 /// Said when it changes; a broker that comes and goes does not fill the log.

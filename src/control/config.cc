@@ -6,6 +6,7 @@
 
 #include "control/config_check.h"
 #include "control/config_collector.h"
+#include "control/config_findings.h"
 #include "control/config_values.h"
 
 namespace weir::control {
@@ -13,8 +14,21 @@ namespace {
 
 constexpr uint32_t kListenBufferOctets = 8u << 20;  // as conf/weir.yaml has it
 
+/// Part of the configuration, so that it is refused with it, and as it is.
+void read_exporter_list(LoadedConfig& loaded, service::ConfigReport& report) {
+  const std::string& path = loaded.config.exporter_info.names_file;
+  if (path.empty()) return;
+  auto list = ExporterList::read(path);
+  if (list) {
+    loaded.config.exporter_list = std::move(*list);
+  } else {
+    Findings(loaded.origins, report).error("exporter_info.names_file", {}, list.error().message);
+  }
+}
+
 Result<LoadedConfig> finish(LoadedConfig loaded, service::ConfigReport& report) {
   complete_and_check(loaded.config, loaded.origins, report);
+  read_exporter_list(loaded, report);
   if (!report.ok()) return report.to_error();
   loaded.warnings = report.warnings();
   return loaded;

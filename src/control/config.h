@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -19,6 +20,7 @@
 #include "base/result.h"
 #include "base/socket_address.h"
 #include "control/drop_policy.h"
+#include "control/exporter_list.h"
 #include "dataplane/data_plane.h"
 #include "decode/decoder.h"
 #include "export/jetstream_stream.h"
@@ -174,8 +176,9 @@ struct PublisherConfig {
   service::TextMap options;
 };
 
-/// Tables of names that exporters' options data give, on a stream of their own.
+/// Tables of names, from exporters' options data and the operator's own file, on a stream of their own.
 struct ExporterInfoConfig {
+  std::string names_file;  // empty: none
   bool publish = true;  // where there is a jetstream publisher
   std::string stream_name = "flow_meta";
   std::string subject_prefix = "flows.meta";
@@ -244,6 +247,7 @@ struct ApplianceConfig {
   SpoolSettings spool;
   std::vector<PublisherConfig> publishers = {{.name = "jetstream"}};
   ExporterInfoConfig exporter_info;
+  std::shared_ptr<const ExporterList> exporter_list;  // what names_file says; no key. Null: there is none
 
   std::string partition = "default";
   std::string state_dir = "/var/lib/weir";  // empty: nothing is kept over a restart

@@ -315,6 +315,9 @@ const Schema<ExporterInfoConfig>& exporter_info_schema() {
   using C = ExporterInfoConfig;
   static const auto schema =
       Schema<C>()
+          .key("names_file", &C::names_file, service::any_text(),
+               "Names of exporters and interfaces that go before those of options data: a file of comma-separated "
+               "values, such as /etc/weir/exporters.csv; empty: none.")
           .key("publish", &C::publish, service::boolean(),
                "Publish tables of names when they change, with the jetstream publisher.")
           .key("stream_name", &C::stream_name, name_text(),
@@ -478,7 +481,7 @@ const service::Schema<ApplianceConfig>& appliance_schema() {
           .objects("publishers", &C::publishers, publisher_schema(),
                    "Who gets every record; one jetstream by default.")
           .object("exporter_info", &C::exporter_info, exporter_info_schema(),
-                  "Tables of names that options data give.")
+                  "Names of exporters and their interfaces, and tables of them.")
           .key("partition", &C::partition, name_text(),
                "Tag of this appliance, carried by every record.")
           .key("state_dir", &C::state_dir, service::any_text(),

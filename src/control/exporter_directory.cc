@@ -1,7 +1,6 @@
 #include "control/exporter_directory.h"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "base/byte_order.h"
@@ -17,6 +16,7 @@ using decode::NameKind;
 
 // What a name costs beside its octets: the map's node, the strings' own memory.
 constexpr uint64_t kNameOverheadOctets = 64;
+constexpr uint64_t kNeverSeen = UINT64_MAX;
 constexpr size_t kDueScanMax = 1024;  // exporters looked at in one call
 
 std::string utf8(std::string_view text) {
@@ -120,17 +120,56 @@ void ExporterDirectory::put(Entries::iterator it, NameKind kind, const std::stri
   ++counters_.changes;
 }
 
-/// Forgets others: the one that is kept is within its own bound.
+/// Forgets others: the one that is kept is within its own bound. Of one that is listed only the names go.
 void ExporterDirectory::make_room(const IpAddress& keep) {
   while (counters_.octets > limits_.octets_total && by_change_.front() != keep) {
-    forget(entries_.find(by_change_.front()));
+    const auto it = entries_.find(by_change_.front());
+    Entry& entry = it->second;
+    if (listed(it->first) == nullptr) {
+      ++counters_.forgotten;
+      forget(it);
+      continue;
+    }
+    if (!entry.names.empty()) ++counters_.forgotten;
+    counters_.octets -= entry.octets;
+    counters_.names -= entry.names.size();
+    entry.octets = 0;
+    entry.names.clear();
+    by_change_.splice(by_change_.end(), by_change_, entry.by_change);
   }
 }
 
+/// Without the list, which is read anew.
 void ExporterDirectory::save(flowpb::ExporterInfoList& out) const {
   for (const IpAddress& exporter : by_change_) {
-    write(exporter, entries_.find(exporter)->second, *out.add_exporters());
+    const Entry& entry = entries_.find(exporter)->second;
+    if (entry.first_seen_ns != kNeverSeen) write(exporter, entry, *out.add_exporters());
   }
+}
+
+void ExporterDirectory::set_list(std::shared_ptr<const ExporterList> list, uint64_t steady_now_ns,
+                                 uint64_t wall_now_ns) {
+  const std::shared_ptr<const ExporterList> before = std::exchange(list_, std::move(list));
+  const auto mark = [&](const IpAddress& exporter) WEIR_RUNS_ON(control_thread) {
+    const auto it = find_or_add(exporter, kNeverSeen);
+    it->second.version = std::max(it->second.version + 1, wall_now_ns);
+    it->second.last_seen_ns = std::max(it->second.last_seen_ns, wall_now_ns);
+    mark_changed(it, steady_now_ns);
+  };
+  if (before != nullptr) {
+    for (const ListedExporter& exporter : before->exporters()) {
+      if (listed(exporter.address) == nullptr) mark(exporter.address);
+    }
+  }
+  if (list_ == nullptr) return;
+  for (const ListedExporter& exporter : list_->exporters()) {
+    const ListedExporter* was = before != nullptr ? before->find(exporter.address) : nullptr;
+    if (was == nullptr || *was != exporter) mark(exporter.address);
+  }
+}
+
+const ListedExporter* ExporterDirectory::listed(const IpAddress& exporter) const noexcept {
+  return list_ != nullptr ? list_->find(exporter) : nullptr;
 }
 
 void ExporterDirectory::restore(const flowpb::ExporterInfoList& list, uint64_t steady_now_ns) {
@@ -170,7 +209,6 @@ void ExporterDirectory::forget(Entries::iterator it) {
   counters_.octets -= entry.octets;
   counters_.names -= entry.names.size();
   --counters_.exporters;
-  ++counters_.forgotten;
   by_change_.erase(entry.by_change);
   if (entry.is_changed) changed_.erase(entry.changed);
   entries_.erase(it);
@@ -188,6 +226,7 @@ bool ExporterDirectory::take_due(uint64_t steady_now_ns, flowpb::ExporterInfo& o
     Entry& entry = entries_.find(*it)->second;
     if (entry.is_taken || !is_due(entry, steady_now_ns)) continue;
     write(*it, entry, out);
+    write_listed(*it, out);
     entry.is_taken = true;
     entry.is_changed = false;
     changed_.erase(it);
@@ -207,7 +246,11 @@ void ExporterDirectory::put_back(const IpAddress& exporter, uint64_t steady_now_
 
 void ExporterDirectory::published(const IpAddress& exporter) {
   const auto it = entries_.find(exporter);
-  if (it != entries_.end()) it->second.is_taken = false;
+  if (it == entries_.end()) return;
+  it->second.is_taken = false;
+  // It was listed and is not any more, which is told now; nothing else is known of it.
+  const bool is_empty = it->second.first_seen_ns == kNeverSeen && listed(exporter) == nullptr;
+  if (is_empty && !it->second.is_changed) forget(it);
 }
 
 void ExporterDirectory::append_state(std::vector<uint8_t>& records, size_t octets_max) const {
@@ -250,10 +293,20 @@ bool ExporterDirectory::find(const IpAddress& exporter, flowpb::ExporterInfo& ou
   const auto it = entries_.find(exporter);
   if (it == entries_.end()) return false;
   write(exporter, it->second, out);
+  write_listed(exporter, out);
   return true;
 }
 
+std::string ExporterDirectory::exporter_name(const IpAddress& exporter) const {
+  const ListedExporter* said = listed(exporter);
+  return said != nullptr ? said->name : std::string();
+}
+
 std::string ExporterDirectory::interface_name(const IpAddress& exporter, uint32_t index) const {
+  if (const ListedExporter* said = listed(exporter)) {
+    const ListedInterface* interface = find_interface(*said, index);
+    if (interface != nullptr && !interface->name.empty()) return interface->name;
+  }
   const auto it = entries_.find(exporter);
   if (it == entries_.end()) return {};
   const auto found = it->second.names.find({NameKind::interface, key_of(index)});
@@ -265,7 +318,7 @@ void ExporterDirectory::write(const IpAddress& address, const Entry& entry,
   out.Clear();
   out.set_exporter_address(address.wire_data(), address.wire_octets());
   out.set_version(entry.version);
-  out.set_first_seen_ns(entry.first_seen_ns);
+  out.set_first_seen_ns(entry.first_seen_ns == kNeverSeen ? 0 : entry.first_seen_ns);
   out.set_last_seen_ns(entry.last_seen_ns);
   out.set_partition(partition_);
   out.set_omitted(entry.omitted);
@@ -317,50 +370,6 @@ std::string subject_token(const IpAddress& address) {
   std::replace_if(
       token.begin(), token.end(), [](char c) { return c == '.' || c == ':'; }, '-');
   return token;
-}
-
-namespace {
-
-std::string hex(const std::string& octets) {
-  static constexpr char kDigits[] = "0123456789abcdef";
-  std::string out;
-  for (const char c : octets) {
-    out += kDigits[static_cast<uint8_t>(c) >> 4];
-    out += kDigits[static_cast<uint8_t>(c) & 15];
-  }
-  return out;
-}
-
-}  // namespace
-
-void append_exporter_json_line(const flowpb::ExporterInfo& info, std::string& out) {
-  using Json = nlohmann::ordered_json;
-  const IpAddress address = address_of(info).value_or(IpAddress{});
-  Json line = {{"type", "EXPORTER_INFO"},
-               {"exporter_address", address.to_string()},
-               {"version", info.version()},
-               {"first_seen_ns", info.first_seen_ns()},
-               {"last_seen_ns", info.last_seen_ns()},
-               {"partition", info.partition()},
-               {"omitted", info.omitted()}};
-  Json& interfaces = line["interfaces"] = Json::array();
-  for (const auto& i : info.interfaces()) {
-    interfaces.push_back(
-        {{"if_index", i.if_index()}, {"name", i.name()}, {"description", i.description()}});
-  }
-  Json& vrfs = line["vrfs"] = Json::array();
-  for (const auto& v : info.vrfs()) vrfs.push_back({{"id", v.id()}, {"name", v.name()}});
-  Json& applications = line["applications"] = Json::array();
-  for (const auto& a : info.applications()) {
-    applications.push_back(
-        {{"id", hex(a.id())}, {"name", a.name()}, {"description", a.description()}});
-  }
-  Json& samplers = line["samplers"] = Json::array();
-  for (const auto& s : info.samplers()) {
-    samplers.push_back({{"id", s.id()}, {"name", s.name()}, {"rate", s.rate()}});
-  }
-  out += line.dump(-1, ' ', false, Json::error_handler_t::replace);
-  out += '\n';
 }
 
 }  // namespace weir::control

@@ -1,8 +1,10 @@
-// exporter_directory.h — What exporters call their interfaces, VRFs, applications and samplers.
+// exporter_directory.h — What exporters call their interfaces, VRFs, applications and samplers, and what the
+// operator's own list says before them.
 //
 // Runs on:  control_thread.
 // Bounds:   DirectoryLimits: names and octets for each exporter (what is beyond is counted and told in
-//           `omitted`), octets in all (the exporter whose names changed longest ago is forgotten).
+//           `omitted`), octets in all (the exporter whose names changed longest ago is forgotten). The
+//           operator's list has bounds of its own (exporter_list.h) and is never forgotten.
 //
 // An exporter whose table changed is due for publication, once its table has been quiet for
 // settle_ns, and at least every settle_max_ns while it goes on changing: options tables come in
@@ -12,6 +14,7 @@
 #include <cstdint>
 #include <list>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -20,6 +23,7 @@
 #include "base/clock.h"
 #include "base/ip_address.h"
 #include "base/thread_roles.h"
+#include "control/exporter_list.h"
 #include "decode/events.h"
 #include "exporter.pb.h"
 
@@ -46,6 +50,11 @@ class ExporterDirectory {
  public:
   explicit ExporterDirectory(const DirectoryLimits& limits = {}, std::string partition = {});
 
+  /// The operator's list from now on, which goes before what options data say; null: there is none. Tables that
+  /// it changes are due, also of exporters that have said nothing, or nothing yet.
+  void set_list(std::shared_ptr<const ExporterList> list, uint64_t steady_now_ns, uint64_t wall_now_ns)
+      WEIR_RUNS_ON(control_thread);
+
   void on_event(const decode::Event& event, uint64_t steady_now_ns) WEIR_RUNS_ON(control_thread);
 
   /// The next exporter whose table is due, whole; false when there is none. It is not taken again
@@ -66,8 +75,10 @@ class ExporterDirectory {
 
   /// The table of an exporter; false when it has said nothing.
   bool find(const IpAddress& exporter, flowpb::ExporterInfo& out) const;
-  /// What options data call it; empty: nothing.
+  /// What the operator calls it, else what options data do; empty: nothing.
   std::string interface_name(const IpAddress& exporter, uint32_t index) const;
+  /// What the operator calls it; empty: nothing.
+  std::string exporter_name(const IpAddress& exporter) const;
   /// Appends what is known to the records of a decode::StateImage, whose octets stay within `octets_max`.
   void append_state(std::vector<uint8_t>& records, size_t octets_max) const;
   const DirectoryCounters& counters() const noexcept { return counters_; }
@@ -80,7 +91,7 @@ class ExporterDirectory {
     friend bool operator==(const Named&, const Named&) = default;
   };
   struct Entry {
-    uint64_t first_seen_ns = 0;
+    uint64_t first_seen_ns = 0;  // kNeverSeen: only listed
     uint64_t last_seen_ns = 0;
     uint64_t version = 0;
     uint64_t omitted = 0;
@@ -102,15 +113,20 @@ class ExporterDirectory {
   void forget(Entries::iterator it);
   bool is_due(const Entry& entry, uint64_t steady_now_ns) const;
   void write(const IpAddress& address, const Entry& entry, flowpb::ExporterInfo& out) const;
+  void write_listed(const IpAddress& address, flowpb::ExporterInfo& out) const;
+  const ListedExporter* listed(const IpAddress& exporter) const noexcept;
 
   const DirectoryLimits limits_;
   const std::string partition_;
+  std::shared_ptr<const ExporterList> list_;  // its exporters have entries; null: none
   Entries entries_;
   std::list<IpAddress> by_change_;  // longest ago first
   std::list<IpAddress> changed_;    // not published; in the order in which they changed
   bool all_due_ = false;
   DirectoryCounters counters_;
 };
+
+std::string_view name_of(flowpb::InterfaceBoundary boundary) noexcept;
 
 /// Whose table it is; nothing where it does not say.
 std::optional<IpAddress> address_of(const flowpb::ExporterInfo& info);

@@ -68,6 +68,25 @@ json domain_json(const decode::DomainStats& d) {
   return object;
 }
 
+const ListedExporter* listed(const ApplianceView& view, const IpAddress& exporter) {
+  return view.exporter_list != nullptr ? view.exporter_list->find(exporter) : nullptr;
+}
+
+json text_or_null(const std::string& text) { return text.empty() ? json() : json(text); }
+
+/// Those of the operator's list.
+json interfaces_json(const ListedExporter* exporter) {
+  json rows = json::array();
+  if (exporter == nullptr) return rows;
+  for (const ListedInterface& i : exporter->interfaces) {
+    rows.push_back({{"if_index", i.index},
+                    {"name", text_or_null(i.name)},
+                    {"speed_bps", i.speed_bps == 0 ? json() : json(i.speed_bps)},
+                    {"boundary", std::string(name_of(i.boundary))}});
+  }
+  return rows;
+}
+
 }  // namespace
 
 HttpResponse exporters_page(const ApplianceView& view, const HttpRequest& request) {
@@ -81,7 +100,7 @@ HttpResponse exporters_page(const ApplianceView& view, const HttpRequest& reques
   json rows = json::array();
   const size_t end =
       std::min(view.exporters.size(), *offset > SIZE_MAX - *limit ? SIZE_MAX : *offset + *limit);
-  for (size_t i = *offset; i < end; ++i) rows.push_back(exporter_json(view.exporters[i], view.taken_ns));
+  for (size_t i = *offset; i < end; ++i) rows.push_back(exporter_json(view, view.exporters[i]));
   json body = {{"exporters", std::move(rows)},
                {"total", view.exporters.size()},
                {"not_listed", view.exporters_not_listed}};
@@ -101,7 +120,8 @@ HttpResponse one_exporter(const ApplianceView& view, const HttpRequest& request)
                          "in the ledger)",
                          address->to_string()));
   }
-  json body = exporter_json(*it, view.taken_ns);
+  json body = exporter_json(view, *it);
+  body["interfaces"] = interfaces_json(listed(view, *address));
   json domains = json::array();
   const auto [first, last] =
       std::equal_range(view.domains.begin(), view.domains.end(), DomainOf{it->address},
@@ -111,9 +131,10 @@ HttpResponse one_exporter(const ApplianceView& view, const HttpRequest& request)
   return json_response(body);
 }
 
-json exporter_json(const decode::ExporterStats& e, uint64_t now_ns) {
+json exporter_json(const ApplianceView& view, const decode::ExporterStats& e) {
+  const ListedExporter* said = listed(view, e.address);
   json verdicts = json::array();
-  for (const ExporterVerdict& verdict : verdicts_of(e, now_ns)) {
+  for (const ExporterVerdict& verdict : verdicts_of(e, view.taken_ns)) {
     verdicts.push_back({{"about", name_of(verdict.about)}, {"text", verdict.text}});
   }
   json types = json::array();
@@ -121,6 +142,8 @@ json exporter_json(const decode::ExporterStats& e, uint64_t now_ns) {
     if (e.protocols >> i & 1) types.push_back(name_of(static_cast<decode::Protocol>(i)));
   }
   return {{"address", e.address.to_string()},
+          {"name", text_or_null(said != nullptr ? said->name : "")},
+          {"site", text_or_null(said != nullptr ? said->site : "")},
           {"verdicts", std::move(verdicts)},
           {"protocols", std::move(types)},
           {"first_seen_ns", e.first_seen_ns},

@@ -138,6 +138,7 @@ bool LiveFlows::move_flows(const ExporterDirectory& directory) {
         const auto batch = flow_.batch();
         flow->batch.assign(batch.begin(), batch.end());
         flow->listener = flow_.listener;
+        flow->exporter_name = directory.exporter_name(flow_.exporter);
         flow->in_interface_name = directory.interface_name(flow_.exporter, flow_.in_interface);
         flow->out_interface_name = directory.interface_name(flow_.exporter, flow_.out_interface);
         if (watch->flows.push(flow.get())) {

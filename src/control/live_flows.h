@@ -33,7 +33,8 @@ inline constexpr size_t kLiveFlowsWaitingMax = 1024;
 struct LiveFlow {
   std::vector<uint8_t> batch;  // a flowpb.FlowBatch of one
   ListenerId listener;
-  // As options data gave them; empty: not known.
+  // As the operator's list or options data gave them; empty: not known.
+  std::string exporter_name;
   std::string in_interface_name;
   std::string out_interface_name;
 };

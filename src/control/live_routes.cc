@@ -67,6 +67,10 @@ class LiveStream final : public service::HttpStream {
       out += "{\"listener\":";
       const bool is_known = listeners_ && flow.listener.value < listeners_->size();
       outbound::append_json_string(is_known ? (*listeners_)[flow.listener.value] : std::string(), out);
+      if (!flow.exporter_name.empty()) {
+        out += ",\"exporter_name\":";
+        outbound::append_json_string(flow.exporter_name, out);
+      }
       out += ",\"flow\":";
       outbound::append_json_line(message_, out);
       out.back() = '}';  // around the line

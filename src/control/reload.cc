@@ -14,8 +14,8 @@ namespace weir::control {
 namespace {
 
 /// What goes without a restart: these keys and what stands in them.
-constexpr std::array<std::string_view, 6> kLiveKeys = {
-    "listeners", "sampling", "exporters", "limits.records_per_second",
+constexpr std::array<std::string_view, 7> kLiveKeys = {
+    "listeners", "sampling", "exporters", "exporter_info.names_file", "limits.records_per_second",
     "limits.records_per_second_per_exporter", "log.level"};
 
 bool stands_in(std::string_view key, std::string_view live) {
@@ -63,6 +63,12 @@ ConfigChange compare(const ApplianceConfig& started, const ApplianceConfig& runn
     if (std::find(change.at_restart.begin(), change.at_restart.end(), key) != change.at_restart.end()) continue;
     (is_live(key) ? change.now : change.at_restart).push_back(std::move(key));
   }
+  // What a file says may differ where its name does not.
+  constexpr const char* kNamesFile = "exporter_info.names_file";
+  if (!say_the_same(running.exporter_list, wanted.exporter_list) &&
+      std::find(change.now.begin(), change.now.end(), kNamesFile) == change.now.end()) {
+    change.now.push_back(kNamesFile);
+  }
   return change;
 }
 
@@ -71,6 +77,8 @@ ApplianceConfig with_live_keys(const ApplianceConfig& running, const ApplianceCo
   config.listeners = wanted.listeners;
   config.sampling = wanted.sampling;
   config.exporters = wanted.exporters;
+  config.exporter_info.names_file = wanted.exporter_info.names_file;
+  config.exporter_list = wanted.exporter_list;
   config.limits.records_per_second = wanted.limits.records_per_second;
   config.limits.records_per_second_per_exporter = wanted.limits.records_per_second_per_exporter;
   config.log.level = wanted.log.level;

@@ -158,6 +158,14 @@ HttpResponse verdict_response(const char* good, const char* bad, const std::stri
   return response;
 }
 
+/// Null without one.
+json names_file_json(const ApplianceView& view) {
+  if (view.exporter_list == nullptr) return {};
+  return {{"exporters", view.exporter_list->exporters().size()},
+          {"interfaces", view.exporter_list->interfaces()},
+          {"trouble", view.exporter_list_trouble}};
+}
+
 json state_json(const ApplianceView& view) {
   const StateView& s = view.state_kept;
   if (s.path.empty()) return {};
@@ -291,6 +299,7 @@ json status_json(const ApplianceView& view) {
             {"names", view.names.names},
             {"octets", view.names.octets},
             {"omitted", view.names.omitted},
+            {"names_file", names_file_json(view)},
             {"forgotten", view.names.forgotten},
             {"published", view.exporter_feed.is_on},
             {"connected", view.exporter_feed.connected},

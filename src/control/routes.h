@@ -17,8 +17,7 @@ namespace weir::control {
 
 nlohmann::json status_json(const ApplianceView& view);
 nlohmann::json ledger_json(const ApplianceView& view);
-/// `now_ns`: wall clock, for what is wrong with it by now.
-nlohmann::json exporter_json(const decode::ExporterStats& exporter, uint64_t now_ns);
+nlohmann::json exporter_json(const ApplianceView& view, const decode::ExporterStats& exporter);
 
 /// `view` outlives the server that serves the routes. The clock tells how old it is.
 std::vector<service::HttpRoute> appliance_routes(

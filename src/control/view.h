@@ -172,6 +172,8 @@ struct ApplianceView {
   std::vector<LossRow<outbound::RecordDrop>> losses;  // before records were encoded: the largest
   uint64_t loss_rows = 0;                             // of how many
   DirectoryCounters names;                       // that options data gave
+  std::shared_ptr<const ExporterList> exporter_list;  // the operator's; null: there is none
+  std::string exporter_list_trouble;                  // why its file as it is now does not go; empty: it does
   ExporterFeedView exporter_feed;                // their publication
   std::vector<decode::ExporterStats> exporters;  // by address; one row each, whatever the core
   std::vector<decode::DomainStats> domains;      // by exporter's address

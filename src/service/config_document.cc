@@ -195,7 +195,7 @@ Result<ConfigNode> parse_config_document(std::string_view text, const std::strin
   }
 }
 
-Result<std::string> read_config_file(const std::string& path) {
+Result<std::string> read_config_file(const std::string& path, size_t octets_max) {
   const auto failed = [&] { return Error{fmt::format("{}: {}", path, std::strerror(errno))}; };
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // a FIFO must not hang us
   if (fd < 0) return failed();
@@ -208,7 +208,7 @@ Result<std::string> read_config_file(const std::string& path) {
     error = Error{path + ": not a regular file"};
   } else {
     // One octet more than allowed is asked for: a file that grows meanwhile is refused later.
-    text.resize(kConfigOctetsMax + 1);
+    text.resize(octets_max + 1);
     size_t filled = 0;
     while (filled < text.size()) {
       const ssize_t n = read(fd, text.data() + filled, text.size() - filled);
@@ -218,8 +218,8 @@ Result<std::string> read_config_file(const std::string& path) {
       filled += static_cast<size_t>(n);
     }
     text.resize(filled);
-    if (filled > kConfigOctetsMax) {
-      error = Error{fmt::format("{}: larger than {} octets", path, kConfigOctetsMax)};
+    if (filled > octets_max) {
+      error = Error{fmt::format("{}: larger than {} octets", path, octets_max)};
     }
   }
   close(fd);

@@ -49,7 +49,7 @@ struct ConfigNode {
 /// `name` stands for the file in messages. An empty document is an empty map.
 Result<ConfigNode> parse_config_document(std::string_view text, const std::string& name);
 
-/// The file's text; refuses what is larger than kConfigOctetsMax or no regular file.
-Result<std::string> read_config_file(const std::string& path);
+/// The file's text; refuses what is larger or no regular file.
+Result<std::string> read_config_file(const std::string& path, size_t octets_max = kConfigOctetsMax);
 
 }  // namespace weir::service

@@ -113,6 +113,82 @@ TEST_F(DirectoryTest, ChangesWhatIsSaidAndKeepsWhatIsNot) {
   EXPECT_EQ(directory.counters().octets, 0u);
 }
 
+std::shared_ptr<const ExporterList> list_of(const std::string& rows) {
+  auto list = ExporterList::parse("address,name,site,ifIndex,ifName,speed,boundary\n" + rows, "list");
+  return list ? std::make_shared<const ExporterList>(std::move(*list)) : nullptr;
+}
+
+TEST_F(DirectoryTest, TheOperatorsWordGoesBeforeOptionsDataWhichFillTheRest) {
+  ExporterDirectory directory;
+  directory.on_event(interface(7, "Gi7", "uplink"), 0);
+  directory.on_event(interface(9, "Gi9", "lan"), 0);
+  directory.on_event(interface(3, "Gi3"), 0);
+  directory.set_list(list_of("192.0.2.1,edge1,Berlin,7,xe7,10G,yes\n192.0.2.1,,,8,xe8,,no\n192.0.2.1,,,9,,400M,\n"), 0, 5'000);
+  ASSERT_TRUE(directory.find(exporter(1), info_));
+  EXPECT_EQ(info_.name(), "edge1");
+  EXPECT_EQ(info_.site(), "Berlin");
+  EXPECT_THAT(interfaces_of(info_), ElementsAre("3 Gi3 ", "7 xe7 uplink", "8 xe8 ", "9 Gi9 lan"));
+  EXPECT_EQ(info_.interfaces(1).speed_bps(), 10'000'000'000u);
+  EXPECT_EQ(info_.interfaces(1).boundary(), flowpb::BOUNDARY_EXTERNAL);
+  EXPECT_EQ(info_.interfaces(2).boundary(), flowpb::BOUNDARY_INTERNAL);
+  EXPECT_EQ(info_.interfaces(3).speed_bps(), 400'000'000u);
+  EXPECT_EQ(info_.interfaces(3).boundary(), flowpb::BOUNDARY_UNKNOWN);
+  EXPECT_EQ(directory.interface_name(exporter(1), 7), "xe7");
+  EXPECT_EQ(directory.interface_name(exporter(1), 9), "Gi9");
+  EXPECT_EQ(directory.exporter_name(exporter(1)), "edge1");
+  EXPECT_EQ(directory.exporter_name(exporter(2)), "");
+
+  directory.on_event(interface(7, "Gi7 renamed"), 0);
+  EXPECT_EQ(directory.interface_name(exporter(1), 7), "xe7") << "whatever the exporter says since";
+  directory.set_list(nullptr, 0, 6'000);
+  EXPECT_EQ(directory.interface_name(exporter(1), 7), "Gi7 renamed");
+  ASSERT_TRUE(directory.find(exporter(1), info_));
+  EXPECT_EQ(info_.name(), "");
+  EXPECT_THAT(interfaces_of(info_), ElementsAre("3 Gi3 ", "7 Gi7 renamed uplink", "9 Gi9 lan"));
+}
+
+TEST_F(DirectoryTest, WhatTheListChangesIsDueAndNothingElse) {
+  ExporterDirectory directory;
+  const auto taken = [&] {
+    std::vector<std::string> all;
+    while (directory.take_due(100 * kSecond, info_)) {
+      all.push_back(address_of(info_)->to_string() + " " + info_.name());
+      directory.published(*address_of(info_));
+    }
+    return all;
+  };
+  directory.set_list(list_of("192.0.2.1,a,,,,,\n192.0.2.2,b,,,,,\n192.0.2.3,c,,,,,\n"), 0, 1'000);
+  EXPECT_THAT(taken(), ElementsAre("192.0.2.1 a", "192.0.2.2 b", "192.0.2.3 c"));
+  EXPECT_EQ(info_.first_seen_ns(), 0u) << "it has sent nothing";
+  const uint64_t version = info_.version();
+  directory.set_list(list_of("192.0.2.2,b,,,,,\n192.0.2.3,c2,,,,,\n"), 0, 1'000);
+  EXPECT_THAT(taken(), ElementsAre("192.0.2.1 ", "192.0.2.3 c2"));
+  EXPECT_GT(info_.version(), version);
+  EXPECT_EQ(directory.counters().exporters, 2u) << "of one that is listed no more nothing stays";
+  EXPECT_EQ(directory.counters().forgotten, 0u) << "which is no loss";
+}
+
+TEST_F(DirectoryTest, KeepsOverARestartWhatExportersSaidAndNotTheList) {
+  ExporterDirectory directory;
+  directory.on_event(interface(7, "Gi7"), 0);
+  directory.set_list(list_of("192.0.2.1,a,,7,xe7,,\n192.0.2.2,b,,,,,\n"), 0, 5'000);
+  flowpb::ExporterInfoList saved;
+  directory.save(saved);
+  ASSERT_EQ(saved.exporters_size(), 1);
+  EXPECT_THAT(interfaces_of(saved.exporters(0)), ElementsAre("7 Gi7 "));
+  EXPECT_EQ(saved.exporters(0).name(), "");
+}
+
+TEST_F(DirectoryTest, WhereThereIsNoRoomWhatIsListedStays) {
+  ExporterDirectory directory({.octets_total = 200});
+  directory.set_list(list_of("192.0.2.1,a,,7,xe7,,\n192.0.2.3,c,,,,,\n"), 0, 5'000);
+  for (uint32_t i = 1; i <= 20; ++i) directory.on_event(from(interface(8, "Gi8"), i), 0);
+  EXPECT_LE(directory.counters().octets, 200u);
+  ASSERT_TRUE(directory.find(exporter(1), info_));
+  EXPECT_THAT(interfaces_of(info_), ElementsAre("7 xe7 "));
+  EXPECT_EQ(directory.exporter_name(exporter(3)), "c");
+}
+
 TEST_F(DirectoryTest, MakesTextValid) {
   ExporterDirectory directory;
   directory.on_event(interface(7,

@@ -37,6 +37,8 @@ inline ApplianceView full_view() {
   e.clock_samples = e.sampling_rate_override = e.samples_dropped = 1;
   e.last_error = decode::DatagramError::bad_count;
   view.exporters.push_back(e);
+  view.exporter_list = std::make_shared<const ExporterList>(
+      *ExporterList::parse("address,name,site,ifIndex,ifName,speed,boundary\n192.0.2.1,a,b,7,xe7,10G,yes\n", "list"));
   decode::DomainStats d;
   d.exporter = e.address;
   d.agent = e.address;

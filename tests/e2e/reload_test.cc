@@ -3,14 +3,18 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <filesystem>
+#include <fstream>
 #include <map>
 #include <thread>
 
 #include "appliance_fixture.h"
+#include "lab/message_builder.h"
 
 namespace weir {
 namespace {
 
+using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
 
 class ReloadTest : public ApplianceTest {
@@ -148,6 +152,50 @@ TEST_F(ReloadTest, WithoutAFileThereIsNothingToReload) {
   EXPECT_EQ(answer.status, 1);
   EXPECT_THAT(answer.err, HasSubstr("there is nothing to reload"));
   EXPECT_EQ(weir.terminate(), 0);
+}
+
+TEST_F(ReloadTest, NamesOfTheOperatorsListAreShownAndTakenUpAnew) {
+  const std::string list = folder_ / "exporters.csv";
+  const auto write = [&](const std::string& rows) {
+    std::ofstream(list + ".new") << "address,name,site,ifIndex,ifName,speed,boundary\n" << rows;
+    std::filesystem::rename(list + ".new", list);
+  };
+  const auto name = [&] {
+    const json page = json::parse(ctl({"--json", "exporters"}).out, nullptr, false);
+    return page.is_object() && !page["exporters"].empty() ? page["exporters"][0]["name"] : json();
+  };
+  const std::string more = "exporter_info: {names_file: " + list + "}\n";
+  write("127.0.0.66,edge1,Berlin,7,uplink,10G,yes\n127.0.0.66,,,9,lan,400M,no\n");
+  auto weir = start(more);
+  const lab::Octets octets = lab::NetflowV5Builder{}.record({.in_if = 7, .out_if = 9, .packets = 1, .octets = 64}).build();
+  const std::string payload(octets.begin(), octets.end());
+  Process tail(folder_, {test::built("weirctl"), "--socket", control_socket(), "tail", "-n", "1"});
+  ASSERT_TRUE(eventually([&] { return tail.out().find("SOURCE -> DESTINATION\n") != std::string::npos; }));
+  send_udp(port_, {payload});
+  EXPECT_EQ(tail.wait(), 0);
+  EXPECT_THAT(tail.out(), ContainsRegex("edge1 .* uplink +lan "));
+  ASSERT_TRUE(eventually([&] { return name() == "edge1"; }));
+  EXPECT_THAT(ctl({"exporters"}).out, ContainsRegex("exporter +name +site .*\n127.0.0.66 +edge1 +Berlin "));
+  EXPECT_THAT(ctl({"exporters", "127.0.0.66"}).out,
+              ContainsRegex("\n7 +uplink +external +10G\n9 +lan +internal +400M\n"));
+
+  write("127.0.0.66,edge1 again,,,,,\n");
+  EXPECT_EQ(reload()["applied"], json::array({"exporter_info.names_file"}));
+  EXPECT_TRUE(eventually([&] { return name() == "edge1 again"; }));
+  write("127.0.0.66,wrong,,,,1G,\n");
+  EXPECT_THAT(reload(1)["error"].get<std::string>(), HasSubstr("exporters.csv:2:21: speed without an ifIndex"));
+  EXPECT_EQ(name(), "edge1 again");
+  const Answer check = run({this->weir(), "check", "-c", folder_ / "weir.yaml"});
+  EXPECT_NE(check.status, 0);
+  EXPECT_THAT(check.err, HasSubstr("exporters.csv:2:21: speed without an ifIndex"));
+
+  write("127.0.0.66,by itself,,,,,\n");
+  EXPECT_TRUE(eventually([&] { return name() == "by itself"; })) << weir->err();
+  std::filesystem::remove(list);
+  EXPECT_TRUE(eventually([&] { return weir->err().find("exporters.csv: No such file") != std::string::npos; }));
+  EXPECT_EQ(name(), "by itself");
+  EXPECT_EQ(weir->terminate(), 0) << weir->err();
+  EXPECT_THAT(weir->err(), HasSubstr("was written anew: 1 exporters and 0 interfaces go by it"));
 }
 
 }  // namespace
