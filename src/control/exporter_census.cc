@@ -46,6 +46,9 @@ void merge(decode::ExporterStats& sum, const decode::ExporterStats& row) {
   sum.samples_dropped += row.samples_dropped;
   sum.samples_taken += row.samples_taken;
   sum.sample_pool += row.sample_pool;
+  for (size_t i = 0; i < sum.quirks.size(); ++i) {
+    sum.quirks[i] += std::min(row.quirks[i], UINT32_MAX - sum.quirks[i]);
+  }
 }
 
 }  // namespace

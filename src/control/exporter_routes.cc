@@ -7,6 +7,7 @@
 #include <string>
 #include <utility>
 
+#include "control/exporter_quirks.h"
 #include "control/exporter_verdict.h"
 #include "control/routes.h"
 #include "control/routes_json.h"
@@ -137,6 +138,12 @@ json exporter_json(const ApplianceView& view, const decode::ExporterStats& e) {
   for (const ExporterVerdict& verdict : verdicts_of(e, view.taken_ns)) {
     verdicts.push_back({{"about", name_of(verdict.about)}, {"text", verdict.text}});
   }
+  json quirks = json::array();
+  for (size_t i = 0; i < e.quirks.size(); ++i) {
+    const auto quirk = static_cast<decode::Quirk>(i);
+    if (e.quirks[i] == 0) continue;
+    quirks.push_back({{"quirk", name_of(quirk)}, {"count", e.quirks[i]}, {"text", meaning_of(quirk)}});
+  }
   json types = json::array();
   for (uint32_t i = 0; i < static_cast<uint32_t>(decode::Protocol::count_); ++i) {
     if (e.protocols >> i & 1) types.push_back(name_of(static_cast<decode::Protocol>(i)));
@@ -145,6 +152,7 @@ json exporter_json(const ApplianceView& view, const decode::ExporterStats& e) {
           {"name", text_or_null(said != nullptr ? said->name : "")},
           {"site", text_or_null(said != nullptr ? said->site : "")},
           {"verdicts", std::move(verdicts)},
+          {"quirks", std::move(quirks)},
           {"protocols", std::move(types)},
           {"first_seen_ns", e.first_seen_ns},
           {"last_seen_ns", e.last_seen_ns},

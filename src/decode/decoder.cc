@@ -97,7 +97,8 @@ DecoderState::DecoderState(const DecoderConfig& config) noexcept
     : config_(config),
       first_rules_{config.listeners, config.sampling_override, config.sampling_default, config.access},
       rules_(&first_rules_),
-      ledger_(counters_, faults_),
+      quirks_(counters_.quirks),
+      ledger_(counters_, quirks_, faults_),
       events_(config.events, counters_),
       pending_(config.limits, config.cores, ledger_),
       templates_(config.limits, config.limits.template_octets_total / config.cores,
@@ -153,6 +154,7 @@ bool DecoderState::decode(const Datagram& d, RecordSink& sink) noexcept {
   // when they are read, take 5 to 10 % longer (decode_only/netflow_v9, decode_encode/ipfix).
   prefetch(d.payload.data(), std::min(d.payload.size(), kPrefetchedOctetsMax));
   faults_ = 0;
+  quirks_.close();  // whose they were may make room for another
   counters_.datagrams.increment();
   counters_.octets.add(d.payload.size());
   if (d.payload.empty()) return reject(d, DatagramError::empty);
@@ -220,6 +222,7 @@ bool DecoderState::begin(const Datagram& d, uint16_t version, uint32_t domain_id
   m.exporter = exporters_.find_or_add(d.source, d.received_ns);
   if (m.exporter == nullptr) return reject(d, DatagramError::exporter_table_full);
   exporters_.prefetch_state(*m.exporter);
+  quirks_.open(m.exporter->stats.quirks);
   if (m.exporter->stats.datagrams == 0) [[unlikely]] {
     begin_restore(*m.exporter);
   }
@@ -283,7 +286,7 @@ void DecoderState::observe_clock(const Message& m) noexcept {
   ExporterStats& s = m.exporter->stats;
   if (!m.times.plausible(m.times.export_ns)) {
     ++s.clock_implausible;
-    counters_.quirks[Quirk::implausible_clock].increment();
+    quirks_.note(Quirk::implausible_clock);
     return;
   }
   const auto skew = static_cast<int64_t>(m.times.received_ns - m.times.export_ns);

@@ -21,6 +21,7 @@
 #include "base/result.h"
 #include "decode/decoder_rules.h"
 #include "decode/events.h"
+#include "decode/quirks.h"
 #include "decode/sequence.h"
 #include "flow/export_header.h"
 
@@ -85,19 +86,6 @@ static_assert(static_cast<size_t>(Fault::count_) < 32);
 constexpr Faults bit_of(Fault fault) noexcept {
   return fault == Fault::count_ ? 0 : Faults{1} << static_cast<uint32_t>(fault);
 }
-
-/// What exporters do that the standards do not foresee; tolerated and counted.
-// clang-format off
-#define WEIR_QUIRKS(X)                                                                 \
-  X(trailing_octets) X(zero_filled_tail) X(nonzero_padding) X(long_padding)            \
-  X(set_of_other_version) X(repeated_element) X(odd_width) X(zero_length_field)        \
-  X(variable_length_in_v9) X(count_mismatch) X(template_not_decodable)                 \
-  X(template_redefined) X(template_conflict) X(scope_split_by_port)                    \
-  X(implausible_time) X(arena_overflow) X(truncated_record) X(unknown_flow_record)     \
-  X(sequence_untracked) X(opaque_list) X(implausible_clock) X(implausible_rate)        \
-  X(sampling_interval_overflow) X(unknown_counter_block) X(record_limit)
-// clang-format on
-WEIR_NAMED_ENUM(Quirk, uint8_t, WEIR_QUIRKS)
 
 // clang-format off
 #define WEIR_TEMPLATE_EVENTS(X)                                                        \
@@ -248,6 +236,7 @@ struct ExporterStats {
   uint64_t sample_pool = 0;
   uint32_t protocols = 0;                            // bits of Protocol: seen
   DatagramError last_error = DatagramError::count_;  // count_: none
+  QuirkCounts quirks{};
 };
 
 /// One observation domain (v5: engine, sFlow: sub-agent) of an exporter; a copy likewise.

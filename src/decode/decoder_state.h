@@ -210,6 +210,7 @@ class DecoderState final : public Decoder {
   const DecoderRules* rules_;                 // as they are now
   std::unique_ptr<ExporterLimits[]> limits_;  // of listeners, within the decoder's; kListenersMax
   DecoderCounters counters_;
+  QuirkBook quirks_;
   SetLedger ledger_;
   EventOutlet events_;
   PendingStore pending_;

@@ -207,8 +207,8 @@ inline Event event_of(EventKind kind, const Domain& domain) noexcept {
 class SetLedger {
  public:
   /// `faults`: of the datagram under way.
-  SetLedger(DecoderCounters& counters, Faults& faults) noexcept
-      : counters_(counters), faults_(faults) {}
+  SetLedger(DecoderCounters& counters, QuirkBook& quirks, Faults& faults) noexcept
+      : counters_(counters), quirks_(quirks), faults_(faults) {}
 
   /// A set was met and has its outcome, for good or (waiting) for now.
   void enter(Exporter& exporter, SetOutcome outcome, uint64_t octets) noexcept {
@@ -227,6 +227,7 @@ class SetLedger {
     add(exporter, outcome, octets);
   }
   DecoderCounters& counters() const noexcept { return counters_; }
+  QuirkBook& quirks() const noexcept { return quirks_; }
 
  private:
   void add(Exporter& exporter, SetOutcome outcome, uint64_t octets) noexcept {
@@ -238,6 +239,7 @@ class SetLedger {
     }
   }
   DecoderCounters& counters_;
+  QuirkBook& quirks_;
   Faults& faults_;
 };
 

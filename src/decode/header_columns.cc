@@ -25,7 +25,7 @@ enum class Columns : uint8_t { empty, some_filled };
 template <Columns kColumns>
 class HeaderFiller {
  public:
-  HeaderFiller(FlowRecord& record, Arena& arena, CounterArray<Quirk>& quirks) noexcept
+  HeaderFiller(FlowRecord& record, Arena& arena, QuirkBook& quirks) noexcept
       : r_(record), arena_(arena), quirks_(quirks) {}
 
   HEADER_INLINE void fill(const SampledHeader& h) noexcept {
@@ -33,7 +33,7 @@ class HeaderFiller {
     if (h.ip_headers >= 1) outer(h.outer);
     if (h.ip_headers >= 2) inner(h.inner);
     if (h.is_cut) [[unlikely]]
-      quirks_[Quirk::arena_overflow].increment();
+      quirks_.note(Quirk::arena_overflow);
     r_.blocks |= blocks_;
     r_.addresses |= addresses_;
     // PERF: word by word. Both at once would wait for the words that were just stored one by one.
@@ -66,7 +66,7 @@ class HeaderFiller {
     const uint32_t at = arena_.used();
     uint8_t* p = arena_.take(static_cast<uint32_t>(octets));
     if (p == nullptr) {
-      quirks_[Quirk::arena_overflow].increment();
+      quirks_.note(Quirk::arena_overflow);
       return nullptr;
     }
     ref = {static_cast<uint16_t>(at), static_cast<uint16_t>(count)};
@@ -147,7 +147,7 @@ class HeaderFiller {
   __attribute__((noinline)) void routing(const SampledIp& ip) noexcept {
     size_t count = ip.routing_addresses.size() / sizeof(IpAddress);
     if (count > kSegmentsMax) {
-      quirks_[Quirk::arena_overflow].increment();
+      quirks_.note(Quirk::arena_overflow);
       count = kSegmentsMax;
     }
     if (count == 0 || has(Field::ipv6_routing_header_addresses)) return;
@@ -175,7 +175,7 @@ class HeaderFiller {
 
   FlowRecord& r_;
   Arena& arena_;
-  CounterArray<Quirk>& quirks_;
+  QuirkBook& quirks_;
   Presence present_;
   uint8_t blocks_ = 0;
   uint8_t addresses_ = 0;
@@ -184,12 +184,12 @@ class HeaderFiller {
 }  // namespace
 
 void fill_from_header(const SampledHeader& header, FlowRecord& record, Arena& arena,
-                      CounterArray<Quirk>& quirks) noexcept {
+                      QuirkBook& quirks) noexcept {
   HeaderFiller<Columns::some_filled>(record, arena, quirks).fill(header);
 }
 
 void fill_empty_from_header(const SampledHeader& header, FlowRecord& record, Arena& arena,
-                            CounterArray<Quirk>& quirks) noexcept {
+                            QuirkBook& quirks) noexcept {
   HeaderFiller<Columns::empty>(record, arena, quirks).fill(header);
 }
 

@@ -25,9 +25,9 @@ inline constexpr uint32_t kHeaderArenaOctetsMax =
 /// Fills what `record` has not got: a column that is present stays, addresses that are all zero do
 /// not.
 void fill_from_header(const packet::SampledHeader& header, FlowRecord& record, Arena& arena,
-                      CounterArray<Quirk>& quirks) noexcept;
+                      QuirkBook& quirks) noexcept;
 /// The same for a record that has no column of a packet yet.
 void fill_empty_from_header(const packet::SampledHeader& header, FlowRecord& record, Arena& arena,
-                            CounterArray<Quirk>& quirks) noexcept;
+                            QuirkBook& quirks) noexcept;
 
 }  // namespace weir::decode

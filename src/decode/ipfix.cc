@@ -28,11 +28,10 @@ bool DecoderState::decode_ipfix(const Datagram& d, RecordSink& sink) noexcept {
   // What is there is decoded, whatever the length says: a set that was cut off is counted as such.
   std::span<const uint8_t> message = d.payload;
   if (message.size() < length) {
-    counters_.quirks[Quirk::count_mismatch].increment();
+    quirks_.note(Quirk::count_mismatch);
   } else if (message.size() > length) {
     const auto rest = message.subspan(length);
-    counters_.quirks[all_octets_zero(rest) ? Quirk::zero_filled_tail : Quirk::trailing_octets]
-        .increment();
+    quirks_.note(all_octets_zero(rest) ? Quirk::zero_filled_tail : Quirk::trailing_octets);
     message = message.first(length);
   }
   burst_.begin(sink, m.header, d.listener);

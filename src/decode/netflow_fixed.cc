@@ -76,7 +76,7 @@ struct Shared {
 };
 
 template <Protocol protocol>
-void read_record(const uint8_t* p, const Shared& s, FlowRecord& r, Counter& implausible) noexcept {
+void read_record(const uint8_t* p, const Shared& s, FlowRecord& r, QuirkBook& quirks) noexcept {
   r.bytes = load_be32(p + 20);
   r.packets = load_be32(p + 16);
   r.sampling_rate = s.rate.rate;
@@ -108,7 +108,7 @@ void read_record(const uint8_t* p, const Shared& s, FlowRecord& r, Counter& impl
   store_v4(r.next_hop, p + 8);
   if (r.time_flow_start_ns - s.window_begin > s.window_span ||
       r.time_flow_end_ns - s.window_begin > s.window_span) [[unlikely]] {
-    implausible.increment();
+    quirks.note(Quirk::implausible_time);
     r.time_flow_start_ns = r.time_flow_end_ns = s.times.fallback_ns();
     r.time_source = static_cast<uint32_t>(s.times.fallback_source());
   }
@@ -117,12 +117,12 @@ void read_record(const uint8_t* p, const Shared& s, FlowRecord& r, Counter& impl
 
 template <Protocol protocol>
 void read_records(const uint8_t* p, uint32_t stride, const Shared& s, std::span<FlowRecord> records,
-                  Counter& implausible) noexcept {
+                  QuirkBook& quirks) noexcept {
   // PERF: clearing all at once takes the widest stores of the machine; the records fill half of
   // it.
   std::memset(static_cast<void*>(records.data()), 0, records.size_bytes());
   for (FlowRecord& r : records) {
-    read_record<protocol>(p, s, r, implausible);
+    read_record<protocol>(p, s, r, quirks);
     p += stride;
   }
 }
@@ -172,12 +172,11 @@ bool DecoderState::decode_netflow_fixed(Protocol protocol, const Datagram& d,
   if (has_sequence) m.header.sequence_num = load_be32(h + 16);
   if (protocol == Protocol::netflow_v5) m.header.engine = load_be16(h + 20);
   if (!begin(d, layout.version, m.header.engine, m)) return false;
-  if (promised > room) counters_.quirks[Quirk::count_mismatch].increment();
+  if (promised > room) quirks_.note(Quirk::count_mismatch);
   if (size > layout.header_octets + size_t{promised} * layout.record_octets) {
     const auto rest =
         d.payload.subspan(layout.header_octets + size_t{count} * layout.record_octets);
-    counters_.quirks[all_octets_zero(rest) ? Quirk::zero_filled_tail : Quirk::trailing_octets]
-        .increment();
+    quirks_.note(all_octets_zero(rest) ? Quirk::zero_filled_tail : Quirk::trailing_octets);
   }
 
   const uint32_t nanoseconds = load_be32(h + 12);
@@ -192,7 +191,7 @@ bool DecoderState::decode_netflow_fixed(Protocol protocol, const Datagram& d,
   if (interval < kSamplingModeNone) {
     interval &= kSamplingIntervalMask;
   } else {
-    counters_.quirks[Quirk::sampling_interval_overflow].increment();
+    quirks_.note(Quirk::sampling_interval_overflow);
   }
   if (interval != 0) s.present.set(Field::sampling_rate);
   s.rate = rate_of_header(m, interval, SamplingSource::header);
@@ -200,19 +199,18 @@ bool DecoderState::decode_netflow_fixed(Protocol protocol, const Datagram& d,
   burst_.begin(sink, m.header, d.listener);
   const uint8_t* p = h + layout.header_octets;
   const uint32_t stride = layout.record_octets;
-  Counter& implausible = counters_.quirks[Quirk::implausible_time];
   for (uint32_t left = count; left != 0;) {
     const std::span<FlowRecord> records =
         burst_.room(left, protocol == Protocol::netflow_v7 ? kRouterScArenaOctets : 0);
     switch (protocol) {
       case Protocol::netflow_v1:
-        read_records<Protocol::netflow_v1>(p, stride, s, records, implausible);
+        read_records<Protocol::netflow_v1>(p, stride, s, records, quirks_);
         break;
       case Protocol::netflow_v7:
-        read_records<Protocol::netflow_v7>(p, stride, s, records, implausible);
+        read_records<Protocol::netflow_v7>(p, stride, s, records, quirks_);
         keep_router_sc(p, stride, records, burst_.arena());
         break;
-      default: read_records<Protocol::netflow_v5>(p, stride, s, records, implausible); break;
+      default: read_records<Protocol::netflow_v5>(p, stride, s, records, quirks_); break;
     }
     p += records.size() * stride;
     left -= static_cast<uint32_t>(records.size());

@@ -32,7 +32,7 @@ bool DecoderState::decode_netflow_v9(const Datagram& d, RecordSink& sink) noexce
   const uint32_t promised = load_be16(h + 2);
   const uint32_t records = m.data_records + m.options_records + m.templates;
   if (m.all_known && promised != records && promised != m.sets) {
-    counters_.quirks[Quirk::count_mismatch].increment();
+    quirks_.note(Quirk::count_mismatch);
   }
   observe_sequence(m, content_of(m));
   return true;

@@ -15,7 +15,7 @@ void DecoderState::options_records(Message& m, const Template& t,
   while (body.size() >= least) {
     if (body.size() <= kPaddingOctetsMax && all_octets_zero(body)) break;
     if (m.options_records == kRecordsPerDatagramMax) [[unlikely]] {
-      counters_.quirks[Quirk::record_limit].increment();
+      quirks_.note(Quirk::record_limit);
       body = {};
       break;
     }
@@ -23,7 +23,7 @@ void DecoderState::options_records(Message& m, const Template& t,
         walk_fields(t.plan.fields, body.data(), static_cast<uint32_t>(body.size()), {},
                     offsets_.get(), widths_.get());
     if (octets == 0) {
-      counters_.quirks[Quirk::truncated_record].increment();
+      quirks_.note(Quirk::truncated_record);
       body = {};
       break;
     }
@@ -64,7 +64,7 @@ void DecoderState::options_record(Message& m, const Template& t, const Row& row)
     rates_.set_sequence(*domain, v.sequence_id, {v.selectors, n}, m.times.received_ns);
   }
   if (rate == 0) return;  // PTX says 0 where it does not know
-  if (rate > kRatePlausibleMax) counters_.quirks[Quirk::implausible_rate].increment();
+  if (rate > kRatePlausibleMax) quirks_.note(Quirk::implausible_rate);
   const RateEntry entry{rate, m.times.received_ns};
   if ((v.present & bit::kSampler) != 0) {
     rates_.set_keyed(*domain, RateKey::sampler, v.sampler_id, entry);

@@ -291,7 +291,7 @@ struct PlanContext {
   Arena& arena;
   const TemplateFinder& templates;
   bool netflow_v9;
-  CounterArray<Quirk>& quirks;
+  QuirkBook& quirks;
   Kernel kernel;
 };
 

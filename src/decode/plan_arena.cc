@@ -39,7 +39,7 @@ class ArenaWriter {
   }
 
  private:
-  void overflow() noexcept { context_.quirks[Quirk::arena_overflow].increment(); }
+  void overflow() noexcept { context_.quirks.note(Quirk::arena_overflow); }
 
   void fill_column(const ArenaOp& op) noexcept {
     const uint8_t* p = row_.at(op);

@@ -81,7 +81,7 @@ void choose_times(const Plan& plan, const Row& row, PlanContext& context, FlowRe
   if (kind == TimeKind::count_) kind = end_kind;
   if (start == 0 && end == 0) {
     if (plan.start_count + plan.end_count != 0) {
-      context.quirks[Quirk::implausible_time].increment();
+      context.quirks.note(Quirk::implausible_time);
     }
     r.time_flow_start_ns = r.time_flow_end_ns = base.fallback_ns();
     r.time_source = static_cast<uint32_t>(base.fallback_source());

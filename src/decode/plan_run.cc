@@ -132,8 +132,8 @@ LineTimes line_times(TimeSource source) noexcept {
 
 /// A record's own rate that cannot be is the last resort: as it is, or the other way round.
 RateResolver::Rate doubtful_rate(uint64_t said, const RateResolver::Rate& known,
-                                 CounterArray<Quirk>& quirks) noexcept {
-  quirks[Quirk::implausible_rate].increment();
+                                 QuirkBook& quirks) noexcept {
+  quirks.note(Quirk::implausible_rate);
   if (known.rate != 0) return known;
   const uint64_t swapped =
       said <= UINT32_MAX ? __builtin_bswap32(static_cast<uint32_t>(said)) : said;

@@ -46,7 +46,7 @@ void DecoderState::walk_sets(Message& m, std::span<const uint8_t> octets,
     if (length < kSetHeaderOctets || length > octets.size()) {
       // Palo Alto fills packets up with zeros.
       const bool tail = id == 0 && length == 0 && all_octets_zero(octets);
-      if (tail) counters_.quirks[Quirk::zero_filled_tail].increment();
+      if (tail) quirks_.note(Quirk::zero_filled_tail);
       ledger_.enter(*m.exporter,
                     tail ? SetOutcome::skipped_padding : SetOutcome::skipped_bad_length,
                     octets.size());
@@ -63,7 +63,7 @@ void DecoderState::walk_sets(Message& m, std::span<const uint8_t> octets,
     }
     SetOutcome outcome = SetOutcome::skipped_reserved_id;
     if (id <= kOptionsIpfix && (id <= kOptionsV9) != v9) {
-      counters_.quirks[Quirk::set_of_other_version].increment();
+      quirks_.note(Quirk::set_of_other_version);
     }
     switch (id) {
       case kTemplatesV9:
@@ -76,7 +76,7 @@ void DecoderState::walk_sets(Message& m, std::span<const uint8_t> octets,
     }
     ledger_.enter(*m.exporter, outcome, length);
   }
-  if (!octets.empty()) counters_.quirks[Quirk::trailing_octets].increment();
+  if (!octets.empty()) quirks_.note(Quirk::trailing_octets);
 }
 
 void DecoderState::replay(Template& t, const Message& now, RecordSink& sink) noexcept {
@@ -143,8 +143,8 @@ void DecoderState::data_set(Message& m, uint16_t id, std::span<const uint8_t> bo
 
 void DecoderState::padding(std::span<const uint8_t> rest) noexcept {
   if (rest.empty()) return;
-  if (rest.size() > kPaddingOctetsMax) counters_.quirks[Quirk::long_padding].increment();
-  if (!all_octets_zero(rest)) counters_.quirks[Quirk::nonzero_padding].increment();
+  if (rest.size() > kPaddingOctetsMax) quirks_.note(Quirk::long_padding);
+  if (!all_octets_zero(rest)) quirks_.note(Quirk::nonzero_padding);
 }
 
 void DecoderState::data_records(Message& m, const Template& t,
@@ -155,7 +155,7 @@ void DecoderState::data_records(Message& m, const Template& t,
   const MessageTemplates templates(templates_, m);
   const bool v9 = t.format == TemplateFormat::netflow_v9;
   PlanContext context{m.times,          rates,         burst_.arena(), templates, v9,
-                      counters_.quirks, config_.kernel};
+                      quirks_, config_.kernel};
   PlanRun run(plan, context);
   const uint32_t before = m.data_records;
   if (plan.fixed_length) {
@@ -165,7 +165,7 @@ void DecoderState::data_records(Message& m, const Template& t,
     while (body.size() >= plan.record_octets) {
       if (body.size() <= kPaddingOctetsMax && all_octets_zero(body)) break;
       if (m.data_records == kRecordsPerDatagramMax) [[unlikely]] {
-        counters_.quirks[Quirk::record_limit].increment();
+        quirks_.note(Quirk::record_limit);
         body = {};
         break;
       }
@@ -173,7 +173,7 @@ void DecoderState::data_records(Message& m, const Template& t,
           walk_fields(plan.fields, body.data(), static_cast<uint32_t>(body.size()), begin,
                       offsets_.get(), widths_.get());
       if (octets == 0) {
-        counters_.quirks[Quirk::truncated_record].increment();
+        quirks_.note(Quirk::truncated_record);
         body = {};
         break;
       }
@@ -205,7 +205,7 @@ void DecoderState::data_fixed(Message& m, const Plan& plan, std::span<const uint
   }
   padding(body.subspan(size_t{count} * octets));
   if (count > kRecordsPerDatagramMax - m.data_records) [[unlikely]] {
-    counters_.quirks[Quirk::record_limit].add(count - (kRecordsPerDatagramMax - m.data_records));
+    quirks_.note(Quirk::record_limit, count - (kRecordsPerDatagramMax - m.data_records));
     count = kRecordsPerDatagramMax - m.data_records;
   }
   m.data_records += count;

@@ -18,7 +18,7 @@ struct Ignore {
 }  // namespace
 
 bool read_counter_sample(std::span<const uint8_t> sample, SampleForm form,
-                         CounterArray<Quirk>& quirks, SourceReport& source,
+                         QuirkBook& quirks, SourceReport& source,
                          std::span<CounterBlock> room, size_t& blocks) noexcept {
   if (sample.size() < source_octets(form)) return false;
   source = peek_source(sample, form);
@@ -30,7 +30,7 @@ bool read_counter_sample(std::span<const uint8_t> sample, SampleForm form,
   // Both the block by its layout and, where it holds more than that, its octets take a place.
   const size_t blocks_max = room.size() / 2;
   if (promised > blocks_max) {
-    quirks[Quirk::count_mismatch].increment();
+    quirks.note(Quirk::count_mismatch);
     promised = static_cast<uint32_t>(blocks_max);
   }
   for (; promised != 0 && in.left() >= kBlockHeaderOctets; --promised) {
@@ -40,7 +40,7 @@ bool read_counter_sample(std::span<const uint8_t> sample, SampleForm form,
     CounterBlock block{counter_layout(type), type >> kSflowFormatBits, type & kSflowFormatMask,
                        octets};
     if (block.layout == nullptr) {
-      quirks[Quirk::unknown_counter_block].increment();
+      quirks.note(Quirk::unknown_counter_block);
       room[blocks++] = block;
       continue;
     }
@@ -49,21 +49,21 @@ bool read_counter_sample(std::span<const uint8_t> sample, SampleForm form,
     Ignore ignore;
     if (block.layout->blocks == CounterBlocks::one &&
         std::any_of(room.begin(), room.begin() + static_cast<ptrdiff_t>(blocks), has_layout)) {
-      quirks[Quirk::repeated_element].increment();
+      quirks.note(Quirk::repeated_element);
       block.layout = nullptr;
     } else if (!walk_counters(*block.layout, values, ignore)) {
-      quirks[Quirk::truncated_record].increment();
+      quirks.note(Quirk::truncated_record);
       block.layout = nullptr;
     }
     room[blocks++] = block;
     if (block.layout != nullptr && values.left() != 0) {
       // A newer agent's: what the layout does not know travels with all of the block.
-      quirks[Quirk::unknown_counter_block].increment();
+      quirks.note(Quirk::unknown_counter_block);
       block.layout = nullptr;
       room[blocks++] = block;
     }
   }
-  if (promised != 0) quirks[Quirk::truncated_record].increment();
+  if (promised != 0) quirks.note(Quirk::truncated_record);
   return true;
 }
 

@@ -136,7 +136,7 @@ class SflowFiller {
   }
 
  private:
-  void quirk(Quirk q) noexcept { context_.quirks[q].increment(); }
+  void quirk(Quirk q) noexcept { context_.quirks.note(q); }
   void check(const XdrReader& in) noexcept {
     if (!in.ok()) quirk(Quirk::truncated_record);
   }

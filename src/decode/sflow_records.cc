@@ -83,7 +83,7 @@ bool is_without_columns(uint32_t type) noexcept {
 void find_parts(XdrReader& in, uint32_t promised, const SampleContext& context, SflowFiller& filler,
                 SflowParts& parts) noexcept {
   if (promised > kSflowRecordsMax) {
-    context.quirks[Quirk::count_mismatch].increment();
+    context.quirks.note(Quirk::count_mismatch);
     promised = kSflowRecordsMax;
   }
   for (; promised != 0 && in.left() >= kRecordHeaderOctets; --promised) {
@@ -93,11 +93,11 @@ void find_parts(XdrReader& in, uint32_t promised, const SampleContext& context, 
     const SflowKind kind = sflow_kind(type);
     if (kind != SflowKind::count_ && parts.add(kind, body)) continue;
     if (kind == SflowKind::count_ && !is_without_columns(type)) {
-      context.quirks[Quirk::unknown_flow_record].increment();
+      context.quirks.note(Quirk::unknown_flow_record);
     }
     filler.keep(type, body);
   }
-  if (promised != 0) context.quirks[Quirk::truncated_record].increment();
+  if (promised != 0) context.quirks.note(Quirk::truncated_record);
 }
 
 constexpr Presence presence_of(std::initializer_list<Field> fields) {

@@ -76,7 +76,7 @@ bool DecoderState::decode_sflow_v5(const Datagram& d, RecordSink& sink) noexcept
   if (m.domain != nullptr) {
     observe_sequence(m, sequence, 1, true);
   } else {
-    counters_.quirks[Quirk::sequence_untracked].increment();
+    quirks_.note(Quirk::sequence_untracked);
   }
   return true;
 }
@@ -86,7 +86,7 @@ void DecoderState::walk_samples(Message& m, Octets octets, uint32_t promised,
   const uint32_t samples_max = samples_per_datagram_max(m.listener);
   for (uint32_t sample = 0; sample != promised; ++sample) {
     if (octets.empty()) {
-      counters_.quirks[Quirk::count_mismatch].increment();
+      quirks_.note(Quirk::count_mismatch);
       return;
     }
     const size_t body_octets =
@@ -106,8 +106,7 @@ void DecoderState::walk_samples(Message& m, Octets octets, uint32_t promised,
         whole);
   }
   if (octets.empty()) return;
-  counters_.quirks[all_octets_zero(octets) ? Quirk::zero_filled_tail : Quirk::trailing_octets]
-      .increment();
+  quirks_.note(all_octets_zero(octets) ? Quirk::zero_filled_tail : Quirk::trailing_octets);
 }
 
 SetOutcome DecoderState::read_sample(Message& m, uint32_t type, Octets body,
@@ -129,7 +128,7 @@ SetOutcome DecoderState::flow_sample(Message& m, Octets body, SampleForm form) n
   FlowRecord& record = burst_.room(1, kSflowArenaOctets).front();
   clear(record);
   const SampleContext context{m.times.received_ns, default_rate(m), burst_.arena(),
-                              counters_.quirks};
+                              quirks_};
   SourceReport source;
   if (!read_flow_sample(body, form, context, source, record)) {
     return SetOutcome::skipped_bad_length;
@@ -149,7 +148,7 @@ SetOutcome DecoderState::counter_sample(Message& m, Octets body, SampleForm form
   std::array<CounterBlock, kCounterBlocksMax> room;
   size_t blocks = 0;
   SourceReport source;
-  if (!read_counter_sample(body, form, counters_.quirks, source, room, blocks)) {
+  if (!read_counter_sample(body, form, quirks_, source, room, blocks)) {
     return SetOutcome::skipped_bad_length;
   }
   observe_source(m, SflowSampleKind::counters, key_of(m, SflowSampleKind::counters, source),
@@ -164,7 +163,7 @@ SetOutcome DecoderState::discard_sample(Message& m, Octets body, RecordSink& sin
   // The packet has a record's place, but is not committed: it goes to the sink by itself.
   FlowRecord& packet = burst_.room(1, kSflowArenaOctets).front();
   clear(packet);
-  const SampleContext context{m.times.received_ns, 0, burst_.arena(), counters_.quirks};
+  const SampleContext context{m.times.received_ns, 0, burst_.arena(), quirks_};
   SourceReport source;
   uint32_t reason = 0;
   const uint32_t arena_before = burst_.arena().used();
@@ -185,7 +184,7 @@ void DecoderState::observe_source(Message& m, SflowSampleKind kind, SflowSourceK
   if (m.domain == nullptr) return;  // counted once a datagram
   const SflowSourceTable::News news = sflow_sources_.observe(
       key, {source.sequence, source.pool, source.drops, m.times.received_ns});
-  if (!news.tracked) return counters_.quirks[Quirk::sequence_untracked].increment();
+  if (!news.tracked) return quirks_.note(Quirk::sequence_untracked);
   ExporterStats& s = m.exporter->stats;
   if (news.lost != 0) {
     counters_.samples_lost.add(news.lost);

@@ -35,7 +35,7 @@ struct SampleContext {
   uint64_t received_ns;
   uint64_t default_rate;  // 0: unknown
   Arena& arena;           // with kSflowArenaOctets left
-  CounterArray<Quirk>& quirks;
+  QuirkBook& quirks;
 };
 
 /// What a sample says of its data source.
@@ -73,7 +73,7 @@ bool read_discard_sample(std::span<const uint8_t> sample, const SampleContext& c
 /// Finds the sample's blocks; `room` has kCounterBlocksMax. False where it is too short for its own
 /// header.
 bool read_counter_sample(std::span<const uint8_t> sample, SampleForm form,
-                         CounterArray<Quirk>& quirks, SourceReport& source,
+                         QuirkBook& quirks, SourceReport& source,
                          std::span<CounterBlock> room, size_t& blocks) noexcept;
 
 }  // namespace weir::decode

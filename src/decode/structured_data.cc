@@ -82,7 +82,7 @@ void StructureReader::structured(uint16_t id, Octets octets, uint32_t depth) noe
     }
   }
   if (told) return;
-  context_.quirks[Quirk::opaque_list].increment();
+  context_.quirks.note(Quirk::opaque_list);
   keep({0, id}, octets);
 }
 
@@ -172,7 +172,7 @@ bool StructureReader::sub_template_multi_list(Octets octets, uint32_t depth) noe
       continue;
     }
     // Whole as well: the list of that entry alone.
-    context_.quirks[Quirk::opaque_list].increment();
+    context_.quirks.note(Quirk::opaque_list);
     keep({0, element::kSubTemplateMultiList}, entry, semantic);
   }
   return true;

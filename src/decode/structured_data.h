@@ -101,7 +101,7 @@ class StructureReader {
   bool store_text(Field field, Octets value) noexcept;
 
   void keep(Element e, Octets value, Octets before = {}) noexcept;
-  void overflow() noexcept { context_.quirks[Quirk::arena_overflow].increment(); }
+  void overflow() noexcept { context_.quirks.note(Quirk::arena_overflow); }
   void write_numbers(const Numbers& list, Field field) noexcept;
   void write_octets(const uint8_t* octets, uint32_t size, uint32_t count, Field field) noexcept;
 

@@ -71,7 +71,7 @@ void DecoderState::define(Message& m, uint16_t id, TemplateKind kind, TemplateFo
   if (!fields_are_decodable()) {
     // Records without octets have no end.
     kind = TemplateKind::not_decodable;
-    counters_.quirks[Quirk::template_not_decodable].increment();
+    quirks_.note(Quirk::template_not_decodable);
   }
   Template* made = templates_.define(*m.domain, {id,
                                                  m.source_port,

@@ -32,6 +32,7 @@ TemplateTable::TemplateTable(const DecoderLimits& limits, uint64_t state_octets,
       seed_(seed),
       ledger_(ledger),
       counters_(ledger.counters()),
+      quirks_(ledger.quirks()),
       pending_(pending),
       events_(events),
       shares_(
@@ -91,13 +92,13 @@ Template* TemplateTable::define(Domain& domain, const Definition& d) noexcept {
       ++domain.exporter->stats.templates_known;
       return nullptr;
     }
-    counters_.quirks[Quirk::template_redefined].increment();
+    quirks_.note(Quirk::template_redefined);
     const bool recent = d.now_ns - old->defined_ns < kConflictWindowNs;
     if (old->port == 0 && old->defined_port != d.port && recent && old->defined_port != 0) {
-      counters_.quirks[Quirk::template_conflict].increment();
+      quirks_.note(Quirk::template_conflict);
       if (!domain.split) {
         domain.split = true;
-        counters_.quirks[Quirk::scope_split_by_port].increment();
+        quirks_.note(Quirk::scope_split_by_port);
       }
       if (Template* previous = find_exact(domain, d.id, old->defined_port); previous != nullptr) {
         remove(*previous);
@@ -169,11 +170,11 @@ Template* TemplateTable::build(Domain& domain, const Definition& d) noexcept {
   if (d.kind == TemplateKind::data) {
     CompileQuirks q;
     compile_plan(d.fields, d.format == TemplateFormat::netflow_v9, draft_, q);
-    counters_.quirks[Quirk::repeated_element].add(q.repeated_element);
-    counters_.quirks[Quirk::odd_width].add(q.odd_width);
-    counters_.quirks[Quirk::zero_length_field].add(q.zero_length_field);
+    quirks_.note(Quirk::repeated_element, q.repeated_element);
+    quirks_.note(Quirk::odd_width, q.odd_width);
+    quirks_.note(Quirk::zero_length_field, q.zero_length_field);
     if (d.format == TemplateFormat::netflow_v9) {
-      counters_.quirks[Quirk::variable_length_in_v9].add(q.variable_length);
+      quirks_.note(Quirk::variable_length_in_v9, q.variable_length);
     }
   }
   const std::span<const Op> ops{draft_.ops, draft_.op_count};

@@ -106,6 +106,7 @@ class TemplateTable {
   const uint64_t seed_;
   SetLedger& ledger_;
   DecoderCounters& counters_;
+  QuirkBook& quirks_;
   PendingStore& pending_;
   EventOutlet& events_;
   Slab slab_;

@@ -36,6 +36,7 @@ inline ApplianceView full_view() {
   e.protocols = 1;
   e.clock_samples = e.sampling_rate_override = e.samples_dropped = 1;
   e.last_error = decode::DatagramError::bad_count;
+  e.quirks[static_cast<size_t>(decode::Quirk::template_conflict)] = 3;
   view.exporters.push_back(e);
   view.exporter_list = std::make_shared<const ExporterList>(
       *ExporterList::parse("address,name,site,ifIndex,ifName,speed,boundary\n192.0.2.1,a,b,7,xe7,10G,yes\n", "list"));

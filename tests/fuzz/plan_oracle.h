@@ -215,7 +215,8 @@ class PlanOracle {
       if (s.kernel != Kernel::portable && best_kernel() != s.kernel) continue;
       s.reset(count);
       const OwnTemplate templates(plan);
-      PlanContext context{times, rates, *s.arena, templates, false, s.quirks, s.kernel};
+      QuirkBook quirks(s.quirks);
+      PlanContext context{times, rates, *s.arena, templates, false, quirks, s.kernel};
       PlanRun plan_run(plan, context);
       use(plan_run, s.records.data());
     }
