@@ -18,6 +18,7 @@
 #include "cli/finish_output.h"
 #include "cli/weirctl_capture.h"
 #include "cli/weirctl_client.h"
+#include "cli/weirctl_exporters.h"
 #include "cli/weirctl_tables.h"
 #include "cli/weirctl_tail.h"
 #include "cli/weirctl_top.h"
@@ -46,7 +47,7 @@ class Program {
         "Examples:\n"
         "  weirctl status\n"
         "  weirctl --json ledger | jq .records\n"
-        "  weirctl exporters 192.0.2.1\n"
+        "  weirctl exporters 192.0.2.1 --templates\n"
         "  weirctl tail --exporter 192.0.2.1 --port 53\n"
         "Status: 0 answered, 1 the appliance refused or is not ready, 2 wrong usage,\n"
         "3 no appliance at the socket, 4 no permission.");
@@ -73,6 +74,7 @@ class Program {
     CLI::App* exporters = app.add_subcommand("exporters", "Who sends, what, and how well");
     exporters->add_option("address", exporter_, "One exporter's address")
         ->check(CLI::ValidIPV4 | kAnyAddress());
+    exporters->add_flag("--templates", shows_templates_, "With an address: each field of its templates");
     exporters->callback([this] { exporter_.empty() ? show_exporters() : show_one_exporter(); });
     CLI::App* top = app.add_subcommand("top", "What goes on right now: rates, losses, cores, publishers, busiest exporters");
     top->add_option("--interval", top_interval_, "Seconds between two looks")
@@ -360,7 +362,9 @@ class Program {
   }
 
   void show_one_exporter() {
-    show("/v1/exporters/" + exporter_, print_one_exporter);
+    show("/v1/exporters/" + exporter_, [this](const json& e) {
+      print_one_exporter(e, shows_templates_ ? TemplateFields::shown : TemplateFields::counted);
+    });
   }
 
   std::string socket_ = kDefaultSocket;
@@ -375,6 +379,7 @@ class Program {
   TopOptions top_;
   double top_interval_ = 1;
   bool as_json_ = false;
+  bool shows_templates_ = false;
   bool shows_screen_ = false;
   std::string held_trouble_;
   int exit_code_ = kAnswered;

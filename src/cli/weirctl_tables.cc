@@ -49,10 +49,6 @@ std::string duration_of(uint64_t ns) {
   return fmt::format("{}d", s / 86'400);
 }
 
-std::string age_of(uint64_t then_ns, uint64_t now_ns) {
-  return then_ns == 0 || then_ns > now_ns ? "-" : duration_of(now_ns - then_ns);
-}
-
 /// The fill is that of the bound which is nearest, records or batches.
 std::string queue_of(const json& queue) {
   const json& max = queue.at("records_max");
@@ -95,85 +91,10 @@ void print_state(const json& state, uint64_t now_ns) {
   }
 }
 
-/// Columns for names where the operator has a list of them.
-bool any_named(const json& exporters) {
-  return std::any_of(exporters.begin(), exporters.end(),
-                     [](const json& e) { return !e.at("name").is_null() || !e.at("site").is_null(); });
-}
+}  // namespace
 
-std::vector<std::string> exporter_row(const json& e, uint64_t now_ns, bool with_names) {
-  std::string protocols;
-  for (const json& p : e.at("protocols")) {
-    if (!protocols.empty()) protocols += ',';
-    protocols += text_of(p);
-  }
-  std::vector<std::string> row = {text_of(e.at("address")),
-          protocols.empty() ? "-" : protocols,
-          text_of(e.at("datagrams").at("received")),
-          text_of(e.at("datagrams").at("rejected")),
-          text_of(e.at("records")),
-          text_of(e.at("templates")),
-          text_of(e.at("sets").at("waiting")),
-          text_of(e.at("sets").at("lost")),
-          text_of(e.at("sequence_lost")),
-          age_of(e.at("last_seen_ns"), now_ns),
-          text_of(e.at("last_error"))};
-  if (with_names) row.insert(row.begin() + 1, {text_of(e.at("name")), text_of(e.at("site"))});
-  return row;
-}
-
-const std::vector<std::string> kExporterHeads = {
-    "exporter",     "protocols", "datagrams",     "rejected",  "records",   "templates",
-    "sets waiting", "sets lost", "sequence lost", "last seen", "last error"};
-
-/// What an operator should do about the exporter; nothing when all is well.
-void print_verdicts(const json& e) {
-  for (const json& verdict : e.at("verdicts")) {
-    std::printf("exporter %s: %s\n", text_of(e.at("address")).c_str(), text_of(verdict.at("text")).c_str());
-  }
-}
-
-/// 10G, 2.5G, 1544k, as the list has it.
-std::string speed_of(const json& bits_per_second) {
-  if (bits_per_second.is_null()) return "-";
-  auto speed = bits_per_second.get<double>();
-  const char* unit = "";
-  for (const char* larger : {"k", "M", "G", "T"}) {
-    if (speed < 1000 || (speed < 10'000 && speed != std::floor(speed / 100) * 100)) break;
-    speed /= 1000;
-    unit = larger;
-  }
-  return fmt::format("{}{}", speed, unit);
-}
-
-void print_exporter_details(const json& e) {
-  const json& clock = e.at("clock");
-  if (clock.at("skew_ms").is_number()) {
-    const int64_t ms = clock.at("skew_ms");
-    std::printf("clock %.1f s %s\n", static_cast<double>(std::abs(ms)) / 1000,
-                ms < 0 ? "ahead" : "behind");
-  }
-  if (e.at("sampling_rate_override").is_number()) {
-    std::printf("sampling rate %s by configuration\n",
-                text_of(e.at("sampling_rate_override")).c_str());
-  }
-  Table domains({"protocol", "domain", "agent", "templates", "options templates", "sampling",
-                 "sequence counts", "lost", "duplicates", "restarts"});
-  for (const json& d : e.at("domain_list")) {
-    const json& s = d.at("sequence");
-    domains.add({text_of(d.at("protocol")), text_of(d.at("id")), text_of(d.value("agent", json())),
-                 text_of(d.at("templates")), text_of(d.at("options_templates")),
-                 text_of(d.at("sampling_rate")), text_of(s.at("unit")), text_of(s.at("lost")),
-                 text_of(s.at("duplicates")), text_of(s.at("restarts"))});
-  }
-  domains.print();
-  if (e.at("interfaces").empty()) return;
-  std::puts("");
-  Table interfaces({"interface", "name", "boundary", "speed"}, 3);
-  for (const json& i : e.at("interfaces")) {
-    interfaces.add({text_of(i.at("if_index")), text_of(i.at("name")), text_of(i.at("boundary")), speed_of(i.at("speed_bps"))});
-  }
-  interfaces.print();
+std::string age_of(uint64_t then_ns, uint64_t now_ns) {
+  return then_ns == 0 || then_ns > now_ns ? "-" : duration_of(now_ns - then_ns);
 }
 
 uint64_t now_ns() {
@@ -181,17 +102,6 @@ uint64_t now_ns() {
   clock_gettime(CLOCK_REALTIME, &t);
   return static_cast<uint64_t>(t.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(t.tv_nsec);
 }
-
-Table exporter_table(const json& exporters) {
-  const bool with_names = any_named(exporters);
-  std::vector<std::string> heads = kExporterHeads;
-  if (with_names) heads.insert(heads.begin() + 1, {"name", "site"});
-  Table table(std::move(heads), with_names ? 3 : 1);
-  for (const json& e : exporters) table.add(exporter_row(e, now_ns(), with_names));
-  return table;
-}
-
-}  // namespace
 
 void print_ports(const json& ports) {
   Table table({"port", "driver", "link", "packets", "octets", "missed", "errors", "no mbuf"});
@@ -287,21 +197,6 @@ void print_status(const json& s) {
   print_state(s.at("state_kept"), now_ns);
   std::puts("");
   print_publishers(s.at("publishers"));
-}
-
-void print_exporters(const json& rows, uint64_t not_listed) {
-  exporter_table(rows).print();
-  for (const json& e : rows) print_verdicts(e);
-  if (rows.empty()) std::puts("no exporter has sent anything yet");
-  if (not_listed > 0) {
-    std::printf("%lu more are not listed\n", static_cast<unsigned long>(not_listed));
-  }
-}
-
-void print_one_exporter(const json& e) {
-  exporter_table(json::array({e})).print();
-  print_verdicts(e);
-  print_exporter_details(e);
 }
 
 }  // namespace weir::cli

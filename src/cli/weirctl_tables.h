@@ -9,6 +9,9 @@
 namespace weir::cli {
 
 std::string text_of(const nlohmann::json& value);
+/// `-` where it never was.
+std::string age_of(uint64_t then_ns, uint64_t now_ns);
+uint64_t now_ns();
 
 void print_status(const nlohmann::json& status);
 void print_ports(const nlohmann::json& ports);
@@ -18,9 +21,6 @@ void print_cores(const nlohmann::json& cores);
 void print_publishers(const nlohmann::json& publishers);
 /// Each ledger: what came in, and under it what became of it, which adds up.
 void print_ledger(const nlohmann::json& ledger);
-/// `not_listed`: exporters that have no row.
-void print_exporters(const nlohmann::json& rows, uint64_t not_listed);
-void print_one_exporter(const nlohmann::json& exporter);
 /// Keys, values and where they came from.
 void print_config(const nlohmann::json& config);
 /// How a reload went: what goes now, and what only a restart takes up.

@@ -86,6 +86,7 @@ Result<std::unique_ptr<Appliance>> Appliance::create(const ApplianceConfig& conf
   }
   for (service::HttpRoute& route : live_routes(a.live_flows_, a.listener_names_)) routes.push_back(std::move(route));
   for (service::HttpRoute& route : capture_routes(a.captures_, a.quarantine_)) routes.push_back(std::move(route));
+  routes.push_back(exporter_detail_route(a.view_, a.exporter_details_));
   auto server = service::HttpServer::start(http_server_config(config), std::move(routes));
   if (!server) return server.error();
   a.http_ = std::move(*server);
@@ -245,6 +246,7 @@ bool Appliance::turn() {
   moved |= live_flows_.step(*data_plane_, directory_);
   if (feed_) moved |= feed_->step(directory_, steady_clock_ns());
   census_->step(*data_plane_, steady_clock_ns());
+  exporter_details_.step(*data_plane_, steady_clock_ns());
   state_->step(*data_plane_, steady_clock_ns());
   captures_.step(*data_plane_, steady_clock_ns());
   quarantine_.step(*data_plane_, steady_clock_ns());

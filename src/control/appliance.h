@@ -23,6 +23,7 @@
 #include "control/delivery.h"
 #include "control/event_log.h"
 #include "control/exporter_census.h"
+#include "control/exporter_detail_routes.h"
 #include "control/exporter_feed.h"
 #include "control/exporter_list_watch.h"
 #include "control/live_routes.h"
@@ -120,6 +121,7 @@ class Appliance {
   LiveFlows live_flows_;                // before data_plane_: cores look by what it owns
   CaptureDesk captures_;                // likewise
   QuarantineDesk quarantine_;           // likewise
+  ExporterDetails exporter_details_;    // likewise: cores write into its questions
   std::unique_ptr<dataplane::DataPlane> data_plane_;
   std::unique_ptr<Delivery> delivery_;  // before data_plane_ goes: it holds the cores' buffers
   std::vector<outbound::Publisher*> publishers_;  // delivery_'s

@@ -1,4 +1,4 @@
-// What the control socket tells of exporters: pages of them, and one with its domains.
+// What the control socket tells of exporters: pages of them.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -41,52 +41,11 @@ std::optional<size_t> number_in_query(const HttpRequest& request, const char* ke
   return value;
 }
 
-struct DomainOf {
-  const IpAddress& exporter;
-};
-const IpAddress& address_of(const DomainOf& of) { return of.exporter; }
-const IpAddress& address_of(const decode::DomainStats& d) { return d.exporter; }
-
-json domain_json(const decode::DomainStats& d) {
-  const decode::Protocol protocol = d.version == 1    ? decode::Protocol::netflow_v1
-                                    : d.version == 5  ? decode::Protocol::netflow_v5
-                                    : d.version == 7  ? decode::Protocol::netflow_v7
-                                    : d.version == 9  ? decode::Protocol::netflow_v9
-                                    : d.version == 10 ? decode::Protocol::ipfix
-                                                      : decode::Protocol::sflow_5;
-  json object = {{"protocol", std::string(name_of(protocol))},
-                 {"id", d.id},
-                 {"last_seen_ns", d.last_seen_ns},
-                 {"templates", d.templates},
-                 {"options_templates", d.options_templates},
-                 {"sampling_rate", d.sampling_rate},
-                 {"sequence",
-                  {{"unit", std::string(name_of(d.sequence_unit))},
-                   {"lost", d.sequence_lost},
-                   {"duplicates", d.sequence_duplicates},
-                   {"restarts", d.sequence_restarts}}}};
-  if (d.agent != IpAddress{}) object["agent"] = d.agent.to_string();
-  return object;
-}
-
 const ListedExporter* listed(const ApplianceView& view, const IpAddress& exporter) {
   return view.exporter_list != nullptr ? view.exporter_list->find(exporter) : nullptr;
 }
 
 json text_or_null(const std::string& text) { return text.empty() ? json() : json(text); }
-
-/// Those of the operator's list.
-json interfaces_json(const ListedExporter* exporter) {
-  json rows = json::array();
-  if (exporter == nullptr) return rows;
-  for (const ListedInterface& i : exporter->interfaces) {
-    rows.push_back({{"if_index", i.index},
-                    {"name", text_or_null(i.name)},
-                    {"speed_bps", i.speed_bps == 0 ? json() : json(i.speed_bps)},
-                    {"boundary", std::string(name_of(i.boundary))}});
-  }
-  return rows;
-}
 
 }  // namespace
 
@@ -109,27 +68,17 @@ HttpResponse exporters_page(const ApplianceView& view, const HttpRequest& reques
   return json_response(body);
 }
 
-HttpResponse one_exporter(const ApplianceView& view, const HttpRequest& request) {
-  const std::string text = request.path.substr(request.path.rfind('/') + 1);
-  const auto address = IpAddress::parse(text);
-  if (!address) return service::http_error(400, fmt::format("'{}' is not an IP address", text));
-  const auto it = std::find_if(view.exporters.begin(), view.exporters.end(),
-                               [&](const auto& e) { return e.address == *address; });
-  if (it == view.exporters.end()) {
-    return service::http_error(
-        404, fmt::format("exporter {} is not known: it has sent nothing, or nothing that had a place (exporter_table_full "
-                         "in the ledger)",
-                         address->to_string()));
+json interfaces_json(const ApplianceView& view, const IpAddress& address) {
+  const ListedExporter* const exporter = listed(view, address);
+  json rows = json::array();
+  if (exporter == nullptr) return rows;
+  for (const ListedInterface& i : exporter->interfaces) {
+    rows.push_back({{"if_index", i.index},
+                    {"name", text_or_null(i.name)},
+                    {"speed_bps", i.speed_bps == 0 ? json() : json(i.speed_bps)},
+                    {"boundary", std::string(name_of(i.boundary))}});
   }
-  json body = exporter_json(view, *it);
-  body["interfaces"] = interfaces_json(listed(view, *address));
-  json domains = json::array();
-  const auto [first, last] =
-      std::equal_range(view.domains.begin(), view.domains.end(), DomainOf{it->address},
-                       [](const auto& a, const auto& b) { return address_of(a) < address_of(b); });
-  for (auto d = first; d != last; ++d) domains.push_back(domain_json(*d));
-  body["domain_list"] = std::move(domains);
-  return json_response(body);
+  return rows;
 }
 
 json exporter_json(const ApplianceView& view, const decode::ExporterStats& e) {

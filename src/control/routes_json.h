@@ -17,7 +17,9 @@ inline service::HttpResponse json_response(const nlohmann::json& body) {
           .body = body.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n"};
 }
 
+/// Those of the operator's list.
+nlohmann::json interfaces_json(const ApplianceView& view, const IpAddress& exporter);
+
 service::HttpResponse exporters_page(const ApplianceView& view, const service::HttpRequest& request);
-service::HttpResponse one_exporter(const ApplianceView& view, const service::HttpRequest& request);
 
 }  // namespace weir::control

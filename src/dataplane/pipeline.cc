@@ -205,6 +205,7 @@ void Pipeline::poll(uint64_t steady_now_ns, uint64_t wall_now_ns) noexcept {
   answer(exporter_inquiry_, 1);
   answer(state_inquiry_, 1);
   answer(quarantine_inquiry_, 1);
+  answer(detail_inquiry_, 1);
 }
 
 template <class Query>
@@ -290,8 +291,19 @@ bool Pipeline::answer_slice(StateQuery& query) noexcept {
   return query.cursor.is_over || !has_room;
 }
 
+bool Pipeline::answer_slice(DetailQuery& query) noexcept {
+  const auto room = std::span(query.octets).subspan(query.filled);
+  if (room.size() < decode::kStateChunkOctetsMin) {
+    query.is_cut = true;
+    return true;
+  }
+  query.filled += decoder_->copy_exporter(query.exporter, query.cursor, room);
+  return query.cursor.is_over;
+}
+
 bool Pipeline::has_open_question() const noexcept {
-  return exporter_inquiry_.is_open() || state_inquiry_.is_open() || quarantine_inquiry_.is_open();
+  return exporter_inquiry_.is_open() || state_inquiry_.is_open() || quarantine_inquiry_.is_open() ||
+         detail_inquiry_.is_open();
 }
 
 bool Pipeline::is_quiet() const noexcept {
@@ -304,6 +316,7 @@ void Pipeline::finish() noexcept {
   answer(exporter_inquiry_, kSlicesAtEndMax);
   answer(state_inquiry_, kSlicesAtEndMax);
   answer(quarantine_inquiry_, kSlicesAtEndMax);
+  answer(detail_inquiry_, kSlicesAtEndMax);
 }
 
 }  // namespace weir::dataplane

@@ -27,6 +27,7 @@
 #include "dataplane/rate_limiter.h"
 #include "dataplane/datagram_tap.h"
 #include "decode/decoder.h"
+#include "decode/exporter_detail.h"
 #include "decode/state_image.h"
 #include "export/batcher.h"
 #include "export/sflow_encoder.h"
@@ -81,6 +82,21 @@ struct StateQuery {
   decode::StateCursor cursor;
 
   void begin() noexcept { filled = 0; }
+};
+
+/// A request for what one exporter said, answered a slice between two bursts.
+struct DetailQuery {
+  IpAddress exporter;
+  std::vector<uint8_t> octets;  // sized by the asker, several of decode::kStateChunkOctetsMin
+  size_t filled = 0;
+  decode::DetailCursor cursor;
+  bool is_cut = false;  // there was more than room
+
+  void begin() noexcept {
+    filled = 0;
+    cursor = {};
+    is_cut = false;
+  }
 };
 
 inline constexpr size_t kEventsWaitingMax = 4096;  // of a core, for the control thread
@@ -177,6 +193,14 @@ class Pipeline final : private RecordSink {
     return quarantine_inquiry_.take(query);
   }
 
+  /// Likewise for one exporter, which the asker names first.
+  bool ask_detail(DetailQuery& query) noexcept WEIR_RUNS_ON(control_thread) {
+    return detail_inquiry_.ask(query);
+  }
+  bool take_detail(DetailQuery*& query) noexcept WEIR_RUNS_ON(control_thread) {
+    return detail_inquiry_.take(query);
+  }
+
   /// Control thread: the next thing that the decoder had to tell.
   bool take_event(decode::Event& event) noexcept WEIR_RUNS_ON(control_thread) {
     return events_->take(event);
@@ -218,6 +242,7 @@ class Pipeline final : private RecordSink {
   // A bounded part of an answer; true when it is whole.
   bool answer_slice(ExporterQuery& query) noexcept WEIR_RUNS_ON(rx_lcore);
   bool answer_slice(StateQuery& query) noexcept WEIR_RUNS_ON(rx_lcore);
+  bool answer_slice(DetailQuery& query) noexcept WEIR_RUNS_ON(rx_lcore);
   bool answer_slice(QuarantineQuery& query) noexcept WEIR_RUNS_ON(rx_lcore) {
     return quarantine_.answer_slice(query);
   }
@@ -248,6 +273,7 @@ class Pipeline final : private RecordSink {
   Inquiry<ExporterQuery> exporter_inquiry_;
   Inquiry<StateQuery> state_inquiry_;
   Inquiry<QuarantineQuery> quarantine_inquiry_;
+  Inquiry<DetailQuery> detail_inquiry_;
   uint64_t next_tick_ns_ = 0;
   uint64_t last_received_ns_ = 0;       // of the newest datagram; 0: none yet
   uint64_t last_received_seen_ns_ = 0;  // the same as poll last saw it, and when it did

@@ -257,6 +257,7 @@ bool DecoderState::begin(const Datagram& d, uint16_t version, uint32_t domain_id
   m.inline_names = has_inline_names(d.listener);
   m.limits = &limits_of(d.listener);
   s.templates_max = m.limits->templates_max;
+  s.sampling_rate_default = default_rate(m);
   m.source_port = d.source_port;
   return true;
 }

@@ -29,6 +29,7 @@ namespace weir::decode {
 
 class StateImage;
 struct StateCursor;
+struct DetailCursor;
 
 /// What a datagram is, by the version that it begins with.
 // clang-format off
@@ -229,6 +230,7 @@ struct ExporterStats {
   uint64_t clock_samples = 0;      // 0: no header with a time yet
   uint64_t clock_implausible = 0;  // datagrams whose header's time is none
   uint64_t sampling_rate_override = 0;
+  uint64_t sampling_rate_default = 0;  // for what came last: the exporter's, else its listener's; 0: none
   // sFlow, over all data sources. sample_pool / samples_taken is the true sampling rate.
   uint64_t samples_lost = 0;     // of samples_taken
   uint64_t samples_dropped = 0;  // by the agent, as it says
@@ -287,6 +289,10 @@ class Decoder {
   /// Writes some of what an image is made of behind one another into `out` (kStateChunkOctetsMin at
   /// least): bounded work a call. Returns the octets written; the walk is over when cursor.is_over.
   virtual size_t copy_state(StateCursor& cursor, std::span<uint8_t> out) noexcept = 0;
+
+  /// Likewise what one exporter said (exporter_detail.h).
+  virtual size_t copy_exporter(const IpAddress& address, DetailCursor& cursor,
+                               std::span<uint8_t> out) noexcept = 0;
 
  protected:
   Faults faults_ = 0;

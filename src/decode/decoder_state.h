@@ -100,6 +100,8 @@ class DecoderState final : public Decoder {
     return exporters_.copy_domains(cursor, out);
   }
   size_t copy_state(StateCursor& cursor, std::span<uint8_t> out) noexcept override;
+  size_t copy_exporter(const IpAddress& address, DetailCursor& cursor,
+                       std::span<uint8_t> out) noexcept override;
 
  private:
   // One a protocol: true if the datagram was decoded.

@@ -23,10 +23,10 @@ TEST(ExporterQuirks, HaveEachAMeaningOfTheirOwn) {
 
 TEST(ExporterQuirks, AreShownWhereThereAreAny) {
   decode::ExporterStats e;
-  EXPECT_TRUE(exporter_json(e, 0)["quirks"].empty());
+  EXPECT_TRUE(exporter_json(ApplianceView{}, e)["quirks"].empty());
   e.quirks[static_cast<size_t>(Quirk::odd_width)] = 2;
   e.quirks[static_cast<size_t>(Quirk::count_mismatch)] = UINT32_MAX;
-  const nlohmann::json quirks = exporter_json(e, 0)["quirks"];
+  const nlohmann::json quirks = exporter_json(ApplianceView{}, e)["quirks"];
   ASSERT_EQ(quirks.size(), 2u);
   EXPECT_EQ(quirks[0]["quirk"], "odd_width");
   EXPECT_EQ(quirks[0]["count"], 2);
