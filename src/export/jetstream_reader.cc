@@ -62,8 +62,7 @@ struct JetStreamReader::State {
     // A fetch waits for its request to be written: at once, not after the flusher's millisecond.
     natsOptions_SetSendAsap(options->get(), true);
     natsConnection* made = nullptr;
-    forget_tls_errors();
-    natsStatus s = natsConnection_Connect(&made, options->get());
+    auto s = static_cast<natsStatus>(connect_to_nats(&made, options->get(), config.nats));
     if (s != NATS_OK) {
       return Error{"NATS server " + urls_without_secrets(config.nats.urls) + ": " +
                    explain_failed_connect(s, config.nats)};

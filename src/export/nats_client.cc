@@ -145,8 +145,7 @@ struct NatsClient::Link {
     // Before the call: it may be lost again before the call has returned.
     closed.store(false, std::memory_order_release);
     connected.store(true, std::memory_order_release);
-    forget_tls_errors();
-    natsStatus s = natsConnection_Connect(&connection, raw);
+    auto s = static_cast<natsStatus>(connect_to_nats(&connection, raw, state.config));
     if (s != NATS_OK) {
       connection = nullptr;
       connected.store(false, std::memory_order_release);

@@ -23,6 +23,7 @@
 extern "C" {
 typedef struct __natsOptions natsOptions;
 typedef struct __natsMsg natsMsg;
+typedef struct __natsConnection natsConnection;
 }
 
 namespace weir::outbound {

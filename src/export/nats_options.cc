@@ -21,6 +21,8 @@
 namespace weir::outbound {
 namespace {
 
+constexpr int kSignedTriesMax = 3;  // in vain once in sixteen million
+
 // ── TLS ──────────────────────────────────────────────────────────────────────────────────────────
 
 // The client library makes its TLS context when it is told to be secure, and offers of it only what
@@ -272,7 +274,18 @@ std::vector<std::string> files_of(const NatsConfig& config) {
   return files;
 }
 
-void forget_tls_errors() noexcept { ERR_clear_error(); }
+// nats.c before 3.8 sends no signature where that begins with a zero octet, as one of 256 does. Another try
+// is another nonce, and so another signature.
+int connect_to_nats(natsConnection** connection, natsOptions* options, const NatsConfig& config) {
+  const bool signs = !config.creds_file.empty() || !config.nkey_file.empty();
+  natsStatus s = NATS_OK;
+  for (int tries = signs ? kSignedTriesMax : 1; tries > 0; --tries) {
+    ERR_clear_error();  // what the TLS library had to say before
+    s = natsConnection_Connect(connection, options);
+    if (s != NATS_CONNECTION_AUTH_FAILED) break;
+  }
+  return s;
+}
 
 std::string explain_failed_connect(int status, const NatsConfig& config) {
   const std::string said = text_of_nats(status);

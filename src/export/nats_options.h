@@ -21,8 +21,8 @@ Result<OptionsPtr> make_nats_options(const NatsConfig& config);
 /// The files that `config` names: when one of them changes, a connection is no longer what it should be.
 std::vector<std::string> files_of(const NatsConfig& config);
 
-/// Forgets what the TLS library had to say: before a connection is tried.
-void forget_tls_errors() noexcept;
+/// natsConnection_Connect, and again where the library's way to sign may be why the server refuses; a natsStatus.
+int connect_to_nats(natsConnection** connection, natsOptions* options, const NatsConfig& config);
 /// After a failed try, in the thread of that try: what an operator can do something about.
 std::string explain_failed_connect(int status, const NatsConfig& config);
 

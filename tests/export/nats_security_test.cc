@@ -248,6 +248,22 @@ TEST_F(NatsSecurityTest, DeliversWithEachKindOfCredentials) {
   }
 }
 
+TEST_F(NatsSecurityTest, EverySignatureIsTaken) {
+  // One of 256 begins with a zero octet, and the client library sends no such one.
+  const NatsKey key(NatsKey::Kind::user);
+  write(file("weir.nk"), key.seed() + "\n");
+  NatsServer server("authorization { users: [ { nkey: " + key.public_key() + " } ] }\n");
+  ASSERT_TRUE(server.start());
+  NatsConfig config = config_for(server, TlsMode::none).nats;
+  config.nkey_file = file("weir.nk");
+  for (int i = 0; i < 600; ++i) {
+    auto client = NatsClient::make(config);
+    ASSERT_TRUE(client) << client.error().message;
+    const auto connected = (*client)->connect();
+    ASSERT_TRUE(connected) << "connection " << i << ": " << connected.error().message;
+  }
+}
+
 TEST_F(NatsSecurityTest, PublishesTablesOverMutualTls) {
   NatsServer server(tls_block("verify: true"));
   ASSERT_TRUE(server.start());

@@ -208,10 +208,9 @@ TEST_F(ReassemblyTest, DoesNotFollowFragmentsInsideOfFragmentsNorWhatIsStillUnde
 TEST_F(ReassemblyTest, KeepsVlansApart) {
   const Octets payloads[] = {telling(100), filled(100, 0xa2)};
   const auto in_vlan = [&](uint16_t vlan_id, size_t piece) {
-    FrameView view = parse_frame(
-        ethernet(kTpid8021q, vlan(vlan_id, kEtherTypeIpv4,
-                                  fragment_packets(kV4, 1, udp_segment(kV4, payloads[vlan_id - 1]), 56)[piece])),
-        LinkType::ethernet);
+    const auto pieces = fragment_packets(kV4, 1, udp_segment(kV4, payloads[vlan_id - 1]), 56);
+    const Octets frame = ethernet(kTpid8021q, vlan(vlan_id, kEtherTypeIpv4, pieces[piece]));
+    FrameView view = parse_frame(frame, LinkType::ethernet);
     const bool is_whole = reassembler_->add(view, now_ns_);
     return is_whole ? Octets(view.payload.begin(), view.payload.end()) : Octets{};
   };

@@ -103,6 +103,7 @@ class KafkaCluster {
       set("group.id", "test");
       set("enable.partition.eof", "true");
       set("enable.auto.commit", "false");
+      set("auto.offset.reset", "earliest");  // where a slow machine makes it ask again for the beginning
     }
     rd_kafka_t* const made = rd_kafka_new(type, conf, why, sizeof why);
     if (made == nullptr) throw std::runtime_error(why);
