@@ -9,8 +9,8 @@
 #include <sstream>
 
 #include "control/live_routes.h"
-#include "lab/frame_builder.h"
 #include "lab/message_builder.h"
+#include "turning_plane.h"
 
 namespace weir::control {
 namespace {
@@ -21,31 +21,10 @@ using service::HttpRequest;
 using service::HttpResponse;
 using ::testing::HasSubstr;
 
-constexpr uint16_t kPort = 2055;
-
-/// Cores that turn when the test says so.
-class Plane final : public dataplane::DataPlane {
+class Plane final : public TurningPlane {
  public:
-  explicit Plane(size_t cores) {
-    for (size_t i = 0; i < cores; ++i) {
-      dataplane::PipelineConfig config;
-      config.listeners.push_back({.name = "netflow", .port = kPort, .route = {}, .rules = {}});
-      config.decoder.limits.exporters_max = 16;
-      config.decoder.limits.template_octets_total = config.decoder.limits.pending_octets_total = 4 << 20;
-      config.batcher.buffers = 64;
-      auto made = dataplane::Pipeline::create(config);
-      EXPECT_TRUE(made) << made.error().message;
-      pipelines_.push_back(std::move(*made));
-      infos_.push_back({.core = static_cast<uint16_t>(i), .serves = {}});
-    }
-  }
-  void turn(size_t core) {
-    const RoleScope role(rx_lcore);
-    pipelines_[core]->poll(now_ns_ += kNsPerSec, wall_clock_ns());
-  }
-  void turn() {
-    for (size_t i = 0; i < pipelines_.size(); ++i) turn(i);
-  }
+  using TurningPlane::TurningPlane;
+
   /// A datagram of so many records to port 443, packets 1, 2, 3, …
   void receive(size_t core, size_t records) {
     lab::NetflowV5Builder builder;
@@ -60,27 +39,8 @@ class Plane final : public dataplane::DataPlane {
                       .dst_port = 443,
                       .proto = 6});
     }
-    const RoleScope role(rx_lcore);
-    pipelines_[core]->on_frame(
-        lab::udp_frame({.src = "203.0.113.1", .dst = "192.0.2.2", .src_port = 9, .dst_port = kPort}, builder.build()),
-        packet::LinkType::ethernet, wall_clock_ns());
+    TurningPlane::receive(core, builder.build(), wall_clock_ns(), "203.0.113.1");
   }
-
-  Result<void> start() override { return {}; }
-  Result<void> change(const dataplane::DataPlaneConfig&) override { return {}; }
-  bool settle_change() override { return true; }
-  void request_stop() override {}
-  bool has_ended() const noexcept override { return false; }
-  void stop() override {}
-  std::span<const dataplane::CoreInfo> cores() const noexcept override { return infos_; }
-  dataplane::Pipeline& pipeline(size_t core) noexcept override { return *pipelines_[core]; }
-  std::vector<dataplane::PortStats> port_stats() override { return {}; }
-  bool at_end() const noexcept override { return false; }
-
- private:
-  std::vector<std::unique_ptr<dataplane::Pipeline>> pipelines_;
-  std::vector<dataplane::CoreInfo> infos_;
-  uint64_t now_ns_ = 1000 * kNsPerSec;
 };
 
 class LiveFlowsTest : public ::testing::Test {

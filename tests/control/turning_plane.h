@@ -11,7 +11,7 @@
 
 namespace weir::control {
 
-class TurningPlane final : public dataplane::DataPlane {
+class TurningPlane : public dataplane::DataPlane {
  public:
   static constexpr uint16_t kPort = 2055;
 
