@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # make_man.sh — Write a manual page of what a program says of itself, so that it cannot say anything else.
 #
-# usage: scripts/make_man.sh weir|weirctl|weir.yaml PROGRAM >PAGE
-#   weir, weirctl   from PROGRAM --help and PROGRAM COMMAND --help
+# usage: scripts/make_man.sh weir|weirctl|weir-etl|weir.yaml PROGRAM >PAGE
+#   the programs    from PROGRAM --help and PROGRAM COMMAND --help
 #   weir.yaml       from PROGRAM check --keys (PROGRAM is weir)
 set -euo pipefail
 [ $# -eq 2 ] || { sed -n '4,6s/^# \{0,1\}//p' "$0" >&2; exit 2; }
@@ -50,6 +50,7 @@ program_page() { # name one-line-purpose see-also
     printf '.SS %s\n' "$command"
     "$program" "$command" --help | help_to_troff
   done
+  [ "$1" = weir-etl ] && { see_also "$3"; return; }  # it reads what it is given
   echo '.SH FILES'
   printf '.TP\n.I /etc/weir/weir.yaml\nThe configuration of the service.\n'
   printf '.TP\n.I /etc/default/weir\nVariables of its environment, such as NATS_URL (not there by itself).\n'
@@ -89,6 +90,7 @@ TROFF
 case "$page" in
   weir) program_page weir 'take NetFlow, IPFIX and sFlow, and hand every flow on, counted' '\fBweirctl\fR(1), \fBweir.yaml\fR(5)' ;;
   weirctl) program_page weirctl 'ask a running weir what goes on' '\fBweir\fR(1), \fBweir.yaml\fR(5)' ;;
+  weir-etl) program_page weir-etl 'say what rules do with flows' '\fBweir\fR(1)' ;;
   weir.yaml) keys_page ;;
   *) sed -n '4,6s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
 esac

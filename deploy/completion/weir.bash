@@ -62,4 +62,4 @@ _weir() {
   fi
   mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current" | sort -u)
 }
-complete -o filenames -F _weir weir weirctl
+complete -o filenames -F _weir weir weirctl weir-etl

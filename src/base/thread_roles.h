@@ -21,6 +21,8 @@ class WEIR_THREAD_ATTRIBUTE(capability("thread role")) ThreadRole {};
 inline ThreadRole rx_lcore;
 /// Drains rings, routes batches, keeps timers: never blocks on I/O.
 inline ThreadRole control_thread;
+/// Carries frames between receive cores, devices and the kernel's interfaces.
+inline ThreadRole exception_thread;
 /// Gives batches to a client library, which may block.
 inline ThreadRole publisher_thread;
 /// Writes batches to a spool and reads them back: waits for the disk.

@@ -1,7 +1,8 @@
 // waker.h — One thread sleeps until another has news for it, or until a time-out.
 //
 // Runs on:  wait on one thread, wake on any other. wake costs a system call only when somebody sleeps,
-//           so it is not for the receive path, but cheap for everyone else.
+//           so it is not for the receive path (but at the end of a burst that brought something rare), and cheap
+//           for everyone else.
 #pragma once
 
 #include <poll.h>
@@ -26,15 +27,23 @@ class Waker {
   /// news before it calls wake(), so that none is slept through.
   template <class Predicate>
   void wait(int timeout_ms, Predicate has_news) noexcept {
-    asleep_.store(true, std::memory_order_seq_cst);
+    lie_down();
     if (!has_news()) {
       pollfd p{fd_, POLLIN, 0};
       ::poll(&p, 1, timeout_ms);
     }
+    get_up();
+  }
+
+  /// For who waits for other descriptors as well: between the two it looks for news once more, then polls
+  /// this one among them.
+  void lie_down() noexcept { asleep_.store(true, std::memory_order_seq_cst); }
+  void get_up() noexcept {
     asleep_.store(false, std::memory_order_relaxed);
     uint64_t ignored;
     [[maybe_unused]] const ssize_t n = ::read(fd_, &ignored, sizeof ignored);
   }
+  int fd() const noexcept { return fd_; }
 
   void wake() noexcept {
     std::atomic_thread_fence(std::memory_order_seq_cst);

@@ -7,7 +7,7 @@
 
 #include "base/version.h"
 #include "cli/commands.h"
-#include "cli/finish_output.h"
+#include "cli/run_app.h"
 
 namespace weir::cli {
 
@@ -63,11 +63,5 @@ int main(int argc, char** argv) {
   weir::cli::add_generate_command(app, exit_code);
   weir::cli::add_read_command(app, exit_code);
   weir::cli::add_version_command(app, exit_code);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& e) {
-    const int status = app.exit(e);
-    return status == 0 ? weir::cli::finish_output(0) : 2;
-  }
-  return weir::cli::finish_output(exit_code);
+  return weir::cli::run_app(app, argc, argv, exit_code);
 }

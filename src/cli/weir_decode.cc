@@ -3,11 +3,8 @@
 // The same walk as in the appliance: frame, decoder, encoder; then protobuf reads the octets back,
 // so that what is printed is what a consumer would get.
 #include <fmt/format.h>
-#include <poll.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <memory>
@@ -16,12 +13,8 @@
 
 #include "base/clock.h"
 #include "cli/commands.h"
+#include "cli/decode_output.h"
 #include "decode/decoder.h"
-#include "export/batch_reader.h"
-#include "export/encoder.h"
-#include "export/json_lines.h"
-#include "export/sflow_encoder.h"
-#include "export/sflow_json.h"
 #include "lab/capture_file.h"
 #include "lab/export_payload.h"
 #include "packet/frame.h"
@@ -33,119 +26,10 @@ namespace {
 struct DecodeOptions {
   std::vector<std::string> files;
   std::string format = "json";
+  std::string rules_file;  // empty: none
   std::vector<uint16_t> ports;
   bool raw = false;
   bool verify_checksums = false;
-};
-
-enum class Format : uint8_t { json, table, protobuf };
-
-Format format_of(const std::string& name) {
-  if (name == "table") return Format::table;
-  if (name == "protobuf") return Format::protobuf;
-  return Format::json;
-}
-
-/// Standard output in large writes. A reader that went away (`| head`) ends the work without a
-/// word.
-class Output {
- public:
-  std::string& text() { return text_; }
-  void flush_if_large() {
-    if (text_.size() >= kFlushOctets) flush();
-  }
-  void flush_if_any() {
-    if (!text_.empty()) flush();
-  }
-  void flush() {
-    size_t written = 0;
-    while (written < text_.size() && !is_closed()) {
-      const ssize_t n = write(STDOUT_FILENO, text_.data() + written, text_.size() - written);
-      if (n < 0 && errno == EAGAIN) {  // whoever shares the descriptor made it so
-        pollfd ready{STDOUT_FILENO, POLLOUT, 0};
-        ::poll(&ready, 1, -1);
-      } else if (n < 0 && errno != EINTR) {
-        error_ = errno;
-      }
-      if (n > 0) written += static_cast<size_t>(n);
-    }
-    text_.clear();
-  }
-  bool is_closed() const { return error_ != 0; }
-  bool reader_left() const { return error_ == EPIPE; }
-  int error() const { return error_; }
-
- private:
-  static constexpr size_t kFlushOctets = 256 * 1024;
-  std::string text_;
-  int error_ = 0;
-};
-
-/// Encodes bursts as the appliance does and prints what a consumer would read.
-class PrintingSink final : public RecordSink {
- public:
-  PrintingSink(Format format, Output& output) : format_(format), output_(output) {}
-
-  void on_records(const RecordBurst& burst) noexcept override {
-    if (output_.is_closed()) return;
-    const outbound::HeaderPrefix prefix(burst.header);
-    size_t most = outbound::kStoreSlackOctets;
-    for (const FlowRecord& r : burst.records) {
-      most += outbound::Encoder::octets_max(prefix, r);
-    }
-    if (encoded_.size() < most) encoded_.resize(most);
-    const size_t octets = encoder_.encode(prefix, burst.records, burst.arena, encoded_.data());
-    print({encoded_.data(), octets});
-    output_.flush_if_large();
-  }
-
-  // A table and a FlowBatch have room for flows only; the summary counts the others.
-  void on_counters(const SflowCounters& sample) noexcept override {
-    print_line(outbound::RecordKind::sflow_counters, sample);
-  }
-  void on_discard(const SflowDiscard& discard) noexcept override {
-    print_line(outbound::RecordKind::sflow_discard, discard);
-  }
-
-  /// Records that protobuf's own classes refuse, which is an error of ours.
-  uint64_t unreadable() const { return unreadable_; }
-
- private:
-  template <class Sample>
-  void print_line(outbound::RecordKind kind, const Sample& sample) {
-    if (output_.is_closed() || format_ != Format::json) return;
-    unreadable_ +=
-        outbound::append_json_lines(kind, sflow_encoder_.encode(sample), output_.text()).malformed;
-    output_.flush_if_large();
-  }
-  void print(std::span<const uint8_t> batch) {
-    std::string& text = output_.text();
-    if (format_ == Format::protobuf) {
-      text.append(reinterpret_cast<const char*>(batch.data()), batch.size());
-      return;
-    }
-    if (format_ == Format::table && !heading_printed_) {
-      outbound::FlowTable::append_heading(text);
-      heading_printed_ = true;
-    }
-    const outbound::ReadCounts counts =
-        outbound::read_flows(batch, [&](const flowpb::FlowMessage& flow) {
-          if (format_ == Format::table) {
-            outbound::FlowTable::append_row(flow, text);
-          } else {
-            outbound::append_json_line(flow, text);
-          }
-        });
-    unreadable_ += counts.malformed;
-  }
-
-  const Format format_;
-  Output& output_;
-  outbound::Encoder encoder_;
-  outbound::SflowEncoder sflow_encoder_;
-  std::vector<uint8_t> encoded_;
-  bool heading_printed_ = false;
-  uint64_t unreadable_ = 0;
 };
 
 /// What was in the files beside what the decoder counts by itself.
@@ -159,11 +43,12 @@ struct FileCounters {
 
 class CaptureDecoder {
  public:
-  CaptureDecoder(const DecodeOptions& options, decode::Decoder& decoder, Output& output)
+  CaptureDecoder(const DecodeOptions& options, decode::Decoder& decoder, DecodeOutput& output,
+                 const rules::RuleSet* rules)
       : options_(options),
         decoder_(decoder),
         output_(output),
-        sink_(format_of(options.format), output) {}
+        sink_(decode_format_of(options.format), output, rules) {}
 
   Result<void> decode_file(const std::string& path) {
     if (options_.raw || lab::is_payload_file(path)) return decode_payloads(path);
@@ -173,7 +58,7 @@ class CaptureDecoder {
   }
   const FileCounters& counters() const { return counters_; }
   const packet::ReassemblyCounters& reassembly() const { return reassembler_.counters(); }
-  uint64_t unreadable() const { return sink_.unreadable(); }
+  const PrintingSink& sink() const { return sink_; }
 
  private:
   Result<void> decode_capture(const std::string& path) {
@@ -236,7 +121,7 @@ class CaptureDecoder {
 
   const DecodeOptions& options_;
   decode::Decoder& decoder_;
-  Output& output_;
+  DecodeOutput& output_;
   PrintingSink sink_;
   FileCounters counters_;
   packet::Reassembler reassembler_{{}, 0};
@@ -300,6 +185,19 @@ void print_summary(const FileCounters& files, const packet::ReassemblyCounters& 
   }
 }
 
+/// What rules did; those that did nothing are not told.
+void print_rules(const rules::RuleSet& rules, const PrintingSink& sink) {
+  print_row("dropped", sink.dropped() + sink.sampled_out(),
+            fmt::format("by rules: {} dropped, {} sampled out", sink.dropped(), sink.sampled_out()));
+  for (size_t i = 0; i < rules.rules().size(); ++i) {
+    const rules::RuleCounts& counts = sink.rule_counts()[i];
+    if (counts.hits + counts.errors == 0) continue;
+    print_row("rule", counts.hits,
+              fmt::format("{}{}", rules.rules()[i].id,
+                          counts.errors != 0 ? fmt::format(": {} flows without a value", counts.errors) : ""));
+  }
+}
+
 decode::DecoderConfig decoder_config() {
   decode::DecoderConfig config;
   config.listeners.emplace_back();
@@ -314,8 +212,17 @@ int run_decode(const DecodeOptions& o) {
     fmt::print(stderr, "weir decode: {}\n", decoder.error().message);
     return 1;
   }
-  Output output;
-  CaptureDecoder captures(o, **decoder, output);
+  std::unique_ptr<const rules::RuleSet> rules;
+  if (!o.rules_file.empty()) {
+    auto read = rules::RuleSet::read(o.rules_file, transform::event_targets());
+    if (!read) {
+      fmt::print(stderr, "weir decode: {}\n", read.error().message);
+      return 1;
+    }
+    rules = std::move(*read);
+  }
+  DecodeOutput output;
+  CaptureDecoder captures(o, **decoder, output, rules.get());
   bool failed = false;
   for (const std::string& file : o.files) {
     if (output.is_closed()) break;
@@ -335,9 +242,10 @@ int run_decode(const DecodeOptions& o) {
     return 1;
   }
   print_summary(captures.counters(), captures.reassembly(), (*decoder)->counters());
-  if (captures.unreadable() != 0) {
+  if (rules != nullptr) print_rules(*rules, captures.sink());
+  if (captures.sink().unreadable() != 0) {
     fmt::print(stderr, "weir decode: {} records were encoded wrongly; please report this capture\n",
-               captures.unreadable());
+               captures.sink().unreadable());
     failed = true;
   }
   return failed ? 1 : 0;
@@ -357,9 +265,11 @@ void add_decode_command(CLI::App& app, int& exit_code) {
       ->required();
   decode
       ->add_option("--format", o->format,
-                   "json: one object a line; table: for people; protobuf: one flowpb.FlowBatch")
-      ->check(CLI::IsMember({"json", "table", "protobuf"}))
+                   "json: one object a line; table: for people; ocsf: one network_activity event of\n"
+                   "OCSF 1.7.0 a line; protobuf: one flowpb.FlowBatch")
+      ->check(CLI::IsMember({"json", "table", "ocsf", "protobuf"}))
       ->capture_default_str();
+  decode->add_option("--rules", o->rules_file, "With --format ocsf: rules that events go by (docs/RULES.md)");
   decode
       ->add_option(
           "--port", o->ports,
@@ -380,6 +290,8 @@ void add_decode_command(CLI::App& app, int& exit_code) {
       "      who talked to whom\n"
       "  weir decode a.pcap b.pcapng | jq 'select(.dst_port == 53)'\n"
       "      records of two captures; templates of the first serve the second\n"
+      "  weir decode --format ocsf capture.pcap | jq .traffic.bytes\n"
+      "      security events of the flows\n"
       "  tcpdump -U -i eth0 -w - udp port 2055 | weir decode -\n"
       "      what comes in just now\n"
       "  weir decode --format protobuf c.pcap | protoc --decode=flowpb.FlowBatch proto/flow.proto\n"
@@ -389,7 +301,12 @@ void add_decode_command(CLI::App& app, int& exit_code) {
       "add up to its total. The exit status is 1 if a file could not be read to its end; what "
       "came\n"
       "before the damage has been decoded.");
-  decode->callback([o, &exit_code] { exit_code = run_decode(*o); });
+  decode->callback([o, &exit_code] {
+    if (!o->rules_file.empty() && o->format != "ocsf") {
+      throw CLI::ValidationError("--rules", "goes with --format ocsf");
+    }
+    exit_code = run_decode(*o);
+  });
 }
 
 }  // namespace weir::cli

@@ -110,9 +110,10 @@ std::string speed_of(const json& bits_per_second) {
 void print_interfaces(const json& rows) {
   if (rows.empty()) return;
   std::puts("");
-  Table interfaces({"interface", "name", "boundary", "speed"}, 3);
+  Table interfaces({"interface", "name", "description", "boundary", "speed"}, 4);
   for (const json& i : rows) {
-    interfaces.add({text_of(i.at("if_index")), text_of(i.at("name")), text_of(i.at("boundary")), speed_of(i.at("speed_bps"))});
+    interfaces.add({text_of(i.at("if_index")), text_of(i.at("name")), text_of(i.at("description")),
+                    text_of(i.at("boundary")), speed_of(i.at("speed_bps"))});
   }
   interfaces.print();
 }

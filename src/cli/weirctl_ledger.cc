@@ -85,6 +85,7 @@ void add_publisher(LedgerRows& rows, const json& p, uint64_t encoded) {
   rows.part("spooled", number_at(r, "spooled"));
   rows.part("in flight", number_at(r, "in_flight"));
   rows.part("waiting", number_at(r, "waiting"));
+  if (const uint64_t absent = number_at(r, "absent"); absent != 0) rows.part("while it was not there", absent);
   const json& spool = p.at("spool");
   if (spool.is_null()) return;
   const json& s = spool.at("records");
@@ -93,6 +94,7 @@ void add_publisher(LedgerRows& rows, const json& p, uint64_t encoded) {
   rows.part("replayed", number_at(s, "replayed"));
   rows.parts("lost", spool.at("failures"));
   for (const char* part : {"expired", "damaged", "stored"}) rows.part(part, number_at(s, part));
+  if (const uint64_t left = number_at(s, "left"); left != 0) rows.part("left on disk by a reload", left);
 }
 
 }  // namespace
@@ -107,6 +109,12 @@ void print_ledger(const json& l) {
     rows.begin("frames", "received", frames.at("received"));
     rows.parts("", frames.at("verdicts"));
     rows.note("udp for a port without listener", number_at(frames, "no_listener"));
+    const json& exceptions = frames.at("exceptions");
+    const uint64_t others = sum_of(exceptions);
+    if (others != number_at(exceptions, "no_interface") + number_at(exceptions, "joined")) {
+      rows.begin("other frames", "not IP, not UDP, or without listener", others);
+      rows.parts("", exceptions);
+    }
     if (const uint64_t fragments = number_at(frames.at("verdicts"), "fragment"); fragments != 0) {
       rows.begin("fragments", "received", fragments);
       rows.parts("", frames.at("fragments"));

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <nlohmann/json.hpp>
+#include <sstream>
 #include <string>
 
 #include "cli/weirctl_tables.h"
@@ -31,7 +32,9 @@ void print_reload(const json& reload) {
     for (const json& line : reload.at(key)) fmt::print("  {}\n", text_of(line));
   };
   if (state == "refused") {
-    fmt::print("refused; what ran goes on:\n{}\n", text_of(reload.at("error")));
+    fmt::print("refused; what ran goes on:\n");
+    std::istringstream findings(reload.at("error").get<std::string>());
+    for (std::string line; std::getline(findings, line);) fmt::print("{}\n", text_of(line));
   } else if (state == "unchanged") {
     fmt::print("nothing has changed\n");
   } else if (state == "running") {

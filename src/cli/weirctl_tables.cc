@@ -103,6 +103,33 @@ uint64_t now_ns() {
   return static_cast<uint64_t>(t.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(t.tv_nsec);
 }
 
+namespace {
+
+/// The interfaces for what is no export traffic, where there are some.
+void print_exceptions(const json& ports) {
+  Table table({"port", "interface", "to kernel", "refused", "waiting", "from kernel", "not sent", "too long"});
+  bool is_any = false;
+  for (const json& p : ports) {
+    const json& e = p.at("exception");
+    if (e.is_null()) continue;
+    is_any = true;
+    table.add({text_of(p.at("name")), text_of(e.at("interface")), text_of(e.at("delivered")), text_of(e.at("refused")),
+               text_of(e.at("waiting")), text_of(e.at("sent")), text_of(e.at("not_sent")), text_of(e.at("too_long"))});
+  }
+  if (!is_any) return;
+  std::puts("");
+  table.print();
+  for (const json& p : ports) {
+    const json& e = p.at("exception");
+    if (e.is_null()) continue;
+    if (const std::string trouble = text_of(e.at("trouble")); !trouble.empty()) {
+      std::printf("port %s: %s\n", text_of(p.at("name")).c_str(), trouble.c_str());
+    }
+  }
+}
+
+}  // namespace
+
 void print_ports(const json& ports) {
   Table table({"port", "driver", "link", "packets", "octets", "missed", "errors", "no mbuf"});
   for (const json& p : ports) {
@@ -112,6 +139,7 @@ void print_ports(const json& ports) {
                text_of(p.at("no_mbuf"))});
   }
   table.print();
+  print_exceptions(ports);
   for (const json& p : ports) {
     if (const std::string trouble = text_of(p.at("trouble")); !trouble.empty()) {
       std::printf("port %s: %s\n", text_of(p.at("name")).c_str(), trouble.c_str());
@@ -167,7 +195,8 @@ void print_publishers(const json& publishers) {
                "waiting", "retries", "queue", "p99"});
   for (const json& p : publishers) {
     const json& r = p.at("records");
-    table.add({text_of(p.at("name")), text_of(p.at("kind")), text_of(p.at("connected")),
+    const std::string state = text_of(p.at("state"));
+    table.add({text_of(p.at("name")), text_of(p.at("kind")), state == "running" ? text_of(p.at("connected")) : state,
                text_of(r.at("acknowledged")), text_of(r.at("failed")), text_of(r.at("dropped")),
                text_of(r.at("in_flight")), text_of(r.at("waiting")), text_of(p.at("retries")),
                queue_of(p.at("queue")), delay_of(p.at("delivery"))});
@@ -176,6 +205,10 @@ void print_publishers(const json& publishers) {
   for (const json& p : publishers) {
     if (const std::string error = text_of(p.at("last_error")); !error.empty()) {
       std::printf("publisher %s: %s\n", text_of(p.at("name")).c_str(), error.c_str());
+    }
+    if (p.at("handing_over").get<bool>()) {
+      std::printf("publisher %s: what a reload has replaced of it still delivers what it had\n",
+                  text_of(p.at("name")).c_str());
     }
   }
 }

@@ -106,6 +106,7 @@ std::vector<std::string> publisher_lines(const TopSample& before, const TopSampl
   Table table({"publisher", "acknowledged/s", "failed/s", "dropped/s", "in flight", "spooled", "fill"});
   std::vector<std::string> troubles;
   for (const json& p : now.status.at("publishers")) {
+    if (p.at("state") == "gone") continue;
     const json* const then = find_row(before.status.at("publishers"), "name", p.at("name"));
     const json& records = p.at("records");
     const auto of = [&](const char* key) {

@@ -72,6 +72,7 @@ Result<std::unique_ptr<Appliance>> Appliance::create(const ApplianceConfig& conf
   a.names_ = std::make_unique<NamesKeeper>(config.state_dir, state_interval_ns);
   a.names_->restore(a.directory_, steady_clock_ns());
   a.directory_.set_list(config.exporter_list, steady_clock_ns(), a.started_ns_);
+  a.event_log_.set_names([&a](const IpAddress& exporter) { return a.directory_.exporter_name(exporter); });
 
   // Publishers are made first: bad certificates and the like are found before any packet is taken.
   const outbound::RunIdentity identity{.appliance_uuid = a.uuid_, .start_ns = a.started_ns_};
@@ -108,37 +109,18 @@ Result<std::unique_ptr<Appliance>> Appliance::create(const ApplianceConfig& conf
   a.delivery_ = std::make_unique<Delivery>(std::move(batchers),
                                            cores * uint64_t{plane.pipeline.batcher.buffers});
   const size_t batches_in_all = cores * size_t{plane.pipeline.batcher.buffers};
+  a.ground_ = {identity, a.subjects_, batches_in_all, &a.waker_};
   for (size_t i = 0; i < publishers->size(); ++i) {
-    NamedPublisher& p = (*publishers)[i];
-    a.publishers_.push_back(p.publisher.get());
     const PublisherConfig& settings = config.publishers[i];
-    auto bounds = publisher_bounds(config, settings, identity, a.subjects_, batches_in_all, a.waker_);
-    if (!bounds) return bounds.error();
-    PublisherThreadConfig thread{
-        .name = p.name,
-        .queue_batches_max =
-            batches_at_hand(settings.channel_size.value_or(config.channel_size)),
-        .batches_in_all = batches_in_all + kReplaysMax,
-    };
+    PublisherBounds bounds = publisher_bounds(config, settings);
+    if (bounds.policy == DropPolicy::spool) {
+      if (auto opened = open_spool(config, settings, a.ground_, bounds); !opened) return opened.error();
+    }
     a.delivery_->add_publisher(
-        std::make_unique<PublisherThread>(std::move(thread), std::move(p.publisher), a.waker_),
-        std::move(*bounds));
+        make_publisher_thread(config, settings, std::move((*publishers)[i].publisher), a.ground_),
+        std::move(bounds));
   }
-
-  ExporterFeed::PrintLine print;
-  for (const PublisherConfig& p : config.publishers) {
-    if (!p.exporter_info) continue;
-    print = [&a, name = p.name](const std::string& line) {
-      RoleScope role(control_thread);
-      return a.delivery_->offer_line(name, line);
-    };
-  }
-  if (*meta != nullptr || print) {
-    a.feed_ = std::make_unique<ExporterFeed>(
-        ExporterFeedConfig{config.exporter_info.subject_prefix,
-                           fmt::format("{}.{}", a.uuid_, a.started_ns_)},
-        std::move(*meta), std::move(print));
-  }
+  a.make_feed(std::move(*meta));
 
   a.census_ = std::make_unique<ExporterCensus>(
       cores, exporters_of_core(config), [&a](size_t core, const CoreBooks& books) {
@@ -157,6 +139,7 @@ Appliance::~Appliance() {
     data_plane_->stop();
   }
   feed_.reset();
+  leaving_feed_.reset();
   delivery_.reset();
 }
 
@@ -201,28 +184,6 @@ void Appliance::balance_rates() {
   }
 }
 
-/// What was judged already: `config` differs from what goes in keys that need no restart.
-Result<void> Appliance::take_config(const ApplianceConfig& config, const service::Origins& origins) {
-  Numbering numbers = numbers_;
-  numbers.extend(config);
-  // Before the first batch that has a new route.
-  subjects_.replace(numbers.subjects);
-  rates_.set_total(config.limits.records_per_second);
-  balance_rates();
-  if (auto changed = data_plane_->change(data_plane_config(config, numbers)); !changed) {
-    rates_.set_total(config_.limits.records_per_second);
-    return changed.error();
-  }
-  numbers_ = std::move(numbers);
-  service::set_log_level(config.log.level);
-  if (config.exporter_list != config_.exporter_list) {
-    directory_.set_list(config.exporter_list, steady_clock_ns(), wall_clock_ns());
-  }
-  config_ = config;
-  show_config(origins);
-  return {};
-}
-
 void Appliance::show_config(const service::Origins& origins) {
   effective_.publish(
       std::make_shared<const EffectiveConfig>(appliance_schema().effective(&config_, origins)));
@@ -232,21 +193,35 @@ void Appliance::show_config(const service::Origins& origins) {
 
 /// What somebody has written into the operator's list of exporters meanwhile.
 void Appliance::watch_exporter_list(uint64_t steady_now_ns) {
+  change_labels();
   auto list = list_watch_.step(config_.exporter_info.names_file, config_.exporter_list, steady_now_ns);
   if (list == nullptr) return;
   directory_.set_list(list, steady_now_ns, wall_clock_ns());
   service::log_info("exporter_info.names_file: {} was written anew: {} exporters and {} interfaces go by it",
                     config_.exporter_info.names_file, list->exporters().size(), list->interfaces());
   config_.exporter_list = std::move(list);
+  labels_ = LabelChange::due;
+}
+
+/// What records carry of a list that was written anew. Not while a reload changes more than that.
+void Appliance::change_labels() {
+  if (labels_ == LabelChange::done || !data_plane_->settle_change()) return;
+  if (labels_ == LabelChange::under_way) {
+    labels_ = LabelChange::done;
+    return;
+  }
+  auto changed = data_plane_->change(data_plane_config(config_, numbers_));
+  labels_ = changed ? LabelChange::under_way : LabelChange::done;
+  if (!changed) service::log_warning("exporter_info.names_file: records go by the list before: {}", changed.error().message);
 }
 
 bool Appliance::turn() {
   bool moved = delivery_->step();
   moved |= take_events();
   moved |= live_flows_.step(*data_plane_, directory_);
-  if (feed_) moved |= feed_->step(directory_, steady_clock_ns());
+  moved |= step_feed(steady_clock_ns());
   census_->step(*data_plane_, steady_clock_ns());
-  exporter_details_.step(*data_plane_, steady_clock_ns());
+  exporter_details_.step(*data_plane_, directory_, steady_clock_ns());
   state_->step(*data_plane_, steady_clock_ns());
   captures_.step(*data_plane_, steady_clock_ns());
   quarantine_.step(*data_plane_, steady_clock_ns());
@@ -264,6 +239,7 @@ Result<std::shared_ptr<const ApplianceView>> Appliance::run(const RunOptions& op
   if (options.on_running) options.on_running(*view_.read());
   notify.ready("taking flows");
 
+  const Reloader::Steps steps = reload_steps();
   for (;;) {
     const bool moved = turn();
     look_around(ApplianceState::running, notify);
@@ -271,12 +247,8 @@ Result<std::shared_ptr<const ApplianceView>> Appliance::run(const RunOptions& op
     const Request request = options.poll_request ? options.poll_request() : Request::none;
     if (request == Request::stop) break;
     if (request == Request::renew && reloader_.has_source()) reloader_.ask();
-    const bool begins = reloader_.step(
-        config_, [this](const auto& config, const auto& origins) { return take_config(config, origins); },
-        [this] { return data_plane_->settle_change(); });
-    if (begins || request == Request::renew) {
-      for (outbound::Publisher* publisher : publishers_) publisher->reopen();
-    }
+    const bool begins = reloader_.step(config_, steps);
+    if (begins || request == Request::renew) delivery_->reopen();
     if (options.poll_view && options.poll_view(*view_.read()) == Request::stop) break;
     if (delivery_->all_broken()) {
       service::log_error("no publisher can deliver anything any more");

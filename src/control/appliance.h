@@ -21,6 +21,7 @@
 #include "control/capture_desk.h"
 #include "control/config.h"
 #include "control/delivery.h"
+#include "control/disposal.h"
 #include "control/event_log.h"
 #include "control/exporter_census.h"
 #include "control/exporter_detail_routes.h"
@@ -30,6 +31,7 @@
 #include "control/loss_log.h"
 #include "control/names_file.h"
 #include "control/operation_routes.h"
+#include "control/publisher_plan.h"
 #include "control/quarantine_desk.h"
 #include "control/rate_balancer.h"
 #include "control/reload.h"
@@ -86,11 +88,19 @@ class Appliance {
   bool turn() WEIR_RUNS_ON(control_thread);
   bool take_events() WEIR_RUNS_ON(control_thread);
   void take_drops() WEIR_RUNS_ON(control_thread);
+  Reloader::Steps reload_steps() WEIR_RUNS_ON(control_thread);
+  Result<Reloader::Preparation> prepare_config(const ApplianceConfig& config) WEIR_RUNS_ON(control_thread);
+  bool has_settled() WEIR_RUNS_ON(control_thread);
+  void change_publishers() WEIR_RUNS_ON(control_thread);
+  void make_feed(std::unique_ptr<outbound::MetaPublisher> meta) WEIR_RUNS_ON(control_thread);
+  bool step_feed(uint64_t steady_now_ns) WEIR_RUNS_ON(control_thread);
+  ExporterFeedView feed_view() WEIR_RUNS_ON(control_thread);
   Result<void> take_config(const ApplianceConfig& config, const service::Origins& origins)
       WEIR_RUNS_ON(control_thread);
   void show_config(const service::Origins& origins) WEIR_RUNS_ON(control_thread);
   void balance_rates() WEIR_RUNS_ON(control_thread);
   void watch_exporter_list(uint64_t steady_now_ns) WEIR_RUNS_ON(control_thread);
+  void change_labels() WEIR_RUNS_ON(control_thread);
   void refresh_view(ApplianceState state) WEIR_RUNS_ON(control_thread);
   void say_trouble(const std::string& name, const std::string& trouble)
       WEIR_RUNS_ON(control_thread);
@@ -124,11 +134,18 @@ class Appliance {
   ExporterDetails exporter_details_;    // likewise: cores write into its questions
   std::unique_ptr<dataplane::DataPlane> data_plane_;
   std::unique_ptr<Delivery> delivery_;  // before data_plane_ goes: it holds the cores' buffers
-  std::vector<outbound::Publisher*> publishers_;  // delivery_'s
+  PublisherGround ground_;
+  std::unique_ptr<PublisherPlan> plan_;  // of the reload that is under way
+  uint64_t settled_by_ns_ = 0;           // when it has ended, whatever still delivers what it had
   EventLog event_log_;
   ExporterDirectory directory_;
   ExporterListWatch list_watch_;
+  enum class LabelChange : uint8_t { done, due, under_way };
+  LabelChange labels_ = LabelChange::done;
   std::unique_ptr<ExporterFeed> feed_;
+  std::unique_ptr<ExporterFeed> leaving_feed_;  // that a reload has replaced
+  ExporterFeedView feed_past_;                  // what those that are gone had counted
+  Disposal disposal_;
   Snapshot<ApplianceView> view_;
   Snapshot<EffectiveConfig> effective_;
   Snapshot<ListenerNames> listener_names_;

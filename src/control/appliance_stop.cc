@@ -21,13 +21,15 @@ constexpr uint64_t kHurriedCoresEndNs = kNsPerSec;  // when a stop was asked for
 void Appliance::begin_drain(uint64_t deadline_ns) {
   delivery_->begin_drain(deadline_ns);
   if (feed_) feed_->begin_drain(deadline_ns);
+  if (leaving_feed_) leaving_feed_->begin_drain(deadline_ns);
 }
 
 /// Files are written meanwhile, behind nobody and before nobody.
 bool Appliance::has_drained() {
   const bool state_is_kept = state_->has_finished();
   const bool names_are_kept = names_->has_finished();
-  return state_is_kept && names_are_kept && delivery_->drained() && (!feed_ || feed_->finished());
+  return state_is_kept && names_are_kept && delivery_->drained() && (!feed_ || feed_->finished()) &&
+         !leaving_feed_ && disposal_.is_idle();
 }
 
 /// What has not ended by now hangs in a call of the system or of a library. It cannot be waited for.
@@ -36,7 +38,7 @@ void Appliance::look_who_is_stuck() {
   for (const std::string& name : delivery_->unfinished()) {
     stuck_.push_back(fmt::format("publisher {} hangs in a write or a call of its library", name));
   }
-  if (feed_ && !feed_->finished()) {
+  if ((feed_ && !feed_->finished()) || leaving_feed_ || !disposal_.is_idle()) {
     stuck_.push_back("exporter_info: its publisher hangs in a call of its library");
   }
   if (!state_->has_finished()) {
@@ -76,7 +78,7 @@ void Appliance::deliver_rest(const std::function<bool()>& asked_again,
   }
   names_->begin_finish(directory_);
   directory_.make_all_due();
-  if (feed_) feed_->step(directory_, now_ns);
+  step_feed(now_ns);
   begin_drain(deadline.ns());
   uint64_t told_ns = deadline.ns();
   while (!has_drained()) {
@@ -90,10 +92,10 @@ void Appliance::deliver_rest(const std::function<bool()>& asked_again,
     if (time_ns >= deadline.ns() + kDrainGraceNs) break;
     look_around(ApplianceState::draining, notify);
     bool moved = delivery_->step();
-    if (feed_) moved |= feed_->step(directory_, time_ns);
+    moved |= step_feed(time_ns);
     if (!moved) waker_.wait(kIdleWaitMs, [] { return false; });
   }
-  if (feed_) feed_->step(directory_, steady_clock_ns());
+  step_feed(steady_clock_ns());
 }
 
 }  // namespace weir::control

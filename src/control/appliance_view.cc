@@ -52,6 +52,10 @@ void Appliance::refresh_view(ApplianceState state) {
 
   for (const PublisherView& publisher : view->publishers) {
     audit_.on_check("publisher " + publisher.name, publisher.discrepancies());
+    if (publisher.state == PublisherState::gone) {
+      said_troubles_.erase(publisher.name);  // it neither works nor complains any more
+      continue;
+    }
     // Without the seconds, so that it is said once.
     const bool takes_nothing = publisher.last_error.empty() && publisher.takes_nothing_ns > 0;
     say_trouble(publisher.name, takes_nothing ? "takes nothing any more" : publisher.last_error);
@@ -63,8 +67,8 @@ void Appliance::refresh_view(ApplianceState state) {
   view->names = directory_.counters();
   view->exporter_list = config_.exporter_list;
   view->exporter_list_trouble = list_watch_.trouble();
+  view->exporter_feed = feed_view();
   if (feed_) {
-    view->exporter_feed = feed_->view(directory_);
     say_trouble("exporter_info", view->exporter_feed.last_error);
     if (view->exporter_feed.streams_created > (before ? before->exporter_feed.streams_created : 0)) {
       service::log_info("exporter_info: stream {} was not there and was created",
@@ -113,7 +117,7 @@ void Appliance::say_news(const PublisherView& now, const ApplianceView* before) 
   }
   if (now.streams_created > then.streams_created) {
     service::log_limited(limit, service::LogLevel::info, "publisher {}: stream {} was not there{} and was created",
-                         now.name, config_.stream_name, now.streams_created > 1 ? " any more" : "");
+                         now.name, config_.stream_name, now.streams_created > 1 && !now.is_fresh ? " any more" : "");
   }
   if (now.streams_extended > then.streams_extended) {
     service::log_limited(limit, service::LogLevel::info, "publisher {}: subjects were added to stream {}",

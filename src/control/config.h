@@ -45,6 +45,9 @@ struct AddressPrefix {
   friend bool operator==(const AddressPrefix&, const AddressPrefix&) = default;
 };
 
+/// `192.0.2.2/24`, `2001:db8::2/64`: one's own address, and the network that it is in.
+std::optional<dataplane::InterfaceAddress> parse_interface_address(std::string_view text);
+
 /// Where packets come from. A DPDK port serves every listener, by its UDP port; a socket port opens
 /// one kernel socket for each listener that has no listen_addr of its own.
 struct PortConfig {
@@ -58,6 +61,7 @@ struct PortConfig {
   uint32_t mbufs = 0;            // per queue; 0: what rings and bursts need
   uint32_t data_room_bytes = 0;  // 0: what the device's largest frame needs
   bool promiscuous = true;
+  dataplane::ExceptionConfig exception;
   // socket
   IpAddress address;  // `::` listens on IPv4 and IPv6
 };

@@ -101,6 +101,22 @@ std::string device_trouble(std::string_view device) {
   return {};
 }
 
+void check_exception(const dataplane::ExceptionConfig& exception, const std::string& path, Findings& findings) {
+  constexpr uint16_t kMtuMin = 1280;  // IPv6 wants no less (RFC 8200 §5)
+  constexpr size_t kAddressesMax = 16;
+  const dataplane::ExceptionConfig plain;
+  if (!exception.is_on() && (!exception.addresses.empty() || exception.mtu != plain.mtu || exception.vlan != plain.vlan)) {
+    findings.error(path, {path}, "has no interface, which the other keys are about");
+  }
+  if (exception.mtu != 0 && exception.mtu < kMtuMin) {
+    findings.error(path + ".mtu", {path}, fmt::format("{} is too small; allowed: 0, or {} and more", exception.mtu, kMtuMin));
+  }
+  if (exception.addresses.size() > kAddressesMax) {
+    findings.error(path + ".addresses", {path},
+                   fmt::format("{} addresses, limit {}", exception.addresses.size(), kAddressesMax));
+  }
+}
+
 void check_port(const PortConfig& port, const std::string& path, Findings& findings) {
   if (port.kind == PortKind::socket) {
     if (!port.device.empty() || !port.lcores.empty()) {
@@ -109,13 +125,14 @@ void check_port(const PortConfig& port, const std::string& path, Findings& findi
     const PortConfig plain;
     if (port.queues != plain.queues || port.rx_descriptors != plain.rx_descriptors ||
         port.mbufs != plain.mbufs || port.data_room_bytes != plain.data_room_bytes ||
-        port.promiscuous != plain.promiscuous) {
+        port.promiscuous != plain.promiscuous || port.exception.is_on()) {
       findings.error(path, {path},
                      "a port of kind socket has no queues, rx_descriptors, mbufs, "
-                     "data_room_bytes or promiscuous: they are a dpdk port's");
+                     "data_room_bytes, promiscuous or exception: they are a dpdk port's");
     }
     return;
   }
+  check_exception(port.exception, path + ".exception", findings);
   if (port.address != IpAddress{}) {
     findings.error(path + ".address", {path},
                    "is a socket port's; a dpdk port takes what its device receives (addresses of "

@@ -209,7 +209,7 @@ dataplane::DataPlaneConfig data_plane_config(const ApplianceConfig& config,
     if (port.kind == PortKind::socket) continue;
     plane.dpdk_ports.push_back({port.name, port.device, port.queues, port.lcores,
                                 port.rx_descriptors, port.mbufs, port.data_room_bytes,
-                                port.promiscuous});
+                                port.promiscuous, port.exception});
   }
   plane.socket_ports = socket_ports(config, numbers);
 
@@ -248,6 +248,7 @@ dataplane::DataPlaneConfig data_plane_config(const ApplianceConfig& config,
   };
   plane.pipeline.decoder.access = {prefixes(config.exporters.allow),
                                    prefixes(config.exporters.deny)};
+  if (config.exporter_list != nullptr) plane.pipeline.decoder.labels = config.exporter_list->labels();
   const uint32_t cores = std::max(receive_cores(config), 1u);
   plane.pipeline.decoder.limits = decoder_limits(config);
   plane.pipeline.decoder.cores = cores;

@@ -24,9 +24,16 @@ std::string describe_port(const PortConfig& port) {
   std::vector<std::string> cpus;
   for (const unsigned cpu : port.lcores) cpus.push_back(fmt::format("{}", cpu));
   const std::string lcores = cpus.empty() ? "CPUs chosen" : "CPU " + service::joined(cpus);
-  return fmt::format("  port {}: DPDK {}, {} queue{}, {}\n", port.name,
-                     service::printable(port.device), port.queues, port.queues == 1 ? "" : "s",
-                     lcores);
+  std::string text = fmt::format("  port {}: DPDK {}, {} queue{}, {}\n", port.name,
+                                 service::printable(port.device), port.queues, port.queues == 1 ? "" : "s", lcores);
+  if (!port.exception.is_on()) return text;
+  std::vector<std::string> addresses;
+  for (const auto& a : port.exception.addresses)
+    addresses.push_back(fmt::format("{}/{}", a.address.to_string(), a.prefix_bits));
+  const std::string vlan = port.exception.vlan == 0 ? "" : fmt::format(" of VLAN {}", port.exception.vlan);
+  return text + fmt::format("  port {}: what else arrives{} goes to interface {}{}\n", port.name, vlan,
+                            port.exception.interface,
+                            addresses.empty() ? "" : " with " + service::joined(addresses));
 }
 
 std::string padded(std::string text, size_t width) {

@@ -22,6 +22,24 @@ constexpr uint64_t kSec = 1'000'000'000;
 constexpr const char* kNotYet = "is not supported yet";
 constexpr uint64_t kCpuMax = 1023;
 
+const Schema<dataplane::ExceptionConfig>& exception_schema() {
+  using dataplane::ExceptionConfig;
+  static const auto schema =
+      Schema<ExceptionConfig>()
+          .key("interface", &ExceptionConfig::interface, interface_name(),
+               "Name of the interface that Weir makes (a TAP, with the device's MAC address); empty: such frames are "
+               "dropped.")
+          .list("addresses", &ExceptionConfig::addresses, interface_address(),
+                "Set on it. Routes are the host's to set.")
+          .key("mtu", &ExceptionConfig::mtu, integer<uint16_t>(0, 9600), "Its MTU; 0: the device's.")
+          .key("vlan", &ExceptionConfig::vlan, integer<uint16_t>(0, 4094),
+               "Only frames of this VLAN, which the interface has without their tag; 0: all, as they are.")
+          .key("frames_per_second", &ExceptionConfig::frames_per_second, integer<uint32_t>(100, 1'000'000),
+               "Frames that may go each way, to the kernel from each queue. Of a burst a quarter is kept for ARP and "
+               "neighbour discovery, and a half from UDP.");
+  return schema;
+}
+
 const Schema<PortConfig>& port_schema() {
   static const auto schema =
       Schema<PortConfig>()
@@ -47,6 +65,9 @@ const Schema<PortConfig>& port_schema() {
                "Room of a packet buffer; 0: what the device's largest frame needs.")
           .key("promiscuous", &PortConfig::promiscuous, service::boolean(),
                "Take frames for other MAC addresses too.")
+          .object("exception", &PortConfig::exception, exception_schema(),
+                  "Of a dpdk port: an interface of the kernel's that takes what is no export traffic (ARP, ping, SSH), "
+                  "and sends by the device.")
           .key("address", &PortConfig::address, ip_address(),
                "Of a socket port: the address on which its sockets listen.");
   return schema;
@@ -114,8 +135,8 @@ const Schema<ListenerConfig>& listener_schema() {
                integer<uint64_t>(0, UINT32_MAX),
                "Packets represented by one sampled, where the exporter does not say; 0: unknown.")
           .key("inline_names", &ListenerConfig::inline_names, service::boolean(),
-               "Records carry the names of interfaces, VRFs and applications that options data "
-               "gave.");
+               "Records carry the names of interfaces, VRFs and applications that "
+               "exporter_info.names_file or options data gave.");
   return schema;
 }
 
@@ -382,7 +403,8 @@ const Schema<ControlSocketConfig>& control_socket_schema() {
                "whoever may connect.")
           .key("admin_group", &ControlSocketConfig::admin_group, service::any_text(),
                "The group whose members may change something too (weirctl reload, log-level); root "
-               "and who runs weir always may.");
+               "and who runs weir always may. They must be able to connect: be members of `group` "
+               "as well, or have a `mode` of 0666.");
   return schema;
 }
 

@@ -1,5 +1,7 @@
 #include "control/config_values.h"
 
+#include <net/if.h>
+
 #include <charconv>
 
 #include "control/config_check.h"
@@ -59,6 +61,24 @@ ValueType<AddressPrefix> address_prefix() {
           [](std::string_view text) { return AddressPrefix::parse(text); },
           [](const AddressPrefix& prefix) { return prefix.to_string(); },
           {}};
+}
+
+ValueType<dataplane::InterfaceAddress> interface_address() {
+  return {"an address with the prefix length of its network, such as 192.0.2.2/24 or 2001:db8::2/64",
+          [](std::string_view text) { return parse_interface_address(text); },
+          [](const dataplane::InterfaceAddress& a) {
+            return fmt::format("{}/{}", a.address.to_string(), a.prefix_bits);
+          },
+          {}};
+}
+
+ValueType<std::string> interface_name() {
+  return text_where("a name of letters, digits, ., - and _, at most 15 (not . or ..), or nothing", [](std::string_view text) {
+    return text.empty() ||
+           (text.size() < IFNAMSIZ && text != "." && text != ".." &&
+            text.find_first_not_of(
+                "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.") == std::string_view::npos);
+  });
 }
 
 ValueType<uint32_t> file_mode() {
@@ -196,6 +216,16 @@ std::optional<AddressPrefix> AddressPrefix::parse(std::string_view text) {
     if ((prefix.address.octets[bit / 8] >> (7 - bit % 8) & 1) != 0) return std::nullopt;
   }
   return prefix;
+}
+
+std::optional<dataplane::InterfaceAddress> parse_interface_address(std::string_view text) {
+  const size_t slash = text.find('/');
+  if (slash == std::string_view::npos) return std::nullopt;
+  const auto address = IpAddress::parse(text.substr(0, slash));
+  const auto bits = service::parse_decimal(text.substr(slash + 1));
+  if (!address || address->is_unspecified() || !bits || *bits < 1 || *bits > (address->is_v4() ? 32 : 128))
+    return std::nullopt;
+  return dataplane::InterfaceAddress{*address, static_cast<uint8_t>(*bits)};
 }
 
 std::string AddressPrefix::to_string() const {

@@ -20,6 +20,9 @@ service::ValueType<std::string> name_text();
 service::ValueType<IpAddress> ip_address();
 service::ValueType<SocketAddress> udp_address();
 service::ValueType<AddressPrefix> address_prefix();
+service::ValueType<dataplane::InterfaceAddress> interface_address();
+/// Of an interface of the kernel's, or nothing.
+service::ValueType<std::string> interface_name();
 service::ValueType<uint32_t> file_mode();
 /// NATS subjects: tokens between dots, of what a subject may hold, and of `also_tokens` (`*>`).
 bool is_subject(std::string_view text, std::string_view also_tokens);

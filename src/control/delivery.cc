@@ -22,53 +22,24 @@ constexpr uint64_t kDrainStepsMin = 1 << 20;
 Delivery::Delivery(std::vector<outbound::Batcher*> cores, uint64_t batches_in_all)
     : cores_(std::move(cores)), batches_in_all_(batches_in_all), routed_(cores_.size()) {}
 
-void Delivery::add_publisher(std::unique_ptr<PublisherThread> publisher, PublisherBounds bounds) {
-  added_.push_back({std::move(publisher), std::move(bounds)});
-}
-
-void Delivery::make_destinations() {
-  const uint64_t of_a_core = cores_.empty() ? 0 : batches_in_all_ / cores_.size();
-  for (Added& added : added_) {
-    DestinationConfig config;
-    config.policy = added.bounds.policy;
-    config.records_max = added.bounds.records_max;
-    config.waiting_batches_max = added.bounds.waiting_batches_max;
-    // Who alone drops what is new may hold all; who makes room for it leaves some to make it in.
-    const bool leaves_some = added_.size() > 1 || config.policy == DropPolicy::drop_oldest ||
-                             config.policy == DropPolicy::spool;
-    if (leaves_some && config.policy != DropPolicy::block) {
-      // Those of several need not be the same batches: together they leave a quarter.
-      config.held_batches_max =
-          of_a_core == 0 ? 0 : std::max<uint64_t>(of_a_core / 4 * 3 / added_.size(), 1);
-    }
-    destinations_.push_back(std::make_unique<Destination>(
-        config, cores_.size(), std::move(added.thread), std::move(added.bounds.spool),
-        std::move(added.bounds.journal), [this](OutboundBatch* batch) {
-          RoleScope role(control_thread);
-          release(batch);
-        }));
-  }
-  added_.clear();
-}
-
-void Delivery::start() {
-  make_destinations();
-  for (auto& destination : destinations_) destination->start();
-}
-
 bool Delivery::step() noexcept {
   bool moved = false;
   const uint64_t now_ns = steady_clock_ns();
   // Outcomes first: they free the room that new batches need.
   for (auto& destination : destinations_) moved |= destination->step(now_ns);
+  for (Draining& d : draining_) moved |= d.destination->step(now_ns);
   const bool is_over = drain_deadline_ns_ != 0 && now_ns >= drain_deadline_ns_;
   for (size_t core = 0; core < cores_.size(); ++core) {
     moved |= take_from(core, is_over ? Blocking::over : Blocking::heeded, now_ns);
   }
   if (drain_deadline_ns_ != 0 && has_taken_all()) {
     for (auto& destination : destinations_) destination->begin_drain(drain_deadline_ns_);
+    for (Draining& d : draining_) d.destination->begin_drain(std::min(d.deadline_ns, drain_deadline_ns_));
   }
   note_taken();
+  if (!draining_.empty()) bury();
+  start_threads();
+  disposal_.step();
   return moved;
 }
 
@@ -87,6 +58,7 @@ bool Delivery::take_from(size_t core, Blocking blocking, uint64_t now_ns) noexce
     if (empty) break;
     if (batch->opened_steady_ns == 0) batch->opened_steady_ns = now_ns;
     records_routed_ += batch->records;
+    ++batches_routed_;
     routed_[core].records += batch->records;
     // One reference of our own, so that nobody can release the batch while it is still given out.
     batch->references = static_cast<uint16_t>(destinations_.size() + 1);
@@ -110,6 +82,7 @@ void Delivery::note_taken() noexcept {
     taken.records += core->counters().encoded.value();
   }
   for (auto& destination : destinations_) destination->note(taken);
+  for (Draining& d : draining_) d.destination->note(taken);
 }
 
 bool Delivery::offer_line(const std::string& publisher, const std::string& line) {
@@ -140,6 +113,16 @@ std::vector<Discrepancy> Delivery::discrepancies() const {
     if (routed_[core].difference == 0) continue;
     found.push_back({fmt::format("sealed records of core {}", core), routed_[core].difference});
   }
+  const auto check = [&](const Destination& d) {
+    const Standing& standing = standings_.at(d.name());
+    const uint64_t came = standing.left_at.value_or(records_routed_);
+    const uint64_t got = standing.records_absent + d.records_routed() +
+                         (standing.past ? standing.past->records_routed : 0);
+    if (came == got) return;
+    found.push_back({fmt::format("records given to publisher {}", d.name()), static_cast<int64_t>(came - got)});
+  };
+  for (const auto& d : destinations_) check(*d);
+  for (const Draining& d : draining_) check(*d.destination);
   return found;
 }
 
@@ -157,7 +140,7 @@ void Delivery::begin_drain(uint64_t deadline_steady_ns) noexcept {
 }
 
 bool Delivery::drained() const noexcept {
-  return (destinations_.empty() || has_taken_all()) &&
+  return (destinations_.empty() || has_taken_all()) && has_changed_over() &&
          std::all_of(destinations_.begin(), destinations_.end(),
                      [](const auto& d) { return d->has_drained(); });
 }
@@ -167,6 +150,8 @@ std::vector<std::string> Delivery::unfinished() const {
   for (const auto& d : destinations_) {
     if (std::string name = d->unfinished(); !name.empty()) names.push_back(std::move(name));
   }
+  for (const Draining& d : draining_) names.push_back(d.destination->name());
+  if (!disposal_.is_idle()) names.push_back("that a reload has replaced");
   return names;
 }
 
@@ -174,20 +159,6 @@ bool Delivery::all_broken() const noexcept {
   return !destinations_.empty() &&
          std::all_of(destinations_.begin(), destinations_.end(),
                      [](const auto& d) { return d->publisher().is_broken(); });
-}
-
-std::vector<PublisherView> Delivery::views(uint64_t steady_now_ns) {
-  std::vector<PublisherView> rows;
-  rows.reserve(destinations_.size());
-  // Read after records_routed_ was last written by this thread, so the difference is never negative.
-  uint64_t encoded = 0;
-  for (const outbound::Batcher* core : cores_) encoded += core->counters().encoded.value();
-  for (auto& d : destinations_) {
-    PublisherView row = d->view(steady_now_ns);
-    row.records_waiting = encoded - records_routed_;
-    rows.push_back(std::move(row));
-  }
-  return rows;
 }
 
 }  // namespace weir::control

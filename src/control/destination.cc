@@ -18,30 +18,71 @@ namespace {
 constexpr int kOutcomesPerStepMax = 256;
 constexpr unsigned kLivePerReplay =
     8;  // batches of each that a publisher gets when it has no time for all
-constexpr uint64_t kReplayAgainNs = kNsPerSec;  // after one that failed
+// What a thread that leaves has in flight gets so long to come home before the next one is given anything: where all
+// is well, order is kept; where a server is dead, nothing waits for it.
+constexpr uint64_t kOrderWaitNs = kNsPerSec;
 // What has waited so long in memory goes to disk: the broker is away, and memory does not survive a kill.
 constexpr uint64_t kWaitBeforeSpoolNs = 5 * kNsPerSec;
 
-double share(uint64_t n, uint64_t max) {
-  return max == 0 ? 0.0 : std::min(1.0, static_cast<double>(n) / static_cast<double>(max));
-}
-
 }  // namespace
 
-Destination::Destination(const DestinationConfig& config, size_t cores,
-                         std::unique_ptr<PublisherThread> thread,
-                         std::unique_ptr<SpoolThread> spool, std::unique_ptr<RunJournal> journal,
-                         Release release)
+Destination::Destination(const DestinationConfig& config, size_t cores, DestinationParts parts,
+                         BatchesAndRecords owed_from, Release release, Disposal& disposal)
     : config_(config),
-      journal_(std::move(journal)),
-      spool_(std::move(spool)),
-      thread_(std::move(thread)),
+      name_(parts.thread->name()),
+      owed_from_(owed_from),
+      journal_(std::move(parts.journal)),
+      spool_{.thread = std::move(parts.spool)},
+      thread_(std::move(parts.thread)),
       release_(std::move(release)),
+      disposal_(disposal),
       held_(cores) {}
 
-void Destination::start() {
-  thread_->start();
-  if (spool_) spool_->start();
+Result<void> Destination::start(Place place) {
+  if (spool_.thread && !spool_.thread->has_started()) {
+    if (auto started = spool_.thread->start(); !started) return started;
+  }
+  if (place == Place::taken || thread_->has_started()) return {};
+  return thread_->start();
+}
+
+// ---- another configuration ----
+
+void Destination::change(const DestinationConfig& config, DestinationParts parts, uint64_t leave_deadline_ns) {
+  assert(deadline_ns_ == 0);
+  const uint64_t held_batches_max = config_.held_batches_max;
+  config_ = config;
+  config_.held_batches_max = held_batches_max;
+  if (spool_.thread && (parts.spool || config.policy != DropPolicy::spool)) leave_spool();
+  if (parts.spool) {
+    spool_ = {.thread = std::move(parts.spool)};
+    journal_ = std::move(parts.journal);
+  } else if (spool_.thread && parts.spool_limits) {
+    spool_.thread->change_limits(*parts.spool_limits);
+  }
+  if (!parts.thread) return;
+  assert(leaving_thread_ == nullptr);
+  std::swap(thread_, parts.thread);
+  changed_ns_ = steady_clock_ns();
+  if (!parts.thread->has_started()) {  // it waits for the place that it was to write to, and has nothing
+    disposal_.add(std::move(parts.thread));
+    return;
+  }
+  leaving_thread_ = std::move(parts.thread);
+  leave_deadline_ns_ = leave_deadline_ns;
+  offers_from_ns_ = changed_ns_ + kOrderWaitNs;
+  leaving_thread_->begin_leave(leave_deadline_ns);
+}
+
+bool Destination::occupies(const std::string& place) const noexcept {
+  return thread_->place() == place && thread_->has_started() ? true
+         : leaving_thread_ != nullptr && leaving_thread_->place() == place;
+}
+
+/// All that it had has come back.
+void Destination::end_leaving_thread() {
+  add_counters_of(leaving_thread_->publisher(), before_);
+  disposal_.add(std::move(leaving_thread_));
 }
 
 // ---- batches of this run ----
@@ -52,14 +93,24 @@ bool Destination::may_hold(size_t core) const noexcept {
 
 /// Of what may be held a third is for batches on their way to disk.
 bool Destination::may_queue(size_t core) const noexcept {
-  if (!spool_ || config_.held_batches_max == 0) return may_hold(core);
+  if (!spool_.thread || config_.held_batches_max == 0) return may_hold(core);
   return held_[core] < std::max<uint64_t>(config_.held_batches_max / 3 * 2, 1);
 }
 
+bool Destination::may_offer() const noexcept {
+  return thread_->has_started() && !thread_drains_ &&
+         (leaving_thread_ == nullptr || now_ns_ >= offers_from_ns_);
+}
+
+bool Destination::offer(OutboundBatch* batch) { return may_offer() && thread_->offer(batch); }
+
 bool Destination::has_room(size_t core, uint64_t records) const noexcept {
   const uint64_t here = records_in_flight_ - records_storing_;
-  const bool has_queue = waiting_.size() < config_.waiting_batches_max ||
-                         (waiting_.empty() && thread_->queued() < thread_->queue_capacity());
+  // While nothing can be offered, what its thread would have at hand may wait here.
+  const bool has_queue =
+      may_offer() ? waiting_.size() < config_.waiting_batches_max ||
+                        (waiting_.empty() && thread_->queued() < thread_->queue_capacity())
+                  : waiting_.size() < config_.waiting_batches_max + thread_->queue_capacity();
   return has_queue && may_queue(core) &&
          (config_.records_max == 0 || here == 0 || here + records <= config_.records_max);
 }
@@ -77,7 +128,7 @@ void Destination::take(OutboundBatch* batch) {
   while (!room && config_.policy == DropPolicy::drop_oldest && displace_for(*batch)) {
     room = has_room(core, records);
   }
-  const bool to_disk = !room && spool_ != nullptr && may_hold(core);
+  const bool to_disk = !room && spool_.thread != nullptr && may_hold(core);
   hold(batch);
   if (to_disk) return to_spool(batch);
   if (!room) {
@@ -85,7 +136,7 @@ void Destination::take(OutboundBatch* batch) {
     const bool blocks = config_.policy == DropPolicy::block;
     return lose(batch, blocks ? DeliveryFailure::shutdown_deadline : DeliveryFailure::queue_full);
   }
-  if (!waiting_.empty() || !thread_->offer(batch)) waiting_.push_back(batch);
+  if (!waiting_.empty() || !offer(batch)) waiting_.push_back(batch);
   ++live_since_replay_;
 }
 
@@ -134,7 +185,16 @@ bool Destination::displace_for(const OutboundBatch& batch) {
   return true;
 }
 
-void Destination::settle(const Outcome& outcome) {
+/// Where it was in the queue, before what was sealed after it.
+void Destination::put_back(OutboundBatch* batch) {
+  const auto after = std::find_if(waiting_.begin(), waiting_.end(), [&](const OutboundBatch* other) {
+    return other->core == batch->core ? other->sequence > batch->sequence
+                                      : other->sealed_steady_ns > batch->sealed_steady_ns;
+  });
+  waiting_.insert(after, batch);
+}
+
+void Destination::settle(const Outcome& outcome, From from) {
   OutboundBatch* const batch = outcome.batch;
   if (batch->replayed_as != nullptr) {
     return settle_replay(static_cast<ReplayBatch*>(batch), outcome);
@@ -148,7 +208,8 @@ void Destination::settle(const Outcome& outcome) {
     return let_go(batch);
   }
   assert(outcome.failure != DeliveryFailure::count_);
-  if (spool_ && !outbound::is_final(outcome.failure)) return to_spool(batch);
+  if (from == From::leaving && !thread_drains_ && !outbound::is_final(outcome.failure)) return put_back(batch);
+  if (spool_.thread && !outbound::is_final(outcome.failure)) return to_spool(batch);
   lose(batch, outcome.failure);
 }
 
@@ -156,12 +217,12 @@ bool Destination::hand_over(uint64_t steady_now_ns) {
   bool moved = false;
   while (!waiting_.empty()) {
     if (live_since_replay_ >= kLivePerReplay && hand_over_replay(steady_now_ns)) moved = true;
-    if (!thread_->offer(waiting_.front())) break;
+    if (!offer(waiting_.front())) break;
     waiting_.pop_front();
     ++live_since_replay_;
     moved = true;
   }
-  while (spool_ && !waiting_.empty() &&
+  while (spool_.thread && !waiting_.empty() &&
          waiting_.front()->sealed_steady_ns + kWaitBeforeSpoolNs <= steady_now_ns) {
     OutboundBatch* const batch = waiting_.front();
     waiting_.pop_front();
@@ -171,81 +232,34 @@ bool Destination::hand_over(uint64_t steady_now_ns) {
   return moved;
 }
 
-// ---- the spool ----
-
-void Destination::to_spool(OutboundBatch* batch) {
-  ++storing_;
-  records_storing_ += batch->records;
-  if (!spool_->store(batch)) settle_stored({batch, SpoolAppend::write_error});
-}
-
-void Destination::settle_stored(const StoredBatch& stored) {
-  OutboundBatch* const batch = stored.batch;
-  assert(storing_ > 0);
-  --storing_;
-  records_storing_ -= batch->records;
-  switch (stored.result) {
-    case SpoolAppend::stored:
-      records_spooled_ += batch->records;
-      ++batches_spooled_;
-      return let_go(batch);
-    case SpoolAppend::full: return lose(batch, DeliveryFailure::spool_full);
-    case SpoolAppend::too_large: return lose(batch, DeliveryFailure::too_large);
-    case SpoolAppend::write_error:
-    case SpoolAppend::count_: return lose(batch, DeliveryFailure::spool_error);
-  }
-}
-
-bool Destination::hand_over_replay(uint64_t steady_now_ns) {
-  if (!spool_ || deadline_ns_ != 0 || steady_now_ns < replays_from_ns_) return false;
-  ReplayBatch* batch = nullptr;
-  if (replays_.empty() && spool_->take_replay(batch)) replays_.push_back(batch);
-  if (replays_.empty() || !thread_->offer(replays_.front())) return false;
-  replays_.pop_front();
-  ++replays_out_;
-  live_since_replay_ = 0;
-  return true;
-}
-
-void Destination::settle_replay(ReplayBatch* batch, const Outcome& outcome) {
-  assert(replays_out_ > 0);
-  --replays_out_;
-  if (outcome.acknowledged) {
-    replayed_records_ += batch->records;
-    ++replayed_batches_;
-    return spool_->settle(batch, SpoolThread::Settled::forget);
-  }
-  if (outbound::is_final(outcome.failure)) {
-    replays_lost_records_[outcome.failure] += batch->records;
-    book_loss(*batch, outcome.failure);
-    return spool_->settle(batch, SpoolThread::Settled::forget);
-  }
-  if (deadline_ns_ != 0) return spool_->settle(batch, SpoolThread::Settled::keep);
-  // Where it was: the oldest goes first again.
-  const auto after = std::find_if(replays_.begin(), replays_.end(), [&](const ReplayBatch* other) {
-    return batch->place < other->place;
-  });
-  replays_.insert(after, batch);
-  replays_from_ns_ = steady_clock_ns() + kReplayAgainNs;
-}
-
 // ---- a step ----
 
-bool Destination::step(uint64_t steady_now_ns) {
+bool Destination::take_outcomes() {
   bool moved = false;
-  // Outcomes first: they free the room that new batches need.
   Outcome outcome;
-  for (int i = 0; i < kOutcomesPerStepMax && thread_->take_outcome(outcome); ++i) {
-    settle(outcome);
-    moved = true;
-  }
-  if (spool_) {
-    StoredBatch stored;
-    for (int i = 0; i < kOutcomesPerStepMax && spool_->take_stored(stored); ++i) {
-      settle_stored(stored);
+  if (leaving_thread_) {
+    // Asked before: then its ring has all that there will be.
+    const bool has_ended = leaving_thread_->finished();
+    for (int i = 0; (has_ended || i < kOutcomesPerStepMax) && leaving_thread_->take_outcome(outcome); ++i) {
+      settle(outcome, From::leaving);
       moved = true;
     }
+    if (has_ended) end_leaving_thread();
   }
+  for (int i = 0; i < kOutcomesPerStepMax && thread_->take_outcome(outcome); ++i) {
+    settle(outcome, From::current);
+    moved = true;
+  }
+  return moved;
+}
+
+bool Destination::step(uint64_t steady_now_ns) {
+  now_ns_ = steady_now_ns;
+  // Outcomes first: they free the room that new batches need.
+  bool moved = take_outcomes();
+  moved |= take_stored(spool_);
+  moved |= take_stored(leaving_spool_);
+  step_leaving_spool();
   moved |= hand_over(steady_now_ns);
   // As many as it takes while nothing newer waits.
   while (waiting_.empty() && thread_->queued() == 0 && hand_over_replay(steady_now_ns))
@@ -260,140 +274,67 @@ void Destination::begin_drain(uint64_t deadline_steady_ns) {
   const uint64_t now_ns = steady_clock_ns();
   deadline_ns_ = std::max<uint64_t>(deadline_steady_ns, 1);
   // The disk needs some of the time, should the broker not use it.
-  if (spool_ && deadline_steady_ns > now_ns) deadline_ns_ -= (deadline_steady_ns - now_ns) / 4;
-  if (thread_drains_) thread_->begin_drain(deadline_ns_);
+  if (spool_.thread && deadline_steady_ns > now_ns) deadline_ns_ -= (deadline_steady_ns - now_ns) / 4;
+  if (leaving_thread_) leaving_thread_->begin_leave(std::min(leave_deadline_ns_, deadline_ns_));
+  if (thread_drains_ && thread_->has_started()) thread_->begin_drain(deadline_ns_);
 }
 
 void Destination::step_drain(uint64_t steady_now_ns) {
-  for (; !replays_.empty(); replays_.pop_front()) {
-    spool_->settle(replays_.front(), SpoolThread::Settled::keep);
-  }
+  keep_replays();
+  const bool is_over = steady_now_ns >= deadline_ns_;
   if (!thread_drains_) {
-    while (!waiting_.empty() && steady_now_ns >= deadline_ns_) {
+    while (!waiting_.empty() && is_over) {
       OutboundBatch* const batch = waiting_.front();
       waiting_.pop_front();
-      if (spool_) {
+      if (spool_.thread) {
         to_spool(batch);
       } else {
         lose(batch, DeliveryFailure::shutdown_deadline);
       }
     }
-    if (!waiting_.empty()) return;
-    thread_->begin_drain(deadline_ns_);
+    if (!waiting_.empty() || (leaving_thread_ && !is_over)) return;
+    if (thread_->has_started()) thread_->begin_drain(deadline_ns_);
     thread_drains_ = true;
   }
-  if (!thread_->finished() || batches_in_flight_ != 0 || replays_out_ != 0) return;
-  if (spool_ && !spool_closes_) {
-    spool_->begin_close();
-    spool_closes_ = true;
+  if (!has_thread_ended() || leaving_thread_ || batches_in_flight_ != 0 || spool_.replays_out != 0) return;
+  if (spool_.thread && !spool_.closes) {
+    spool_.thread->begin_close();
+    spool_.closes = true;
   }
+}
+
+/// One that was never started, for its place was taken, has nothing.
+bool Destination::has_thread_ended() const noexcept {
+  return thread_->has_started() ? thread_->finished() : thread_drains_;
 }
 
 bool Destination::has_drained() const noexcept {
-  return thread_->finished() && batches_in_flight_ == 0 && replays_out_ == 0 &&
-         (!spool_ || spool_->has_ended());
+  return has_thread_ended() && !is_leaving() && batches_in_flight_ == 0 && spool_.replays_out == 0 &&
+         (!spool_.thread || spool_.thread->has_ended());
 }
 
 std::string Destination::unfinished() const {
-  if (!thread_->finished()) return name();
-  return spool_ && !spool_->has_ended() ? name() + "'s spool" : std::string();
+  if (!has_thread_ended() || leaving_thread_) return name();
+  const bool has_spool = leaving_spool_.thread || (spool_.thread && !spool_.thread->has_ended());
+  return has_spool ? name() + "'s spool" : std::string();
+}
+
+void Destination::dispose() {
+  assert(has_drained());
+  if (journal_) journal_->end();
+  disposal_.add(std::move(thread_));
+  disposal_.add(std::move(spool_.thread));
+  disposal_.add(std::move(journal_));
 }
 
 void Destination::note(BatchesAndRecords taken) noexcept {
   if (!journal_) return;
+  if (owed_until_) taken = *owed_until_;
   const uint64_t failed = lost_records_.total();
-  journal_->note(taken,
+  journal_->note({taken.batches - owed_from_.batches, taken.records - owed_from_.records},
                  {batches_acknowledged_ + batches_failed_ + batches_dropped_ + batches_spooled_,
                   records_acknowledged_ + failed + records_spooled_});
   if (deadline_ns_ != 0 && has_drained()) journal_->end();
-}
-
-// ---- what it looks like ----
-
-double Destination::fill() const noexcept {
-  const auto most_held = std::max_element(held_.begin(), held_.end());
-  return std::max({share(records_in_flight_ - records_storing_, config_.records_max),
-                   share(most_held == held_.end() ? 0 : *most_held, config_.held_batches_max),
-                   share(waiting_.size() + thread_->queued(),
-                         config_.waiting_batches_max + thread_->queue_capacity())});
-}
-
-SpoolView Destination::spool_view() const {
-  SpoolView view;
-  if (!spool_) return view;
-  const outbound::SpoolCounters& counters = spool_->counters();
-  view.dir = spool_->dir();
-  view.octets_max = spool_->octets_max();
-  view.octets = counters.octets.value();
-  view.batches = counters.entries.value();
-  view.records = counters.records.value();
-  view.records_restored = counters.restored_records.value();
-  view.records_replayed = replayed_records_;
-  view.batches_replayed = replayed_batches_;
-  view.failures = replays_lost_records_;
-  view.records_expired = counters.expired_records.value();
-  view.records_damaged = counters.damaged_records.value();
-  view.octets_damaged = counters.damaged_octets.value();
-  if (journal_ && journal_->lost_before()) {
-    view.was_killed = true;
-    view.batches_lost_before = journal_->lost_before()->batches;
-    view.records_lost_before = journal_->lost_before()->records;
-  }
-  return view;
-}
-
-PublisherView Destination::view(uint64_t steady_now_ns) {
-  const uint64_t settled =
-      batches_acknowledged_ + batches_failed_ + batches_spooled_ + replayed_batches_;
-  const bool has_some = batches_in_flight_ != 0 || replays_out_ != 0;
-  if (!has_some || settled != settled_seen_ || moved_ns_ == 0) moved_ns_ = steady_now_ns;
-  settled_seen_ = settled;
-  const uint64_t still_ns = steady_now_ns - moved_ns_;
-
-  const outbound::PublisherCounters& counters = publisher().counters();
-  PublisherView row;
-  row.name = name();
-  row.kind = std::string(publisher().kind());
-  row.policy = config_.policy;
-  row.connected = counters.connected.value() != 0;
-  row.last_error = publisher().last_error();
-  if (const std::string of_spool = spool_ ? spool_->last_error() : std::string(); !of_spool.empty()) {
-    // Both: while the broker is away, what ails the disk matters most.
-    row.last_error += (row.last_error.empty() ? "" : "; ") + of_spool;
-  }
-  row.takes_nothing_ns = still_ns >= kTakesNothingNs ? still_ns : 0;
-  row.records_routed = records_routed_;
-  row.records_acknowledged = records_acknowledged_;
-  for (size_t i = 0; i < static_cast<size_t>(DeliveryFailure::count_); ++i) {
-    const auto why = static_cast<DeliveryFailure>(i);
-    (outbound::is_drop(why) ? row.records_dropped : row.records_failed) += lost_records_[why];
-  }
-  row.records_spooled = records_spooled_;
-  row.records_in_flight = records_in_flight_;
-  row.batches_acknowledged = batches_acknowledged_;
-  row.batches_duplicate = batches_duplicate_;
-  row.batches_failed = batches_failed_;
-  row.batches_dropped = batches_dropped_;
-  row.batches_spooled = batches_spooled_;
-  row.batches_in_flight = batches_in_flight_;
-  row.queue_depth = waiting_.size() + thread_->queued();
-  row.queue_capacity = config_.waiting_batches_max + thread_->queue_capacity();
-  row.records_max = config_.records_max;
-  row.queue_fill = fill();
-  row.messages = counters.messages.value();
-  row.octets = counters.octets.value();
-  row.negative_acknowledgements = counters.negative_acknowledgements.value();
-  row.retries = counters.retries.value();
-  row.reconnects = counters.reconnects.value();
-  row.renewals = counters.renewals.value();
-  row.streams_created = counters.streams_created.value();
-  row.streams_extended = counters.streams_extended.value();
-  row.delivery = delivery_;
-  row.failures = lost_records_;
-  row.spool = spool_view();
-  row.losses = losses_.largest();
-  row.loss_rows = losses_.rows();
-  return row;
 }
 
 }  // namespace weir::control

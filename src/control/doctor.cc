@@ -29,6 +29,16 @@ std::string list_of(const std::vector<unsigned>& numbers) {
   return service::joined(words);
 }
 
+/// As the kernel's command line and systemd want it.
+std::string cpu_list_of(const std::vector<unsigned>& cpus) {
+  std::string list;
+  for (const unsigned cpu : cpus) {
+    if (!list.empty()) list += ',';
+    list += std::to_string(cpu);
+  }
+  return list;
+}
+
 std::vector<const PortConfig*> dpdk_ports(const ApplianceConfig& config) {
   std::vector<const PortConfig*> ports;
   for (const PortConfig& port : config.ports) {
@@ -133,7 +143,8 @@ void look_at_cpus(const HostFacts& facts, const ApplianceConfig& config, Diagnos
     out.push_back({"cpu isolation", DoctorGrade::note,
                    fmt::format("CPU {} {} not isolated: the kernel runs other work there", list_of(shared),
                                shared.size() == 1 ? "is" : "are"),
-                   fmt::format("isolcpus={0} nohz_full={0} in the kernel's command line", list_of(shared))});
+                   fmt::format("isolcpus={0} nohz_full={0} in the kernel's command line",
+                               cpu_list_of(shared))});
   } else {
     out.push_back({"cpu isolation", DoctorGrade::fine,
                    lcores.empty() ? "no lcores are named, so none need be isolated"
@@ -224,6 +235,11 @@ std::vector<DoctorFinding> diagnose_appliance(const nlohmann::json& status) {
     if (const std::string trouble = text(port.at("trouble")); !trouble.empty()) {
       out.push_back({about, DoctorGrade::wrong, trouble, ""});
     }
+    if (const json& exception = port.at("exception"); !exception.is_null() && !text(exception.at("trouble")).empty()) {
+      out.push_back({about, DoctorGrade::wrong, text(exception.at("trouble")),
+                     "nothing answers for the appliance's address on that wire: ip link show " +
+                         text(exception.at("interface"))});
+    }
     // RSS that the device cannot do, counters that it has not.
     if (const std::string note = text(port.at("note")); !note.empty()) {
       out.push_back({about, DoctorGrade::note, note, ""});
@@ -238,6 +254,7 @@ std::vector<DoctorFinding> diagnose_appliance(const nlohmann::json& status) {
   }
   for (const json& p : status.at("publishers")) {
     const std::string about = "publisher " + text(p.at("name"));
+    if (text(p.at("state")) == "gone") continue;  // what it lost weirctl ledger says
     const std::string error = text(p.at("last_error"));
     const json& r = p.at("records");
     const uint64_t lost = r.at("failed").get<uint64_t>() + r.at("dropped").get<uint64_t>();

@@ -55,6 +55,10 @@ uint64_t activity_of(const decode::ExporterStats& row) {
          of(row.options_templates);
 }
 
+std::string exporter_text(const IpAddress& exporter, const std::string& name) {
+  return name.empty() ? exporter.to_string() : fmt::format("{} ({})", exporter.to_string(), name);
+}
+
 std::string protocols_of(const decode::ExporterStats& row) {
   const auto seen = [&row](decode::Protocol protocol) {
     return (row.protocols >> static_cast<uint32_t>(protocol) & 1) != 0;
@@ -76,10 +80,10 @@ std::string_view protocol_of(uint16_t version) noexcept {
   }
 }
 
-std::string line_of(const Event& e) {
+std::string line_of(const Event& e, const std::string& name) {
   const std::string_view words = words_of(e.kind);
   if (words.empty()) return {};
-  const std::string exporter = e.exporter.to_string();
+  const std::string exporter = exporter_text(e.exporter, name);
   if (e.kind == EventKind::exporter_seen) {
     return fmt::format("{} - Exporter: {}, Protocol: {}, Domain: {}, Port: {}", words, exporter,
                        protocol_of(e.version), e.domain, e.port);
@@ -108,17 +112,17 @@ std::string line_of(const Event& e) {
   return line;
 }
 
-std::string template_cache_line(const decode::ExporterStats& row) {
+std::string template_cache_line(const decode::ExporterStats& row, const std::string& name) {
   const auto& data = row.data_templates;
   const auto& options = row.options_templates;
   return fmt::format(
       "{} Template Cache [{}] - Templates: {}/{}, Data: {}/{}, Options: {}/{}, "
       "Template Hits/Misses: {}/{}, Data Hits/Misses: {}/{}, Options Hits/Misses: {}/{}, "
-      "Data Evictions: {}, Options Evictions: {}, Pending: {}",
+      "Data Evictions: {}, Options Evictions: {}, Pending: {}{}",
       protocols_of(row), SocketAddress{row.address, row.port}.to_string(), row.templates,
       row.templates_max, data.size, row.templates_max, options.size, row.templates_max,
       row.templates_known, row.templates_new, data.hits, data.misses, options.hits, options.misses,
-      data.evictions, options.evictions, row.sets_waiting);
+      data.evictions, options.evictions, row.sets_waiting, name.empty() ? "" : fmt::format(", Name: {}", name));
 }
 
 EventLog::EventLog(const EventLogLimits& limits, Write write)
@@ -148,7 +152,7 @@ bool EventLog::admit(const Event& e, uint64_t now_ns) {
 
 void EventLog::on_event(const Event& e, uint64_t now_ns) {
   if (words_of(e.kind).empty() || !service::log_enabled(level_of(e.kind))) return;
-  if (admit(e, now_ns)) write_(level_of(e.kind), line_of(e));
+  if (admit(e, now_ns)) write_(level_of(e.kind), line_of(e, name_of_exporter(e.exporter)));
 }
 
 void EventLog::tick(uint64_t now_ns) {
@@ -161,7 +165,7 @@ void EventLog::tick(uint64_t now_ns) {
     if (window.held_back != 0) {
       write_(level_of(key.second),
              fmt::format("{} - Exporter: {}: {} more held back in {} s", words_of(key.second),
-                         key.first.to_string(), window.held_back, limits_.interval_ns / kNsPerSec));
+                         exporter_text(key.first, name_of_exporter(key.first)), window.held_back, limits_.interval_ns / kNsPerSec));
     }
     it = windows_.erase(it);
   }
@@ -204,7 +208,7 @@ void EventLog::on_exporters(std::span<const decode::ExporterStats> rows, uint64_
   const size_t shown = std::min(active.size(), limits_.cache_lines_max);
   for (size_t i = 0; i < shown; ++i) {
     const decode::ExporterStats& row = *active[(first + i) % active.size()];
-    write_(LogLevel::info, template_cache_line(row));
+    write_(LogLevel::info, template_cache_line(row, name_of_exporter(row.address)));
     last_shown_ = row.address;
   }
   if (active.size() > shown) {

@@ -35,9 +35,12 @@ struct EventLogLimits {
 class EventLog {
  public:
   using Write = std::function<void(service::LogLevel, const std::string&)>;
+  using NameOf = std::function<std::string(const IpAddress&)>;
 
   /// `write` takes each line; by default the program's log.
   explicit EventLog(const EventLogLimits& limits = {}, Write write = {});
+  /// Before the first line: what the operator calls an exporter; empty: nothing.
+  void set_names(NameOf name_of_exporter) { name_of_exporter_ = std::move(name_of_exporter); }
 
   void on_event(const decode::Event& event, uint64_t steady_now_ns) WEIR_RUNS_ON(control_thread);
   /// About once a second: says what was held back in intervals that are over.
@@ -55,10 +58,14 @@ class EventLog {
   };
   using Key = std::pair<IpAddress, decode::EventKind>;
 
+  std::string name_of_exporter(const IpAddress& exporter) const {
+    return name_of_exporter_ ? name_of_exporter_(exporter) : std::string();
+  }
   bool admit(const decode::Event& event, uint64_t steady_now_ns);
 
   const EventLogLimits limits_;
   const Write write_;
+  NameOf name_of_exporter_;
   std::map<Key, Window> windows_;
   uint64_t all_start_ns_ = 0;
   uint32_t all_lines_ = 0;
@@ -73,8 +80,9 @@ class EventLog {
 /// V5, V9, IPFIX, sFlow: as log lines name them.
 std::string_view protocol_of(uint16_t version) noexcept;
 /// `Template learned - ID: 256, Protocol: V9, …`; empty for what is not logged.
-std::string line_of(const decode::Event& event);
+/// `Exporter: 192.0.2.1 (edge1)` where the operator names it.
+std::string line_of(const decode::Event& event, const std::string& name = {});
 /// `V9 Template Cache [192.0.2.1:2055] - Templates: 15/2000, …`
-std::string template_cache_line(const decode::ExporterStats& row);
+std::string template_cache_line(const decode::ExporterStats& row, const std::string& name = {});
 
 }  // namespace weir::control

@@ -218,6 +218,23 @@ std::string_view protocol_of_version(uint16_t version) noexcept {
   }
 }
 
+namespace {
+
+json interfaces_of(const flowpb::ExporterInfo& names) {
+  const auto text_or_null = [](const std::string& text) { return text.empty() ? json() : json(text); };
+  json rows = json::array();
+  for (const flowpb::InterfaceInfo& i : names.interfaces()) {
+    rows.push_back({{"if_index", i.if_index()},
+                    {"name", text_or_null(i.name())},
+                    {"description", text_or_null(i.description())},
+                    {"speed_bps", i.speed_bps() == 0 ? json() : json(i.speed_bps())},
+                    {"boundary", std::string(name_of(i.boundary()))}});
+  }
+  return rows;
+}
+
+}  // namespace
+
 void add_detail(json& body, const DetailAnswer* answer, const decode::ExporterStats& exporter) {
   Said said;
   if (answer != nullptr) {
@@ -225,6 +242,8 @@ void add_detail(json& body, const DetailAnswer* answer, const decode::ExporterSt
   }
   json templates = json::array();
   for (const auto& [name, r] : said.templates) templates.push_back(template_json(name, r));
+  // Until the control thread answers there are the operator's.
+  if (answer != nullptr && answer->names.interfaces_size() != 0) body["interfaces"] = interfaces_of(answer->names);
   body["sampling"] = sampling_rows(said, exporter);
   body["template_list"] = std::move(templates);
   body["detail"] = {{"complete", answer != nullptr && !answer->is_cut && answer->silent_cores.empty()},

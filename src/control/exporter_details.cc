@@ -39,12 +39,12 @@ std::unique_ptr<DetailReader> ExporterDetails::ask(const IpAddress& exporter) {
 
 // ---- the control thread's side ----
 
-void ExporterDetails::step(dataplane::DataPlane& plane, uint64_t steady_now_ns) {
+void ExporterDetails::step(dataplane::DataPlane& plane, const ExporterDirectory& directory, uint64_t steady_now_ns) {
   DetailAsk* asked = nullptr;
   while (asked_.pop(asked)) asks_.emplace_back(asked);
   if (asks_.empty()) return;
   take_answers(plane);
-  if (at_hand_ != nullptr) settle(steady_now_ns);
+  if (at_hand_ != nullptr) settle(directory, steady_now_ns);
   if (at_hand_ == nullptr) begin(plane, steady_now_ns);
   ended_.add(std::erase_if(asks_, [this](const auto& ask) {
     return ask.get() != at_hand_ && ask->is_left.load(std::memory_order_acquire);
@@ -88,13 +88,14 @@ void ExporterDetails::take_answers(dataplane::DataPlane& plane) {
   }
 }
 
-void ExporterDetails::settle(uint64_t steady_now_ns) {
+void ExporterDetails::settle(const ExporterDirectory& directory, uint64_t steady_now_ns) {
   const bool is_awaited = std::any_of(cores_.begin(), cores_.end(), [](const auto& core) { return core->is_awaited; });
   if (is_awaited && steady_now_ns - begun_ns_ < kDetailPatienceNs) return;
   for (size_t i = 0; i < cores_.size(); ++i) {
     if (!cores_[i]->has_answered) at_hand_->answer.silent_cores.push_back(i);
     cores_[i]->is_awaited = false;
   }
+  directory.find(at_hand_->exporter, at_hand_->answer.names);
   at_hand_->is_answered.store(true, std::memory_order_release);
   at_hand_ = nullptr;
 }

@@ -1,4 +1,4 @@
-// exporter_details.h — What one exporter said of itself, asked of the cores for a reader.
+// exporter_details.h — What one exporter said of itself, asked of the cores and the directory for a reader.
 //
 // Runs on:  ask and what a DetailReader has: http_thread; step: control_thread.
 // Owns:     questions, and a question's room for each core. Cores that have ended keep theirs, so this outlives the
@@ -19,6 +19,7 @@
 #include "base/ip_address.h"
 #include "base/spsc_ring.h"
 #include "base/thread_roles.h"
+#include "control/exporter_directory.h"
 #include "dataplane/data_plane.h"
 
 namespace weir::control {
@@ -32,6 +33,7 @@ inline constexpr uint64_t kDetailPatienceNs = kNsPerSec;
 struct DetailAnswer {
   std::vector<std::vector<uint8_t>> octets;  // records of state_image.h, by core
   std::vector<size_t> silent_cores;
+  flowpb::ExporterInfo names;  // its own, and the operator's before them
   bool is_cut = false;  // a core had more to say than there was room
 };
 
@@ -61,7 +63,8 @@ class ExporterDetails {
   std::unique_ptr<DetailReader> ask(const IpAddress& exporter);
 
   /// Asks the cores and takes their answers.
-  void step(dataplane::DataPlane& plane, uint64_t steady_now_ns) WEIR_RUNS_ON(control_thread);
+  void step(dataplane::DataPlane& plane, const ExporterDirectory& directory, uint64_t steady_now_ns)
+      WEIR_RUNS_ON(control_thread);
 
  private:
   struct Core {
@@ -73,7 +76,7 @@ class ExporterDetails {
 
   void begin(dataplane::DataPlane& plane, uint64_t steady_now_ns) WEIR_RUNS_ON(control_thread);
   void take_answers(dataplane::DataPlane& plane) WEIR_RUNS_ON(control_thread);
-  void settle(uint64_t steady_now_ns) WEIR_RUNS_ON(control_thread);
+  void settle(const ExporterDirectory& directory, uint64_t steady_now_ns) WEIR_RUNS_ON(control_thread);
 
   uint64_t asked_count_ = 0;  // http_thread's
   Counter ended_;             // the control thread's, as all below

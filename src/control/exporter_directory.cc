@@ -287,6 +287,11 @@ void ExporterDirectory::append_state(std::vector<uint8_t>& records, size_t octet
   }
 }
 
+/// Which of them was unchanged longest stays as it is.
+void ExporterDirectory::publish_all_again(uint64_t steady_now_ns) {
+  for (size_t i = by_change_.size(); i != 0; --i) mark_changed(entries_.find(by_change_.front()), steady_now_ns);
+}
+
 void ExporterDirectory::make_all_due() { all_due_ = true; }
 
 bool ExporterDirectory::find(const IpAddress& exporter, flowpb::ExporterInfo& out) const {

@@ -63,6 +63,8 @@ class ExporterDirectory {
   void published(const IpAddress& exporter) WEIR_RUNS_ON(control_thread);
   /// What was taken did not arrive, and shall be taken again.
   void put_back(const IpAddress& exporter, uint64_t steady_now_ns) WEIR_RUNS_ON(control_thread);
+  /// Another reader is there, who has none of the tables yet.
+  void publish_all_again(uint64_t steady_now_ns) WEIR_RUNS_ON(control_thread);
   /// At the end: nothing settles any more.
   void make_all_due() WEIR_RUNS_ON(control_thread);
   size_t changed() const noexcept { return changed_.size(); }

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <system_error>
 #include <utility>
 
 #include "base/clock.h"
@@ -29,7 +30,17 @@ ExporterFeed::~ExporterFeed() {
 }
 
 void ExporterFeed::start() {
-  if (publisher_ != nullptr) thread_ = std::thread([this] { run(); });
+  is_started_ = publisher_ != nullptr;
+  try_start();
+}
+
+/// Where no thread can be made just now it is tried again at the next step.
+void ExporterFeed::try_start() {
+  if (!is_started_ || thread_.joinable() || drain_deadline_ns_.load(std::memory_order_relaxed) != 0) return;
+  try {
+    thread_ = std::thread([this] { run(); });
+  } catch (const std::system_error&) {
+  }
 }
 
 void ExporterFeed::wake_thread() noexcept {
@@ -39,11 +50,12 @@ void ExporterFeed::wake_thread() noexcept {
 }
 
 bool ExporterFeed::step(ExporterDirectory& directory, uint64_t steady_now_ns) {
+  try_start();
   bool moved = false;
   for (Decided decided; decided_.pop(decided); moved = true) {
     const auto it = items_.find(decided.message);
     assert(it != items_.end() && "each message is decided once");
-    if (it->second->is_unprinted) {
+    if (it->second->is_unprinted || (is_leaving_ && !decided.acknowledged)) {
       directory.put_back(it->second->exporter, steady_now_ns);
     } else {
       directory.published(it->second->exporter);
@@ -85,8 +97,17 @@ bool ExporterFeed::step(ExporterDirectory& directory, uint64_t steady_now_ns) {
 }
 
 void ExporterFeed::begin_drain(uint64_t deadline_steady_ns) {
-  drain_deadline_ns_.store(std::max<uint64_t>(deadline_steady_ns, 1), std::memory_order_release);
+  uint64_t deadline_ns = std::max<uint64_t>(deadline_steady_ns, 1);
+  const uint64_t before_ns = drain_deadline_ns_.load(std::memory_order_relaxed);
+  if (before_ns != 0) deadline_ns = std::min(deadline_ns, before_ns);
+  drain_deadline_ns_.store(deadline_ns, std::memory_order_release);
+  if (is_started_ && !thread_.joinable()) finished_.store(true, std::memory_order_release);
   wake_thread();
+}
+
+void ExporterFeed::begin_leave(uint64_t deadline_steady_ns) {
+  is_leaving_ = true;
+  begin_drain(deadline_steady_ns);
 }
 
 void ExporterFeed::on_meta_outcome(outbound::MetaMessage& message, bool acknowledged) {
@@ -129,6 +150,14 @@ void ExporterFeed::publish_until_drained() {
     on_meta_outcome(*held, false);
     held = nullptr;
   }
+}
+
+void add_past(ExporterFeedView& feed, const ExporterFeedView& past) {
+  feed.acknowledged += past.acknowledged;
+  feed.failed += past.failed;
+  feed.messages += past.messages;
+  feed.retries += past.retries;
+  feed.streams_created += past.streams_created;
 }
 
 ExporterFeedView ExporterFeed::view(const ExporterDirectory& directory) const {

@@ -36,6 +36,9 @@ struct ExporterFeedView {
   uint64_t streams_created = 0;
 };
 
+/// Its counters, and those of one before it.
+void add_past(ExporterFeedView& feed, const ExporterFeedView& past);
+
 struct ExporterFeedConfig {
   std::string subject_prefix = "flows.meta";
   std::string id_prefix;  // of Nats-Msg-Id: what identifies this run
@@ -56,6 +59,8 @@ class ExporterFeed final : private outbound::MetaOutcomeSink {
   bool step(ExporterDirectory& directory, uint64_t steady_now_ns) WEIR_RUNS_ON(control_thread);
   /// What is under way may still be acknowledged until then; afterwards nothing is offered.
   void begin_drain(uint64_t deadline_steady_ns) WEIR_RUNS_ON(control_thread);
+  /// The same where another takes its place: what is not acknowledged by then is the other's.
+  void begin_leave(uint64_t deadline_steady_ns) WEIR_RUNS_ON(control_thread);
   bool finished() const noexcept {
     return publisher_ == nullptr || finished_.load(std::memory_order_acquire);
   }
@@ -69,11 +74,14 @@ class ExporterFeed final : private outbound::MetaOutcomeSink {
     bool is_unprinted = false;  // there was no room for its line
   };
 
+  void try_start();
   void run();
   void publish_until_drained() WEIR_RUNS_ON(publisher_thread);
   void on_meta_outcome(outbound::MetaMessage& message, bool acknowledged) override;
   void wake_thread() noexcept;
 
+  bool is_started_ = false;
+  bool is_leaving_ = false;
   const ExporterFeedConfig config_;
   const std::unique_ptr<outbound::MetaPublisher> publisher_;  // null: none
   const PrintLine print_;

@@ -258,6 +258,22 @@ Result<FileStamp> stamp_of(const std::string& path) {
                    s.st_mtim.tv_sec * static_cast<int64_t>(kNsPerSec) + s.st_mtim.tv_nsec};
 }
 
+namespace {
+
+std::shared_ptr<const decode::ExporterLabels> labels_of(const std::vector<ListedExporter>& exporters) {
+  std::vector<decode::ExporterLabel> labels;
+  for (const ListedExporter& exporter : exporters) {
+    decode::ExporterLabel label{.address = exporter.address, .site = exporter.site, .interfaces = {}};
+    for (const ListedInterface& interface : exporter.interfaces) {
+      if (!interface.name.empty()) label.interfaces.push_back({interface.index, interface.name});
+    }
+    if (!label.site.empty() || !label.interfaces.empty()) labels.push_back(std::move(label));
+  }
+  return std::make_shared<const decode::ExporterLabels>(std::move(labels));
+}
+
+}  // namespace
+
 Result<ExporterList> ExporterList::parse(std::string_view text, const std::string& name) {
   Mistakes mistakes(name, kMistakesToldMax);
   CsvReader reader(text, mistakes);
@@ -280,6 +296,7 @@ Result<ExporterList> ExporterList::parse(std::string_view text, const std::strin
   if (mistakes.any()) return mistakes.to_error();
   ExporterList list;
   list.exporters_ = builder.finish(list.interfaces_);
+  list.labels_ = labels_of(list.exporters_);
   return list;
 }
 

@@ -19,6 +19,7 @@
 #include "base/ip_address.h"
 #include "base/named_enum.h"
 #include "base/result.h"
+#include "decode/exporter_labels.h"
 
 namespace weir::control {
 
@@ -73,11 +74,15 @@ class ExporterList {
   /// As the file was when it was read.
   const FileStamp& stamp() const noexcept { return stamp_; }
 
+  /// What records carry of it.
+  const std::shared_ptr<const decode::ExporterLabels>& labels() const noexcept { return labels_; }
+
   bool says_the_same(const ExporterList& other) const { return exporters_ == other.exporters_; }
 
  private:
   std::vector<ListedExporter> exporters_;
   size_t interfaces_ = 0;
+  std::shared_ptr<const decode::ExporterLabels> labels_;
   FileStamp stamp_;
 };
 

@@ -75,6 +75,7 @@ json interfaces_json(const ApplianceView& view, const IpAddress& address) {
   for (const ListedInterface& i : exporter->interfaces) {
     rows.push_back({{"if_index", i.index},
                     {"name", text_or_null(i.name)},
+                    {"description", json()},
                     {"speed_bps", i.speed_bps == 0 ? json() : json(i.speed_bps)},
                     {"boundary", std::string(name_of(i.boundary))}});
   }

@@ -5,6 +5,7 @@
 namespace weir::control {
 namespace {
 
+using dataplane::ExceptionOutcome;
 using decode::DatagramError;
 using outbound::DeliveryFailure;
 using outbound::RecordDrop;
@@ -74,6 +75,9 @@ void LossLog::look(const ApplianceView& view, uint64_t steady_now_ns) {
             "more came than was taken; raise buffer_size or queues, or give it more CPU",
             steady_now_ns);
     look_at(whose, "packets", "no_mbuf", port.no_mbuf.value_or(0), "raise mbufs", steady_now_ns);
+    if (!port.exception) continue;
+    look_at("interface " + port.exception->interface, "frames", "refused", port.exception->refused,
+            "the interface is down or gone", steady_now_ns);
   }
   const Ledger total = view.total();
   for (size_t i = 0; i < total.fragments.values.size(); ++i) {
@@ -81,6 +85,10 @@ void LossLog::look(const ApplianceView& view, uint64_t steady_now_ns) {
     if (e == FragmentOutcome::joined || e == FragmentOutcome::duplicate) continue;
     if (e == FragmentOutcome::not_allowed) continue;  // as the operator wants it
     look_at("reassembly", "fragments", name_of(e), total.fragments[e], advice_for(e), steady_now_ns);
+  }
+  for (const ExceptionOutcome e : {ExceptionOutcome::rate_limited, ExceptionOutcome::no_room}) {
+    look_at("exceptions", "frames", name_of(e), total.exceptions[e],
+            "more that is no export traffic came for the kernel than exception.frames_per_second admits", steady_now_ns);
   }
   for (const FrameVerdict e : {FrameVerdict::bad_udp_checksum, FrameVerdict::bad_udp_length}) {
     look_at("reassembly", "datagrams", name_of(e), total.reassembled[e],

@@ -33,6 +33,21 @@ void counter_each(MetricPage& page, const char* name, const char* help, const La
   }
 }
 
+void add_exception(MetricPage& page, const std::string& port, const dataplane::ExceptionStats& e) {
+  const auto counter = [&](const char* name, const char* help, const char* outcome, uint64_t value) {
+    page.counter(name, help, {{"port", port}, {"interface", e.interface}, {"outcome", outcome}}, value);
+  };
+  constexpr const char* kIn = "weir_port_to_kernel_total";
+  constexpr const char* kInHelp = "Frames for the port's interface of the kernel's, by whether it took them.";
+  counter(kIn, kInHelp, "delivered", e.delivered);
+  counter(kIn, kInHelp, "refused", e.refused);
+  constexpr const char* kOut = "weir_port_from_kernel_total";
+  constexpr const char* kOutHelp = "Frames that the kernel sent by the port's interface, by whether they went out.";
+  counter(kOut, kOutHelp, "sent", e.sent);
+  counter(kOut, kOutHelp, "not_sent", e.not_sent);
+  counter(kOut, kOutHelp, "too_long", e.too_long);
+}
+
 void add_ports(MetricPage& page, const ApplianceView& view) {
   for (const dataplane::PortStats& port : view.ports) {
     const Labels labels = {{"port", port.name}, {"driver", port.driver}};
@@ -47,6 +62,7 @@ void add_ports(MetricPage& page, const ApplianceView& view) {
     counter("weir_port_errors_total", "Packets that the device received wrongly.", port.errors);
     counter("weir_port_no_mbuf_total", "Packets lost for want of a buffer.", port.no_mbuf);
     page.gauge("weir_port_up", "1 while the port's link is up.", labels, port.link_up);
+    if (port.exception) add_exception(page, port.name, *port.exception);
   }
 }
 
@@ -72,6 +88,8 @@ void add_core(MetricPage& page, const CoreView& core) {
        "verdict", ledger.reassembled);
   counter("weir_no_listener_total", "UDP datagrams for a port without a listener.",
           ledger.no_listener);
+  each("weir_exceptions_total", "Sound frames that are no export traffic, by what the core did with them.", "outcome",
+       ledger.exceptions);
   counter("weir_datagrams_total", "Datagrams given to the decoder.", ledger.datagrams);
   counter("weir_datagram_octets_total", "Octets of the datagrams given to the decoder.",
           core.octets);
@@ -137,10 +155,13 @@ void add_publisher(MetricPage& page, const PublisherView& p) {
   const auto counter = [&](const char* name, const char* help, uint64_t value) {
     page.counter(name, help, labels, value);
   };
-  const auto gauge = [&](const char* name, const char* help, uint64_t value) {
-    page.gauge(name, help, labels, static_cast<double>(value));
+  // Of what is gone there are totals only, and what it had ailed needs nobody any more.
+  const auto gauge = [&](const char* name, const char* help, double value) {
+    if (p.state != PublisherState::gone) page.gauge(name, help, labels, value);
   };
-  gauge("weir_publisher_connected", "1 while the publisher reaches its destination.", p.connected);
+  if (p.state == PublisherState::running) {
+    gauge("weir_publisher_connected", "1 while the publisher reaches its destination.", p.connected);
+  }
   counter("weir_publisher_records_acknowledged_total", "Records acknowledged by the destination.",
           p.records_acknowledged);
   counter_each(page, "weir_publisher_records_lost_total",
@@ -148,11 +169,13 @@ void add_publisher(MetricPage& page, const PublisherView& p) {
                p.failures);
   counter("weir_publisher_records_spooled_total", "Records written to disk instead.",
           p.records_spooled);
+  counter("weir_publisher_records_absent_total", "Records encoded while the publisher was not there.",
+          p.records_absent);
   if (!p.spool.dir.empty()) {
     const SpoolView& s = p.spool;
-    gauge("weir_spool_records", "Records on disk.", s.records);
-    gauge("weir_spool_octets", "Octets of the spool on disk.", s.octets);
-    gauge("weir_spool_octets_max", "Octets that it may take.", s.octets_max);
+    gauge("weir_spool_records", "Records on disk.", static_cast<double>(s.records));
+    gauge("weir_spool_octets", "Octets of the spool on disk.", static_cast<double>(s.octets));
+    gauge("weir_spool_octets_max", "Octets that it may take.", static_cast<double>(s.octets_max));
     counter("weir_spool_records_replayed_total", "Records from disk that were acknowledged.",
             s.records_replayed);
     counter("weir_spool_records_expired_total", "Records that grew too old on disk.",
@@ -164,23 +187,23 @@ void add_publisher(MetricPage& page, const PublisherView& p) {
                  s.failures);
   }
   gauge("weir_publisher_records_in_flight", "Records encoded and not yet decided.",
-        p.records_in_flight + p.records_waiting);
+        static_cast<double>(p.records_in_flight + p.records_waiting));
   counter("weir_publisher_batches_duplicate_total",
           "Acknowledged batches that were stored already.", p.batches_duplicate);
-  gauge("weir_publisher_queue_depth", "Batches waiting for the publisher.", p.queue_depth);
+  gauge("weir_publisher_queue_depth", "Batches waiting for the publisher.", static_cast<double>(p.queue_depth));
   gauge("weir_publisher_queue_capacity", "Batches that may wait for the publisher.",
-        p.queue_capacity);
+        static_cast<double>(p.queue_capacity));
   if (p.records_max != 0) {
     gauge("weir_publisher_queue_records_max", "Records that the publisher may hold undecided.",
-          p.records_max);
+          static_cast<double>(p.records_max));
   }
   gauge("weir_publisher_queue_records", "Records that the publisher holds undecided.",
-        p.records_in_flight);
-  page.gauge("weir_publisher_queue_fill_ratio",
-             "Fill of the bound that is nearest: near 1 records are dropped.", labels, p.queue_fill);
-  page.gauge("weir_publisher_takes_nothing_seconds",
-             "How long the publisher has settled none of its batches, from 5 s on; else 0.", labels,
-             static_cast<double>(p.takes_nothing_ns) / 1e9);
+        static_cast<double>(p.records_in_flight));
+  gauge("weir_publisher_queue_fill_ratio", "Fill of the bound that is nearest: near 1 records are dropped.",
+        p.queue_fill);
+  gauge("weir_publisher_takes_nothing_seconds",
+        "How long the publisher has settled none of its batches, from 5 s on; else 0.",
+        static_cast<double>(p.takes_nothing_ns) / 1e9);
   counter("weir_publisher_messages_total", "Messages sent, retries included.", p.messages);
   counter("weir_publisher_octets_total", "Octets sent, retries included.", p.octets);
   counter("weir_publisher_retries_total", "Messages sent again.", p.retries);

@@ -2,7 +2,9 @@
 
 #include <pthread.h>
 
+#include <algorithm>
 #include <cassert>
+#include <system_error>
 #include <utility>
 
 #include "base/clock.h"
@@ -34,8 +36,13 @@ PublisherThread::~PublisherThread() {
   thread_.join();
 }
 
-void PublisherThread::start() {
-  thread_ = std::thread([this] { run(); });
+Result<void> PublisherThread::start() {
+  try {
+    thread_ = std::thread([this] { run(); });
+  } catch (const std::system_error& e) {
+    return Error{"no thread can be made: " + e.code().message()};
+  }
+  return {};
 }
 
 bool PublisherThread::offer(outbound::OutboundBatch* batch) noexcept {
@@ -62,6 +69,11 @@ void PublisherThread::begin_drain(uint64_t deadline_steady_ns) noexcept {
   wake_thread();
 }
 
+void PublisherThread::begin_leave(uint64_t deadline_steady_ns) noexcept {
+  is_leaving_.store(true, std::memory_order_relaxed);
+  begin_drain(std::max<uint64_t>(deadline_steady_ns, 1));
+}
+
 void PublisherThread::wake_thread() noexcept {
   work_ready_.wake();
   publisher_->wake();
@@ -81,9 +93,23 @@ void PublisherThread::run() {
   on_outcome_ready_.wake();
 }
 
+/// What the publisher has not had, the oldest first.
+void PublisherThread::give_back(outbound::OutboundBatch* held) {
+  while (held != nullptr || queue_.pop(held)) {
+    on_outcome({.batch = held, .failure = outbound::DeliveryFailure::shutdown_deadline});
+    held = nullptr;
+  }
+}
+
 void PublisherThread::publish_until_drained() {
   outbound::OutboundBatch* held = nullptr;  // taken from the queue, not yet by the publisher
   for (;;) {
+    if (drain_deadline_ns_.load(std::memory_order_acquire) != 0 &&
+        is_leaving_.load(std::memory_order_relaxed)) {
+      give_back(held);
+      held = nullptr;
+      break;
+    }
     while (held != nullptr || queue_.pop(held)) {
       if (!publisher_->submit(*held, *this)) break;
       held = nullptr;
@@ -111,10 +137,7 @@ void PublisherThread::publish_until_drained() {
     }
   }
   publisher_->drain(drain_deadline_ns_, *this);
-  while (held != nullptr || queue_.pop(held)) {
-    on_outcome({.batch = held, .failure = outbound::DeliveryFailure::shutdown_deadline});
-    held = nullptr;
-  }
+  give_back(held);
 }
 
 }  // namespace weir::control

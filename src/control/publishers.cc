@@ -87,41 +87,37 @@ Result<std::unique_ptr<outbound::Publisher>> make_kafka(const ApplianceConfig& c
 
 }  // namespace
 
+Result<std::unique_ptr<outbound::Publisher>> make_publisher(const ApplianceConfig& config, const PublisherConfig& p,
+                                                            const outbound::RunIdentity& identity,
+                                                            const outbound::Subjects& subjects) {
+  const auto make = [&]() -> Result<std::unique_ptr<outbound::Publisher>> {
+    switch (p.kind) {
+      case PublisherKind::jetstream: return make_jetstream(config, identity, subjects);
+      case PublisherKind::file: {
+        auto made = outbound::StreamPublisher::to_file({p.path, p.rotate_bytes, p.rotate_secs, p.keep_files},
+                                                       stream_format(p));
+        if (!made) return made.error();
+        return std::unique_ptr<outbound::Publisher>(std::move(*made));
+      }
+      case PublisherKind::kafka: return make_kafka(config, p, identity, subjects);
+      case PublisherKind::http: return make_http(config, p, identity, subjects);
+      case PublisherKind::standard_output: break;
+    }
+    return std::unique_ptr<outbound::Publisher>(outbound::StreamPublisher::to_stdout(stream_format(p)));
+  };
+  auto made = make();
+  if (!made) return Error{"publisher " + p.name + ": " + made.error().message};
+  return made;
+}
+
 Result<std::vector<NamedPublisher>> make_publishers(const ApplianceConfig& config,
                                                     const outbound::RunIdentity& identity,
                                                     const outbound::Subjects& subjects) {
   std::vector<NamedPublisher> publishers;
   for (const PublisherConfig& p : config.publishers) {
-    switch (p.kind) {
-      case PublisherKind::jetstream: {
-        auto made = make_jetstream(config, identity, subjects);
-        if (!made) return Error{"publisher " + p.name + ": " + made.error().message};
-        publishers.push_back({p.name, std::move(*made)});
-        break;
-      }
-      case PublisherKind::standard_output:
-        publishers.push_back({p.name, outbound::StreamPublisher::to_stdout(stream_format(p))});
-        break;
-      case PublisherKind::file: {
-        auto made = outbound::StreamPublisher::to_file(
-            {p.path, p.rotate_bytes, p.rotate_secs, p.keep_files}, stream_format(p));
-        if (!made) return Error{"publisher " + p.name + ": " + made.error().message};
-        publishers.push_back({p.name, std::move(*made)});
-        break;
-      }
-      case PublisherKind::kafka: {
-        auto made = make_kafka(config, p, identity, subjects);
-        if (!made) return Error{"publisher " + p.name + ": " + made.error().message};
-        publishers.push_back({p.name, std::move(*made)});
-        break;
-      }
-      case PublisherKind::http: {
-        auto made = make_http(config, p, identity, subjects);
-        if (!made) return Error{"publisher " + p.name + ": " + made.error().message};
-        publishers.push_back({p.name, std::move(*made)});
-        break;
-      }
-    }
+    auto made = make_publisher(config, p, identity, subjects);
+    if (!made) return made.error();
+    publishers.push_back({p.name, std::move(*made)});
   }
   return publishers;
 }
@@ -149,22 +145,44 @@ size_t publisher_queue_batches(uint32_t channel_size) {
   return std::clamp<size_t>(channel_size, 16, 65'536);
 }
 
-
 size_t batches_at_hand(uint32_t channel_size) {
   return std::min(publisher_queue_batches(channel_size), kBatchesAtHandMax);
 }
 
-Result<PublisherBounds> publisher_bounds(const ApplianceConfig& config,
-                                         const PublisherConfig& publisher,
-                                         const outbound::RunIdentity& identity,
-                                         const outbound::Subjects& subjects, size_t batches_in_all, Waker& on_news) {
+PublisherBounds publisher_bounds(const ApplianceConfig& config, const PublisherConfig& publisher) {
   const uint32_t channel_size = publisher.channel_size.value_or(config.channel_size);
   PublisherBounds bounds;
   bounds.policy = drop_policy_of(config, publisher);
   bounds.records_max = uint64_t{channel_size} * kRecordsPerChannelDatagram;
   bounds.waiting_batches_max = publisher_queue_batches(channel_size) - batches_at_hand(channel_size);
-  if (bounds.policy != DropPolicy::spool) return bounds;
+  return bounds;
+}
 
+std::unique_ptr<PublisherThread> make_publisher_thread(const ApplianceConfig& config, const PublisherConfig& publisher,
+                                                       std::unique_ptr<outbound::Publisher> made,
+                                                       const PublisherGround& ground) {
+  PublisherThreadConfig thread{
+      .name = publisher.name,
+      .queue_batches_max = batches_at_hand(publisher.channel_size.value_or(config.channel_size)),
+      .batches_in_all = ground.batches_in_all + kReplaysMax,
+      .place = exclusive_place(publisher),
+  };
+  return std::make_unique<PublisherThread>(std::move(thread), std::move(made), *ground.on_news);
+}
+
+std::string exclusive_place(const PublisherConfig& publisher) {
+  switch (publisher.kind) {
+    case PublisherKind::standard_output: return "standard output";
+    case PublisherKind::file: return "file " + publisher.path;
+    case PublisherKind::jetstream:
+    case PublisherKind::kafka:
+    case PublisherKind::http: break;
+  }
+  return {};
+}
+
+Result<void> open_spool(const ApplianceConfig& config, const PublisherConfig& publisher, const PublisherGround& ground,
+                        PublisherBounds& bounds) {
   const outbound::SpoolConfig spool_settings = spool_config(config, publisher);
   auto spool = outbound::Spool::open(spool_settings);
   if (!spool) return Error{fmt::format("publisher {}: spool: {}", publisher.name, spool.error().message)};
@@ -189,9 +207,9 @@ Result<PublisherBounds> publisher_bounds(const ApplianceConfig& config,
   }
   bounds.journal = std::move(*journal);
   bounds.spool = std::make_unique<SpoolThread>(
-      publisher.name, std::move(*spool), outbound::Addressing(identity, subjects),
-      batches_in_all, on_news);
-  return bounds;
+      publisher.name, std::move(*spool), outbound::Addressing(ground.identity, ground.subjects),
+      ground.batches_in_all, *ground.on_news);
+  return {};
 }
 
 }  // namespace weir::control

@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
+#include <iterator>
 #include <string_view>
 #include <utility>
 
@@ -14,9 +14,14 @@ namespace weir::control {
 namespace {
 
 /// What goes without a restart: these keys and what stands in them.
-constexpr std::array<std::string_view, 7> kLiveKeys = {
-    "listeners", "sampling", "exporters", "exporter_info.names_file", "limits.records_per_second",
-    "limits.records_per_second_per_exporter", "log.level"};
+constexpr std::string_view kLiveKeys[] = {
+    "listeners", "sampling", "exporters", "exporter_info", "limits.records_per_second",
+    "limits.records_per_second_per_exporter", "log.level", "shutdown_deadline_ms",
+    // of publishers
+    "publishers", "nats_url", "nats_creds_file", "nats_nkey_file", "nats_user", "nats_password", "nats_token",
+    "security", "stream_name", "stream_subjects", "stream_max_bytes", "stream_replicas", "stream_storage",
+    "stream_retention", "stream_max_age_secs", "stream_duplicate_window_secs", "stream_adopt", "publish_timeout_ms",
+    "framing", "compression", "channel_size", "drop_policy", "spool"};
 
 bool stands_in(std::string_view key, std::string_view live) {
   if (key.substr(0, live.size()) != live) return false;
@@ -24,7 +29,7 @@ bool stands_in(std::string_view key, std::string_view live) {
 }
 
 bool is_live(std::string_view key) {
-  return std::any_of(kLiveKeys.begin(), kLiveKeys.end(),
+  return std::any_of(std::begin(kLiveKeys), std::end(kLiveKeys),
                      [key](std::string_view live) { return stands_in(key, live); });
 }
 
@@ -77,11 +82,35 @@ ApplianceConfig with_live_keys(const ApplianceConfig& running, const ApplianceCo
   config.listeners = wanted.listeners;
   config.sampling = wanted.sampling;
   config.exporters = wanted.exporters;
-  config.exporter_info.names_file = wanted.exporter_info.names_file;
+  config.exporter_info = wanted.exporter_info;
   config.exporter_list = wanted.exporter_list;
   config.limits.records_per_second = wanted.limits.records_per_second;
   config.limits.records_per_second_per_exporter = wanted.limits.records_per_second_per_exporter;
   config.log.level = wanted.log.level;
+  config.shutdown_deadline_ms = wanted.shutdown_deadline_ms;
+  config.publishers = wanted.publishers;
+  config.nats_url = wanted.nats_url;
+  config.nats_creds_file = wanted.nats_creds_file;
+  config.nats_nkey_file = wanted.nats_nkey_file;
+  config.nats_user = wanted.nats_user;
+  config.nats_password = wanted.nats_password;
+  config.nats_token = wanted.nats_token;
+  config.security = wanted.security;
+  config.stream_name = wanted.stream_name;
+  config.stream_subjects = wanted.stream_subjects;
+  config.stream_max_bytes = wanted.stream_max_bytes;
+  config.stream_replicas = wanted.stream_replicas;
+  config.stream_storage = wanted.stream_storage;
+  config.stream_retention = wanted.stream_retention;
+  config.stream_max_age_secs = wanted.stream_max_age_secs;
+  config.stream_duplicate_window_secs = wanted.stream_duplicate_window_secs;
+  config.stream_adopt = wanted.stream_adopt;
+  config.publish_timeout_ms = wanted.publish_timeout_ms;
+  config.framing = wanted.framing;
+  config.compression = wanted.compression;
+  config.channel_size = wanted.channel_size;
+  config.drop_policy = wanted.drop_policy;
+  config.spool = wanted.spool;
   return config;
 }
 
@@ -116,8 +145,42 @@ void Reloader::end(ReloadState state) {
   ended_.store(next_.number, std::memory_order_release);
 }
 
-bool Reloader::step(const ApplianceConfig& running, const Apply& apply,
-                    const std::function<bool()>& is_settled) {
+void Reloader::refuse(std::string why) {
+  next_.needs_restart.clear();
+  next_.applied.clear();
+  next_.error = std::move(why);
+  end(ReloadState::refused);
+}
+
+/// What was read differs from what goes in keys that go now, in others, or not at all.
+void Reloader::judge(const ApplianceConfig& running, const Steps& steps) {
+  if (!*loaded_) return refuse(loaded_->error().message);
+  const LoadedConfig& wanted = **loaded_;
+  next_.warnings = wanted.warnings;
+  ConfigChange change = compare(started_, running, wanted.config);
+  next_.needs_restart = std::move(change.at_restart);
+  next_.applied = std::move(change.now);
+  if (next_.applied.empty()) {
+    return end(next_.needs_restart.empty() ? ReloadState::unchanged : ReloadState::applied);
+  }
+  auto preparation = steps.prepare(with_live_keys(running, wanted.config));
+  if (!preparation) return refuse(preparation.error().message);
+  if (!*preparation) return apply(running, steps);
+  prepared_.reset();
+  phase_ = Phase::preparing;
+  auto begun = job_.begin([this, prepare = std::move(*preparation)] { prepared_.emplace(prepare()); });
+  if (!begun) refuse(begun.error().message);
+}
+
+void Reloader::apply(const ApplianceConfig& running, const Steps& steps) {
+  const LoadedConfig& wanted = **loaded_;
+  if (auto applied = steps.apply(with_live_keys(running, wanted.config), wanted.origins); !applied) {
+    return refuse(applied.error().message);
+  }
+  phase_ = Phase::settling;
+}
+
+bool Reloader::step(const ApplianceConfig& running, const Steps& steps) {
   switch (phase_) {
     case Phase::idle: {
       const uint64_t asked = asked_.load(std::memory_order_acquire);
@@ -126,40 +189,22 @@ bool Reloader::step(const ApplianceConfig& running, const Apply& apply,
       view_.publish(std::make_shared<const ReloadView>(next_));
       loaded_.reset();
       phase_ = Phase::reading;
-      auto begun = job_.begin([this] { loaded_.emplace(load_()); });
-      if (!begun) {
-        next_.error = begun.error().message;
-        end(ReloadState::refused);
-      }
+      if (auto begun = job_.begin([this] { loaded_.emplace(load_()); }); !begun) refuse(begun.error().message);
       return true;
     }
-    case Phase::reading: {
-      if (job_.is_running()) return false;
-      if (!*loaded_) {
-        next_.error = loaded_->error().message;
-        end(ReloadState::refused);
-        return false;
-      }
-      const LoadedConfig& wanted = **loaded_;
-      next_.warnings = wanted.warnings;
-      ConfigChange change = compare(started_, running, wanted.config);
-      next_.needs_restart = std::move(change.at_restart);
-      if (change.now.empty()) {
-        end(next_.needs_restart.empty() ? ReloadState::unchanged : ReloadState::applied);
-        return false;
-      }
-      if (auto applied = apply(with_live_keys(running, wanted.config), wanted.origins); !applied) {
-        next_.needs_restart.clear();
-        next_.error = applied.error().message;
-        end(ReloadState::refused);
-        return false;
-      }
-      next_.applied = std::move(change.now);
-      phase_ = Phase::settling;
+    case Phase::reading:
+      if (!job_.is_running()) judge(running, steps);
       return false;
-    }
+    case Phase::preparing:
+      if (job_.is_running()) return false;
+      if (!*prepared_) {
+        refuse(prepared_->error().message);
+      } else {
+        apply(running, steps);
+      }
+      return false;
     case Phase::settling:
-      if (is_settled()) end(ReloadState::applied);
+      if (steps.is_settled()) end(ReloadState::applied);
       return false;
   }
   return false;

@@ -52,8 +52,16 @@ ApplianceConfig with_live_keys(const ApplianceConfig& running, const ApplianceCo
 class Reloader {
  public:
   using Load = std::function<Result<LoadedConfig>()>;
-  /// Makes the appliance go by it, or refuses it as a whole. The origins are the whole file's.
-  using Apply = std::function<Result<void>(const ApplianceConfig&, const service::Origins&)>;
+  /// What has to be made for a configuration by calls that may block; null: nothing.
+  using Preparation = std::function<Result<void>()>;
+  struct Steps {
+    /// Says no, or what there is to prepare, which is then done on the reader's thread.
+    std::function<Result<Preparation>(const ApplianceConfig&)> prepare;
+    /// Makes the appliance go by it, or refuses it as a whole. The origins are the whole file's.
+    std::function<Result<void>(const ApplianceConfig&, const service::Origins&)> apply;
+    /// All that was applied has been taken up.
+    std::function<bool()> is_settled;
+  };
 
   explicit Reloader(const ApplianceConfig& started);
 
@@ -65,15 +73,16 @@ class Reloader {
   std::optional<uint64_t> ask();
   std::shared_ptr<const ReloadView> view() const { return view_.read(); }
 
-  /// `running` is what goes now. `is_settled`: all that was applied has been taken up. True when a reload
-  /// begins.
-  bool step(const ApplianceConfig& running, const Apply& apply, const std::function<bool()>& is_settled)
-      WEIR_RUNS_ON(control_thread);
+  /// `running` is what goes now. True when a reload begins.
+  bool step(const ApplianceConfig& running, const Steps& steps) WEIR_RUNS_ON(control_thread);
   /// At the end: a disk that hangs.
   bool is_reading() const noexcept { return job_.is_running(); }
 
  private:
-  enum class Phase : uint8_t { idle, reading, settling };
+  enum class Phase : uint8_t { idle, reading, preparing, settling };
+  void judge(const ApplianceConfig& running, const Steps& steps) WEIR_RUNS_ON(control_thread);
+  void apply(const ApplianceConfig& running, const Steps& steps) WEIR_RUNS_ON(control_thread);
+  void refuse(std::string why) WEIR_RUNS_ON(control_thread);
   void end(ReloadState state) WEIR_RUNS_ON(control_thread);
 
   const ApplianceConfig started_;
@@ -83,7 +92,8 @@ class Reloader {
   std::atomic<uint64_t> ended_{0};
   Phase phase_ = Phase::idle;
   ReloadView next_;
-  std::optional<Result<LoadedConfig>> loaded_;  // the job's until it has ended
+  std::optional<Result<LoadedConfig>> loaded_;  // the job's until it has ended, as the next
+  std::optional<Result<void>> prepared_;
   BackgroundJob job_;
   Snapshot<ReloadView> view_;
 };

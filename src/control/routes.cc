@@ -38,7 +38,8 @@ json books_json(const Ledger& ledger) {
         {"fragments", tally_json(ledger.fragments)},
         {"fragments_waiting", ledger.fragments_waiting},
         {"reassembled", tally_json(ledger.reassembled)},
-        {"no_listener", ledger.no_listener}}},
+        {"no_listener", ledger.no_listener},
+        {"exceptions", tally_json(ledger.exceptions)}}},
       {"datagrams",
        {{"received", ledger.datagrams},
         {"decoded", ledger.datagrams_decoded},
@@ -58,6 +59,15 @@ json books_json(const Ledger& ledger) {
   };
 }
 
+/// Null without an interface for them.
+json exception_json(const std::optional<dataplane::ExceptionStats>& exception) {
+  if (!exception) return {};
+  return {{"interface", exception->interface}, {"trouble", exception->trouble},
+          {"delivered", exception->delivered}, {"refused", exception->refused},
+          {"waiting", exception->waiting},     {"sent", exception->sent},
+          {"not_sent", exception->not_sent},   {"too_long", exception->too_long}};
+}
+
 json port_json(const dataplane::PortStats& port) {
   json object = {{"name", port.name},       {"kind", port.kind},       {"driver", port.driver},
                  {"device", port.device},   {"link_up", port.link_up}, {"at_end", port.at_end},
@@ -67,6 +77,7 @@ json port_json(const dataplane::PortStats& port) {
   object["missed"] = port.missed ? json(*port.missed) : json();
   object["errors"] = port.errors ? json(*port.errors) : json();
   object["no_mbuf"] = port.no_mbuf ? json(*port.no_mbuf) : json();
+  object["exception"] = exception_json(port.exception);
   return object;
 }
 
@@ -81,7 +92,8 @@ json spool_json(const SpoolView& s) {
             {"restored", s.records_restored},
             {"replayed", s.records_replayed},
             {"expired", s.records_expired},
-            {"damaged", s.records_damaged}}},
+            {"damaged", s.records_damaged},
+            {"left", s.records_left}}},
           {"batches_replayed", s.batches_replayed},
           {"octets_damaged", s.octets_damaged},
           {"failures", tally_json(s.failures)},
@@ -115,6 +127,8 @@ json delivery_json(const LatencyHistogram& h) {
 json publisher_json(const PublisherView& p, const std::vector<std::string>& subjects) {
   return {{"name", p.name},
           {"kind", p.kind},
+          {"state", name_of(p.state)},
+          {"handing_over", p.is_handing_over},
           {"drop_policy", name_of(p.policy)},
           {"connected", p.connected},
           {"last_error", p.trouble()},
@@ -130,7 +144,8 @@ json publisher_json(const PublisherView& p, const std::vector<std::string>& subj
             {"dropped", p.records_dropped},
             {"spooled", p.records_spooled},
             {"in_flight", p.records_in_flight},
-            {"waiting", p.records_waiting}}},
+            {"waiting", p.records_waiting},
+            {"absent", p.records_absent}}},
           {"batches",
            {{"acknowledged", p.batches_acknowledged},
             {"duplicate", p.batches_duplicate},
@@ -257,6 +272,7 @@ json queues_json(const ApplianceView& view) {
     queues.push_back(queue_json(core + "sealed batches", "batches", c.batches_waiting, c.buffers));
   }
   for (const PublisherView& p : view.publishers) {
+    if (p.state == PublisherState::gone) continue;
     queues.push_back(
         queue_json("publisher " + p.name + ": batches", "batches", p.queue_depth, p.queue_capacity));
     queues.push_back(
@@ -379,8 +395,11 @@ std::vector<service::HttpRoute> appliance_routes(const Snapshot<ApplianceView>& 
   routes.push_back({.method = "GET",
                     .path = "/readyz",
                     .also_on_tcp = true,
-                    .handle = with_view([](const auto& v, const auto&) {
-                      return verdict_response("ready", "not_ready", v.not_ready_because());
+                    .handle = with_view([started_steady_ns, steady_now_ns](const auto& v, const auto&) {
+                      // Who takes no packets any more is not ready for them either.
+                      std::string why = v.not_ready_because();
+                      if (why.empty()) why = unhealthy_because(&v, started_steady_ns, steady_now_ns());
+                      return verdict_response("ready", "not_ready", why);
                     })});
   return routes;
 }

@@ -3,6 +3,7 @@
 #include <pthread.h>
 
 #include <cassert>
+#include <system_error>
 #include <utility>
 
 #include "base/clock.h"
@@ -25,11 +26,16 @@ SpoolThread::SpoolThread(std::string name, std::unique_ptr<Spool> spool,
                          outbound::Addressing addressing, size_t batches_in_all, Waker& on_news)
     : name_(std::move(name)),
       spool_(std::move(spool)),
+      dir_(spool_->config().dir),
+      octets_max_(spool_->config().octets_max),
       addressing_(std::move(addressing)),
       on_news_(on_news),
       to_store_(batches_in_all),
       stored_(batches_in_all) {
-  for (ReplayBatch& batch : batches_) idle_.push_back(&batch);
+  for (ReplayBatch& batch : batches_) {
+    batch.home = this;
+    idle_.push_back(&batch);
+  }
 }
 
 SpoolThread::~SpoolThread() {
@@ -39,14 +45,19 @@ SpoolThread::~SpoolThread() {
   thread_.join();
 }
 
-void SpoolThread::start() {
-  thread_ = std::thread([this] {
-    pthread_setname_np(pthread_self(), ("spool-" + name_).substr(0, 15).c_str());
-    RoleScope role(spool_thread);
-    run();
-    has_ended_.store(true, std::memory_order_release);
-    on_news_.wake();
-  });
+Result<void> SpoolThread::start() {
+  try {
+    thread_ = std::thread([this] {
+      pthread_setname_np(pthread_self(), ("spool-" + name_).substr(0, 15).c_str());
+      RoleScope role(spool_thread);
+      run();
+      has_ended_.store(true, std::memory_order_release);
+      on_news_.wake();
+    });
+  } catch (const std::system_error& e) {
+    return Error{"no thread can be made: " + e.code().message()};
+  }
+  return {};
 }
 
 bool SpoolThread::store(OutboundBatch* batch) noexcept {
@@ -65,6 +76,19 @@ void SpoolThread::settle(ReplayBatch* batch, Settled how) noexcept {
   work_ready_.wake();
 }
 
+void SpoolThread::change_limits(const outbound::SpoolLimits& limits) {
+  octets_max_ = limits.octets_max;
+  limits_.publish(std::make_shared<const outbound::SpoolLimits>(limits));
+  work_ready_.wake();
+}
+
+void SpoolThread::take_limits() {
+  auto limits = limits_.read();
+  if (limits == limits_seen_) return;
+  limits_seen_ = std::move(limits);
+  spool_->set_limits(*limits_seen_);
+}
+
 void SpoolThread::begin_close() noexcept {
   is_closing_.store(true, std::memory_order_release);
   work_ready_.wake();
@@ -79,6 +103,7 @@ void SpoolThread::run() {
   for (;;) {
     // Before the rings: what was put into them until it was set is seen below.
     const bool closing = is_closing_.load(std::memory_order_acquire);
+    take_limits();
     bool moved = store_some();
     moved |= take_returned();
     if (closing) {

@@ -15,6 +15,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/result.h"
 #include "base/snapshot.h"
 #include "base/spsc_ring.h"
 #include "base/thread_roles.h"
@@ -26,8 +27,11 @@ namespace weir::control {
 
 inline constexpr size_t kReplaysMax = 16;
 
+class SpoolThread;
+
 /// A batch that was read from disk. Its octets are this object's.
 struct ReplayBatch : outbound::OutboundBatch {
+  SpoolThread* home = nullptr;
   outbound::ReplayedAs as;
   outbound::Spool::Place place;
   std::vector<uint8_t> room;
@@ -51,7 +55,9 @@ class SpoolThread {
               outbound::Addressing addressing, size_t batches_in_all, Waker& on_news);
   ~SpoolThread();
 
-  void start();
+  /// An error: no thread can be made just now; again later. What it is given meanwhile waits.
+  Result<void> start();
+  bool has_started() const noexcept { return thread_.joinable(); }
 
   /// False where the ring is full, which it is not while at most batches_in_all are in it.
   bool store(outbound::OutboundBatch* batch) noexcept WEIR_RUNS_ON(control_thread);
@@ -61,12 +67,15 @@ class SpoolThread {
   enum class Settled : uint8_t { forget, keep };
   void settle(ReplayBatch* batch, Settled how) noexcept WEIR_RUNS_ON(control_thread);
 
+  /// Goes by other limits from its next turn on.
+  void change_limits(const outbound::SpoolLimits& limits) WEIR_RUNS_ON(control_thread);
+
   /// Nothing more will be given to be stored, nothing more taken: ends when all is on disk.
   void begin_close() noexcept WEIR_RUNS_ON(control_thread);
   bool has_ended() const noexcept { return has_ended_.load(std::memory_order_acquire); }
 
-  const std::string& dir() const noexcept { return spool_->config().dir; }
-  uint64_t octets_max() const noexcept { return spool_->config().octets_max; }
+  const std::string& dir() const noexcept { return dir_; }
+  uint64_t octets_max() const noexcept { return octets_max_; }
   const outbound::SpoolCounters& counters() const noexcept { return spool_->counters(); }
   const SpoolThreadCounters& thread_counters() const noexcept { return counters_; }
   /// What was wrong with the disk last; empty when the last batch was stored.
@@ -79,6 +88,7 @@ class SpoolThread {
   };
 
   void run() WEIR_RUNS_ON(spool_thread);
+  void take_limits() WEIR_RUNS_ON(spool_thread);
   bool store_some() WEIR_RUNS_ON(spool_thread);
   bool take_returned() WEIR_RUNS_ON(spool_thread);
   bool read_ahead() WEIR_RUNS_ON(spool_thread);
@@ -86,6 +96,8 @@ class SpoolThread {
 
   const std::string name_;
   const std::unique_ptr<outbound::Spool> spool_;
+  const std::string dir_;
+  uint64_t octets_max_;  // the control thread's
   const outbound::Addressing addressing_;
   Waker& on_news_;
   Waker work_ready_;
@@ -96,6 +108,8 @@ class SpoolThread {
   SpscRing<Returned> returned_{kReplaysMax};
   std::array<ReplayBatch, kReplaysMax> batches_;
   std::vector<ReplayBatch*> idle_;  // the spool thread's
+  Snapshot<outbound::SpoolLimits> limits_;  // null: those that it was opened with
+  std::shared_ptr<const outbound::SpoolLimits> limits_seen_;  // the spool thread's
   Snapshot<std::string> last_error_;
   std::string told_;  // there
   std::atomic<bool> is_closing_{false};

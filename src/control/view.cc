@@ -43,6 +43,8 @@ std::string ApplianceView::not_ready_because() const {
   }
   if (publishers.empty()) return "no publisher is configured";
   for (const auto& publisher : publishers) {
+    if (publisher.state != PublisherState::running) continue;
+    if (publisher.is_fresh && !publisher.connected) continue;
     const std::string trouble = publisher.trouble();
     if (publisher.connected && trouble.empty()) continue;
     return fmt::format("publisher {}: {}{}{}", publisher.name,

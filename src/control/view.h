@@ -71,7 +71,7 @@ struct ListenerView {
   uint64_t rejected = 0;  // datagrams
 };
 
-/// A publisher's spool. Records restored + spooled = replayed + failed + expired + damaged + stored.
+/// A publisher's spool. Records restored + spooled = replayed + failed + expired + damaged + stored + left.
 struct SpoolView {
   std::string dir;  // empty: it has none
   uint64_t octets_max = 0;
@@ -85,14 +85,20 @@ struct SpoolView {
   uint64_t records_expired = 0;
   uint64_t records_damaged = 0;
   uint64_t octets_damaged = 0;
+  uint64_t records_left = 0;  // stayed on disk when it was given up
   // Of a run before that was killed: in memory then, neither acknowledged nor stored.
   bool was_killed = false;
   uint64_t batches_lost_before = 0;
   uint64_t records_lost_before = 0;
 };
 
+/// draining: a reload has removed it, and it delivers what it has; gone: only its totals are left.
+#define WEIR_PUBLISHER_STATES(X) X(running) X(draining) X(gone)
+WEIR_NAMED_ENUM(PublisherState, uint8_t, WEIR_PUBLISHER_STATES)
+
 /// records_routed = acknowledged + failed + dropped + spooled + in_flight. What is waiting is what the cores have
 /// encoded beyond that; that it is still there is checked with the cores' books and by Delivery.
+/// records_absent: encoded while it was not there, so it never owed them.
 struct PublisherView {
   std::vector<Discrepancy> discrepancies() const;
   /// In an operator's words: what it says itself, or that it takes nothing; empty when all is well.
@@ -100,6 +106,9 @@ struct PublisherView {
 
   std::string name;
   std::string kind;
+  PublisherState state = PublisherState::running;
+  bool is_fresh = false;         // made by a reload a moment ago: it may still connect
+  bool is_handing_over = false;  // what a reload has replaced still delivers what it had
   bool connected = false;
   std::string last_error;         // as the publisher says
   uint64_t takes_nothing_ns = 0;  // for so long, from kTakesNothingNs on; else 0
@@ -110,6 +119,7 @@ struct PublisherView {
   uint64_t records_spooled = 0;    // to disk instead; what became of them is the spool's
   uint64_t records_in_flight = 0;  // queued or submitted
   uint64_t records_waiting = 0;    // encoded, in an open batch or on the way to the control thread
+  uint64_t records_absent = 0;
   uint64_t batches_acknowledged = 0;
   uint64_t batches_duplicate = 0;
   uint64_t batches_failed = 0;

@@ -21,6 +21,9 @@ std::vector<ListenerView> listener_views(dataplane::DataPlane& plane, const Appl
                                          const std::vector<std::string>& names)
     WEIR_RUNS_ON(control_thread);
 
+/// The row of a publisher, and what one of its name had counted that is gone: totals, not what is now.
+void add_past(PublisherView& row, const PublisherView& past);
+
 /// One line for the log at the end.
 std::string summary_of(const ApplianceView& view);
 

@@ -5,15 +5,18 @@
 #include <rte_launch.h>
 #include <rte_lcore.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "dataplane/dpdk_core.h"
 #include "dataplane/dpdk_port.h"
 #include "dataplane/eal.h"
+#include "dataplane/exception_path.h"
 #include "dataplane/placement.h"
 #include "dataplane/plane_check.h"
 #include "dataplane/port_plan.h"
 #include "dataplane/socket_core.h"
+#include "dataplane/xdp_steering.h"
 
 namespace weir::dataplane {
 namespace {
@@ -39,6 +42,7 @@ class RunningDataPlane final : public DataPlane {
   enum class State : uint8_t { made, started, stopped };
 
   Result<void> open_dpdk(const DataPlaneConfig& config) WEIR_RUNS_ON(control_thread);
+  Result<void> steer(DpdkDevice& device, std::span<const DpdkPort> ports) WEIR_RUNS_ON(control_thread);
   Result<void> make_pipelines(const DataPlaneConfig& config);
   Result<void> start_everything() WEIR_RUNS_ON(control_thread);
 
@@ -52,7 +56,9 @@ class RunningDataPlane final : public DataPlane {
   std::vector<CoreInfo> cores_;
   std::vector<std::unique_ptr<Pipeline>> pipelines_;
   std::unique_ptr<Eal> eal_;
+  std::unique_ptr<ExceptionPath> exceptions_;  // null: no port wants one
   std::vector<std::unique_ptr<DpdkDevice>> devices_;
+  std::vector<std::unique_ptr<XdpSteering>> steerings_;  // one an interface
   std::vector<std::unique_ptr<DpdkCore>> dpdk_cores_;  // of the first pipelines
   size_t launched_ = 0;
   std::unique_ptr<SocketCore> socket_core_;  // of the last one, if there are sockets
@@ -106,6 +112,10 @@ Result<void> RunningDataPlane::open_dpdk(const DataPlaneConfig& config) {
     Result<std::unique_ptr<DpdkDevice>> device = DpdkDevice::attach(port);
     if (!device) return device.error();
     devices_.push_back(std::move(*device));
+    if (Result<void> steered = steer(*devices_.back(), config.dpdk_ports); !steered) return steered;
+    if (!port.exception.is_on()) continue;
+    if (!exceptions_) exceptions_ = std::make_unique<ExceptionPath>();
+    if (Result<void> added = exceptions_->add(*devices_.back(), port.exception); !added) return added;
   }
   for (const CorePlacement& core : placement_.cores) {
     CoreInfo info{.core = static_cast<uint16_t>(cores_.size()),
@@ -117,6 +127,24 @@ Result<void> RunningDataPlane::open_dpdk(const DataPlaneConfig& config) {
     cores_.push_back(std::move(info));
   }
   return {};
+}
+
+/// An interface has one program, whatever ports have its queues: if one of them has an interface for what is no export
+/// traffic, they take everything.
+Result<void> RunningDataPlane::steer(DpdkDevice& device, std::span<const DpdkPort> ports) {
+  const std::string interface = device.xdp_interface();
+  if (interface.empty()) return {};
+  for (const std::unique_ptr<XdpSteering>& steering : steerings_)
+    if (steering->interface() == interface) return device.join(*steering);
+  const bool takes_everything = std::any_of(ports.begin(), ports.end(), [&](const DpdkPort& port) {
+    const std::vector<std::string> names = interfaces_of(DeviceSpec::parse(port.device));
+    return port.exception.is_on() && !names.empty() && names.back() == interface;
+  });
+  Result<std::unique_ptr<XdpSteering>> made =
+      XdpSteering::make(interface, takes_everything ? XdpScope::everything : XdpScope::listeners);
+  if (!made) return made.error();
+  steerings_.push_back(std::move(*made));
+  return device.join(*steerings_.back());
 }
 
 Result<void> RunningDataPlane::make_pipelines(const DataPlaneConfig& config) {
@@ -146,6 +174,12 @@ Result<void> RunningDataPlane::start() {
 Result<void> RunningDataPlane::start_everything() {
   for (const std::unique_ptr<DpdkDevice>& device : devices_)
     if (Result<void> started = device->start(); !started) return started;
+  for (const std::unique_ptr<XdpSteering>& steering : steerings_) {
+    if (Result<void> added = steering->add_ports(rules_->listeners); !added) return added;
+    if (Result<void> attached = steering->attach(); !attached) return attached;
+  }
+  if (exceptions_)
+    if (Result<void> started = exceptions_->start(); !started) return started;
   for (size_t i = 0; i < dpdk_cores_.size(); ++i) {
     const auto run = [](void* core) -> int {
       const RoleScope role(rx_lcore);
@@ -175,6 +209,8 @@ Result<void> RunningDataPlane::change(const DataPlaneConfig& config) {
   if (socket_core_)
     if (Result<void> prepared = socket_core_->prepare_change(config.socket_ports); !prepared)
       return prepared;
+  for (const std::unique_ptr<XdpSteering>& steering : steerings_)
+    if (Result<void> added = steering->add_ports((*rules)->listeners); !added) return added;
   next_rules_ = std::move(*rules);
   for (const std::unique_ptr<Pipeline>& pipeline : pipelines_) pipeline->set_rules(*next_rules_);
   return {};
@@ -186,6 +222,7 @@ bool RunningDataPlane::settle_change() {
     for (const std::unique_ptr<Pipeline>& pipeline : pipelines_)
       if (!pipeline->goes_by(*next_rules_)) return false;
     rules_ = std::move(next_rules_);
+    for (const std::unique_ptr<XdpSteering>& steering : steerings_) steering->keep_ports(rules_->listeners);
     if (socket_core_) {
       socket_core_->begin_change();
       cores_.back().serves = socket_core_->serves();
@@ -200,6 +237,8 @@ void RunningDataPlane::stop() {
   request_stop();
   if (socket_core_) socket_core_->stop();
   for (; launched_ > 0; --launched_) rte_eal_wait_lcore(Eal::lcore_of(launched_ - 1));
+  if (exceptions_) exceptions_->stop();
+  for (const std::unique_ptr<XdpSteering>& steering : steerings_) steering->detach();
   for (const std::unique_ptr<DpdkDevice>& device : devices_) device->stop();
 }
 
@@ -218,12 +257,18 @@ RunningDataPlane::~RunningDataPlane() {
   const RoleScope role(control_thread);
   stop();
   dpdk_cores_.clear();
-  devices_.clear();  // before EAL, which owns their memory
+  steerings_.clear();
+  devices_.clear();  // they may still hold buffers of the next
+  exceptions_.reset();
+  // EAL, which owns their memory, goes last.
 }
 
 std::vector<PortStats> RunningDataPlane::port_stats() {
   std::vector<PortStats> stats;
-  for (const std::unique_ptr<DpdkDevice>& device : devices_) stats.push_back(device->stats());
+  for (const std::unique_ptr<DpdkDevice>& device : devices_) {
+    stats.push_back(device->stats());
+    if (exceptions_) stats.back().exception = exceptions_->stats(*device, stats.back().link_up);
+  }
   if (socket_core_) socket_core_->append_stats(stats);
   return stats;
 }

@@ -40,6 +40,25 @@ struct EalConfig {
   std::function<void(EalLogLevel, std::string_view)> log;
 };
 
+/// An address and the prefix of its network.
+struct InterfaceAddress {
+  IpAddress address;
+  uint8_t prefix_bits = 32;  // of 32 for IPv4
+  friend bool operator==(const InterfaceAddress&, const InterfaceAddress&) = default;
+};
+
+/// Where a device's frames go that are no export traffic: to an interface of the kernel's, which sends by the device
+/// what it has to send. The interface has the device's MAC address.
+struct ExceptionConfig {
+  std::string interface;                    // its name; empty: such frames are dropped
+  std::vector<InterfaceAddress> addresses;  // set on it
+  uint16_t mtu = 0;                         // 0: the device's
+  uint16_t vlan = 0;                        // its frames only, without their tag; 0: all, as they are
+  uint32_t frames_per_second = 10'000;      // each way, to the kernel of each queue
+
+  bool is_on() const noexcept { return !interface.empty(); }
+};
+
 struct DpdkPort {
   std::string name;
   std::string device;  // PCI address, or a vdev with its arguments: net_af_packet0,iface=eth0
@@ -49,6 +68,7 @@ struct DpdkPort {
   uint32_t mbufs = 0;             // per queue; 0: what rings and bursts need
   uint32_t data_room_octets = 0;  // 0: what the device's largest frame needs
   bool promiscuous = true;
+  ExceptionConfig exception;
 };
 
 inline constexpr uint32_t kReceiveBufferOctets = 8u << 20;
@@ -69,6 +89,18 @@ struct DataPlaneConfig {
   PipelineConfig pipeline;  // a copy for each core; core and cores are filled in
 };
 
+/// What went by a port's interface of the kernel's. What receive cores did not pass on is in their ledger.
+struct ExceptionStats {
+  std::string interface;
+  std::string trouble;     // why nothing goes by it; empty: it does
+  uint64_t delivered = 0;  // frames to the kernel
+  uint64_t refused = 0;    // that it did not take: the interface is down or gone
+  uint64_t waiting = 0;    // passed on by receive cores, not carried yet
+  uint64_t sent = 0;       // frames from the kernel to the wire
+  uint64_t not_sent = 0;   // for which the device had no room
+  uint64_t too_long = 0;   // longer than the MTU that it was given
+};
+
 /// Counters of a port since it was started; what the device cannot tell stays nullopt.
 struct PortStats {
   std::string name;
@@ -84,6 +116,7 @@ struct PortStats {
   std::optional<uint64_t> errors;
   std::optional<uint64_t> no_mbuf;
   std::string note;  // what this device does not count, RSS that it cannot do, …
+  std::optional<ExceptionStats> exception;  // of its interface, if it has one
 };
 
 struct CoreInfo {

@@ -23,7 +23,7 @@ void DpdkCore::take_frame(const RxQueue& queue, const rte_mbuf& mbuf, uint64_t w
 
   if (mbuf.nb_segs == 1) [[likely]] {
     pipeline_.on_frame({rte_pktmbuf_mtod(&mbuf, const uint8_t*), mbuf.data_len}, queue.link,
-                       received_ns);
+                       received_ns, queue.exceptions);
     return;
   }
   // Only the segments say what there is: net_pcap's pkt_len is longer than they are from 64 KiB on.
@@ -36,7 +36,7 @@ void DpdkCore::take_frame(const RxQueue& queue, const rte_mbuf& mbuf, uint64_t w
     std::memcpy(scratch_.data() + octets, rte_pktmbuf_mtod(segment, const uint8_t*), n);
     octets += n;
   }
-  pipeline_.on_frame({scratch_.data(), octets}, queue.link, received_ns);
+  pipeline_.on_frame({scratch_.data(), octets}, queue.link, received_ns, queue.exceptions);
 }
 
 unsigned DpdkCore::receive(RxQueue& queue, uint64_t wall_ns) noexcept {
@@ -46,6 +46,7 @@ unsigned DpdkCore::receive(RxQueue& queue, uint64_t wall_ns) noexcept {
     if (queue.ends) look_for_end(queue);
     return 0;
   }
+  if (queue.exceptions != nullptr) [[unlikely]] queue.exceptions->begin_burst(clock_.steady_ns());
   for (unsigned i = 0; i < std::min(count, kPrefetchAhead); ++i)
     rte_prefetch0(rte_pktmbuf_mtod(mbufs[i], const void*));
   for (unsigned i = 0; i < count; ++i) {
@@ -53,6 +54,7 @@ unsigned DpdkCore::receive(RxQueue& queue, uint64_t wall_ns) noexcept {
       rte_prefetch0(rte_pktmbuf_mtod(mbufs[i + kPrefetchAhead], const void*));
     take_frame(queue, *mbufs[i], wall_ns);
   }
+  if (queue.exceptions != nullptr) [[unlikely]] queue.exceptions->end_burst();
   rte_pktmbuf_free_bulk(mbufs, count);
   return count;
 }

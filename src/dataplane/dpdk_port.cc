@@ -7,6 +7,7 @@
 #include <rte_mbuf.h>
 #include <rte_mbuf_dyn.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
 
@@ -14,6 +15,8 @@
 #include "dataplane/driver_sockets.h"
 #include "dataplane/eal.h"
 #include "dataplane/pcap_file.h"
+#include "dataplane/xdp_steering.h"
+#include "dataplane/xdp_stub.h"
 
 namespace weir::dataplane {
 namespace {
@@ -23,6 +26,14 @@ constexpr uint64_t kRssAddresses =
     RTE_ETH_RSS_FRAG_IPV6 | RTE_ETH_RSS_NONFRAG_IPV6_OTHER | RTE_ETH_RSS_IPV6_EX;
 // With the ports, unless the hash is over the source address only.
 constexpr uint64_t kRssUdp = RTE_ETH_RSS_NONFRAG_IPV4_UDP | RTE_ETH_RSS_NONFRAG_IPV6_UDP;
+
+/// Closed at the end of its scope.
+struct Descriptor {
+  int fd = -1;
+  ~Descriptor() {
+    if (fd >= 0) close(fd);
+  }
+};
 
 std::string reason(int negative_errno) { return rte_strerror(-negative_errno); }
 
@@ -37,7 +48,10 @@ bool hides_drops(const DeviceSpec& spec) {
 }  // namespace
 
 DpdkDevice::DpdkDevice(const DpdkPort& config, DeviceSpec spec)
-    : config_(config), spec_(std::move(spec)), replays_files_(dataplane::replays_files(spec_)) {}
+    : config_(config),
+      spec_(std::move(spec)),
+      replays_files_(dataplane::replays_files(spec_)),
+      has_own_xdp_program_(wants_own_xdp_program(spec_)) {}
 
 Error DpdkDevice::error(std::string_view what) const {
   return Error{fmt::format("port {}: {}: {}{}", config_.name, spec_.name, what, Eal::complaints())};
@@ -55,8 +69,20 @@ Result<std::unique_ptr<DpdkDevice>> DpdkDevice::attach(const DpdkPort& config) {
       device->spec_.driver == "net_af_packet" || device->spec_.driver == "net_af_xdp";
   std::vector<int> before;
   if (has_sockets) before = open_sockets(device->spec_.driver == "net_af_xdp" ? AF_XDP : AF_PACKET);
+  Descriptor stub;
+  if (device->has_own_xdp_program_) {
+    if (Result<void> free = XdpSteering::expect_free(device->xdp_interface()); !free)
+      return device->error(free.error().message);
+    const Result<int> made = make_xdp_stub();
+    if (!made) return device->error(made.error().message);
+    stub.fd = *made;
+    device->spec_.arguments += fmt::format(",xdp_prog=/proc/self/fd/{}", stub.fd);
+  }
   if (Result<void> probed = device->probe(); !probed) return probed.error();
   if (Result<void> configured = device->configure(); !configured) return configured.error();
+  if (device->has_own_xdp_program_)
+    if (Result<void> cleared = XdpSteering::clear(device->xdp_interface()); !cleared)
+      return device->error(cleared.error().message);
   if (Result<void> looked = device->look_at_files(); !looked) return looked.error();
   if (has_sockets) device->find_sockets(std::move(before));
   return device;
@@ -96,6 +122,8 @@ Result<void> DpdkDevice::configure() {
     return error(fmt::format("{} queues asked, it has {}", queues, info.max_rx_queues));
   // Several drivers want as many queues out as in.
   const uint16_t tx_queues = info.max_tx_queues >= queues ? queues : uint16_t{0};
+  if (config_.exception.is_on() && tx_queues == 0)
+    return error(fmt::format("{} queues to send by, and exception.interface wants {}", info.max_tx_queues, queues));
 
   rte_eth_conf conf{};
   if (queues > 1) {
@@ -133,9 +161,12 @@ Result<void> DpdkDevice::configure() {
   const auto room = static_cast<uint16_t>(data_room(config_, spec_));
   for (uint16_t q = 0; q < queues; ++q) {
     const std::string pool_name = fmt::format("weir_{}_{}", port_id_, q);
+    // net_af_xdp sends from it too, on a thread that may lose its CPU at any moment: with this ring the receive core
+    // need not wait for that.
+    const char* const ring = spec_.driver == "net_af_xdp" && config_.exception.is_on() ? "ring_mt_rts" : nullptr;
     rte_mempool* const pool =
-        rte_pktmbuf_pool_create(pool_name.c_str(), mbufs, pool_cache(mbufs), 0,
-                                room, socket < 0 ? SOCKET_ID_ANY : socket);
+        rte_pktmbuf_pool_create_by_ops(pool_name.c_str(), mbufs, pool_cache(mbufs), 0, room,
+                                       socket < 0 ? SOCKET_ID_ANY : socket, ring);
     if (pool == nullptr)
       return error(fmt::format("no memory for {} mbufs of {} octets: {}", mbufs, room,
                                rte_strerror(rte_errno)));
@@ -170,6 +201,14 @@ Result<void> DpdkDevice::look_at_files() {
   return {};
 }
 
+Result<void> DpdkDevice::join(XdpSteering& steering) {
+  if (sockets_.empty()) return error("the driver's sockets were not found, so no frames can be given to them");
+  for (size_t q = 0; q < sockets_.size(); ++q)
+    if (Result<void> served = steering.serve(first_queue(spec_) + static_cast<uint32_t>(q), sockets_[q]); !served)
+      return served;
+  return {};
+}
+
 void DpdkDevice::find_sockets(std::vector<int> before) {
   const std::vector<int> found =
       new_sockets(before, open_sockets(spec_.driver == "net_af_xdp" ? AF_XDP : AF_PACKET));
@@ -199,6 +238,11 @@ Result<void> DpdkDevice::start() {
     const int rc = rte_eth_promiscuous_enable(port_id_);
     is_promiscuous_ = rc == 0;
     if (rc != 0 && rc != -ENOTSUP) add_note(fmt::format("not promiscuous: {}", reason(rc)));
+  }
+  // Neighbour discovery speaks to groups.
+  if (config_.exception.is_on() && !is_promiscuous_) {
+    const int rc = rte_eth_allmulticast_enable(port_id_);
+    if (rc != 0) add_note(fmt::format("takes no frames to groups for the kernel: {}", reason(rc)));
   }
   // Only net_pcap stamps in a unit that is known beforehand.
   if (driver_ == "net_pcap") {

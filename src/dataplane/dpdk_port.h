@@ -21,6 +21,7 @@
 #include "base/result.h"
 #include "base/spsc_ring.h"
 #include "dataplane/data_plane.h"
+#include "dataplane/exception_lane.h"
 #include "dataplane/kernel_interface.h"
 #include "dataplane/port_plan.h"
 #include "packet/frame.h"
@@ -38,14 +39,17 @@ struct alignas(kCacheLineBytes) RxQueue {
   int wait_fd = -1;           // readable when there are frames; -1: not known
   int timestamp_offset = -1;  // of the driver's time stamp in µs since the epoch; -1: none
   uint64_t timestamp_flag = 0;
+  ExceptionLane* exceptions = nullptr;  // what is no export traffic goes there; null: it is dropped
   std::atomic<bool> is_drained{false};  // ends, and has ended
   uint64_t failures_seen = 0;           // the core's: the port's errors at the last empty burst
 };
 
+class XdpSteering;
+
 class DpdkDevice {
  public:
   /// EAL runs. The device is configured afterwards, not started.
-  static Result<std::unique_ptr<DpdkDevice>> attach(const DpdkPort& config);
+  static Result<std::unique_ptr<DpdkDevice>> attach(const DpdkPort& config) WEIR_RUNS_ON(control_thread);
   ~DpdkDevice();
   DpdkDevice(const DpdkDevice&) = delete;
   DpdkDevice& operator=(const DpdkDevice&) = delete;
@@ -55,6 +59,13 @@ class DpdkDevice {
   void stop();
 
   const std::string& name() const noexcept { return config_.name; }
+  /// The interface whose frames our own XDP program is to give it; empty: it is no such device.
+  std::string xdp_interface() const { return has_own_xdp_program_ ? interfaces_of(spec_).back() : std::string(); }
+  /// Its receive queues of that interface, and the sockets that serve them, are `steering`'s from now on.
+  Result<void> join(XdpSteering& steering) WEIR_RUNS_ON(control_thread);
+
+  uint16_t port_id() const noexcept { return port_id_; }
+  uint16_t queues() const noexcept { return static_cast<uint16_t>(queues_.size()); }
   RxQueue& queue(uint16_t index) noexcept { return *queues_[index]; }
   bool replays_files() const noexcept { return replays_files_; }
   bool is_at_end() const noexcept;
@@ -77,6 +88,7 @@ class DpdkDevice {
   bool is_started_ = false;
   bool is_promiscuous_ = false;
   bool replays_files_ = false;
+  bool has_own_xdp_program_ = false;  // net_af_xdp without one of the operator's
   std::string driver_;
   std::vector<std::unique_ptr<RxQueue>> queues_;
   std::vector<rte_mempool*> pools_;

@@ -31,10 +31,7 @@ const char* missing_capability(const DeviceSpec& spec, const Rights& rights) {
   const bool wants_admin = d == "net_af_packet" || d == "net_af_xdp" || d == "net_tap";
   if (wants_raw && !rights.net_raw) return "CAP_NET_RAW";
   if (wants_admin && !rights.net_admin) return "CAP_NET_ADMIN";
-  // The program that libxdp brings asks for programs by their number, which only SYS_ADMIN may.
-  const bool has_own_program = !spec.values("xdp_prog").empty();
-  if (d == "net_af_xdp" && !rights.sys_admin && !(has_own_program && rights.bpf))
-    return has_own_program ? "CAP_BPF" : "CAP_SYS_ADMIN";
+  if (d == "net_af_xdp" && !rights.sys_admin && !rights.bpf) return "CAP_BPF";
   return nullptr;
 }
 

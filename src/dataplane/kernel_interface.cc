@@ -47,6 +47,12 @@ std::optional<InterfaceFacts> interface_facts(const std::string& name) {
     facts.combined_queues = channels.combined_count;
     facts.receive_queues = std::max(channels.combined_count + channels.rx_count, 1u);
   }
+  ethtool_drvinfo driver{};
+  driver.cmd = ETHTOOL_GDRVINFO;
+  request = {};
+  request.ifr_data = reinterpret_cast<char*>(&driver);
+  facts.is_tap = ask(name, SIOCETHTOOL, request) && std::strcmp(driver.driver, "tun") == 0 &&
+                 std::strcmp(driver.bus_info, "tap") == 0;
   return facts;
 }
 

@@ -13,6 +13,7 @@ namespace weir::dataplane {
 
 struct InterfaceFacts {
   bool is_loopback = false;
+  bool is_tap = false;           // whose other end a program has, or may have
   uint32_t receive_queues = 1;   // in use, those that send as well included
   uint32_t combined_queues = 0;  // that send as well
 };

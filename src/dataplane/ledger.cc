@@ -27,6 +27,7 @@ Ledger& Ledger::operator+=(const Ledger& other) {
   fragments_waiting += other.fragments_waiting;
   reassembled += other.reassembled;
   no_listener += other.no_listener;
+  exceptions += other.exceptions;
   datagrams += other.datagrams;
   datagrams_decoded += other.datagrams_decoded;
   datagram_errors += other.datagram_errors;
@@ -52,6 +53,8 @@ std::vector<Discrepancy> Ledger::discrepancies() const {
     expect(found, "fragments", verdicts[FrameVerdict::fragment], fragments.total() + fragments_waiting);
     expect(found, "udp frames", verdicts[FrameVerdict::udp] + reassembled[FrameVerdict::udp],
            no_listener + datagrams);
+    expect(found, "other frames", verdicts[FrameVerdict::not_ip] + verdicts[FrameVerdict::not_udp] + no_listener,
+           exceptions.total());
   }
   expect(found, "datagrams", datagrams, datagrams_decoded + datagram_errors.total());
   expect(found, "sets", sets, set_outcomes.total());

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/counter.h"
+#include "dataplane/exception_lane.h"
 #include "decode/decoder.h"
 #include "export/batcher.h"
 #include "packet/frame.h"
@@ -60,6 +61,7 @@ struct Ledger {
   uint64_t fragments_waiting = 0;
   Tally<packet::FrameVerdict> reassembled;  // datagrams made of fragments
   uint64_t no_listener = 0;
+  Tally<ExceptionOutcome> exceptions;  // frames that are sound and no export traffic
   uint64_t datagrams = 0;
   uint64_t datagrams_decoded = 0;
   Tally<decode::DatagramError> datagram_errors;

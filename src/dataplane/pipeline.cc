@@ -26,7 +26,9 @@ Result<std::shared_ptr<const PlaneRules>> PipelineConfig::rules() const {
   made.decoder.sampling_override = decoder.sampling_override;
   made.decoder.sampling_default = decoder.sampling_default;
   made.decoder.access = decoder.access;
+  made.decoder.labels = decoder.labels;
   made.splits = batcher.splits;
+  made.buffers_in_reserve = batcher.buffers_in_reserve;
   return PlaneRules::make(std::move(made));
 }
 
@@ -67,6 +69,7 @@ void Pipeline::take_rules(const PlaneRules& rules) noexcept {
   rules_ = &rules;
   decoder_->set_rules(rules.decoder);
   batcher_->set_splits(rules.splits);
+  batcher_->set_reserve(rules.buffers_in_reserve);
   rate_limiter_.set_limits(rules.rate_limits);
   rules_in_use_.store(&rules, std::memory_order_release);
 }
@@ -76,18 +79,28 @@ void Pipeline::take_tap(const TapSet* set) noexcept {
   tap_in_use_.store(set, std::memory_order_release);
 }
 
-void Pipeline::on_frame(std::span<const uint8_t> frame, packet::LinkType link,
-                        uint64_t received_ns) noexcept {
+void Pipeline::on_frame(std::span<const uint8_t> frame, packet::LinkType link, uint64_t received_ns,
+                        ExceptionLane* kernel) noexcept {
+  using packet::FrameVerdict;
   counters_.frames.increment();
   counters_.frame_octets.add(frame.size());
   packet::FrameView view = packet::parse_frame(frame, link);
   counters_.verdicts[view.verdict].increment();
-  if (view.verdict == packet::FrameVerdict::fragment) {
-    if (!join(view, received_ns)) return;
-    if (view.verdict == packet::FrameVerdict::udp) on_udp(view, {.destination = &view.dst}, received_ns);
-    return;
+  if (view.verdict == FrameVerdict::udp) [[likely]] {
+    if (!on_udp(view, {frame, link, view.vlan_tags}, received_ns)) pass_on(frame, view, kernel);
+  } else if (view.verdict == FrameVerdict::fragment) {
+    if (!join(view, received_ns) || view.verdict != FrameVerdict::udp) return;
+    if (!on_udp(view, {.destination = &view.dst}, received_ns))
+      counters_.exceptions[ExceptionOutcome::joined].increment();
+  } else if (view.verdict == FrameVerdict::not_ip || view.verdict == FrameVerdict::not_udp) {
+    pass_on(frame, view, kernel);
   }
-  if (view.verdict == packet::FrameVerdict::udp) on_udp(view, {frame, link, view.vlan_tags}, received_ns);
+}
+
+void Pipeline::pass_on(std::span<const uint8_t> frame, const packet::FrameView& view,
+                       ExceptionLane* kernel) noexcept {
+  const ExceptionOutcome outcome = kernel == nullptr ? ExceptionOutcome::no_interface : kernel->offer(frame, view);
+  counters_.exceptions[outcome].increment();
 }
 
 /// Whether the fragment completed a datagram, which `view` is then. Who may not export takes nobody's place.
@@ -101,11 +114,11 @@ bool Pipeline::join(packet::FrameView& view, uint64_t received_ns) noexcept {
   return reassembler_.add(view, received_ns);
 }
 
-void Pipeline::on_udp(const packet::FrameView& view, const Arrival& arrival, uint64_t received_ns) noexcept {
+bool Pipeline::on_udp(const packet::FrameView& view, const Arrival& arrival, uint64_t received_ns) noexcept {
   const uint16_t listener_plus_one = rules_->listener_by_port[view.dst_port];
   if (listener_plus_one == 0) {
     counters_.no_listener.increment();
-    return;
+    return false;
   }
   decode({.payload = view.payload,
           .source = view.src,
@@ -114,6 +127,7 @@ void Pipeline::on_udp(const packet::FrameView& view, const Arrival& arrival, uin
           .listener = {static_cast<uint16_t>(listener_plus_one - 1)},
           .received_ns = received_ns},
          arrival);
+  return true;
 }
 
 void Pipeline::on_datagram(const Datagram& datagram) noexcept {
@@ -241,6 +255,7 @@ Ledger Pipeline::ledger() const noexcept {
   ledger.fragments_waiting = reassembler_.counters().waiting.value();
   ledger.reassembled = Tally(reassembler_.counters().datagrams);
   ledger.no_listener = counters_.no_listener.value();
+  ledger.exceptions = Tally(counters_.exceptions);
   ledger.datagrams = d.datagrams.value();
   ledger.datagrams_decoded = d.datagrams_decoded.value();
   ledger.datagram_errors = Tally(d.datagram_errors);

@@ -19,6 +19,7 @@
 #include "base/result.h"
 #include "base/spsc_ring.h"
 #include "base/thread_roles.h"
+#include "dataplane/exception_lane.h"
 #include "dataplane/flow_tap.h"
 #include "dataplane/inquiry.h"
 #include "dataplane/ledger.h"
@@ -36,7 +37,7 @@
 
 namespace weir::dataplane {
 
-/// frames = Σ verdicts; verdicts[udp] + what the reassembler made of fragments = no_listener + datagrams;
+/// frames = Σ verdicts; verdicts[not_ip] + verdicts[not_udp] + no_listener = Σ exceptions; verdicts[udp] + what the reassembler made of fragments = no_listener + datagrams;
 /// datagrams = the decoder's.
 /// A kernel socket's datagrams count in `datagrams` only.
 struct PipelineCounters {
@@ -44,6 +45,7 @@ struct PipelineCounters {
   Counter frame_octets;
   CounterArray<packet::FrameVerdict> verdicts;
   Counter no_listener;
+  CounterArray<ExceptionOutcome> exceptions;
   Counter datagrams;
   Counter bursts;  // with at least one frame or datagram
   Counter empty_polls;
@@ -153,8 +155,9 @@ class Pipeline final : private RecordSink {
     return datagram_taps_in_use_.load(std::memory_order_acquire) == taps;
   }
 
-  void on_frame(std::span<const uint8_t> frame, packet::LinkType link,
-                uint64_t received_ns) noexcept WEIR_RUNS_ON(rx_lcore);
+  /// What is no export traffic is offered to `kernel`, if there is one.
+  void on_frame(std::span<const uint8_t> frame, packet::LinkType link, uint64_t received_ns,
+                ExceptionLane* kernel = nullptr) noexcept WEIR_RUNS_ON(rx_lcore);
   /// From a kernel socket, which already knows its listener.
   void on_datagram(const Datagram& datagram) noexcept WEIR_RUNS_ON(rx_lcore);
   /// After each burst and when idle: timers, lingering batches, the control thread's questions.
@@ -234,7 +237,10 @@ class Pipeline final : private RecordSink {
   void deliver(const Sample& sample, outbound::RecordKind kind,
                std::optional<RouteId> route) noexcept WEIR_RUNS_ON(rx_lcore);
   bool join(packet::FrameView& view, uint64_t received_ns) noexcept WEIR_RUNS_ON(rx_lcore);
-  void on_udp(const packet::FrameView& view, const Arrival& arrival, uint64_t received_ns) noexcept
+  /// Whether there is a listener for it.
+  bool on_udp(const packet::FrameView& view, const Arrival& arrival, uint64_t received_ns) noexcept
+      WEIR_RUNS_ON(rx_lcore);
+  void pass_on(std::span<const uint8_t> frame, const packet::FrameView& view, ExceptionLane* kernel) noexcept
       WEIR_RUNS_ON(rx_lcore);
   void decode(const Datagram& datagram, const Arrival& arrival) noexcept WEIR_RUNS_ON(rx_lcore);
   void decode_tapped(const Datagram& datagram, const Arrival& arrival) noexcept WEIR_RUNS_ON(rx_lcore);

@@ -2,12 +2,15 @@
 
 #include <fmt/format.h>
 #include <rte_config.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <bit>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <map>
 
 #include "dataplane/device_arguments.h"
 #include "dataplane/pcap_file.h"
@@ -117,6 +120,25 @@ class Finder {
           fmt::format("{} is not allowed: net_af_xdp wants a power of two", port.rx_descriptors));
     }
     look_at_buffers(port, spec, i);
+    if (port.exception.is_on()) look_at_exception(port, spec, i);
+  }
+
+  void look_at_exception(const DpdkPort& port, const DeviceSpec& spec, size_t i) {
+    const std::string& name = port.exception.interface;
+    const auto refuse = [&](std::string what) { add(PlaneKey::exception, i, std::move(what)); };
+    if (std::string why = why_no_exceptions(spec); !why.empty()) return refuse(std::move(why));
+    const auto [first, is_new] = exception_interfaces_.emplace(name, i);
+    if (!is_new)
+      return refuse(fmt::format("interface {} is port {}'s already", name, config_.dpdk_ports[first->second].name));
+    if (!machine_.may_make_taps) return refuse("/dev/net/tun is not there, or may not be opened (modprobe tun; DeviceAllow=)");
+    const std::optional<InterfaceFacts> there = machine_.interface(name);
+    if (there && !there->is_tap) {
+      refuse(fmt::format("interface {} is there already, and is no TAP", name));
+    } else if (!there && !machine_.rights.net_admin) {
+      refuse(fmt::format("interface {}: who runs weir has no CAP_NET_ADMIN to make it (be root, AmbientCapabilities= in "
+                         "the service, or make it beforehand: ip tuntap add {} mode tap user USER)",
+                         name, name));
+    }
   }
 
   void look_at_queues(const DpdkPort& port, const DeviceSpec& spec, size_t i) {
@@ -239,6 +261,7 @@ class Finder {
 
   const DataPlaneConfig& config_;
   const Machine& machine_;
+  std::map<std::string, size_t> exception_interfaces_;  // and their ports
   std::vector<PlaneTrouble> found_;
 };
 
@@ -257,6 +280,7 @@ Machine Machine::look() {
     machine.hugepage_free_octets += number_in(size->path() / "free_hugepages") * (kib << 10);
   }
   machine.has_hugetlbfs = is_mounted("hugetlbfs");
+  machine.may_make_taps = access("/dev/net/tun", R_OK | W_OK) == 0;
   machine.rights = Rights::of_this_process();
   machine.cpus = usable_cpus();
   machine.may_use_cpu = may_run_on;
@@ -272,6 +296,8 @@ Error PlaneTrouble::to_error(const DataPlaneConfig& config) const {
     case PlaneKey::rx_descriptors:
     case PlaneKey::mbufs:
     case PlaneKey::data_room: return Error{port(config.dpdk_ports)};
+    case PlaneKey::exception:
+      return Error{fmt::format("port {}: exception: {}", config.dpdk_ports[index].name, what)};
     case PlaneKey::socket: return Error{what};
     case PlaneKey::memory_mb:
     case PlaneKey::hugepages:

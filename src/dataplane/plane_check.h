@@ -23,6 +23,7 @@ struct Machine {
   uint64_t hugepage_octets = 0;          // reserved, of all sizes
   uint64_t hugepage_free_octets = 0;
   bool has_hugetlbfs = false;            // mounted somewhere
+  bool may_make_taps = true;             // /dev/net/tun is there, and may be opened
   Rights rights;
   std::vector<unsigned> cpus;            // that this process runs on
   std::function<bool(unsigned)> may_use_cpu;
@@ -35,7 +36,7 @@ struct Machine {
 // clang-format off
 #define WEIR_PLANE_KEYS(X)                                                                        \
   X(ports) X(device) X(queues) X(lcores) X(rx_descriptors) X(mbufs) X(data_room) X(memory_mb)     \
-  X(hugepages) X(main_lcore) X(socket)
+  X(hugepages) X(main_lcore) X(socket) X(exception)
 // clang-format on
 WEIR_NAMED_ENUM(PlaneKey, uint8_t, WEIR_PLANE_KEYS)
 

@@ -37,6 +37,7 @@ struct PlaneRules {
   RateLimits rate_limits;
   decode::DecoderRules decoder;  // its listeners are those of the list above
   std::vector<outbound::RouteSplit> splits;
+  uint32_t buffers_in_reserve = 0;  // BatcherConfig's
   std::array<uint16_t, 65536> listener_by_port{};  // ListenerId + 1; 0: none
 
   /// Fills in what follows from the rest. Fails on a port that two listeners want.

@@ -22,12 +22,14 @@ constexpr uint32_t kAfPacketBlockOctets = 4 * kAfPacketFrameOctets;
 constexpr uint32_t kAfPacketFrames = 2048;
 constexpr uint32_t kAfPacketFrameOctetsOfDriver = 2048;  // unless it is told
 constexpr uint32_t kAfXdpFillMbufs = 2048;  // what it takes for itself, a queue
+constexpr uint32_t kAfXdpSendMbufs = 2048;  // as many as its ring for sending has places
 constexpr uint32_t kBurstMbufs = 32;
 constexpr uint32_t kPoolMbufsMin = 2 * kBurstMbufs - 1;  // of drivers that keep none: 2^n - 1
 constexpr uint32_t kPoolCacheMbufs = 256;
 constexpr uint32_t kMbufOverheadOctets = sizeof(rte_mbuf) + 128;  // header, spread over channels
 constexpr uint64_t kMbufPlaceOctets = 16;  // in the pool's ring
 constexpr uint32_t kPageOctets = 4096;
+constexpr uint16_t kMtuExpected = 1500;  // of a device that has not been asked
 constexpr uint64_t kHugepageOctets = 2u << 20;
 
 std::string canonical_pci_address(const std::string& text) {
@@ -115,6 +117,10 @@ uint32_t queues_in_device(const DeviceSpec& spec) {
   return key.empty() || spec.values(key).empty() ? 0 : number_of(spec, key, 0);
 }
 
+bool wants_own_xdp_program(const DeviceSpec& spec) {
+  return spec.driver == "net_af_xdp" && spec.values("xdp_prog").empty();
+}
+
 uint32_t first_queue(const DeviceSpec& spec) { return number_of(spec, "start_queue", 0); }
 
 uint16_t queues_of(const DpdkPort& port, const DeviceSpec& spec) {
@@ -159,6 +165,21 @@ uint32_t data_room(const DpdkPort& port, const DeviceSpec& spec) {
   return kDataRoomOctets;  // longer frames come in chains
 }
 
+uint32_t exception_frame_octets_max(uint16_t mtu) {
+  constexpr uint32_t kEthernetOctets = 14, kTwoTagsOctets = 8, kUnit = 8;
+  return (mtu + kEthernetOctets + kTwoTagsOctets) / kUnit * kUnit + kUnit;
+}
+
+std::string why_no_exceptions(const DeviceSpec& spec) {
+  if (spec.driver == "net_af_packet" || (spec.driver == "net_pcap" && !replays_files(spec))) {
+    const std::vector<std::string> names = interfaces_of(spec);
+    return fmt::format("{} takes copies: the kernel has all frames of {} anyway, so give that its addresses", spec.driver,
+                       names.empty() ? "the interface" : names.back());
+  }
+  if (spec.driver == "net_pcap" || spec.driver == "net_null") return fmt::format("{} is no network", spec.driver);
+  return {};
+}
+
 uint32_t data_room_min(const DeviceSpec& spec) {
   // net_null writes and tells its size whatever room there is.
   if (spec.driver == "net_null") return number_of(spec, "size", 64) + RTE_PKTMBUF_HEADROOM;
@@ -172,6 +193,8 @@ uint32_t pool_mbufs(const DpdkPort& port, const DeviceSpec& spec) {
   // Descriptors, a burst in work, and what the core's cache of the pool keeps (up to 1.5 times).
   uint32_t needed = port.rx_descriptors + 2 * kBurstMbufs + kPoolCacheMbufs * 3 / 2;
   if (spec.driver == "net_af_xdp") needed += kAfXdpFillMbufs;
+  // It sends from the buffers that it receives in.
+  if (spec.driver == "net_af_xdp" && port.exception.is_on()) needed += kAfXdpSendMbufs;
   return std::bit_ceil(needed + 1) - 1;  // mempools like 2^n - 1
 }
 
@@ -196,7 +219,11 @@ uint64_t memory_octets(const DpdkPort& port, bool hugepages) {
   const uint64_t page = hugepages ? kHugepageOctets : kPageOctets;
   const uint64_t octets = element <= page ? (mbufs / (page / element) + 1) * page
                                           : mbufs * ((element + page - 1) / page) * page;
-  return (octets + mbufs * kMbufPlaceOctets) * queues_of(port, spec);
+  const uint64_t to_receive = (octets + mbufs * kMbufPlaceOctets) * queues_of(port, spec);
+  if (!port.exception.is_on()) return to_receive;
+  const uint16_t mtu = port.exception.mtu != 0 ? port.exception.mtu : kMtuExpected;
+  const uint64_t to_send = exception_frame_octets_max(mtu) + kMbufOverheadOctets + RTE_PKTMBUF_HEADROOM;
+  return to_receive + kExceptionMbufs * ((to_send + kPageOctets - 1) / kPageOctets * kPageOctets);
 }
 
 uint64_t locked_octets(const DpdkPort& port, const DeviceSpec& spec, bool hugepages) {

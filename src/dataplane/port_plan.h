@@ -39,6 +39,8 @@ bool replays_for_ever(const DeviceSpec& spec);
 std::string_view queues_argument(const DeviceSpec& spec);
 /// That the device's text asks for in that argument; 0: it does not say.
 uint32_t queues_in_device(const DeviceSpec& spec);
+/// net_af_xdp, and the operator has no XDP program for it.
+bool wants_own_xdp_program(const DeviceSpec& spec);
 /// Of the interface that net_af_xdp takes.
 uint32_t first_queue(const DeviceSpec& spec);
 /// The kernel's interfaces that it receives from. (To net_tap the argument iface names what is to be
@@ -58,6 +60,13 @@ AfPacketRing af_packet_ring(const DeviceSpec& spec);
 std::string driver_arguments(const DeviceSpec& spec, uint16_t queues);
 
 uint32_t data_room(const DpdkPort& port, const DeviceSpec& spec);
+/// What of frames that the port's device would send, with an interface for exceptions: so many buffers, and how long
+/// the interface's longest frame may be. No interface's own frame is as long as that: two VLAN tags leave some over.
+inline constexpr uint32_t kExceptionMbufs = 2047;
+uint32_t exception_frame_octets_max(uint16_t mtu);
+/// Why no frame of this device can go to the kernel and back; empty: it can.
+std::string why_no_exceptions(const DeviceSpec& spec);
+
 /// Room that the longest frame of the driver takes, headroom included; 0: it makes chains.
 uint32_t data_room_min(const DeviceSpec& spec);
 uint32_t pool_mbufs(const DpdkPort& port, const DeviceSpec& spec);

@@ -1,11 +1,12 @@
 #include "dataplane/socket_core.h"
 
 #include <fmt/format.h>
-#include <signal.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+
+#include "base/start_thread.h"
 
 namespace weir::dataplane {
 
@@ -37,23 +38,16 @@ Result<void> SocketCore::start(Pipeline& pipeline, size_t core, IdlePolicy idle,
   idle_ = idle;
   linger_ns_ = linger_ns;
 
-  // Signals are the control thread's.
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  pthread_t thread;
-  const int rc = pthread_create(
-      &thread, nullptr,
+  const auto thread = start_thread(
+      fmt::format("weir-rx-{}", core),
       [](void* self) -> void* {
         const RoleScope role(rx_lcore);
         static_cast<SocketCore*>(self)->run();
         return nullptr;
       },
       this);
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  if (rc != 0) return Error{fmt::format("socket ports: thread: {}", std::strerror(rc))};
-  thread_ = thread;
-  pthread_setname_np(thread, fmt::format("weir-rx-{}", core).c_str());
+  if (!thread) return Error{"socket ports: " + thread.error().message};
+  thread_ = *thread;
   return {};
 }
 

@@ -137,6 +137,7 @@ struct DecoderConfig {
   std::vector<SamplingRule> sampling_override;
   std::vector<SamplingRule> sampling_default;
   AccessList access;
+  std::shared_ptr<const ExporterLabels> labels;
   /// What was known when the appliance last ran; taken up when an exporter is heard of again.
   std::shared_ptr<const StateImage> restored;
 };

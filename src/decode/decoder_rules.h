@@ -5,10 +5,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <vector>
 
 #include "base/ip_address.h"
+#include "decode/exporter_labels.h"
 
 namespace weir::decode {
 
@@ -37,7 +39,7 @@ inline constexpr uint32_t kSflowSamplesLimit = 8192;
 struct ListenerRules {
   ProtocolFilter protocol = ProtocolFilter::any;
   uint64_t sampling_rate_default = 0;  // used where nothing else names a rate; 0: unknown
-  bool inline_names = false;           // records carry names that options data gave
+  bool inline_names = false;           // records carry names that labels or options data gave
   /// For exporters as long as they send to this listener, within what DecoderLimits has; absent: that.
   std::optional<ExporterLimits> limits;
   uint32_t samples_per_datagram_max = kSflowSamplesDefault;
@@ -77,6 +79,7 @@ struct DecoderRules {
   std::vector<SamplingRule> sampling_override;  // before anything that the exporter says
   std::vector<SamplingRule> sampling_default;   // before the listener's default
   AccessList access;
+  std::shared_ptr<const ExporterLabels> labels;  // null: none
 };
 
 }  // namespace weir::decode

@@ -36,6 +36,11 @@ class BurstWriter {
     if (arena_octets != 0) n = std::min(n, arena_.left() / arena_octets);
     return {records_ + count_, std::min(n, wanted)};
   }
+  /// PERF: without dividing (decode_only/sflow_raw_header).
+  FlowRecord& room_for_one(uint32_t arena_octets) noexcept {
+    if (count_ == kBurstRecords || arena_.left() < arena_octets) flush();
+    return records_[count_];
+  }
   void commit(uint32_t n) noexcept { count_ += n; }
   void flush() noexcept {
     if (count_ != 0) sink_->on_records({*header_, {records_, count_}, arena_.data(), listener_});

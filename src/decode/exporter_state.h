@@ -164,9 +164,10 @@ struct Exporter {
   bool in_use;
   bool is_proven;                                           // was heard of for kProvenNs
   uint32_t rates_of[static_cast<size_t>(RateKey::count_)];  // by kind
-  uint32_t rules_turn;                                      // whose rules the next two are of
+  uint32_t rules_turn;                                      // whose rules the next three are of
   uint64_t rate_override;                                   // the operator's; 0: none
   uint64_t rate_default;
+  const ExporterLabel* label;  // null: none
   ExporterStats stats;  // gauges are filled in when copied
   Domain* last_domain;  // of the datagram before
   List<Domain, &Domain::by_use> domains;

@@ -87,6 +87,7 @@ void ExporterTable::apply_rules(Exporter& e) noexcept {
   e.rules_turn = rules_turn_;
   e.rate_override = longest_match(rules_->sampling_override, e.stats.address);
   e.rate_default = longest_match(rules_->sampling_default, e.stats.address);
+  e.label = rules_->labels != nullptr ? rules_->labels->find(e.stats.address) : nullptr;
   e.stats.sampling_rate_override = e.rate_override;
 }
 

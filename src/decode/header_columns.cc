@@ -70,7 +70,7 @@ class HeaderFiller {
       return nullptr;
     }
     ref = {static_cast<uint16_t>(at), static_cast<uint16_t>(count)};
-    r_.has_arena = 1;
+    r_.arena_parts |= arena_part_of(r_, ref);
     r_.present.set(field);
     return p;
   }

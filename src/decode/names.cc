@@ -293,29 +293,35 @@ void DecoderState::learn_names(const Domain& domain, const NameValues& values) n
 }
 
 void DecoderState::fill_names(const Message& m, std::span<FlowRecord> records) noexcept {
-  if (m.exporter->names.empty()) return;
+  if (m.exporter->names.empty() && m.exporter->label == nullptr) return;
   for (FlowRecord& r : records) decode::fill_names(names_, *m.exporter, burst_.arena(), r);
 }
 
 void fill_names(const NameTable& names, const Exporter& exporter, Arena& arena,
                 FlowRecord& r) noexcept {
-  const auto fill = [&](NameKind kind, const NameKey& key, ArenaRef& to, Field field) {
-    if (to.count != 0) return;  // the record said it itself
-    const std::string_view name = names.find(exporter, kind, key);
+  const auto put = [&](std::string_view name, ArenaRef& to, Field field) {
     if (name.empty()) return;
     const auto offset = static_cast<uint16_t>(arena.used());
     uint8_t* p = arena.take(static_cast<uint32_t>(name.size()));
     if (p == nullptr) return;
     std::memcpy(p, name.data(), name.size());
     to = {offset, static_cast<uint16_t>(name.size())};
-    r.has_arena = 1;
+    r.arena_parts |= arena_part::kStrings;
     r.present.set(field);
+  };
+  const auto fill = [&](NameKind kind, const NameKey& key, ArenaRef& to, Field field) {
+    if (to.count == 0) put(names.find(exporter, kind, key), to, field);  // else the record said it itself
+  };
+  const auto fill_interface = [&](Field of, uint32_t index, ArenaRef& to, Field field) {
+    if (!r.present.has(of) || to.count != 0) return;
+    if (exporter.label != nullptr) put(exporter.label->interface_name(index), to, field);
+    fill(NameKind::interface, NameKey::of(index), to, field);
   };
   const auto fill_number = [&](NameKind kind, Field of, uint32_t id, ArenaRef& to, Field field) {
     if (r.present.has(of)) fill(kind, NameKey::of(id), to, field);
   };
-  fill_number(NameKind::interface, Field::in_if, r.in_if, r.in_if_name, Field::in_if_name);
-  fill_number(NameKind::interface, Field::out_if, r.out_if, r.out_if_name, Field::out_if_name);
+  fill_interface(Field::in_if, r.in_if, r.in_if_name, Field::in_if_name);
+  fill_interface(Field::out_if, r.out_if, r.out_if_name, Field::out_if_name);
   fill_number(NameKind::vrf, Field::ingress_vrf_id, r.ingress_vrf_id, r.ingress_vrf_name,
               Field::ingress_vrf_name);
   fill_number(NameKind::vrf, Field::egress_vrf_id, r.egress_vrf_id, r.egress_vrf_name,

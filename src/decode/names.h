@@ -101,7 +101,8 @@ class NameTable {
 
 /// Arena octets that the names of one record take at most.
 inline constexpr uint32_t kInlineNameOctets = 5 * kNameOctetsMax;
-/// Writes the names of the record's interfaces, VRFs and application where the exporter named them.
+/// Writes the names of the record's interfaces, VRFs and application where the operator or the exporter named them;
+/// the operator knows better.
 /// The arena has room for kInlineNameOctets.
 void fill_names(const NameTable& names, const Exporter& exporter, Arena& arena,
                 FlowRecord& record) noexcept;

@@ -142,7 +142,7 @@ void keep_router_sc(const uint8_t* p, uint32_t stride, std::span<FlowRecord> rec
     std::memcpy(d + kUnmappedHeaderOctets, p + 48, kOctets);
     r.unmapped = {at, static_cast<uint16_t>(kRouterScArenaOctets)};
     r.present.set(Field::unmapped);
-    r.has_arena = 1;
+    r.arena_parts |= arena_part::kUnmapped;
     p += stride;
   }
 }
@@ -200,9 +200,10 @@ bool DecoderState::decode_netflow_fixed(Protocol protocol, const Datagram& d,
   burst_.begin(sink, m.header, d.listener);
   const uint8_t* p = h + layout.header_octets;
   const uint32_t stride = layout.record_octets;
+  const uint32_t arena_octets =
+      (protocol == Protocol::netflow_v7 ? kRouterScArenaOctets : 0) + inline_octets(m);
   for (uint32_t left = count; left != 0;) {
-    const std::span<FlowRecord> records =
-        burst_.room(left, protocol == Protocol::netflow_v7 ? kRouterScArenaOctets : 0);
+    const std::span<FlowRecord> records = burst_.room(left, arena_octets);
     switch (protocol) {
       case Protocol::netflow_v1:
         read_records<Protocol::netflow_v1>(p, stride, s, records, quirks_);
@@ -213,6 +214,7 @@ bool DecoderState::decode_netflow_fixed(Protocol protocol, const Datagram& d,
         break;
       default: read_records<Protocol::netflow_v5>(p, stride, s, records, quirks_); break;
     }
+    if (m.inline_names) fill_names(m, records);
     p += records.size() * stride;
     left -= static_cast<uint32_t>(records.size());
     burst_.commit(static_cast<uint32_t>(records.size()));

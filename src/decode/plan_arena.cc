@@ -34,7 +34,7 @@ class ArenaWriter {
     if (unmapped_octets_ != 0) {
       r_.unmapped = {unmapped_at_, static_cast<uint16_t>(unmapped_octets_)};
       r_.present.set(Field::unmapped);
-      r_.has_arena = 1;
+      r_.arena_parts |= arena_part::kUnmapped;
     }
   }
 
@@ -92,7 +92,7 @@ class ArenaWriter {
       return nullptr;
     }
     ref(op) = {static_cast<uint16_t>(at), static_cast<uint16_t>(count)};
-    r_.has_arena = 1;
+    r_.arena_parts |= arena_part_at(op.destination);
     return d;
   }
 
@@ -135,7 +135,7 @@ class ArenaWriter {
     }
     std::memcpy(d, labels_, octets);
     r_.mpls_label = {static_cast<uint16_t>(at), static_cast<uint16_t>(label_count_)};
-    r_.has_arena = 1;
+    r_.arena_parts |= arena_part::kNumberLists;
   }
   bool lost(const ArenaOp& op, const uint8_t* p, uint32_t octets) noexcept {
     if (all_zero(p, octets)) return false;

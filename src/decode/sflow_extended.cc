@@ -77,12 +77,11 @@ void SflowFiller::write_all_kept() noexcept {
 
 /// Priorities have no column: a record that tells any is kept.
 void SflowFiller::extended_switch(Octets body) noexcept {
-  XdrReader in(body);
-  const uint32_t src_vlan = in.u32();
-  const uint32_t src_priority = in.u32();
-  const uint32_t dst_vlan = in.u32();
-  const uint32_t dst_priority = in.u32();
-  if (!in.ok()) return check(in);
+  if (body.size() < 4 * sizeof(uint32_t)) return quirk(Quirk::truncated_record);
+  const uint32_t src_vlan = load_be32(body.data());
+  const uint32_t src_priority = load_be32(body.data() + 4);
+  const uint32_t dst_vlan = load_be32(body.data() + 8);
+  const uint32_t dst_priority = load_be32(body.data() + 12);
   if (src_vlan <= kVlanIdMax) set(r_.src_vlan, src_vlan, Field::src_vlan, block::kHeaders);
   if (dst_vlan <= kVlanIdMax) set(r_.dst_vlan, dst_vlan, Field::dst_vlan, block::kHeaders);
   const auto is_told = [](uint32_t v) { return v != 0 && v != kUnknown; };

@@ -1,5 +1,6 @@
 // sflow_packet.cc — The packet that a sample tells of: its header, or what the agent parsed itself.
 #include "decode/header_columns.h"
+#include "decode/plain_packet.h"
 #include "decode/sflow_filler.h"
 
 namespace weir::decode {
@@ -68,6 +69,7 @@ void SflowFiller::raw_header(Octets body) noexcept {
     quirk(Quirk::unknown_flow_record);
     return keep(kRawHeader, body);
   }
+  if (link == SampledLink::ethernet && fill_from_plain_packet(frame, r_, context_.arena)) return;
   SampledHeader header;
   packet::parse_sampled_header(frame, link, header);
   fill_empty_from_header(header, r_, context_.arena, context_.quirks);

@@ -125,7 +125,7 @@ SetOutcome DecoderState::flow_sample(Message& m, Octets body, SampleForm form) n
   if (body.size() < source_octets(form)) return SetOutcome::skipped_bad_length;
   const SflowSourceKey key = key_of(m, SflowSampleKind::flow, peek_source(body, form));
   sflow_sources_.prefetch(key);
-  FlowRecord& record = burst_.room(1, kSflowArenaOctets).front();
+  FlowRecord& record = burst_.room_for_one(kSflowArenaOctets + inline_octets(m));
   clear(record);
   const SampleContext context{m.times.received_ns, default_rate(m), burst_.arena(),
                               quirks_};
@@ -137,6 +137,7 @@ SetOutcome DecoderState::flow_sample(Message& m, Octets body, SampleForm form) n
     record.sampling_rate = m.exporter->rate_override;
     record.sampling_source = static_cast<uint32_t>(SamplingSource::override_);
   }
+  if (m.inline_names) fill_names(m, {&record, 1});
   observe_source(m, SflowSampleKind::flow, key, source);
   burst_.commit(1);
   ++m.data_records;
@@ -161,7 +162,7 @@ SetOutcome DecoderState::counter_sample(Message& m, Octets body, SampleForm form
 
 SetOutcome DecoderState::discard_sample(Message& m, Octets body, RecordSink& sink) noexcept {
   // The packet has a record's place, but is not committed: it goes to the sink by itself.
-  FlowRecord& packet = burst_.room(1, kSflowArenaOctets).front();
+  FlowRecord& packet = burst_.room_for_one(kSflowArenaOctets);
   clear(packet);
   const SampleContext context{m.times.received_ns, 0, burst_.arena(), quirks_};
   SourceReport source;

@@ -109,7 +109,7 @@ void StructureReader::write_octets(const uint8_t* octets, uint32_t size, uint32_
   std::memcpy(d, octets, size);
   column<ArenaRef>(r_, column_of(field).offset) = {static_cast<uint16_t>(at),
                                                    static_cast<uint16_t>(count)};
-  r_.has_arena = 1;
+  r_.arena_parts |= arena_part_at(column_of(field).offset);
   r_.present.set(field);
   filled_.set(field);
 }

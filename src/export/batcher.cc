@@ -52,6 +52,7 @@ struct Batcher::State {
   explicit State(const BatcherConfig& c)
       : config(c),
         splits(config.splits),
+        buffers_in_reserve(config.buffers_in_reserve),
         encoder(c.kernel),
         // Written once here, so that the pages are there before the first packet.
         storage(new (std::align_val_t{kBufferAlignmentBytes})
@@ -85,6 +86,7 @@ struct Batcher::State {
 
   const BatcherConfig config;
   std::span<const RouteSplit> splits;
+  uint32_t buffers_in_reserve;
   const Encoder encoder;
   const std::unique_ptr<uint8_t[], AlignedDelete> storage;
   std::vector<OutboundBatch> batches;
@@ -264,11 +266,13 @@ void Batcher::drop(RecordDrop why, uint64_t records, const ExportHeader& header,
 
 void Batcher::set_splits(std::span<const RouteSplit> splits) noexcept { state_->splits = splits; }
 
+void Batcher::set_reserve(uint32_t buffers) noexcept { state_->buffers_in_reserve = buffers; }
+
 bool Batcher::has_room() noexcept {
   State& s = *state_;
-  if (s.config.buffers_in_reserve == 0 || s.free.size() >= s.config.buffers_in_reserve) return true;
+  if (s.buffers_in_reserve == 0 || s.free.size() >= s.buffers_in_reserve) return true;
   s.take_back();
-  return s.free.size() >= s.config.buffers_in_reserve;
+  return s.free.size() >= s.buffers_in_reserve;
 }
 
 void Batcher::poll(uint64_t steady_now_ns) noexcept {

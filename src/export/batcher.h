@@ -71,6 +71,8 @@ class Batcher {
       WEIR_RUNS_ON(rx_lcore);
   /// By RouteId, with what was there before at the beginning; they stay until there are others.
   void set_splits(std::span<const RouteSplit> splits) noexcept WEIR_RUNS_ON(rx_lcore);
+  /// BatcherConfig::buffers_in_reserve from now on.
+  void set_reserve(uint32_t buffers) noexcept WEIR_RUNS_ON(rx_lcore);
   /// Whether a burst of records would find buffers.
   bool has_room() noexcept WEIR_RUNS_ON(rx_lcore);
   /// Seals what has lingered. `steady_now_ns` is the burst's one look at the clock.

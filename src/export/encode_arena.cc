@@ -1,5 +1,6 @@
 // encode_arena.cc — Lists, strings and unmapped elements of a record: what few records have.
 #include <algorithm>
+#include <bit>
 
 #include "base/copy_short.h"
 #include "base/utf8.h"
@@ -16,10 +17,13 @@ using wire::varint_octets;
 // is not left, and the other exporters' records are not lost to an assertion.
 std::span<const uint8_t> octets_of(ArenaRef ref, size_t item_octets,
                                    const uint8_t* arena) noexcept {
-  if (arena == nullptr || ref.offset >= kArenaOctets) return {};
+  if (ref.count == 0 || arena == nullptr || ref.offset >= kArenaOctets) return {};
   const size_t items = std::min<size_t>(ref.count, (kArenaOctets - ref.offset) / item_octets);
   return {arena + ref.offset, items * item_octets};
 }
+
+/// Of a number in the arena, which has the host's order.
+constexpr size_t kLowOctet = std::endian::native == std::endian::little ? 0 : 3;
 
 template <class Integer>
 Integer load(const uint8_t* p) noexcept {
@@ -42,8 +46,19 @@ uint8_t* put_string(uint8_t* p, Tag t, std::span<const uint8_t> octets, Text tex
   return p;
 }
 
-/// Packed, as proto3 has repeated numbers.
+/// Packed, as proto3 has repeated numbers. PERF: layers and their sizes are nearly always below 128,
+/// an octet each (encode_only/sflow_raw_header).
 uint8_t* put_number_list(uint8_t* p, Tag t, std::span<const uint8_t> numbers) noexcept {
+  constexpr uint32_t kOneOctetMax = 0x7f;
+  uint32_t bits = 0;
+  for (size_t i = 0; i < numbers.size(); i += 4) bits |= load<uint32_t>(&numbers[i]);
+  const size_t count = numbers.size() / 4;
+  if (bits <= kOneOctetMax && count <= kOneOctetMax) {
+    p = put_tag(p, t);
+    *p++ = static_cast<uint8_t>(count);
+    for (size_t i = 0; i < count; ++i) p[i] = numbers[4 * i + kLowOctet];
+    return p + count;
+  }
   size_t length = 0;
   for (size_t i = 0; i < numbers.size(); i += 4)
     length += varint_octets(load<uint32_t>(&numbers[i]));
@@ -102,72 +117,54 @@ constexpr Text text_of(Field f) {
                                                                             : Text::utf8;
 }
 
-}  // namespace
-
-namespace {
-
-/// How the record's refs lie: kinds one behind the other, and of each as many.
+/// How many refs of a kind a record has; they lie one behind the other.
 #define WEIR_ONE_(member, number) +1
 constexpr size_t kStrings = 0 WEIR_STRINGS(WEIR_ONE_);
 constexpr size_t kNumberLists = 0 WEIR_NUMBER_LISTS(WEIR_ONE_);
 constexpr size_t kAddressLists = 0 WEIR_ADDRESS_LISTS(WEIR_ONE_);
 constexpr size_t kStringLists = 0 WEIR_STRING_LISTS(WEIR_ONE_);
 #undef WEIR_ONE_
-constexpr size_t kRefs = kStrings + kNumberLists + kAddressLists + kStringLists + 1;
 static_assert(offsetof(FlowRecord, unmapped) - offsetof(FlowRecord, application_id) ==
-              (kRefs - 1) * sizeof(ArenaRef));
+              (kStrings + kNumberLists + kAddressLists + kStringLists) * sizeof(ArenaRef));
 
-/// Of each ref, how much an item may take at most, and how many items there can be.
-struct RefBounds {
-  std::array<uint32_t, kRefs> octets{};
-  std::array<uint32_t, kRefs> items{};
-  constexpr RefBounds() {
-    size_t at = 0;
-    const auto put = [&](size_t refs, uint32_t item_octets, uint32_t wire_octets) {
-      for (size_t i = 0; i < refs; ++i, ++at) {
-        octets[at] = wire_octets;
-        items[at] = static_cast<uint32_t>(kArenaOctets) / item_octets;
-      }
-    };
-    put(kStrings, 1, 1);
-    put(kNumberLists, 4, static_cast<uint32_t>(wire::kVarint32OctetsMax));
-    // An address has 3 octets before its 16; a listed string at most 5 where the arena has 2; an
-    // element at most 19 where the arena has 8.
-    put(kAddressLists, 16, 19);
-    put(kStringLists + 1, 1, 3);
-  }
-};
-constexpr RefBounds kRefBounds;
-
-const ArenaRef* refs_of(const FlowRecord& r) noexcept { return &r.application_id; }
-
-/// Whether any of `refs` refs is not empty.
-bool any(const ArenaRef* ref, size_t refs) noexcept {
-  uint32_t counts = 0;
-  for (size_t i = 0; i < refs; ++i) counts |= ref[i].count;
-  return counts != 0;
+/// An item takes so many octets in the arena, and at most so many on the wire.
+template <size_t kRefs, uint32_t kItemOctets, uint32_t kWireOctets>
+uint32_t octets_max_of(const ArenaRef* ref) noexcept {
+  constexpr uint32_t kItemsMax = static_cast<uint32_t>(kArenaOctets) / kItemOctets;
+  uint32_t items = 0;
+  for (size_t i = 0; i < kRefs; ++i) items += ref[i].count;
+  return std::min<uint32_t>(items, kRefs * kItemsMax) * kWireOctets +
+         static_cast<uint32_t>(kRefs * kHeadOctetsMax);
 }
 
 }  // namespace
 
-// PERF: bounds all refs alike, in one loop that the compiler makes vectors of, instead of asking
-// each for its kind (encode_only/ipfix_varlen).
+// PERF: here and below, kinds that the record does not have are not looked at.
 size_t arena_octets_max(const FlowRecord& r) noexcept {
-  const ArenaRef* ref = refs_of(r);
+  const uint32_t parts = r.arena_parts;
   uint32_t sum = 0;
-  for (size_t i = 0; i < kRefs; ++i) {
-    sum += std::min<uint32_t>(ref[i].count, kRefBounds.items[i]) * kRefBounds.octets[i];
+  if ((parts & arena_part::kStrings) != 0) sum += octets_max_of<kStrings, 1, 1>(&r.application_id);
+  if ((parts & arena_part::kNumberLists) != 0) {
+    sum += octets_max_of<kNumberLists, 4, wire::kVarint32OctetsMax>(&r.bgp_communities);
   }
-  return sum + kRefs * kHeadOctetsMax;
+  // An address has 3 octets before its 16; a listed string at most 5 where the arena has 2; an element
+  // at most 19 where the arena has 8.
+  if ((parts & arena_part::kAddressLists) != 0) {
+    sum += octets_max_of<kAddressLists, sizeof(IpAddress), 19>(&r.mpls_ip);
+  }
+  if ((parts & arena_part::kStringLists) != 0) sum += octets_max_of<kStringLists, 1, 3>(&r.labels);
+  if ((parts & arena_part::kUnmapped) != 0) sum += octets_max_of<1, 1, 3>(&r.unmapped);
+  return sum;
 }
 
 uint8_t* put_arena(uint8_t* p, const FlowRecord& r, const uint8_t* arena) noexcept {
+  const uint32_t parts = r.arena_parts;
 #define WEIR_TAG_(number) wire::tag(number, WireType::octets)
 #define WEIR_STRING_(member, number)                                        \
   if (const auto octets = octets_of(r.member, 1, arena); !octets.empty()) { \
     p = put_string(p, WEIR_TAG_(number), octets, text_of(Field::member));   \
   }
-  if (any(&r.application_id, kStrings)) {
+  if ((parts & arena_part::kStrings) != 0) {
     WEIR_STRINGS(WEIR_STRING_)
   }
 #undef WEIR_STRING_
@@ -175,22 +172,23 @@ uint8_t* put_arena(uint8_t* p, const FlowRecord& r, const uint8_t* arena) noexce
   if (const auto octets = octets_of(r.member, 4, arena); !octets.empty()) { \
     p = put_number_list(p, WEIR_TAG_(number), octets);                      \
   }
-  if (any(&r.bgp_communities, kNumberLists)) {
+  if ((parts & arena_part::kNumberLists) != 0) {
     WEIR_NUMBER_LISTS(WEIR_NUMBERS_)
   }
 #undef WEIR_NUMBERS_
 #define WEIR_LIST_(member, number) \
   p = put_address_list(p, WEIR_TAG_(number), octets_of(r.member, sizeof(IpAddress), arena));
-  if (any(&r.mpls_ip, kAddressLists)) {
+  if ((parts & arena_part::kAddressLists) != 0) {
     WEIR_ADDRESS_LISTS(WEIR_LIST_)
   }
 #undef WEIR_LIST_
 #define WEIR_LIST_(member, number) \
   p = put_string_list(p, WEIR_TAG_(number), octets_of(r.member, 1, arena), text_of(Field::member));
-  if (any(&r.labels, kStringLists)) {
+  if ((parts & arena_part::kStringLists) != 0) {
     WEIR_STRING_LISTS(WEIR_LIST_)
   }
 #undef WEIR_LIST_
+  if ((parts & arena_part::kUnmapped) == 0) return p;
   return put_unmapped(p, octets_of(r.unmapped, 1, arena));
 #undef WEIR_TAG_
 }

@@ -120,7 +120,7 @@ uint8_t* put_protocol_slowly(uint8_t* p, const FlowRecord& r) noexcept {
 uint8_t* reframe(uint8_t* frame, size_t reserved, size_t message_octets) noexcept {
   const uint8_t* const message = frame + reserved;
   // PERF: records without ports or AS numbers are often just below 128 octets: two overlapping
-  // moves of 64 instead of a call of memmove (with has_arena tested in line: 13.8 to 12.1 ns,
+  // moves of 64 instead of a call of memmove (with arena_parts tested in line: 13.8 to 12.1 ns,
   // encode_only/netflow_v5).
   if (message_octets >= 64 && message_octets < 128) {
     uint8_t head[64], tail[64];
@@ -182,7 +182,7 @@ size_t encode_portable(std::span<const uint8_t> prefix, std::span<const FlowReco
     if ((r.blocks & block::kNat) != 0) p = put_block(p, &r.post_nat_dst_port, kNat);
     p = put_rare(p, r);
     p = put_macs(p, r);
-    if (r.has_arena != 0) [[unlikely]] {
+    if (r.arena_parts != 0) [[unlikely]] {
       p = put_arena(p, r, arena);
     }
     p = finish_frame(frame, p, guess);

@@ -8,7 +8,7 @@
 //           readers would refuse the whole batch.
 //
 // Lengths and varints are minimal, so the octets depend on the records alone. Which fields there
-// are comes from `blocks`, `addresses` and `has_arena` of the record: what they deny is not looked
+// are comes from `blocks`, `addresses` and `arena_parts` of the record: what they deny is not looked
 // at.
 //
 // The portable kernel is the specification; the AVX-512 VBMI2 one is chosen once at start where the
@@ -50,7 +50,7 @@ class Encoder {
   /// Upper bound for `record` behind `prefix`, framing included.
   static size_t octets_max(const HeaderPrefix& prefix, const FlowRecord& record) noexcept {
     const size_t flat = prefix.octets().size() + kFlatRecordOctetsMax;
-    return record.has_arena == 0 ? flat : flat + arena_octets_max(record);
+    return record.arena_parts == 0 ? flat : flat + arena_octets_max(record);
   }
 
   /// Writes 0x0A, length, FlowMessage for each record; returns the octets written. `out` has room

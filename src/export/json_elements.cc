@@ -117,31 +117,31 @@ void put_element_name(TextBuffer& out, const ElementName& element) {
 
 }  // namespace
 
-void put_unmapped(TextBuffer& out, const flowpb::UnmappedElement& element) {
+void put_unmapped(TextBuffer& out, const ElementText& element) {
   out.put("{\"enterprise\":");
-  out.put_number(element.enterprise());
+  out.put_number(element.enterprise);
   out.put(",\"id\":");
-  out.put_number(element.id());
-  const auto known = find_element(element.enterprise(), element.id());
+  out.put_number(element.id);
+  const auto known = find_element(element.enterprise, element.id);
   if (known) put_element_name(out, *known);
   out.put(",\"value\":");
-  put_quoted_hex(out, element.value());
-  if (known) put_decoded(out, known->type, element.value());
+  put_quoted_hex(out, element.value);
+  if (known) put_decoded(out, known->type, element.value);
   out.put('}');
 }
 
-void put_sflow_record(TextBuffer& out, const flowpb::UnmappedElement& element) {
+void put_sflow_record(TextBuffer& out, const ElementText& element) {
   out.put("{\"enterprise\":");
-  out.put_number(element.enterprise());
+  out.put_number(element.enterprise);
   out.put(",\"id\":");
-  out.put_number(element.id());
-  if (const auto name = sflow_record_name(element.enterprise(), element.id()); !name.empty()) {
+  out.put_number(element.id);
+  if (const auto name = sflow_record_name(element.enterprise, element.id); !name.empty()) {
     out.put(",\"name\":\"");
     out.put(name);
     out.put('"');
   }
   out.put(",\"value\":");
-  put_quoted_hex(out, element.value());
+  put_quoted_hex(out, element.value);
   out.put('}');
 }
 

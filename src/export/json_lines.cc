@@ -286,7 +286,8 @@ void put_additions(TextBuffer& out, const flowpb::FlowMessage& f) {
     WEIR_KEY_(unmapped);
     const bool is_sflow = f.type() == flowpb::SFLOW_5;  // whose formats are no elements
     put_list(out, f.unmapped(), [&](const flowpb::UnmappedElement& e) {
-      is_sflow ? put_sflow_record(out, e) : put_unmapped(out, e);
+      const parts::ElementText element{e.enterprise(), e.id(), e.value()};
+      is_sflow ? put_sflow_record(out, element) : put_unmapped(out, element);
     });
   }
   WEIR_IF_TEXT_(in_if_name);

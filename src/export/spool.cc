@@ -69,6 +69,15 @@ Spool::~Spool() {
   }
 }
 
+void Spool::set_limits(const SpoolLimits& limits) noexcept {
+  config_.octets_max = limits.octets_max;
+  config_.age_max_ns = limits.age_max_ns;
+  config_.sync = limits.sync;
+  config_.segment_octets = 0;
+  config_.segment_octets = segment_octets(config_);
+  none_expires_until_ns_ = 0;
+}
+
 std::string Spool::path_of(uint64_t number) const {
   return fmt::format("{}/{:016x}{}", config_.dir, number, kSuffix);
 }

@@ -43,6 +43,14 @@ struct SpoolConfig {
   SpoolSync sync = SpoolSync::interval;
 };
 
+/// What may change while it is open.
+struct SpoolLimits {
+  uint64_t octets_max = 1ull << 30;
+  uint64_t age_max_ns = 0;
+  SpoolSync sync = SpoolSync::interval;
+  friend bool operator==(const SpoolLimits&, const SpoolLimits&) = default;
+};
+
 /// Single-writer, read by any thread.
 struct SpoolCounters {
   Counter entries;  // gauges: stored, and not released
@@ -93,6 +101,9 @@ class Spool {
   /// The same at once; unless SpoolSync::never.
   void flush();
 
+  /// From now on. Where more is on disk already, nothing is taken until it is less.
+  void set_limits(const SpoolLimits& limits) noexcept;
+
   const SpoolConfig& config() const noexcept { return config_; }
   const SpoolCounters& counters() const noexcept { return counters_; }
   /// Why the last append was not stored, or not flushed; empty when it was.
@@ -135,7 +146,7 @@ class Spool {
   void write_cursor();
   std::optional<Place> read_cursor();
 
-  const SpoolConfig config_;
+  SpoolConfig config_;
   int dir_fd_ = -1;
   int lock_fd_ = -1;
   int cursor_fd_ = -1;

@@ -86,6 +86,15 @@ inline constexpr uint8_t kRare = 1 << 5;     // the two that stand alone in cach
 inline constexpr size_t kCount = 6;
 }  // namespace block
 
+/// The kinds of refs into the arena, by their bit in FlowRecord::arena_parts.
+namespace arena_part {
+inline constexpr uint8_t kStrings = 1 << 0;
+inline constexpr uint8_t kNumberLists = 1 << 1;
+inline constexpr uint8_t kAddressLists = 1 << 2;
+inline constexpr uint8_t kStringLists = 1 << 3;
+inline constexpr uint8_t kUnmapped = 1 << 4;
+}  // namespace arena_part
+
 // X(member, field number of flowpb.FlowMessage), in the order of the members; eight a block.
 // clang-format off
 #define WEIR_BLOCK_COUNTERS(X)                                                  \
@@ -199,7 +208,7 @@ struct alignas(64) FlowRecord {
   /// Elements without a column: each a host-order uint32_t enterprise, uint16_t id, uint16_t length,
   /// then octets; the ref's count is the octets in all.
   ArenaRef unmapped;
-  uint32_t has_arena;  // not 0: at least one of the refs above is not empty
+  uint32_t arena_parts;  // bits of weir::arena_part; refs of a kind whose bit is clear are all empty
 #undef WEIR_MEMBER64_
 #undef WEIR_MEMBER32_
 #undef WEIR_MEMBER_ADDRESS_
@@ -215,6 +224,19 @@ enum Index : uint8_t {
 };
 constexpr uint8_t bit(Index i) noexcept { return static_cast<uint8_t>(1u << i); }
 }  // namespace address
+
+/// The kind of the ref that lies at `offset` of a record.
+constexpr uint32_t arena_part_at(size_t offset) noexcept {
+  if (offset < offsetof(FlowRecord, bgp_communities)) return arena_part::kStrings;
+  if (offset < offsetof(FlowRecord, mpls_ip)) return arena_part::kNumberLists;
+  if (offset < offsetof(FlowRecord, labels)) return arena_part::kAddressLists;
+  if (offset < offsetof(FlowRecord, unmapped)) return arena_part::kStringLists;
+  return arena_part::kUnmapped;
+}
+inline uint32_t arena_part_of(const FlowRecord& record, const ArenaRef& ref) noexcept {
+  return arena_part_at(static_cast<size_t>(reinterpret_cast<const uint8_t*>(&ref) -
+                                           reinterpret_cast<const uint8_t*>(&record)));
+}
 
 static_assert(std::is_trivially_copyable_v<FlowRecord>);
 static_assert(offsetof(FlowRecord, src_port) == 64 && offsetof(FlowRecord, src_net) == 96);

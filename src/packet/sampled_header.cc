@@ -39,10 +39,6 @@ constexpr uint8_t kDccp = 33;
 constexpr uint8_t kEthernet = 143;  // RFC 8986
 }  // namespace proto
 
-constexpr uint16_t kVxlanPort = 4789;
-constexpr uint16_t kGenevePort = 6081;
-constexpr uint16_t kGtpuPort = 2152;
-
 bool is_vlan(uint16_t type) noexcept { return type == 0x8100 || type == 0x88a8 || type == 0x9100; }
 
 /// What the octets that are left begin with.

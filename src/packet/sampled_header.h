@@ -24,6 +24,11 @@ inline constexpr size_t kSampledLayersMax = 32;
 inline constexpr size_t kSampledIpHeadersMax = 8;
 inline constexpr size_t kSampledMplsLabelsMax = 10;
 
+/// Destination ports of UDP behind which a packet lies.
+inline constexpr uint16_t kVxlanPort = 4789;
+inline constexpr uint16_t kGenevePort = 6081;
+inline constexpr uint16_t kGtpuPort = 2152;
+
 /// The numbers are flowpb.LayerStack's.
 enum class Layer : uint32_t {
   ethernet = 0,

@@ -6,7 +6,6 @@
 
 #include <fmt/format.h>
 #include <pthread.h>
-#include <signal.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -18,8 +17,8 @@
 #include <boost/beast.hpp>
 #include <nlohmann/json.hpp>
 #include <optional>
-#include <thread>
 
+#include "base/start_thread.h"
 #include "base/thread_roles.h"
 #include "service/http_answer.h"
 #include "service/http_listen.h"
@@ -41,12 +40,18 @@ constexpr size_t kDiscardedOctetsMax = 4 * kBodyOctetsMax;
 constexpr auto kDiscardDeadline = std::chrono::seconds(1);
 constexpr size_t kRefusalsMax = 32;  // connections beyond the limit that are told so at a time
 
+// A client that has not taken its answer for so long gives its place to another that wants it.
+constexpr auto kStuckAfter = std::chrono::seconds(2);
+
+class Session;
+
 /// What all sessions of one listening socket share. Lives longer than the io_context.
 struct Door {
   const std::vector<HttpRoute>* routes = nullptr;
   bool local = false;
   size_t connections = 0;
-  size_t refusals = 0;
+  size_t refusals = 0;               // told that there is no room, or not to be told anything
+  std::vector<Session*> sessions{};  // those that count in `connections`
   std::optional<gid_t> readers{};  // none: whoever may connect
   std::optional<gid_t> admins{};
 
@@ -54,18 +59,39 @@ struct Door {
     return peer.is_owner() || (admins && peer.is_in(*admins));
   }
   bool may_read(const Peer& peer) const noexcept { return !readers || peer.is_in(*readers); }
+  /// Who may do nothing here takes nobody's place.
+  bool is_stranger(const Peer& peer) const noexcept { return local && !may_change(peer) && !may_read(peer); }
+  /// Closes a connection that does nothing, so that those who say nothing, or do not read, shut nobody out. False where
+  /// all are at work.
+  bool make_room();
 };
 
 /// One connection: reads a request, answers it, and so on until one side has enough.
 class Session : public std::enable_shared_from_this<Session> {
  public:
   /// `slots`: which of the door's numbers it counts in.
-  Session(AnyStream::socket socket, const Door& door, size_t& slots)
-      : stream_(std::move(socket)), door_(door), slots_(slots) {
+  Session(AnyStream::socket socket, Door& door, size_t& slots, Peer peer)
+      : stream_(std::move(socket)), door_(door), slots_(slots), peer_(std::move(peer)) {
     ++slots_;
-    if (door_.local) peer_ = Peer::of(stream_.socket().native_handle());
+    if (&slots_ == &door_.connections) door_.sessions.push_back(this);
   }
-  ~Session() { --slots_; }
+  ~Session() {
+    --slots_;
+    std::erase(door_.sessions, this);
+  }
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  /// Since when it has done nothing that another should wait for; none: it is at work.
+  std::optional<std::chrono::steady_clock::time_point> idle_since() const noexcept {
+    const bool is_stuck = phase_ == Phase::answers && std::chrono::steady_clock::now() - since_ > kStuckAfter;
+    if (phase_ != Phase::waits && !is_stuck) return std::nullopt;
+    return since_;
+  }
+  void give_up() {
+    enter(Phase::leaves);
+    stream_.close();
+  }
 
   /// Says that there is no room, whatever is asked.
   void refuse() {
@@ -76,6 +102,7 @@ class Session : public std::enable_shared_from_this<Session> {
   }
 
   void read_request() {
+    enter(Phase::waits);
     parser_.emplace();
     parser_->header_limit(kHeaderOctetsMax);
     parser_->body_limit(kBodyOctetsMax);
@@ -86,7 +113,15 @@ class Session : public std::enable_shared_from_this<Session> {
   }
 
  private:
+  enum class Phase : uint8_t { waits, answers, streams, leaves };
+  void enter(Phase phase) noexcept {
+    phase_ = phase;
+    since_ = std::chrono::steady_clock::now();
+  }
+
   void on_request(error_code error) {
+    if (phase_ == Phase::leaves) return;
+    enter(Phase::answers);
     if (error == http::error::body_limit) {
       return write_and_close(http_error(413, "the body is larger than 1 MiB"));
     }
@@ -160,6 +195,7 @@ class Session : public std::enable_shared_from_this<Session> {
   /// RFC 9112 §7.1: chunks, so that the connection goes on behind the last one. HTTP/1.0 has none: there the end of
   /// the connection is the end of the body.
   void begin_stream(http::response_header<> header, HttpResponse response) {
+    enter(Phase::streams);
     piece_ = std::move(response.body);
     body_ = std::move(response.stream);
     auto& head = head_response_.emplace(std::move(header));
@@ -232,7 +268,7 @@ class Session : public std::enable_shared_from_this<Session> {
   }
 
   beast::basic_stream<AnyStream> stream_;
-  const Door& door_;
+  Door& door_;
   size_t& slots_;
   Peer peer_;
   beast::flat_buffer buffer_{4 * kHeaderOctetsMax};
@@ -246,10 +282,23 @@ class Session : public std::enable_shared_from_this<Session> {
   bool is_chunked_ = false;
   bool keep_alive_ = false;
   size_t discarded_ = 0;
+  Phase phase_ = Phase::waits;
+  std::chrono::steady_clock::time_point since_ = std::chrono::steady_clock::now();
 };
 
-/// Accepts for ever. Beyond the limit a connection is told so, and beyond kRefusalsMax of those it is
-/// closed unanswered.
+bool Door::make_room() {
+  Session* longest = nullptr;
+  for (Session* session : sessions) {
+    const auto since = session->idle_since();
+    if (since && (longest == nullptr || *since < *longest->idle_since())) longest = session;
+  }
+  if (longest == nullptr) return false;
+  longest->give_up();
+  return true;
+}
+
+/// Accepts for ever. Beyond the limit one that does nothing makes room; where all are at work a connection is told so,
+/// and beyond kRefusalsMax of those it is closed unanswered.
 template <class Protocol>
 class Acceptor {
  public:
@@ -266,19 +315,27 @@ class Acceptor {
         });
         return;
       }
-      if (door_.connections < kConnectionsMax) {
-        std::make_shared<Session>(AnyStream::socket(std::move(socket)), door_, door_.connections)
-            ->read_request();
-      } else if (door_.refusals < kRefusalsMax) {
-        std::make_shared<Session>(AnyStream::socket(std::move(socket)), door_, door_.refusals)
-            ->refuse();
-      }
+      welcome(AnyStream::socket(std::move(socket)));
       accept();
     });
   }
   typename Protocol::acceptor& acceptor() { return acceptor_; }
 
  private:
+  void welcome(AnyStream::socket socket) {
+    Peer peer;
+    if (door_.local) peer = Peer::of(socket.native_handle());
+    const bool is_stranger = door_.is_stranger(peer);
+    // One that was told to go counts until its operations have ended, which is soon: twice the limit bounds both.
+    const bool has_room = door_.connections < kConnectionsMax ||
+                          (!is_stranger && door_.connections < 2 * kConnectionsMax && door_.make_room());
+    const bool is_guest = has_room && !is_stranger;
+    if (!is_guest && door_.refusals >= kRefusalsMax) return;
+    const auto session = std::make_shared<Session>(std::move(socket), door_,
+                                                   is_guest ? door_.connections : door_.refusals, std::move(peer));
+    is_guest || is_stranger ? session->read_request() : session->refuse();
+  }
+
   typename Protocol::acceptor acceptor_;
   asio::steady_timer retry_;
   Door& door_;
@@ -293,7 +350,7 @@ class Server final : public HttpServer {
 
   ~Server() override {
     io_.stop();
-    if (thread_.joinable()) thread_.join();
+    if (thread_) pthread_join(*thread_, nullptr);
     remove_unix_socket();
   }
 
@@ -323,19 +380,20 @@ class Server final : public HttpServer {
     return {};
   }
 
-  void start_thread() {
+  Result<void> begin() {
     if (tcp_) tcp_->accept();
     if (local_) local_->accept();
-    // Signals belong to the control thread: a new thread inherits the mask of its maker.
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    thread_ = std::thread([this] {
-      const RoleScope role(http_thread);
-      pthread_setname_np(pthread_self(), "weir-http");
-      io_.run();
-    });
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    const auto thread = start_thread(
+        "weir-http",
+        [](void* self) -> void* {
+          const RoleScope role(http_thread);
+          static_cast<Server*>(self)->io_.run();
+          return nullptr;
+        },
+        this);
+    if (!thread) return Error{"http: " + thread.error().message};
+    thread_ = *thread;
+    return {};
   }
 
   uint16_t tcp_port() const noexcept override { return tcp_port_; }
@@ -358,7 +416,7 @@ class Server final : public HttpServer {
   uint16_t tcp_port_ = 0;
   std::string unix_path_;
   struct stat unix_identity_ {};
-  std::thread thread_;
+  std::optional<pthread_t> thread_;
 };
 
 }  // namespace
@@ -374,7 +432,7 @@ Result<std::unique_ptr<HttpServer>> HttpServer::start(const HttpServerConfig& co
                                                       std::vector<HttpRoute> routes) {
   auto server = std::make_unique<Server>(std::move(routes));
   if (auto listening = server->listen(config); !listening) return listening.error();
-  server->start_thread();
+  if (auto begun = server->begin(); !begun) return begun.error();
   return std::unique_ptr<HttpServer>(std::move(server));
 }
 

@@ -1,9 +1,9 @@
 // http_server.h — HTTP/1.1 on a unix socket and on TCP: one thread, bounded, for operators only.
 //
 // Runs on:  its own http_thread; handlers run there and read immutable snapshots.
-// Bounds:   kConnectionsMax connections a socket (one more is answered 503), kHeaderOctetsMax, kBodyOctetsMax, deadlines for
-//           whole requests and answers, and for each piece of a streamed one: a stuck client holds nothing but
-//           its own slot, and not for long.
+// Bounds:   kConnectionsMax connections a socket, kHeaderOctetsMax, kBodyOctetsMax, deadlines for whole requests and
+//           answers, and for each piece of a streamed one. Of more connections one that does nothing makes room for
+//           the next; where all are at work it is answered 503.
 // Failure:  400 not HTTP, 404 no such route, 405 wrong method, 413 body and 431 header too large,
 //           403 not for this peer, 500 a handler threw. What cannot be bound is an Error that names it.
 #pragma once

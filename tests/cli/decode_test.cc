@@ -185,6 +185,48 @@ TEST_F(Decode, PrintsATable) {
   EXPECT_THAT(lines_of(decoded.out)[0], HasSubstr("SOURCE"));
 }
 
+TEST_F(Decode, PrintsAnEventALine) {
+  const Outcome decoded = decode({"--format", "ocsf", generated("ipfix", "20")});
+  EXPECT_EQ(decoded.status, 0) << decoded.err;
+  const std::vector<std::string> lines = lines_of(decoded.out);
+  EXPECT_EQ(lines.size(), generated_records_);
+  for (const std::string& line : lines) {
+    const json event = json::parse(line);
+    ASSERT_EQ(event["type_uid"], 400106);
+    ASSERT_EQ(event["unmapped"]["sampling_rate"], 100);
+    ASSERT_TRUE(event["src_endpoint"].contains("ip"));
+  }
+}
+
+TEST_F(Decode, GoesByRules) {
+  const std::string file = generated("v5", "40");
+  const std::string rules = folder_ / "rules.yaml";
+  test::write_file(rules,
+                   "version: 1\n"
+                   "rules:\n"
+                   "  - {id: no-udp, when: proto == 17, then: {drop: true}}\n"
+                   "  - {id: tcp, when: proto == 6, then: {set: {app_name: \"'t'\"}, labels: [tcp]}}\n");
+  const Outcome decoded = decode({"--format", "ocsf", "--rules", rules, file});
+  EXPECT_EQ(decoded.status, 0) << decoded.err;
+  size_t tcp = 0;
+  for (const std::string& line : lines_of(decoded.out)) {
+    const json event = json::parse(line);
+    ASSERT_NE(event["connection_info"]["protocol_num"], 17);
+    ASSERT_EQ(event.value("app_name", ""), event["connection_info"]["protocol_num"] == 6 ? "t" : "");
+    tcp += event["metadata"].contains("labels");
+  }
+  EXPECT_GT(tcp, 0u);
+  EXPECT_EQ(lines_of(decoded.out).size() + summary(decoded, "dropped"), generated_records_);
+  EXPECT_GT(summary(decoded, "dropped"), 0u);
+  EXPECT_THAT(decoded.err, HasSubstr("no-udp"));
+
+  EXPECT_EQ(decode({"--rules", rules, file}).status, 2) << "only events go by rules";
+  test::write_file(rules, "version: 1\nrules:\n  - {id: a, when: porto == 1, then: {drop: true}}\n");
+  const Outcome wrong = decode({"--format", "ocsf", "--rules", rules, file});
+  EXPECT_EQ(wrong.status, 1);
+  EXPECT_THAT(wrong.err, HasSubstr("rules.yaml:3: rule a: when: at 1: there is no field porto; is it proto?"));
+}
+
 TEST_F(Decode, WritesOneBatchThatProtobufReads) {
   const Outcome decoded = decode({"--format", "protobuf", generated("ipfix", "50")});
   EXPECT_EQ(decoded.status, 0);

@@ -115,6 +115,27 @@ TEST(ApplianceConfig, ServesEveryListenerOnEveryPort) {
   EXPECT_EQ(plane.pipeline.decoder.cores, 4u);
 }
 
+TEST(ApplianceConfig, GivesAPortsOtherFramesAnInterface) {
+  const auto config = config_of(
+      "ports:\n"
+      "  - device: '0000:01:00.0'\n"
+      "    exception: {interface: weir0, addresses: [192.0.2.2/24, '2001:db8::2/64'], mtu: 1400, vlan: 7,\n"
+      "                frames_per_second: 500}\n"
+      "  - {device: '0000:01:00.1'}\n"
+      "listeners: [{protocol: netflow, port: 2055}]\n");
+  const auto ports = data_plane_config(config).dpdk_ports;
+  const dataplane::ExceptionConfig& exception = ports.at(0).exception;
+  EXPECT_EQ(exception.interface, "weir0");
+  EXPECT_THAT(exception.addresses, ElementsAre(dataplane::InterfaceAddress{*IpAddress::parse("192.0.2.2"), 24},
+                                               dataplane::InterfaceAddress{*IpAddress::parse("2001:db8::2"), 64}));
+  EXPECT_EQ(exception.mtu, 1400);
+  EXPECT_EQ(exception.vlan, 7);
+  EXPECT_EQ(exception.frames_per_second, 500u);
+  EXPECT_FALSE(ports.at(1).exception.is_on());
+  EXPECT_THAT(describe_plan(config), HasSubstr("port p0: what else arrives of VLAN 7 goes to interface weir0 with "
+                                               "192.0.2.2/24, 2001:db8::2/64\n"));
+}
+
 TEST(ApplianceConfig, DividesExportersAmongCores) {
   const auto exporters_max = [](std::string_view limits) {
     const auto config = config_of(fmt::format(
@@ -421,6 +442,15 @@ TEST(ApplianceConfig, RefusesWhatCannotWork) {
       {listener + "batch_bytes: 64k",
        "batch_bytes: \"64k\" is not allowed; allowed: octets from 4KiB to 16MiB"},
       {listener + "idle: busy", "allowed: adaptive, poll"},
+      {listener + "ports: [{device: net_null0, exception: {vlan: 5}}]",
+       "ports[0].exception: has no interface, which the other keys are about"},
+      {listener + "ports: [{device: net_null0, exception: {interface: a/b}}]", "exception.interface: \"a/b\" is not allowed"},
+      {listener + "ports: [{device: net_null0, exception: {interface: w, mtu: 1000}}]",
+       "exception.mtu: 1000 is too small; allowed: 0, or 1280 and more"},
+      {listener + "ports: [{device: net_null0, exception: {interface: w, addresses: [192.0.2.1]}}]",
+       "exception.addresses[0]: \"192.0.2.1\" is not allowed; allowed: an address with the prefix length"},
+      {listener + "ports: [{device: net_null0, exception: {interface: w, addresses: [192.0.2.1/33]}}]", "192.0.2.1/33"},
+      {listener + "ports: [{kind: socket, exception: {interface: w}}]", "has no queues"},
   };
   for (const auto& c : cases) {
     const auto errors = errors_of(c.text);
@@ -659,14 +689,14 @@ TEST_F(ShippedConfig, MentionsEveryKey) {
 
 TEST_F(ShippedConfig, HasExamplesThatWork) {
   const auto all = examples();
-  ASSERT_EQ(all.size(), 3u);
+  ASSERT_EQ(all.size(), 4u);
   std::vector<std::string> devices;
   for (const std::string& example : all) {
     const auto loaded = read("listeners: [{protocol: netflow, port: 2055}]\n" + example);
     ASSERT_TRUE(loaded) << loaded.error().message << "\n" << example;
     devices.push_back(loaded->config.ports[0].device);
   }
-  EXPECT_THAT(devices, ElementsAre("0000:01:00.0", "0000:01:10.0", "net_af_packet0,iface=eth1"));
+  EXPECT_THAT(devices, ElementsAre("0000:01:00.0", "0000:01:10.0", "net_af_packet0,iface=eth1", "0000:01:00.0"));
 }
 
 }  // namespace

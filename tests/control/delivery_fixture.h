@@ -51,6 +51,31 @@ class DeliveryTest : public testing::Test {
     return fake;
   }
 
+  /// For a change: what a reload would make. Without a fake the one of that name goes on.
+  PublisherChange wanted(const char* name, std::unique_ptr<FakePublisher> fake, PublisherBounds bounds = {},
+                         const char* place = "") {
+    PublisherChange change{.name = name, .bounds = std::move(bounds), .thread = nullptr};
+    if (fake == nullptr) return change;
+    change.thread = std::make_unique<PublisherThread>(
+        PublisherThreadConfig{
+            .name = name, .queue_batches_max = 4, .batches_in_all = kBuffers + kReplaysMax, .place = place},
+        std::move(fake), waker_);
+    return change;
+  }
+  template <class... Change>
+  void change_at(uint64_t leave_deadline_ns, Change&&... change) {
+    std::vector<PublisherChange> changes;
+    (changes.push_back(std::move(change)), ...);
+    delivery_.change(std::move(changes), leave_deadline_ns);
+  }
+  PublisherView row(const std::string& name) {
+    for (PublisherView& v : delivery_.views(steady_clock_ns() + ahead_ns_)) {
+      if (v.name == name) return v;
+    }
+    ADD_FAILURE() << "no publisher " << name;
+    return {};
+  }
+
   /// One sealed batch of `records` records.
   void seal(size_t records = 3) {
     RoleScope role(rx_lcore);
@@ -95,9 +120,11 @@ class DeliveryTest : public testing::Test {
     const uint64_t encoded = batcher_.counters().encoded.value();
     for (const PublisherView& p : delivery_.views(steady_clock_ns() + ahead_ns_)) {
       EXPECT_EQ(encoded, p.records_acknowledged + p.records_failed + p.records_dropped +
-                             p.records_spooled + p.records_in_flight + p.records_waiting)
+                             p.records_spooled + p.records_in_flight + p.records_waiting + p.records_absent)
           << p.name;
+      EXPECT_TRUE(p.discrepancies().empty()) << p.name;
     }
+    for (const Discrepancy& d : delivery_.discrepancies()) ADD_FAILURE() << d.text();
   }
 
   RoleScope role_{control_thread};

@@ -93,6 +93,8 @@ TEST(Doctor, SaysWhatIsWrongWithAMachineAndWhatToType) {
        [](HostFacts& f) { f.has_iommu = false, f.has_unsafe_vfio = true; }, DoctorGrade::note, "iommu", "all of memory", ""},
       {"shared CPUs", kNic, bound, [](HostFacts& f) { f.isolated_cpus = {3}; }, DoctorGrade::note, "cpu isolation",
        "CPU 2 is not isolated", "isolcpus=2 "},
+      {"more of them", kNic, bound, [](HostFacts& f) { f.isolated_cpus = {}; }, DoctorGrade::note, "cpu isolation",
+       "CPU 2, 3 are not isolated", "isolcpus=2,3 nohz_full=2,3 in"},
       {"slow CPUs", kNic, bound, [](HostFacts& f) { f.governors[2] = "powersave"; }, DoctorGrade::note, "governor",
        "CPU 2 runs under powersave", "cpupower"},
       {"old CPU", kNic, bound, [](HostFacts& f) { f.has_fast_encoder = false; }, DoctorGrade::note, "encoder",
@@ -153,6 +155,19 @@ TEST(Doctor, JudgesAStreamBySettingsThatHurtLater) {
     EXPECT_THAT(all_of(diagnose_stream(stream, 1 << 20, config), DoctorGrade::note), HasSubstr(c.found));
   }
   EXPECT_THAT(all_of(diagnose_stream(good_stream(), 1000, config), DoctorGrade::note), HasSubstr("sent in parts"));
+}
+
+TEST(Doctor, SaysThatNothingAnswersForTheAppliancesAddress) {
+  const auto found = [](const json& exception) {
+    const json port = {{"name", "p0"},       {"trouble", ""}, {"note", ""},
+                       {"missed", nullptr}, {"packets", 7},  {"exception", exception}};
+    return all_of(diagnose_appliance({{"ready", true}, {"version", "1"}, {"ports", {port}}, {"publishers", json::array()}}),
+                  DoctorGrade::note);
+  };
+  EXPECT_EQ(found(nullptr), "");
+  EXPECT_EQ(found({{"interface", "weir0"}, {"trouble", ""}}), "");
+  EXPECT_EQ(found({{"interface", "weir0"}, {"trouble", "interface weir0 is down"}}),
+            "port p0: interface weir0 is down -> nothing answers for the appliance's address on that wire: ip link show weir0\n");
 }
 
 TEST(Doctor, SurvivesAnswersThatAreNotAsTheyShouldBe) {

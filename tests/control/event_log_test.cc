@@ -111,6 +111,22 @@ TEST_F(EventLogTest, HoldsBackWhatAnExporterRepeatsAndSaysHowMuch) {
   EXPECT_THAT(take_lines(), SizeIs(1)) << "a new interval";
 }
 
+TEST_F(EventLogTest, SaysWhatTheOperatorCallsAnExporterBehindItsAddress) {
+  EventLog log = log_with({.lines_per_exporter = 1, .interval_ns = 60 * kNsPerSec});
+  log.set_names([](const IpAddress& of) { return of == exporter(1) ? std::string("edge1") : std::string(); });
+  const uint64_t start = 1000 * kNsPerSec;
+  log.tick(start);
+  log.on_event(event(EventKind::template_learned), start);
+  log.on_event(event(EventKind::template_learned), start);
+  log.on_event(event(EventKind::template_learned, 2), start);
+  log.tick(start + 60 * kNsPerSec);
+  EXPECT_THAT(take_lines(),
+              ElementsAre("Template learned - ID: 256, Protocol: V9, Exporter: 192.0.2.1 (edge1), Domain: 7, Kind: data, "
+                          "Fields: 20",
+                          "Template learned - ID: 256, Protocol: V9, Exporter: 192.0.2.2, Domain: 7, Kind: data, Fields: 20",
+                          "Template learned - Exporter: 192.0.2.1 (edge1): 1 more held back in 60 s"));
+}
+
 TEST_F(EventLogTest, HoldsBackAFloodOfExportersAndSaysHowMuch) {
   EventLog log = log_with({.lines_in_all = 10, .interval_ns = 60 * kNsPerSec, .windows_max = 20});
   const uint64_t start = 1000 * kNsPerSec;

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstring>
 #include <nlohmann/json.hpp>
 
 #include "control/exporter_detail_routes.h"
@@ -42,7 +43,7 @@ class ExporterDetailsTest : public ::testing::Test {
   }
   void step() {
     const RoleScope role(control_thread);
-    details_.step(plane_, now_ns_);
+    details_.step(plane_, directory_, now_ns_);
   }
   /// Until it has answered all slices.
   void turn(size_t core) {
@@ -53,6 +54,7 @@ class ExporterDetailsTest : public ::testing::Test {
   Snapshot<ApplianceView> view_;
   ExporterDetails details_;
   TurningPlane plane_{2};
+  ExporterDirectory directory_;
   service::HttpRoute route_;
   uint64_t now_ns_ = 1000 * kNsPerSec;
 };
@@ -90,6 +92,41 @@ TEST_F(ExporterDetailsTest, ShowsTemplatesWithFieldsAndWhereRatesComeFrom) {
   EXPECT_EQ(body["sampling"][0]["rate"], 100);
   EXPECT_EQ(body["sampling"][1]["source"], "default");
   EXPECT_EQ(body["sampling"][1]["rate"], 7);
+}
+
+TEST_F(ExporterDetailsTest, ShowsWhatTheExporterCallsItsInterfacesUnderTheOperatorsWords) {
+  const auto say = [&](uint8_t index, std::string_view text, std::string_view description) {
+    decode::Event e;
+    e.kind = decode::EventKind::name_learned;
+    e.name_kind = decode::NameKind::interface;
+    e.exporter = kRouter;
+    e.key_octets = 1;
+    e.key[0] = index;
+    e.has_name = e.has_description = true;
+    e.name_octets = static_cast<uint8_t>(text.size());
+    e.description_octets = static_cast<uint8_t>(description.size());
+    std::memcpy(e.text, text.data(), text.size());
+    std::memcpy(e.text + text.size(), description.data(), description.size());
+    const RoleScope role(control_thread);
+    directory_.on_event(e, now_ns_);
+  };
+  say(7, "Gi0/0/7", "to Hamburg");
+  say(9, "Gi0/0/9", "");
+  {
+    const RoleScope role(control_thread);
+    directory_.set_list(std::make_shared<const ExporterList>(*ExporterList::parse(
+                            "address,name,site,ifIndex,ifName,speed,boundary\n192.0.2.7,a,b,7,uplink,10G,yes\n", "list")),
+                        now_ns_, now_ns_);
+  }
+  const HttpResponse response = ask();
+  step();
+  for (size_t core : {0, 1}) turn(core);
+  step();
+  std::string text;
+  ASSERT_FALSE(response.stream->next(text));
+  EXPECT_EQ(json::parse(text)["interfaces"], json::parse(R"([
+      {"if_index":7,"name":"uplink","description":"to Hamburg","speed_bps":10000000000,"boundary":"external"},
+      {"if_index":9,"name":"Gi0/0/9","description":null,"speed_bps":null,"boundary":"unknown"}])"));
 }
 
 TEST_F(ExporterDetailsTest, NamesACoreThatDoesNotAnswerAndGoesOnWithoutIt) {

@@ -298,6 +298,24 @@ TEST_F(DirectoryTest, SurvivesARestart) {
   EXPECT_LE(small.counters().octets, 200u);
 }
 
+TEST_F(DirectoryTest, AnotherReaderGetsAllTablesOnce) {
+  ExporterDirectory directory;
+  directory.on_event(interface(7, "Gi7"), 0);
+  directory.on_event(from(interface(7, "other"), 2), 0);
+  ASSERT_TRUE(directory.take_due(10 * kSecond, info_));
+  directory.published(exporter(1));
+  ASSERT_TRUE(directory.take_due(10 * kSecond, info_)) << "under way to the reader before";
+  directory.publish_all_again(10 * kSecond);
+  EXPECT_EQ(directory.changed(), 2u);
+  ASSERT_TRUE(directory.take_due(20 * kSecond, info_));
+  EXPECT_EQ(address_of(info_), exporter(1));
+  EXPECT_FALSE(directory.take_due(20 * kSecond, info_)) << "not before it is known what became of it there";
+  directory.published(exporter(2));
+  ASSERT_TRUE(directory.take_due(20 * kSecond, info_));
+  EXPECT_EQ(address_of(info_), exporter(2));
+  EXPECT_FALSE(directory.take_due(20 * kSecond, info_));
+}
+
 TEST(ExporterInfo, IsNamedByItsAddressAndPrintsAsALineOfItsOwnKind) {
   EXPECT_EQ(subject_token(IpAddress::from_v4(0xC0000201u)), "192-0-2-1");
   EXPECT_EQ(subject_token(*IpAddress::parse("2001:db8::1")), "2001-db8--1");

@@ -12,9 +12,11 @@ inline ApplianceView full_view() {
   view.partition = "default";
   view.state = ApplianceState::running;
   view.subjects = {"flows.raw.netflow"};
+  view.exporter_feed.is_on = true;
   dataplane::PortStats port;
   port.name = "p0";
   port.missed = port.errors = port.no_mbuf = 1;
+  port.exception = dataplane::ExceptionStats{.interface = "weir0"};
   view.ports.push_back(port);
   view.cores.push_back({});
   view.cores.back().buffers = 64;

@@ -65,21 +65,26 @@ TEST(Health, IsWhatHealthzAnswers) {
   Snapshot<ApplianceView> snapshot;
   uint64_t now_ns = kNow;
   const auto routes = appliance_routes(snapshot, kNow, [&now_ns] { return now_ns; });
-  const auto healthz = [&] {
+  const auto ask = [&](const std::string& path) {
     for (const auto& route : routes) {
-      if (route.path == "/healthz") return route.handle(HttpRequest{.method = "GET", .path = "/healthz"});
+      if (route.path == path) return route.handle(HttpRequest{.method = "GET", .path = path});
     }
     return service::HttpResponse{};
   };
+  const auto healthz = [&] { return ask("/healthz"); };
   EXPECT_EQ(healthz().status, 200u) << "it starts";
-  snapshot.publish(std::make_shared<const ApplianceView>(running_view()));
+  ApplianceView view = running_view();
+  view.publishers.emplace_back().connected = true;
+  snapshot.publish(std::make_shared<const ApplianceView>(view));
   EXPECT_EQ(healthz().status, 200u);
+  EXPECT_EQ(ask("/readyz").status, 200u);
   now_ns += 2 * kStandstillMaxNs;
   const auto answer = healthz();
   EXPECT_EQ(answer.status, 503u);
   EXPECT_EQ(nlohmann::json::parse(answer.body),
             (nlohmann::json{{"status", "unhealthy"},
                             {"because", "the control thread has stood still for 10.0 s"}}));
+  EXPECT_EQ(ask("/readyz").status, 503u) << "it takes no packets either";
 }
 
 }  // namespace

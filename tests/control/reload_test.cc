@@ -34,12 +34,13 @@ TEST(CompareConfigs, TellsWhatGoesNowFromWhatARestartTakesUp) {
            "limits: {records_per_second: 7, exporters_per_core: 100}\n"
            "sampling: {override: [{exporters: 192.0.2.0/24, rate: 5}]}\n"
            "exporters: {allow: [192.0.2.0/24]}\n"
-           "nats_password: other\n")
+           "nats_password: other\n"
+           "batch_linger_ms: 70\n")
           .config;
   const ConfigChange change = compare(a, a, b);
   EXPECT_THAT(change.now, ElementsAre("listeners[0].port", "limits.records_per_second", "sampling.override",
-                                      "exporters.allow", "log.level"));
-  EXPECT_THAT(change.at_restart, ElementsAre("limits.exporters_per_core", "nats_password", "log.format"));
+                                      "exporters.allow", "nats_password", "log.level"));
+  EXPECT_THAT(change.at_restart, ElementsAre("limits.exporters_per_core", "batch_linger_ms", "log.format"));
 
   const ApplianceConfig merged = with_live_keys(a, b);
   EXPECT_THAT(compare(a, merged, b).now, IsEmpty()) << "all that goes now has been taken over";
@@ -99,15 +100,23 @@ class ReloaderTest : public ::testing::Test {
   }
   void step() {
     RoleScope role(control_thread);
-    reloader_.step(
-        running_,
-        [this](const ApplianceConfig& config, const service::Origins&) -> Result<void> {
-          if (!refusal_.empty()) return Error{refusal_};
-          running_ = config;
-          ++applied_;
-          return {};
-        },
-        [this] { return settled_; });
+    reloader_.step(running_,
+                   {.prepare = [this](const ApplianceConfig&) -> Result<Reloader::Preparation> {
+                      if (!cannot_now_.empty()) return Error{cannot_now_};
+                      if (!prepares_) return Reloader::Preparation();
+                      return Reloader::Preparation([this]() -> Result<void> {
+                        ++prepared_;
+                        if (!preparation_fails_.empty()) return Error{preparation_fails_};
+                        return {};
+                      });
+                    },
+                    .apply = [this](const ApplianceConfig& config, const service::Origins&) -> Result<void> {
+                      if (!refusal_.empty()) return Error{refusal_};
+                      running_ = config;
+                      ++applied_;
+                      return {};
+                    },
+                    .is_settled = [this] { return settled_; }});
   }
   void source(const std::string& text) {
     reloader_.set_source([text]() -> Result<LoadedConfig> { return read_config(text, "test.yaml", {}); });
@@ -118,7 +127,11 @@ class ReloaderTest : public ::testing::Test {
 
   ApplianceConfig running_;
   Reloader reloader_;
-  std::string refusal_;
+  std::string cannot_now_;  // said before anything is made,
+  std::string preparation_fails_;
+  std::string refusal_;  // and when all is there
+  bool prepares_ = false;
+  std::atomic<int> prepared_{0};
   bool settled_ = true;
   int applied_ = 0;
 };

@@ -48,6 +48,8 @@ ApplianceView sample_view() {
   l.fragments_waiting = 1;
   l.reassembled[FrameVerdict::udp] = 1;
   l.no_listener = 1;
+  l.exceptions[dataplane::ExceptionOutcome::no_interface] = 2;
+  l.exceptions[dataplane::ExceptionOutcome::passed] = 1;
   l.datagrams = 7;
   l.datagrams_decoded = 5;
   l.datagram_errors[DatagramError::unknown_version] = 2;
@@ -136,7 +138,8 @@ TEST(Ledger, NamesEachEquationThatDoesNotHold) {
       {"frames", [](Ledger& l) { ++l.frames; }},
       {"fragments", [](Ledger& l) { ++l.fragments[packet::FragmentOutcome::tiny]; }},
       {"fragments", [](Ledger& l) { --l.fragments_waiting; }},
-      {"udp frames", [](Ledger& l) { ++l.no_listener; }},
+      {"udp frames", [](Ledger& l) { ++l.no_listener, ++l.exceptions[dataplane::ExceptionOutcome::joined]; }},
+      {"other frames", [](Ledger& l) { ++l.exceptions[dataplane::ExceptionOutcome::rate_limited]; }},
       {"udp frames", [](Ledger& l) { ++l.reassembled[FrameVerdict::udp]; }},
       {"datagrams", [](Ledger& l) { --l.datagrams_decoded; }},
       {"sets", [](Ledger& l) { ++l.set_outcomes[SetOutcome::expired]; }},

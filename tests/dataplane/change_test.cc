@@ -58,8 +58,13 @@ class ChangeTest : public ::testing::Test {
       return plane_->settle_change();
     });
   }
+  /// Counted as decoded or rejected, which comes last.
   bool wait_for_datagrams(uint64_t count) {
-    return run_until(*plane_, collected_, [&] { return datagrams(*plane_) >= count; });
+    return run_until(*plane_, collected_, [&] {
+      return sum(*plane_, [](Pipeline& p) {
+               return p.decoder_counters().datagrams_decoded.value() + p.decoder_counters().datagram_errors.total();
+             }) >= count;
+    });
   }
   /// A port that is free just now.
   static uint16_t free_port() {

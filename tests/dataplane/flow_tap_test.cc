@@ -189,7 +189,8 @@ TEST_F(FlowTapTest, ARecordThatIsTooLargeIsCountedAndTheOthersOfItsDatagramAreSh
   std::array<FlowRecord, 3> records{};
   for (uint64_t i = 0; i < records.size(); ++i) records[i].bytes = 1 + i;
   FlowRecord& large = records[1];
-  large.has_arena = 1;
+  large.arena_parts =
+      arena_part::kStrings | arena_part::kNumberLists | arena_part::kStringLists;
   for (ArenaRef* text : {&large.application_name, &large.user_name, &large.server_name, &large.in_if_name,
                          &large.out_if_name, &large.ingress_vrf_name, &large.egress_vrf_name}) {
     *text = {0, kStringOctetsMax};

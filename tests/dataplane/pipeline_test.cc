@@ -81,6 +81,40 @@ TEST_F(PipelineTest, CountsEveryFrameUnderItsVerdict) {
   expect_ledger(*pipeline_);
 }
 
+TEST_F(PipelineTest, OffersTheKernelWhatIsSoundAndNoExportTraffic) {
+  make();
+  const lab::UdpEnds elsewhere{.src = "192.0.2.1", .dst = "192.0.2.2", .src_port = 9, .dst_port = 53};
+  const auto icmp = lab::ethernet(
+      lab::kEtherTypeIpv4, lab::ipv4_packet({.src = "192.0.2.1", .dst = "192.0.2.2", .proto = 1}, lab::zeros(8)));
+  const struct {
+    const char* what;
+    lab::Octets octets;
+    bool is_offered;
+  } cases[] = {
+      {"export", v5_frame(1), false},
+      {"ARP", lab::ethernet(lab::kEtherTypeArp, lab::zeros(28)), true},
+      {"ICMP", icmp, true},
+      {"UDP without listener", lab::udp_frame(elsewhere, lab::zeros(12)), true},
+      {"cut", lab::ethernet(lab::kEtherTypeIpv4, lab::zeros(4)), false},
+      {"shorter than a header", lab::zeros(13), false},
+  };
+  packet::FrameView view = packet::parse_frame(icmp, LinkType::ethernet);
+  Waker waker;
+  ExceptionLane lane({.mac = view.dst_mac}, waker);
+  const auto& exceptions = pipeline_->counters().exceptions;
+  for (const auto& c : cases) {
+    const uint64_t passed = exceptions[ExceptionOutcome::passed].value();
+    const uint64_t none = exceptions[ExceptionOutcome::no_interface].value();
+    const RoleScope role(rx_lcore);
+    pipeline_->on_frame(c.octets, LinkType::ethernet, kCaptureTimeNs, &lane);
+    pipeline_->on_frame(c.octets, LinkType::ethernet, kCaptureTimeNs);
+    EXPECT_EQ(exceptions[ExceptionOutcome::passed].value() - passed, c.is_offered ? 1u : 0u) << c.what;
+    EXPECT_EQ(exceptions[ExceptionOutcome::no_interface].value() - none, c.is_offered ? 1u : 0u) << c.what;
+  }
+  EXPECT_EQ(lane.waiting(), 3u);
+  EXPECT_THAT(pipeline_->ledger().discrepancies(), ::testing::IsEmpty());
+}
+
 TEST_F(PipelineTest, DecodesWhatCameInFragments) {
   make();
   const lab::UdpEnds ends4 = {"192.0.2.1", "192.0.2.200", 40'000, kNetflowPort};

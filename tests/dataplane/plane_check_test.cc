@@ -186,7 +186,7 @@ TEST(PlaneCheck, NamesTheRightsThatADriverWants) {
   Machine admin = raw;
   admin.rights.net_admin = true;
   EXPECT_THAT(only_trouble(with({.device = "net_af_xdp0,iface=wire"}), admin).what,
-              HasSubstr("CAP_SYS_ADMIN"));
+              HasSubstr("CAP_BPF"));
   TemporaryFolder folder;
   const std::string program = folder.file("program.o");
   std::ofstream(program) << "x";

@@ -30,7 +30,7 @@ TEST(Biflow, ReverseCountersAreTheOtherDirections) {
     EXPECT_EQ(r.packets_out, 10u);
     EXPECT_EQ(r.bytes_in, 2000u);
     EXPECT_EQ(r.packets_in, 20u);
-    EXPECT_EQ(r.has_arena, 0u);
+    EXPECT_EQ(r.arena_parts, 0u);
   }
 }
 
@@ -118,7 +118,7 @@ TEST(Events, OfPortBlocksAreKept) {
   EXPECT_EQ(r.port_range_end, 2047u);
   EXPECT_EQ(r.port_range_step, 1u);
   EXPECT_EQ(r.port_range_num, 1024u);
-  EXPECT_EQ(r.has_arena, 0u);
+  EXPECT_EQ(r.arena_parts, 0u);
 }
 
 TEST(Events, OfFirewallsAreKeptWithoutCounters) {

@@ -108,7 +108,7 @@ TEST(Columns, TakeTheirElementsInAnyWidth) {
         ASSERT_EQ(b.records(), 1u);
         EXPECT_EQ(c.get(b.record(0)), value);
         EXPECT_TRUE(b.record(0).present.has(c.field));
-        EXPECT_EQ(b.record(0).has_arena, 0u);
+        EXPECT_EQ(b.record(0).arena_parts, 0u);
         EXPECT_EQ(b.quirk(Quirk::odd_width), 0u);
       }
     }
@@ -205,7 +205,7 @@ for (const Case& c : cases) {
     b.send(v9_with(v.values));
     EXPECT_EQ(c.get(b.record(0)).to_string(), v.expected);
     EXPECT_EQ(b.record(0).addresses, address::bit(c.index));
-    EXPECT_EQ(b.record(0).has_arena, 0u);
+    EXPECT_EQ(b.record(0).arena_parts, 0u);
   }
   // Both say something: the first is the record's, the other is the inner one or kept as it came.
   Bench b;
@@ -295,7 +295,7 @@ TEST(Columns, APacketInsideAnotherFillsTheInnerColumns) {
   EXPECT_EQ(r.inner_proto, 6u);
   EXPECT_EQ(r.inner_src_port, 443u);
   EXPECT_EQ(r.inner_dst_port, 50'000u);
-  EXPECT_EQ(r.has_arena, 0u);
+  EXPECT_EQ(r.arena_parts, 0u);
 }
 
 TEST(Columns, APacketInsideAnotherOfItsFamilyFillsTheInnerColumns) {
@@ -324,7 +324,7 @@ TEST(Columns, APacketInsideAnotherOfItsFamilyFillsTheInnerColumns) {
     EXPECT_EQ(r.inner_proto, 6u);
     EXPECT_EQ(r.inner_src_port, 443u);
     EXPECT_EQ(r.inner_dst_port, 50'000u);
-    EXPECT_EQ(r.has_arena, 0u);
+    EXPECT_EQ(r.arena_parts, 0u);
   }
   // One address twice says nothing of a second packet.
   Bench b;
@@ -356,7 +356,7 @@ TEST(Columns, EtypeComesFromItsElementOrTheFamily) {
     Bench b;
     b.send(v9_with(c.values));
     EXPECT_EQ(b.record(0).etype, c.etype);
-    EXPECT_EQ(b.record(0).has_arena, 0u);
+    EXPECT_EQ(b.record(0).arena_parts, 0u);
   }
 }
 
@@ -495,7 +495,7 @@ TEST(Columns, IcmpTypeAndCodeAreFoundWhereverTheyAre) {
     EXPECT_EQ(b.record(0).icmp_type, c.type);
     EXPECT_EQ(b.record(0).icmp_code, c.code);
     EXPECT_EQ(b.record(0).dst_port, 0u);
-    EXPECT_EQ(b.record(0).has_arena, 0u);
+    EXPECT_EQ(b.record(0).arena_parts, 0u);
   }
 }
 
@@ -528,7 +528,7 @@ TEST(Columns, TheMplsStackIsTopFirst) {
     Bench b;
     b.send(v9_with(c.values));
     EXPECT_EQ(b.kept(0).numbers(b.record(0).mpls_label), c.labels);
-    EXPECT_EQ(b.record(0).has_arena, c.labels.empty() ? 0u : 1u);
+    EXPECT_EQ(b.record(0).arena_parts, c.labels.empty() ? 0u : arena_part::kNumberLists);
   }
 }
 
@@ -655,7 +655,7 @@ TEST(Columns, VlansFillTwoColumns) {
   EXPECT_EQ(b.record(0).src_vlan, 100u);
   EXPECT_EQ(b.record(0).vlan_id, 100u);
   EXPECT_EQ(b.record(0).dst_vlan, 200u);
-  EXPECT_EQ(b.record(0).has_arena, 0u);
+  EXPECT_EQ(b.record(0).arena_parts, 0u);
 }
 
 }  // namespace

@@ -19,7 +19,7 @@ TEST(ElementWidths, PaddingOfAnyLengthIsNothing) {
     ASSERT_EQ(b.records(), 1u);
     EXPECT_EQ(b.record(0).bytes, 1500u);
     EXPECT_EQ(b.record(0).packets, 3u);
-    EXPECT_EQ(b.record(0).has_arena, 0u);
+    EXPECT_EQ(b.record(0).arena_parts, 0u);
     EXPECT_EQ(b.quirk(Quirk::repeated_element), 0u);
   }
 }
@@ -36,7 +36,7 @@ TEST(ElementWidths, FieldsOfNoOctetsSayNothing) {
       EXPECT_EQ(b.record(0).packets, 7u);
       EXPECT_EQ(b.record(0).in_if, 8u);
       EXPECT_EQ(b.record(0).addresses, 0);
-      EXPECT_EQ(b.record(0).has_arena, 0u);
+      EXPECT_EQ(b.record(0).arena_parts, 0u);
       EXPECT_EQ(b.quirk(Quirk::zero_length_field), 1u);
     }
   }

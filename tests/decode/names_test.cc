@@ -8,6 +8,7 @@
 
 #include "capture_support.h"
 #include "event_support.h"
+#include "lab/sflow_builder.h"
 
 namespace weir::decode {
 namespace {
@@ -216,7 +217,7 @@ class InlineNamesTest : public testing::Test {
     EXPECT_EQ(kept.text(r.egress_vrf_name), "blue");
     EXPECT_EQ(kept.text(r.application_name), "http");
     EXPECT_TRUE(r.present.has(Field::in_if_name));
-    EXPECT_NE(r.has_arena, 0u);
+    EXPECT_NE(r.arena_parts, 0u);
   }
 };
 
@@ -313,6 +314,94 @@ TEST(CapturedNames, CiscosV9SamplerTable) {
   const std::string path = "sequences/fluent-v9-sampler.pcap";
   WEIR_SKIP_WITHOUT(path);
   EXPECT_THAT(names_in_capture(path), Contains(StartsWith("learned sampler 1 FS")));
+}
+
+// ── what the operator says ───────────────────────────────────────────────────────────────────────
+
+class LabelsTest : public InlineNamesTest {
+ protected:
+  static std::shared_ptr<const ExporterLabels> labels(const IpAddress& exporter) {
+    const IpAddress other = *IpAddress::parse("203.0.113.99");
+    return std::make_shared<const ExporterLabels>(std::vector<ExporterLabel>{
+        {other, "elsewhere", {{1, "wrong"}}},
+        {exporter, "Zürich", {{9, "nine"}, {1, "to the core"}}},
+    });
+  }
+  static DecoderConfig labelled(bool inline_names) {
+    DecoderConfig labelled = config(inline_names);
+    labelled.labels = labels(Bench::From{}.source);
+    return labelled;
+  }
+  static Octets v5() {
+    return lab::NetflowV5Builder{}.record({.in_if = 1, .out_if = 2}).record({.in_if = 9}).build();
+  }
+  static Octets sflow() {
+    return lab::SflowBuilder{}.flow({.sampling_rate = 1, .input = {0, 1}, .output = {0, 9}, .records = {}}).build();
+  }
+};
+
+TEST_F(LabelsTest, RecordsCarryTheSiteWhetherNamesAreWantedOrNot) {
+  for (const bool inline_names : {false, true}) {
+    Bench bench(labelled(inline_names));
+    bench.send(v5());
+    ASSERT_EQ(bench.records(), 2u);
+    EXPECT_EQ(bench.kept(0).header.site, "Zürich");
+    EXPECT_EQ(bench.kept(0).text(bench.record(0).in_if_name), inline_names ? "to the core" : "");
+  }
+}
+
+TEST_F(LabelsTest, TheOperatorsNameOfAnInterfaceGoesBeforeTheExportersOwn) {
+  Bench bench(labelled(true));
+  bench.send(tables());
+  bench.send(flows(3));
+  ASSERT_EQ(bench.records(), 3u);
+  for (size_t i = 0; i < bench.records(); ++i) {
+    EXPECT_EQ(bench.kept(i).text(bench.record(i).in_if_name), "to the core");
+    EXPECT_EQ(bench.kept(i).text(bench.record(i).out_if_name), "Gi0/0/2") << "of which he says nothing";
+    EXPECT_EQ(bench.kept(i).text(bench.record(i).ingress_vrf_name), "red");
+  }
+}
+
+TEST_F(LabelsTest, FixedRecordsAndSamplesHaveThemToo) {
+  Bench bench(labelled(true));
+  bench.send(v5());
+  bench.send(sflow());
+  ASSERT_EQ(bench.records(), 3u);
+  EXPECT_EQ(bench.kept(0).text(bench.record(0).in_if_name), "to the core");
+  EXPECT_EQ(bench.record(0).out_if_name.count, 0u);
+  EXPECT_EQ(bench.kept(1).text(bench.record(1).in_if_name), "nine");
+  EXPECT_EQ(bench.kept(2).text(bench.record(2).in_if_name), "to the core");
+  EXPECT_EQ(bench.kept(2).text(bench.record(2).out_if_name), "nine");
+  EXPECT_EQ(bench.kept(2).header.site, "Zürich");
+}
+
+TEST_F(LabelsTest, ChangeBetweenDatagrams) {
+  Bench bench(labelled(true));
+  bench.send(v5());
+  DecoderRules none{.listeners = config(true).listeners};
+  bench.decoder->set_rules(none);
+  bench.send(v5());
+  DecoderRules again = none;
+  again.labels = labels(Bench::From{}.source);
+  bench.decoder->set_rules(again);
+  bench.send(v5());
+  ASSERT_EQ(bench.records(), 6u);
+  EXPECT_EQ(bench.kept(0).text(bench.record(0).in_if_name), "to the core");
+  EXPECT_EQ(bench.record(2).in_if_name.count, 0u);
+  EXPECT_EQ(bench.kept(2).header.site, "");
+  EXPECT_EQ(bench.kept(4).text(bench.record(4).in_if_name), "to the core");
+  EXPECT_EQ(bench.kept(4).header.site, "Zürich");
+}
+
+TEST_F(LabelsTest, ATextThatIsTooLongIsCut) {
+  const IpAddress source = Bench::From{}.source;
+  DecoderConfig long_texts = config(true);
+  long_texts.labels = std::make_shared<const ExporterLabels>(
+      std::vector<ExporterLabel>{{source, std::string(500, 's'), {{1, std::string(500, 'i')}}}});
+  Bench bench(long_texts);
+  bench.send(v5());
+  EXPECT_EQ(bench.kept(0).header.site.size(), kNameOctetsMax);
+  EXPECT_EQ(bench.record(0).in_if_name.count, kNameOctetsMax);
 }
 
 }  // namespace

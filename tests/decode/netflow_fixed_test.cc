@@ -73,7 +73,7 @@ TEST(NetflowV5, FillsEveryColumn) {
   EXPECT_EQ(r.time_source, static_cast<uint32_t>(TimeSource::uptime));
   EXPECT_EQ(r.sampling_rate, 100u) << "the mode's bits are no part of the rate";
   EXPECT_EQ(r.sampling_source, static_cast<uint32_t>(SamplingSource::header));
-  EXPECT_EQ(r.has_arena, 0u);
+  EXPECT_EQ(r.arena_parts, 0u);
   EXPECT_TRUE(r.present.has(Field::src_as));
   EXPECT_FALSE(r.present.has(Field::vlan_id));
 

@@ -12,6 +12,7 @@ dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 scripts/make_man.sh weir "$build/weir" >"$dir/weir.1"
 scripts/make_man.sh weirctl "$build/weirctl" >"$dir/weirctl.1"
+scripts/make_man.sh weir-etl "$build/weir-etl" >"$dir/weir-etl.1"
 scripts/make_man.sh weir.yaml "$build/weir" >"$dir/weir.yaml.5"
 
 # section PAGE COMMAND: what the page says of it.
@@ -28,9 +29,9 @@ has_options() { # PAGE COMMAND OPTION…
   done
 }
 
-for program in weir weirctl; do
+for program in weir weirctl weir-etl; do
   mapfile -t commands < <("$build/$program" --help | sed -n '/^Subcommands:/,/^$/s/^  \([a-z][a-z-]*\) .*/\1/p')
-  check "$program: it has commands" test ${#commands[@]} -ge 5
+  check "$program: it has commands" test ${#commands[@]} -ge 2
   for command in "${commands[@]}"; do
     check "$program $command: is in the page" has_section "$dir/$program.1" "$command"
     mapfile -t options < <("$build/$program" "$command" --help | grep -oE '^  (-[a-zA-Z],)?--[a-z-]+' | grep -oE -- '--[a-z-]+')
@@ -42,7 +43,7 @@ check "weir.yaml: there are keys" test ${#keys[@]} -ge 50
 missing=()
 for key in "${keys[@]}"; do has "$dir/weir.yaml.5" "\\fB$key\\fR" || missing+=("$key"); done
 check "weir.yaml: ${#keys[@]} keys are in the page" test "${missing[*]}" = ""
-for page in weir.1 weirctl.1 weir.yaml.5; do
+for page in weir.1 weirctl.1 weir-etl.1 weir.yaml.5; do
   if command -v man >/dev/null; then
     check "$page: troff has nothing to say" test -z "$(LC_ALL=C.UTF-8 man --warnings -E UTF-8 -l -Tutf8 "$dir/$page" 2>&1 >/dev/null)"
   else

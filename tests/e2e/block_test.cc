@@ -41,7 +41,7 @@ class BlockTest : public PublishersTest {
       EXPECT_TRUE(next);
       if (!next || !*next) continue;
       flowpb::FlowBatch flows;
-      EXPECT_TRUE(outbound::parse_flows(**next, flows));
+      EXPECT_TRUE(parse_flows(**next, flows));
       records += static_cast<uint64_t>(flows.flows_size());
     }
     return records;

@@ -6,16 +6,18 @@
 namespace weir {
 namespace {
 
+// After a REQUEST_TIMED_OUT the library takes a later batch's success to mean that the earlier one is stored too:
+// a broker would have refused the later one as out of sequence. This cluster does not look at sequence numbers and
+// has stored only the later one, so no two may be under way.
+const std::string kOneAtATime = "max.in.flight.requests.per.connection: 1";
+
 TEST_F(PublishersTest, StoresEachRecordOnceInAKafkaClusterThatFailsMeanwhile) {
-#ifdef __SANITIZE_ADDRESS__
-  GTEST_SKIP() << "not under a sanitizer: beside other tests the mock cluster twice lacked two batches that it had "
-                  "acknowledged, which is not understood yet";
-#endif
   test::KafkaCluster cluster(3);
   cluster.create_topic("weir.flows.raw.netflow", 4);
   const std::string file = folder_ / "flows.jsonl";
   auto weir = start("  - kind: kafka\n    brokers: \"" + cluster.addresses() +
-                    "\"\n    topic: weir.{subject}\n    options: {reconnect.backoff.max.ms: 200}\n" +
+                    "\"\n    topic: weir.{subject}\n    options: {reconnect.backoff.max.ms: 200, " +
+                    kOneAtATime + "}\n" +
                     "  - {kind: file, path: " + file + "}\n");
   uint64_t sent = generate(200, 20);
   cluster.fail_produce({RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION, RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT,

@@ -81,6 +81,12 @@ TEST_F(ReloadTest, AWrongFileChangesNothingAndIsTold) {
   EXPECT_EQ(refused["state"], "refused");
   EXPECT_THAT(refused["error"].get<std::string>(), HasSubstr("weir.yaml"));
   EXPECT_THAT(refused["error"].get<std::string>(), HasSubstr("listeners[0].port"));
+  rewrite("  - {name: netflow, port: 99999, subjects: x}\n");
+  const Answer told = ctl({"reload"});
+  EXPECT_EQ(told.status, 1);
+  EXPECT_THAT(told.out, HasSubstr("listeners[0].port"));
+  EXPECT_THAT(told.out, HasSubstr("listeners[0].subjects"));
+  EXPECT_EQ(std::count(told.out.begin(), told.out.end(), '\n'), 3) << "a line for each finding:\n" << told.out;
   const uint64_t sent = generate("v5", 10, 10);
   EXPECT_TRUE(eventually([&] { return acknowledged() == sent; }));
   EXPECT_EQ(weir->terminate(), 0) << weir->err();
@@ -177,7 +183,7 @@ TEST_F(ReloadTest, NamesOfTheOperatorsListAreShownAndTakenUpAnew) {
   ASSERT_TRUE(eventually([&] { return name() == "edge1"; }));
   EXPECT_THAT(ctl({"exporters"}).out, ContainsRegex("exporter +name +site .*\n127.0.0.66 +edge1 +Berlin "));
   EXPECT_THAT(ctl({"exporters", "127.0.0.66"}).out,
-              ContainsRegex("\n7 +uplink +external +10G\n9 +lan +internal +400M\n"));
+              ContainsRegex("\n7 +uplink +- +external +10G\n9 +lan +- +internal +400M\n"));
 
   write("127.0.0.66,edge1 again,,,,,\n");
   EXPECT_EQ(reload()["applied"], json::array({"exporter_info.names_file"}));
@@ -196,6 +202,51 @@ TEST_F(ReloadTest, NamesOfTheOperatorsListAreShownAndTakenUpAnew) {
   EXPECT_EQ(name(), "by itself");
   EXPECT_EQ(weir->terminate(), 0) << weir->err();
   EXPECT_THAT(weir->err(), HasSubstr("was written anew: 1 exporters and 0 interfaces go by it"));
+}
+
+TEST_F(ReloadTest, RecordsCarryWhatTheOperatorsListSaysAsItIsThen) {
+  const std::string list = folder_ / "exporters.csv";
+  const auto write = [&](const std::string& rows) {
+    std::ofstream(list + ".new") << "address,name,site,ifIndex,ifName\n" << rows;
+    std::filesystem::rename(list + ".new", list);
+  };
+  write("127.0.0.66,edge1,Berlin,7,uplink\n");
+  rewrite("  - {name: netflow, port: " + std::to_string(port_) + ", subject: flows.raw.netflow, inline_names: true}\n",
+          "exporter_info: {names_file: " + list + "}\n");
+  Process weir(folder_, {this->weir(), "run", "-c", folder_ / "weir.yaml"});
+  ASSERT_TRUE(eventually([&] { return ctl({"ready"}).status == 0; })) << weir.err();
+  const lab::Octets octets = lab::NetflowV5Builder{}.record({.in_if = 7, .out_if = 9, .packets = 1, .octets = 64}).build();
+  const std::string payload(octets.begin(), octets.end());
+  uint64_t sent = 0;
+  const auto send = [&] {
+    send_udp(port_, {payload});
+    ++sent;
+    return eventually([&] { return acknowledged() == sent; });
+  };
+  ASSERT_TRUE(send());
+  write("127.0.0.66,edge1,Ulm,9,lan\n");
+  ASSERT_TRUE(eventually([&] { return weir.err().find("was written anew") != std::string::npos; }));
+  // Cores go by it a burst later.
+  ASSERT_TRUE(eventually([&] {
+    if (!send()) return true;
+    return read_stream().back().value("site", "") == "Ulm";
+  }));
+  write("127.0.0.66,edge1,,,\n");
+  EXPECT_EQ(reload()["applied"], json::array({"exporter_info.names_file"}));
+  ASSERT_TRUE(send());
+  EXPECT_EQ(weir.terminate(), 0) << weir.err();
+
+  const auto records = read_stream();
+  ASSERT_EQ(records.size(), sent);
+  const json& first = records.front();
+  EXPECT_EQ(first.value("site", ""), "Berlin");
+  EXPECT_EQ(first.value("in_if_name", ""), "uplink");
+  EXPECT_EQ(first.value("out_if_name", ""), "");
+  const json& second = records[records.size() - 2];
+  EXPECT_EQ(second.value("in_if_name", ""), "");
+  EXPECT_EQ(second.value("out_if_name", ""), "lan");
+  EXPECT_EQ(records.back().value("site", ""), "");
+  EXPECT_EQ(records.back().value("out_if_name", ""), "");
 }
 
 }  // namespace

@@ -216,7 +216,7 @@ TEST(Batcher, CountsARecordThatNoBatchCanHold) {
   ArenaWriter arena;
   auto records = numbered_records(3);
   records[1].user_name = arena.octets(std::string(3000, 'x'));
-  records[1].has_arena = 1;
+  records[1].arena_parts = arena_part::kStrings;
   ExportHeader header;
   {
     RoleScope role(rx_lcore);

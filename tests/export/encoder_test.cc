@@ -143,7 +143,7 @@ TEST_P(EncoderKernel, FramesShortAndLongMessagesInAnyOrder) {
     std::string expected;
     for (FlowRecord& r : records) {
       r = FlowRecord{};
-      r.has_arena = 1;
+      r.arena_parts = arena_part::kStrings | arena_part::kUnmapped;
       r.user_name = {name.offset, kNames[random() % std::size(kNames)]};
       if (random() % 16 == 0) {
         r.unmapped = many;
@@ -167,7 +167,7 @@ TEST_P(EncoderKernel, FramesMessagesOfEveryLengthMinimally) {
     FlowRecord r{};
     r.user_name = arena.octets(text.substr(0, octets % text.size()));
     r.server_name = arena.octets(text.substr(0, octets / 2));
-    r.has_arena = 1;
+    r.arena_parts = arena_part::kStrings;
     records.push_back(r);
     if (octets % 40 == 39) arena = ArenaWriter();
   }
@@ -183,7 +183,7 @@ TEST_P(EncoderKernel, FramesMessagesOfEveryLengthMinimally) {
   for (int i = 0; i < 14; ++i) elements.push_back({1, 2, std::string(1150, 'y')});
   ArenaWriter full;
   FlowRecord large{};
-  large.has_arena = 1;
+  large.arena_parts = arena_part::kStrings | arena_part::kUnmapped;
   large.unmapped = full.unmapped(elements);
   large.application_name = {0, 4000};  // overlaps; that makes the message longer than the arena
   const std::string octets = encode(GetParam(), prefix, {&large, 1}, full.data());
@@ -292,7 +292,7 @@ TEST_P(EncoderKernel, MakesTextThatIsNotUtf8Readable) {
   for (const auto& c : cases) {
     ArenaWriter arena;
     FlowRecord r{};
-    r.has_arena = 1;
+    r.arena_parts = arena_part::kStrings | arena_part::kStringLists;
     r.application_name = arena.octets(c.sent);
     r.application_id = arena.octets(c.sent);
     const std::string labels[] = {c.sent};

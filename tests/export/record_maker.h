@@ -122,7 +122,7 @@ class RecordMaker {
     return s;
   }
 
-  /// Every field may be set; `blocks`, `addresses` and `has_arena` are as tight as a decoder makes
+  /// Every field may be set; `blocks`, `addresses` and `arena_parts` are as tight as a decoder makes
   /// them.
   FlowRecord record(ArenaWriter& arena, Arena with_arena) {
     FlowRecord r{};
@@ -193,7 +193,26 @@ class RecordMaker {
 
  private:
   void fill_arena_fields(FlowRecord& r, ArenaWriter& arena) {
-    r.has_arena = 1;
+    const uint64_t kinds = below(32);  // all of them seldom, none sometimes
+    if ((kinds & arena_part::kStrings) != 0) fill_strings(r, arena);
+    if ((kinds & arena_part::kNumberLists) != 0) fill_number_lists(r, arena);
+    if ((kinds & arena_part::kAddressLists) != 0) fill_address_lists(r, arena);
+    if ((kinds & arena_part::kStringLists) != 0) fill_string_lists(r, arena);
+    if ((kinds & arena_part::kUnmapped) != 0) {
+      std::vector<Unmapped> elements(below(5));
+      for (Unmapped& e : elements) {
+        e = {static_cast<uint32_t>(number(32)), static_cast<uint16_t>(number(16)),
+             any_octets(one_in(4) ? 200 : 9)};
+      }
+      r.unmapped = arena.unmapped(elements);
+    }
+    const auto* refs = &r.application_id;
+    for (const auto* ref = refs; ref <= &r.unmapped; ++ref) {
+      if (ref->count != 0) r.arena_parts |= arena_part_of(r, *ref);
+    }
+  }
+
+  void fill_strings(FlowRecord& r, ArenaWriter& arena) {
 #define WEIR_STRING_(member, field)                                                           \
   if (one_in(2)) {                                                                            \
     r.member = arena.octets(Field::member == Field::application_id ? any_octets(12)           \
@@ -201,7 +220,12 @@ class RecordMaker {
   }
     WEIR_STRINGS(WEIR_STRING_)
 #undef WEIR_STRING_
+  }
+
+  void fill_number_lists(FlowRecord& r, ArenaWriter& arena) {
+    const unsigned bits_max = one_in(2) ? 7 : 32;  // all of them an octet each, as layers are
     const auto numbers = [&](size_t max, unsigned bits = 32) {
+      bits = std::min(bits, bits_max);
       std::vector<uint32_t> values(below(max + 1));
       for (uint32_t& v : values) v = static_cast<uint32_t>(number(bits));
       return arena.numbers(values);
@@ -212,6 +236,9 @@ class RecordMaker {
     if (one_in(2)) r.mpls_label = numbers(kMplsLabelsMax);
     if (one_in(2)) r.layer_stack = numbers(kLayersMax, 31);
     if (one_in(2)) r.layer_size = numbers(kLayersMax);
+  }
+
+  void fill_address_lists(FlowRecord& r, ArenaWriter& arena) {
 #define WEIR_LIST_(member, field)                             \
   if (one_in(2)) {                                            \
     std::vector<IpAddress> values(below(kMplsLabelsMax + 1)); \
@@ -220,6 +247,9 @@ class RecordMaker {
   }
     WEIR_ADDRESS_LISTS(WEIR_LIST_)
 #undef WEIR_LIST_
+  }
+
+  void fill_string_lists(FlowRecord& r, ArenaWriter& arena) {
     const auto strings = [&](auto make) {
       std::vector<std::string> values(below(kLabelsMax + 1));
       for (std::string& v : values) v = make();
@@ -228,14 +258,6 @@ class RecordMaker {
     if (one_in(2)) r.labels = strings([&] { return text(40); });
     if (one_in(2)) r.rule_ids = strings([&] { return text(160); });
     if (one_in(2)) r.bgp_extended_communities = strings([&] { return any_octets(13); });
-    if (one_in(2)) {
-      std::vector<Unmapped> elements(below(5));
-      for (Unmapped& e : elements) {
-        e = {static_cast<uint32_t>(number(32)), static_cast<uint16_t>(number(16)),
-             any_octets(one_in(4) ? 200 : 9)};
-      }
-      r.unmapped = arena.unmapped(elements);
-    }
   }
 
   std::mt19937_64 random_;
@@ -287,7 +309,7 @@ inline flowpb::FlowMessage message_of(const ExportHeader& h, const FlowRecord& r
   if ((r.addresses & address::bit(address::k_##member)) != 0) m.set_##member(wire_form(r.member));
   WEIR_ADDRESSES(WEIR_SET_)
 #undef WEIR_SET_
-  if (r.has_arena == 0) return m;
+  if (r.arena_parts == 0) return m;
 
   const auto* at = reinterpret_cast<const char*>(arena);
 #define WEIR_SET_(member, field) m.set_##member(std::string(at + r.member.offset, r.member.count));

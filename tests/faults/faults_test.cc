@@ -222,7 +222,7 @@ class Faults : public ::testing::Test {
       EXPECT_TRUE(next);
       if (!next || !*next) continue;
       flowpb::FlowBatch flows;
-      EXPECT_TRUE(outbound::parse_flows(**next, flows));
+      EXPECT_TRUE(parse_flows(**next, flows));
       if (!ids.insert((*next)->id).second) {
         ++stored.duplicates;
       } else {

@@ -1,6 +1,6 @@
 // oracle_sink.h — Takes what a decoder under test tells, and says what must hold of it.
 //
-// Oracles: records refer to nothing outside their arena, and their summaries (blocks, has_arena,
+// Oracles: records refer to nothing outside their arena, and their summaries (blocks, arena_parts,
 // presence) say what is there; blocks of counters lie in the datagram and are as their layout says.
 // All of it is folded into one number, so that two decodings can be compared.
 #pragma once
@@ -133,7 +133,7 @@ class OracleSink : public RecordSink, public EventSink {
   WEIR_ORACLE void fold_record(const FlowRecord& r, const uint8_t* arena) noexcept {
     if (folding_ == Folding::nothing) return;
     fold.octets(&r, sizeof r);
-    if (r.has_arena == 0) return;
+    if (r.arena_parts == 0) return;
     const auto ref = [&](ArenaRef a, size_t item) {
       fold.octets(arena + a.offset, a.count * item);
     };
@@ -163,10 +163,10 @@ class OracleSink : public RecordSink, public EventSink {
     WEIR_BLOCK_RARE(WEIR_CHECK_RARE_)
     require((used & ~r.blocks) == 0, "a block that is not zero is said to be");
 
-    uint32_t refers = 0;
+    uint32_t parts = 0;
     bool within = true;
-#define WEIR_CHECK_REF_(member, item) \
-  refers |= r.member.count;           \
+#define WEIR_CHECK_REF_(member, item)                                              \
+  parts |= r.member.count != 0 ? arena_part_at(offsetof(FlowRecord, member)) : 0u; \
   within &= r.member.offset + r.member.count * (item) <= kArenaOctets;
 #define WEIR_CHECK_OCTETS_(member, n)    WEIR_CHECK_REF_(member, size_t{1})
 #define WEIR_CHECK_NUMBERS_(member, n)   WEIR_CHECK_REF_(member, sizeof(uint32_t))
@@ -177,7 +177,7 @@ class OracleSink : public RecordSink, public EventSink {
     WEIR_STRING_LISTS(WEIR_CHECK_OCTETS_)
     WEIR_CHECK_REF_(unmapped, size_t{1})
     require(within, "a ref within the arena");
-    require((refers != 0) == (r.has_arena != 0), "has_arena");
+    require(parts == r.arena_parts, "arena_parts says which kinds of refs are not empty");
     require(r.unmapped.count <= kUnmappedOctetsMax && r.mpls_label.count <= kMplsLabelsMax &&
                 r.as_path.count <= kAsPathMax && r.bgp_communities.count <= kCommunitiesMax &&
                 r.srv6_segments.count <= kSegmentsMax && r.layer_stack.count <= kLayersMax &&

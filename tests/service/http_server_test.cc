@@ -15,6 +15,7 @@
 #include <thread>
 
 #include "raw_client.h"
+#include "support/refused_threads.h"
 
 namespace weir::service {
 namespace {
@@ -52,6 +53,35 @@ std::string ask_as(uid_t uid, gid_t gid, const std::vector<gid_t>& groups, const
   close(ends[0]);
   waitpid(child, nullptr, 0);
   return answer;
+}
+
+/// A process of another user that holds silent connections; it has them all on return.
+pid_t hold_as(uid_t uid, const std::string& path, size_t connections) {
+  int ends[2];
+  if (pipe(ends) != 0) return -1;
+  const pid_t child = fork();
+  if (child == 0) {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    std::strncpy(address.sun_path, path.c_str(), sizeof address.sun_path - 1);
+    // The server's, too, which would stay open here after it has closed them.
+    for (int fd = 3; fd < 1024; ++fd) {
+      if (fd != ends[1]) close(fd);
+    }
+    if (setgroups(0, nullptr) != 0 || setgid(uid) != 0 || setuid(uid) != 0) _exit(1);
+    for (size_t i = 0; i < connections; ++i) {
+      const int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+      if (connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) _exit(1);
+    }
+    if (write(ends[1], "x", 1) != 1) _exit(1);
+    pause();
+    _exit(0);
+  }
+  close(ends[1]);
+  char octet;
+  EXPECT_EQ(read(ends[0], &octet, 1), 1);
+  close(ends[0]);
+  return child;
 }
 
 class HttpServerTest : public testing::Test {
@@ -294,34 +324,83 @@ TEST_F(HttpServerTest, BoundsConnectionsAndServesTheOtherSocketMeanwhile) {
   start();
   std::vector<RawClient> held;
   for (size_t i = 0; i < kConnectionsMax; ++i) {
-    held.push_back(RawClient::tcp(server_->tcp_port()));
+    held.push_back(RawClient::local(path_));
     ASSERT_TRUE(held.back().connected());
+    held.back().send("GET /v1/large HTTP/1.1\r\n\r\n");
+    ASSERT_NE(held.back().read_until("\r\n\r\n"), "") << "it is being answered";
   }
-  RawClient extra = RawClient::tcp(server_->tcp_port());
-  extra.send("GET /metrics HTTP/1.1\r\n\r\n");
-  const std::string refusal = extra.read_all();
-  EXPECT_THAT(refusal, StartsWith("HTTP/1.1 503"));
-  EXPECT_THAT(refusal, HasSubstr("32 connections are open already, limit 32"));
   // Those that are told so are bounded too.
   std::vector<RawClient> crowd;
   size_t answered = 0, closed = 0;
   for (size_t i = 0; i < 4 * kConnectionsMax; ++i) {
-    crowd.push_back(RawClient::tcp(server_->tcp_port()));
-    (crowd.back().read_until("\r\n\r\n").empty() ? closed : answered) += 1;
+    crowd.push_back(RawClient::local(path_));
+    const std::string refusal = crowd.back().read_until("\r\n\r\n");
+    if (refusal.empty()) {
+      ++closed;
+      continue;
+    }
+    ++answered;
+    EXPECT_THAT(refusal, StartsWith("HTTP/1.1 503"));
   }
   EXPECT_GT(answered, 0u);
   EXPECT_GT(closed, 0u);
-  EXPECT_THAT(get("/v1/status"), StartsWith("HTTP/1.1 200")) << "the unix socket has its own slots";
+  RawClient other = RawClient::tcp(server_->tcp_port());
+  other.send("GET /metrics HTTP/1.1\r\nConnection: close\r\n\r\n");
+  EXPECT_THAT(other.read_all(), StartsWith("HTTP/1.1 200")) << "TCP has its own slots";
 
-  held.clear();
+  // Who does not take the answer makes room in the end.
+  crowd.clear();
   std::string answer;
-  for (int i = 0; i < 300 && answer.find(" 200 ") == std::string::npos; ++i) {
-    RawClient client = RawClient::tcp(server_->tcp_port());
-    client.send("GET /metrics HTTP/1.1\r\nConnection: close\r\n\r\n");
-    answer = client.read_all();
+  for (int i = 0; i < 1000 && answer.find(" 200 ") == std::string::npos; ++i) {
+    answer = get("/v1/status");
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
   }
-  EXPECT_THAT(answer, StartsWith("HTTP/1.1 200")) << "slots come back";
+  EXPECT_THAT(answer, StartsWith("HTTP/1.1 200"));
+}
+
+TEST_F(HttpServerTest, IsAnErrorWhereThereIsNoThread) {
+  const test::RefusedThreads refused;
+  const auto server = HttpServer::start(config(), routes());
+  ASSERT_FALSE(server);
+  EXPECT_THAT(server.error().message, HasSubstr("http: no thread: "));
+}
+
+TEST_F(HttpServerTest, SilentConnectionsShutNobodyOut) {
+  start();
+  const auto over_tcp = [&] {
+    RawClient client = RawClient::tcp(server_->tcp_port());
+    client.send("GET /metrics HTTP/1.1\r\nConnection: close\r\n\r\n");
+    return client.read_all();
+  };
+  std::vector<RawClient> silent;
+  for (size_t i = 0; i < 3 * kConnectionsMax; ++i) {
+    silent.push_back(RawClient::tcp(server_->tcp_port()));
+    silent.push_back(RawClient::local(path_));
+    if (i % 8 != 7) continue;
+    EXPECT_THAT(over_tcp(), StartsWith("HTTP/1.1 200")) << i;
+    EXPECT_THAT(get("/v1/status"), StartsWith("HTTP/1.1 200")) << i;
+  }
+  EXPECT_TRUE(silent.front().is_closed_by_peer()) << "the one that was silent longest made room";
+}
+
+TEST_F(HttpServerTest, WhoMayNotReadTakesNobodysPlace) {
+  if (geteuid() != 0) GTEST_SKIP() << "only root can become another user";
+  HttpServerConfig c = config();
+  c.unix_mode = 0666;
+  c.unix_group = "root";
+  auto server = HttpServer::start(c, routes());
+  ASSERT_TRUE(server) << server.error().message;
+  ASSERT_EQ(chmod(directory_.c_str(), 0755), 0);
+  EXPECT_THAT(ask_as(65534, 65534, {}, path_, "GET /v1/status HTTP/1.1\r\nConnection: close\r\n\r\n"),
+              StartsWith("HTTP/1.1 403"));
+  // A guest at work, whom nobody may push out, and strangers who hold all that they are given.
+  RawClient guest = RawClient::local(path_);
+  guest.send("GET /v1/status HTTP/1.1\r\n");
+  const pid_t strangers = hold_as(65534, path_, 4 * kConnectionsMax);
+  guest.send("\r\n");
+  EXPECT_THAT(guest.read_until("\r\n\r\n"), StartsWith("HTTP/1.1 200")) << "it was not made to go";
+  kill(strangers, SIGKILL);
+  waitpid(strangers, nullptr, 0);
 }
 
 TEST_F(HttpServerTest, IsNotStalledByAClientThatDoesNotRead) {

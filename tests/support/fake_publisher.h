@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <deque>
+#include <memory>
 #include <thread>
 #include <vector>
 
@@ -25,7 +26,9 @@ class FakePublisher final : public outbound::Publisher {
 
   void set_mode(Mode mode) { mode_.store(mode); }
   /// Records of the batches that were submitted, in order. Read when the thread has ended.
-  const std::vector<uint64_t>& sequences_seen() const { return sequences_seen_; }
+  const std::vector<uint64_t>& sequences_seen() const { return *sequences_seen_; }
+  /// The same, to be kept when the publisher is gone.
+  std::shared_ptr<const std::vector<uint64_t>> kept_sequences() const { return sequences_seen_; }
 
   const std::vector<std::string>& replays_seen() const { return replays_seen_; }
 
@@ -33,7 +36,7 @@ class FakePublisher final : public outbound::Publisher {
 
   bool submit(outbound::OutboundBatch& batch, outbound::OutcomeSink&) override {
     if (held_.size() >= window_) return false;
-    sequences_seen_.push_back(batch.sequence);
+    sequences_seen_->push_back(batch.sequence);
     if (batch.replayed_as != nullptr) replays_seen_.push_back(batch.replayed_as->id);
     held_.push_back(&batch);
     in_flight_.store(held_.size());
@@ -84,7 +87,7 @@ class FakePublisher final : public outbound::Publisher {
   std::atomic<Mode> mode_;
   std::deque<outbound::OutboundBatch*> held_;
   std::atomic<size_t> in_flight_{0};
-  std::vector<uint64_t> sequences_seen_;
+  const std::shared_ptr<std::vector<uint64_t>> sequences_seen_ = std::make_shared<std::vector<uint64_t>>();
   std::vector<std::string> replays_seen_;  // their ids
   outbound::PublisherCounters counters_;
 };

@@ -1,0 +1,281 @@
+// bench_transform.cc — From the octets of a FlowBatch through fifty rules to events of OCSF: one core.
+//
+//     build/perf/bench_transform                the figures of docs/PERFORMANCE.md
+//     build/perf/bench_transform --smoke        one pass of each, all checked; part of the tests
+//
+// items_per_second counts flows. The yardstick in the same run is what a plain consumer does: protobuf's own classes, and
+// a line of JSON without a mapping. Messages and events go around buffers larger than L2.
+#include <benchmark/benchmark.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "allocation_counter.h"
+#include "corpus.h"
+#include "decode/decoder.h"
+#include "export/batch_reader.h"
+#include "export/encoder.h"
+#include "flow/flow_parser.h"
+#include "export/json_lines.h"
+#include "rules/rule_set.h"
+#include "transform/ocsf_event.h"
+
+namespace weir::perf {
+namespace {
+
+/// What the appliance publishes of a corpus, all of it in one batch.
+class Flows final : public RecordSink {
+ public:
+  explicit Flows(Protocol protocol) {
+    const Corpus corpus = make_corpus(protocol);
+    decode::DecoderConfig config;
+    config.partition = "default";
+    config.listeners.resize(1);
+    config.hash_seed = 42;
+    auto decoder = decode::Decoder::create(config);
+    if (!decoder) std::abort();
+    for (const Corpus::Packet& p : corpus.templates) (*decoder)->decode(corpus.datagram(p), *this);
+    for (const Corpus::Packet& p : corpus.packets) (*decoder)->decode(corpus.datagram(p), *this);
+  }
+  void on_records(const RecordBurst& burst) noexcept override {
+    const outbound::HeaderPrefix prefix(burst.header);
+    const size_t before = octets.size();
+    size_t most = outbound::kStoreSlackOctets;
+    for (const FlowRecord& r : burst.records) most += outbound::Encoder::octets_max(prefix, r);
+    octets.resize(before + most);
+    octets.resize(before + encoder_.encode(prefix, burst.records, burst.arena, octets.data() + before));
+    records += burst.records.size();
+  }
+  std::vector<uint8_t> octets;
+  uint64_t records = 0;
+
+ private:
+  outbound::Encoder encoder_;
+};
+
+/// Where events go: one behind the other, around and around.
+class EventRing {
+ public:
+  std::span<char> next() { return {octets_.data() + at_, transform::kEventOctetsMax}; }
+  void keep(size_t octets) {
+    total += octets;
+    at_ = at_ + octets < kOctets ? at_ + octets : 0;
+  }
+  uint64_t total = 0;
+
+ private:
+  static constexpr size_t kOctets = 8 << 20;
+  std::vector<char> octets_ = std::vector<char>(kOctets + transform::kEventOctetsMax);
+  size_t at_ = 0;
+};
+
+uint64_t parse_all(const Flows& flows) {
+  uint64_t sum = 0;
+  FlowView view;
+  outbound::BatchWalk walk(flows.octets);
+  for (outbound::BatchEntry entry; walk.next(entry);) {
+    if (!parse_flow(entry.message, view)) std::abort();
+    sum += view[NumberSlot::bytes];
+  }
+  return sum;
+}
+
+/// Fifty rules as operators have them: most are about ports and prefixes, some compute, a few match any one flow.
+std::unique_ptr<const rules::RuleSet> fifty_rules() {
+  std::string text =
+      "version: 1\n"
+      "sets:\n"
+      "  local: [10.0.0.0/8, 172.16.0.0/12, 192.0.2.0/25, '2001:db8::/33']\n"
+      "  web: [80, 443, 8080, 8443]\n"
+      "  quiet: [198.51.100.0/28, 203.0.113.64/26]\n"
+      "local_prefixes: '@local'\n"
+      "derive:\n"
+      "  large: bytes > 1000000\n"
+      "rules:\n"
+      "  - {id: keepalives, when: proto == 17 and dst_port == 4789 and bytes < 60, then: {drop: true}}\n"
+      "  - {id: web, when: \"proto == 6 and dst_port in @web\", then: {set: {app_name: \"'web'\"}, labels: [web]}}\n"
+      "  - {id: heavy, when: \"large and not cidr(dst_addr, @quiet)\", then: {set: {severity_id: 2}, labels: [heavy]}}\n"
+      "  - {id: size, when: packets > 0, then: {set: {unmapped.packet_octets: floor(bytes / packets)}}}\n";
+  for (int i = 0; i < 46; ++i) {
+    const std::string n = std::to_string(i);
+    const char* const conditions[] = {
+        "proto == 6 and dst_port == 1", "proto == 17 and src_port in [5000..50", "cidr(src_addr, '198.51.100.",
+        "src_as == 6450", "tcp_flags == 2 and bytes < 10"};
+    std::string condition = conditions[i % 5] + n;
+    if (i % 5 == 1) condition += "]";
+    if (i % 5 == 2) condition += "/32')";
+    text += "  - {id: r" + n + ", when: \"" + condition + "\", then: {labels: [r" + n + "]}}\n";
+  }
+  auto rules = rules::RuleSet::parse(text, "fifty", "", transform::event_targets());
+  if (!rules) {
+    std::fprintf(stderr, "%s\n", rules.error().message.c_str());
+    std::exit(1);
+  }
+  return std::move(*rules);
+}
+
+uint64_t run_rules(const Flows& flows, const rules::RuleSet& rules, rules::Scratch& scratch, rules::Outcome& outcome,
+                   std::span<rules::RuleCounts> counts) {
+  uint64_t labels = 0;
+  FlowView view;
+  outbound::BatchWalk walk(flows.octets);
+  for (outbound::BatchEntry entry; walk.next(entry);) {
+    if (!parse_flow(entry.message, view)) std::abort();
+    rules.program().run(view, scratch, outcome, counts);
+    labels += outcome.labels;
+  }
+  return labels;
+}
+
+/// What weir-etl does with a batch.
+void transform_all(const Flows& flows, const rules::RuleSet& rules, rules::Scratch& scratch, rules::Outcome& outcome,
+                   std::span<rules::RuleCounts> counts, const transform::OcsfWriter& writer, EventRing& ring) {
+  FlowView view;
+  outbound::BatchWalk walk(flows.octets);
+  transform::EventContext context{.processed_ms = kReceivedNs / 1'000'000};
+  context.decisions = {&outcome, &rules.program(), rules.local_prefixes()};
+  for (outbound::BatchEntry entry; walk.next(entry);) {
+    if (!parse_flow(entry.message, view)) std::abort();
+    rules.program().run(view, scratch, outcome, counts);
+    if (outcome.is_dropped) continue;
+    const size_t octets = writer.write(view, context, ring.next());
+    if (octets == 0) std::abort();
+    ring.keep(octets);
+  }
+}
+
+void write_all(const Flows& flows, const transform::OcsfWriter& writer, EventRing& ring) {
+  FlowView view;
+  outbound::BatchWalk walk(flows.octets);
+  for (outbound::BatchEntry entry; walk.next(entry);) {
+    if (!parse_flow(entry.message, view)) std::abort();
+    const size_t octets = writer.write(view, {.processed_ms = kReceivedNs / 1'000'000}, ring.next());
+    if (octets == 0) std::abort();
+    ring.keep(octets);
+  }
+}
+
+void report(benchmark::State& state, uint64_t flows, uint64_t octets, uint64_t allocated) {
+  state.SetItemsProcessed(static_cast<int64_t>(flows));
+  const auto per_flow = [flows](uint64_t n) { return static_cast<double>(n) / static_cast<double>(flows); };
+  if (octets != 0) state.counters["octets_per_flow"] = per_flow(octets);
+  state.counters["allocations_per_flow"] = per_flow(allocated);
+  state.counters["ns_per_flow"] = benchmark::Counter(static_cast<double>(flows) * 1e-9,
+                                                     benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
+}
+
+void bench_parse(benchmark::State& state, Protocol protocol) {
+  const Flows flows(protocol);
+  const uint64_t before = allocations();
+  for (auto _ : state) benchmark::DoNotOptimize(parse_all(flows));
+  report(state, state.iterations() * flows.records, 0, allocations() - before);
+}
+
+void bench_event(benchmark::State& state, Protocol protocol) {
+  const Flows flows(protocol);
+  const transform::OcsfWriter writer({});
+  EventRing ring;
+  const uint64_t before = allocations();
+  for (auto _ : state) write_all(flows, writer, ring);
+  report(state, state.iterations() * flows.records, ring.total, allocations() - before);
+}
+
+void bench_rules(benchmark::State& state, Protocol protocol) {
+  const Flows flows(protocol);
+  const auto rules = fifty_rules();
+  rules::Scratch scratch;
+  rules::Outcome outcome;
+  std::vector<rules::RuleCounts> counts(rules->rules().size());
+  const uint64_t before = allocations();
+  for (auto _ : state) benchmark::DoNotOptimize(run_rules(flows, *rules, scratch, outcome, counts));
+  report(state, state.iterations() * flows.records, 0, allocations() - before);
+}
+
+void bench_transform(benchmark::State& state, Protocol protocol) {
+  const Flows flows(protocol);
+  const auto rules = fifty_rules();
+  const transform::OcsfWriter writer({});
+  rules::Scratch scratch;
+  rules::Outcome outcome;
+  std::vector<rules::RuleCounts> counts(rules->rules().size());
+  EventRing ring;
+  const uint64_t before = allocations();
+  for (auto _ : state) transform_all(flows, *rules, scratch, outcome, counts, writer, ring);
+  report(state, state.iterations() * flows.records, ring.total, allocations() - before);
+}
+
+void bench_plain_consumer(benchmark::State& state, Protocol protocol) {
+  const Flows flows(protocol);
+  std::string line;
+  uint64_t octets = 0;
+  const uint64_t before = allocations();
+  for (auto _ : state) {
+    outbound::read_flows(flows.octets, [&](const flowpb::FlowMessage& flow) {
+      line.clear();
+      outbound::append_json_line(flow, line);
+      octets += line.size();
+    });
+  }
+  report(state, state.iterations() * flows.records, octets, allocations() - before);
+}
+
+constexpr Protocol kProtocols[] = {Protocol::netflow_v5, Protocol::netflow_v9, Protocol::ipfix,
+                                   Protocol::ipfix_varlen, Protocol::mixed_10_exporters, Protocol::sflow_raw_header};
+
+int smoke() {
+  int failures = 0;
+  for (const Protocol protocol : kProtocols) {
+    const std::string name(name_of(protocol));
+    const Flows flows(protocol);
+    const transform::OcsfWriter writer({});
+    EventRing ring;
+    const auto rules = fifty_rules();
+    rules::Scratch scratch;
+    rules::Outcome outcome;
+    std::vector<rules::RuleCounts> counts(rules->rules().size());
+    const uint64_t before = allocations();
+    parse_all(flows);
+    write_all(flows, writer, ring);
+    transform_all(flows, *rules, scratch, outcome, counts, writer, ring);
+    if (allocations() != before) {
+      std::fprintf(stderr, "bench_transform: %s: memory was allocated for a flow\n", name.c_str());
+      ++failures;
+    }
+    uint64_t hits = 0, errors = 0;
+    for (const rules::RuleCounts& c : counts) hits += c.hits, errors += c.errors;
+    if (hits < flows.records || errors != 0) {
+      std::fprintf(stderr, "bench_transform: %s: %llu hits of rules, %llu errors\n", name.c_str(),
+                   static_cast<unsigned long long>(hits), static_cast<unsigned long long>(errors));
+      ++failures;
+    }
+    std::printf("%s: %llu flows, events of %.1f octets, %.2f rules hit each\n", name.c_str(),
+                static_cast<unsigned long long>(flows.records),
+                static_cast<double>(ring.total) / static_cast<double>(2 * flows.records),
+                static_cast<double>(hits) / static_cast<double>(flows.records));
+  }
+  return failures == 0 ? 0 : 1;
+}
+
+}  // namespace
+}  // namespace weir::perf
+
+int main(int argc, char** argv) {
+  using namespace weir::perf;
+  if (argc == 2 && std::string_view(argv[1]) == "--smoke") return smoke();
+  for (const Protocol p : kProtocols) {
+    const std::string name(name_of(p));
+    benchmark::RegisterBenchmark(("parse/" + name).c_str(), bench_parse, p);
+    benchmark::RegisterBenchmark(("event/" + name).c_str(), bench_event, p);
+    benchmark::RegisterBenchmark(("rules/" + name).c_str(), bench_rules, p);
+    benchmark::RegisterBenchmark(("transform/" + name).c_str(), bench_transform, p);
+    benchmark::RegisterBenchmark(("plain_consumer/" + name).c_str(), bench_plain_consumer, p);
+  }
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
+  benchmark::RunSpecifiedBenchmarks();
+  benchmark::Shutdown();
+  return 0;
+}

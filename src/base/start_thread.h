@@ -1,0 +1,18 @@
+// start_thread.h — A thread of our own that no signal is delivered to: those are the control thread's.
+//
+// Runs on:  any thread.
+// Failure:  an Error that says why there is no thread; nothing is thrown.
+#pragma once
+
+#include <pthread.h>
+
+#include <string>
+
+#include "base/result.h"
+
+namespace weir {
+
+/// `name` is what `top -H` shows, of at most 15 octets. Who starts it joins it.
+Result<pthread_t> start_thread(const std::string& name, void* (*run)(void*), void* argument);
+
+}  // namespace weir

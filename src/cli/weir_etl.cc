@@ -1,0 +1,179 @@
+// weir_etl.cc — The program `weir-etl`: rules on flows, looked at before they are used.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <csignal>
+#include <cstdio>
+#include <fstream>
+#include <iostream>
+#include <iterator>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/version.h"
+#include "cli/run_app.h"
+#include "export/json_flow.h"
+#include "flow/flow_parser.h"
+#include "rules/jdm.h"
+#include "rules/rule_set.h"
+#include "transform/ocsf_event.h"
+
+namespace weir::cli {
+namespace {
+
+constexpr size_t kLineOctetsMax = 1 << 20;
+
+std::unique_ptr<const rules::RuleSet> read_rules(const std::string& path) {
+  auto read = rules::RuleSet::read(path, transform::event_targets());
+  if (read) return std::move(*read);
+  fmt::print(stderr, "weir-etl: {}\n", read.error().message);
+  return nullptr;
+}
+
+/// `drop`, `sample 1 in 10`, `set app_name`, `label web`.
+std::string actions_of(const rules::Rule& rule, const rules::Program& program) {
+  std::string text;
+  const auto add = [&](const std::string& action) { text += (text.empty() ? "" : ", ") + action; };
+  if (rule.drops) add("drop");
+  if (rule.sample != 0) add(fmt::format("sample 1 in {}", rule.sample));
+  for (const auto& assignment : rule.set) add("set " + program.targets[assignment.target].name);
+  for (const std::string& label : rule.labels) add("label " + label);
+  return text;
+}
+
+int check(const std::string& path) {
+  const auto rules = read_rules(path);
+  if (rules == nullptr) return 1;
+  const rules::Environment& names = rules->environment();
+  fmt::print("{}: good. {} rules, {} sets, {} dictionaries, {} derived values; {} instructions; sha256 {}\n", path,
+             rules->rules().size(), names.sets.size(), names.dictionaries.size(), names.derived.size(),
+             rules->program().code.size(), rules->hash());
+  for (const rules::Rule& rule : rules->rules()) {
+    fmt::print("  {:<24} {}  ({})\n", rule.id, actions_of(rule, rules->program()),
+               rule.condition.empty() ? "always" : rule.condition);
+  }
+  return 0;
+}
+
+void print_trace(const rules::PlainOutcome& outcome) {
+  for (const auto& [name, value] : outcome.derived) fmt::print("derive {:<24} {}\n", name, value);
+  for (const rules::RuleTrace& trace : outcome.trace) {
+    std::string did;
+    for (const std::string& each : trace.did) did += (did.empty() ? "" : ", ") + each;
+    if (!trace.error.empty()) did += fmt::format("{}NO VALUE: {}", did.empty() ? "" : ", then ", trace.error);
+    fmt::print("rule   {:<24} {}{}\n", trace.rule->id, trace.matched ? "matched: " : trace.error.empty() ? "did not match" : "",
+               did);
+  }
+}
+
+/// One flow: what each rule did, and the event that came of it.
+bool explain_one(const rules::RuleSet& rules, const std::string& line) {
+  const auto flow = outbound::parse_json_line(line);
+  if (!flow) {
+    fmt::print(stderr, "weir-etl explain: {}; it reads flows as `weir decode --format json` prints them\n", flow.error().message);
+    return false;
+  }
+  const std::string message = flow->SerializeAsString();
+  FlowView view;
+  if (!parse_flow({reinterpret_cast<const uint8_t*>(message.data()), message.size()}, view)) {
+    fmt::print(stderr, "weir-etl explain: the flow is larger than {} octets\n", kFlowMessageOctetsMax);
+    return false;
+  }
+  print_trace(rules::run_plainly(rules, view));
+  rules::Scratch scratch;
+  rules::Outcome outcome;
+  rules.program().run(view, scratch, outcome);
+  if (outcome.is_dropped) {
+    fmt::print("dropped by {}{}\n", rules.rules()[outcome.decided_by].id, outcome.is_sampled_out ? ", which samples" : "");
+    return true;
+  }
+  std::vector<char> event(transform::kEventOctetsMax);
+  transform::EventContext context;
+  context.decisions = {&outcome, &rules.program(), rules.local_prefixes()};
+  const size_t octets = transform::OcsfWriter({.rules_name = rules.name(), .rules_hash = rules.hash()}).write(view, context, event);
+  fmt::print("event  {}\n", std::string_view(event.data(), octets));
+  return octets != 0;
+}
+
+int explain(const std::string& path) {
+  const auto rules = read_rules(path);
+  if (rules == nullptr) return 1;
+  bool good = true;
+  size_t flows = 0;
+  for (std::string line; std::getline(std::cin, line);) {
+    if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
+    if (line.size() > kLineOctetsMax) {
+      fmt::print(stderr, "weir-etl explain: a line of {} octets, limit {}\n", line.size(), kLineOctetsMax);
+      return 1;
+    }
+    if (flows++ != 0) fmt::print("\n");
+    good &= explain_one(*rules, line);
+    std::fflush(stdout);
+  }
+  if (flows == 0) fmt::print(stderr, "weir-etl explain: standard input has no flow\n");
+  return good && flows != 0 ? 0 : 1;
+}
+
+int evaluate(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  if (!file.good()) {
+    fmt::print(stderr, "weir-etl: {}: cannot be read\n", path);
+    return 1;
+  }
+  const auto decision = rules::Decision::parse(text);
+  if (!decision) {
+    fmt::print(stderr, "weir-etl: {}: {}\n", path, decision.error().message);
+    return 1;
+  }
+  const std::string input_text{std::istreambuf_iterator<char>(std::cin), {}};
+  const auto input = rules::parse_json(input_text);
+  if (!input || !input->is(rules::ValueKind::object)) {
+    fmt::print(stderr, "weir-etl eval: standard input is no JSON object\n");
+    return 1;
+  }
+  const auto result = decision->evaluate(*input);
+  if (!result) {
+    fmt::print(stderr, "weir-etl eval: {}\n", result.error().message);
+    return 1;
+  }
+  fmt::print("{}\n", result->to_json());
+  return 0;
+}
+
+}  // namespace
+}  // namespace weir::cli
+
+int main(int argc, char** argv) {
+  std::signal(SIGPIPE, SIG_IGN);
+  CLI::App app{"weir-etl looks at rules that say what flows mean: which are left out, what their events say.\n", "weir-etl"};
+  app.footer(
+      "Examples:\n"
+      "  weir-etl check rules.yaml\n"
+      "      is it right, and what does it do\n"
+      "  weir decode --format json capture.pcap | head -1 | weir-etl explain rules.yaml\n"
+      "      what each rule does with one flow, and the event that comes of it\n"
+      "  weir decode --format ocsf --rules rules.yaml capture.pcap\n"
+      "      the events of a capture under the rules\n"
+      "  weir-etl eval decision.json < input.json\n"
+      "      what a decision file makes of an input\n"
+      "Exit status: 0 done; 1 rules or a flow are wrong; 2 wrong command line.");
+  app.require_subcommand(1);
+  app.set_version_flag("--version", weir::version_line("weir-etl"));
+  int exit_code = 0;
+  std::string path;
+  CLI::App* const check = app.add_subcommand("check", "Read a file of rules, and say what is wrong with it or what it does");
+  check->add_option("RULES", path, "File of rules (docs/RULES.md)")->required();
+  check->callback([&] { exit_code = weir::cli::check(path); });
+  CLI::App* const explain = app.add_subcommand(
+      "explain", "Read flows from standard input, JSON as `weir decode` prints it, and say what each rule does with them");
+  explain->add_option("RULES", path, "File of rules (docs/RULES.md)")->required();
+  explain->callback([&] { exit_code = weir::cli::explain(path); });
+  CLI::App* const eval = app.add_subcommand(
+      "eval", "Read a JSON object from standard input, and print what a decision file (JDM) of an existing installation makes of it");
+  eval->add_option("FILE", path, "Decision file: input, expression and output nodes")->required();
+  eval->callback([&] { exit_code = weir::cli::evaluate(path); });
+  return weir::cli::run_app(app, argc, argv, exit_code);
+}

@@ -1,0 +1,238 @@
+#include "dataplane/exception_path.h"
+
+#include <fmt/format.h>
+#include <rte_errno.h>
+#include <rte_ethdev.h>
+#include <rte_mbuf.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "base/byte_order.h"
+#include "base/clock.h"
+#include "base/start_thread.h"
+#include "dataplane/dpdk_port.h"
+#include "dataplane/receive_core.h"
+
+namespace weir::dataplane {
+namespace {
+
+constexpr uint32_t kMacsOctets = 12;
+constexpr uint32_t kVlanTagOctets = 4;
+constexpr uint16_t kVlanTag = 0x8100;
+constexpr uint32_t kFrameOctetsMin = 60;  // without the check sequence: not every device pads what is shorter
+constexpr uint64_t kSleepMaxNs = kNsPerSec;
+constexpr uint64_t kShortOfMbufsNs = kNsPerMs;
+
+}  // namespace
+
+ExceptionPort::ExceptionPort(DpdkDevice& device, const ExceptionConfig& config)
+    : device_(device), config_(config), credit_(config.frames_per_second) {}
+
+Result<std::unique_ptr<ExceptionPort>> ExceptionPort::open(DpdkDevice& device, const ExceptionConfig& config,
+                                                           Waker& waker) {
+  std::unique_ptr<ExceptionPort> port(new ExceptionPort(device, config));
+  const auto fail = [&](std::string_view why) { return Error{fmt::format("port {}: {}", device.name(), why)}; };
+
+  rte_ether_addr mac{};
+  if (const int rc = rte_eth_macaddr_get(device.port_id(), &mac); rc != 0)
+    return fail(fmt::format("its MAC address: {}", rte_strerror(-rc)));
+  uint16_t mtu = 0;
+  if (rte_eth_dev_get_mtu(device.port_id(), &mtu) != 0) mtu = RTE_ETHER_MTU;
+  if (config.mtu > mtu)
+    return fail(fmt::format("exception.mtu: {} is more than the device's, {}", config.mtu, mtu));
+  if (config.mtu != 0) mtu = config.mtu;
+  port->frame_octets_max_ = exception_frame_octets_max(mtu);
+
+  const std::string pool_name = fmt::format("weir_exc_{}", device.port_id());
+  port->pool_ = rte_pktmbuf_pool_create(pool_name.c_str(), kExceptionMbufs, 0, 0,
+                                        static_cast<uint16_t>(port->frame_octets_max_ + RTE_PKTMBUF_HEADROOM),
+                                        SOCKET_ID_ANY);
+  if (port->pool_ == nullptr)
+    return fail(fmt::format("no memory for {} mbufs to send from: {}", kExceptionMbufs, rte_strerror(rte_errno)));
+
+  Result<std::unique_ptr<TapInterface>> tap = TapInterface::open(config.interface);
+  if (!tap) return fail(tap.error().message);
+  port->tap_ = std::move(*tap);
+  TapInterface::Settings settings{.mtu = mtu, .addresses = config.addresses};
+  std::memcpy(settings.mac.data(), mac.addr_bytes, settings.mac.size());
+  if (Result<void> set = port->tap_->set_up(settings); !set) return fail(set.error().message);
+
+  for (uint16_t q = 0; q < device.queues(); ++q) {
+    port->lanes_.push_back(std::make_unique<ExceptionLane>(
+        ExceptionLane::Config{.mac = settings.mac,
+                              .vlan = config.vlan,
+                              .frame_octets_max = port->frame_octets_max_,
+                              .frames_per_second = config.frames_per_second},
+        waker));
+    device.queue(q).exceptions = port->lanes_.back().get();
+  }
+  return port;
+}
+
+ExceptionPort::~ExceptionPort() { rte_mempool_free(pool_); }
+
+bool ExceptionPort::to_kernel() noexcept {
+  bool any = false;
+  for (const std::unique_ptr<ExceptionLane>& lane : lanes_) {
+    for (unsigned i = 0; i < kBurst; ++i) {
+      const std::span<const uint8_t> frame = lane->front();
+      if (frame.empty()) break;
+      const bool is_taken = write(tap_->fd(), frame.data(), frame.size()) == static_cast<ssize_t>(frame.size());
+      (is_taken ? delivered_ : refused_).increment();  // refused: the interface is down or gone
+      lane->pop();
+      any = true;
+    }
+  }
+  return any;
+}
+
+/// The tag of our VLAN, and zeros up to the shortest frame; how long it is then.
+uint32_t ExceptionPort::finish_frame(uint8_t* frame, uint32_t octets) const noexcept {
+  if (config_.vlan != 0) {  // it was read behind the room for the tag
+    std::memmove(frame, frame + kVlanTagOctets, kMacsOctets);
+    store_be16(frame + kMacsOctets, kVlanTag);
+    store_be16(frame + kMacsOctets + 2, config_.vlan);
+    octets += kVlanTagOctets;
+  }
+  if (octets >= kFrameOctetsMin) return octets;
+  std::memset(frame + octets, 0, kFrameOctetsMin - octets);
+  return kFrameOctetsMin;
+}
+
+bool ExceptionPort::to_wire(uint64_t steady_now_ns) noexcept {
+  credit_.refill(steady_now_ns);
+  const uint32_t offset = config_.vlan != 0 ? kVlanTagOctets : 0;
+  rte_mbuf* mbufs[kBurst];
+  uint16_t count = 0;
+  bool any = false;
+  while (!is_gone_ && count < kBurst && credit_.has_any()) {
+    rte_mbuf* const mbuf = rte_pktmbuf_alloc(pool_);
+    has_no_mbufs_ = mbuf == nullptr;
+    if (has_no_mbufs_) break;  // the kernel keeps what it has to send, and counts what it drops
+    auto* const frame = rte_pktmbuf_mtod(mbuf, uint8_t*);
+    const ssize_t octets = read(tap_->fd(), frame + offset, frame_octets_max_ - offset);
+    if (octets <= 0) {
+      is_gone_ = octets == 0 || (errno != EAGAIN && errno != EINTR);
+      rte_pktmbuf_free(mbuf);
+      break;
+    }
+    any = true;
+    credit_.take();
+    if (static_cast<uint32_t>(octets) == frame_octets_max_ - offset) {  // perhaps cut: someone has raised its MTU
+      too_long_.increment();
+      rte_pktmbuf_free(mbuf);
+      continue;
+    }
+    mbuf->data_len = static_cast<uint16_t>(finish_frame(frame, static_cast<uint32_t>(octets)));
+    mbuf->pkt_len = mbuf->data_len;
+    mbufs[count++] = mbuf;
+  }
+  if (count == 0) return any;
+  const uint16_t sent = rte_eth_tx_burst(device_.port_id(), 0, mbufs, count);
+  sent_.add(sent);
+  if (sent < count) {
+    not_sent_.add(count - sent);
+    rte_pktmbuf_free_bulk(mbufs + sent, count - sent);
+  }
+  return true;
+}
+
+bool ExceptionPort::has_waiting() const noexcept {
+  return std::any_of(lanes_.begin(), lanes_.end(), [](const auto& lane) { return lane->waiting() != 0; });
+}
+
+int ExceptionPort::fd_to_wait_for() const noexcept {
+  return is_gone_ || has_no_mbufs_ || !credit_.has_any() ? -1 : tap_->fd();
+}
+
+uint64_t ExceptionPort::pause_ns() const noexcept {
+  return has_no_mbufs_ ? kShortOfMbufsNs : credit_.missing_ns();
+}
+
+ExceptionStats ExceptionPort::stats(bool link_up) {
+  ExceptionStats stats;
+  stats.interface = config_.interface;
+  tap_->set_carrier(link_up);
+  stats.trouble = tap_->trouble();
+  stats.delivered = delivered_.value();
+  stats.refused = refused_.value();
+  for (const std::unique_ptr<ExceptionLane>& lane : lanes_) stats.waiting += lane->waiting();
+  stats.sent = sent_.value();
+  stats.not_sent = not_sent_.value();
+  stats.too_long = too_long_.value();
+  return stats;
+}
+
+Result<void> ExceptionPath::add(DpdkDevice& device, const ExceptionConfig& config) {
+  Result<std::unique_ptr<ExceptionPort>> port = ExceptionPort::open(device, config, waker_);
+  if (!port) return port.error();
+  ports_.push_back(std::move(*port));
+  return {};
+}
+
+Result<void> ExceptionPath::start() {
+  if (ports_.empty()) return {};
+  fds_.resize(1 + ports_.size());
+  const auto thread = start_thread(
+      "weir-exceptions",
+      [](void* self) -> void* {
+        const RoleScope role(exception_thread);
+        static_cast<ExceptionPath*>(self)->run();
+        return nullptr;
+      },
+      this);
+  if (!thread) return Error{"exception path: " + thread.error().message};
+  thread_ = *thread;
+  return {};
+}
+
+void ExceptionPath::run() noexcept {
+  while (!is_stopping_.load(std::memory_order_acquire)) {
+    bool any = false;
+    const uint64_t now_ns = steady_clock_ns();
+    for (const std::unique_ptr<ExceptionPort>& port : ports_) {
+      any |= port->to_kernel();
+      any |= port->to_wire(now_ns);
+    }
+    if (!any) sleep();
+  }
+  for (const std::unique_ptr<ExceptionPort>& port : ports_)
+    while (port->to_kernel()) {}
+}
+
+void ExceptionPath::sleep() noexcept {
+  uint64_t sleep_ns = kSleepMaxNs;
+  fds_[0] = {.fd = waker_.fd(), .events = POLLIN, .revents = 0};
+  for (size_t i = 0; i < ports_.size(); ++i) {
+    fds_[1 + i] = {.fd = ports_[i]->fd_to_wait_for(), .events = POLLIN, .revents = 0};
+    if (const uint64_t pause_ns = ports_[i]->pause_ns(); pause_ns != 0) sleep_ns = std::min(sleep_ns, pause_ns);
+  }
+  waker_.lie_down();
+  const bool has_news = is_stopping_.load(std::memory_order_acquire) ||
+                        std::any_of(ports_.begin(), ports_.end(), [](const auto& port) { return port->has_waiting(); });
+  if (!has_news) {
+    const timespec timeout{.tv_sec = static_cast<time_t>(sleep_ns / kNsPerSec),
+                           .tv_nsec = static_cast<long>(sleep_ns % kNsPerSec)};
+    ppoll(fds_.data(), fds_.size(), &timeout, nullptr);
+  }
+  waker_.get_up();
+}
+
+void ExceptionPath::stop() {
+  if (!thread_) return;
+  is_stopping_.store(true, std::memory_order_release);
+  waker_.wake();
+  pthread_join(*thread_, nullptr);
+  thread_.reset();
+}
+
+std::optional<ExceptionStats> ExceptionPath::stats(const DpdkDevice& device, bool link_up) {
+  for (const std::unique_ptr<ExceptionPort>& port : ports_)
+    if (&port->device() == &device) return port->stats(link_up);
+  return {};
+}
+
+}  // namespace weir::dataplane

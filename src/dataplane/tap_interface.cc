@@ -1,0 +1,179 @@
+#include "dataplane/tap_interface.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <ifaddrs.h>
+#include <linux/if_tun.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+#include <net/if_arp.h>
+#include <netinet/in.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstddef>
+#include <cstring>
+#include <utility>
+
+namespace weir::dataplane {
+namespace {
+
+constexpr const char* kTunDevice = "/dev/net/tun";
+
+ifreq request_for(const std::string& name) noexcept {
+  ifreq request{};
+  std::memcpy(request.ifr_name, name.data(), std::min(name.size(), sizeof request.ifr_name - 1));
+  return request;
+}
+
+/// 0, or the errno.
+int ask(unsigned long what, ifreq& request) noexcept {
+  const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return errno;
+  const int number = ioctl(fd, what, &request) == 0 ? 0 : errno;
+  close(fd);
+  return number;
+}
+
+Error error(const std::string& name, std::string_view what, int number) {
+  return Error{fmt::format("interface {}: {}: {}", name, what, std::strerror(number))};
+}
+
+bool is_set(const std::string& name, const InterfaceAddress& wanted) {
+  ifaddrs* all = nullptr;
+  if (getifaddrs(&all) != 0) return false;
+  bool found = false;
+  for (const ifaddrs* i = all; i != nullptr && !found; i = i->ifa_next) {
+    if (i->ifa_addr == nullptr || name != i->ifa_name) continue;
+    const auto* const octets = reinterpret_cast<const uint8_t*>(i->ifa_addr);
+    if (i->ifa_addr->sa_family == AF_INET)
+      found = IpAddress::from_v4(octets + offsetof(sockaddr_in, sin_addr)) == wanted.address;
+    if (i->ifa_addr->sa_family == AF_INET6)
+      found = IpAddress::from_v6(octets + offsetof(sockaddr_in6, sin6_addr)) == wanted.address;
+  }
+  freeifaddrs(all);
+  return found;
+}
+
+/// RTM_NEWADDR as the kernel wants it: a header, and the address once as our own (local) and once as the prefix's.
+struct AddressRequest {
+  nlmsghdr header{};
+  ifaddrmsg message{};
+  std::array<uint8_t, 2 * RTA_SPACE(16)> attributes{};
+
+  AddressRequest(unsigned index, const InterfaceAddress& address) {
+    header.nlmsg_type = RTM_NEWADDR;
+    header.nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE;
+    message.ifa_family = address.address.is_v4() ? AF_INET : AF_INET6;
+    message.ifa_prefixlen = address.prefix_bits;
+    message.ifa_index = index;
+    size_t octets = 0;
+    for (const unsigned short type : {IFA_LOCAL, IFA_ADDRESS}) {
+      rtattr attribute{};
+      attribute.rta_type = type;
+      attribute.rta_len = static_cast<unsigned short>(RTA_LENGTH(address.address.wire_octets()));
+      std::memcpy(attributes.data() + octets, &attribute, sizeof attribute);
+      std::memcpy(attributes.data() + octets + RTA_LENGTH(0), address.address.wire_data(),
+                  address.address.wire_octets());
+      octets += RTA_ALIGN(attribute.rta_len);
+    }
+    header.nlmsg_len = static_cast<uint32_t>(offsetof(AddressRequest, attributes) + octets);
+  }
+};
+
+/// 0, or the errno that the kernel answers.
+int tell_kernel(const AddressRequest& request) noexcept {
+  const int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+  if (fd < 0) return errno;
+  struct {
+    nlmsghdr header;
+    nlmsgerr error;
+    uint8_t rest[256];  // it quotes the request
+  } answer{};
+  int number = EIO;
+  if (send(fd, &request, request.header.nlmsg_len, 0) < 0) {
+    number = errno;
+  } else if (recv(fd, &answer, sizeof answer, 0) < 0) {
+    number = errno;
+  } else if (answer.header.nlmsg_type == NLMSG_ERROR) {
+    number = -answer.error.error;
+  }
+  close(fd);
+  return number;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<TapInterface>> TapInterface::open(const std::string& name) {
+  const int fd = ::open(kTunDevice, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+  if (fd < 0) return error(name, kTunDevice, errno);
+  ifreq request = request_for(name);
+  request.ifr_flags = IFF_TAP | IFF_NO_PI;
+  if (ioctl(fd, TUNSETIFF, &request) != 0) {
+    const int number = errno;
+    close(fd);
+    if (number == EBUSY) return Error{fmt::format("interface {}: another program has it", name)};
+    if (number == EPERM)
+      return Error{fmt::format("interface {}: making it needs CAP_NET_ADMIN, or one that is there: ip tuntap add {} "
+                               "mode tap user USER",
+                               name, name)};
+    return error(name, "cannot be made", number);
+  }
+  return std::unique_ptr<TapInterface>(new TapInterface(name, fd));
+}
+
+TapInterface::~TapInterface() { close(fd_); }
+
+Result<void> TapInterface::set_up(const Settings& settings) {
+  ifreq now = request_for(name_);
+  if (const int number = ask(SIOCGIFHWADDR, now); number != 0) return error(name_, "its MAC address", number);
+  if (std::memcmp(now.ifr_hwaddr.sa_data, settings.mac.data(), settings.mac.size()) != 0) {
+    std::memcpy(now.ifr_hwaddr.sa_data, settings.mac.data(), settings.mac.size());
+    now.ifr_hwaddr.sa_family = ARPHRD_ETHER;
+    if (const int number = ask(SIOCSIFHWADDR, now); number != 0) return error(name_, "MAC address", number);
+  }
+  now = request_for(name_);
+  if (const int number = ask(SIOCGIFMTU, now); number != 0) return error(name_, "its MTU", number);
+  if (now.ifr_mtu != settings.mtu) {
+    now.ifr_mtu = settings.mtu;
+    if (const int number = ask(SIOCSIFMTU, now); number != 0)
+      return error(name_, fmt::format("MTU {}", settings.mtu), number);
+  }
+  for (const InterfaceAddress& address : settings.addresses)
+    if (Result<void> added = add_address(address); !added) return added;
+  now = request_for(name_);
+  if (const int number = ask(SIOCGIFFLAGS, now); number != 0) return error(name_, "its state", number);
+  if ((now.ifr_flags & IFF_UP) != 0) return {};
+  now.ifr_flags = static_cast<short>(now.ifr_flags | IFF_UP);
+  if (const int number = ask(SIOCSIFFLAGS, now); number != 0) return error(name_, "bringing it up", number);
+  return {};
+}
+
+Result<void> TapInterface::add_address(const InterfaceAddress& address) {
+  if (is_set(name_, address)) return {};
+  const unsigned index = if_nametoindex(name_.c_str());
+  const int number = tell_kernel(AddressRequest(index, address));
+  if (number == 0) return {};
+  const std::string what = fmt::format("address {}/{}", address.address.to_string(), address.prefix_bits);
+  if (number == EACCES && !address.address.is_v4()) return Error{fmt::format("interface {}: {}: IPv6 is off", name_, what)};
+  return error(name_, what, number);
+}
+
+void TapInterface::set_carrier(bool is_up) noexcept {
+  if (is_up == has_carrier_) return;
+  int carrier = is_up ? 1 : 0;
+  if (ioctl(fd_, TUNSETCARRIER, &carrier) == 0) has_carrier_ = is_up;
+}
+
+std::string TapInterface::trouble() const {
+  ifreq request{};
+  if (ioctl(fd_, TUNGETIFF, &request) != 0) return fmt::format("interface {} is gone: restart to have it again", name_);
+  ifreq flags = request_for(request.ifr_name);  // it may have been given another name
+  if (ask(SIOCGIFFLAGS, flags) != 0) return fmt::format("interface {} is gone: restart to have it again", name_);
+  return (flags.ifr_flags & IFF_UP) == 0 ? fmt::format("interface {} is down", name_) : std::string();
+}
+
+}  // namespace weir::dataplane

@@ -1,0 +1,59 @@
+// tap_interface.h — An interface of the kernel's (TAP) whose other end is ours: frames that we write arrive on it, and
+// what the kernel sends by it we read.
+//
+// Spec:     Linux's Documentation/networking/tuntap.rst; rtnetlink(7).
+// Runs on:  control_thread makes it and sets it up; the exception thread reads and writes.
+// Owns:     the interface, which goes with us, unless it was made persistent beforehand (`ip tuntap add`): such a one
+//           is taken over, and what a script has set on it already is left as it is.
+// Failure:  an Error that names the interface and what it wanted.
+//
+// Private to src/dataplane. Not DPDK's net_tap: that is polled by a system call a look and takes a real-time signal
+// for itself; this one sleeps on its descriptor.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "base/result.h"
+#include "dataplane/data_plane.h"
+
+namespace weir::dataplane {
+
+class TapInterface {
+ public:
+  static constexpr uint16_t kMtuMin = 1280;  // IPv6 wants no less (RFC 8200 §5)
+
+  static Result<std::unique_ptr<TapInterface>> open(const std::string& name);
+  ~TapInterface();
+  TapInterface(const TapInterface&) = delete;
+  TapInterface& operator=(const TapInterface&) = delete;
+
+  struct Settings {
+    std::array<uint8_t, 6> mac{};
+    uint16_t mtu = 1500;
+    std::span<const InterfaceAddress> addresses;
+  };
+  /// Sets what is not so already, and brings it up.
+  Result<void> set_up(const Settings& settings) WEIR_RUNS_ON(control_thread);
+  /// The kernel is told of the wire behind it.
+  void set_carrier(bool is_up) noexcept WEIR_RUNS_ON(control_thread);
+  /// Why nothing goes by it: gone, or set down. Empty: it does.
+  std::string trouble() const WEIR_RUNS_ON(control_thread);
+
+  const std::string& name() const noexcept { return name_; }
+  /// Does not block; readable when the kernel has sent something.
+  int fd() const noexcept { return fd_; }
+
+ private:
+  TapInterface(std::string name, int fd) : name_(std::move(name)), fd_(fd) {}
+  Result<void> add_address(const InterfaceAddress& address);
+
+  const std::string name_;
+  const int fd_;
+  bool has_carrier_ = true;
+};
+
+}  // namespace weir::dataplane

@@ -1,0 +1,198 @@
+#include "dataplane/xdp_program.h"
+
+#include <linux/if_ether.h>
+#include <netinet/in.h>
+
+#include <cstddef>
+#include <utility>
+
+namespace weir::dataplane {
+namespace {
+
+constexpr unsigned kVlanTags = 2;
+constexpr unsigned kExtensionHeaders = 4;
+
+enum Register : uint8_t { r0, r1, r2, r3, r4, r5, context, offset, what, r9, frame };
+
+/// `tag`, `extension` and `no_fragment` are the first of several: one each time round.
+enum class Label : uint8_t {
+  ip, v4, v6, udp, redirect, pass,
+  tag,
+  extension = tag + kVlanTags,
+  no_fragment = extension + kExtensionHeaders,
+  count_ = no_fragment + kExtensionHeaders
+};
+
+Label nth(Label first, unsigned n) { return static_cast<Label>(static_cast<unsigned>(first) + n); }
+
+/// Instructions in the order in which they run; jumps name labels, which are places once all is there.
+class Assembler {
+ public:
+  void place(Label label) { places_[static_cast<size_t>(label)] = code_.size(); }
+  void set(Register to, int32_t value) { add(BPF_ALU64 | BPF_MOV | BPF_K, to, r0, 0, value); }
+  void copy(Register to, Register from) { add(BPF_ALU64 | BPF_MOV | BPF_X, to, from); }
+  void add_value(Register to, int32_t value) { add(BPF_ALU64 | BPF_ADD | BPF_K, to, r0, 0, value); }
+  void add_register(Register to, Register from) { add(BPF_ALU64 | BPF_ADD | BPF_X, to, from); }
+  void mask(Register to, int32_t value) { add(BPF_ALU64 | BPF_AND | BPF_K, to, r0, 0, value); }
+  void shift_left(Register to, int32_t bits) { add(BPF_ALU64 | BPF_LSH | BPF_K, to, r0, 0, bits); }
+  /// 16 bits in network order become a number.
+  void from_network(Register to) { add(BPF_ALU | BPF_END | BPF_TO_BE, to, r0, 0, 16); }
+  void load(uint8_t size, Register to, Register from, int16_t at) { add(BPF_LDX | BPF_MEM | size, to, from, at); }
+  void store(uint8_t size, Register to, int16_t at, Register from) { add(BPF_STX | BPF_MEM | size, to, from, at); }
+  void load_map(Register to, int fd) {
+    add(BPF_LD | BPF_DW | BPF_IMM, to, static_cast<Register>(BPF_PSEUDO_MAP_FD), 0, fd);
+    add(0, r0, r0);
+  }
+  void call(int32_t function) { add(BPF_JMP | BPF_CALL, r0, r0, 0, function); }
+  void jump(Label to) { jump_if(BPF_JA, r0, 0, to); }
+  void jump_if(uint8_t condition, Register left, int32_t right, Label to) {
+    jumps_.push_back({code_.size(), to});
+    add(static_cast<uint8_t>(BPF_JMP | condition | BPF_K), left, r0, 0, right);
+  }
+  void exit() { add(BPF_JMP | BPF_EXIT, r0, r0); }
+
+  std::vector<bpf_insn> finish() && {
+    for (const Jump& jump : jumps_)
+      code_[jump.from].off = static_cast<int16_t>(places_[static_cast<size_t>(jump.to)] - jump.from - 1);
+    return std::move(code_);
+  }
+
+ private:
+  struct Jump {
+    size_t from;
+    Label to;
+  };
+
+  void add(uint8_t code, Register to, Register from, int16_t at = 0, int32_t value = 0) {
+    bpf_insn instruction{};
+    instruction.code = code;
+    instruction.dst_reg = to & 0xf;
+    instruction.src_reg = from & 0xf;
+    instruction.off = at;
+    instruction.imm = value;
+    code_.push_back(instruction);
+  }
+
+  std::vector<bpf_insn> code_;
+  std::vector<Jump> jumps_;
+  size_t places_[static_cast<size_t>(Label::count_)] = {};
+};
+
+constexpr int16_t kOctets = -48;  // on the stack: what was read last
+constexpr int16_t kKey = -56;
+
+/// The octets of the frame from `offset` on; a frame that ends before is the kernel's.
+void read(Assembler& a, int32_t octets) {
+  a.copy(r1, context);
+  a.copy(r2, offset);
+  a.copy(r3, frame);
+  a.add_value(r3, kOctets);
+  a.set(r4, octets);
+  a.call(BPF_FUNC_xdp_load_bytes);
+  a.jump_if(BPF_JNE, r0, 0, Label::pass);
+}
+void take(Assembler& a, uint8_t size, Register to, int16_t at) { a.load(size, to, frame, static_cast<int16_t>(kOctets + at)); }
+
+void walk_link_layer(Assembler& a) {
+  a.set(offset, 0);
+  read(a, ETH_HLEN);
+  a.set(offset, ETH_HLEN);
+  take(a, BPF_H, what, offsetof(ethhdr, h_proto));
+  for (unsigned i = 0; i < kVlanTags; ++i) {
+    for (const uint16_t type : {uint16_t{ETH_P_8021Q}, uint16_t{ETH_P_8021AD}, uint16_t{0x9100}})
+      a.jump_if(BPF_JEQ, what, htons(type), nth(Label::tag, i));
+    a.jump(Label::ip);
+    a.place(nth(Label::tag, i));
+    read(a, 4);
+    take(a, BPF_H, what, 2);
+    a.add_value(offset, 4);
+  }
+  a.place(Label::ip);
+  a.jump_if(BPF_JEQ, what, htons(ETH_P_IP), Label::v4);
+  a.jump_if(BPF_JEQ, what, htons(ETH_P_IPV6), Label::v6);
+  a.jump(Label::pass);
+}
+
+void walk_ipv4(Assembler& a) {
+  a.place(Label::v4);
+  read(a, 20);
+  take(a, BPF_B, what, 9);
+  a.jump_if(BPF_JNE, what, IPPROTO_UDP, Label::pass);
+  take(a, BPF_H, what, 6);
+  a.mask(what, htons(0x3fff));  // more fragments, or behind the first
+  a.jump_if(BPF_JNE, what, 0, Label::redirect);
+  take(a, BPF_B, what, 0);
+  a.mask(what, 0x0f);
+  a.shift_left(what, 2);
+  a.add_register(offset, what);
+  a.jump(Label::udp);
+}
+
+void walk_ipv6(Assembler& a) {
+  a.place(Label::v6);
+  read(a, 40);
+  a.add_value(offset, 40);
+  take(a, BPF_B, what, 6);
+  for (unsigned i = 0; i < kExtensionHeaders; ++i) {
+    a.jump_if(BPF_JEQ, what, IPPROTO_UDP, Label::udp);
+    // Each of them begins with what follows it. The fragment header has 8 octets, and says UDP in every fragment.
+    for (const int header : {IPPROTO_HOPOPTS, IPPROTO_ROUTING, IPPROTO_DSTOPTS, IPPROTO_FRAGMENT})
+      a.jump_if(BPF_JEQ, what, header, nth(Label::extension, i));
+    a.jump(Label::pass);
+    a.place(nth(Label::extension, i));
+    a.copy(r9, what);
+    read(a, 2);
+    take(a, BPF_B, what, 0);
+    a.jump_if(BPF_JNE, r9, IPPROTO_FRAGMENT, nth(Label::no_fragment, i));
+    a.jump_if(BPF_JEQ, what, IPPROTO_UDP, Label::redirect);
+    a.jump(Label::pass);
+    a.place(nth(Label::no_fragment, i));
+    take(a, BPF_B, r9, 1);
+    a.add_value(r9, 1);
+    a.shift_left(r9, 3);
+    a.add_register(offset, r9);
+  }
+  a.jump_if(BPF_JNE, what, IPPROTO_UDP, Label::pass);
+}
+
+void look_at_port(Assembler& a, int ports) {
+  a.place(Label::udp);
+  read(a, 4);
+  take(a, BPF_H, what, 2);
+  a.from_network(what);
+  a.store(BPF_W, frame, kKey, what);
+  a.load_map(r1, ports);
+  a.copy(r2, frame);
+  a.add_value(r2, kKey);
+  a.call(BPF_FUNC_map_lookup_elem);
+  a.jump_if(BPF_JEQ, r0, 0, Label::pass);
+  a.load(BPF_W, what, r0, 0);
+  a.jump_if(BPF_JEQ, what, 0, Label::pass);
+}
+
+}  // namespace
+
+std::vector<bpf_insn> xdp_program(XdpScope scope, const XdpMaps& maps) {
+  Assembler a;
+  a.copy(context, r1);
+  if (scope == XdpScope::listeners) {
+    walk_link_layer(a);
+    walk_ipv4(a);
+    walk_ipv6(a);
+    look_at_port(a, maps.ports);
+  }
+  a.place(Label::redirect);
+  a.load(BPF_W, r2, context, offsetof(xdp_md, rx_queue_index));
+  a.load_map(r1, maps.sockets);
+  a.set(r3, XDP_PASS);
+  a.call(BPF_FUNC_redirect_map);
+  a.exit();
+  if (scope == XdpScope::listeners) {
+    a.place(Label::pass);
+    a.set(r0, XDP_PASS);
+    a.exit();
+  }
+  return std::move(a).finish();
+}
+
+}  // namespace weir::dataplane

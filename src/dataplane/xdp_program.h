@@ -1,0 +1,33 @@
+// xdp_program.h — The XDP program that gives an AF_XDP port its listeners' datagrams and leaves the kernel the rest.
+//
+// Spec:     linux/bpf.h; IEEE 802.1Q, 802.1ad; RFC 791, RFC 8200 §4.
+// Runs on:  control_thread makes it; the kernel runs it for every frame of the interface.
+// Bounds:   kVlanTags tags and kExtensionHeaders headers are walked; what has more is the kernel's.
+//
+// Private to src/dataplane. Written as instructions, since a compiler for BPF is none of what Weir is built with. It
+// reads by bpf_xdp_load_bytes (Linux 5.18), so that the verifier has no pointer to follow and CAP_BPF is enough.
+#pragma once
+
+#include <linux/bpf.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "base/result.h"
+
+namespace weir::dataplane {
+
+inline constexpr uint32_t kXdpQueuesMax = 1024;  // places in the map of sockets
+
+enum class XdpScope : uint8_t { listeners, everything };
+
+struct XdpMaps {
+  int ports = -1;    // array of 65,536 u32: not 0 where a listener has that UDP port
+  int sockets = -1;  // by receive queue
+};
+
+/// Redirects UDP datagrams for `ports`, and fragments of any UDP datagram, whose port only the first has, to the
+/// socket of their queue; passes all else, and what comes on a queue without socket, to the kernel.
+std::vector<bpf_insn> xdp_program(XdpScope scope, const XdpMaps& maps);
+
+}  // namespace weir::dataplane

@@ -1,0 +1,38 @@
+// ast.h — Expressions as trees.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/named_enum.h"
+#include "rules/decimal.h"
+
+namespace weir::rules {
+
+// Children in the order in which they are written.
+#define WEIR_NODE_KINDS(X)                                                                          \
+  X(null_literal) X(boolean_literal) X(number_literal) X(string_literal) X(template_string)         \
+  X(name) X(set_name) X(reference) X(root) X(element) X(member) X(index) X(slice) X(array) X(object) \
+  X(interval) X(unary_minus) X(unary_plus) X(logical_not) X(binary) X(logical_and) X(logical_or)    \
+  X(coalesce) X(conditional) X(membership) X(not_membership) X(call)
+WEIR_NAMED_ENUM(NodeKind, uint8_t, WEIR_NODE_KINDS)
+
+#define WEIR_BINARY_OPERATORS(X) \
+  X(equal) X(not_equal) X(less) X(less_equal) X(greater) X(greater_equal) X(add) X(subtract) X(multiply) X(divide) \
+  X(remainder) X(power)
+WEIR_NAMED_ENUM(BinaryOperator, uint8_t, WEIR_BINARY_OPERATORS)
+
+struct Node {
+  NodeKind kind = NodeKind::null_literal;
+  BinaryOperator op = BinaryOperator::equal;
+  bool flag = false;    // boolean_literal: its value; interval: the lower bound is outside
+  bool flag2 = false;   // interval: the upper bound is outside
+  Decimal number;
+  std::string text;     // a string, a name, a function, a member, a closure's alias
+  std::vector<std::unique_ptr<Node>> children;  // an absent end of a slice is null; object: key, value, key, …
+  size_t at = 0;        // octets before it
+};
+using NodePtr = std::unique_ptr<Node>;
+
+}  // namespace weir::rules

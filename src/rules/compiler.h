@@ -1,0 +1,76 @@
+// compiler.h — Expressions → flat code.
+//
+// Runs on:  any thread, when rules are read.
+// Failure:  an Error with the place: names that are not there, types that can never go together, and what of the language is not for flows
+//           on their way (closures, objects, regular expressions).
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "rules/ast.h"
+#include "rules/interpreter.h"
+#include "rules/program.h"
+
+namespace weir::rules {
+
+/// What expressions of one set of rules may name beside the flow's fields.
+struct Environment {
+  std::map<std::string, std::shared_ptr<const NamedSet>, std::less<>> sets;
+  std::map<std::string, std::shared_ptr<const Dictionary>, std::less<>> dictionaries;
+  std::vector<std::string> derived;
+};
+
+/// Names and functions for the interpreter, so that it means by them what compiled code does. `root` and `environment`
+/// outlive it.
+Scope scope_of(const Environment& environment, const Value& root);
+
+/// Where jumps lead that are not yet known.
+using Label = std::vector<size_t>;
+
+class Compiler {
+ public:
+  Compiler(const Environment& environment, Program& program) : environment_(environment), program_(program) {}
+
+  /// Code that jumps to `label` where the expression is `when`, and goes on where it is not.
+  Result<void> jump_if(const Node& node, bool when, Label& label);
+  /// Code that leaves the expression's value in register 0.
+  Result<void> value(const Node& node);
+
+  size_t emit(const Instruction& instruction);
+  void bind(const Label& label);
+  uint16_t text_constant(std::string text);
+
+ private:
+  using Types = uint8_t;  // which kinds of cells a value may be
+
+  Result<Types> value_in(const Node& node, uint8_t target);
+  Result<Types> name_in(const Node& node, uint8_t target);
+  Result<Types> binary_in(const Node& node, uint8_t target);
+  Result<Types> call_in(const Node& node, uint8_t target);
+  Result<Types> boolean_in(const Node& node, uint8_t target);
+  Result<Types> membership_in(const Node& node, uint8_t target);
+  Result<Types> cidr_in(const Node& node, uint8_t target);
+  Result<Types> lookup_in(const Node& node, uint8_t target);
+  Result<Types> list_call_in(const Node& node, FieldRef list, uint8_t target);
+
+  /// Whether it was a condition on the flow itself, which needs no registers.
+  Result<bool> fused(const Node& node, bool when, Label& label);
+  bool fused_comparison(const Node& node, bool when, Label& label);
+  Result<bool> fused_membership(const Node& node, bool when, Label& label);
+  void emit_condition(Instruction instruction, bool when, Label& label);
+
+  Result<uint16_t> set_index(const Node& node);
+  Result<uint16_t> prefixes_of(const Node& node);
+  uint16_t add_set(std::shared_ptr<const NamedSet> set);
+  uint16_t constant(const Cell& cell);
+  Error wrong(const Node& node, const std::string& what) const;
+
+  const Environment& environment_;
+  Program& program_;
+};
+
+}  // namespace weir::rules

@@ -1,0 +1,321 @@
+#include "rules/functions.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <regex>
+
+#include "rules/interpreter.h"
+
+namespace weir::rules {
+namespace {
+
+using Arguments = std::vector<Value>;
+using Function = Result<Value> (*)(const Arguments&);
+
+Error not_for(std::string_view function, const Value& v) {
+  return Error{fmt::format("{}() of a {}", function, name_of(v.kind))};
+}
+Error out_of_range(std::string_view function) { return Error{fmt::format("{}(): the result is too large", function)}; }
+
+Result<std::vector<Decimal>> numbers_of(std::string_view function, const Value& v) {
+  if (!v.is(ValueKind::array)) return not_for(function, v);
+  std::vector<Decimal> numbers;
+  for (const Value& item : v.items) {
+    if (!item.is(ValueKind::number)) return not_for(function, item);
+    numbers.push_back(item.number);
+  }
+  if (numbers.empty()) return Error{fmt::format("{}() of an empty array", function)};
+  return numbers;
+}
+
+Result<Value> sum_of(std::string_view function, const Value& v, bool average) {
+  if (v.is(ValueKind::array) && v.items.empty() && !average) return Value::of(Decimal(0));
+  auto numbers = numbers_of(function, v);
+  if (!numbers) return numbers.error();
+  std::optional<Decimal> sum = Decimal(0);
+  for (const Decimal& n : *numbers) {
+    if (sum) sum = add(*sum, n);
+  }
+  if (sum && average) sum = divide(*sum, Decimal(numbers->size()));
+  if (!sum) return out_of_range(function);
+  return Value::of(*sum);
+}
+
+Result<Value> extreme(std::string_view function, const Value& v, int sign) {
+  auto numbers = numbers_of(function, v);
+  if (!numbers) return numbers.error();
+  Decimal best = numbers->front();
+  for (const Decimal& n : *numbers) {
+    if (compare(n, best) * sign > 0) best = n;
+  }
+  return Value::of(best);
+}
+
+Result<Value> median(const Arguments& a) {
+  auto numbers = numbers_of("median", a[0]);
+  if (!numbers) return numbers.error();
+  std::sort(numbers->begin(), numbers->end(), [](const Decimal& x, const Decimal& y) { return compare(x, y) < 0; });
+  const size_t middle = numbers->size() / 2;
+  if (numbers->size() % 2 != 0) return Value::of((*numbers)[middle]);
+  const auto sum = add((*numbers)[middle - 1], (*numbers)[middle]);
+  if (!sum) return out_of_range("median");
+  return Value::of(*divide(*sum, Decimal(2)));
+}
+
+Result<Value> mode(const Arguments& a) {
+  auto numbers = numbers_of("mode", a[0]);
+  if (!numbers) return numbers.error();
+  Decimal best;
+  long most = 0;
+  for (const Decimal& n : *numbers) {
+    const auto times = std::count(numbers->begin(), numbers->end(), n);
+    if (times > most) most = times, best = n;
+  }
+  return Value::of(best);
+}
+
+Result<Value> rounding(std::string_view function, const Arguments& a, Decimal::Toward toward) {
+  if (!a[0].is(ValueKind::number)) return not_for(function, a[0]);
+  int64_t digits = 0;
+  if (a.size() == 2) {
+    const auto asked = a[1].is(ValueKind::number) ? a[1].number.to_int64() : std::nullopt;
+    if (!asked || *asked < 0 || *asked > 28) return not_for(function, a[1]);
+    digits = *asked;
+  }
+  return Value::of(a[0].number.rounded(toward, static_cast<unsigned>(digits)));
+}
+
+Result<Value> change_case(std::string_view function, const Value& v, bool to_upper) {
+  if (!v.is(ValueKind::string)) return not_for(function, v);
+  std::string s = v.string;
+  for (char& c : s) {
+    if (to_upper && c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
+    if (!to_upper && c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  }
+  return Value::of(std::move(s));
+}
+
+Result<Value> length(const Arguments& a) {
+  if (a[0].is(ValueKind::string)) return Value::of(Decimal(character_places(a[0].string).size() - 1));
+  if (a[0].is(ValueKind::array)) return Value::of(Decimal(a[0].items.size()));
+  return not_for("len", a[0]);
+}
+
+Result<Value> contains(const Arguments& a) {
+  if (a[0].is(ValueKind::string)) {
+    if (!a[1].is(ValueKind::string)) return not_for("contains", a[1]);
+    return Value::of(a[0].string.find(a[1].string) != std::string::npos);
+  }
+  if (!a[0].is(ValueKind::array)) return not_for("contains", a[0]);
+  return Value::of(std::find(a[0].items.begin(), a[0].items.end(), a[1]) != a[0].items.end());
+}
+
+Result<Value> begins_or_ends(std::string_view function, const Arguments& a, bool begins) {
+  for (const Value& v : a) {
+    if (!v.is(ValueKind::string)) return not_for(function, v);
+  }
+  const std::string_view s = a[0].string;
+  return Value::of(begins ? s.starts_with(a[1].string) : s.ends_with(a[1].string));
+}
+
+Result<Value> trimmed(const Arguments& a) {
+  if (!a[0].is(ValueKind::string)) return not_for("trim", a[0]);
+  const std::string& s = a[0].string;
+  const size_t begin = s.find_first_not_of(" \t\r\n");
+  if (begin == std::string::npos) return Value::of(std::string());
+  return Value::of(s.substr(begin, s.find_last_not_of(" \t\r\n") + 1 - begin));
+}
+
+Result<Value> split(const Arguments& a) {
+  for (const Value& v : a) {
+    if (!v.is(ValueKind::string)) return not_for("split", v);
+  }
+  Value parts = Value::array();
+  const std::string& s = a[0].string;
+  const std::string& by = a[1].string;
+  for (size_t at = 0;;) {
+    const size_t end = by.empty() ? std::string::npos : s.find(by, at);
+    parts.items.push_back(Value::of(s.substr(at, end - at)));
+    if (end == std::string::npos || parts.items.size() > kItemsMax) return parts;
+    at = end + by.size();
+  }
+}
+
+/// What the pattern finds: whether, or its groups.
+Result<Value> regex_of(std::string_view function, const Arguments& a, bool groups) {
+  for (const Value& v : a) {
+    if (!v.is(ValueKind::string)) return not_for(function, v);
+  }
+  if (a[0].string.size() > 64 * 1024) return Error{fmt::format("{}() of a text longer than 64 KiB", function)};
+  try {
+    const std::regex pattern(a[1].string);
+    std::smatch match;
+    const bool found = std::regex_search(a[0].string, match, pattern);
+    if (!groups) return Value::of(found);
+    Value all = Value::array();
+    for (const auto& group : match) all.items.push_back(Value::of(group.str()));
+    return all;
+  } catch (const std::regex_error& e) {
+    return Error{fmt::format("{}(): '{}': {}", function, a[1].string, e.what())};
+  }
+}
+
+Result<Value> to_number(const Arguments& a) {
+  const Value& v = a[0];
+  if (v.is(ValueKind::number)) return v;
+  if (v.is(ValueKind::boolean)) return Value::of(Decimal(v.boolean ? 1 : 0));
+  const auto number = v.is(ValueKind::string) ? Decimal::parse(v.string) : std::nullopt;
+  if (!number) return Error{fmt::format("number() of {}", v.to_json())};
+  return Value::of(*number);
+}
+
+Result<Value> to_bool(const Arguments& a) {
+  const Value& v = a[0];
+  if (v.is(ValueKind::boolean)) return v;
+  if (v.is(ValueKind::number)) return Value::of(!v.number.is_zero());
+  if (v.is(ValueKind::string) && (v.string == "true" || v.string == "false")) return Value::of(v.string == "true");
+  return Error{fmt::format("bool() of {}", v.to_json())};
+}
+
+Result<Value> keys_or_values(std::string_view function, const Value& v, bool keys) {
+  Value all = Value::array();
+  if (v.is(ValueKind::array)) {
+    if (!keys) return v;
+    for (size_t i = 0; i < v.items.size(); ++i) all.items.push_back(Value::of(Decimal(i)));
+    return all;
+  }
+  if (!v.is(ValueKind::object)) return not_for(function, v);
+  for (const auto& [name, value] : v.members) all.items.push_back(keys ? Value::of(name) : value);
+  return all;
+}
+
+void merge_into(Value& into, const Value& from, bool deep) {
+  if (from.is(ValueKind::array)) {
+    into.items.insert(into.items.end(), from.items.begin(), from.items.end());
+    return;
+  }
+  for (const auto& [name, value] : from.members) {
+    const Value* const there = into.find(name);
+    if (deep && there != nullptr && there->kind == value.kind &&
+        (value.is(ValueKind::object) || value.is(ValueKind::array))) {
+      Value merged = *there;
+      merge_into(merged, value, true);
+      into.set(name, std::move(merged));
+    } else {
+      into.set(name, value);
+    }
+  }
+}
+
+Result<Value> merged(std::string_view function, const Arguments& a, bool deep) {
+  if (!a[0].is(ValueKind::array)) return not_for(function, a[0]);
+  Value all = Value::object();
+  bool first = true;
+  for (const Value& item : a[0].items) {
+    if (item.is(ValueKind::null)) continue;
+    if (!item.is(ValueKind::object) && !item.is(ValueKind::array)) return not_for(function, item);
+    if (first) all.kind = item.kind;
+    if (item.kind != all.kind) return not_for(function, item);
+    first = false;
+    merge_into(all, item, deep);
+  }
+  return all;
+}
+
+Result<Value> flattened(const Arguments& a) {
+  if (!a[0].is(ValueKind::array)) return not_for("flatten", a[0]);
+  Value all = Value::array();
+  for (const Value& item : a[0].items) {
+    if (item.is(ValueKind::array)) {
+      all.items.insert(all.items.end(), item.items.begin(), item.items.end());
+    } else {
+      all.items.push_back(item);
+    }
+  }
+  return all;
+}
+
+Result<Value> absolute(const Arguments& a) {
+  if (!a[0].is(ValueKind::number)) return not_for("abs", a[0]);
+  return Value::of(a[0].number.abs());
+}
+
+struct Entry {
+  size_t least, most;  // arguments
+  Function function;
+};
+
+const std::map<std::string_view, Entry>& table() {
+  using A = const Arguments&;
+  using T = Decimal::Toward;
+  static const std::map<std::string_view, Entry> kFunctions = {
+      {"len", {1, 1, length}},
+      {"contains", {2, 2, contains}},
+      {"flatten", {1, 1, flattened}},
+      {"merge", {1, 1, [](A a) { return merged("merge", a, false); }}},
+      {"mergeDeep", {1, 1, [](A a) { return merged("mergeDeep", a, true); }}},
+      {"upper", {1, 1, [](A a) { return change_case("upper", a[0], true); }}},
+      {"lower", {1, 1, [](A a) { return change_case("lower", a[0], false); }}},
+      {"trim", {1, 1, trimmed}},
+      {"startsWith", {2, 2, [](A a) { return begins_or_ends("startsWith", a, true); }}},
+      {"endsWith", {2, 2, [](A a) { return begins_or_ends("endsWith", a, false); }}},
+      {"matches", {2, 2, [](A a) { return regex_of("matches", a, false); }}},
+      {"extract", {2, 2, [](A a) { return regex_of("extract", a, true); }}},
+      {"split", {2, 2, split}},
+      {"abs", {1, 1, absolute}},
+      {"sum", {1, 1, [](A a) { return sum_of("sum", a[0], false); }}},
+      {"avg", {1, 1, [](A a) { return sum_of("avg", a[0], true); }}},
+      {"min", {1, 1, [](A a) { return extreme("min", a[0], -1); }}},
+      {"max", {1, 1, [](A a) { return extreme("max", a[0], 1); }}},
+      {"median", {1, 1, median}},
+      {"mode", {1, 1, mode}},
+      {"floor", {1, 1, [](A a) { return rounding("floor", a, T::minus_infinity); }}},
+      {"ceil", {1, 1, [](A a) { return rounding("ceil", a, T::infinity); }}},
+      {"round", {1, 2, [](A a) { return rounding("round", a, T::nearest); }}},
+      {"trunc", {1, 2, [](A a) { return rounding("trunc", a, T::zero); }}},
+      {"isNumeric", {1, 1, [](A a) -> Result<Value> {
+         return Value::of(a[0].is(ValueKind::number) ||
+                          (a[0].is(ValueKind::string) && Decimal::parse(a[0].string).has_value()));
+       }}},
+      {"string", {1, 1, [](A a) -> Result<Value> {
+         if (a[0].is(ValueKind::array) || a[0].is(ValueKind::object)) return not_for("string", a[0]);
+         return Value::of(text_of(a[0]));
+       }}},
+      {"number", {1, 1, to_number}},
+      {"bool", {1, 1, to_bool}},
+      {"type", {1, 1, [](A a) -> Result<Value> {
+         return Value::of(std::string(a[0].is(ValueKind::boolean) ? "bool" : name_of(a[0].kind)));
+       }}},
+      {"keys", {1, 1, [](A a) { return keys_or_values("keys", a[0], true); }}},
+      {"values", {1, 1, [](A a) { return keys_or_values("values", a[0], false); }}},
+  };
+  return kFunctions;
+}
+
+}  // namespace
+
+std::optional<Result<Value>> call_function(std::string_view name, const std::vector<Value>& arguments) {
+  const auto at = table().find(name);
+  if (at == table().end()) return std::nullopt;
+  if (arguments.size() < at->second.least || arguments.size() > at->second.most) {
+    return Error{fmt::format("{}() has {} arguments, takes {}", name, arguments.size(), at->second.least)};
+  }
+  return at->second.function(arguments);
+}
+
+std::string text_of(const Value& value) {
+  return value.is(ValueKind::string) ? value.string : value.to_json();
+}
+
+std::vector<size_t> character_places(std::string_view text) {
+  std::vector<size_t> places;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if ((static_cast<unsigned char>(text[i]) & 0xc0) != 0x80) places.push_back(i);
+  }
+  places.push_back(text.size());
+  return places;
+}
+
+}  // namespace weir::rules

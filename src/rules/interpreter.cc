@@ -1,0 +1,340 @@
+#include "rules/interpreter.h"
+
+#include <fmt/format.h>
+
+#include <array>
+
+#include "rules/functions.h"
+#include "rules/parser.h"
+
+namespace weir::rules {
+namespace {
+
+constexpr std::array<std::string_view, 8> kClosures = {"all", "none", "some", "one", "filter", "map", "flatMap", "count"};
+
+class Interpreter {
+ public:
+  explicit Interpreter(const Scope& scope) : scope_(scope) {}
+
+  Result<Value> of(const Node& n) {
+    switch (n.kind) {
+      case NodeKind::null_literal:
+      case NodeKind::count_: return Value();
+      case NodeKind::boolean_literal: return Value::of(n.flag);
+      case NodeKind::number_literal: return Value::of(n.number);
+      case NodeKind::string_literal: return Value::of(n.text);
+      case NodeKind::template_string: return templated(n);
+      case NodeKind::name: return name(n);
+      case NodeKind::set_name: return wrong(n, "@" + n.text + " stands only behind 'in'");
+      case NodeKind::reference: return scope_.reference != nullptr ? *scope_.reference : Value();
+      case NodeKind::root: return scope_.root != nullptr ? *scope_.root : Value();
+      case NodeKind::element: return elements_.empty() ? Value() : *elements_.back().second;
+      case NodeKind::member:
+      case NodeKind::index: return member(n);
+      case NodeKind::slice: return slice(n);
+      case NodeKind::array: return array(n);
+      case NodeKind::object: return object(n);
+      case NodeKind::interval: return interval_items(n);
+      case NodeKind::unary_minus:
+      case NodeKind::unary_plus: {
+        auto v = of(*n.children[0]);
+        if (!v) return v;
+        if (!v->is(ValueKind::number)) return wrong(n, fmt::format("the sign of a {}", name_of(v->kind)));
+        return n.kind == NodeKind::unary_plus ? *v : Value::of(-v->number);
+      }
+      case NodeKind::logical_not: {
+        auto v = truth(*n.children[0], "not");
+        if (!v) return v.error();
+        return Value::of(!*v);
+      }
+      case NodeKind::logical_and:
+      case NodeKind::logical_or: return logical(n);
+      case NodeKind::binary: return binary(n);
+      case NodeKind::coalesce: {
+        auto v = of(*n.children[0]);
+        if (!v || !v->is(ValueKind::null)) return v;
+        return of(*n.children[1]);
+      }
+      case NodeKind::conditional: {
+        auto v = truth(*n.children[0], "?");
+        if (!v) return v.error();
+        return of(*n.children[*v ? 1 : 2]);
+      }
+      case NodeKind::membership:
+      case NodeKind::not_membership: return membership(n);
+      case NodeKind::call: return call(n);
+    }
+    return Value();
+  }
+
+ private:
+  static Error wrong(const Node& n, const std::string& what) { return Error{fmt::format("at {}: {}", n.at + 1, what)}; }
+
+  Result<bool> truth(const Node& n, std::string_view for_whom) {
+    auto v = of(n);
+    if (!v) return v.error();
+    if (!v->is(ValueKind::boolean)) {
+      return wrong(n, fmt::format("a {} where '{}' wants true or false", name_of(v->kind), for_whom));
+    }
+    return v->boolean;
+  }
+
+  Result<Value> templated(const Node& n) {
+    std::string text;
+    for (const NodePtr& part : n.children) {
+      auto v = of(*part);
+      if (!v) return v;
+      text += text_of(*v);
+    }
+    return Value::of(std::move(text));
+  }
+
+  Result<Value> name(const Node& n) {
+    for (auto it = elements_.rbegin(); it != elements_.rend(); ++it) {
+      if (!it->first.empty() && it->first == n.text) return *it->second;
+    }
+    const Value* const v = scope_.root != nullptr ? scope_.root->find(n.text) : nullptr;
+    return v != nullptr ? *v : Value();
+  }
+
+  Result<Value> member(const Node& n) {
+    auto object = of(*n.children[0]);
+    if (!object) return object;
+    Value key = Value::of(n.text);
+    if (n.kind == NodeKind::index) {
+      auto k = of(*n.children[1]);
+      if (!k) return k;
+      key = std::move(*k);
+    }
+    if (object->is(ValueKind::object) && key.is(ValueKind::string)) {
+      const Value* const v = object->find(key.string);
+      return v != nullptr ? *v : Value();
+    }
+    if (object->is(ValueKind::array) && key.is(ValueKind::number)) {
+      const auto i = key.number.to_uint64();
+      return i && *i < object->items.size() ? object->items[*i] : Value();
+    }
+    return Value();
+  }
+
+  Result<Value> slice(const Node& n) {
+    auto v = of(*n.children[0]);
+    if (!v) return v;
+    uint64_t bounds[2] = {0, UINT64_MAX};
+    for (size_t i = 0; i < 2; ++i) {
+      if (n.children[i + 1] == nullptr) continue;
+      auto bound = of(*n.children[i + 1]);
+      if (!bound) return bound;
+      const auto number = bound->is(ValueKind::number) ? bound->number.to_uint64() : std::nullopt;
+      if (!number) return wrong(n, "a slice's ends are whole numbers");
+      bounds[i] = *number;
+    }
+    if (v->is(ValueKind::string)) {
+      const std::vector<size_t> places = character_places(v->string);
+      const size_t characters = places.size() - 1;
+      if (bounds[0] >= characters || bounds[1] < bounds[0]) return Value::of(std::string());
+      const size_t end = places[std::min<uint64_t>(bounds[1], characters - 1) + 1];  // the last one is part of it
+      return Value::of(v->string.substr(places[bounds[0]], end - places[bounds[0]]));
+    }
+    if (!v->is(ValueKind::array)) return wrong(n, fmt::format("a slice of a {}", name_of(v->kind)));
+    Value part = Value::array();
+    for (uint64_t i = bounds[0]; i < v->items.size() && i <= bounds[1]; ++i) part.items.push_back(v->items[i]);
+    return part;
+  }
+
+  Result<Value> array(const Node& n) {
+    Value all = Value::array();
+    for (const NodePtr& item : n.children) {
+      auto v = of(*item);
+      if (!v) return v;
+      all.items.push_back(std::move(*v));
+    }
+    return all;
+  }
+
+  Result<Value> object(const Node& n) {
+    Value all = Value::object();
+    for (size_t i = 0; i < n.children.size(); i += 2) {
+      auto key = of(*n.children[i]);
+      if (!key) return key;
+      if (!key->is(ValueKind::string)) return wrong(*n.children[i], fmt::format("a {} as a key", name_of(key->kind)));
+      auto v = of(*n.children[i + 1]);
+      if (!v) return v;
+      all.set(key->string, std::move(*v));
+    }
+    return all;
+  }
+
+  Result<std::pair<Decimal, Decimal>> bounds(const Node& n) {
+    auto low = of(*n.children[0]);
+    if (!low) return low.error();
+    auto high = of(*n.children[1]);
+    if (!high) return high.error();
+    if (!low->is(ValueKind::number) || !high->is(ValueKind::number)) return wrong(n, "an interval's ends are numbers");
+    return std::pair{low->number, high->number};
+  }
+
+  Result<Value> interval_items(const Node& n) {
+    auto ends = bounds(n);
+    if (!ends) return ends.error();
+    auto low = ends->first.to_int64();
+    auto high = ends->second.to_int64();
+    if (!low || !high) return wrong(n, "only of whole numbers there are all");
+    if (n.flag) ++*low;
+    if (n.flag2) --*high;
+    Value all = Value::array();
+    for (int64_t i = *low; i <= *high; ++i) {
+      if (all.items.size() >= kItemsMax) return wrong(n, "too many numbers");
+      all.items.push_back(Value::of(Decimal::of(i)));
+    }
+    return all;
+  }
+
+  Result<Value> logical(const Node& n) {
+    const bool is_or = n.kind == NodeKind::logical_or;
+    auto left = truth(*n.children[0], is_or ? "or" : "and");
+    if (!left) return left.error();
+    if (*left == is_or) return Value::of(is_or);
+    auto right = truth(*n.children[1], is_or ? "or" : "and");
+    if (!right) return right.error();
+    return Value::of(*right);
+  }
+
+  Result<Value> binary(const Node& n) {
+    auto left = of(*n.children[0]);
+    if (!left) return left;
+    auto right = of(*n.children[1]);
+    if (!right) return right;
+    if (n.op == BinaryOperator::equal) return Value::of(*left == *right);
+    if (n.op == BinaryOperator::not_equal) return Value::of(!(*left == *right));
+    if (n.op == BinaryOperator::add && left->is(ValueKind::string) && right->is(ValueKind::string)) {
+      return Value::of(left->string + right->string);
+    }
+    if (!left->is(ValueKind::number) || !right->is(ValueKind::number)) {
+      return wrong(n, fmt::format("{} of a {} and a {}", name_of(n.op), name_of(left->kind), name_of(right->kind)));
+    }
+    const Decimal& a = left->number;
+    const Decimal& b = right->number;
+    std::optional<Decimal> result;
+    switch (n.op) {
+      case BinaryOperator::less: return Value::of(compare(a, b) < 0);
+      case BinaryOperator::less_equal: return Value::of(compare(a, b) <= 0);
+      case BinaryOperator::greater: return Value::of(compare(a, b) > 0);
+      case BinaryOperator::greater_equal: return Value::of(compare(a, b) >= 0);
+      case BinaryOperator::add: result = add(a, b); break;
+      case BinaryOperator::subtract: result = subtract(a, b); break;
+      case BinaryOperator::multiply: result = multiply(a, b); break;
+      case BinaryOperator::divide:
+      case BinaryOperator::remainder:
+        if (b.is_zero()) return Value();
+        result = n.op == BinaryOperator::divide ? divide(a, b) : remainder(a, b);
+        break;
+      case BinaryOperator::power: result = power(a, b); break;
+      case BinaryOperator::equal:
+      case BinaryOperator::not_equal:
+      case BinaryOperator::count_: break;
+    }
+    if (!result) return wrong(n, "the result is too large");
+    return Value::of(*result);
+  }
+
+  Result<Value> membership(const Node& n) {
+    auto in = is_in(n);
+    if (!in) return in.error();
+    return Value::of(*in == (n.kind == NodeKind::membership));
+  }
+
+  Result<bool> is_in(const Node& n) {
+    const Node& of_what = *n.children[1];
+    auto left = of(*n.children[0]);
+    if (!left) return left.error();
+    if (of_what.kind == NodeKind::set_name) {
+      if (!scope_.in_set) return wrong(of_what, "there are no sets here");
+      return scope_.in_set(of_what.text, *left);
+    }
+    if (of_what.kind == NodeKind::interval) {
+      auto ends = bounds(of_what);
+      if (!ends) return ends.error();
+      if (!left->is(ValueKind::number)) return wrong(n, fmt::format("a {} in an interval", name_of(left->kind)));
+      const int low = compare(left->number, ends->first);
+      const int high = compare(left->number, ends->second);
+      return (of_what.flag ? low > 0 : low >= 0) && (of_what.flag2 ? high < 0 : high <= 0);
+    }
+    auto right = of(of_what);
+    if (!right) return right.error();
+    if (right->is(ValueKind::array)) {
+      for (const Value& item : right->items) {
+        if (item == *left) return true;
+      }
+      return false;
+    }
+    if (right->is(ValueKind::object) && left->is(ValueKind::string)) return right->find(left->string) != nullptr;
+    return wrong(n, fmt::format("a {} in a {}", name_of(left->kind), name_of(right->kind)));
+  }
+
+  Result<Value> call(const Node& n) {
+    for (const std::string_view closure : kClosures) {
+      if (n.text == closure) return call_closure(n);
+    }
+    std::vector<Value> arguments;
+    for (const NodePtr& child : n.children) {
+      Result<Value> v = child->kind == NodeKind::set_name ? Value::of("@" + child->text) : of(*child);
+      if (!v) return v;
+      arguments.push_back(std::move(*v));
+    }
+    if (scope_.call) {
+      if (auto v = scope_.call(n, arguments)) return std::move(*v);
+    }
+    if (auto v = call_function(n.text, arguments)) {
+      if (!*v) return wrong(n, v->error().message);
+      return std::move(*v);
+    }
+    return wrong(n, n.text + "() is not known");
+  }
+
+  Result<Value> call_closure(const Node& n) {
+    if (n.children.size() != (n.flag ? 3u : 2u)) return wrong(n, n.text + "() takes an array and an expression");
+    auto items = of(*n.children[0]);
+    if (!items) return items;
+    if (!items->is(ValueKind::array)) return wrong(n, fmt::format("{}() of a {}", n.text, name_of(items->kind)));
+    const bool makes_values = n.text == "map" || n.text == "flatMap";
+    Value made = Value::array();
+    size_t matched = 0;
+    for (const Value& item : items->items) {
+      elements_.emplace_back(n.flag ? n.children[1]->text : std::string(), &item);
+      auto v = of(*n.children.back());
+      elements_.pop_back();
+      if (!v) return v;
+      if (!makes_values && !v->is(ValueKind::boolean)) return wrong(n, n.text + "() wants true or false of each");
+      if (n.text == "flatMap") {
+        if (!v->is(ValueKind::array)) return wrong(n, "flatMap() wants an array of each");
+        for (Value& each : v->items) made.items.push_back(std::move(each));
+      } else if (makes_values) {
+        made.items.push_back(std::move(*v));
+      } else if (v->boolean) {
+        ++matched;
+        if (n.text == "filter") made.items.push_back(item);
+      }
+    }
+    if (makes_values || n.text == "filter") return made;
+    if (n.text == "count") return Value::of(Decimal(matched));
+    if (n.text == "all") return Value::of(matched == items->items.size());
+    if (n.text == "none") return Value::of(matched == 0);
+    return Value::of(n.text == "one" ? matched == 1 : matched > 0);
+  }
+
+  const Scope& scope_;
+  std::vector<std::pair<std::string, const Value*>> elements_;  // of closures: alias and element, the innermost last
+};
+
+}  // namespace
+
+Result<Value> interpret(const Node& expression, const Scope& scope) { return Interpreter(scope).of(expression); }
+
+Result<Value> evaluate(std::string_view expression, const Scope& scope) {
+  auto parsed = parse_expression(expression);
+  if (!parsed) return parsed.error();
+  return interpret(**parsed, scope);
+}
+
+}  // namespace weir::rules

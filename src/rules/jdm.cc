@@ -1,0 +1,232 @@
+#include "rules/jdm.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+
+#include "rules/functions.h"
+#include "rules/interpreter.h"
+#include "rules/parser.h"
+
+namespace weir::rules {
+namespace {
+
+constexpr std::string_view kClosures[] = {"all", "none", "some", "one", "filter", "map", "flatMap", "count"};
+
+std::string text_at(const Value& object, std::string_view key) {
+  const Value* const v = object.find(key);
+  return v != nullptr && v->is(ValueKind::string) ? v->string : std::string();
+}
+
+bool is_true(const Value& object, std::string_view key) {
+  const Value* const v = object.find(key);
+  return v != nullptr && v->is(ValueKind::boolean) && v->boolean;
+}
+
+std::vector<std::string> path_of(const std::string& dotted) {
+  std::vector<std::string> path;
+  for (size_t at = 0; !dotted.empty();) {
+    const size_t point = dotted.find('.', at);
+    path.push_back(dotted.substr(at, point - at));
+    if (point == std::string::npos) break;
+    at = point + 1;
+  }
+  return path;
+}
+
+/// What is at the end of the path; null where nothing is.
+Value value_at(const Value& root, const std::vector<std::string>& path) {
+  const Value* at = &root;
+  for (const std::string& key : path) {
+    at = at->find(key);
+    if (at == nullptr) return {};
+  }
+  return *at;
+}
+
+/// Makes the objects on the way; where something else is, it stays, and nothing is set.
+void set_at(Value& root, const std::vector<std::string>& path, size_t depth, Value value) {
+  if (depth + 1 == path.size()) {
+    root.set(path[depth], std::move(value));
+    return;
+  }
+  const Value* const there = root.find(path[depth]);
+  Value next = there != nullptr ? *there : Value::object();
+  if (!next.is(ValueKind::object)) return;
+  set_at(next, path, depth + 1, std::move(value));
+  root.set(path[depth], std::move(next));
+}
+
+/// The first function that is not there; empty where all are.
+std::string missing_function(const Node& node) {
+  if (node.kind == NodeKind::call && std::find(std::begin(kClosures), std::end(kClosures), node.text) == std::end(kClosures) &&
+      !call_function(node.text, {}).has_value()) {
+    return node.text;
+  }
+  for (const NodePtr& child : node.children) {
+    if (child == nullptr) continue;
+    if (std::string name = missing_function(*child); !name.empty()) return name;
+  }
+  return {};
+}
+
+}  // namespace
+
+void merge_patch(Value& into, const Value& patch) {
+  if (!patch.is(ValueKind::object) || !into.is(ValueKind::object)) {
+    into = patch;
+    return;
+  }
+  for (const auto& [key, value] : patch.members) {
+    if (value.is(ValueKind::null)) {
+      std::erase_if(into.members, [&key = key](const auto& member) { return member.first == key; });
+      continue;
+    }
+    const Value* const there = into.find(key);
+    if (there == nullptr || !there->is(ValueKind::object) || !value.is(ValueKind::object)) {
+      into.set(key, value);
+      continue;
+    }
+    Value merged = *there;
+    merge_patch(merged, value);
+    into.set(key, std::move(merged));
+  }
+}
+
+Result<Decision::Step> Decision::read_step(const Value& node, size_t& expressions) {
+  Step step;
+  step.id = text_at(node, "id");
+  step.name = text_at(node, "name");
+  const std::string type = text_at(node, "type");
+  const std::string where = fmt::format("node '{}'", step.name.empty() ? step.id : step.name);
+  const Value* const found = node.find("content");
+  const Value content = found != nullptr && found->is(ValueKind::object) ? *found : Value::object();
+  step.is_output = type == "outputNode";
+  if (type == "inputNode" || type == "outputNode") {
+    if (content.find("schema") != nullptr && !text_at(content, "schema").empty()) {
+      return Error{fmt::format("{}: its schema is not looked at here", where)};
+    }
+    return step;
+  }
+  if (type != "expressionNode") {
+    return Error{fmt::format("{} is a {}; what runs here are inputNode, expressionNode and outputNode", where, type)};
+  }
+  if (const std::string mode = text_at(content, "executionMode"); !mode.empty() && mode != "single") {
+    return Error{fmt::format("{}: executionMode is '{}'; what runs here is single", where, mode)};
+  }
+  step.is_expression = true;
+  step.passes_through = is_true(content, "passThrough");
+  step.input_path = path_of(text_at(content, "inputField"));
+  step.output_path = path_of(text_at(content, "outputPath"));
+  if (step.input_path.size() > kDepthMax || step.output_path.size() > kDepthMax) {
+    return Error{fmt::format("{}: a path of more than {} names", where, kDepthMax)};
+  }
+  const Value* const list = content.find("expressions");
+  if (list == nullptr || !list->is(ValueKind::array)) return Error{fmt::format("{} has no expressions", where)};
+  for (const Value& each : list->items) {
+    const std::string key = text_at(each, "key");
+    Expression expression{path_of(key), text_at(each, "value"), nullptr};
+    if (key.empty() || expression.text.empty()) continue;  // as the engine does
+    if (expression.path.size() > kDepthMax) return Error{fmt::format("{}: a key of more than {} names", where, kDepthMax)};
+    if (++expressions > kDecisionExpressionsMax) return Error{fmt::format("more than {} expressions", kDecisionExpressionsMax)};
+    auto parsed = parse_expression(expression.text);
+    if (!parsed) return Error{fmt::format("{}: {} = {}: {}", where, key, expression.text, parsed.error().message)};
+    if (const std::string name = missing_function(**parsed); !name.empty()) {
+      return Error{fmt::format("{}: {} = {}: {}() is not known here", where, key, expression.text, name)};
+    }
+    expression.tree = std::move(*parsed);
+    step.expressions.push_back(std::move(expression));
+  }
+  return step;
+}
+
+Result<Decision> Decision::parse(std::string_view json) {
+  if (json.size() > kDecisionOctetsMax) return Error{fmt::format("larger than {} octets", kDecisionOctetsMax)};
+  const auto root = parse_json(json);
+  const Value* const nodes = root ? root->find("nodes") : nullptr;
+  const Value* const edges = root ? root->find("edges") : nullptr;
+  if (nodes == nullptr || edges == nullptr || !nodes->is(ValueKind::array) || !edges->is(ValueKind::array)) {
+    return Error{"it is no decision file: JSON with nodes and edges"};
+  }
+  if (nodes->items.size() > kDecisionNodesMax) {
+    return Error{fmt::format("{} nodes, limit {}", nodes->items.size(), kDecisionNodesMax)};
+  }
+  std::vector<Step> steps;
+  std::map<std::string, size_t> places;
+  size_t expressions = 0;
+  for (const Value& node : nodes->items) {
+    auto step = read_step(node, expressions);
+    if (!step) return step.error();
+    if (!places.emplace(step->id, steps.size()).second) return Error{fmt::format("there are two nodes {}", step->id)};
+    steps.push_back(std::move(*step));
+  }
+  std::vector<std::vector<size_t>> parents(steps.size());
+  for (const Value& edge : edges->items) {
+    const auto from = places.find(text_at(edge, "sourceId"));
+    const auto to = places.find(text_at(edge, "targetId"));
+    if (from == places.end() || to == places.end()) {
+      return Error{fmt::format("an edge from '{}' to '{}', which are not both there", text_at(edge, "sourceId"), text_at(edge, "targetId"))};
+    }
+    parents[to->second].push_back(from->second);
+  }
+  // In the order of the file, as far as parents allow.
+  Decision decision;
+  std::vector<size_t> place_of(steps.size(), SIZE_MAX);
+  while (decision.steps_.size() < steps.size()) {
+    const size_t before = decision.steps_.size();
+    for (size_t i = 0; i < steps.size(); ++i) {
+      const bool is_ready = place_of[i] == SIZE_MAX && std::all_of(parents[i].begin(), parents[i].end(),
+                                                                  [&](size_t p) { return place_of[p] != SIZE_MAX; });
+      if (!is_ready) continue;
+      // The engine merges what came by the last edge first.
+      for (auto p = parents[i].rbegin(); p != parents[i].rend(); ++p) steps[i].parents.push_back(place_of[*p]);
+      place_of[i] = decision.steps_.size();
+      decision.steps_.push_back(std::move(steps[i]));
+    }
+    if (decision.steps_.size() == before) return Error{"its nodes go in a circle"};
+  }
+  return decision;
+}
+
+Result<Value> Decision::run(const Step& step, const Value& input) const {
+  const Value seen = step.input_path.empty() ? input : value_at(input, step.input_path);
+  Value made = Value::object();
+  for (const Expression& e : step.expressions) {
+    auto v = interpret(*e.tree, {.root = &seen, .reference = &made});
+    if (!v) {
+      return Error{fmt::format("node '{}': {}: {}", step.name.empty() ? step.id : step.name, e.text, v.error().message)};
+    }
+    set_at(made, e.path, 0, std::move(*v));
+  }
+  if (!step.output_path.empty()) {
+    Value outer = Value::object();
+    set_at(outer, step.output_path, 0, std::move(made));
+    made = std::move(outer);
+  }
+  if (!step.passes_through) return made;
+  Value all = input;
+  merge_patch(all, made);
+  return all;
+}
+
+Result<Value> Decision::evaluate(const Value& input) const {
+  std::vector<Value> outputs;
+  Value result = Value::object();
+  for (const Step& step : steps_) {
+    Value in = Value::object();
+    for (const size_t parent : step.parents) merge_patch(in, outputs[parent]);
+    if (step.parents.empty()) in = input;
+    if (step.is_output) merge_patch(result, in);
+    if (!step.is_expression) {
+      outputs.push_back(std::move(in));
+      continue;
+    }
+    auto out = run(step, in);
+    if (!out) return out.error();
+    outputs.push_back(std::move(*out));
+  }
+  return result;
+}
+
+}  // namespace weir::rules

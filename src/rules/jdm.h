@@ -1,0 +1,57 @@
+// jdm.h — Decision files of existing installations (JDM), interpreted.
+//
+// Spec:     docs/RULES.md, "Decision files": input, output and expression nodes in any graph without circles; the same results as the
+//           reference engine (@gorules/zen-engine), which tests ask where it is at hand.
+// Runs on:  any thread. Allocates.
+// Bounds:   kDecisionOctetsMax, kDecisionNodesMax, kDecisionExpressionsMax.
+// Failure:  an Error that names node and expression: when the file is read for what is beyond us, when it runs for what has no value.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "rules/ast.h"
+#include "rules/value.h"
+
+namespace weir::rules {
+
+inline constexpr size_t kDecisionOctetsMax = 4 << 20;
+inline constexpr size_t kDecisionNodesMax = 1000;
+inline constexpr size_t kDecisionExpressionsMax = 10'000;
+
+class Decision {
+ public:
+  static Result<Decision> parse(std::string_view json);
+
+  /// What comes out at the output node. An expression without a value ends all of it, as in the engine.
+  Result<Value> evaluate(const Value& input) const;
+
+ private:
+  struct Expression {
+    std::vector<std::string> path;  // of the key, by its points
+    std::string text;
+    NodePtr tree;
+  };
+  struct Step {
+    std::string id, name;
+    bool is_output = false;
+    bool is_expression = false;  // else what comes in goes out
+    bool passes_through = false;
+    std::vector<std::string> input_path, output_path;
+    std::vector<Expression> expressions;
+    std::vector<size_t> parents;  // steps before it, in the order in which their outputs are merged
+  };
+
+  Result<Value> run(const Step& step, const Value& input) const;
+  static Result<Step> read_step(const Value& node, size_t& expressions);
+
+  std::vector<Step> steps_;  // in an order in which all parents come first
+};
+
+/// `patch` over `into`: null takes a key away, objects on both sides are merged, everything else is replaced.
+void merge_patch(Value& into, const Value& patch);
+
+}  // namespace weir::rules

@@ -1,0 +1,390 @@
+#include "rules/rule_set.h"
+
+#include <fmt/format.h>
+#include <openssl/evp.h>
+#include <yaml-cpp/yaml.h>
+
+#include <algorithm>
+#include <charconv>
+#include <fstream>
+#include <iterator>
+#include <set>
+
+#include "rules/compile_parts.h"
+#include "rules/parser.h"
+
+namespace weir::rules {
+namespace {
+
+Result<std::string> contents_of(const std::string& path, size_t octets_max) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) return Error{fmt::format("{}: cannot be read", path)};
+  std::string text;
+  char some[64 * 1024];
+  while (text.size() <= octets_max && (file.read(some, sizeof some), file.gcount() > 0)) {
+    text.append(some, static_cast<size_t>(file.gcount()));
+  }
+  if (file.bad()) return Error{fmt::format("{}: cannot be read", path)};
+  if (text.size() > octets_max) return Error{fmt::format("{}: larger than {} octets", path, octets_max)};
+  return text;
+}
+
+template <class Item>
+std::string joined(const std::vector<Item>& items) {
+  std::string text;
+  for (const Item& item : items) text += fmt::format("{}{}", text.empty() ? "" : ", ", item);
+  return text;
+}
+
+bool is_name(const std::string& text) {
+  return !text.empty() && (text[0] < '0' || text[0] > '9') &&
+         std::all_of(text.begin(), text.end(), [](char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '_'; });
+}
+
+/// What all that was read comes to.
+class Digest {
+ public:
+  void add(std::string_view text) {
+    EVP_DigestUpdate(context_.get(), text.data(), text.size());
+    EVP_DigestUpdate(context_.get(), "", 1);  // where one text ends
+  }
+  std::string hex() {
+    unsigned char octets[EVP_MAX_MD_SIZE];
+    unsigned n = 0;
+    EVP_DigestFinal_ex(context_.get(), octets, &n);
+    std::string text;
+    for (unsigned i = 0; i < n; ++i) text += fmt::format("{:02x}", octets[i]);
+    return text;
+  }
+
+ private:
+  static EVP_MD_CTX* begun() {
+    EVP_MD_CTX* const context = EVP_MD_CTX_new();
+    EVP_DigestInit_ex(context, EVP_sha256(), nullptr);
+    return context;
+  }
+  std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context_{begun(), EVP_MD_CTX_free};
+};
+
+}  // namespace
+
+/// Reads one file. The first error is kept, and everything after it is for nothing.
+class RuleReader {
+ public:
+  RuleReader(const std::string& name, const std::string& folder, const std::vector<Target>& targets)
+      : name_(name), folder_(folder), set_(std::make_unique<RuleSet>()) {
+    set_->program_.targets = targets;
+  }
+
+  Result<std::unique_ptr<const RuleSet>> read(const std::string& text) {
+    set_->name_ = name_.substr(name_.rfind('/') + 1);
+    digest_.add(text);
+    try {
+      const YAML::Node root = YAML::Load(text);
+      read_root(root);
+    } catch (const YAML::Exception& e) {
+      fail(e.mark.line >= 0 ? static_cast<size_t>(e.mark.line) + 1 : 1, e.msg);
+    }
+    if (!error_.empty()) return Error{error_};
+    set_->hash_ = digest_.hex();
+    return std::unique_ptr<const RuleSet>(std::move(set_));
+  }
+
+ private:
+  static size_t line_of(const YAML::Node& node) { return node.Mark().line >= 0 ? static_cast<size_t>(node.Mark().line) + 1 : 1; }
+  bool fail(size_t line, const std::string& what) {
+    if (error_.empty()) error_ = fmt::format("{}:{}: {}", name_, line, what);
+    return false;
+  }
+  bool fail(const YAML::Node& node, const std::string& what) { return fail(line_of(node), what); }
+
+  /// A mapping with these keys and no others, none twice.
+  bool check_keys(const YAML::Node& map, const std::string& where, const std::vector<std::string_view>& allowed) {
+    if (!map.IsMap()) return fail(map, fmt::format("{} is to be a mapping", where));
+    std::set<std::string> seen;
+    for (const auto& entry : map) {
+      const std::string key = entry.first.IsScalar() ? entry.first.Scalar() : "";
+      if (!seen.insert(key).second) return fail(entry.first, fmt::format("{} has {} twice", where, key));
+      if (std::find(allowed.begin(), allowed.end(), key) == allowed.end()) {
+        return fail(entry.first, fmt::format("{} has no key '{}'{}", where, key, compile::one_of(allowed)));
+      }
+    }
+    return true;
+  }
+
+  std::vector<std::string> scalars(const YAML::Node& list, const std::string& where) {
+    std::vector<std::string> items;
+    if (!list.IsSequence()) {
+      fail(list, fmt::format("{} is to be a list", where));
+      return items;
+    }
+    for (const YAML::Node& item : list) {
+      if (!item.IsScalar()) {
+        fail(item, fmt::format("{} has an item that is no text", where));
+        return items;
+      }
+      items.push_back(item.Scalar());
+    }
+    return items;
+  }
+
+  void read_root(const YAML::Node& root) {
+    if (!check_keys(root, "the file", {"version", "sets", "dictionaries", "local_prefixes", "derive", "rules"})) return;
+    if (!root["version"] || !root["version"].IsScalar() || root["version"].Scalar() != "1") {
+      fail(root["version"] ? line_of(root["version"]) : 1, "version is to be 1");
+      return;
+    }
+    if (root["sets"]) read_sets(root["sets"]);
+    if (root["local_prefixes"] && error_.empty()) read_local(root["local_prefixes"]);
+    if (root["dictionaries"] && error_.empty()) read_dictionaries(root["dictionaries"]);
+    Compiler compiler(set_->environment_, set_->program_);
+    if (root["derive"] && error_.empty()) read_derived(root["derive"], compiler);
+    if (root["rules"] && error_.empty()) read_rules(root["rules"], compiler);
+    compiler.emit({.op = Op::finish});
+    if (set_->program_.code.size() > kInstructionsMax || set_->program_.constants.size() > UINT16_MAX ||
+        set_->program_.sets.size() > UINT16_MAX) {
+      fail(1, "the rules are too many for one program");
+    }
+  }
+
+  void read_sets(const YAML::Node& sets) {
+    if (!sets.IsMap()) {
+      fail(sets, "sets is to be a mapping of names to lists");
+      return;
+    }
+    for (const auto& entry : sets) {
+      const std::string name = entry.first.Scalar();
+      if (!is_name(name)) return void(fail(entry.first, fmt::format("'{}' is no name: letters, digits and _", name)));
+      const auto items = scalars(entry.second, "set " + name);
+      if (!error_.empty()) return;
+      auto set = NamedSet::make(name, items);
+      if (!set) return void(fail(entry.first, set.error().message));
+      if (!set_->environment_.sets.emplace(name, std::make_shared<const NamedSet>(std::move(*set))).second) {
+        return void(fail(entry.first, fmt::format("there are two sets {}", name)));
+      }
+    }
+  }
+
+  void read_local(const YAML::Node& node) {
+    if (node.IsScalar() && node.Scalar().starts_with("@")) {
+      const auto at = set_->environment_.sets.find(node.Scalar().substr(1));
+      if (at == set_->environment_.sets.end()) return void(fail(node, fmt::format("there is no set {}", node.Scalar())));
+      set_->local_ = at->second;
+    } else {
+      auto set = NamedSet::make("local_prefixes", scalars(node, "local_prefixes"));
+      if (!error_.empty()) return;
+      if (!set) return void(fail(node, set.error().message));
+      set_->local_ = std::make_shared<const NamedSet>(std::move(*set));
+    }
+    if (set_->local_->kind != SetKind::prefixes) fail(node, "local_prefixes is to be prefixes, or @a-set of them");
+  }
+
+  void read_dictionaries(const YAML::Node& node) {
+    if (!node.IsMap()) return void(fail(node, "dictionaries is to be a mapping of names to CSV files"));
+    for (const auto& entry : node) {
+      const std::string name = entry.first.Scalar();
+      if (!entry.second.IsScalar()) return void(fail(entry.second, fmt::format("dictionary {} is to be a file", name)));
+      const std::string& file = entry.second.Scalar();
+      const std::string path = file.starts_with('/') || folder_.empty() ? file : folder_ + "/" + file;
+      const auto text = contents_of(path, kDictionaryOctetsMax);
+      if (!text) return void(fail(entry.second, text.error().message));
+      digest_.add(*text);
+      auto dictionary = Dictionary::parse(path, *text);
+      if (!dictionary) return void(fail(entry.second, dictionary.error().message));
+      set_->environment_.dictionaries.emplace(name, std::make_shared<const Dictionary>(std::move(*dictionary)));
+    }
+  }
+
+  NodePtr expression(const YAML::Node& node, const std::string& where) {
+    if (!node.IsScalar()) {
+      fail(node, fmt::format("{} is to be an expression", where));
+      return nullptr;
+    }
+    auto parsed = parse_expression(node.Scalar());
+    if (!parsed) {
+      fail(node, fmt::format("{}: {}", where, parsed.error().message));
+      return nullptr;
+    }
+    return std::move(*parsed);
+  }
+
+  void read_derived(const YAML::Node& node, Compiler& compiler) {
+    if (!node.IsMap()) return void(fail(node, "derive is to be a mapping of names to expressions"));
+    if (node.size() > kDerivedMax) return void(fail(node, fmt::format("{} derived values, limit {}", node.size(), kDerivedMax)));
+    for (const auto& entry : node) {
+      const std::string name = entry.first.Scalar();
+      const std::string where = "derive " + name;
+      if (!is_name(name)) return void(fail(entry.first, fmt::format("'{}' is no name: letters, digits and _", name)));
+      auto& names = set_->environment_.derived;
+      if (find_field(name) || std::find(names.begin(), names.end(), name) != names.end()) {
+        return void(fail(entry.first, fmt::format("{}: there is {} already", where, name)));
+      }
+      NodePtr value = expression(entry.second, where);
+      if (value == nullptr) return;
+      // Null first, so that one that has no value for a flow is null.
+      const auto place = static_cast<uint16_t>(names.size());
+      const size_t begin = compiler.emit({.op = Op::begin_rule, .index = UINT16_MAX});
+      auto& constants = set_->program_.constants;
+      constants.push_back(Cell());
+      compiler.emit({.op = Op::load_constant, .index = static_cast<uint16_t>(constants.size() - 1)});
+      compiler.emit({.op = Op::store_derived, .index = place});
+      if (const auto compiled = compiler.value(*value); !compiled) {
+        return void(fail(entry.second, fmt::format("{}: {}", where, compiled.error().message)));
+      }
+      compiler.emit({.op = Op::store_derived, .index = place});
+      compiler.bind({begin});
+      names.push_back(name);
+      set_->derived_.push_back(std::move(value));
+    }
+  }
+
+  void read_rules(const YAML::Node& node, Compiler& compiler) {
+    if (!node.IsSequence()) return void(fail(node, "rules is to be a list"));
+    if (node.size() > kRulesMax) return void(fail(node, fmt::format("{} rules, limit {}", node.size(), kRulesMax)));
+    std::set<std::string> ids;
+    for (const YAML::Node& each : node) {
+      read_rule(each, compiler);
+      if (!error_.empty()) return;
+      if (!ids.insert(set_->rules_.back().id).second) {
+        return void(fail(each, fmt::format("there are two rules {}", set_->rules_.back().id)));
+      }
+    }
+    set_->program_.rules = set_->rules_.size();
+  }
+
+  void read_rule(const YAML::Node& node, Compiler& compiler) {
+    if (!check_keys(node, "a rule", {"id", "when", "then", "description"})) return;
+    if (!node["id"] || !node["id"].IsScalar() || node["id"].Scalar().empty()) return void(fail(node, "a rule needs an id"));
+    Rule rule;
+    rule.id = node["id"].Scalar();
+    rule.line = line_of(node);
+    const std::string where = "rule " + rule.id;
+    if (!node["then"]) return void(fail(node, fmt::format("{} does nothing: it needs 'then'", where)));
+    const auto index = static_cast<uint16_t>(set_->rules_.size());
+    Label next;
+    if (node["when"]) {
+      rule.when = expression(node["when"], where + ": when");
+      if (rule.when == nullptr) return;
+      rule.condition = node["when"].Scalar();
+      const size_t before = set_->program_.code.size();
+      auto compiled = compiler.jump_if(*rule.when, false, next);
+      if (compiled && may_fail_from(before)) {
+        // Then whose it is must be known first. Nearly all rules of nearly all flows end in conditions that cannot fail.
+        set_->program_.code.resize(before);
+        next = {compiler.emit({.op = Op::begin_rule, .index = index})};
+        compiled = compiler.jump_if(*rule.when, false, next);
+      } else {
+        next.push_back(compiler.emit({.op = Op::begin_rule, .index = index}));
+      }
+      if (!compiled) return void(fail(node["when"], fmt::format("{}: when: {}", where, compiled.error().message)));
+    } else {
+      next.push_back(compiler.emit({.op = Op::begin_rule, .index = index}));
+    }
+    compiler.emit({.op = Op::hit});
+    read_actions(node["then"], rule, index, where, compiler);
+    compiler.bind(next);
+    set_->rules_.push_back(std::move(rule));
+  }
+
+  /// Whether code from there on has instructions that a flow can have no value for.
+  bool may_fail_from(size_t place) const {
+    const auto& code = set_->program_.code;
+    return std::any_of(code.begin() + static_cast<std::ptrdiff_t>(place), code.end(),
+                       [](const Instruction& i) { return i.op > Op::if_list_has && i.op != Op::jump; });
+  }
+
+  void read_actions(const YAML::Node& then, Rule& rule, uint16_t index, const std::string& where, Compiler& compiler) {
+    if (!check_keys(then, where + ": then", {"drop", "sample", "set", "labels"})) return;
+    if (then.size() == 0) return void(fail(then, fmt::format("{}: then: needs drop, sample, set or labels", where)));
+    if (const YAML::Node drop = then["drop"]) {
+      if (!drop.IsScalar() || drop.Scalar() != "true") return void(fail(drop, fmt::format("{}: drop is true, or not there", where)));
+      if (then.size() > 1) return void(fail(then, fmt::format("{}: what is dropped is nothing else", where)));
+      rule.drops = true;
+      compiler.emit({.op = Op::drop});
+    }
+    if (const YAML::Node sample = then["sample"]) {
+      const std::string text = sample.IsScalar() ? sample.Scalar() : "";
+      const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), rule.sample);
+      if (error != std::errc() || end != text.data() + text.size() || rule.sample == 0 || rule.sample > kSampleMax) {
+        return void(fail(sample, fmt::format("{}: sample is '{}', allowed are 1 to {}: one in so many", where, text, kSampleMax)));
+      }
+      compiler.emit({.op = Op::sample, .index = index, .value = rule.sample});
+    }
+    if (then["set"]) read_assignments(then["set"], rule, where, compiler);
+    if (then["labels"] && error_.empty()) {
+      rule.labels = scalars(then["labels"], where + ": labels");
+      for (const std::string& label : rule.labels) {
+        if (label.empty() || label.size() > kStringOctetsMax) {
+          return void(fail(then["labels"], fmt::format("{}: a label has 1 to {} octets", where, kStringOctetsMax)));
+        }
+        compiler.emit({.op = Op::add_label, .index = compiler.text_constant(label)});
+      }
+    }
+  }
+
+  void read_assignments(const YAML::Node& set, Rule& rule, const std::string& where, Compiler& compiler) {
+    if (!set.IsMap()) return void(fail(set, fmt::format("{}: set is to be a mapping of attributes to expressions", where)));
+    for (const auto& entry : set) {
+      const std::string name = entry.first.Scalar();
+      const auto target = target_of(name);
+      if (!target) {
+        std::vector<std::string_view> names = {"unmapped.<a name that no field has>"};
+        for (const Target& t : set_->program_.targets) names.push_back(t.name);
+        return void(fail(entry.first, fmt::format("{}: {} cannot be set; {} can", where, name, joined(names))));
+      }
+      NodePtr value = expression(entry.second, fmt::format("{}: set {}", where, name));
+      if (value == nullptr) return;
+      if (const auto compiled = compiler.value(*value); !compiled) {
+        return void(fail(entry.second, fmt::format("{}: set {}: {}", where, name, compiled.error().message)));
+      }
+      if (const auto v = compile::constant_of(*value)) {
+        const auto cell = compile::cell_of(*v);
+        if (!cell || !is_allowed(set_->program_.targets[*target], *cell)) {
+          return void(fail(entry.second, fmt::format("{}: {} cannot be {}; {}", where, name, v->to_json(),
+                                                     allowed_of(set_->program_.targets[*target]))));
+        }
+      }
+      compiler.emit({.op = Op::set_target, .index = static_cast<uint16_t>(*target)});
+      rule.set.push_back({*target, entry.second.Scalar(), std::move(value)});
+    }
+  }
+
+  static std::string allowed_of(const Target& target) {
+    if (target.kind == TargetKind::text) return "it is a text, in quotes: \"'web'\"";
+    if (target.kind == TargetKind::any) return "it is a text, a number, true or false";
+    if (target.allowed.empty()) return "it is a whole number";
+    return fmt::format("it is one of {}", joined(target.allowed));
+  }
+
+  std::optional<size_t> target_of(const std::string& name) {
+    auto& targets = set_->program_.targets;
+    const auto at = std::find_if(targets.begin(), targets.end(), [&](const Target& t) { return t.name == name; });
+    if (at != targets.end()) return static_cast<size_t>(at - targets.begin());
+    constexpr std::string_view kOpen = "unmapped.";
+    if (!name.starts_with(kOpen) || targets.size() >= kTargetsMax) return std::nullopt;
+    const std::string own = name.substr(kOpen.size());
+    if (!is_name(own) || own == "elements" || find_field(own)) return std::nullopt;  // those are the flow's own
+    targets.push_back({.name = name, .kind = TargetKind::any, .allowed = {}});
+    return targets.size() - 1;
+  }
+
+  const std::string name_;
+  const std::string folder_;
+  std::unique_ptr<RuleSet> set_;
+  Digest digest_;
+  std::string error_;
+};
+
+Result<std::unique_ptr<const RuleSet>> RuleSet::parse(const std::string& text, const std::string& name,
+                                                      const std::string& folder, const std::vector<Target>& targets) {
+  return RuleReader(name, folder, targets).read(text);
+}
+
+Result<std::unique_ptr<const RuleSet>> RuleSet::read(const std::string& path, const std::vector<Target>& targets) {
+  const auto text = contents_of(path, kRulesFileOctetsMax);
+  if (!text) return text.error();
+  const size_t slash = path.rfind('/');
+  return parse(*text, path, slash == std::string::npos ? "" : path.substr(0, slash), targets);
+}
+
+}  // namespace weir::rules

@@ -1,0 +1,152 @@
+#include "rules/value.h"
+
+#include <nlohmann/json.hpp>
+
+namespace weir::rules {
+namespace {
+
+using nlohmann::ordered_json;
+
+constexpr int kDepthMax = 64;
+
+std::optional<Value> value_of(const ordered_json& j, int depth) {
+  if (depth > kDepthMax) return std::nullopt;
+  if (j.is_boolean()) return Value::of(j.get<bool>());
+  if (j.is_string()) return Value::of(j.get<std::string>());
+  if (j.is_number_unsigned()) return Value::of(Decimal(j.get<uint64_t>()));
+  if (j.is_number_integer()) return Value::of(Decimal::of(j.get<int64_t>()));
+  if (j.is_number()) {
+    const auto number = Decimal::of_double(j.get<double>());
+    return number ? std::optional(Value::of(*number)) : std::nullopt;
+  }
+  Value v;
+  if (j.is_array()) {
+    v = Value::array();
+    for (const ordered_json& item : j) {
+      auto of_item = value_of(item, depth + 1);
+      if (!of_item) return std::nullopt;
+      v.items.push_back(std::move(*of_item));
+    }
+  } else if (j.is_object()) {
+    v = Value::object();
+    for (const auto& [key, member] : j.items()) {
+      auto of_member = value_of(member, depth + 1);
+      if (!of_member) return std::nullopt;
+      v.set(key, std::move(*of_member));
+    }
+  }
+  return v;
+}
+
+void append(std::string& out, const Value& v) {
+  switch (v.kind) {
+    case ValueKind::null:
+    case ValueKind::count_: out += "null"; return;
+    case ValueKind::boolean: out += v.boolean ? "true" : "false"; return;
+    case ValueKind::number: out += v.number.to_string(); return;
+    case ValueKind::string:
+      out += nlohmann::json(v.string).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+      return;
+    case ValueKind::array:
+      out += '[';
+      for (size_t i = 0; i < v.items.size(); ++i) {
+        if (i != 0) out += ',';
+        append(out, v.items[i]);
+      }
+      out += ']';
+      return;
+    case ValueKind::object:
+      out += '{';
+      for (size_t i = 0; i < v.members.size(); ++i) {
+        if (i != 0) out += ',';
+        append(out, Value::of(v.members[i].first));
+        out += ':';
+        append(out, v.members[i].second);
+      }
+      out += '}';
+      return;
+  }
+}
+
+}  // namespace
+
+Value Value::of(bool b) {
+  Value v;
+  v.kind = ValueKind::boolean;
+  v.boolean = b;
+  return v;
+}
+Value Value::of(const Decimal& d) {
+  Value v;
+  v.kind = ValueKind::number;
+  v.number = d;
+  return v;
+}
+Value Value::of(std::string s) {
+  Value v;
+  v.kind = ValueKind::string;
+  v.string = std::move(s);
+  return v;
+}
+Value Value::array(std::vector<Value> items) {
+  Value v;
+  v.kind = ValueKind::array;
+  v.items = std::move(items);
+  return v;
+}
+Value Value::object(Members members) {
+  Value v;
+  v.kind = ValueKind::object;
+  v.members = std::move(members);
+  return v;
+}
+
+const Value* Value::find(std::string_view key) const noexcept {
+  for (const auto& [name, value] : members) {
+    if (name == key) return &value;
+  }
+  return nullptr;
+}
+
+void Value::set(const std::string& key, Value v) {
+  for (auto& [name, value] : members) {
+    if (name != key) continue;
+    value = std::move(v);
+    return;
+  }
+  members.emplace_back(key, std::move(v));
+}
+
+bool operator==(const Value& a, const Value& b) {
+  if (a.kind != b.kind) return false;
+  switch (a.kind) {
+    case ValueKind::null:
+    case ValueKind::count_: return true;
+    case ValueKind::boolean: return a.boolean == b.boolean;
+    case ValueKind::number: return a.number == b.number;
+    case ValueKind::string: return a.string == b.string;
+    case ValueKind::array: return a.items == b.items;
+    case ValueKind::object:
+      if (a.members.size() != b.members.size()) return false;
+      for (const auto& [name, value] : a.members) {
+        const Value* const other = b.find(name);
+        if (other == nullptr || !(value == *other)) return false;
+      }
+      return true;
+  }
+  return false;
+}
+
+std::string Value::to_json() const {
+  std::string text;
+  append(text, *this);
+  return text;
+}
+
+std::optional<Value> parse_json(std::string_view text) {
+  const ordered_json parsed = ordered_json::parse(text, nullptr, false);
+  if (parsed.is_discarded()) return std::nullopt;
+  return value_of(parsed, 0);
+}
+
+}  // namespace weir::rules

@@ -1,0 +1,49 @@
+// value.h — What expressions are of where they are interpreted plainly: JSON values with decimal numbers.
+//
+// Runs on:  any thread. Allocates: for tests, `eval` and `explain`, and for what is computed when rules are compiled; never
+//           for a flow on its way.
+#pragma once
+
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/named_enum.h"
+#include "rules/decimal.h"
+
+namespace weir::rules {
+
+#define WEIR_VALUE_KINDS(X) X(null) X(boolean) X(number) X(string) X(array) X(object)
+WEIR_NAMED_ENUM(ValueKind, uint8_t, WEIR_VALUE_KINDS)
+
+struct Value {
+  using Members = std::vector<std::pair<std::string, Value>>;  // in the order in which they came
+
+  ValueKind kind = ValueKind::null;
+  bool boolean = false;
+  Decimal number;
+  std::string string;
+  std::vector<Value> items;
+  Members members;
+
+  Value() = default;
+  static Value of(bool v);
+  static Value of(const Decimal& v);
+  static Value of(std::string v);
+  static Value array(std::vector<Value> items = {});
+  static Value object(Members members = {});
+
+  bool is(ValueKind k) const noexcept { return kind == k; }
+  /// Null where there is no such member.
+  const Value* find(std::string_view key) const noexcept;
+  void set(const std::string& key, Value v);
+  std::string to_json() const;
+
+  friend bool operator==(const Value& a, const Value& b);
+};
+
+/// The value of a JSON text; nothing where it is none, or is deeper than 64 values.
+std::optional<Value> parse_json(std::string_view text);
+
+}  // namespace weir::rules

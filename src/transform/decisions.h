@@ -1,0 +1,64 @@
+// decisions.h — What rules may say of an event, and how it gets there.
+//
+// Spec:     docs/RULES.md, "What rules may set".
+// Runs on:  any thread. Constant tables and views.
+#pragma once
+
+#include <vector>
+
+#include "rules/program.h"
+
+namespace weir::transform {
+
+/// The places of event_targets().
+enum class EventTarget : uint8_t {
+  severity_id,
+  app_name,
+  message,
+  direction_id,
+  boundary_id,
+  src_name,
+  src_hostname,
+  src_svc_name,
+  src_zone,
+  dst_name,
+  dst_hostname,
+  dst_svc_name,
+  dst_zone,
+  device_name,
+  device_hostname,
+  tenant_uid,
+  count_
+};
+
+/// For whoever compiles rules. Targets beyond these are unmapped.<name>.
+const std::vector<rules::Target>& event_targets();
+
+/// What rules came to for one flow. Without rules all of it is null.
+struct Decisions {
+  const rules::Outcome* outcome = nullptr;
+  const rules::Program* program = nullptr;   // outcome's
+  const rules::PrefixSet* local = nullptr;   // the operator's own networks, where they are known
+
+  const rules::Cell* find(EventTarget target) const noexcept {
+    const auto i = static_cast<size_t>(target);
+    return outcome != nullptr && outcome->has(i) ? &outcome->targets[i] : nullptr;
+  }
+  /// Empty where rules said nothing.
+  std::string_view text(EventTarget target) const noexcept {
+    const rules::Cell* const cell = find(target);
+    return cell != nullptr ? cell->text : std::string_view();
+  }
+  /// `otherwise` where rules said nothing.
+  uint64_t number(EventTarget target, uint64_t otherwise) const noexcept {
+    const rules::Cell* const cell = find(target);
+    return cell != nullptr ? cell->number.to_uint64().value_or(otherwise) : otherwise;
+  }
+};
+
+/// Captions of enumerations; empty for a number that is none.
+std::string_view severity_name(uint64_t id) noexcept;
+std::string_view direction_name(uint64_t id) noexcept;
+std::string_view boundary_name(uint64_t id) noexcept;
+
+}  // namespace weir::transform

@@ -1,0 +1,220 @@
+// ocsf_endpoints.cc — Who talked to whom, over what, and how much.
+#include <array>
+
+#include "export/protocol_names.h"
+#include "transform/ocsf_parts.h"
+
+namespace weir::transform::parts {
+namespace {
+
+using N = NumberSlot;
+using O = OctetsSlot;
+
+/// The fields of one end of a flow.
+struct End {
+  O address, interface_name;
+  N port, mac, vlan, interface_index, as_number, prefix_length;
+  EventTarget name, hostname, svc_name, zone;
+};
+constexpr End kSource = {O::src_addr, O::in_if_name, N::src_port, N::src_mac,
+                         N::src_vlan, N::in_if,      N::src_as,   N::src_net,
+                         EventTarget::src_name, EventTarget::src_hostname, EventTarget::src_svc_name, EventTarget::src_zone};
+constexpr End kDestination = {O::dst_addr, O::out_if_name, N::dst_port, N::dst_mac,
+                              N::dst_vlan, N::out_if,      N::dst_as,   N::dst_net,
+                              EventTarget::dst_name, EventTarget::dst_hostname, EventTarget::dst_svc_name, EventTarget::dst_zone};
+
+void put_quoted_number(TextBuffer& out, std::string_view key, uint64_t v) {
+  out.put(key);
+  out.put('"');
+  out.put_number(v);
+  out.put("\",");
+}
+
+void put_mac(TextBuffer& out, std::string_view key, uint64_t mac) {
+  out.put(key);
+  out.put('"');
+  out.put_mac(mac);
+  out.put("\",");
+}
+
+void put_subnet(TextBuffer& out, std::string_view address, uint64_t length) {
+  std::array<char, 16> network{};
+  std::copy(address.begin(), address.end(), network.begin());
+  for (size_t bit = length; bit < 8 * address.size(); bit = (bit / 8 + 1) * 8) {
+    network[bit / 8] = static_cast<char>(network[bit / 8] & ~(0xff >> bit % 8));
+  }
+  out.put("\"subnet_uid\":\"");
+  out.put_address({network.data(), address.size()});
+  out.put('/');
+  out.put_number(length);
+  out.put("\",");
+}
+
+bool is_local(std::string_view address, const Decisions& decisions) noexcept {
+  const auto parsed = rules::address_of(address);
+  return parsed && decisions.local->contains(*parsed);
+}
+
+/// Something that OCSF takes for an endpoint's name.
+bool is_named(const FlowView& flow, const End& end, const Decisions& decisions) noexcept {
+  return is_address(flow[end.address]) || !decisions.text(end.name).empty() || !decisions.text(end.hostname).empty() ||
+         !decisions.text(end.svc_name).empty() || flow[end.interface_index] != 0 || !flow[end.interface_name].empty();
+}
+
+uint64_t vlan_of(const FlowView& flow, const End& end) noexcept {
+  return flow[end.vlan] == 0 && end.vlan == N::src_vlan ? flow[N::vlan_id] : flow[end.vlan];
+}
+
+/// OCSF wants a name in every endpoint, and an endpoint in every event. On layer 2 a MAC address is one; where there is
+/// only more about an end than its name, the name is "unknown".
+void put_endpoint(TextBuffer& out, std::string_view opening, const FlowView& flow, const End& end,
+                  const Decisions& decisions) {
+  const Scope endpoint(out, opening);
+  const uint64_t mac = flow[end.mac];
+  const uint64_t vlan = vlan_of(flow, end);
+  if (const std::string_view address = flow[end.address]; is_address(address)) put_address(out, "\"ip\":", address);
+  if (!is_named(flow, end, decisions)) {
+    if (mac != 0) {
+      put_mac(out, "\"uid\":", mac);
+    } else if (is_port(flow, end.port) || vlan != 0 || flow[end.as_number] != 0) {
+      out.put("\"name\":\"unknown\",");
+    }
+  }
+  if (is_port(flow, end.port)) put_number(out, "\"port\":", flow[end.port]);
+  if (mac != 0) put_mac(out, "\"mac\":", mac);
+  if (vlan != 0) put_quoted_number(out, "\"vlan_uid\":", vlan);
+  if (flow[end.interface_index] != 0) put_quoted_number(out, "\"interface_uid\":", flow[end.interface_index]);
+  if (!flow[end.interface_name].empty()) put_text(out, "\"interface_name\":", flow[end.interface_name]);
+  if (decisions.outcome != nullptr) {
+    put_text_if_any(out, "\"name\":", decisions.text(end.name));
+    put_text_if_any(out, "\"hostname\":", decisions.text(end.hostname));
+    put_text_if_any(out, "\"svc_name\":", decisions.text(end.svc_name));
+    if (const std::string_view zone = decisions.text(end.zone); !zone.empty() && is_named(flow, end, decisions)) {
+      put_text(out, "\"zone\":", zone);
+    }
+  }
+  if (decisions.local != nullptr && is_address(flow[end.address])) {
+    out.put(is_local(flow[end.address], decisions) ? "\"network_scope_id\":1,\"network_scope\":\"Internal\","
+                                                   : "\"network_scope_id\":2,\"network_scope\":\"External\",");
+  }
+  const uint64_t length = flow[end.prefix_length];
+  if (const std::string_view address = flow[end.address];
+      is_address(address) && length != 0 && length <= 8 * address.size()) {
+    put_subnet(out, address, length);
+  }
+  if (const uint64_t number = flow[end.as_number]; number != 0) {
+    out.put("\"autonomous_system\":{\"number\":");
+    out.put_number(number);
+    out.put("},");
+  }
+}
+
+/// The keywords in lower case, as OCSF has them.
+struct LowerCaseNames {
+  struct Name {
+    char text[outbound::kProtocolNameOctetsMax];
+    uint8_t length;
+  };
+  std::array<Name, 256> names{};
+  constexpr LowerCaseNames() {
+    for (size_t i = 0; i < names.size(); ++i) {
+      for (const char c : outbound::protocol_name(static_cast<uint8_t>(i))) {
+        names[i].text[names[i].length++] = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+      }
+    }
+  }
+};
+constexpr LowerCaseNames kLowerCaseNames;
+
+/// What the message says where that is another name than the number's; a number without a keyword has none.
+void put_protocol_name(TextBuffer& out, std::string_view said, uint64_t number) {
+  if (number < 256 && (number != 0 || !said.empty())) {
+    const std::string_view keyword = outbound::protocol_name(static_cast<uint8_t>(number));
+    if (!keyword.empty() && (said.empty() || said == keyword)) {
+      const LowerCaseNames::Name& name = kLowerCaseNames.names[number];
+      return put_plain(out, "\"protocol_name\":", {name.text, name.length});
+    }
+  }
+  if (said.empty()) return;
+  std::array<char, kStringOctetsMax> lower;
+  const size_t octets = std::min(said.size(), lower.size());
+  std::transform(said.begin(), said.begin() + static_cast<std::ptrdiff_t>(octets), lower.begin(),
+                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+  put_text(out, "\"protocol_name\":", {lower.data(), octets});
+}
+
+constexpr uint64_t kEtypeIpv4 = 0x0800;
+constexpr uint64_t kEtypeIpv6 = 0x86dd;
+
+char ip_version_of(const FlowView& flow) noexcept {
+  if (flow[N::etype] == kEtypeIpv4) return '4';
+  if (flow[N::etype] == kEtypeIpv6) return '6';
+  const std::string_view address = is_address(flow[O::src_addr]) ? flow[O::src_addr] : flow[O::dst_addr];
+  return address.size() == 4 ? '4' : address.size() == 16 ? '6' : '0';
+}
+
+/// Where a flow goes, seen from the operator's own networks: direction_id and boundary_id.
+struct Way {
+  uint64_t direction = 0, boundary = 0;
+};
+Way way_of(std::string_view source, std::string_view destination, const Decisions& decisions) noexcept {
+  if (!is_address(source) || !is_address(destination)) return {};
+  if (source == destination) return {4, 1};
+  if (decisions.local == nullptr) return {};
+  const bool from_inside = is_local(source, decisions);
+  const bool to_inside = is_local(destination, decisions);
+  if (from_inside && to_inside) return {3, 2};
+  return {from_inside ? 2u : to_inside ? 1u : 0u, 3};
+}
+
+uint64_t saturated_sum(uint64_t a, uint64_t b) noexcept { return a > kLongMax || b > kLongMax - a ? kLongMax : a + b; }
+
+}  // namespace
+
+void put_endpoints(TextBuffer& out, const FlowView& flow, const Decisions& decisions) {
+  const size_t before = out.used();
+  put_endpoint(out, "\"src_endpoint\":{", flow, kSource, decisions);
+  put_endpoint(out, "\"dst_endpoint\":{", flow, kDestination, decisions);
+  if (out.used() == before) out.put("\"src_endpoint\":{\"name\":\"unknown\"},");
+}
+
+void put_connection(TextBuffer& out, const FlowView& flow, const Decisions& decisions) {
+  const std::string_view source = flow[O::src_addr];
+  const std::string_view destination = flow[O::dst_addr];
+  out.put("\"connection_info\":{");
+  if (const uint64_t number = flow[N::proto]; number != 0 || is_address(source) || is_address(destination)) {
+    put_number(out, "\"protocol_num\":", number);
+  }
+  put_protocol_name(out, flow[O::protocol_name], flow[N::proto]);
+  out.put("\"protocol_ver_id\":");
+  out.put(ip_version_of(flow));
+  out.put(',');
+  if (flow[N::tcp_flags] != 0) put_number(out, "\"tcp_flags\":", flow[N::tcp_flags]);
+  const Way way = way_of(source, destination, decisions);
+  const uint64_t direction = decisions.number(EventTarget::direction_id, way.direction);
+  const uint64_t boundary = decisions.number(EventTarget::boundary_id, way.boundary);
+  put_number(out, "\"direction_id\":", direction);
+  put_plain(out, "\"direction\":", direction_name(direction));
+  put_number(out, "\"boundary_id\":", boundary);
+  put_plain(out, "\"boundary\":", boundary_name(boundary));
+  if (out.overflowed()) return;
+  out.last() = '}';
+  out.put(',');
+}
+
+void put_traffic(TextBuffer& out, const FlowView& flow) {
+  const Scope traffic(out, "\"traffic\":{");
+  const auto put = [&](N both, N there, N back, std::string_view sum_key, std::string_view there_key,
+                       std::string_view back_key) {
+    const uint64_t forth = flow[there] != 0 ? flow[there] : flow[both];
+    const uint64_t reverse = flow[back];
+    if ((forth | reverse) == 0) return;
+    put_number(out, sum_key, saturated_sum(forth, reverse));
+    if (forth != 0) put_number(out, there_key, forth);
+    if (reverse != 0) put_number(out, back_key, reverse);
+  };
+  put(N::bytes, N::bytes_out, N::bytes_in, "\"bytes\":", "\"bytes_out\":", "\"bytes_in\":");
+  put(N::packets, N::packets_out, N::packets_in, "\"packets\":", "\"packets_out\":", "\"packets_in\":");
+}
+
+}  // namespace weir::transform::parts

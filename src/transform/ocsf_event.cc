@@ -1,0 +1,252 @@
+#include "transform/ocsf_event.h"
+
+#include "base/clock.h"
+#include "base/version.h"
+#include "transform/ocsf_parts.h"
+
+namespace weir::transform {
+namespace {
+
+using namespace parts;
+using outbound::parts::put_string;
+
+/// What all of a verdict's attributes are, as they stand in the event.
+struct VerdictText {
+  std::string_view activity;
+  std::string_view more;   // status, action and disposition
+  bool is_security = false;  // they need the profile
+};
+
+#define WEIR_ACTIVITY_(id, name)                                          \
+  "\"activity_id\":" #id ",\"activity_name\":\"" name "\",\"type_uid\":4001" \
+  "0" #id ",\"type_name\":\"Network Activity: " name "\","
+#define WEIR_STATUS_(id, name)      "\"status_id\":" #id ",\"status\":\"" name "\","
+#define WEIR_ACTION_(id, name)      "\"action_id\":" #id ",\"action\":\"" name "\","
+#define WEIR_DISPOSITION_(id, name) "\"disposition_id\":" #id ",\"disposition\":\"" name "\","
+#define WEIR_ALLOWED_               WEIR_ACTION_(1, "Allowed") WEIR_DISPOSITION_(1, "Allowed")
+#define WEIR_BLOCKED_ \
+  WEIR_STATUS_(2, "Failure") WEIR_ACTION_(2, "Denied") WEIR_DISPOSITION_(2, "Blocked")
+
+VerdictText text_of(Verdict verdict) noexcept {
+  switch (verdict) {
+    case Verdict::traffic:
+    case Verdict::count_: break;
+    case Verdict::forwarded: return {WEIR_ACTIVITY_(6, "Traffic"), WEIR_STATUS_(1, "Success")};
+    case Verdict::dropped:
+    case Verdict::firewall_denied: return {WEIR_ACTIVITY_(5, "Refuse"), WEIR_BLOCKED_, true};
+    case Verdict::firewall_opened: return {WEIR_ACTIVITY_(1, "Open"), WEIR_ALLOWED_, true};
+    case Verdict::firewall_closed: return {WEIR_ACTIVITY_(2, "Close"), WEIR_ALLOWED_, true};
+    case Verdict::firewall_alert:
+      return {WEIR_ACTIVITY_(6, "Traffic"),
+              WEIR_ACTION_(3, "Observed") WEIR_DISPOSITION_(19, "Alert") "\"is_alert\":true,", true};
+    case Verdict::firewall_updated: return {WEIR_ACTIVITY_(6, "Traffic"), WEIR_ALLOWED_, true};
+    case Verdict::nat_opened:
+      return {WEIR_ACTIVITY_(1, "Open"), WEIR_ACTION_(4, "Modified") WEIR_DISPOSITION_(1, "Allowed"), true};
+    case Verdict::nat_closed:
+      return {WEIR_ACTIVITY_(2, "Close"), WEIR_ACTION_(4, "Modified") WEIR_DISPOSITION_(1, "Allowed"), true};
+    case Verdict::nat_exhausted: return {WEIR_ACTIVITY_(4, "Fail"), WEIR_BLOCKED_, true};
+    case Verdict::nat_threshold:
+      return {"\"activity_id\":99,\"activity_name\":\"NAT Threshold Reached\",\"type_uid\":400199,"
+              "\"type_name\":\"Network Activity: Other\",",
+              WEIR_ACTION_(3, "Observed") WEIR_DISPOSITION_(17, "Logged"), true};
+  }
+  return {WEIR_ACTIVITY_(6, "Traffic"), {}};
+}
+
+/// Whether the flow's end is its exporter's reading of a clock that passed for plausible: not a time that stands in
+/// for it, and not one that nobody judged.
+bool has_measured_end(const FlowView& flow) noexcept {
+  if (flow[NumberSlot::time_flow_end_ns] == 0) return false;
+  switch (static_cast<TimeSource>(flow[NumberSlot::time_source])) {
+    case TimeSource::uptime:
+    case TimeSource::seconds:
+    case TimeSource::milliseconds:
+    case TimeSource::microseconds:
+    case TimeSource::nanoseconds:
+    case TimeSource::delta:
+    case TimeSource::sampled: return true;
+    case TimeSource::unknown:
+    case TimeSource::export_time:
+    case TimeSource::received: break;
+  }
+  return false;
+}
+
+/// When the flow was: its end where that was measured, not where something stands in for it.
+struct EventTimes {
+  uint64_t start_ms = 0, end_ms = 0, received_ms = 0, time_ms = 0;
+
+  explicit EventTimes(const FlowView& flow) noexcept
+      : start_ms(flow[NumberSlot::time_flow_start_ns] / kNsPerMs),
+        end_ms(flow[NumberSlot::time_flow_end_ns] / kNsPerMs),
+        received_ms(flow[NumberSlot::time_received_ns] / kNsPerMs),
+        time_ms(has_measured_end(flow) || received_ms == 0 ? end_ms : received_ms) {}
+};
+
+void put_times(TextBuffer& out, const FlowView& flow, const EventTimes& times) {
+  put_number(out, "\"time\":", times.time_ms);
+  const uint64_t start_ns = flow[NumberSlot::time_flow_start_ns];
+  const uint64_t end_ns = flow[NumberSlot::time_flow_end_ns];
+  if (start_ns != 0) put_number(out, "\"start_time\":", times.start_ms);
+  if (end_ns != 0) put_number(out, "\"end_time\":", times.end_ms);
+  if (start_ns != 0 && end_ns >= start_ns) put_number(out, "\"duration\":", times.end_ms - times.start_ms);
+}
+
+std::string_view log_format_of(uint64_t type) noexcept {
+  switch (static_cast<FlowType>(type)) {
+    case FlowType::sflow_5: return "sFlow v5";
+    case FlowType::sflow_4: return "sFlow v4";
+    case FlowType::sflow_2: return "sFlow v2";
+    case FlowType::netflow_v1: return "NetFlow v1";
+    case FlowType::netflow_v5: return "NetFlow v5";
+    case FlowType::netflow_v7: return "NetFlow v7";
+    case FlowType::netflow_v9: return "NetFlow v9";
+    case FlowType::ipfix: return "IPFIX";
+    case FlowType::unknown: break;
+  }
+  return {};
+}
+
+void put_metadata(TextBuffer& out, const FlowView& flow, const EventTimes& times, const EventContext& context,
+                  std::string_view constant_part, bool is_security) {
+  const Scope metadata(out, constant_part);
+  out.put(is_security ? "\"profiles\":[\"cloud\",\"host\",\"osint\",\"security_control\"],"
+                      : "\"profiles\":[\"cloud\",\"host\",\"osint\"],");
+  if (const std::string_view format = log_format_of(flow[NumberSlot::type]); !format.empty()) {
+    put_plain(out, "\"log_format\":", format);
+  }
+  const uint64_t received_ns = flow[NumberSlot::time_received_ns];
+  if (received_ns != 0) {
+    put_number(out, "\"logged_time\":", times.received_ms);
+    if (flow[NumberSlot::time_flow_end_ns] == 0) {
+      out.put("\"original_time\":\"");
+      out.put_number(received_ns);
+      out.put("\",");
+    }
+  }
+  if (context.processed_ms != 0) put_number(out, "\"processed_time\":", context.processed_ms);
+  if (const std::string_view exporter = flow[OctetsSlot::sampler_address]; is_address(exporter)) {
+    out.put("\"reporter\":{\"ip\":");
+    outbound::parts::put_quoted_address(out, exporter);
+    out.put("},");
+  }
+  if (!context.message_id.empty()) {
+    out.put("\"uid\":");
+    put_string(out, context.message_id);
+    if (out.overflowed()) return;
+    out.last() = '.';  // the closing quote's place
+    out.put_number(context.index);
+    out.put("\",");
+  }
+  put_text_if_any(out, "\"tenant_uid\":", context.decisions.text(EventTarget::tenant_uid));
+  const rules::Outcome* const outcome = context.decisions.outcome;
+  if (flow.has(ListSlot::labels) || (outcome != nullptr && outcome->labels != 0)) {
+    const Scope labels(out, "\"labels\":[", ']');
+    for_each_octets(flow, ListSlot::labels, [&](std::string_view label) { put_text(out, {}, label); });
+    for (size_t i = 0; outcome != nullptr && i < outcome->labels; ++i) put_text(out, {}, outcome->label[i]);
+  }
+}
+
+/// The exporter as a device, and where it stands between the flow's ends.
+void put_device(TextBuffer& out, const FlowView& flow, const Decisions& decisions) {
+  const std::string_view exporter = flow[OctetsSlot::sampler_address];
+  if (!is_address(exporter)) return;
+  const bool is_firewall = flow[NumberSlot::firewall_event] != 0;
+  const bool is_sflow = static_cast<FlowType>(flow[NumberSlot::type]) == FlowType::sflow_5;
+  out.put(is_firewall ? "\"device\":{\"type_id\":9,\"type\":\"Firewall\",\"ip\":"
+          : is_sflow  ? "\"device\":{\"type_id\":10,\"type\":\"Switch\",\"ip\":"
+                      : "\"device\":{\"type_id\":12,\"type\":\"Router\",\"ip\":");
+  outbound::parts::put_quoted_address(out, exporter);
+  out.put(',');
+  put_text_if_any(out, "\"name\":", decisions.text(EventTarget::device_name));
+  put_text_if_any(out, "\"hostname\":", decisions.text(EventTarget::device_hostname));
+  if (out.overflowed()) return;
+  out.last() = '}';
+  out.put(',');
+  const bool is_source = exporter == flow[OctetsSlot::src_addr];
+  const bool is_destination = exporter == flow[OctetsSlot::dst_addr];
+  out.put("\"observation_point_id\":");
+  out.put(is_source ? (is_destination ? '4' : '1') : is_destination ? '2' : '3');
+  out.put(',');
+}
+
+void put_observables(TextBuffer& out, const FlowView& flow) {
+  const Scope observables(out, "\"observables\":[", ']');
+  const auto put = [&](std::string_view opening, std::string_view octets) {
+    if (!is_address(octets)) return;
+    out.put(opening);
+    outbound::parts::put_quoted_address(out, octets);
+    out.put("},");
+  };
+  put("{\"name\":\"src_endpoint.ip\",\"type_id\":2,\"type\":\"IP Address\",\"value\":", flow[OctetsSlot::src_addr]);
+  put("{\"name\":\"dst_endpoint.ip\",\"type_id\":2,\"type\":\"IP Address\",\"value\":", flow[OctetsSlot::dst_addr]);
+  put("{\"name\":\"device.ip\",\"type_id\":2,\"type\":\"IP Address\",\"value\":", flow[OctetsSlot::sampler_address]);
+}
+
+/// Who began is known where the exporter tells directions apart, and of firewalls, which watch connections.
+bool knows_initiator(const FlowView& flow) noexcept {
+  return (flow[NumberSlot::bytes_in] | flow[NumberSlot::bytes_out] | flow[NumberSlot::packets_in] |
+          flow[NumberSlot::packets_out] | flow[NumberSlot::firewall_event]) != 0;
+}
+
+}  // namespace
+
+OcsfWriter::OcsfWriter(const OcsfOptions& options) : observables_(options.observables) {
+  TextBuffer head(head_);
+  head.put("{\"class_uid\":4001,\"class_name\":\"Network Activity\",\"category_uid\":4,"
+           "\"category_name\":\"Network Activity\",");
+  TextBuffer metadata(metadata_);
+  metadata.put("\"metadata\":{\"version\":\"1.7.0\",");
+  {
+    const Scope product(metadata, "\"product\":{");
+    put_text(metadata, "\"name\":", options.product_name);
+    if (!options.product_vendor.empty()) put_text(metadata, "\"vendor_name\":", options.product_vendor);
+    const std::string ours = std::string(version()) + "+" + std::string(commit());
+    put_text(metadata, "\"version\":", options.product_version.empty() ? ours : options.product_version);
+  }
+  metadata.put("\"log_name\":\"flows\",");
+  if (!options.rules_name.empty()) {
+    const Scope list(metadata, "\"transformation_info_list\":[", ']');
+    const Scope rules(metadata, "{");
+    put_text(metadata, "\"name\":", options.rules_name);
+    put_text(metadata, "\"uid\":", "sha256:" + options.rules_hash);
+  }
+  TextBuffer cloud(cloud_);
+  {
+    const Scope object(cloud, "\"cloud\":{");
+    put_text(cloud, "\"provider\":", options.cloud_provider);
+  }
+  cloud.put("\"osint\":[],");
+}
+
+size_t OcsfWriter::write(const FlowView& flow, const EventContext& context, std::span<char> out) const noexcept {
+  TextBuffer text(out);
+  text.put(head_);
+  const VerdictText verdict = text_of(verdict_of(flow));
+  text.put(verdict.activity);
+  const Decisions& decisions = context.decisions;
+  constexpr uint64_t kInformational = 1;
+  const uint64_t severity = decisions.number(EventTarget::severity_id, kInformational);
+  put_number(text, "\"severity_id\":", severity);
+  put_plain(text, "\"severity\":", severity_name(severity));
+  const EventTimes times(flow);
+  put_times(text, flow, times);
+  put_metadata(text, flow, times, context, metadata_, verdict.is_security);
+  put_endpoints(text, flow, decisions);
+  put_connection(text, flow, decisions);
+  put_traffic(text, flow);
+  put_device(text, flow, decisions);
+  text.put(knows_initiator(flow) ? "\"is_src_dst_assignment_known\":true," : "\"is_src_dst_assignment_known\":false,");
+  text.put(verdict.more);
+  const std::string_view exporters_name = flow[OctetsSlot::application_name];  // goes before what rules say
+  put_text_if_any(text, "\"app_name\":", exporters_name.empty() ? decisions.text(EventTarget::app_name) : exporters_name);
+  put_text_if_any(text, "\"message\":", decisions.text(EventTarget::message));
+  if (observables_) put_observables(text, flow);
+  text.put(cloud_);
+  put_unmapped(text, flow, decisions);
+  if (text.overflowed()) return 0;
+  text.last() = '}';
+  return text.used();
+}
+
+}  // namespace weir::transform

@@ -1,0 +1,97 @@
+// ocsf_parts.h — What the files that write OCSF events share: objects whose members may all be absent, and the parts of
+// an event that have files of their own.
+//
+// Every member is written with a comma behind it; whoever ends an object puts its brace in the last one's place, and
+// takes an object back that has got none.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <string_view>
+
+#include "flow/flow_parser.h"
+#include "export/json_parts.h"
+#include "export/text_buffer.h"
+#include "flow/flow_view.h"
+#include "transform/decisions.h"
+#include "transform/verdict.h"
+
+namespace weir::transform::parts {
+
+using outbound::TextBuffer;
+
+/// OCSF's long_t; what is larger is said to be this large.
+inline constexpr uint64_t kLongMax = INT64_MAX;
+
+/// An object (or list) that is taken back where nothing was put into it. `opening`: its key and bracket.
+class Scope {
+ public:
+  Scope(TextBuffer& out, std::string_view opening, char closing = '}') noexcept
+      : out_(out), before_(out.used()), closing_(closing) {
+    out.put(opening);
+    first_ = out.used();
+  }
+  ~Scope() {
+    if (out_.overflowed()) return;
+    if (out_.used() == first_) {
+      out_.cut(before_);
+    } else {
+      out_.last() = closing_;
+      out_.put(',');
+    }
+  }
+  Scope(const Scope&) = delete;
+  Scope& operator=(const Scope&) = delete;
+
+ private:
+  TextBuffer& out_;
+  const size_t before_;
+  size_t first_;
+  const char closing_;
+};
+
+/// `key` with its quotes and colon.
+inline void put_number(TextBuffer& out, std::string_view key, uint64_t v) {
+  out.put(key);
+  out.put_number(std::min(v, kLongMax));
+  out.put(',');
+}
+inline void put_text(TextBuffer& out, std::string_view key, std::string_view text) {
+  out.put(key);
+  outbound::parts::put_string(out, text);
+  out.put(',');
+}
+inline void put_text_if_any(TextBuffer& out, std::string_view key, std::string_view text) {
+  if (!text.empty()) put_text(out, key, text);
+}
+/// Text that needs no escapes.
+inline void put_plain(TextBuffer& out, std::string_view key, std::string_view text) {
+  out.put(key);
+  out.put('"');
+  out.put(text);
+  out.put("\",");
+}
+inline void put_address(TextBuffer& out, std::string_view key, std::string_view octets) {
+  out.put(key);
+  outbound::parts::put_quoted_address(out, octets);
+  out.put(',');
+}
+
+inline bool is_address(std::string_view octets) noexcept { return octets.size() == 4 || octets.size() == 16; }
+
+/// Protocols whose ports are ports: TCP, UDP, DCCP, SCTP, UDP-Lite; and flows whose exporter did not say the protocol.
+inline bool has_ports(uint64_t proto) noexcept {
+  return proto == 6 || proto == 17 || proto == 33 || proto == 132 || proto == 136 || proto == 0;
+}
+inline constexpr uint64_t kPortMax = 65'535;
+/// Whether the endpoint of a flow says its port, or `unmapped` does.
+inline bool is_port(const FlowView& flow, NumberSlot port) noexcept {
+  return flow[port] != 0 && flow[port] <= kPortMax && has_ports(flow[NumberSlot::proto]);
+}
+
+void put_endpoints(TextBuffer& out, const FlowView& flow, const Decisions& decisions);
+void put_connection(TextBuffer& out, const FlowView& flow, const Decisions& decisions);
+void put_traffic(TextBuffer& out, const FlowView& flow);
+void put_unmapped(TextBuffer& out, const FlowView& flow, const Decisions& decisions);
+
+}  // namespace weir::transform::parts

@@ -1,0 +1,97 @@
+// `weir-etl` as its users run it.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "support/program.h"
+
+namespace weir {
+namespace {
+
+using nlohmann::json;
+using test::built;
+using test::lines_of;
+using test::Outcome;
+using test::run_program;
+using testing::HasSubstr;
+
+class Etl : public testing::Test {
+ protected:
+  std::string rules(const std::string& text) {
+    const std::string file = folder_ / "rules.yaml";
+    test::write_file(file, "version: 1\n" + text);
+    return file;
+  }
+  Outcome explain(const std::string& file, const std::string& flows) {
+    const std::string input = folder_ / "flows.json";
+    test::write_file(input, flows);
+    return run_program({"sh", "-c", "\"$0\" explain \"$1\" < \"$2\"", built("weir-etl"), file, input});
+  }
+  test::TemporaryFolder folder_;
+};
+
+TEST_F(Etl, ChecksRules) {
+  const Outcome good = run_program({built("weir-etl"), "check",
+                                    rules("sets: {web: [80, 443]}\n"
+                                          "rules:\n"
+                                          "  - {id: w, when: dst_port in @web, then: {sample: 5, set: {app_name: \"'web'\"}, labels: [l]}}\n"
+                                          "  - {id: all, then: {drop: true}}\n")});
+  EXPECT_EQ(good.status, 0) << good.err;
+  EXPECT_THAT(good.out, HasSubstr("good. 2 rules, 1 sets, 0 dictionaries"));
+  EXPECT_THAT(good.out, HasSubstr("sample 1 in 5, set app_name, label l  (dst_port in @web)"));
+  EXPECT_THAT(good.out, HasSubstr("drop  (always)"));
+
+  const Outcome wrong = run_program({built("weir-etl"), "check", rules("rules:\n  - {id: a, when: bytes > 'x', then: {drop: true}}\n")});
+  EXPECT_EQ(wrong.status, 1);
+  EXPECT_THAT(wrong.err, HasSubstr("rules.yaml:3: rule a: when: at 7: '>' of a number and a text"));
+  EXPECT_EQ(run_program({built("weir-etl"), "check", "/nowhere"}).status, 1);
+  EXPECT_EQ(run_program({built("weir-etl")}).status, 2);
+}
+
+TEST_F(Etl, ExplainsWhatEachRuleDidWithAFlow) {
+  const std::string file = rules(
+      "derive: {per_packet: bytes / packets}\n"
+      "rules:\n"
+      "  - {id: first, when: proto == 17, then: {drop: true}}\n"
+      "  - {id: second, when: dst_port == 443, then: {set: {app_name: \"'web'\"}, labels: [w]}}\n"
+      "  - {id: third, when: number(site) > 1, then: {labels: [x]}}\n");
+  const Outcome ran = explain(file, R"({"proto":"TCP","dst_port":443,"src_addr":"192.0.2.1","bytes":100,"packets":8,"site":"x"})" "\n"
+                                    R"({"proto":"UDP"})" "\n");
+  EXPECT_EQ(ran.status, 0) << ran.err;
+  const std::vector<std::string> lines = lines_of(ran.out);
+  ASSERT_GE(lines.size(), 8u) << ran.out;
+  EXPECT_THAT(lines[0], HasSubstr("12.5"));
+  EXPECT_THAT(lines[1], HasSubstr("did not match"));
+  EXPECT_THAT(lines[2], HasSubstr("matched: set app_name = \"web\", labelled it w"));
+  EXPECT_THAT(lines[3], HasSubstr("NO VALUE: at 1: number() of \"x\""));
+  const json event = json::parse(lines[4].substr(lines[4].find('{')));
+  EXPECT_EQ(event["app_name"], "web");
+  EXPECT_THAT(ran.out, HasSubstr("dropped by first"));
+
+  const Outcome wrong = explain(file, "{\"dst_prt\":1}\n");
+  EXPECT_EQ(wrong.status, 1);
+  EXPECT_THAT(wrong.err, HasSubstr("dst_prt is no field of a flow"));
+  EXPECT_EQ(explain(file, "").status, 1);
+}
+
+TEST_F(Etl, EvaluatesDecisionFiles) {
+  const auto eval = [&](const std::string& file, const std::string& input) {
+    test::write_file(folder_ / "decision.json", file);
+    test::write_file(folder_ / "input.json", input);
+    return run_program({"sh", "-c", "\"$0\" eval \"$1\" < \"$2\"", built("weir-etl"), folder_ / "decision.json", folder_ / "input.json"});
+  };
+  const std::string file =
+      R"({"nodes":[{"id":"i","type":"inputNode"},{"id":"e","name":"make","type":"expressionNode","content":{"expressions":)"
+      R"([{"key":"a.b","value":"x / 4"},{"key":"n","value":"null"}]}},{"id":"o","type":"outputNode"}],)"
+      R"("edges":[{"sourceId":"i","targetId":"e"},{"sourceId":"e","targetId":"o"}]})";
+  const Outcome good = eval(file, R"({"x":10})");
+  EXPECT_EQ(good.status, 0) << good.err;
+  EXPECT_EQ(good.out, "{\"a\":{\"b\":2.5}}\n");
+  EXPECT_THAT(eval(file, R"({"x":"y"})").err, HasSubstr("node 'make': x / 4: at 3: divide of a string and a number"));
+  EXPECT_EQ(eval(file, "5").status, 1);
+  EXPECT_EQ(eval("{}", "{}").status, 1);
+}
+
+}  // namespace
+}  // namespace weir

@@ -1,0 +1,190 @@
+// net_af_xdp over a veth pair with our own XDP program. Needs root.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "dataplane/placement.h"
+#include "two_hosts.h"
+
+namespace weir::dataplane::testing {
+namespace {
+
+using ::testing::HasSubstr;
+
+/// The kernel's own addresses on the interface that the port takes datagrams from.
+bool give_kernel_addresses(const TwoHosts& hosts) {
+  return hosts.here("ip addr add 192.0.2.2/24 dev port") && hosts.here("ip addr add 2001:db8::2/64 dev port nodad");
+}
+
+/// A socket of the kernel's at that port; how many datagrams it has.
+class KernelSocket {
+ public:
+  explicit KernelSocket(uint16_t port) : fd_(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)) {
+    sockaddr_in at{};
+    at.sin_family = AF_INET;
+    at.sin_port = htons(port);
+    EXPECT_EQ(bind(fd_, reinterpret_cast<sockaddr*>(&at), sizeof at), 0);
+  }
+  ~KernelSocket() { close(fd_); }
+  uint64_t received() {
+    char octet;
+    while (recv(fd_, &octet, 1, 0) > 0) ++received_;
+    return received_;
+  }
+
+ private:
+  int fd_;
+  uint64_t received_ = 0;
+};
+
+bool has_program(const TwoHosts& hosts) { return hosts.here("ip link show port | grep -w prog/xdp"); }
+
+TEST(AfXdpPort, TakesItsListenersDatagramsAndLeavesTheKernelTheRest) {
+  SKIP_WITHOUT_ROOT();
+  in_child([] {
+    TwoHosts hosts;
+    ASSERT_TRUE(hosts.lay());
+    ASSERT_TRUE(give_kernel_addresses(hosts));
+    auto plane = started(xdp_collector());
+    ASSERT_NE(plane, nullptr);
+    EXPECT_TRUE(has_program(hosts));
+    KernelSocket of_listener(kNetflowPort), other(9'999);
+    Collected collected;
+    constexpr uint64_t kEach = 200;
+    for (uint64_t i = 0; i < kEach; ++i) {
+      ASSERT_TRUE(hosts.send(v5_datagram(3)));
+      ASSERT_TRUE(hosts.send(v5_datagram(1), 9'999));
+      ASSERT_TRUE(run_until(*plane, collected, [&] { return datagrams(*plane) == i + 1; }));
+    }
+    EXPECT_TRUE(hosts.there("ping -n -c3 -i0.05 -W5 192.0.2.2")) << "ARP and ICMP are the kernel's";
+    EXPECT_TRUE(hosts.there("ping -n -c3 -i0.05 -W5 2001:db8::2")) << "as is neighbour discovery";
+    EXPECT_TRUE(run_until(*plane, collected, [&] { return other.received() == kEach; }));
+    EXPECT_EQ(of_listener.received(), 0u);
+    // Longer than a frame: nobody but Weir gets the parts.
+    ASSERT_TRUE(hosts.send(lab::NetflowV9Builder{}
+                               .unix_secs(1'700'000'000)
+                               .templates({{.id = 256, .fields = {{8, 4}, {12, 4}, {1, 4}}}})
+                               .data(256, std::vector<lab::Record>(500, {lab::ipv4("192.0.2.1"), lab::ipv4("198.51.100.2"),
+                                                                         lab::u32(1500)}))
+                               .build()));
+    EXPECT_TRUE(run_until(*plane, collected, [&] { return datagrams(*plane) == kEach + 1; }));
+    stop(*plane, collected);
+    EXPECT_EQ(collected.records, 3 * kEach + 500);
+    EXPECT_EQ(plane->pipeline(0).ledger().verdicts[packet::FrameVerdict::not_ip], 0u);
+    EXPECT_EQ(plane->pipeline(0).ledger().no_listener, 0u);
+    EXPECT_FALSE(has_program(hosts));
+    expect_ledger(*plane);
+  });
+}
+
+TEST(AfXdpPort, FollowsItsListenersWhenTheyChange) {
+  SKIP_WITHOUT_ROOT();
+  in_child([] {
+    TwoHosts hosts;
+    ASSERT_TRUE(hosts.lay());
+    ASSERT_TRUE(give_kernel_addresses(hosts));
+    DataPlaneConfig config = xdp_collector();
+    auto plane = started(config);
+    ASSERT_NE(plane, nullptr);
+    Collected collected;
+    KernelSocket first(kNetflowPort), second(9'995);
+    ASSERT_TRUE(hosts.send(v5_datagram(1)));
+    ASSERT_TRUE(hosts.send(v5_datagram(1), 9'995));
+    ASSERT_TRUE(run_until(*plane, collected, [&] { return datagrams(*plane) == 1 && second.received() == 1; }));
+
+    config.pipeline.listeners[0].port = 0;
+    config.pipeline.listeners.push_back({.name = "other", .port = 9'995, .route = {}, .rules = {}});
+    const auto settled = [&] {
+      const RoleScope role(control_thread);
+      return plane->settle_change();
+    };
+    {
+      const RoleScope role(control_thread);
+      const Result<void> changed = plane->change(config);
+      ASSERT_TRUE(changed) << changed.error().message;
+    }
+    ASSERT_TRUE(run_until(*plane, collected, settled));
+    ASSERT_TRUE(hosts.send(v5_datagram(1)));
+    ASSERT_TRUE(hosts.send(v5_datagram(1), 9'995));
+    EXPECT_TRUE(run_until(*plane, collected, [&] { return datagrams(*plane) == 2 && first.received() == 1; }));
+    EXPECT_EQ(second.received(), 1u);
+    stop(*plane, collected);
+  });
+}
+
+TEST(AfXdpPort, LeavesNoProgramBehindHoweverItEnds) {
+  SKIP_WITHOUT_ROOT();
+  in_child([] {
+    TwoHosts hosts;
+    ASSERT_TRUE(hosts.lay());
+    const pid_t child = fork();
+    if (child == 0) {
+      const auto plane = started(xdp_collector());
+      _exit(plane != nullptr && has_program(hosts) && kill(getpid(), SIGKILL) == 0 ? 0 : 1);
+    }
+    int status = 0;
+    ASSERT_EQ(waitpid(child, &status, 0), child);
+    ASSERT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) << status;
+    Collected nothing;
+    const uint64_t give_up_ns = steady_clock_ns() + 10 * kNsPerSec;
+    while (has_program(hosts) && steady_clock_ns() < give_up_ns) usleep(10'000);
+    EXPECT_FALSE(has_program(hosts));
+    auto plane = started(xdp_collector());
+    ASSERT_NE(plane, nullptr) << "the next one starts";
+    stop(*plane, nothing);
+  });
+}
+
+TEST(AfXdpPort, ServesEachQueueOfAVethByAPortOfItsOwn) {
+  SKIP_WITHOUT_ROOT();
+  in_child([] {
+    TwoHosts hosts;
+    ASSERT_TRUE(hosts.lay(2));
+    ASSERT_TRUE(give_kernel_addresses(hosts));
+    DataPlaneConfig config = xdp_collector();
+    config.dpdk_ports = {{.name = "a", .device = "net_af_xdp0,iface=port,start_queue=0,queue_count=1"},
+                         {.name = "b", .device = "net_af_xdp1,iface=port,start_queue=1,queue_count=1"}};
+    auto plane = started(config);
+    ASSERT_NE(plane, nullptr);
+    Collected collected;
+    // The sender's CPU is the queue.
+    constexpr uint64_t kEach = 100;
+    uint64_t sent = 0;
+    for (const unsigned cpu : usable_cpus()) {
+      cpu_set_t one;
+      CPU_ZERO(&one);
+      CPU_SET(cpu, &one);
+      ASSERT_EQ(sched_setaffinity(0, sizeof one, &one), 0);
+      for (uint64_t i = 0; i < kEach; ++i) {
+        ASSERT_TRUE(hosts.send(v5_datagram(1)));
+        ++sent;
+        ASSERT_TRUE(run_until(*plane, collected, [&] { return datagrams(*plane) == sent; })) << "CPU " << cpu;
+      }
+    }
+    stop(*plane, collected);
+    EXPECT_EQ(collected.records, sent);
+  });
+}
+
+TEST(AfXdpPort, SaysWhenAnotherProgramIsOnTheInterface) {
+  SKIP_WITHOUT_ROOT();
+  in_child([] {
+    TwoHosts hosts;
+    ASSERT_TRUE(hosts.lay());
+    const pid_t other = fork();
+    if (other == 0) {
+      const auto plane = started(xdp_collector());
+      _exit(plane == nullptr ? 1 : (pause(), 0));
+    }
+    const uint64_t give_up_ns = steady_clock_ns() + 20 * kNsPerSec;
+    while (!has_program(hosts) && steady_clock_ns() < give_up_ns) usleep(10'000);
+    const RoleScope role(control_thread);
+    const auto plane = DataPlane::create(xdp_collector());
+    EXPECT_FALSE(plane);
+    EXPECT_THAT(plane ? "nothing" : plane.error().message, HasSubstr("port wire: net_af_xdp0: another XDP program is on interface port"));
+    kill(other, SIGKILL);
+    waitpid(other, nullptr, 0);
+  });
+}
+
+}  // namespace
+}  // namespace weir::dataplane::testing

@@ -1,0 +1,7 @@
+// What LeakSanitizer is not to tell of these tests: net_af_xdp keeps a description of its buffers, and of the program
+// that it was given, when it is closed. Once a device, and never ours to free.
+extern "C" const char* __lsan_default_suppressions();
+extern "C" const char* __lsan_default_suppressions() {
+  return "leak:xsk_umem__create\n"
+         "leak:libbpf.so\n";
+}

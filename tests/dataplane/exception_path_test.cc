@@ -1,0 +1,356 @@
+// The appliance's own address by the device that it receives from: over a veth pair into another network namespace,
+// whose kernel knows of nothing else to speak to. Needs root.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <net/if_arp.h>
+
+#include <algorithm>
+
+#include "base/byte_order.h"
+#include "dataplane/plane_check.h"
+#include "two_hosts.h"
+
+namespace weir::dataplane::testing {
+namespace {
+
+using ::testing::HasSubstr;
+using Outcome = ExceptionOutcome;
+
+/// Takes all that arrives, ARP included: without us the kernel knows nothing of it.
+DataPlaneConfig appliance(ExceptionConfig exception) {
+  DataPlaneConfig config = xdp_collector();
+  config.dpdk_ports[0].exception = std::move(exception);
+  return config;
+}
+
+ExceptionConfig with_addresses() {
+  return {.interface = "weir0",
+          .addresses = {{*IpAddress::parse("192.0.2.2"), 24}, {*IpAddress::parse("2001:db8::2"), 64}}};
+}
+
+uint64_t outcome(DataPlane& plane, Outcome which) {
+  return sum(plane, [&](Pipeline& p) { return p.counters().exceptions[which].value(); });
+}
+
+/// Frames that the cores passed on are the kernel's, or refused by it.
+void expect_books(DataPlane& plane) {
+  for (size_t i = 0; i < plane.cores().size(); ++i)
+    EXPECT_THAT(plane.pipeline(i).ledger().discrepancies(), ::testing::IsEmpty());
+  const ExceptionStats e = *stats(plane).exception;
+  EXPECT_EQ(outcome(plane, Outcome::passed), e.delivered + e.refused + e.waiting);
+}
+
+/// IPv6 addresses are tentative until the kernel has asked whether anybody has them.
+bool is_found(const TwoHosts& hosts, DataPlane& plane, Collected& collected, const char* command) {
+  return run_until(plane, collected, [&] { return hosts.there(command); });
+}
+
+TEST(ExceptionPath, AnswersNeighboursAndPingWhileExportArrives) {
+  SKIP_WITHOUT_ROOT();
+  in_child([] {
+    TwoHosts hosts;
+    ASSERT_TRUE(hosts.lay());
+    ExceptionConfig exception = with_addresses();
+    exception.addresses.push_back({*IpAddress::parse("192.0.2.3"), 24});
+    exception.addresses.push_back({*IpAddress::parse("2001:db8::3"), 64});
+    auto plane = started(appliance(exception));
+    ASSERT_NE(plane, nullptr);
+    Collected collected;
+    // Nobody but the appliance's own kernel can answer for 192.0.2.2: its interface has this address, the wire none.
+    ASSERT_TRUE(is_found(hosts, *plane, collected, "ping -n -c1 -W1 192.0.2.2"));
+    ASSERT_TRUE(is_found(hosts, *plane, collected, "ping -n -c1 -W1 2001:db8::2"));
+    ExportStream exports(hosts, *plane);
+    bool all_answered = false;
+    std::thread pings([&] {
+      // Addresses that the other side has yet to find.
+      all_answered = hosts.there("ping -n -c20 -i0.05 -W5 192.0.2.3") && hosts.there("ping -n -c20 -i0.05 -W5 2001:db8::3") &&
+                     hosts.there("ping -n -s 4000 -c3 -i0.05 -W5 192.0.2.2");
+      exports.stop();
+    });
+    EXPECT_TRUE(run_until(*plane, collected, [&] { return all_answered; }));
+    pings.join();
+    const uint64_t sent = exports.stop();
+    EXPECT_GT(sent, 1000u);
+    EXPECT_TRUE(run_until(*plane, collected, [&] { return datagrams(*plane) == sent; })) << "some were lost";
+    stop(*plane, collected);
+    EXPECT_EQ(collected.records, sent);
+    EXPECT_EQ(stats(*plane).missed, 0u);
+    EXPECT_EQ(stats(*plane).exception->not_sent, 0u);
+    EXPECT_GE(stats(*plane).exception->sent, 40u);
+    expect_books(*plane);
+    expect_ledger(*plane);
+  });
+}
+
+TEST(ExceptionPath, HasTheDevicesMacAddressAndTheSettingsThatWereAsked) {
+  SKIP_WITHOUT_ROOT();
+  in_child([] {
+    TwoHosts hosts;
+    ASSERT_TRUE(hosts.lay());
+    ASSERT_TRUE(hosts.here("ip link set port address 02:00:00:00:00:42"));
+    ExceptionConfig exception = with_addresses();
+    exception.mtu = 1400;
+    auto plane = started(appliance(exception));
+    ASSERT_NE(plane, nullptr);
+    EXPECT_TRUE(hosts.here("ip link show weir0 | grep 02:00:00:00:00:42"));
+    EXPECT_TRUE(hosts.here("ip link show weir0 | grep 'mtu 1400'"));
+    EXPECT_TRUE(hosts.here("ip addr show weir0 | grep 'inet 192.0.2.2/24'"));
+    EXPECT_TRUE(hosts.here("ip addr show weir0 | grep 'inet6 2001:db8::2/64'"));
+    Collected collected;
+    stop(*plane, collected);
+    plane.reset();
+    EXPECT_FALSE(hosts.here("ip link show weir0")) << "it goes with us";
+  });
+}
+
+TEST(ExceptionPath, TakesOverAnInterfaceThatAScriptHasMade) {
+  SKIP_WITHOUT_ROOT();
+  in_child([] {
+    TwoHosts hosts;
+    ASSERT_TRUE(hosts.lay());
+    ASSERT_TRUE(hosts.here("ip tuntap add weir0 mode tap"));
+    ASSERT_TRUE(hosts.here("ip addr add 192.0.2.2/24 dev weir0"));
+    auto plane = started(appliance({.interface = "weir0", .addresses = {{*IpAddress::parse("192.0.2.2"), 24}}}));
+    ASSERT_NE(plane, nullptr);
+    Collected collected;
+    EXPECT_TRUE(is_found(hosts, *plane, collected, "ping -n -c1 -W1 192.0.2.2"));
+    stop(*plane, collected);
+    plane.reset();
+    EXPECT_TRUE(hosts.here("ip addr show weir0 | grep 'inet 192.0.2.2/24'")) << "it stays";
+  });
+}
+
+TEST(ExceptionPath, CarriesTcpBothWays) {
+  SKIP_WITHOUT_ROOT();
+  in_child([] {
+    TwoHosts hosts;
+    ASSERT_TRUE(hosts.lay());
+    auto plane = started(appliance(with_addresses()));
+    ASSERT_NE(plane, nullptr);
+    Collected collected;
+    const int listening = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_in at{};
+    at.sin_family = AF_INET;
+    at.sin_port = htons(179);
+    ASSERT_EQ(bind(listening, reinterpret_cast<sockaddr*>(&at), sizeof at), 0);
+    ASSERT_EQ(listen(listening, 1), 0);
+    constexpr size_t kOctets = 2'000'000;
+    bool is_sent = false;
+    std::thread client([&] {
+      is_sent = hosts.there("bash -c 'head -c 2000000 /dev/zero >/dev/tcp/192.0.2.2/179'");
+    });
+    const int fd = accept(listening, nullptr, nullptr);
+    ASSERT_GE(fd, 0);
+    size_t received = 0;
+    char octets[4096];
+    for (ssize_t n; (n = read(fd, octets, sizeof octets)) > 0;) received += static_cast<size_t>(n);
+    client.join();
+    EXPECT_TRUE(is_sent);
+    EXPECT_EQ(received, kOctets);
+    close(fd);
+    close(listening);
+    stop(*plane, collected);
+    expect_books(*plane);
+  });
+}
+
+TEST(ExceptionPath, LetsNoFloodOfOtherFramesTakeRoomFromExport) {
+  SKIP_WITHOUT_ROOT();
+  in_child([] {
+    TwoHosts hosts;
+    ASSERT_TRUE(hosts.lay());
+    ExceptionConfig exception = with_addresses();
+    exception.frames_per_second = 100;
+    auto plane = started(appliance(exception));
+    ASSERT_NE(plane, nullptr);
+    Collected collected;
+    ASSERT_TRUE(is_found(hosts, *plane, collected, "ping -n -c1 -W1 192.0.2.2"));
+    constexpr uint64_t kFlood = 20'000, kEach = 4;  // others for each datagram of export
+    const lab::Octets payload = v5_datagram(1);
+    uint64_t sent = 0, flooded = 0;
+    const auto is_taken = [&] {
+      return outcome(*plane, Outcome::rate_limited) + outcome(*plane, Outcome::no_room) +
+                 outcome(*plane, Outcome::passed) + datagrams(*plane) + 64 >= sent + flooded;
+    };
+    while (flooded < kFlood) {
+      for (uint64_t i = 0; i < kEach; ++i) flooded += hosts.send(payload, 9) ? 1 : 0;
+      sent += hosts.send(payload) ? 1 : 0;
+      ASSERT_TRUE(run_until(*plane, collected, is_taken));
+    }
+    EXPECT_TRUE(run_until(*plane, collected, [&] { return datagrams(*plane) == sent; })) << "some were lost";
+    EXPECT_GT(outcome(*plane, Outcome::rate_limited), kFlood / 2);
+    // Whoever does not know it yet finds it in the middle of this.
+    EXPECT_TRUE(hosts.there("ip neigh flush dev exporter"));
+    EXPECT_TRUE(is_found(hosts, *plane, collected, "ping -n -c1 -W1 192.0.2.2"));
+    stop(*plane, collected);
+    EXPECT_EQ(collected.records, sent);
+    EXPECT_EQ(stats(*plane).missed, 0u);
+    expect_books(*plane);
+  });
+}
+
+/// Frames on the exporter's end of the wire, as the kernel sees them: without their outer tag, which comes beside.
+class RawWire {
+ public:
+  explicit RawWire(const TwoHosts& hosts) : fd_(hosts.socket_there(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK, htons(ETH_P_ALL))) {
+    ifreq request{};
+    std::strcpy(request.ifr_name, "exporter");
+    const int yes = 1;
+    sockaddr_ll at{};
+    at.sll_family = AF_PACKET;
+    at.sll_protocol = htons(ETH_P_ALL);
+    EXPECT_EQ(ioctl(fd_, SIOCGIFINDEX, &request), 0);
+    at.sll_ifindex = request.ifr_ifindex;
+    EXPECT_EQ(bind(fd_, reinterpret_cast<sockaddr*>(&at), sizeof at), 0);
+    EXPECT_EQ(setsockopt(fd_, SOL_PACKET, PACKET_AUXDATA, &yes, sizeof yes), 0);
+  }
+  ~RawWire() { close(fd_); }
+
+  void send(const lab::Octets& frame) const {
+    EXPECT_EQ(::send(fd_, frame.data(), frame.size(), 0), static_cast<ssize_t>(frame.size()));
+  }
+  /// Whether an ARP reply has come in that VLAN by now.
+  bool has_reply(uint16_t vlan) const {
+    uint8_t frame[2048];
+    alignas(cmsghdr) uint8_t control[CMSG_SPACE(sizeof(tpacket_auxdata))];
+    for (;;) {
+      iovec part{frame, sizeof frame};
+      msghdr message{};
+      message.msg_iov = &part;
+      message.msg_iovlen = 1;
+      message.msg_control = control;
+      message.msg_controllen = sizeof control;
+      const ssize_t octets = recvmsg(fd_, &message, 0);
+      if (octets < 0) return false;
+      const cmsghdr* const header = CMSG_FIRSTHDR(&message);
+      if (header == nullptr || header->cmsg_type != PACKET_AUXDATA) continue;
+      tpacket_auxdata beside{};
+      std::memcpy(&beside, CMSG_DATA(header), sizeof beside);
+      const bool is_arp_reply = octets >= 42 && load_be16(frame + 12) == ETH_P_ARP && load_be16(frame + 20) == ARPOP_REPLY;
+      if (is_arp_reply && beside.tp_vlan_tci == vlan) return true;
+    }
+  }
+
+ private:
+  int fd_;
+};
+
+/// Who has 192.0.2.2? Tell 192.0.2.1.
+lab::Octets arp_request() {
+  const lab::Octets us = {2, 0, 0, 0, 0, 1};
+  lab::Octets arp = {0, 1, 8, 0, 6, 4, 0, ARPOP_REQUEST};
+  for (const lab::Octets& part : {us, lab::Octets{192, 0, 2, 1}, lab::zeros(6), lab::Octets{192, 0, 2, 2}, lab::zeros(18)})
+    arp.insert(arp.end(), part.begin(), part.end());
+  return arp;
+}
+lab::Octets to_all(lab::Octets frame) {
+  std::fill(frame.begin(), frame.begin() + 6, uint8_t{0xff});
+  std::copy_n(lab::Octets{2, 0, 0, 0, 0, 1}.begin(), 6, frame.begin() + 6);
+  return frame;
+}
+
+TEST(ExceptionPath, SpeaksInItsVlanOnly) {
+  SKIP_WITHOUT_ROOT();
+  in_child([] {
+    TwoHosts hosts;
+    ASSERT_TRUE(hosts.lay());
+    ExceptionConfig exception = with_addresses();
+    exception.vlan = 7;
+    auto plane = started(appliance(exception));
+    ASSERT_NE(plane, nullptr);
+    Collected collected;
+    const RawWire wire(hosts);
+    const uint64_t before = outcome(*plane, Outcome::other_vlan);
+    wire.send(to_all(lab::ethernet(lab::kEtherTypeArp, arp_request())));
+    wire.send(to_all(lab::ethernet(lab::kTpid8021q, lab::vlan(8, lab::kEtherTypeArp, arp_request()))));
+    ASSERT_TRUE(run_until(*plane, collected, [&] { return outcome(*plane, Outcome::other_vlan) >= before + 2; }));
+    EXPECT_FALSE(wire.has_reply(0) || wire.has_reply(8));
+    wire.send(to_all(lab::ethernet(lab::kTpid8021q, lab::vlan(7, lab::kEtherTypeArp, arp_request()))));
+    EXPECT_TRUE(run_until(*plane, collected, [&] { return wire.has_reply(7); }));
+    stop(*plane, collected);
+    expect_books(*plane);
+  });
+}
+
+TEST(ExceptionPath, SaysWhenItsInterfaceIsDownOrGone) {
+  SKIP_WITHOUT_ROOT();
+  in_child([] {
+    TwoHosts hosts;
+    ASSERT_TRUE(hosts.lay());
+    auto plane = started(appliance(with_addresses()));
+    ASSERT_NE(plane, nullptr);
+    Collected collected;
+    ASSERT_TRUE(is_found(hosts, *plane, collected, "ping -n -c1 -W1 192.0.2.2"));
+    EXPECT_EQ(stats(*plane).exception->trouble, "");
+    ASSERT_TRUE(hosts.here("ip link set weir0 down"));
+    EXPECT_EQ(stats(*plane).exception->trouble, "interface weir0 is down");
+    const uint64_t refused = stats(*plane).exception->refused;
+    ASSERT_TRUE(run_until(*plane, collected, [&] {
+      return hosts.send(v5_datagram(1), 9) && stats(*plane).exception->refused > refused;
+    }));
+    ASSERT_TRUE(hosts.here("ip link delete weir0"));
+    EXPECT_THAT(stats(*plane).exception->trouble, HasSubstr("interface weir0 is gone"));
+    const uint64_t before = datagrams(*plane);
+    ASSERT_TRUE(hosts.send(v5_datagram(1)));
+    EXPECT_TRUE(run_until(*plane, collected, [&] { return datagrams(*plane) == before + 1; }));
+    stop(*plane, collected);
+    expect_books(*plane);
+  });
+}
+
+TEST(ExceptionPath, FollowsTheWireThatIsBehindIt) {
+  SKIP_WITHOUT_ROOT();
+  in_child([] {
+    TwoHosts hosts;
+    ASSERT_TRUE(hosts.lay());
+    auto plane = started(appliance(with_addresses()));
+    ASSERT_NE(plane, nullptr);
+    Collected collected;
+    EXPECT_TRUE(run_until(*plane, collected, [&] { return stats(*plane).link_up; }));
+    EXPECT_FALSE(hosts.here("ip link show weir0 | grep NO-CARRIER"));
+    ASSERT_TRUE(hosts.there("ip link set exporter down"));
+    EXPECT_TRUE(run_until(*plane, collected, [&] {
+      return !stats(*plane).link_up && hosts.here("ip link show weir0 | grep NO-CARRIER");
+    }));
+    ASSERT_TRUE(hosts.there("ip link set exporter up"));
+    EXPECT_TRUE(run_until(*plane, collected, [&] {
+      return stats(*plane).link_up && !hosts.here("ip link show weir0 | grep NO-CARRIER");
+    }));
+    stop(*plane, collected);
+  });
+}
+
+TEST(ExceptionPath, RefusesWhatCannotGoToTheKernelAndBack) {
+  SKIP_WITHOUT_ROOT();
+  in_child([] {
+    TwoHosts hosts;
+    ASSERT_TRUE(hosts.lay());
+    const auto why = [](DataPlaneConfig config) {
+      const auto found = find_trouble(config, Machine::look());
+      return found.empty() ? "nothing" : found.front().to_error(config).message;
+    };
+    const auto on = [](const char* device, const char* interface) {
+      DataPlaneConfig config = appliance({.interface = interface});
+      config.dpdk_ports[0].device = device;
+      return config;
+    };
+    EXPECT_EQ(why(on("net_af_xdp0,iface=port", "weir0")), "nothing");
+    EXPECT_EQ(why(on("net_af_xdp0,iface=port", "port")),
+              "port wire: exception: interface port is there already, and is no TAP");
+    EXPECT_THAT(why(on("net_af_packet0,iface=port", "weir0")), HasSubstr("the kernel has all frames of port anyway"));
+    EXPECT_THAT(why(on("net_null0", "weir0")), HasSubstr("net_null is no network"));
+    DataPlaneConfig two = on("net_tap0", "weir0");
+    two.dpdk_ports.push_back({.name = "other", .device = "net_tap1", .exception = {.interface = "weir0"}});
+    EXPECT_EQ(why(two), "port other: exception: interface weir0 is port wire's already");
+    const RoleScope role(control_thread);
+    const auto too_long = DataPlane::create(appliance({.interface = "weir0", .mtu = 9000}));
+    ASSERT_FALSE(too_long);
+    EXPECT_EQ(too_long.error().message, "port wire: exception.mtu: 9000 is more than the device's, 1500");
+  });
+}
+
+}  // namespace
+}  // namespace weir::dataplane::testing

@@ -1,0 +1,234 @@
+// Files of rules: what they do to flows, and what is said of those that are wrong.
+#include "rules/rule_set.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "rules/flow_maker.h"
+
+namespace weir::rules {
+namespace {
+
+using ::testing::HasSubstr;
+using testing::error_of;
+using testing::FlowMaker;
+using testing::rules_of;
+using testing::Viewed;
+
+flowpb::FlowMessage web_flow() {
+  flowpb::FlowMessage f;
+  f.set_proto(6);
+  f.set_dst_port(443);
+  f.set_bytes(100);
+  f.set_src_addr(std::string("\x0a\0\0\1", 4));
+  return f;
+}
+
+struct Ran {
+  Outcome out;
+  Scratch scratch;
+  std::vector<RuleCounts> counts;
+  explicit Ran(const RuleSet& rules, const FlowView& flow) : counts(rules.rules().size()) {
+    rules.program().run(flow, scratch, out, counts);
+  }
+};
+
+TEST(RuleSet, AppliesRulesInTheirOrder) {
+  const auto rules = rules_of(R"yaml(
+version: 1
+sets: {local: [10.0.0.0/8], web: [80, 443, 8000-8999]}
+derive: {is_web: proto == 6 and dst_port in @web}
+rules:
+  - {id: drop-small, when: bytes < 50, then: {drop: true}}
+  - {id: web, when: is_web, then: {set: {app_name: "'web'", severity_id: 2}, labels: [web]}}
+  - {id: inside, when: "cidr(src_addr, @local)", then: {set: {severity_id: 3}, labels: [inside]}}
+  - {id: never, when: dst_port == 1, then: {set: {severity_id: 4}}}
+)yaml");
+  const Viewed flow(web_flow());
+  Ran ran(*rules, flow.view);
+  EXPECT_FALSE(ran.out.is_dropped);
+  EXPECT_EQ(ran.out.targets[0].text, "web");
+  EXPECT_EQ(ran.out.targets[1].number.to_string(), "3") << "the last one that sets it";
+  ASSERT_EQ(ran.out.labels, 2u);
+  EXPECT_EQ(ran.out.label[1], "inside");
+  EXPECT_EQ(ran.counts[0].hits, 0u);
+  EXPECT_EQ(ran.counts[1].hits, 1u);
+  EXPECT_EQ(ran.counts[3].hits, 0u);
+  flowpb::FlowMessage small = web_flow();
+  small.set_bytes(49);
+  const Viewed small_flow(small);
+  Ran dropped(*rules, small_flow.view);
+  EXPECT_TRUE(dropped.out.is_dropped);
+  EXPECT_EQ(dropped.counts[1].hits, 0u) << "nothing is asked behind a drop";
+}
+
+TEST(RuleSet, CountsWhatHasNoValueAndGoesOn) {
+  const auto rules = rules_of(R"yaml(
+version: 1
+rules:
+  - {id: a, when: "number(application_name) > 5", then: {labels: [large]}}
+  - {id: b, then: {set: {count: bytes / 3}, labels: [not_reached]}}
+  - {id: c, then: {labels: [reached]}}
+)yaml");
+  const Viewed flow(web_flow());
+  Ran ran(*rules, flow.view);
+  EXPECT_EQ(ran.out.errors, 2u) << "a text that is no number; 33.3…, which a whole number cannot be";
+  EXPECT_EQ(ran.counts[0].errors, 1u);
+  EXPECT_EQ(ran.counts[1].errors, 1u);
+  ASSERT_EQ(ran.out.labels, 1u);
+  EXPECT_EQ(ran.out.label[0], "reached");
+}
+
+/// What is left out is made up for: bytes times the factor of what is kept add up to what came in.
+TEST(RuleSet, SamplingKeepsScaledTotalsRight) {
+  const auto rules = rules_of(R"yaml(
+version: 1
+rules:
+  - {id: web, when: "dst_port in [80, 443]", then: {sample: 10}}
+  - {id: all, then: {sample: 5}}
+)yaml");
+  Scratch scratch;
+  Outcome out;
+  double sent[2] = {}, scaled[2] = {};
+  size_t kept[2] = {};
+  constexpr int kFlows = 200'000;
+  for (int i = 0; i < kFlows; ++i) {
+    flowpb::FlowMessage f = web_flow();
+    const bool web = i % 2 == 0;
+    f.set_dst_port(web ? 443 : 22);
+    f.set_sequence_num(static_cast<uint32_t>(i));
+    f.set_bytes(1000 + static_cast<uint64_t>(i % 500));
+    const Viewed flow(f);
+    rules->program().run(flow.view, scratch, out);
+    sent[web] += static_cast<double>(f.bytes());
+    if (out.is_dropped) continue;
+    EXPECT_EQ(out.sampling_factor, web ? 50u : 5u);
+    scaled[web] += static_cast<double>(f.bytes()) * static_cast<double>(out.sampling_factor);
+    ++kept[web];
+    rules->program().run(flow.view, scratch, out);
+    EXPECT_FALSE(out.is_dropped) << "a flow that was kept is kept again";
+  }
+  for (const int web : {0, 1}) {
+    // Five standard deviations of the number kept.
+    const double expected = kFlows / 2.0 / (web == 1 ? 50 : 5);
+    EXPECT_NEAR(static_cast<double>(kept[web]), expected, 5 * std::sqrt(expected));
+    EXPECT_NEAR(scaled[web] / sent[web], 1, 5 / std::sqrt(expected) + 0.01);
+  }
+}
+
+/// Our encoder and protobuf's classes write fields in different orders.
+TEST(RuleSet, SamplesTheSameFlowAlikeInWhateverOrderItsFieldsAre) {
+  size_t kept = 0;
+  for (uint32_t i = 0; i < 1000; ++i) {
+    flowpb::FlowMessage numbers, addresses;
+    numbers.set_bytes(i);
+    numbers.set_dst_port(443);
+    addresses.set_src_addr(std::string("\x0a\0\0\1", 4));
+    addresses.set_sampling_rate(100);
+    const std::string one = numbers.SerializeAsString() + addresses.SerializeAsString();
+    const std::string other = addresses.SerializeAsString() + numbers.SerializeAsString();
+    FlowView a, b;
+    ASSERT_TRUE(parse_flow({reinterpret_cast<const uint8_t*>(one.data()), one.size()}, a));
+    ASSERT_TRUE(parse_flow({reinterpret_cast<const uint8_t*>(other.data()), other.size()}, b));
+    ASSERT_EQ(keeps_sample(a, 3, 10), keeps_sample(b, 3, 10));
+    kept += keeps_sample(a, 3, 10);
+  }
+  EXPECT_NEAR(static_cast<double>(kept), 100, 50);
+}
+
+TEST(RuleSet, LooksUpInDictionaries) {
+  const auto dictionary = Dictionary::parse("sites.csv", "\xef\xbb\xbfkey,site,\"long \"\"name\"\"\"\r\n10.0.0.1,Bern,\"B, CH\"\r\n443,web,x\r\n");
+  ASSERT_TRUE(dictionary) << dictionary.error().message;
+  EXPECT_EQ(dictionary->columns()[2], "long \"name\"");
+  EXPECT_EQ(dictionary->find("10.0.0.1", 2), "B, CH");
+  EXPECT_EQ(dictionary->find("443", 1), "web");
+  EXPECT_EQ(dictionary->find("444", 1), std::nullopt);
+  EXPECT_EQ(Dictionary::parse("d", "a,b\nx,y,z\n").error().message, "d:2: 3 columns, the heading has 2");
+  EXPECT_EQ(Dictionary::parse("d", "a,b\nx,\"y\n").error().message, "d:2: a quote has no end");
+  EXPECT_EQ(Dictionary::parse("d", "a,b\nx,y\nx,z\n").error().message, "d:3: its key stands there twice");
+}
+
+TEST(RuleSet, SaysWhatIsWrongAndWhere) {
+  struct Case {
+    const char* rules;  // behind `version: 1` and `rules:`
+    const char* says;
+  };
+  const Case cases[] = {
+      {"  - {id: a, when: dst_prt == 1, then: {drop: true}}", "rules.yaml:3: rule a: when: at 1: there is no field dst_prt; is it dst_port?"},
+      {"  - {id: a, when: dst_port == , then: {drop: true}}", "at 12: the expression ends where a value is expected"},
+      {"  - {id: a, when: \"dst_port == 'x'\", then: {drop: true}}", "a number and a text are never equal"},
+      {"  - {id: a, when: src_addr > 5, then: {drop: true}}", "'>' of a text and a number"},
+      {"  - {id: a, when: bytes, then: {drop: true}}", "a number where true or false is wanted"},
+      {"  - {id: a, when: dst_port in @web, then: {drop: true}}", "there is no set @web; there are none"},
+      {"  - {id: a, when: \"cidr(src_addr, '10.0.0.0/40')\", then: {drop: true}}", "'10.0.0.0/40' is no prefix"},
+      {"  - {id: a, when: \"some(as_path, # > 5)\", then: {drop: true}}", "of the list as_path rules may ask"},
+      {"  - {id: a, when: \"matches(site, 'x')\", then: {drop: true}}", "matches() is not for rules on flows"},
+      {"  - {id: a, when: \"startWith(site, 'x')\", then: {drop: true}}", "there is no function startWith(); is it startsWith?"},
+      {"  - {id: a, when: \"lookup('x', site) == 'y'\", then: {drop: true}}", "there is no dictionary x"},
+      {"  - {id: a, when: true}", "rule a does nothing: it needs 'then'"},
+      {"  - {id: a, then: {dorp: true}}", "rule a: then has no key 'dorp'; there are drop, sample, set, labels"},
+      {"  - {id: a, then: {drop: true, sample: 2}}", "what is dropped is nothing else"},
+      {"  - {id: a, then: {sample: 0}}", "rules.yaml:3: rule a: sample is '0', allowed are 1 to 1000000000"},
+      {"  - {id: a, then: {set: {severity_id: 9}}}", "severity_id cannot be 9; it is one of 0, 1, 2, 3, 4, 5, 6, 99"},
+      {"  - {id: a, then: {set: {app_name: 5}}}", "app_name cannot be 5; it is a text"},
+      {"  - {id: a, then: {set: {ap_name: \"'x'\"}}}", "ap_name cannot be set; unmapped.<a name that no field has>, app_name"},
+      {"  - {id: a, then: {set: {unmapped.bytes: 1}}}", "unmapped.bytes cannot be set"},
+      {"  - {id: a, then: {drop: true}}\n  - {id: a, then: {drop: true}}", "rules.yaml:4: there are two rules a"},
+      {"  - id: a\n    then: {set: {app_name: \"site + 1\"}}", "rules.yaml:4: rule a: set app_name: at 6: '+' of a text and a number"},
+      {"  - {id: a, then: [drop]}", "rule a: then is to be a mapping"},
+      {"  - {id: a, when: \"(((1\", then: {drop: true}}", "ends where ')' is expected"},
+  };
+  for (const Case& c : cases) {
+    EXPECT_THAT(error_of(std::string("version: 1\nrules:\n") + c.rules + "\n"), HasSubstr(c.says)) << c.rules;
+  }
+  EXPECT_THAT(error_of("rules: []\n"), HasSubstr("version is to be 1"));
+  EXPECT_THAT(error_of("version: 1\nruls: []\n"), HasSubstr("rules.yaml:2: the file has no key 'ruls'; there are version, sets"));
+  EXPECT_THAT(error_of("version: 1\nsets: {a: [10.0.0.0/8, x]}\n"), HasSubstr("rules.yaml:2: set a: 'x' is no prefix; it is a set of prefixes"));
+  EXPECT_THAT(error_of("version: 1\nderive: {bytes: 1}\n"), HasSubstr("derive bytes: there is bytes already"));
+  EXPECT_THAT(error_of("version: 1\nlocal_prefixes: '@x'\n"), HasSubstr("there is no set @x"));
+  EXPECT_THAT(error_of("version: 1\ndictionaries: {a: /nowhere/a.csv}\n"), HasSubstr("rules.yaml:2: /nowhere/a.csv: cannot be read"));
+  EXPECT_THAT(error_of("version: [\n"), HasSubstr("rules.yaml:"));
+  EXPECT_THAT(error_of("version: 1\nrules:\n  - {id: a, when: \"" + std::string(200, '(') + "\", then: {drop: true}}\n"),
+              HasSubstr("deeper than 64"));
+}
+
+TEST(Sets, HoldWhatIsUnderTheirPrefixesOnly) {
+  auto set = NamedSet::make("s", {"10.1.0.0/16", "10.0.0.0/16", "192.0.2.7", "2001:db8::/33"});
+  ASSERT_TRUE(set) << set.error().message;
+  for (const char* const in : {"10.0.0.0", "10.1.255.255", "192.0.2.7", "2001:db8:7fff::1", "::ffff:10.0.0.1"}) EXPECT_TRUE(set->contains(in)) << in;
+  for (const char* const out : {"9.255.255.255", "10.2.0.0", "192.0.2.6", "192.0.2.8", "2001:db8:8000::", "", "x"}) EXPECT_FALSE(set->contains(out)) << out;
+  auto all = NamedSet::make("s", {"0.0.0.0/0"});
+  EXPECT_TRUE(all->contains("255.255.255.255"));
+  EXPECT_FALSE(all->contains("::1")) << "0.0.0.0/0 is IPv4's";
+}
+
+TEST(Sets, HoldNumbersOfAnySize) {
+  auto set = NamedSet::make("s", {"80", "1024-2000", "65535-65600", "4200000000-4294967295", "18446744073709551615"});
+  ASSERT_TRUE(set) << set.error().message;
+  for (const uint64_t in : {80ull, 1024ull, 2000ull, 65535ull, 65536ull, 65600ull, 4294967295ull, ~0ull}) EXPECT_TRUE(set->contains(in)) << in;
+  for (const uint64_t out : {0ull, 79ull, 81ull, 2001ull, 65601ull, 4199999999ull, 4294967296ull}) EXPECT_FALSE(set->contains(out)) << out;
+}
+
+TEST(Decimals, AreExact) {
+  const auto d = [](const char* text) { return *Decimal::parse(text); };
+  EXPECT_EQ(add(d("0.1"), d("0.2"))->to_string(), "0.3");
+  EXPECT_EQ(d("1.50").to_string(), "1.50");
+  EXPECT_EQ(divide(d("7"), d("2"))->to_string(), "3.5");
+  EXPECT_EQ(divide(d("1"), d("3"))->to_string(), "0.3333333333333333333333333333");
+  EXPECT_EQ(divide(d("2"), d("3"))->to_string(), "0.6666666666666666666666666667");
+  EXPECT_EQ(divide(d("-2"), d("3"))->to_string(), "-0.6666666666666666666666666667");
+  EXPECT_EQ(multiply(Decimal(UINT64_MAX), Decimal(2))->to_string(), "36893488147419103230");
+  EXPECT_EQ(multiply(Decimal(UINT64_MAX), Decimal(UINT64_MAX)), std::nullopt) << "128 bits";
+  EXPECT_EQ(divide(d("1"), d("0")), std::nullopt);
+  EXPECT_EQ(compare(d("79228162514264337593543950335"), d("0.0000000000000000000000000001")), 1);
+  EXPECT_EQ(compare(d("-79228162514264337593543950335"), d("0.0000000000000000000000000001")), -1);
+  EXPECT_EQ(Decimal::parse("79228162514264337593543950336"), std::nullopt);
+  EXPECT_EQ(d("-7.555").rounded(Decimal::Toward::nearest, 2).to_string(), "-7.56");
+  EXPECT_EQ(d("-7.1").rounded(Decimal::Toward::minus_infinity).to_string(), "-8");
+  for (const char* const none : {"", "-", "1e", "1x", "1.2.3", "e5", "0x10"}) EXPECT_EQ(Decimal::parse(none), std::nullopt) << none;
+}
+
+}  // namespace
+}  // namespace weir::rules

@@ -1,0 +1,363 @@
+// What each field of a flow becomes in its event: docs/OCSF.md line by line.
+#include "transform/ocsf_event.h"
+
+#include <gmock/gmock.h>
+#include <google/protobuf/descriptor.h>
+#include <google/protobuf/message.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <functional>
+#include <iterator>
+
+#include "base/version.h"
+#include "flow/enumerator_names.h"
+#include "transform/flow_maker.h"
+
+namespace weir::transform {
+namespace {
+
+using nlohmann::json;
+using test::event_of;
+using test::event_text;
+using test::usual_flow;
+using test::wire;
+using Flow = flowpb::FlowMessage;
+
+TEST(OcsfEvent, OfAUsualFlowIsThis) {
+  const json expected = json::parse(R"({
+    "class_uid": 4001, "class_name": "Network Activity", "category_uid": 4, "category_name": "Network Activity",
+    "activity_id": 6, "activity_name": "Traffic", "type_uid": 400106, "type_name": "Network Activity: Traffic",
+    "severity_id": 1, "severity": "Informational",
+    "time": 1714764451500, "start_time": 1714764441000, "end_time": 1714764451500, "duration": 10500,
+    "metadata": {"version": "1.7.0", "product": {"name": "Weir", "version": "9.9"}, "log_name": "flows",
+                 "profiles": ["cloud", "host", "osint"], "log_format": "IPFIX", "logged_time": 1714764460123,
+                 "reporter": {"ip": "203.0.113.1"}},
+    "src_endpoint": {"ip": "192.0.2.10", "port": 51514},
+    "dst_endpoint": {"ip": "198.51.100.7", "port": 443},
+    "connection_info": {"protocol_num": 6, "protocol_name": "tcp", "protocol_ver_id": 4,
+                        "direction_id": 0, "direction": "Unknown", "boundary_id": 0, "boundary": "Unknown"},
+    "traffic": {"bytes": 123456, "bytes_out": 123456, "packets": 100, "packets_out": 100},
+    "device": {"type_id": 12, "type": "Router", "ip": "203.0.113.1"},
+    "observation_point_id": 3, "is_src_dst_assignment_known": false,
+    "cloud": {"provider": "on_prem"}, "osint": [],
+    "unmapped": {"flow_type": "IPFIX", "time_source": "TIME_MILLISECONDS"}})");
+  EXPECT_EQ(event_of(usual_flow(), {.product_version = "9.9"}), expected);
+}
+
+/// What a flow says more than a usual one, and what its event says then.
+struct Row {
+  const char* what;
+  std::function<void(Flow&)> set;
+  const char* at;    // a JSON pointer
+  const char* says;  // JSON; empty: nothing is there
+};
+
+void expect_rows(std::initializer_list<Row> rows) {
+  for (const Row& row : rows) {
+    SCOPED_TRACE(std::string(row.what) + " " + row.at);
+    Flow flow = usual_flow();
+    row.set(flow);
+    const json event = event_of(flow);
+    const json::json_pointer at(row.at);
+    if (*row.says == '\0') {
+      EXPECT_FALSE(event.contains(at)) << event.dump(1);
+    } else {
+      ASSERT_TRUE(event.contains(at)) << event.dump(1);
+      EXPECT_EQ(event[at], json::parse(row.says));
+    }
+  }
+}
+
+TEST(OcsfEvent, TimeIsTheFlowsEndOnlyWhereThatIsPlausible) {
+  const auto source = [](flowpb::TimeSource s) { return [s](Flow& f) { f.set_time_source(s); }; };
+  const char* const end = "1714764451500";
+  const char* const received = "1714764460123";
+  expect_rows({
+      {"uptime", source(flowpb::TIME_UPTIME), "/time", end},
+      {"seconds", source(flowpb::TIME_SECONDS), "/time", end},
+      {"milliseconds", source(flowpb::TIME_MILLISECONDS), "/time", end},
+      {"microseconds", source(flowpb::TIME_MICROSECONDS), "/time", end},
+      {"nanoseconds", source(flowpb::TIME_NANOSECONDS), "/time", end},
+      {"delta", source(flowpb::TIME_DELTA), "/time", end},
+      {"sampled", source(flowpb::TIME_SAMPLED), "/time", end},
+      {"nobody judged it", source(flowpb::TIME_UNKNOWN), "/time", received},
+      {"export time", source(flowpb::TIME_EXPORT), "/time", received},
+      {"received", source(flowpb::TIME_RECEIVED), "/time", received},
+      {"no end", [](Flow& f) { f.clear_time_flow_end_ns(); }, "/time", received},
+      {"no end", [](Flow& f) { f.clear_time_flow_end_ns(); }, "/end_time", ""},
+      {"no end", [](Flow& f) { f.clear_time_flow_end_ns(); }, "/duration", ""},
+      {"no end", [](Flow& f) { f.clear_time_flow_end_ns(); }, "/metadata/original_time", "\"1714764460123456789\""},
+      {"with an end", [](Flow&) {}, "/metadata/original_time", ""},
+      {"no start", [](Flow& f) { f.clear_time_flow_start_ns(); }, "/start_time", ""},
+      {"end before start", [](Flow& f) { f.set_time_flow_start_ns(f.time_flow_end_ns() + 1); }, "/duration", ""},
+      {"never received", [](Flow& f) { f.clear_time_received_ns(), f.clear_time_source(); }, "/time", end},
+      {"never received", [](Flow& f) { f.clear_time_received_ns(); }, "/metadata/logged_time", ""},
+  });
+}
+
+TEST(OcsfEvent, SaysWhoTalkedToWhom) {
+  expect_rows({
+      {"IPv6", [](Flow& f) { f.set_src_addr(wire("2001:db8::7")); }, "/src_endpoint/ip", "\"2001:db8::7\""},
+      {"MAC", [](Flow& f) { f.set_src_mac(0x00005e005301); }, "/src_endpoint/mac", "\"00:00:5e:00:53:01\""},
+      {"MAC", [](Flow& f) { f.set_dst_mac(0x00005e005302); }, "/dst_endpoint/mac", "\"00:00:5e:00:53:02\""},
+      {"interfaces", [](Flow& f) { f.set_in_if(7); }, "/src_endpoint/interface_uid", "\"7\""},
+      {"interfaces", [](Flow& f) { f.set_out_if(4294967295); }, "/dst_endpoint/interface_uid", "\"4294967295\""},
+      {"names", [](Flow& f) { f.set_in_if_name("xe-0/0/\"1"); }, "/src_endpoint/interface_name", R"("xe-0/0/\"1")"},
+      {"names", [](Flow& f) { f.set_out_if_name("ae1"); }, "/dst_endpoint/interface_name", "\"ae1\""},
+      {"AS", [](Flow& f) { f.set_src_as(4200000000); }, "/src_endpoint/autonomous_system", R"({"number":4200000000})"},
+      {"no AS", [](Flow&) {}, "/dst_endpoint/autonomous_system", ""},
+      {"VLAN", [](Flow& f) { f.set_src_vlan(100); }, "/src_endpoint/vlan_uid", "\"100\""},
+      {"VLAN", [](Flow& f) { f.set_dst_vlan(200); }, "/dst_endpoint/vlan_uid", "\"200\""},
+      {"the only VLAN", [](Flow& f) { f.set_vlan_id(5); }, "/src_endpoint/vlan_uid", "\"5\""},
+      {"the only VLAN", [](Flow& f) { f.set_vlan_id(5); }, "/unmapped/vlan_id", ""},
+      {"beside another", [](Flow& f) { f.set_vlan_id(5), f.set_src_vlan(6); }, "/unmapped/vlan_id", "5"},
+      {"prefix", [](Flow& f) { f.set_src_net(23); }, "/src_endpoint/subnet_uid", "\"192.0.2.0/23\""},
+      {"prefix", [](Flow& f) { f.set_src_net(23); }, "/unmapped/src_net", "23"},
+      {"a host", [](Flow& f) { f.set_dst_net(32); }, "/dst_endpoint/subnet_uid", "\"198.51.100.7/32\""},
+      {"no prefix of IPv4", [](Flow& f) { f.set_dst_net(33); }, "/dst_endpoint/subnet_uid", ""},
+      {"odd prefix", [](Flow& f) { f.set_src_addr(wire("2001:db8:ffff::1")), f.set_src_net(33); },
+       "/src_endpoint/subnet_uid", "\"2001:db8:8000::/33\""},
+      {"ICMP has no ports", [](Flow& f) { f.set_proto(1); }, "/src_endpoint/port", ""},
+      {"ICMP has no ports", [](Flow& f) { f.set_proto(1); }, "/unmapped/dst_port", "443"},
+      {"SCTP has", [](Flow& f) { f.set_proto(132); }, "/dst_endpoint/port", "443"},
+      {"no protocol told", [](Flow& f) { f.clear_proto(); }, "/dst_endpoint/port", "443"},
+      {"port 0", [](Flow& f) { f.clear_src_port(); }, "/src_endpoint/port", ""},
+      {"no port", [](Flow& f) { f.set_src_port(70'000); }, "/src_endpoint/port", ""},
+      {"no port", [](Flow& f) { f.set_src_port(70'000); }, "/unmapped/src_port", "70000"},
+      {"no address", [](Flow& f) { f.set_src_addr("12345"); }, "/src_endpoint/ip", ""},
+      {"no address", [](Flow& f) { f.set_src_addr("12345"); }, "/unmapped/src_addr", "\"3132333435\""},
+  });
+}
+
+TEST(OcsfEvent, HasAnEndpointWhateverIsMissing) {
+  const auto bare = [](Flow& f) { f.clear_src_addr(), f.clear_dst_addr(); };
+  const auto with = [bare](auto set) { return [bare, set](Flow& f) { bare(f), set(f); }; };
+  expect_rows({
+      {"only an interface", with([](Flow& f) { f.set_out_if(3); }), "/dst_endpoint",
+       R"({"interface_uid":"3","port":443})"},
+      {"only an interface", with([](Flow& f) { f.set_out_if(3), f.clear_src_port(); }), "/src_endpoint", ""},
+      {"only a MAC", with([](Flow& f) { f.set_src_mac(1); }), "/src_endpoint",
+       R"({"uid":"00:00:00:00:00:01","port":51514,"mac":"00:00:00:00:00:01"})"},
+      {"MAC where the other has an address", [](Flow& f) { f.clear_dst_addr(), f.set_dst_mac(2); },
+       "/dst_endpoint/uid", "\"00:00:00:00:00:02\""},
+      {"only a port", bare, "/src_endpoint", R"({"name":"unknown","port":51514})"},
+      {"nothing", with([](Flow& f) { f.clear_src_port(), f.clear_dst_port(); }), "/src_endpoint", R"({"name":"unknown"})"},
+      {"nothing", with([](Flow& f) { f.clear_src_port(), f.clear_dst_port(); }), "/dst_endpoint", ""},
+  });
+}
+
+TEST(OcsfEvent, SaysOverWhat) {
+  const auto proto = [](uint32_t number, const char* name) {
+    return [=](Flow& f) { f.set_proto(number), f.set_protocol_name(name); };
+  };
+  expect_rows({
+      {"as IANA has it", proto(58, "IPv6-ICMP"), "/connection_info/protocol_name", "\"ipv6-icmp\""},
+      {"without a name", proto(89, ""), "/connection_info/protocol_name", "\"ospfigp\""},
+      {"another's name", proto(58, "ICMPv6"), "/connection_info/protocol_name", "\"icmpv6\""},
+      {"unassigned", proto(253, ""), "/connection_info/protocol_name", ""},
+      {"unassigned", proto(253, ""), "/connection_info/protocol_num", "253"},
+      {"hop-by-hop", proto(0, "HOPOPT"), "/connection_info/protocol_name", "\"hopopt\""},
+      {"not told", proto(0, ""), "/connection_info/protocol_num", "0"},
+      {"not told", proto(0, ""), "/connection_info/protocol_name", ""},
+      {"no IP", [](Flow& f) { f.clear_proto(), f.clear_src_addr(), f.clear_dst_addr(); },
+       "/connection_info/protocol_num", ""},
+      {"EtherType", [](Flow& f) { f.set_etype(0x86dd); }, "/connection_info/protocol_ver_id", "6"},
+      {"by address", [](Flow& f) { f.clear_etype(); }, "/connection_info/protocol_ver_id", "4"},
+      {"neither", [](Flow& f) { f.clear_etype(), f.clear_src_addr(), f.clear_dst_addr(); },
+       "/connection_info/protocol_ver_id", "0"},
+      {"MPLS", [](Flow& f) { f.set_etype(0x8847); }, "/unmapped/etype", "34887"},
+      {"flags", [](Flow& f) { f.set_tcp_flags(27); }, "/connection_info/tcp_flags", "27"},
+      {"to itself", [](Flow& f) { f.set_dst_addr(f.src_addr()); }, "/connection_info/direction_id", "4"},
+      {"to itself", [](Flow& f) { f.set_dst_addr(f.src_addr()); }, "/connection_info/boundary_id", "1"},
+  });
+}
+
+TEST(OcsfEvent, CountsOutFromSourceToDestination) {
+  const auto counters = [](uint64_t bytes, uint64_t out, uint64_t in) {
+    return [=](Flow& f) { f.set_bytes(bytes), f.set_bytes_out(out), f.set_bytes_in(in); };
+  };
+  expect_rows({
+      {"one direction", counters(66, 0, 0), "/traffic/bytes_out", "66"},
+      {"one direction", counters(66, 0, 0), "/traffic/bytes_in", ""},
+      {"both", counters(80, 80, 40), "/traffic/bytes", "120"},
+      {"both", counters(80, 80, 40), "/traffic/bytes_in", "40"},
+      {"only back", counters(0, 0, 40), "/traffic/bytes", "40"},
+      {"only back", counters(0, 0, 40), "/traffic/bytes_out", ""},
+      {"none", counters(0, 0, 0), "/traffic", R"({"packets":100,"packets_out":100})"},
+      {"nothing at all", [](Flow& f) { f.clear_bytes(), f.clear_packets(); }, "/traffic", ""},
+      {"beyond 63 bits", counters(UINT64_MAX, 0, 0), "/traffic/bytes", "9223372036854775807"},
+      {"a sum beyond 63 bits", counters(INT64_MAX, 0, 1), "/traffic/bytes", "9223372036854775807"},
+      {"both", counters(80, 80, 40), "/is_src_dst_assignment_known", "true"},
+  });
+}
+
+TEST(OcsfEvent, SaysWhatBecameOfTheTraffic) {
+  struct Case {
+    const char* what;
+    std::function<void(Flow&)> set;
+    const char* says;  // activity, status, action and disposition
+  };
+  const auto firewall = [](uint32_t event) { return [event](Flow& f) { f.set_firewall_event(event); }; };
+  const auto nat = [](uint32_t event) { return [event](Flow& f) { f.set_nat_event(event); }; };
+  const auto forwarding = [](uint32_t status) { return [status](Flow& f) { f.set_forwarding_status(status); }; };
+  const Case cases[] = {
+      {"nothing told", [](Flow&) {}, "Traffic - - -"},
+      {"forwarded", forwarding(64), "Traffic Success - -"},
+      {"dropped by an ACL", forwarding(129), "Refuse Failure Denied Blocked"},
+      {"consumed", forwarding(192), "Traffic - - -"},
+      {"flow created", firewall(1), "Open - Allowed Allowed"},
+      {"flow deleted", firewall(2), "Close - Allowed Allowed"},
+      {"flow denied", firewall(3), "Refuse Failure Denied Blocked"},
+      {"flow alert", firewall(4), "Traffic - Observed Alert"},
+      {"flow update", firewall(5), "Traffic - Allowed Allowed"},
+      {"NAT44 session", nat(4), "Open - Modified Allowed"},
+      {"NAT44 session ends", nat(5), "Close - Modified Allowed"},
+      {"port block", nat(16), "Open - Modified Allowed"},
+      {"no ports left", nat(12), "Fail Failure Denied Blocked"},
+      {"threshold", nat(18), "NAT Threshold Reached - Observed Logged"},
+      {"a firewall's word goes first", [](Flow& f) { f.set_firewall_event(1), f.set_nat_event(12); },
+       "Open - Allowed Allowed"},
+  };
+  for (const Case& c : cases) {
+    SCOPED_TRACE(c.what);
+    Flow flow = usual_flow();
+    c.set(flow);
+    const json event = event_of(flow);
+    std::string said = event["activity_name"];
+    for (const char* const key : {"status", "action", "disposition"}) said += " " + event.value(key, "-");
+    EXPECT_EQ(said, c.says);
+    const auto& profiles = event["metadata"]["profiles"];
+    EXPECT_EQ(std::find(profiles.begin(), profiles.end(), "security_control") != profiles.end(),
+              event.contains("action_id"));
+    EXPECT_EQ(event["type_uid"], 400100 + event["activity_id"].get<int>());
+  }
+}
+
+TEST(OcsfEvent, SaysWhereItWasSeen) {
+  expect_rows({
+      {"a switch", [](Flow& f) { f.set_type(flowpb::SFLOW_5); }, "/device/type_id", "10"},
+      {"a firewall", [](Flow& f) { f.set_firewall_event(1); }, "/device/type_id", "9"},
+      {"the source", [](Flow& f) { f.set_src_addr(f.sampler_address()); }, "/observation_point_id", "1"},
+      {"the destination", [](Flow& f) { f.set_dst_addr(f.sampler_address()); }, "/observation_point_id", "2"},
+      {"nobody", [](Flow& f) { f.clear_sampler_address(); }, "/device", ""},
+      {"nobody", [](Flow& f) { f.clear_sampler_address(); }, "/metadata/reporter", ""},
+      {"sFlow", [](Flow& f) { f.set_type(flowpb::SFLOW_5); }, "/metadata/log_format", "\"sFlow v5\""},
+      {"another type", [](Flow& f) { f.set_type(static_cast<flowpb::FlowType>(77)); }, "/unmapped/flow_type", "77"},
+  });
+}
+
+TEST(OcsfEvent, KeepsTheRestUnderItsOwnNames) {
+  expect_rows({
+      {"rate", [](Flow& f) { f.set_sampling_rate(1000); }, "/unmapped/sampling_rate", "1000"},
+      {"next hop", [](Flow& f) { f.set_next_hop(wire("2001:db8::1")); }, "/unmapped/next_hop", "\"2001:db8::1\""},
+      {"no next hop", [](Flow& f) { f.set_next_hop(wire("0.0.0.0")); }, "/unmapped/next_hop", ""},
+      {"path", [](Flow& f) { f.add_as_path(64500), f.add_as_path(0); }, "/unmapped/as_path", "[64500,0]"},
+      {"layers", [](Flow& f) { f.add_layer_stack(flowpb::Ethernet), f.add_layer_stack(flowpb::VXLAN); },
+       "/unmapped/layer_stack", R"(["Ethernet","VXLAN"])"},
+      {"segments", [](Flow& f) { f.add_srv6_segments(wire("2001:db8::1")); }, "/unmapped/srv6_segments",
+       R"(["2001:db8::1"])"},
+      {"application", [](Flow& f) { f.set_application_name("ssh"); }, "/app_name", "\"ssh\""},
+      {"application", [](Flow& f) { f.set_application_id("\x01\xff"); }, "/unmapped/application_id", "\"01ff\""},
+      {"labels", [](Flow& f) { f.add_labels("a"), f.add_labels("b\n"); }, "/metadata/labels", R"(["a","b\n"])"},
+      {"no text", [](Flow& f) { f.set_site("\xc3\xa9"); }, "/unmapped/site", "\"\u00e9\""},
+      {"large", [](Flow& f) { f.set_sampler_id(UINT64_MAX); }, "/unmapped/sampler_id", "9223372036854775807"},
+      {"an element",
+       [](Flow& f) {
+         auto* e = f.add_unmapped();
+         e->set_id(34);
+         e->set_value(std::string("\0\x05", 2));
+       },
+       "/unmapped/elements", R"([{"enterprise":0,"id":34,"name":"samplingInterval","value":"0005","decoded":5}])"},
+  });
+}
+
+/// A field that were forgotten here would be lost in every event.
+TEST(OcsfEvent, ShowsEveryFieldOfAFlow) {
+  const google::protobuf::Descriptor* const descriptor = Flow::descriptor();
+  for (int i = 0; i < descriptor->field_count(); ++i) {
+    const google::protobuf::FieldDescriptor* const field = descriptor->field(i);
+    SCOPED_TRACE(field->name());
+    Flow with;
+    const auto* reflection = with.GetReflection();
+    using F = google::protobuf::FieldDescriptor;
+    switch (field->cpp_type()) {
+      case F::CPPTYPE_UINT32:
+        field->is_repeated() ? reflection->AddUInt32(&with, field, 7) : reflection->SetUInt32(&with, field, 7);
+        break;
+      case F::CPPTYPE_UINT64: reflection->SetUInt64(&with, field, 7'000'000); break;
+      case F::CPPTYPE_ENUM:
+        field->is_repeated() ? reflection->AddEnumValue(&with, field, 4) : reflection->SetEnumValue(&with, field, 4);
+        break;
+      case F::CPPTYPE_STRING:
+        field->is_repeated() ? reflection->AddString(&with, field, "abcd") : reflection->SetString(&with, field, "abcd");
+        break;
+      default: reflection->AddMessage(&with, field); break;
+    }
+    EXPECT_NE(event_text(with), event_text(Flow()));
+  }
+}
+
+TEST(OcsfDocument, NamesEveryFieldOfAFlow) {
+  const char* root = std::getenv("WEIR_SOURCE_ROOT");
+  std::ifstream file(std::string(root != nullptr ? root : ".") + "/docs/OCSF.md");
+  ASSERT_TRUE(file.good());
+  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  for (int i = 0; i < Flow::descriptor()->field_count(); ++i) {
+    EXPECT_NE(text.find("`" + Flow::descriptor()->field(i)->name() + "`"), std::string::npos)
+        << Flow::descriptor()->field(i)->name();
+  }
+}
+
+TEST(OcsfEvent, SaysWhatItIsToldBesideTheFlow) {
+  const json event = event_of(usual_flow(),
+                              {.product_name = "Dam \"3\"", .product_vendor = "Us", .cloud_provider = "AWS",
+                               .observables = true},
+                              {.processed_ms = 1'714'764'470'000, .message_id = "uuid.1.2.3", .index = 4});
+  EXPECT_EQ(event["metadata"]["product"]["name"], "Dam \"3\"");
+  EXPECT_EQ(event["metadata"]["product"]["vendor_name"], "Us");
+  EXPECT_EQ(event["metadata"]["product"]["version"], std::string(version()) + "+" + std::string(commit()));
+  EXPECT_EQ(event["cloud"]["provider"], "AWS");
+  EXPECT_EQ(event["metadata"]["processed_time"], 1'714'764'470'000);
+  EXPECT_EQ(event["metadata"]["uid"], "uuid.1.2.3.4");
+  EXPECT_EQ(event["observables"].size(), 3u);
+  EXPECT_EQ(event["observables"][1]["value"], "198.51.100.7");
+}
+
+TEST(OcsfEvent, IsWholeOrNotThereAtAll) {
+  Flow flow = usual_flow();
+  flow.add_labels(std::string(100, '\x01'));
+  flow.add_unmapped()->set_value("abc");
+  const std::string whole = event_text(flow, {.observables = true}, {.message_id = "m"});
+  const std::string message = flow.SerializeAsString();
+  FlowView view;
+  ASSERT_TRUE(parse_flow(test::octets_of(message), view));
+  const OcsfWriter writer({.observables = true});
+  for (size_t room = 0; room <= whole.size() + 64; ++room) {
+    std::vector<char> out(room);  // of exactly that size, for a sanitizer to watch
+    const size_t octets = writer.write(view, {.message_id = "m"}, out);
+    ASSERT_TRUE(octets == 0 || std::string(out.data(), octets) == whole) << room;
+    if (room >= whole.size() + 64) {
+      EXPECT_EQ(octets, whole.size());
+    }
+  }
+}
+
+TEST(OcsfEvent, NamesEnumeratorsAsTheSchemaDoes) {
+  const auto expect_names = [](const google::protobuf::EnumDescriptor* type, auto name_of) {
+    for (int i = 0; i < type->value_count(); ++i) {
+      EXPECT_EQ(name_of(static_cast<uint64_t>(type->value(i)->number())), type->value(i)->name());
+    }
+    for (const uint64_t unknown : {uint64_t{15}, uint64_t{98}, uint64_t{1000}, uint64_t{1020}, uint64_t{1} << 32}) {
+      EXPECT_EQ(name_of(unknown), "");
+    }
+  };
+  expect_names(flowpb::FlowType_descriptor(), flow_type_name);
+  expect_names(flowpb::LayerStack_descriptor(), layer_name);
+  expect_names(flowpb::SamplingSource_descriptor(), sampling_source_name);
+  expect_names(flowpb::TimeSource_descriptor(), time_source_name);
+}
+
+}  // namespace
+}  // namespace weir::transform
