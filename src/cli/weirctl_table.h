@@ -1,8 +1,6 @@
 // weirctl_table.h — Columns of text.
 #pragma once
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cstdio>
 #include <string>
@@ -26,14 +24,14 @@ class Table {
     std::vector<std::string> out;
     std::vector<size_t> widths(rows_[0].size());
     for (const auto& row : rows_) {
-      for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+      for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], characters_in(row[i]));
     }
     for (const auto& row : rows_) {
       std::string line;
       for (size_t i = 0; i < row.size(); ++i) {
         if (i > 0) line += "  ";
-        line += i < left_columns_ ? fmt::format("{:<{}}", row[i], widths[i])
-                                  : fmt::format("{:>{}}", row[i], widths[i]);
+        const std::string blanks(widths[i] - characters_in(row[i]), ' ');
+        line += i < left_columns_ ? row[i] + blanks : blanks + row[i];
       }
       line.erase(line.find_last_not_of(' ') + 1);
       out.push_back(std::move(line));
@@ -42,6 +40,12 @@ class Table {
   }
 
  private:
+  /// Of well-formed UTF-8, where each character has one octet that continues none.
+  static size_t characters_in(const std::string& text) noexcept {
+    return static_cast<size_t>(
+        std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
+  }
+
   const size_t left_columns_;
   std::vector<std::vector<std::string>> rows_;
 };

@@ -10,31 +10,16 @@
 #include <string>
 #include <vector>
 
+#include "base/printable.h"
 #include "cli/weirctl_table.h"
 
 namespace weir::cli {
 
 using nlohmann::json;
 
-namespace {
-
-/// What a broker or a device said must not steer the terminal: control characters, and those of U+0080 to U+009F.
-std::string for_terminal(std::string text) {
-  unsigned char before = 0;
-  for (char& c : text) {
-    const auto octet = static_cast<unsigned char>(c);
-    if (octet < 0x20 || octet == 0x7f || (before == 0xc2 && octet < 0xa0)) c = '?';
-    before = octet;
-  }
-  return text;
-}
-
-}  // namespace
-
 std::string text_of(const json& value) {
-
   if (value.is_null()) return "-";
-  if (value.is_string()) return for_terminal(value.get<std::string>());
+  if (value.is_string()) return printable(value.get<std::string>());
   if (value.is_boolean()) return value.get<bool>() ? "yes" : "no";
   return value.dump();
 }

@@ -16,7 +16,6 @@
 #include <thread>
 #include <vector>
 
-#include "base/utf8.h"
 
 namespace weir::service {
 namespace {
@@ -266,27 +265,6 @@ std::string joined(const std::vector<std::string>& words) {
   for (const std::string& word : words) {
     if (!out.empty()) out += ", ";
     out += word;
-  }
-  return out;
-}
-
-std::string printable(std::string_view text) {
-  std::string out;
-  out.reserve(text.size());
-  while (!text.empty()) {
-    const auto c = static_cast<unsigned char>(text[0]);
-    const size_t n =
-        utf8_character_octets(reinterpret_cast<const uint8_t*>(text.data()), text.size());
-    // U+0080 to U+009F are control characters too (C2 80 to C2 9F).
-    const bool control = c < 0x20 || c == 0x7F ||
-                         (n == 2 && c == 0xC2 && static_cast<unsigned char>(text[1]) < 0xA0);
-    if (n == 0 || control) {
-      fmt::format_to(std::back_inserter(out), "\\x{:02x}", c);
-      text.remove_prefix(1);
-      continue;
-    }
-    out.append(text.substr(0, n));
-    text.remove_prefix(n);
   }
   return out;
 }

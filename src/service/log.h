@@ -23,6 +23,7 @@
 
 #include "base/clock.h"
 #include "base/named_enum.h"
+#include "base/printable.h"
 
 namespace weir::service {
 
@@ -126,8 +127,7 @@ void log_limited(LogLimit& limit, LogLevel level, fmt::format_string<Args...> fo
 /// once a second, so that the count comes even where no further message does.
 void flush_log_limits(uint64_t steady_now_ns);
 
-/// `text` on one line, printable: control characters and octets that are no UTF-8 become \xNN.
-std::string printable(std::string_view text);
+using weir::printable;
 /// `a, b, c`.
 std::string joined(const std::vector<std::string>& words);
 

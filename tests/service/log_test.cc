@@ -186,13 +186,5 @@ TEST_F(LogTest, WhatWasLoggedIsWrittenWhenTheLogIsFinished) {
   EXPECT_EQ(log_lines_lost(), 0u);
 }
 
-TEST(Printable, LeavesWellFormedTextAlone) {
-  for (const char* text : {"", "plain", "Zürich", "日本", "😀"}) EXPECT_EQ(printable(text), text);
-  EXPECT_EQ(printable("\xc0\x80"), "\\xc0\\x80") << "overlong";
-  EXPECT_EQ(printable("\xed\xa0\x80"), "\\xed\\xa0\\x80") << "surrogate";
-  EXPECT_EQ(printable("\xc2\x9b"), "\\xc2\\x9b") << "CSI";
-  EXPECT_EQ(printable("\xf0\x9f\x98"), "\\xf0\\x9f\\x98") << "cut short";
-}
-
 }  // namespace
 }  // namespace weir::service
