@@ -24,7 +24,7 @@
 
 #include "base/clock.h"
 #include "control/appliance.h"
-#include "control/config.h"
+#include "control/config/config.h"
 #include "replay_capture.h"
 #include "service/log.h"
 #include "support/nats_server.h"

@@ -6,9 +6,9 @@
 #include <vector>
 
 #include "cli/commands.h"
-#include "control/config.h"
-#include "control/config_describe.h"
-#include "control/machine_check.h"
+#include "control/config/config.h"
+#include "control/config/config_describe.h"
+#include "control/machine/machine_check.h"
 
 namespace weir::cli {
 namespace {

@@ -10,7 +10,7 @@
 
 #include "cli/commands.h"
 #include "cli/weirctl_client.h"
-#include "control/doctor.h"
+#include "control/machine/doctor.h"
 
 namespace weir::cli {
 namespace {

@@ -15,8 +15,8 @@
 #include "base/version.h"
 #include "cli/commands.h"
 #include "control/appliance.h"
-#include "control/config.h"
-#include "control/machine_check.h"
+#include "control/config/config.h"
+#include "control/machine/machine_check.h"
 #include "service/log.h"
 
 namespace weir::cli {

@@ -8,10 +8,10 @@
 #include <utility>
 
 #include "base/clock.h"
-#include "control/capture_routes.h"
-#include "control/identity.h"
-#include "control/publishers.h"
-#include "control/routes.h"
+#include "control/delivery/publishers.h"
+#include "control/http/capture_routes.h"
+#include "control/http/routes.h"
+#include "control/state/identity.h"
 #include "control/view_build.h"
 #include "service/log.h"
 

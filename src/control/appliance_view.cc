@@ -4,7 +4,7 @@
 
 #include "base/clock.h"
 #include "control/appliance.h"
-#include "control/health.h"
+#include "control/http/health.h"
 #include "control/view_build.h"
 #include "service/log.h"
 

@@ -19,7 +19,7 @@
 #include "base/snapshot.h"
 #include "base/thread_roles.h"
 #include "control/background_job.h"
-#include "control/config.h"
+#include "control/config/config.h"
 
 namespace weir::control {
 

@@ -2,21 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "base/clock.h"
-
 namespace weir::control {
-
-std::vector<Discrepancy> PublisherView::discrepancies() const {
-  const uint64_t accounted_for =
-      records_acknowledged + records_failed + records_dropped + records_spooled + records_in_flight;
-  if (records_routed == accounted_for) return {};
-  return {{"records", static_cast<int64_t>(records_routed - accounted_for)}};
-}
-
-std::string PublisherView::trouble() const {
-  if (!last_error.empty() || takes_nothing_ns == 0) return last_error;
-  return fmt::format("takes nothing since {} s", takes_nothing_ns / kNsPerSec);
-}
 
 std::string_view name_of(ApplianceState state) noexcept {
   switch (state) {

@@ -68,65 +68,6 @@ std::vector<ListenerView> listener_views(dataplane::DataPlane& plane, const Appl
   return views;
 }
 
-namespace {
-
-/// The largest of both.
-void add_losses(PublisherView& row, const PublisherView& past) {
-  for (const auto& then : past.losses) {
-    const auto found = std::find_if(row.losses.begin(), row.losses.end(), [&](const auto& now) {
-      return now.exporter == then.exporter && now.route == then.route;
-    });
-    if (found != row.losses.end()) {
-      found->records += then.records;
-    } else {
-      row.losses.push_back(then);
-    }
-  }
-  row.loss_rows = std::max<uint64_t>({row.loss_rows, past.loss_rows, row.losses.size()});
-  std::sort(row.losses.begin(), row.losses.end(),
-            [](const auto& a, const auto& b) { return a.records.total() > b.records.total(); });
-  if (row.losses.size() > kLossRowsShown) row.losses.resize(kLossRowsShown);
-}
-
-void add_past(SpoolView& row, const SpoolView& past) {
-  if (row.dir.empty()) row.dir = past.dir;
-  row.records_restored += past.records_restored;
-  row.records_replayed += past.records_replayed;
-  row.batches_replayed += past.batches_replayed;
-  row.failures += past.failures;
-  row.records_expired += past.records_expired;
-  row.records_damaged += past.records_damaged;
-  row.octets_damaged += past.octets_damaged;
-  row.records_left += past.records_left + past.records;
-}
-
-}  // namespace
-
-void add_past(PublisherView& row, const PublisherView& past) {
-  row.records_routed += past.records_routed;
-  row.records_acknowledged += past.records_acknowledged;
-  row.records_failed += past.records_failed;
-  row.records_dropped += past.records_dropped;
-  row.records_spooled += past.records_spooled;
-  row.batches_acknowledged += past.batches_acknowledged;
-  row.batches_duplicate += past.batches_duplicate;
-  row.batches_failed += past.batches_failed;
-  row.batches_dropped += past.batches_dropped;
-  row.batches_spooled += past.batches_spooled;
-  row.delivery += past.delivery;
-  row.messages += past.messages;
-  row.octets += past.octets;
-  row.negative_acknowledgements += past.negative_acknowledgements;
-  row.retries += past.retries;
-  row.reconnects += past.reconnects;
-  row.renewals += past.renewals;
-  row.streams_created += past.streams_created;
-  row.streams_extended += past.streams_extended;
-  row.failures += past.failures;
-  add_past(row.spool, past.spool);
-  add_losses(row, past);
-}
-
 std::string summary_of(const ApplianceView& view) {
   const Ledger total = view.total();
   std::string text = fmt::format("received {} datagrams, decoded {} records, encoded {}",

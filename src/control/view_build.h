@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "base/thread_roles.h"
-#include "control/config.h"
+#include "control/config/config.h"
 #include "control/view.h"
 
 namespace weir::control {
@@ -20,9 +20,6 @@ CoreView core_view(dataplane::DataPlane& plane, size_t core, const CoreView* bef
 std::vector<ListenerView> listener_views(dataplane::DataPlane& plane, const ApplianceConfig& config,
                                          const std::vector<std::string>& names)
     WEIR_RUNS_ON(control_thread);
-
-/// The row of a publisher, and what one of its name had counted that is gone: totals, not what is now.
-void add_past(PublisherView& row, const PublisherView& past);
 
 /// One line for the log at the end.
 std::string summary_of(const ApplianceView& view);

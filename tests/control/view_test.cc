@@ -5,10 +5,10 @@
 #include <fstream>
 #include <set>
 
-#include "control/identity.h"
-#include "control/metrics.h"
-#include "control/exporter_detail_routes.h"
-#include "control/routes.h"
+#include "control/http/exporter_detail_routes.h"
+#include "control/http/metrics.h"
+#include "control/http/routes.h"
+#include "control/state/identity.h"
 
 namespace weir::control {
 namespace {

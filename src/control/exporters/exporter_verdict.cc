@@ -1,0 +1,71 @@
+#include "control/exporters/exporter_verdict.h"
+
+#include <fmt/format.h>
+
+#include <cstdlib>
+
+#include "base/clock.h"
+
+namespace weir::control {
+namespace {
+
+constexpr uint64_t kSilentNs = 5 * 60 * kNsPerSec;  // longer than any usual export interval
+constexpr int64_t kSkewMaxNs = 10 * static_cast<int64_t>(kNsPerSec);
+constexpr uint64_t kRejectedShare = 100;  // one in so many datagrams is worth a word, as is
+constexpr uint64_t kLostShare = 100;      // one missing of so many
+
+}  // namespace
+
+std::vector<ExporterVerdict> verdicts_of(const decode::ExporterStats& e, uint64_t now_ns) {
+  std::vector<ExporterVerdict> found;
+  if (e.last_seen_ns != 0 && now_ns > e.last_seen_ns + kSilentNs) {
+    found.push_back({ExporterTrouble::silent,
+                     fmt::format("silent for {} minutes: is it up, and does it still export to here?",
+                                 (now_ns - e.last_seen_ns) / (60 * kNsPerSec))});
+  }
+  if (e.datagrams_rejected * kRejectedShare > e.datagrams) {
+    const std::string_view why =
+        e.last_error == decode::DatagramError::count_ ? "" : name_of(e.last_error);
+    found.push_back({ExporterTrouble::rejected,
+                     fmt::format("{} of {} datagrams were rejected, the last one as {}: does it send another protocol to "
+                                 "this port?",
+                                 e.datagrams_rejected, e.datagrams, why)});
+  }
+  const uint64_t evicted = e.data_templates.evictions + e.options_templates.evictions;
+  const uint64_t hits = e.data_templates.hits + e.options_templates.hits;
+  const uint64_t misses = e.data_templates.misses;
+  if (evicted > 0 || (e.templates_max != 0 && e.templates * 10 > e.templates_max * 9)) {
+    found.push_back({ExporterTrouble::templates_full,
+                     fmt::format("{} of {} templates, {} made room for others: raise max_templates", e.templates,
+                                 e.templates_max, evicted)});
+  } else if (misses > 0 && hits < misses * 9) {
+    found.push_back({ExporterTrouble::templates_missing,
+                     fmt::format("{} of {} data sets came without template: have it send templates more often (every "
+                                 "60 seconds)",
+                                 misses, hits + misses)});
+  }
+  const uint64_t expected = e.records + e.datagrams;  // whichever of the two its numbers count
+  if (e.sequence_lost * kLostShare > expected) {
+    found.push_back({ExporterTrouble::sequence_loss,
+                     fmt::format("{} are missing by its sequence numbers: look for drops on the way, and at missed of the "
+                                 "ports",
+                                 e.sequence_lost)});
+  }
+  if (e.clock_implausible > 0) {
+    found.push_back({ExporterTrouble::clock_not_set,
+                     fmt::format("its clock was not set in {} datagrams: give it NTP", e.clock_implausible)});
+  } else if (e.clock_samples > 0 && std::abs(e.clock_skew_ns) > kSkewMaxNs) {
+    found.push_back({ExporterTrouble::clock_wrong,
+                     fmt::format("its clock is {} seconds {}: give it NTP",
+                                 std::abs(e.clock_skew_ns) / static_cast<int64_t>(kNsPerSec),
+                                 e.clock_skew_ns > 0 ? "behind" : "ahead")});
+  }
+  if (e.samples_dropped > 0) {
+    found.push_back({ExporterTrouble::samples_dropped,
+                     fmt::format("it had to drop {} samples itself: sample less often (a larger sampling rate)",
+                                 e.samples_dropped)});
+  }
+  return found;
+}
+
+}  // namespace weir::control

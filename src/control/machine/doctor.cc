@@ -1,0 +1,362 @@
+#include "control/machine/doctor.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "base/clock.h"
+#include "control/config/config_security.h"
+#include "dataplane/device_name.h"
+#include "export/jetstream_stream.h"
+#include "service/config_reader.h"
+#include "service/log.h"
+
+namespace weir::control {
+namespace {
+
+using nlohmann::json;
+using Diagnosis = std::vector<DoctorFinding>;
+
+constexpr int kAskTimeoutMs = 2000;
+constexpr uint64_t kKib = 1024, kMib = kKib * 1024;
+// Of an outage that retries must survive without a record being stored twice.
+constexpr uint64_t kShortWindowNs = 60 * kNsPerSec;
+
+std::string list_of(const std::vector<unsigned>& numbers) {
+  std::vector<std::string> words;
+  for (const unsigned n : numbers) words.push_back(std::to_string(n));
+  return service::joined(words);
+}
+
+/// As the kernel's command line and systemd want it.
+std::string cpu_list_of(const std::vector<unsigned>& cpus) {
+  std::string list;
+  for (const unsigned cpu : cpus) {
+    if (!list.empty()) list += ',';
+    list += std::to_string(cpu);
+  }
+  return list;
+}
+
+std::vector<const PortConfig*> dpdk_ports(const ApplianceConfig& config) {
+  std::vector<const PortConfig*> ports;
+  for (const PortConfig& port : config.ports) {
+    if (port.kind == PortKind::dpdk) ports.push_back(&port);
+  }
+  return ports;
+}
+
+std::set<unsigned> lcores_of(const ApplianceConfig& config) {
+  std::set<unsigned> cpus;
+  for (const PortConfig* port : dpdk_ports(config)) cpus.insert(port->lcores.begin(), port->lcores.end());
+  return cpus;
+}
+
+void look_at_hugepages(const HostFacts& facts, const ApplianceConfig& config, Diagnosis& out) {
+  uint64_t total = 0, free = 0;
+  for (const HugepageFacts& h : facts.hugepages) {
+    total += h.total * h.page_kib * kKib;
+    free += h.free * h.page_kib * kKib;
+  }
+  const std::string found = fmt::format("{} MiB reserved, {} MiB free", total / kMib, free / kMib);
+  if (dpdk_ports(config).empty()) {
+    return out.push_back({"hugepages", DoctorGrade::fine, found + "; socket ports need none", ""});
+  }
+  if (!config.eal.hugepages) {
+    return out.push_back({"hugepages", DoctorGrade::note, found + ", and eal.hugepages is false",
+                          "for a NIC at line rate: eal: {hugepages: true}"});
+  }
+  const uint64_t needed = uint64_t{config.eal.memory_mb} * kMib;
+  if (free < needed) {
+    // A running appliance has taken its own.
+    const bool taken = total >= needed;
+    return out.push_back(
+        {"hugepages", taken ? DoctorGrade::note : DoctorGrade::wrong,
+         fmt::format("{}; eal.memory_mb wants {} MiB{}", found, config.eal.memory_mb,
+                     taken ? " (a running weir has its own already)" : ""),
+         taken ? ""
+               : fmt::format("/usr/lib/weir/hugepages/reserve.sh --size 2M --count {} --persistent",
+                             config.eal.memory_mb / 2 + config.eal.memory_mb % 2)});
+  }
+  out.push_back({"hugepages", DoctorGrade::fine, found, ""});
+}
+
+void look_at_devices(const HostFacts& facts, const ApplianceConfig& config, PciLookup pci, Diagnosis& out) {
+  bool has_pci = false;
+  for (const PortConfig* port : dpdk_ports(config)) {
+    if (!dataplane::is_pci_address(port->device)) continue;
+    has_pci = true;
+    const std::string about = "port " + port->name;
+    const PciFacts device = pci(port->device);
+    if (!device.is_there) {
+      out.push_back({about, DoctorGrade::wrong, fmt::format("there is no PCI device {}", port->device),
+                     "/usr/lib/weir/nic/show.sh lists what there is"});
+      continue;
+    }
+    if (device.driver != "vfio-pci" && device.driver != "uio_pci_generic" && device.driver != "igb_uio" &&
+        !device.driver.starts_with("mlx")) {
+      out.push_back({about, DoctorGrade::wrong,
+                     fmt::format("{} belongs to {}", port->device,
+                                 device.driver.empty() ? "no driver" : "the kernel's driver " + device.driver),
+                     fmt::format("/usr/lib/weir/nic/bind.sh --persistent {}", port->device)});
+    } else {
+      out.push_back({about, DoctorGrade::fine, fmt::format("{} is bound to {}", port->device, device.driver), ""});
+    }
+    std::vector<unsigned> far;
+    for (const unsigned cpu : port->lcores) {
+      const auto node = facts.node_of_cpu.find(cpu);
+      if (device.node && node != facts.node_of_cpu.end() && node->second != *device.node) far.push_back(cpu);
+    }
+    if (!far.empty()) {
+      out.push_back({"numa", DoctorGrade::warning,
+                     fmt::format("port {}: the NIC is on node {}, CPU {} of its lcores {} not", port->name,
+                                 *device.node, list_of(far), far.size() == 1 ? "is" : "are"),
+                     fmt::format("choose lcores of node {}: cat /sys/devices/system/node/node{}/cpulist",
+                                 *device.node, *device.node)});
+    }
+  }
+  if (!has_pci) return;
+  if (!facts.has_vfio) {
+    out.push_back({"vfio", DoctorGrade::wrong, "vfio-pci is not loaded",
+                   "modprobe vfio-pci; echo vfio-pci > /etc/modules-load.d/vfio.conf"});
+  }
+  if (facts.has_iommu) {
+    out.push_back({"iommu", DoctorGrade::fine, "the IOMMU is on", ""});
+  } else if (facts.has_unsafe_vfio) {
+    out.push_back({"iommu", DoctorGrade::note,
+                   "there is none, and vfio goes without: the NIC may write to all of memory", ""});
+  } else {
+    out.push_back({"iommu", DoctorGrade::wrong, "there is none, or it is off: vfio-pci will refuse",
+                   "turn VT-d or AMD-Vi on in the firmware, and intel_iommu=on iommu=pt in the kernel's command line"});
+  }
+}
+
+void look_at_cpus(const HostFacts& facts, const ApplianceConfig& config, Diagnosis& out) {
+  const std::set<unsigned> lcores = lcores_of(config);
+  std::vector<unsigned> shared, slow;
+  for (const unsigned cpu : lcores) {
+    const auto& isolated = facts.isolated_cpus;
+    if (std::find(isolated.begin(), isolated.end(), cpu) == isolated.end()) shared.push_back(cpu);
+  }
+  if (!lcores.empty() && !shared.empty()) {
+    out.push_back({"cpu isolation", DoctorGrade::note,
+                   fmt::format("CPU {} {} not isolated: the kernel runs other work there", list_of(shared),
+                               shared.size() == 1 ? "is" : "are"),
+                   fmt::format("isolcpus={0} nohz_full={0} in the kernel's command line",
+                               cpu_list_of(shared))});
+  } else {
+    out.push_back({"cpu isolation", DoctorGrade::fine,
+                   lcores.empty() ? "no lcores are named, so none need be isolated"
+                                  : "lcores are isolated",
+                   ""});
+  }
+  for (const auto& [cpu, governor] : facts.governors) {
+    if (governor != "performance" && (lcores.empty() || lcores.contains(cpu))) slow.push_back(cpu);
+  }
+  if (!slow.empty()) {
+    out.push_back({"governor", DoctorGrade::note,
+                   fmt::format("CPU {} run{} under {}: the first packets of a burst meet a slow clock", list_of(slow),
+                               slow.size() == 1 ? "s" : "", facts.governors.at(slow.front())),
+                   "cpupower frequency-set -g performance"});
+  } else {
+    out.push_back({"governor", DoctorGrade::fine,
+                   facts.governors.empty() ? "this machine has none to choose" : "performance", ""});
+  }
+  out.push_back({"encoder", facts.has_fast_encoder ? DoctorGrade::fine : DoctorGrade::note,
+                 facts.has_fast_encoder ? "this CPU has AVX-512 VBMI2: the fast kernels are used"
+                                        : "this CPU has no AVX-512 VBMI2: the portable kernels are used, at about half the speed",
+                 ""});
+}
+
+void look_at_clock(const HostFacts& facts, Diagnosis& out) {
+  if (facts.clock_is_synchronized == false) {
+    out.push_back({"clock", DoctorGrade::warning,
+                   "nothing keeps this machine's clock right: receive times, and what is told of exporters' clocks, are wrong",
+                   "apt-get install chrony"});
+  } else {
+    out.push_back({"clock", facts.clock_is_synchronized ? DoctorGrade::fine : DoctorGrade::note,
+                   facts.clock_is_synchronized ? "synchronised" : "cannot be asked", ""});
+  }
+  if (!facts.clocksource.empty() && facts.clocksource != "tsc" && facts.clocksource != "kvm-clock" &&
+      facts.clocksource != "arch_sys_counter") {
+    out.push_back({"clocksource", DoctorGrade::warning,
+                   facts.clocksource + ": each look at the clock is a trap", "clocksource=tsc in the kernel's command line"});
+  }
+}
+
+void look_at_sockets(const HostFacts& facts, const ApplianceConfig& config, Diagnosis& out) {
+  const auto plane = data_plane_config(config);
+  uint64_t wanted = 0;
+  for (const auto& socket : plane.socket_ports) {
+    wanted = std::max<uint64_t>(wanted, socket.receive_buffer_octets == 0 ? dataplane::kReceiveBufferOctets
+                                                                         : socket.receive_buffer_octets);
+  }
+  if (wanted == 0) return;
+  if (facts.rmem_max != 0 && facts.rmem_max < wanted) {
+    out.push_back({"socket buffers", DoctorGrade::warning,
+                   fmt::format("net.core.rmem_max is {} octets, a listener wants {}: a burst overflows sooner",
+                               facts.rmem_max, wanted),
+                   fmt::format("echo 'net.core.rmem_max = {}' > /etc/sysctl.d/20-weir.conf && sysctl --system", wanted)});
+  } else {
+    out.push_back({"socket buffers", DoctorGrade::fine, fmt::format("net.core.rmem_max is {} octets", facts.rmem_max), ""});
+  }
+  if (facts.udp_buffer_errors != 0) {
+    out.push_back({"kernel drops", DoctorGrade::note,
+                   fmt::format("{} UDP datagrams of any program found a full buffer since the machine started",
+                               facts.udp_buffer_errors),
+                   "weirctl ports says which of them were Weir's: `missed`"});
+  }
+}
+
+}  // namespace
+
+std::vector<DoctorFinding> diagnose_host(const HostFacts& facts, const ApplianceConfig& config,
+                                         PciLookup pci) {
+  Diagnosis out;
+  look_at_hugepages(facts, config, out);
+  look_at_devices(facts, config, pci, out);
+  look_at_cpus(facts, config, out);
+  look_at_clock(facts, out);
+  look_at_sockets(facts, config, out);
+  return out;
+}
+
+std::vector<DoctorFinding> diagnose_appliance(const nlohmann::json& status) {
+  Diagnosis out;
+  const auto text = [](const json& value) { return value.is_string() ? value.get<std::string>() : value.dump(); };
+  if (status.at("ready").get<bool>()) {
+    out.push_back({"appliance", DoctorGrade::fine, fmt::format("weir {} runs and is ready", text(status.at("version"))), ""});
+  } else {
+    out.push_back({"appliance", DoctorGrade::wrong, "not ready: " + text(status.at("not_ready_because")), "weirctl status"});
+  }
+  for (const json& port : status.at("ports")) {
+    const std::string about = "port " + text(port.at("name"));
+    if (const std::string trouble = text(port.at("trouble")); !trouble.empty()) {
+      out.push_back({about, DoctorGrade::wrong, trouble, ""});
+    }
+    if (const json& exception = port.at("exception"); !exception.is_null() && !text(exception.at("trouble")).empty()) {
+      out.push_back({about, DoctorGrade::wrong, text(exception.at("trouble")),
+                     "nothing answers for the appliance's address on that wire: ip link show " +
+                         text(exception.at("interface"))});
+    }
+    // RSS that the device cannot do, counters that it has not.
+    if (const std::string note = text(port.at("note")); !note.empty()) {
+      out.push_back({about, DoctorGrade::note, note, ""});
+    }
+    const uint64_t missed = port.at("missed").is_null() ? 0 : port.at("missed").get<uint64_t>();
+    const uint64_t packets = port.at("packets");
+    if (missed != 0) {
+      out.push_back({about, missed > packets / 1000 ? DoctorGrade::warning : DoctorGrade::note,
+                     fmt::format("missed {} of {} packets", missed, missed + packets),
+                     "more queues and lcores, rx_descriptors up to 4096, or buffer_size of the listener"});
+    }
+  }
+  for (const json& p : status.at("publishers")) {
+    const std::string about = "publisher " + text(p.at("name"));
+    if (text(p.at("state")) == "gone") continue;  // what it lost weirctl ledger says
+    const std::string error = text(p.at("last_error"));
+    const json& r = p.at("records");
+    const uint64_t lost = r.at("failed").get<uint64_t>() + r.at("dropped").get<uint64_t>();
+    if (!error.empty()) out.push_back({about, DoctorGrade::wrong, error, ""});
+    if (lost != 0) {
+      out.push_back({about, DoctorGrade::warning, fmt::format("{} records were lost", lost),
+                     "weirctl ledger says why; drop_policy: spool keeps them on disk"});
+    }
+    if (error.empty() && lost == 0) {
+      out.push_back({about, DoctorGrade::fine, fmt::format("{} records acknowledged, none lost", text(r.at("acknowledged"))), ""});
+    }
+  }
+  return out;
+}
+
+std::vector<DoctorFinding> diagnose_stream(const nlohmann::json& stream, uint64_t payload_max,
+                                           const ApplianceConfig& config) {
+  Diagnosis out;
+  const std::string about = "stream " + config.stream_name;
+  const auto number = [&](const char* key) { return stream.value(key, int64_t{0}); };
+  const auto word = [&](const char* key) { return stream.value(key, std::string()); };
+  const size_t before = out.size();
+  const json subjects = stream.value("subjects", json::array());
+  for (const std::string& subject : all_stream_subjects(config)) {
+    const bool carried = std::any_of(subjects.begin(), subjects.end(), [&](const json& pattern) {
+      return pattern.is_string() && outbound::covers(pattern.get<std::string>(), subject);
+    });
+    if (!carried) {
+      out.push_back({about, DoctorGrade::note, fmt::format("does not carry {} yet", subject),
+                     "weir adds it when it starts; without leave to do so: nats stream edit " + config.stream_name});
+    }
+  }
+  if (word("storage") == "memory") {
+    out.push_back({about, DoctorGrade::warning, "is kept in memory: a restart of the server loses it", "storage cannot be changed: make it anew with stream_storage: file"});
+  }
+  if (number("max_bytes") <= 0 && number("max_age") <= 0 && word("retention") == "limits") {
+    out.push_back({about, DoctorGrade::warning, "has no bound: it grows until the server's disk is full",
+                   fmt::format("nats stream edit {} --max-bytes=10GB", config.stream_name)});
+  }
+  if (word("discard") == "new") {
+    out.push_back({about, DoctorGrade::warning, "refuses new messages when it is full",
+                   fmt::format("nats stream edit {} --discard=old", config.stream_name)});
+  }
+  const auto window_ns = static_cast<uint64_t>(std::max<int64_t>(number("duplicate_window"), 0));
+  if (window_ns < kShortWindowNs) {
+    out.push_back({about, DoctorGrade::warning,
+                   fmt::format("knows a message again for {} s only: what is sent again after a longer outage is stored twice",
+                               window_ns / kNsPerSec),
+                   fmt::format("nats stream edit {} --dupe-window=10m", config.stream_name)});
+  }
+  const uint64_t message_max = [&] {
+    const int64_t of_stream = number("max_msg_size");
+    return of_stream > 0 ? std::min(payload_max, static_cast<uint64_t>(of_stream)) : payload_max;
+  }();
+  if (config.framing == outbound::Framing::batch && message_max != 0 && message_max < config.batch_bytes) {
+    out.push_back({about, DoctorGrade::note,
+                   fmt::format("takes messages of at most {}; batches of {} are sent in parts", service::print_size(message_max),
+                               service::print_size(config.batch_bytes)),
+                   "raise max_payload of the server, or lower batch_bytes"});
+  }
+  if (out.size() == before) {
+    out.push_back({about, DoctorGrade::fine,
+                   fmt::format("{}, {} replica{}, known again for {} s", word("storage"), number("num_replicas"),
+                               number("num_replicas") == 1 ? "" : "s", window_ns / kNsPerSec),
+                   ""});
+  }
+  return out;
+}
+
+std::vector<DoctorFinding> ask_broker(const ApplianceConfig& config) {
+  if (!publishes_to_nats(config)) return {};
+  const outbound::NatsConfig nats = nats_config(config);
+  const std::string about = "nats";
+  const std::string where = outbound::urls_without_secrets(nats.urls);
+  auto made = outbound::NatsClient::make(nats);
+  if (!made) return {{about, DoctorGrade::wrong, made.error().message, ""}};
+  outbound::NatsClient& client = **made;
+  if (const auto connected = client.connect(); !connected) {
+    return {{about, DoctorGrade::wrong, connected.error().message,
+             "is it running, reachable, and does it take these credentials? nats_url, security"}};
+  }
+  Diagnosis out = {{about, DoctorGrade::fine,
+                   fmt::format("{} answers; messages up to {}", where, service::print_size(client.payload_max())), ""}};
+  const auto reply = client.request("$JS.API.STREAM.INFO." + config.stream_name, "", kAskTimeoutMs);
+  if (!reply || !*reply) {
+    out.push_back({"jetstream", DoctorGrade::wrong,
+                   !reply ? reply.error().message : std::string("JetStream does not answer"),
+                   "start nats-server with -js, or give this user leave to publish to $JS.API.>"});
+    return out;
+  }
+  const json body = json::parse(reply->body(), nullptr, false);
+  if (body.is_object() && body.contains("config")) {
+    const Diagnosis stream = diagnose_stream(body.at("config"), client.payload_max(), config);
+    out.insert(out.end(), stream.begin(), stream.end());
+  } else {
+    const bool is_absent = body.is_object() && body.value(json::json_pointer("/error/err_code"), 0) == 10059;
+    out.push_back({"stream " + config.stream_name, is_absent ? DoctorGrade::note : DoctorGrade::warning,
+                   is_absent ? "is not there yet; weir makes it when it starts"
+                             : "JetStream says: " + std::string(reply->body().substr(0, 200)),
+                   ""});
+  }
+  return out;
+}
+
+}  // namespace weir::control

@@ -1,0 +1,237 @@
+#include "control/machine/doctor.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "support/process.h"
+
+namespace weir::control {
+namespace {
+
+using nlohmann::json;
+using ::testing::HasSubstr;
+
+ApplianceConfig config_with(const std::string& text) {
+  const bool has_listeners = text.find("listeners:") != std::string::npos;
+  const bool has_ports = text.find("ports:") != std::string::npos;
+  const std::string listener = std::string(has_listeners ? "" : "listeners: [{name: netflow, port: 2055}]\n") +
+                               (has_ports ? "" : "ports: [{kind: socket}]\n");
+  auto loaded =
+      read_config("control_socket: {path: \"\"}\nstate_dir: \"\"\n" + listener + text, "test.yaml", {});
+  EXPECT_TRUE(loaded) << loaded.error().message;
+  return loaded ? loaded->config : ApplianceConfig{};
+}
+
+/// A machine on which nothing is wrong.
+HostFacts good_host() {
+  HostFacts facts;
+  facts.hugepages = {{0, 2048, 512, 512}, {1, 2048, 512, 512}};
+  facts.has_iommu = true;
+  facts.has_vfio = true;
+  facts.node_of_cpu = {{0, 0}, {1, 0}, {2, 1}, {3, 1}};
+  facts.isolated_cpus = {2, 3};
+  facts.governors = {{0, "performance"}, {2, "performance"}};
+  facts.clocksource = "tsc";
+  facts.clock_is_synchronized = true;
+  facts.has_fast_encoder = true;
+  facts.rmem_max = 64 << 20;
+  return facts;
+}
+
+PciFacts bound(const std::string&) { return {true, "vfio-pci", 1}; }
+PciFacts kernels(const std::string&) { return {true, "ixgbe", 1}; }
+PciFacts absent(const std::string&) { return {}; }
+
+constexpr const char* kNic =
+    "ports: [{name: p0, device: '0000:01:00.0', queues: 2, lcores: [2, 3]}]\n"
+    "eal: {hugepages: true, memory_mb: 1024}\n";
+
+std::string all_of(const std::vector<DoctorFinding>& findings, DoctorGrade at_least) {
+  std::string text;
+  for (const DoctorFinding& f : findings) {
+    if (f.grade >= at_least) text += f.about + ": " + f.found + " -> " + f.advice + "\n";
+  }
+  return text;
+}
+
+TEST(Doctor, FindsNothingOnAMachineThatIsRight) {
+  EXPECT_EQ(all_of(diagnose_host(good_host(), config_with(kNic), bound), DoctorGrade::note), "");
+  EXPECT_EQ(all_of(diagnose_host(good_host(), config_with("ports: [{kind: socket}]"), absent), DoctorGrade::note), "");
+}
+
+TEST(Doctor, SaysWhatIsWrongWithAMachineAndWhatToType) {
+  const struct {
+    const char* name;
+    const char* config;
+    PciLookup pci;
+    void (*spoil)(HostFacts&);
+    DoctorGrade grade;
+    const char* about;
+    const char* found;
+    const char* advice;
+  } cases[] = {
+      {"few hugepages", kNic, bound, [](HostFacts& f) { f.hugepages = {{0, 2048, 100, 100}}; }, DoctorGrade::wrong,
+       "hugepages", "200 MiB reserved", "reserve.sh --size 2M --count 512"},
+      {"hugepages that weir has taken", kNic, bound, [](HostFacts& f) { f.hugepages = {{0, 2048, 600, 88}}; },
+       DoctorGrade::note, "hugepages", "a running weir", ""},
+      {"no hugepages wanted", "ports: [{name: p0, device: net_null0}]", bound, [](HostFacts&) {}, DoctorGrade::note,
+       "hugepages", "eal.hugepages is false", "hugepages: true"},
+      {"no such NIC", kNic, absent, [](HostFacts&) {}, DoctorGrade::wrong, "port p0", "no PCI device 0000:01:00.0",
+       "show.sh"},
+      {"the kernel's NIC", kNic, kernels, [](HostFacts&) {}, DoctorGrade::wrong, "port p0",
+       "the kernel's driver ixgbe", "bind.sh --persistent 0000:01:00.0"},
+      {"another node", kNic, bound, [](HostFacts& f) { f.node_of_cpu[3] = 0; }, DoctorGrade::warning, "numa",
+       "on node 1, CPU 3 of its lcores is not", "node1/cpulist"},
+      {"no vfio", kNic, bound, [](HostFacts& f) { f.has_vfio = false; }, DoctorGrade::wrong, "vfio", "not loaded",
+       "modprobe vfio-pci"},
+      {"no IOMMU", kNic, bound, [](HostFacts& f) { f.has_iommu = false; }, DoctorGrade::wrong, "iommu", "off",
+       "intel_iommu=on"},
+      {"no IOMMU, and vfio without", kNic, bound,
+       [](HostFacts& f) { f.has_iommu = false, f.has_unsafe_vfio = true; }, DoctorGrade::note, "iommu", "all of memory", ""},
+      {"shared CPUs", kNic, bound, [](HostFacts& f) { f.isolated_cpus = {3}; }, DoctorGrade::note, "cpu isolation",
+       "CPU 2 is not isolated", "isolcpus=2 "},
+      {"more of them", kNic, bound, [](HostFacts& f) { f.isolated_cpus = {}; }, DoctorGrade::note, "cpu isolation",
+       "CPU 2, 3 are not isolated", "isolcpus=2,3 nohz_full=2,3 in"},
+      {"slow CPUs", kNic, bound, [](HostFacts& f) { f.governors[2] = "powersave"; }, DoctorGrade::note, "governor",
+       "CPU 2 runs under powersave", "cpupower"},
+      {"old CPU", kNic, bound, [](HostFacts& f) { f.has_fast_encoder = false; }, DoctorGrade::note, "encoder",
+       "portable", ""},
+      {"wild clock", kNic, bound, [](HostFacts& f) { f.clock_is_synchronized = false; }, DoctorGrade::warning, "clock",
+       "nothing keeps", "chrony"},
+      {"slow clock", kNic, bound, [](HostFacts& f) { f.clocksource = "hpet"; }, DoctorGrade::warning, "clocksource",
+       "hpet", "tsc"},
+      {"small buffers", "ports: [{kind: socket}]\nlisteners: [{name: n, port: 2055, buffer_size: 8MiB}]", bound,
+       [](HostFacts& f) { f.rmem_max = 212992; }, DoctorGrade::warning, "socket buffers", "212992 octets",
+       "net.core.rmem_max = 8388608"},
+      {"drops", "ports: [{kind: socket}]", bound, [](HostFacts& f) { f.udp_buffer_errors = 7; }, DoctorGrade::note,
+       "kernel drops", "7 UDP datagrams", "weirctl ports"},
+  };
+  for (const auto& c : cases) {
+    SCOPED_TRACE(c.name);
+    HostFacts facts = good_host();
+    c.spoil(facts);
+    std::vector<DoctorFinding> troubles;
+    for (const DoctorFinding& f : diagnose_host(facts, config_with(c.config), c.pci)) {
+      if (f.grade != DoctorGrade::fine) troubles.push_back(f);
+    }
+    ASSERT_EQ(troubles.size(), 1u) << all_of(troubles, DoctorGrade::note);
+    EXPECT_EQ(name_of(troubles[0].grade), name_of(c.grade));
+    EXPECT_EQ(troubles[0].about, c.about);
+    EXPECT_THAT(troubles[0].found, HasSubstr(c.found));
+    EXPECT_THAT(troubles[0].advice, HasSubstr(c.advice));
+  }
+}
+
+json good_stream() {
+  return {{"name", "events"},         {"subjects", {"flows.>"}},
+          {"storage", "file"},        {"retention", "limits"},
+          {"discard", "old"},         {"max_bytes", 10'000'000'000},
+          {"max_age", 0},             {"max_msg_size", -1},
+          {"num_replicas", 3},        {"duplicate_window", 120'000'000'000}};
+}
+
+TEST(Doctor, JudgesAStreamBySettingsThatHurtLater) {
+  const ApplianceConfig config = config_with("");
+  EXPECT_EQ(all_of(diagnose_stream(good_stream(), 1 << 20, config), DoctorGrade::note), "");
+  const struct {
+    const char* key;
+    json value;
+    const char* found;
+  } cases[] = {
+      {"subjects", {"other.>"}, "does not carry flows.raw.netflow"},
+      {"storage", "memory", "kept in memory"},
+      {"max_bytes", -1, "has no bound"},
+      {"discard", "new", "refuses new messages"},
+      {"duplicate_window", 10'000'000'000, "for 10 s only"},
+      {"max_msg_size", 20'000, "sent in parts"},
+  };
+  for (const auto& c : cases) {
+    SCOPED_TRACE(c.key);
+    json stream = good_stream();
+    stream[c.key] = c.value;
+    EXPECT_THAT(all_of(diagnose_stream(stream, 1 << 20, config), DoctorGrade::note), HasSubstr(c.found));
+  }
+  EXPECT_THAT(all_of(diagnose_stream(good_stream(), 1000, config), DoctorGrade::note), HasSubstr("sent in parts"));
+}
+
+TEST(Doctor, SaysThatNothingAnswersForTheAppliancesAddress) {
+  const auto found = [](const json& exception) {
+    const json port = {{"name", "p0"},       {"trouble", ""}, {"note", ""},
+                       {"missed", nullptr}, {"packets", 7},  {"exception", exception}};
+    return all_of(diagnose_appliance({{"ready", true}, {"version", "1"}, {"ports", {port}}, {"publishers", json::array()}}),
+                  DoctorGrade::note);
+  };
+  EXPECT_EQ(found(nullptr), "");
+  EXPECT_EQ(found({{"interface", "weir0"}, {"trouble", ""}}), "");
+  EXPECT_EQ(found({{"interface", "weir0"}, {"trouble", "interface weir0 is down"}}),
+            "port p0: interface weir0 is down -> nothing answers for the appliance's address on that wire: ip link show weir0\n");
+}
+
+TEST(Doctor, SurvivesAnswersThatAreNotAsTheyShouldBe) {
+  for (const json& stream : {json::object(), json{{"subjects", 7}}, json{{"subjects", {1, 2}}}}) {
+    EXPECT_FALSE(diagnose_stream(stream, 0, config_with("")).empty());
+  }
+}
+
+TEST(Doctor, SaysWhereNobodyAnswers) {
+  const auto findings = ask_broker(config_with("nats_url: nats://127.0.0.1:1\n"));
+  ASSERT_EQ(findings.size(), 1u);
+  EXPECT_EQ(findings[0].grade, DoctorGrade::wrong);
+  EXPECT_THAT(findings[0].found, HasSubstr("127.0.0.1:1"));
+  EXPECT_TRUE(ask_broker(config_with("publishers: [{kind: stdout}]\n")).empty());
+}
+
+TEST(HostFacts, AreReadFromTheFilesOfTheKernel) {
+  const test::TemporaryFolder root;
+  const auto write = [&](const std::string& name, const std::string& text) {
+    const std::filesystem::path file = std::filesystem::path(root / "") / name;
+    std::filesystem::create_directories(file.parent_path());
+    std::ofstream(file) << text;
+  };
+  write("sys/devices/system/node/node0/cpulist", "0-1\n");
+  write("sys/devices/system/node/node1/cpulist", "2,3\n");
+  write("sys/devices/system/node/node1/hugepages/hugepages-1048576kB/nr_hugepages", "4\n");
+  write("sys/devices/system/node/node1/hugepages/hugepages-1048576kB/free_hugepages", "3\n");
+  write("sys/devices/system/node/possible", "0-1\n");
+  write("sys/class/iommu/dmar0/x", "");
+  write("sys/module/vfio_pci/x", "");
+  write("sys/devices/system/cpu/isolated", "2-3\n");
+  write("sys/devices/system/cpu/cpu2/cpufreq/scaling_governor", "powersave\n");
+  write("sys/devices/system/cpu/cpufreq/x", "");
+  write("sys/devices/system/clocksource/clocksource0/current_clocksource", "tsc\n");
+  write("proc/cpuinfo", "flags : avx512f avx512_vbmi2\n");
+  write("proc/sys/net/core/rmem_max", "212992\n");
+  write("proc/net/snmp", "Ip: Forwarding\nIp: 2\nUdp: InDatagrams NoPorts InErrors OutDatagrams RcvbufErrors\nUdp: 9 8 7 6 5\n");
+  write("sys/bus/pci/devices/0000:01:00.0/numa_node", "1\n");
+
+  const HostFacts facts = HostFacts::look(std::filesystem::path(root / ""));
+  EXPECT_EQ(facts.node_of_cpu, (std::map<unsigned, unsigned>{{0, 0}, {1, 0}, {2, 1}, {3, 1}}));
+  ASSERT_EQ(facts.hugepages.size(), 1u);
+  EXPECT_EQ(facts.hugepages[0].node, 1u);
+  EXPECT_EQ(facts.hugepages[0].page_kib, 1048576u);
+  EXPECT_EQ(facts.hugepages[0].total, 4u);
+  EXPECT_EQ(facts.hugepages[0].free, 3u);
+  EXPECT_TRUE(facts.has_iommu && facts.has_vfio && facts.has_fast_encoder);
+  EXPECT_FALSE(facts.has_unsafe_vfio);
+  EXPECT_EQ(facts.isolated_cpus, (std::vector<unsigned>{2, 3}));
+  EXPECT_EQ(facts.governors, (std::map<unsigned, std::string>{{2, "powersave"}}));
+  EXPECT_EQ(facts.rmem_max, 212992u);
+  EXPECT_EQ(facts.udp_buffer_errors, 5u);
+  EXPECT_EQ(pci_facts("01:00.0", std::filesystem::path(root / "")).node, 1u);
+  EXPECT_FALSE(pci_facts("0000:02:00.0", std::filesystem::path(root / "")).is_there);
+
+  const HostFacts nothing = HostFacts::look(std::filesystem::path(root / "") / "nowhere");
+  EXPECT_TRUE(nothing.hugepages.empty() && nothing.node_of_cpu.empty() && nothing.rmem_max == 0);
+}
+
+TEST(HostFacts, ListsOfCpusAreReadWithinBounds) {
+  EXPECT_EQ(cpus_of_list("0-2,8"), (std::vector<unsigned>{0, 1, 2, 8}));
+  EXPECT_TRUE(cpus_of_list("").empty());
+  EXPECT_TRUE(cpus_of_list("x,-,3-,-4,0-99999999999").empty());
+}
+
+}  // namespace
+}  // namespace weir::control
