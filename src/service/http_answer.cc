@@ -70,6 +70,17 @@ std::optional<std::string_view> match_path(std::string_view route, std::string_v
   return tail;
 }
 
+/// What is wrong with the query's names; empty: nothing.
+std::string unknown_parameter(const HttpRoute& route, const HttpRequest& request) {
+  if (route.also_on_tcp) return {};
+  for (const auto& [name, value] : request.query) {
+    if (std::find(route.parameters.begin(), route.parameters.end(), name) != route.parameters.end()) continue;
+    const std::string known = route.parameters.empty() ? ": it has none" : ", only " + joined(route.parameters);
+    return fmt::format("{} has no parameter '{}'{}", route.path, name, known);
+  }
+  return {};
+}
+
 }  // namespace
 
 Answer answer_request(const std::vector<HttpRoute>& routes, HttpRequest& request,
@@ -102,6 +113,9 @@ Answer answer_request(const std::vector<HttpRoute>& routes, HttpRequest& request
                                             request.method, request.path, request.peer_uid,
                                             request.may_read ? "admin_group" : "group")),
                 {}};
+      }
+      if (const std::string trouble = unknown_parameter(route, request); !trouble.empty()) {
+        return {http_error(400, trouble), {}};
       }
       request.tail = percent_decoded(*tail, PlusIs::plus).value_or("");
       try {

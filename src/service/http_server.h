@@ -4,7 +4,7 @@
 // Bounds:   kConnectionsMax connections a socket, kHeaderOctetsMax, kBodyOctetsMax, deadlines for whole requests and
 //           answers, and for each piece of a streamed one. Of more connections one that does nothing makes room for
 //           the next; where all are at work it is answered 503.
-// Failure:  400 not HTTP, 404 no such route, 405 wrong method, 413 body and 431 header too large,
+// Failure:  400 not HTTP or a parameter that the route has not, 404 no such route, 405 wrong method, 413 body and 431 header too large,
 //           403 not for this peer, 500 a handler threw. What cannot be bound is an Error that names it.
 #pragma once
 
@@ -73,6 +73,8 @@ struct HttpRoute {
   bool also_on_tcp = false;  // only metrics and health
   std::function<HttpResponse(const HttpRequest&)> handle;
   HttpAccess access = HttpAccess::read;
+  // Of the query. Others are refused, but on routes that are also on TCP, where probes and scrapers add their own.
+  std::vector<std::string> parameters = {};
 };
 
 struct HttpServerConfig {

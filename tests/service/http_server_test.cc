@@ -113,7 +113,8 @@ class HttpServerTest : public testing::Test {
            response.body = "uid=" + std::to_string(r.peer_uid) + " local=" + (r.local ? "1" : "0") +
                            " q=" + (r.query.count("q") ? r.query.at("q") : "-");
            return response;
-         }},
+         },
+         HttpAccess::read, {"q"}},
         {"POST", "/v1/echo", false,
          [](const HttpRequest& r) {
            HttpResponse response;
@@ -206,6 +207,14 @@ TEST_F(HttpServerTest, LeadsARequestToItsRoute) {
   EXPECT_THAT(get("/v1/exporters/all"), HasSubstr("\r\n\r\nall"));
   EXPECT_THAT(get("/v1/exporters/a/b"), StartsWith("HTTP/1.1 404"));
   EXPECT_THAT(get("/v1/exporters/"), StartsWith("HTTP/1.1 404"));
+}
+
+TEST_F(HttpServerTest, RefusesAParameterThatTheRouteHasNotButNotFromAProbe) {
+  start();
+  EXPECT_THAT(get("/v1/status?q=1"), HasSubstr("q=1"));
+  EXPECT_THAT(get("/v1/status?Q=1"), AllOf(StartsWith("HTTP/1.1 400"), HasSubstr("/v1/status has no parameter 'Q', only q")));
+  EXPECT_THAT(get("/v1/exporters/all?limit=1"), AllOf(StartsWith("HTTP/1.1 400"), HasSubstr("it has none")));
+  EXPECT_THAT(get("/metrics?verbose=1"), StartsWith("HTTP/1.1 200"));
 }
 
 TEST_F(HttpServerTest, RefusesInWords) {

@@ -259,13 +259,15 @@ std::vector<service::HttpRoute> capture_routes(CaptureDesk& captures, const Quar
                     .handle = [&captures, &quarantine](const HttpRequest& request) {
                       return quarantine_list(*quarantine.view(), captures.ground().get(), request);
                     },
-                    .access = HttpAccess::admin});
+                    .access = HttpAccess::admin,
+                    .parameters = {"reason"}});
   routes.push_back({.method = "GET",
                     .path = "/v1/quarantine/pcap",
                     .handle = [&quarantine](const HttpRequest& request) {
                       return quarantine_pcap(*quarantine.view(), request);
                     },
-                    .access = HttpAccess::admin});
+                    .access = HttpAccess::admin,
+                    .parameters = {"reason"}});
   return routes;
 }
 

@@ -29,15 +29,18 @@ json cache_json(const decode::TemplateCacheStats& cache) {
           {"evictions", cache.evictions}};
 }
 
+struct Bounds {
+  size_t min, max;
+};
+
 /// A whole number from the query, or `fallback` where the key is absent; nullopt when it is wrong.
-std::optional<size_t> number_in_query(const HttpRequest& request, const char* key, size_t fallback,
-                                      size_t max) {
+std::optional<size_t> number_in_query(const HttpRequest& request, const char* key, size_t fallback, Bounds bounds) {
   const auto it = request.query.find(key);
   if (it == request.query.end()) return fallback;
   size_t value = 0;
   const char* const end = it->second.data() + it->second.size();
   const auto [parsed_to, error] = std::from_chars(it->second.data(), end, value);
-  if (error != std::errc() || parsed_to != end || value > max) return std::nullopt;
+  if (error != std::errc() || parsed_to != end || value < bounds.min || value > bounds.max) return std::nullopt;
   return value;
 }
 
@@ -50,11 +53,11 @@ json text_or_null(const std::string& text) { return text.empty() ? json() : json
 }  // namespace
 
 HttpResponse exporters_page(const ApplianceView& view, const HttpRequest& request) {
-  const auto offset = number_in_query(request, "offset", 0, SIZE_MAX);
-  const auto limit = number_in_query(request, "limit", kExportersPerPageMax, kExportersPerPageMax);
+  const auto offset = number_in_query(request, "offset", 0, {0, SIZE_MAX});
+  const auto limit = number_in_query(request, "limit", kExportersPerPageMax, {1, kExportersPerPageMax});
   if (!offset || !limit) {
     return service::http_error(
-        400, fmt::format("offset and limit are whole numbers; limit is at most {}",
+        400, fmt::format("offset and limit are whole numbers; limit is from 1 to {}",
                          kExportersPerPageMax));
   }
   json rows = json::array();

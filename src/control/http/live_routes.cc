@@ -133,7 +133,8 @@ std::vector<service::HttpRoute> live_routes(LiveFlows& flows, const Snapshot<Lis
                       HttpResponse response{.content_type = "application/x-ndjson"};
                       response.stream = std::make_shared<LiveStream>(std::move(reader), *query, names, steady_now_ns);
                       return response;
-                    }});
+                    },
+                    .parameters = live_query_parameters()});
   return routes;
 }
 

@@ -373,7 +373,10 @@ std::vector<service::HttpRoute> appliance_routes(const Snapshot<ApplianceView>& 
   add_list("/v1/listeners", "listeners", listeners_json);
   add_list("/v1/queues", "queues", queues_json);
   add_list("/v1/publishers", "publishers", publishers_json);
-  routes.push_back({.method = "GET", .path = "/v1/exporters", .handle = with_view(exporters_page)});
+  routes.push_back({.method = "GET",
+                    .path = "/v1/exporters",
+                    .handle = with_view(exporters_page),
+                    .parameters = {"offset", "limit"}});
   routes.push_back({.method = "GET",
                     .path = "/metrics",
                     .also_on_tcp = true,

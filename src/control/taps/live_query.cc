@@ -153,17 +153,19 @@ std::span<const Reader::Parameter> Reader::parameters() {
 
 }  // namespace
 
+std::vector<std::string> live_query_parameters() {
+  std::vector<std::string> names;
+  for (const auto& parameter : Reader::parameters()) names.emplace_back(parameter.name);
+  return names;
+}
+
 Result<LiveQuery> read_live_query(const std::map<std::string, std::string>& parameters,
                                   std::span<const std::string> listeners) {
   Reader reader(listeners);
   for (const auto& [name, value] : parameters) {
     const auto known = Reader::parameters();
     const auto it = std::find_if(known.begin(), known.end(), [&name = name](const auto& p) { return p.name == name; });
-    if (it == known.end()) {
-      std::string names;
-      for (const auto& parameter : known) names += fmt::format("{}{}", names.empty() ? "" : ", ", parameter.name);
-      return Error{fmt::format("there is no parameter '{}', only {}", name, names)};
-    }
+    if (it == known.end()) return Error{fmt::format("there is no parameter '{}', only {}", name, joined(live_query_parameters()))};
     if (const std::string wanted = (reader.*it->set)(value); !wanted.empty()) {
       return Error{fmt::format("{}: '{}' is not {}", name, value, wanted)};
     }

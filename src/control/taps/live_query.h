@@ -9,6 +9,7 @@
 #include <map>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "dataplane/flow_filter.h"
@@ -26,6 +27,8 @@ struct LiveQuery {
   uint32_t flows_max = kLiveFlowsDefault;
 };
 
+/// Their names.
+std::vector<std::string> live_query_parameters();
 /// `listeners`: names by ListenerId.
 Result<LiveQuery> read_live_query(const std::map<std::string, std::string>& parameters,
                                   std::span<const std::string> listeners);

@@ -52,6 +52,11 @@ class OpenApiTest : public ::testing::Test {
     }
   }
 
+  YAML::Node operation_of(const service::HttpRoute& route) const {
+    std::string method = route.method;
+    for (char& c : method) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    return document_["paths"][route.path][method];
+  }
   YAML::Node resolved(YAML::Node schema) const {
     for (int i = 0; i < 10 && schema["$ref"]; ++i) {
       const std::string name = schema["$ref"].as<std::string>();
@@ -140,12 +145,36 @@ TEST_F(OpenApiTest, HasEveryRouteAndNoOther) {
   EXPECT_EQ(documented, served);
 }
 
+TEST_F(OpenApiTest, HasEveryParameterAndSaysWhatItMayBe) {
+  int bounds = 0;
+  for (const auto& route : routes_) {
+    std::set<std::string> documented;
+    const YAML::Node operation = operation_of(route);
+    for (const auto& parameter : operation["parameters"]) {
+      if (parameter["in"].as<std::string>() != "query") continue;
+      const std::string name = parameter["name"].as<std::string>();
+      documented.insert(name);
+      const auto refuses = [&](int64_t value) {
+        ++bounds;
+        return route.handle({.method = route.method, .path = route.path, .query = {{name, std::to_string(value)}}}).status == 400;
+      };
+      const YAML::Node schema = parameter["schema"];
+      if (const YAML::Node least = schema["minimum"]) {
+        EXPECT_TRUE(refuses(least.as<int64_t>() - 1)) << route.path << " " << name;
+      }
+      if (const YAML::Node most = schema["maximum"]) {
+        EXPECT_TRUE(refuses(most.as<int64_t>() + 1)) << route.path << " " << name;
+      }
+    }
+    EXPECT_EQ(documented, std::set<std::string>(route.parameters.begin(), route.parameters.end())) << route.path;
+  }
+  EXPECT_GE(bounds, 10);
+}
+
 TEST_F(OpenApiTest, HasEveryKeyOfEveryAnswerWithItsType) {
   int answers = 0;
   for (const auto& route : routes_) {
-    std::string method = route.method;
-    for (char& c : method) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-    const YAML::Node operation = document_["paths"][route.path][method];
+    const YAML::Node operation = operation_of(route);
     ASSERT_TRUE(operation) << route.path;
     reloader_.set_source([]() -> Result<LoadedConfig> { return LoadedConfig{}; });
     HttpRequest request{.method = route.method, .path = route.path, .body = R"({"level":"info"})"};
