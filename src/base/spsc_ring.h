@@ -1,15 +1,18 @@
 // spsc_ring.h — A bounded ring between exactly two threads.
 //
-// Runs on:  push on one thread, pop on another; size_approx anywhere.
+// Runs on:  push and has_room on one thread, pop on another; size_approx anywhere.
 // Bounds:   capacity is a power of two, fixed when made; a full ring refuses, and the caller counts.
-// Failure:  push returns false when full, pop false when empty; nothing is changed then.
+// Failure:  push returns false when full, pop false when empty; nothing is changed then. Bursts say how many they
+//           moved.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <bit>
 #include <cassert>
 #include <cstddef>
 #include <memory>
+#include <span>
 #include <type_traits>
 
 namespace weir {
@@ -49,6 +52,33 @@ class SpscRing {
     item = slots_[head & mask_];
     head_.store(head + 1, std::memory_order_release);
     return true;
+  }
+
+  /// As many of them as there is room for, from the first one on, seen all at once by the other side; how many.
+  size_t push_burst(std::span<const T> items) noexcept {
+    const size_t tail = tail_.load(std::memory_order_relaxed);
+    if (tail + items.size() - head_seen_ > capacity()) head_seen_ = head_.load(std::memory_order_acquire);
+    const size_t count = std::min(items.size(), capacity() - (tail - head_seen_));
+    for (size_t i = 0; i < count; ++i) slots_[(tail + i) & mask_] = items[i];
+    if (count != 0) tail_.store(tail + count, std::memory_order_release);
+    return count;
+  }
+
+  /// What there is, as far as `items` reaches; how many.
+  size_t pop_burst(std::span<T> items) noexcept {
+    const size_t head = head_.load(std::memory_order_relaxed);
+    if (tail_seen_ - head < items.size()) tail_seen_ = tail_.load(std::memory_order_acquire);
+    const size_t count = std::min(items.size(), tail_seen_ - head);
+    for (size_t i = 0; i < count; ++i) items[i] = slots_[(head + i) & mask_];
+    if (count != 0) head_.store(head + count, std::memory_order_release);
+    return count;
+  }
+
+  /// The pushing side: whether so many would all be taken now.
+  bool has_room(size_t items) noexcept {
+    const size_t tail = tail_.load(std::memory_order_relaxed);
+    if (tail + items - head_seen_ > capacity()) head_seen_ = head_.load(std::memory_order_acquire);
+    return tail + items - head_seen_ <= capacity();
   }
 
   size_t capacity() const noexcept { return mask_ + 1; }

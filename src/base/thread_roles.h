@@ -19,6 +19,9 @@ class WEIR_THREAD_ATTRIBUTE(capability("thread role")) ThreadRole {};
 
 /// Receives, decodes, encodes, seals: no lock, no allocation, no log.
 inline ThreadRole rx_lcore;
+/// Decodes, encodes and seals what receive cores hand over to it. It is an rx_lcore as well, with all that this
+/// forbids and allows: this role is for what only the taking end of a lane may do.
+inline ThreadRole worker_lcore;
 /// Drains rings, routes batches, keeps timers: never blocks on I/O.
 inline ThreadRole control_thread;
 /// Carries frames between receive cores, devices and the kernel's interfaces.

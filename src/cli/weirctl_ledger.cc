@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <nlohmann/json.hpp>
@@ -115,10 +116,22 @@ void print_ledger(const json& l) {
       rows.begin("other frames", "not IP, not UDP, or without listener", others);
       rows.parts("", exceptions);
     }
+    const json& handed = frames.at("handed_to_workers");
+    const json& full = frames.at("worker_full");
+    const json& taken = frames.at("taken_by_workers");
+    if (const uint64_t for_workers = sum_of(handed) + sum_of(full); for_workers != 0) {
+      rows.begin("for workers", "datagrams and fragments", for_workers);
+      rows.part("taken", sum_of(taken));
+      rows.part("waiting", sum_of(handed) - std::min(sum_of(handed), sum_of(taken)));
+      rows.part("dropped: worker_full", sum_of(full));
+    }
     if (const uint64_t fragments = number_at(frames.at("verdicts"), "fragment"); fragments != 0) {
       rows.begin("fragments", "received", fragments);
       rows.parts("", frames.at("fragments"));
-      rows.part("waiting", number_at(frames, "fragments_waiting"));
+      const uint64_t on_the_way =
+          number_at(handed, "fragment") - std::min(number_at(handed, "fragment"), number_at(taken, "fragment"));
+      rows.part("waiting", number_at(frames, "fragments_waiting") + on_the_way);
+      if (const uint64_t lost = number_at(full, "fragment"); lost != 0) rows.part("dropped: worker_full", lost);
       rows.begin("", "datagrams made of them", sum_of(frames.at("reassembled")));
       rows.parts("", frames.at("reassembled"));
     }

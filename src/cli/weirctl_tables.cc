@@ -135,6 +135,21 @@ void print_ports(const json& ports) {
   }
 }
 
+/// What workers get from the cores that receive; there need not be any.
+void print_workers(const json& cores) {
+  const auto is_worker = [](const json& core) { return !core.at("worker").is_null(); };
+  if (std::none_of(cores.begin(), cores.end(), is_worker)) return;
+  std::puts("");
+  Table table({"worker", "frames handed", "too far behind", "waiting", "of", "serves"});
+  for (const json& core : cores) {
+    if (!is_worker(core)) continue;
+    const json& worker = core.at("worker");
+    table.add({"core " + text_of(core.at("core")), text_of(worker.at("handed")), text_of(worker.at("full")),
+               text_of(worker.at("waiting")), text_of(worker.at("capacity")), text_of(core.at("serves"))});
+  }
+  table.print();
+}
+
 void print_cores(const json& cores) {
   Table table({"core", "cpu", "busy", "datagrams", "records", "ns/record", "exporters", "templates",
                "sequence lost", "serves"});
@@ -146,6 +161,7 @@ void print_cores(const json& cores) {
                text_of(c.at("serves"))});
   }
   table.print();
+  print_workers(cores);
 }
 
 void print_listeners(const json& listeners) {

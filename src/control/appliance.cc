@@ -273,7 +273,12 @@ Result<std::shared_ptr<const ApplianceView>> Appliance::run(const RunOptions& op
     state_->begin_finish(*data_plane_);
   }
   deliver_rest(asked_again, notify);
-  if (!core_is_stuck_) census_->finish(*data_plane_);
+  if (!core_is_stuck_) {
+    census_->finish(*data_plane_);
+    dataplane::Ledger total;
+    for (size_t i = 0; i < data_plane_->cores().size(); ++i) total += data_plane_->pipeline(i).ledger();
+    audit_.on_check("all cores", total.handover_discrepancies());
+  }
   while (take_events()) {
   }
   look_who_is_stuck();

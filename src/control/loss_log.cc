@@ -79,6 +79,11 @@ void LossLog::look(const ApplianceView& view, uint64_t steady_now_ns) {
     look_at("interface " + port.exception->interface, "frames", "refused", port.exception->refused,
             "the interface is down or gone", steady_now_ns);
   }
+  for (const CoreView& core : view.cores) {
+    if (!core.worker) continue;
+    look_at(fmt::format("core {} ({})", core.info.core, core.info.serves), "frames", "worker_full", core.worker->full,
+            "a worker was too far behind: raise workers, or give it a CPU of its own", steady_now_ns);
+  }
   const Ledger total = view.total();
   for (size_t i = 0; i < total.fragments.values.size(); ++i) {
     const auto e = static_cast<FragmentOutcome>(i);

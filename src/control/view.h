@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -28,6 +29,7 @@ using dataplane::Ledger;
 struct CoreView {
   dataplane::CoreInfo info;
   Ledger ledger;
+  std::optional<dataplane::WorkerStats> worker;  // if it is one
   uint64_t octets = 0;  // of datagrams
   uint64_t bursts = 0;
   uint64_t turns = 0;             // of its loop: it turns at least ten times a second

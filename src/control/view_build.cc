@@ -15,6 +15,7 @@ CoreView core_view(dataplane::DataPlane& plane, size_t core, const CoreView* bef
   CoreView v;
   v.info = plane.cores()[core];
   v.ledger = pipeline.ledger();
+  v.worker = plane.worker_stats(core);
   v.octets = d.octets.value();
   v.bursts = p.bursts.value();
   v.holds = p.holds.value();
@@ -82,6 +83,8 @@ std::string summary_of(const ApplianceView& view) {
   }
   uint64_t missed = 0;
   for (const auto& port : view.ports) missed += port.missed.value_or(0);
+  if (const uint64_t full = total.worker_full.total(); full != 0)
+    text += fmt::format("; dropped {} frames whose worker was too far behind", full);
   if (missed != 0) text += fmt::format("; missed {} packets before they were received", missed);
   return text;
 }

@@ -6,6 +6,7 @@
 #include <rte_lcore.h>
 
 #include <algorithm>
+#include <map>
 #include <utility>
 
 #include "dataplane/dpdk_core.h"
@@ -21,6 +22,18 @@
 namespace weir::dataplane {
 namespace {
 
+/// A core that only hands over needs none of what decoding takes.
+PipelineConfig without_decoding(PipelineConfig config) {
+  config.reassembly.datagrams_max = 1;
+  config.decoder.cores = 1;
+  config.decoder.limits.exporters_max = 1;
+  config.decoder.limits.template_octets_total = decode::kTemplateOctetsPerCoreMin;
+  config.decoder.limits.pending_octets_total = 0;
+  config.decoder.restored.reset();
+  config.batcher.buffers = 1;
+  return config;
+}
+
 class RunningDataPlane final : public DataPlane {
  public:
   RunningDataPlane() = default;
@@ -35,6 +48,7 @@ class RunningDataPlane final : public DataPlane {
   void stop() override WEIR_RUNS_ON(control_thread);
   std::span<const CoreInfo> cores() const noexcept override { return cores_; }
   Pipeline& pipeline(size_t core) noexcept override { return *pipelines_[core]; }
+  std::optional<WorkerStats> worker_stats(size_t core) const override;
   std::vector<PortStats> port_stats() override WEIR_RUNS_ON(control_thread);
   bool at_end() const noexcept override;
 
@@ -44,6 +58,9 @@ class RunningDataPlane final : public DataPlane {
   Result<void> open_dpdk(const DataPlaneConfig& config) WEIR_RUNS_ON(control_thread);
   Result<void> steer(DpdkDevice& device, std::span<const DpdkPort> ports) WEIR_RUNS_ON(control_thread);
   Result<void> make_pipelines(const DataPlaneConfig& config);
+  Result<void> make_cores(const DataPlaneConfig& config) WEIR_RUNS_ON(control_thread);
+  void join_workers(uint64_t hash_seed);
+  WorkerLane& lane_between(size_t receiver, size_t worker);
   Result<void> start_everything() WEIR_RUNS_ON(control_thread);
 
   State state_ = State::made;
@@ -60,6 +77,13 @@ class RunningDataPlane final : public DataPlane {
   std::vector<std::unique_ptr<DpdkDevice>> devices_;
   std::vector<std::unique_ptr<XdpSteering>> steerings_;  // one an interface
   std::vector<std::unique_ptr<DpdkCore>> dpdk_cores_;  // of the first pipelines
+  struct Lane {
+    size_t receiver;  // places in dpdk_cores_
+    size_t worker;
+    std::unique_ptr<WorkerLane> lane;
+  };
+  std::vector<Lane> lanes_;
+  std::vector<std::unique_ptr<Distributor>> distributors_;  // one a receive core and port
   size_t launched_ = 0;
   std::unique_ptr<SocketCore> socket_core_;  // of the last one, if there are sockets
 };
@@ -86,7 +110,10 @@ Result<void> RunningDataPlane::open(const DataPlaneConfig& config) {
                       .cpu = -1,
                       .serves = socket_core_->serves()});
   if (Result<void> made = make_pipelines(config); !made) return made;
+  return make_cores(config);
+}
 
+Result<void> RunningDataPlane::make_cores(const DataPlaneConfig& config) {
   for (size_t i = 0; i < placement_.cores.size(); ++i) {
     auto core = std::make_unique<DpdkCore>(*pipelines_[i], idle_, linger_ns_);
     if (Result<void> opened = core->open(); !opened) return opened;
@@ -94,7 +121,56 @@ Result<void> RunningDataPlane::open(const DataPlaneConfig& config) {
       core->serve(devices_[queue.port]->queue(queue.queue));
     dpdk_cores_.push_back(std::move(core));
   }
+  join_workers(config.pipeline.decoder.hash_seed);
   return {};
+}
+
+/// Each receive core gets a lane to each worker of the ports whose queues it serves.
+void RunningDataPlane::join_workers(uint64_t hash_seed) {
+  const auto worker_of = [this](size_t port, uint16_t worker) {
+    const auto works_as_it = [&](const CorePlacement& core) {
+      return std::find(core.works_as.begin(), core.works_as.end(), WorkerRef{port, worker}) != core.works_as.end();
+    };
+    return static_cast<size_t>(std::find_if(placement_.cores.begin(), placement_.cores.end(), works_as_it) -
+                               placement_.cores.begin());
+  };
+  for (size_t i = 0; i < placement_.cores.size(); ++i) {
+    std::map<size_t, Distributor*> of_port;
+    for (const QueueRef& queue : placement_.cores[i].queues) {
+      const uint16_t workers = devices_[queue.port]->workers();
+      if (workers == 0) continue;
+      Distributor*& distributor = of_port[queue.port];
+      if (distributor == nullptr) {
+        distributors_.push_back(std::make_unique<Distributor>(hash_seed, pipelines_[i]->counters().handover));
+        distributor = distributors_.back().get();
+        for (uint16_t w = 0; w < workers; ++w) distributor->add(lane_between(i, worker_of(queue.port, w)));
+      }
+      devices_[queue.port]->queue(queue.queue).workers = distributor;
+    }
+  }
+}
+
+WorkerLane& RunningDataPlane::lane_between(size_t receiver, size_t worker) {
+  for (const Lane& lane : lanes_)
+    if (lane.receiver == receiver && lane.worker == worker) return *lane.lane;
+  lanes_.push_back({receiver, worker, std::make_unique<WorkerLane>(dpdk_cores_[worker]->bell())});
+  WorkerLane& lane = *lanes_.back().lane;
+  dpdk_cores_[receiver]->hand_over_by(lane);
+  dpdk_cores_[worker]->work_on(lane);
+  return lane;
+}
+
+std::optional<WorkerStats> RunningDataPlane::worker_stats(size_t core) const {
+  if (!cores_[core].is_worker) return {};
+  WorkerStats stats;
+  for (const Lane& lane : lanes_) {
+    if (lane.worker != core) continue;
+    stats.handed += lane.lane->handed();
+    stats.full += lane.lane->full();
+    stats.waiting += lane.lane->waiting();
+    stats.capacity += lane.lane->capacity();
+  }
+  return stats;
 }
 
 Result<void> RunningDataPlane::open_dpdk(const DataPlaneConfig& config) {
@@ -121,9 +197,15 @@ Result<void> RunningDataPlane::open_dpdk(const DataPlaneConfig& config) {
     CoreInfo info{.core = static_cast<uint16_t>(cores_.size()),
                   .cpu = static_cast<int>(core.cpu),
                   .serves = {}};
-    for (const QueueRef& queue : core.queues)
-      info.serves += fmt::format("{}{} queue {}", info.serves.empty() ? "" : ", ",
-                                 devices_[queue.port]->name(), queue.queue);
+    const auto serves = [&](size_t port, const char* what, uint16_t number) {
+      info.serves += fmt::format("{}{} {} {}", info.serves.empty() ? "" : ", ", devices_[port]->name(), what, number);
+    };
+    info.is_worker = info.decodes = !core.works_as.empty();
+    for (const QueueRef& queue : core.queues) {
+      serves(queue.port, "queue", queue.queue);
+      info.decodes |= devices_[queue.port]->workers() == 0;
+    }
+    for (const WorkerRef& worker : core.works_as) serves(worker.port, "worker", worker.worker);
     cores_.push_back(std::move(info));
   }
   return {};
@@ -152,10 +234,11 @@ Result<void> RunningDataPlane::make_pipelines(const DataPlaneConfig& config) {
   if (!rules) return rules.error();
   rules_ = std::move(*rules);
   PipelineConfig one = config.pipeline;
-  one.decoder.cores = static_cast<uint32_t>(cores_.size());
+  one.decoder.cores =
+      static_cast<uint32_t>(std::count_if(cores_.begin(), cores_.end(), [](const CoreInfo& core) { return core.decodes; }));
   for (const CoreInfo& core : cores_) {
     one.batcher.core = core.core;
-    Result<std::unique_ptr<Pipeline>> pipeline = Pipeline::create(one, rules_);
+    Result<std::unique_ptr<Pipeline>> pipeline = Pipeline::create(core.decodes ? one : without_decoding(one), rules_);
     if (!pipeline) return pipeline.error();
     pipelines_.push_back(std::move(*pipeline));
   }
@@ -183,6 +266,7 @@ Result<void> RunningDataPlane::start_everything() {
   for (size_t i = 0; i < dpdk_cores_.size(); ++i) {
     const auto run = [](void* core) -> int {
       const RoleScope role(rx_lcore);
+      const RoleScope working(worker_lcore);
       static_cast<DpdkCore*>(core)->run();
       return 0;
     };
@@ -212,7 +296,10 @@ Result<void> RunningDataPlane::change(const DataPlaneConfig& config) {
   for (const std::unique_ptr<XdpSteering>& steering : steerings_)
     if (Result<void> added = steering->add_ports((*rules)->listeners); !added) return added;
   next_rules_ = std::move(*rules);
-  for (const std::unique_ptr<Pipeline>& pipeline : pipelines_) pipeline->set_rules(*next_rules_);
+  // Workers first: what a core hands over has been sorted by rules that its workers can have, too.
+  for (const bool workers : {true, false})
+    for (size_t i = 0; i < pipelines_.size(); ++i)
+      if (cores_[i].is_worker == workers) pipelines_[i]->set_rules(*next_rules_);
   return {};
 }
 
@@ -236,6 +323,7 @@ void RunningDataPlane::stop() {
   state_ = State::stopped;
   request_stop();
   if (socket_core_) socket_core_->stop();
+  for (size_t i = launched_; i < dpdk_cores_.size(); ++i) dpdk_cores_[i]->close_lanes();
   for (; launched_ > 0; --launched_) rte_eal_wait_lcore(Eal::lcore_of(launched_ - 1));
   if (exceptions_) exceptions_->stop();
   for (const std::unique_ptr<XdpSteering>& steering : steerings_) steering->detach();

@@ -69,6 +69,10 @@ struct DpdkPort {
   uint32_t data_room_octets = 0;  // 0: what the device's largest frame needs
   bool promiscuous = true;
   ExceptionConfig exception;
+  /// Cores that decode what those of the queues receive, each some of the exporters: where the device cannot spread
+  /// them, or one core is too little. 0: who receives decodes.
+  uint16_t workers = 0;
+  std::vector<unsigned> worker_lcores{};  // their CPUs, one for each; empty: chosen
 };
 
 inline constexpr uint32_t kReceiveBufferOctets = 8u << 20;
@@ -122,7 +126,17 @@ struct PortStats {
 struct CoreInfo {
   uint16_t core = 0;   // index; in message ids
   int cpu = -1;        // -1: not pinned
-  std::string serves;  // `p0 queue 0`
+  std::string serves;  // `p0 queue 0`; of a worker `p0 worker 0`
+  bool decodes = true;    // it does not only hand over to workers
+  bool is_worker = false;
+};
+
+/// What a worker gets from receive cores.
+struct WorkerStats {
+  uint64_t handed = 0;    // frames, those that wait included
+  uint64_t full = 0;      // frames that were dropped since it was too far behind
+  uint64_t waiting = 0;
+  uint64_t capacity = 0;  // of all its lanes
 };
 
 class DataPlane {
@@ -151,6 +165,8 @@ class DataPlane {
 
   virtual std::span<const CoreInfo> cores() const noexcept = 0;
   virtual Pipeline& pipeline(size_t core) noexcept = 0;
+  /// Of a core that is a worker; else nullopt.
+  virtual std::optional<WorkerStats> worker_stats(size_t core) const = 0;
   virtual std::vector<PortStats> port_stats() WEIR_RUNS_ON(control_thread) = 0;
   /// Every port replays files and all have been read to their end.
   virtual bool at_end() const noexcept = 0;

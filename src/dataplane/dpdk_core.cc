@@ -16,16 +16,8 @@ constexpr unsigned kNapsBeforeLonger = 8;
 
 }  // namespace
 
-void DpdkCore::take_frame(const RxQueue& queue, const rte_mbuf& mbuf, uint64_t wall_ns) noexcept {
-  uint64_t received_ns = wall_ns;
-  if (queue.timestamp_offset >= 0 && (mbuf.ol_flags & queue.timestamp_flag) != 0)
-    received_ns = *RTE_MBUF_DYNFIELD(&mbuf, queue.timestamp_offset, const uint64_t*) * kNsPerUs;
-
-  if (mbuf.nb_segs == 1) [[likely]] {
-    pipeline_.on_frame({rte_pktmbuf_mtod(&mbuf, const uint8_t*), mbuf.data_len}, queue.link,
-                       received_ns, queue.exceptions);
-    return;
-  }
+std::span<const uint8_t> DpdkCore::octets_of(const rte_mbuf& mbuf) noexcept {
+  if (mbuf.nb_segs == 1) [[likely]] return {rte_pktmbuf_mtod(&mbuf, const uint8_t*), mbuf.data_len};
   // Only the segments say what there is: net_pcap's pkt_len is longer than they are from 64 KiB on.
   // What is missing at the end is the frame parser's to notice.
   uint32_t octets = 0;
@@ -36,7 +28,36 @@ void DpdkCore::take_frame(const RxQueue& queue, const rte_mbuf& mbuf, uint64_t w
     std::memcpy(scratch_.data() + octets, rte_pktmbuf_mtod(segment, const uint8_t*), n);
     octets += n;
   }
-  pipeline_.on_frame({scratch_.data(), octets}, queue.link, received_ns, queue.exceptions);
+  return {scratch_.data(), octets};
+}
+
+namespace {
+
+/// The driver's own time, where it has one.
+uint64_t time_of(const RxQueue& queue, const rte_mbuf& mbuf, uint64_t wall_ns) noexcept {
+  if (queue.timestamp_offset < 0 || (mbuf.ol_flags & queue.timestamp_flag) == 0) return wall_ns;
+  return *RTE_MBUF_DYNFIELD(&mbuf, queue.timestamp_offset, const uint64_t*) * kNsPerUs;
+}
+
+/// The beginnings of frames some steps ahead of their use.
+class Prefetcher {
+ public:
+  explicit Prefetcher(std::span<rte_mbuf* const> mbufs) noexcept : mbufs_(mbufs) {
+    for (size_t i = 0; i < std::min<size_t>(mbufs.size(), kPrefetchAhead); ++i) fetch(i);
+  }
+  void step(size_t i) const noexcept {
+    if (i + kPrefetchAhead < mbufs_.size()) fetch(i + kPrefetchAhead);
+  }
+
+ private:
+  void fetch(size_t i) const noexcept { rte_prefetch0(rte_pktmbuf_mtod(mbufs_[i], const void*)); }
+  std::span<rte_mbuf* const> mbufs_;
+};
+
+}  // namespace
+
+bool DpdkCore::may_receive(const RxQueue& queue) noexcept {
+  return queue.workers == nullptr ? pipeline_.may_receive() : queue.workers->may_receive(queue.is_endless);
 }
 
 unsigned DpdkCore::receive(RxQueue& queue, uint64_t wall_ns) noexcept {
@@ -47,16 +68,57 @@ unsigned DpdkCore::receive(RxQueue& queue, uint64_t wall_ns) noexcept {
     return 0;
   }
   if (queue.exceptions != nullptr) [[unlikely]] queue.exceptions->begin_burst(clock_.steady_ns());
-  for (unsigned i = 0; i < std::min(count, kPrefetchAhead); ++i)
-    rte_prefetch0(rte_pktmbuf_mtod(mbufs[i], const void*));
-  for (unsigned i = 0; i < count; ++i) {
-    if (i + kPrefetchAhead < count)
-      rte_prefetch0(rte_pktmbuf_mtod(mbufs[i + kPrefetchAhead], const void*));
-    take_frame(queue, *mbufs[i], wall_ns);
+  if (queue.workers == nullptr) {
+    decode(queue, {mbufs, count}, wall_ns);
+  } else {
+    distribute(queue, {mbufs, count}, wall_ns);
   }
   if (queue.exceptions != nullptr) [[unlikely]] queue.exceptions->end_burst();
-  rte_pktmbuf_free_bulk(mbufs, count);
   return count;
+}
+
+void DpdkCore::decode(const RxQueue& queue, std::span<rte_mbuf*> mbufs, uint64_t wall_ns) noexcept {
+  const Prefetcher ahead(mbufs);
+  for (size_t i = 0; i < mbufs.size(); ++i) {
+    ahead.step(i);
+    pipeline_.on_frame(octets_of(*mbufs[i]), queue.link, time_of(queue, *mbufs[i], wall_ns), queue.exceptions);
+  }
+  rte_pktmbuf_free_bulk(mbufs.data(), static_cast<unsigned>(mbufs.size()));
+}
+
+void DpdkCore::distribute(const RxQueue& queue, std::span<rte_mbuf*> mbufs, uint64_t wall_ns) noexcept {
+  const Prefetcher ahead(mbufs);
+  unsigned done = 0;  // whose buffers are free again
+  rte_mbuf* free[kBurst];
+  for (size_t i = 0; i < mbufs.size(); ++i) {
+    ahead.step(i);
+    HandedFrame handed{.mbuf = mbufs[i], .received_ns = time_of(queue, *mbufs[i], wall_ns)};
+    IpAddress source;
+    if (pipeline_.sort_frame(octets_of(*mbufs[i]), queue.link, queue.exceptions, handed, source)) {
+      queue.workers->offer(handed, source);
+    } else {
+      free[done++] = mbufs[i];
+    }
+  }
+  if (done != 0) rte_pktmbuf_free_bulk(free, done);
+  if (const size_t refused = queue.workers->end_burst(free); refused != 0) [[unlikely]]
+    rte_pktmbuf_free_bulk(free, static_cast<unsigned>(refused));
+}
+
+unsigned DpdkCore::take_handed(WorkerLane& lane) noexcept {
+  HandedFrame frames[kBurst];
+  const size_t count = lane.take(frames);
+  if (count == 0) return 0;
+  pipeline_.catch_up();
+  rte_mbuf* mbufs[kBurst];
+  for (size_t i = 0; i < count; ++i) mbufs[i] = frames[i].mbuf;
+  const Prefetcher ahead({mbufs, count});
+  for (size_t i = 0; i < count; ++i) {
+    ahead.step(i);
+    pipeline_.on_handed_frame(octets_of(*mbufs[i]), frames[i]);
+  }
+  rte_pktmbuf_free_bulk(mbufs, static_cast<unsigned>(count));
+  return static_cast<unsigned>(count);
 }
 
 // net_pcap says nothing at the end of a file. Reading is synchronous: an empty burst is the end, or
@@ -69,11 +131,25 @@ void DpdkCore::look_for_end(RxQueue& queue) noexcept {
   queue.failures_seen = failures;
 }
 
-unsigned DpdkCore::receive_all(uint64_t wall_ns) noexcept {
+unsigned DpdkCore::receive_all(uint64_t wall_ns, bool& is_held) noexcept {
   unsigned received = 0;
-  for (RxQueue* queue : queues_)
-    if (!queue->is_drained.load(std::memory_order_relaxed) && pipeline_.may_receive())
+  for (RxQueue* queue : queues_) {
+    if (queue->is_drained.load(std::memory_order_relaxed)) continue;
+    if (may_receive(*queue)) {
       received += receive(*queue, wall_ns);
+    } else {
+      is_held = true;
+    }
+  }
+  if (lanes_.empty()) return received;
+  bool is_holding = false;
+  for (WorkerLane* lane : lanes_) {
+    is_holding = !pipeline_.may_receive();
+    if (is_holding) break;
+    received += take_handed(*lane);
+  }
+  is_held |= is_holding;
+  bell_.is_holding.store(is_holding, std::memory_order_relaxed);
   return received;
 }
 
@@ -83,22 +159,22 @@ void DpdkCore::run() noexcept {
   unsigned empty_polls = 0;
   while (!waiter_.is_stopping()) {
     const uint64_t began_ns = clock_.steady_ns();
-    const bool may_receive = pipeline_.may_receive();
-    const unsigned received = may_receive ? receive_all(clock_.wall_ns()) : 0;
+    bool is_held = false;
+    const unsigned received = receive_all(clock_.wall_ns(), is_held);
     clock_.look();
     pipeline_.poll(clock_.steady_ns(), clock_.wall_ns());
-    if (!may_receive) {  // the queue fills meanwhile, and the device counts what it drops
-      counters.holds.increment();
-      waiter_.nap(kHoldNs);
-      clock_.look();
-      continue;
-    }
     if (received != 0) {
       counters.bursts.increment();
       counters.busy_ns.add(clock_.steady_ns() - began_ns);
       empty_polls = 0;
       nap_ns_ = kNapMinNs;
       naps_ = 0;
+      continue;
+    }
+    if (is_held) {  // the queue fills meanwhile, and the device counts what it drops
+      counters.holds.increment();
+      waiter_.nap(kHoldNs);
+      clock_.look();
       continue;
     }
     counters.empty_polls.increment();
@@ -109,6 +185,8 @@ void DpdkCore::run() noexcept {
     }
   }
   drain();
+  close_lanes();
+  drain_lanes();
   pipeline_.finish();
   has_ended_.store(true, std::memory_order_release);
 }
@@ -119,12 +197,54 @@ void DpdkCore::drain() noexcept {
     if (queue->is_endless) continue;
     const bool is_shut = queue->can_be_shut && refuse_all(queue->wait_fd);
     for (unsigned i = 0; i < (is_shut ? kShutDrainBurstsMax : kDrainBurstsMax); ++i) {
-      hold_for_room(pipeline_, clock_, hold_until_ns);
+      if (queue->workers == nullptr) {
+        hold_for_room(pipeline_, clock_, hold_until_ns);
+      } else {
+        hold_for_workers(*queue->workers, hold_until_ns);
+      }
       const unsigned received = receive(*queue, clock_.wall_ns());
       clock_.look();
       if (received < kBurst) break;
     }
   }
+}
+
+/// They still work. What this core itself has to work on goes on, too: two may hand over to each other.
+void DpdkCore::hold_for_workers(Distributor& workers, uint64_t until_steady_ns) noexcept {
+  while (!workers.may_receive(/*is_patient=*/true) && clock_.steady_ns() < until_steady_ns) {
+    unsigned taken = 0;
+    for (WorkerLane* lane : lanes_)
+      if (pipeline_.may_receive()) taken += take_handed(*lane);
+    pipeline_.poll(clock_.steady_ns(), clock_.wall_ns());
+    if (taken == 0) nap_through_stop(kHoldNs);
+    clock_.look();
+  }
+}
+
+void DpdkCore::close_lanes() noexcept {
+  for (WorkerLane* lane : outgoing_) lane->close();
+}
+
+/// Who fills them ends by itself.
+void DpdkCore::drain_lanes() noexcept {
+  const uint64_t hold_until_ns = clock_.steady_ns() + kEndHoldMaxNs;
+  for (;;) {
+    unsigned taken = 0;
+    bool is_over = true;
+    for (WorkerLane* lane : lanes_) {
+      hold_for_room(pipeline_, clock_, hold_until_ns);
+      taken += take_handed(*lane);
+      is_over &= lane->is_over();
+    }
+    clock_.look();
+    pipeline_.poll(clock_.steady_ns(), clock_.wall_ns());
+    if (is_over) return;
+    if (taken == 0) nap_through_stop(kHoldNs);
+  }
+}
+
+bool DpdkCore::lanes_have_any() const noexcept {
+  return std::any_of(lanes_.begin(), lanes_.end(), [](const WorkerLane* lane) { return lane->waiting() != 0; });
 }
 
 void DpdkCore::prepare_waiting() noexcept {
@@ -133,6 +253,7 @@ void DpdkCore::prepare_waiting() noexcept {
     if (queue->ends) continue;
     if (queue->wait_fd < 0 || !waiter_.add(queue->wait_fd)) has_fds_ = false;
   }
+  if (!lanes_.empty() && !waiter_.add(bell_.waker.fd())) has_fds_ = false;
 }
 
 void DpdkCore::wait() noexcept {
@@ -143,13 +264,17 @@ void DpdkCore::wait() noexcept {
       std::any_of(queues_.begin(), queues_.end(), [](const RxQueue* queue) {
         return queue->ends && !queue->is_drained.load(std::memory_order_relaxed);
       });
-  if (has_fds_ && !has_unread_file) {
+  if (!lanes_.empty()) bell_.waker.lie_down();
+  if (lanes_have_any()) {
+    // Handed over since the last look.
+  } else if (has_fds_ && !has_unread_file) {
     waiter_.wait(patience_ns);
-    return;
+  } else {
+    // Nothing to wait on: naps that grow while nothing comes.
+    waiter_.wait(std::min(nap_ns_, patience_ns));
+    if (++naps_ % kNapsBeforeLonger == 0) nap_ns_ = std::min(nap_ns_ * 2, kNapMaxNs);
   }
-  // Nothing to wait on: naps that grow while nothing comes.
-  waiter_.wait(std::min(nap_ns_, patience_ns));
-  if (++naps_ % kNapsBeforeLonger == 0) nap_ns_ = std::min(nap_ns_ * 2, kNapMaxNs);
+  if (!lanes_.empty()) bell_.waker.get_up();
 }
 
 }  // namespace weir::dataplane

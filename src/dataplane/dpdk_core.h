@@ -1,7 +1,8 @@
-// dpdk_core.h — The loop of one receive lcore: bursts from its queues through its pipeline.
+// dpdk_core.h — The loop of one lcore: bursts from its queues through its pipeline or to workers, and, as a worker,
+// bursts from the lanes of receive cores through its pipeline.
 //
-// Runs on:  rx_lcore (run); the control thread makes it before and reads it afterwards.
-// Bounds:   kBurst frames a queue and turn; a frame is at most kScratchOctets.
+// Runs on:  rx_lcore and worker_lcore (run); the control thread makes it before and reads it afterwards.
+// Bounds:   kBurst frames a queue or lane and turn; a frame is at most kScratchOctets.
 // Failure:  none. What is wrong with a frame is the pipeline's to count.
 //
 // Private to src/dataplane.
@@ -11,6 +12,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "dataplane/dpdk_port.h"
@@ -33,25 +35,47 @@ class DpdkCore {
   Result<void> open() { return waiter_.open(); }
   /// Before run: a queue that this core serves.
   void serve(RxQueue& queue) { queues_.push_back(&queue); }
-  /// Until request_stop; then takes what waits in its queues, seals, and returns.
-  void run() noexcept WEIR_RUNS_ON(rx_lcore);
+  /// Before run: this core works on what comes by the lane, which was made with its bell.
+  void work_on(WorkerLane& lane) { lanes_.push_back(&lane); }
+  WorkerBell& bell() noexcept { return bell_; }
+  /// Before run: a lane by which this core hands over.
+  void hand_over_by(WorkerLane& lane) { outgoing_.push_back(&lane); }
+  /// Until request_stop; then takes what waits in its queues and what comes by its lanes until they are closed,
+  /// seals, and returns.
+  void run() noexcept WEIR_RUNS_ON(rx_lcore) WEIR_RUNS_ON(worker_lcore);
+  /// Nothing will come from this core any more: it does so itself at its end, the control thread for one that
+  /// never ran.
+  void close_lanes() noexcept;
   void request_stop() noexcept { waiter_.request_stop(); }
   bool has_ended() const noexcept { return has_ended_.load(std::memory_order_acquire); }
 
  private:
+  /// Whether what the queue brings finds room, here or with its workers.
+  bool may_receive(const RxQueue& queue) noexcept WEIR_RUNS_ON(rx_lcore);
   unsigned receive(RxQueue& queue, uint64_t wall_ns) noexcept WEIR_RUNS_ON(rx_lcore);
-  unsigned receive_all(uint64_t wall_ns) noexcept WEIR_RUNS_ON(rx_lcore);
-  void take_frame(const RxQueue& queue, const rte_mbuf& mbuf, uint64_t wall_ns) noexcept
-      WEIR_RUNS_ON(rx_lcore);
+  /// A turn over queues and lanes. `is_held`: something was left alone for want of room.
+  unsigned receive_all(uint64_t wall_ns, bool& is_held) noexcept WEIR_RUNS_ON(rx_lcore) WEIR_RUNS_ON(worker_lcore);
+  unsigned take_handed(WorkerLane& lane) noexcept WEIR_RUNS_ON(rx_lcore) WEIR_RUNS_ON(worker_lcore);
+  void decode(const RxQueue& queue, std::span<rte_mbuf*> mbufs, uint64_t wall_ns) noexcept WEIR_RUNS_ON(rx_lcore);
+  void distribute(const RxQueue& queue, std::span<rte_mbuf*> mbufs, uint64_t wall_ns) noexcept WEIR_RUNS_ON(rx_lcore);
+  /// The frame in one piece, until the next call.
+  std::span<const uint8_t> octets_of(const rte_mbuf& mbuf) noexcept;
   void look_for_end(RxQueue& queue) noexcept WEIR_RUNS_ON(rx_lcore);
-  void drain() noexcept WEIR_RUNS_ON(rx_lcore);
+  void drain() noexcept WEIR_RUNS_ON(rx_lcore) WEIR_RUNS_ON(worker_lcore);
+  void hold_for_workers(Distributor& workers, uint64_t until_steady_ns) noexcept WEIR_RUNS_ON(rx_lcore)
+      WEIR_RUNS_ON(worker_lcore);
+  void drain_lanes() noexcept WEIR_RUNS_ON(rx_lcore) WEIR_RUNS_ON(worker_lcore);
+  bool lanes_have_any() const noexcept WEIR_RUNS_ON(worker_lcore);
   void prepare_waiting() noexcept;
-  void wait() noexcept WEIR_RUNS_ON(rx_lcore);
+  void wait() noexcept WEIR_RUNS_ON(rx_lcore) WEIR_RUNS_ON(worker_lcore);
 
   Pipeline& pipeline_;
   const IdlePolicy idle_;
   const uint64_t linger_ns_;
   std::vector<RxQueue*> queues_;
+  std::vector<WorkerLane*> lanes_;     // that come in
+  std::vector<WorkerLane*> outgoing_;  // that go out; the queues' distributors fill them
+  WorkerBell bell_;                    // for those who fill lanes_
   Waiter waiter_;
   CoreClock clock_;
   std::atomic<bool> has_ended_{false};

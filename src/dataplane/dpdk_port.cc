@@ -133,13 +133,13 @@ Result<void> DpdkDevice::configure() {
     if ((offloads & RTE_ETH_RSS_L3_SRC_ONLY) != 0) {
       hash = (kRssAddresses | kRssUdp) & offloads;
       if (hash != 0) hash |= RTE_ETH_RSS_L3_SRC_ONLY;
-    } else if (hash = kRssAddresses & offloads; hash != 0) {
+    } else if (hash = kRssAddresses & offloads; hash != 0 && config_.workers == 0) {
       add_note("RSS on source and destination address: the device cannot hash the source alone");
     }
     if (hash != 0) {
       conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
       conf.rx_adv_conf.rss_conf.rss_hf = hash;
-    } else if (!replays_files_ && config_.queues > 1) {
+    } else if (!replays_files_ && config_.queues > 1 && config_.workers == 0) {
       // The kernel's fan-out hashes ports, too, and gives to another queue when one is full.
       add_note(spec_.driver == "net_af_packet"
                    ? "no RSS on addresses: one exporter's datagrams may meet several cores when its "
@@ -162,10 +162,11 @@ Result<void> DpdkDevice::configure() {
   for (uint16_t q = 0; q < queues; ++q) {
     const std::string pool_name = fmt::format("weir_{}_{}", port_id_, q);
     // net_af_xdp sends from it too, on a thread that may lose its CPU at any moment: with this ring the receive core
-    // need not wait for that.
-    const char* const ring = spec_.driver == "net_af_xdp" && config_.exception.is_on() ? "ring_mt_rts" : nullptr;
+    // need not wait for that. Workers give back what the receive core takes: likewise.
+    const bool is_shared = (spec_.driver == "net_af_xdp" && config_.exception.is_on()) || config_.workers != 0;
+    const char* const ring = is_shared ? "ring_mt_rts" : nullptr;
     rte_mempool* const pool =
-        rte_pktmbuf_pool_create_by_ops(pool_name.c_str(), mbufs, pool_cache(mbufs), 0, room,
+        rte_pktmbuf_pool_create_by_ops(pool_name.c_str(), mbufs, pool_cache(config_, spec_), 0, room,
                                        socket < 0 ? SOCKET_ID_ANY : socket, ring);
     if (pool == nullptr)
       return error(fmt::format("no memory for {} mbufs of {} octets: {}", mbufs, room,

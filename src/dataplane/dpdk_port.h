@@ -24,6 +24,7 @@
 #include "dataplane/exception_lane.h"
 #include "dataplane/kernel_interface.h"
 #include "dataplane/port_plan.h"
+#include "dataplane/worker_lane.h"
 #include "packet/frame.h"
 
 namespace weir::dataplane {
@@ -40,6 +41,7 @@ struct alignas(kCacheLineBytes) RxQueue {
   int timestamp_offset = -1;  // of the driver's time stamp in µs since the epoch; -1: none
   uint64_t timestamp_flag = 0;
   ExceptionLane* exceptions = nullptr;  // what is no export traffic goes there; null: it is dropped
+  Distributor* workers = nullptr;       // who decodes the rest; null: who receives it
   std::atomic<bool> is_drained{false};  // ends, and has ended
   uint64_t failures_seen = 0;           // the core's: the port's errors at the last empty burst
 };
@@ -65,6 +67,7 @@ class DpdkDevice {
   Result<void> join(XdpSteering& steering) WEIR_RUNS_ON(control_thread);
 
   uint16_t port_id() const noexcept { return port_id_; }
+  uint16_t workers() const noexcept { return config_.workers; }
   uint16_t queues() const noexcept { return static_cast<uint16_t>(queues_.size()); }
   RxQueue& queue(uint16_t index) noexcept { return *queues_[index]; }
   bool replays_files() const noexcept { return replays_files_; }

@@ -28,6 +28,9 @@ Ledger& Ledger::operator+=(const Ledger& other) {
   reassembled += other.reassembled;
   no_listener += other.no_listener;
   exceptions += other.exceptions;
+  handed += other.handed;
+  worker_full += other.worker_full;
+  taken += other.taken;
   datagrams += other.datagrams;
   datagrams_decoded += other.datagrams_decoded;
   datagram_errors += other.datagram_errors;
@@ -48,11 +51,14 @@ std::vector<Discrepancy> Ledger::discrepancies() const {
   std::vector<Discrepancy> found;
   expect(found, "frames", frames, verdicts.total());
   // A core has frames or it serves kernel sockets, whose datagrams come without.
-  if (frames > 0) {
+  if (frames > 0 || taken.total() > 0) {
     using packet::FrameVerdict;
-    expect(found, "fragments", verdicts[FrameVerdict::fragment], fragments.total() + fragments_waiting);
-    expect(found, "udp frames", verdicts[FrameVerdict::udp] + reassembled[FrameVerdict::udp],
-           no_listener + datagrams);
+    const auto for_workers = [this](HandedKind kind) { return handed[kind] + worker_full[kind]; };
+    expect(found, "fragments", verdicts[FrameVerdict::fragment] + taken[HandedKind::fragment],
+           fragments.total() + fragments_waiting + for_workers(HandedKind::fragment));
+    expect(found, "udp frames",
+           verdicts[FrameVerdict::udp] + taken[HandedKind::datagram] + reassembled[FrameVerdict::udp],
+           no_listener + datagrams + for_workers(HandedKind::datagram));
     expect(found, "other frames", verdicts[FrameVerdict::not_ip] + verdicts[FrameVerdict::not_udp] + no_listener,
            exceptions.total());
   }
@@ -61,6 +67,13 @@ std::vector<Discrepancy> Ledger::discrepancies() const {
   expect(found, "set octets", set_octets, set_outcome_octets.total());
   expect(found, "records", records + counter_records + discard_records,
          encoded + record_drops.total());
+  return found;
+}
+
+std::vector<Discrepancy> Ledger::handover_discrepancies() const {
+  std::vector<Discrepancy> found;
+  for (const HandedKind kind : {HandedKind::datagram, HandedKind::fragment})
+    expect(found, fmt::format("{}s handed to workers", name_of(kind)), handed[kind], taken[kind]);
   return found;
 }
 

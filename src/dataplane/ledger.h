@@ -14,6 +14,7 @@
 
 #include "base/counter.h"
 #include "dataplane/exception_lane.h"
+#include "dataplane/worker_lane.h"
 #include "decode/decoder.h"
 #include "export/batcher.h"
 #include "packet/frame.h"
@@ -62,6 +63,9 @@ struct Ledger {
   Tally<packet::FrameVerdict> reassembled;  // datagrams made of fragments
   uint64_t no_listener = 0;
   Tally<ExceptionOutcome> exceptions;  // frames that are sound and no export traffic
+  Tally<HandedKind> handed;            // frames given to workers
+  Tally<HandedKind> worker_full;       // that were for workers which were too far behind
+  Tally<HandedKind> taken;             // by this worker
   uint64_t datagrams = 0;
   uint64_t datagrams_decoded = 0;
   Tally<decode::DatagramError> datagram_errors;
@@ -81,6 +85,8 @@ struct Ledger {
   /// The equations that do not hold; none when the books balance. Read from another thread while the
   /// core works, a ledger may be off by a burst for a moment.
   std::vector<Discrepancy> discrepancies() const;
+  /// Of all cores together, when none of them works any more: what was handed over has been taken.
+  std::vector<Discrepancy> handover_discrepancies() const;
 };
 
 /// A core's ledger between two bursts, and where the records are that it encoded.

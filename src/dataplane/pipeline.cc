@@ -89,12 +89,64 @@ void Pipeline::on_frame(std::span<const uint8_t> frame, packet::LinkType link, u
   if (view.verdict == FrameVerdict::udp) [[likely]] {
     if (!on_udp(view, {frame, link, view.vlan_tags}, received_ns)) pass_on(frame, view, kernel);
   } else if (view.verdict == FrameVerdict::fragment) {
-    if (!join(view, received_ns) || view.verdict != FrameVerdict::udp) return;
-    if (!on_udp(view, {.destination = &view.dst}, received_ns))
-      counters_.exceptions[ExceptionOutcome::joined].increment();
+    on_fragment(view, received_ns);
   } else if (view.verdict == FrameVerdict::not_ip || view.verdict == FrameVerdict::not_udp) {
     pass_on(frame, view, kernel);
   }
+}
+
+bool Pipeline::sort_frame(std::span<const uint8_t> frame, packet::LinkType link, ExceptionLane* kernel,
+                          HandedFrame& handed, IpAddress& source) noexcept {
+  using packet::FrameVerdict;
+  counters_.frames.increment();
+  counters_.frame_octets.add(frame.size());
+  const packet::FrameView view = packet::parse_frame(frame, link);
+  counters_.verdicts[view.verdict].increment();
+  switch (view.verdict) {
+    case FrameVerdict::udp: {
+      const uint16_t listener_plus_one = rules_->listener_by_port[view.dst_port];
+      if (listener_plus_one == 0) {
+        counters_.no_listener.increment();
+        pass_on(frame, view, kernel);
+        return false;
+      }
+      handed.kind = HandedKind::datagram;
+      handed.listener = {static_cast<uint16_t>(listener_plus_one - 1)};
+      break;
+    }
+    case FrameVerdict::fragment: handed.kind = HandedKind::fragment; break;
+    case FrameVerdict::not_ip:
+    case FrameVerdict::not_udp: pass_on(frame, view, kernel); return false;
+    default: return false;
+  }
+  handed.link = link;
+  source = view.src;
+  return true;
+}
+
+void Pipeline::catch_up() noexcept {
+  if (const PlaneRules* wanted = wanted_rules_.load(std::memory_order_acquire); wanted != rules_)
+    take_rules(*wanted);
+}
+
+void Pipeline::on_handed_frame(std::span<const uint8_t> frame, const HandedFrame& handed) noexcept {
+  counters_.taken[handed.kind].increment();
+  packet::FrameView view = packet::parse_frame(frame, handed.link);
+  if (handed.kind == HandedKind::fragment) return on_fragment(view, handed.received_ns);
+  const Arrival arrival{frame, handed.link, view.vlan_tags};
+  // A listener that is gone keeps its place; one that is not there yet can only be when two cores hand frames to
+  // each other.
+  if (handed.listener.value < rules_->listeners.size()) [[likely]] {
+    on_listened(view, arrival, handed.listener, handed.received_ns);
+  } else if (!on_udp(view, arrival, handed.received_ns)) {
+    counters_.exceptions[ExceptionOutcome::no_interface].increment();
+  }
+}
+
+void Pipeline::on_fragment(packet::FrameView& view, uint64_t received_ns) noexcept {
+  if (!join(view, received_ns) || view.verdict != packet::FrameVerdict::udp) return;
+  if (!on_udp(view, {.destination = &view.dst}, received_ns))
+    counters_.exceptions[ExceptionOutcome::joined].increment();
 }
 
 void Pipeline::pass_on(std::span<const uint8_t> frame, const packet::FrameView& view,
@@ -120,14 +172,19 @@ bool Pipeline::on_udp(const packet::FrameView& view, const Arrival& arrival, uin
     counters_.no_listener.increment();
     return false;
   }
+  on_listened(view, arrival, {static_cast<uint16_t>(listener_plus_one - 1)}, received_ns);
+  return true;
+}
+
+void Pipeline::on_listened(const packet::FrameView& view, const Arrival& arrival, ListenerId listener,
+                           uint64_t received_ns) noexcept {
   decode({.payload = view.payload,
           .source = view.src,
           .source_port = view.src_port,
           .local_port = view.dst_port,
-          .listener = {static_cast<uint16_t>(listener_plus_one - 1)},
+          .listener = listener,
           .received_ns = received_ns},
          arrival);
-  return true;
 }
 
 void Pipeline::on_datagram(const Datagram& datagram) noexcept {
@@ -199,8 +256,7 @@ void Pipeline::deliver(const Sample& sample, outbound::RecordKind kind,
 }
 
 void Pipeline::poll(uint64_t steady_now_ns, uint64_t wall_now_ns) noexcept {
-  if (const PlaneRules* wanted = wanted_rules_.load(std::memory_order_acquire); wanted != rules_)
-    take_rules(*wanted);
+  catch_up();
   if (const TapSet* wanted = wanted_tap_.load(std::memory_order_acquire); wanted != tap_) take_tap(wanted);
   if (tap_ != nullptr) [[unlikely]] tap_->tick(steady_now_ns);
   if (const DatagramTaps* wanted = wanted_datagram_taps_.load(std::memory_order_acquire); wanted != datagram_taps_) {
@@ -256,6 +312,9 @@ Ledger Pipeline::ledger() const noexcept {
   ledger.reassembled = Tally(reassembler_.counters().datagrams);
   ledger.no_listener = counters_.no_listener.value();
   ledger.exceptions = Tally(counters_.exceptions);
+  ledger.handed = Tally(counters_.handover.handed);
+  ledger.worker_full = Tally(counters_.handover.full);
+  ledger.taken = Tally(counters_.taken);
   ledger.datagrams = d.datagrams.value();
   ledger.datagrams_decoded = d.datagrams_decoded.value();
   ledger.datagram_errors = Tally(d.datagram_errors);

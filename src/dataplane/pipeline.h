@@ -27,6 +27,7 @@
 #include "dataplane/quarantine.h"
 #include "dataplane/rate_limiter.h"
 #include "dataplane/datagram_tap.h"
+#include "dataplane/worker_lane.h"
 #include "decode/decoder.h"
 #include "decode/exporter_detail.h"
 #include "decode/state_image.h"
@@ -37,8 +38,9 @@
 
 namespace weir::dataplane {
 
-/// frames = Σ verdicts; verdicts[not_ip] + verdicts[not_udp] + no_listener = Σ exceptions; verdicts[udp] + what the reassembler made of fragments = no_listener + datagrams;
-/// datagrams = the decoder's.
+/// frames = Σ verdicts; verdicts[not_ip] + verdicts[not_udp] + no_listener = Σ exceptions; verdicts[udp] + taken
+/// datagrams + what the reassembler made of fragments = no_listener + datagrams + datagrams for workers (handed or full);
+/// verdicts[fragment] + taken fragments = the reassembler's + fragments for workers; datagrams = the decoder's.
 /// A kernel socket's datagrams count in `datagrams` only.
 struct PipelineCounters {
   Counter frames;
@@ -46,6 +48,8 @@ struct PipelineCounters {
   CounterArray<packet::FrameVerdict> verdicts;
   Counter no_listener;
   CounterArray<ExceptionOutcome> exceptions;
+  HandedCounters handover;            // to workers
+  CounterArray<HandedKind> taken;     // by this worker, from receive cores
   Counter datagrams;
   Counter bursts;  // with at least one frame or datagram
   Counter empty_polls;
@@ -158,6 +162,15 @@ class Pipeline final : private RecordSink {
   /// What is no export traffic is offered to `kernel`, if there is one.
   void on_frame(std::span<const uint8_t> frame, packet::LinkType link, uint64_t received_ns,
                 ExceptionLane* kernel = nullptr) noexcept WEIR_RUNS_ON(rx_lcore);
+  /// Of a queue that has workers: counts the frame and gives the kernel its own. True when the rest is a worker's:
+  /// then `handed` says what it is, and `source` whose.
+  bool sort_frame(std::span<const uint8_t> frame, packet::LinkType link, ExceptionLane* kernel, HandedFrame& handed,
+                  IpAddress& source) noexcept WEIR_RUNS_ON(rx_lcore);
+  /// A worker, with a burst in hand and before it looks at it: its rules are then no older than those by which
+  /// the burst was sorted.
+  void catch_up() noexcept WEIR_RUNS_ON(rx_lcore);
+  /// What sort_frame said is a worker's.
+  void on_handed_frame(std::span<const uint8_t> frame, const HandedFrame& handed) noexcept WEIR_RUNS_ON(rx_lcore);
   /// From a kernel socket, which already knows its listener.
   void on_datagram(const Datagram& datagram) noexcept WEIR_RUNS_ON(rx_lcore);
   /// After each burst and when idle: timers, lingering batches, the control thread's questions.
@@ -237,11 +250,14 @@ class Pipeline final : private RecordSink {
   void deliver(const Sample& sample, outbound::RecordKind kind,
                std::optional<RouteId> route) noexcept WEIR_RUNS_ON(rx_lcore);
   bool join(packet::FrameView& view, uint64_t received_ns) noexcept WEIR_RUNS_ON(rx_lcore);
+  void on_fragment(packet::FrameView& view, uint64_t received_ns) noexcept WEIR_RUNS_ON(rx_lcore);
   /// Whether there is a listener for it.
   bool on_udp(const packet::FrameView& view, const Arrival& arrival, uint64_t received_ns) noexcept
       WEIR_RUNS_ON(rx_lcore);
   void pass_on(std::span<const uint8_t> frame, const packet::FrameView& view, ExceptionLane* kernel) noexcept
       WEIR_RUNS_ON(rx_lcore);
+  void on_listened(const packet::FrameView& view, const Arrival& arrival, ListenerId listener,
+                   uint64_t received_ns) noexcept WEIR_RUNS_ON(rx_lcore);
   void decode(const Datagram& datagram, const Arrival& arrival) noexcept WEIR_RUNS_ON(rx_lcore);
   void decode_tapped(const Datagram& datagram, const Arrival& arrival) noexcept WEIR_RUNS_ON(rx_lcore);
   uint64_t templates_told() const noexcept;

@@ -44,7 +44,9 @@ Result<Placement> place_cores(std::span<const PortDemand> ports, std::optional<u
   std::vector<unsigned> order;
   const auto is_named = [&](unsigned cpu) {
     return std::any_of(ports.begin(), ports.end(), [&](const PortDemand& port) {
-      return std::find(port.lcores.begin(), port.lcores.end(), cpu) != port.lcores.end();
+      return std::count(port.lcores.begin(), port.lcores.end(), cpu) +
+                 std::count(port.worker_lcores.begin(), port.worker_lcores.end(), cpu) !=
+             0;
     });
   };
   for (unsigned cpu : usable)
@@ -71,6 +73,18 @@ Result<Placement> place_cores(std::span<const PortDemand> ports, std::optional<u
         core = &placement.cores[first_core + q % port.cores];
       }
       core->queues.push_back({.port = p, .queue = q});
+    }
+    if (!port.worker_lcores.empty() && port.worker_lcores.size() != port.workers)
+      return Error{fmt::format("port {}: {} worker_lcores for {} worker{}", port.name, port.worker_lcores.size(),
+                               port.workers, port.workers == 1 ? "" : "s")};
+    for (auto cpu = port.worker_lcores.begin(); cpu != port.worker_lcores.end(); ++cpu) {
+      if (std::find(port.worker_lcores.begin(), cpu, *cpu) != cpu)
+        return Error{fmt::format("port {}: CPU {} twice in worker_lcores", port.name, *cpu)};
+    }
+    for (uint16_t w = 0; w < port.workers; ++w) {
+      CorePlacement& core =
+          port.worker_lcores.empty() ? builder.chosen(order[next++ % order.size()]) : builder.named(port.worker_lcores[w]);
+      core.works_as.push_back({.port = p, .worker = w});
     }
   }
   if (placement.cores.size() > kReceiveCoresMax)

@@ -23,9 +23,16 @@ struct QueueRef {
   friend bool operator==(const QueueRef&, const QueueRef&) = default;
 };
 
+struct WorkerRef {
+  size_t port = 0;
+  uint16_t worker = 0;  // its number among the port's
+  friend bool operator==(const WorkerRef&, const WorkerRef&) = default;
+};
+
 struct CorePlacement {
   unsigned cpu = 0;
   std::vector<QueueRef> queues;
+  std::vector<WorkerRef> works_as{};
 };
 
 struct Placement {
@@ -39,10 +46,13 @@ struct PortDemand {
   uint16_t queues = 1;           // that must be served
   uint16_t cores = 1;            // at most so many serve them, unless `lcores` says which
   std::vector<unsigned> lcores;  // CPUs, one for each queue in turn; empty: chosen
+  uint16_t workers = 0;          // cores that decode what those of the queues hand over
+  std::vector<unsigned> worker_lcores{};  // their CPUs, one for each; empty: chosen
 };
 
 /// `usable` is not empty, in ascending order. CPUs named by lcores are shared by all ports that
-/// name them: one core a CPU. Chosen CPUs come in turn, the main one last, each a core of its own.
+/// name them: one core a CPU, which may receive for some and work for others. Chosen CPUs come in turn, the main one
+/// last, each a core of its own.
 Result<Placement> place_cores(std::span<const PortDemand> ports, std::optional<unsigned> main_cpu,
                               std::span<const unsigned> usable);
 

@@ -162,11 +162,13 @@ class Finder {
           fmt::format("{} lcores for {} queue{}", port.lcores.size(), port.queues,
                       port.queues == 1 ? "" : "s"));
     }
-    for (const unsigned cpu : port.lcores) {
-      if (!machine_.may_use_cpu(cpu)) {
-        add(PlaneKey::lcores, i, fmt::format("CPU {} cannot be used here", cpu));
-      }
-    }
+    look_at_cpus(port.lcores, PlaneKey::lcores, i);
+    look_at_cpus(port.worker_lcores, PlaneKey::worker_lcores, i);
+  }
+
+  void look_at_cpus(const std::vector<unsigned>& cpus, PlaneKey key, size_t i) {
+    for (const unsigned cpu : cpus)
+      if (!machine_.may_use_cpu(cpu)) add(key, i, fmt::format("CPU {} cannot be used here", cpu));
   }
 
   void look_at_pci(const DeviceSpec& spec, size_t i) {
@@ -293,6 +295,7 @@ Error PlaneTrouble::to_error(const DataPlaneConfig& config) const {
     case PlaneKey::device:
     case PlaneKey::queues:
     case PlaneKey::lcores:
+    case PlaneKey::worker_lcores:
     case PlaneKey::rx_descriptors:
     case PlaneKey::mbufs:
     case PlaneKey::data_room: return Error{port(config.dpdk_ports)};

@@ -35,8 +35,8 @@ struct Machine {
 /// Which value a trouble is about. The names are those of the configuration's keys.
 // clang-format off
 #define WEIR_PLANE_KEYS(X)                                                                        \
-  X(ports) X(device) X(queues) X(lcores) X(rx_descriptors) X(mbufs) X(data_room) X(memory_mb)     \
-  X(hugepages) X(main_lcore) X(socket) X(exception)
+  X(ports) X(device) X(queues) X(lcores) X(worker_lcores) X(rx_descriptors) X(mbufs) X(data_room)  \
+  X(memory_mb) X(hugepages) X(main_lcore) X(socket) X(exception)
 // clang-format on
 WEIR_NAMED_ENUM(PlaneKey, uint8_t, WEIR_PLANE_KEYS)
 

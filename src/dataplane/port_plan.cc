@@ -9,6 +9,7 @@
 #include <cstdio>
 
 #include "dataplane/device_name.h"
+#include "dataplane/worker_lane.h"
 
 namespace weir::dataplane {
 namespace {
@@ -26,6 +27,7 @@ constexpr uint32_t kAfXdpSendMbufs = 2048;  // as many as its ring for sending h
 constexpr uint32_t kBurstMbufs = 32;
 constexpr uint32_t kPoolMbufsMin = 2 * kBurstMbufs - 1;  // of drivers that keep none: 2^n - 1
 constexpr uint32_t kPoolCacheMbufs = 256;
+constexpr uint32_t kWorkerCacheMbufsMin = 32;  // of a pool with workers, whose mbufs are few
 constexpr uint32_t kMbufOverheadOctets = sizeof(rte_mbuf) + 128;  // header, spread over channels
 constexpr uint64_t kMbufPlaceOctets = 16;  // in the pool's ring
 constexpr uint32_t kPageOctets = 4096;
@@ -195,20 +197,30 @@ uint32_t pool_mbufs(const DpdkPort& port, const DeviceSpec& spec) {
   if (spec.driver == "net_af_xdp") needed += kAfXdpFillMbufs;
   // It sends from the buffers that it receives in.
   if (spec.driver == "net_af_xdp" && port.exception.is_on()) needed += kAfXdpSendMbufs;
+  needed += port.workers * (static_cast<uint32_t>(kLaneFrames) + kBurstMbufs + kPoolCacheMbufs * 3 / 2);
   return std::bit_ceil(needed + 1) - 1;  // mempools like 2^n - 1
 }
 
 uint32_t pool_mbufs_min(const DpdkPort& port, const DeviceSpec& spec) {
-  if (!keeps_mbufs(spec)) return kPoolMbufsMin;
+  // A worker has a burst in work, and what its own cache of the pool keeps is out of the receive core's reach.
+  const uint32_t of_workers = port.workers * (kBurstMbufs + kWorkerCacheMbufsMin * 3 / 2);
+  if (!keeps_mbufs(spec)) return kPoolMbufsMin + of_workers;
   const uint32_t fill = spec.driver == "net_af_xdp" ? kAfXdpFillMbufs : 0;
-  return port.rx_descriptors + fill + 2 * kBurstMbufs;
+  return port.rx_descriptors + fill + 2 * kBurstMbufs + of_workers;
 }
 
-uint32_t pool_cache(uint32_t mbufs) { return std::min(kPoolCacheMbufs, mbufs / 2); }
+uint32_t pool_cache(const DpdkPort& port, const DeviceSpec& spec) {
+  const uint32_t mbufs = pool_mbufs(port, spec);
+  if (port.workers == 0) return std::min(kPoolCacheMbufs, mbufs / 2);
+  const uint32_t least = pool_mbufs_min(port, spec);
+  const uint32_t to_spare = mbufs > least ? mbufs - least : 0;
+  return std::min(kPoolCacheMbufs, kWorkerCacheMbufsMin + to_spare / (2u * port.workers));
+}
 
 PortDemand demand_of(const DpdkPort& port) {
   const uint16_t queues = queues_of(port, DeviceSpec::parse(port.device));
-  return {port.name, queues, std::min(port.queues, queues), port.lcores};
+  return {port.name,    queues,       std::min(port.queues, queues),
+          port.lcores,  port.workers, port.worker_lcores};
 }
 
 uint64_t memory_octets(const DpdkPort& port, bool hugepages) {

@@ -72,8 +72,8 @@ uint32_t data_room_min(const DeviceSpec& spec);
 uint32_t pool_mbufs(const DpdkPort& port, const DeviceSpec& spec);
 /// Fewer, and rings cannot be filled or bursts never be taken.
 uint32_t pool_mbufs_min(const DpdkPort& port, const DeviceSpec& spec);
-/// That the core's cache of the pool may keep.
-uint32_t pool_cache(uint32_t mbufs);
+/// That each core's cache of the pool may keep, and half as many again.
+uint32_t pool_cache(const DpdkPort& port, const DeviceSpec& spec);
 PortDemand demand_of(const DpdkPort& port);
 /// Of memory that its driver locks: rings that it shares with the kernel, buffers that the kernel fills.
 uint64_t locked_octets(const DpdkPort& port, const DeviceSpec& spec, bool hugepages);

@@ -19,11 +19,15 @@ bool refuse_all(int fd) noexcept {
   return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) == 0;
 }
 
+void nap_through_stop(uint64_t ns) noexcept {
+  const timespec nap{.tv_sec = static_cast<time_t>(ns / kNsPerSec), .tv_nsec = static_cast<long>(ns % kNsPerSec)};
+  ::nanosleep(&nap, nullptr);
+}
+
 void hold_for_room(Pipeline& pipeline, CoreClock& clock, uint64_t until_steady_ns) noexcept {
   while (!pipeline.may_receive() && clock.steady_ns() < until_steady_ns) {
     pipeline.poll(clock.steady_ns(), clock.wall_ns());
-    const timespec nap{.tv_sec = 0, .tv_nsec = kHoldNs};
-    ::nanosleep(&nap, nullptr);
+    nap_through_stop(kHoldNs);
     clock.look();
   }
 }

@@ -13,11 +13,11 @@
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "dataplane/burst.h"
 #include "dataplane/data_plane.h"
 
 namespace weir::dataplane {
 
-inline constexpr unsigned kBurst = 32;
 /// Empty polls before an adaptive core waits: some microseconds of looking, cheaper than a sleep.
 inline constexpr unsigned kEmptyPollsBeforeWait = 128;
 /// At the end, what has been received but not looked at is still taken: all of it where the socket
@@ -61,6 +61,8 @@ inline constexpr uint64_t kHoldNs = 200'000;
 /// At the end a core that would rather wait than drop waits so long in all: less than a stop that was asked for
 /// twice waits for it.
 inline constexpr uint64_t kEndHoldMaxNs = 500 * kNsPerMs;
+/// So long, whatever happens: for who is ending already.
+void nap_through_stop(uint64_t ns) noexcept;
 /// Waits until the pipeline may receive, or that time has come.
 void hold_for_room(Pipeline& pipeline, CoreClock& clock, uint64_t until_steady_ns) noexcept WEIR_RUNS_ON(rx_lcore);
 

@@ -49,6 +49,17 @@ TEST(LossLog, SaysEachKindOfLossOnceInAWhile) {
   EXPECT_EQ(g_lines.size(), 1u) << "nothing new";
 }
 
+TEST(LossLog, NamesTheWorkerThatIsTooFarBehind) {
+  g_lines.clear();
+  LossLog log(keep);
+  ApplianceView view;
+  view.cores.resize(2);
+  view.cores[1].info = {.core = 1, .serves = "p0 worker 0"};
+  view.cores[1].worker = dataplane::WorkerStats{.handed = 100, .full = 8};
+  log.look(view, 100 * kSec);
+  EXPECT_THAT(g_lines, ElementsAre(HasSubstr("core 1 (p0 worker 0): 8 frames lost (worker_full, 8 in all): a worker was")));
+}
+
 TEST(LossLog, SaysWhatASpoolLost) {
   g_lines.clear();
   LossLog log(keep);

@@ -58,6 +58,33 @@ TEST(Placement, MakesOneCoreOfANamedCpuForAllPorts) {
   EXPECT_THAT(placement.cores[1].queues, ElementsAre(QueueRef{0, 1}, QueueRef{1, 0}));
 }
 
+TEST(Placement, GivesWorkersCpusOfTheirOwnBehindThoseThatReceive) {
+  const Placement placement = placed({{"p0", 1, 1, {}, 2}, {"p1", 1, 1, {}}}, {0, 1, 2, 3, 4});
+  EXPECT_THAT(cpus_of(placement), ElementsAre(1, 2, 3, 4));
+  EXPECT_THAT(placement.cores[0].queues, ElementsAre(QueueRef{0, 0}));
+  EXPECT_THAT(placement.cores[1].works_as, ElementsAre(WorkerRef{0, 0}));
+  EXPECT_THAT(placement.cores[2].works_as, ElementsAre(WorkerRef{0, 1}));
+  EXPECT_THAT(placement.cores[2].queues, ::testing::IsEmpty());
+}
+
+TEST(Placement, MakesOneCoreOfACpuThatIsNamedForQueuesAndForWorkers) {
+  const Placement placement = placed({{"p0", 1, 1, {2}, 2, {2, 3}}, {"p1", 1, 1, {3}, 1, {2}}, {"p2", 1, 1, {}}}, {0, 1, 2, 3});
+  EXPECT_THAT(cpus_of(placement), ElementsAre(2, 3, 1));  // the chosen one keeps off the named
+  EXPECT_THAT(placement.cores[0].works_as, ElementsAre(WorkerRef{0, 0}, WorkerRef{1, 0}));
+  EXPECT_THAT(placement.cores[1].queues, ElementsAre(QueueRef{1, 0}));
+  EXPECT_THAT(placement.cores[1].works_as, ElementsAre(WorkerRef{0, 1}));
+}
+
+TEST(Placement, RefusesWorkersCpusThatAreNotOneForEach) {
+  const std::vector<unsigned> usable = {0, 1, 2};
+  for (const std::vector<unsigned>& cpus : {std::vector<unsigned>{1}, std::vector<unsigned>{1, 2, 0}}) {
+    const std::vector<PortDemand> ports = {{"edge", 1, 1, {}, 2, cpus}};
+    EXPECT_THAT(place_cores(ports, {}, usable).error().message, HasSubstr("worker_lcores for 2 workers"));
+  }
+  const std::vector<PortDemand> twice = {{"edge", 1, 1, {}, 2, {1, 1}}};
+  EXPECT_THAT(place_cores(twice, {}, usable).error().message, HasSubstr("port edge: CPU 1 twice in worker_lcores"));
+}
+
 TEST(Placement, RefusesMoreLcoresThanQueues) {
   const std::vector<PortDemand> ports = {{"edge", 1, 1, {1, 2}}};
   const std::vector<unsigned> usable = {0, 1, 2};

@@ -53,6 +53,7 @@ class TurningPlane : public dataplane::DataPlane {
   void stop() override {}
   std::span<const dataplane::CoreInfo> cores() const noexcept override { return infos_; }
   dataplane::Pipeline& pipeline(size_t core) noexcept override { return *pipelines_[core]; }
+  std::optional<dataplane::WorkerStats> worker_stats(size_t) const override { return {}; }
   std::vector<dataplane::PortStats> port_stats() override { return {}; }
   bool at_end() const noexcept override { return false; }
 

@@ -57,6 +57,8 @@ struct PortConfig {
   std::string device;  // PCI address, or a vdev with its arguments
   uint16_t queues = 1;
   std::vector<unsigned> lcores;  // CPUs, one for each queue in turn; empty: chosen
+  uint16_t workers = 0;          // cores that decode what those of the queues receive; 0: these do
+  std::vector<unsigned> worker_lcores;  // their CPUs, one for each; empty: chosen
   uint16_t rx_descriptors = 1024;
   uint32_t mbufs = 0;            // per queue; 0: what rings and bursts need
   uint32_t data_room_bytes = 0;  // 0: what the device's largest frame needs
@@ -278,8 +280,8 @@ std::vector<std::string> route_subjects(const ApplianceConfig& config);
 /// What the stream must carry: stream_subjects and the routes', each once.
 std::vector<std::string> all_stream_subjects(const ApplianceConfig& config);
 
-/// An upper bound of the receive cores that this configuration starts.
-uint32_t receive_cores(const ApplianceConfig& config);
+/// An upper bound of the cores that decode with this configuration: those that receive, or their workers.
+uint32_t decoding_cores(const ApplianceConfig& config);
 /// Exporters that each of them keeps state of: its share of all, and no more than a core may.
 uint32_t exporters_of_core(const ApplianceConfig& config);
 

@@ -119,8 +119,8 @@ void check_exception(const dataplane::ExceptionConfig& exception, const std::str
 
 void check_port(const PortConfig& port, const std::string& path, Findings& findings) {
   if (port.kind == PortKind::socket) {
-    if (!port.device.empty() || !port.lcores.empty()) {
-      findings.error(path, {path}, "a port of kind socket has neither device nor lcores");
+    if (!port.device.empty() || !port.lcores.empty() || port.workers != 0 || !port.worker_lcores.empty()) {
+      findings.error(path, {path}, "a port of kind socket has neither device nor lcores nor workers");
     }
     const PortConfig plain;
     if (port.queues != plain.queues || port.rx_descriptors != plain.rx_descriptors ||
@@ -148,6 +148,11 @@ void check_port(const PortConfig& port, const std::string& path, Findings& findi
     findings.error(path + ".lcores", {path},
                    fmt::format("names {} CPUs for {} queues; at most one for each queue",
                                port.lcores.size(), port.queues));
+  }
+  if (!port.worker_lcores.empty() && port.worker_lcores.size() != port.workers) {
+    findings.error(path + ".worker_lcores", {path},
+                   fmt::format("names {} CPUs for {} workers; one for each is expected, or none",
+                               port.worker_lcores.size(), port.workers));
   }
 }
 
@@ -196,9 +201,11 @@ void check_ports(const ApplianceConfig& config, Findings& findings) {
                      "opens no socket: every listener has a listen_addr of its own");
   }
   for (const PortConfig& port : config.ports) {
-    const bool shares =
-        config.eal.main_lcore && config.idle == dataplane::IdlePolicy::poll &&
-        std::count(port.lcores.begin(), port.lcores.end(), *config.eal.main_lcore) > 0;
+    const auto names = [&](const std::vector<unsigned>& cpus) {
+      return std::count(cpus.begin(), cpus.end(), *config.eal.main_lcore) > 0;
+    };
+    const bool shares = config.eal.main_lcore && config.idle == dataplane::IdlePolicy::poll &&
+                        (names(port.lcores) || names(port.worker_lcores));
     if (shares) {
       findings.warning(
           "eal.main_lcore",
@@ -359,20 +366,20 @@ uint64_t open_batches_expected(const ApplianceConfig& config) {
 }
 
 void check_delivery(const ApplianceConfig& config, Findings& findings) {
-  const uint64_t cores = std::max(receive_cores(config), 1u);
+  const uint64_t cores = std::max(decoding_cores(config), 1u);
   const uint64_t routes = open_batches_expected(config);
   const uint64_t needed = cores * routes * kBuffersPerRouteMin * config.batch_bytes;
   if (config.buffer_bytes < needed) {
     findings.error(
         "buffer_bytes", {"buffer_bytes", "batch_bytes", "ports", "listeners"},
-        fmt::format("{} are too few: {} receive cores, {} subjects and batches of {} need at "
+        fmt::format("{} are too few: {} cores that decode, {} subjects and batches of {} need at "
                     "least {}",
                     service::print_size(config.buffer_bytes), cores, routes,
                     service::print_size(config.batch_bytes), service::print_size(needed)));
   }
   if (config.limits.template_octets_total / cores < decode::kTemplateOctetsPerCoreMin) {
     findings.error("limits.template_octets_total", {"limits.template_octets_total", "ports"},
-                   fmt::format("{} for {} receive cores are too few: each needs at least {}",
+                   fmt::format("{} for {} cores that decode are too few: each needs at least {}",
                                service::print_size(config.limits.template_octets_total), cores,
                                service::print_size(decode::kTemplateOctetsPerCoreMin)));
   }

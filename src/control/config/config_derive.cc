@@ -172,20 +172,21 @@ std::vector<std::string> all_stream_subjects(const ApplianceConfig& config) {
   return subjects;
 }
 
-uint32_t receive_cores(const ApplianceConfig& config) {
-  std::set<unsigned> pinned;  // CPUs are shared by all queues that name them
+uint32_t decoding_cores(const ApplianceConfig& config) {
+  std::set<unsigned> pinned;  // CPUs are shared by all queues and workers that name them
   size_t chosen = 0;
   for (const PortConfig& port : config.ports) {
     if (port.kind == PortKind::socket) continue;
-    pinned.insert(port.lcores.begin(), port.lcores.end());
-    if (port.lcores.empty()) chosen += port.queues;
+    const std::vector<unsigned>& cpus = port.workers == 0 ? port.lcores : port.worker_lcores;
+    pinned.insert(cpus.begin(), cpus.end());
+    if (cpus.empty()) chosen += port.workers == 0 ? port.queues : port.workers;
   }
   const bool has_sockets = !socket_ports(config, Numbering(config)).empty();
   return static_cast<uint32_t>(pinned.size() + chosen + (has_sockets ? 1 : 0));
 }
 
 uint32_t exporters_of_core(const ApplianceConfig& config) {
-  const uint32_t share = config.limits.exporters_total / std::max(receive_cores(config), 1u);
+  const uint32_t share = config.limits.exporters_total / std::max(decoding_cores(config), 1u);
   return std::clamp(share, 1u, config.limits.exporters_per_core);
 }
 
@@ -209,7 +210,8 @@ dataplane::DataPlaneConfig data_plane_config(const ApplianceConfig& config,
     if (port.kind == PortKind::socket) continue;
     plane.dpdk_ports.push_back({port.name, port.device, port.queues, port.lcores,
                                 port.rx_descriptors, port.mbufs, port.data_room_bytes,
-                                port.promiscuous, port.exception});
+                                port.promiscuous, port.exception, port.workers,
+                                port.worker_lcores});
   }
   plane.socket_ports = socket_ports(config, numbers);
 
@@ -249,7 +251,7 @@ dataplane::DataPlaneConfig data_plane_config(const ApplianceConfig& config,
   plane.pipeline.decoder.access = {prefixes(config.exporters.allow),
                                    prefixes(config.exporters.deny)};
   if (config.exporter_list != nullptr) plane.pipeline.decoder.labels = config.exporter_list->labels();
-  const uint32_t cores = std::max(receive_cores(config), 1u);
+  const uint32_t cores = std::max(decoding_cores(config), 1u);
   plane.pipeline.decoder.limits = decoder_limits(config);
   plane.pipeline.decoder.cores = cores;
   plane.pipeline.reassembly = {

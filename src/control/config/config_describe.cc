@@ -17,15 +17,23 @@ std::string quoted_if_needed(const std::string& value) {
   return fmt::format("\"{}\"", service::printable(value));
 }
 
+std::string describe_cpus(const std::vector<unsigned>& cpus) {
+  if (cpus.empty()) return "CPUs chosen";
+  std::vector<std::string> texts;
+  for (const unsigned cpu : cpus) texts.push_back(fmt::format("{}", cpu));
+  return "CPU " + service::joined(texts);
+}
+
 std::string describe_port(const PortConfig& port) {
   if (port.kind == PortKind::socket) {
     return fmt::format("  port {}: kernel sockets on {}\n", port.name, port.address.to_string());
   }
-  std::vector<std::string> cpus;
-  for (const unsigned cpu : port.lcores) cpus.push_back(fmt::format("{}", cpu));
-  const std::string lcores = cpus.empty() ? "CPUs chosen" : "CPU " + service::joined(cpus);
-  std::string text = fmt::format("  port {}: DPDK {}, {} queue{}, {}\n", port.name,
-                                 service::printable(port.device), port.queues, port.queues == 1 ? "" : "s", lcores);
+  std::string text = fmt::format("  port {}: DPDK {}, {} queue{}, {}", port.name, service::printable(port.device),
+                                 port.queues, port.queues == 1 ? "" : "s", describe_cpus(port.lcores));
+  if (port.workers != 0)
+    text += fmt::format("; decoded by {} worker{}, {}", port.workers, port.workers == 1 ? "" : "s",
+                        describe_cpus(port.worker_lcores));
+  text += "\n";
   if (!port.exception.is_on()) return text;
   std::vector<std::string> addresses;
   for (const auto& a : port.exception.addresses)
@@ -119,11 +127,13 @@ std::string describe_plan(const ApplianceConfig& config) {
       out += fmt::format("  publisher {}: {}\n", publisher.name, describe_publisher(publisher));
     }
   }
-  const uint32_t cores = receive_cores(config);
+  const uint32_t cores = decoding_cores(config);
+  const bool any_workers =
+      std::any_of(config.ports.begin(), config.ports.end(), [](const PortConfig& port) { return port.workers != 0; });
   const auto& batcher = plane.pipeline.batcher;
   out +=
-      fmt::format("  {} receive core{}, each with {} batches of {} for {} subject{}\n", cores,
-                  cores == 1 ? "" : "s", batcher.buffers, service::print_size(batcher.batch_octets),
+      fmt::format("  {} {} core{}{}, each with {} batches of {} for {} subject{}\n", cores, any_workers ? "decoding" : "receive",
+                  cores == 1 ? "" : "s", any_workers ? ", workers among them" : "", batcher.buffers, service::print_size(batcher.batch_octets),
                   subjects.size(), subjects.size() == 1 ? "" : "s");
   if (plane.dpdk_ports.empty()) {
     out += "  no DPDK port: DPDK is not started\n";

@@ -57,6 +57,11 @@ const Schema<PortConfig>& port_schema() {
                "Receive queues, among which the device spreads exporters (RSS on source address).")
           .list("lcores", &PortConfig::lcores, integer<unsigned>(0, kCpuMax),
                 "CPUs that serve the queues, one for each queue in turn; chosen when empty.")
+          .key("workers", &PortConfig::workers, integer<uint16_t>(0, 64),
+               "Cores that decode what those of the queues receive, each some of the exporters: where the device cannot "
+               "spread them, or one core is too little. 0: who receives decodes.")
+          .list("worker_lcores", &PortConfig::worker_lcores, integer<unsigned>(0, kCpuMax),
+                "CPUs of the workers, one for each; chosen when empty.")
           .key("rx_descriptors", &PortConfig::rx_descriptors, integer<uint16_t>(64, 32'768),
                "Descriptors of each receive queue.")
           .key("mbufs", &PortConfig::mbufs, integer<uint32_t>(0, 8'388'607),

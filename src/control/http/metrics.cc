@@ -90,6 +90,16 @@ void add_core(MetricPage& page, const CoreView& core) {
           ledger.no_listener);
   each("weir_exceptions_total", "Sound frames that are no export traffic, by what the core did with them.", "outcome",
        ledger.exceptions);
+  each("weir_worker_handed_total", "Frames that the core handed to workers.", "kind", ledger.handed);
+  each("weir_worker_full_total", "Frames that the core dropped, since the worker they were for was too far behind.", "kind",
+       ledger.worker_full);
+  each("weir_worker_taken_total", "Frames that the core, a worker, took from those that receive.", "kind", ledger.taken);
+  if (core.worker) {
+    gauge("weir_worker_waiting", "Frames that wait for the worker.", static_cast<double>(core.worker->waiting));
+    gauge("weir_worker_capacity", "Frames that may wait for the worker.", static_cast<double>(core.worker->capacity));
+    counter("weir_worker_missed_total", "Frames for the worker that were dropped, since it was too far behind.",
+            core.worker->full);
+  }
   counter("weir_datagrams_total", "Datagrams given to the decoder.", ledger.datagrams);
   counter("weir_datagram_octets_total", "Octets of the datagrams given to the decoder.",
           core.octets);

@@ -39,7 +39,10 @@ json books_json(const Ledger& ledger) {
         {"fragments_waiting", ledger.fragments_waiting},
         {"reassembled", tally_json(ledger.reassembled)},
         {"no_listener", ledger.no_listener},
-        {"exceptions", tally_json(ledger.exceptions)}}},
+        {"exceptions", tally_json(ledger.exceptions)},
+        {"handed_to_workers", tally_json(ledger.handed)},
+        {"worker_full", tally_json(ledger.worker_full)},
+        {"taken_by_workers", tally_json(ledger.taken)}}},
       {"datagrams",
        {{"received", ledger.datagrams},
         {"decoded", ledger.datagrams_decoded},
@@ -214,6 +217,12 @@ json ports_json(const ApplianceView& view) {
   return ports;
 }
 
+/// Null for a core that is no worker.
+json worker_json(const std::optional<dataplane::WorkerStats>& worker) {
+  if (!worker) return {};
+  return {{"handed", worker->handed}, {"full", worker->full}, {"waiting", worker->waiting}, {"capacity", worker->capacity}};
+}
+
 json cores_json(const ApplianceView& view) {
   json cores = json::array();
   for (const CoreView& core : view.cores) {
@@ -224,6 +233,8 @@ json cores_json(const ApplianceView& view) {
                      {"busy_ns", core.busy_ns},
                      {"bursts", core.bursts},
                      {"packets", core.ledger.frames},
+                     {"handed", core.ledger.handed.total()},
+                     {"worker", worker_json(core.worker)},
                      {"datagrams", core.ledger.datagrams},
                      {"octets", core.octets},
                      {"records", core.ledger.records},
@@ -265,6 +276,7 @@ json queues_json(const ApplianceView& view) {
   json queues = json::array();
   for (const CoreView& c : view.cores) {
     const std::string core = fmt::format("core {}: ", c.info.core);
+    if (c.worker) queues.push_back(queue_json(core + "frames for this worker", "frames", c.worker->waiting, c.worker->capacity));
     queues.push_back(queue_json(core + "fragments", "fragments", c.ledger.fragments_waiting, 0));
     queues.push_back(queue_json(core + "sets without template", "octets", c.pending_octets, 0));
     queues.push_back(queue_json(core + "batch buffers in use", "buffers",

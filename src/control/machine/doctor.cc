@@ -49,7 +49,10 @@ std::vector<const PortConfig*> dpdk_ports(const ApplianceConfig& config) {
 
 std::set<unsigned> lcores_of(const ApplianceConfig& config) {
   std::set<unsigned> cpus;
-  for (const PortConfig* port : dpdk_ports(config)) cpus.insert(port->lcores.begin(), port->lcores.end());
+  for (const PortConfig* port : dpdk_ports(config)) {
+    cpus.insert(port->lcores.begin(), port->lcores.end());
+    cpus.insert(port->worker_lcores.begin(), port->worker_lcores.end());
+  }
   return cpus;
 }
 
@@ -104,9 +107,11 @@ void look_at_devices(const HostFacts& facts, const ApplianceConfig& config, PciL
       out.push_back({about, DoctorGrade::fine, fmt::format("{} is bound to {}", port->device, device.driver), ""});
     }
     std::vector<unsigned> far;
-    for (const unsigned cpu : port->lcores) {
-      const auto node = facts.node_of_cpu.find(cpu);
-      if (device.node && node != facts.node_of_cpu.end() && node->second != *device.node) far.push_back(cpu);
+    for (const auto* cpus : {&port->lcores, &port->worker_lcores}) {
+      for (const unsigned cpu : *cpus) {
+        const auto node = facts.node_of_cpu.find(cpu);
+        if (device.node && node != facts.node_of_cpu.end() && node->second != *device.node) far.push_back(cpu);
+      }
     }
     if (!far.empty()) {
       out.push_back({"numa", DoctorGrade::warning,
@@ -251,6 +256,14 @@ std::vector<DoctorFinding> diagnose_appliance(const nlohmann::json& status) {
                      fmt::format("missed {} of {} packets", missed, missed + packets),
                      "more queues and lcores, rx_descriptors up to 4096, or buffer_size of the listener"});
     }
+  }
+  for (const json& core : status.at("cores")) {
+    const json& worker = core.at("worker");
+    if (worker.is_null() || worker.at("full") == 0) continue;
+    const uint64_t full = worker.at("full"), handed = worker.at("handed");
+    out.push_back({text(core.at("serves")), full > handed / 1000 ? DoctorGrade::warning : DoctorGrade::note,
+                   fmt::format("too far behind for {} of {} frames", full, full + handed),
+                   "more workers, or a CPU of its own for each (worker_lcores)"});
   }
   for (const json& p : status.at("publishers")) {
     const std::string about = "publisher " + text(p.at("name"));

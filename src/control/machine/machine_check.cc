@@ -79,6 +79,7 @@ class Checker {
     size_t burning = 0;
     for (const PortConfig& port : config_.ports) {
       if (port.kind == PortKind::dpdk && port.lcores.empty()) burning += port.queues;
+      if (port.kind == PortKind::dpdk && port.worker_lcores.empty()) burning += port.workers;
     }
     if (config_.idle == dataplane::IdlePolicy::poll && burning >= machine_.cpus.size()) {
       findings_.warning("idle", fmt::format("poll: {} receive cores burn all {} CPUs of this process",
@@ -90,7 +91,7 @@ class Checker {
   /// can be more than there is.
   void check_memory() {
     if (machine_.memory_octets == 0) return;
-    const uint64_t cores = std::max(receive_cores(config_), 1u);
+    const uint64_t cores = std::max(decoding_cores(config_), 1u);
     const bool has_dpdk = !data_plane_config(config_).dpdk_ports.empty();
     const struct {
       const char* path;

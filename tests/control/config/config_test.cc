@@ -111,8 +111,27 @@ TEST(ApplianceConfig, ServesEveryListenerOnEveryPort) {
   EXPECT_THAT(listeners, ElementsAre("netflow 2055 0", "ipfix 4739 0", "netflow-9995 9995 1"));
   EXPECT_EQ(plane.pipeline.listeners[0].rules.sampling_rate_default, 100u);
   EXPECT_EQ(plane.pipeline.decoder.listeners.size(), 3u);
-  EXPECT_EQ(receive_cores(config), 2u + 1u + 1u) << "CPUs named, queues chosen for, all sockets";
+  EXPECT_EQ(decoding_cores(config), 2u + 1u + 1u) << "CPUs named, queues chosen for, all sockets";
   EXPECT_EQ(plane.pipeline.decoder.cores, 4u);
+}
+
+TEST(ApplianceConfig, SharesOutAmongWorkersWhereTheyDecode) {
+  const auto config = config_of(
+      "ports:\n"
+      "  - {device: '0000:01:00.0', queues: 2, lcores: [1, 2], workers: 3, worker_lcores: [2, 3, 4]}\n"
+      "  - {device: '0000:01:00.1', workers: 2}\n"
+      "  - {device: '0000:01:00.2', queues: 2, lcores: [4, 5]}\n"
+      "listeners: [{protocol: netflow, port: 2055}]\n");
+  const auto plane = data_plane_config(config);
+  EXPECT_EQ(plane.dpdk_ports[0].workers, 3u);
+  EXPECT_THAT(plane.dpdk_ports[0].worker_lcores, ElementsAre(2u, 3u, 4u));
+  EXPECT_THAT(plane.dpdk_ports[1].worker_lcores, IsEmpty());
+  EXPECT_EQ(decoding_cores(config), 4u + 2u) << "CPUs 2 to 5, two chosen; not CPU 1, nor the second port's queue's";
+  EXPECT_EQ(plane.pipeline.decoder.cores, 6u);
+  const std::string text = describe_plan(config);
+  EXPECT_THAT(text, HasSubstr("2 queues, CPU 1, 2; decoded by 3 workers, CPU 2, 3, 4\n"));
+  EXPECT_THAT(text, HasSubstr("1 queue, CPUs chosen; decoded by 2 workers, CPUs chosen\n"));
+  EXPECT_THAT(text, HasSubstr("  6 decoding cores, workers among them, each with"));
 }
 
 TEST(ApplianceConfig, GivesAPortsOtherFramesAnInterface) {
@@ -385,7 +404,7 @@ TEST(ApplianceConfig, RefusesWhatCannotWork) {
       {listener + "ports: [{name: a, device: net_null0}, {name: a, device: net_null1}]",
        "ports[1].name: \"a\" is the name of ports[0] too"},
       {listener + "buffer_bytes: 64KiB",
-       "64KiB are too few: 1 receive cores, 1 subjects and batches of "
+       "64KiB are too few: 1 cores that decode, 1 subjects and batches of "
        "64KiB need at least 128KiB"},
       {listener + "publishers: []", "publishers: the list is empty"},
       {listener + "publishers: [{kind: stdout}, {name: b, kind: stdout}]",
@@ -451,6 +470,10 @@ TEST(ApplianceConfig, RefusesWhatCannotWork) {
        "exception.addresses[0]: \"192.0.2.1\" is not allowed; allowed: an address with the prefix length"},
       {listener + "ports: [{device: net_null0, exception: {interface: w, addresses: [192.0.2.1/33]}}]", "192.0.2.1/33"},
       {listener + "ports: [{kind: socket, exception: {interface: w}}]", "has no queues"},
+      {listener + "ports: [{kind: socket, workers: 2}]", "a port of kind socket has neither device nor lcores nor workers"},
+      {listener + "ports: [{device: net_null0, workers: 65}]", "ports[0].workers: \"65\" is not allowed; allowed: an integer from 0 to 64"},
+      {listener + "ports: [{device: net_null0, workers: 2, worker_lcores: [1]}]",
+       "ports[0].worker_lcores: names 1 CPUs for 2 workers; one for each is expected, or none"},
   };
   for (const auto& c : cases) {
     const auto errors = errors_of(c.text);

@@ -20,6 +20,7 @@ inline ApplianceView full_view() {
   view.ports.push_back(port);
   view.cores.push_back({});
   view.cores.back().buffers = 64;
+  view.cores.back().worker = dataplane::WorkerStats{.capacity = 2048};
   view.listeners.push_back({});
   view.listeners.back().port = 2055;
   PublisherView publisher;

@@ -161,13 +161,25 @@ TEST(Doctor, SaysThatNothingAnswersForTheAppliancesAddress) {
   const auto found = [](const json& exception) {
     const json port = {{"name", "p0"},       {"trouble", ""}, {"note", ""},
                        {"missed", nullptr}, {"packets", 7},  {"exception", exception}};
-    return all_of(diagnose_appliance({{"ready", true}, {"version", "1"}, {"ports", {port}}, {"publishers", json::array()}}),
+    return all_of(diagnose_appliance({{"ready", true}, {"version", "1"}, {"ports", {port}}, {"cores", json::array()}, {"publishers", json::array()}}),
                   DoctorGrade::note);
   };
   EXPECT_EQ(found(nullptr), "");
   EXPECT_EQ(found({{"interface", "weir0"}, {"trouble", ""}}), "");
   EXPECT_EQ(found({{"interface", "weir0"}, {"trouble", "interface weir0 is down"}}),
             "port p0: interface weir0 is down -> nothing answers for the appliance's address on that wire: ip link show weir0\n");
+}
+
+TEST(Doctor, NamesAWorkerThatIsTooFarBehind) {
+  const auto found = [](const json& worker) {
+    const json core = {{"serves", "p0 worker 1"}, {"worker", worker}};
+    return all_of(diagnose_appliance({{"ready", true}, {"version", "1"}, {"ports", json::array()}, {"cores", {core}},
+                                      {"publishers", json::array()}}),
+                  DoctorGrade::warning);
+  };
+  EXPECT_EQ(found(nullptr), "");
+  EXPECT_EQ(found({{"handed", 100}, {"full", 0}}), "");
+  EXPECT_THAT(found({{"handed", 100}, {"full", 20}}), HasSubstr("p0 worker 1: too far behind for 20 of 120 frames -> more workers"));
 }
 
 TEST(Doctor, SurvivesAnswersThatAreNotAsTheyShouldBe) {
