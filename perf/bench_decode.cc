@@ -13,6 +13,7 @@
 #include <cstring>
 #include <memory>
 #include <string>
+#include <tuple>
 
 #include "allocation_counter.h"
 #include "bare_netflow_v5.h"
@@ -20,6 +21,7 @@
 #include "decode/decoder.h"
 #include "export/batch_reader.h"
 #include "export/batcher.h"
+#include "fuse/fused_way.h"
 
 namespace weir::perf {
 namespace {
@@ -44,8 +46,9 @@ uint64_t hash_octets(std::span<const uint8_t> octets, uint64_t h) {
   return h;
 }
 
-std::unique_ptr<decode::Decoder> make_decoder(Kernel kernel) {
+std::unique_ptr<decode::Decoder> make_decoder(Kernel kernel, decode::RecordFuser* fuser = nullptr) {
   decode::DecoderConfig config;
+  config.fuser = fuser;
   config.kernel = kernel;
   config.partition = "default";
   config.listeners.resize(1);
@@ -69,16 +72,26 @@ class Discard final : public RecordSink {
   uint64_t sum = 0;
 };
 
-class Encode final : public RecordSink {
+enum class Way : uint8_t { records, fused };
+
+class Encode final : public RecordSink, public decode::RecordFuser {
  public:
-  explicit Encode(Batcher& batcher) : batcher_(batcher) {}
+  explicit Encode(Batcher& batcher, std::unique_ptr<fuse::FusedWay> way = nullptr)
+      : batcher_(batcher), way_(std::move(way)) {}
   void on_records(const RecordBurst& burst) noexcept override {
     RoleScope role(rx_lcore);
     batcher_.add(burst, RouteId{});
   }
+  Compiled compile(const decode::Plan& plan) noexcept override { return way_->compile(plan); }
+  bool on_laid_out(const decode::LaidOutRecords& records) noexcept override {
+    RoleScope role(rx_lcore);
+    return way_->add(records, RouteId{}, batcher_);
+  }
+  decode::RecordFuser* fuser() noexcept { return way_ == nullptr ? nullptr : this; }
 
  private:
   Batcher& batcher_;
+  std::unique_ptr<fuse::FusedWay> way_;
 };
 
 /// What the control thread and a publisher do: take batches, and give them back a good while later.
@@ -109,8 +122,12 @@ class Publish {
 
 /// Everything between a datagram and a batch, as a receive core has it.
 struct Line {
-  explicit Line(Corpus& c, Kernel kernel = best_kernel())
-      : corpus(c), decoder(make_decoder(kernel)), batcher({.buffers = kBuffers, .kernel = kernel}) {
+  explicit Line(Corpus& c, Kernel kernel = best_kernel(), Way way = Way::records)
+      : corpus(c),
+        batcher({.buffers = kBuffers, .kernel = kernel}),
+        encode(batcher, way == Way::fused ? fuse::FusedWay::create(kernel) : nullptr),
+        decoder(make_decoder(kernel, encode.fuser())) {
+    decoder->set_fusing(way == Way::fused);
     for (const Corpus::Packet& p : corpus.templates) decoder->decode(corpus.datagram(p), discard);
     if (discard.records != 0) std::abort();
   }
@@ -137,9 +154,9 @@ struct Line {
   }
 
   Corpus& corpus;
-  std::unique_ptr<decode::Decoder> decoder;
   Batcher batcher;
-  Encode encode{batcher};
+  Encode encode;
+  std::unique_ptr<decode::Decoder> decoder;
   Publish publish{batcher};
   Discard discard;
   uint64_t now = 1;
@@ -178,9 +195,10 @@ void report(benchmark::State& state, uint64_t records, uint64_t octets, uint64_t
                          benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
 }
 
+template <Way kWay>
 void bench_decode_encode(benchmark::State& state, Protocol protocol, Kernel kernel) {
   Corpus corpus = make_corpus(protocol);
-  Line line(corpus, kernel);
+  Line line(corpus, kernel, kWay);
   uint64_t allocated = 0;
   for (auto _ : state) {
     const uint64_t before = allocations();
@@ -273,8 +291,12 @@ void register_all() {
       benchmark::RegisterBenchmark(name.c_str(), bench, p, kernel);
     }
   };
-  all("decode_encode", bench_decode_encode, best_kernel());
-  all("decode_encode_portable", bench_decode_encode, Kernel::portable);
+  all("decode_encode", bench_decode_encode<Way::records>, best_kernel());
+  all("decode_encode_portable", bench_decode_encode<Way::records>, Kernel::portable);
+  if (fuse::FusedWay::create() != nullptr) {
+    all("fused", bench_decode_encode<Way::fused>, best_kernel());
+    all("fused_portable", bench_decode_encode<Way::fused>, Kernel::portable);
+  }
   all("decode_only", bench_decode_only, best_kernel());
   all("decode_only_portable", bench_decode_only, Kernel::portable);
   all("encode_only", bench_encode_only, best_kernel());
@@ -338,10 +360,14 @@ constexpr double kOctetsPerRecordMin = 110;
 int smoke() {
   for (const Protocol p : kProtocols) {
     Corpus corpus = make_corpus(p);
-    uint64_t hashes[2] = {};
+    uint64_t hashes[4] = {};
     uint64_t octets = 0;
-    for (const Kernel kernel : {Kernel::portable, best_kernel()}) {
-      Line line(corpus, kernel);
+    const bool has_fused = fuse::FusedWay::create() != nullptr;
+    for (const auto& [kernel, way, place] :
+         {std::tuple{Kernel::portable, Way::records, 0}, {best_kernel(), Way::records, 1},
+          {Kernel::portable, Way::fused, 2}, {best_kernel(), Way::fused, 3}}) {
+      if (way == Way::fused && !has_fused) continue;
+      Line line(corpus, kernel, way);
       const uint64_t before = allocations();
       line.decode_encode(Publish::Look::octets);
       line.finish(Publish::Look::octets);
@@ -350,11 +376,16 @@ int smoke() {
       check(line.batcher.counters().drops.total() == 0, p, "records were dropped");
       check(line.decoder->counters().records.value() == corpus.records, p,
             "records were not decoded");
-      hashes[kernel == Kernel::portable ? 0 : 1] = line.publish.hash;
+      hashes[place] = line.publish.hash;
       octets = line.publish.octets;
     }
     if (best_kernel() != Kernel::portable) {
       check(hashes[0] == hashes[1], p, "the kernels' octets differ");
+    }
+    if (has_fused) {
+      check(hashes[2] == hashes[0], p, "the fused way's octets differ");
+      check(best_kernel() == Kernel::portable || hashes[3] == hashes[0], p,
+            "the fused way's octets differ by the best kernel");
     }
     const double per_record = static_cast<double>(octets) / static_cast<double>(corpus.records);
     check(per_record >= kOctetsPerRecordMin, p, "records are too short to be realistic");

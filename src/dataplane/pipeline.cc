@@ -44,20 +44,24 @@ Result<std::unique_ptr<Pipeline>> Pipeline::create(const PipelineConfig& config,
   decoder_config.listeners = rules->decoder.listeners;
   auto events = std::make_unique<EventRing>();
   decoder_config.events = events.get();
+  std::unique_ptr<Pipeline> pipeline(new Pipeline(std::move(rules), std::move(events), config));
+  if (pipeline->fused_way_ != nullptr) decoder_config.fuser = pipeline.get();
   Result<std::unique_ptr<decode::Decoder>> decoder = decode::Decoder::create(decoder_config);
   if (!decoder) return decoder.error();
-  return std::unique_ptr<Pipeline>(
-      new Pipeline(std::move(rules), std::move(events), std::move(*decoder), config));
+  pipeline->decoder_ = std::move(*decoder);
+  const RoleScope role(rx_lcore);  // no core has it yet
+  pipeline->choose_way();
+  return pipeline;
 }
 
 Pipeline::Pipeline(std::shared_ptr<const PlaneRules> rules, std::unique_ptr<EventRing> events,
-                   std::unique_ptr<decode::Decoder> decoder, const PipelineConfig& config)
+                   const PipelineConfig& config)
     : first_rules_(std::move(rules)),
       rules_(first_rules_.get()),
       wanted_rules_(rules_),
       rules_in_use_(rules_),
       events_(std::move(events)),
-      decoder_(std::move(decoder)),
+      fused_way_(config.may_fuse ? fuse::FusedWay::create(config.batcher.kernel) : nullptr),
       batcher_(std::make_unique<outbound::Batcher>(config.batcher)),
       sflow_encoder_(config.batcher.kernel),
       rate_limiter_(config.rate_limits, config.decoder.limits.exporters_max,
@@ -71,11 +75,13 @@ void Pipeline::take_rules(const PlaneRules& rules) noexcept {
   batcher_->set_splits(rules.splits);
   batcher_->set_reserve(rules.buffers_in_reserve);
   rate_limiter_.set_limits(rules.rate_limits);
+  choose_way();
   rules_in_use_.store(&rules, std::memory_order_release);
 }
 
 void Pipeline::take_tap(const TapSet* set) noexcept {
   tap_ = set;
+  choose_way();
   tap_in_use_.store(set, std::memory_order_release);
 }
 
@@ -233,6 +239,24 @@ void Pipeline::on_records(const RecordBurst& burst) noexcept {
                           route);
   }
   batcher_->add(burst, route);
+}
+
+/// Who looks at flows needs them as records; rate limits count by bursts of them.
+void Pipeline::choose_way() noexcept {
+  decoder_->set_fusing(tap_ == nullptr && rate_limiter_.is_off());
+}
+
+decode::RecordFuser::Compiled Pipeline::compile(const decode::Plan& plan) noexcept {
+  return fused_way_->compile(plan);
+}
+
+bool Pipeline::on_laid_out(const decode::LaidOutRecords& records) noexcept {
+  assert(records.listener.value < rules_->listeners.size());
+  if (!fused_way_->add(records, rules_->listeners[records.listener.value].route, *batcher_)) {
+    return false;
+  }
+  counters_.records_fused.add(records.count);
+  return true;
 }
 
 void Pipeline::on_counters(const SflowCounters& sample) noexcept {

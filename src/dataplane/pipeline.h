@@ -30,9 +30,11 @@
 #include "dataplane/worker_lane.h"
 #include "decode/decoder.h"
 #include "decode/exporter_detail.h"
+#include "decode/record_fuser.h"
 #include "decode/state_image.h"
 #include "export/batcher.h"
 #include "export/sflow_encoder.h"
+#include "fuse/fused_way.h"
 #include "packet/frame.h"
 #include "packet/reassembly.h"
 
@@ -51,6 +53,7 @@ struct PipelineCounters {
   HandedCounters handover;            // to workers
   CounterArray<HandedKind> taken;     // by this worker, from receive cores
   Counter datagrams;
+  Counter records_fused;  // of the decoder's, those that went straight to wire octets
   Counter bursts;  // with at least one frame or datagram
   Counter empty_polls;
   Counter holds;    // polls that received nothing because buffers were short (may_receive)
@@ -123,12 +126,13 @@ struct PipelineConfig {
   packet::ReassemblyLimits reassembly;
   decode::DecoderConfig decoder;  // `listeners` is filled in from the list above
   outbound::BatcherConfig batcher;
+  bool may_fuse = true;  // templates straight to wire octets, where nobody needs the records
 
   /// What of it may change later.
   Result<std::shared_ptr<const PlaneRules>> rules() const;
 };
 
-class Pipeline final : private RecordSink {
+class Pipeline final : private RecordSink, private decode::RecordFuser {
  public:
   /// Fails on a port that two listeners want, and on what the decoder refuses.
   static Result<std::unique_ptr<Pipeline>> create(const PipelineConfig& config);
@@ -240,10 +244,13 @@ class Pipeline final : private RecordSink {
 
  private:
   Pipeline(std::shared_ptr<const PlaneRules> rules, std::unique_ptr<EventRing> events,
-           std::unique_ptr<decode::Decoder> decoder, const PipelineConfig& config);
+           const PipelineConfig& config);
   void take_rules(const PlaneRules& rules) noexcept WEIR_RUNS_ON(rx_lcore);
   void take_tap(const TapSet* set) noexcept WEIR_RUNS_ON(rx_lcore);
   void on_records(const RecordBurst& burst) noexcept override WEIR_RUNS_ON(rx_lcore);
+  Compiled compile(const decode::Plan& plan) noexcept override;
+  bool on_laid_out(const decode::LaidOutRecords& records) noexcept override WEIR_RUNS_ON(rx_lcore);
+  void choose_way() noexcept WEIR_RUNS_ON(rx_lcore);
   void on_counters(const SflowCounters& sample) noexcept override WEIR_RUNS_ON(rx_lcore);
   void on_discard(const SflowDiscard& discard) noexcept override WEIR_RUNS_ON(rx_lcore);
   template <class Sample>
@@ -282,6 +289,7 @@ class Pipeline final : private RecordSink {
   std::atomic<const TapSet*> wanted_tap_{nullptr};
   std::atomic<const TapSet*> tap_in_use_{nullptr};
   std::unique_ptr<EventRing> events_;            // before the decoder, which refers to it
+  const std::unique_ptr<fuse::FusedWay> fused_way_;  // null: all goes by FlowRecords
   std::unique_ptr<decode::Decoder> decoder_;
   std::unique_ptr<outbound::Batcher> batcher_;
   outbound::SflowEncoder sflow_encoder_;

@@ -27,6 +27,7 @@
 
 namespace weir::decode {
 
+class RecordFuser;
 class StateImage;
 struct StateCursor;
 struct DetailCursor;
@@ -134,6 +135,7 @@ struct DecoderConfig {
   std::vector<ListenerRules> listeners;
   EventSink* events = nullptr;           // outlives the decoder; null: nobody listens
   Kernel kernel = best_kernel();
+  RecordFuser* fuser = nullptr;          // outlives the decoder; null: none. Off until set_fusing
   std::vector<SamplingRule> sampling_override;
   std::vector<SamplingRule> sampling_default;
   AccessList access;
@@ -240,6 +242,7 @@ struct ExporterStats {
   uint32_t protocols = 0;                            // bits of Protocol: seen
   DatagramError last_error = DatagramError::count_;  // count_: none
   QuirkCounts quirks{};
+  friend bool operator==(const ExporterStats&, const ExporterStats&) = default;
 };
 
 /// One observation domain (v5: engine, sFlow: sub-agent) of an exporter; a copy likewise.
@@ -256,6 +259,7 @@ struct DomainStats {
   uint64_t sequence_lost = 0;
   uint64_t sequence_duplicates = 0;  // datagrams that came again, or far too late
   uint64_t sequence_restarts = 0;
+  friend bool operator==(const DomainStats&, const DomainStats&) = default;
 };
 
 class Decoder {
@@ -273,6 +277,9 @@ class Decoder {
   /// What follows goes by these; they stay until there are others, or as long as the decoder. What they allow
   /// beyond the decoder's limits they do not get, nor inline_names where no listener had them at first.
   virtual void set_rules(const DecoderRules& rules) noexcept = 0;
+
+  /// Whether records whose form the fuser knows go to it from the next datagram on, and not to the sink.
+  virtual void set_fusing(bool may_fuse) noexcept = 0;
 
   /// Expires waiting data and templates; bounded work a call. Call about once a second.
   virtual void tick(uint64_t now_ns) noexcept = 0;

@@ -96,6 +96,9 @@ class DecoderState final : public Decoder {
 
   bool decode(const Datagram& datagram, RecordSink& sink) noexcept override;
   void set_rules(const DecoderRules& rules) noexcept override;
+  void set_fusing(bool may_fuse) noexcept override {
+    may_fuse_ = may_fuse && config_.fuser != nullptr;
+  }
   void tick(uint64_t now_ns) noexcept override;
   const DecoderCounters& counters() const noexcept override { return counters_; }
   size_t copy_exporters(uint32_t& cursor, std::span<ExporterStats> out) const noexcept override {
@@ -184,6 +187,8 @@ class DecoderState final : public Decoder {
   void padding(std::span<const uint8_t> rest) noexcept;
   void set_system_init(Message& m) const noexcept;
 
+  /// Whether records may go straight to wire octets.
+  bool may_fuse(const Message& m) const noexcept { return may_fuse_ && !m.inline_names; }
   bool has_inline_names(ListenerId listener) const noexcept {
     return listener.value < rules_->listeners.size() &&
            rules_->listeners[listener.value].inline_names;
@@ -233,6 +238,7 @@ class DecoderState final : public Decoder {
   std::unique_ptr<uint16_t[]> widths_;
   uint32_t field_count_ = 0;
   uint32_t save_walk_ = 0;
+  bool may_fuse_ = false;
   std::shared_ptr<const StateImage> restored_;
   std::unique_ptr<uint8_t[]> taken_up_;  // of restored_, by the exporter's first piece
 };

@@ -6,6 +6,7 @@
 
 #include "base/byte_order.h"
 #include "decode/decoder_state.h"
+#include "decode/record_fuser.h"
 #include "decode/structured_data.h"
 
 namespace weir::decode {
@@ -127,6 +128,18 @@ void read_records(const uint8_t* p, uint32_t stride, const Shared& s, std::span<
   }
 }
 
+class V5Reader final : public RecordReader {
+ public:
+  V5Reader(const Shared& shared, QuirkBook& quirks) noexcept : shared_(shared), quirks_(quirks) {}
+  void read(const uint8_t* octets, FlowRecord& record) noexcept override {
+    read_records<Protocol::netflow_v5>(octets, 0, shared_, {&record, 1}, quirks_);
+  }
+
+ private:
+  const Shared& shared_;
+  QuirkBook& quirks_;
+};
+
 /// Of v7: the router that a switch's shortcut goes around (IANA 43), which has no column.
 void keep_router_sc(const uint8_t* p, uint32_t stride, std::span<FlowRecord> records,
                     Arena& arena) noexcept {
@@ -202,7 +215,17 @@ bool DecoderState::decode_netflow_fixed(Protocol protocol, const Datagram& d,
   const uint32_t stride = layout.record_octets;
   const uint32_t arena_octets =
       (protocol == Protocol::netflow_v7 ? kRouterScArenaOctets : 0) + inline_octets(m);
-  for (uint32_t left = count; left != 0;) {
+  V5Reader reader(s, quirks_);
+  const bool is_fused = protocol == Protocol::netflow_v5 && may_fuse(m) &&
+                        config_.fuser->on_laid_out({.header = m.header,
+                                                    .listener = d.listener,
+                                                    .times = m.times,
+                                                    .rate = s.rate,
+                                                    .form = {},
+                                                    .octets = p,
+                                                    .count = count,
+                                                    .reader = reader});
+  for (uint32_t left = is_fused ? 0 : count; left != 0;) {
     const std::span<FlowRecord> records = burst_.room(left, arena_octets);
     switch (protocol) {
       case Protocol::netflow_v1:

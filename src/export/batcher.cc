@@ -76,6 +76,7 @@ struct Batcher::State {
     return route.value < splits.size() ? splits[route.value] : RouteSplit{};
   }
   size_t place_of(RouteId route, RecordKind kind, const ExportHeader& header) noexcept;
+  void append(size_t place, uint32_t records, size_t octets, const ExportHeader& header) noexcept;
   void lose(RecordDrop why, const ExportHeader& header, RouteId route, uint64_t records = 1) noexcept
       WEIR_RUNS_ON(rx_lcore) {
     counters.drops[why].add(records);
@@ -149,6 +150,20 @@ size_t Batcher::State::place_of(RouteId route, RecordKind kind,
   return open_count++;
 }
 
+/// Counts records that were written behind the others.
+void Batcher::State::append(size_t place, uint32_t records, size_t octets,
+                            const ExportHeader& header) noexcept {
+  OutboundBatch& batch = *open[place].batch;
+  assert(octets <= batch.capacity - batch.octets);
+  batch.octets += static_cast<uint32_t>(octets);
+  batch.records += records;
+  add_origin(batch, header.exporter_address, records);
+  batch.last_received_ns = header.time_received_ns;
+  counters.encoded.add(records);
+  counters.encoded_octets.add(octets);
+  if (batch.records == config.batch_records_max) seal(place);
+}
+
 void Batcher::State::seal(size_t place) noexcept {
   OutboundBatch* const batch = open[place].batch;
   batch->opened_steady_ns = open[place].opened_steady_ns;
@@ -177,7 +192,6 @@ void Batcher::add(const RecordBurst& burst, RouteId route) noexcept {
   if (records.empty()) return;
   s.counters.records.add(records.size());
   const HeaderPrefix prefix(burst.header);
-  const uint64_t received_ns = burst.header.time_received_ns;
 
   // Each turn drops a record, seals a batch, or encodes at least one record.
   while (!records.empty()) {
@@ -203,16 +217,34 @@ void Batcher::add(const RecordBurst& burst, RouteId route) noexcept {
     }
     const size_t octets =
         s.encoder.encode(prefix, records.first(fitting), burst.arena, batch.data + batch.octets);
-    assert(octets <= batch.capacity - batch.octets);
-    batch.octets += static_cast<uint32_t>(octets);
-    batch.records += static_cast<uint32_t>(fitting);
-    add_origin(batch, burst.header.exporter_address, static_cast<uint32_t>(fitting));
-    batch.last_received_ns = received_ns;
-    s.counters.encoded.add(fitting);
-    s.counters.encoded_octets.add(octets);
+    s.append(place, static_cast<uint32_t>(fitting), octets, burst.header);
     records = records.subspan(fitting);
-    if (batch.records == s.config.batch_records_max) s.seal(place);
   }
+}
+
+BatchRoom Batcher::room(size_t octets_max, const ExportHeader& header, RouteId route) noexcept {
+  State& s = *state_;
+  if (octets_max > s.config.batch_octets) return {.why_not = RecordDrop::record_too_large};
+  for (;;) {
+    const size_t place = s.place_of(route, RecordKind::flow, header);
+    if (place == kNoPlace) return {};
+    OutboundBatch& batch = *s.open[place].batch;
+    if (octets_max > batch.capacity - batch.octets) {
+      s.seal(place);  // what follows is empty
+      continue;
+    }
+    const uint32_t records_max = s.config.batch_records_max;
+    return {.at = batch.data + batch.octets,
+            .last = batch.data + batch.capacity - octets_max,
+            .records_max = records_max == 0 ? UINT32_MAX : records_max - batch.records,
+            .place = place};
+  }
+}
+
+void Batcher::commit(const BatchRoom& room, uint32_t records, size_t octets,
+                     const ExportHeader& header) noexcept {
+  state_->counters.records.add(records);
+  state_->append(room.place, records, octets, header);
 }
 
 void Batcher::add_message(std::span<const uint8_t> message, RecordKind kind, RouteId route,
@@ -243,14 +275,7 @@ void Batcher::add_message(std::span<const uint8_t> message, RecordKind kind, Rou
   p = wire::put_varint(p, message.size());
   std::memcpy(p, message.data(), message.size());
   p += message.size();
-  const auto octets = static_cast<uint32_t>(p - (batch.data + batch.octets));
-  batch.octets += octets;
-  ++batch.records;
-  add_origin(batch, header.exporter_address, 1);
-  batch.last_received_ns = header.time_received_ns;
-  s.counters.encoded.increment();
-  s.counters.encoded_octets.add(octets);
-  if (batch.records == s.config.batch_records_max) s.seal(place);
+  s.append(place, 1, static_cast<size_t>(p - (batch.data + batch.octets)), header);
 }
 
 void Batcher::drop(RecordDrop why, uint64_t records) noexcept {

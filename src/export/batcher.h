@@ -54,6 +54,15 @@ struct BatcherCounters {
   Counter buffers_free;  // gauge, as the core sees it
 };
 
+/// Where records go that are written by somebody else.
+struct BatchRoom {
+  uint8_t* at = nullptr;      // null: there is none
+  uint8_t* last = nullptr;    // no record may begin behind it
+  uint32_t records_max = 0;   // at least 1
+  size_t place = 0;           // the batch's
+  RecordDrop why_not = RecordDrop::no_buffer;
+};
+
 class Batcher {
  public:
   explicit Batcher(const BatcherConfig& config);
@@ -64,6 +73,12 @@ class Batcher {
   /// only. `header` is of the datagram that it came in.
   void add_message(std::span<const uint8_t> message, RecordKind kind, RouteId route,
                    const ExportHeader& header) noexcept WEIR_RUNS_ON(rx_lcore);
+  /// Room in the open batch of `route` for records of `octets_max` octets at most, and kStoreSlackOctets behind
+  /// them; seals what has none. Until commit, which follows with one record at least, or with nothing written.
+  BatchRoom room(size_t octets_max, const ExportHeader& header, RouteId route) noexcept
+      WEIR_RUNS_ON(rx_lcore);
+  void commit(const BatchRoom& room, uint32_t records, size_t octets,
+              const ExportHeader& header) noexcept WEIR_RUNS_ON(rx_lcore);
   /// Records that are not to be encoded.
   void drop(RecordDrop why, uint64_t records = 1) noexcept WEIR_RUNS_ON(rx_lcore);
   /// The same where it is to be told whose they were.

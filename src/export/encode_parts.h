@@ -97,6 +97,20 @@ WEIR_INLINE uint8_t* put_prefix(uint8_t* p, std::span<const uint8_t> prefix) noe
   return p + prefix.size();
 }
 
+// ---- times ----
+
+/// Since 1972 a time is always nine octets, until 2262.
+WEIR_INLINE uint8_t* put_time(uint8_t* p, Tag t, uint64_t ns) noexcept {
+  if ((ns >> 56) - 1 >= 0x7f) [[unlikely]] {
+    return put_field(p, t, ns);
+  }
+  const uint64_t octets = wire::spread56(ns) | 0x8080808080808080;
+  std::memcpy(p, &t.octets, sizeof t.octets);
+  std::memcpy(p + 2, &octets, sizeof octets);
+  p[10] = static_cast<uint8_t>(ns >> 56);
+  return p + 11;
+}
+
 // ---- addresses ----
 
 /// Four octets where the address is IPv4-mapped, else sixteen. Loads up to 28 octets from the

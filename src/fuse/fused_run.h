@@ -1,0 +1,142 @@
+// fused_run.h — A form run over the records of one set: the kernels.
+//
+// Runs on:  rx_lcore. Pure.
+// Bounds:   loads nothing outside the records, the form and the prefix; writes at most kFlatRecordOctetsMax octets
+//           beside the prefix a record, and stores up to kStoreSlackOctets beyond what is written.
+//
+// Both kernels write what the portable encoder writes of the records that the decoder's portable columns read. The
+// AVX-512 one leaves a counter beyond 42 bits to the ordinary way, and both whatever takes a look at several
+// fields: times that are not plausible, ICMP in the ports, IPv6 addresses that hold IPv4 ones, an EtherType that is
+// neither.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "export/encode_parts.h"
+#include "fuse/fused_form.h"
+
+namespace weir::fuse {
+
+/// What all records of a set share.
+struct FusedRun {
+  FusedRun(const FusedForm& f, std::span<const uint8_t> p, const decode::TimeBase& times) noexcept
+      : form(f),
+        prefix(p),
+        export_ns(times.export_ns),
+        uptime_ms(times.uptime_ms),
+        window_begin_ns(times.window_begin_ns()),
+        window_span_ns(times.window_span_ns()) {}
+
+  const FusedForm& form;
+  std::span<const uint8_t> prefix;  // in whole 64 octets of memory
+  uint64_t export_ns;
+  uint32_t uptime_ms;
+  uint64_t window_begin_ns;
+  uint64_t window_span_ns;
+  outbound::parts::FrameGuess guess;
+  // The lanes that are no field's, as the kernels want them: their octets, or their values.
+  struct Piece {
+    uint8_t octets[15];
+    uint8_t length;
+  };
+  Piece pieces[kSharedPieces];
+  alignas(64) uint64_t shared[kLaneSets][kLanesMax];
+
+  /// Which of both, the other is left as it is.
+  void share(const uint64_t (&values)[kSharedPieces], Kernel kernel) noexcept;
+};
+
+struct Progress {
+  uint32_t records;    // that were written
+  uint8_t* end;        // behind them
+  bool is_stopped;     // the next record is for the ordinary way
+};
+
+/// Writes records until `count` are done, the next would begin behind `last`, or one is not for a form.
+Progress run_portable(FusedRun& run, const uint8_t* records, uint32_t count, uint8_t* out,
+                      const uint8_t* last) noexcept;
+#if defined(__x86_64__)
+Progress run_avx512_vbmi2(FusedRun& run, const uint8_t* records, uint32_t count, uint8_t* out,
+                          const uint8_t* last) noexcept;
+#endif
+
+inline constexpr uint8_t kIcmpv6 = 58;
+inline bool is_icmp(uint32_t proto) noexcept { return proto == 1 || proto == kIcmpv6; }
+
+/// Whether a record of ICMP says type and code where most do (decode::move_icmp_out_of_ports): else it takes a look
+/// at what the ports hold.
+inline bool is_plain_icmp(const FusedForm& form, const uint8_t* record, uint8_t proto) noexcept {
+  const uint8_t* const port = record + form.dst_port_offset;
+  const bool has_port = (port[0] | port[1]) != 0;
+  if (form.icmp == IcmpForm::in_port) {
+    const uint8_t* const other = record + form.src_port_offset;
+    if (!has_port) return (other[0] | other[1]) == 0;
+    return proto != kIcmpv6 || port[0] != 0;
+  }
+  if (form.icmp != IcmpForm::named) return false;
+  return !has_port || (record[form.type_offset] | record[form.code_offset]) != 0;
+}
+
+inline constexpr size_t kUnknownFamily = SIZE_MAX;
+
+/// Where the protocol chunks of a record's IP version begin.
+WEIR_INLINE size_t first_chunk_of(const FusedForm& form, const uint8_t* record) noexcept {
+  switch (form.family) {
+    case FamilyForm::ipv4: return 0;
+    case FamilyForm::ipv6: return 256;
+    case FamilyForm::by_version: {
+      const uint8_t version = record[form.family_offset];
+      return version == 4 ? 0 : version == 6 ? 256 : kUnknownFamily;
+    }
+    case FamilyForm::by_etype: {
+      uint16_t type;
+      std::memcpy(&type, record + form.family_offset, sizeof type);
+      constexpr uint16_t kIpv4 = 0x0008, kIpv6 = 0xdd86;  // as they lie in memory
+      return type == kIpv4 ? 0 : type == kIpv6 ? 256 : kUnknownFamily;
+    }
+  }
+  return kUnknownFamily;
+}
+
+/// The chunk of EtherType, protocol and name; null where the record is not for a form.
+WEIR_INLINE uint8_t* put_family(uint8_t* p, const FusedForm& form, const uint8_t* record,
+                                LaneSet& set) noexcept {
+  set = kPorts;
+  const size_t first = first_chunk_of(form, record);
+  if (first == kUnknownFamily) [[unlikely]] {
+    return nullptr;
+  }
+  if (!form.has_proto) {
+    // The EtherType alone, as a tag of two octets and a varint of two or three.
+    const uint64_t octets = first == 0 ? 0x1080'01f0u : 0x02'8ddd'01f0u;
+    std::memcpy(p, &octets, sizeof octets);
+    return p + (first == 0 ? 4 : 5);
+  }
+  const uint8_t proto = record[form.proto_offset];
+  if (is_icmp(proto)) [[unlikely]] {
+    if (!is_plain_icmp(form, record, proto)) return nullptr;
+    set = kIcmp;
+  }
+  const outbound::parts::ProtocolChunk& chunk =
+      outbound::parts::kProtocolChunks.by_family_and_number[first + proto];
+  std::memcpy(p, &chunk, 32);
+  return p + chunk.length;
+}
+
+/// Whether an address of 16 octets holds an IPv4 one, which is written as four.
+WEIR_INLINE bool is_mapped(const uint8_t* address) noexcept {
+  uint64_t high;
+  uint32_t middle;
+  std::memcpy(&high, address, sizeof high);
+  std::memcpy(&middle, address + 8, sizeof middle);
+  return (high | (middle ^ 0xffff0000u)) == 0;
+}
+
+WEIR_INLINE bool has_mapped_address(const FusedForm& form, const uint8_t* record) noexcept {
+  bool any = false;
+  for (size_t i = 0; i < form.v6_count; ++i) any |= is_mapped(record + form.v6_offsets[i]);
+  return any;
+}
+
+}  // namespace weir::fuse

@@ -1,0 +1,140 @@
+#include "fuse/fused_way.h"
+
+#include <algorithm>
+#include <cstring>
+#include <new>
+
+#include "fuse/fused_run.h"
+
+namespace weir::fuse {
+namespace {
+
+using decode::LaidOutRecords;
+using outbound::Batcher;
+using outbound::BatchRoom;
+using outbound::HeaderPrefix;
+
+constexpr uint64_t kSharedMax = (uint64_t{1} << kLaneBits) - 1;
+constexpr uint64_t kNineOctetsMax = ~uint64_t{0} >> 1;  // of a time
+
+/// A prefix with the times behind it that all records of a set have.
+class PrefixWithTimes {
+ public:
+  PrefixWithTimes(std::span<const uint8_t> prefix, uint64_t time_ns) noexcept {
+    std::memcpy(octets_, prefix.data(), prefix.size());
+    uint8_t* p = octets_ + prefix.size();
+    p = outbound::parts::put_time(p, outbound::parts::kTimeStart, time_ns);
+    p = outbound::parts::put_time(p, outbound::parts::kTimeEnd, time_ns);
+    length_ = static_cast<size_t>(p - octets_);
+  }
+  std::span<const uint8_t> octets() const noexcept { return {octets_, length_}; }
+
+ private:
+  alignas(64) uint8_t octets_[outbound::kPrefixOctetsMax + outbound::kStoreSlackOctets];
+  size_t length_;
+};
+
+/// Whether the kernels can write what all records of the set share.
+bool is_expressible(const FusedForm& form, const LaidOutRecords& in) noexcept {
+  if (in.rate.rate > kSharedMax) return false;
+  if (form.times == TimesForm::shared) return true;
+  if (form.times == TimesForm::uptime && !in.times.has_uptime) return false;
+  const uint64_t begin = in.times.window_begin_ns();
+  return begin <= kNineOctetsMax && in.times.window_span_ns() <= kNineOctetsMax - begin;
+}
+
+class Way final : public FusedWay {
+ public:
+  explicit Way(Kernel kernel) noexcept : kernel_(kernel), encoder_(kernel) {
+    has_v5_ = compile_netflow_v5(kernel, netflow_v5_) != 0;
+  }
+
+  decode::RecordFuser::Compiled compile(const decode::Plan& plan) noexcept override {
+    decode::RecordFuser::Compiled made;
+    const size_t octets = compile_form(plan, kernel_, draft_, made.verdict);
+    made.form = std::span(draft_).first(octets);
+    return made;
+  }
+
+  bool add(const LaidOutRecords& in, RouteId route, Batcher& batcher) noexcept override {
+    if (in.form.empty() && !has_v5_) return false;
+    const FusedForm& form = form_of(in.form.empty() ? netflow_v5_ : in.form);
+    if (!is_expressible(form, in)) return false;
+    const HeaderPrefix prefix(in.header);
+    if (form.times == TimesForm::shared) {
+      const PrefixWithTimes with_times(prefix.octets(), in.times.fallback_ns());
+      add_with(form, in, prefix, with_times.octets(), route, batcher);
+    } else {
+      add_with(form, in, prefix, prefix.octets(), route, batcher);
+    }
+    return true;
+  }
+
+ private:
+  void add_with(const FusedForm& form, const LaidOutRecords& in, const HeaderPrefix& prefix,
+                std::span<const uint8_t> shared_prefix, RouteId route, Batcher& batcher) noexcept
+      WEIR_RUNS_ON(rx_lcore) {
+    FusedRun run(form, shared_prefix, in.times);
+    run.share({in.rate.rate, static_cast<uint64_t>(in.rate.source),
+               form.times == TimesForm::shared
+                   ? static_cast<uint64_t>(in.times.fallback_source())
+                   : form.time_source},
+              kernel_);
+    // As the batcher reckons with FlowRecords, so that batches end where theirs do.
+    const size_t octets_max = prefix.octets().size() + outbound::kFlatRecordOctetsMax;
+    const uint8_t* r = in.octets;
+    for (uint32_t left = in.count; left != 0;) {
+      const BatchRoom room = batcher.room(octets_max, in.header, route);
+      if (room.at == nullptr) return pass_over(form, in, r, left, room.why_not, route, batcher);
+      const uint32_t wanted = std::min(left, room.records_max);
+      uint8_t* p = room.at;
+      uint32_t n = 0;
+      while (n < wanted && p <= room.last) {
+        const Progress done = run_kernel(run, r, wanted - n, p, room.last);
+        n += done.records;
+        r += size_t{done.records} * form.record_octets;
+        p = done.end;
+        if (!done.is_stopped) break;
+        in.reader.read(r, odd_);
+        p += encoder_.encode(prefix, {&odd_, 1}, nullptr, p);
+        r += form.record_octets;
+        ++n;
+      }
+      batcher.commit(room, n, static_cast<size_t>(p - room.at), in.header);
+      left -= n;
+    }
+  }
+
+  Progress run_kernel(FusedRun& run, const uint8_t* records, uint32_t count, uint8_t* out,
+                      const uint8_t* last) const noexcept {
+#if defined(__x86_64__)
+    if (kernel_ == Kernel::avx512_vbmi2) return run_avx512_vbmi2(run, records, count, out, last);
+#endif
+    return run_portable(run, records, count, out, last);
+  }
+
+  /// Records for which there is no buffer are read all the same: what is odd about them counts.
+  void pass_over(const FusedForm& form, const LaidOutRecords& in, const uint8_t* records,
+                 uint32_t count, outbound::RecordDrop why, RouteId route,
+                 Batcher& batcher) noexcept WEIR_RUNS_ON(rx_lcore) {
+    for (uint32_t i = 0; i < count; ++i) {
+      in.reader.read(records + size_t{i} * form.record_octets, odd_);
+    }
+    batcher.drop(why, count, in.header, route);
+  }
+
+  const Kernel kernel_;
+  const outbound::Encoder encoder_;
+  bool has_v5_ = false;
+  FlowRecord odd_;
+  alignas(8) uint8_t netflow_v5_[kFormOctetsMax];
+  alignas(8) uint8_t draft_[kFormOctetsMax];
+};
+
+}  // namespace
+
+std::unique_ptr<FusedWay> FusedWay::create(Kernel kernel) {
+  return std::unique_ptr<FusedWay>(new (std::nothrow) Way(kernel));
+}
+
+}  // namespace weir::fuse
