@@ -103,7 +103,7 @@ DecoderState::DecoderState(const DecoderConfig& config) noexcept
       events_(config.events, counters_),
       pending_(config.limits, config.cores, ledger_),
       templates_(config.limits, config.limits.template_octets_total / config.cores,
-                 config.hash_seed, ledger_, pending_, events_),
+                 config.hash_seed, ledger_, pending_, events_, config.fuser),
       rates_(config.limits.exporters_max, config.hash_seed, counters_),
       names_(config.limits.names_per_exporter_max, config.limits.exporters_max, keep_of(config),
              config.hash_seed),

@@ -182,8 +182,10 @@ class DecoderState final : public Decoder {
   void replay(Template& t, const Message& now, RecordSink& sink) noexcept;
   void data_set(Message& m, uint16_t id, std::span<const uint8_t> body) noexcept;
   void data_records(Message& m, const Template& t, std::span<const uint8_t> body) noexcept;
-  void data_fixed(Message& m, const Plan& plan, std::span<const uint8_t> body,
-                  PlanRun& run) noexcept;
+  void data_fixed(Message& m, const Template& t, std::span<const uint8_t> body,
+                  PlanContext& context) noexcept;
+  bool data_fused(Message& m, const Template& t, const uint8_t* octets, uint32_t count,
+                  PlanContext& context) noexcept;
   void padding(std::span<const uint8_t> rest) noexcept;
   void set_system_init(Message& m) const noexcept;
 

@@ -11,6 +11,7 @@
 #include "decode/events.h"
 #include "decode/intrusive.h"
 #include "decode/plan.h"
+#include "decode/record_fuser.h"
 #include "decode/sequence.h"
 #include "decode/times.h"
 #include "flow/export_header.h"
@@ -51,7 +52,7 @@ enum class TemplateKind : uint8_t {
 /// Whether field types may carry an enterprise number.
 enum class TemplateFormat : uint8_t { netflow_v9, ipfix };
 
-/// A template and its plan. Fields, operations and arena operations follow the struct.
+/// A template, its plan and its fused form. Moves, form, fields, operations and arena operations follow the struct.
 struct Template {
   uint64_t hash;
   Template* hash_next;
@@ -69,6 +70,8 @@ struct Template {
   TemplateFormat format;
   bool has_names;  // options: records may name interfaces and the like
   uint32_t saved;  // walk that saved it last
+  FuseVerdict fuse_verdict;  // data only
+  std::span<const uint8_t> form;  // RecordFuser's; empty: none
   Plan plan;       // data only, but `fields` always
 };
 

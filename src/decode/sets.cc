@@ -7,6 +7,7 @@
 #include "decode/sets.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "base/byte_order.h"
 #include "decode/decoder_state.h"
@@ -31,6 +32,21 @@ class MessageTemplates final : public TemplateFinder {
  private:
   TemplateTable& table_;
   const Message& m_;
+};
+
+/// Makes ready to run a plan for the first record that wants it.
+class PlanReader final : public RecordReader {
+ public:
+  PlanReader(const Plan& plan, PlanContext& context) noexcept : plan_(plan), context_(context) {}
+  void read(const uint8_t* octets, FlowRecord& record) noexcept override {
+    if (!run_) run_.emplace(plan_, context_);
+    run_->rows(octets, 1, &record);
+  }
+
+ private:
+  const Plan& plan_;
+  PlanContext& context_;
+  std::optional<PlanRun> run_;
 };
 
 }  // namespace
@@ -156,11 +172,11 @@ void DecoderState::data_records(Message& m, const Template& t,
   const bool v9 = t.format == TemplateFormat::netflow_v9;
   PlanContext context{m.times,          rates,         burst_.arena(), templates, v9,
                       quirks_, config_.kernel};
-  PlanRun run(plan, context);
   const uint32_t before = m.data_records;
   if (plan.fixed_length) {
-    data_fixed(m, plan, body, run);
+    data_fixed(m, t, body, context);
   } else {
+    PlanRun run(plan, context);
     WalkBegin begin;  // what the first record tells of the fields that do not move holds for all
     while (body.size() >= plan.record_octets) {
       if (body.size() <= kPaddingOctetsMax && all_octets_zero(body)) break;
@@ -190,8 +206,27 @@ void DecoderState::data_records(Message& m, const Template& t,
   count_records(m, m.data_records - before);
 }
 
-void DecoderState::data_fixed(Message& m, const Plan& plan, std::span<const uint8_t> body,
-                              PlanRun& run) noexcept {
+/// Offers records to the fuser; false where they go the ordinary way.
+bool DecoderState::data_fused(Message& m, const Template& t, const uint8_t* octets, uint32_t count,
+                              PlanContext& context) noexcept {
+  if (t.form.empty() || !may_fuse(m)) return false;
+  if (t.plan.metered_if && context.rates.by_interface()) return false;
+  burst_.flush();  // what was before goes first
+  PlanReader reader(t.plan, context);
+  return config_.fuser->on_laid_out(
+      {.header = m.header,
+       .listener = m.listener,
+       .times = m.times,
+       .rate = context.rates.resolve(SamplerKind::none, 0, false, 0),
+       .form = t.form,
+       .octets = octets,
+       .count = count,
+       .reader = reader});
+}
+
+void DecoderState::data_fixed(Message& m, const Template& t, std::span<const uint8_t> body,
+                              PlanContext& context) noexcept {
+  const Plan& plan = t.plan;
   const uint32_t octets = plan.record_octets;
   uint32_t count = static_cast<uint32_t>(body.size()) / octets;
   if (octets <= kPaddingOctetsMax) {
@@ -210,6 +245,8 @@ void DecoderState::data_fixed(Message& m, const Plan& plan, std::span<const uint
   }
   m.data_records += count;
   const uint8_t* p = body.data();
+  if (count == 0 || data_fused(m, t, p, count, context)) return;
+  PlanRun run(plan, context);
   while (count != 0) {
     const std::span<FlowRecord> records =
         burst_.room(count, plan.arena_octets_max + inline_octets(m));

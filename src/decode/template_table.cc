@@ -18,6 +18,7 @@ std::span<const T> append(uint8_t*& at, std::span<const T> items) noexcept {
   return {first, items.size()};
 }
 
+static_assert(alignof(Template) >= 8 && sizeof(LineMove) % 8 == 0, "forms are aligned to 8");
 static_assert(sizeof(Template) % alignof(LineMove) == 0 && sizeof(LineMove) % alignof(Op) == 0 &&
               alignof(FieldSpec) == alignof(Op) && sizeof(FieldSpec) % alignof(Op) == 0 &&
               sizeof(Op) % alignof(ArenaOp) == 0);
@@ -25,7 +26,8 @@ static_assert(sizeof(Template) % alignof(LineMove) == 0 && sizeof(LineMove) % al
 }  // namespace
 
 TemplateTable::TemplateTable(const DecoderLimits& limits, uint64_t state_octets, uint64_t seed,
-                             SetLedger& ledger, PendingStore& pending, EventOutlet& events) noexcept
+                             SetLedger& ledger, PendingStore& pending, EventOutlet& events,
+                             RecordFuser* fuser) noexcept
     : limits_(limits),
       state_octets_(state_octets),
       share_octets_(std::max<uint64_t>(state_octets / kStateShareDivisor, Slab::kBlockOctetsMax)),
@@ -35,6 +37,7 @@ TemplateTable::TemplateTable(const DecoderLimits& limits, uint64_t state_octets,
       quirks_(ledger.quirks()),
       pending_(pending),
       events_(events),
+      fuser_(fuser),
       shares_(
           Shares::of(state_octets, limits.exporters_max, kStateOwnOctetsMin, kStateOwnOctetsMax)) {}
 
@@ -167,6 +170,7 @@ Template* TemplateTable::build(Domain& domain, const Definition& d) noexcept {
   Exporter& exporter = *domain.exporter;
   draft_.op_count = draft_.move_count = draft_.arena_op_count = 0;
   draft_.plan = Plan{};
+  RecordFuser::Compiled fused;
   if (d.kind == TemplateKind::data) {
     CompileQuirks q;
     compile_plan(d.fields, d.format == TemplateFormat::netflow_v9, draft_, q);
@@ -176,11 +180,12 @@ Template* TemplateTable::build(Domain& domain, const Definition& d) noexcept {
     if (d.format == TemplateFormat::netflow_v9) {
       quirks_.note(Quirk::variable_length_in_v9, q.variable_length);
     }
+    if (fuser_ != nullptr) fused = fuser_->compile(draft_.plan);
   }
   const std::span<const Op> ops{draft_.ops, draft_.op_count};
   const std::span<const LineMove> moves{draft_.moves, draft_.move_count};
   const std::span<const ArenaOp> arena_ops = draft_.arena_ops.first(draft_.arena_op_count);
-  const size_t octets = sizeof(Template) + moves.size_bytes() + d.fields.size_bytes() +
+  const size_t octets = sizeof(Template) + moves.size_bytes() + fused.form.size() + d.fields.size_bytes() +
                         ops.size_bytes() + arena_ops.size_bytes();
   while (exporter.templates.size() >= d.limits.templates_max) {
     if (!evict_one(exporter)) return nullptr;
@@ -200,6 +205,8 @@ Template* TemplateTable::build(Domain& domain, const Definition& d) noexcept {
   t->plan = draft_.plan;
   uint8_t* at = static_cast<uint8_t*>(memory) + sizeof(Template);
   t->plan.moves = append<LineMove>(at, moves);
+  t->form = append<uint8_t>(at, fused.form);
+  t->fuse_verdict = fused.verdict;
   t->plan.fields = append<FieldSpec>(at, d.fields);
   t->plan.ops = append<Op>(at, ops);
   t->plan.arena_ops = append<ArenaOp>(at, arena_ops);

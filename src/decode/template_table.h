@@ -28,7 +28,8 @@ inline constexpr uint64_t kStateOwnOctetsMax = 16 * 1024;
 class TemplateTable {
  public:
   TemplateTable(const DecoderLimits& limits, uint64_t state_octets, uint64_t seed,
-                SetLedger& ledger, PendingStore& pending, EventOutlet& events) noexcept;
+                SetLedger& ledger, PendingStore& pending, EventOutlet& events,
+                RecordFuser* fuser = nullptr) noexcept;
   [[nodiscard]] bool reserve() noexcept;
 
   /// The template that data of `id` from `port` means; null if nothing is known of it.
@@ -109,6 +110,7 @@ class TemplateTable {
   QuirkBook& quirks_;
   PendingStore& pending_;
   EventOutlet& events_;
+  RecordFuser* const fuser_;  // null: templates have no forms
   Slab slab_;
   Shares shares_;
   HashChains<Template> chains_;

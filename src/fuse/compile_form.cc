@@ -324,11 +324,13 @@ size_t compile_form(const decode::Plan& plan, Kernel kernel, std::span<uint8_t, 
   }
   uint8_t* to = out.data();
   append(to, &c.form, 1);
-  append(to, most.data(), most.size());
-  append(to, icmp.data(), icmp.size());
-  append(to, blocks[kPorts], c.form.block_count);
-  append(to, blocks[kIcmp], c.form.block_count);
+  if (kernel == Kernel::portable) {
+    append(to, most.data(), most.size());
+    append(to, icmp.data(), icmp.size());
+  }
   append(to, chunks, c.form.chunk_count);
+  append(to, blocks[kPorts], c.form.block_count);
+  if (!icmp.empty()) append(to, blocks[kIcmp], c.form.block_count);
   return static_cast<size_t>(to - out.data());
 }
 

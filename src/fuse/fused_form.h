@@ -111,19 +111,17 @@ struct FusedForm {
   uint64_t times_filled;
   uint8_t times_from[64];
 
-  // Behind the struct: lanes, blocks, chunks.
+  // Behind the struct, the portable kernel's: lanes by set.
   const Lane* lanes(LaneSet set) const noexcept {
     return at<Lane>(sizeof(FusedForm)) + (set == kIcmp ? shared[kPorts].count : 0);
   }
-  const LaneBlock* blocks() const noexcept { return at<LaneBlock>(blocks_at()); }
-  const Chunk* chunks() const noexcept {
-    return at<Chunk>(blocks_at() + kLaneSets * block_count * sizeof(LaneBlock));
+  // Or the AVX-512 kernel's: chunks, and blocks by set.
+  const Chunk* chunks() const noexcept { return at<Chunk>(sizeof(FusedForm)); }
+  const LaneBlock* blocks() const noexcept {
+    return at<LaneBlock>(sizeof(FusedForm) + chunk_count * sizeof(Chunk));
   }
 
  private:
-  size_t blocks_at() const noexcept {
-    return sizeof(FusedForm) + (shared[kPorts].count + size_t{shared[kIcmp].count}) * sizeof(Lane);
-  }
   template <class T>
   const T* at(size_t octets) const noexcept {
     return reinterpret_cast<const T*>(reinterpret_cast<const uint8_t*>(this) + octets);
@@ -135,13 +133,15 @@ static_assert(sizeof(FusedForm) % 8 == 0 && sizeof(Lane) == 8 && sizeof(LaneBloc
 inline constexpr size_t kBlocksMax = kLanesMax / kBlockLanes;
 inline constexpr size_t kAddressOctetsMax = kAddressesMax * (2 + 1 + 16);
 inline constexpr size_t kChunksMax = (kAddressOctetsMax + kChunkOctets - 1) / kChunkOctets;
-inline constexpr size_t kFormOctetsMax = sizeof(FusedForm) + kLaneSets * kLanesMax * sizeof(Lane) +
+inline constexpr size_t kFormOctetsMax = sizeof(FusedForm) +
                                          kLaneSets * kBlocksMax * sizeof(LaneBlock) +
                                          kChunksMax * sizeof(Chunk);
 
 inline const FusedForm& form_of(std::span<const uint8_t> octets) noexcept {
   return *reinterpret_cast<const FusedForm*>(octets.data());
 }
+
+static_assert(sizeof(FusedForm) + kLaneSets * kLanesMax * sizeof(Lane) <= kFormOctetsMax);
 
 /// Compiles `plan` for one kernel or the other into `out`, 8-aligned; 0 octets where `verdict` says why not.
 size_t compile_form(const decode::Plan& plan, Kernel kernel, std::span<uint8_t, kFormOctetsMax> out,

@@ -36,6 +36,7 @@ TEST(FusedCaptures, ComeToTheSameBatches) {
     size_t files = 0;
     uint64_t records = 0;
     uint64_t fused = 0;
+    std::array<uint64_t, static_cast<size_t>(decode::FuseVerdict::count_)> verdicts{};
     for (const test::CaptureFile& file : index) {
       const auto payloads = test::read_payloads(file.path());
       if (!payloads) continue;
@@ -54,8 +55,13 @@ TEST(FusedCaptures, ComeToTheSameBatches) {
       ++files;
       records += ways.records();
       fused += ways.fused();
+      for (size_t i = 0; i < verdicts.size(); ++i) verdicts[i] += ways.with_forms().verdicts[i];
     }
-    std::cout << files << " captures, " << records << " records, " << fused << " of them fused\n";
+    std::cout << files << " captures, " << records << " records, " << fused << " of them fused; templates:";
+    for (size_t i = 0; i < verdicts.size(); ++i) {
+      if (verdicts[i] != 0) std::cout << ' ' << name_of(static_cast<decode::FuseVerdict>(i)) << ' ' << verdicts[i];
+    }
+    std::cout << '\n';
     EXPECT_GT(fused, 0u);
   }
 }

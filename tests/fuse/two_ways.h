@@ -4,6 +4,7 @@
 // what is told of exporters and domains. Datagrams end where the memory does (fuzz/guarded_octets.h).
 #pragma once
 
+#include <array>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -52,7 +53,11 @@ class OneWay final : public RecordSink, public decode::RecordFuser {
     const RoleScope role(rx_lcore);
     batcher_->add(burst, route_of(burst.listener));
   }
-  Compiled compile(const decode::Plan& plan) noexcept override { return way_->compile(plan); }
+  Compiled compile(const decode::Plan& plan) noexcept override {
+    const Compiled made = way_->compile(plan);
+    ++verdicts[static_cast<size_t>(made.verdict)];
+    return made;
+  }
   bool on_laid_out(const decode::LaidOutRecords& records) noexcept override {
     const RoleScope role(rx_lcore);
     const bool taken = way_->add(records, route_of(records.listener), *batcher_);
@@ -63,6 +68,7 @@ class OneWay final : public RecordSink, public decode::RecordFuser {
   decode::Decoder& decoder() noexcept { return *decoder_; }
   outbound::Batcher& batcher() noexcept { return *batcher_; }
   uint64_t fused = 0;  // records that were given to the fused way and taken
+  std::array<uint64_t, static_cast<size_t>(decode::FuseVerdict::count_)> verdicts{};  // of templates
 
  private:
   static RouteId route_of(ListenerId listener) noexcept { return {listener.value}; }
