@@ -150,6 +150,13 @@ void print_sampling(const json& rows) {
 
 std::string octets_of(const json& octets) { return octets.is_null() ? "varies" : text_of(octets); }
 
+/// Whether its records go straight to wire octets, and if not, why; of options nothing.
+std::string fused_of(const json& t) {
+  const json fused = t.value("fused", json());  // an older appliance does not say
+  if (fused.is_null()) return "-";
+  return fused == "fused" ? "yes" : "no: " + fused.get<std::string>();
+}
+
 std::vector<std::string> template_row(const json& t) {
   return {text_of(t.at("id")),
           text_of(t.at("protocol")),
@@ -158,11 +165,12 @@ std::vector<std::string> template_row(const json& t) {
           text_of(t.at("port")),
           std::to_string(t.at("fields").size()),
           octets_of(t.at("record_octets")),
+          fused_of(t),
           age_of(t.at("defined_ns"), now_ns())};
 }
 
 const std::vector<std::string> kTemplateHeads = {"template", "protocol",      "domain",    "kind",
-                                                 "port",     "fields", "record octets", "told"};
+                                                 "port",     "fields", "record octets", "fused", "told"};
 
 std::string element_of(const json& field) {
   const std::string id = text_of(field.at("id"));
@@ -192,11 +200,11 @@ void print_templates(const json& templates, TemplateFields fields) {
     return;
   }
   for (const json& t : templates) {
-    std::printf("template %s, %s of %s domain %s%s: %zu fields, record octets %s, told %s ago\n",
+    std::printf("template %s, %s of %s domain %s%s: %zu fields, record octets %s, fused: %s, told %s ago\n",
                 text_of(t.at("id")).c_str(), text_of(t.at("kind")).c_str(), text_of(t.at("protocol")).c_str(),
                 text_of(t.at("domain")).c_str(),
                 t.at("port").is_null() ? "" : (", of port " + text_of(t.at("port"))).c_str(), t.at("fields").size(),
-                octets_of(t.at("record_octets")).c_str(), age_of(t.at("defined_ns"), now_ns()).c_str());
+                octets_of(t.at("record_octets")).c_str(), fused_of(t).c_str(), age_of(t.at("defined_ns"), now_ns()).c_str());
     print_fields(t);
     std::puts("");
   }

@@ -188,8 +188,8 @@ void StateWriter::rate(const KeyedRate& r) noexcept {
   store_be64(p + 24, r.rate.changed_ns);
 }
 
-void StateWriter::template_(const Template& t) noexcept {
-  uint8_t* p = begin(StateRecordType::template_, octets_of(t), 0);
+void StateWriter::template_(const Template& t, uint8_t flags) noexcept {
+  uint8_t* p = begin(StateRecordType::template_, octets_of(t), flags);
   store_be16(p + 8, t.id);
   store_be16(p + 10, t.port);
   store_be16(p + 12, t.scope_fields);

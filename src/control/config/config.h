@@ -247,6 +247,7 @@ struct ApplianceConfig {
   uint32_t batch_bytes = 64 * 1024;
   uint32_t batch_size = 0;  // records; 0: no bound
   uint32_t batch_linger_ms = 50;
+  bool fused = true;  // templates straight to wire octets, where nobody looks at the records
   uint64_t buffer_bytes = 256ull << 20;  // all open and sealed batches of all cores
   uint32_t channel_size = 10'000;  // waiting for one publisher, in export datagrams of 30 records
   DropPolicy drop_policy = DropPolicy::drop_newest;

@@ -289,6 +289,7 @@ dataplane::DataPlaneConfig data_plane_config(const ApplianceConfig& config,
     batcher.buffers_in_reserve = std::clamp(wanted, 1u, std::max(batcher.buffers / 2, 1u));
   }
   batcher.batch_octets = config.batch_bytes;
+  plane.pipeline.may_fuse = config.fused;
   batcher.batch_records_max = config.batch_size;
   for (const std::string& subject : numbers.subjects) batcher.splits.push_back(outbound::split_of(subject));
   batcher.linger_ns = uint64_t{config.batch_linger_ms} * kNsPerMs;

@@ -496,6 +496,9 @@ const service::Schema<ApplianceConfig>& appliance_schema() {
                "so many records (0: no bound),")
           .key("batch_linger_ms", &C::batch_linger_ms, duration<uint32_t>(kMs, 1, 60'000),
                "or when its first record has waited so long.")
+          .key("fused", &C::fused, service::boolean(),
+               "Records that nobody looks at go straight from a template's octets to those of a batch, which is "
+               "shorter by a quarter and more; what comes out is the same. false: all by the ordinary way.")
           .key("buffer_bytes", &C::buffer_bytes, size<uint64_t>(64 << 10, 1ull << 40),
                "Memory for all batches, open and under way, divided among the receive cores.")
           .key("channel_size", &C::channel_size, integer<uint32_t>(1, 100'000'000),

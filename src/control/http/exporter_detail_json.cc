@@ -99,6 +99,12 @@ json field_json(const decode::FieldSpec& field, bool is_v9_scope) {
           {"octets", field.length == decode::kVariableLength ? json() : json(field.length)}};
 }
 
+/// Of data templates only.
+json fused_json(const StateRecord& r) {
+  if (is_options(r) || static_cast<TemplateKind>(r.u8(14)) != TemplateKind::data) return nullptr;
+  return name_of(static_cast<decode::FuseVerdict>(r.flags()));
+}
+
 json template_json(const TemplateName& name, const StateRecord& r) {
   const uint16_t scopes = r.u16(12);
   const auto kind = static_cast<TemplateKind>(r.u8(14));
@@ -120,6 +126,7 @@ json template_json(const TemplateName& name, const StateRecord& r) {
           {"defined_ns", Said::defined_ns(r)},
           {"scope_fields", scopes},
           {"record_octets", varies ? json() : json(octets)},
+          {"fused", fused_json(r)},
           {"fields", std::move(fields)}};
 }
 
