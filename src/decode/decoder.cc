@@ -222,7 +222,7 @@ bool DecoderState::begin(const Datagram& d, uint16_t version, uint32_t domain_id
   events_.set_now(d.received_ns);
   m.exporter = exporters_.find_or_add(d.source, d.received_ns);
   if (m.exporter == nullptr) return reject(d, DatagramError::exporter_table_full);
-  exporters_.prefetch_state(*m.exporter);
+  exporters_.prefetch_state(*m.exporter, may_fuse_);
   quirks_.open(m.exporter->stats.quirks);
   if (m.exporter->stats.datagrams == 0) [[unlikely]] {
     begin_restore(*m.exporter);

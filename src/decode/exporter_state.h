@@ -52,7 +52,7 @@ enum class TemplateKind : uint8_t {
 /// Whether field types may carry an enterprise number.
 enum class TemplateFormat : uint8_t { netflow_v9, ipfix };
 
-/// A template, its plan and its fused form. Moves, form, fields, operations and arena operations follow the struct.
+/// A template, its plan and its fused form. Form, moves, fields, operations and arena operations follow the struct.
 struct Template {
   uint64_t hash;
   Template* hash_next;

@@ -103,13 +103,24 @@ Exporter* ExporterTable::find_silent(uint64_t now_ns) const noexcept {
 // PERF: with a thousand exporters the state of each has left the caches when its next datagram comes,
 // and what is found by following pointers comes one line after the other. Those used last and longest
 // ago are both templates of an exporter that has two, one for each family.
-void ExporterTable::prefetch_state(const Exporter& exporter) noexcept {
+void ExporterTable::prefetch_state(const Exporter& exporter, bool may_fuse) noexcept {
   static constexpr size_t kPlanOctets = 768;  // moves, fields and ops of a plan of twenty fields
   if (exporter.last_domain != nullptr) prefetch(exporter.last_domain, sizeof(Domain));
   const Template* last = exporter.templates.back();
   const Template* first = exporter.templates.front();
-  if (last != nullptr) prefetch(last, sizeof(Template) + kPlanOctets);
-  if (first != last) prefetch(first, sizeof(Template) + kPlanOctets);
+  // PERF: of a template whose form is run only this is read; all lines of both would be more than the core can wait
+  // for at a time (fused/ipfix).
+  static constexpr size_t kHeadOctets = offsetof(Template, plan) + offsetof(Plan, starts);
+  static constexpr size_t kFormOctets = 768;  // of twenty fields, without what is for ICMP alone
+  for (const Template* t : {last, first == last ? nullptr : first}) {
+    if (t == nullptr) continue;
+    if (may_fuse) {
+      prefetch(t, kHeadOctets);
+      prefetch(t + 1, kFormOctets);
+    } else {
+      prefetch(t, sizeof(Template) + kPlanOctets);
+    }
+  }
 }
 
 uint64_t ExporterTable::hash_of_domain(const Exporter& exporter, uint16_t version, uint32_t id,

@@ -33,7 +33,7 @@ class ExporterTable {
   /// Null when the table is full of exporters at work.
   Exporter* find_or_add(const IpAddress& address, uint64_t now_ns) noexcept;
   /// Asks for the domain and the templates that the exporter's next datagram will probably need.
-  static void prefetch_state(const Exporter& exporter) noexcept;
+  static void prefetch_state(const Exporter& exporter, bool may_fuse) noexcept;
 
   Domain* find_domain(Exporter& exporter, uint16_t version, uint32_t id,
                       const IpAddress& agent = {}) const noexcept;

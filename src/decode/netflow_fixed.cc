@@ -224,6 +224,7 @@ bool DecoderState::decode_netflow_fixed(Protocol protocol, const Datagram& d,
                                                     .form = {},
                                                     .octets = p,
                                                     .count = count,
+                                                    .arena = burst_.arena().data(),
                                                     .reader = reader});
   for (uint32_t left = is_fused ? 0 : count; left != 0;) {
     const std::span<FlowRecord> records = burst_.room(left, arena_octets);

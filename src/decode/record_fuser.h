@@ -20,16 +20,16 @@ namespace weir::decode {
 /// Whether a template's records go straight to wire octets, and if not, why.
 // clang-format off
 #define WEIR_FUSE_VERDICTS(X)                                                          \
-  X(fused) X(left_out) X(variable_length) X(record_too_long) X(elements_kept_raw)      \
+  X(fused) X(left_out) X(variable_length) X(record_too_long) X(texts_or_lists)         \
   X(both_address_families) X(times_to_choose) X(rate_in_record) X(rate_by_sampler)     \
-  X(column_filled_twice) X(unusual_width) X(no_ip_version)
+  X(column_filled_twice) X(unusual_width) X(no_ip_version) X(elements_kept_raw)
 // clang-format on
 WEIR_NAMED_ENUM(FuseVerdict, uint8_t, WEIR_FUSE_VERDICTS)
 
 /// Reads a record the ordinary way.
 class RecordReader {
  public:
-  /// Overwrites `record`, which has nothing in the arena.
+  /// Overwrites `record`, and what is in the arena.
   virtual void read(const uint8_t* octets, FlowRecord& record) noexcept = 0;
 
  protected:
@@ -45,6 +45,7 @@ struct LaidOutRecords {
   std::span<const uint8_t> form;  // RecordFuser::compile's; empty: NetFlow v5
   const uint8_t* octets;
   uint32_t count;
+  const uint8_t* arena;  // the reader's
   RecordReader& reader;
 };
 

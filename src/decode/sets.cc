@@ -40,6 +40,7 @@ class PlanReader final : public RecordReader {
   PlanReader(const Plan& plan, PlanContext& context) noexcept : plan_(plan), context_(context) {}
   void read(const uint8_t* octets, FlowRecord& record) noexcept override {
     if (!run_) run_.emplace(plan_, context_);
+    context_.arena.clear();
     run_->rows(octets, 1, &record);
   }
 
@@ -213,7 +214,7 @@ bool DecoderState::data_fused(Message& m, const Template& t, const uint8_t* octe
   if (t.plan.metered_if && context.rates.by_interface()) return false;
   burst_.flush();  // what was before goes first
   PlanReader reader(t.plan, context);
-  return config_.fuser->on_laid_out(
+  const bool is_taken = config_.fuser->on_laid_out(
       {.header = m.header,
        .listener = m.listener,
        .times = m.times,
@@ -221,7 +222,10 @@ bool DecoderState::data_fused(Message& m, const Template& t, const uint8_t* octe
        .form = t.form,
        .octets = octets,
        .count = count,
+       .arena = context.arena.data(),
        .reader = reader});
+  context.arena.clear();
+  return is_taken;
 }
 
 void DecoderState::data_fixed(Message& m, const Template& t, std::span<const uint8_t> body,

@@ -18,7 +18,7 @@ std::span<const T> append(uint8_t*& at, std::span<const T> items) noexcept {
   return {first, items.size()};
 }
 
-static_assert(alignof(Template) >= 8 && sizeof(LineMove) % 8 == 0, "forms are aligned to 8");
+static_assert(alignof(Template) >= 8 && alignof(LineMove) <= 8, "forms are whole times 8");
 static_assert(sizeof(Template) % alignof(LineMove) == 0 && sizeof(LineMove) % alignof(Op) == 0 &&
               alignof(FieldSpec) == alignof(Op) && sizeof(FieldSpec) % alignof(Op) == 0 &&
               sizeof(Op) % alignof(ArenaOp) == 0);
@@ -204,8 +204,8 @@ Template* TemplateTable::build(Domain& domain, const Definition& d) noexcept {
   t->lifetime_ns = d.limits.template_lifetime_ns;
   t->plan = draft_.plan;
   uint8_t* at = static_cast<uint8_t*>(memory) + sizeof(Template);
-  t->plan.moves = append<LineMove>(at, moves);
   t->form = append<uint8_t>(at, fused.form);
+  t->plan.moves = append<LineMove>(at, moves);
   t->fuse_verdict = fused.verdict;
   t->plan.fields = append<FieldSpec>(at, d.fields);
   t->plan.ops = append<Op>(at, ops);

@@ -3,6 +3,7 @@
 #include <memory>
 #include <new>
 
+#include "decode/structured_data.h"
 #include "export/encode_parts.h"
 #include "fuse/fused_form.h"
 
@@ -51,6 +52,53 @@ bool is_plain_number(const Op& op) noexcept {
   }
 }
 
+/// Octets in chunks: those that are the same for all records, and those moved from them.
+class ChunkWriter {
+ public:
+  explicit ChunkWriter(std::span<Chunk> chunks) noexcept : chunks_(chunks) {}
+
+  void fix(size_t octet) noexcept {
+    if (Chunk* const c = here(); c != nullptr) {
+      c->fixed[at_ % kChunkOctets] = static_cast<uint8_t>(octet);
+    }
+    ++at_;
+  }
+  void fix_tag(Tag tag) noexcept {
+    fix(tag.octets & 0xffu);
+    if (tag.length == 2) fix(tag.octets >> 8);
+  }
+  void fix_varint(uint64_t v) noexcept {
+    for (; v >= 0x80; v >>= 7) fix((v & 0x7f) | 0x80);
+    fix(v);
+  }
+  void move(size_t offset, size_t octets) noexcept {
+    for (size_t k = 0; k < octets; ++k, ++at_) {
+      Chunk* const c = here();
+      if (c == nullptr) continue;
+      c->from[at_ % kChunkOctets] = static_cast<uint8_t>(offset + k);
+      c->moved |= uint64_t{1} << (at_ % kChunkOctets);
+    }
+  }
+  size_t octets() const noexcept { return at_; }
+  bool fits() const noexcept { return at_ <= chunks_.size() * kChunkOctets; }
+  /// How many chunks there are.
+  uint8_t finish() noexcept {
+    const size_t count = (at_ + kChunkOctets - 1) / kChunkOctets;
+    for (size_t i = 0; i < count; ++i) {
+      chunks_[i].octets = std::min(kChunkOctets, at_ - i * kChunkOctets);
+    }
+    return static_cast<uint8_t>(count);
+  }
+
+ private:
+  Chunk* here() const noexcept {
+    const size_t i = at_ / kChunkOctets;
+    return i < chunks_.size() ? &chunks_[i] : nullptr;
+  }
+  const std::span<Chunk> chunks_;
+  size_t at_ = 0;
+};
+
 class FormCompiler {
  public:
   explicit FormCompiler(const decode::Plan& plan) noexcept : plan_(plan) {}
@@ -59,12 +107,11 @@ class FormCompiler {
     if (!plan_.fixed_length) return FuseVerdict::variable_length;
     if (plan_.record_octets > kFusedRecordOctetsMax) return FuseVerdict::record_too_long;
     if (plan_.dual_count != 0) return FuseVerdict::both_address_families;
-    if (plan_.row_work) return FuseVerdict::elements_kept_raw;
     if (plan_.record_rate) return FuseVerdict::rate_in_record;
     if (plan_.sampler != decode::SamplerKind::none) return FuseVerdict::rate_by_sampler;
     form.record_octets = plan_.record_octets;
-    for (const auto stage : {&FormCompiler::add_times, &FormCompiler::add_family,
-                             &FormCompiler::add_lanes, &FormCompiler::add_macs}) {
+    for (const auto stage : {&FormCompiler::add_times, &FormCompiler::add_family, &FormCompiler::add_lanes,
+                             &FormCompiler::add_macs, &FormCompiler::add_tail}) {
       if (const FuseVerdict v = (this->*stage)(); v != FuseVerdict::fused) return v;
     }
     add_addresses();
@@ -73,6 +120,8 @@ class FormCompiler {
 
   FusedForm form{};
   Lane lanes[kLaneSets][kLanesMax]{};
+  Chunk tail[kTailChunksMax]{};
+  TailMove tail_moves[kTailElementsMax]{};
 
   std::span<const Lane> lanes_of(LaneSet set) const noexcept {
     return {lanes[set], form.shared[set].count};
@@ -224,6 +273,44 @@ class FormCompiler {
     return verdict;
   }
 
+  /// Elements without a column, as put_arena writes them: each a message of its own.
+  FuseVerdict add_tail() noexcept {
+    static constexpr Tag kUnmapped = tag(1038, WireType::octets);
+    ChunkWriter to(tail);
+    size_t kept = 0;
+    for (const decode::ArenaOp& op : plan_.arena_ops) {
+      if (op.kind != decode::ArenaOpKind::unmapped) return FuseVerdict::texts_or_lists;
+      using outbound::wire::varint_octets;
+      const size_t length = (op.enterprise != 0 ? 1 + varint_octets(op.enterprise) : 0) +
+                            (op.id != 0 ? 1 + varint_octets(op.id) : 0) + 1 +
+                            varint_octets(op.width) + op.width;
+      kept += decode::kUnmappedHeaderOctets + op.width;
+      if (form.tail_move_count == kTailElementsMax || op.width == 0) {
+        return FuseVerdict::elements_kept_raw;
+      }
+      to.fix_tag(kUnmapped);
+      to.fix_varint(length);
+      if (op.enterprise != 0) {
+        to.fix_tag(tag(1, WireType::varint));
+        to.fix_varint(op.enterprise);
+      }
+      if (op.id != 0) {
+        to.fix_tag(tag(2, WireType::varint));
+        to.fix_varint(op.id);
+      }
+      to.fix_tag(tag(3, WireType::octets));
+      to.fix_varint(op.width);
+      tail_moves[form.tail_move_count++] = {static_cast<uint16_t>(op.offset), op.width,
+                                            static_cast<uint16_t>(to.octets()), 0};
+      to.move(op.offset, op.width);
+    }
+    if (!to.fits() || kept > kUnmappedOctetsMax) return FuseVerdict::elements_kept_raw;
+    form.tail_octets = static_cast<uint16_t>(to.octets());
+    form.unmapped_octets = static_cast<uint16_t>(kept);
+    form.tail_chunk_count = to.finish();
+    return FuseVerdict::fused;
+  }
+
   void add_addresses() noexcept {
     for (size_t i = 0; i < kAddressesMax; ++i) {
       const size_t destination = offsetof(FlowRecord, src_addr) + i * sizeof(IpAddress);
@@ -261,27 +348,12 @@ std::span<const Lane> part_of(std::span<const Lane> lanes, size_t block) noexcep
 }
 
 /// The addresses one behind the other, each behind its tag and length.
-size_t chunks_of(const FusedForm& form, Chunk (&chunks)[kChunksMax]) noexcept {
-  size_t at = 0;
-  const auto fix = [&](unsigned octet) {
-    chunks[at / kChunkOctets].fixed[at % kChunkOctets] = static_cast<uint8_t>(octet);
-    ++at;
-  };
+void add_addresses(const FusedForm& form, ChunkWriter& to) noexcept {
   for (const Address& a : std::span(form.addresses, form.address_count)) {
-    fix(a.tag.octets & 0xffu);
-    if (a.tag.length == 2) fix(a.tag.octets >> 8);
-    fix(a.octets);
-    for (uint16_t k = 0; k < a.octets; ++k, ++at) {
-      Chunk& c = chunks[at / kChunkOctets];
-      c.from[at % kChunkOctets] = static_cast<uint8_t>(a.offset + k);
-      c.moved |= uint64_t{1} << (at % kChunkOctets);
-    }
+    to.fix_tag(a.tag);
+    to.fix(a.octets);
+    to.move(a.offset, a.octets);
   }
-  const size_t count = (at + kChunkOctets - 1) / kChunkOctets;
-  for (size_t i = 0; i < count; ++i) {
-    chunks[i].octets = std::min(kChunkOctets, at - i * kChunkOctets);
-  }
-  return count;
 }
 
 void cut_times(FusedForm& form) noexcept {
@@ -319,7 +391,9 @@ size_t compile_form(const decode::Plan& plan, Kernel kernel, std::span<uint8_t, 
       blocks[kPorts][i] = block_of(part_of(most, i));
       blocks[kIcmp][i] = block_of(part_of(icmp, i));
     }
-    c.form.chunk_count = static_cast<uint8_t>(chunks_of(c.form, chunks));
+    ChunkWriter addresses(chunks);
+    add_addresses(c.form, addresses);
+    c.form.chunk_count = addresses.finish();
     if (c.form.times != TimesForm::shared) cut_times(c.form);
   }
   uint8_t* to = out.data();
@@ -327,8 +401,12 @@ size_t compile_form(const decode::Plan& plan, Kernel kernel, std::span<uint8_t, 
   if (kernel == Kernel::portable) {
     append(to, most.data(), most.size());
     append(to, icmp.data(), icmp.size());
+    append(to, c.tail_moves, c.form.tail_move_count);
+    for (size_t i = 0; i < c.form.tail_chunk_count; ++i) append(to, c.tail[i].fixed, kChunkOctets);
+    return static_cast<size_t>(to - out.data());
   }
   append(to, chunks, c.form.chunk_count);
+  append(to, c.tail, c.form.tail_chunk_count);
   append(to, blocks[kPorts], c.form.block_count);
   if (!icmp.empty()) append(to, blocks[kIcmp], c.form.block_count);
   return static_cast<size_t>(to - out.data());

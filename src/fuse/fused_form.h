@@ -25,6 +25,8 @@ inline constexpr size_t kBlockLanes = 8;
 inline constexpr size_t kLanesMax = 56;  // there are 50 columns of integers
 inline constexpr size_t kAddressesMax = 8;
 inline constexpr size_t kChunkOctets = 64;
+inline constexpr size_t kTailOctetsMax = 256;  // of elements without a column
+inline constexpr size_t kTailElementsMax = 24;
 inline constexpr size_t kLaneBits = 42;  // what a lane holds beside its tag: six octets of seven bits
 
 /// An integer field: big-endian octets of the record, or what all records of a set share.
@@ -49,6 +51,14 @@ struct Chunk {
   uint8_t fixed[kChunkOctets];
   uint64_t moved;
   uint64_t octets;  // how many of them count
+};
+
+/// Octets of the record that go to octet `to` of the tail.
+struct TailMove {
+  uint16_t offset;
+  uint16_t octets;
+  uint16_t to;
+  uint16_t unused;
 };
 
 struct Address {
@@ -99,6 +109,10 @@ struct FusedForm {
   uint8_t address_count;
   uint8_t mac_count;
   uint8_t v6_count;
+  uint8_t tail_chunk_count;
+  uint8_t tail_move_count;
+  uint16_t tail_octets;
+  uint16_t unmapped_octets;  // that the elements of the tail take of the arena
   uint16_t src_port_offset;  // of ICMP's record
   uint16_t dst_port_offset;
   uint16_t type_offset;
@@ -115,10 +129,18 @@ struct FusedForm {
   const Lane* lanes(LaneSet set) const noexcept {
     return at<Lane>(sizeof(FusedForm)) + (set == kIcmp ? shared[kPorts].count : 0);
   }
-  // Or the AVX-512 kernel's: chunks, and blocks by set.
+  // then its tail: whole chunks of fixed octets, and moves over them.
+  const TailMove* tail_moves() const noexcept {
+    return at<TailMove>(sizeof(FusedForm) +
+                        (shared[kPorts].count + size_t{shared[kIcmp].count}) * sizeof(Lane));
+  }
+  const uint8_t* tail() const noexcept {
+    return reinterpret_cast<const uint8_t*>(tail_moves() + tail_move_count);
+  }
+  // Or the AVX-512 kernel's: chunks of addresses, of the tail, and blocks by set.
   const Chunk* chunks() const noexcept { return at<Chunk>(sizeof(FusedForm)); }
   const LaneBlock* blocks() const noexcept {
-    return at<LaneBlock>(sizeof(FusedForm) + chunk_count * sizeof(Chunk));
+    return at<LaneBlock>(sizeof(FusedForm) + (chunk_count + size_t{tail_chunk_count}) * sizeof(Chunk));
   }
 
  private:
@@ -127,21 +149,24 @@ struct FusedForm {
     return reinterpret_cast<const T*>(reinterpret_cast<const uint8_t*>(this) + octets);
   }
 };
-static_assert(sizeof(FusedForm) % 8 == 0 && sizeof(Lane) == 8 && sizeof(LaneBlock) % 8 == 0 &&
+static_assert(sizeof(FusedForm) % 8 == 0 && sizeof(Lane) == 8 && sizeof(TailMove) == 8 && sizeof(LaneBlock) % 8 == 0 &&
               sizeof(Chunk) % 8 == 0);
 
 inline constexpr size_t kBlocksMax = kLanesMax / kBlockLanes;
 inline constexpr size_t kAddressOctetsMax = kAddressesMax * (2 + 1 + 16);
 inline constexpr size_t kChunksMax = (kAddressOctetsMax + kChunkOctets - 1) / kChunkOctets;
+inline constexpr size_t kTailChunksMax = kTailOctetsMax / kChunkOctets;
 inline constexpr size_t kFormOctetsMax = sizeof(FusedForm) +
                                          kLaneSets * kBlocksMax * sizeof(LaneBlock) +
-                                         kChunksMax * sizeof(Chunk);
+                                         (kChunksMax + kTailChunksMax) * sizeof(Chunk);
 
 inline const FusedForm& form_of(std::span<const uint8_t> octets) noexcept {
   return *reinterpret_cast<const FusedForm*>(octets.data());
 }
 
-static_assert(sizeof(FusedForm) + kLaneSets * kLanesMax * sizeof(Lane) <= kFormOctetsMax);
+static_assert(sizeof(FusedForm) + kLaneSets * kLanesMax * sizeof(Lane) +
+                  kTailElementsMax * sizeof(TailMove) + kTailOctetsMax <=
+              kFormOctetsMax);
 
 /// Compiles `plan` for one kernel or the other into `out`, 8-aligned; 0 octets where `verdict` says why not.
 size_t compile_form(const decode::Plan& plan, Kernel kernel, std::span<uint8_t, kFormOctetsMax> out,

@@ -14,6 +14,8 @@ using outbound::Batcher;
 using outbound::BatchRoom;
 using outbound::HeaderPrefix;
 
+/// Where a clock was never set, all records are odd: then the kernel is asked for one in so many.
+constexpr uint32_t kOddRunMax = 16;
 constexpr uint64_t kSharedMax = (uint64_t{1} << kLaneBits) - 1;
 constexpr uint64_t kNineOctetsMax = ~uint64_t{0} >> 1;  // of a time
 
@@ -81,8 +83,11 @@ class Way final : public FusedWay {
                    : form.time_source},
               kernel_);
     // As the batcher reckons with FlowRecords, so that batches end where theirs do.
-    const size_t octets_max = prefix.octets().size() + outbound::kFlatRecordOctetsMax;
+    odd_.arena_parts = form.unmapped_octets != 0 ? arena_part::kUnmapped : 0;
+    odd_.unmapped = {0, form.unmapped_octets};
+    const size_t octets_max = outbound::Encoder::octets_max(prefix, odd_);
     const uint8_t* r = in.octets;
+    uint32_t odd_run = 1;  // how many go the ordinary way before the kernel is asked again
     for (uint32_t left = in.count; left != 0;) {
       const BatchRoom room = batcher.room(octets_max, in.header, route);
       if (room.at == nullptr) return pass_over(form, in, r, left, room.why_not, route, batcher);
@@ -95,10 +100,13 @@ class Way final : public FusedWay {
         r += size_t{done.records} * form.record_octets;
         p = done.end;
         if (!done.is_stopped) break;
-        in.reader.read(r, odd_);
-        p += encoder_.encode(prefix, {&odd_, 1}, nullptr, p);
-        r += form.record_octets;
-        ++n;
+        odd_run = done.records != 0 ? 1 : std::min(2 * odd_run, kOddRunMax);
+        for (uint32_t i = 0; i < odd_run && n < wanted && p <= room.last; ++i) {
+          in.reader.read(r, odd_);
+          p += encoder_.encode(prefix, {&odd_, 1}, in.arena, p);
+          r += form.record_octets;
+          ++n;
+        }
       }
       batcher.commit(room, n, static_cast<size_t>(p - room.at), in.header);
       left -= n;
@@ -126,7 +134,7 @@ class Way final : public FusedWay {
   const Kernel kernel_;
   const outbound::Encoder encoder_;
   bool has_v5_ = false;
-  FlowRecord odd_;
+  FlowRecord odd_{};
   alignas(8) uint8_t netflow_v5_[kFormOctetsMax];
   alignas(8) uint8_t draft_[kFormOctetsMax];
 };

@@ -123,6 +123,18 @@ struct Times<TimesForm::shared> {
   }
 };
 
+template <bool kWide>
+WEIR_AVX512_INLINE uint8_t* put_chunks(uint8_t* p, const RecordOctets<kWide>& record,
+                                       const Chunk* chunks, size_t count) noexcept {
+  for (size_t i = 0; i < count; ++i) {
+    const Chunk& c = chunks[i];
+    const __m512i moved = record.take(c.moved, _mm512_loadu_si512(c.from));
+    _mm512_storeu_si512(p, _mm512_or_si512(moved, _mm512_loadu_si512(c.fixed)));
+    p += c.octets;
+  }
+  return p;
+}
+
 template <TimesForm kForm, bool kWide>
 WEIR_AVX512_INLINE Progress run_form(FusedRun& run, const uint8_t* records, uint32_t count,
                                      uint8_t* out, const uint8_t* last) noexcept {
@@ -147,12 +159,7 @@ WEIR_AVX512_INLINE Progress run_form(FusedRun& run, const uint8_t* records, uint
     unsigned odd = 0;
     uint8_t* end = outbound::parts::put_prefix(p + guess.octets, run.prefix);
     end = times.put(end, record, odd);
-    for (size_t i = 0; i < chunk_count; ++i) {
-      const Chunk& c = chunks[i];
-      const __m512i moved = record.take(c.moved, _mm512_loadu_si512(c.from));
-      _mm512_storeu_si512(end, _mm512_or_si512(moved, _mm512_loadu_si512(c.fixed)));
-      end += c.octets;
-    }
+    end = put_chunks(end, record, chunks, chunk_count);
     LaneSet set;
     end = put_family(end, form, r, set);
     if (end == nullptr || has_mapped_address(form, r)) [[unlikely]] {
@@ -174,6 +181,7 @@ WEIR_AVX512_INLINE Progress run_form(FusedRun& run, const uint8_t* records, uint
     for (size_t i = 0; i < form.mac_count; ++i) {
       end = outbound::parts::put_short(end, form.macs[i].tag, load_be48(r + form.macs[i].offset));
     }
+    end = put_chunks(end, record, chunks + chunk_count, form.tail_chunk_count);
     if (odd != 0) [[unlikely]] {
       is_stopped = true;
       break;

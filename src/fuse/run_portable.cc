@@ -1,5 +1,6 @@
 #include "base/byte_order.h"
 #include "base/clock.h"
+#include "base/copy_short.h"
 #include "fuse/fused_run.h"
 
 namespace weir::fuse {
@@ -72,6 +73,13 @@ uint8_t* put_record(uint8_t* p, const FusedRun& run, const uint8_t* r) noexcept 
   }
   for (const Mac& mac : std::span(form.macs, form.mac_count)) {
     p = outbound::wire::put_field(p, mac.tag, load_be48(r + mac.offset));
+  }
+  if (form.tail_octets != 0) {
+    std::memcpy(p, form.tail(), form.tail_chunk_count * kChunkOctets);
+    for (const TailMove& move : std::span(form.tail_moves(), form.tail_move_count)) {
+      copy_short(p + move.to, r + move.offset, move.octets);
+    }
+    p += form.tail_octets;
   }
   return p;
 }

@@ -4,7 +4,8 @@
 //
 // Input: two octets of flags, the number of fields, two octets for each field (element and width, mostly of those
 // that a form knows), the header's clock, then the records' octets. Template and records travel as the flags say: NetFlow
-// v5 (no template), v9 or IPFIX; the data ahead of the template, or behind it, in one set or two.
+// v5 (no template), v9 or IPFIX; the data ahead of the template, or behind it, in one set or two. Or what follows is
+// any datagrams, each behind its length as two octets, little end first.
 #pragma once
 
 #include <algorithm>
@@ -31,6 +32,8 @@ class FusedOracle {
     std::vector<std::vector<uint8_t>> datagrams;
     if ((flags & 3) == 0) {
       datagrams.push_back(netflow_v5());
+    } else if ((flags & 3) == 3) {
+      any_datagrams(datagrams);
     } else {
       write_sets((flags & 3) == 1, flags, datagrams);
     }
@@ -69,7 +72,8 @@ class FusedOracle {
     c.decoder.listeners.resize(2);
     c.decoder.listeners[1].sampling_rate_default = 512;
     c.decoder.limits.exporters_max = 4;
-    c.decoder.limits.template_octets_total = 1 << 20;
+    // Forms take octets, too: where those are short, templates go earlier.
+    c.decoder.limits.template_octets_total = 64 << 20;
     c.decoder.limits.pending_octets_total = 64 * 1024;
     c.batcher.buffers = 2;
     c.batcher.batch_octets = 4096;
@@ -93,6 +97,17 @@ class FusedOracle {
   static void put32(std::vector<uint8_t>& to, uint32_t v) {
     put16(to, v >> 16);
     put16(to, v);
+  }
+
+  void any_datagrams(std::vector<std::vector<uint8_t>>& datagrams) {
+    static constexpr size_t kDatagramsMax = 12;
+    while (in_.size() >= 2 && datagrams.size() < kDatagramsMax) {
+      const size_t length = in_[0] | size_t{in_[1]} << 8;
+      in_ = in_.subspan(2);
+      const auto octets = in_.first(std::min(length, in_.size()));
+      datagrams.emplace_back(octets.begin(), octets.end());
+      in_ = in_.subspan(octets.size());
+    }
   }
 
   std::vector<uint8_t> netflow_v5() {
