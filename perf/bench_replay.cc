@@ -2,8 +2,9 @@
 // decode, encode, hand over.
 //
 //     bench_replay [--protocol netflow_v5|netflow_v9|ipfix] [--records N] [--cores N]
-//                  [--workers N] [--seconds N] [--tap all|one] [--garbage] [--smoke]
+//                  [--workers N] [--seconds N] [--tap all|one] [--way records|fused] [--garbage] [--smoke]
 //
+// --way: records, by FlowRecords; fused, the default, by forms where there is one (fuse/fused_way.h).
 // --tap: somebody looks at the flows (dataplane/flow_tap.h): at all of them, or for one that does not come.
 // --garbage: datagrams that nobody can decode.
 // --workers: so many cores decode what the others receive; the CPU seconds of each are printed.
@@ -40,6 +41,7 @@ struct Options {
   uint16_t cores = 1;
   uint16_t workers = 0;
   double seconds = 3;
+  bool may_fuse = true;
   std::string tap;  // empty: nobody looks
   ReplayContent content = ReplayContent::exports;
   bool is_smoke = false;
@@ -159,6 +161,7 @@ int run(const Options& options) {
                                .mbufs = static_cast<uint32_t>(2 * *frames - 1) + options.workers * 4096u,
                                .workers = options.workers});
   config.pipeline.listeners.push_back({.name = "netflow", .port = kReplayPort, .route = {}, .rules = {}});
+  config.pipeline.may_fuse = options.may_fuse;
   config.pipeline.batcher.buffers = 256;
 
   Result<std::unique_ptr<dataplane::DataPlane>> plane = dataplane::DataPlane::create(config);
@@ -243,6 +246,8 @@ Options parse(int argc, char** argv) {
       options.records = static_cast<uint32_t>(std::strtoul(value.c_str(), nullptr, 10));
     } else if (key == "--seconds") {
       options.seconds = std::strtod(value.c_str(), nullptr);
+    } else if (key == "--way" && (value == "records" || value == "fused")) {
+      options.may_fuse = value == "fused";
     } else if (key == "--tap" && (value == "all" || value == "one")) {
       options.tap = value;
     } else if (const auto protocol = replay_protocol(value); key == "--protocol" && protocol) {

@@ -21,7 +21,7 @@ namespace weir::decode {
 // clang-format off
 #define WEIR_FUSE_VERDICTS(X)                                                          \
   X(fused) X(left_out) X(variable_length) X(record_too_long) X(texts_or_lists)         \
-  X(both_address_families) X(times_to_choose) X(rate_in_record) X(rate_by_sampler)     \
+  X(both_address_families) X(times_to_choose) X(rate_by_sampler)                       \
   X(column_filled_twice) X(unusual_width) X(no_ip_version) X(elements_kept_raw)
 // clang-format on
 WEIR_NAMED_ENUM(FuseVerdict, uint8_t, WEIR_FUSE_VERDICTS)

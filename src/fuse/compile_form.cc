@@ -107,7 +107,6 @@ class FormCompiler {
     if (!plan_.fixed_length) return FuseVerdict::variable_length;
     if (plan_.record_octets > kFusedRecordOctetsMax) return FuseVerdict::record_too_long;
     if (plan_.dual_count != 0) return FuseVerdict::both_address_families;
-    if (plan_.record_rate) return FuseVerdict::rate_in_record;
     if (plan_.sampler != decode::SamplerKind::none) return FuseVerdict::rate_by_sampler;
     form.record_octets = plan_.record_octets;
     for (const auto stage : {&FormCompiler::add_times, &FormCompiler::add_family, &FormCompiler::add_lanes,
@@ -236,13 +235,20 @@ class FormCompiler {
   void add_lanes(LaneSet set, FuseVerdict& verdict) noexcept {
     SharedLanes& shared = form.shared[set];
     for (const Column& c : kColumns) {
-      Lane lane{0, 0, 0, c.tag};
+      Lane lane{0, 0, kSharedPieces, c.tag};
       if (set == kIcmp && icmp_lane(c.destination, lane)) {
         if (lane.width == 0) continue;
       } else if (const Op* op = op_of(c.destination, verdict); op != nullptr) {
         if (!is_plain_number(*op)) verdict = FuseVerdict::unusual_width;
         lane.offset = static_cast<uint16_t>(op->offset);
         lane.width = static_cast<uint8_t>(op->width);
+        // A rate of 0 is none: then what is known otherwise is shared.
+        if (c.destination == offsetof(FlowRecord, sampling_rate)) {
+          shared.at[kRate] = shared.count;
+          lane.piece = kRate;
+          form.rate_width = lane.width;
+          form.rate_offset = lane.offset;
+        }
       } else if (const SharedPiece piece = piece_of(c.destination); piece != kSharedPieces) {
         shared.at[piece] = shared.count;
         lane.piece = piece;

@@ -33,7 +33,7 @@ inline constexpr size_t kLaneBits = 42;  // what a lane holds beside its tag: si
 struct Lane {
   uint16_t offset;
   uint8_t width;  // 0: shared
-  uint8_t piece;  // of what is shared, by SharedPiece
+  uint8_t piece;  // of what is shared, by SharedPiece; kSharedPieces: a field's alone
   Tag tag;
 };
 
@@ -111,6 +111,8 @@ struct FusedForm {
   uint8_t v6_count;
   uint8_t tail_chunk_count;
   uint8_t tail_move_count;
+  uint8_t rate_width;  // of a sampling rate that each record has; 0: none
+  uint16_t rate_offset;
   uint16_t tail_octets;
   uint16_t unmapped_octets;  // that the elements of the tail take of the arena
   uint16_t src_port_offset;  // of ICMP's record

@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <span>
 
+#include "base/byte_order.h"
 #include "export/encode_parts.h"
 #include "fuse/fused_form.h"
 
@@ -34,6 +35,7 @@ struct FusedRun {
   uint32_t uptime_ms;
   uint64_t window_begin_ns;
   uint64_t window_span_ns;
+  bool records_say_rate = false;  // else what they say is 0, where they may say one
   outbound::parts::FrameGuess guess;
   // The lanes that are no field's, as the kernels want them: their octets, or their values.
   struct Piece {
@@ -76,6 +78,16 @@ inline bool is_plain_icmp(const FusedForm& form, const uint8_t* record, uint8_t 
   }
   if (form.icmp != IcmpForm::named) return false;
   return !has_port || (record[form.type_offset] | record[form.code_offset]) != 0;
+}
+
+/// Whether what a record says of its sampling rate is what the run takes it to say.
+WEIR_INLINE bool has_other_rate(const FusedRun& run, const uint8_t* record) noexcept {
+  const FusedForm& form = run.form;
+  if (form.rate_width == 0) [[likely]] {
+    return false;
+  }
+  const uint64_t said = load_be(record + form.rate_offset, form.rate_width);
+  return run.records_say_rate ? said - 1 >= decode::kRatePlausibleMax : said != 0;
 }
 
 inline constexpr size_t kUnknownFamily = SIZE_MAX;

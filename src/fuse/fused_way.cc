@@ -39,6 +39,8 @@ class PrefixWithTimes {
 /// Whether the kernels can write what all records of the set share.
 bool is_expressible(const FusedForm& form, const LaidOutRecords& in) noexcept {
   if (in.rate.rate > kSharedMax) return false;
+  // What the operator says goes before what records say.
+  if (form.rate_width != 0 && in.rate.source == SamplingSource::override_) return false;
   if (form.times == TimesForm::shared) return true;
   if (form.times == TimesForm::uptime && !in.times.has_uptime) return false;
   const uint64_t begin = in.times.window_begin_ns();
@@ -77,7 +79,11 @@ class Way final : public FusedWay {
                 std::span<const uint8_t> shared_prefix, RouteId route, Batcher& batcher) noexcept
       WEIR_RUNS_ON(rx_lcore) {
     FusedRun run(form, shared_prefix, in.times);
-    run.share({in.rate.rate, static_cast<uint64_t>(in.rate.source),
+    // Where the first record says a rate, mostly all do.
+    run.records_say_rate =
+        form.rate_width != 0 && load_be(in.octets + form.rate_offset, form.rate_width) != 0;
+    run.share({run.records_say_rate ? 0 : in.rate.rate,
+               static_cast<uint64_t>(run.records_say_rate ? SamplingSource::record : in.rate.source),
                form.times == TimesForm::shared
                    ? static_cast<uint64_t>(in.times.fallback_source())
                    : form.time_source},

@@ -162,7 +162,7 @@ WEIR_AVX512_INLINE Progress run_form(FusedRun& run, const uint8_t* records, uint
     end = put_chunks(end, record, chunks, chunk_count);
     LaneSet set;
     end = put_family(end, form, r, set);
-    if (end == nullptr || has_mapped_address(form, r)) [[unlikely]] {
+    if (end == nullptr || has_mapped_address(form, r) || has_other_rate(run, r)) [[unlikely]] {
       is_stopped = true;
       break;
     }

@@ -96,6 +96,8 @@ TEST(FusedGenerator, ComesToTheSameBatches) {
         }
         ways.finish();
         EXPECT_GT(ways.records(), 10'000u);
+        std::cout << "protocol " << static_cast<int>(protocol) << ", sampling " << sampling << ": "
+                  << ways.fused() << " of " << ways.records() << " fused\n";
         if (protocol == lab::ExportProtocol::netflow_v5) {
           EXPECT_EQ(ways.fused(), ways.records());
         }

@@ -71,6 +71,7 @@ class FusedOracle {
     c.kernel = is_portable ? Kernel::portable : best_kernel();
     c.decoder.listeners.resize(2);
     c.decoder.listeners[1].sampling_rate_default = 512;
+    c.decoder.sampling_override = {{*IpAddress::parse("192.0.2.3"), 128, 77}};
     c.decoder.limits.exporters_max = 4;
     // Forms take octets, too: where those are short, templates go earlier.
     c.decoder.limits.template_octets_total = 64 << 20;
@@ -219,6 +220,7 @@ class FusedOracle {
         if ((f.id == 21 || f.id == 22) && f.length == 4) store_be32(o, kUptimeMs - load_be32(o) % 600'000);
         if ((f.id == 150 || f.id == 151) && f.length == 4) store_be32(o, kReceivedSecs - o[3]);
         if ((f.id == 152 || f.id == 153) && f.length == 8) store_be64(o, kReceivedNs / 1'000'000 - o[7]);
+        if (f.id == 34 && f.length == 4) store_be32(o, seed % 16 == 2 ? 0 : *o % 4 * 100u);
         if (f.id == 60 && f.length == 1) *o = (*o & 1) != 0 ? 4 : 6;
         if (f.id == 256 && f.length == 2) store_be16(o, (*o & 1) != 0 ? 0x0800 : 0x86dd);
         if (f.id == 4 && f.length == 1 && *o % 4 != 0) *o = 6;
