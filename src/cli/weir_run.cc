@@ -1,8 +1,5 @@
 // weir_run.cc — `weir run`: the appliance, until a signal ends it.
 #include <fmt/format.h>
-#include <sys/signalfd.h>
-#include <unistd.h>
-
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -14,6 +11,7 @@
 
 #include "base/version.h"
 #include "cli/commands.h"
+#include "cli/signals.h"
 #include "control/appliance.h"
 #include "control/config/config.h"
 #include "control/machine/machine_check.h"
@@ -33,37 +31,16 @@ struct RunArguments {
   bool until_end = false;
 };
 
-/// SIGTERM, SIGINT and SIGHUP as something the control loop can ask for. Made before any thread, so
-/// that every thread has them blocked.
-class Signals {
- public:
-  Signals() {
-    sigemptyset(&set_);
-    for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&set_, signal);
-    pthread_sigmask(SIG_BLOCK, &set_, nullptr);
-    fd_ = signalfd(-1, &set_, SFD_NONBLOCK | SFD_CLOEXEC);
+control::Request request_of(Signals& signals) {
+  switch (signals.take()) {
+    case 0: return control::Request::none;
+    case SIGHUP:
+      service::log_info("SIGHUP: the configuration is read and files of publishers are opened anew");
+      return control::Request::renew;
+    case SIGTERM: service::log_info("SIGTERM: stopping"); return control::Request::stop;
+    default: service::log_info("SIGINT: stopping"); return control::Request::stop;
   }
-  ~Signals() { close(fd_); }
-  Signals(const Signals&) = delete;
-  Signals& operator=(const Signals&) = delete;
-
-  control::Request poll() {
-    signalfd_siginfo info;
-    while (read(fd_, &info, sizeof info) == sizeof info) {
-      if (info.ssi_signo == SIGHUP) {
-        service::log_info("SIGHUP: the configuration is read and files of publishers are opened anew");
-        return control::Request::renew;
-      }
-      service::log_info("{}: stopping", info.ssi_signo == SIGTERM ? "SIGTERM" : "SIGINT");
-      return control::Request::stop;
-    }
-    return control::Request::none;
-  }
-
- private:
-  sigset_t set_;
-  int fd_ = -1;
-};
+}
 
 /// What was logged is written before the process ends, if anybody reads it.
 struct FinishLog {
@@ -110,7 +87,7 @@ int run(const RunArguments& arguments) {
   }
   control::RunOptions options;
   options.stop_at_end = arguments.until_end;
-  options.poll_request = [&signals] { return signals.poll(); };
+  options.poll_request = [&signals] { return request_of(signals); };
   options.origins = loaded->origins;
   if (arguments.listen_urls.empty()) {
     options.reload = [path = arguments.config_path] {

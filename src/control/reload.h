@@ -14,28 +14,17 @@
 #include <string>
 #include <vector>
 
-#include "base/named_enum.h"
 #include "base/result.h"
 #include "base/snapshot.h"
 #include "base/thread_roles.h"
 #include "control/background_job.h"
 #include "control/config/config.h"
+#include "service/operation_routes.h"
 
 namespace weir::control {
 
-/// none: none was asked for yet. unchanged: the file says what goes already.
-#define WEIR_RELOAD_STATES(X) X(none) X(running) X(applied) X(unchanged) X(refused)
-WEIR_NAMED_ENUM(ReloadState, uint8_t, WEIR_RELOAD_STATES)
-
-struct ReloadView {
-  uint64_t number = 0;  // 1: the first since the start
-  ReloadState state = ReloadState::none;
-  uint64_t ended_ns = 0;  // wall clock
-  std::vector<std::string> applied;         // keys whose new values go now
-  std::vector<std::string> needs_restart;   // keys whose new values do not
-  std::vector<std::string> warnings;
-  std::string error;  // of a refused one: a line a mistake
-};
+using service::ReloadState;
+using service::ReloadView;
 
 /// The keys that differ, by what can be done about them.
 struct ConfigChange {

@@ -6,16 +6,10 @@
 
 #include "control/config/config_check.h"
 #include "control/config/config_publishers.h"
+#include "service/config_text.h"
 
 namespace weir::control {
 namespace {
-
-/// As the file would have it: what a reader could take for nothing, or not see, in quotes.
-std::string quoted_if_needed(const std::string& value) {
-  const bool plain = !value.empty() && value.find_first_of(" \t") == std::string::npos;
-  if (plain || (!value.empty() && value.front() == '[')) return service::printable(value);
-  return fmt::format("\"{}\"", service::printable(value));
-}
 
 std::string describe_cpus(const std::vector<unsigned>& cpus) {
   if (cpus.empty()) return "CPUs chosen";
@@ -42,11 +36,6 @@ std::string describe_port(const PortConfig& port) {
   return text + fmt::format("  port {}: what else arrives{} goes to interface {}{}\n", port.name, vlan,
                             port.exception.interface,
                             addresses.empty() ? "" : " with " + service::joined(addresses));
-}
-
-std::string padded(std::string text, size_t width) {
-  text.resize(std::max(text.size(), width), ' ');
-  return text;
 }
 
 /// What serves the listener: `p0, udp 192.0.2.1:2055`.
@@ -80,30 +69,10 @@ std::string_view describe_security(SecurityMode mode) {
   }
 }
 
-/// A cell of a Markdown table holds no bar.
-std::string cell(std::string text) {
-  for (size_t at = text.find('|'); at != std::string::npos; at = text.find('|', at + 2)) {
-    text.replace(at, 1, "\\|");
-  }
-  return text;
-}
-
 }  // namespace
 
 std::string describe_values(const LoadedConfig& loaded) {
-  const auto values = appliance_schema().effective(&loaded.config, loaded.origins);
-  size_t path_width = 0, value_width = 0;
-  constexpr size_t kValueWidthMax = 40;
-  for (const auto& v : values) {
-    path_width = std::max(path_width, v.path.size());
-    value_width = std::max(value_width, std::min(quoted_if_needed(v.value).size(), kValueWidthMax));
-  }
-  std::string out;
-  for (const auto& v : values) {
-    out += padded(v.path, path_width) + "  " + padded(quoted_if_needed(v.value), value_width) +
-           "  " + v.origin.to_string() + "\n";
-  }
-  return out;
+  return service::describe_values(appliance_schema(), &loaded.config, loaded.origins);
 }
 
 std::string describe_plan(const ApplianceConfig& config) {
@@ -149,15 +118,6 @@ std::string describe_plan(const ApplianceConfig& config) {
   return out;
 }
 
-std::string describe_keys() {
-  std::string out = "| key | allowed | default | environment | |\n|---|---|---|---|---|\n";
-  for (const auto& row : appliance_schema().document()) {
-    const std::string shown_default =
-        row.default_value.empty() ? std::string() : fmt::format("`{}`", row.default_value);
-    out += fmt::format("| `{}` | {} | {} | {} | {} |\n", row.path, cell(row.allowed),
-                       cell(shown_default), row.environment, cell(row.doc));
-  }
-  return out;
-}
+std::string describe_keys() { return service::describe_keys(appliance_schema().document()); }
 
 }  // namespace weir::control
