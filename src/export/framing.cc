@@ -10,6 +10,7 @@
 
 #include "base/ip_address.h"
 #include "export/batch_reader.h"
+#include "export/json_flow.h"
 #include "export/wire.h"
 #include "flow.pb.h"
 #include "netflow_record.pb.h"
@@ -149,6 +150,22 @@ std::optional<std::vector<uint8_t>> from_netflow_record(std::span<const uint8_t>
   return out;
 }
 
+std::optional<std::vector<uint8_t>> from_json_lines(std::span<const uint8_t> octets) {
+  std::vector<uint8_t> out;
+  std::string_view text(reinterpret_cast<const char*>(octets.data()), octets.size());
+  while (!text.empty()) {
+    const size_t end = std::min(text.find('\n'), text.size());
+    const std::string_view line = text.substr(0, end);
+    text.remove_prefix(std::min(end + 1, text.size()));
+    if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
+    const auto flow = parse_json_line(line);
+    if (!flow) return std::nullopt;
+    const std::string message = flow->SerializeAsString();
+    append_framed(out, {reinterpret_cast<const uint8_t*>(message.data()), message.size()});
+  }
+  return out;
+}
+
 }  // namespace
 
 struct MessageFormer::Zstd {
@@ -173,6 +190,11 @@ bool MessageFormer::divide(const OutboundBatch& batch, const MessageSlice& part,
   slices.clear();
   const size_t limit =
       compression_ == Compression::none ? octets_max : octets_before_packing(octets_max);
+  if (batch.headers != nullptr) {
+    if (part.octets > limit) return false;
+    slices.push_back(part);
+    return true;
+  }
   const std::span<const uint8_t> payload = batch.payload();
   const bool alone = is_record_a_message(framing_of(batch.kind));
   if (!alone && part.octets <= limit) {
@@ -198,8 +220,9 @@ bool MessageFormer::divide(const OutboundBatch& batch, const MessageSlice& part,
 std::span<const uint8_t> MessageFormer::form(const OutboundBatch& batch,
                                              const MessageSlice& slice) {
   std::span<const uint8_t> octets = batch.payload().subspan(slice.offset, slice.octets);
-  switch (framing_of(batch.kind)) {
+  switch (batch.headers != nullptr ? Framing::batch : framing_of(batch.kind)) {
     case Framing::batch:
+    case Framing::json:
     case Framing::single: break;
     case Framing::delimited: {
       formed_.clear();
@@ -278,6 +301,7 @@ std::optional<std::vector<uint8_t>> unframe(std::span<const uint8_t> message, Fr
     }
     case Framing::delimited: return from_delimited(message);
     case Framing::netflow_record: return from_netflow_record(message);
+    case Framing::json: return from_json_lines(message);
     case Framing::count_: break;
   }
   return std::nullopt;

@@ -2,8 +2,9 @@
 //
 // Spec:     docs/FLOW_MESSAGE.md, "Messages on the broker". batch: a flowpb.FlowBatch. single: one
 //           flowpb.FlowMessage. delimited: for each record its length as a varint, and the FlowMessage.
-//           netflow_record: one NetFlowRecord (proto/netflow_record.proto). Compressed messages are one
-//           frame of LZ4 (lz4 -d reads it) or Zstandard (RFC 8878).
+//           netflow_record: one NetFlowRecord (proto/netflow_record.proto). json: lines of JSON, one a record,
+//           which are read only. Compressed messages are one frame of LZ4 (lz4 -d reads it) or Zstandard
+//           (RFC 8878).
 // Runs on:  a publisher's thread, or a reader's.
 // Bounds:   what is read unpacks to at most kUnframedOctetsMax.
 // Failure:  octets that are not what they are said to be are nothing, for the caller to count.
@@ -22,7 +23,7 @@
 namespace weir::outbound {
 
 /// The names are the values of the headers Weir-Framing and Weir-Compression.
-#define WEIR_FRAMINGS(X) X(batch) X(single) X(delimited) X(netflow_record)
+#define WEIR_FRAMINGS(X) X(batch) X(single) X(delimited) X(netflow_record) X(json)
 WEIR_NAMED_ENUM(Framing, uint8_t, WEIR_FRAMINGS)
 #define WEIR_COMPRESSIONS(X) X(none) X(lz4) X(zstd)
 WEIR_NAMED_ENUM(Compression, uint8_t, WEIR_COMPRESSIONS)

@@ -1,6 +1,7 @@
 #include "export/jetstream_publisher.h"
 
 #include <algorithm>
+#include <cassert>
 #include <charconv>
 #include <chrono>
 #include <thread>
@@ -20,6 +21,7 @@ constexpr uint64_t kHoldMs = 20;              // after the library would not tak
 constexpr uint8_t kRejectionsMax = 5;         // a definite no, so often, is the answer
 constexpr size_t kHeaderOctetsReserve = 512;  // our headers, which count towards max_payload
 // Messages without an answer that keep a server busy for longer than we gather: of batches, and of records.
+constexpr size_t kMessageHeadersMax = 24;
 constexpr size_t kGatherFromBatches = 16;
 constexpr size_t kGatherFromRecords = 512;
 constexpr std::chrono::microseconds kGatherFor{500};
@@ -275,20 +277,24 @@ void JetStreamPublisher::send(Token token, uint64_t now_ns, OutcomeSink& outcome
   if (slot.numbered) append_part_number(slot.id, message->slice, config_.framing);
   char records[12];
   *std::to_chars(records, records + sizeof records - 1, message->slice.records).ptr = '\0';
-  MessageHeader headers[6] = {
-      {"Nats-Msg-Id", slot.id.c_str()},
-      // The names are literals, so they end in a zero.
-      {"Weir-Framing", name_of(former_.framing_of(slot.batch->kind)).data()},
-      {"Weir-Compression", name_of(former_.compression()).data()},
-      {"Weir-Records", records},
+  MessageHeader headers[kMessageHeadersMax] = {{"Nats-Msg-Id", slot.id.c_str()}};
+  size_t header_count = 1;
+  const auto add = [&](const char* name, const char* value) {
+    assert(header_count < kMessageHeadersMax);
+    headers[header_count++] = {name, value};
   };
-  size_t header_count = 4;
-  if (slot.batch->kind != RecordKind::flow) {
-    headers[header_count++] = {"Weir-Kind", name_of(slot.batch->kind).data()};
+  if (const BatchHeaders* const own = slot.batch->headers) {
+    for (const auto& [name, value] : *own) add(name.c_str(), value.c_str());
+  } else {
+    // The names are literals, so they end in a zero.
+    add("Weir-Framing", name_of(former_.framing_of(slot.batch->kind)).data());
+    add("Weir-Compression", name_of(former_.compression()).data());
+    add("Weir-Records", records);
+    if (slot.batch->kind != RecordKind::flow) add("Weir-Kind", name_of(slot.batch->kind).data());
   }
   if (config_.stream.overlap != SubjectOverlap::adopt) {
     // So that another stream that has taken our subject refuses instead of keeping it.
-    headers[header_count++] = {"Nats-Expected-Stream", config_.stream.name.c_str()};
+    add("Nats-Expected-Stream", config_.stream.name.c_str());
   }
   const std::span<const uint8_t> octets = former_.form(*slot.batch, message->slice);
   const Sent sent = client_->publish(slot.subject.c_str(), token, octets, {headers, header_count});

@@ -1,73 +1,18 @@
 #include "export/jetstream_stream.h"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 #include <optional>
+
+#include "export/jetstream_api.h"
 
 namespace weir::outbound {
 namespace {
 
-using Json = nlohmann::ordered_json;  // keeps 64-bit integers exact and the server's order
-
 // JetStream's own error codes.
-constexpr int kStreamNotFound = 10059;
 constexpr int kSubjectOverlap = 10065;
 constexpr int kNoStorage = 10047;
 
 constexpr size_t kSubjectTokensMax = 64;
-
-struct ApiError {
-  int err_code = 0;
-  std::string description;
-};
-
-struct ApiAnswer {
-  enum class State : uint8_t { ok, error, no_jetstream, no_answer };
-  State state = State::no_answer;
-  Json body;
-  ApiError error;
-};
-
-/// What lies between us and the server, or another program on its subjects, may answer anything: a value of
-/// another type is one that is not there.
-std::optional<int64_t> number_in(const Json& object, const char* key) {
-  const auto found = object.is_object() ? object.find(key) : object.end();
-  if (found == object.end() || !found->is_number_integer()) return std::nullopt;
-  return found->get<int64_t>();
-}
-
-std::optional<std::string> text_in(const Json& object, const char* key) {
-  const auto found = object.is_object() ? object.find(key) : object.end();
-  if (found == object.end() || !found->is_string()) return std::nullopt;
-  return found->get<std::string>();
-}
-
-ApiAnswer call(NatsClient& client, const std::string& operation, const std::string& body,
-               int timeout_ms) {
-  ApiAnswer answer;
-  const auto reply = client.request("$JS.API." + operation, body, timeout_ms);
-  if (!reply) {
-    answer.error.description = reply.error().message;
-    return answer;
-  }
-  if (!*reply || reply->no_responders()) {
-    answer.state = ApiAnswer::State::no_jetstream;
-    return answer;
-  }
-  answer.body = Json::parse(reply->body(), nullptr, /*allow_exceptions=*/false);
-  if (!answer.body.is_object()) {
-    answer.error.description = "$JS.API." + operation + ": answer is not JSON";
-    return answer;
-  }
-  if (const auto error = answer.body.find("error"); error != answer.body.end()) {
-    answer.state = ApiAnswer::State::error;
-    answer.error.err_code = static_cast<int>(number_in(*error, "err_code").value_or(0));
-    answer.error.description = text_in(*error, "description").value_or("no description");
-    return answer;
-  }
-  answer.state = ApiAnswer::State::ok;
-  return answer;
-}
 
 std::vector<std::string> strings_in(const Json& object, const char* key) {
   std::vector<std::string> strings;
@@ -117,12 +62,12 @@ Json creation_of(const StreamConfig& config) {
 std::string explain_overlap(NatsClient& client, const StreamConfig& config, int timeout_ms) {
   for (const std::string& subject : config.subjects) {
     const ApiAnswer names =
-        call(client, "STREAM.NAMES", Json{{"subject", subject}}.dump(), timeout_ms);
+        call_jetstream(client, "STREAM.NAMES", Json{{"subject", subject}}.dump(), timeout_ms);
     if (names.state != ApiAnswer::State::ok) continue;
     for (const std::string& owner : strings_in(names.body, "streams")) {
       if (owner == config.name) continue;
       std::vector<std::string> keeps;
-      const ApiAnswer info = call(client, "STREAM.INFO." + owner, "", timeout_ms);
+      const ApiAnswer info = call_jetstream(client, "STREAM.INFO." + owner, "", timeout_ms);
       if (info.state == ApiAnswer::State::ok && info.body.contains("config")) {
         for (std::string& theirs : strings_in(info.body["config"], "subjects")) {
           const bool ours = std::any_of(config.subjects.begin(), config.subjects.end(),
@@ -199,10 +144,10 @@ std::optional<std::vector<std::string>> merged(std::vector<std::string> theirs,
 }  // namespace
 
 StreamCheck ensure_stream(NatsClient& client, const StreamConfig& config, int timeout_ms) {
-  ApiAnswer answer = call(client, "STREAM.INFO." + config.name, "", timeout_ms);
+  ApiAnswer answer = call_jetstream(client, "STREAM.INFO." + config.name, "", timeout_ms);
   bool created = false;
   if (answer.state == ApiAnswer::State::error && answer.error.err_code == kStreamNotFound) {
-    answer = call(client, "STREAM.CREATE." + config.name, creation_of(config).dump(), timeout_ms);
+    answer = call_jetstream(client, "STREAM.CREATE." + config.name, creation_of(config).dump(), timeout_ms);
     if (answer.state != ApiAnswer::State::ok) {
       return refused_or_unknown(client, config, answer, "could not be created", timeout_ms);
     }
@@ -226,7 +171,7 @@ StreamCheck ensure_stream(NatsClient& client, const StreamConfig& config, int ti
   if (auto subjects =
           merged(strings_in(stream, "subjects"), config.subjects)) {
     stream["subjects"] = *subjects;
-    answer = call(client, "STREAM.UPDATE." + config.name, stream.dump(), timeout_ms);
+    answer = call_jetstream(client, "STREAM.UPDATE." + config.name, stream.dump(), timeout_ms);
     if (answer.state != ApiAnswer::State::ok) {
       return refused_or_unknown(client, config, answer, "our subjects could not be added",
                                 timeout_ms);

@@ -352,6 +352,24 @@ Sent NatsClient::publish(const char* subject, uint64_t token, std::span<const ui
   }
 }
 
+Sent NatsClient::send(std::string_view subject, std::string_view payload) {
+  State& state = *state_;
+  // What is sent while the library reconnects would lie in its buffer, and be refused when that is full.
+  if (state.link == nullptr || !connected()) return Sent::not_connected;
+  const std::string to(subject);
+  const natsStatus s = natsConnection_Publish(state.link->connection, to.c_str(), payload.data(),
+                                              static_cast<int>(payload.size()));
+  if (s == NATS_OK) return Sent::sent;
+  if (s != NATS_INVALID_ARG && s != NATS_INVALID_SUBJECT) return Sent::not_connected;
+  state.note(text_of_nats(s).c_str());
+  return Sent::refused;
+}
+
+bool NatsClient::flush(int timeout_ms) noexcept {
+  return state_->link != nullptr &&
+         natsConnection_FlushTimeout(state_->link->connection, timeout_ms) == NATS_OK;
+}
+
 void NatsClient::State::await_reply(std::unique_lock<std::mutex>& lock, int wait_ms) {
   if (wait_ms <= 0) return;
   if (waiting.empty()) {

@@ -70,6 +70,10 @@ class NatsReply {
   explicit operator bool() const noexcept { return message_ != nullptr; }
   std::string_view body() const noexcept;
   std::string_view subject() const noexcept;
+  /// Where its sender wants an answer: of a consumer's message, where it is acknowledged.
+  std::string_view reply() const noexcept;
+  /// Null where it has none of this name; lasts as long as the reply.
+  const char* header(const char* name) const noexcept;
   /// The server's word that nobody listens on the subject: for JetStream, that no stream has it.
   bool no_responders() const noexcept;
 
@@ -110,6 +114,10 @@ class NatsClient {
   /// The reply to it comes from next_reply() with the same token. The payload is free on return.
   Sent publish(const char* subject, uint64_t token, std::span<const uint8_t> payload,
                std::span<const MessageHeader> headers);
+  /// Without a reply: an acknowledgement.
+  Sent send(std::string_view subject, std::string_view payload);
+  /// Waits until the server has what was sent; false where it does not say so in time.
+  bool flush(int timeout_ms) noexcept;
   /// The next reply to a publish; empty after `wait_ms` (0: do not wait).
   NatsReply next_reply(int wait_ms);
   /// All replies that are there, behind those in `replies`; waits for a first one at most `wait_ms`.

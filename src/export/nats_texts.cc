@@ -53,6 +53,16 @@ std::string_view NatsReply::body() const noexcept {
 
 std::string_view NatsReply::subject() const noexcept { return natsMsg_GetSubject(message_); }
 
+std::string_view NatsReply::reply() const noexcept {
+  const char* const subject = natsMsg_GetReply(message_);
+  return subject != nullptr ? std::string_view(subject) : std::string_view();
+}
+
+const char* NatsReply::header(const char* name) const noexcept {
+  const char* value = nullptr;
+  return natsMsgHeader_Get(message_, name, &value) == NATS_OK ? value : nullptr;
+}
+
 bool NatsReply::no_responders() const noexcept { return natsMsg_IsNoResponders(message_); }
 
 }  // namespace weir::outbound

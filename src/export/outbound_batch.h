@@ -4,14 +4,17 @@
 //           and back; at any time exactly one of them may touch it.
 // Bounds:   capacity octets.
 //
-// The payload is always a flowpb.FlowBatch, or its like of another kind: for each record 0x0A, its
-// length as a varint, and the message. Other framings are made from it by the publisher.
+// The payload is a flowpb.FlowBatch, or its like of another kind: for each record 0x0A, its length as a
+// varint, and the message. Other framings are made from it by the publisher. What comes with headers of its
+// own is published as it is, by JetStream only.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "base/named_enum.h"
 #include "flow/export_header.h"
@@ -27,6 +30,9 @@ struct ReplayedAs {
   std::string id;
   std::string subject;
 };
+
+/// What a message says of itself, beside its id: name and value.
+using BatchHeaders = std::vector<std::pair<std::string, std::string>>;
 
 /// Whose records a batch holds: a run of one exporter's.
 struct BatchOrigin {
@@ -55,7 +61,10 @@ struct OutboundBatch {
   // The control thread's: how many publishers still hold the batch.
   uint16_t references = 0;
 
-  const ReplayedAs* replayed_as = nullptr;  // the spool's; null: sealed in this run
+  // The spool's, and whoever's messages have names of their own; null: sealed in this run.
+  const ReplayedAs* replayed_as = nullptr;
+  // Not null: the payload is no FlowBatch but one message as it is, never divided, with these headers.
+  const BatchHeaders* headers = nullptr;
 
   // Whose the records are, as far as the list goes, for whoever counts what was lost.
   std::span<BatchOrigin> origin_room{};

@@ -485,7 +485,11 @@ const service::Schema<ApplianceConfig>& appliance_schema() {
           .key("publish_timeout_ms", &C::publish_timeout_ms, duration<uint32_t>(kMs, 10, 600'000),
                "How long an acknowledgement may take before the message is sent again.")
           .key("framing", &C::framing,
-               named_choice<outbound::Framing>(),
+               choice<outbound::Framing>({{"batch", outbound::Framing::batch},
+                                          {"single", outbound::Framing::single},
+                                          {"delimited", outbound::Framing::delimited},
+                                          {"netflow_record", outbound::Framing::netflow_record}},
+                                         {{"json", kNotYet}}),
                "batch: a FlowBatch a message. single: a FlowMessage a message. delimited: FlowMessages, "
                "each behind its length. netflow_record: a NetFlowRecord a message.")
           .key("compression", &C::compression, named_choice<outbound::Compression>(),
