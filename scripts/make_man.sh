@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # make_man.sh — Write a manual page of what a program says of itself, so that it cannot say anything else.
 #
-# usage: scripts/make_man.sh weir|weirctl|weir-etl|weir.yaml PROGRAM >PAGE
+# usage: scripts/make_man.sh weir|weirctl|weir-etl|weir.yaml|weir-etl.yaml PROGRAM >PAGE
 #   the programs    from PROGRAM --help and PROGRAM COMMAND --help
 #   weir.yaml       from PROGRAM check --keys (PROGRAM is weir)
+#   weir-etl.yaml   from PROGRAM check-config --keys (PROGRAM is weir-etl)
 set -euo pipefail
-[ $# -eq 2 ] || { sed -n '4,6s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+[ $# -eq 2 ] || { sed -n '4,7s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 page=$1 program=$2
 version=$("$program" --version); version=${version#* }; version=${version%% *}
 
@@ -50,8 +51,14 @@ program_page() { # name one-line-purpose see-also
     printf '.SS %s\n' "$command"
     "$program" "$command" --help | help_to_troff
   done
-  [ "$1" = weir-etl ] && { see_also "$3"; return; }  # it reads what it is given
   echo '.SH FILES'
+  if [ "$1" = weir-etl ]; then
+    printf '.TP\n.I /etc/weir/weir-etl.yaml\nThe configuration of the service.\n'
+    printf '.TP\n.I /etc/default/weir-etl\nVariables of its environment, such as NATS_URL (not there by itself).\n'
+    printf '.TP\n.I /run/weir-etl/control.sock\nThe control socket.\n'
+    see_also "$3"
+    return
+  fi
   printf '.TP\n.I /etc/weir/weir.yaml\nThe configuration of the service.\n'
   printf '.TP\n.I /etc/default/weir\nVariables of its environment, such as NATS_URL (not there by itself).\n'
   printf '.TP\n.I /run/weir/control.sock\nThe control socket.\n'
@@ -59,38 +66,29 @@ program_page() { # name one-line-purpose see-also
   see_also "$3"
 }
 
-keys_page() {
-  printf '.TH WEIR.YAML 5 "" "Weir %s" "Weir"\n' "$version"
+keys_page() { # name purpose program command… example-of-a-list example-key
+  printf '.TH %s 5 "" "Weir %s" "Weir"\n.SH NAME\n%s \\- %s\n' "${1^^}" "$version" "${1//-/\\-}" "$2"
+  printf '.SH DESCRIPTION\nYAML, so JSON too.\n.B %s %s \\-c FILE\n' "${3//-/\\-}" "${4//-/\\-}"
   cat <<'TROFF'
-.SH NAME
-weir.yaml \- configuration of the flow collector weir
-.SH DESCRIPTION
-YAML, so JSON too.
-.B weir check \-c FILE
 says whether a file is right, what this machine lacks, and where each value comes from.
 A variable in the environment wins over the file.
-.PP
-.I listeners[].port
-is the key
-.I port
-of each object in the list
-.IR listeners .
-.SH KEYS
 TROFF
-  "$program" check --keys | awk "$escape"'
+  printf '.PP\n.I %s[].%s\nis the key\n.I %s\nof each object in the list\n.IR %s .\n.SH KEYS\n' "$5" "$6" "$6" "$5"
+  "$program" "$4" --keys | awk "$escape"'
     /^\| `/ {
       gsub(/\\\|/, "\x01"); n = split($0, cell, / *\| */)
       for (i = 1; i <= n; i++) { gsub("\x01", "|", cell[i]); gsub(/`/, "", cell[i]) }
       print ".TP\n\\fB" escape(cell[2]) "\\fR"; print escape(cell[6])
       print ".br\nAllowed: " escape(cell[3]) (cell[4] == "" ? "" : ". Default: \\fI" escape(cell[4]) "\\fR") \
             (cell[5] == "" ? "" : ". Environment: " escape(cell[5])) "." }'
-  see_also '\fBweir\fR(1)'
+  see_also "\\fB${3//-/\\-}\\fR(1)"
 }
 
 case "$page" in
   weir) program_page weir 'take NetFlow, IPFIX and sFlow, and hand every flow on, counted' '\fBweirctl\fR(1), \fBweir.yaml\fR(5)' ;;
   weirctl) program_page weirctl 'ask a running weir what goes on' '\fBweir\fR(1), \fBweir.yaml\fR(5)' ;;
-  weir-etl) program_page weir-etl 'say what rules do with flows' '\fBweir\fR(1)' ;;
-  weir.yaml) keys_page ;;
-  *) sed -n '4,6s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+  weir-etl) program_page weir-etl 'make events of flows by rules' '\fBweir\fR(1), \fBweirctl\fR(1), \fBweir\-etl.yaml\fR(5)' ;;
+  weir.yaml) keys_page weir.yaml 'configuration of the flow collector weir' weir check listeners port ;;
+  weir-etl.yaml) keys_page weir-etl.yaml 'configuration of weir\-etl' weir-etl check-config source.subjects framing ;;
+  *) sed -n '4,7s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
 esac

@@ -30,6 +30,8 @@ inline ThreadRole exception_thread;
 inline ThreadRole publisher_thread;
 /// Writes batches to a spool and reads them back: waits for the disk.
 inline ThreadRole spool_thread;
+/// Takes messages of flows, makes events of them and publishes these: its client libraries may block.
+inline ThreadRole etl_thread;
 /// Serves HTTP from immutable snapshots.
 inline ThreadRole http_thread;
 

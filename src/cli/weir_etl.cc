@@ -1,4 +1,4 @@
-// weir_etl.cc — The program `weir-etl`: rules on flows, looked at before they are used.
+// weir_etl.cc — The program `weir-etl`: rules on flows, looked at before they are used, and used.
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -14,6 +14,7 @@
 
 #include "base/version.h"
 #include "cli/run_app.h"
+#include "cli/weir_etl_run.h"
 #include "export/json_flow.h"
 #include "flow/flow_parser.h"
 #include "rules/jdm.h"
@@ -148,9 +149,12 @@ int evaluate(const std::string& path) {
 
 int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);
-  CLI::App app{"weir-etl looks at rules that say what flows mean: which are left out, what their events say.\n", "weir-etl"};
+  CLI::App app{"weir-etl makes events of flows by rules that say what flows mean: which are left out, what their events say.\n",
+               "weir-etl"};
   app.footer(
       "Examples:\n"
+      "  weir-etl run -c /etc/weir/weir-etl.yaml\n"
+      "      flows of a stream become events of another\n"
       "  weir-etl check rules.yaml\n"
       "      is it right, and what does it do\n"
       "  weir decode --format json capture.pcap | head -1 | weir-etl explain rules.yaml\n"
@@ -159,11 +163,12 @@ int main(int argc, char** argv) {
       "      the events of a capture under the rules\n"
       "  weir-etl eval decision.json < input.json\n"
       "      what a decision file makes of an input\n"
-      "Exit status: 0 done; 1 rules or a flow are wrong; 2 wrong command line.");
+      "Exit status: 0 done; 1 a configuration, rules or a flow are wrong; 2 wrong command line.");
   app.require_subcommand(1);
   app.set_version_flag("--version", weir::version_line("weir-etl"));
   int exit_code = 0;
   std::string path;
+  weir::cli::add_etl_run_commands(app, exit_code);
   CLI::App* const check = app.add_subcommand("check", "Read a file of rules, and say what is wrong with it or what it does");
   check->add_option("RULES", path, "File of rules (docs/RULES.md)")->required();
   check->callback([&] { exit_code = weir::cli::check(path); });

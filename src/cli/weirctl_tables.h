@@ -21,6 +21,10 @@ void print_cores(const nlohmann::json& cores);
 void print_publishers(const nlohmann::json& publishers);
 /// Each ledger: what came in, and under it what became of it, which adds up.
 void print_ledger(const nlohmann::json& ledger);
+/// The same of weir-etl's, which says so by its key `program`.
+void print_etl_status(const nlohmann::json& status);
+void print_etl_ledger(const nlohmann::json& ledger);
+bool is_of_etl(const nlohmann::json& answer);
 /// Keys, values and where they came from.
 void print_config(const nlohmann::json& config);
 /// How a reload went: what goes now, and what only a restart takes up.

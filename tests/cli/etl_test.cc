@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <nlohmann/json.hpp>
 
 #include "support/program.h"
@@ -91,6 +92,14 @@ TEST_F(Etl, EvaluatesDecisionFiles) {
   EXPECT_THAT(eval(file, R"({"x":"y"})").err, HasSubstr("node 'make': x / 4: at 3: divide of a string and a number"));
   EXPECT_EQ(eval(file, "5").status, 1);
   EXPECT_EQ(eval("{}", "{}").status, 1);
+}
+
+TEST_F(Etl, ConfigurationsKeysAreInItsDocument) {
+  const char* const root = std::getenv("WEIR_SOURCE_ROOT");
+  const Outcome keys = run_program({built("weir-etl"), "check-config", "--keys"});
+  ASSERT_EQ(keys.status, 0) << keys.err;
+  EXPECT_THAT(test::contents_of(std::string(root) + "/docs/ETL.md"), HasSubstr(keys.out))
+      << "put what `weir-etl check-config --keys` prints in the place of the table in docs/ETL.md";
 }
 
 }  // namespace

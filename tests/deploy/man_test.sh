@@ -14,6 +14,7 @@ scripts/make_man.sh weir "$build/weir" >"$dir/weir.1"
 scripts/make_man.sh weirctl "$build/weirctl" >"$dir/weirctl.1"
 scripts/make_man.sh weir-etl "$build/weir-etl" >"$dir/weir-etl.1"
 scripts/make_man.sh weir.yaml "$build/weir" >"$dir/weir.yaml.5"
+scripts/make_man.sh weir-etl.yaml "$build/weir-etl" >"$dir/weir-etl.yaml.5"
 
 # section PAGE COMMAND: what the page says of it.
 section() { awk -v command="$2" '$1 == ".SS" || $1 == ".SH" { on = $1 == ".SS" && $2 == command } on' "$1"; }
@@ -38,12 +39,16 @@ for program in weir weirctl weir-etl; do
     check "$program $command: ${#options[@]} options are in the page" has_options "$dir/$program.1" "$command" "${options[@]}"
   done
 done
-mapfile -t keys < <("$build/weir" check --keys | sed -n 's/^| `\([^`]*\)`.*/\1/p')
-check "weir.yaml: there are keys" test ${#keys[@]} -ge 50
-missing=()
-for key in "${keys[@]}"; do has "$dir/weir.yaml.5" "\\fB$key\\fR" || missing+=("$key"); done
-check "weir.yaml: ${#keys[@]} keys are in the page" test "${missing[*]}" = ""
-for page in weir.1 weirctl.1 weir-etl.1 weir.yaml.5; do
+has_keys() { # PAGE AT_LEAST COMMAND…
+  local page=$1 least=$2 keys missing=()
+  mapfile -t keys < <("${@:3}" --keys | sed -n 's/^| `\([^`]*\)`.*/\1/p')
+  check "$page: there are keys" test ${#keys[@]} -ge "$least"
+  for key in "${keys[@]}"; do has "$dir/$page.5" "\\fB$key\\fR" || missing+=("$key"); done
+  check "$page: ${#keys[@]} keys are in the page" test "${missing[*]}" = ""
+}
+has_keys weir.yaml 50 "$build/weir" check
+has_keys weir-etl.yaml 40 "$build/weir-etl" check-config
+for page in weir.1 weirctl.1 weir-etl.1 weir.yaml.5 weir-etl.yaml.5; do
   if command -v man >/dev/null; then
     check "$page: troff has nothing to say" test -z "$(LC_ALL=C.UTF-8 man --warnings -E UTF-8 -l -Tutf8 "$dir/$page" 2>&1 >/dev/null)"
   else

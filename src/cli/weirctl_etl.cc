@@ -1,0 +1,79 @@
+// What weir-etl answers, as tables.
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "cli/weirctl_ledger_rows.h"
+#include "cli/weirctl_table.h"
+#include "cli/weirctl_tables.h"
+
+namespace weir::cli {
+
+bool is_of_etl(const json& answer) { return answer.is_object() && answer.value("program", json()) == "weir-etl"; }
+
+void print_etl_status(const json& s) {
+  fmt::print("weir-etl {} ({})  started {} ago\n", text_of(s.at("version")), text_of(s.at("commit")),
+             age_of(s.at("started_ns"), s.at("taken_ns")));
+  const char* const state = s.at("stopping").get<bool>() ? "stopping" : "running";
+  fmt::print("{}, {}\n", state, s.at("ready").get<bool>() ? "ready" : "not ready: " + text_of(s.at("because")));
+  const json& rules = s.at("rules");
+  if (text_of(rules.at("name")).empty()) {
+    fmt::print("no rules: each flow becomes an event\n\n");
+  } else {
+    fmt::print("rules {}, version {} since the start, sha256 {}\n\n", text_of(rules.at("name")), text_of(rules.at("version")),
+               text_of(rules.at("hash")));
+  }
+  const json& source = s.at("source");
+  Table inputs({"subject", "consumer", "ready", "waiting", "in hand", "redelivered", "expired"}, 3);
+  for (const json& i : source.at("inputs")) {
+    inputs.add({text_of(i.at("subject")), text_of(i.at("consumer")), i.at("ready").get<bool>() ? "yes" : "no",
+                text_of(i.at("pending")), text_of(i.at("ack_pending")), text_of(i.at("redelivered")),
+                text_of(i.at("expired_in_stream"))});
+  }
+  inputs.print();
+  if (s.at("behind").get<bool>()) {
+    fmt::print("behind: {} of the {} messages of stream {} are not worked on yet\n", text_of(s.at("lag")),
+               text_of(source.at("messages")), text_of(source.at("stream")));
+  }
+  if (s.at("careful").get<bool>()) fmt::print("careful: one message at a time, for some were delivered before\n");
+  std::puts("");
+  Table publishers({"publisher", "stream", "connected", "acknowledged", "in flight", "refused", "retries"}, 3);
+  for (const json& p : s.at("publishers")) {
+    publishers.add({text_of(p.at("name")), text_of(p.at("stream")), p.at("connected").get<bool>() ? "yes" : "no",
+                    text_of(p.at("acknowledgements")), text_of(p.at("in_flight")), text_of(p.at("refusals")),
+                    text_of(p.at("retries"))});
+  }
+  publishers.print();
+}
+
+void print_etl_ledger(const json& l) {
+  Table table({"ledger", "what became of it", "number", "share"}, 2);
+  LedgerRows rows(table);
+  const auto number = [](const json& object, const char* key) { return object.at(key).get<uint64_t>(); };
+  const json& messages = l.at("messages");
+  rows.begin("messages", "in", messages.at("in"));
+  rows.part("done", number(messages, "done"));
+  rows.parts("dead", messages.at("dead"));
+  rows.part("returned, to be delivered again", number(messages, "returned"));
+  rows.part("in hand", number(messages, "in_hand"));
+  rows.note("delivered before, among them", number(messages, "redelivered"));
+  const json& records = l.at("records");
+  rows.begin("flows", "in", records.at("in"));
+  rows.part("events", number(records, "events"));
+  rows.part("dropped by rules", number(records, "dropped"));
+  rows.part("sampled out", number(records, "sampled_out"));
+  rows.parts("dead", records.at("dead"));
+  rows.part("returned, to be delivered again", number(records, "returned"));
+  rows.part("in flight", number(records, "in_flight"));
+  const bool adds_up = rows.add_up();
+  table.print();
+  std::puts("");
+  for (const json& line : l.at("discrepancies")) fmt::print("{}\n", text_of(line));
+  if (l.at("balanced").get<bool>() && adds_up) {
+    std::puts("the books balance: in each ledger the rows with = and + make up the first");
+  }
+}
+
+}  // namespace weir::cli

@@ -1,0 +1,115 @@
+#include "etl/metrics.h"
+
+#include "base/version.h"
+#include "service/log.h"
+
+namespace weir::etl {
+
+using service::MetricPage;
+
+namespace {
+
+double seconds(uint64_t ns) { return static_cast<double>(ns) / 1e9; }
+
+void add_dead(MetricPage& page, const EtlBooks& books) {
+  for (size_t i = 0; i < static_cast<size_t>(DeadReason::count_); ++i) {
+    const auto reason = static_cast<DeadReason>(i);
+    if (is_of_record(reason)) {
+      page.counter("weir_etl_records_dead_total", "Records that no event could be made of, published to flows.dead.<reason>.",
+                   {{"reason", name_of(reason)}}, books.records_dead[i]);
+    } else {
+      page.counter("weir_etl_messages_dead_total", "Messages that could not be read, published to flows.dead.<reason>.",
+                   {{"reason", name_of(reason)}}, books.messages_dead[i]);
+    }
+  }
+}
+
+void add_rules(MetricPage& page, const RulesView& rules) {
+  page.gauge("weir_etl_rules_info", "1; the rules that flows go by, and the SHA-256 of them and their dictionaries.",
+             {{"name", rules.name}, {"hash", rules.hash}}, 1);
+  page.gauge("weir_etl_rules_version", "How often rules were taken since the start.", {}, static_cast<double>(rules.version));
+  page.gauge("weir_etl_rules_read_timestamp_seconds", "When they were read.", {}, seconds(rules.read_ns));
+  const auto add = [&](const RuleView& rule) {
+    const service::Labels labels = {{"rule", rule.id}};
+    page.counter("weir_etl_rule_matched_total", "Flows that a rule matched; empty rule: those that are there no more.", labels,
+                 rule.matched);
+    page.counter("weir_etl_rule_dropped_total", "Flows that a rule dropped or did not sample.", labels, rule.dropped);
+    page.counter("weir_etl_rule_errors_total", "Flows for which an expression of a rule had no value.", labels, rule.errors);
+  };
+  for (const RuleView& rule : rules.rules) add(rule);
+  add(rules.former);
+}
+
+void add_source(MetricPage& page, const EtlView& view) {
+  page.gauge("weir_etl_source_connected", "1: connected to the servers that messages come from.", {},
+             view.is_source_connected ? 1 : 0);
+  page.counter("weir_etl_source_reconnects_total", "Connections to them that were won back.", {}, view.source_reconnects);
+  page.gauge("weir_etl_stream_messages", "Messages that the stream has.", {{"stream", view.source_stream}},
+             static_cast<double>(view.stream.messages));
+  for (const outbound::ConsumerLook& input : view.inputs) {
+    const service::Labels labels = {{"consumer", input.consumer}, {"subject", input.subject}};
+    page.gauge("weir_etl_lag_messages", "Messages that are not acknowledged yet, by any instance.", labels,
+               static_cast<double>(input.pending + input.ack_pending));
+    page.gauge("weir_etl_ack_pending_messages", "Of these, those that some instance has in hand.", labels,
+               static_cast<double>(input.ack_pending));
+    page.counter("weir_etl_expired_in_stream_total", "Messages that were gone from the stream before anybody got them.", labels,
+                 input.expired_in_stream);
+    page.gauge("weir_etl_consumer_ready", "1: it can be asked for messages.", labels, input.is_ready ? 1 : 0);
+  }
+  page.gauge("weir_etl_behind", "1: more than half of what the stream has is not acknowledged yet.", {},
+             view.is_behind() ? 1 : 0);
+}
+
+void add_publisher(MetricPage& page, const EventPublisherView& publisher) {
+  const service::Labels labels = {{"publisher", publisher.name}, {"stream", publisher.stream}};
+  page.gauge("weir_etl_publisher_connected", "1: connected.", labels, publisher.is_connected ? 1 : 0);
+  page.gauge("weir_etl_publisher_in_flight", "Messages without an outcome.", labels, static_cast<double>(publisher.in_flight));
+  page.counter("weir_etl_publisher_messages_total", "Messages sent, retries included.", labels, publisher.messages);
+  page.counter("weir_etl_publisher_octets_total", "Octets sent.", labels, publisher.octets);
+  page.counter("weir_etl_publisher_acknowledgements_total", "Positive answers.", labels, publisher.acknowledgements);
+  page.counter("weir_etl_publisher_refusals_total", "Negative answers.", labels, publisher.negative_acknowledgements);
+  page.counter("weir_etl_publisher_retries_total", "Messages sent again.", labels, publisher.retries);
+  page.counter("weir_etl_publisher_reconnects_total", "Connections won back.", labels, publisher.reconnects);
+}
+
+}  // namespace
+
+void add_metrics(const EtlView& view, const service::ReloadView& reload, MetricPage& page) {
+  const EtlBooks& books = view.books;
+  page.gauge("weir_etl_build_info", "1; the version and commit of this build.", {{"version", version()}, {"commit", commit()}}, 1);
+  page.gauge("weir_etl_start_time_seconds", "When it was started.", {}, seconds(view.started_ns));
+  page.gauge("weir_etl_ready", "1: nothing stands in its way.", {}, view.not_ready_because().empty() ? 1 : 0);
+  page.counter("weir_etl_messages_in_total", "Messages that came in; one that comes again is another.", {}, books.messages_in);
+  page.counter("weir_etl_octets_in_total", "Their octets.", {}, books.octets_in);
+  page.counter("weir_etl_messages_redelivered_total", "Of these, those that somebody had been given before.", {},
+               books.messages_redelivered);
+  page.counter("weir_etl_messages_done_total", "Messages all of whose events are acknowledged.", {}, books.messages_done);
+  page.counter("weir_etl_messages_returned_total", "Messages left to be delivered again.", {}, books.messages_returned);
+  page.gauge("weir_etl_messages_in_hand", "Messages that are worked on.", {}, static_cast<double>(books.messages_in_hand));
+  page.counter("weir_etl_records_in_total", "Flows read from messages.", {}, books.records_in);
+  page.counter("weir_etl_records_dropped_total", "Flows that a rule dropped.", {}, books.records_dropped);
+  page.counter("weir_etl_records_sampled_out_total", "Flows that a rule's sampling left out.", {}, books.records_sampled_out);
+  page.counter("weir_etl_records_returned_total", "Flows whose events were not acknowledged; they come again.", {},
+               books.records_returned);
+  page.gauge("weir_etl_records_in_flight", "Flows whose events are on their way.", {}, static_cast<double>(books.records_in_flight));
+  page.counter("weir_etl_events_total", "Events that were acknowledged.", {}, books.events_acknowledged);
+  page.counter("weir_etl_event_octets_total", "Octets of events made.", {}, books.event_octets);
+  page.counter("weir_etl_event_messages_total", "Messages of events that were acknowledged.", {}, books.event_messages);
+  page.counter("weir_etl_event_messages_duplicate_total", "Of these, those that the stream had already.", {},
+               books.event_messages_duplicate);
+  add_dead(page, books);
+  page.gauge("weir_etl_ledger_balanced", "1: every message and every flow is accounted for.", {},
+             books.discrepancy().empty() ? 1 : 0);
+  page.gauge("weir_etl_careful", "1: messages are taken one by one, for some were delivered before.", {}, view.is_careful ? 1 : 0);
+  page.gauge("weir_etl_buffers", "Buffers of events.", {}, static_cast<double>(view.buffers));
+  page.gauge("weir_etl_buffers_free", "Of these, those that are free.", {}, static_cast<double>(view.buffers_free));
+  add_rules(page, view.rules);
+  page.counter("weir_etl_reloads_total", "Reloads asked for that have ended.", {}, reload.number);
+  page.gauge("weir_etl_reload_good", "0: the last reload was refused.", {},
+             reload.state == service::ReloadState::refused ? 0 : 1);
+  add_source(page, view);
+  for (const EventPublisherView& publisher : view.publishers) add_publisher(page, publisher);
+  page.counter("weir_etl_log_lines_lost_total", "Lines of the log that nobody took in time.", {}, service::log_lines_lost());
+}
+
+}  // namespace weir::etl

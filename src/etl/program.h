@@ -1,0 +1,62 @@
+// program.h — weir-etl as it runs: the worker on its thread, HTTP on its own, and a control thread that reloads and looks after them.
+//
+// Runs on:  create, run: the control thread, which is main's.
+// Failure:  an Error from create where a file is wrong or a socket cannot be bound; afterwards the program goes on whatever
+//           happens around it. A reload that is wrong is refused as a whole: what went goes on.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <optional>
+
+#include "base/snapshot.h"
+#include "base/thread_roles.h"
+#include "etl/config.h"
+#include "etl/rules_in_use.h"
+#include "etl/worker.h"
+#include "service/operation_routes.h"
+#include "service/service_notify.h"
+
+namespace weir::etl {
+
+enum class Request : uint8_t { none, reload, stop };
+
+class EtlProgram {
+ public:
+  using Load = std::function<Result<LoadedConfig>()>;
+  /// `load`: where the configuration comes from again.
+  static Result<std::unique_ptr<EtlProgram>> create(LoadedConfig loaded, Load load);
+  ~EtlProgram();
+
+  /// Until `poll_request` says stop; the last books.
+  std::shared_ptr<const EtlView> run(const std::function<Request()>& poll_request) WEIR_RUNS_ON(control_thread);
+
+ private:
+  EtlProgram(LoadedConfig loaded, Load load);
+  std::optional<uint64_t> ask_reload();  // any thread
+  void reload(uint64_t number) WEIR_RUNS_ON(control_thread);
+  void tell(const EtlView& view, uint64_t now_ns) WEIR_RUNS_ON(control_thread);
+  void publish_config(const service::Origins& origins);
+
+  EtlConfig config_;
+  const Load load_;
+  const uint64_t started_steady_ns_;
+  Snapshot<RulesInUse> rules_;
+  Snapshot<std::vector<service::EffectiveValue>> effective_;
+  Snapshot<service::ReloadView> reload_view_;
+  std::atomic<uint64_t> reloads_asked_{0};
+  std::atomic<uint64_t> reloads_ended_{0};
+  service::ServiceNotify notify_;
+  uint64_t next_tell_ns_ = 0;
+  uint64_t next_watchdog_ns_ = 0;
+  bool was_ready_ = false;
+  uint32_t looks_behind_ = 0;
+  uint64_t expired_told_ = 0;
+  std::string told_trouble_;
+  std::string told_discrepancy_;
+  std::unique_ptr<EtlWorker> worker_;
+  std::unique_ptr<service::HttpServer> server_;  // reads all of the above
+};
+
+}  // namespace weir::etl

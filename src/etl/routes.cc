@@ -1,0 +1,170 @@
+#include "etl/routes.h"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "base/clock.h"
+#include "base/version.h"
+#include "etl/metrics.h"
+
+namespace weir::etl {
+namespace {
+
+using nlohmann::json;
+using service::HttpRequest;
+using service::HttpResponse;
+
+HttpResponse answer(unsigned status, const json& body) {
+  return {.status = status,
+          .content_type = "application/json",
+          .body = body.dump(-1, ' ', false, json::error_handler_t::replace) + "\n"};
+}
+
+HttpResponse verdict(const char* good, const char* bad, const std::string& why) {
+  if (why.empty()) return answer(200, {{"status", good}});
+  return answer(503, {{"status", bad}, {"because", why}});
+}
+
+json dead_json(const DeadTally& tally, bool of_records) {
+  json object = json::object();
+  for (size_t i = 0; i < tally.size(); ++i) {
+    const auto reason = static_cast<DeadReason>(i);
+    if (is_of_record(reason) == of_records) object[std::string(name_of(reason))] = tally[i];
+  }
+  return object;
+}
+
+json ledger_json(const EtlView& view) {
+  const EtlBooks& b = view.books;
+  const std::string discrepancy = b.discrepancy();
+  return {{"program", "weir-etl"},
+          {"balanced", discrepancy.empty()},
+          {"discrepancies", discrepancy.empty() ? json::array() : json::array({discrepancy})},
+          {"messages",
+           {{"in", b.messages_in},
+            {"redelivered", b.messages_redelivered},
+            {"done", b.messages_done},
+            {"dead", dead_json(b.messages_dead, false)},
+            {"returned", b.messages_returned},
+            {"in_hand", b.messages_in_hand}}},
+          {"records",
+           {{"in", b.records_in},
+            {"dropped", b.records_dropped},
+            {"sampled_out", b.records_sampled_out},
+            {"events", b.events_acknowledged},
+            {"dead", dead_json(b.records_dead, true)},
+            {"returned", b.records_returned},
+            {"in_flight", b.records_in_flight}}},
+          {"event_messages", {{"acknowledged", b.event_messages}, {"duplicate", b.event_messages_duplicate}}},
+          {"rule_errors", b.rule_errors}};
+}
+
+json rule_json(const RuleView& rule) {
+  return {{"id", rule.id}, {"matched", rule.matched}, {"dropped", rule.dropped}, {"errors", rule.errors}};
+}
+
+json rules_json(const RulesView& rules) {
+  json rows = json::array();
+  for (const RuleView& rule : rules.rules) rows.push_back(rule_json(rule));
+  json former = rule_json(rules.former);
+  former.erase("id");
+  return {{"version", rules.version}, {"name", rules.name},        {"hash", rules.hash},
+          {"read_ns", rules.read_ns}, {"rules", std::move(rows)}, {"former", std::move(former)}};
+}
+
+json status_json(const EtlView& view) {
+  json inputs = json::array();
+  for (const outbound::ConsumerLook& input : view.inputs) {
+    inputs.push_back({{"subject", input.subject},
+                      {"consumer", input.consumer},
+                      {"ready", input.is_ready},
+                      {"trouble", input.trouble},
+                      {"pending", input.pending},
+                      {"ack_pending", input.ack_pending},
+                      {"redelivered", input.redelivered},
+                      {"expired_in_stream", input.expired_in_stream}});
+  }
+  json publishers = json::array();
+  for (const EventPublisherView& p : view.publishers) {
+    publishers.push_back({{"name", p.name},
+                          {"stream", p.stream},
+                          {"connected", p.is_connected},
+                          {"in_flight", p.in_flight},
+                          {"messages", p.messages},
+                          {"acknowledgements", p.acknowledgements},
+                          {"refusals", p.negative_acknowledgements},
+                          {"retries", p.retries},
+                          {"trouble", p.trouble}});
+  }
+  const std::string because = view.not_ready_because();
+  return {{"program", "weir-etl"},
+          {"version", version()},
+          {"commit", commit()},
+          {"started_ns", view.started_ns},
+          {"taken_ns", view.taken_ns},
+          {"stopping", view.is_stopping},
+          {"ready", because.empty()},
+          {"because", because},
+          {"careful", view.is_careful},
+          {"behind", view.is_behind()},
+          {"lag", view.lag()},
+          {"source",
+           {{"stream", view.source_stream},
+            {"connected", view.is_source_connected},
+            {"messages", view.stream.messages},
+            {"first_sequence", view.stream.first},
+            {"last_sequence", view.stream.last},
+            {"inputs", std::move(inputs)}}},
+          {"rules", {{"version", view.rules.version}, {"name", view.rules.name}, {"hash", view.rules.hash}}},
+          {"publishers", std::move(publishers)},
+          {"buffers", {{"all", view.buffers}, {"free", view.buffers_free}}}};
+}
+
+}  // namespace
+
+std::string unhealthy_because(const EtlView* view, uint64_t started_steady_ns, uint64_t steady_now_ns) {
+  const uint64_t since_ns = view == nullptr ? started_steady_ns : view->taken_steady_ns;
+  const uint64_t age_ns = steady_now_ns > since_ns ? steady_now_ns - since_ns : 0;
+  if (age_ns <= kStandstillMaxNs) return {};
+  return fmt::format("the etl thread has stood still for {:.0f} s", static_cast<double>(age_ns) / 1e9);
+}
+
+std::vector<service::HttpRoute> etl_routes(ViewSource view, ReloadSource reload, uint64_t started_steady_ns) {
+  std::vector<service::HttpRoute> routes;
+  const auto with_view = [view](auto make) {
+    return [view, make](const HttpRequest&) {
+      const auto current = view();
+      return current == nullptr ? service::http_error(503, "weir-etl is starting") : make(*current);
+    };
+  };
+  const auto add = [&](const char* path, auto make) {
+    routes.push_back({.method = "GET", .path = path, .handle = with_view([make](const EtlView& v) { return answer(200, make(v)); })});
+  };
+  add("/v1/status", status_json);
+  add("/v1/ledger", ledger_json);
+  add("/v1/rules", [](const EtlView& v) { return rules_json(v.rules); });
+  routes.push_back({.method = "GET", .path = "/metrics", .also_on_tcp = true, .handle = with_view([reload](const EtlView& v) {
+                      service::MetricPage page;
+                      add_metrics(v, *reload(), page);
+                      return HttpResponse{200, std::string(service::kMetricsContentType), page.render()};
+                    })});
+  routes.push_back({.method = "GET",
+                    .path = "/healthz",
+                    .also_on_tcp = true,
+                    .handle = [view, started_steady_ns](const HttpRequest&) {
+                      return verdict("alive", "unhealthy",
+                                     unhealthy_because(view().get(), started_steady_ns, steady_clock_ns()));
+                    }});
+  routes.push_back({.method = "GET",
+                    .path = "/readyz",
+                    .also_on_tcp = true,
+                    .handle = with_view([started_steady_ns](const EtlView& v) {
+                      std::string why = v.is_stopping ? "it is stopping" : v.not_ready_because();
+                      if (why.empty()) why = unhealthy_because(&v, started_steady_ns, steady_clock_ns());
+                      return verdict("ready", "not_ready", why);
+                    })});
+  return routes;
+}
+
+}  // namespace weir::etl

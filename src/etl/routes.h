@@ -1,0 +1,28 @@
+// routes.h — What weir-etl answers over its control socket and, of metrics and health, over TCP.
+//
+// Runs on:  http_thread; reads snapshots.
+// Shapes:   docs/ETL.md.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "etl/view.h"
+#include "service/http_server.h"
+#include "service/operation_routes.h"
+
+namespace weir::etl {
+
+/// The etl_thread shows itself four times a second; a client library may hold it for its time-outs.
+inline constexpr uint64_t kStandstillMaxNs = 60'000'000'000;
+
+/// Empty, or why it is stuck. `view` may be null: not yet taken, since `started_steady_ns`.
+std::string unhealthy_because(const EtlView* view, uint64_t started_steady_ns, uint64_t steady_now_ns);
+
+using ViewSource = std::function<std::shared_ptr<const EtlView>()>;
+using ReloadSource = std::function<std::shared_ptr<const service::ReloadView>()>;
+std::vector<service::HttpRoute> etl_routes(ViewSource view, ReloadSource reload, uint64_t started_steady_ns);
+
+}  // namespace weir::etl

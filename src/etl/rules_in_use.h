@@ -1,0 +1,26 @@
+// rules_in_use.h — The rules that flows go by now: immutable, replaced as a whole.
+//
+// Runs on:  made by the control thread, read by the etl_thread, which takes the newest with each message.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "etl/config.h"
+#include "rules/rule_set.h"
+#include "transform/ocsf_event.h"
+
+namespace weir::etl {
+
+struct RulesInUse {
+  std::unique_ptr<const rules::RuleSet> rules;  // null: none, each flow becomes an event
+  uint64_t version = 0;                         // 1: the first since the start
+  uint64_t read_ns = 0;                         // wall clock
+  transform::OcsfWriter writer;
+};
+
+/// Reads the file that the configuration names, if it names one.
+Result<std::shared_ptr<const RulesInUse>> read_rules(const EtlConfig& config, uint64_t version);
+
+}  // namespace weir::etl

@@ -1,0 +1,51 @@
+#include "etl/source_message.h"
+
+#include "base/value_named.h"
+#include "export/batch_reader.h"
+#include "export/jetstream_reader.h"
+
+namespace weir::etl {
+namespace {
+
+using outbound::Compression;
+using outbound::Framing;
+
+/// Whether every record's length ends where the next begins, and the last one's at the end.
+bool is_whole_batch(std::span<const uint8_t> octets) noexcept {
+  outbound::BatchWalk walk(octets);
+  for (outbound::BatchEntry entry; walk.next(entry);) {}
+  return walk.complete();
+}
+
+}  // namespace
+
+std::optional<DeadReason> open_message(const outbound::NatsReply& message, std::optional<Framing> otherwise,
+                                       SourceMessage& opened) {
+  const auto kind = outbound::kind_of(message.header("Weir-Kind"), message.subject());
+  if (kind == outbound::RecordKind::count_) return DeadReason::unknown_kind;
+  if (kind != outbound::RecordKind::flow) return DeadReason::not_flows;
+
+  const char* const packed = message.header("Weir-Compression");
+  const auto compression = packed == nullptr ? Compression::none : value_named<Compression>(packed);
+  if (!compression) return DeadReason::unknown_compression;
+
+  const std::string_view body = message.body();
+  const std::span<const uint8_t> octets(reinterpret_cast<const uint8_t*>(body.data()), body.size());
+  const char* const said = message.header("Weir-Framing");
+  std::optional<Framing> framing = said == nullptr ? otherwise : value_named<Framing>(said);
+  if (said != nullptr && !framing) return DeadReason::unknown_framing;
+  if (!framing) framing = outbound::looks_like_batch(octets) || body.empty() ? Framing::batch : Framing::single;
+
+  opened.own.clear();
+  if (framing == Framing::batch && compression == Compression::none) {
+    opened.batch = octets;
+  } else {
+    auto batch = outbound::unframe(octets, *framing, *compression);
+    if (!batch) return DeadReason::undecodable;
+    opened.own = std::move(*batch);
+    opened.batch = opened.own;
+  }
+  return is_whole_batch(opened.batch) ? std::nullopt : std::optional(DeadReason::undecodable);
+}
+
+}  // namespace weir::etl

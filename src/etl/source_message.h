@@ -1,0 +1,41 @@
+// source_message.h — A broker's message as a run of flows, or why it is none.
+//
+// Spec:     docs/FLOW_MESSAGE.md, "Messages on the broker": headers Weir-Framing, Weir-Compression, Weir-Kind.
+// Runs on:  etl_thread. Pure.
+// Bounds:   what is packed unpacks to at most kUnframedOctetsMax.
+// Failure:  a DeadReason. A message of which a part is not what it should be is none of it: nothing is guessed.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "base/named_enum.h"
+#include "export/framing.h"
+#include "export/nats_client.h"
+
+namespace weir::etl {
+
+/// Why something goes to flows.dead.<reason>. The last two are of single records, the others of whole messages.
+// clang-format off
+#define WEIR_DEAD_REASONS(X)                                                                  \
+  X(max_deliver) X(unknown_framing) X(unknown_compression) X(unknown_kind) X(not_flows)       \
+  X(undecodable) X(malformed_record) X(event_too_large)
+// clang-format on
+WEIR_NAMED_ENUM(DeadReason, uint8_t, WEIR_DEAD_REASONS)
+
+constexpr bool is_of_record(DeadReason reason) noexcept {
+  return reason == DeadReason::malformed_record || reason == DeadReason::event_too_large;
+}
+
+struct SourceMessage {
+  std::span<const uint8_t> batch;  // a whole flowpb.FlowBatch; into the message, or into `own`
+  std::vector<uint8_t> own;
+};
+
+/// `otherwise`: the framing of messages without headers; nothing: as they look.
+std::optional<DeadReason> open_message(const outbound::NatsReply& message, std::optional<outbound::Framing> otherwise,
+                                       SourceMessage& opened);
+
+}  // namespace weir::etl

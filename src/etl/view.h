@@ -1,0 +1,111 @@
+// view.h — weir-etl at one moment, between two of the etl_thread's steps: what its books say, and how its connections are.
+//
+// Owns:     everything it shows; immutable once published. The books are exact: one thread writes them all.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "etl/source_message.h"
+#include "export/jetstream_consumer.h"
+
+namespace weir::etl {
+
+using DeadTally = std::array<uint64_t, static_cast<size_t>(DeadReason::count_)>;
+
+/// Where every message and every record that came in has gone.
+///
+///   messages_in = done + Σ dead (of whole messages) + returned + in_hand
+///   records_in  = dropped + sampled_out + acknowledged + Σ dead (of records) + returned + in_flight
+///
+/// done: all that came of it is acknowledged, and so is it. returned: left to be delivered again, for what came of it was
+/// refused, or the program stopped; so are records whose message was.
+struct EtlBooks {
+  uint64_t messages_in = 0;  // deliveries: one that comes again is another
+  uint64_t messages_redelivered = 0;  // of these, those that had been delivered before
+  uint64_t messages_done = 0;
+  uint64_t messages_returned = 0;
+  uint64_t messages_in_hand = 0;
+  DeadTally messages_dead{};
+
+  uint64_t records_in = 0;
+  uint64_t records_dropped = 0;      // by a rule
+  uint64_t records_sampled_out = 0;  // by a rule
+  uint64_t events_acknowledged = 0;
+  uint64_t records_returned = 0;
+  uint64_t records_in_flight = 0;
+  DeadTally records_dead{};
+
+  // No part of the sums.
+  uint64_t octets_in = 0;
+  uint64_t event_octets = 0;   // made
+  uint64_t event_messages = 0; // acknowledged
+  uint64_t event_messages_duplicate = 0;  // of these, those that the stream had already
+  uint64_t rule_errors = 0;    // expressions without a value
+
+  uint64_t messages_dead_total() const noexcept;
+  uint64_t records_dead_total() const noexcept;
+  /// Empty, or the equation that does not hold.
+  std::string discrepancy() const;
+};
+
+struct RuleView {
+  std::string id;
+  uint64_t matched = 0;
+  uint64_t dropped = 0;  // sampled out ones too
+  uint64_t errors = 0;
+};
+
+struct RulesView {
+  uint64_t version = 0;  // 0: nothing was read yet
+  std::string name;      // empty: none
+  std::string hash;
+  uint64_t read_ns = 0;
+  std::vector<RuleView> rules;
+  RuleView former;  // what rules did that are there no more
+};
+
+struct EventPublisherView {
+  std::string name;  // events, dead
+  std::string stream;
+  bool is_connected = false;
+  uint64_t in_flight = 0;
+  uint64_t messages = 0;
+  uint64_t octets = 0;
+  uint64_t acknowledgements = 0;
+  uint64_t negative_acknowledgements = 0;
+  uint64_t retries = 0;
+  uint64_t reconnects = 0;
+  uint64_t streams_created = 0;
+  std::string trouble;
+};
+
+struct EtlView {
+  uint64_t taken_steady_ns = 0;
+  uint64_t started_ns = 0;  // wall clock
+  uint64_t taken_ns = 0;    // wall clock
+  bool is_stopping = false;
+  bool is_careful = false;  // one message at a time, for some were delivered before
+  EtlBooks books;
+  RulesView rules;
+  std::string source_stream;
+  outbound::StreamLook stream;
+  std::vector<outbound::ConsumerLook> inputs;
+  bool is_source_connected = false;
+  uint64_t source_reconnects = 0;
+  std::string source_trouble;
+  std::vector<EventPublisherView> publishers;
+  uint64_t buffers = 0;
+  uint64_t buffers_free = 0;
+
+  /// Messages that are not acknowledged yet, of all inputs.
+  uint64_t lag() const noexcept;
+  /// More than half of what the stream has.
+  bool is_behind() const noexcept;
+  /// Empty, or why nothing can be worked on just now.
+  std::string not_ready_because() const;
+};
+
+}  // namespace weir::etl

@@ -1,0 +1,288 @@
+#include "etl/worker.h"
+
+#include <algorithm>
+#include <cassert>
+
+#include "base/clock.h"
+#include "service/log.h"
+
+namespace weir::etl {
+namespace {
+
+constexpr size_t kEventRoom = 4 * transform::kEventOctetsMax;  // of a buffer, at least
+constexpr size_t kBuffersMin = 4;
+constexpr int kIdleWaitMs = 100;
+constexpr int kOutcomeWaitMs = 5;  // what comes in meanwhile waits as long
+constexpr uint32_t kGiveBackDelayMs = 5000;
+constexpr uint64_t kMessageIdOctetsMax = 200;
+constexpr int kFlushMs = 1000;
+
+std::string id_of(const outbound::Delivery& delivery, const std::string& stream) {
+  const char* const id = delivery.message.header("Nats-Msg-Id");
+  if (id != nullptr && *id != '\0' && std::string_view(id).size() <= kMessageIdOctetsMax) return id;
+  return stream + "." + std::to_string(delivery.sequence);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<EtlWorker>> EtlWorker::make(const EtlConfig& config, const Snapshot<RulesInUse>& rules) {
+  const uint64_t seed = wall_clock_ns();
+  auto consumer = outbound::JetStreamConsumer::make(consumer_config(config));
+  if (!consumer) return consumer.error();
+  auto events = outbound::JetStreamPublisher::make(events_config(config, seed));
+  if (!events) return events.error();
+  auto dead = outbound::JetStreamPublisher::make(dead_config(config, seed + 1));
+  if (!dead) return dead.error();
+  return std::unique_ptr<EtlWorker>(
+      new EtlWorker(config, rules, std::move(*consumer), std::move(*events), std::move(*dead)));
+}
+
+EtlWorker::EtlWorker(const EtlConfig& config, const Snapshot<RulesInUse>& rules,
+                     std::unique_ptr<outbound::JetStreamConsumer> consumer,
+                     std::unique_ptr<outbound::JetStreamPublisher> events,
+                     std::unique_ptr<outbound::JetStreamPublisher> dead)
+    : config_(config),
+      rules_(rules),
+      consumer_(std::move(consumer)),
+      events_(std::move(events)),
+      dead_(std::move(dead)),
+      in_hand_of_(consumer_->inputs(), 0) {
+  const size_t room = std::max<size_t>(2 * size_t{config_.events.batch_bytes}, kEventRoom);
+  const size_t buffers = std::max<size_t>(config_.events.buffer_bytes / room, kBuffersMin);
+  for (size_t i = 0; i < buffers; ++i) {
+    free_buffers_.push_back(buffers_.emplace_back(std::make_unique<EventBuffer>(room)).get());
+  }
+  for (size_t i = 0; i < kOutgoingMax; ++i) {
+    free_outgoing_.push_back(outgoing_.emplace_back(std::make_unique<Outgoing>()).get());
+  }
+}
+
+EtlWorker::~EtlWorker() = default;
+
+void EtlWorker::ask_to_stop() noexcept {
+  stop_asked_.fetch_add(1, std::memory_order_release);
+  consumer_->wake();
+  events_->wake();
+}
+
+void EtlWorker::run() {
+  started_ns_ = wall_clock_ns();
+  while (stop_asked_.load(std::memory_order_acquire) == 0) {
+    if (!step()) wait();
+  }
+  stop();
+}
+
+// ------------------------------------------------------------------------------------ one step
+
+bool EtlWorker::step() {
+  const uint64_t now_ns = steady_clock_ns();
+  consumer_->step(now_ns);
+  bool did = take_deliveries();
+  ask_for_more(now_ns);
+  did |= transform();
+  did |= publish();
+  did |= close_jobs();
+  prolong(now_ns);
+  if (now_ns >= next_view_ns_) publish_view(now_ns);
+  return did;
+}
+
+void EtlWorker::wait() {
+  if (events_->in_flight() > 0) {
+    events_->poll(kOutcomeWaitMs, *this);
+  } else if (dead_->in_flight() > 0) {
+    dead_->poll(kOutcomeWaitMs, *this);
+  } else {
+    consumer_->take(taken_, closing_.empty() ? kIdleWaitMs : kOutcomeWaitMs);
+  }
+}
+
+bool EtlWorker::take_deliveries() {
+  consumer_->take(taken_, 0);
+  const bool any = !taken_.empty();
+  const uint64_t now_ns = steady_clock_ns();
+  for (outbound::Delivery& delivery : taken_) {
+    ++books_.messages_in;
+    ++books_.messages_in_hand;
+    books_.octets_in += delivery.message.body().size();
+    if (delivery.deliveries > 1) ++books_.messages_redelivered;
+    ++in_hand_of_[delivery.input];
+    auto job = std::make_unique<Job>(std::move(delivery));
+    suspects_ += job->is_suspect() ? 1 : 0;
+    job->prolonged_ns = now_ns;
+    waiting_.push_back(std::move(job));
+  }
+  taken_.clear();
+  if (is_stopping_ && any) give_back_waiting();
+  return any;
+}
+
+void EtlWorker::ask_for_more(uint64_t now_ns) {
+  if (is_stopping_) return;
+  is_careful_ = suspects_ > 0;
+  for (size_t i = 0; i < consumer_->inputs(); ++i) is_careful_ |= consumer_->look(i).redelivered > 0;
+  const uint32_t window = is_careful_ ? 1 : config_.source.messages_in_hand;
+  const auto share = std::max<uint32_t>(window / static_cast<uint32_t>(consumer_->inputs()), 1);
+  for (uint32_t i = 0; i < consumer_->inputs(); ++i) {
+    if (consumer_->outstanding(i, now_ns) != 0 || in_hand_of_[i] > share / 2) continue;
+    consumer_->ask(i, share - in_hand_of_[i], now_ns);
+  }
+}
+
+/// One that may be begun now; null where none may.
+Job* EtlWorker::next_job() {
+  if (waiting_.empty() || is_suspect_begun_) return nullptr;
+  Job& job = *waiting_.front();
+  if (job.is_suspect() && !begun_.empty()) return nullptr;
+  is_suspect_begun_ = job.is_suspect();
+  job.place = begun_.size();
+  begun_.push_back(std::move(waiting_.front()));
+  waiting_.pop_front();
+  job.id = id_of(job.delivery, config_.source.stream_name);
+  return &job;
+}
+
+bool EtlWorker::publish() {
+  const uint64_t outcomes_before = outcomes_;
+  while (!to_publish_.empty() && events_->submit(*to_publish_.front(), *this)) to_publish_.pop_front();
+  while (!to_publish_dead_.empty() && dead_->submit(*to_publish_dead_.front(), *this)) to_publish_dead_.pop_front();
+  events_->poll(0, *this);
+  dead_->poll(0, *this);
+  return outcomes_ != outcomes_before;
+}
+
+void EtlWorker::on_outcome(const outbound::Outcome& outcome) {
+  ++outcomes_;
+  auto& out = static_cast<Outgoing&>(*outcome.batch);
+  Job& job = *out.job;
+  if (!outcome.acknowledged) {
+    if (outcome.failure != outbound::DeliveryFailure::shutdown_deadline) {
+      static service::LogLimit limit{5, 10 * kNsPerSec};
+      service::log_limited(limit, service::LogLevel::warning,
+                           "{}: a message is not published: {}; message {} is left to be delivered again", out.as.subject,
+                           name_of(outcome.failure), job.id);
+    }
+    job.has_failed = true;
+    job.is_read = true;  // what is left of it comes again, too
+    books_.records_returned += out.records;
+  } else if (out.dead) {
+    books_.records_dead[static_cast<size_t>(*out.dead)] += out.records;
+  } else if (out.buffer != nullptr) {
+    books_.events_acknowledged += out.records;
+    ++books_.event_messages;
+    if (outcome.duplicate) ++books_.event_messages_duplicate;
+  }
+  books_.records_in_flight -= out.records;
+  if (EventBuffer* const buffer = out.buffer; buffer != nullptr && --buffer->holders == 0) {
+    if (buffer != buffer_) {
+      buffer->used = 0;
+      free_buffers_.push_back(buffer);
+    } else if (slice_octets_ == 0) {
+      buffer->used = 0;
+    }
+  }
+  free_outgoing_.push_back(&out);
+  --job.open;
+  close_if_settled(job);
+}
+
+// ------------------------------------------------------------------------------------ the end of a message
+
+void EtlWorker::close_if_settled(Job& job) {
+  if (&job != current_ && job.is_settled()) closing_.push_back(&job);
+}
+
+bool EtlWorker::close_jobs() {
+  bool did = false;
+  while (!closing_.empty()) {
+    Job& job = *closing_.back();
+    const uint32_t delay_ms = is_stopping_ ? 0 : kGiveBackDelayMs;
+    const bool told = job.has_failed ? consumer_->give_back(job.delivery.message, delay_ms)
+                                     : consumer_->acknowledge(job.delivery.message);
+    if (!told) break;  // not connected just now
+    closing_.pop_back();
+    did = true;
+    if (job.has_failed) {
+      ++books_.messages_returned;
+    } else if (job.dead) {
+      ++books_.messages_dead[static_cast<size_t>(*job.dead)];
+    } else {
+      ++books_.messages_done;
+    }
+    --books_.messages_in_hand;
+    --in_hand_of_[job.delivery.input];
+    if (job.is_suspect()) {
+      --suspects_;
+      is_suspect_begun_ = false;
+      consumer_->look_soon();  // are there more of them?
+    }
+    begun_.back()->place = job.place;
+    std::swap(begun_[job.place], begun_.back());
+    begun_.pop_back();
+  }
+  return did;
+}
+
+/// What takes long, whosever fault it is, is not given to somebody else meanwhile.
+void EtlWorker::prolong(uint64_t now_ns) {
+  if (now_ns < next_prolong_ns_) return;
+  const uint64_t third_ns = uint64_t{config_.source.ack_wait_secs} * kNsPerSec / 3;
+  next_prolong_ns_ = now_ns + third_ns / 8;
+  const auto look = [&](Job& job) {
+    if (now_ns - job.prolonged_ns < third_ns) return;
+    if (consumer_->prolong(job.delivery.message)) job.prolonged_ns = now_ns;
+  };
+  for (const auto& job : waiting_) look(*job);
+  for (const auto& job : begun_) look(*job);
+}
+
+// ------------------------------------------------------------------------------------ stop
+
+void EtlWorker::give_back_waiting() {
+  while (!waiting_.empty()) {
+    // Where that cannot be said the server finds out by itself.
+    consumer_->give_back(waiting_.front()->delivery.message, 0);
+    ++books_.messages_returned;
+    --books_.messages_in_hand;
+    --in_hand_of_[waiting_.front()->delivery.input];
+    waiting_.pop_front();
+  }
+}
+
+void EtlWorker::stop() {
+  is_stopping_ = true;
+  give_back_waiting();
+  const uint64_t deadline_ns = steady_clock_ns() + config_.shutdown_deadline_ms * kNsPerMs;
+  const auto is_over = [&] {
+    return stop_asked_.load(std::memory_order_acquire) > 1 || steady_clock_ns() >= deadline_ns;
+  };
+  while (!begun_.empty() && !is_over()) {
+    if (!step()) wait();
+  }
+  const std::atomic<uint64_t> now{0};
+  if (current_ != nullptr) {
+    Job& job = *current_;
+    current_ = nullptr;
+    give_up_slice();
+    job.is_read = job.has_failed = true;
+    close_if_settled(job);
+  }
+  // What they never took fails with what they had.
+  for (auto* const queue : {&to_publish_, &to_publish_dead_}) {
+    for (Outgoing* out : *queue) on_outcome({out, false, false, outbound::DeliveryFailure::shutdown_deadline});
+    queue->clear();
+  }
+  events_->drain(now, *this);
+  dead_->drain(now, *this);
+  close_jobs();
+  consumer_->flush(kFlushMs);
+  // Without a connection nobody can be told: their time runs out.
+  books_.messages_returned += begun_.size();
+  books_.messages_in_hand -= begun_.size();
+  begun_.clear();
+  closing_.clear();
+  publish_view(steady_clock_ns());
+}
+
+}  // namespace weir::etl

@@ -1,0 +1,301 @@
+// Records into events: the rules, the octets, and what no event can be made of.
+#include <algorithm>
+#include <cassert>
+#include <cstring>
+#include <map>
+
+#include "base/clock.h"
+#include "etl/worker.h"
+#include "flow/flow_parser.h"
+#include "rules/sets.h"
+
+namespace weir::etl {
+namespace {
+
+constexpr size_t kRecordsPerStep = 4096;  // then acknowledgements are looked at
+constexpr size_t kHeadersReserve = 2048;  // ours, and those that the publisher adds
+// What of a message that no event can be made of may be published again, beside the headers that say where it came from.
+constexpr size_t kDeadHeadersReserve = 8192;
+
+uint8_t* octets_of(std::string_view text) {
+  // Outgoing octets are only read; the type is that of buffers.
+  return reinterpret_cast<uint8_t*>(const_cast<char*>(text.data()));
+}
+
+}  // namespace
+
+bool EtlWorker::transform() {
+  size_t budget = kRecordsPerStep;
+  bool did = false;
+  while (budget > 0) {
+    if (current_ == nullptr) {
+      current_ = next_job();
+      if (current_ == nullptr) break;
+      begin(*current_);
+      did = true;
+    }
+    const size_t before = budget;
+    if (!work(*current_, budget)) {
+      did |= budget != before;
+      break;
+    }
+    did = true;
+    Job& job = *current_;
+    current_ = nullptr;
+    close_if_settled(job);
+  }
+  return did;
+}
+
+/// The newest rules are for the whole message.
+void EtlWorker::begin(Job& job) {
+  auto rules = rules_.read();
+  if (rules != rules_seen_) take_rules(rules);
+  job.rules = std::move(rules);
+  processed_ms_ = wall_clock_ns() / kNsPerMs;
+  if (job.delivery.deliveries > kDeliveriesMax) {
+    job.dead = DeadReason::max_deliver;
+    return;
+  }
+  job.dead = open_message(job.delivery.message, config_.source.subjects[job.delivery.input].framing, job.source);
+  if (!job.dead) job.walk = outbound::BatchWalk(job.source.batch);
+}
+
+/// Reads on; false where there is no room for what would come of it, or the budget is used up.
+bool EtlWorker::work(Job& job, size_t& budget) {
+  while (!job.is_read) {
+    if (!has_room()) return false;
+    if (job.dead) {
+      bury(job, *job.dead);
+      job.is_read = true;
+      return true;
+    }
+    if (budget == 0) return false;
+    outbound::BatchEntry entry;
+    if (!job.walk.next(entry)) {
+      if (slice_records_ > 0) seal(job, job.next_index - 1);
+      job.is_read = true;
+      return true;
+    }
+    --budget;
+    make_event(job, entry.message);
+    ++job.next_index;
+    if (config_.events.framing == EventFraming::single && slice_records_ > 0) seal(job, job.next_index - 1);
+  }
+  give_up_slice();  // something of the job was refused meanwhile
+  return true;
+}
+
+/// For the worst that one record can need: it is too much for this buffer, then for its message, then for the next buffer.
+bool EtlWorker::has_room() noexcept {
+  if (free_outgoing_.size() < 3) return false;
+  if (buffer_ == nullptr && !free_buffers_.empty()) {
+    buffer_ = free_buffers_.back();
+    free_buffers_.pop_back();
+  }
+  return free_buffers_.size() >= 2;
+}
+
+void EtlWorker::make_event(Job& job, std::span<const uint8_t> record) {
+  ++books_.records_in;
+  if (!parse_flow(record, flow_)) return bury_record(job, DeadReason::malformed_record, record);
+  const rules::RuleSet* const rules = job.rules->rules.get();
+  if (rules == nullptr) return write_event(job, nullptr, record);
+  rules->program().run(flow_, scratch_, rule_outcome_, rule_counts_);
+  books_.rule_errors += rule_outcome_.errors;
+  if (!rule_outcome_.is_dropped) return write_event(job, &rule_outcome_, record);
+  ++rule_drops_[rule_outcome_.decided_by];
+  ++(rule_outcome_.is_sampled_out ? books_.records_sampled_out : books_.records_dropped);
+}
+
+void EtlWorker::write_event(Job& job, const rules::Outcome* outcome, std::span<const uint8_t> record) {
+  transform::EventContext context;
+  context.processed_ms = processed_ms_;
+  context.message_id = job.id;
+  context.index = job.next_index;
+  if (outcome != nullptr) {
+    context.decisions = {outcome, &job.rules->rules->program(), job.rules->rules->local_prefixes()};
+  }
+  const bool as_lines = config_.events.framing == EventFraming::json;
+  const size_t message_max = message_octets_max();
+  for (;;) {
+    const size_t begin = buffer_->used + slice_octets_;
+    const size_t in_buffer = buffer_->capacity - begin;
+    const size_t in_message = message_max - std::min(message_max, slice_octets_);
+    const size_t room = std::min(in_buffer, in_message);
+    auto* const at = reinterpret_cast<char*>(buffer_->octets.get() + begin);
+    // The last octet is the line's end.
+    const size_t octets = room < 2 ? 0 : job.rules->writer.write(flow_, context, {at, room - 1});
+    if (octets != 0) {
+      size_t all = octets;
+      if (as_lines) at[all++] = '\n';
+      slice_octets_ += all;
+      ++slice_records_;
+      ++books_.records_in_flight;
+      books_.event_octets += all;
+      return;
+    }
+    // Where a message ends must not depend on how full a buffer was: the next time, too, it has to be the same.
+    if (in_buffer < in_message) {
+      change_buffer();
+    } else if (slice_records_ > 0) {
+      seal(job, job.next_index - 1);
+    } else {
+      return bury_record(job, DeadReason::event_too_large, record);
+    }
+  }
+}
+
+/// What is left of the buffer is too small: what is begun in it goes on in another, of which has_room has seen two.
+void EtlWorker::change_buffer() {
+  EventBuffer* const full = buffer_;
+  buffer_ = free_buffers_.back();
+  free_buffers_.pop_back();
+  std::memcpy(buffer_->octets.get(), full->octets.get() + full->used, slice_octets_);
+  if (full->holders == 0) {
+    full->used = 0;
+    free_buffers_.push_back(full);
+  }
+}
+
+/// The events behind what is used of the buffer become a message. It stands for the records of the source from the last seal to
+/// `last_index`, whatever rules made of them: the next time, too, it has this id.
+void EtlWorker::seal(Job& job, uint32_t last_index) {
+  Outgoing& out = take_outgoing(job);
+  out.buffer = buffer_;
+  out.data = buffer_->octets.get() + buffer_->used;
+  out.octets = static_cast<uint32_t>(slice_octets_);
+  out.records = slice_records_;
+  const bool alone = config_.events.framing == EventFraming::single;
+  const uint32_t first_index = alone ? last_index : job.slice_index;
+  out.as.id = job.id + '.' + std::to_string(first_index);
+  if (!alone) out.as.id += '-' + std::to_string(last_index);
+  out.as.subject = config_.events.subject;
+  out.own_headers.emplace_back("Weir-Kind", "ocsf_event");
+  out.own_headers.emplace_back("Weir-Framing", name_of(config_.events.framing));
+  out.own_headers.emplace_back("Weir-Compression", name_of(config_.events.compression));
+  out.own_headers.emplace_back("Weir-Records", std::to_string(slice_records_));
+  ++buffer_->holders;
+  buffer_->used += slice_octets_;
+  slice_octets_ = 0;
+  slice_records_ = 0;
+  job.slice_index = last_index + 1;
+  to_publish_.push_back(&out);
+}
+
+void EtlWorker::give_up_slice() {
+  books_.records_in_flight -= slice_records_;
+  books_.records_returned += slice_records_;
+  slice_octets_ = 0;
+  slice_records_ = 0;
+}
+
+size_t EtlWorker::message_octets_max() noexcept {
+  // While the library connects again it says 0.
+  if (const size_t now = consumer_->payload_max(); now != 0) payload_max_ = now;
+  const size_t all = std::max<size_t>(payload_max_, 2 * kHeadersReserve);
+  // Packing what does not pack adds to it.
+  const size_t packing = config_.events.compression == outbound::Compression::none ? 0 : all / 128;
+  return std::min<size_t>(config_.events.batch_bytes, all - kHeadersReserve - packing);
+}
+
+// ------------------------------------------------------------------------------------ what no event can be made of
+
+Outgoing& EtlWorker::take_outgoing(Job& job) {
+  assert(!free_outgoing_.empty());
+  Outgoing& out = *free_outgoing_.back();
+  free_outgoing_.pop_back();
+  static_cast<outbound::OutboundBatch&>(out) = outbound::OutboundBatch();
+  out.job = &job;
+  out.buffer = nullptr;
+  out.dead.reset();
+  out.own_headers.clear();
+  out.replayed_as = &out.as;
+  out.headers = &out.own_headers;
+  ++job.open;
+  return out;
+}
+
+void EtlWorker::add_source_headers(const Job& job, Outgoing& out) const {
+  const outbound::Delivery& delivery = job.delivery;
+  out.own_headers.emplace_back("Weir-Dead-Subject", delivery.message.subject());
+  out.own_headers.emplace_back("Weir-Dead-Stream", config_.source.stream_name);
+  out.own_headers.emplace_back("Weir-Dead-Sequence", std::to_string(delivery.sequence));
+  out.own_headers.emplace_back("Weir-Dead-Deliveries", std::to_string(delivery.deliveries));
+  out.own_headers.emplace_back("Weir-Dead-Id", job.id);
+}
+
+/// The message as it came, with its own headers and those that say why it is here.
+void EtlWorker::bury(Job& job, DeadReason reason) {
+  Outgoing& out = take_outgoing(job);
+  out.as.id = "dead." + job.id;
+  out.as.subject = config_.dead.subject_prefix + "." + std::string(name_of(reason));
+  const outbound::NatsReply& message = job.delivery.message;
+  constexpr size_t kHeaderOctetsMax = 256;
+  for (const char* name : {"Weir-Framing", "Weir-Compression", "Weir-Records", "Weir-Kind"}) {
+    const char* const value = message.header(name);
+    if (value != nullptr) out.own_headers.emplace_back(name, std::string_view(value).substr(0, kHeaderOctetsMax));
+  }
+  out.own_headers.emplace_back("Weir-Dead-Reason", name_of(reason));
+  add_source_headers(job, out);
+  std::string_view body = message.body();
+  const size_t payload_max = std::max<size_t>(consumer_->payload_max(), 2 * kDeadHeadersReserve);
+  if (body.size() > payload_max - kDeadHeadersReserve) {
+    out.own_headers.emplace_back("Weir-Dead-Octets", std::to_string(body.size()));  // it had so many
+    body = body.substr(0, payload_max - kDeadHeadersReserve);
+  }
+  out.data = octets_of(body);
+  out.octets = static_cast<uint32_t>(body.size());
+  to_publish_dead_.push_back(&out);
+}
+
+/// One record, as a message of its own; those beside it become events.
+void EtlWorker::bury_record(Job& job, DeadReason reason, std::span<const uint8_t> record) {
+  Outgoing& out = take_outgoing(job);
+  out.dead = reason;
+  out.records = 1;
+  out.as.id = "dead." + job.id + "." + std::to_string(job.next_index);
+  out.as.subject = config_.dead.subject_prefix + "." + std::string(name_of(reason));
+  out.own_headers.emplace_back("Weir-Framing", "single");
+  out.own_headers.emplace_back("Weir-Compression", "none");
+  out.own_headers.emplace_back("Weir-Records", "1");
+  out.own_headers.emplace_back("Weir-Dead-Reason", name_of(reason));
+  out.own_headers.emplace_back("Weir-Dead-Index", std::to_string(job.next_index));
+  add_source_headers(job, out);
+  const size_t payload_max = std::max<size_t>(consumer_->payload_max(), 2 * kDeadHeadersReserve);
+  if (record.size() > payload_max - kDeadHeadersReserve) {
+    out.own_headers.emplace_back("Weir-Dead-Octets", std::to_string(record.size()));
+    record = record.first(payload_max - kDeadHeadersReserve);
+  }
+  out.data = const_cast<uint8_t*>(record.data());
+  out.octets = static_cast<uint32_t>(record.size());
+  ++books_.records_in_flight;
+  to_publish_dead_.push_back(&out);
+}
+
+// ------------------------------------------------------------------------------------ rules
+
+/// What rules did goes on being counted under their ids; of those that are gone, together.
+void EtlWorker::take_rules(const std::shared_ptr<const RulesInUse>& rules) {
+  const size_t count = rules->rules == nullptr ? 0 : rules->rules->rules().size();
+  std::vector<rules::RuleCounts> counts(count);
+  std::vector<uint64_t> drops(count, 0);
+  std::map<std::string_view, size_t> places;
+  for (size_t i = 0; i < count; ++i) places.emplace(rules->rules->rules()[i].id, i);
+  for (size_t i = 0; i < rule_counts_.size(); ++i) {
+    const auto found = places.find(rules_seen_->rules->rules()[i].id);
+    if (found == places.end()) {
+      former_rules_.matched += rule_counts_[i].hits;
+      former_rules_.errors += rule_counts_[i].errors;
+      former_rules_.dropped += rule_drops_[i];
+    } else {
+      counts[found->second] = rule_counts_[i];
+      drops[found->second] = rule_drops_[i];
+    }
+  }
+  rule_counts_ = std::move(counts);
+  rule_drops_ = std::move(drops);
+  rules_seen_ = rules;
+}
+
+}  // namespace weir::etl

@@ -1,0 +1,246 @@
+// weir-etl as it is run: instances that share the work, are killed, are told to reload, are looked at with weirctl.
+#include <chrono>
+#include <thread>
+
+#include "etl/etl_fixture.h"
+#include "export/framing.h"
+#include "support/program.h"
+
+namespace weir {
+namespace {
+
+using test::built;
+using test::eventually;
+using test::flow_batch;
+using test::flow_message;
+using test::json;
+using test::Outcome;
+using test::Process;
+using test::StoredMessage;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::SizeIs;
+using namespace std::chrono_literals;
+
+class EtlInstances : public test::EtlFixture {
+ protected:
+  std::string socket_of(int instance) const { return folder_ / ("etl" + std::to_string(instance) + ".sock"); }
+  std::string config_of(int instance, const std::string& more = "") {
+    const std::string path = folder_ / ("etl" + std::to_string(instance) + ".yaml");
+    std::ofstream(path) << "nats_url: " << nats_.url() << "\n"
+                        << "source: {ack_wait_secs: 2}\n"
+                        << "events: {buffer_bytes: 16MiB, stream: {name: events_ocsf, max_bytes: 256MiB}}\n"
+                        << "dead: {stream: {name: flows_dead, max_bytes: 64MiB}}\n"
+                        << "control_socket: {path: " << socket_of(instance) << "}\n"
+                        << "shutdown_deadline_ms: 3000\n"
+                        << more;
+    return path;
+  }
+  std::unique_ptr<Process> start(int instance, const std::string& more = "") {
+    return std::make_unique<Process>(folder_, std::vector<std::string>{built("weir-etl"), "run", "-c", config_of(instance, more)});
+  }
+  Outcome ctl(int instance, std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), {built("weirctl"), "--socket", socket_of(instance)});
+    Process process(folder_, std::move(arguments));
+    const int status = process.wait();
+    return {status, process.out(), process.err()};
+  }
+  bool is_ready(int instance) { return ctl(instance, {"ready"}).status == 0; }
+  json ledger(int instance) { return json::parse(ctl(instance, {"--json", "ledger"}).out, nullptr, false); }
+};
+
+TEST_F(EtlInstances, LoseNothingAndStoreNothingTwiceWhenTheyAreKilledUnderLoad) {
+  constexpr int kInstances = 3, kMessages = 1500, kRecords = 40;
+  std::vector<std::unique_ptr<Process>> instances;
+  for (int i = 0; i < kInstances; ++i) instances.push_back(start(i));
+  for (int i = 0; i < kInstances; ++i) ASSERT_TRUE(eventually([&] { return is_ready(i); })) << instances[static_cast<size_t>(i)]->err();
+  int kills = 0;
+  for (int m = 0; m < kMessages; ++m) {
+    publish("flows.raw.netflow", flow_batch(static_cast<uint64_t>(m) * kRecords, kRecords), {{"Nats-Msg-Id", "m" + std::to_string(m)}});
+    if (m % 150 != 149) continue;
+    auto& victim = instances[static_cast<size_t>(kills++ % kInstances)];
+    victim->signal(SIGKILL);
+    victim->wait();
+    victim = start(kills % kInstances);
+  }
+  EXPECT_EQ(kills, 10);
+  ASSERT_TRUE(eventually([&] { return is_all_done(); }, 90s)) << consumer().dump();
+  EXPECT_EQ(messages_in("flows_dead"), 0u);
+  const auto numbers = numbers_of(events());
+  EXPECT_EQ(numbers.size(), size_t{kMessages * kRecords});
+  EXPECT_TRUE(numbers == run_of(0, kMessages * kRecords));
+  for (auto& instance : instances) EXPECT_EQ(instance->terminate(), 0) << instance->err();
+}
+
+/// A message that takes its worker seconds, during which it can be killed, among small ones.
+TEST_F(EtlInstances, GiveUpAMessageThatKillsThemAndKeepItsNeighbours) {
+  constexpr uint32_t kLarge = 400'000;
+  std::string batch;
+  const std::string message = flow_message(7);
+  batch.reserve(kLarge * (message.size() + 2));
+  for (uint32_t i = 0; i < kLarge; ++i) {
+    batch += '\x0a';
+    batch += static_cast<char>(message.size());
+    batch += message;
+  }
+  outbound::OutboundBatch out;
+  out.data = reinterpret_cast<uint8_t*>(batch.data());
+  out.octets = static_cast<uint32_t>(batch.size());
+  out.records = kLarge;
+  outbound::MessageFormer former(outbound::Framing::batch, outbound::Compression::zstd);
+  const auto packed = former.form(out, {0, out.octets, out.records, 0});
+  for (uint64_t i = 0; i < 20; ++i) publish("flows.raw.netflow", flow_batch(i, 1));
+  publish("flows.raw.netflow", {packed.begin(), packed.end()},
+          {{"Weir-Framing", "batch"}, {"Weir-Compression", "zstd"}, {"Nats-Msg-Id", "killer"}});
+  for (uint64_t i = 20; i < 60; ++i) publish("flows.raw.netflow", flow_batch(i, 1));
+
+  // Rules that take their time, and drop what is in the large one: nothing of it is ever published.
+  {
+    std::ofstream rules(folder_ / "rules.yaml");
+    rules << "version: 1\nrules:\n";
+    for (int i = 0; i < 300; ++i) {
+      rules << "  - {id: slow" << i << ", when: \"number(string(bytes)) == " << 100'000'000 + i << "\", then: {labels: [never]}}\n";
+    }
+    rules << "  - {id: drop-killer, when: bytes == 1007 and src_port == 1031, then: {drop: true}}\n";
+  }
+  int kills = 0;
+  auto instance = start(0, "rules: " + (folder_ / "rules.yaml") + "\n");
+  const bool given_up = eventually(
+      [&] {
+        if (messages_in("flows_dead") > 0) return true;
+        const json l = ledger(0);
+        if (!l.is_object() || l["records"]["dropped"].get<uint64_t>() < 1000) return false;
+        if (l["messages"]["in_hand"] == 0) return false;
+        instance->signal(SIGKILL);
+        instance->wait();
+        ++kills;
+        instance = start(0, "rules: " + (folder_ / "rules.yaml") + "\n");
+        return false;
+      },
+      100s);
+  ASSERT_TRUE(given_up) << kills << " kills; " << consumer().dump();
+  EXPECT_EQ(kills, 5);
+  ASSERT_TRUE(eventually([&] { return is_all_done(); }, 60s)) << consumer().dump();
+  const auto dead = read_stream("flows_dead");
+  ASSERT_THAT(dead, SizeIs(1)) << "its neighbours were given up with it";
+  EXPECT_EQ(dead[0].subject, "flows.dead.max_deliver");
+  EXPECT_EQ(dead[0].header("Weir-Dead-Id"), "killer");
+  EXPECT_EQ(dead[0].header("Weir-Dead-Deliveries"), "6");
+  EXPECT_EQ(dead[0].header("Weir-Framing"), "batch");
+  EXPECT_EQ(dead[0].header("Weir-Compression"), "zstd");
+  EXPECT_EQ(dead[0].body, std::string(packed.begin(), packed.end()));
+  auto expected = run_of(0, 60);
+  expected.erase(7);  // the rule's
+  EXPECT_EQ(numbers_of(events()), expected);
+}
+
+TEST_F(EtlInstances, StartWithoutAServerAndCatchUp) {
+  publish("flows.raw.netflow", flow_batch(0, 5));
+  nats_.kill();
+  auto instance = start(0);
+  ASSERT_TRUE(eventually([&] { return ctl(0, {"health"}).status == 0; })) << instance->err();
+  const Outcome ready = ctl(0, {"ready"});
+  EXPECT_EQ(ready.status, 1);
+  ASSERT_TRUE(nats_.start());
+  ASSERT_TRUE(eventually([&] { return is_ready(0); }, 30s)) << instance->err();
+  connect();
+  ASSERT_TRUE(eventually([&] { return is_all_done(); }));
+  EXPECT_EQ(numbers_of(events()), run_of(0, 5));
+  EXPECT_EQ(instance->terminate(), 0);
+  EXPECT_THAT(instance->err(), HasSubstr("1 messages in: 1 done"));
+}
+
+TEST_F(EtlInstances, ReloadRulesAndKeepTheLastGoodOnes) {
+  const std::string rules = folder_ / "rules.yaml";
+  const auto write = [&](const std::string& text) { std::ofstream(rules) << "version: 1\n" << text; };
+  write("rules:\n  - {id: one, then: {labels: [one]}}\n");
+  auto instance = start(0, "rules: " + rules + "\n");
+  ASSERT_TRUE(eventually([&] { return is_ready(0); })) << instance->err();
+  publish("flows.raw.netflow", flow_batch(0, 1));
+  ASSERT_TRUE(eventually([&] { return is_all_done(); }));
+
+  EXPECT_THAT(ctl(0, {"reload"}).out, HasSubstr("nothing has changed"));
+  write("rules:\n  - {id: two, when: no_such_field == 1, then: {drop: true}}\n");
+  const Outcome refused = ctl(0, {"reload"});
+  EXPECT_EQ(refused.status, 1);
+  EXPECT_THAT(refused.out + refused.err, HasSubstr("no_such_field"));
+  publish("flows.raw.netflow", flow_batch(1, 1));
+  ASSERT_TRUE(eventually([&] { return is_all_done(); }));
+
+  write("rules:\n  - {id: two, then: {labels: [two]}}\n");
+  const Outcome good = ctl(0, {"reload"});
+  EXPECT_EQ(good.status, 0) << good.out << good.err;
+  EXPECT_THAT(good.out, HasSubstr("rules ("));
+  publish("flows.raw.netflow", flow_batch(2, 1));
+  ASSERT_TRUE(eventually([&] { return is_all_done(); }));
+
+  write("rules:\n  - {id: three, then: {labels: [three]}}\n");
+  instance->signal(SIGHUP);
+  ASSERT_TRUE(eventually([&] { return ctl(0, {"metrics"}).out.find("weir_etl_rules_version 3") != std::string::npos; }));
+  publish("flows.raw.netflow", flow_batch(3, 1));
+  ASSERT_TRUE(eventually([&] { return is_all_done(); }));
+
+  std::vector<std::string> labels, hashes;
+  for (const json& event : events()) {
+    labels.push_back(event["metadata"]["labels"][0]);
+    hashes.push_back(event["metadata"]["transformation_info_list"][0].dump());
+  }
+  EXPECT_THAT(labels, ::testing::ElementsAre("one", "one", "two", "three"));
+  EXPECT_EQ(hashes[0], hashes[1]);
+  EXPECT_NE(hashes[1], hashes[2]);
+  std::string metrics;
+  EXPECT_TRUE(eventually([&] {
+    metrics = ctl(0, {"metrics"}).out;
+    return metrics.find("weir_etl_rule_matched_total{rule=\"three\"} 1") != std::string::npos;
+  })) << metrics;
+  EXPECT_THAT(metrics, HasSubstr("weir_etl_rule_matched_total{rule=\"\"} 3"));
+  EXPECT_THAT(metrics, HasSubstr("weir_etl_ledger_balanced 1"));
+}
+
+TEST_F(EtlInstances, AreLookedAtWithWeirctl) {
+  auto instance = start(0, "metrics_addr: 127.0.0.1:0\n");
+  ASSERT_TRUE(eventually([&] { return is_ready(0); })) << instance->err();
+  publish("flows.raw.netflow", flow_batch(0, 30));
+  publish("flows.raw.netflow", "no flow", {{"Weir-Framing", "delimited"}});
+  ASSERT_TRUE(eventually([&] { return is_all_done(); }));
+  ASSERT_TRUE(eventually([&] { return ledger(0)["messages"]["in_hand"] == 0 && ledger(0)["messages"]["in"] == 2; }));
+
+  const Outcome status = ctl(0, {"status"});
+  EXPECT_EQ(status.status, 0) << status.err;
+  EXPECT_THAT(status.out, HasSubstr("running, ready"));
+  EXPECT_THAT(status.out, HasSubstr("flows.raw.*  weir-etl-flows-raw-any  yes"));
+  EXPECT_THAT(status.out, HasSubstr("events_ocsf"));
+  EXPECT_THAT(status.out, HasSubstr("no rules"));
+  const Outcome books = ctl(0, {"ledger"});
+  EXPECT_EQ(books.status, 0) << books.err;
+  EXPECT_THAT(books.out, HasSubstr("dead: undecodable"));
+  EXPECT_THAT(books.out, HasSubstr("the books balance"));
+  EXPECT_EQ(ctl(0, {"health"}).out, "alive\n");
+  EXPECT_EQ(ctl(0, {"ready"}).out, "ready\n");
+  EXPECT_THAT(ctl(0, {"config"}).out, HasSubstr("source.ack_wait_secs"));
+  EXPECT_EQ(ctl(0, {"log-level", "debug"}).status, 0);
+  EXPECT_THAT(ctl(0, {"log-level"}).out, HasSubstr("debug"));
+  EXPECT_EQ(json::parse(ctl(0, {"--json", "status"}).out)["rules"]["version"], 1);
+  // What only an appliance has is not there, and weirctl says so.
+  EXPECT_EQ(ctl(0, {"ports"}).status, 1);
+  EXPECT_EQ(instance->terminate(), 0);
+}
+
+TEST_F(EtlInstances, SayWhatIsWrongWithAConfigurationAndDoNotStart) {
+  const std::string path = folder_ / "bad.yaml";
+  std::ofstream(path) << "source:\n  consumr: x\nrules: " << (folder_ / "absent.yaml") << "\n";
+  for (const char* command : {"run", "check-config"}) {
+    const Outcome outcome = test::run_program({built("weir-etl"), command, "-c", path});
+    EXPECT_EQ(outcome.status, 1);
+    EXPECT_THAT(outcome.err, HasSubstr("bad.yaml:2:3: source.consumr"));
+  }
+  std::ofstream(path) << "rules: " << (folder_ / "absent.yaml") << "\ncontrol_socket: {path: " << socket_of(0) << "}\n";
+  for (const char* command : {"run", "check-config"}) {
+    const Outcome outcome = test::run_program({built("weir-etl"), command, "-c", path});
+    EXPECT_EQ(outcome.status, 1);
+    EXPECT_THAT(outcome.err, HasSubstr("absent.yaml"));
+  }
+}
+
+}  // namespace
+}  // namespace weir
