@@ -172,6 +172,14 @@ bool JetStreamConsumer::look_at_stream() {
   }
   const Json* const state = object_in(answer.body, "state");
   stream_ = {count_in(state, "messages"), count_in(state, "first_seq"), count_in(state, "last_seq")};
+  // Another stream under the name: its sequences have nothing to do with those that we knew.
+  if (std::string created = text_in(answer.body, "created").value_or(""); created != stream_created_) {
+    stream_created_ = std::move(created);
+    for (Input& input : inputs_) {
+      input.look.acknowledged_to = 0;
+      input.expiry.forget();
+    }
+  }
   stream_subjects_.clear();
   if (const Json* const config = object_in(answer.body, "config")) {
     if (const auto list = config->find("subjects"); list != config->end() && list->is_array()) {

@@ -144,6 +144,7 @@ class JetStreamConsumer {
   std::vector<Input> inputs_;
   StreamLook stream_;
   std::vector<std::string> stream_subjects_;
+  std::string stream_created_;  // when, as the server writes it
   std::string connection_trouble_;
   std::string stream_trouble_;
   Backoff backoff_;

@@ -444,6 +444,20 @@ TEST_F(EtlWorkerTest, GoesOnWhereItWasWhenItsConsumerIsDeleted) {
   EXPECT_EQ(numbers_of(events()), run_of(0, 6));
 }
 
+TEST_F(EtlWorkerTest, TakesAStreamThatWasMadeAnewFromItsStart) {
+  start(config());
+  for (uint64_t i = 0; i < 5; ++i) publish("flows.raw.netflow", flow_batch(i, 1));
+  settle(5);
+  ASSERT_TRUE(eventually([&] { return worker_->view()->inputs[0].acknowledged_to == 5; }));
+  // At once, so that it has more messages than the one before when it is looked at.
+  ASSERT_TRUE(api("STREAM.DELETE.events").value("success", false));
+  make_stream("events", "flows.raw.*");
+  for (uint64_t i = 5; i < 15; ++i) publish("flows.raw.netflow", flow_batch(i, 1), {{"Nats-Msg-Id", "anew" + std::to_string(i)}});
+  ASSERT_TRUE(eventually([&] { return books().messages_done == 15; })) << consumer().dump();
+  EXPECT_EQ(numbers_of(events()), run_of(0, 15));
+  EXPECT_EQ(worker_->view()->inputs[0].expired_in_stream, 0u);
+}
+
 TEST_F(EtlWorkerTest, SurvivesServersThatAreKilled) {
   start(config());
   uint64_t next = 0;
