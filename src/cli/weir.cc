@@ -61,6 +61,7 @@ int main(int argc, char** argv) {
   weir::cli::add_doctor_command(app, exit_code);
   weir::cli::add_decode_command(app, exit_code);
   weir::cli::add_generate_command(app, exit_code);
+  weir::cli::add_replay_command(app, exit_code);
   weir::cli::add_read_command(app, exit_code);
   weir::cli::add_version_command(app, exit_code);
   return weir::cli::run_app(app, argc, argv, exit_code);

@@ -160,13 +160,13 @@ Result<void> DpdkDevice::configure() {
   const uint32_t mbufs = pool_mbufs(config_, spec_);
   const auto room = static_cast<uint16_t>(data_room(config_, spec_));
   for (uint16_t q = 0; q < queues; ++q) {
-    const std::string pool_name = fmt::format("weir_{}_{}", port_id_, q);
     // net_af_xdp sends from it too, on a thread that may lose its CPU at any moment: with this ring the receive core
-    // need not wait for that. Workers give back what the receive core takes: likewise.
-    const bool is_shared = (spec_.driver == "net_af_xdp" && config_.exception.is_on()) || config_.workers != 0;
+    // need not wait for that. Workers give back what the receive core takes, a replay fills rings from it: likewise.
+    const bool is_shared = (spec_.driver == "net_af_xdp" && config_.exception.is_on()) || config_.workers != 0 ||
+                           spec_.driver == "net_ring";
     const char* const ring = is_shared ? "ring_mt_rts" : nullptr;
     rte_mempool* const pool =
-        rte_pktmbuf_pool_create_by_ops(pool_name.c_str(), mbufs, pool_cache(config_, spec_), 0, room,
+        rte_pktmbuf_pool_create_by_ops(pool_name(port_id_, q).c_str(), mbufs, pool_cache(config_, spec_), 0, room,
                                        socket < 0 ? SOCKET_ID_ANY : socket, ring);
     if (pool == nullptr)
       return error(fmt::format("no memory for {} mbufs of {} octets: {}", mbufs, room,

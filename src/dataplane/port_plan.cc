@@ -209,6 +209,8 @@ uint32_t pool_mbufs_min(const DpdkPort& port, const DeviceSpec& spec) {
   return port.rx_descriptors + fill + 2 * kBurstMbufs + of_workers;
 }
 
+std::string pool_name(uint16_t port, uint16_t queue) { return fmt::format("weir_{}_{}", port, queue); }
+
 uint32_t pool_cache(const DpdkPort& port, const DeviceSpec& spec) {
   const uint32_t mbufs = pool_mbufs(port, spec);
   if (port.workers == 0) return std::min(kPoolCacheMbufs, mbufs / 2);

@@ -74,6 +74,8 @@ uint32_t pool_mbufs(const DpdkPort& port, const DeviceSpec& spec);
 uint32_t pool_mbufs_min(const DpdkPort& port, const DeviceSpec& spec);
 /// That each core's cache of the pool may keep, and half as many again.
 uint32_t pool_cache(const DpdkPort& port, const DeviceSpec& spec);
+/// What DPDK knows the buffers of a queue by.
+std::string pool_name(uint16_t port, uint16_t queue);
 PortDemand demand_of(const DpdkPort& port);
 /// Of memory that its driver locks: rings that it shares with the kernel, buffers that the kernel fills.
 uint64_t locked_octets(const DpdkPort& port, const DeviceSpec& spec, bool hugepages);

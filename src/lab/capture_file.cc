@@ -5,11 +5,13 @@
 
 #include <cassert>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <utility>
 
 #include "base/clock.h"
 #include "lab/link_layer.h"
+#include "lab/unpacked_file.h"
 
 namespace weir::lab {
 namespace {
@@ -51,9 +53,12 @@ CaptureReader::CaptureReader(std::string path, std::unique_ptr<pcap, Close> file
     : path_(std::move(path)), file_(std::move(file)), dlt_(dlt) {}
 
 Result<CaptureReader> CaptureReader::open(const std::string& path) {
+  const auto stream = open_unpacked(path);
+  if (!stream) return stream.error();
   char why[PCAP_ERRBUF_SIZE] = "";
   std::unique_ptr<pcap, Close> file(
-      pcap_open_offline_with_tstamp_precision(path.c_str(), PCAP_TSTAMP_PRECISION_NANO, why));
+      pcap_fopen_offline_with_tstamp_precision(*stream, PCAP_TSTAMP_PRECISION_NANO, why));
+  if (!file) std::fclose(*stream);
   if (!file) return Error{fmt::format("{}: {}", path, without_prefix(why, path))};
   const int dlt = pcap_datalink(file.get());
   if (!is_supported_link(dlt)) {

@@ -1,6 +1,6 @@
 // capture_file.h — Frames out of and into capture files.
 //
-// Spec:     pcap and pcapng as libpcap reads them, of any link type of link_layer.h; written files
+// Spec:     pcap and pcapng as libpcap reads them, of any link type of link_layer.h, also packed with gzip or zstd; written files
 //           are pcap with nanoseconds.
 // Bounds:   one frame in memory at a time; libpcap refuses frames and blocks of absurd length.
 // Failure:  Error with the file's name, what is wrong and after how many frames; all frames before

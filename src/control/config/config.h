@@ -132,11 +132,11 @@ struct ExportersConfig {
   std::vector<AddressPrefix> deny;
 };
 
-enum class PublisherKind : uint8_t { jetstream, standard_output, file, http, kafka };
+enum class PublisherKind : uint8_t { jetstream, standard_output, file, http, kafka, discard };
 std::string_view name_of(PublisherKind kind) noexcept;  // jetstream, stdout (which is a macro), …
 inline constexpr PublisherKind kPublisherKinds[] = {PublisherKind::jetstream, PublisherKind::standard_output,
                                                    PublisherKind::file, PublisherKind::http,
-                                                   PublisherKind::kafka};
+                                                   PublisherKind::kafka, PublisherKind::discard};
 
 #define WEIR_OUTPUT_FORMATS(X) X(json) X(flow_batch)
 WEIR_NAMED_ENUM(OutputFormat, uint8_t, WEIR_OUTPUT_FORMATS)

@@ -216,6 +216,7 @@ std::string describe_publisher(const PublisherConfig& publisher) {
   if (publisher.kind == PublisherKind::standard_output) {
     return fmt::format("{} lines on standard output", name_of(publisher.format));
   }
+  if (publisher.kind == PublisherKind::discard) return "nothing: thrown away";
   if (publisher.kind == PublisherKind::kafka) {
     return fmt::format("Kafka at {}, topic {}", service::printable(publisher.brokers), publisher.topic);
   }

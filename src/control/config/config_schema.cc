@@ -286,10 +286,11 @@ const Schema<PublisherConfig>& publisher_schema() {
                                       {"stdout", PublisherKind::standard_output},
                                       {"file", PublisherKind::file},
                                       {"http", PublisherKind::http},
-                                      {"kafka", PublisherKind::kafka}}),
+                                      {"kafka", PublisherKind::kafka},
+                                      {"discard", PublisherKind::discard}}),
                "jetstream: NATS JetStream, acknowledged. stdout, file: what the kernel has taken is "
                "acknowledged. http: what the server answers with 2xx. kafka: what all "
-               "replicas have.")
+               "replicas have. discard: it is thrown away, for measuring.")
           .key("drop_policy", &PublisherConfig::drop_policy,
                service::optional_of(named_choice<DropPolicy>(), "inherit"),
                "When its channel is full; that of the appliance by default.")

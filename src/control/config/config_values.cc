@@ -152,6 +152,7 @@ std::string_view name_of(PublisherKind kind) noexcept {
     case PublisherKind::file: return "file";
     case PublisherKind::http: return "http";
     case PublisherKind::kafka: return "kafka";
+    case PublisherKind::discard: return "discard";
   }
   return "invalid";
 }

@@ -51,7 +51,8 @@ bool makes_alike(const ApplianceConfig& a, const PublisherConfig& pa, const Appl
     case PublisherKind::kafka: return message_keys(a) == message_keys(b);
     case PublisherKind::http: return a.publish_timeout_ms == b.publish_timeout_ms;
     case PublisherKind::standard_output:
-    case PublisherKind::file: break;
+    case PublisherKind::file:
+    case PublisherKind::discard: break;
   }
   return true;
 }

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "control/config/config_security.h"
+#include "export/discard_publisher.h"
 #include "export/http_publisher.h"
 #include "export/jetstream_publisher.h"
 #include "export/kafka.h"
@@ -101,6 +102,8 @@ Result<std::unique_ptr<outbound::Publisher>> make_publisher(const ApplianceConfi
       }
       case PublisherKind::kafka: return make_kafka(config, p, identity, subjects);
       case PublisherKind::http: return make_http(config, p, identity, subjects);
+      case PublisherKind::discard:
+        return std::unique_ptr<outbound::Publisher>(std::make_unique<outbound::DiscardPublisher>());
       case PublisherKind::standard_output: break;
     }
     return std::unique_ptr<outbound::Publisher>(outbound::StreamPublisher::to_stdout(stream_format(p)));
@@ -176,7 +179,8 @@ std::string exclusive_place(const PublisherConfig& publisher) {
     case PublisherKind::file: return "file " + publisher.path;
     case PublisherKind::jetstream:
     case PublisherKind::kafka:
-    case PublisherKind::http: break;
+    case PublisherKind::http:
+    case PublisherKind::discard: break;
   }
   return {};
 }
