@@ -21,7 +21,7 @@ namespace weir::decode {
 // clang-format off
 #define WEIR_FUSE_VERDICTS(X)                                                          \
   X(fused) X(left_out) X(variable_length) X(record_too_long) X(texts_or_lists)         \
-  X(both_address_families) X(times_to_choose) X(rate_by_sampler)                       \
+  X(both_address_families) X(times_to_choose)                                          \
   X(column_filled_twice) X(unusual_width) X(no_ip_version) X(elements_kept_raw)
 // clang-format on
 WEIR_NAMED_ENUM(FuseVerdict, uint8_t, WEIR_FUSE_VERDICTS)
@@ -41,7 +41,9 @@ struct LaidOutRecords {
   const ExportHeader& header;
   ListenerId listener;
   const TimeBase& times;
-  RateResolver::Rate rate;        // of all of them
+  RateResolver::Rate rate;        // of all of them, or of what names no sampler
+  const RateResolver* rates;      // of samplers that records name
+  SamplerKind sampler;
   std::span<const uint8_t> form;  // RecordFuser::compile's; empty: NetFlow v5
   const uint8_t* octets;
   uint32_t count;

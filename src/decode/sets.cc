@@ -219,6 +219,8 @@ bool DecoderState::data_fused(Message& m, const Template& t, const uint8_t* octe
        .listener = m.listener,
        .times = m.times,
        .rate = context.rates.resolve(SamplerKind::none, 0, false, 0),
+       .rates = &context.rates,
+       .sampler = t.plan.sampler,
        .form = t.form,
        .octets = octets,
        .count = count,

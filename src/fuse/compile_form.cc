@@ -107,7 +107,6 @@ class FormCompiler {
     if (!plan_.fixed_length) return FuseVerdict::variable_length;
     if (plan_.record_octets > kFusedRecordOctetsMax) return FuseVerdict::record_too_long;
     if (plan_.dual_count != 0) return FuseVerdict::both_address_families;
-    if (plan_.sampler != decode::SamplerKind::none) return FuseVerdict::rate_by_sampler;
     form.record_octets = plan_.record_octets;
     for (const auto stage : {&FormCompiler::add_times, &FormCompiler::add_family, &FormCompiler::add_lanes,
                              &FormCompiler::add_macs, &FormCompiler::add_tail}) {
@@ -242,6 +241,10 @@ class FormCompiler {
         if (!is_plain_number(*op)) verdict = FuseVerdict::unusual_width;
         lane.offset = static_cast<uint16_t>(op->offset);
         lane.width = static_cast<uint8_t>(op->width);
+        if (c.destination == offsetof(FlowRecord, sampler_id)) {
+          form.sampler_width = lane.width;
+          form.sampler_offset = lane.offset;
+        }
         // A rate of 0 is none: then what is known otherwise is shared.
         if (c.destination == offsetof(FlowRecord, sampling_rate)) {
           shared.at[kRate] = shared.count;

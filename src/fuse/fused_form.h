@@ -113,6 +113,8 @@ struct FusedForm {
   uint8_t tail_move_count;
   uint8_t rate_width;  // of a sampling rate that each record has; 0: none
   uint16_t rate_offset;
+  uint8_t sampler_width;  // of the id of a sampler, likewise
+  uint16_t sampler_offset;
   uint16_t tail_octets;
   uint16_t unmapped_octets;  // that the elements of the tail take of the arena
   uint16_t src_port_offset;  // of ICMP's record

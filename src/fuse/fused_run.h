@@ -35,6 +35,7 @@ struct FusedRun {
   uint32_t uptime_ms;
   uint64_t window_begin_ns;
   uint64_t window_span_ns;
+  uint64_t sampler = 0;  // whose rate is shared, where records name one
   bool records_say_rate = false;  // else what they say is 0, where they may say one
   outbound::parts::FrameGuess guess;
   // The lanes that are no field's, as the kernels want them: their octets, or their values.
@@ -80,12 +81,22 @@ inline bool is_plain_icmp(const FusedForm& form, const uint8_t* record, uint8_t 
   return !has_port || (record[form.type_offset] | record[form.code_offset]) != 0;
 }
 
+WEIR_INLINE uint64_t sampler_of(const FusedForm& form, const uint8_t* record) noexcept {
+  return load_be(record + form.sampler_offset, form.sampler_width);
+}
+WEIR_INLINE bool has_other_sampler(const FusedRun& run, const uint8_t* record) noexcept {
+  return run.form.sampler_width != 0 && sampler_of(run.form, record) != run.sampler;
+}
+
+WEIR_INLINE bool names_rates(const FusedForm& form) noexcept {
+  return (form.rate_width | form.sampler_width) != 0;
+}
+
 /// Whether what a record says of its sampling rate is what the run takes it to say.
 WEIR_INLINE bool has_other_rate(const FusedRun& run, const uint8_t* record) noexcept {
   const FusedForm& form = run.form;
-  if (form.rate_width == 0) [[likely]] {
-    return false;
-  }
+  if (has_other_sampler(run, record)) return true;
+  if (form.rate_width == 0) return false;
   const uint64_t said = load_be(record + form.rate_offset, form.rate_width);
   return run.records_say_rate ? said - 1 >= decode::kRatePlausibleMax : said != 0;
 }

@@ -148,6 +148,8 @@ WEIR_AVX512_INLINE Progress run_form(FusedRun& run, const uint8_t* records, uint
   const Chunk* const chunks = form.chunks();
   const LaneBlock* const blocks = form.blocks();
   const size_t block_count = form.block_count;
+  const bool has_v6 = form.v6_count != 0;
+  const bool has_rates = names_rates(form);
   const size_t chunk_count = form.chunk_count;
   outbound::parts::FrameGuess guess = run.guess;
   uint8_t* p = out;
@@ -162,7 +164,8 @@ WEIR_AVX512_INLINE Progress run_form(FusedRun& run, const uint8_t* records, uint
     end = put_chunks(end, record, chunks, chunk_count);
     LaneSet set;
     end = put_family(end, form, r, set);
-    if (end == nullptr || has_mapped_address(form, r) || has_other_rate(run, r)) [[unlikely]] {
+    if (end == nullptr || (has_v6 && has_mapped_address(form, r)) ||
+        (has_rates && has_other_rate(run, r))) [[unlikely]] {
       is_stopped = true;
       break;
     }

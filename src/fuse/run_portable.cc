@@ -38,7 +38,7 @@ uint64_t read_number(const uint8_t* p, uint8_t width) noexcept {
 /// Null where the record is not for a form.
 uint8_t* put_record(uint8_t* p, const FusedRun& run, const uint8_t* r) noexcept {
   const FusedForm& form = run.form;
-  bool is_odd = has_mapped_address(form, r) || has_other_rate(run, r);
+  bool is_odd = has_mapped_address(form, r) || (names_rates(form) && has_other_rate(run, r));
   if (form.times != TimesForm::shared) {
     const uint64_t start = read_time(run, r + form.start_offset);
     const uint64_t end = read_time(run, r + form.end_offset);
@@ -63,7 +63,7 @@ uint8_t* put_record(uint8_t* p, const FusedRun& run, const uint8_t* r) noexcept 
   const Lane* const lanes = form.lanes(set);
   for (size_t i = 0; i < form.shared[set].count; ++i) {
     const Lane& lane = lanes[i];
-    if (lane.width == 0 || (lane.piece == kRate && !run.records_say_rate)) {
+    if (lane.piece != kSharedPieces && (lane.width == 0 || !run.records_say_rate)) {
       const FusedRun::Piece& piece = run.pieces[lane.piece];
       std::memcpy(p, &piece, sizeof piece);
       p += piece.length;
