@@ -261,7 +261,7 @@ Result<std::shared_ptr<const ApplianceView>> Appliance::run(const RunOptions& op
   }
 
   live_flows_.end();
-  notify.stopping("delivering what is in flight");
+  notify.stopping("delivering what is in flight", uint64_t{config_.shutdown_deadline_ms} * kNsPerMs);
   refresh_view(ApplianceState::draining);
   service::log_info("stopping: no more packets are taken");
   const auto asked_again = [&] {

@@ -85,7 +85,7 @@ std::shared_ptr<const EtlView> EtlProgram::run(const std::function<Request()>& p
     const Request request = poll_request();
     if (request == Request::reload) ask_reload();
     if (request == Request::stop) {
-      if (!is_stopping) notify_.stopping("delivering what is begun");
+      if (!is_stopping) notify_.stopping("delivering what is begun", uint64_t{config_.shutdown_deadline_ms} * kNsPerMs);
       is_stopping = true;
       worker_->ask_to_stop();
     }

@@ -11,6 +11,9 @@
 
 namespace weir::service {
 
+/// What a stop takes beside its deadline, at most: cores that end, files that are written, a log that is.
+inline constexpr uint64_t kStopBesidesNs = 10'000'000'000;
+
 class ServiceNotify {
  public:
   /// What the manager has put into the environment: its socket and the watchdog's interval.
@@ -28,7 +31,12 @@ class ServiceNotify {
 
   /// Each returns whether the manager's socket took the message.
   bool ready(std::string_view status) { return send("READY=1\nSTATUS=", status); }
-  bool stopping(std::string_view status) { return send("STOPPING=1\nSTATUS=", status); }
+  /// What is in flight has `deadline_ns` to be delivered, and the rest a little more, whatever the manager's own time for a
+  /// stop is.
+  bool stopping(std::string_view status, uint64_t deadline_ns) {
+    const uint64_t us = (deadline_ns + kStopBesidesNs) / 1000;
+    return send("STOPPING=1\nEXTEND_TIMEOUT_USEC=" + std::to_string(us) + "\nSTATUS=", status);
+  }
   bool status(std::string_view status) { return send("STATUS=", status); }
   bool watchdog() { return send("WATCHDOG=1", {}); }
 

@@ -50,8 +50,8 @@ TEST(ServiceNotify, SpeaksTheProtocolOverBothKindsOfSocket) {
     EXPECT_EQ(manager.next(), "STATUS=busy READY=1");
     EXPECT_TRUE(notify.watchdog());
     EXPECT_EQ(manager.next(), "WATCHDOG=1");
-    EXPECT_TRUE(notify.stopping("draining"));
-    EXPECT_EQ(manager.next(), "STOPPING=1\nSTATUS=draining");
+    EXPECT_TRUE(notify.stopping("draining", 90'000'000'000));
+    EXPECT_EQ(manager.next(), "STOPPING=1\nEXTEND_TIMEOUT_USEC=100000000\nSTATUS=draining");
   }
 }
 
