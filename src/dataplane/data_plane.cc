@@ -16,7 +16,7 @@
 #include "dataplane/placement.h"
 #include "dataplane/plane_check.h"
 #include "dataplane/port_plan.h"
-#include "dataplane/socket_core.h"
+#include "dataplane/socket_plane.h"
 #include "dataplane/xdp_steering.h"
 
 namespace weir::dataplane {
@@ -85,7 +85,7 @@ class RunningDataPlane final : public DataPlane {
   std::vector<Lane> lanes_;
   std::vector<std::unique_ptr<Distributor>> distributors_;  // one a receive core and port
   size_t launched_ = 0;
-  std::unique_ptr<SocketCore> socket_core_;  // of the last one, if there are sockets
+  std::unique_ptr<SocketPlane> sockets_;  // of the last pipelines, if there are sockets
 };
 
 Result<void> RunningDataPlane::open(const DataPlaneConfig& config) {
@@ -99,16 +99,15 @@ Result<void> RunningDataPlane::open(const DataPlaneConfig& config) {
   }
   if (!config.socket_ports.empty()) {
     // First of all: it is what most often fails, and DPDK starts only once.
-    Result<std::unique_ptr<SocketCore>> opened = SocketCore::open(config.socket_ports);
+    const auto seed = static_cast<uint32_t>(config.pipeline.decoder.hash_seed >> 32);
+    Result<std::unique_ptr<SocketPlane>> opened = SocketPlane::open(config.socket_ports, {config.socket_threads, seed});
     if (!opened) return opened.error();
-    socket_core_ = std::move(*opened);
+    sockets_ = std::move(*opened);
   }
   if (!config.dpdk_ports.empty())
     if (Result<void> opened = open_dpdk(config); !opened) return opened;
-  if (socket_core_)
-    cores_.push_back({.core = static_cast<uint16_t>(cores_.size()),
-                      .cpu = -1,
-                      .serves = socket_core_->serves()});
+  for (size_t thread = 0; sockets_ && thread < sockets_->threads(); ++thread)
+    cores_.push_back({.core = static_cast<uint16_t>(cores_.size()), .cpu = -1, .serves = sockets_->serves(thread)});
   if (Result<void> made = make_pipelines(config); !made) return made;
   return make_cores(config);
 }
@@ -274,10 +273,9 @@ Result<void> RunningDataPlane::start_everything() {
       return Error{fmt::format("receive core {}: its lcore is not free ({})", i, rc)};
     ++launched_;
   }
-  if (socket_core_) {
-    const size_t core = dpdk_cores_.size();
-    if (Result<void> started = socket_core_->start(*pipelines_[core], core, idle_, linger_ns_);
-        !started)
+  for (size_t thread = 0; sockets_ && thread < sockets_->threads(); ++thread) {
+    const size_t core = dpdk_cores_.size() + thread;
+    if (Result<void> started = sockets_->start(thread, *pipelines_[core], core, idle_, linger_ns_); !started)
       return started;
   }
   return {};
@@ -287,11 +285,11 @@ Result<void> RunningDataPlane::change(const DataPlaneConfig& config) {
   if (next_rules_) return Error{"the change before is still under way: try again"};
   auto rules = config.pipeline.rules();
   if (!rules) return rules.error();
-  if (!socket_core_ && !config.socket_ports.empty())
+  if (!sockets_ && !config.socket_ports.empty())
     return Error{fmt::format("port {}: the first kernel socket needs a thread of its own: restart",
                              config.socket_ports.front().name)};
-  if (socket_core_)
-    if (Result<void> prepared = socket_core_->prepare_change(config.socket_ports); !prepared)
+  if (sockets_)
+    if (Result<void> prepared = sockets_->prepare_change(config.socket_ports); !prepared)
       return prepared;
   for (const std::unique_ptr<XdpSteering>& steering : steerings_)
     if (Result<void> added = steering->add_ports((*rules)->listeners); !added) return added;
@@ -310,19 +308,20 @@ bool RunningDataPlane::settle_change() {
       if (!pipeline->goes_by(*next_rules_)) return false;
     rules_ = std::move(next_rules_);
     for (const std::unique_ptr<XdpSteering>& steering : steerings_) steering->keep_ports(rules_->listeners);
-    if (socket_core_) {
-      socket_core_->begin_change();
-      cores_.back().serves = socket_core_->serves();
+    if (sockets_) {
+      sockets_->begin_change();
+      for (size_t thread = 0; thread < sockets_->threads(); ++thread)
+        cores_[dpdk_cores_.size() + thread].serves = sockets_->serves(thread);
     }
   }
-  return !socket_core_ || socket_core_->settle_change();
+  return !sockets_ || sockets_->settle_change();
 }
 
 void RunningDataPlane::stop() {
   if (state_ == State::stopped) return;
   state_ = State::stopped;
   request_stop();
-  if (socket_core_) socket_core_->stop();
+  if (sockets_) sockets_->stop();
   for (size_t i = launched_; i < dpdk_cores_.size(); ++i) dpdk_cores_[i]->close_lanes();
   for (; launched_ > 0; --launched_) rte_eal_wait_lcore(Eal::lcore_of(launched_ - 1));
   if (exceptions_) exceptions_->stop();
@@ -332,13 +331,13 @@ void RunningDataPlane::stop() {
 
 void RunningDataPlane::request_stop() {
   for (const std::unique_ptr<DpdkCore>& core : dpdk_cores_) core->request_stop();
-  if (socket_core_) socket_core_->request_stop();
+  if (sockets_) sockets_->request_stop();
 }
 
 bool RunningDataPlane::has_ended() const noexcept {
   for (size_t i = 0; i < launched_; ++i)
     if (!dpdk_cores_[i]->has_ended()) return false;
-  return !socket_core_ || socket_core_->has_ended();
+  return !sockets_ || sockets_->has_ended();
 }
 
 RunningDataPlane::~RunningDataPlane() {
@@ -357,12 +356,12 @@ std::vector<PortStats> RunningDataPlane::port_stats() {
     stats.push_back(device->stats());
     if (exceptions_) stats.back().exception = exceptions_->stats(*device, stats.back().link_up);
   }
-  if (socket_core_) socket_core_->append_stats(stats);
+  if (sockets_) sockets_->append_stats(stats);
   return stats;
 }
 
 bool RunningDataPlane::at_end() const noexcept {
-  if (devices_.empty() || socket_core_) return false;
+  if (devices_.empty() || sockets_) return false;
   for (const std::unique_ptr<DpdkDevice>& device : devices_)
     if (!device->is_at_end()) return false;
   return true;

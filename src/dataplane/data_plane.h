@@ -76,6 +76,7 @@ struct DpdkPort {
 };
 
 inline constexpr uint32_t kReceiveBufferOctets = 8u << 20;
+inline constexpr uint16_t kSocketThreadsMax = 64;
 
 struct SocketPort {
   std::string name;
@@ -90,6 +91,8 @@ struct DataPlaneConfig {
   IdlePolicy idle = IdlePolicy::adaptive;
   std::vector<DpdkPort> dpdk_ports;
   std::vector<SocketPort> socket_ports;
+  /// That receive from them, each some of the exporters, by a socket of each port.
+  uint16_t socket_threads = 1;
   PipelineConfig pipeline;  // a copy for each core; core and cores are filled in
 };
 

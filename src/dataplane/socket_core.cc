@@ -3,8 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 
 #include "base/start_thread.h"
 
@@ -16,20 +14,17 @@ SocketCore::SocketCore() : buffers_(std::make_unique<ReceiveBuffers>()) {
 
 SocketCore::~SocketCore() { stop(); }
 
-Result<std::unique_ptr<SocketCore>> SocketCore::open(std::span<const SocketPort> ports) {
+Result<std::unique_ptr<SocketCore>> SocketCore::open() {
   std::unique_ptr<SocketCore> core(new SocketCore());
   if (Result<void> opened = core->waiter_.open(); !opened) return opened.error();
-  for (const SocketPort& port : ports) {
-    Result<std::unique_ptr<UdpSocket>> socket = UdpSocket::open(port);
-    if (!socket) return socket.error();
-    if (!core->waiter_.add((*socket)->fd()))
-      return Error{fmt::format("port {}: {} kernel sockets, limit {}", port.name, ports.size(), kSocketsMax)};
-    core->served_.push_back(socket->get());
-    core->sockets_.push_back(std::move(*socket));
-  }
-
   if (Result<void> mapped = core->buffers_->map(); !mapped) return mapped.error();
   return core;
+}
+
+bool SocketCore::serve(UdpSocket& socket) {
+  if (!waiter_.add(socket.fd())) return false;
+  served_.push_back(&socket);
+  return true;
 }
 
 Result<void> SocketCore::start(Pipeline& pipeline, size_t core, IdlePolicy idle,
@@ -102,61 +97,12 @@ void SocketCore::stop() {
     pthread_join(*thread_, nullptr);
     thread_.reset();
   }
-  for (const std::unique_ptr<UdpSocket>& socket : sockets_) socket->close();
-}
-
-Result<void> SocketCore::prepare_change(std::span<const SocketPort> ports) {
-  joining_.clear();
-  next_ports_.assign(ports.begin(), ports.end());
-  if (ports.size() > kSocketsMax)
-    return Error{fmt::format("{} kernel sockets, limit {}", ports.size(), kSocketsMax)};
-  for (const SocketPort& port : ports) {
-    const bool is_open = std::any_of(sockets_.begin(), sockets_.end(),
-                                     [&](const auto& socket) { return socket->is_at(port); });
-    if (is_open) continue;
-    int number = 0;
-    Result<std::unique_ptr<UdpSocket>> socket = UdpSocket::open(port, &number);
-    if (!socket) {
-      joining_.clear();
-      const bool is_ours =
-          number == EADDRINUSE &&
-          std::any_of(sockets_.begin(), sockets_.end(),
-                      [&](const auto& other) { return other->udp_port() == port.port; });
-      if (is_ours)
-        return Error{fmt::format("port {}: UDP port {} has a socket of weir's at another address, which only a restart can "
-                                 "change",
-                                 port.name, port.port)};
-      return socket.error();
-    }
-    joining_.push_back(std::move(*socket));
-  }
-  return {};
-}
-
-void SocketCore::begin_change() {
-  for (size_t i = 0; i < sockets_.size();) {
-    const auto next = std::find_if(next_ports_.begin(), next_ports_.end(),
-                                   [&](const SocketPort& port) { return sockets_[i]->is_at(port); });
-    if (next != next_ports_.end()) {
-      sockets_[i++]->adapt(*next);
-      continue;
-    }
-    changes_.push({sockets_[i].get(), true});
-    leaving_.push_back(std::move(sockets_[i]));
-    sockets_.erase(sockets_.begin() + static_cast<std::ptrdiff_t>(i));
-  }
-  for (std::unique_ptr<UdpSocket>& socket : joining_) {
-    changes_.push({socket.get(), false});
-    sockets_.push_back(std::move(socket));
-  }
-  joining_.clear();
 }
 
 bool SocketCore::settle_change() {
   UdpSocket* gone = nullptr;
-  while (given_back_.pop(gone))
-    std::erase_if(leaving_, [gone](const auto& socket) { return socket.get() == gone; });
-  return leaving_.empty() && changes_.size_approx() == 0;
+  while (given_back_.pop(gone)) --leaving_;
+  return leaving_ == 0 && changes_.size_approx() == 0;
 }
 
 /// What is gone is read to its end first: the kernel has queued it for us.
@@ -173,19 +119,6 @@ void SocketCore::take_changes(CoreClock& clock) noexcept {
     waiter_.remove(change.socket->fd());
     given_back_.push(change.socket);
   }
-}
-
-std::string SocketCore::serves() const {
-  std::string names;
-  for (const std::unique_ptr<UdpSocket>& socket : sockets_) {
-    if (!names.empty()) names += ", ";
-    names += socket->name();
-  }
-  return names;
-}
-
-void SocketCore::append_stats(std::vector<PortStats>& stats) {
-  for (const std::unique_ptr<UdpSocket>& socket : sockets_) stats.push_back(socket->stats());
 }
 
 }  // namespace weir::dataplane

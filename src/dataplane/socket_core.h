@@ -1,12 +1,9 @@
-// socket_core.h — The thread that receives from all kernel sockets.
+// socket_core.h — A thread that receives from kernel sockets.
 //
 // Runs on:  control_thread; its own thread is an rx_lcore in every respect but that it makes system
 //           calls, one for up to kBurst datagrams.
-// Bounds:   kSocketsMax sockets.
-// Failure:  an Error that names the port.
-//
-// One thread serves all sockets, because exporters send templates to one port and data to another:
-// what is known of an exporter must not depend on where its datagrams arrive.
+// Bounds:   kSocketsMax sockets. Their owner closes them, when this thread has given them back or has ended.
+// Failure:  an Error that says what the system refused.
 //
 // Private to src/dataplane.
 #pragma once
@@ -16,8 +13,6 @@
 #include <atomic>
 #include <memory>
 #include <optional>
-#include <span>
-#include <string>
 #include <vector>
 
 #include "base/result.h"
@@ -32,28 +27,29 @@ inline constexpr size_t kSocketsMax = Waiter::kFdsMax;
 
 class SocketCore {
  public:
-  static Result<std::unique_ptr<SocketCore>> open(std::span<const SocketPort> ports);
+  static Result<std::unique_ptr<SocketCore>> open();
   ~SocketCore();
   SocketCore(const SocketCore&) = delete;
   SocketCore& operator=(const SocketCore&) = delete;
 
+  /// Before start: a socket that it serves. False beyond kSocketsMax.
+  bool serve(UdpSocket& socket);
   /// Starts the thread, which feeds `pipeline` until stop.
   Result<void> start(Pipeline& pipeline, size_t core, IdlePolicy idle, uint64_t linger_ns);
   void request_stop() noexcept { waiter_.request_stop(); }
   bool has_ended() const noexcept { return !thread_ || has_ended_.load(std::memory_order_acquire); }
 
-  /// Opens what of `ports` is not open yet; on an Error nothing has changed. begin_change then gives the
-  /// thread what is new and takes away what is gone, and settle_change says whether it has done so.
-  Result<void> prepare_change(std::span<const SocketPort> ports) WEIR_RUNS_ON(control_thread);
-  void begin_change() WEIR_RUNS_ON(control_thread);
+  /// While it runs: one more, or one less, which is read to its end first. settle_change says whether the thread
+  /// has done all of that.
+  void give(UdpSocket& socket) WEIR_RUNS_ON(control_thread) { changes_.push({&socket, false}); }
+  void take_away(UdpSocket& socket) WEIR_RUNS_ON(control_thread) {
+    changes_.push({&socket, true});
+    ++leaving_;
+  }
   bool settle_change() WEIR_RUNS_ON(control_thread);
 
   /// Takes what the kernel has queued; returns when the thread has ended. Idempotent.
   void stop();
-
-  /// `p0/netflow, p0/sflow`
-  std::string serves() const;
-  void append_stats(std::vector<PortStats>& stats);
 
  private:
   SocketCore();
@@ -66,13 +62,10 @@ class SocketCore {
   };
   void take_changes(CoreClock& clock) noexcept WEIR_RUNS_ON(rx_lcore);
 
-  std::vector<std::unique_ptr<UdpSocket>> sockets_;   // open or about to be served
-  std::vector<std::unique_ptr<UdpSocket>> leaving_;   // until the thread has given them back
-  std::vector<std::unique_ptr<UdpSocket>> joining_;   // opened, and not given to it yet
-  std::vector<SocketPort> next_ports_;                // of the change that was prepared
   std::vector<UdpSocket*> served_;                    // the thread's; kSocketsMax reserved
   SpscRing<Change> changes_{2 * kSocketsMax};
   SpscRing<UdpSocket*> given_back_{2 * kSocketsMax};
+  size_t leaving_ = 0;  // that it is to give back; the control thread's
   std::unique_ptr<ReceiveBuffers> buffers_;
   Pipeline* pipeline_ = nullptr;
   IdlePolicy idle_ = IdlePolicy::adaptive;

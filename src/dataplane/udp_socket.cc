@@ -95,17 +95,17 @@ Error UdpSocket::error(std::string_view what, int number) {
   return Error{fmt::format("port {}: {}: {}", config_.name, what, std::strerror(number))};
 }
 
-Result<std::unique_ptr<UdpSocket>> UdpSocket::open(const SocketPort& config,
+Result<std::unique_ptr<UdpSocket>> UdpSocket::open(const SocketPort& config, Sharing sharing,
                                                    int* error_number) {
   std::unique_ptr<UdpSocket> socket(new UdpSocket(config));
-  if (Result<void> bound = socket->bind_socket(); !bound) {
+  if (Result<void> bound = socket->bind_socket(sharing); !bound) {
     if (error_number != nullptr) *error_number = socket->failure_;
     return bound.error();
   }
   return socket;
 }
 
-Result<void> UdpSocket::bind_socket() {
+Result<void> UdpSocket::bind_socket(Sharing sharing) {
   // `::` takes IPv4 too, as mapped addresses; where the kernel has no IPv6, it is 0.0.0.0.
   bool as_v4 = config_.address.is_v4();
   fd_ = socket(as_v4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -118,6 +118,9 @@ Result<void> UdpSocket::bind_socket() {
   if (!as_v4 && !set_option(fd_, IPPROTO_IPV6, IPV6_V6ONLY, 0)) return error("IPV6_V6ONLY", errno);
   if (Result<void> set = set_buffer(); !set) return set;
   set_option(fd_, SOL_SOCKET, SO_TIMESTAMPNS, 1);  // without it: the time of the burst
+
+  if (sharing != Sharing::none && !refuse_all(fd_)) return error("SO_ATTACH_FILTER", errno);
+  if (sharing == Sharing::beside && !set_option(fd_, SOL_SOCKET, SO_REUSEPORT, 1)) return error("SO_REUSEPORT", errno);
 
   sockaddr_storage address;
   const socklen_t octets = fill_address(config_.address, as_v4, config_.port, address);
@@ -132,12 +135,19 @@ Result<void> UdpSocket::bind_socket() {
                                shown(config_.port))};
     return error(fmt::format("UDP {}", shown(config_.port)), failure_);
   }
+  // Bound for itself alone; from here on for those that are to be beside it.
+  if (sharing == Sharing::first && !set_option(fd_, SOL_SOCKET, SO_REUSEPORT, 1)) return error("SO_REUSEPORT", errno);
   sockaddr_storage bound{};
   socklen_t bound_octets = sizeof bound;
   if (getsockname(fd_, reinterpret_cast<sockaddr*>(&bound), &bound_octets) != 0)
     return error("getsockname", errno);
   bound_port_ = port_of(bound);
   bound_address_ = shown(bound_port_);
+  return {};
+}
+
+Result<void> UdpSocket::admit_all() {
+  if (!set_option(fd_, SOL_SOCKET, SO_DETACH_FILTER, 0)) return error("SO_DETACH_FILTER", errno);
   return {};
 }
 

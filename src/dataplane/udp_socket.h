@@ -5,8 +5,8 @@
 //           is touched only as far as datagrams reach.
 // Failure:  an Error that names the port: an address in use, a port without privilege.
 //
-// Private to src/dataplane. SO_REUSEADDR and SO_REUSEPORT are not set: a second collector on the
-// same port must fail, not take half of the datagrams.
+// Private to src/dataplane. SO_REUSEADDR and SO_REUSEPORT are not set before a port is bound: a second collector on
+// the same port must fail, not take half of the datagrams. Several sockets of a port are a SocketGroup's.
 #pragma once
 
 #include <sys/socket.h>
@@ -46,9 +46,12 @@ struct ReceiveBuffers {
 
 class UdpSocket {
  public:
-  /// Opened and bound: the kernel queues datagrams from here on.
+  /// Whether others have the port beside it: it has it for itself, it is the first of several, or one of the rest.
+  enum class Sharing : uint8_t { none, first, beside };
+
+  /// Opened and bound: the kernel queues datagrams from here on, where others share the port from admit_all on.
   /// `error_number`: the errno, where it fails.
-  static Result<std::unique_ptr<UdpSocket>> open(const SocketPort& config,
+  static Result<std::unique_ptr<UdpSocket>> open(const SocketPort& config, Sharing sharing = Sharing::none,
                                                  int* error_number = nullptr);
   ~UdpSocket() { close(); }
   UdpSocket(const UdpSocket&) = delete;
@@ -62,6 +65,7 @@ class UdpSocket {
              uint64_t hold_until_ns) noexcept
       WEIR_RUNS_ON(rx_lcore);
   void close();
+  Result<void> admit_all();
 
   int fd() const noexcept { return fd_; }
   const std::string& name() const noexcept { return config_.name; }
@@ -76,7 +80,7 @@ class UdpSocket {
  private:
   explicit UdpSocket(const SocketPort& config)
       : config_(config), listener_(config.listener.value) {}
-  Result<void> bind_socket();
+  Result<void> bind_socket(Sharing sharing);
   Result<void> set_buffer();
   void read_kernel_drops();
   Error error(std::string_view what, int number);

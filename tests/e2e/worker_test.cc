@@ -136,5 +136,53 @@ TEST_F(WorkerTest, AreSeenIntoLikeAnyCore) {
   EXPECT_EQ(weir->terminate(), 1) << "flows beyond the rate are dropped, as asked; " << weir->err();
 }
 
+class SocketThreadsTest : public ApplianceTest {
+ protected:
+  json answer(const std::vector<std::string>& command) { return json::parse(ctl(command).out, nullptr, false); }
+  /// From 20 addresses of the loopback's network.
+  uint64_t send(uint16_t port, int count) {
+    const Answer made = run({weir(), "generate", "--to", "127.0.0.1:" + std::to_string(port), "--protocol", "v9", "--count",
+                             std::to_string(count), "--flows", "10", "--exporters", "20", "--rate", "4000", "--json"});
+    EXPECT_EQ(made.status, 0) << made.err;
+    return json::parse(made.out).at("records");
+  }
+};
+
+TEST_F(SocketThreadsTest, ShareExportersAndLoseNothingWhilePortsComeAndGo) {
+  auto weir = start("socket_threads: 2\n");
+  uint64_t sent = send(port_, 400);
+  const uint16_t second = free_udp_port();
+  const std::string one = write_config("socket_threads: 2\n");
+  const auto reload_with = [&](const std::string& listeners) {
+    std::string text;
+    {
+      std::ifstream in(write_config("socket_threads: 2\n"));
+      text.assign(std::istreambuf_iterator<char>(in), {});
+    }
+    text.insert(text.find("nats_url:"), listeners);
+    std::ofstream(one) << text;
+    EXPECT_EQ(answer({"--json", "reload"})["state"], "applied");
+  };
+  for (int i = 0; i < 3; ++i) {
+    reload_with("  - {name: late, port: " + std::to_string(second) + ", subject: flows.raw.late}\n");
+    sent += send(second, 100);
+    reload_with("");
+    sent += send(port_, 100);
+  }
+  EXPECT_TRUE(eventually([&] { return acknowledged() == sent; })) << ledger().dump(2);
+  expect_books_balance(ledger());
+  EXPECT_TRUE(eventually([&] { return answer({"--json", "exporters"})["exporters"].size() == 20; }));
+  const json cores = answer({"--json", "cores"});
+  uint64_t exporters = 0;
+  ASSERT_EQ(cores["cores"].size(), 2u);
+  for (const json& core : cores["cores"]) {
+    EXPECT_GT(core["datagrams"], 100) << cores;
+    exporters += core["exporters"].get<uint64_t>();
+  }
+  EXPECT_EQ(exporters, 20u) << "each on one thread, whichever port";
+  EXPECT_EQ(answer({"--json", "ports"})["ports"].size(), 1u) << "a row a port";
+  EXPECT_EQ(weir->terminate(), 0) << weir->err();
+}
+
 }  // namespace
 }  // namespace weir

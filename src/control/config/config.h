@@ -220,6 +220,7 @@ struct ApplianceConfig {
   std::vector<ListenerConfig> listeners;
   dataplane::EalConfig eal;
   dataplane::IdlePolicy idle = dataplane::IdlePolicy::adaptive;
+  uint16_t socket_threads = 1;  // that receive from kernel sockets
   LimitsConfig limits;
   SamplingConfig sampling;
   ExportersConfig exporters;

@@ -200,6 +200,12 @@ void check_ports(const ApplianceConfig& config, Findings& findings) {
     findings.warning(at_index("ports", i),
                      "opens no socket: every listener has a listen_addr of its own");
   }
+  const bool has_sockets =
+      std::any_of(config.ports.begin(), config.ports.end(), [](const auto& p) { return p.kind == PortKind::socket; }) ||
+      std::any_of(config.listeners.begin(), config.listeners.end(), [](const auto& l) { return l.listen_addr.has_value(); });
+  if (config.socket_threads > 1 && !has_sockets) {
+    findings.warning("socket_threads", "nothing comes by kernel sockets: there is no port of kind socket, and no listen_addr");
+  }
   for (const PortConfig& port : config.ports) {
     const auto names = [&](const std::vector<unsigned>& cpus) {
       return std::count(cpus.begin(), cpus.end(), *config.eal.main_lcore) > 0;

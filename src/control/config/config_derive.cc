@@ -182,7 +182,7 @@ uint32_t decoding_cores(const ApplianceConfig& config) {
     if (cpus.empty()) chosen += port.workers == 0 ? port.queues : port.workers;
   }
   const bool has_sockets = !socket_ports(config, Numbering(config)).empty();
-  return static_cast<uint32_t>(pinned.size() + chosen + (has_sockets ? 1 : 0));
+  return static_cast<uint32_t>(pinned.size() + chosen + (has_sockets ? config.socket_threads : 0));
 }
 
 uint32_t exporters_of_core(const ApplianceConfig& config) {
@@ -214,6 +214,7 @@ dataplane::DataPlaneConfig data_plane_config(const ApplianceConfig& config,
                                 port.worker_lcores});
   }
   plane.socket_ports = socket_ports(config, numbers);
+  plane.socket_threads = config.socket_threads;
 
   // Those that are gone keep their names, and have no port.
   for (const std::string& name : numbers.listeners) {

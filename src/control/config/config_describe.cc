@@ -96,6 +96,8 @@ std::string describe_plan(const ApplianceConfig& config) {
       out += fmt::format("  publisher {}: {}\n", publisher.name, describe_publisher(publisher));
     }
   }
+  if (config.socket_threads > 1 && !plane.socket_ports.empty())
+    out += fmt::format("  {} threads receive from kernel sockets, an exporter's datagrams one of them\n", config.socket_threads);
   const uint32_t cores = decoding_cores(config);
   const bool any_workers =
       std::any_of(config.ports.begin(), config.ports.end(), [](const PortConfig& port) { return port.workers != 0; });

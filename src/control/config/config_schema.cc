@@ -434,6 +434,8 @@ const service::Schema<ApplianceConfig>& appliance_schema() {
           .objects("ports", &C::ports, port_schema(), "Where packets come from.")
           .objects("listeners", &C::listeners, listener_schema(), "What is listened for.")
           .object("eal", &C::eal, eal_schema(), "DPDK's environment; used only with a dpdk port.")
+          .key("socket_threads", &C::socket_threads, integer<uint16_t>(1, dataplane::kSocketThreadsMax),
+               "Threads that receive from kernel sockets, each some of the exporters, by source address.")
           .key("idle", &C::idle,
                choice<dataplane::IdlePolicy>({{"adaptive", dataplane::IdlePolicy::adaptive},
                                               {"poll", dataplane::IdlePolicy::poll}}),

@@ -134,6 +134,16 @@ TEST(ApplianceConfig, SharesOutAmongWorkersWhereTheyDecode) {
   EXPECT_THAT(text, HasSubstr("  6 decoding cores, workers among them, each with"));
 }
 
+TEST(ApplianceConfig, SharesOutAmongThreadsThatReceiveFromSockets) {
+  const auto config = config_of(
+      "socket_threads: 3\n"
+      "ports: [{kind: socket, address: 127.0.0.1}, {device: net_null0}]\n"
+      "listeners: [{protocol: netflow, port: 2055}]\n");
+  EXPECT_EQ(data_plane_config(config).socket_threads, 3u);
+  EXPECT_EQ(decoding_cores(config), 3u + 1u);
+  EXPECT_THAT(describe_plan(config), HasSubstr("  3 threads receive from kernel sockets, an exporter's datagrams one of them\n"));
+}
+
 TEST(ApplianceConfig, GivesAPortsOtherFramesAnInterface) {
   const auto config = config_of(
       "ports:\n"
@@ -470,6 +480,7 @@ TEST(ApplianceConfig, RefusesWhatCannotWork) {
        "exception.addresses[0]: \"192.0.2.1\" is not allowed; allowed: an address with the prefix length"},
       {listener + "ports: [{device: net_null0, exception: {interface: w, addresses: [192.0.2.1/33]}}]", "192.0.2.1/33"},
       {listener + "ports: [{kind: socket, exception: {interface: w}}]", "has no queues"},
+      {listener + "socket_threads: 65", "socket_threads: \"65\" is not allowed; allowed: an integer from 1 to 64"},
       {listener + "ports: [{kind: socket, workers: 2}]", "a port of kind socket has neither device nor lcores nor workers"},
       {listener + "ports: [{device: net_null0, workers: 65}]", "ports[0].workers: \"65\" is not allowed; allowed: an integer from 0 to 64"},
       {listener + "ports: [{device: net_null0, workers: 2, worker_lcores: [1]}]",
