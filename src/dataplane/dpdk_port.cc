@@ -15,6 +15,7 @@
 #include "dataplane/driver_sockets.h"
 #include "dataplane/eal.h"
 #include "dataplane/pcap_file.h"
+#include "dataplane/rss_check.h"
 #include "dataplane/xdp_steering.h"
 #include "dataplane/xdp_stub.h"
 
@@ -139,6 +140,7 @@ Result<void> DpdkDevice::configure() {
     if (hash != 0) {
       conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
       conf.rx_adv_conf.rss_conf.rss_hf = hash;
+      rss_hash_ = hash;
     } else if (!replays_files_ && config_.queues > 1 && config_.workers == 0) {
       // The kernel's fan-out hashes ports, too, and gives to another queue when one is full.
       add_note(spec_.driver == "net_af_packet"
@@ -234,6 +236,7 @@ Result<void> DpdkDevice::start() {
   if (const int rc = rte_eth_dev_start(port_id_); rc != 0)
     return error(fmt::format("does not start: {}", reason(rc)));
   is_started_ = true;
+  if (rss_hash_ != 0) verify_rss();
 
   if (config_.promiscuous) {
     const int rc = rte_eth_promiscuous_enable(port_id_);
@@ -260,6 +263,28 @@ Result<void> DpdkDevice::start() {
   if (driver_ == "net_af_xdp")
     add_note("frames longer than the data room less 384 octets count as missed");
   return {};
+}
+
+/// What the device says that it does is not always what it was told to: a driver may take a wish and do nothing about it.
+void DpdkDevice::verify_rss() {
+  rte_eth_rss_conf now{};
+  if (const int rc = rte_eth_dev_rss_hash_conf_get(port_id_, &now); rc != 0)
+    return add_note(fmt::format("RSS was set, and the device does not say what it does: {}", reason(rc)));
+  // Workers mend what hashing more than the source does.
+  const std::string why = config_.workers == 0 ? rss_difference(rss_hash_, now.rss_hf) : std::string();
+  if (!why.empty()) add_note(why);
+
+  rte_eth_dev_info info{};
+  if (rte_eth_dev_info_get(port_id_, &info) != 0 || info.reta_size == 0) return;
+  const size_t groups = (info.reta_size + RTE_ETH_RETA_GROUP_SIZE - 1u) / RTE_ETH_RETA_GROUP_SIZE;
+  std::vector<rte_eth_rss_reta_entry64> table(groups);
+  for (rte_eth_rss_reta_entry64& group : table) group.mask = UINT64_MAX;
+  if (const int tail = info.reta_size % RTE_ETH_RETA_GROUP_SIZE; tail != 0) table.back().mask = (uint64_t{1} << tail) - 1;
+  if (rte_eth_dev_rss_reta_query(port_id_, table.data(), info.reta_size) != 0) return;
+  std::vector<uint16_t> served;
+  for (size_t i = 0; i < info.reta_size; ++i)
+    served.push_back(table[i / RTE_ETH_RETA_GROUP_SIZE].reta[i % RTE_ETH_RETA_GROUP_SIZE]);
+  if (const std::string idle = idle_queues(served, queues()); !idle.empty()) add_note(idle);
 }
 
 bool DpdkDevice::is_at_end() const noexcept {

@@ -80,6 +80,7 @@ class DpdkDevice {
   Result<void> configure();
   Result<void> look_at_files();
   void find_sockets(std::vector<int> before);
+  void verify_rss();
   void read_kernel_drops();
   void add_note(std::string_view note);
   Error error(std::string_view what) const;
@@ -92,6 +93,7 @@ class DpdkDevice {
   bool is_promiscuous_ = false;
   bool replays_files_ = false;
   bool has_own_xdp_program_ = false;  // net_af_xdp without one of the operator's
+  uint64_t rss_hash_ = 0;  // that was asked for; 0: none
   std::string driver_;
   std::vector<std::unique_ptr<RxQueue>> queues_;
   std::vector<rte_mempool*> pools_;

@@ -39,7 +39,10 @@ class Finder {
 
   std::vector<InterfaceTrouble> find() && {
     for (size_t i = 0; i < ports_.size(); ++i) look_at(i);
-    for (const auto& [name, use] : xdp_) look_at_cover(name, use);
+    for (const auto& [name, use] : xdp_) {
+      look_at_cover(name, use);
+      look_at_exceptions(name, use);
+    }
     return std::move(found_);
   }
 
@@ -109,6 +112,25 @@ class Finder {
                     name, queues, use.port_of_queue.size(), name, is_combined ? "combined" : "rx",
                     is_combined ? fmt::format("queues: {}", queues)
                                 : "a port for each queue, with start_queue=0, start_queue=1, …"));
+  }
+
+  /// An interface has one program. With an interface for what is no export traffic it gives its sockets everything, and
+  /// what came by a port without one, or with another, would be lost to the host.
+  void look_at_exceptions(const std::string& name, const XdpUse& use) {
+    for (const auto& [queue, port] : use.port_of_queue) {
+      if (!ports_[port].exception.is_on()) continue;
+      const auto is_another = [port](const auto& served) { return served.second != port; };
+      const auto other = std::find_if(use.port_of_queue.begin(), use.port_of_queue.end(), is_another);
+      if (other == use.port_of_queue.end()) continue;
+      return add(port, fmt::format("interface {} is port {}'s too: with an exception.interface a port must have all its queues, or what "
+                                   "comes for the host on the others is lost ({}; or no exception)",
+                                   name, ports_[other->second].name, one_port_for(name, use.facts)));
+    }
+  }
+  static std::string one_port_for(const std::string& name, const InterfaceFacts& facts) {
+    return facts.combined_queues == facts.receive_queues
+               ? fmt::format("one port with queues: {}", facts.receive_queues)
+               : fmt::format("one port, and one receive queue: ethtool -L {} rx 1", name);
   }
 
   std::span<const DpdkPort> ports_;

@@ -98,6 +98,33 @@ TEST(InterfaceCheck, AsksForAllReceiveQueuesOfAnXdpPort) {
   }
 }
 
+TEST(InterfaceCheck, RefusesExceptionsWhereTwoPortsShareAnInterface) {
+  const ExceptionConfig weir0{.interface = "weir0"}, weir1{.interface = "weir1"};
+  const std::string first = "net_af_xdp0,iface=veth,start_queue=0", second = "net_af_xdp1,iface=veth,start_queue=1";
+  const struct {
+    ExceptionConfig of_first, of_second;
+    size_t port;  // about which it is
+    const char* other;
+  } cases[] = {{weir0, {}, 0, "interface veth is port p1's too"},
+               {{}, weir1, 1, "interface veth is port p0's too"},
+               {weir0, weir1, 0, "interface veth is port p1's too"}};
+  for (const auto& c : cases) {
+    const auto found = trouble({{.device = first, .exception = c.of_first}, {.device = second, .exception = c.of_second}});
+    ASSERT_EQ(found.size(), 1u) << c.other;
+    EXPECT_EQ(found[0].port, c.port);
+    EXPECT_THAT(found[0].what, HasSubstr(c.other));
+    EXPECT_THAT(found[0].what, HasSubstr("what comes for the host on the others is lost (one port, and one receive queue: "
+                                         "ethtool -L veth rx 1; or no exception)"));
+  }
+  EXPECT_THAT(trouble({{.device = first}, {.device = second}}), IsEmpty());
+  EXPECT_THAT(trouble({{.device = "net_af_xdp0,iface=one", .exception = weir0}, {.device = "net_af_xdp1,iface=other"}}), IsEmpty());
+  EXPECT_THAT(trouble({{.device = "net_af_xdp0,iface=nic", .queues = 4, .exception = weir0}}), IsEmpty());
+  const auto nic = trouble({{.device = "net_af_xdp0,iface=nic", .queues = 2, .exception = weir0},
+                            {.device = "net_af_xdp1,iface=nic,start_queue=2", .queues = 2}});
+  ASSERT_EQ(nic.size(), 1u);
+  EXPECT_THAT(nic[0].what, HasSubstr("(one port with queues: 4; or no exception)"));
+}
+
 TEST(InterfaceCheck, RefusesToCountWhatComesTwice) {
   EXPECT_THAT(trouble({{.device = "net_af_packet0,iface=one"}, {.device = "net_af_packet1,iface=other"},
                        {.device = "net_tap0,iface=one"}, {.device = "net_vhost0,iface=one"}}),
