@@ -48,15 +48,16 @@ bool is_found(const TwoHosts& hosts, DataPlane& plane, Collected& collected, con
   return run_until(plane, collected, [&] { return hosts.there(command); });
 }
 
-TEST(ExceptionPath, AnswersNeighboursAndPingWhileExportArrives) {
-  SKIP_WITHOUT_ROOT();
-  in_child([] {
+void expect_answers_while_export_arrives(uint16_t workers) {
+  in_child([workers] {
     TwoHosts hosts;
     ASSERT_TRUE(hosts.lay());
     ExceptionConfig exception = with_addresses();
     exception.addresses.push_back({*IpAddress::parse("192.0.2.3"), 24});
     exception.addresses.push_back({*IpAddress::parse("2001:db8::3"), 64});
-    auto plane = started(appliance(exception));
+    DataPlaneConfig config = appliance(exception);
+    config.dpdk_ports[0].workers = workers;
+    auto plane = started(config);
     ASSERT_NE(plane, nullptr);
     Collected collected;
     // Nobody but the appliance's own kernel can answer for 192.0.2.2: its interface has this address, the wire none.
@@ -82,7 +83,20 @@ TEST(ExceptionPath, AnswersNeighboursAndPingWhileExportArrives) {
     EXPECT_GE(stats(*plane).exception->sent, 40u);
     expect_books(*plane);
     expect_ledger(*plane);
+    if (workers == 0) return;
+    EXPECT_EQ(plane->pipeline(0).counters().datagrams.value(), 0u);
+    EXPECT_GT(plane->pipeline(0).counters().exceptions[Outcome::passed].value(), 40u) << "who receives serves the kernel";
   });
+}
+
+TEST(ExceptionPath, AnswersNeighboursAndPingWhileExportArrives) {
+  SKIP_WITHOUT_ROOT();
+  expect_answers_while_export_arrives(0);
+}
+
+TEST(ExceptionPath, AnswersLikewiseWhereWorkersDecode) {
+  SKIP_WITHOUT_ROOT();
+  expect_answers_while_export_arrives(2);
 }
 
 TEST(ExceptionPath, HasTheDevicesMacAddressAndTheSettingsThatWereAsked) {
