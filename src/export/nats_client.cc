@@ -42,6 +42,14 @@ struct NatsClient::State {
   void end(std::unique_ptr<Link> link) noexcept;
 
   const NatsConfig config;
+  /// False where the server has not said: while the library takes up a connection anew it knows 0 for a moment, for which
+  /// every message is too large.
+  bool learn_payload_max(natsConnection* nc) noexcept {
+    const int64_t max = natsConnection_GetMaxPayload(nc);
+    if (max > 0) payload_max.store(max, std::memory_order_relaxed);
+    return max > 0;
+  }
+
   std::unique_ptr<Link> link;     // what is published on; null: none was made yet
   std::unique_ptr<Link> retired;  // nothing is sent on it any more; its answers still come
   uint64_t retired_until_ns = 0;
@@ -88,7 +96,7 @@ struct NatsClient::Link {
   static void on_reconnected(natsConnection* nc, void* closure) {
     auto* link = static_cast<Link*>(closure);
     if (!link->is_retired.load(std::memory_order_acquire)) {
-      link->state.payload_max.store(natsConnection_GetMaxPayload(nc), std::memory_order_relaxed);
+      link->state.learn_payload_max(nc);
       link->state.reconnects.fetch_add(1, std::memory_order_release);
     }
     link->connected.store(true, std::memory_order_release);
@@ -238,8 +246,7 @@ Result<void> NatsClient::connect() {
 
 void NatsClient::take(std::unique_ptr<Link> link) {
   State& state = *state_;
-  state.payload_max.store(natsConnection_GetMaxPayload(link->connection),
-                          std::memory_order_relaxed);
+  state.learn_payload_max(link->connection);
   state.link = std::move(link);
   state.lost_since_ns = 0;
   const std::lock_guard lock(state.mutex);
@@ -342,9 +349,7 @@ Sent NatsClient::publish(const char* subject, uint64_t token, std::span<const ui
   switch (s) {
     case NATS_OK: return Sent::sent;
     case NATS_MAX_PAYLOAD:
-      state.payload_max.store(natsConnection_GetMaxPayload(link.connection),
-                              std::memory_order_relaxed);
-      return Sent::too_large;
+      return state.learn_payload_max(link.connection) ? Sent::too_large : Sent::not_connected;
     case NATS_INVALID_ARG:
     case NATS_INVALID_SUBJECT:
     case NATS_NO_SERVER_SUPPORT: state.note(text_of_nats(s).c_str()); return Sent::refused;
