@@ -132,7 +132,8 @@ struct Line {
     if (discard.records != 0) std::abort();
   }
 
-  void decode_encode(Publish::Look look) {
+  // A function of its own, so that perf/check.sh can have instructions counted in it alone.
+  [[gnu::noinline]] void decode_encode(Publish::Look look) {
     RoleScope role(rx_lcore);
     uint32_t in_burst = 0;
     for (const Corpus::Packet& p : corpus.packets) {
@@ -304,6 +305,30 @@ void register_all() {
   benchmark::RegisterBenchmark("bare_loop/netflow_v5", bench_bare);
 }
 
+// ---- some passes, for whoever counts instructions ----
+
+constexpr int kPasses = 3;
+
+/// Prints how many records went through Line::decode_encode.
+int passes(std::string_view way, std::string_view protocol) {
+  const auto* const wanted = std::find_if(std::begin(kProtocols), std::end(kProtocols),
+                                          [&](Protocol p) { return name_of(p) == protocol; });
+  const bool is_fused = way == "fused";
+  if (wanted == std::end(kProtocols) || (!is_fused && way != "records")) {
+    std::fprintf(stderr, "bench_decode --passes records|fused PROTOCOL\n");
+    return 2;
+  }
+  if (is_fused && fuse::FusedWay::create() == nullptr) return 77;  // built without it
+  Corpus corpus = make_corpus(*wanted);
+  Line line(corpus, best_kernel(), is_fused ? Way::fused : Way::records);
+  for (int i = 0; i < kPasses; ++i) {
+    line.decode_encode(Publish::Look::nothing);
+    corpus.advance_sequences();
+  }
+  std::printf("%llu\n", static_cast<unsigned long long>(corpus.records * kPasses));
+  return 0;
+}
+
 // ---- smoke ----
 
 int failures = 0;
@@ -402,6 +427,7 @@ int smoke() {
 
 int main(int argc, char** argv) {
   if (argc == 2 && std::string_view(argv[1]) == "--smoke") return weir::perf::smoke();
+  if (argc == 4 && std::string_view(argv[1]) == "--passes") return weir::perf::passes(argv[2], argv[3]);
   weir::perf::register_all();
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;

@@ -73,7 +73,8 @@ json core_json(const CoreView& core, double cycles_per_ns) {
           {"busy_ns", core.busy_ns},
           {"ns_per_record", ns_per_record},
           {"cycles_per_record", ns_per_record * cycles_per_ns},
-          {"encoded_octets", core.encoded_octets}};
+          {"encoded_octets", core.encoded_octets},
+          {"records_fused", core.records_fused}};
 }
 
 /// CPU ns a record; null where it was not measured.

@@ -42,6 +42,7 @@ struct CoreView {
   uint64_t samples_lost = 0;
   uint64_t samples_dropped = 0;
   uint64_t options_records = 0;
+  uint64_t records_fused = 0;  // of the ledger's, those that went straight to wire octets
   uint64_t exporters = 0;
   uint64_t templates = 0;
   uint64_t events = 0;          // that the decoder told

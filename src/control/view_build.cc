@@ -32,6 +32,7 @@ CoreView core_view(dataplane::DataPlane& plane, size_t core, const CoreView* bef
   v.samples_lost = d.samples_lost.value();
   v.samples_dropped = d.samples_dropped.value();
   v.options_records = d.options_records.value();
+  v.records_fused = p.records_fused.value();
   v.exporters = d.exporters.value();
   v.templates = d.templates.value();
   v.events = d.events.value();

@@ -238,6 +238,7 @@ json cores_json(const ApplianceView& view) {
                      {"datagrams", core.ledger.datagrams},
                      {"octets", core.octets},
                      {"records", core.ledger.records},
+                     {"records_fused", core.records_fused},
                      {"exporters", core.exporters},
                      {"templates", core.templates},
                      {"events", core.events},

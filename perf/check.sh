@@ -1,0 +1,93 @@
+#!/usr/bin/env bash
+# check.sh — Has it become slower? Compares with perf/baselines/, and fails where it has.
+#
+# usage: perf/check.sh [--instructions | --ratios] [--record]
+#   --instructions  only: instructions a record, counted by callgrind; at most 1 % more. For each compiler version, portable
+#                   kernels (valgrind knows no AVX-512). Whatever else the machine does, the count is the same.
+#   --ratios        only: time a record beside the bare loop in the same run; at most 10 % more. For each CPU model. On a
+#                   machine that does nothing else.
+#   --record        write what was found as the baseline
+#
+# Takes build/perf/bench_decode. Status: 0 as good as before, or no baseline yet, which is said; 1 slower; 2 wrong usage.
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit 1
+
+instructions=true ratios=true record=false
+for argument in "$@"; do
+  case $argument in
+    --instructions) ratios=false ;;
+    --ratios) instructions=false ;;
+    --record) record=true ;;
+    *) sed -n '2,13p' "$0" | sed 's/^# \{0,1\}//' >&2; exit 2 ;;
+  esac
+done
+bench=build/perf/bench_decode
+for need in jq "$bench"; do
+  command -v "$need" >/dev/null || { echo "check.sh: $need is not there" >&2; exit 1; }
+done
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+worst=0
+
+# compare FILE FOUND PERCENT: {name: number} against the same of the baseline.
+compare() {
+  local file=$1 found=$2 percent=$3
+  if $record; then
+    mkdir -p "$(dirname "$file")"
+    jq -S . "$found" >"$file"
+    echo "recorded: $file"
+  fi
+  if [ ! -f "$file" ]; then
+    echo "no baseline: $file (--record makes it)"
+    jq -r 'to_entries[] | "  \(.key)  \(.value)"' "$found"
+    return
+  fi
+  jq -r --slurpfile before "$file" --argjson percent "$percent" '
+    to_entries[] | .key as $k | $before[0][$k] as $was
+    | if $was == null then "new     \($k)  \(.value)"
+      else ((.value / $was - 1) * 100) as $change
+        | (if $change > $percent then "SLOWER" elif $change < -$percent then "better" else "same  " end)
+          + "  \($k)  \(.value), was \($was) (\($change * 100 | round / 100) %)" end' "$found" | tee "$dir/lines"
+  if grep -q '^SLOWER' "$dir/lines"; then worst=1; fi
+}
+
+if $instructions; then
+  if ! command -v valgrind >/dev/null; then
+    echo "check.sh: valgrind is not installed" >&2
+    exit 1
+  fi
+  echo "== instructions a record"
+  for way in records fused; do
+    for protocol in netflow_v5 netflow_v9 ipfix ipfix_varlen sflow_raw_header; do
+      records=$(valgrind --tool=callgrind --callgrind-out-file="$dir/out" --toggle-collect='*Line::decode_encode*' \
+        "$bench" --passes $way $protocol 2>"$dir/log") || continue
+      count=$(sed -n 's/^\(summary\|totals\): *\([0-9]*\).*/\2/p' "$dir/out" | tail -1)
+      if [ "${count:-0}" -eq 0 ]; then
+        echo "check.sh: $way/$protocol: nothing was counted" >&2
+        continue
+      fi
+      jq -nc --arg name "$way/$protocol" --argjson count "$count" --argjson records "$records" \
+        '{($name): ($count / $records * 100 | round / 100)}'
+    done
+  done | jq -s add >"$dir/instructions"
+  if [ "$(jq 'length' "$dir/instructions")" -lt 5 ]; then
+    echo "check.sh: not everything was counted" >&2
+    exit 1
+  fi
+  compare "perf/baselines/instructions-$(c++ -dumpfullversion).json" "$dir/instructions" 1
+fi
+
+if $ratios; then
+  echo "== time a record, of the bare loop's"
+  "$bench" --benchmark_filter='^(bare_loop|decode_encode|fused)/(netflow_v5|netflow_v9|ipfix|ipfix_varlen|sflow_raw_header)$' \
+    --benchmark_repetitions=7 --benchmark_enable_random_interleaving=true --benchmark_min_time=0.1 \
+    --benchmark_format=json >"$dir/bench" 2>/dev/null
+  jq 'def median: sort | .[(length - 1) / 2 | floor];
+    [.benchmarks[] | select(.run_type == "iteration")] | group_by(.run_name)
+    | map({key: .[0].run_name, value: (map(1e9 / .items_per_second) | median)}) | from_entries
+    | .["bare_loop/netflow_v5"] as $bare | del(.["bare_loop/netflow_v5"]) | map_values(. / $bare * 1000 | round / 1000)' \
+    "$dir/bench" >"$dir/ratios"
+  cpu=$(awk -F': ' '/^(vendor_id|cpu family|model)[ \t]*:/ { print $2 } /^$/ { exit }' /proc/cpuinfo | paste -sd-)
+  compare "perf/baselines/ratios-$cpu.json" "$dir/ratios" 10
+fi
+exit $worst
