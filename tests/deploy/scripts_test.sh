@@ -148,7 +148,7 @@ check "vfs: and gone" $n/vfs.sh --count 0 --force 0000:02:00.0
 check "vfs: none left" file_is "$vf/sriov_numvfs" 0
 
 if command -v shellcheck >/dev/null; then
-  check "shellcheck has nothing to say" shellcheck -x --exclude=SC2015,SC2016,SC2317 scripts/hugepages/*.sh scripts/nic/*.sh scripts/make_man.sh scripts/test_package.sh scripts/test_image.sh scripts/test_vf.sh deploy/docker/build_root.sh deploy/completion/weir.bash tests/deploy/*.sh
+  check "shellcheck has nothing to say" shellcheck -x --exclude=SC2015,SC2016,SC2317 scripts/hugepages/*.sh scripts/nic/*.sh scripts/make_man.sh scripts/test_package.sh scripts/test_image.sh scripts/test_vf.sh deploy/docker/build_root.sh deploy/completion/weir.bash perf/*.sh tests/deploy/*.sh
 else
   skip "shellcheck has nothing to say" "shellcheck is not installed"
 fi
