@@ -364,7 +364,14 @@ bool RunningDataPlane::at_end() const noexcept {
   if (devices_.empty() || sockets_) return false;
   for (const std::unique_ptr<DpdkDevice>& device : devices_)
     if (!device->is_at_end()) return false;
-  return true;
+  // What has been read may still wait for a worker, or be in its hands.
+  uint64_t handed = 0, taken = 0;
+  for (const std::unique_ptr<Pipeline>& pipeline : pipelines_) {
+    const Ledger ledger = pipeline->ledger();
+    handed += ledger.handed.total();
+    taken += ledger.taken.total();
+  }
+  return handed == taken;
 }
 
 }  // namespace

@@ -133,21 +133,25 @@ void DpdkCore::look_for_end(RxQueue& queue) noexcept {
 
 unsigned DpdkCore::receive_all(uint64_t wall_ns, bool& is_held) noexcept {
   unsigned received = 0;
-  for (RxQueue* queue : queues_) {
-    if (queue->is_drained.load(std::memory_order_relaxed)) continue;
-    if (may_receive(*queue)) {
-      received += receive(*queue, wall_ns);
-    } else {
-      is_held = true;
+  queue_turn_.over(queues_, [&](RxQueue& queue) {
+    const RoleScope role(rx_lcore);
+    if (queue.is_drained.load(std::memory_order_relaxed)) return true;
+    if (may_receive(queue)) {
+      received += receive(queue, wall_ns);
+      return true;
     }
-  }
+    is_held = true;
+    return queue.workers != nullptr;  // others may have room
+  });
   if (lanes_.empty()) return received;
   bool is_holding = false;
-  for (WorkerLane* lane : lanes_) {
+  lane_turn_.over(lanes_, [&](WorkerLane& lane) {
+    const RoleScope role(rx_lcore);
+    const RoleScope worker(worker_lcore);
     is_holding = !pipeline_.may_receive();
-    if (is_holding) break;
-    received += take_handed(*lane);
-  }
+    if (!is_holding) received += take_handed(lane);
+    return !is_holding;
+  });
   is_held |= is_holding;
   bell_.is_holding.store(is_holding, std::memory_order_relaxed);
   return received;

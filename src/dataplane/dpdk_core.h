@@ -75,6 +75,8 @@ class DpdkCore {
   std::vector<RxQueue*> queues_;
   std::vector<WorkerLane*> lanes_;     // that come in
   std::vector<WorkerLane*> outgoing_;  // that go out; the queues' distributors fill them
+  FairTurn queue_turn_;
+  FairTurn lane_turn_;
   WorkerBell bell_;                    // for those who fill lanes_
   Waiter waiter_;
   CoreClock clock_;

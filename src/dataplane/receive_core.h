@@ -55,6 +55,23 @@ class CoreClock {
   uint64_t renew_at_ns_ = 0;
 };
 
+/// Turns over queues of one core, none of which goes before the others: where one turn had to break off, the next begins.
+class FairTurn {
+ public:
+  /// `take` returns false where it must break off: before that one.
+  template <class Things, class Take>
+  void over(Things& things, Take take) noexcept {
+    if (next_ >= things.size()) next_ = 0;
+    for (size_t i = 0; i < things.size(); ++i) {
+      if (!take(*things[next_])) return;
+      next_ = next_ + 1 == things.size() ? 0 : next_ + 1;
+    }
+  }
+
+ private:
+  size_t next_ = 0;
+};
+
 /// How long a core that must not receive waits before it looks for buffers again.
 inline constexpr uint64_t kHoldNs = 200'000;
 

@@ -62,12 +62,14 @@ void SocketCore::run() noexcept {
     }
     unsigned received = 0;
     bool more = false;  // a full burst: the socket may hold another
-    for (UdpSocket* socket : served_) {
-      if (!pipeline_->may_receive()) break;
-      const unsigned burst = socket->receive(*buffers_, *pipeline_, clock.wall_ns());
+    turn_.over(served_, [&](UdpSocket& socket) {
+      const RoleScope role(rx_lcore);
+      if (!pipeline_->may_receive()) return false;
+      const unsigned burst = socket.receive(*buffers_, *pipeline_, clock.wall_ns());
       received += burst;
       more |= burst == kBurst;
-    }
+      return true;
+    });
     clock.look();
     pipeline_->poll(clock.steady_ns(), clock.wall_ns());
     if (received != 0) {

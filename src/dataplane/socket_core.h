@@ -63,6 +63,7 @@ class SocketCore {
   void take_changes(CoreClock& clock) noexcept WEIR_RUNS_ON(rx_lcore);
 
   std::vector<UdpSocket*> served_;                    // the thread's; kSocketsMax reserved
+  FairTurn turn_;
   SpscRing<Change> changes_{2 * kSocketsMax};
   SpscRing<UdpSocket*> given_back_{2 * kSocketsMax};
   size_t leaving_ = 0;  // that it is to give back; the control thread's

@@ -129,6 +129,36 @@ TEST(Workers, DecodeAFileOfOneQueueAndEachExporterMeetsOneOfThem) {
   });
 }
 
+/// Who stops at the end of a file would lose what still waits for a worker, which waits for buffers.
+TEST(Workers, AreNotAtTheEndOfAFileWhileTheyHaveSomeOfIt) {
+  in_child([] {
+    TemporaryFolder folder;
+    const std::string file = folder.file("all.pcap");
+    constexpr size_t kDatagrams = 1500;  // less than a lane holds
+    std::vector<lab::Octets> frames;
+    for (size_t i = 0; i < kDatagrams; ++i)
+      frames.push_back(v5_frame(30, static_cast<uint32_t>(i / 40 * 30), kNetflowPort, exporter(i)));
+    write_capture(file, frames);
+    DataPlaneConfig config = config_of("net_pcap0,rx_pcap=" + file, 1);
+    config.pipeline.batcher.buffers = 8;
+    config.pipeline.batcher.buffers_in_reserve = 4;
+    const RoleScope role(control_thread);
+    auto plane = DataPlane::create(config);
+    ASSERT_TRUE(plane) << plane.error().message;
+    ASSERT_TRUE((*plane)->start());
+    const uint64_t give_up_ns = steady_clock_ns() + 20 * kNsPerSec;
+    while (!(*plane)->port_stats().front().at_end && steady_clock_ns() < give_up_ns) usleep(1000);
+    ASSERT_TRUE((*plane)->port_stats().front().at_end);
+    EXPECT_GT((*plane)->worker_stats(1)->waiting, 0u);
+    EXPECT_FALSE((*plane)->at_end());
+    Collected collected;
+    EXPECT_TRUE(run_until(**plane, collected, [&] { return (*plane)->at_end(); }));
+    stop(**plane, collected);
+    EXPECT_EQ(collected.records, 30 * kDatagrams);
+    expect_books(**plane);
+  });
+}
+
 TEST(Workers, ServeTwoQueuesAndAnExporterOnBothMeetsOneWorker) {
   in_child([] {
     TemporaryFolder folder;
