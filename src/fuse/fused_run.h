@@ -35,7 +35,8 @@ struct FusedRun {
   uint32_t uptime_ms;
   uint64_t window_begin_ns;
   uint64_t window_span_ns;
-  uint64_t sampler = 0;  // whose rate is shared, where records name one
+  uint64_t sampler = 0;      // whose rate is shared, where records name one
+  bool has_sampler = false;  // there is one yet
   bool records_say_rate = false;  // else what they say is 0, where they may say one
   outbound::parts::FrameGuess guess;
   // The lanes that are no field's, as the kernels want them: their octets, or their values.
@@ -85,7 +86,7 @@ WEIR_INLINE uint64_t sampler_of(const FusedForm& form, const uint8_t* record) no
   return load_be(record + form.sampler_offset, form.sampler_width);
 }
 WEIR_INLINE bool has_other_sampler(const FusedRun& run, const uint8_t* record) noexcept {
-  return run.form.sampler_width != 0 && sampler_of(run.form, record) != run.sampler;
+  return run.form.sampler_width != 0 && (!run.has_sampler || sampler_of(run.form, record) != run.sampler);
 }
 
 WEIR_INLINE bool names_rates(const FusedForm& form) noexcept {

@@ -100,7 +100,7 @@ class Way final : public FusedWay {
     run.records_say_rate =
         form.rate_width != 0 && load_be(in.octets + form.rate_offset, form.rate_width) != 0;
     take_rate(run, in, in.rate);
-    if (form.sampler_width != 0 && !take_sampler(run, in, in.octets)) run.sampler = ~sampler_of(form, in.octets);
+    if (form.sampler_width != 0) static_cast<void>(take_sampler(run, in, in.octets));
     // As the batcher reckons with FlowRecords, so that batches end where theirs do.
     odd_.arena_parts = form.unmapped_octets != 0 ? arena_part::kUnmapped : 0;
     odd_.unmapped = {0, form.unmapped_octets};
@@ -150,6 +150,7 @@ class Way final : public FusedWay {
     const auto rate = in.rates->resolve(in.sampler, sampler, false, 0);
     if (rate.rate > kSharedMax) return false;
     run.sampler = sampler;
+    run.has_sampler = true;
     take_rate(run, in, rate);
     return true;
   }

@@ -4,7 +4,9 @@
 #include <iostream>
 #include <random>
 
+#include "base/clock.h"
 #include "fuzz/fused_oracle.h"
+#include "lab/message_builder.h"
 #include "support/captures.h"
 #include "support/payloads.h"
 
@@ -28,6 +30,39 @@ TEST(FusedTemplates, ComeToWhatRecordsComeTo) {
   std::cout << records << " records, " << fused << " of them fused\n";
   EXPECT_GT(records, 100'000u);
   EXPECT_GT(fused, records / 10);
+}
+
+/// A rate that no lane holds, of the sampler that the first record names: the one after it is none's, whatever its id is.
+TEST(FusedTemplates, TakeNoSamplerForTheOneThatIsNotThere) {
+  if (FusedWay::create() == nullptr) GTEST_SKIP() << "built without src/fuse";
+  for (const uint64_t first : {~uint64_t{5}, uint64_t{0}, uint64_t{6}}) {
+    TwoWaysConfig config;
+    config.decoder.listeners.resize(1);
+    TwoWays ways(config);
+    const auto datagram = [](const lab::Octets& octets) {
+      return Datagram{.payload = octets, .source = IpAddress::from_v4(0xC0000201u), .source_port = 4739, .local_port = 4739,
+                      .listener = {}, .received_ns = 1'760'000'000ull * kNsPerSec};
+    };
+    const lab::Octets options = lab::IpfixBuilder{}
+                                    .export_time(1'760'000'000)
+                                    .options_templates({{.id = 300, .scopes = {{302, 8}}, .fields = {{34, 8}}}})
+                                    .data(300, {{lab::u64(first), lab::u64(uint64_t{1} << 50)}, {lab::u64(5), lab::u64(100)}})
+                                    .build();
+    EXPECT_TRUE(ways.decode(datagram(options)));
+    std::vector<lab::Record> records = {{lab::ipv4("192.0.2.1"), lab::ipv4("192.0.2.2"), lab::u64(first), lab::u32(1)}};
+    for (int i = 0; i < 8; ++i) {
+      records.push_back({lab::ipv4("192.0.2.1"), lab::ipv4("192.0.2.2"), lab::u64(5), lab::u32(1)});
+    }
+    const lab::Octets flows = lab::IpfixBuilder{}
+                                  .export_time(1'760'000'000)
+                                  .templates({{.id = 301, .fields = {{8, 4}, {12, 4}, {302, 8}, {1, 4}}}})
+                                  .data(301, records)
+                                  .build();
+    EXPECT_TRUE(ways.decode(datagram(flows)));
+    ways.finish();
+    EXPECT_EQ(ways.records(), 9u);
+    EXPECT_GE(ways.fused(), 7u) << first;
+  }
 }
 
 /// Every octet of every capture's datagrams may be another one: the first of each are, one by one.
