@@ -46,7 +46,8 @@ EtlWorker::EtlWorker(const EtlConfig& config, const Snapshot<RulesInUse>& rules,
       consumer_(std::move(consumer)),
       events_(std::move(events)),
       dead_(std::move(dead)),
-      in_hand_of_(consumer_->inputs(), 0) {
+      in_hand_of_(consumer_->inputs(), 0),
+      redelivered_stale_(consumer_->inputs(), 0) {
   const size_t room = std::max<size_t>(2 * size_t{config_.events.batch_bytes}, kEventRoom);
   const size_t buffers = std::max<size_t>(config_.events.buffer_bytes / room, kBuffersMin);
   for (size_t i = 0; i < buffers; ++i) {
@@ -121,7 +122,13 @@ bool EtlWorker::take_deliveries() {
 void EtlWorker::ask_for_more(uint64_t now_ns) {
   if (is_stopping_) return;
   is_careful_ = suspects_ > 0;
-  for (size_t i = 0; i < consumer_->inputs(); ++i) is_careful_ |= consumer_->look(i).redelivered > 0;
+  for (size_t i = 0; i < consumer_->inputs(); ++i) {
+    // The server goes on counting those that were purged: what is left when nobody has any is theirs.
+    const outbound::ConsumerLook look = consumer_->look(i);
+    uint64_t& stale = redelivered_stale_[i];
+    stale = look.ack_pending == 0 ? look.redelivered : std::min(stale, look.redelivered);
+    is_careful_ |= look.redelivered > stale;
+  }
   const uint32_t window = is_careful_ ? 1 : config_.source.messages_in_hand;
   const auto share = std::max<uint32_t>(window / static_cast<uint32_t>(consumer_->inputs()), 1);
   for (uint32_t i = 0; i < consumer_->inputs(); ++i) {
@@ -197,7 +204,7 @@ bool EtlWorker::close_jobs() {
   bool did = false;
   while (!closing_.empty()) {
     Job& job = *closing_.back();
-    const uint32_t delay_ms = is_stopping_ ? 0 : kGiveBackDelayMs;
+    const uint32_t delay_ms = is_stopping_ ? give_back_delay_ms() : kGiveBackDelayMs;
     const bool told = job.has_failed ? consumer_->give_back(job.delivery.message, delay_ms)
                                      : consumer_->acknowledge(job.delivery.message);
     if (!told) break;  // not connected just now
@@ -239,10 +246,21 @@ void EtlWorker::prolong(uint64_t now_ns) {
 
 // ------------------------------------------------------------------------------------ stop
 
+/// Not at once while a request of ours is open: it would come straight back, and each time count as a delivery, until it is taken
+/// for one that kills its worker.
+uint32_t EtlWorker::give_back_delay_ms() noexcept {
+  const uint64_t now_ns = steady_clock_ns();
+  for (uint32_t i = 0; i < consumer_->inputs(); ++i) {
+    if (consumer_->outstanding(i, now_ns) != 0) return outbound::JetStreamConsumer::kRequestMaxMs;
+  }
+  return is_stopping_ ? 0 : kGiveBackDelayMs;
+}
+
 void EtlWorker::give_back_waiting() {
+  const uint32_t delay_ms = give_back_delay_ms();
   while (!waiting_.empty()) {
     // Where that cannot be said the server finds out by itself.
-    consumer_->give_back(waiting_.front()->delivery.message, 0);
+    consumer_->give_back(waiting_.front()->delivery.message, delay_ms);
     ++books_.messages_returned;
     --books_.messages_in_hand;
     --in_hand_of_[waiting_.front()->delivery.input];

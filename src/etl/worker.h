@@ -63,6 +63,7 @@ class EtlWorker final : private outbound::OutcomeSink {
   bool close_jobs();
   void prolong(uint64_t now_ns);
   void stop() WEIR_RUNS_ON(publisher_thread);
+  uint32_t give_back_delay_ms() noexcept;
   void give_back_waiting();
 
   // worker_transform.cc: records
@@ -96,7 +97,8 @@ class EtlWorker final : private outbound::OutcomeSink {
   std::vector<outbound::Delivery> taken_;
   std::deque<std::unique_ptr<Job>> waiting_;
   std::vector<std::unique_ptr<Job>> begun_;
-  std::vector<uint32_t> in_hand_of_;  // by input
+  std::vector<uint32_t> in_hand_of_;         // by input
+  std::vector<uint64_t> redelivered_stale_;  // likewise: of ConsumerLook::redelivered, what nobody has
   std::vector<Job*> closing_;         // settled, and not told yet
   Job* current_ = nullptr;            // whose records are being read
   size_t suspects_ = 0;               // in hand

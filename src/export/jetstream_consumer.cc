@@ -14,7 +14,7 @@ constexpr uint64_t kConnectWaitMs = 500;
 constexpr uint64_t kLookEveryNs = kNsPerSec;
 constexpr uint64_t kLookWaitMs = 500;  // where something is not ready
 constexpr uint64_t kExpiresMs = 5000;  // a request that brings nothing ends by itself
-constexpr uint64_t kExpiresGraceMs = 2000;
+constexpr uint64_t kExpiresGraceMs = JetStreamConsumer::kRequestMaxMs - kExpiresMs;
 constexpr uint32_t kMaxWaiting = 4096;  // requests of all who share a consumer
 constexpr size_t kAckTokensMax = 16;
 

@@ -83,6 +83,9 @@ struct StreamLook {
 
 class JetStreamConsumer {
  public:
+  /// After so long none of our requests can take a message any more.
+  static constexpr uint32_t kRequestMaxMs = 7000;
+
   static Result<std::unique_ptr<JetStreamConsumer>> make(ConsumerConfig config);
   ~JetStreamConsumer();
 
@@ -102,7 +105,7 @@ class JetStreamConsumer {
 
   /// False where there is no connection just now: try again.
   bool acknowledge(const NatsReply& message);
-  /// Somebody shall have it again, after `delay_ms`.
+  /// Somebody shall have it again, after `delay_ms`. Without a delay a request of our own that is still open gets it.
   bool give_back(const NatsReply& message, uint32_t delay_ms);
   /// It is being worked on: its time begins anew.
   bool prolong(const NatsReply& message);
