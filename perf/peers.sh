@@ -75,7 +75,10 @@ ticks() {
   echo "$total"
 }
 drops() { awk -v p="$(printf ':%04X' "$port")" '$2 ~ p "$" { n += $NF } END { print n + 0 }' /proc/net/udp; }
-memory_kib() { awk '/^VmHWM/ { print $2 }' "/proc/$pid/status" 2>/dev/null || echo 0; }
+memory_kib() {
+  local p
+  for p in "$pid" $(pgrep -P "$pid" 2>/dev/null); do sed -n 's/^VmHWM:[^0-9]*\([0-9]*\).*/\1/p' "/proc/$p/status" 2>/dev/null; done | awk '{ n += $1 } END { print n + 0 }'
+}
 
 run_one() { # peer
   rm -rf "$dir/out"
@@ -87,6 +90,12 @@ run_one() { # peer
     kill -0 "$pid" 2>/dev/null || { echo "peers.sh: $1 ended at once:" >&2; tail -5 "$dir/log" >&2; pid=; return 1; }
     sleep 0.1
   done
+  if ! grep -q "$(printf ':%04X' "$port")" /proc/net/udp; then
+    echo "peers.sh: $1 does not listen" >&2
+    kill -KILL "$pid"
+    pid=
+    return 1
+  fi
   local before after lost_before lost
   before=$(ticks) lost_before=$(drops)
   build/weir generate --to "127.0.0.1:$port" --protocol v9 --rate "$rate" --duration "$seconds" --json >"$dir/sent" 2>/dev/null

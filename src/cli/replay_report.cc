@@ -109,12 +109,15 @@ json publisher_json(const PublisherView& p, uint64_t delivered_ns) {
 uint64_t ReplayResult::records_not_delivered() const {
   uint64_t most = 0;
   for (const PublisherView& p : view->publishers) {
-    most = std::max(most, p.records_failed + p.records_dropped + p.records_in_flight + p.records_waiting);
+    most = std::max(most, p.records_failed + p.records_dropped + p.records_in_flight + p.records_waiting + p.spool.records);
   }
   return view->total().record_drops.total() + most;
 }
 
-uint64_t ReplayResult::frames_lost() const { return refused + view->total().worker_full.total(); }
+uint64_t ReplayResult::frames_lost() const {
+  const dataplane::Ledger total = view->total();
+  return refused + total.worker_full.total() + total.no_listener;
+}
 
 json replay_json(const ReplayResult& r) {
   json cores = json::array();
@@ -167,6 +170,7 @@ std::vector<std::string> replay_table(const ReplayResult& r) {
   if (total.worker_full.total() != 0) {
     lines.push_back(fmt::format("           {} dropped since a worker was too far behind", total.worker_full.total()));
   }
+  if (total.no_listener != 0) lines.push_back(fmt::format("           {} for no listener", total.no_listener));
   lines.push_back(fmt::format("decoded    {} of {} datagrams, {} records", total.datagrams_decoded, total.datagrams, total.records));
   if (total.sequence_lost != 0) {
     lines.push_back(fmt::format("           {} missing by the exporters' own sequence numbers", total.sequence_lost));
@@ -204,7 +208,7 @@ std::vector<std::string> replay_table(const ReplayResult& r) {
   lines.emplace_back();
   lines.push_back(fmt::format("process    {:.1f} ns of CPU a record, all threads but the player; {:.0f} MiB resident at most",
                               ratio(r.process_cpu_ns, total.records), static_cast<double>(r.memory_octets) / (1 << 20)));
-  if (r.delivered_ns == 0) lines.emplace_back("not everything was settled when it ended");
+  if (r.delivered_ns == 0) lines.emplace_back("unsettled  it ended before everything was delivered or given up");
   lines.push_back(r.is_lossless() ? "lossless   every frame was taken, every record delivered"
                                   : fmt::format("LOSS       {} frames lost, {} records not delivered", r.frames_lost(),
                                                 r.records_not_delivered()));

@@ -46,11 +46,11 @@ struct ReplayResult {
   std::vector<ReplayMoment> moments;
   std::optional<ReplayStages> stages;
 
-  /// Frames that the port refused or a worker was too far behind for; records dropped, failed or not delivered: 0 is
-  /// what a lossless run has. Faults by intent are none.
+  /// Frames that the port refused, a worker was too far behind for or no listener is for; records dropped, failed, on disk or
+  /// not delivered: 0 is what a lossless run has, whose end was waited for. Faults by intent are none.
   uint64_t records_not_delivered() const;
   uint64_t frames_lost() const;
-  bool is_lossless() const { return frames_lost() == 0 && records_not_delivered() == 0; }
+  bool is_lossless() const { return frames_lost() == 0 && records_not_delivered() == 0 && delivered_ns != 0; }
 };
 
 nlohmann::json replay_json(const ReplayResult& result);

@@ -26,9 +26,11 @@ namespace {
 
 constexpr uint32_t kMbufs = 8191;                // a queue
 constexpr uint32_t kRoomBesidesFrame = 256;      // headroom, and what the driver wants
+constexpr uint32_t kOctetsBesidesRoom = 1024;    // of a buffer, in the pool
 constexpr uint32_t kDataRoomMin = 2176;
-constexpr uint32_t kMemoryMbOfDpdk = 128;        // beside the buffers
+constexpr uint32_t kMemoryMbOfDpdk = 192;        // beside the buffers
 constexpr uint64_t kSettleMaxNs = 60 * kNsPerSec;  // from the last frame on
+constexpr uint64_t kSettleWhenStoppedNs = 5 * kNsPerSec;
 constexpr uint32_t kListenersMax = 64;
 
 /// CLOCK_PROCESS_CPUTIME_ID or CLOCK_THREAD_CPUTIME_ID.
@@ -138,7 +140,8 @@ class Replay {
     const uint64_t ended_ns = player_.ended_steady_ns();
     if (ended_ns == 0 || view.taken_steady_ns < ended_ns) return false;
     end();
-    if (!is_settled(view)) return view.taken_steady_ns > ended_ns + kSettleMaxNs;
+    const bool is_asked = stop_asked_.load(std::memory_order_relaxed);
+    if (!is_settled(view)) return view.taken_steady_ns > ended_ns + (is_asked ? kSettleWhenStoppedNs : kSettleMaxNs);
     settled_ns_ = view.taken_steady_ns;
     return true;
   }
@@ -253,7 +256,13 @@ Result<ApplianceConfig> replay_config(const ReplayTarget& target, const lab::Rep
   config.ports = {port};
   config.eal.hugepages = false;
   config.eal.file_prefix.clear();
-  config.eal.memory_mb = kMemoryMbOfDpdk + static_cast<uint32_t>((uint64_t{port.data_room_bytes + 256} * kMbufs * port.queues) >> 20);
+  config.eal.memory_mb = kMemoryMbOfDpdk + static_cast<uint32_t>((uint64_t{port.data_room_bytes + kOctetsBesidesRoom} * kMbufs * port.queues) >> 20);
+  // What cannot be delivered is lost, and reported: a spool is the installation's own.
+  const auto spools = [](control::DropPolicy policy) { return policy == control::DropPolicy::spool; };
+  if (spools(config.drop_policy)) config.drop_policy = control::DropPolicy::drop_newest;
+  for (control::PublisherConfig& publisher : config.publishers) {
+    if (publisher.drop_policy && spools(*publisher.drop_policy)) publisher.drop_policy = control::DropPolicy::drop_newest;
+  }
   config.control_socket.path.clear();
   config.metrics_addr.clear();
   config.state_dir.clear();

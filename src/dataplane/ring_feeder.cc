@@ -70,9 +70,9 @@ uint8_t* RingFeeder::room(uint32_t exporter, size_t octets) {
     if (!wait_once(turns)) return nullptr;
     frame_ = rte_pktmbuf_alloc(queue.pool);
   }
-  if (octets > scratch_.size()) return nullptr;
+  if (octets > scratch_.size()) scratch_.resize(octets);
   if (frame_ == nullptr) return scratch_.data();
-  char* const room = rte_pktmbuf_append(frame_, static_cast<uint16_t>(octets));
+  char* const room = octets > UINT16_MAX ? nullptr : rte_pktmbuf_append(frame_, static_cast<uint16_t>(octets));
   if (room != nullptr) return reinterpret_cast<uint8_t*>(room);
   rte_pktmbuf_free(frame_);  // longer than the port's buffers
   frame_ = nullptr;

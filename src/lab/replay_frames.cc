@@ -28,6 +28,7 @@ struct HeaderFacts {
   Counts counts = Counts::nothing;
   uint32_t domain = 0;
   uint32_t version = 0;
+  IpAddress agent{};  // of sFlow
 };
 
 HeaderFacts sflow_facts(std::span<const uint8_t> payload) {
@@ -36,6 +37,7 @@ HeaderFacts sflow_facts(std::span<const uint8_t> payload) {
   const size_t agent_octets = family == 1 ? 4 : family == 2 ? 16 : 0;
   if (agent_octets == 0 || payload.size() < 20 + agent_octets) return facts;
   facts.version = 5 << 16;
+  facts.agent = family == 1 ? IpAddress::from_v4(payload.data() + 8) : IpAddress::from_v6(payload.data() + 8);
   facts.header.agent_at = 8;
   facts.header.agent_octets = static_cast<uint8_t>(agent_octets);
   facts.domain = load_be32(payload.data() + 8 + agent_octets);  // sub-agent
@@ -138,6 +140,10 @@ class ReplayFrames::Loader {
     const size_t before =
         is_ethernet ? static_cast<size_t>(ip.data() - captured.octets.data()) : kEthernetOctets;
     const size_t octets = before + ip.size();
+    if (octets > kReplayFrameOctetsMax || view.dst_port == 0) {
+      ++into_.left_out_;
+      return {};
+    }
     if (into_.octets_.size() + octets > kReplayOctetsMax || into_.frames_.size() == kReplayFramesMax) {
       return Error{fmt::format("more than {} octets or {} frames to replay", kReplayOctetsMax, kReplayFramesMax)};
     }
@@ -147,7 +153,8 @@ class ReplayFrames::Loader {
     frame.octets = static_cast<uint32_t>(octets);
     frame.ip_at = static_cast<uint16_t>(before);
     frame.payload_at = static_cast<uint16_t>(before + static_cast<size_t>(view.payload.data() - ip.data()));
-    frame.source = source_of(view.src);
+    const HeaderFacts facts = facts_of(view.payload);
+    frame.source = source_of(view.src, facts.agent);
     if (is_ethernet) {
       into_.octets_.insert(into_.octets_.end(), captured.octets.data(), captured.octets.data() + octets);
     } else {
@@ -155,7 +162,6 @@ class ReplayFrames::Loader {
       store_be16(into_.octets_.data() + frame.at + 12, view.src.is_v4() ? kEtherTypeV4 : kEtherTypeV6);
       into_.octets_.insert(into_.octets_.end(), ip.begin(), ip.end());
     }
-    const HeaderFacts facts = facts_of(view.payload);
     frame.header = facts.header;
     const uint32_t carried = decode(view, captured.timestamp_ns, frame);
     if (facts.header.sequence_at != ReplayHeader::kNone) {
@@ -170,8 +176,8 @@ class ReplayFrames::Loader {
     return {};
   }
 
-  uint32_t source_of(const IpAddress& address) {
-    const auto [it, is_new] = sources_.emplace(address, static_cast<uint32_t>(into_.sources_.size()));
+  uint32_t source_of(const IpAddress& address, const IpAddress& agent) {
+    const auto [it, is_new] = sources_.emplace(std::pair(address, agent), static_cast<uint32_t>(into_.sources_.size()));
     if (is_new) into_.sources_.push_back(address);
     return it->second;
   }
@@ -194,7 +200,7 @@ class ReplayFrames::Loader {
 
   /// The stream that the datagram is of, which reaches `end` with it.
   uint32_t follow(const packet::FrameView& view, const HeaderFacts& facts, uint32_t sequence, uint32_t end) {
-    const auto key = std::tuple(view.src, facts.version, facts.domain);
+    const auto key = std::tuple(view.src, facts.agent, facts.version, facts.domain);
     const auto [it, is_new] = streams_.emplace(key, Stream{static_cast<uint32_t>(into_.streams_.size()), end});
     if (is_new) {
       into_.streams_.push_back({.first = sequence, .end = end});
@@ -207,8 +213,8 @@ class ReplayFrames::Loader {
   ReplayFrames& into_;
   std::unique_ptr<decode::Decoder> decoder_;
   Nowhere nowhere_;
-  std::map<IpAddress, uint32_t> sources_;
-  std::map<std::tuple<IpAddress, uint32_t, uint32_t>, Stream> streams_;
+  std::map<std::pair<IpAddress, IpAddress>, uint32_t> sources_;
+  std::map<std::tuple<IpAddress, IpAddress, uint32_t, uint32_t>, Stream> streams_;
 };
 
 Result<ReplayFrames> ReplayFrames::load(std::span<const std::string> paths) {

@@ -3,8 +3,8 @@
 //
 // Spec:     the headers of NetFlow v1, v5, v7 (Cisco), v9 (RFC 3954 §5.1), IPFIX (RFC 7011 §3.1), sFlow v5 §5.
 // Bounds:   kReplayOctetsMax of frames, kReplayFramesMax of them.
-// Failure:  Error with the file's name. What cannot be replayed (no UDP over IP, fragments, cut short in the capture)
-//           is left out and counted.
+// Failure:  Error with the file's name. What cannot be replayed (no UDP over IP, fragments, cut short in the capture, longer
+//           than kReplayFrameOctetsMax, to port 0) is left out and counted.
 #pragma once
 
 #include <cstdint>
@@ -21,6 +21,7 @@ namespace weir::lab {
 
 inline constexpr uint64_t kReplayOctetsMax = 4ull << 30;
 inline constexpr uint64_t kReplayFramesMax = 50'000'000;
+inline constexpr uint32_t kReplayFrameOctetsMax = 65'000;  // what a port's buffer has room for
 
 /// Where the export header says a number that goes on from datagram to datagram, and a time.
 struct ReplayHeader {
@@ -59,6 +60,7 @@ class ReplayFrames {
   std::span<const uint8_t> octets_of(const ReplayFrame& frame) const noexcept {
     return {octets_.data() + frame.at, frame.octets};
   }
+  /// Exporters: their addresses; one that has several sFlow agents as often.
   std::span<const IpAddress> sources() const noexcept { return sources_; }
   const ReplayStream& stream(uint32_t index) const noexcept { return streams_[index]; }
   const std::set<uint16_t>& udp_ports() const noexcept { return udp_ports_; }  // that they are for

@@ -78,8 +78,10 @@ class Unpacker {
   }
 
   bool fill() {
-    const ssize_t n = ::read(fd_, packed_.data() + held_, packed_.size() - held_);
-    if (n < 0 && errno == EINTR) return true;
+    ssize_t n;
+    do {
+      n = ::read(fd_, packed_.data() + held_, packed_.size() - held_);
+    } while (n < 0 && errno == EINTR);
     failed_ = n < 0;
     has_ended_ = n <= 0;
     if (n > 0) held_ += static_cast<size_t>(n);

@@ -102,10 +102,30 @@ TEST_F(Replay, PublishesAsTheConfigurationSays) {
                                            "publishers: [{kind: file, path: " + out + "2, format: json}]\n"
                                            "log: {level: warning}\n");
   const json refused = report({capture("v9"), "-c", config});
+  EXPECT_EQ(refused["ledger"]["records"], 0);
   EXPECT_EQ(refused["ledger"]["datagrams_rejected"]["protocol_not_allowed"], refused["played"]["frames"]);
   const json taken = report({capture("ipfix"), "-c", config});
   EXPECT_EQ(taken["publishers"][0]["kind"], "file");
   EXPECT_EQ(taken["publishers"][0]["acknowledged"], taken["played"]["records"]);
+}
+
+TEST_F(Replay, CallsNothingLosslessThatIsNot) {
+  const std::string config = folder_ / "weir.yaml";
+  const std::string rest = "ports: [{kind: socket, address: 127.0.0.1}]\nlog: {level: error}\n";
+  test::write_file(config, rest + "listeners: [{protocol: any, port: 9999}]\npublishers: [{kind: discard}]\n");
+  const json unheard = report({capture("v5"), "-c", config}, 1);
+  EXPECT_FALSE(unheard["is_lossless"]);
+  EXPECT_EQ(unheard["ledger"]["no_listener"], unheard["played"]["frames"]);
+
+  // Nobody listens there, and the installation's spool is not for this.
+  test::write_file(config, rest + "listeners: [{protocol: any, port: 2055}]\nnats_url: nats://127.0.0.1:1\n"
+                                  "drop_policy: spool\nstate_dir: " + (folder_ / "state") + "\nchannel_size: 1\nshutdown_deadline_ms: 100\n");
+  test::Process process(folder_, {built("weir"), "replay", capture("v5"), "-c", config, "-q"});
+  usleep(1'500'000);
+  process.signal(SIGINT);
+  EXPECT_EQ(process.wait(), 1) << process.err();
+  EXPECT_FALSE(std::filesystem::exists("/spool"));
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "state/spool"));
 }
 
 TEST_F(Replay, DrawsAndTells) {

@@ -12,6 +12,7 @@
 #include "lab/capture_file.h"
 #include "lab/exporter_model.h"
 #include "lab/frame_builder.h"
+#include "lab/message_builder.h"
 #include "lab/replay_player.h"
 #include "packet/frame.h"
 #include "support/program.h"
@@ -259,6 +260,41 @@ TEST_F(ReplayTest, ReadsRates) {
   for (const char* bad : {"", "fast", "0pps", "x0", "x", "-1pps", "1e3pps", "10", "kpps", "1.2.3pps", "10Tpps", "99999Gpps", "0x10pps"}) {
     EXPECT_FALSE(ReplayRate::parse(bad)) << bad;
   }
+}
+
+TEST_F(ReplayTest, LeavesOutWhatNoBufferHoldsAndWhatNobodyCanListenFor) {
+  const std::string path = folder_ / "long.pcap";
+  auto writer = CaptureWriter::create(path, packet::LinkType::ethernet);
+  ASSERT_TRUE(writer);
+  const auto add = [&](size_t octets, uint16_t port) {
+    const UdpEnds ends{.src = "192.0.2.1", .dst = "192.0.2.200", .src_port = 4000, .dst_port = port};
+    ASSERT_TRUE(writer->write(udp_frame(ends, Octets(octets)), kStartNs));
+  };
+  add(65'507, 2055);
+  add(64'900, 2055);
+  add(100, 0);
+  ASSERT_TRUE(writer->close());
+  const ReplayFrames frames = load(path);
+  EXPECT_EQ(frames.frames().size(), 1u);
+  EXPECT_EQ(frames.left_out(), 2u);
+}
+
+TEST_F(ReplayTest, TellsAgentsBehindOneSourceApart) {
+  const std::string path = folder_ / "agents.pcap";
+  auto writer = CaptureWriter::create(path, packet::LinkType::ethernet);
+  ASSERT_TRUE(writer);
+  for (uint32_t n = 0; n < 10; ++n) {
+    for (const auto& [agent, first] : {std::pair{"192.0.2.11", 1000u}, {"192.0.2.12", 500'000u}}) {
+      const UdpEnds ends{.src = "192.0.2.1", .dst = "192.0.2.200", .src_port = 4000, .dst_port = 6343};
+      const Octets sflow = join({u32(5), u32(1), ipv4(agent), u32(0), u32(first + n), u32(1000 + n), u32(0)});
+      ASSERT_TRUE(writer->write(udp_frame(ends, sflow), kStartNs + n));
+    }
+  }
+  ASSERT_TRUE(writer->close());
+  const ReplayFrames frames = load(path);
+  EXPECT_EQ(frames.sources().size(), 2u);
+  EXPECT_EQ(decode(play(frames, {.rounds = 3})).sequence_lost, 0u);
+  EXPECT_EQ(decode(play(frames, {.rounds = 3, .copies = 4})).exporters, 8u);
 }
 
 TEST_F(ReplayTest, LeavesOutWhatIsNoUdpAndTakesOtherLinks) {
