@@ -555,6 +555,50 @@ TEST_F(EtlWorkerTest, LeavesToOthersWhatItCannotFinishWhenItStops) {
   EXPECT_EQ(numbers_of(events()), run_of(0, 100));
 }
 
+/// Its own request is open at the server while it stops: what it gives back must not come to it again.
+TEST_F(EtlWorkerTest, TakesNothingAgainThatItGivesBackWhenItStops) {
+  EtlConfig c = config();
+  c.shutdown_deadline_ms = 1500;
+  make_stream("other", "flows.ocsf.network_activity");
+  start(c);
+  for (uint64_t i = 0; i < 20; ++i) publish("flows.raw.netflow", flow_batch(i * 2000, 2000));
+  ASSERT_TRUE(eventually([&] { return books().messages_in == 20 && worker_->view()->buffers_free < 2; }));
+  stop();
+  EXPECT_EQ(books().messages_in, 20u);
+  EXPECT_EQ(books().messages_returned, 20u);
+  EXPECT_EQ(books().discrepancy(), "");
+  ASSERT_TRUE(api("STREAM.DELETE.other").value("success", false));
+  start(config());
+  ASSERT_TRUE(eventually([&] { return books().messages_done == 20; }, std::chrono::seconds(60)));
+  EXPECT_EQ(numbers_of(events()), run_of(0, 40'000));
+  EXPECT_THAT(dead(), IsEmpty());
+}
+
+/// The server goes on counting those that were delivered twice when a purge has taken them.
+TEST_F(EtlWorkerTest, IsCarefulForNobodyWhoIsGone) {
+  start(config());
+  ASSERT_TRUE(eventually([&] { return consumer().contains("config"); }));
+  stop();
+  for (uint64_t i = 0; i < 3; ++i) publish("flows.raw.netflow", flow_batch(i, 1));
+  const auto deliver_all = [&] {
+    const json some = {{"batch", 1}, {"expires", 3'000'000'000}};
+    for (int i = 0; i < 3; ++i) static_cast<void>(client_->request("$JS.API.CONSUMER.MSG.NEXT.events.weir-etl-flows-raw-any", some.dump(), 5000));
+  };
+  ASSERT_TRUE(eventually([&] {
+    deliver_all();
+    return consumer()["num_redelivered"] == 3;
+  }, std::chrono::seconds(30)));
+  ASSERT_TRUE(api("STREAM.PURGE.events").value("success", false));
+  start(config());
+  for (uint64_t i = 3; i < 30; ++i) publish("flows.raw.netflow", flow_batch(i, 1));
+  settle(27);
+  EXPECT_EQ(consumer()["num_redelivered"], 3) << "else this tests nothing";
+  EXPECT_FALSE(worker_->view()->is_careful);
+  for (uint64_t i = 30; i < 60; ++i) publish("flows.raw.netflow", flow_batch(i, 1));
+  settle(57);
+  EXPECT_FALSE(worker_->view()->is_careful);
+}
+
 TEST_F(EtlWorkerTest, NeverHoldsMoreThanItsBuffers) {
   EtlConfig c = config();
   c.events.buffer_bytes = 4 << 20;
