@@ -280,6 +280,13 @@ bool JetStreamConsumer::settle(Input& input, const Json& config) {
     return refuse("has the subject " + text_in(config, "filter_subject").value_or("of the whole stream") + ", not " +
                   input.look.subject);
   }
+  if (const auto only = config.find("headers_only"); only != config.end() && only->is_boolean() && only->get<bool>()) {
+    return refuse("delivers headers only (headers_only)");
+  }
+  // Less than what is asked for is refused as a whole, at once and for ever.
+  for (const char* const bound : {"max_batch", "max_expires", "max_bytes"}) {
+    if (number_in(config, bound).value_or(0) > 0) return refuse(std::string("bounds what may be asked for (") + bound + ")");
+  }
   const Json wanted{{"ack_wait", uint64_t{config_.ack_wait_ms} * kNsPerMs},
                     {"max_deliver", -1},
                     {"max_ack_pending", config_.max_ack_pending}};
@@ -308,7 +315,7 @@ uint32_t JetStreamConsumer::outstanding(uint32_t i, uint64_t now_ns) noexcept {
 
 void JetStreamConsumer::ask(uint32_t i, uint32_t messages, uint64_t now_ns) {
   Input& input = inputs_[i];
-  if (!input.look.is_ready || messages == 0 || !client_->connected()) return;
+  if (!input.look.is_ready || messages == 0 || !client_->connected() || now_ns < input.asks_from_ns) return;
   // One that is larger than what may come at once would never come.
   const uint64_t octets = std::max<uint64_t>(config_.octets_asked_max, 2 * client_->payload_max());
   std::string body = Json{{"batch", messages}, {"expires", kExpiresMs * kNsPerMs}, {"max_bytes", octets}}.dump();
@@ -356,7 +363,9 @@ void JetStreamConsumer::on_status(const NatsReply& reply) {
   const char* const description = reply.header("Description");
   const bool is_bound = description != nullptr && std::string_view(description).find("MaxBytes") != std::string_view::npos;
   if (!is_bound) {
-    next_look_ns_ = std::min(next_look_ns_, steady_clock_ns() + backoff_.jittered(kLookWaitMs * kNsPerMs));
+    // What is refused at once would be refused at once again: not before it has been looked at.
+    input.asks_from_ns = steady_clock_ns() + backoff_.jittered(kLookWaitMs * kNsPerMs);
+    next_look_ns_ = std::min(next_look_ns_, input.asks_from_ns);
     if (reply.no_responders()) input.look.is_ready = false;
   }
 }

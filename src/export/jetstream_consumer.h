@@ -129,6 +129,7 @@ class JetStreamConsumer {
     ExpiryWatch expiry;
     uint32_t outstanding = 0;
     uint64_t token = 0;  // of the last request
+    uint64_t asks_from_ns = 0;  // after a refusal
     uint64_t asked_until_ns = 0;
     bool is_settled = false;  // its configuration is as ours
   };

@@ -415,6 +415,22 @@ TEST_F(EtlWorkerTest, RefusesAConsumerThatIsNotItsOwn) {
   EXPECT_FALSE(worker_->view()->inputs[0].is_ready);
 }
 
+TEST_F(EtlWorkerTest, RefusesAConsumerThatCannotGiveWhatItAsksFor) {
+  for (const json& odd : {json{{"headers_only", true}}, json{{"max_batch", 10}}, json{{"max_expires", 1'000'000'000}}}) {
+    json c = {{"durable_name", "weir-etl-flows-raw-any"}, {"ack_policy", "explicit"}, {"filter_subject", "flows.raw.*"}, {"deliver_policy", "all"}};
+    c.update(odd);
+    ASSERT_TRUE(api("CONSUMER.DURABLE.CREATE.events.weir-etl-flows-raw-any", {{"stream_name", "events"}, {"config", c}}).contains("config"));
+    publish("flows.raw.netflow", flow_batch(0, 2));
+    start(config());
+    const std::string key = odd.begin().key();
+    ASSERT_TRUE(eventually([&] { return worker_->view() != nullptr && worker_->view()->source_trouble.find(key) != std::string::npos; }))
+        << key << ": " << worker_->view()->source_trouble;
+    EXPECT_EQ(books().messages_in, 0u);
+    stop();
+    ASSERT_TRUE(api("CONSUMER.DELETE.events.weir-etl-flows-raw-any").value("success", false));
+  }
+}
+
 TEST_F(EtlWorkerTest, GivesAnOlderConsumerOfItsOwnTheNewSettings) {
   ASSERT_TRUE(api("CONSUMER.DURABLE.CREATE.events.weir-etl-flows-raw-any",
                   {{"stream_name", "events"},
