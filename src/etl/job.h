@@ -12,12 +12,14 @@
 #include <vector>
 
 #include "etl/rules_in_use.h"
-#include "etl/source_message.h"
+#include "feed/source_message.h"
 #include "export/batch_reader.h"
 #include "export/jetstream_consumer.h"
 #include "export/outbound_batch.h"
 
 namespace weir::etl {
+
+using feed::DeadReason;
 
 /// Filled from the front by one job after the other; empty again when all that lies in it is settled.
 struct EventBuffer {
@@ -37,7 +39,7 @@ struct Job {
 
   // Once it is begun.
   std::shared_ptr<const RulesInUse> rules;  // one set for all its records
-  SourceMessage source;
+  feed::SourceMessage source;
   outbound::BatchWalk walk{{}};
   uint32_t next_index = 0;    // of the record to read
   uint32_t slice_index = 0;   // of the first record that belongs to the next message of events

@@ -14,7 +14,7 @@ double seconds(uint64_t ns) { return static_cast<double>(ns) / 1e9; }
 void add_dead(MetricPage& page, const EtlBooks& books) {
   for (size_t i = 0; i < static_cast<size_t>(DeadReason::count_); ++i) {
     const auto reason = static_cast<DeadReason>(i);
-    if (is_of_record(reason)) {
+    if (feed::is_of_record(reason)) {
       page.counter("weir_etl_records_dead_total", "Records that no event could be made of, published to flows.dead.<reason>.",
                    {{"reason", name_of(reason)}}, books.records_dead[i]);
     } else {

@@ -67,7 +67,7 @@ Result<std::unique_ptr<EtlProgram>> EtlProgram::create(LoadedConfig loaded, Load
                                                 .ask_reload = [&p] { return p.ask_reload(); }})) {
     routes.push_back(std::move(route));
   }
-  auto server = service::HttpServer::start(http_server_config(p.config_), std::move(routes));
+  auto server = service::HttpServer::start(feed::http_server_config(p.config_), std::move(routes));
   if (!server) return server.error();
   p.server_ = std::move(*server);
   return made;

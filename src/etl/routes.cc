@@ -30,7 +30,7 @@ json dead_json(const DeadTally& tally, bool of_records) {
   json object = json::object();
   for (size_t i = 0; i < tally.size(); ++i) {
     const auto reason = static_cast<DeadReason>(i);
-    if (is_of_record(reason) == of_records) object[std::string(name_of(reason))] = tally[i];
+    if (feed::is_of_record(reason) == of_records) object[std::string(name_of(reason))] = tally[i];
   }
   return object;
 }

@@ -3,17 +3,17 @@
 // Owns:     everything it shows; immutable once published. The books are exact: one thread writes them all.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <string>
 #include <vector>
 
-#include "etl/source_message.h"
+#include "feed/source_message.h"
 #include "export/jetstream_consumer.h"
 
 namespace weir::etl {
 
-using DeadTally = std::array<uint64_t, static_cast<size_t>(DeadReason::count_)>;
+using feed::DeadReason;
+using feed::DeadTally;
 
 /// Where every message and every record that came in has gone.
 ///

@@ -14,24 +14,17 @@ constexpr size_t kBuffersMin = 4;
 constexpr int kIdleWaitMs = 100;
 constexpr int kOutcomeWaitMs = 5;  // what comes in meanwhile waits as long
 constexpr uint32_t kGiveBackDelayMs = 5000;
-constexpr uint64_t kMessageIdOctetsMax = 200;
 constexpr int kFlushMs = 1000;
-
-std::string id_of(const outbound::Delivery& delivery, const std::string& stream) {
-  const char* const id = delivery.message.header("Nats-Msg-Id");
-  if (id != nullptr && *id != '\0' && std::string_view(id).size() <= kMessageIdOctetsMax) return id;
-  return stream + "." + std::to_string(delivery.sequence);
-}
 
 }  // namespace
 
 Result<std::unique_ptr<EtlWorker>> EtlWorker::make(const EtlConfig& config, const Snapshot<RulesInUse>& rules) {
   const uint64_t seed = wall_clock_ns();
-  auto consumer = outbound::JetStreamConsumer::make(consumer_config(config));
+  auto consumer = outbound::JetStreamConsumer::make(feed::consumer_config(config, kProgram));
   if (!consumer) return consumer.error();
   auto events = outbound::JetStreamPublisher::make(events_config(config, seed));
   if (!events) return events.error();
-  auto dead = outbound::JetStreamPublisher::make(dead_config(config, seed + 1));
+  auto dead = outbound::JetStreamPublisher::make(feed::dead_config(config, kProgram, seed + 1));
   if (!dead) return dead.error();
   return std::unique_ptr<EtlWorker>(
       new EtlWorker(config, rules, std::move(*consumer), std::move(*events), std::move(*dead)));
@@ -146,7 +139,7 @@ Job* EtlWorker::next_job() {
   job.place = begun_.size();
   begun_.push_back(std::move(waiting_.front()));
   waiting_.pop_front();
-  job.id = id_of(job.delivery, config_.source.stream_name);
+  job.id = feed::id_of(job.delivery, config_.source.stream_name);
   return &job;
 }
 

@@ -8,7 +8,7 @@
 // Failure:  none ends it. Whatever it is waiting for is in the view.
 //
 // A message that was delivered before may be what killed whoever had it. Such are worked on alone, and while some are about
-// only one message at a time is asked for, so that its neighbours do not die with it; beyond kDeliveriesMax it goes to
+// only one message at a time is asked for, so that its neighbours do not die with it; beyond feed::kDeliveriesMax it goes to
 // flows.dead.max_deliver without being looked at.
 #pragma once
 
@@ -26,11 +26,11 @@
 #include "etl/view.h"
 #include "export/jetstream_consumer.h"
 #include "export/jetstream_publisher.h"
+#include "feed/dead_letter.h"
 #include "rules/program.h"
 
 namespace weir::etl {
 
-inline constexpr uint64_t kDeliveriesMax = 5;
 inline constexpr size_t kOutgoingMax = 8192;
 
 class EtlWorker final : private outbound::OutcomeSink {
@@ -80,7 +80,7 @@ class EtlWorker final : private outbound::OutcomeSink {
   void bury(Job& job, DeadReason reason);
   void bury_record(Job& job, DeadReason reason, std::span<const uint8_t> record);
   Outgoing& take_outgoing(Job& job);
-  void add_source_headers(const Job& job, Outgoing& out) const;
+  feed::DeadSource source_of(const Job& job) const;
   void take_rules(const std::shared_ptr<const RulesInUse>& rules);
 
   // worker_view.cc

@@ -14,13 +14,6 @@ namespace {
 
 constexpr size_t kRecordsPerStep = 4096;  // then acknowledgements are looked at
 constexpr size_t kHeadersReserve = 2048;  // ours, and those that the publisher adds
-// What of a message that no event can be made of may be published again, beside the headers that say where it came from.
-constexpr size_t kDeadHeadersReserve = 8192;
-
-uint8_t* octets_of(std::string_view text) {
-  // Outgoing octets are only read; the type is that of buffers.
-  return reinterpret_cast<uint8_t*>(const_cast<char*>(text.data()));
-}
 
 }  // namespace
 
@@ -53,11 +46,11 @@ void EtlWorker::begin(Job& job) {
   if (rules != rules_seen_) take_rules(rules);
   job.rules = std::move(rules);
   processed_ms_ = wall_clock_ns() / kNsPerMs;
-  if (job.delivery.deliveries > kDeliveriesMax) {
+  if (job.delivery.deliveries > feed::kDeliveriesMax) {
     job.dead = DeadReason::max_deliver;
     return;
   }
-  job.dead = open_message(job.delivery.message, config_.source.subjects[job.delivery.input].framing, job.source);
+  job.dead = feed::open_message(job.delivery.message, config_.source.subjects[job.delivery.input].framing, job.source);
   if (!job.dead) job.walk = outbound::BatchWalk(job.source.batch);
 }
 
@@ -216,59 +209,24 @@ Outgoing& EtlWorker::take_outgoing(Job& job) {
   return out;
 }
 
-void EtlWorker::add_source_headers(const Job& job, Outgoing& out) const {
-  const outbound::Delivery& delivery = job.delivery;
-  out.own_headers.emplace_back("Weir-Dead-Subject", delivery.message.subject());
-  out.own_headers.emplace_back("Weir-Dead-Stream", config_.source.stream_name);
-  out.own_headers.emplace_back("Weir-Dead-Sequence", std::to_string(delivery.sequence));
-  out.own_headers.emplace_back("Weir-Dead-Deliveries", std::to_string(delivery.deliveries));
-  out.own_headers.emplace_back("Weir-Dead-Id", job.id);
+feed::DeadSource EtlWorker::source_of(const Job& job) const {
+  return {.delivery = job.delivery,
+          .id = job.id,
+          .stream = config_.source.stream_name,
+          .subject_prefix = config_.dead.subject_prefix,
+          .payload_max = consumer_->payload_max()};
 }
 
-/// The message as it came, with its own headers and those that say why it is here.
 void EtlWorker::bury(Job& job, DeadReason reason) {
   Outgoing& out = take_outgoing(job);
-  out.as.id = "dead." + job.id;
-  out.as.subject = config_.dead.subject_prefix + "." + std::string(name_of(reason));
-  const outbound::NatsReply& message = job.delivery.message;
-  constexpr size_t kHeaderOctetsMax = 256;
-  for (const char* name : {"Weir-Framing", "Weir-Compression", "Weir-Records", "Weir-Kind"}) {
-    const char* const value = message.header(name);
-    if (value != nullptr) out.own_headers.emplace_back(name, std::string_view(value).substr(0, kHeaderOctetsMax));
-  }
-  out.own_headers.emplace_back("Weir-Dead-Reason", name_of(reason));
-  add_source_headers(job, out);
-  std::string_view body = message.body();
-  const size_t payload_max = std::max<size_t>(consumer_->payload_max(), 2 * kDeadHeadersReserve);
-  if (body.size() > payload_max - kDeadHeadersReserve) {
-    out.own_headers.emplace_back("Weir-Dead-Octets", std::to_string(body.size()));  // it had so many
-    body = body.substr(0, payload_max - kDeadHeadersReserve);
-  }
-  out.data = octets_of(body);
-  out.octets = static_cast<uint32_t>(body.size());
+  feed::write_dead_message(source_of(job), reason, out, out.as, out.own_headers);
   to_publish_dead_.push_back(&out);
 }
 
-/// One record, as a message of its own; those beside it become events.
 void EtlWorker::bury_record(Job& job, DeadReason reason, std::span<const uint8_t> record) {
   Outgoing& out = take_outgoing(job);
   out.dead = reason;
-  out.records = 1;
-  out.as.id = "dead." + job.id + "." + std::to_string(job.next_index);
-  out.as.subject = config_.dead.subject_prefix + "." + std::string(name_of(reason));
-  out.own_headers.emplace_back("Weir-Framing", "single");
-  out.own_headers.emplace_back("Weir-Compression", "none");
-  out.own_headers.emplace_back("Weir-Records", "1");
-  out.own_headers.emplace_back("Weir-Dead-Reason", name_of(reason));
-  out.own_headers.emplace_back("Weir-Dead-Index", std::to_string(job.next_index));
-  add_source_headers(job, out);
-  const size_t payload_max = std::max<size_t>(consumer_->payload_max(), 2 * kDeadHeadersReserve);
-  if (record.size() > payload_max - kDeadHeadersReserve) {
-    out.own_headers.emplace_back("Weir-Dead-Octets", std::to_string(record.size()));
-    record = record.first(payload_max - kDeadHeadersReserve);
-  }
-  out.data = const_cast<uint8_t*>(record.data());
-  out.octets = static_cast<uint32_t>(record.size());
+  feed::write_dead_record(source_of(job), reason, job.next_index, record, out, out.as, out.own_headers);
   ++books_.records_in_flight;
   to_publish_dead_.push_back(&out);
 }

@@ -29,7 +29,7 @@ TEST(EtlConfig, NeedsNothing) {
   EXPECT_THAT(loaded->warnings, IsEmpty());
   EXPECT_EQ(loaded->config.source.subjects.size(), 1u);
   EXPECT_EQ(loaded->config.source.subjects[0].subject, "flows.raw.*");
-  EXPECT_EQ(consumer_config(loaded->config).subjects, std::vector<std::string>{"flows.raw.*"});
+  EXPECT_EQ(feed::consumer_config(loaded->config, kProgram).subjects, std::vector<std::string>{"flows.raw.*"});
 }
 
 TEST(EtlConfig, IsReadWithPlacesOfItsMistakes) {
@@ -63,7 +63,7 @@ TEST(EtlConfig, WarnsOfAWindowThatIsTooShort) {
 TEST(EtlConfig, TakesTheEnvironmentFirst) {
   const auto loaded = read("nats_url: nats://file:1", {"NATS_URL=tls://environment:2", "WEIR_NATS_TOKEN=secret"});
   ASSERT_TRUE(loaded) << loaded.error().message;
-  const auto nats = nats_config(loaded->config);
+  const auto nats = feed::nats_config(loaded->config, kProgram);
   EXPECT_THAT(nats.urls, ElementsAre("tls://environment:2"));
   EXPECT_EQ(nats.token, "secret");
   EXPECT_EQ(nats.tls.mode, outbound::TlsMode::tls);

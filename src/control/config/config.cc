@@ -6,7 +6,7 @@
 
 #include "control/config/config_check.h"
 #include "control/config/config_collector.h"
-#include "control/config/config_findings.h"
+#include "service/config_findings.h"
 #include "control/config/config_values.h"
 
 namespace weir::control {

@@ -26,11 +26,15 @@
 #include "export/jetstream_stream.h"
 #include "export/publisher.h"
 #include "export/spool.h"
+#include "service/config_findings.h"
 #include "service/config_reader.h"
 #include "service/http_server.h"
 #include "service/log.h"
 
 namespace weir::control {
+
+using service::at_index;
+using service::Findings;
 
 #define WEIR_PORT_KINDS(X) X(dpdk) X(socket)
 WEIR_NAMED_ENUM(PortKind, uint8_t, WEIR_PORT_KINDS)

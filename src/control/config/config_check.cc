@@ -5,7 +5,7 @@
 #include <set>
 
 #include "control/config/config_collector.h"
-#include "control/config/config_findings.h"
+#include "service/config_findings.h"
 #include "control/config/config_publishers.h"
 #include "control/config/config_security.h"
 #include "dataplane/device_name.h"

@@ -7,7 +7,7 @@
 #pragma once
 
 #include "control/config/config.h"
-#include "control/config/config_findings.h"
+#include "service/config_findings.h"
 #include "service/config_document.h"
 
 namespace weir::control {

@@ -9,7 +9,7 @@
 #include <string>
 
 #include "control/config/config.h"
-#include "control/config/config_findings.h"
+#include "service/config_findings.h"
 
 namespace weir::control {
 

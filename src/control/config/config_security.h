@@ -4,7 +4,7 @@
 #pragma once
 
 #include "control/config/config.h"
-#include "control/config/config_findings.h"
+#include "service/config_findings.h"
 #include "control/machine/machine_check.h"
 #include "export/nats_client.h"
 

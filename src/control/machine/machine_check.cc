@@ -9,7 +9,7 @@
 #include <filesystem>
 #include <set>
 
-#include "control/config/config_findings.h"
+#include "service/config_findings.h"
 #include "control/config/config_security.h"
 #include "control/delivery/publishers.h"
 #include "control/state/state_lock.h"

@@ -1,10 +1,10 @@
-#include "etl/source_message.h"
+#include "feed/source_message.h"
 
 #include "base/value_named.h"
 #include "export/batch_reader.h"
 #include "export/jetstream_reader.h"
 
-namespace weir::etl {
+namespace weir::feed {
 namespace {
 
 using outbound::Compression;
@@ -48,4 +48,4 @@ std::optional<DeadReason> open_message(const outbound::NatsReply& message, std::
   return is_whole_batch(opened.batch) ? std::nullopt : std::optional(DeadReason::undecodable);
 }
 
-}  // namespace weir::etl
+}  // namespace weir::feed

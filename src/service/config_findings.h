@@ -11,7 +11,7 @@
 
 #include "service/config_reader.h"
 
-namespace weir::control {
+namespace weir::service {
 
 /// `listeners[2]`
 inline std::string at_index(std::string_view list, size_t i) { return fmt::format("{}[{}]", list, i); }
@@ -19,7 +19,7 @@ inline std::string at_index(std::string_view list, size_t i) { return fmt::forma
 /// Reports with the place of the key, or of the nearest thing that it stands in.
 class Findings {
  public:
-  Findings(const service::Origins& origins, service::ConfigReport& report)
+  Findings(const Origins& origins, ConfigReport& report)
       : origins_(origins), report_(report) {}
 
   /// `about`: the objects and keys that the finding rests on; when one of them was read with
@@ -31,12 +31,16 @@ class Findings {
     }
     report_.error(place_of(path), path, what);
   }
+  /// Nothing is said where the key itself was read with errors.
+  void error(const std::string& path, std::string_view what) { error(path, {path}, what); }
   void warning(const std::string& path, std::string_view what) {
     report_.warning(place_of(path), path, what);
   }
+  /// Whether the file, or the environment, says anything of the key.
+  bool is_said(const std::string& path) const { return origins_.count(path) != 0; }
 
  private:
-  service::Origin place_of(std::string path) const {
+  Origin place_of(std::string path) const {
     while (!path.empty()) {
       const auto found = origins_.find(path);
       if (found != origins_.end()) return found->second;
@@ -46,8 +50,8 @@ class Findings {
     return {};
   }
 
-  const service::Origins& origins_;
-  service::ConfigReport& report_;
+  const Origins& origins_;
+  ConfigReport& report_;
 };
 
-}  // namespace weir::control
+}  // namespace weir::service

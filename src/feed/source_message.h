@@ -1,11 +1,12 @@
 // source_message.h — A broker's message as a run of flows, or why it is none.
 //
 // Spec:     docs/FLOW_MESSAGE.md, "Messages on the broker": headers Weir-Framing, Weir-Compression, Weir-Kind.
-// Runs on:  etl_thread. Pure.
+// Runs on:  any thread. Pure.
 // Bounds:   what is packed unpacks to at most kUnframedOctetsMax.
 // Failure:  a DeadReason. A message of which a part is not what it should be is none of it: nothing is guessed.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -15,7 +16,7 @@
 #include "export/framing.h"
 #include "export/nats_client.h"
 
-namespace weir::etl {
+namespace weir::feed {
 
 /// Why something goes to flows.dead.<reason>. The last two are of single records, the others of whole messages.
 // clang-format off
@@ -29,6 +30,12 @@ constexpr bool is_of_record(DeadReason reason) noexcept {
   return reason == DeadReason::malformed_record || reason == DeadReason::event_too_large;
 }
 
+/// How many, by reason.
+using DeadTally = std::array<uint64_t, static_cast<size_t>(DeadReason::count_)>;
+
+/// A message that was delivered more often is not looked at any more: it may be what killed whoever had it.
+inline constexpr uint64_t kDeliveriesMax = 5;
+
 struct SourceMessage {
   std::span<const uint8_t> batch;  // a whole flowpb.FlowBatch; into the message, or into `own`
   std::vector<uint8_t> own;
@@ -38,4 +45,4 @@ struct SourceMessage {
 std::optional<DeadReason> open_message(const outbound::NatsReply& message, std::optional<outbound::Framing> otherwise,
                                        SourceMessage& opened);
 
-}  // namespace weir::etl
+}  // namespace weir::feed
