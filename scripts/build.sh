@@ -15,6 +15,8 @@ trap 'scripts/give_back.sh "$dir"' EXIT
 # Objects are shared between checkouts and build folders that compile the same thing.
 export CCACHE_BASEDIR="${CCACHE_BASEDIR:-$PWD}" CCACHE_NOHASHDIR=1
 if [ ! -f "$dir/build.ninja" ]; then
+  # Without it everything but the store is built.
+  [[ " ${options[*]} " == *" -Dduckdb=disabled "* ]] || scripts/fetch_duckdb.sh || true
   log=$(mktemp)
   meson setup "$dir" "${options[@]}" >"$log" 2>&1 || { cat "$log" >&2; rm -f "$log"; exit 1; }
   rm -f "$log"
