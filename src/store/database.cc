@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <chrono>
+#include <thread>
+
 #include "base/byte_order.h"
 
 namespace weir::store {
@@ -221,6 +224,29 @@ Result<void> Appender::flush() {
   if (duckdb_appender_flush(appender_) == DuckDBSuccess) return {};
   const char* text = duckdb_appender_error(appender_);
   return Error{text != nullptr ? text : "what was appended cannot be written"};
+}
+
+bool is_conflict(const Error& error) noexcept {
+  for (const std::string_view words : {"onflict", "has been dropped by a different transaction", "has been altered"}) {
+    if (error.message.find(words) != std::string::npos) return true;
+  }
+  return false;
+}
+
+Result<void> retry_conflicts(Connection& connection, const std::function<Result<void>()>& work) {
+  constexpr auto kPause = std::chrono::milliseconds(10);
+  for (int tries = 1;; ++tries) {
+    if (auto begun = connection.execute("BEGIN"); !begun) return begun.error();
+    auto done = work();
+    if (done) {
+      auto committed = connection.execute("COMMIT");
+      if (committed) return {};
+      done = committed.error();
+    }
+    (void)connection.execute("ROLLBACK");  // after a commit that failed there is nothing left to roll back
+    if (!is_conflict(done.error()) || tries == kConflictTriesMax) return done;
+    std::this_thread::sleep_for(kPause);
+  }
 }
 
 std::string sql_text(std::string_view text) {

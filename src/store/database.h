@@ -13,6 +13,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -184,6 +185,15 @@ class Appender {
   explicit Appender(duckdb_appender appender) : appender_(appender) {}
   duckdb_appender appender_;
 };
+
+/// Another connection's transaction was first: nothing is wrong, only this transaction has to begin again.
+bool is_conflict(const Error& error) noexcept;
+
+inline constexpr int kConflictTriesMax = 50;
+
+/// Runs `work` in a transaction and commits it; where it, or the commit, meets another's, once more after some milliseconds, at
+/// most kConflictTriesMax times.
+Result<void> retry_conflicts(Connection& connection, const std::function<Result<void>()>& work);
 
 /// `'` doubled, in quotes.
 std::string sql_text(std::string_view text);

@@ -30,8 +30,8 @@ std::string columns_ddl() {
 /// Tables that are there whatever lies in them.
 std::string fixed_tables_ddl() {
   return "CREATE TABLE flow_none (" + columns_ddl() + ");"
-         // Rows of an hour's table, from its beginning, that rollups hold.
-         "CREATE TABLE flow_hours (hour BIGINT PRIMARY KEY, folded BIGINT NOT NULL);"
+         // Who appends to an hour's table counts here, who drops it deletes: they meet, as they do not at the table itself.
+         "CREATE TABLE flow_hours (hour BIGINT PRIMARY KEY, commits BIGINT NOT NULL);"
          "CREATE TABLE history_files (path VARCHAR PRIMARY KEY, hour BIGINT NOT NULL, rows BIGINT NOT NULL,"
          " octets BIGINT NOT NULL, trouble VARCHAR NOT NULL);"
          "CREATE TABLE exporters (sampler_address UUID PRIMARY KEY, name VARCHAR, site VARCHAR);"
@@ -165,6 +165,33 @@ Result<void> make_hour_table(Connection& connection, int64_t hour) {
   auto made = connection.execute("CREATE TABLE IF NOT EXISTS " + hour_table(hour) + " (" + columns_ddl() + ");" +
                                  "INSERT OR IGNORE INTO flow_hours VALUES (" + std::to_string(hour) + ", 0);");
   if (!made) return made.error();
+  return {};
+}
+
+Result<void> open_hours(Connection& connection, std::span<const int64_t> hours) {
+  return retry_conflicts(connection, [&]() -> Result<void> {
+    for (const int64_t hour : hours) {
+      if (auto made = make_hour_table(connection, hour); !made) return made;
+    }
+    return make_views(connection);
+  });
+}
+
+Result<bool> hold_hours(Connection& connection, std::span<const int64_t> hours) {
+  std::string list;
+  for (const int64_t hour : hours) list += fmt::format("{}{}", list.empty() ? "" : ",", hour);
+  auto held = connection.execute("UPDATE flow_hours SET commits = commits + 1 WHERE hour IN (" + list + ")");
+  if (held) return *held == hours.size();
+  if (is_conflict(held.error())) return false;
+  return held.error();
+}
+
+Result<void> drop_hour(Connection& connection, int64_t hour) {
+  // A DELETE does not meet another transaction's UPDATE in DuckDB; an UPDATE does.
+  auto dropped = connection.execute(fmt::format(
+      "UPDATE flow_hours SET commits = -1 WHERE hour = {0}; DELETE FROM flow_hours WHERE hour = {0}; DROP TABLE {1}", hour,
+      hour_table(hour)));
+  if (!dropped) return dropped.error();
   return {};
 }
 

@@ -72,8 +72,19 @@ constexpr int64_t hour_of(int64_t micros) noexcept {
 /// Makes what is not there, and what an older version left into this one's. A newer version's is an Error.
 Result<void> prepare_schema(Connection& connection);
 
-/// An empty table for an hour's rows; nothing where it is there. The views are the caller's to make anew.
+/// An empty table for an hour's rows; nothing where it is there. In the caller's transaction, who makes the views anew in it.
 Result<void> make_hour_table(Connection& connection, int64_t hour);
+
+/// The same for several, with the views, in transactions of its own: again while another connection makes views, too.
+Result<void> open_hours(Connection& connection, std::span<const int64_t> hours);
+
+/// In the transaction that appends to their tables: from now to its end nobody drops one (DuckDB would let him, and the rows were
+/// gone). False where one has been dropped already, or is just being: roll back, open_hours, and begin again.
+Result<bool> hold_hours(Connection& connection, std::span<const int64_t> hours);
+
+/// Drops its table, in the caller's transaction, who makes the views anew in it. An Error that is a conflict where somebody
+/// appends just now.
+Result<void> drop_hour(Connection& connection, int64_t hour);
 
 /// Of the tables that there are.
 Result<std::vector<int64_t>> hours_of(Connection& connection);

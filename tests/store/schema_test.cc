@@ -3,7 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <span>
 #include <string>
+#include <thread>
 
 #include "store_database.h"
 
@@ -90,6 +92,61 @@ TEST(Schema, RowsOfAllHoursAreInTheViews) {
   EXPECT_EQ(store.ask("SELECT src_endpoint_ip, COUNT(*) AS flow_count, SUM(bytes_total) AS total_bytes FROM ocsf_network_activity "
                       "WHERE time > to_timestamp(0) GROUP BY src_endpoint_ip ORDER BY total_bytes DESC LIMIT 10"),
             "192.0.2.1|2|2000\n");
+}
+
+TEST(Schema, AnHourThatIsAppendedToIsNotDropped) {
+  StoreDatabase store;
+  auto other = store.database->connect();
+  ASSERT_TRUE(other);
+  const int64_t hours[] = {490'000, 490'001};
+  ASSERT_TRUE(open_hours(*store.connection, hours));
+  // One appends, the other is refused to drop.
+  store.run("BEGIN");
+  ASSERT_TRUE(*hold_hours(*store.connection, hours));
+  store.run("INSERT INTO flow_h490000 (time, sampler_address) VALUES (make_timestamptz(1764000000000000), ip_parse('::1'))");
+  ASSERT_TRUE(other->execute("BEGIN"));
+  const auto refused = drop_hour(*other, 490'000);
+  ASSERT_FALSE(refused);
+  EXPECT_TRUE(is_conflict(refused.error())) << refused.error().message;
+  ASSERT_TRUE(other->execute("ROLLBACK"));
+  store.run("COMMIT");
+  // One drops, the other is told.
+  ASSERT_TRUE(other->execute("BEGIN"));
+  ASSERT_TRUE(drop_hour(*other, 490'001));
+  store.run("BEGIN");
+  const auto told = hold_hours(*store.connection, hours);
+  ASSERT_TRUE(told) << told.error().message;
+  EXPECT_FALSE(*told);
+  store.run("ROLLBACK");
+  ASSERT_TRUE(make_views(*other));
+  ASSERT_TRUE(other->execute("COMMIT"));
+  store.run("BEGIN");
+  EXPECT_FALSE(*hold_hours(*store.connection, hours));
+  store.run("ROLLBACK");
+  ASSERT_TRUE(open_hours(*store.connection, hours));
+  store.run("BEGIN");
+  EXPECT_TRUE(*hold_hours(*store.connection, hours));
+  store.run("COMMIT");
+  EXPECT_EQ(store.ask("SELECT count(*) FROM flow_rows"), "1\n");
+}
+
+TEST(Schema, TwoWhoMakeViewsAtOnceBothSucceed) {
+  StoreDatabase store;
+  auto other = store.database->connect();
+  ASSERT_TRUE(other);
+  std::thread beside([&] {
+    for (int64_t hour = 0; hour < 30; ++hour) {
+      const auto opened = open_hours(*other, std::span(&hour, 1));
+      EXPECT_TRUE(opened) << opened.error().message;
+    }
+  });
+  for (int64_t hour = 20; hour < 50; ++hour) {
+    const auto opened = open_hours(*store.connection, std::span(&hour, 1));
+    EXPECT_TRUE(opened) << opened.error().message;
+  }
+  beside.join();
+  EXPECT_EQ(hours_of(*store.connection)->size(), 50u);
+  EXPECT_EQ(store.ask("SELECT count(*) FROM flows"), "0\n");
 }
 
 TEST(Schema, HoursBeginWhereTheyDoAlsoBeforeTheEpoch) {
