@@ -2,7 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <filesystem>
+#include <system_error>
+
 #include "export/protocol_names.h"
+#include "store/rollups.h"
 
 namespace weir::store {
 
@@ -32,11 +37,13 @@ std::string fixed_tables_ddl() {
   return "CREATE TABLE flow_none (" + columns_ddl() + ");"
          // Who appends to an hour's table counts here, who drops it deletes: they meet, as they do not at the table itself.
          "CREATE TABLE flow_hours (hour BIGINT PRIMARY KEY, commits BIGINT NOT NULL);"
+         // state: kept (in the views), retired (replaced or too old; still on the disk for those who read it), broken.
          "CREATE TABLE history_files (path VARCHAR PRIMARY KEY, hour BIGINT NOT NULL, rows BIGINT NOT NULL,"
-         " octets BIGINT NOT NULL, trouble VARCHAR NOT NULL);"
+         " octets BIGINT NOT NULL, state VARCHAR NOT NULL, trouble VARCHAR NOT NULL, changed BIGINT NOT NULL);"
          "CREATE TABLE exporters (sampler_address UUID PRIMARY KEY, name VARCHAR, site VARCHAR);"
          "CREATE TABLE exporter_interfaces (sampler_address UUID, if_index BIGINT, name VARCHAR, description VARCHAR,"
-         " speed BIGINT, PRIMARY KEY (sampler_address, if_index));";
+         " speed BIGINT, PRIMARY KEY (sampler_address, if_index));" +
+         rollup_tables_ddl();
 }
 
 /// Numbers to texts by place in a list: a join for each row would cost more.
@@ -51,12 +58,12 @@ std::string protocol_list() {
   return list + "]";
 }
 
-std::string rows_view(std::span<const int64_t> hours, std::span<const std::string> files) {
+std::string rows_view(std::span<const int64_t> hours, std::span<const KeptFile> files) {
   std::string sql = "CREATE OR REPLACE VIEW flow_rows AS FROM flow_none";
   for (const int64_t hour : hours) sql += fmt::format(" UNION ALL FROM {}", hour_table(hour));
   if (!files.empty()) {
     std::string list;
-    for (const std::string& file : files) list += fmt::format("{}{}", list.empty() ? "" : ",", sql_text(file));
+    for (const KeptFile& file : files) list += fmt::format("{}{}", list.empty() ? "" : ",", sql_text(file.path));
     std::string names;
     for (const ColumnSpec& column : kSpecs) names += fmt::format("{}{}", names.empty() ? "" : ",", column.name);
     // By name: files of older versions may have fewer columns.
@@ -102,24 +109,25 @@ constexpr const char* kNetflowView =
     "ip_text(dst_endpoint_addr) AS dst_ip, src_endpoint_port AS src_port, dst_endpoint_port AS dst_port, "
     "protocol_num AS protocol, bytes_total AS bytes FROM flow_rows";
 
-Result<std::vector<std::string>> texts_of(Connection& connection, const std::string& sql) {
-  auto rows = connection.query(sql);
-  if (!rows) return rows.error();
-  std::vector<std::string> texts;
-  while (true) {
-    auto chunk = rows->next();
-    if (!chunk) return chunk.error();
-    if (!*chunk) return texts;
-    for (size_t row = 0; row < chunk->rows(); ++row) texts.emplace_back(chunk->text(0, row));
-  }
-}
-
 Result<int64_t> number_of(Connection& connection, const std::string& sql) {
   auto rows = connection.query(sql);
   if (!rows) return rows.error();
   auto chunk = rows->next();
   if (!chunk) return chunk.error();
   return *chunk && !chunk->is_null(0, 0) ? chunk->at<int64_t>(0, 0) : 0;
+}
+
+/// Those that only name other views: they stay as they are while hours and files come and go.
+Result<void> make_lasting_views(Connection& connection) {
+  auto views = rollup_views(connection);
+  if (!views) return views.error();
+  views->push_back(friendly_view("flows"));
+  views->push_back(friendly_view("ocsf_network_activity"));
+  views->push_back(kNetflowView);
+  for (const std::string& sql : *views) {
+    if (auto made = connection.execute(sql); !made) return made.error();
+  }
+  return {};
 }
 
 }  // namespace
@@ -157,8 +165,10 @@ Result<void> prepare_schema(Connection& connection) {
                    std::to_string(kSchemaVersion)};
     }
   }
-  if (auto views = make_views(connection); !views) return views.error();
-  return {};
+  return retry_conflicts(connection, [&]() -> Result<void> {
+    if (auto views = make_views(connection); !views) return views;
+    return make_lasting_views(connection);
+  });
 }
 
 Result<void> make_hour_table(Connection& connection, int64_t hour) {
@@ -186,10 +196,29 @@ Result<bool> hold_hours(Connection& connection, std::span<const int64_t> hours) 
   return held.error();
 }
 
+Result<std::vector<KeptFile>> kept_files(Connection& connection) {
+  auto rows = connection.query("SELECT path, octets FROM history_files WHERE state = 'kept' ORDER BY hour, path");
+  if (!rows) return rows.error();
+  std::vector<KeptFile> files;
+  while (true) {
+    auto chunk = rows->next();
+    if (!chunk) return chunk.error();
+    if (!*chunk) return files;
+    for (size_t row = 0; row < chunk->rows(); ++row) files.push_back({std::string(chunk->text(0, row)), chunk->at<int64_t>(1, row)});
+  }
+}
+
+bool looks_whole(const KeptFile& file) noexcept {
+  std::error_code failed;
+  const auto octets = std::filesystem::file_size(file.path, failed);
+  return !failed && static_cast<int64_t>(octets) == file.octets;
+}
+
 Result<void> drop_hour(Connection& connection, int64_t hour) {
   // A DELETE does not meet another transaction's UPDATE in DuckDB; an UPDATE does.
   auto dropped = connection.execute(fmt::format(
-      "UPDATE flow_hours SET commits = -1 WHERE hour = {0}; DELETE FROM flow_hours WHERE hour = {0}; DROP TABLE {1}", hour,
+      "UPDATE flow_hours SET commits = -1 WHERE hour = {0}; DELETE FROM flow_hours WHERE hour = {0}; "
+      "DELETE FROM rollup_folds WHERE hour = {0}; DROP TABLE {1}", hour,
       hour_table(hour)));
   if (!dropped) return dropped.error();
   return {};
@@ -210,10 +239,13 @@ Result<std::vector<int64_t>> hours_of(Connection& connection) {
 Result<void> make_views(Connection& connection) {
   const auto hours = hours_of(connection);
   if (!hours) return hours.error();
-  const auto files = texts_of(connection, "SELECT path FROM history_files WHERE trouble = '' ORDER BY hour, path");
+  auto files = kept_files(connection);
   if (!files) return files.error();
-  for (const std::string& sql : {rows_view(*hours, *files), friendly_view("flows"), friendly_view("ocsf_network_activity"),
-                                 std::string(kNetflowView)}) {
+  // One that was taken away or cut short must not take the others with it.
+  files->erase(std::remove_if(files->begin(), files->end(), [](const KeptFile& file) { return !looks_whole(file); }), files->end());
+  const auto tail = tail_view(connection);
+  if (!tail) return tail.error();
+  for (const std::string& sql : {rows_view(*hours, *files), *tail}) {
     if (auto made = connection.execute(sql); !made) return made.error();
   }
   return {};

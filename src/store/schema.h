@@ -86,10 +86,19 @@ Result<bool> hold_hours(Connection& connection, std::span<const int64_t> hours);
 /// appends just now.
 Result<void> drop_hour(Connection& connection, int64_t hour);
 
+/// A file of rows that questions are asked of.
+struct KeptFile {
+  std::string path;
+  int64_t octets = 0;
+};
+Result<std::vector<KeptFile>> kept_files(Connection& connection);
+/// It is there and as long as it was.
+bool looks_whole(const KeptFile& file) noexcept;
+
 /// Of the tables that there are.
 Result<std::vector<int64_t>> hours_of(Connection& connection);
 
-/// Over all tables and files, as they are in this transaction.
+/// Over all tables and files, as they are in this transaction; a file that does not look whole is left out.
 Result<void> make_views(Connection& connection);
 
 }  // namespace weir::store

@@ -1,0 +1,166 @@
+#include "store/rollups.h"
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <array>
+#include <random>
+#include <string>
+
+#include "store/schema.h"
+#include "store_database.h"
+
+namespace weir::store {
+namespace {
+
+constexpr int64_t kDay = 24 * kMicrosPerHour;
+constexpr int64_t kBegin = 20'400 * kDay;
+constexpr std::array<std::pair<std::string_view, int64_t>, 3> kGrains = {{{"1m", 60'000'000}, {"1h", kMicrosPerHour}, {"1d", kDay}}};
+
+/// Rows whose columns are drawn from few values, so that groups have several.
+void append(StoreDatabase& store, int64_t hour, int rows, uint64_t seed) {
+  const auto opened = open_hours(*store.connection, std::span(&hour, 1));
+  ASSERT_TRUE(opened) << opened.error().message;
+  // hash(i, k) is what is random.
+  const auto pick = [seed](int salt, int among) { return fmt::format("(hash(i, {}::UBIGINT, {}) % {})::BIGINT", seed, salt, among); };
+  store.run(fmt::format(
+      "INSERT INTO {} (time, sampler_address, src_endpoint_addr, dst_endpoint_addr, in_if, out_if, protocol_num, dst_endpoint_port, app,"
+      " src_as, dst_as, src_country, dst_country, as_path, bgp_communities, bytes_total, packets_total, bytes_raw, packets_raw) "
+      "SELECT make_timestamptz({} + {}), ip_parse('192.0.2.' || {}), ip_parse('10.0.0.' || {}), CASE WHEN {} = 0 THEN NULL ELSE"
+      " ip_parse('10.0.1.' || {}) END, {}, nullif({}, 0), 6 + 11 * {}, 443 + {}, CASE WHEN {} = 0 THEN NULL ELSE 'web' END,"
+      " 64500 + {}, 64500, 'DE', NULL, CASE WHEN {} = 0 THEN [64500, 64501] END, CASE WHEN {} = 0 THEN [65000::BIGINT * 65536 + 1] END,"
+      " {}, {}, {}, NULL FROM range({}) t(i)",
+      hour_table(hour), hour * kMicrosPerHour, pick(1, static_cast<int>(kMicrosPerHour / 1000)) + " * 1000", pick(2, 3), pick(3, 20), pick(4, 5),
+      pick(5, 10), pick(6, 4), pick(7, 4), pick(8, 2), pick(9, 5), pick(10, 2), pick(11, 4), pick(12, 3), pick(13, 3), pick(14, 1'000'000),
+      pick(15, 100), pick(16, 5000), rows));
+}
+
+/// Every view of every rollup says what its rows say.
+void expect_complete(StoreDatabase& store, const std::string& when) {
+  for (const RollupSpec& spec : rollup_specs()) {
+    for (const auto& [grain, micros] : kGrains) {
+      const std::string by = fmt::format("time, {}", spec.dimensions);
+      const std::string of_rows = fmt::format(
+          "SELECT make_timestamptz(epoch_us(time) // {0} * {0}) AS time, {1}, count(*)::HUGEINT AS f, sum(bytes_total) AS b, sum(packets_total) AS p,"
+          " sum(bytes_raw) AS br, coalesce(sum(packets_raw), 0) AS pr FROM flow_rows{2} GROUP BY ALL",
+          micros, spec.dimensions, spec.condition.empty() ? "" : fmt::format(" WHERE {}", spec.condition));
+      const std::string of_view = fmt::format("SELECT {}, sum(flows) AS f, sum(bytes_total) AS b, sum(packets_total) AS p, sum(bytes_raw) AS br,"
+                                              " sum(packets_raw) AS pr FROM rollup_{}_{} GROUP BY ALL",
+                                              by, spec.name, grain);
+      EXPECT_EQ(store.ask(fmt::format("SELECT count(*) FROM (({0} EXCEPT ALL {1}) UNION ALL ({1} EXCEPT ALL {0}))", of_rows, of_view)), "0\n")
+          << spec.name << " " << grain << " " << when;
+    }
+  }
+}
+
+TEST(Rollups, AreCompleteBeforeAnythingIsFolded) {
+  StoreDatabase store;
+  expect_complete(store, "empty");
+  append(store, kBegin / kMicrosPerHour, 500, 1);
+  expect_complete(store, "unfolded");
+  EXPECT_EQ(store.ask("SELECT count(*) FROM rolled_src_1m"), "0\n");
+}
+
+TEST(Rollups, FoldTakesEachRowOnce) {
+  StoreDatabase store;
+  const int64_t hour = kBegin / kMicrosPerHour;
+  append(store, hour, 500, 1);
+  append(store, hour + 1, 300, 2);
+  EXPECT_EQ(*fold(*store.connection), 800u);
+  EXPECT_EQ(*fold(*store.connection), 0u);
+  append(store, hour, 20, 3);
+  EXPECT_EQ(*fold(*store.connection), 20u);
+  EXPECT_EQ(store.ask("SELECT sum(flows) FROM rolled_src_1m"), "820\n");
+  EXPECT_EQ(store.ask("SELECT count(*) FROM flow_tail"), "0\n");
+  expect_complete(store, "folded");
+}
+
+TEST(Rollups, HoursAndDaysAreMadeOnceTheyAreOver) {
+  StoreDatabase store;
+  const int64_t hour = kBegin / kMicrosPerHour;
+  append(store, hour, 200, 1);
+  append(store, hour + 25, 200, 2);
+  ASSERT_TRUE(fold(*store.connection));
+  // Neither is over: the first only with its grace.
+  EXPECT_EQ(*roll_up(*store.connection, kBegin + kMicrosPerHour + kRollupGraceMicros - 1), 2u);  // what was before
+  EXPECT_EQ(store.ask("SELECT count(*) FROM rolled_src_1h"), "0\n");
+  EXPECT_EQ(*roll_up(*store.connection, kBegin + kMicrosPerHour + kRollupGraceMicros), 1u);
+  EXPECT_EQ(store.ask("SELECT sum(flows) FROM rolled_src_1h"), "200\n");
+  EXPECT_EQ(*roll_up(*store.connection, kBegin + kMicrosPerHour + kRollupGraceMicros), 0u);
+  EXPECT_EQ(*roll_up(*store.connection, kBegin + kDay + kRollupGraceMicros), 2u);
+  EXPECT_EQ(store.ask("SELECT sum(flows) FROM rolled_src_1d"), "200\n");
+  expect_complete(store, "the first day is made");
+}
+
+TEST(Rollups, ALateRowGoesWhereItBelongs) {
+  StoreDatabase store;
+  const int64_t hour = kBegin / kMicrosPerHour;
+  append(store, hour, 200, 1);
+  append(store, hour + 30, 200, 2);
+  ASSERT_TRUE(fold(*store.connection));
+  ASSERT_TRUE(roll_up(*store.connection, kBegin + 2 * kDay + kRollupGraceMicros));
+  append(store, hour, 50, 3);
+  append(store, hour + 3, 50, 4);
+  expect_complete(store, "late, unfolded");
+  ASSERT_EQ(*fold(*store.connection), 100u);
+  expect_complete(store, "late, folded");
+  EXPECT_EQ(store.ask("SELECT sum(flows) FROM rolled_src_1d"), "500\n");
+}
+
+TEST(Rollups, ASumThatNoNumberHoldsStaysAtItsGreatest) {
+  StoreDatabase store;
+  const int64_t hour = kBegin / kMicrosPerHour;
+  ASSERT_TRUE(open_hours(*store.connection, std::span(&hour, 1)));
+  store.run(fmt::format("INSERT INTO {} (time, sampler_address, bytes_total) SELECT make_timestamptz({}), ip_parse('::1'), 9223372036854775807 "
+                        "FROM range(3)", hour_table(hour), kBegin));
+  EXPECT_EQ(store.ask("SELECT bytes_total FROM rollup_src_1m"), "9223372036854775807\n");
+  ASSERT_TRUE(fold(*store.connection));
+  EXPECT_EQ(store.ask("SELECT bytes_total FROM rollup_src_1m"), "9223372036854775807\n");
+}
+
+TEST(Rollups, WhatIsForgottenIsNothingThatACoarserOneNeeds) {
+  StoreDatabase store;
+  const int64_t hour = kBegin / kMicrosPerHour;
+  append(store, hour, 200, 1);
+  ASSERT_TRUE(fold(*store.connection));
+  const RollupRetention short_ones = {.minutes_micros = 1, .hours_micros = 1, .days_micros = 0};
+  EXPECT_EQ(*expire_rollups(*store.connection, kBegin + 10 * kDay, short_ones), 0u);  // nothing is made of them yet
+  ASSERT_TRUE(roll_up(*store.connection, kBegin + kMicrosPerHour + kRollupGraceMicros));
+  EXPECT_GT(*expire_rollups(*store.connection, kBegin + 10 * kDay, short_ones), 0u);
+  EXPECT_EQ(store.ask("SELECT sum(flows) FROM rolled_src_1m"), "\n");
+  EXPECT_EQ(store.ask("SELECT sum(flows) FROM rollup_src_1h"), "200\n");
+  EXPECT_EQ(store.ask("SELECT sum(flows) FROM rollup_src_1d"), "200\n");
+}
+
+TEST(Rollups, AreCompleteAfterWhateverOrderOfSteps) {
+  for (const uint64_t seed : {11u, 12u}) {
+    StoreDatabase store;
+    std::mt19937_64 random(seed);
+    int64_t now = kBegin;
+    for (int step = 0; step < 12; ++step) {
+      now += static_cast<int64_t>(random() % (6 * kMicrosPerHour));
+      // Mostly now, some late, some from a clock that is ahead.
+      const int64_t hour = hour_of(now) - (random() % 3 == 0 ? static_cast<int64_t>(random() % 30) : 0) + (random() % 6 == 0 ? 2 : 0);
+      append(store, hour, static_cast<int>(random() % 150), random());
+      if (random() % 2 == 0) { ASSERT_TRUE(fold(*store.connection)); }
+      if (random() % 3 == 0) { ASSERT_TRUE(roll_up(*store.connection, now)); }
+      if (step % 4 == 3) expect_complete(store, fmt::format("seed {} step {}", seed, step));
+    }
+    ASSERT_TRUE(fold(*store.connection));
+    expect_complete(store, fmt::format("seed {} at the end", seed));
+  }
+}
+
+TEST(Rollups, BgpRoutingHasPathsAndCommunities) {
+  StoreDatabase store;
+  const int64_t hour = kBegin / kMicrosPerHour;
+  append(store, hour, 300, 5);
+  ASSERT_TRUE(fold(*store.connection));
+  EXPECT_EQ(store.ask("SELECT sum(flows) = (SELECT count(*) FROM flow_rows WHERE as_path IS NOT NULL OR bgp_communities IS NOT NULL),"
+                      " min(sampler_address) LIKE '192.0.2.%' FROM bgp_routing_info"),
+            "true|true\n");
+}
+
+}  // namespace
+}  // namespace weir::store
