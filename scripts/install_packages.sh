@@ -12,10 +12,15 @@ build_packages=(
   libcli11-dev libgtest-dev libgmock-dev libbenchmark-dev zlib1g-dev libssl-dev
   liblz4-dev libzstd-dev
 )
+# What patterns are compiled and scanned with, by the CPU; without it rules have none.
+case "$(dpkg --print-architecture)" in
+  amd64) build_packages+=(libhyperscan-dev) ;;
+  arm64 | ppc64el) build_packages+=(libvectorscan-dev) ;;
+esac
 # A broker, a real exporter, and what makes traffic for it.
 quickstart_packages=(nats-server softflowd tcpdump iproute2 netcat-openbsd iputils-ping jq curl)
 # What the tests compare with, and the compiler of the fuzzers.
-test_packages=(clang llvm libclang-rt-14-dev tshark nats-server iproute2 jq curl shellcheck systemd man-db libxml2-utils)
+test_packages=(pmacct bind9-dnsutils openssh-client clang llvm libclang-rt-14-dev tshark nats-server iproute2 jq curl shellcheck systemd man-db libxml2-utils)
 
 wanted=()
 for set_name in "$@"; do

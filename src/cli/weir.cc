@@ -6,10 +6,18 @@
 #include <cstdio>
 
 #include "base/version.h"
+#include "classify/pattern_compiler.h"
 #include "cli/commands.h"
 #include "cli/run_app.h"
 
 namespace weir::cli {
+
+/// What this program starts itself as, to compile patterns within bounds; nobody else has a use for it.
+void add_compile_patterns_command(CLI::App& app, int& exit_code) {
+  CLI::App* compile = app.add_subcommand("compile-patterns", "Compile patterns from standard input to standard output");
+  compile->group("");
+  compile->callback([&exit_code] { exit_code = classify::serve_patterns(); });
+}
 
 void add_version_command(CLI::App& app, int& exit_code) {
   CLI::App* version =
@@ -39,6 +47,8 @@ int main(int argc, char** argv) {
   occupy_standard_streams();
   std::signal(SIGPIPE, SIG_IGN);  // a reader that went away is a write error, not the end
 
+  weir::classify::set_compiler_program({"/proc/self/exe", {"compile-patterns"}});
+
   CLI::App app{
       "Weir takes NetFlow, IPFIX and sFlow exports from the wire and hands every flow record,\n"
       "counted, to NATS JetStream.\n",
@@ -63,6 +73,7 @@ int main(int argc, char** argv) {
   weir::cli::add_generate_command(app, exit_code);
   weir::cli::add_replay_command(app, exit_code);
   weir::cli::add_read_command(app, exit_code);
+  weir::cli::add_compile_patterns_command(app, exit_code);
   weir::cli::add_version_command(app, exit_code);
   return weir::cli::run_app(app, argc, argv, exit_code);
 }

@@ -24,7 +24,9 @@ namespace weir::decode {
 /// Collects the records of one message and gives them to the sink in bursts.
 class BurstWriter {
  public:
-  void begin(RecordSink& sink, const ExportHeader& header, ListenerId listener) noexcept {
+  /// `packets`: what holds all that is read for the message.
+  void begin(RecordSink& sink, const ExportHeader& header, ListenerId listener, const uint8_t* packets) noexcept {
+    arena_.set_packets(packets);
     sink_ = &sink;
     header_ = &header;
     listener_ = listener;
@@ -43,7 +45,10 @@ class BurstWriter {
   }
   void commit(uint32_t n) noexcept { count_ += n; }
   void flush() noexcept {
-    if (count_ != 0) sink_->on_records({*header_, {records_, count_}, arena_.data(), listener_});
+    if (count_ != 0) {
+      sink_->on_records(
+          {*header_, {records_, count_}, arena_.data(), listener_, arena_.packets(), arena_.stage_room()});
+    }
     count_ = 0;
     arena_.clear();
   }

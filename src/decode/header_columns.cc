@@ -32,6 +32,8 @@ class HeaderFiller {
     layers(h);
     if (h.ip_headers >= 1) outer(h.outer);
     if (h.ip_headers >= 2) inner(h.inner);
+    const SampledIp& carrier = h.ip_headers >= 2 ? h.inner : h.outer;
+    note_payload(h.payload, carrier.proto, h.ip_headers >= 2, arena_, r_);
     if (h.is_cut) [[unlikely]]
       quirks_.note(Quirk::arena_overflow);
     r_.blocks |= blocks_;

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 
 #include "base/counter.h"
 #include "decode/decoder.h"
@@ -21,6 +22,16 @@ inline constexpr uint32_t kHeaderArenaOctetsMax =
     2 * 4 * static_cast<uint32_t>(packet::kSampledLayersMax) +
     2 * 4 * static_cast<uint32_t>(packet::kSampledMplsLabelsMax) +
     static_cast<uint32_t>(kSegmentsMax * sizeof(IpAddress)) + 4 * 4;
+
+/// Says where what TCP or UDP carries is; `octets` are within what the arena's burst is read from.
+inline void note_payload(std::span<const uint8_t> octets, uint8_t proto, bool is_inner, const Arena& arena,
+                         FlowRecord& record) noexcept {
+  if (octets.empty()) return;
+  record.payload = {static_cast<uint32_t>(octets.data() - arena.packets()),
+                    static_cast<uint16_t>(octets.size() < UINT16_MAX ? octets.size() : UINT16_MAX), proto,
+                    static_cast<uint8_t>(is_inner)};
+  record.arena_parts |= arena_part::kPayload;
+}
 
 /// Fills what `record` has not got: a column that is present stays, addresses that are all zero do
 /// not.

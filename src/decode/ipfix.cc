@@ -34,7 +34,7 @@ bool DecoderState::decode_ipfix(const Datagram& d, RecordSink& sink) noexcept {
     quirks_.note(all_octets_zero(rest) ? Quirk::zero_filled_tail : Quirk::trailing_octets);
     message = message.first(length);
   }
-  burst_.begin(sink, m.header, d.listener);
+  burst_.begin(sink, m.header, d.listener, d.payload.data());
   walk_sets(m, message.subspan(kHeaderOctets), sink);
   burst_.flush();
   // Options data counts, templates do not; records that wait cannot be counted yet.

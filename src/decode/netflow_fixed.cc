@@ -210,7 +210,7 @@ bool DecoderState::decode_netflow_fixed(Protocol protocol, const Datagram& d,
   if (interval != m.domain->rate.rate) m.domain->rate = {interval, d.received_ns};
   s.rate = rate_of_header(m, interval, SamplingSource::header);
 
-  burst_.begin(sink, m.header, d.listener);
+  burst_.begin(sink, m.header, d.listener, d.payload.data());
   const uint8_t* p = h + layout.header_octets;
   const uint32_t stride = layout.record_octets;
   const uint32_t arena_octets =

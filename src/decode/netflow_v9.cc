@@ -25,7 +25,7 @@ bool DecoderState::decode_netflow_v9(const Datagram& d, RecordSink& sink) noexce
   m.times.has_uptime = true;
   observe_clock(m);
 
-  burst_.begin(sink, m.header, d.listener);
+  burst_.begin(sink, m.header, d.listener, d.payload.data());
   walk_sets(m, d.payload.subspan(kHeaderOctets), sink);
   burst_.flush();
 

@@ -6,6 +6,7 @@
 #include <initializer_list>
 
 #include "base/byte_order.h"
+#include "decode/header_columns.h"
 #include "packet/sampled_header.h"
 
 namespace weir::decode {
@@ -52,12 +53,14 @@ struct Transport {
   const uint8_t* at;
   uint32_t tcp_flags;
   uint32_t header_octets;
+  uint32_t octets;  // of header and payload, as far as they are there
   bool is_tcp;
 };
 
 /// False where too little of the header is there, or it is not TCP's or plain UDP's.
 inline bool read_transport(uint8_t proto, const uint8_t* p, size_t octets, Transport& t) noexcept {
   t.at = p;
+  t.octets = static_cast<uint32_t>(octets);
   t.is_tcp = proto == kProtoTcp;
   if (t.is_tcp) {
     if (octets < kTcpFlagsEnd) return false;
@@ -171,6 +174,11 @@ bool fill_from_plain_packet(std::span<const uint8_t> frame, FlowRecord& r, Arena
   r.src_port = load_be16(transport.at);
   r.dst_port = load_be16(transport.at + 2);
   r.tcp_flags = transport.tcp_flags;
+  constexpr uint32_t kTcpOctetsMin = 20;
+  if (transport.header_octets < transport.octets && (!transport.is_tcp || transport.header_octets >= kTcpOctetsMin)) {
+    note_payload({transport.at + transport.header_octets, transport.octets - transport.header_octets},
+                 static_cast<uint8_t>(r.proto), false, arena, r);
+  }
   if (transport.is_tcp) add(kOfTcp);
   constexpr uint8_t kBlocks = block::kBasic | block::kHeaders;
   r.blocks |= is_tagged ? kBlocks | block::kSecond : kBlocks;

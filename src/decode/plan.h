@@ -232,8 +232,12 @@ uint32_t walk_fields(std::span<const FieldSpec> fields, const uint8_t* octets, u
                      WalkBegin begin, uint32_t* offsets, uint16_t* widths) noexcept;
 
 /// The arena of the burst under way.
+/// It also knows what the sampled packets of the burst's records lie in.
 class Arena {
  public:
+  void set_packets(const uint8_t* packets) noexcept { packets_ = packets; }
+  const uint8_t* packets() const noexcept { return packets_; }
+  uint8_t* stage_room() noexcept { return data_ + kArenaOctets; }
   const uint8_t* data() const noexcept { return data_; }
   uint32_t used() const noexcept { return used_; }
   uint32_t left() const noexcept { return static_cast<uint32_t>(kArenaOctets) - used_; }
@@ -249,8 +253,9 @@ class Arena {
   void align4() noexcept { used_ = used_ + 3 < kArenaOctets ? (used_ + 3) & ~3u : used_; }
 
  private:
-  alignas(64) uint8_t data_[kArenaOctets];
+  alignas(64) uint8_t data_[kArenaOctets + kStageArenaOctets];
   uint32_t used_ = 0;
+  const uint8_t* packets_ = nullptr;
 };
 
 /// Routers sample one packet in up to 65,536, now and then in a million. What is more is garbage

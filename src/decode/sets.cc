@@ -99,6 +99,7 @@ void DecoderState::walk_sets(Message& m, std::span<const uint8_t> octets,
 void DecoderState::replay(Template& t, const Message& now, RecordSink& sink) noexcept {
   // The records of the message under way go first: their header is another.
   burst_.flush();
+  const uint8_t* const packets = burst_.arena().packets();
   while (PendingSet* set = t.pending.front()) {
     if (t.kind == TemplateKind::not_decodable) {
       templates_.settle(*set, SetOutcome::skipped_not_decodable);
@@ -118,12 +119,12 @@ void DecoderState::replay(Template& t, const Message& now, RecordSink& sink) noe
     m.inline_names = has_inline_names(m.listener);
     m.limits = &limits_of(m.listener);
     set_system_init(m);
-    burst_.begin(sink, m.header, m.listener);
+    burst_.begin(sink, m.header, m.listener, set->body());
     data_records(m, t, {set->body(), set->body_octets});
     burst_.flush();
     templates_.settle(*set, SetOutcome::decoded);
   }
-  burst_.begin(sink, now.header, now.listener);
+  burst_.begin(sink, now.header, now.listener, packets);
 }
 
 void DecoderState::data_set(Message& m, uint16_t id, std::span<const uint8_t> body) noexcept {

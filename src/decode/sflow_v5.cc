@@ -68,7 +68,7 @@ bool DecoderState::decode_sflow_v5(const Datagram& d, RecordSink& sink) noexcept
   m.times.has_uptime = true;
   m.times.export_ns = d.received_ns;
 
-  burst_.begin(sink, m.header, d.listener);
+  burst_.begin(sink, m.header, d.listener, d.payload.data());
   walk_samples(m, d.payload.last(in.left()), promised, sink);
   burst_.flush();
 

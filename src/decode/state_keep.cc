@@ -235,8 +235,9 @@ void DecoderState::restore_template(Message& m, Domain& domain, const StateRecor
   of.header.observation_domain_id = domain.id;
   of.protocol = domain.version == 9 ? Protocol::netflow_v9 : Protocol::ipfix;
   of.header.type = domain.version == 9 ? FlowType::netflow_v9 : FlowType::ipfix;
+  const uint8_t* const packets = burst_.arena().packets();
   replay(*made, of, sink);
-  burst_.begin(sink, m.header, m.listener);
+  burst_.begin(sink, m.header, m.listener, packets);
 }
 
 }  // namespace weir::decode

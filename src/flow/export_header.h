@@ -53,6 +53,9 @@ struct RecordBurst {
   std::span<FlowRecord> records;
   const uint8_t* arena = nullptr;  // kArenaOctets, what the records' ArenaRefs point into
   ListenerId listener;
+  const uint8_t* packets = nullptr;  // what the records' PayloadRefs count from
+  // For stages that add to records: kStageArenaOctets, directly behind the arena. Null: there is none.
+  uint8_t* stage_arena = nullptr;
 };
 
 inline constexpr size_t kBurstRecords = 32;  // 16 KiB of records: they stay in L1

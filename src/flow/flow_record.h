@@ -58,6 +58,7 @@ enum class TimeSource : uint32_t {
 };
 
 inline constexpr size_t kArenaOctets = 16 * 1024;  // per datagram
+inline constexpr size_t kStageArenaOctets = 16 * 1024;  // behind it, for what stages add to a burst's records
 inline constexpr size_t kAsPathMax = 64;
 inline constexpr size_t kCommunitiesMax = 64;
 inline constexpr size_t kMplsLabelsMax = 10;
@@ -73,6 +74,16 @@ struct ArenaRef {
   uint16_t offset = 0;
   uint16_t count = 0;
   friend bool operator==(const ArenaRef&, const ArenaRef&) = default;
+};
+
+/// What TCP or UDP carried in a packet that was sampled, as far as it was told: octets of the datagram that the record
+/// came in (RecordBurst::packets). Meaningful where arena_parts has kPayload.
+struct PayloadRef {
+  uint32_t offset;
+  uint16_t octets;
+  uint8_t proto;
+  uint8_t is_inner;  // its ports are inner_src_port and inner_dst_port
+  friend bool operator==(const PayloadRef&, const PayloadRef&) = default;
 };
 
 /// The blocks of 32-bit integers, by their bit in FlowRecord::blocks.
@@ -93,6 +104,8 @@ inline constexpr uint8_t kNumberLists = 1 << 1;
 inline constexpr uint8_t kAddressLists = 1 << 2;
 inline constexpr uint8_t kStringLists = 1 << 3;
 inline constexpr uint8_t kUnmapped = 1 << 4;
+/// No ref, and never encoded: `payload` says something.
+inline constexpr uint8_t kPayload = 1 << 5;
 }  // namespace arena_part
 
 // X(member, field number of flowpb.FlowMessage), in the order of the members; eight a block.
@@ -209,6 +222,7 @@ struct alignas(64) FlowRecord {
   /// then octets; the ref's count is the octets in all.
   ArenaRef unmapped;
   uint32_t arena_parts;  // bits of weir::arena_part; refs of a kind whose bit is clear are all empty
+  PayloadRef payload;    // for stages; not part of what is exported
 #undef WEIR_MEMBER64_
 #undef WEIR_MEMBER32_
 #undef WEIR_MEMBER_ADDRESS_

@@ -315,6 +315,7 @@ class Walker {
       header = size_t{4} * (word >> 12);
     }
     pass(Layer::tcp, header);
+    if (header >= 20) h_.payload = rest_;
     return Next::nothing;
   }
 
@@ -326,7 +327,7 @@ class Walker {
       case kVxlanPort: return vxlan();
       case kGenevePort: return geneve();
       case kGtpuPort: return gtpu();
-      default: return Next::nothing;
+      default: h_.payload = rest_; return Next::nothing;
     }
   }
 
@@ -407,6 +408,7 @@ void parse_sampled_header(Span octets, SampledLink link, SampledHeader& header) 
   header.has_macs = header.has_vlan = header.is_cut = false;
   header.ip_headers = header.layers = header.mpls_labels = 0;
   header.vlan_id = header.ether_type = 0;
+  header.payload = {};
   Walker(octets, header).run(first_of(link));
 }
 

@@ -95,6 +95,9 @@ struct SampledHeader {
   uint64_t dst_mac = 0;
   SampledIp outer;
   SampledIp inner;  // the innermost
+  // What TCP or UDP carries, if it is there and no tunnel: that of `inner` where there are two IP headers, else that of
+  // `outer`.
+  std::span<const uint8_t> payload;
   // The first `layers` and `mpls_labels` of these are set.
   std::array<uint32_t, kSampledLayersMax> layer_stack;
   std::array<uint32_t, kSampledLayersMax> layer_size;      // octets

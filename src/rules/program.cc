@@ -139,7 +139,8 @@ bool is_allowed(const Target& target, const Cell& cell) noexcept {
 
 bool keeps_sample(const FlowView& flow, uint16_t rule, uint64_t n) noexcept { return hash_of(flow, rule) % n == 0; }
 
-void Program::run(const FlowView& flow, Scratch& scratch, Outcome& out, std::span<RuleCounts> counts) const noexcept {
+void Program::run(const FlowView& flow, Scratch& scratch, Outcome& out, std::span<RuleCounts> counts,
+                  size_t begin) const noexcept {
   scratch.clear();
   out.is_dropped = out.is_sampled_out = false;
   out.sampling_factor = 1;
@@ -148,7 +149,7 @@ void Program::run(const FlowView& flow, Scratch& scratch, Outcome& out, std::spa
   auto& r = scratch.registers;
   uint32_t next_rule = 0;
   uint16_t rule = 0;
-  size_t pc = 0;
+  size_t pc = begin;
   for (;;) {
     const Instruction& i = code[pc++];
     bool good = true;

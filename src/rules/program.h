@@ -158,8 +158,9 @@ struct RuleCounts {
 
 class Program {
  public:
-  /// `counts`: one for each rule, or empty.
-  void run(const FlowView& flow, Scratch& scratch, Outcome& outcome, std::span<RuleCounts> counts = {}) const noexcept;
+  /// `counts`: one for each rule, or empty. Begins with the instruction at `begin`.
+  void run(const FlowView& flow, Scratch& scratch, Outcome& outcome, std::span<RuleCounts> counts = {},
+           size_t begin = 0) const noexcept;
 
   std::vector<Instruction> code;
   std::deque<std::string> constant_texts;  // what constants' views look at

@@ -1,33 +1,18 @@
 #include "rules/rule_set.h"
 
 #include <fmt/format.h>
-#include <openssl/evp.h>
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
 #include <charconv>
-#include <fstream>
-#include <iterator>
 #include <set>
 
 #include "rules/compile_parts.h"
 #include "rules/parser.h"
+#include "rules/yaml_reader.h"
 
 namespace weir::rules {
 namespace {
-
-Result<std::string> contents_of(const std::string& path, size_t octets_max) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return Error{fmt::format("{}: cannot be read", path)};
-  std::string text;
-  char some[64 * 1024];
-  while (text.size() <= octets_max && (file.read(some, sizeof some), file.gcount() > 0)) {
-    text.append(some, static_cast<size_t>(file.gcount()));
-  }
-  if (file.bad()) return Error{fmt::format("{}: cannot be read", path)};
-  if (text.size() > octets_max) return Error{fmt::format("{}: larger than {} octets", path, octets_max)};
-  return text;
-}
 
 template <class Item>
 std::string joined(const std::vector<Item>& items) {
@@ -36,43 +21,13 @@ std::string joined(const std::vector<Item>& items) {
   return text;
 }
 
-bool is_name(const std::string& text) {
-  return !text.empty() && (text[0] < '0' || text[0] > '9') &&
-         std::all_of(text.begin(), text.end(), [](char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '_'; });
-}
-
-/// What all that was read comes to.
-class Digest {
- public:
-  void add(std::string_view text) {
-    EVP_DigestUpdate(context_.get(), text.data(), text.size());
-    EVP_DigestUpdate(context_.get(), "", 1);  // where one text ends
-  }
-  std::string hex() {
-    unsigned char octets[EVP_MAX_MD_SIZE];
-    unsigned n = 0;
-    EVP_DigestFinal_ex(context_.get(), octets, &n);
-    std::string text;
-    for (unsigned i = 0; i < n; ++i) text += fmt::format("{:02x}", octets[i]);
-    return text;
-  }
-
- private:
-  static EVP_MD_CTX* begun() {
-    EVP_MD_CTX* const context = EVP_MD_CTX_new();
-    EVP_DigestInit_ex(context, EVP_sha256(), nullptr);
-    return context;
-  }
-  std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context_{begun(), EVP_MD_CTX_free};
-};
-
 }  // namespace
 
 /// Reads one file. The first error is kept, and everything after it is for nothing.
-class RuleReader {
+class RuleReader : private YamlReader {
  public:
   RuleReader(const std::string& name, const std::string& folder, const std::vector<Target>& targets)
-      : name_(name), folder_(folder), set_(std::make_unique<RuleSet>()) {
+      : YamlReader(name), folder_(folder), set_(std::make_unique<RuleSet>()) {
     set_->program_.targets = targets;
   }
 
@@ -91,50 +46,13 @@ class RuleReader {
   }
 
  private:
-  static size_t line_of(const YAML::Node& node) { return node.Mark().line >= 0 ? static_cast<size_t>(node.Mark().line) + 1 : 1; }
-  bool fail(size_t line, const std::string& what) {
-    if (error_.empty()) error_ = fmt::format("{}:{}: {}", name_, line, what);
-    return false;
-  }
-  bool fail(const YAML::Node& node, const std::string& what) { return fail(line_of(node), what); }
-
-  /// A mapping with these keys and no others, none twice.
-  bool check_keys(const YAML::Node& map, const std::string& where, const std::vector<std::string_view>& allowed) {
-    if (!map.IsMap()) return fail(map, fmt::format("{} is to be a mapping", where));
-    std::set<std::string> seen;
-    for (const auto& entry : map) {
-      const std::string key = entry.first.IsScalar() ? entry.first.Scalar() : "";
-      if (!seen.insert(key).second) return fail(entry.first, fmt::format("{} has {} twice", where, key));
-      if (std::find(allowed.begin(), allowed.end(), key) == allowed.end()) {
-        return fail(entry.first, fmt::format("{} has no key '{}'{}", where, key, compile::one_of(allowed)));
-      }
-    }
-    return true;
-  }
-
-  std::vector<std::string> scalars(const YAML::Node& list, const std::string& where) {
-    std::vector<std::string> items;
-    if (!list.IsSequence()) {
-      fail(list, fmt::format("{} is to be a list", where));
-      return items;
-    }
-    for (const YAML::Node& item : list) {
-      if (!item.IsScalar()) {
-        fail(item, fmt::format("{} has an item that is no text", where));
-        return items;
-      }
-      items.push_back(item.Scalar());
-    }
-    return items;
-  }
-
   void read_root(const YAML::Node& root) {
     if (!check_keys(root, "the file", {"version", "sets", "dictionaries", "local_prefixes", "derive", "rules"})) return;
     if (!root["version"] || !root["version"].IsScalar() || root["version"].Scalar() != "1") {
       fail(root["version"] ? line_of(root["version"]) : 1, "version is to be 1");
       return;
     }
-    if (root["sets"]) read_sets(root["sets"]);
+    if (root["sets"]) read_sets(root["sets"], set_->environment_);
     if (root["local_prefixes"] && error_.empty()) read_local(root["local_prefixes"]);
     if (root["dictionaries"] && error_.empty()) read_dictionaries(root["dictionaries"]);
     Compiler compiler(set_->environment_, set_->program_);
@@ -144,24 +62,6 @@ class RuleReader {
     if (set_->program_.code.size() > kInstructionsMax || set_->program_.constants.size() > UINT16_MAX ||
         set_->program_.sets.size() > UINT16_MAX) {
       fail(1, "the rules are too many for one program");
-    }
-  }
-
-  void read_sets(const YAML::Node& sets) {
-    if (!sets.IsMap()) {
-      fail(sets, "sets is to be a mapping of names to lists");
-      return;
-    }
-    for (const auto& entry : sets) {
-      const std::string name = entry.first.Scalar();
-      if (!is_name(name)) return void(fail(entry.first, fmt::format("'{}' is no name: letters, digits and _", name)));
-      const auto items = scalars(entry.second, "set " + name);
-      if (!error_.empty()) return;
-      auto set = NamedSet::make(name, items);
-      if (!set) return void(fail(entry.first, set.error().message));
-      if (!set_->environment_.sets.emplace(name, std::make_shared<const NamedSet>(std::move(*set))).second) {
-        return void(fail(entry.first, fmt::format("there are two sets {}", name)));
-      }
     }
   }
 
@@ -193,19 +93,6 @@ class RuleReader {
       if (!dictionary) return void(fail(entry.second, dictionary.error().message));
       set_->environment_.dictionaries.emplace(name, std::make_shared<const Dictionary>(std::move(*dictionary)));
     }
-  }
-
-  NodePtr expression(const YAML::Node& node, const std::string& where) {
-    if (!node.IsScalar()) {
-      fail(node, fmt::format("{} is to be an expression", where));
-      return nullptr;
-    }
-    auto parsed = parse_expression(node.Scalar());
-    if (!parsed) {
-      fail(node, fmt::format("{}: {}", where, parsed.error().message));
-      return nullptr;
-    }
-    return std::move(*parsed);
   }
 
   void read_derived(const YAML::Node& node, Compiler& compiler) {
@@ -368,11 +255,9 @@ class RuleReader {
     return targets.size() - 1;
   }
 
-  const std::string name_;
   const std::string folder_;
   std::unique_ptr<RuleSet> set_;
   Digest digest_;
-  std::string error_;
 };
 
 Result<std::unique_ptr<const RuleSet>> RuleSet::parse(const std::string& text, const std::string& name,

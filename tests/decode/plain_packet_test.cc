@@ -51,6 +51,7 @@ struct Told {
 
 Told the_ordinary_way(const Octets& frame, uint32_t arena_used) {
   Told told(arena_used);
+  told.arena->set_packets(frame.data());
   packet::SampledHeader header;
   packet::parse_sampled_header(frame, packet::SampledLink::ethernet, header);
   DecoderCounters counters;
@@ -65,6 +66,7 @@ bool is_plain(const Octets& frame, uint32_t arena_used = 5) {
   const auto exact = std::make_unique<uint8_t[]>(frame.size());
   std::copy(frame.begin(), frame.end(), exact.get());
   Told told(arena_used);
+  told.arena->set_packets(exact.get());
   const bool taken = fill_from_plain_packet({exact.get(), frame.size()}, told.record, *told.arena);
   EXPECT_TRUE(told == (taken ? the_ordinary_way(frame, arena_used) : Told(arena_used)));
   return taken;

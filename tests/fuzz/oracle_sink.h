@@ -76,6 +76,7 @@ class OracleSink : public RecordSink, public EventSink {
     for (const FlowRecord& r : burst.records) {
       check(r);
       fold_record(r, burst.arena);
+      check_payload(r, burst.packets);
     }
     fold.number(burst.header.sequence_num);
     fold.number(burst.header.time_received_ns);
@@ -130,6 +131,15 @@ class OracleSink : public RecordSink, public EventSink {
            (s.data() >= payload.data() && s.data() + s.size() <= payload.data() + payload.size());
   }
 
+  /// What a sampled packet carried is in the datagram, or in a set that waited; there is a sanitizer to say so.
+  void check_payload(const FlowRecord& r, const uint8_t* packets) noexcept {
+    if ((r.arena_parts & arena_part::kPayload) == 0) return;
+    require(packets != nullptr && r.payload.octets != 0, "a payload is somewhere");
+    const std::span<const uint8_t> octets(packets + r.payload.offset, r.payload.octets);
+    if (packets == payload.data()) require(lies_in_datagram(octets), "a payload within the datagram");
+    fold.octets(octets.data(), octets.size());
+  }
+
   WEIR_ORACLE void fold_record(const FlowRecord& r, const uint8_t* arena) noexcept {
     if (folding_ == Folding::nothing) return;
     fold.octets(&r, sizeof r);
@@ -177,7 +187,7 @@ class OracleSink : public RecordSink, public EventSink {
     WEIR_STRING_LISTS(WEIR_CHECK_OCTETS_)
     WEIR_CHECK_REF_(unmapped, size_t{1})
     require(within, "a ref within the arena");
-    require(parts == r.arena_parts, "arena_parts says which kinds of refs are not empty");
+    require(parts == (r.arena_parts & ~arena_part::kPayload), "arena_parts says which kinds of refs are not empty");
     require(r.unmapped.count <= kUnmappedOctetsMax && r.mpls_label.count <= kMplsLabelsMax &&
                 r.as_path.count <= kAsPathMax && r.bgp_communities.count <= kCommunitiesMax &&
                 r.srv6_segments.count <= kSegmentsMax && r.layer_stack.count <= kLayersMax &&

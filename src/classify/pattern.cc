@@ -1,0 +1,98 @@
+#include "classify/pattern.h"
+
+#include <fmt/format.h>
+#include <hs/hs.h>
+
+#include <cstdlib>
+
+namespace weir::classify {
+namespace {
+
+unsigned engine_flags(uint32_t flags) noexcept {
+  // Once a scan is all that anybody asks.
+  unsigned all = HS_FLAG_SINGLEMATCH;
+  if ((flags & pattern_flag::kCaseless) != 0) all |= HS_FLAG_CASELESS;
+  if ((flags & pattern_flag::kDotAll) != 0) all |= HS_FLAG_DOTALL;
+  if ((flags & pattern_flag::kMultiline) != 0) all |= HS_FLAG_MULTILINE;
+  if ((flags & pattern_flag::kUtf8) != 0) all |= HS_FLAG_UTF8;
+  if ((flags & pattern_flag::kUcp) != 0) all |= HS_FLAG_UCP;
+  return all;
+}
+
+int on_match(unsigned id, unsigned long long, unsigned long long, unsigned, void* context) noexcept {
+  auto& hits = *static_cast<PatternHits*>(context);
+  if (hits.count == hits.patterns.size()) {
+    hits.more = true;
+    return 1;  // ends the scan
+  }
+  hits.patterns[hits.count++] = static_cast<uint16_t>(id);
+  return 0;
+}
+
+}  // namespace
+
+std::string pattern_engine() {
+  hs_platform_info_t platform{};
+  if (hs_valid_platform() != HS_SUCCESS || hs_populate_platform(&platform) != HS_SUCCESS) return {};
+  return fmt::format("{} tune {} features {:x}", hs_version(), platform.tune, platform.cpu_features);
+}
+
+std::optional<PatternError> compile_here(std::span<const Pattern> patterns, std::vector<uint8_t>& database) {
+  if (patterns.size() > kPatternsMax) return PatternError{{}, fmt::format("more than {} patterns", kPatternsMax)};
+  std::vector<const char*> expressions;
+  std::vector<unsigned> flags, ids;
+  for (const Pattern& pattern : patterns) {
+    expressions.push_back(pattern.expression.c_str());
+    flags.push_back(engine_flags(pattern.flags));
+    ids.push_back(static_cast<unsigned>(ids.size()));
+  }
+  hs_database_t* made = nullptr;
+  hs_compile_error_t* error = nullptr;
+  const hs_error_t rc = hs_compile_multi(expressions.data(), flags.data(), ids.data(),
+                                         static_cast<unsigned>(patterns.size()), HS_MODE_BLOCK, nullptr, &made, &error);
+  if (rc != HS_SUCCESS) {
+    PatternError told{{}, error != nullptr ? error->message : fmt::format("error {}", rc)};
+    if (error != nullptr && error->expression >= 0) told.pattern = static_cast<size_t>(error->expression);
+    hs_free_compile_error(error);
+    return told;
+  }
+  char* octets = nullptr;
+  size_t size = 0;
+  const hs_error_t serialised = hs_serialize_database(made, &octets, &size);
+  hs_free_database(made);
+  if (serialised != HS_SUCCESS) return PatternError{{}, fmt::format("the database cannot be written: {}", serialised)};
+  database.assign(octets, octets + size);
+  std::free(octets);
+  return std::nullopt;
+}
+
+Result<std::unique_ptr<const PatternDatabase>> PatternDatabase::load(std::span<const uint8_t> serialised) {
+  hs_database_t* made = nullptr;
+  const hs_error_t rc =
+      hs_deserialize_database(reinterpret_cast<const char*>(serialised.data()), serialised.size(), &made);
+  if (rc != HS_SUCCESS) return Error{fmt::format("a database of patterns of {} octets does not go here: error {}", serialised.size(), rc)};
+  return std::unique_ptr<const PatternDatabase>(new PatternDatabase(made));
+}
+
+PatternDatabase::~PatternDatabase() { hs_free_database(database_); }
+
+void PatternDatabase::scan(std::span<const uint8_t> octets, const PatternScratch& scratch,
+                           PatternHits& hits) const noexcept {
+  hs_scan(database_, reinterpret_cast<const char*>(octets.data()), static_cast<unsigned>(octets.size()), 0,
+          scratch.scratch_, on_match, &hits);
+}
+
+size_t PatternDatabase::octets() const noexcept {
+  size_t size = 0;
+  return hs_database_size(database_, &size) == HS_SUCCESS ? size : 0;
+}
+
+PatternScratch::~PatternScratch() { hs_free_scratch(scratch_); }
+
+Result<void> PatternScratch::fit(const PatternDatabase& database) {
+  if (const hs_error_t rc = hs_alloc_scratch(database.database_, &scratch_); rc != HS_SUCCESS)
+    return Error{fmt::format("no memory to scan with: error {}", rc)};
+  return {};
+}
+
+}  // namespace weir::classify

@@ -1,0 +1,84 @@
+// rule_set.h — Rules of classification, read, checked and compiled: what all cores share.
+//
+// Spec:     docs/CLASSIFICATION.md.
+// Runs on:  made on any thread that may wait (patterns are compiled in a process of their own); constant from then on.
+// Bounds:   those of rule.h and pattern.h.
+// Failure:  an Error that names file, line and rule, with the engine's words where it refused a pattern; nothing is
+//           taken of rules with one.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/result.h"
+#include "classify/record_view.h"
+#include "classify/rule.h"
+
+namespace weir::classify {
+
+/// One place where patterns look: their database, and whose they are.
+struct Lookout {
+  std::unique_ptr<const PatternDatabase> database;  // null: no pattern looks here
+  std::vector<uint16_t> rules;                      // by pattern
+};
+
+struct RuleSetOptions {
+  ElementFinder find_element;
+  std::string cache_folder;  // of compiled patterns; empty: none
+};
+
+class RuleSet {
+ public:
+  /// A file, or all files of a folder that end in .yaml, by name; of each of `paths`.
+  static Result<std::shared_ptr<const RuleSet>> read(const std::vector<std::string>& paths, const RuleSetOptions& options);
+  /// Of texts: (name, text) each.
+  static Result<std::shared_ptr<const RuleSet>> parse(const std::vector<std::pair<std::string, std::string>>& files,
+                                                      const RuleSetOptions& options);
+
+  /// By priority; of the same one, in the order of their files.
+  const std::vector<Rule>& rules() const noexcept { return rules_; }
+  /// The files that were read.
+  const std::vector<std::string>& files() const noexcept { return files_; }
+  /// SHA-256 of all files, in hexadecimal digits.
+  const std::string& hash() const noexcept { return hash_; }
+  /// Subjects that rules route to, each once.
+  const std::vector<std::string>& routes() const noexcept { return routes_; }
+  /// Whether there is something to ask of records that have no text, no packet and no element: then none may go by
+  /// unseen (FusedWay).
+  bool asks_every_record() const noexcept { return asks_every_record_; }
+  size_t patterns() const noexcept { return patterns_; }
+  size_t database_octets() const noexcept;
+
+ private:
+  friend class Stage;
+  struct Action {
+    std::string labels;  // as records have them: lengths and octets
+    std::string rule_id;
+    uint16_t label_count = 0;
+    uint16_t route = 0;  // place in routes() + 1; 0: none
+    uint64_t salt = 0;   // of sampling
+  };
+  Result<void> compile(const RuleSetOptions& options);
+  Result<void> compile(Lookout& lookout, const RuleSetOptions& options, const std::vector<uint16_t>& rules);
+  void prepare_actions();
+
+  std::vector<std::string> files_;
+  std::vector<Rule> rules_;
+  std::vector<Action> actions_;  // by rule
+  rules::Program program_;
+  RecordFields fields_;
+  Lookout tcp_, udp_;
+  std::vector<std::pair<LookPlace, Lookout>> texts_;  // fields of records
+  std::vector<std::pair<ElementKey, Lookout>> elements_;
+  std::vector<uint16_t> plain_;  // rules without a pattern
+  std::vector<std::string> routes_;
+  std::string hash_;
+  size_t patterns_ = 0;
+  bool asks_every_record_ = false;
+};
+
+}  // namespace weir::classify

@@ -1,0 +1,271 @@
+#include "classify/stage.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace weir::classify {
+namespace {
+
+constexpr uint8_t kTcp = 6;
+
+ArenaRef text_ref(const FlowRecord& r, LookPlace place) noexcept {
+  switch (place) {
+    case LookPlace::application_id: return r.application_id;
+    case LookPlace::application_name: return r.application_name;
+    case LookPlace::user_name: return r.user_name;
+    case LookPlace::server_name: return r.server_name;
+    case LookPlace::in_if_name: return r.in_if_name;
+    case LookPlace::out_if_name: return r.out_if_name;
+    case LookPlace::ingress_vrf_name: return r.ingress_vrf_name;
+    case LookPlace::egress_vrf_name: return r.egress_vrf_name;
+    default: return {};
+  }
+}
+
+/// The same for both directions of a flow, wherever it is asked; another for each salt.
+uint64_t hash_of(const FlowRecord& r, uint64_t salt) noexcept {
+  const uint64_t ends = hash_of(r.src_addr, salt ^ r.src_port * 0x9E3779B97F4A7C15ull) +
+                        hash_of(r.dst_addr, salt ^ r.dst_port * 0x9E3779B97F4A7C15ull);
+  uint64_t h = (ends ^ r.proto) * 0xD6E8FEB86659FD93ull;
+  return h ^ h >> 32;
+}
+
+bool has_port(const rules::NumberSet& ports, const FlowRecord& r) noexcept {
+  const bool is_inner = (r.arena_parts & arena_part::kPayload) != 0 && r.payload.is_inner != 0;
+  return is_inner ? ports.contains(r.inner_src_port) || ports.contains(r.inner_dst_port)
+                  : ports.contains(r.src_port) || ports.contains(r.dst_port);
+}
+
+uint16_t protocol_of(const FlowRecord& r) noexcept {
+  return (r.arena_parts & arena_part::kPayload) != 0 ? r.payload.proto : r.proto;
+}
+
+}  // namespace
+
+void Stage::Matches::add(uint16_t rule, StageCounters& counters) noexcept {
+  if (count == rules.size()) return counters.matches_left_out.increment();
+  size_t place = count;
+  while (place > 0 && rules[place - 1] > rule) --place;
+  if (place > 0 && rules[place - 1] == rule) return;
+  std::copy_backward(rules.begin() + place, rules.begin() + count, rules.begin() + count + 1);
+  rules[place] = rule;
+  ++count;
+}
+
+bool Stage::Matches::is_same(const Matches& other) const noexcept {
+  return count == other.count && method.data() == other.method.data() &&
+         std::equal(rules.begin(), rules.begin() + count, other.rules.begin());
+}
+
+Stage::Stage(std::shared_ptr<const RuleSet> rules)
+    : rules_(std::move(rules)), rule_counters_(std::make_unique<RuleCounters[]>(rules_->rules().size())) {}
+
+Result<std::unique_ptr<Stage>> Stage::make(std::shared_ptr<const RuleSet> rules) {
+  std::unique_ptr<Stage> stage(new Stage(std::move(rules)));
+  const RuleSet& set = *stage->rules_;
+  Result<void> fits;
+  const auto fit = [&](const Lookout& lookout) {
+    if (lookout.database != nullptr && fits) fits = stage->scratch_.fit(*lookout.database);
+  };
+  fit(set.tcp_);
+  fit(set.udp_);
+  for (const auto& each : set.texts_) fit(each.second);
+  for (const auto& each : set.elements_) fit(each.second);
+  if (!fits) return fits.error();
+  return stage;
+}
+
+void Stage::look(const RecordBurst& burst, std::span<Verdict> verdicts) noexcept {
+  used_ = 0;
+  has_written_ = false;
+  counters_.records.add(burst.records.size());
+  for (size_t i = 0; i < burst.records.size(); ++i) verdicts[i] = look_at(burst, burst.records[i]);
+}
+
+Verdict Stage::look_at(const RecordBurst& burst, FlowRecord& record) noexcept {
+  const RuleSet& set = *rules_;
+  matches_.count = 0;
+  matches_.method = {};
+  is_view_shown_ = false;
+  if ((record.arena_parts & arena_part::kPayload) != 0) scan_payload(burst, record);
+  if (!set.texts_.empty() && (record.arena_parts & arena_part::kStrings) != 0) scan_texts(burst, record);
+  if (!set.elements_.empty() && (record.arena_parts & arena_part::kUnmapped) != 0) scan_elements(burst, record);
+  for (const uint16_t rule : set.plain_)
+    if (holds(set.rules_[rule], rule, burst, record)) matches_.add(rule, counters_);
+  return matches_.count == 0 ? Verdict{} : apply(burst, record);
+}
+
+void Stage::scan(const Lookout& lookout, std::span<const uint8_t> octets, const RecordBurst& burst,
+                 const FlowRecord& record) noexcept {
+  PatternHits hits;
+  lookout.database->scan(octets, scratch_, hits);
+  if (hits.more) counters_.matches_left_out.increment();
+  for (size_t i = 0; i < hits.count; ++i) {
+    const uint16_t rule = lookout.rules[hits.patterns[i]];
+    if (holds(rules_->rules_[rule], rule, burst, record)) matches_.add(rule, counters_);
+  }
+}
+
+void Stage::scan_payload(const RecordBurst& burst, FlowRecord& record) noexcept {
+  const Lookout& lookout = record.payload.proto == kTcp ? rules_->tcp_ : rules_->udp_;
+  if (lookout.database == nullptr || burst.packets == nullptr) return;
+  const std::span<const uint8_t> payload(burst.packets + record.payload.offset, record.payload.octets);
+  counters_.payloads.increment();
+  scan(lookout, payload, burst, record);
+  if (matches_.count != 0) extract_name(burst, record, payload);
+}
+
+/// By the first rule that has something to take out; what the exporter said itself stays.
+void Stage::extract_name(const RecordBurst& burst, FlowRecord& record, std::span<const uint8_t> payload) noexcept {
+  for (size_t i = 0; i < matches_.count; ++i) {
+    const Extract what = rules_->rules_[matches_.rules[i]].extracts;
+    if (what == Extract::none) continue;
+    ExtractedName name;
+    extract(what, payload, record.payload.proto, name);
+    matches_.method = name.method;
+    if (name.size == 0 || record.server_name.count != 0) return;
+    uint8_t* const at = take(burst, name.size, record.server_name);
+    if (at == nullptr) return;
+    std::memcpy(at, name.octets.data(), name.size);
+    record.arena_parts |= arena_part::kStrings;
+    counters_.names.increment();
+    is_view_shown_ = false;
+    return;
+  }
+}
+
+void Stage::scan_texts(const RecordBurst& burst, const FlowRecord& record) noexcept {
+  for (const auto& [place, lookout] : rules_->texts_) {
+    const ArenaRef ref = text_ref(record, place);
+    if (ref.count != 0) scan(lookout, {burst.arena + ref.offset, ref.count}, burst, record);
+  }
+}
+
+void Stage::scan_elements(const RecordBurst& burst, const FlowRecord& record) noexcept {
+  constexpr size_t kHeadOctets = 8;  // as FlowRecord::unmapped says
+  std::span<const uint8_t> rest(burst.arena + record.unmapped.offset, record.unmapped.count);
+  while (rest.size() >= kHeadOctets) {
+    ElementKey key;
+    uint16_t length = 0;
+    std::memcpy(&key.enterprise, rest.data(), 4);
+    std::memcpy(&key.id, rest.data() + 4, 2);
+    std::memcpy(&length, rest.data() + 6, 2);
+    rest = rest.subspan(kHeadOctets);
+    if (length > rest.size()) return;
+    for (const auto& [element, lookout] : rules_->elements_)
+      if (element == key) scan(lookout, rest.first(length), burst, record);
+    rest = rest.subspan(length);
+  }
+}
+
+/// What the rule asks beside its pattern.
+bool Stage::holds(const Rule& rule, uint16_t index, const RecordBurst& burst, const FlowRecord& record) noexcept {
+  if (rule.protocol && *rule.protocol != protocol_of(record)) return false;
+  if (rule.ports && !has_port(*rule.ports, record)) return false;
+  if (rule.exporters && !rule.exporters->contains(burst.header.exporter_address) &&
+      !rule.exporters->contains(burst.header.sampler_address)) {
+    return false;
+  }
+  if (!rule.entry) return true;
+  if (!is_view_shown_) {
+    rules_->fields_.show(burst.header, record, burst.arena, view_);
+    is_view_shown_ = true;
+  }
+  rules_->program_.run(view_, condition_scratch_, outcome_, {}, *rule.entry);
+  if (outcome_.errors != 0) rule_counters_[index].errors.increment();
+  return outcome_.is_dropped;
+}
+
+Verdict Stage::apply(const RecordBurst& burst, FlowRecord& record) noexcept {
+  Verdict verdict;
+  counters_.matched.increment();
+  for (size_t i = 0; i < matches_.count; ++i) {
+    const uint16_t index = matches_.rules[i];
+    const Rule& rule = rules_->rules_[index];
+    const RuleSet::Action& action = rules_->actions_[index];
+    RuleCounters& counters = rule_counters_[index];
+    counters.hits.increment();
+    const bool is_sampled_away = rule.sample > 1 && hash_of(record, action.salt) % rule.sample != 0;
+    if (rule.drops || is_sampled_away) {
+      counters.drops.increment();
+      return {rule.drops ? Fate::dropped : Fate::sampled_away, 0};
+    }
+    if (rule.sample > 1) {
+      // What is not known counts as every packet.
+      const uint64_t rate = std::max<uint64_t>(record.sampling_rate, 1);
+      if (__builtin_mul_overflow(rate, rule.sample, &record.sampling_rate)) record.sampling_rate = UINT64_MAX;
+    }
+    if (verdict.route == 0) verdict.route = action.route;
+  }
+  write(burst, matches_.count, record);
+  return verdict;
+}
+
+void Stage::append_label(std::string_view blob, uint16_t labels) noexcept {
+  if (labels == 0) return;
+  if (draft_items_ + labels > kLabelsMax || draft_octets_ + blob.size() > draft_.size()) {
+    return counters_.labels_left_out.add(labels);
+  }
+  std::memcpy(draft_.data() + draft_octets_, blob.data(), blob.size());
+  draft_octets_ += blob.size();
+  draft_items_ += labels;
+}
+
+/// Labels, rule ids and the application of the first `rules` that matched.
+void Stage::write(const RecordBurst& burst, size_t rules, FlowRecord& record) noexcept {
+  if (!has_written_ || !matches_.is_same(written_for_)) {
+    written_ = {};
+    const auto keep = [&](ArenaRef& ref) {
+      uint8_t* const at = draft_octets_ != 0 ? take(burst, draft_octets_, ref) : nullptr;
+      if (at != nullptr) std::memcpy(at, draft_.data(), draft_octets_);
+      draft_octets_ = draft_items_ = 0;
+    };
+    draft_octets_ = draft_items_ = 0;
+    for (size_t i = 0; i < rules; ++i) {
+      const RuleSet::Action& action = rules_->actions_[matches_.rules[i]];
+      append_label(action.labels, action.label_count);
+    }
+    if (!matches_.method.empty()) {
+      constexpr std::string_view kHead = "http-";
+      char label[32];
+      const auto size = static_cast<uint16_t>(kHead.size() + matches_.method.size());
+      std::memcpy(label, &size, 2);
+      std::memcpy(label + 2, kHead.data(), kHead.size());
+      std::memcpy(label + 2 + kHead.size(), matches_.method.data(), matches_.method.size());
+      append_label({label, size + 2u}, 1);
+    }
+    keep(written_.labels);
+    for (size_t i = 0; i < rules; ++i) append_label(rules_->actions_[matches_.rules[i]].rule_id, 1);
+    keep(written_.rule_ids);
+    for (size_t i = 0; i < rules && written_.application.count == 0; ++i) {
+      const std::string& application = rules_->rules_[matches_.rules[i]].application;
+      if (application.empty()) continue;
+      uint8_t* const at = take(burst, application.size(), written_.application);
+      if (at == nullptr) break;
+      std::memcpy(at, application.data(), application.size());
+    }
+    written_for_ = matches_;
+    has_written_ = true;
+  }
+  record.labels = written_.labels;
+  record.rule_ids = written_.rule_ids;
+  if (written_.labels.count != 0 || written_.rule_ids.count != 0) record.arena_parts |= arena_part::kStringLists;
+  if (record.application_name.count == 0 && written_.application.count != 0) {
+    record.application_name = written_.application;
+    record.arena_parts |= arena_part::kStrings;
+  }
+}
+
+/// Room behind the arena; null, and counted, where there is none.
+uint8_t* Stage::take(const RecordBurst& burst, size_t octets, ArenaRef& ref) noexcept {
+  if (burst.stage_arena == nullptr || octets > kStageArenaOctets - used_) {
+    counters_.labels_left_out.increment();
+    return nullptr;
+  }
+  uint8_t* const at = burst.stage_arena + used_;
+  ref = {static_cast<uint16_t>(kArenaOctets + used_), static_cast<uint16_t>(octets)};
+  used_ += octets;
+  return at;
+}
+
+}  // namespace weir::classify

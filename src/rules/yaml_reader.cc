@@ -1,0 +1,118 @@
+#include "rules/yaml_reader.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <fstream>
+#include <set>
+
+#include "rules/compile_parts.h"
+#include "rules/parser.h"
+
+namespace weir::rules {
+
+Result<std::string> contents_of(const std::string& path, size_t octets_max) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) return Error{fmt::format("{}: cannot be read", path)};
+  std::string text;
+  char some[64 * 1024];
+  while (text.size() <= octets_max && (file.read(some, sizeof some), file.gcount() > 0)) {
+    text.append(some, static_cast<size_t>(file.gcount()));
+  }
+  if (file.bad()) return Error{fmt::format("{}: cannot be read", path)};
+  if (text.size() > octets_max) return Error{fmt::format("{}: larger than {} octets", path, octets_max)};
+  return text;
+}
+
+bool is_name(const std::string& text) {
+  return !text.empty() && (text[0] < '0' || text[0] > '9') &&
+         std::all_of(text.begin(), text.end(), [](char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '_'; });
+}
+
+EVP_MD_CTX* Digest::begun() {
+  EVP_MD_CTX* const context = EVP_MD_CTX_new();
+  EVP_DigestInit_ex(context, EVP_sha256(), nullptr);
+  return context;
+}
+
+void Digest::add(std::string_view text) {
+  EVP_DigestUpdate(context_.get(), text.data(), text.size());
+  EVP_DigestUpdate(context_.get(), "", 1);  // where one text ends
+}
+
+std::string Digest::hex() {
+  unsigned char octets[EVP_MAX_MD_SIZE];
+  unsigned n = 0;
+  EVP_DigestFinal_ex(context_.get(), octets, &n);
+  std::string text;
+  for (unsigned i = 0; i < n; ++i) text += fmt::format("{:02x}", octets[i]);
+  return text;
+}
+
+bool YamlReader::fail(size_t line, const std::string& what) {
+  if (error_.empty()) error_ = fmt::format("{}:{}: {}", name_, line, what);
+  return false;
+}
+
+bool YamlReader::check_keys(const YAML::Node& map, const std::string& where,
+                            const std::vector<std::string_view>& allowed) {
+  if (!map.IsMap()) return fail(map, fmt::format("{} is to be a mapping", where));
+  std::set<std::string> seen;
+  for (const auto& entry : map) {
+    const std::string key = entry.first.IsScalar() ? entry.first.Scalar() : "";
+    if (!seen.insert(key).second) return fail(entry.first, fmt::format("{} has {} twice", where, key));
+    if (std::find(allowed.begin(), allowed.end(), key) == allowed.end()) {
+      return fail(entry.first, fmt::format("{} has no key '{}'{}", where, key, compile::one_of(allowed)));
+    }
+  }
+  return true;
+}
+
+std::vector<std::string> YamlReader::scalars(const YAML::Node& list, const std::string& where) {
+  std::vector<std::string> items;
+  if (!list.IsSequence()) {
+    fail(list, fmt::format("{} is to be a list", where));
+    return items;
+  }
+  for (const YAML::Node& item : list) {
+    if (!item.IsScalar()) {
+      fail(item, fmt::format("{} has an item that is no text", where));
+      return items;
+    }
+    items.push_back(item.Scalar());
+  }
+  return items;
+}
+
+void YamlReader::read_sets(const YAML::Node& sets, Environment& environment) {
+  if (!sets.IsMap()) {
+    fail(sets, "sets is to be a mapping of names to lists");
+    return;
+  }
+  for (const auto& entry : sets) {
+    const std::string name = entry.first.Scalar();
+    if (!is_name(name)) return void(fail(entry.first, fmt::format("'{}' is no name: letters, digits and _", name)));
+    const auto items = scalars(entry.second, "set " + name);
+    if (!error_.empty()) return;
+    auto set = NamedSet::make(name, items);
+    if (!set) return void(fail(entry.first, set.error().message));
+    if (!environment.sets.emplace(name, std::make_shared<const NamedSet>(std::move(*set))).second) {
+      return void(fail(entry.first, fmt::format("there are two sets {}", name)));
+    }
+  }
+}
+
+NodePtr YamlReader::expression(const YAML::Node& node, const std::string& where) {
+  if (!node.IsScalar()) {
+    fail(node, fmt::format("{} is to be an expression", where));
+    return nullptr;
+  }
+  auto parsed = parse_expression(node.Scalar());
+  if (!parsed) {
+    fail(node, fmt::format("{}: {}", where, parsed.error().message));
+    return nullptr;
+  }
+  return std::move(*parsed);
+}
+
+}  // namespace weir::rules

@@ -1,0 +1,56 @@
+// yaml_reader.h — What files of rules have in common: keys that are checked, errors with file and line, sets, expressions.
+//
+// Runs on:  any thread, when rules are read.
+// Failure:  the first mistake is kept, with file and line; everything after it is for nothing.
+#pragma once
+
+#include <openssl/evp.h>
+#include <yaml-cpp/yaml.h>
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "rules/compiler.h"
+
+namespace weir::rules {
+
+/// A file whole.
+Result<std::string> contents_of(const std::string& path, size_t octets_max);
+/// Letters, digits and _, not beginning with a digit.
+bool is_name(const std::string& text);
+
+/// What all that was read comes to.
+class Digest {
+ public:
+  void add(std::string_view text);
+  std::string hex();
+
+ private:
+  static EVP_MD_CTX* begun();
+  std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context_{begun(), EVP_MD_CTX_free};
+};
+
+class YamlReader {
+ protected:
+  explicit YamlReader(std::string name) : name_(std::move(name)) {}
+
+  static size_t line_of(const YAML::Node& node) {
+    return node.Mark().line >= 0 ? static_cast<size_t>(node.Mark().line) + 1 : 1;
+  }
+  bool fail(size_t line, const std::string& what);
+  bool fail(const YAML::Node& node, const std::string& what) { return fail(line_of(node), what); }
+  /// A mapping with these keys and no others, none twice.
+  bool check_keys(const YAML::Node& map, const std::string& where, const std::vector<std::string_view>& allowed);
+  std::vector<std::string> scalars(const YAML::Node& list, const std::string& where);
+  void read_sets(const YAML::Node& sets, Environment& environment);
+  /// Null where it is none.
+  NodePtr expression(const YAML::Node& node, const std::string& where);
+
+  const std::string name_;
+  std::string error_;
+};
+
+}  // namespace weir::rules

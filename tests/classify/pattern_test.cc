@@ -1,0 +1,150 @@
+#include <gmock/gmock.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "classify_support.h"
+
+namespace weir::classify {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using testing::octets;
+namespace fs = std::filesystem;
+
+class Patterns : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    WEIR_NEEDS_ENGINE();
+    testing::use_built_compiler();
+  }
+  static std::vector<uint16_t> hits_of(std::span<const uint8_t> database, std::string_view text) {
+    const auto loaded = PatternDatabase::load(database);
+    EXPECT_TRUE(loaded);
+    PatternScratch scratch;
+    EXPECT_TRUE(scratch.fit(**loaded));
+    PatternHits hits;
+    (*loaded)->scan(octets(text), scratch, hits);
+    std::vector<uint16_t> found(hits.patterns.begin(), hits.patterns.begin() + hits.count);
+    std::sort(found.begin(), found.end());
+    return found;
+  }
+};
+
+TEST_F(Patterns, AreCompiledInAProcessOfTheirOwn) {
+  std::vector<uint8_t> database;
+  const auto error = compile_apart(std::vector<Pattern>{{"^GET "}, {"host", pattern_flag::kCaseless}, {"a.c"}}, database);
+  ASSERT_FALSE(error) << error->message;
+  EXPECT_THAT(hits_of(database, "GET / Host: a\nc"), ElementsAre(0, 1, 2));
+  EXPECT_THAT(hits_of(database, "nothing"), ElementsAre());
+}
+
+TEST_F(Patterns, SayWhichOneIsRefusedAndInTheEnginesWords) {
+  std::vector<uint8_t> database;
+  const auto error = compile_apart(std::vector<Pattern>{{"fine"}, {"(a)\\1"}}, database);
+  ASSERT_TRUE(error);
+  EXPECT_EQ(error->pattern, 1u);
+  EXPECT_THAT(error->message, HasSubstr("ack-reference"));
+  EXPECT_TRUE(database.empty());
+}
+
+// What takes minutes and gigabytes ends at the bound, and which it is gets found out.
+TEST_F(Patterns, ThatWouldExplodeEndAtTheBound) {
+  testing::use_built_compiler("0");  // seconds; it has the one that has begun, too
+  std::vector<uint8_t> database;
+  const auto error = compile_apart(std::vector<Pattern>{{"fine"}, {"a.{0,32000}b.{0,32000}c"}, {"too"}}, database);
+  ASSERT_TRUE(error);
+  EXPECT_EQ(error->pattern, 1u) << error->message;
+  EXPECT_THAT(error->message, HasSubstr("too much CPU time"));
+  EXPECT_TRUE(database.empty());
+}
+
+TEST_F(Patterns, ThatExplodeTogetherBlameNoneOfThem) {
+  testing::use_built_compiler("1");
+  std::vector<Pattern> patterns;
+  for (int i = 0; i < 250; ++i) {
+    patterns.push_back({std::string(".{0,1500}") + static_cast<char>('a' + i % 26) + "X.{0,1500}" + static_cast<char>('A' + i / 26) + "Y"});
+  }
+  std::vector<uint8_t> database;
+  const auto error = compile_apart(patterns, database);
+  ASSERT_TRUE(error);
+  EXPECT_EQ(error->pattern, std::nullopt) << error->message;
+  EXPECT_THAT(error->message, HasSubstr("together"));
+}
+
+TEST_F(Patterns, NeedAProgramThatCompiles) {
+  set_compiler_program({"/nonexistent/compiler", {}});
+  std::vector<uint8_t> database;
+  const auto error = compile_apart(std::vector<Pattern>{{"fine"}}, database);
+  ASSERT_TRUE(error);
+  EXPECT_THAT(error->message, HasSubstr("/nonexistent/compiler cannot be started"));
+  // One that is something else.
+  set_compiler_program({"/bin/true", {}});
+  EXPECT_TRUE(compile_apart(std::vector<Pattern>{{"fine"}}, database));
+  set_compiler_program({"/bin/echo", {"nonsense"}});
+  EXPECT_TRUE(compile_apart(std::vector<Pattern>{{"fine"}}, database));
+  EXPECT_TRUE(database.empty());
+}
+
+class PatternCache : public Patterns {
+ protected:
+  void SetUp() override {
+    Patterns::SetUp();
+    folder_ = (fs::temp_directory_path() / ("weir-patterns-" + std::to_string(::getpid()))).string();
+    fs::remove_all(folder_);
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+  size_t files() const { return static_cast<size_t>(std::distance(fs::directory_iterator(folder_), {})); }
+  std::string folder_;
+};
+
+TEST_F(PatternCache, RemembersWhatWasCompiled) {
+  const std::vector<Pattern> patterns{{"one"}, {"two"}};
+  std::vector<uint8_t> first, again;
+  ASSERT_FALSE(compile_or_recall(patterns, folder_, first));
+  EXPECT_EQ(files(), 1u);
+  set_compiler_program({"/nonexistent/compiler", {}});
+  ASSERT_FALSE(compile_or_recall(patterns, folder_, again));
+  EXPECT_EQ(first, again);
+  // Other flags are another database.
+  std::vector<uint8_t> other;
+  EXPECT_TRUE(compile_or_recall(std::vector<Pattern>{{"one", 0}, {"two"}}, folder_, other));
+}
+
+TEST_F(PatternCache, MakesAnewWhatIsDamaged) {
+  const std::vector<Pattern> patterns{{"one"}};
+  std::vector<uint8_t> database;
+  ASSERT_FALSE(compile_or_recall(patterns, folder_, database));
+  const fs::path file = fs::directory_iterator(folder_)->path();
+  for (const size_t place : {size_t{0}, size_t{20}, database.size() / 2}) {
+    std::vector<uint8_t> damaged = database;
+    damaged[place] ^= 0x40;
+    std::ofstream(file, std::ios::binary).write(reinterpret_cast<const char*>(damaged.data()), static_cast<std::streamsize>(damaged.size()));
+    std::vector<uint8_t> again;
+    ASSERT_FALSE(compile_or_recall(patterns, folder_, again));
+    EXPECT_THAT(hits_of(again, "one"), ElementsAre(0));
+  }
+  fs::resize_file(file, 10);
+  ASSERT_FALSE(compile_or_recall(patterns, folder_, database));
+  EXPECT_EQ(fs::file_size(file), database.size());
+}
+
+TEST_F(PatternCache, IsBounded) {
+  fs::create_directories(folder_);
+  for (int i = 0; i < 100; ++i) std::ofstream(folder_ + "/" + std::to_string(i) + ".patterns") << "old";
+  std::vector<uint8_t> database;
+  ASSERT_FALSE(compile_or_recall(std::vector<Pattern>{{"one"}}, folder_, database));
+  EXPECT_LE(files(), 64u);
+  EXPECT_THAT(hits_of(database, "one"), ElementsAre(0));
+}
+
+TEST_F(PatternCache, DoesWithoutAFolder) {
+  std::ofstream(folder_) << "a file";
+  std::vector<uint8_t> database;
+  ASSERT_FALSE(compile_or_recall(std::vector<Pattern>{{"one"}}, folder_, database));
+  EXPECT_THAT(hits_of(database, "one"), ElementsAre(0));
+}
+
+}  // namespace
+}  // namespace weir::classify
