@@ -17,6 +17,7 @@
 #include "decode/state_image.h"
 #include "fuzz/good_messages.h"
 #include "fuzz/oracle_sink.h"
+#include "query/srql_queries.h"
 #include "support/captures.h"
 #include "support/payloads.h"
 
@@ -221,6 +222,9 @@ int main(int argc, char** argv) {
     return 2;
   }
   decode::Corpora corpora(argv[1]);
+  const auto add_query = [&](std::string_view text) {
+    corpora.add("srql", {reinterpret_cast<const uint8_t*>(text.data()), text.size()});
+  };
   for (const auto& sequence : lab::good_messages()) {
     decode::Cutter cutter(corpora);
     for (const lab::Octets& d : sequence) cutter.take(d, IpAddress::from_v4(0xC0000201u));
@@ -228,6 +232,8 @@ int main(int argc, char** argv) {
     corpora.add_sequence(sequence, 0x13);
     decode::add_state(sequence, corpora);
   }
+  for (const char* const query : query::kQueries) add_query(query);
+  for (const char* const query : query::kMoreQueries) add_query(query);
   for (const test::CaptureFile& file : test::read_captures_index()) {
     if (file.is_pcap()) decode::take_frames(file.path(), corpora);
     if (file.kind == "traffic") continue;
