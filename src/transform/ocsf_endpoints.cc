@@ -2,6 +2,7 @@
 #include <array>
 
 #include "export/protocol_names.h"
+#include "transform/flow_facts.h"
 #include "transform/ocsf_parts.h"
 
 namespace weir::transform::parts {
@@ -48,11 +49,6 @@ void put_subnet(TextBuffer& out, std::string_view address, uint64_t length) {
   out.put('/');
   out.put_number(length);
   out.put("\",");
-}
-
-bool is_local(std::string_view address, const Decisions& decisions) noexcept {
-  const auto parsed = rules::address_of(address);
-  return parsed && decisions.local->contains(*parsed);
 }
 
 /// Something that OCSF takes for an endpoint's name.
@@ -153,22 +149,6 @@ char ip_version_of(const FlowView& flow) noexcept {
   return address.size() == 4 ? '4' : address.size() == 16 ? '6' : '0';
 }
 
-/// Where a flow goes, seen from the operator's own networks: direction_id and boundary_id.
-struct Way {
-  uint64_t direction = 0, boundary = 0;
-};
-Way way_of(std::string_view source, std::string_view destination, const Decisions& decisions) noexcept {
-  if (!is_address(source) || !is_address(destination)) return {};
-  if (source == destination) return {4, 1};
-  if (decisions.local == nullptr) return {};
-  const bool from_inside = is_local(source, decisions);
-  const bool to_inside = is_local(destination, decisions);
-  if (from_inside && to_inside) return {3, 2};
-  return {from_inside ? 2u : to_inside ? 1u : 0u, 3};
-}
-
-uint64_t saturated_sum(uint64_t a, uint64_t b) noexcept { return a > kLongMax || b > kLongMax - a ? kLongMax : a + b; }
-
 }  // namespace
 
 void put_endpoints(TextBuffer& out, const FlowView& flow, const Decisions& decisions) {
@@ -204,17 +184,14 @@ void put_connection(TextBuffer& out, const FlowView& flow, const Decisions& deci
 
 void put_traffic(TextBuffer& out, const FlowView& flow) {
   const Scope traffic(out, "\"traffic\":{");
-  const auto put = [&](N both, N there, N back, std::string_view sum_key, std::string_view there_key,
-                       std::string_view back_key) {
-    const uint64_t forth = flow[there] != 0 ? flow[there] : flow[both];
-    const uint64_t reverse = flow[back];
-    if ((forth | reverse) == 0) return;
-    put_number(out, sum_key, saturated_sum(forth, reverse));
-    if (forth != 0) put_number(out, there_key, forth);
-    if (reverse != 0) put_number(out, back_key, reverse);
+  const auto put = [&](Volume v, std::string_view sum_key, std::string_view there_key, std::string_view back_key) {
+    if ((v.forth | v.back) == 0) return;
+    put_number(out, sum_key, v.sum());
+    if (v.forth != 0) put_number(out, there_key, v.forth);
+    if (v.back != 0) put_number(out, back_key, v.back);
   };
-  put(N::bytes, N::bytes_out, N::bytes_in, "\"bytes\":", "\"bytes_out\":", "\"bytes_in\":");
-  put(N::packets, N::packets_out, N::packets_in, "\"packets\":", "\"packets_out\":", "\"packets_in\":");
+  put(bytes_of(flow), "\"bytes\":", "\"bytes_out\":", "\"bytes_in\":");
+  put(packets_of(flow), "\"packets\":", "\"packets_out\":", "\"packets_in\":");
 }
 
 }  // namespace weir::transform::parts

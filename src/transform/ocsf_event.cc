@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/version.h"
+#include "transform/flow_facts.h"
 #include "transform/ocsf_parts.h"
 
 namespace weir::transform {
@@ -51,25 +52,6 @@ VerdictText text_of(Verdict verdict) noexcept {
               WEIR_ACTION_(3, "Observed") WEIR_DISPOSITION_(17, "Logged"), true};
   }
   return {WEIR_ACTIVITY_(6, "Traffic"), {}};
-}
-
-/// Whether the flow's end is its exporter's reading of a clock that passed for plausible: not a time that stands in
-/// for it, and not one that nobody judged.
-bool has_measured_end(const FlowView& flow) noexcept {
-  if (flow[NumberSlot::time_flow_end_ns] == 0) return false;
-  switch (static_cast<TimeSource>(flow[NumberSlot::time_source])) {
-    case TimeSource::uptime:
-    case TimeSource::seconds:
-    case TimeSource::milliseconds:
-    case TimeSource::microseconds:
-    case TimeSource::nanoseconds:
-    case TimeSource::delta:
-    case TimeSource::sampled: return true;
-    case TimeSource::unknown:
-    case TimeSource::export_time:
-    case TimeSource::received: break;
-  }
-  return false;
 }
 
 /// When the flow was: its end where that was measured, not where something stands in for it.

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <string_view>
 
@@ -14,14 +15,12 @@
 #include "export/text_buffer.h"
 #include "flow/flow_view.h"
 #include "transform/decisions.h"
+#include "transform/flow_facts.h"
 #include "transform/verdict.h"
 
 namespace weir::transform::parts {
 
 using outbound::TextBuffer;
-
-/// OCSF's long_t; what is larger is said to be this large.
-inline constexpr uint64_t kLongMax = INT64_MAX;
 
 /// An object (or list) that is taken back where nothing was put into it. `opening`: its key and bracket.
 class Scope {
@@ -77,8 +76,6 @@ inline void put_address(TextBuffer& out, std::string_view key, std::string_view 
   out.put(',');
 }
 
-inline bool is_address(std::string_view octets) noexcept { return octets.size() == 4 || octets.size() == 16; }
-
 /// Protocols whose ports are ports: TCP, UDP, DCCP, SCTP, UDP-Lite; and flows whose exporter did not say the protocol.
 inline bool has_ports(uint64_t proto) noexcept {
   return proto == 6 || proto == 17 || proto == 33 || proto == 132 || proto == 136 || proto == 0;
@@ -88,6 +85,31 @@ inline constexpr uint64_t kPortMax = 65'535;
 inline bool is_port(const FlowView& flow, NumberSlot port) noexcept {
   return flow[port] != 0 && flow[port] <= kPortMax && has_ports(flow[NumberSlot::proto]);
 }
+
+/// Which of the fields that may go to `unmapped` are written; of all others nothing.
+struct FieldChoice {
+  std::array<bool, static_cast<size_t>(NumberSlot::count_)> numbers{};
+  std::array<bool, static_cast<size_t>(OctetsSlot::count_)> octets{};
+  std::array<bool, static_cast<size_t>(ListSlot::count_)> lists{};
+  uint64_t targets_elsewhere = 0;  // of rules: by their places
+
+  bool wants(NumberSlot slot) const noexcept { return numbers[static_cast<size_t>(slot)]; }
+  bool wants(OctetsSlot slot) const noexcept { return octets[static_cast<size_t>(slot)]; }
+  bool wants(ListSlot slot) const noexcept { return lists[static_cast<size_t>(slot)]; }
+  bool wants_target(size_t place) const noexcept { return place >= 64 || (targets_elsewhere >> place & 1) == 0; }
+
+  static const FieldChoice& all() noexcept {
+    static constexpr FieldChoice kAll = [] {
+      FieldChoice choice;
+      for (bool& wanted : choice.numbers) wanted = true;
+      for (bool& wanted : choice.octets) wanted = true;
+      for (bool& wanted : choice.lists) wanted = true;
+      return choice;
+    }();
+    return kAll;
+  }
+};
+void put_fields(TextBuffer& out, const FlowView& flow, const Decisions& decisions, const FieldChoice& choice);
 
 void put_endpoints(TextBuffer& out, const FlowView& flow, const Decisions& decisions);
 void put_connection(TextBuffer& out, const FlowView& flow, const Decisions& decisions);

@@ -65,38 +65,39 @@ bool says_something(std::string_view octets) noexcept {
   return octets.find_first_not_of('\0') != std::string_view::npos;
 }
 
-void put_lists(TextBuffer& out, const FlowView& flow) {
+void put_lists(TextBuffer& out, const FlowView& flow, const FieldChoice& choice) {
+  const auto has = [&](ListSlot slot) { return flow.has(slot) && choice.wants(slot); };
   for (const Key& key : kNumberLists) {
-    if (!flow.has(static_cast<ListSlot>(key.slot))) continue;
+    if (!has(static_cast<ListSlot>(key.slot))) continue;
     const Scope list(out, key.text, ']');
     for_each_number(flow, static_cast<ListSlot>(key.slot), [&](uint32_t v) {
       out.put_number(v);
       out.put(',');
     });
   }
-  if (flow.has(ListSlot::layer_stack)) {
+  if (has(ListSlot::layer_stack)) {
     const Scope list(out, "\"layer_stack\":[", ']');
     for_each_number(flow, ListSlot::layer_stack,
                               [&](uint32_t v) { put_name_or_number(out, layer_name(v), v); });
   }
   for (const Key& key : kAddressLists) {
-    if (!flow.has(static_cast<ListSlot>(key.slot))) continue;
+    if (!has(static_cast<ListSlot>(key.slot))) continue;
     const Scope list(out, key.text, ']');
     for_each_octets(flow, static_cast<ListSlot>(key.slot),
                               [&](std::string_view address) { put_address(out, {}, address); });
   }
-  if (flow.has(ListSlot::rule_ids)) {
+  if (has(ListSlot::rule_ids)) {
     const Scope list(out, "\"rule_ids\":[", ']');
     for_each_octets(flow, ListSlot::rule_ids, [&](std::string_view id) { put_text(out, {}, id); });
   }
-  if (flow.has(ListSlot::bgp_extended_communities)) {
+  if (has(ListSlot::bgp_extended_communities)) {
     const Scope list(out, "\"bgp_extended_communities\":[", ']');
     for_each_octets(flow, ListSlot::bgp_extended_communities, [&](std::string_view octets) {
       outbound::parts::put_quoted_hex(out, octets);
       out.put(',');
     });
   }
-  if (flow.has(ListSlot::unmapped)) {
+  if (has(ListSlot::unmapped)) {
     const Scope list(out, "\"elements\":[", ']');
     const bool is_sflow = static_cast<FlowType>(flow[NumberSlot::type]) == FlowType::sflow_5;
     for_each_octets(flow, ListSlot::unmapped, [&](std::string_view entry) {
@@ -110,12 +111,12 @@ void put_lists(TextBuffer& out, const FlowView& flow) {
 }
 
 /// Targets of rules that are no attributes.
-void put_own_targets(TextBuffer& out, const Decisions& decisions) {
+void put_own_targets(TextBuffer& out, const Decisions& decisions, const FieldChoice& choice) {
   constexpr std::string_view kOpen = "unmapped.";
   if (decisions.outcome == nullptr) return;
   const std::vector<rules::Target>& targets = decisions.program->targets;
   for (size_t i = static_cast<size_t>(EventTarget::count_); i < targets.size(); ++i) {
-    if (!decisions.outcome->has(i)) continue;
+    if (!decisions.outcome->has(i) || !choice.wants_target(i)) continue;
     const rules::Cell& cell = decisions.outcome->targets[i];
     put_text(out, {}, std::string_view(targets[i].name).substr(kOpen.size()));
     if (out.overflowed()) return;
@@ -132,13 +133,31 @@ void put_own_targets(TextBuffer& out, const Decisions& decisions) {
   }
 }
 
-/// Packets that one packet of this flow stands for, after rules left flows out.
-uint64_t sampling_rate_of(const FlowView& flow, const Decisions& decisions) noexcept {
-  const uint64_t rate = flow[NumberSlot::sampling_rate];
-  if (decisions.outcome == nullptr || decisions.outcome->sampling_factor == 1) return rate;
-  uint64_t scaled = 0;
-  if (__builtin_mul_overflow(std::max<uint64_t>(rate, 1), decisions.outcome->sampling_factor, &scaled)) return kLongMax;
-  return scaled;
+void put_numbers(TextBuffer& out, const FlowView& flow, const FieldChoice& choice) {
+  for (const Key& key : kNumbers) {
+    const uint64_t v = flow.numbers[key.slot];
+    if (v != 0 && choice.wants(static_cast<NumberSlot>(key.slot))) put_number(out, key.text, v);
+  }
+}
+
+void put_texts_and_lists(TextBuffer& out, const FlowView& flow, const Decisions& decisions, const FieldChoice& choice) {
+  for (const Key& key : kAddresses) {
+    if (const std::string_view octets = flow.octets[key.slot]; says_something(octets) && choice.wants(static_cast<OctetsSlot>(key.slot))) {
+      put_address(out, key.text, octets);
+    }
+  }
+  for (const Key& key : kTexts) {
+    if (const std::string_view text = flow.octets[key.slot]; !text.empty() && choice.wants(static_cast<OctetsSlot>(key.slot))) {
+      put_text(out, key.text, text);
+    }
+  }
+  if (const std::string_view id = flow[OctetsSlot::application_id]; !id.empty() && choice.wants(OctetsSlot::application_id)) {
+    out.put("\"application_id\":");
+    outbound::parts::put_quoted_hex(out, id);
+    out.put(',');
+  }
+  put_lists(out, flow, choice);
+  put_own_targets(out, decisions, choice);
 }
 
 }  // namespace
@@ -149,9 +168,7 @@ void put_unmapped(TextBuffer& out, const FlowView& flow, const Decisions& decisi
   out.put("\"flow_type\":");
   put_name_or_number(out, flow_type_name(flow[N::type]), flow[N::type]);
   if (const uint64_t rate = sampling_rate_of(flow, decisions); rate != 0) put_number(out, "\"sampling_rate\":", rate);
-  for (const Key& key : kNumbers) {
-    if (const uint64_t v = flow.numbers[key.slot]; v != 0) put_number(out, key.text, v);
-  }
+  put_numbers(out, flow, FieldChoice::all());
   put_named(out, "\"sampling_source\":", sampling_source_name(flow[N::sampling_source]), flow[N::sampling_source]);
   put_named(out, "\"time_source\":", time_source_name(flow[N::time_source]), flow[N::time_source]);
   // What an endpoint has no place for.
@@ -166,19 +183,12 @@ void put_unmapped(TextBuffer& out, const FlowView& flow, const Decisions& decisi
                                   std::pair{OctetsSlot::sampler_address, "\"sampler_address\":"}}) {
     if (!flow[slot].empty() && !is_address(flow[slot])) put_address(out, key, flow[slot]);
   }
-  for (const Key& key : kAddresses) {
-    if (const std::string_view octets = flow.octets[key.slot]; says_something(octets)) put_address(out, key.text, octets);
-  }
-  for (const Key& key : kTexts) {
-    if (const std::string_view text = flow.octets[key.slot]; !text.empty()) put_text(out, key.text, text);
-  }
-  if (const std::string_view id = flow[OctetsSlot::application_id]; !id.empty()) {
-    out.put("\"application_id\":");
-    outbound::parts::put_quoted_hex(out, id);
-    out.put(',');
-  }
-  put_lists(out, flow);
-  put_own_targets(out, decisions);
+  put_texts_and_lists(out, flow, decisions, FieldChoice::all());
+}
+
+void put_fields(TextBuffer& out, const FlowView& flow, const Decisions& decisions, const FieldChoice& choice) {
+  put_numbers(out, flow, choice);
+  put_texts_and_lists(out, flow, decisions, choice);
 }
 
 }  // namespace weir::transform::parts

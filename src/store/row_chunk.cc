@@ -1,0 +1,121 @@
+#include "store/row_chunk.h"
+
+#include <cstring>
+#include <memory>
+#include <string>
+
+#include "base/utf8.h"
+
+namespace weir::store {
+namespace {
+
+/// Made once, and never given back.
+struct LogicalTypes {
+  std::array<duckdb_logical_type, kColumns> types{};
+
+  LogicalTypes() {
+    for (size_t i = 0; i < kColumns; ++i) types[i] = type_of(columns()[i].type);
+  }
+  static duckdb_logical_type type_of(ColumnType type) {
+    switch (type) {
+      case ColumnType::time: return duckdb_create_logical_type(DUCKDB_TYPE_TIMESTAMP_TZ);
+      case ColumnType::address: return duckdb_create_logical_type(DUCKDB_TYPE_UUID);
+      case ColumnType::number: return duckdb_create_logical_type(DUCKDB_TYPE_INTEGER);
+      case ColumnType::big_number: return duckdb_create_logical_type(DUCKDB_TYPE_BIGINT);
+      case ColumnType::truth: return duckdb_create_logical_type(DUCKDB_TYPE_BOOLEAN);
+      case ColumnType::text: return duckdb_create_logical_type(DUCKDB_TYPE_VARCHAR);
+      case ColumnType::big_numbers: return list_of(DUCKDB_TYPE_BIGINT);
+      case ColumnType::texts: return list_of(DUCKDB_TYPE_VARCHAR);
+    }
+    return nullptr;
+  }
+  static duckdb_logical_type list_of(duckdb_type type) {
+    duckdb_logical_type entry = duckdb_create_logical_type(type);
+    duckdb_logical_type list = duckdb_create_list_type(entry);
+    duckdb_destroy_logical_type(&entry);
+    return list;
+  }
+};
+
+void assign_text(duckdb_vector vector, uint64_t at, std::string_view text) {
+  for (size_t i = 0; i < text.size();) {
+    const auto* octets = reinterpret_cast<const uint8_t*>(text.data());
+    const size_t n = utf8_character_octets(octets + i, text.size() - i);
+    if (n == 0) {
+      std::string mended(text);
+      make_utf8(reinterpret_cast<uint8_t*>(mended.data()), mended.size());
+      return duckdb_vector_assign_string_element_len(vector, at, mended.data(), mended.size());
+    }
+    i += n;
+  }
+  duckdb_vector_assign_string_element_len(vector, at, text.data(), text.size());
+}
+
+}  // namespace
+
+size_t RowChunk::capacity() noexcept {
+  static const size_t capacity = duckdb_vector_size();
+  return capacity;
+}
+
+RowChunk::RowChunk() {
+  static LogicalTypes types;
+  chunk_ = duckdb_create_data_chunk(types.types.data(), kColumns);
+  clear();
+}
+
+RowChunk::~RowChunk() { duckdb_destroy_data_chunk(&chunk_); }
+
+void RowChunk::clear() {
+  duckdb_data_chunk_reset(chunk_);
+  rows_ = 0;
+  for (size_t i = 0; i < kColumns; ++i) {
+    const duckdb_vector vector = duckdb_data_chunk_get_vector(chunk_, i);
+    duckdb_vector_ensure_validity_writable(vector);
+    data_[i] = duckdb_vector_get_data(vector);
+    validity_[i] = duckdb_vector_get_validity(vector);
+    std::memset(validity_[i], 0, (capacity() + 63) / 64 * sizeof(uint64_t));
+  }
+}
+
+duckdb_data_chunk RowChunk::finished() noexcept {
+  duckdb_data_chunk_set_size(chunk_, rows_);
+  return chunk_;
+}
+
+void RowChunk::set_text(Column c, std::string_view text) {
+  const auto i = static_cast<size_t>(c);
+  assign_text(duckdb_data_chunk_get_vector(chunk_, i), rows_, text);
+  validity_[i][rows_ / 64] |= uint64_t{1} << rows_ % 64;
+}
+
+duckdb_vector RowChunk::grow_list(Column c, uint64_t& at) {
+  const auto i = static_cast<size_t>(c);
+  const duckdb_vector vector = duckdb_data_chunk_get_vector(chunk_, i);
+  at = duckdb_list_vector_get_size(vector);
+  auto& entry = static_cast<duckdb_list_entry*>(data_[i])[rows_];
+  uint64_t& word = validity_[i][rows_ / 64];
+  if ((word >> rows_ % 64 & 1) == 0) {
+    word |= uint64_t{1} << rows_ % 64;
+    entry = {at, 0};
+  }
+  ++entry.length;
+  // By doubling: what it reserves it copies.
+  if ((at & (at + 1)) == 0) duckdb_list_vector_reserve(vector, 2 * at + 64);
+  duckdb_list_vector_set_size(vector, at + 1);
+  return duckdb_list_vector_get_child(vector);
+}
+
+void RowChunk::add_big_number(Column c, uint64_t v) {
+  uint64_t at = 0;
+  const duckdb_vector entries = grow_list(c, at);
+  static_cast<int64_t*>(duckdb_vector_get_data(entries))[at] = static_cast<int64_t>(v);
+}
+
+void RowChunk::add_text(Column c, std::string_view text) {
+  uint64_t at = 0;
+  const duckdb_vector entries = grow_list(c, at);
+  assign_text(entries, at, text);
+}
+
+}  // namespace weir::store

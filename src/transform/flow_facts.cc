@@ -1,0 +1,49 @@
+#include "transform/flow_facts.h"
+
+#include <algorithm>
+
+#include "rules/sets.h"
+
+namespace weir::transform {
+
+bool has_measured_end(const FlowView& flow) noexcept {
+  if (flow[NumberSlot::time_flow_end_ns] == 0) return false;
+  switch (static_cast<TimeSource>(flow[NumberSlot::time_source])) {
+    case TimeSource::uptime:
+    case TimeSource::seconds:
+    case TimeSource::milliseconds:
+    case TimeSource::microseconds:
+    case TimeSource::nanoseconds:
+    case TimeSource::delta:
+    case TimeSource::sampled: return true;
+    case TimeSource::unknown:
+    case TimeSource::export_time:
+    case TimeSource::received: break;
+  }
+  return false;
+}
+
+bool is_local(std::string_view address, const Decisions& decisions) noexcept {
+  const auto parsed = rules::address_of(address);
+  return parsed && decisions.local->contains(*parsed);
+}
+
+Way way_of(std::string_view source, std::string_view destination, const Decisions& decisions) noexcept {
+  if (!is_address(source) || !is_address(destination)) return {};
+  if (source == destination) return {4, 1};
+  if (decisions.local == nullptr) return {};
+  const bool from_inside = is_local(source, decisions);
+  const bool to_inside = is_local(destination, decisions);
+  if (from_inside && to_inside) return {3, 2};
+  return {from_inside ? 2u : to_inside ? 1u : 0u, 3};
+}
+
+uint64_t sampling_rate_of(const FlowView& flow, const Decisions& decisions) noexcept {
+  const uint64_t rate = flow[NumberSlot::sampling_rate];
+  if (decisions.outcome == nullptr || decisions.outcome->sampling_factor == 1) return rate;
+  uint64_t scaled = 0;
+  if (__builtin_mul_overflow(std::max<uint64_t>(rate, 1), decisions.outcome->sampling_factor, &scaled)) return kLongMax;
+  return scaled;
+}
+
+}  // namespace weir::transform
