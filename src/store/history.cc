@@ -5,9 +5,11 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <ctime>
 #include <filesystem>
+#include <random>
 #include <set>
 #include <system_error>
 
@@ -108,16 +110,17 @@ bool ends_with(std::string_view text, std::string_view end) {
 
 }  // namespace
 
-std::string History::path_of(int64_t hour, int64_t now_micros) const {
+std::string History::path_of(int64_t hour) const {
   const std::time_t seconds = hour * 3600;
   std::tm parts{};
   gmtime_r(&seconds, &parts);
-  return fmt::format("{}/day={:04}-{:02}-{:02}/hour={:02}/{}{}-{}{}", folder_, parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday,
-                     parts.tm_hour, kNamePrefix, hour, now_micros, kSuffix);
+  std::random_device random;
+  return fmt::format("{}/day={:04}-{:02}-{:02}/hour={:02}/{}{}-{:08x}{:08x}{}", folder_, parts.tm_year + 1900, parts.tm_mon + 1,
+                     parts.tm_mday, parts.tm_hour, kNamePrefix, hour, random(), random(), kSuffix);
 }
 
-Result<History::Written> History::write(Connection& connection, const std::string& select, int64_t hour, int64_t now_micros) const {
-  Written written{path_of(hour, now_micros)};
+Result<History::Written> History::write(Connection& connection, const std::string& select, int64_t hour) const {
+  Written written{path_of(hour)};
   const fs::path folder = fs::path(written.path).parent_path();
   std::error_code failed;
   fs::create_directories(folder, failed);
@@ -138,7 +141,10 @@ Result<History::Written> History::write(Connection& connection, const std::strin
   if (!rows) return give_up(rows.error());
   written.rows = *rows;
   written.octets = static_cast<int64_t>(fs::file_size(unfinished, failed));
-  if (rename(unfinished.c_str(), written.path.c_str()) != 0) return give_up(system_error("cannot name", written.path));
+  // Never in another's place.
+  if (renameat2(AT_FDCWD, unfinished.c_str(), AT_FDCWD, written.path.c_str(), RENAME_NOREPLACE) != 0) {
+    return give_up(system_error("cannot name", written.path));
+  }
   for (const fs::path& of : {folder, folder.parent_path(), fs::path(folder_)}) {
     if (auto synced = sync(of.string(), O_RDONLY | O_DIRECTORY); !synced) return synced.error();
   }
@@ -156,7 +162,7 @@ Result<bool> History::archive(Connection& connection, int64_t hour, int64_t now_
 
   Written written;
   if (*rows > 0) {
-    auto done = write(connection, fmt::format("FROM {} WHERE rowid < {}", table, *rows), hour, now_micros);
+    auto done = write(connection, fmt::format("FROM {} WHERE rowid < {}", table, *rows), hour);
     if (!done) return done.error();
     written = *done;
     if (written.rows != *rows) {
@@ -198,7 +204,7 @@ Result<uint64_t> History::merge(Connection& connection, int64_t now_micros) {
     list += fmt::format("{}{}", list.empty() ? "" : ", ", sql_text(file.path));
     rows += file.rows;
   }
-  auto written = write(connection, fmt::format("FROM read_parquet([{}], hive_partitioning = false)", list), *hour, now_micros);
+  auto written = write(connection, fmt::format("FROM read_parquet([{}], hive_partitioning = false)", list), *hour);
   if (!written) return written.error();
   if (written->rows != rows) {
     (void)unlink(written->path.c_str());

@@ -49,8 +49,8 @@ class History {
     int64_t rows = 0;
     int64_t octets = 0;
   };
-  std::string path_of(int64_t hour, int64_t now_micros) const;
-  Result<Written> write(Connection& connection, const std::string& select, int64_t hour, int64_t now_micros) const;
+  std::string path_of(int64_t hour) const;
+  Result<Written> write(Connection& connection, const std::string& select, int64_t hour) const;
   Result<void> set_broken(Connection& connection, const std::string& path, const std::string& why, int64_t now_micros);
 
   const std::string folder_;

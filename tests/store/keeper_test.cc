@@ -1,0 +1,200 @@
+#include "store/keeper.h"
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <string>
+#include <thread>
+
+#include "store/schema.h"
+#include "store_database.h"
+
+namespace weir::store {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::HasSubstr;
+
+constexpr int64_t kHour = 489'600;
+constexpr int64_t kBegin = kHour * kMicrosPerHour;
+constexpr int64_t kMinute = 60 * kMicrosPerSecond;
+
+struct KeeperTest : testing::Test {
+  std::string folder;
+  std::unique_ptr<StoreDatabase> store;
+  std::unique_ptr<Keeper> keeper;
+  KeeperConfig config;
+  int64_t now = kBegin;
+
+  KeeperTest() {
+    char name[] = "/tmp/weir-keeper-XXXXXX";
+    folder = mkdtemp(name);
+    DatabaseOptions options;
+    options.folders = {folder};
+    store = std::make_unique<StoreDatabase>(options);
+    config.folder = folder;
+  }
+  ~KeeperTest() override { fs::remove_all(folder); }
+
+  void make() {
+    auto made = Keeper::make(*store->database, config, now);
+    ASSERT_TRUE(made) << made.error().message;
+    keeper = std::move(*made);
+  }
+  void append(int64_t hour, int rows) { append_to(*store->connection, hour, rows); }
+  static void append_to(Connection& connection, int64_t hour, int rows) {
+    for (bool is_held = true;; is_held = false) {
+      if (!is_held) {
+        const auto opened = open_hours(connection, std::span(&hour, 1));
+        ASSERT_TRUE(opened) << opened.error().message;
+      }
+      ASSERT_TRUE(connection.execute("BEGIN"));
+      const auto held = hold_hours(connection, std::span(&hour, 1));
+      ASSERT_TRUE(held) << held.error().message;
+      if (*held) {
+        const auto done = connection.execute(fmt::format(
+            "INSERT INTO {} (time, sampler_address, src_endpoint_addr, bytes_total, packets_total, bytes_raw, packets_raw) SELECT "
+            "make_timestamptz({} + i), ip_parse('192.0.2.1'), ip_parse('10.0.0.' || i % 256), i, 1, i, 1 FROM range({}) t(i)",
+            hour_table(hour), hour * kMicrosPerHour, rows));
+        if (done && connection.execute("COMMIT")) return;
+      }
+      (void)connection.execute("ROLLBACK");
+    }
+  }
+  /// What any task says of its last run.
+  std::string troubles() const {
+    std::string text;
+    for (const KeeperTaskView& task : keeper->view()->tasks) text += task.trouble;
+    return text;
+  }
+  /// As its thread does it, a minute long.
+  void steps(int64_t minutes) {
+    for (const int64_t end = now + minutes * kMinute; now < end; now += 10 * kMicrosPerSecond) {
+      for (int more = 0; more < 100 && keeper->step(now); ++more) {}
+    }
+  }
+};
+
+TEST_F(KeeperTest, AnHourGoesThroughItsLife) {
+  config.recent_micros = 2 * kMicrosPerHour;
+  config.history_micros = 24 * kMicrosPerHour;
+  make();
+  append(kHour, 1000);
+  steps(1);
+  EXPECT_EQ(keeper->view()->of(KeeperTask::fold).done, 1000u);
+  EXPECT_EQ(keeper->view()->hours, 1u);
+  steps(3 * 60);  // its hour and the two that are recent
+  EXPECT_EQ(keeper->view()->hours, 0u);
+  EXPECT_EQ(keeper->view()->files, 1u);
+  EXPECT_EQ(keeper->view()->file_rows, 1000u);
+  EXPECT_EQ(store->ask("SELECT count(*), (SELECT sum(flows) FROM rollup_src_1h) FROM flow_rows"), "1000|1000\n");
+  now = kBegin + 25 * kMicrosPerHour;
+  steps(1);
+  EXPECT_EQ(keeper->view()->files, 0u);
+  EXPECT_EQ(store->ask("SELECT count(*), (SELECT sum(flows) FROM rollup_src_1h) FROM flow_rows"), "0|1000\n");
+  steps(12);
+  EXPECT_TRUE(fs::is_empty(folder));
+}
+
+TEST_F(KeeperTest, AnHourThatIsStillWrittenToWaits) {
+  config.recent_micros = kMicrosPerHour;
+  make();
+  now = kBegin + 10 * kMicrosPerHour;
+  for (int i = 0; i < 5; ++i) {
+    append(kHour, 10);
+    steps(5);
+    EXPECT_EQ(keeper->view()->files, 0u);
+  }
+  steps(12);
+  EXPECT_EQ(keeper->view()->files, 1u);
+}
+
+TEST_F(KeeperTest, LateRowsAreMergedIntoTheirHoursFile) {
+  config.recent_micros = kMicrosPerHour;
+  make();
+  now = kBegin + 10 * kMicrosPerHour;
+  append(kHour, 10);
+  steps(15);
+  append(kHour, 5);
+  steps(30);
+  EXPECT_EQ(keeper->view()->files, 1u);
+  EXPECT_EQ(keeper->view()->file_rows, 15u);
+  EXPECT_EQ(troubles(), "");
+  EXPECT_EQ(keeper->view()->of(KeeperTask::merge).done, 2u);
+}
+
+TEST_F(KeeperTest, AFileThatIsCutShortIsFoundAndNamed) {
+  config.recent_micros = kMicrosPerHour;
+  make();
+  now = kBegin + 10 * kMicrosPerHour;
+  append(kHour, 10);
+  append(kHour + 1, 7);
+  steps(15);
+  ASSERT_EQ(keeper->view()->files, 2u);
+  fs::resize_file(kept_files(*store->connection)->front().path, 50);
+  steps(1);
+  EXPECT_EQ(keeper->view()->broken_files, 1u);
+  ASSERT_EQ(keeper->view()->newly_broken.size(), 1u);
+  EXPECT_THAT(keeper->view()->newly_broken[0], HasSubstr("flows-489600-"));
+  EXPECT_EQ(store->ask("SELECT count(*) FROM flow_rows"), "7\n");
+}
+
+TEST_F(KeeperTest, WhatFailsIsSaidAndTriedAgain) {
+  config.recent_micros = kMicrosPerHour;
+  make();
+  now = kBegin + 10 * kMicrosPerHour;
+  append(kHour, 10);
+  // Where its folder would be there is a file.
+  const fs::path day = fs::path(folder) / "day=2025-11-08";
+  std::fclose(std::fopen(day.c_str(), "w"));
+  steps(15);
+  EXPECT_THAT(keeper->view()->of(KeeperTask::archive).trouble, HasSubstr("cannot make the folder"));
+  EXPECT_GE(keeper->view()->of(KeeperTask::archive).failures, 2u);
+  EXPECT_EQ(store->ask("SELECT count(*) FROM flow_rows"), "10\n");
+  fs::remove(day);
+  steps(3);
+  EXPECT_EQ(keeper->view()->of(KeeperTask::archive).trouble, "");
+  EXPECT_EQ(keeper->view()->files, 1u);
+}
+
+// The keeper archives, folds and merges as fast as it can while rows come for the same hours: every row is there once.
+TEST_F(KeeperTest, NoRowIsLostOrDoubledBesideAWriter) {
+  config.recent_micros = 0;
+  config.quiet_micros = 0;
+  config.fold_every_micros = 0;
+  make();
+  std::atomic<bool> is_enough{false}, is_over{false};
+  uint64_t appends = 0;
+  std::thread writer([&] {
+    auto connection = store->database->connect();
+    ASSERT_TRUE(connection);
+    while (!is_enough && appends < 1500) {
+      append_to(*connection, kHour + static_cast<int64_t>(appends / 100 % 3), 100);
+      ++appends;
+      std::this_thread::sleep_for(std::chrono::milliseconds(appends % 16 == 0 ? 40 : 1));
+    }
+    is_over = true;
+  });
+  now = kBegin + 100 * kMicrosPerHour;
+  while (!is_over) {
+    keeper->step(now);
+    now += kMinute + 1;
+    // Nobody ever sees a row twice or a group that is not whole.
+    const std::string counts = store->ask("SELECT count(*) % 100, count(*) - (SELECT sum(flows) FROM rollup_src_1m) FROM flow_rows");
+    EXPECT_TRUE(counts == "0|0\n" || counts == "0|\n") << counts;
+    EXPECT_EQ(troubles(), "");
+    is_enough = keeper->view()->of(KeeperTask::archive).done >= 6;
+  }
+  writer.join();
+  EXPECT_EQ(store->ask("SELECT count(*), sum(bytes_total), (SELECT sum(flows) FROM rollup_src_1m), (SELECT sum(flows) FROM rollup_src_1d) FROM flow_rows"),
+            fmt::format("{0}|{1}|{0}|{0}\n", appends * 100, appends * 99 * 50));
+  EXPECT_GE(keeper->view()->of(KeeperTask::archive).done, 6u);
+}
+
+}  // namespace
+}  // namespace weir::store
