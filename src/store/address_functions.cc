@@ -1,38 +1,19 @@
 #include "store/address_functions.h"
 
-#include <arpa/inet.h>
-
 #include <algorithm>
 #include <array>
 #include <cstring>
-#include <optional>
 #include <string>
 #include <string_view>
 
+#include "base/ip_address.h"
 #include "base/ip_text.h"
 
 namespace weir::store {
 
 namespace {
 
-constexpr std::array<uint8_t, 12> kMappedPrefix = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-constexpr unsigned kMappedBits = 96;
-
-bool is_ipv4(const AddressOctets& address) noexcept {
-  return std::memcmp(address.data(), kMappedPrefix.data(), kMappedPrefix.size()) == 0;
-}
-
-std::optional<AddressOctets> parse(std::string_view text) noexcept {
-  char terminated[INET6_ADDRSTRLEN + 1];
-  if (text.size() >= sizeof terminated || text.find('\0') != std::string_view::npos) return std::nullopt;
-  std::memcpy(terminated, text.data(), text.size());
-  terminated[text.size()] = '\0';
-  AddressOctets address{};
-  if (inet_pton(AF_INET6, terminated, address.data()) == 1) return address;
-  std::memcpy(address.data(), kMappedPrefix.data(), kMappedPrefix.size());
-  if (inet_pton(AF_INET, terminated, address.data() + kMappedPrefix.size()) == 1) return address;
-  return std::nullopt;
-}
+constexpr unsigned kMappedBits = 96;  // in front of an IPv4 address
 
 AddressOctets mask(AddressOctets address, unsigned bits) noexcept {
   for (unsigned i = 0; i < address.size(); ++i) {
@@ -77,10 +58,9 @@ T* argument(duckdb_data_chunk input, idx_t column) noexcept {
 void ip_text(duckdb_function_info, duckdb_data_chunk input, duckdb_vector output) {
   const auto* in = argument<duckdb_hugeint>(input, 0);
   for_each_row(input, output, [&](idx_t row) {
-    const AddressOctets address = to_address(in[row]);
+    const IpAddress address{to_address(in[row])};
     char text[kIpv6TextRoom];
-    const char* end = is_ipv4(address) ? write_ipv4(text, address.data() + kMappedPrefix.size())
-                                       : write_ipv6(text, address.data());
+    const char* end = address.is_v4() ? write_ipv4(text, address.wire_data()) : write_ipv6(text, address.wire_data());
     duckdb_vector_assign_string_element_len(output, row, text, static_cast<idx_t>(end - text));
   });
 }
@@ -89,8 +69,8 @@ void ip_parse(duckdb_function_info, duckdb_data_chunk input, duckdb_vector outpu
   auto* in = argument<duckdb_string_t>(input, 0);
   auto* out = data_of<duckdb_hugeint>(output);
   for_each_row(input, output, [&](idx_t row) {
-    const auto address = parse({duckdb_string_t_data(in + row), duckdb_string_t_length(in[row])});
-    if (address) out[row] = to_uuid(*address);
+    const auto address = IpAddress::parse({duckdb_string_t_data(in + row), duckdb_string_t_length(in[row])});
+    if (address) out[row] = to_uuid(address->octets);
     else set_null(output, row);
   });
 }
@@ -100,10 +80,10 @@ void ip_mask(duckdb_function_info, duckdb_data_chunk input, duckdb_vector output
   const auto* bits = argument<int32_t>(input, 1);
   auto* out = data_of<duckdb_hugeint>(output);
   for_each_row(input, output, [&](idx_t row) {
-    const AddressOctets address = to_address(in[row]);
-    const unsigned width = is_ipv4(address) ? 32 : 128;
+    const IpAddress address{to_address(in[row])};
+    const unsigned width = address.is_v4() ? 32 : 128;
     const unsigned kept = bits[row] < 0 ? 0 : std::min(static_cast<unsigned>(bits[row]), width);
-    out[row] = to_uuid(mask(address, is_ipv4(address) ? kMappedBits + kept : kept));
+    out[row] = to_uuid(mask(address.octets, address.is_v4() ? kMappedBits + kept : kept));
   });
 }
 

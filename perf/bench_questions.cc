@@ -1,0 +1,276 @@
+// bench_questions.cc — How long questions take: a store of so many flows is made, and asked.
+//
+//   bench_questions fill DIR [--flows N] [--days N] [--addresses N] [--recent-hours N]
+//   bench_questions ask DIR [--rounds N] [--cold]
+//   bench_questions --smoke
+//
+// fill makes DIR/flows.duckdb and DIR/history through the store's own tables, keeper and rollups; flows end now. Addresses are
+// drawn so that a hundredth of them has a third of the flows. ask prints for each question the time of its first round (with
+// --cold the page cache is dropped before each round, which wants root), the median of all, and which table answered.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "query/check.h"
+#include "query/translate.h"
+#include "store/address_functions.h"
+#include "store/keeper.h"
+#include "store/schema.h"
+
+namespace {
+
+using namespace weir;
+namespace fs = std::filesystem;
+
+struct Options {
+  std::string dir;
+  int64_t flows = 100'000'000;
+  int64_t days = 30;
+  int64_t addresses = 1'000'000;
+  int64_t recent_hours = 48;
+  int rounds = 3;
+  bool is_cold = false;
+};
+
+[[noreturn]] void die(const std::string& why) {
+  fmt::print(stderr, "bench_questions: {}\n", why);
+  std::exit(1);
+}
+
+template <class T>
+T must(Result<T> result) {
+  if (!result) die(result.error().message);
+  return std::move(*result);
+}
+void must(const Result<void>& result) {
+  if (!result) die(result.error().message);
+}
+
+double seconds_since(std::chrono::steady_clock::time_point begin) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
+
+int64_t now_micros() {
+  return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
+
+struct Store {
+  std::unique_ptr<store::Database> database;
+  std::unique_ptr<store::Connection> connection;
+
+  explicit Store(const Options& options) {
+    const std::string history = fs::absolute(fs::path(options.dir) / "history");
+    const std::string temp = fs::absolute(fs::path(options.dir) / "temp");
+    fs::create_directories(history);
+    database = must(store::Database::open({.path = fs::absolute(fs::path(options.dir) / "flows.duckdb"), .memory_limit = "4GiB",
+                                           .threads = 2, .temp_directory = temp, .temp_limit = "32GiB", .folders = {history}}));
+    connection = std::make_unique<store::Connection>(must(database->connect()));
+    must(store::register_address_functions(*connection));
+    must(store::prepare_schema(*connection));
+  }
+  void run(const std::string& sql) { must(connection->execute(sql)); }
+};
+
+/// Addresses with their networks: some thousand ASes, forty countries, a fifth of them IPv6.
+void make_addresses(Store& store, int64_t addresses) {
+  store.run(fmt::format(
+      "CREATE TEMP TABLE address AS SELECT i AS id, CASE WHEN i % 5 = 4 THEN ip_parse(format('2001:db8:{{:x}}:{{:x}}::{{:x}}', i // 65536, i % "
+      "65536, i % 17 + 1)) ELSE ip_parse(format('{{}}.{{}}.{{}}.{{}}', 11 + i // 16777216, i // 65536 % 256, i // 256 % 256, i % 256)) END "
+      "AS addr, (64496 + hash(i // 256) % 4000)::BIGINT AS asn, chr((65 + hash(i // 4096) % 8)::INTEGER) || chr((65 + hash(i // 4096, 1) % "
+      "5)::INTEGER) AS country FROM range({}) t(i)",
+      addresses));
+}
+
+void insert_hour(Store& store, int64_t hour, int64_t rows, int64_t addresses) {
+  const auto pick = [&](int salt) { return fmt::format("(hash(i, {}, {}) / 18446744073709551616.0)", hour, salt); };
+  // x^4 of a uniform x: a hundredth of the addresses has 10^-0.5 of the flows.
+  const auto address = [&](int salt) { return fmt::format("floor({} * pow({}, 4))::BIGINT", addresses, pick(salt)); };
+  store.run(fmt::format(
+      "INSERT INTO {table} (time, start_time, end_time, received_time, src_endpoint_addr, dst_endpoint_addr, src_endpoint_port,"
+      " dst_endpoint_port, protocol_num, tcp_flags, ip_tos, bytes_total, packets_total, bytes_raw, packets_raw, sampling_rate, src_as, dst_as,"
+      " next_hop, src_net, dst_net, sampler_address, observation_domain_id, in_if, out_if, flow_source, direction_id, flow_end_reason,"
+      " src_country, dst_country) "
+      "SELECT make_timestamptz(t), make_timestamptz(t - duration), make_timestamptz(t), make_timestamptz(t + 400000), s.addr, d.addr,"
+      " 1024 + (hash(i, 7) % 60000)::INTEGER, [443, 443, 443, 80, 53, 53, 22, 123, 25, 3389, 8443, 5060][1 + (hash(i, 8) % 12)::BIGINT],"
+      " CASE WHEN hash(i, 8) % 12 IN (4, 5, 7, 11) THEN 17 ELSE 6 END, CASE WHEN hash(i, 8) % 12 IN (4, 5, 7, 11) THEN NULL ELSE 27 END, 0,"
+      " packets * size * 1000, packets * 1000, packets * size, packets, 1000, s.asn, d.asn, ip_parse('192.0.2.254'), 24, 24,"
+      " ip_parse('192.0.2.' || 1 + hash(i, 9) % 8), 0, 1 + (hash(i, 10) % 24)::BIGINT, 1 + (hash(i, 11) % 24)::BIGINT, 4,"
+      " 1 + (hash(i, 12) % 2)::INTEGER, 1, s.country, d.country "
+      "FROM (SELECT i, {begin} + i * {step} AS t, (1000 * pow(10, 4 * {p1}))::BIGINT AS duration, ceil(pow(10, 3 * {p2} * {p2}))::BIGINT AS"
+      " packets, (60 + 1400 * {p3})::BIGINT AS size, {a1} AS si, {a2} AS di FROM range({rows}) r(i)) f "
+      "JOIN address s ON s.id = f.si JOIN address d ON d.id = f.di",
+      fmt::arg("table", store::hour_table(hour)), fmt::arg("begin", hour * store::kMicrosPerHour),
+      fmt::arg("step", store::kMicrosPerHour / std::max<int64_t>(rows, 1)), fmt::arg("p1", pick(1)), fmt::arg("p2", pick(2)),
+      fmt::arg("p3", pick(3)), fmt::arg("a1", address(4)), fmt::arg("a2", address(5)), fmt::arg("rows", rows)));
+}
+
+int fill(const Options& options) {
+  Store store(options);
+  make_addresses(store, options.addresses);
+  const int64_t now = now_micros();
+  const int64_t last = store::hour_of(now) - 1;
+  const int64_t hours = options.days * 24;
+  const int64_t rows = options.flows / hours;
+  store::KeeperConfig config;
+  config.folder = fs::absolute(fs::path(options.dir) / "history");
+  config.recent_micros = options.recent_hours * store::kMicrosPerHour;
+  config.quiet_micros = 0;
+  config.rollups.minutes_micros = 7 * 24 * store::kMicrosPerHour;
+  auto keeper = must(store::Keeper::make(*store.database, config, now));
+  const auto begin = std::chrono::steady_clock::now();
+  double inserting = 0;
+  for (int64_t hour = last - hours + 1; hour <= last; ++hour) {
+    must(store::open_hours(*store.connection, std::span(&hour, 1)));
+    const auto began = std::chrono::steady_clock::now();
+    insert_hour(store, hour, rows, options.addresses);
+    inserting += seconds_since(began);
+    const int64_t then = (hour + 1) * store::kMicrosPerHour + store::kRollupGraceMicros;
+    for (int steps = 0; steps < 20 && keeper->step(std::max(then, hour == last ? now : then)); ++steps) {}
+    if ((hour - last) % 24 == 0) {
+      fmt::print(stderr, "{} hours left, {:.0f} s\n", last - hour, seconds_since(begin));
+    }
+  }
+  for (int steps = 0; steps < 20 && keeper->step(now + 3600 * store::kMicrosPerSecond); ++steps) {}
+  const auto view = keeper->view();
+  for (size_t i = 0; i < store::kKeeperTasks; ++i) {
+    const auto& task = view->tasks[i];
+    if (!task.trouble.empty()) fmt::print(stderr, "{}: {}\n", store::name_of(store::KeeperTask{static_cast<uint8_t>(i)}), task.trouble);
+  }
+  store.run("CHECKPOINT");
+  fmt::print("flows {}, hours {} in the database ({} octets), files {} ({} rows, {} octets, {:.1f} a flow); made in {:.0f} s, of these {:.0f} s "
+             "inserting\n",
+             rows * hours, view->hours, fs::file_size(fs::path(options.dir) / "flows.duckdb"), view->files, view->file_rows, view->file_octets,
+             view->file_rows == 0 ? 0.0 : static_cast<double>(view->file_octets) / static_cast<double>(view->file_rows), seconds_since(begin),
+             inserting);
+  return 0;
+}
+
+store::SqlValue to_value(const query::Parameter& parameter) {
+  return std::visit(
+      [](const auto& v) -> store::SqlValue {
+        using T = std::decay_t<decltype(v)>;
+        if constexpr (std::is_same_v<T, IpAddress>) return v.octets;
+        else if constexpr (std::is_same_v<T, query::Instant>) return store::TimeMicros{v.us};
+        else return v;
+      },
+      parameter);
+}
+
+struct Question {
+  const char* what;
+  const char* text;
+};
+constexpr Question kQuestions[] = {
+    {"two days, top sources", "in:flows time:last_2d stats:\"sum(bytes_total) as bytes by src_endpoint_ip\" sort:bytes:desc limit:25"},
+    {"two days, services", "in:flows time:last_2d stats:\"sum(bytes_total) as bytes by dst_endpoint_port\" sort:bytes:desc limit:10"},
+    {"two days, interfaces", "in:flows time:last_2d stats:\"sum(bytes_total) as bytes by sampler_address, in_if\" sort:bytes:desc limit:10"},
+    {"two days, a chart by hour", "in:flows time:last_2d bucket:1h agg:sum value_field:bytes_total series:protocol_num limit:4000"},
+    {"two days, pairs (rows)", "in:flows time:last_2d stats:\"sum(bytes_total) as bytes by src_endpoint_ip, dst_endpoint_ip\" sort:bytes:desc limit:10"},
+    {"two days, distinct (rows)", "in:flows time:last_2d stats:\"count_distinct(dst_endpoint_ip) as peers by src_country_iso2, dst_endpoint_port\" limit:20"},
+    {"an hour, newest flows", "in:flows time:last_2h sort:time:desc limit:50"},
+    {"30 days, top sources", "in:flows time:last_30d stats:\"sum(bytes_total) as bytes by src_endpoint_ip\" sort:bytes:desc limit:25"},
+    {"30 days, countries", "in:flows time:last_30d stats:\"sum(bytes_total) as bytes by src_country_iso2\" sort:bytes:desc limit:25"},
+    {"30 days, one source", "in:flows time:last_30d src_ip:11.0.200.7 stats:\"sum(bytes_total) as bytes by dst_endpoint_port\" limit:20"},
+    {"30 days, one address, either side", "in:flows time:last_30d ip:11.0.200.7 sort:bytes_total:desc limit:20"},
+    {"30 days, a /24 of destinations", "in:flows time:last_30d dst_cidr:11.3.7.0/24 stats:\"sum(bytes_total) as bytes by dst_endpoint_ip\" limit:20"},
+};
+
+void drop_caches() {
+  sync();
+  std::ofstream("/proc/sys/vm/drop_caches") << "3\n";
+}
+
+uint64_t ask_once(Store& store, const query::Translation& translation) {
+  std::vector<store::SqlValue> values;
+  for (const query::Parameter& parameter : translation.statement.parameters) values.push_back(to_value(parameter));
+  auto rows = must(store.connection->query(translation.statement.sql, values));
+  uint64_t count = 0;
+  while (true) {
+    auto chunk = must(rows.next());
+    if (!chunk) return count;
+    count += chunk.rows();
+  }
+}
+
+int ask(const Options& options) {
+  auto store = std::make_unique<Store>(options);
+  const int64_t now = now_micros();
+  fmt::print("{:<36} {:>9} {:>9} {:>8}  {}\n", "question", "first s", "median s", "rows", "from");
+  for (const Question& question : kQuestions) {
+    query::Plan plan;
+    if (const auto error = query::plan_query(question.text, now, plan)) die(fmt::format("{}: {}", question.text, error->message));
+    const query::Translation translation = query::translate(plan, query::duckdb_dialect());
+    std::vector<double> times;
+    uint64_t rows = 0;
+    for (int round = 0; round < options.rounds; ++round) {
+      if (options.is_cold) {
+        store.reset();
+        drop_caches();
+        store = std::make_unique<Store>(options);
+      }
+      const auto begin = std::chrono::steady_clock::now();
+      rows = ask_once(*store, translation);
+      times.push_back(seconds_since(begin));
+    }
+    const double first = times.front();
+    std::sort(times.begin(), times.end());
+    fmt::print("{:<36} {:>9.3f} {:>9.3f} {:>8}  {}\n", question.what, first, times[times.size() / 2], rows, translation.table);
+    std::fflush(stdout);
+  }
+  return 0;
+}
+
+int smoke() {
+  Options options;
+  char name[] = "/tmp/weir-questions-XXXXXX";
+  options.dir = mkdtemp(name);
+  options.flows = 30'000;
+  options.days = 3;
+  options.addresses = 2000;
+  options.recent_hours = 24;
+  options.rounds = 1;
+  const int status = fill(options) + ask(options);
+  fs::remove_all(options.dir);
+  return status;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Options options;
+  const auto usage = [] {
+    fmt::print(stderr, "usage: bench_questions fill|ask DIR [--flows N] [--days N] [--addresses N] [--recent-hours N] [--rounds N] [--cold]\n");
+    return 2;
+  };
+  if (argc == 2 && std::strcmp(argv[1], "--smoke") == 0) return smoke();
+  if (argc < 3) return usage();
+  options.dir = argv[2];
+  for (int i = 3; i < argc; ++i) {
+    const std::string_view key = argv[i];
+    if (key == "--cold") {
+      options.is_cold = true;
+      continue;
+    }
+    if (i + 1 == argc) return usage();
+    const int64_t value = std::atoll(argv[++i]);
+    if (value <= 0) return usage();
+    if (key == "--flows") options.flows = value;
+    else if (key == "--days") options.days = value;
+    else if (key == "--addresses") options.addresses = value;
+    else if (key == "--recent-hours") options.recent_hours = value;
+    else if (key == "--rounds") options.rounds = static_cast<int>(value);
+    else return usage();
+  }
+  if (std::strcmp(argv[1], "fill") == 0) return fill(options);
+  if (std::strcmp(argv[1], "ask") == 0) return ask(options);
+  return usage();
+}
