@@ -18,6 +18,10 @@ _weir_help() {
 # Addresses of exporters, as the appliance that "$@" asks knows them.
 _weir_exporters() { "$@" --json exporters 2>/dev/null | sed -n 's/^ *"address": "\(.*\)",\{0,1\}$/\1/p'; }
 
+_weir_listeners() { "$@" --json listeners 2>/dev/null | sed -n 's/^ *"name": "\(.*\)",\{0,1\}$/\1/p'; }
+# Reasons of what lies in quarantine just now.
+_weir_reasons() { "$@" --json quarantine 2>/dev/null | sed -n 's/^ *"reason": "\(.*\)",\{0,1\}$/\1/p'; }
+
 _weir() {
   local program=${COMP_WORDS[0]} current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
   local commands command='' socket=() word i
@@ -41,6 +45,12 @@ _weir() {
       return ;;
     --exporter)
       mapfile -t COMPREPLY < <(compgen -W "$(_weir_exporters "$program" "${socket[@]}")" -- "$current")
+      return ;;
+    --listener)
+      mapfile -t COMPREPLY < <(compgen -W "$(_weir_listeners "$program" "${socket[@]}")" -- "$current")
+      return ;;
+    --reason)
+      mapfile -t COMPREPLY < <(compgen -W "$(_weir_reasons "$program" "${socket[@]}")" -- "$current" | sort -u)
       return ;;
   esac
   local words=''

@@ -16,6 +16,7 @@
 
 #include "base/version.h"
 #include "cli/finish_output.h"
+#include "cli/run_app.h"
 #include "cli/weirctl_capture.h"
 #include "cli/weirctl_client.h"
 #include "cli/weirctl_exporters.h"
@@ -81,7 +82,9 @@ class Program {
         ->check(CLI::Range(0.1, 3600.0))
         ->capture_default_str();
     top->add_option("--count", top_.count, "So many screens, then end; 0: until q")->capture_default_str();
-    top->callback([this] { show_top(); });
+    top->callback([this] {
+      if (has_text_only("top")) show_top();
+    });
     add_tail(app);
     app.add_subcommand("ready", "Whether it can take and deliver flows; status 1 if not")
         ->callback([this] {
@@ -101,19 +104,24 @@ class Program {
     doctor->add_option("-c,--config", doctor_config_, "The configuration (/etc/weir/weir.yaml, if it is there)");
     doctor->callback([this, doctor] { run_doctor(doctor->count("--config") != 0); });
     app.add_subcommand("metrics", "The metrics in Prometheus' format")->callback([this] {
+      if (!has_text_only("metrics")) return;
       const Answer answer = get(socket_, "/metrics");
       if (report(answer)) std::fwrite(answer.body.data(), 1, answer.body.size(), stdout);
     });
     add_capture_commands(app);
-    try {
-      app.parse(argc, argv);
-    } catch (const CLI::ParseError& e) {
-      return app.exit(e) == 0 ? 0 : kWrongUsage;
-    }
-    return exit_code_;
+    const auto status = parse_line(app, argc, argv);
+    return status.value_or(exit_code_);
   }
 
  private:
+  /// A script that asks for JSON must not get something else.
+  bool has_text_only(std::string_view command) {
+    if (!as_json_) return true;
+    fmt::print(stderr, "weirctl: {} has no JSON; status, cores, publishers and ledger say the same\n", command);
+    exit_code_ = kWrongUsage;
+    return false;
+  }
+
   /// What the appliance can compare is its to know: conditions go to it as they are.
   void add_tail(CLI::App& app) {
     struct Condition {

@@ -3,6 +3,7 @@
 #include <curl/curl.h>
 #include <fmt/format.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -42,6 +43,10 @@ Answer explain_socket(const std::string& socket_path) {
                         sizeof address.sun_path - 1)};
   }
   std::memcpy(address.sun_path, socket_path.c_str(), socket_path.size() + 1);
+  struct stat what {};
+  if (stat(socket_path.c_str(), &what) == 0 && !S_ISSOCK(what.st_mode)) {
+    return {kNoAppliance, 0, {}, fmt::format("{}: {}, not a socket", socket_path, S_ISDIR(what.st_mode) ? "a folder" : "a file")};
+  }
   const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
   const int rc = connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address);
   const int error = rc == 0 ? 0 : errno;
@@ -141,7 +146,8 @@ Answer send(const std::string& socket_path, const std::string& method, const std
   const CURLcode rc = curl_easy_perform(curl.get());
   if (rc != CURLE_OK) {
     answer.exit_code = kNoAppliance;
-    answer.trouble = fmt::format("{}: {}", socket_path, curl_easy_strerror(rc));
+    answer.trouble = fmt::format("{}: {}", socket_path,
+                                 rc == CURLE_OPERATION_TIMEDOUT ? "no answer for 10 seconds; it may be stuck, or stopped" : curl_easy_strerror(rc));
     return answer;
   }
   judge(curl.get(), answer);

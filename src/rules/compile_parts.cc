@@ -7,6 +7,7 @@
 #include <array>
 
 #include "base/ip_text.h"
+#include "base/nearest_name.h"
 
 namespace weir::rules::compile {
 
@@ -65,22 +66,7 @@ std::string one_of(const std::vector<std::string_view>& names) {
 }
 
 std::string nearest(std::string_view wrong, const std::vector<std::string_view>& names) {
-  std::string_view best;
-  size_t least = 4;  // changes beyond which it is another name
-  for (const std::string_view name : names) {
-    std::vector<size_t> row(name.size() + 1);
-    for (size_t j = 0; j <= name.size(); ++j) row[j] = j;
-    for (size_t i = 0; i < wrong.size(); ++i) {
-      size_t diagonal = row[0];
-      row[0] = i + 1;
-      for (size_t j = 0; j < name.size(); ++j) {
-        const size_t changed = diagonal + (wrong[i] != name[j]);
-        diagonal = row[j + 1];
-        row[j + 1] = std::min({changed, row[j] + 1, row[j + 1] + 1});
-      }
-    }
-    if (row[name.size()] < least) least = row[name.size()], best = name;
-  }
+  const std::string_view best = nearest_name(wrong, names);
   return best.empty() ? "; docs/RULES.md lists them" : fmt::format("; is it {}?", best);
 }
 

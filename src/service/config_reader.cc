@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cctype>
 #include <map>
-#include <numeric>
 
+#include "base/nearest_name.h"
 #include "service/log.h"
 
 namespace weir::service {
@@ -21,40 +21,10 @@ std::string join_path(const std::string& path, const std::string& name) {
   return path.empty() ? name : path + "." + name;
 }
 
-/// How many letters must change to make one word of the other.
-size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), size_t{0});
-  for (size_t i = 1; i <= a.size(); ++i) {
-    size_t diagonal = row[0];
-    row[0] = i;
-    for (size_t j = 1; j <= b.size(); ++j) {
-      const size_t above = row[j];
-      row[j] = std::min({above + 1, row[j - 1] + 1, diagonal + (a[i - 1] == b[j - 1] ? 0 : 1)});
-      diagonal = above;
-    }
-  }
-  return row[b.size()];
-}
-
-/// The key that was probably meant; empty when none is near.
-std::string nearest_key(std::string_view wrong, const std::vector<ObjectSchema::Key>& keys) {
-  constexpr size_t kNameOctetsMax = 64;
-  if (wrong.size() > kNameOctetsMax) return {};
-  std::string best;
-  size_t best_distance = std::max<size_t>(2, wrong.size() / 3) + 1;
-  for (const auto& key : keys) {
-    const size_t distance = edit_distance(wrong, key.name);
-    if (distance < best_distance) {
-      best = key.name;
-      best_distance = distance;
-    }
-  }
-  return best;
-}
-
 std::string unknown_key(std::string_view name, const std::vector<ObjectSchema::Key>& keys) {
-  const std::string nearest = nearest_key(name, keys);
+  std::vector<std::string_view> names;
+  for (const auto& key : keys) names.push_back(key.name);
+  const std::string_view nearest = nearest_name(name, names);
   if (!nearest.empty()) return fmt::format("unknown key; did you mean {}?", nearest);
   std::string known;
   for (const auto& key : keys) known += (known.empty() ? "" : ", ") + key.name;

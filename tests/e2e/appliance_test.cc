@@ -193,8 +193,14 @@ TEST_F(ApplianceTest, TellsOfWhatIsAcknowledgedAndRefusesWhatIsWrong) {
             std::string::npos);
   EXPECT_EQ(ctl({"exporters", "192.0.2.99"}).status, 1);
   EXPECT_EQ(ctl({"exporters", "nonsense"}).status, 2);
-  EXPECT_EQ(ctl({"no-such-command"}).status, 2);
+  const Answer mistyped = ctl({"statsu"});
+  EXPECT_EQ(mistyped.status, 2);
+  EXPECT_NE(mistyped.err.find("there is no command statsu; is it status?"), std::string::npos) << mistyped.err;
+  EXPECT_EQ(ctl({"--json", "metrics"}).status, 2) << "a script must not take text for JSON";
   EXPECT_EQ(weir->terminate(), 0) << weir->err();
+  const Answer folder = run({test::built("weirctl"), "--socket", "/tmp", "status"});
+  EXPECT_EQ(folder.status, 3);
+  EXPECT_NE(folder.err.find("/tmp: a folder, not a socket"), std::string::npos) << folder.err;
   const Answer nobody = ctl({"status"});
   EXPECT_EQ(nobody.status, 3);
   EXPECT_NE(nobody.err.find("no such socket"), std::string::npos) << nobody.err;
