@@ -151,6 +151,7 @@ class Appliance {
   Snapshot<ListenerNames> listener_names_;
   Reloader reloader_;
   std::unique_ptr<service::HttpServer> http_;
+  bool was_healthy_ = true;
 
   std::unique_ptr<ExporterCensus> census_;
   BooksAudit audit_;

@@ -139,13 +139,16 @@ void Appliance::look_around(ApplianceState state, service::ServiceNotify& notify
   if (now_ns < next_view_ns_) return;
   refresh_view(state);
   const auto view = view_.read();
-  if (const std::string why = unhealthy_because(view.get(), started_steady_ns_, now_ns);
-      !why.empty()) {
+  std::string why = unhealthy_because(view.get(), started_steady_ns_, now_ns);
+  if (why.empty() && http_) why = http_stands_because(http_->turned_steady_ns(), now_ns);
+  if (!why.empty()) {
     static service::LogLimit limit(1, 60 * kNsPerSec);
     service::log_limited(limit, service::LogLevel::error, "not healthy: {}", why);
   } else {
+    if (!was_healthy_) service::log_info("healthy again");
     notify.watchdog();
   }
+  was_healthy_ = why.empty();
   service::flush_log_limits(now_ns);
   say_lost_log_lines();
   event_log_.tick(now_ns);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <boost/asio.hpp>
 #include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
@@ -18,6 +19,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "base/clock.h"
 #include "base/start_thread.h"
 #include "base/thread_roles.h"
 #include "service/http_answer.h"
@@ -383,6 +385,7 @@ class Server final : public HttpServer {
   Result<void> begin() {
     if (tcp_) tcp_->accept();
     if (local_) local_->accept();
+    turn();
     const auto thread = start_thread(
         "weir-http",
         [](void* self) -> void* {
@@ -397,8 +400,17 @@ class Server final : public HttpServer {
   }
 
   uint16_t tcp_port() const noexcept override { return tcp_port_; }
+  uint64_t turned_steady_ns() const noexcept override { return turned_ns_.load(std::memory_order_relaxed); }
 
  private:
+  void turn() {
+    turned_ns_.store(steady_clock_ns(), std::memory_order_relaxed);
+    turn_timer_.expires_after(kHttpTurnEvery);
+    turn_timer_.async_wait([this](error_code error) {
+      if (!error) turn();
+    });
+  }
+
   /// Only our own: a successor may have put its socket at the same path by now.
   void remove_unix_socket() {
     struct stat now {};
@@ -411,6 +423,8 @@ class Server final : public HttpServer {
   const std::vector<HttpRoute> routes_;
   Door local_door_, tcp_door_;
   asio::io_context io_{1};  // its sessions refer to what stands above
+  asio::steady_timer turn_timer_{io_};
+  std::atomic<uint64_t> turned_ns_{0};
   std::optional<Acceptor<Local>> local_;
   std::optional<Acceptor<Tcp>> tcp_;
   uint16_t tcp_port_ = 0;

@@ -29,6 +29,7 @@ inline constexpr size_t kBodyOctetsMax = 1024 * 1024;
 inline constexpr auto kRequestDeadline =
     std::chrono::seconds(3);  // from its first octet awaited to its last
 inline constexpr auto kAnswerDeadline = std::chrono::seconds(10);  // large ones over slow links
+inline constexpr auto kHttpTurnEvery = std::chrono::milliseconds(500);
 inline constexpr auto kStreamLookEvery = std::chrono::milliseconds(50);  // what people take for at once
 
 struct HttpRequest {
@@ -106,6 +107,8 @@ class HttpServer {
                                                    std::vector<HttpRoute> routes);
   virtual ~HttpServer() = default;                 // stops the thread, removes the unix socket
   virtual uint16_t tcp_port() const noexcept = 0;  // what was bound, for `:0`
+  /// When its thread last turned, by the steady clock: it does so at least every kHttpTurnEvery unless something holds it.
+  virtual uint64_t turned_steady_ns() const noexcept = 0;
 };
 
 }  // namespace weir::service

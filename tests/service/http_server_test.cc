@@ -3,12 +3,14 @@
 #include <grp.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
@@ -572,6 +574,40 @@ TEST_F(HttpServerTest, RefusesAnAdminGroupThatIsNotThere) {
   EXPECT_NE(server.error().message.find("control_socket.admin_group: group no-such-group-here does not exist"),
             std::string::npos)
       << server.error().message;
+}
+
+TEST(HttpServerTurns, UnlessAHandlerHoldsIt) {
+  std::atomic<bool> is_held{true};
+  HttpRoute route;
+  route.method = "GET";
+  route.path = "/hold";
+  route.also_on_tcp = true;
+  route.handle = [&](const HttpRequest&) {
+    while (is_held) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    return HttpResponse{};
+  };
+  auto server = HttpServer::start({.tcp_address = "127.0.0.1:0"}, {route});
+  ASSERT_TRUE(server) << server.error().message;
+  const auto turns_after = [&](uint64_t then) {
+    for (int i = 0; i < 1000 && (*server)->turned_steady_ns() <= then; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    return (*server)->turned_steady_ns() > then;
+  };
+  EXPECT_TRUE(turns_after((*server)->turned_steady_ns()));
+  const int fd = socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons((*server)->tcp_port());
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  ASSERT_EQ(connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+  constexpr std::string_view kRequest = "GET /hold HTTP/1.1\r\nHost: x\r\n\r\n";
+  ASSERT_EQ(write(fd, kRequest.data(), kRequest.size()), static_cast<ssize_t>(kRequest.size()));
+  std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  const uint64_t held = (*server)->turned_steady_ns();
+  std::this_thread::sleep_for(3 * kHttpTurnEvery);
+  EXPECT_EQ((*server)->turned_steady_ns(), held);
+  is_held = false;
+  EXPECT_TRUE(turns_after(held));
+  close(fd);
 }
 
 }  // namespace

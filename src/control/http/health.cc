@@ -26,4 +26,10 @@ std::string unhealthy_because(const ApplianceView* view, uint64_t started_steady
   return {};
 }
 
+std::string http_stands_because(uint64_t turned_steady_ns, uint64_t steady_now_ns) {
+  if (steady_now_ns <= turned_steady_ns + kStandstillMaxNs) return {};
+  return fmt::format("the thread of the control socket and of metrics has stood still for {:.1f} s",
+                     static_cast<double>(steady_now_ns - turned_steady_ns) / 1e9);
+}
+
 }  // namespace weir::control

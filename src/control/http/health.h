@@ -24,4 +24,7 @@ inline constexpr uint64_t kStartMaxNs = 120 * kNsPerSec;
 std::string unhealthy_because(const ApplianceView* view, uint64_t started_steady_ns,
                               uint64_t steady_now_ns);
 
+/// The same of the thread that answers: nobody else would tell of it.
+std::string http_stands_because(uint64_t turned_steady_ns, uint64_t steady_now_ns);
+
 }  // namespace weir::control

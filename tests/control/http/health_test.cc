@@ -61,6 +61,13 @@ TEST(Health, LetsAStartTakeItsTimeButNotForEver) {
             "it has been starting for 121 s");
 }
 
+TEST(Health, NamesTheThreadThatAnswersWhenItDoesNotTurn) {
+  EXPECT_EQ(http_stands_because(kNow, kNow), "");
+  EXPECT_EQ(http_stands_because(kNow, kNow + kStandstillMaxNs), "");
+  EXPECT_EQ(http_stands_because(kNow, kNow - 1), "");
+  EXPECT_NE(http_stands_because(kNow, kNow + kStandstillMaxNs + kNsPerSec).find("stood still for 6.0 s"), std::string::npos);
+}
+
 TEST(Health, IsWhatHealthzAnswers) {
   Snapshot<ApplianceView> snapshot;
   uint64_t now_ns = kNow;
