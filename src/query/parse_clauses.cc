@@ -244,6 +244,8 @@ void set_once(std::optional<Text>& slot, const Text& key, Scanner& in) {
 
 }  // namespace
 
+void parse_field_names(Scanner& in, std::vector<FieldName>& fields) { field_names(in, fields, "allowed: fields, with commas between them"); }
+
 bool is_clause(std::string_view key) noexcept { return !meaning_of(key).empty(); }
 
 Condition parse_condition(Scanner& in, Text key, size_t begin, bool is_negated) {

@@ -19,4 +19,7 @@ void parse_clause(Scanner& in, const Text& key, Query& query);
 /// Behind the key's colon; `begin` is where the condition begins.
 Condition parse_condition(Scanner& in, Text key, size_t begin, bool is_negated);
 
+/// Fields with commas between them.
+void parse_field_names(Scanner& in, std::vector<FieldName>& fields);
+
 }  // namespace weir::query

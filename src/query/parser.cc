@@ -140,25 +140,52 @@ class Parser {
   size_t conditions_ = 0;
 };
 
-}  // namespace
+void check_text(std::string_view text) {
+  if (text.size() > kQueryOctetsMax) {
+    refuse({kQueryOctetsMax, 0}, fmt::format("the query has {} octets, limit {}", text.size(), kQueryOctetsMax));
+  }
+  for (size_t i = 0; i < text.size();) {
+    const auto* p = reinterpret_cast<const uint8_t*>(text.data()) + i;
+    const size_t octets = utf8_character_octets(p, text.size() - i);
+    if (octets == 0) refuse({i, 1}, "the query is not UTF-8 here");
+    if (*p < 0x20 && !Scanner::is_blank(text[i])) refuse({i, 1}, "the query has a control character here");
+    i += octets;
+  }
+}
 
-std::optional<QueryError> parse(std::string_view text, Query& query) {
+template <class Read>
+std::optional<QueryError> refusal_of(std::string_view text, Read read) {
   try {
-    if (text.size() > kQueryOctetsMax) {
-      refuse({kQueryOctetsMax, 0}, fmt::format("the query has {} octets, limit {}", text.size(), kQueryOctetsMax));
-    }
-    for (size_t i = 0; i < text.size();) {
-      const auto* p = reinterpret_cast<const uint8_t*>(text.data()) + i;
-      const size_t octets = utf8_character_octets(p, text.size() - i);
-      if (octets == 0) refuse({i, 1}, "the query is not UTF-8 here");
-      if (*p < 0x20 && !Scanner::is_blank(text[i])) refuse({i, 1}, "the query has a control character here");
-      i += octets;
-    }
-    Parser(text, query).run();
+    check_text(text);
+    read();
     return std::nullopt;
   } catch (QueryError& error) {
     return std::move(error);
   }
+}
+
+}  // namespace
+
+std::optional<QueryError> parse(std::string_view text, Query& query) {
+  return refusal_of(text, [&] { Parser(text, query).run(); });
+}
+
+std::optional<QueryError> parse_value(std::string_view key, std::string_view value, Condition& condition) {
+  return refusal_of(value, [&] {
+    Scanner in(value, 0, value.size());
+    condition = parse_condition(in, Text{lower(key), {0, value.size()}, false}, 0, /*is_negated=*/false);
+    in.skip_blanks();
+    if (!in.is_over()) refuse(in.here(), fmt::format("{} is unexpected behind the value", in.what_is_here()));
+  });
+}
+
+std::optional<QueryError> parse_fields(std::string_view text, std::vector<FieldName>& fields) {
+  return refusal_of(text, [&] {
+    Scanner in(text, 0, text.size());
+    parse_field_names(in, fields);
+    in.skip_blanks();
+    if (!in.is_over()) refuse(in.here(), fmt::format("{} is unexpected; fields have commas between them", in.what_is_here()));
+  });
 }
 
 }  // namespace weir::query

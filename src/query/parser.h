@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <optional>
 #include <string_view>
+#include <vector>
 
 #include "query/ast.h"
 
@@ -22,5 +23,10 @@ inline constexpr size_t kClauseItemsMax = 32;  // of stats, by, sort, having and
 
 /// What is wrong; nothing: `query` is the tree.
 [[nodiscard]] std::optional<QueryError> parse(std::string_view text, Query& query);
+
+/// The same of one condition, `value` as it stands behind `key:`. Places are those of `value`.
+[[nodiscard]] std::optional<QueryError> parse_value(std::string_view key, std::string_view value, Condition& condition);
+/// Fields with commas between them, as behind `by`.
+[[nodiscard]] std::optional<QueryError> parse_fields(std::string_view text, std::vector<FieldName>& fields);
 
 }  // namespace weir::query

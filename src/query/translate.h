@@ -35,8 +35,12 @@ struct PageStart {
   uint32_t skip = 0;
 };
 
+/// Whether one row more than the plan's limit is asked for, to know whether there are more, and pages can follow; or the rows
+/// are to be handed on as they come.
+enum class RowsAsked : uint8_t { with_one_more, exactly };
+
 struct Translation {
-  Statement statement;  // one row more than the plan's limit, to know whether there are more
+  Statement statement;
   // Where flows are listed by time: which time the last of the page has, as microseconds or NULL for no bound. It
   // replaces statement.parameters[cut], so that only the flows behind it are looked at in full.
   std::optional<Statement> probe;
@@ -49,6 +53,7 @@ struct Translation {
 inline constexpr std::string_view kPageTimeColumn = "page_time_us";
 inline constexpr std::string_view kPageTieColumn = "page_tie";
 
-Translation translate(const Plan& plan, const Dialect& dialect, const std::optional<PageStart>& page = std::nullopt);
+Translation translate(const Plan& plan, const Dialect& dialect, const std::optional<PageStart>& page = std::nullopt,
+                      RowsAsked rows = RowsAsked::with_one_more);
 
 }  // namespace weir::query

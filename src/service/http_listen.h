@@ -3,7 +3,7 @@
 // Runs on:  start-up.
 // Failure:  an Error that names the key of the configuration, the value and what is wrong.
 //
-// Private to src/service.
+// For servers: of this room, and of others that have their own.
 #pragma once
 
 #include <sys/socket.h>

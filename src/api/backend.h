@@ -1,0 +1,57 @@
+// backend.h — Who answers SQL: weir-store behind its socket, or a test's stand-in.
+//
+// Runs on:  api_thread. Nothing waits; answers come by calls on the same thread.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "query/plan.h"
+
+namespace boost::asio {
+class io_context;
+}
+
+namespace weir::api {
+
+struct StoreQuery {
+  std::string sql;
+  std::vector<query::Parameter> parameters;
+  std::string format = "json";  // json, parquet
+  uint64_t max_rows = 0;        // 0: as the store has it
+  uint32_t timeout_ms = 0;
+};
+
+/// A part of the answer. Failed: nothing more comes; `octets` says why, in an operator's words, and `status` is HTTP's for it.
+struct StorePart {
+  enum class State : uint8_t { more, over, failed } state = State::more;
+  std::string octets;
+  unsigned status = 0;
+};
+
+/// A statement that runs. Destroyed early it is cancelled, and calls nobody.
+class StoreCall {
+ public:
+  virtual ~StoreCall() = default;
+  /// Calls back once with what comes next.
+  virtual void next(std::function<void(StorePart)> done) = 0;
+};
+
+class Backend {
+ public:
+  virtual ~Backend() = default;
+  virtual std::unique_ptr<StoreCall> begin(const StoreQuery& query) = 0;
+  /// Whether it can be asked at all: an empty text, or why not.
+  virtual void look(std::function<void(std::string)> done) = 0;
+};
+
+/// weir-store's unix socket. `io` outlives it.
+std::unique_ptr<Backend> unix_backend(boost::asio::io_context& io, std::string path);
+
+/// `[1, "web", {"addr": "192.0.2.1"}, {"time": "2026-11-01T00:00:00Z"}]`
+std::string parameters_json(const std::vector<query::Parameter>& parameters);
+
+}  // namespace weir::api

@@ -1,0 +1,56 @@
+// routes.h — What can be asked for over HTTP: SRQL, SQL, the paths that dashboards know, and what operators look at.
+//
+// Spec:     docs/API.md, docs/openapi-api.yaml.
+// Runs on:  api_thread.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "api/answer.h"
+#include "api/backend.h"
+#include "api/http.h"
+#include "api/http_server.h"
+
+namespace weir::api {
+
+struct Limits {
+  uint32_t query_timeout_ms = 30'000;
+  uint64_t sql_rows_max = 100'000;
+};
+
+struct ApiContext {
+  Backend& backend;
+  std::shared_ptr<Desk> desk;
+  Limits limits;
+  int64_t realtime_threshold_secs = 2 * 86'400;
+  std::function<int64_t()> now_us;
+  std::function<const ServerBooks*()> books;  // null before the server is there
+  std::function<bool()> is_stopping;
+};
+
+/// `context` outlives them.
+std::vector<Route> api_routes(const ApiContext& context);
+
+// ── shared by the files of routes ────────────────────────────────────────────────────────────────
+
+/// {"error": "at 19: …", "position": 19, "length": 3}, of a query or of a parameter's value.
+Response refusal(const query::QueryError& error, std::string_view text, std::string_view of = {});
+/// What `format` says, or the header Accept; `format` that is none: a response that says so.
+struct FormatAsked {
+  Format format = Format::json;
+  std::optional<Response> trouble;
+};
+FormatAsked format_asked(const Request& request, std::string_view format);
+/// The question of a plan. `page` goes with JSON alone.
+Question question_of(const ApiContext& context, const query::Plan& plan, std::string_view text, Format format,
+                     const std::optional<query::PageStart>& page);
+
+std::vector<Route> netflow_routes(const ApiContext& context);
+std::vector<Route> operator_routes(const ApiContext& context);
+
+}  // namespace weir::api

@@ -1,0 +1,27 @@
+// http_target.h — What a request asks for: path and query of its target, decoded.
+//
+// Spec:     RFC 3986 §2.1 (percent-encoding); of queries + is a space.
+// Runs on:  any thread. Pure.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace weir::service {
+
+enum class PlusIs : uint8_t { plus, space };  // a space only in a query
+
+/// Nothing for a broken escape or an encoded NUL.
+std::optional<std::string> percent_decoded(std::string_view text, PlusIs plus);
+
+struct HttpTarget {
+  std::string path;
+  std::map<std::string, std::string> query;
+};
+/// Nothing where it is malformed.
+std::optional<HttpTarget> read_target(std::string_view target);
+
+}  // namespace weir::service

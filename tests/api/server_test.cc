@@ -1,0 +1,308 @@
+// The server with a store that is made up: who may ask, what is refused, what becomes of answers that come late, badly or never.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <yaml-cpp/yaml.h>
+
+#include "api/running_server.h"
+#include "service/raw_client.h"
+#include "support/certificates.h"
+
+namespace weir::api {
+namespace {
+
+using nlohmann::json;
+using testing::HasSubstr;
+using Parts = std::deque<StorePart>;
+using F = FakeBackend;
+
+constexpr const char* kGroups = R"({"query":"in:flows time:last_1h groupby:src_ip limit:2"})";
+const char* const kThree = R"({"columns":[],"rows":[["10.0.0.1",3,300,30],["10.0.0.2",2,200,20],["10.0.0.3",1,100,10]],"truncated":false})";
+
+template <class Holds>
+bool soon(Holds holds) {
+  for (int i = 0; i < 500; ++i) {
+    if (holds()) return true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  return false;
+}
+
+TEST(ApiServer, AnswersAQuery) {
+  RunningServer server;
+  server.fake->lay_out({F::more(std::string(kThree).substr(0, 30)), F::more(std::string(kThree).substr(30)), F::over()});
+  const auto answer = server.post("/api/query", kGroups);
+  ASSERT_EQ(answer.status, 200) << answer.body;
+  const json body = json::parse(answer.body);
+  EXPECT_EQ(body["results"].size(), 2u);
+  EXPECT_EQ(body["results"][1], (json{{"src_endpoint_ip", "10.0.0.2"}, {"count", 2}, {"bytes", 200}, {"packets", 20}}));
+  EXPECT_EQ(body["truncated"], true);
+  EXPECT_EQ(body["window"]["start"], "2026-11-02T11:00:00Z");
+  EXPECT_EQ(body["table"], "rollup_src");
+  EXPECT_EQ(body["columns"][0], (json{{"name", "src_endpoint_ip"}, {"type", "address"}}));
+  EXPECT_EQ(server.fake->asked().at(0).max_rows, 3u);
+}
+
+TEST(ApiServer, AnswersInTheFormatThatIsAskedFor) {
+  RunningServer server;
+  server.fake->lay_out({F::more(kThree), F::over()});
+  const auto csv = server.post("/api/query?format=csv", kGroups);
+  EXPECT_EQ(csv.body, "src_endpoint_ip,count,bytes,packets\n10.0.0.1,3,300,30\n10.0.0.2,2,200,20\n");
+  EXPECT_EQ(csv.headers.at("content-type"), "text/csv; charset=utf-8");
+  const auto lines = server.post("/api/query", kGroups, {"Content-Type: application/json", "Accept: application/x-ndjson"});
+  EXPECT_EQ(lines.body, "{\"src_endpoint_ip\":\"10.0.0.1\",\"count\":3,\"bytes\":300,\"packets\":30}\n{\"src_endpoint_ip\":\"10.0.0.2\",\"count\":2,\"bytes\":200,\"packets\":20}\n");
+  server.fake->clear();
+  server.fake->lay_out({F::more("PAR1"), F::more("PAR1"), F::over()});
+  EXPECT_EQ(server.post("/api/query?format=parquet", kGroups).body, "PAR1PAR1");
+  EXPECT_EQ(server.fake->asked().at(0).format, "parquet");
+  EXPECT_THAT(server.fake->asked().at(0).sql, HasSubstr("LIMIT 2)"));
+  const auto plain = server.post("/api/query", "in:flows time:last_1h groupby:src_ip", {"Content-Type: text/plain"});
+  EXPECT_EQ(plain.status, 502);  // PAR1 is no answer of rows
+}
+
+struct Refused {
+  const char* method;
+  const char* target;
+  const char* body;
+  long status;
+  const char* says;
+};
+TEST(ApiServer, RefusesWithWhatIsWrong) {
+  RunningServer server;
+  constexpr Refused kRefused[] = {
+      {"POST", "/api/query", R"({"query":"in:flows dst_port:abc"})", 400, "at 19: 'abc' is no value of dst_endpoint_port"},
+      {"POST", "/api/query", R"({"query":5})", 400, "the body needs the text query"},
+      {"POST", "/api/query", "{", 400, "must be a JSON object"},
+      {"POST", "/api/query", R"({"query":"in:flows","page":2})", 400, "no member 'page'; allowed: query, format, cursor"},
+      {"POST", "/api/query", R"({"query":"in:flows","format":"xml"})", 400, "allowed: json, ndjson, csv, parquet"},
+      {"POST", "/api/query", R"({"query":"in:flows","cursor":"abc"})", 400, "cursor: is none of this query"},
+      {"GET", "/api/query", "", 400, "the parameter query is missing"},
+      {"GET", "/api/query?query=in:flows&limit=5", "", 400, "has no parameter 'limit': only query, format, cursor"},
+      {"GET", "/api/nothing", "", 404, "no such route"},
+      {"PUT", "/api/query", "", 405, "PUT is not allowed here, only POST, GET, HEAD"},
+      {"GET", "/api/%zz", "", 400, "target is malformed"},
+      {"POST", "/api/sql", R"({"sql":"SELECT 1","max_rows":0})", 400, "max_rows: allowed: 1 to 100000"},
+      {"POST", "/api/sql", R"({"sql":"SELECT 1","timeout_ms":99999999})", 400, "timeout_ms: allowed: 1 to 30000"},
+      {"POST", "/api/sql", R"({"sql":"SELECT ?","parameters":[{"addr":"x"}]})", 400, "parameters: allowed are"},
+      {"GET", "/api/netflow?time_range=soon", "", 400, "time_range, at 1: 'soon' is no time"},
+      {"GET", "/api/netflow?filter=src_ip%3D192.0.2.1,dst_port%3Dx", "", 400, "filter, at 27: 'x' is no value of dst_endpoint_port"},
+      {"GET", "/api/netflow?filter=src_ip", "", 400, "a filter is field=value"},
+      {"GET", "/api/netflow?group_by=colour", "", 400, "group_by, at 1: 'colour' is no field"},
+      {"GET", "/api/netflow?limit=0", "", 400, "allowed: 1 to 100000"},
+      {"GET", "/api/netflow?sort=x", "", 400, "no parameter 'sort'"},
+  };
+  for (const Refused& r : kRefused) {
+    SCOPED_TRACE(std::string(r.method) + " " + r.target + " " + r.body);
+    const auto answer = test::fetch({.url = server.url(r.target), .method = r.method, .body = r.body, .headers = {"Content-Type: application/json"}});
+    EXPECT_EQ(answer.status, r.status);
+    const json body = json::parse(answer.body, nullptr, false);
+    ASSERT_TRUE(body.is_object()) << answer.body;
+    EXPECT_THAT(body["error"].get<std::string>(), HasSubstr(r.says));
+  }
+  EXPECT_TRUE(server.fake->asked().empty());
+  EXPECT_EQ(json::parse(server.post("/api/query", R"({"query":"in:flows app:\"é\" x"})").body)["position"], 18) << "characters, not octets";
+  EXPECT_EQ(server.post("/api/query", std::string(300'000, ' ')).status, 413);
+  EXPECT_EQ(server.get("/healthz", {"X: " + std::string(20'000, 'x')}).status, 431);
+  EXPECT_EQ(server.post("/api/query", "x", {"Content-Type: application/xml"}).status, 415);
+}
+
+TEST(ApiServer, WhatTheStoreRefusesIsTheAskersOnlyWhereHeWroteIt) {
+  RunningServer server;
+  server.fake->lay_out({F::failed(400, "Binder Error: no such column")});
+  EXPECT_EQ(server.post("/api/sql", R"({"sql":"SELECT x"})").status, 400);
+  EXPECT_EQ(server.post("/api/query", kGroups).status, 500);
+  EXPECT_EQ(server.post("/api/query", R"({"query":"in:flows app:~( sort:app limit:2"})").status, 400);
+  server.fake->clear();
+  server.fake->lay_out({F::failed(503, "the store cannot be asked")});
+  EXPECT_EQ(server.post("/api/sql", R"({"sql":"SELECT x"})").status, 503);
+}
+
+TEST(ApiServer, AnAnswerThatIsCutIsSeenToBe) {
+  RunningServer server;
+  std::string long_answer = R"({"columns":[{"name":"a","type":"x"}],"rows":[)";
+  for (int i = 0; i < 20'000; ++i) long_answer += (i == 0 ? "[" : ",[") + std::to_string(i) + "]";
+  server.fake->lay_out({F::more(long_answer), F::failed(503, "gone")});
+  const auto late = server.post("/api/sql", R"({"sql":"SELECT a"})");
+  EXPECT_NE(late.trouble, "") << "chunks end without the last one";
+  server.fake->clear();
+  server.fake->lay_out({F::more(R"({"columns":[],"rows":[[1],)"), F::over()});
+  EXPECT_EQ(server.post("/api/sql", R"({"sql":"SELECT a"})").status, 502);
+}
+
+TEST(ApiServer, ALongAnswerIsStreamed) {
+  RunningServer server;
+  Parts parts = {F::more(R"({"columns":[{"name":"n","type":"BIGINT"}],"rows":[)")};
+  for (int i = 0; i < 50; ++i) {
+    std::string part;
+    for (int j = 0; j < 2000; ++j) part += (i + j == 0 ? "[" : ",[") + std::to_string(i * 2000 + j) + "]";
+    parts.push_back(F::more(part));
+  }
+  parts.push_back(F::more(R"(],"truncated":true})"));
+  parts.push_back(F::over());
+  server.fake->lay_out(parts);
+  const auto answer = server.post("/api/sql", R"({"sql":"SELECT n"})");
+  ASSERT_EQ(answer.status, 200);
+  EXPECT_EQ(answer.headers.at("transfer-encoding"), "chunked");
+  const json body = json::parse(answer.body);
+  EXPECT_EQ(body["rows"].size(), 100'000u);
+  EXPECT_EQ(body["rows"].back(), json::array({99'999}));
+  EXPECT_EQ(body["truncated"], true);
+}
+
+TEST(ApiServer, WhoWaitsForTheStoreStallsNobody) {
+  RunningServer server;
+  server.fake->lay_out({F::never()});
+  std::thread waits([&] { test::fetch({.url = server.url("/api/query"), .method = "POST", .body = kGroups, .headers = {"Content-Type: application/json"}, .timeout_ms = 1500}); });
+  ASSERT_TRUE(soon([&] { return server.fake->calls == 1; }));
+  const auto begun = std::chrono::steady_clock::now();
+  EXPECT_EQ(server.get("/healthz").status, 200);
+  EXPECT_EQ(server.get("/api/fields").status, 200);
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, std::chrono::seconds(1));
+  waits.join();
+  EXPECT_TRUE(soon([&] { return server.fake->calls == 0; })) << "the client has gone, and what it asked goes on";
+}
+
+TEST(ApiServer, AnswersSoManyQuestionsAtATime) {
+  RunningServer server;
+  server.fake->lay_out({F::never()});
+  std::vector<service::RawClient> clients;
+  for (int i = 0; i < 4; ++i) {
+    clients.push_back(service::RawClient::tcp(server.port()));
+    ASSERT_TRUE(clients.back().send("GET /api/query?query=in:flows%20groupby:src_ip HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+  }
+  ASSERT_TRUE(soon([&] { return server.fake->calls == 4; }));
+  const auto fifth = server.post("/api/query", kGroups);
+  EXPECT_EQ(fifth.status, 503);
+  EXPECT_THAT(fifth.body, HasSubstr("4 questions are being answered already"));
+  EXPECT_EQ(fifth.headers.at("retry-after"), "1");
+  clients.clear();
+  EXPECT_TRUE(soon([&] { return server.fake->calls == 0; }));
+}
+
+TEST(ApiServer, HasRoomForSoManyConnections) {
+  RunningServer server({.connections_max = 2});
+  const auto a = service::RawClient::tcp(server.port()), b = service::RawClient::tcp(server.port());
+  EXPECT_TRUE(soon([&] { return server.get("/healthz").status == 503; }));
+}
+
+TEST(ApiServer, TokensAreAskedForOverTcpAndNotOverTheUnixSocket) {
+  RunningServer server({}, *Tokens::parse("noc 0123456789abcdef", "t"));
+  EXPECT_EQ(server.get("/api/fields").status, 401);
+  EXPECT_EQ(server.get("/api/fields").headers.at("www-authenticate"), "Bearer");
+  EXPECT_EQ(server.get("/api/nothing").status, 401) << "who may not ask learns nothing";
+  EXPECT_EQ(server.get("/metrics").status, 401);
+  EXPECT_EQ(server.get("/healthz").status, 200);
+  EXPECT_EQ(server.get("/api/fields", {"Authorization: Bearer 0123456789abcdeX"}).status, 401);
+  EXPECT_EQ(server.get("/api/fields", {"Authorization: Basic 0123456789abcdef"}).status, 401);
+  EXPECT_EQ(server.get("/api/fields", {"Authorization: bearer 0123456789abcdef"}).status, 200);
+  EXPECT_EQ(test::fetch({.url = "http://x/api/fields", .unix_path = server.folder + "/api.sock"}).status, 200);
+}
+
+TEST(ApiServer, ANameThatLeadsToThisMachineIsNotItsOwn) {
+  RunningServer server;
+  EXPECT_EQ(server.get("/api/fields", {"Host: evil.example"}).status, 421);
+  EXPECT_EQ(server.get("/api/fields", {"Host: localhost:1"}).status, 200);
+  EXPECT_EQ(server.get("/api/fields", {"Host: [::1]:50048"}).status, 200);
+}
+
+TEST(ApiServer, PagesOfOtherOriginsMayAskOnlyWhereTheyAreNamed) {
+  RunningServer server({.cors_origins = {"https://grafana.example"}});
+  const auto stranger = server.get("/api/fields", {"Origin: https://evil.example"});
+  EXPECT_EQ(stranger.headers.count("access-control-allow-origin"), 0u);
+  const auto known = server.get("/api/fields", {"Origin: https://grafana.example"});
+  EXPECT_EQ(known.headers.at("access-control-allow-origin"), "https://grafana.example");
+  EXPECT_EQ(known.headers.at("vary"), "Origin");
+  const auto preflight = test::fetch({.url = server.url("/api/query"), .method = "OPTIONS", .headers = {"Origin: https://grafana.example"}});
+  EXPECT_EQ(preflight.status, 204);
+  EXPECT_THAT(preflight.headers.at("access-control-allow-headers"), HasSubstr("Authorization"));
+  EXPECT_EQ(test::fetch({.url = server.url("/api/query"), .method = "OPTIONS", .headers = {"Origin: https://evil.example"}}).status, 405);
+}
+
+TEST(ApiServer, SpeaksTlsAndKnowsClientsByTheirCertificates) {
+  char name[] = "/tmp/weir-tls-XXXXXX";
+  const std::string folder = mkdtemp(name);
+  const auto write = [&](const char* file, const std::string& text) {
+    std::ofstream(folder + "/" + file) << text;
+    return folder + "/" + file;
+  };
+  const test::Authority ours, others("other CA");
+  const auto own = ours.issue(), client = ours.issue(), stranger = others.issue();
+  const std::string ca = write("ca.pem", ours.pem());
+  ServerConfig config;
+  config.cert_file = write("cert.pem", own.certificate);
+  config.key_file = write("key.pem", own.key);
+  {
+    RunningServer server(config);
+    EXPECT_EQ(test::fetch({.url = server.url("/healthz"), .ca_file = ca}).status, 200);
+    EXPECT_EQ(test::fetch({.url = "http" + server.url("/healthz").substr(5), .ca_file = ca}).status, 0);
+  }
+  config.client_ca_file = ca;
+  RunningServer server(config);
+  server.fake->lay_out({F::more(kThree), F::over()});
+  EXPECT_EQ(test::fetch({.url = server.url("/healthz"), .ca_file = ca}).status, 0);
+  const std::string cert = write("client.pem", client.certificate), key = write("client.key", client.key);
+  EXPECT_EQ(test::fetch({.url = server.url("/api/query"), .method = "POST", .body = kGroups, .headers = {"Content-Type: application/json"}, .ca_file = ca, .cert_file = cert, .key_file = key}).status, 200);
+  const std::string bad_cert = write("stranger.pem", stranger.certificate), bad_key = write("stranger.key", stranger.key);
+  EXPECT_EQ(test::fetch({.url = server.url("/healthz"), .ca_file = ca, .cert_file = bad_cert, .key_file = bad_key}).status, 0);
+  std::filesystem::remove_all(folder);
+}
+
+TEST(ApiServer, IsReadyWhereTheStoreIs) {
+  RunningServer server;
+  EXPECT_EQ(server.get("/readyz").status, 200);
+  server.fake->trouble = "the store cannot be asked";
+  const auto answer = server.get("/readyz");
+  EXPECT_EQ(answer.status, 503);
+  EXPECT_EQ(json::parse(answer.body)["because"], "the store cannot be asked");
+  EXPECT_EQ(server.get("/healthz").status, 200);
+  EXPECT_THAT(server.get("/metrics").body, HasSubstr("weir_api_answers_total{route=\"/readyz\",status=\"503\"} 1"));
+}
+
+TEST(ApiServer, KeepsConnectionsAndTakesOctetsThatAreNoHttp) {
+  RunningServer server;
+  auto client = service::RawClient::tcp(server.port());
+  ASSERT_TRUE(client.send("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\nHEAD /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+                          "GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"));
+  const std::string all = client.read_all();
+  size_t count = 0;
+  for (size_t at = all.find("HTTP/1.1 200"); at != std::string::npos; at = all.find("HTTP/1.1 200", at + 1)) ++count;
+  EXPECT_EQ(count, 3u) << all;
+  auto bad = service::RawClient::tcp(server.port());
+  ASSERT_TRUE(bad.send("\x16\x03\x01 hello\r\n\r\n"));
+  EXPECT_THAT(bad.read_all(), HasSubstr("400 Bad Request"));
+}
+
+TEST(ApiServer, ItsDocumentHasItsRoutes) {
+  RunningServer server;
+  const YAML::Node document = YAML::LoadFile(std::string(getenv("WEIR_SOURCE_ROOT")) + "/docs/openapi-api.yaml");
+  std::set<std::string> documented, real;
+  for (const auto& path : document["paths"]) {
+    for (const auto& operation : path.second) {
+      const std::string method = operation.first.as<std::string>();
+      if (method == "parameters") continue;
+      std::string line = method + " " + path.first.as<std::string>();
+      std::set<std::string> names;
+      for (const auto& parameter : operation.second["parameters"]) {
+        const YAML::Node p = parameter["$ref"] ? document["components"]["parameters"][parameter["$ref"].as<std::string>().substr(24)] : parameter;
+        names.insert(p["name"].as<std::string>());
+      }
+      for (const std::string& name : names) line += " " + name;
+      documented.insert(line);
+      EXPECT_TRUE(operation.second["responses"]["200"]) << line;
+    }
+  }
+  for (const Route& route : server.routes()) {
+    std::string line = route.method == "GET" ? "get " : "post ";
+    line += route.path;
+    const std::set<std::string> names(route.parameters.begin(), route.parameters.end());
+    for (const std::string& name : names) line += " " + name;
+    real.insert(line);
+  }
+  EXPECT_EQ(documented, real);
+}
+
+}  // namespace
+}  // namespace weir::api
