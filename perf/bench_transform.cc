@@ -130,17 +130,57 @@ uint64_t run_rules(const Flows& flows, const rules::RuleSet& rules, rules::Scrat
   return labels;
 }
 
+/// A country and an ASN database, half a million prefixes each, which know every address.
+std::shared_ptr<const enrich::Enrichment> two_databases() {
+  std::vector<enrich::DataSet> sets(2);
+  uint64_t x = 88172645463325252;
+  const auto next = [&x] { return x ^= x << 13, x ^= x >> 7, x ^= x << 17; };
+  for (const bool is_country : {true, false}) {
+    enrich::DataSet& set = sets[is_country ? 0 : 1];
+    set.type = is_country ? "Country" : "ASN";
+    set.entries.emplace_back();
+    for (uint32_t i = 1; i <= (is_country ? 240u : 60'000u); ++i) {
+      enrich::Entry entry;
+      if (is_country) entry.country = {static_cast<char>('A' + i % 26), static_cast<char>('A' + i / 26 % 26)};
+      else entry.as_number = i, entry.as_name = "Network " + std::to_string(i);
+      set.entries.push_back(entry);
+    }
+    const auto value = [&] { return static_cast<uint32_t>(1 + next() % (set.entries.size() - 1)); };
+    set.prefixes.push_back({IpAddress{}, 0, value()});
+    set.prefixes.push_back({IpAddress::from_v4(0u), 96, value()});
+    for (int i = 0; i < 500'000; ++i) {
+      IpAddress address = IpAddress::from_v4(static_cast<uint32_t>(next()));
+      uint8_t length = static_cast<uint8_t>(96 + 12 + next() % 13);
+      if (i % 5 == 4) {
+        store_be64(address.octets.data(), uint64_t{1} << 61 | next() >> 3);
+        length = static_cast<uint8_t>(20 + next() % 29);
+      }
+      set.prefixes.push_back({address, length, value()});
+    }
+  }
+  auto made = enrich::Enrichment::make(std::move(sets));
+  if (!made) std::abort();
+  return std::move(*made);
+}
+
 /// What weir-etl does with a batch.
 void transform_all(const Flows& flows, const rules::RuleSet& rules, rules::Scratch& scratch, rules::Outcome& outcome,
-                   std::span<rules::RuleCounts> counts, const transform::OcsfWriter& writer, EventRing& ring) {
+                   std::span<rules::RuleCounts> counts, const transform::OcsfWriter& writer, EventRing& ring,
+                   const enrich::Enrichment* known = nullptr) {
   FlowView view;
   outbound::BatchWalk walk(flows.octets);
   transform::EventContext context{.processed_ms = kReceivedNs / 1'000'000};
-  context.decisions = {&outcome, &rules.program(), rules.local_prefixes()};
+  context.decisions.outcome = &outcome;
+  context.decisions.program = &rules.program();
+  context.decisions.local = rules.local_prefixes();
   for (outbound::BatchEntry entry; walk.next(entry);) {
     if (!parse_flow(entry.message, view)) std::abort();
     rules.program().run(view, scratch, outcome, counts);
     if (outcome.is_dropped) continue;
+    if (known != nullptr) {
+      context.decisions.src = known->find(view[OctetsSlot::src_addr]);
+      context.decisions.dst = known->find(view[OctetsSlot::dst_addr]);
+    }
     const size_t octets = writer.write(view, context, ring.next());
     if (octets == 0) std::abort();
     ring.keep(octets);
@@ -207,6 +247,39 @@ void bench_transform(benchmark::State& state, Protocol protocol) {
   report(state, state.iterations() * flows.records, ring.total, allocations() - before);
 }
 
+/// The same with what is known of both addresses. They differ from flow to flow, as real ones do, so that lookups miss caches.
+void bench_enriched(benchmark::State& state, Protocol protocol) {
+  const Flows flows(protocol);
+  const auto rules = fifty_rules();
+  const transform::OcsfWriter writer({});
+  const auto known = two_databases();
+  rules::Scratch scratch;
+  rules::Outcome outcome;
+  std::vector<rules::RuleCounts> counts(rules->rules().size());
+  EventRing ring;
+  const uint64_t before = allocations();
+  for (auto _ : state) transform_all(flows, *rules, scratch, outcome, counts, writer, ring, known.get());
+  report(state, state.iterations() * flows.records, ring.total, allocations() - before);
+}
+
+/// Of random addresses, one in five of IPv6.
+void bench_lookup(benchmark::State& state) {
+  const auto known = two_databases();
+  std::vector<IpAddress> addresses;
+  uint64_t x = 2463534242;
+  const auto next = [&x] { return x ^= x << 13, x ^= x >> 7, x ^= x << 17; };
+  for (int i = 0; i < 1 << 16; ++i) {
+    IpAddress address = IpAddress::from_v4(static_cast<uint32_t>(next()));
+    if (i % 5 == 4) store_be64(address.octets.data(), uint64_t{1} << 61 | next() >> 3);
+    addresses.push_back(address);
+  }
+  size_t at = 0;
+  for (auto _ : state) {
+    const IpAddress& address = addresses[at++ % addresses.size()];
+    benchmark::DoNotOptimize(known->find({reinterpret_cast<const char*>(address.wire_data()), address.wire_octets()})->as_number);
+  }
+}
+
 void bench_plain_consumer(benchmark::State& state, Protocol protocol) {
   const Flows flows(protocol);
   std::string line;
@@ -227,6 +300,7 @@ constexpr Protocol kProtocols[] = {Protocol::netflow_v5, Protocol::netflow_v9, P
 
 int smoke() {
   int failures = 0;
+  const auto known = two_databases();
   for (const Protocol protocol : kProtocols) {
     const std::string name(name_of(protocol));
     const Flows flows(protocol);
@@ -239,7 +313,7 @@ int smoke() {
     const uint64_t before = allocations();
     parse_all(flows);
     write_all(flows, writer, ring);
-    transform_all(flows, *rules, scratch, outcome, counts, writer, ring);
+    transform_all(flows, *rules, scratch, outcome, counts, writer, ring, known.get());
     if (allocations() != before) {
       std::fprintf(stderr, "bench_transform: %s: memory was allocated for a flow\n", name.c_str());
       ++failures;
@@ -271,8 +345,10 @@ int main(int argc, char** argv) {
     benchmark::RegisterBenchmark(("event/" + name).c_str(), bench_event, p);
     benchmark::RegisterBenchmark(("rules/" + name).c_str(), bench_rules, p);
     benchmark::RegisterBenchmark(("transform/" + name).c_str(), bench_transform, p);
+    benchmark::RegisterBenchmark(("enriched/" + name).c_str(), bench_enriched, p);
     benchmark::RegisterBenchmark(("plain_consumer/" + name).c_str(), bench_plain_consumer, p);
   }
+  benchmark::RegisterBenchmark("lookup", bench_lookup);
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
   benchmark::RunSpecifiedBenchmarks();

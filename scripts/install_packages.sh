@@ -10,7 +10,7 @@ build_packages=(
   libdpdk-dev libbpf-dev libpcap-dev libprotobuf-dev protobuf-compiler libnats-dev libyaml-cpp-dev
   libspdlog-dev libfmt-dev prometheus-cpp-dev libboost-dev libcurl4-openssl-dev librdkafka-dev nlohmann-json3-dev
   libcli11-dev libgtest-dev libgmock-dev libbenchmark-dev zlib1g-dev libssl-dev
-  liblz4-dev libzstd-dev
+  liblz4-dev libzstd-dev libmaxminddb-dev
 )
 # What patterns are compiled and scanned with, by the CPU; without it rules have none.
 case "$(dpkg --print-architecture)" in

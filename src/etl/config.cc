@@ -62,11 +62,17 @@ std::span<const char* const> process_environment() noexcept {
 
 Result<std::vector<std::string>> check_files(const EtlConfig& config) {
   auto found = feed::check_files(config);
-  if (config.rules.empty()) return found;
-  const auto read = rules::RuleSet::read(config.rules, transform::event_targets());
-  if (read) return found;
-  const std::string line = "rules: " + read.error().message;
-  return Error{found ? line : found.error().message + "\n" + line};
+  std::string wrong = found ? "" : found.error().message;
+  const auto add = [&](std::string_view key, const Error& error) {
+    wrong += fmt::format("{}{}: {}", wrong.empty() ? "" : "\n", key, error.message);
+  };
+  if (!config.rules.empty()) {
+    const auto read = rules::RuleSet::read(config.rules, transform::event_targets());
+    if (!read) add("rules", read.error());
+  }
+  if (const auto loaded = enrich::Enrichment::load(config.enrichment); !loaded) add("enrichment", loaded.error());
+  if (!wrong.empty()) return Error{wrong};
+  return found;
 }
 
 std::string describe(const LoadedConfig& loaded) {

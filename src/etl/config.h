@@ -50,6 +50,7 @@ struct EtlConfig : feed::FeedSettings {
   }
 
   std::string rules;  // empty: none
+  enrich::EnrichConfig enrichment;
   OcsfConfig ocsf;
   EventsConfig events;
 };

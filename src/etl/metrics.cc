@@ -36,6 +36,10 @@ void add_rules(MetricPage& page, const RulesView& rules) {
     page.counter("weir_etl_rule_dropped_total", "Flows that a rule dropped or did not sample.", labels, rule.dropped);
     page.counter("weir_etl_rule_errors_total", "Flows for which an expression of a rule had no value.", labels, rule.errors);
   };
+  for (const enrich::SourceLook& source : rules.sources) {
+    page.gauge("weir_etl_enrichment_prefixes", "Of how many prefixes something is known, by source and its version.",
+               {{"path", source.path}, {"type", source.type}, {"version", source.version}}, static_cast<double>(source.prefixes));
+  }
   for (const RuleView& rule : rules.rules) add(rule);
   add(rules.former);
 }

@@ -26,9 +26,9 @@ void* run_worker(void* worker) {
   return nullptr;
 }
 
-/// Keys whose new values go without a restart; the file of rules is looked at in any case.
+/// Keys whose new values go without a restart; the files of rules and enrichment are looked at in any case.
 bool is_live(std::string_view key) {
-  return key == "rules" || key == "log.level" || key.substr(0, 5) == "ocsf.";
+  return key == "rules" || key == "log.level" || key.substr(0, 5) == "ocsf." || key.substr(0, 11) == "enrichment.";
 }
 
 }  // namespace
@@ -171,6 +171,7 @@ void EtlProgram::reload(uint64_t number) {
   next.warnings = loaded->warnings;
   EtlConfig wanted = config_;
   wanted.rules = loaded->config.rules;
+  wanted.enrichment = loaded->config.enrichment;
   wanted.ocsf = loaded->config.ocsf;
   wanted.log.level = loaded->config.log.level;
   const auto now = rules_.read();
@@ -178,12 +179,14 @@ void EtlProgram::reload(uint64_t number) {
   if (!rules) return refuse(rules.error().message);
 
   const auto hash_of = [](const RulesInUse& r) { return r.rules == nullptr ? std::string() : r.rules->hash(); };
-  bool is_other = hash_of(**rules) != hash_of(*now);
-  if (is_other) next.applied.push_back(fmt::format("rules ({})", hash_of(**rules).substr(0, 12)));
+  const bool has_other_rules = hash_of(**rules) != hash_of(*now);
+  if (has_other_rules) next.applied.push_back(fmt::format("rules ({})", hash_of(**rules).substr(0, 12)));
+  bool is_other = (*rules)->identity() != now->identity();
+  if (is_other && !has_other_rules) next.applied.push_back("enrichment");
   for (const std::string& key : etl_schema().differences(&config_, &loaded->config)) {
     if (!is_live(key)) {
       next.needs_restart.push_back(key);
-    } else if (key != "rules" || !is_other) {
+    } else if ((key != "rules" && key.substr(0, 11) != "enrichment.") || !is_other) {
       next.applied.push_back(key);
       is_other = is_other || key != "log.level";
     }

@@ -68,9 +68,14 @@ json rules_json(const RulesView& rules) {
   json rows = json::array();
   for (const RuleView& rule : rules.rules) rows.push_back(rule_json(rule));
   json former = rule_json(rules.former);
+  json sources = json::array();
+  for (const enrich::SourceLook& s : rules.sources) {
+    sources.push_back({{"kind", enrich::name_of(s.kind)}, {"path", s.path}, {"type", s.type}, {"version", s.version}, {"prefixes", s.prefixes}});
+  }
   former.erase("id");
   return {{"version", rules.version}, {"name", rules.name},        {"hash", rules.hash},
-          {"read_ns", rules.read_ns}, {"rules", std::move(rows)}, {"former", std::move(former)}};
+          {"read_ns", rules.read_ns}, {"rules", std::move(rows)}, {"former", std::move(former)},
+          {"enrichment", std::move(sources)}};
 }
 
 json status_json(const EtlView& view) {

@@ -1,5 +1,7 @@
 #include "etl/rules_in_use.h"
 
+#include <fmt/format.h>
+
 #include "base/clock.h"
 #include "transform/decisions.h"
 
@@ -19,8 +21,24 @@ Result<std::shared_ptr<const RulesInUse>> read_rules(const EtlConfig& config, ui
     options.rules_name = rules->name();
     options.rules_hash = rules->hash();
   }
+  std::shared_ptr<const enrich::Enrichment> enrichment;
+  if (!config.enrichment.empty()) {
+    auto loaded = enrich::Enrichment::load(config.enrichment);
+    if (!loaded) return loaded.error();
+    enrichment = std::move(*loaded);
+    for (const enrich::SourceLook& source : enrichment->sources()) options.data_sets.emplace_back(source.type, source.version);
+  }
   return std::shared_ptr<const RulesInUse>(
-      new RulesInUse{std::move(rules), version, wall_clock_ns(), transform::OcsfWriter(options)});
+      new RulesInUse{std::move(rules), version, wall_clock_ns(), transform::OcsfWriter(options), std::move(enrichment)});
+}
+
+std::string RulesInUse::identity() const {
+  std::string text = rules == nullptr ? "" : rules->hash();
+  if (enrichment == nullptr) return text;
+  for (const enrich::SourceLook& source : enrichment->sources()) {
+    text += fmt::format(" {} {} {} {}", source.path, source.type, source.version, source.prefixes);
+  }
+  return text;
 }
 
 }  // namespace weir::etl

@@ -1,4 +1,4 @@
-// rules_in_use.h — The rules that flows go by now: immutable, replaced as a whole.
+// rules_in_use.h — The rules that flows go by now, and what is known of addresses: immutable, replaced as a whole.
 //
 // Runs on:  made by the control thread, read by the etl_thread, which takes the newest with each message.
 #pragma once
@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 
+#include "enrich/enrichment.h"
 #include "etl/config.h"
 #include "rules/rule_set.h"
 #include "transform/ocsf_event.h"
@@ -18,9 +19,13 @@ struct RulesInUse {
   uint64_t version = 0;                         // 1: the first since the start
   uint64_t read_ns = 0;                         // wall clock
   transform::OcsfWriter writer;
+  std::shared_ptr<const enrich::Enrichment> enrichment;  // null: nothing is known of addresses
+
+  /// The same for rules and data that say the same.
+  std::string identity() const;
 };
 
-/// Reads the file that the configuration names, if it names one.
+/// Reads the files that the configuration names, if it names some.
 Result<std::shared_ptr<const RulesInUse>> read_rules(const EtlConfig& config, uint64_t version);
 
 }  // namespace weir::etl

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "feed/source_message.h"
+#include "enrich/enrichment.h"
 #include "export/jetstream_consumer.h"
 
 namespace weir::etl {
@@ -65,6 +66,7 @@ struct RulesView {
   uint64_t read_ns = 0;
   std::vector<RuleView> rules;
   RuleView former;  // what rules did that are there no more
+  std::vector<enrich::SourceLook> sources;  // of what is known of addresses
 };
 
 struct EventPublisherView {

@@ -107,7 +107,13 @@ void EtlWorker::write_event(Job& job, const rules::Outcome* outcome, std::span<c
   context.message_id = job.id;
   context.index = job.next_index;
   if (outcome != nullptr) {
-    context.decisions = {outcome, &job.rules->rules->program(), job.rules->rules->local_prefixes()};
+    context.decisions.outcome = outcome;
+    context.decisions.program = &job.rules->rules->program();
+    context.decisions.local = job.rules->rules->local_prefixes();
+  }
+  if (const enrich::Enrichment* const known = job.rules->enrichment.get(); known != nullptr) {
+    context.decisions.src = known->find(flow_[OctetsSlot::src_addr]);
+    context.decisions.dst = known->find(flow_[OctetsSlot::dst_addr]);
   }
   const bool as_lines = config_.events.framing == EventFraming::json;
   const size_t message_max = message_octets_max();

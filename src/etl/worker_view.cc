@@ -42,6 +42,7 @@ void EtlWorker::publish_view(uint64_t now_ns) {
   view->rules.version = rules_seen_->version;
   view->rules.read_ns = rules_seen_->read_ns;
   view->rules.former = former_rules_;
+  if (rules_seen_->enrichment != nullptr) view->rules.sources = rules_seen_->enrichment->sources();
   if (const rules::RuleSet* const rules = rules_seen_->rules.get(); rules != nullptr) {
     view->rules.name = rules->name();
     view->rules.hash = rules->hash();

@@ -15,6 +15,7 @@
 
 #include "base/named_enum.h"
 #include "base/result.h"
+#include "enrich/enrichment.h"
 #include "export/framing.h"
 #include "export/jetstream_consumer.h"
 #include "export/jetstream_publisher.h"
@@ -75,6 +76,9 @@ struct DeadConfig {
   std::string subject_prefix = "flows.dead";
   StreamSettings stream = {.name = "flows_dead", .max_bytes = 1ull << 30};
 };
+
+/// Where what is known of addresses comes from (docs/ENRICHMENT.md).
+const service::Schema<enrich::EnrichConfig>& enrichment_schema();
 
 struct ControlSocketConfig {
   std::string path;  // empty: none

@@ -51,6 +51,17 @@ service::ValueType<std::string> plain_subject() {
                     [](std::string_view text) { return service::is_subject(text, ""); });
 }
 
+const Schema<enrich::EnrichConfig>& enrichment_schema() {
+  using C = enrich::EnrichConfig;
+  static const auto schema =
+      Schema<C>()
+          .list("databases", &C::databases, service::any_text(),
+                "Databases in MaxMind's format (country, city, ASN); of two that know the same the first goes.")
+          .list("cloud", &C::cloud, service::any_text(), "Files of lines `prefix,provider`: whose clouds addresses are in.")
+          .list("threats", &C::threats, service::any_text(), "Files of lines `prefix,name`: what is known of bad addresses.");
+  return schema;
+}
+
 const Schema<StreamSettings>& stream_schema() {
   using C = StreamSettings;
   static const auto schema =

@@ -6,6 +6,7 @@
 
 #include <vector>
 
+#include "enrich/enrichment.h"
 #include "rules/program.h"
 
 namespace weir::transform {
@@ -34,11 +35,13 @@ enum class EventTarget : uint8_t {
 /// For whoever compiles rules. Targets beyond these are unmapped.<name>.
 const std::vector<rules::Target>& event_targets();
 
-/// What rules came to for one flow. Without rules all of it is null.
+/// What rules came to for one flow, and what is known of its ends. Without either all of it is null.
 struct Decisions {
   const rules::Outcome* outcome = nullptr;
   const rules::Program* program = nullptr;   // outcome's
   const rules::PrefixSet* local = nullptr;   // the operator's own networks, where they are known
+  const enrich::AddressFacts* src = nullptr; // of the flow's ends, where something is asked
+  const enrich::AddressFacts* dst = nullptr;
 
   const rules::Cell* find(EventTarget target) const noexcept {
     const auto i = static_cast<size_t>(target);

@@ -16,13 +16,14 @@ struct End {
   O address, interface_name;
   N port, mac, vlan, interface_index, as_number, prefix_length;
   EventTarget name, hostname, svc_name, zone;
+  const enrich::AddressFacts* Decisions::* facts;
 };
 constexpr End kSource = {O::src_addr, O::in_if_name, N::src_port, N::src_mac,
                          N::src_vlan, N::in_if,      N::src_as,   N::src_net,
-                         EventTarget::src_name, EventTarget::src_hostname, EventTarget::src_svc_name, EventTarget::src_zone};
+                         EventTarget::src_name, EventTarget::src_hostname, EventTarget::src_svc_name, EventTarget::src_zone, &Decisions::src};
 constexpr End kDestination = {O::dst_addr, O::out_if_name, N::dst_port, N::dst_mac,
                               N::dst_vlan, N::out_if,      N::dst_as,   N::dst_net,
-                              EventTarget::dst_name, EventTarget::dst_hostname, EventTarget::dst_svc_name, EventTarget::dst_zone};
+                              EventTarget::dst_name, EventTarget::dst_hostname, EventTarget::dst_svc_name, EventTarget::dst_zone, &Decisions::dst};
 
 void put_quoted_number(TextBuffer& out, std::string_view key, uint64_t v) {
   out.put(key);
@@ -59,6 +60,22 @@ bool is_named(const FlowView& flow, const End& end, const Decisions& decisions) 
 
 uint64_t vlan_of(const FlowView& flow, const End& end) noexcept {
   return flow[end.vlan] == 0 && end.vlan == N::src_vlan ? flow[N::vlan_id] : flow[end.vlan];
+}
+
+/// What the exporter says goes first; a database's name belongs to its own number only.
+void put_autonomous_system(TextBuffer& out, uint64_t said, const enrich::AddressFacts* facts) {
+  const uint64_t known = facts != nullptr ? facts->as_number : 0;
+  const uint64_t number = said != 0 ? said : known;
+  if (number == 0) return;
+  const Scope system(out, "\"autonomous_system\":{");
+  put_number(out, "\"number\":", number);
+  if (number == known) put_text_if_any(out, "\"name\":", facts->as_name);
+}
+
+void put_location(TextBuffer& out, const enrich::AddressFacts& facts) {
+  const Scope location(out, "\"location\":{");
+  if (!facts.country.empty()) put_plain(out, "\"country\":", facts.country);
+  put_text_if_any(out, "\"city\":", facts.city);
 }
 
 /// OCSF wants a name in every endpoint, and an endpoint in every event. On layer 2 a MAC address is one; where there is
@@ -98,11 +115,8 @@ void put_endpoint(TextBuffer& out, std::string_view opening, const FlowView& flo
       is_address(address) && length != 0 && length <= 8 * address.size()) {
     put_subnet(out, address, length);
   }
-  if (const uint64_t number = flow[end.as_number]; number != 0) {
-    out.put("\"autonomous_system\":{\"number\":");
-    out.put_number(number);
-    out.put("},");
-  }
+  put_autonomous_system(out, flow[end.as_number], decisions.*end.facts);
+  if (const enrich::AddressFacts* const facts = decisions.*end.facts; facts != nullptr) put_location(out, *facts);
 }
 
 /// The keywords in lower case, as OCSF has them.

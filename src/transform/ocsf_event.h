@@ -12,6 +12,8 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "flow/flow_view.h"
 #include "transform/decisions.h"
@@ -29,6 +31,7 @@ struct OcsfOptions {
   std::string cloud_provider = "on_prem";
   std::string rules_name;  // of the rules that events go by, and their hash; empty: none
   std::string rules_hash;
+  std::vector<std::pair<std::string, std::string>> data_sets;  // names and versions of what addresses are looked up in
   bool observables = false;  // a list of the event's addresses, for search engines; 150 octets an event
 };
 
@@ -52,7 +55,7 @@ class OcsfWriter {
   // Parts that are the same in every event, with the comma behind them.
   std::string head_;              // from the opening brace to category_name
   std::string metadata_;          // "metadata":{ … up to the product and what else never changes
-  std::string cloud_;             // "cloud":{…},"osint":[],
+  std::string cloud_;             // "cloud":{…},
   const bool observables_;
 };
 

@@ -291,6 +291,25 @@ TEST_F(EtlWorkerTest, BuriesARecordAndKeepsItsNeighbours) {
   EXPECT_EQ(b.records_dead[static_cast<size_t>(DeadReason::malformed_record)], 1u);
 }
 
+TEST_F(EtlWorkerTest, SaysWhatIsKnownOfAddresses) {
+  EtlConfig known = config();
+  known.enrichment.threats = {folder_ / "threats.csv"};
+  std::ofstream(known.enrichment.threats[0]) << "0.0.0.0/0,everybody\n::/0,everybody\n";
+  take_rules(known, 1);
+  start(known);
+  publish("flows.raw.netflow", flow_batch(0, 3));
+  settle(1);
+  const auto all = events();
+  ASSERT_THAT(all, SizeIs(3));
+  for (const json& event : all) {
+    ASSERT_FALSE(event["osint"].empty()) << event.dump(1);
+    EXPECT_EQ(event["osint"][0]["name"], "everybody");
+    EXPECT_EQ(event["metadata"]["transformation_info_list"][0]["name"], "threat");
+  }
+  ASSERT_THAT(worker_->view()->rules.sources, SizeIs(1));
+  EXPECT_EQ(worker_->view()->rules.sources[0].prefixes, 2u);
+}
+
 TEST_F(EtlWorkerTest, KeepsItsBooksUnderRules) {
   take_rules(config(), 1,
              "rules:\n"

@@ -14,6 +14,7 @@
 #include "base/version.h"
 #include "flow/enumerator_names.h"
 #include "transform/flow_maker.h"
+#include "transform/judge.h"
 
 namespace weir::transform {
 namespace {
@@ -323,6 +324,36 @@ TEST(OcsfEvent, SaysWhatItIsToldBesideTheFlow) {
   EXPECT_EQ(event["metadata"]["uid"], "uuid.1.2.3.4");
   EXPECT_EQ(event["observables"].size(), 3u);
   EXPECT_EQ(event["observables"][1]["value"], "198.51.100.7");
+}
+
+TEST(OcsfEvent, SaysWhatIsKnownOfItsAddresses) {
+  const enrich::AddressFacts source = {.country = "NL", .city = "Den \"Haag\"", .as_name = "Example", .threat = "botnet, small", .as_number = 64500};
+  const enrich::AddressFacts destination = {.country = "US", .cloud = "examplecloud", .as_number = 64501};
+  EventContext context;
+  context.decisions.src = &source;
+  context.decisions.dst = &destination;
+  Flow flow = usual_flow();
+  flow.set_dst_as(64502);  // the exporter knows better, and so it is not whom the database names
+  const json event = event_of(flow, {.data_sets = {{"GeoLite2-City", "2026-01-01T00:00:00Z"}}}, context);
+  EXPECT_EQ(event["src_endpoint"]["location"], json::parse(R"({"country": "NL", "city": "Den \"Haag\""})"));
+  EXPECT_EQ(event["src_endpoint"]["autonomous_system"], json::parse(R"({"number": 64500, "name": "Example"})"));
+  EXPECT_EQ(event["dst_endpoint"]["location"], json::parse(R"({"country": "US"})"));
+  EXPECT_EQ(event["dst_endpoint"]["autonomous_system"], json::parse(R"({"number": 64502})"));
+  EXPECT_EQ(event["enrichments"], json::parse(R"([{"name": "dst_endpoint.ip", "value": "198.51.100.7", "type": "cloud", "provider": "examplecloud",
+                                                   "data": {"provider": "examplecloud"}}])"));
+  EXPECT_EQ(event["osint"], json::parse(R"([{"type_id": 1, "type": "IP Address", "value": "192.0.2.10", "name": "botnet, small"}])"));
+  EXPECT_EQ(event["metadata"]["transformation_info_list"],
+            json::parse(R"([{"name": "GeoLite2-City", "uid": "2026-01-01T00:00:00Z"}])"));
+  if (test::has_ocsf_schema()) {
+    EXPECT_EQ(test::Judge().faults_of(event), std::vector<std::string>());
+  }
+}
+
+TEST(OcsfEvent, SaysNothingOfAddressesThatNothingIsKnownOf) {
+  const enrich::AddressFacts nothing;
+  EventContext context;
+  context.decisions.src = context.decisions.dst = &nothing;
+  EXPECT_EQ(event_of(usual_flow(), {}, context), event_of(usual_flow()));
 }
 
 TEST(OcsfEvent, IsWholeOrNotThereAtAll) {

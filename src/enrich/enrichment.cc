@@ -1,0 +1,59 @@
+#include "enrich/enrichment.h"
+
+namespace weir::enrich {
+
+namespace {
+
+void add(AddressFacts& facts, const Entry& entry) {
+  if (facts.country.empty()) facts.country = entry.country;
+  if (facts.city.empty()) facts.city = entry.city;
+  // A number and another's name would not belong together.
+  if (facts.as_number == 0 && facts.as_name.empty()) {
+    facts.as_number = entry.as_number;
+    facts.as_name = entry.as_name;
+  }
+  if (facts.cloud.empty()) facts.cloud = entry.cloud;
+  if (facts.threat.empty()) facts.threat = entry.threat;
+}
+
+}  // namespace
+
+Result<std::shared_ptr<const Enrichment>> Enrichment::load(const EnrichConfig& config) {
+  std::vector<DataSet> sets;
+  for (const std::string& path : config.databases) {
+    auto set = read_database(path);
+    if (!set) return set.error();
+    sets.push_back(std::move(*set));
+  }
+  for (const auto& [paths, kind] : {std::pair(&config.cloud, DataSetKind::cloud), std::pair(&config.threats, DataSetKind::threat)}) {
+    for (const std::string& path : *paths) {
+      auto set = read_list(path, kind);
+      if (!set) return set.error();
+      sets.push_back(std::move(*set));
+    }
+  }
+  return make(std::move(sets));
+}
+
+Result<std::shared_ptr<const Enrichment>> Enrichment::make(std::vector<DataSet> sets) {
+  auto made = std::make_shared<Enrichment>();
+  std::vector<std::vector<Prefix>> prefixes;
+  for (DataSet& set : sets) {
+    made->sources_.push_back({set.kind, set.path, set.type, set.version, set.prefixes.size()});
+    made->entries_.push_back(std::move(set.entries));
+    prefixes.push_back(std::move(set.prefixes));
+  }
+  auto table = AddressTable::build(prefixes);
+  if (!table) return table.error();
+  made->table_ = std::move(*table);
+  for (const Values& values : made->table_.combinations()) {
+    AddressFacts facts;
+    for (size_t i = 0; i < made->entries_.size(); ++i) {
+      if (values[i] != 0) add(facts, made->entries_[i][values[i]]);
+    }
+    made->facts_.push_back(facts);
+  }
+  return std::shared_ptr<const Enrichment>(std::move(made));
+}
+
+}  // namespace weir::enrich
