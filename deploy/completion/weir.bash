@@ -34,8 +34,14 @@ _weir() {
   done
 
   case $previous in
-    -c | --config | --pcap | --socket | --raw | -w | --write)
+    -c | --config | --pcap | --socket | --raw | -w | --write | --api | --ca | --cert | --key)
       mapfile -t COMPREPLY < <(compgen -f -- "$current")
+      return ;;
+    --format)
+      mapfile -t COMPREPLY < <(compgen -W "table json ndjson csv parquet" -- "$current")
+      return ;;
+    --chart)
+      mapfile -t COMPREPLY < <(compgen -W "auto on off" -- "$current")
       return ;;
     --type)
       mapfile -t COMPREPLY < <(compgen -W 'netflow_v1 netflow_v5 netflow_v7 netflow_v9 ipfix sflow_5' -- "$current")
@@ -72,4 +78,4 @@ _weir() {
   fi
   mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current" | sort -u)
 }
-complete -o filenames -F _weir weir weirctl weir-etl
+complete -o filenames -F _weir weir weirctl weir-etl weir-api

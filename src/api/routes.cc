@@ -168,6 +168,7 @@ std::string columns_json(const query::Translation& translation) {
   for (const query::AnswerColumn& column : translation.columns) {
     ordered_json c = {{"name", column.name}, {"type", column.kind}};
     if (!column.unit.empty()) c["unit"] = column.unit;
+    if (!column.function.empty()) c["function"] = column.function;
     columns.push_back(std::move(c));
   }
   return columns.dump();
@@ -220,6 +221,7 @@ Question question_of(const ApiContext& context, const query::Plan& plan, std::st
   head["query"] = text;
   head["window"] = {{"start", plan.window.start_us ? ordered_json(query::instant_text(*plan.window.start_us)) : ordered_json()},
                     {"end", query::instant_text(*plan.window.end_us)}};
+  if (plan.bucket) head["bucket_seconds"] = plan.bucket->seconds;
   head["notes"] = plan.notes;
   head["table"] = t.table;
   const std::string members = head.dump();

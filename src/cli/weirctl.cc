@@ -20,6 +20,7 @@
 #include "cli/weirctl_capture.h"
 #include "cli/weirctl_client.h"
 #include "cli/weirctl_exporters.h"
+#include "cli/weirctl_query.h"
 #include "cli/weirctl_tables.h"
 #include "cli/weirctl_tail.h"
 #include "cli/weirctl_top.h"
@@ -109,6 +110,7 @@ class Program {
       if (report(answer)) std::fwrite(answer.body.data(), 1, answer.body.size(), stdout);
     });
     add_capture_commands(app);
+    add_query_commands(app);
     const auto status = parse_line(app, argc, argv);
     return status.value_or(exit_code_);
   }
@@ -120,6 +122,42 @@ class Program {
     fmt::print(stderr, "weirctl: {} has no JSON; status, cores, publishers and ledger say the same\n", command);
     exit_code_ = kWrongUsage;
     return false;
+  }
+
+  /// These ask weir-api, not the appliance.
+  void add_query_commands(CLI::App& app) {
+    const auto add = [&](const char* name, const char* what, const char* argument, bool is_sql) {
+      CLI::App* const command = app.add_subcommand(name, what);
+      command->add_option(is_sql ? "statement" : "query", query_.text, argument);
+      command->add_option("--api", query_.api, "weir-api: its socket, or http://host:port; a token for it in WEIR_API_TOKEN")
+          ->capture_default_str()
+          ->envname("WEIR_API");
+      command->add_option("--format", query_.format, "table, json, ndjson, csv, parquet")
+          ->check(CLI::IsMember({"table", "json", "ndjson", "csv", "parquet"}))
+          ->capture_default_str();
+      command->add_flag_callback("--csv", [this] { query_.format = "csv"; }, "--format csv");
+      command->add_option("--chart", query_.chart, "Bars and columns: in a terminal (auto), on, off")
+          ->check(CLI::IsMember({"auto", "on", "off"}))
+          ->capture_default_str();
+      command->add_option("--timeout", query_.timeout_secs, "Seconds without an octet of the answer, then end")->capture_default_str();
+      command->add_option("--ca", query_.ca_file, "Of https: the CAs (PEM) that may have issued its certificate");
+      command->add_option("--cert", query_.cert_file, "Of https: the certificate (PEM) to show");
+      command->add_option("--key", query_.key_file, "Its private key (PEM)");
+      command->callback([this, is_sql] {
+        query_.is_sql = is_sql;
+        if (as_json_) query_.format = "json";
+        exit_code_ = run_query(query_);
+      });
+      return command;
+    };
+    add("query", "Ask weir-api about stored flows in SRQL: a table, and in a terminal a chart", "SRQL (docs/SRQL.md); without it standard input", false)
+        ->footer("Examples:\n"
+                 "  weirctl query 'in:flows time:last_24h groupby:src_ip limit:10'\n"
+                 "  weirctl query 'in:flows time:last_24h bucket:auto series:app'\n"
+                 "  weirctl query --csv 'in:flows time:last_1h ip:203.0.113.9' > flows.csv");
+    add("sql", "Ask weir-api about stored flows in SQL: one SELECT", "The statement; without it standard input", true)
+        ->footer("Example:\n"
+                 "  weirctl sql 'SELECT protocol_name, count(*) FROM flows GROUP BY 1 ORDER BY 2 DESC'");
   }
 
   /// What the appliance can compare is its to know: conditions go to it as they are.
@@ -384,6 +422,7 @@ class Program {
   uint64_t removed_capture_ = 0;
   std::string quarantine_reason_;
   std::string quarantine_file_;
+  QueryOptions query_;
   TopOptions top_;
   double top_interval_ = 1;
   bool as_json_ = false;

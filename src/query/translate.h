@@ -26,6 +26,7 @@ struct AnswerColumn {
   std::string name;
   std::string_view kind;  // address, network, integer, number, text, time, mac, boolean, list
   std::string_view unit;
+  std::string_view function = {};  // of values: what they were made by
 };
 
 /// Of pages: where the last one ended. Flows of the same time come by `tie`, and of the same tie `skip` were given.

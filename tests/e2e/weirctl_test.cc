@@ -101,12 +101,20 @@ TEST_F(WeirctlTest, EveryCommandAnswersPeopleAndScripts) {
   }
   EXPECT_EQ(run({weir->is_running() ? test::built("weir") : "", "decode", file}).status, 0);
 
+  // These ask weir-api; tests/api/weirctl_query_test.cc has their answers.
+  for (const char* const command : {"query", "sql"}) {
+    tried.insert(command);
+    const Answer nobody = ctl({command, "--api", folder_ / "api.sock", "in:flows"});
+    EXPECT_EQ(nobody.status, 3);
+    EXPECT_THAT(nobody.err, HasSubstr("is weir-api running"));
+  }
+
   EXPECT_EQ(tried, commands_of(ctl({"--help"}).out)) << "a row here for each";
 }
 
 TEST_F(WeirctlTest, EveryCommandSaysThatNobodyIsThere) {
   for (const std::string& command : commands_of(ctl({"--help"}).out)) {
-    if (command == "doctor") continue;  // it goes without
+    if (command == "doctor" || command == "query" || command == "sql") continue;  // they go without
     SCOPED_TRACE(command);
     const Answer nobody = ctl({command});
     EXPECT_EQ(nobody.status, 3) << nobody.out;
