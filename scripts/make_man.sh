@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # make_man.sh — Write a manual page of what a program says of itself, so that it cannot say anything else.
 #
-# usage: scripts/make_man.sh weir|weirctl|weir-etl|weir.yaml|weir-etl.yaml PROGRAM >PAGE
+# usage: scripts/make_man.sh weir|weirctl|weir-etl|weir-api|weir.yaml|weir-etl.yaml|weir-api.yaml PROGRAM >PAGE
 #   the programs    from PROGRAM --help and PROGRAM COMMAND --help
 #   weir.yaml       from PROGRAM check --keys (PROGRAM is weir)
 #   weir-etl.yaml   from PROGRAM check-config --keys (PROGRAM is weir-etl)
+#   weir-api.yaml   from PROGRAM check --keys (PROGRAM is weir-api)
 set -euo pipefail
-[ $# -eq 2 ] || { sed -n '4,7s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+[ $# -eq 2 ] || { sed -n '4,8s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 page=$1 program=$2
 version=$("$program" --version); version=${version#* }; version=${version%% *}
 
@@ -52,6 +53,13 @@ program_page() { # name one-line-purpose see-also
     "$program" "$command" --help | help_to_troff
   done
   echo '.SH FILES'
+  if [ "$1" = weir-api ]; then
+    printf '.TP\n.I /etc/weir/weir-api.yaml\nThe configuration of the service.\n'
+    printf '.TP\n.I /etc/default/weir-api\nVariables of its environment (not there by itself).\n'
+    printf '.TP\n.I /run/weir-api/api.sock\nWhere weirctl query asks.\n'
+    see_also "$3"
+    return
+  fi
   if [ "$1" = weir-etl ]; then
     printf '.TP\n.I /etc/weir/weir-etl.yaml\nThe configuration of the service.\n'
     printf '.TP\n.I /etc/default/weir-etl\nVariables of its environment, such as NATS_URL (not there by itself).\n'
@@ -66,14 +74,15 @@ program_page() { # name one-line-purpose see-also
   see_also "$3"
 }
 
-keys_page() { # name purpose program command… example-of-a-list example-key
+keys_page() { # name purpose program command… [example-of-a-list example-key]
   printf '.TH %s 5 "" "Weir %s" "Weir"\n.SH NAME\n%s \\- %s\n' "${1^^}" "$version" "${1//-/\\-}" "$2"
   printf '.SH DESCRIPTION\nYAML, so JSON too.\n.B %s %s \\-c FILE\n' "${3//-/\\-}" "${4//-/\\-}"
   cat <<'TROFF'
 says whether a file is right, what this machine lacks, and where each value comes from.
 A variable in the environment wins over the file.
 TROFF
-  printf '.PP\n.I %s[].%s\nis the key\n.I %s\nof each object in the list\n.IR %s .\n.SH KEYS\n' "$5" "$6" "$6" "$5"
+  [ $# -lt 6 ] || printf '.PP\n.I %s[].%s\nis the key\n.I %s\nof each object in the list\n.IR %s .\n' "$5" "$6" "$6" "$5"
+  echo '.SH KEYS'
   "$program" "$4" --keys | awk "$escape"'
     /^\| `/ {
       gsub(/\\\|/, "\x01"); n = split($0, cell, / *\| */)
@@ -88,7 +97,9 @@ case "$page" in
   weir) program_page weir 'take NetFlow, IPFIX and sFlow, and hand every flow on, counted' '\fBweirctl\fR(1), \fBweir.yaml\fR(5)' ;;
   weirctl) program_page weirctl 'ask a running weir what goes on' '\fBweir\fR(1), \fBweir.yaml\fR(5)' ;;
   weir-etl) program_page weir-etl 'make events of flows by rules' '\fBweir\fR(1), \fBweirctl\fR(1), \fBweir\-etl.yaml\fR(5)' ;;
+  weir-api) program_page weir-api 'answer questions about flows' '\fBweirctl\fR(1), \fBweir\-api.yaml\fR(5)' ;;
   weir.yaml) keys_page weir.yaml 'configuration of the flow collector weir' weir check listeners port ;;
   weir-etl.yaml) keys_page weir-etl.yaml 'configuration of weir\-etl' weir-etl check-config source.subjects framing ;;
-  *) sed -n '4,7s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+  weir-api.yaml) keys_page weir-api.yaml 'configuration of weir\-api' weir-api check ;;
+  *) sed -n '4,8s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
 esac

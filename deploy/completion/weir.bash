@@ -38,8 +38,10 @@ _weir() {
       mapfile -t COMPREPLY < <(compgen -f -- "$current")
       return ;;
     --format)
-      mapfile -t COMPREPLY < <(compgen -W "table json ndjson csv parquet" -- "$current")
-      return ;;
+      if [[ $program == *weirctl ]]; then
+        mapfile -t COMPREPLY < <(compgen -W "table json ndjson csv parquet" -- "$current")
+        return
+      fi ;;
     --chart)
       mapfile -t COMPREPLY < <(compgen -W "auto on off" -- "$current")
       return ;;

@@ -38,6 +38,9 @@ check 'log levels' offers 'weirctl log-level w' warning
 check 'files of a configuration' offers 'weir run -c conf/w' conf/weir.yaml
 check 'what a capture may be only of' offers 'weirctl capture --only r' rejected
 check 'files that a capture goes to' offers 'weirctl capture -w conf/w' conf/weir.yaml
+check 'formats of answers' offers 'weirctl query --format c' csv
+check 'options of weirctl query' offers 'weirctl query --' --chart
+check 'options of weir-api' offers 'weir-api run --' --config
 check 'options of weir run' offers 'weir run --' --listen
 done_testing
 exit $tap_failed

@@ -13,6 +13,8 @@ trap 'rm -rf "$dir"' EXIT
 scripts/make_man.sh weir "$build/weir" >"$dir/weir.1"
 scripts/make_man.sh weirctl "$build/weirctl" >"$dir/weirctl.1"
 scripts/make_man.sh weir-etl "$build/weir-etl" >"$dir/weir-etl.1"
+scripts/make_man.sh weir-api "$build/weir-api" >"$dir/weir-api.1"
+scripts/make_man.sh weir-api.yaml "$build/weir-api" >"$dir/weir-api.yaml.5"
 scripts/make_man.sh weir.yaml "$build/weir" >"$dir/weir.yaml.5"
 scripts/make_man.sh weir-etl.yaml "$build/weir-etl" >"$dir/weir-etl.yaml.5"
 
@@ -30,7 +32,7 @@ has_options() { # PAGE COMMAND OPTION…
   done
 }
 
-for program in weir weirctl weir-etl; do
+for program in weir weirctl weir-etl weir-api; do
   mapfile -t commands < <("$build/$program" --help | sed -n '/^Subcommands:/,/^$/s/^  \([a-z][a-z-]*\) .*/\1/p')
   check "$program: it has commands" test ${#commands[@]} -ge 2
   for command in "${commands[@]}"; do
@@ -48,7 +50,8 @@ has_keys() { # PAGE AT_LEAST COMMAND…
 }
 has_keys weir.yaml 50 "$build/weir" check
 has_keys weir-etl.yaml 40 "$build/weir-etl" check-config
-for page in weir.1 weirctl.1 weir-etl.1 weir.yaml.5 weir-etl.yaml.5; do
+has_keys weir-api.yaml 18 "$build/weir-api" check
+for page in weir.1 weirctl.1 weir-etl.1 weir-api.1 weir.yaml.5 weir-etl.yaml.5 weir-api.yaml.5; do
   if command -v man >/dev/null; then
     check "$page: troff has nothing to say" test -z "$(LC_ALL=C.UTF-8 man --warnings -E UTF-8 -l -Tutf8 "$dir/$page" 2>&1 >/dev/null)"
   else

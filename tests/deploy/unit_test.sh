@@ -26,14 +26,16 @@ verifies() {
 # exposure AT_MOST: in tenths, of 100.
 exposure() { systemd-analyze security --offline=true --no-pager --threshold="$1" "$dir/weir.service" | tail -1; }
 
-# Of the other program, which needs no device: no drop-ins.
-sed "s#/usr/bin/weir-etl#$build/weir-etl#; s#/usr/bin/weirctl#$build/weirctl#" deploy/systemd/weir-etl.service >"$dir/weir-etl.service"
-etl_verifies() {
+# Of the other programs, which need no device: no drop-ins.
+other_verifies() { # SERVICE
   local said
-  said=$(systemd-analyze verify --man=no "$dir/weir-etl.service" 2>&1) && ! grep -q "$dir" <<<"$said" || { echo "$said"; return 1; }
+  sed "s#/usr/bin/$1#$build/$1#; s#/usr/bin/weirctl#$build/weirctl#" "deploy/systemd/$1.service" >"$dir/$1.service"
+  said=$(systemd-analyze verify --man=no "$dir/$1.service" 2>&1) && ! grep -q "$dir" <<<"$said" || { echo "$said"; return 1; }
 }
-check "weir-etl.service: verified" etl_verifies
-check "weir-etl.service: exposure of at most 1.8" systemd-analyze security --offline=true --no-pager --threshold=18 "$dir/weir-etl.service"
+for service in weir-etl weir-api; do
+  check "$service.service: verified" other_verifies "$service"
+  check "$service.service: exposure of at most 1.8" systemd-analyze security --offline=true --no-pager --threshold=18 "$dir/$service.service"
+done
 check "weir.service: verified" verifies
 check "weir.service: exposure of at most 2.0" exposure 20
 for drop_in in "af-packet 25" "pcap 25" "tap 25" "af-xdp 33" "physical-addresses 35"; do
