@@ -44,6 +44,8 @@ struct Job {
   uint32_t next_index = 0;    // of the record to read
   uint32_t slice_index = 0;   // of the first record that belongs to the next message of events
   uint32_t open = 0;          // outgoing, without an outcome
+  uint32_t buried_open = 0;   // of these, records that lie in `source`
+  size_t unpacked_octets = 0; // that `source` takes beside the message
   bool is_read = false;       // to its end, or given up
   bool has_failed = false;
   std::optional<DeadReason> dead;  // as a whole

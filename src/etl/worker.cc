@@ -135,6 +135,8 @@ Job* EtlWorker::next_job() {
   if (waiting_.empty() || is_suspect_begun_) return nullptr;
   Job& job = *waiting_.front();
   if (job.is_suspect() && !begun_.empty()) return nullptr;
+  // A few octets can be packed that unpack to many: those of one message are room for the next.
+  if (unpacked_octets_ > config_.source.octets_in_hand) return nullptr;
   is_suspect_begun_ = job.is_suspect();
   job.place = begun_.size();
   begun_.push_back(std::move(waiting_.front()));
@@ -181,6 +183,10 @@ void EtlWorker::on_outcome(const outbound::Outcome& outcome) {
     } else if (slice_octets_ == 0) {
       buffer->used = 0;
     }
+  }
+  if (out.dead) {
+    --job.buried_open;
+    free_unpacked(job);
   }
   free_outgoing_.push_back(&out);
   --job.open;

@@ -3,8 +3,8 @@
 //
 // Runs on:  run on the etl_thread; ask_to_stop and view on any.
 // Owns:     three connections: to consume, to publish events, to publish what none can be made of.
-// Bounds:   messages_in_hand, buffer_bytes of events, kOutgoingMax messages on their way. Where one of them is reached nothing
-//           more is asked for.
+// Bounds:   messages_in_hand, octets_in_hand of what messages unpack to (and one message more), buffer_bytes of events, kOutgoingMax
+//           messages on their way. Where one of them is reached nothing more is begun, or asked for.
 // Failure:  none ends it. Whatever it is waiting for is in the view.
 //
 // A message that was delivered before may be what killed whoever had it. Such are worked on alone, and while some are about
@@ -69,6 +69,7 @@ class EtlWorker final : private outbound::OutcomeSink {
   // worker_transform.cc: records
   bool transform();
   void begin(Job& job);
+  void free_unpacked(Job& job);
   bool work(Job& job, size_t& budget);
   void make_event(Job& job, std::span<const uint8_t> record);
   void write_event(Job& job, const rules::Outcome* outcome, std::span<const uint8_t> record);
@@ -102,6 +103,7 @@ class EtlWorker final : private outbound::OutcomeSink {
   std::vector<Job*> closing_;         // settled, and not told yet
   Job* current_ = nullptr;            // whose records are being read
   size_t suspects_ = 0;               // in hand
+  size_t unpacked_octets_ = 0;        // of messages that are begun
   bool is_suspect_begun_ = false;
   bool is_careful_ = false;
 

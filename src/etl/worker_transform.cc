@@ -35,6 +35,7 @@ bool EtlWorker::transform() {
     did = true;
     Job& job = *current_;
     current_ = nullptr;
+    free_unpacked(job);
     close_if_settled(job);
   }
   return did;
@@ -51,7 +52,18 @@ void EtlWorker::begin(Job& job) {
     return;
   }
   job.dead = feed::open_message(job.delivery.message, config_.source.subjects[job.delivery.input].framing, job.source);
+  job.unpacked_octets = job.source.own.capacity();
+  unpacked_octets_ += job.unpacked_octets;
   if (!job.dead) job.walk = outbound::BatchWalk(job.source.batch);
+}
+
+/// Once nothing reads it any more, though what came of the message may not be published for long.
+void EtlWorker::free_unpacked(Job& job) {
+  if (!job.is_read || job.buried_open != 0 || job.unpacked_octets == 0) return;
+  unpacked_octets_ -= job.unpacked_octets;
+  job.unpacked_octets = 0;
+  job.source = {};
+  job.walk = outbound::BatchWalk({});
 }
 
 /// Reads on; false where there is no room for what would come of it, or the budget is used up.
@@ -231,6 +243,7 @@ void EtlWorker::bury(Job& job, DeadReason reason) {
 
 void EtlWorker::bury_record(Job& job, DeadReason reason, std::span<const uint8_t> record) {
   Outgoing& out = take_outgoing(job);
+  ++job.buried_open;
   out.dead = reason;
   feed::write_dead_record(source_of(job), reason, job.next_index, record, out, out.as, out.own_headers);
   ++books_.records_in_flight;

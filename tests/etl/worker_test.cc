@@ -2,6 +2,7 @@
 #include "etl/worker.h"
 
 #include <sys/stat.h>
+#include <zstd.h>
 
 #include <functional>
 #include <thread>
@@ -122,6 +123,40 @@ TEST_F(EtlWorkerTest, ReadsAllFramingsAndCompressionsThatHeadersSay) {
   EXPECT_EQ(b.records_in, flows);
   EXPECT_EQ(b.events_acknowledged, flows);
   EXPECT_EQ(b.messages_dead_total() + b.records_dead_total(), 0u);
+}
+
+/// The most memory that this process has ever had, in KiB.
+uint64_t peak_kib() {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);) {
+    if (line.rfind("VmHWM:", 0) == 0) return std::stoull(line.substr(6));
+  }
+  return 0;
+}
+
+TEST_F(EtlWorkerTest, WhatUnpacksToMuchIsNotHeldAllAtOnce) {
+  // One record, which is longer than any flow: it lies in what was unpacked until it is stored among the dead.
+  constexpr size_t kOctets = 8 << 20;
+  std::string batch = "\x0a";
+  for (size_t rest = kOctets; ; rest >>= 7) {
+    batch += static_cast<char>(rest >= 0x80 ? rest | 0x80 : rest);
+    if (rest < 0x80) break;
+  }
+  batch += std::string(kOctets, '\0');
+  std::string packed(ZSTD_compressBound(batch.size()), '\0');
+  packed.resize(ZSTD_compress(packed.data(), packed.size(), batch.data(), batch.size(), 1));
+  batch = {};
+  EtlConfig small = config();
+  small.source.octets_in_hand = 16 << 20;
+  start(small);
+  constexpr uint64_t kMessages = 60;
+  const uint64_t before = peak_kib();
+  for (uint64_t i = 0; i < kMessages; ++i) {
+    publish("flows.raw.netflow", packed, {{"Weir-Framing", "batch"}, {"Weir-Compression", "zstd"}});
+  }
+  settle(kMessages);
+  EXPECT_EQ(books().records_dead[static_cast<size_t>(DeadReason::malformed_record)], kMessages);
+  EXPECT_LT(peak_kib() - before, 120u << 10) << "480 MiB, were all of them held";
 }
 
 TEST_F(EtlWorkerTest, ReadsLinesOfJson) {
