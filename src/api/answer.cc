@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <nlohmann/json.hpp>
 
@@ -11,6 +12,13 @@
 namespace weir::api {
 namespace {
 
+/// Of what went wrong while the store was at it; it has no status of its own then.
+unsigned status_of(std::string_view why) {
+  if (why.find("it took longer than") != std::string_view::npos) return 504;
+  if (why.find("Out of Memory") != std::string_view::npos) return 507;
+  return 400;
+}
+
 std::optional<int64_t> integer_of(std::string_view cell) {
   int64_t number = 0;
   const auto [end, error] = std::from_chars(cell.data(), cell.data() + cell.size(), number);
@@ -18,20 +26,27 @@ std::optional<int64_t> integer_of(std::string_view cell) {
   return number;
 }
 
+}  // namespace
+
 class Answer final : public Body, public std::enable_shared_from_this<Answer> {
  public:
   Answer(Question question, Done done)
       : q_(std::move(question)), done_(std::move(done)), begun_(std::chrono::steady_clock::now()), format_(row_format(q_.format, q_.head, q_.json_rows)) {
-    ++q_.desk->running;
     ++q_.desk->asked;
     if (q_.page) last_ = *q_.page;
   }
   ~Answer() override {
-    --q_.desk->running;
+    call_.reset();  // before another begins
+    if (is_running_) {
+      --q_.desk->running;
+      begin_next(*q_.desk);
+    }
     q_.desk->seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - begun_).count();
   }
 
   void begin() {
+    is_running_ = true;
+    ++q_.desk->running;
     if (!q_.probe) return begin_rows();
     call_ = q_.backend->begin(*q_.probe);
     read_probe();
@@ -44,6 +59,14 @@ class Answer final : public Body, public std::enable_shared_from_this<Answer> {
   }
 
  private:
+  static void begin_next(Desk& desk) {
+    while (!desk.waiting.empty() && desk.running < desk.running_max) {
+      const auto next = desk.waiting.front().lock();
+      desk.waiting.pop_front();
+      if (next) next->begin();
+    }
+  }
+
   // Calls of the store's hold no more than a weak reference: whoever lets go of this cancels them.
   template <class Handle>
   void read_part(Handle handle) {
@@ -155,7 +178,8 @@ class Answer final : public Body, public std::enable_shared_from_this<Answer> {
     if (rows_.is_whole()) {
       const auto json = nlohmann::json::parse(rows_.members(), nullptr, /*allow_exceptions=*/false);
       if (json.is_object() && json.contains("error")) {
-        fail(500, json["error"].is_string() ? json["error"].get<std::string>() : "the store failed");
+        const std::string why = json["error"].is_string() ? json["error"].get<std::string>() : "the store failed";
+        fail(status_of(why), why);
         return false;
       }
       truncated |= json.is_object() && json.contains("truncated") && json["truncated"] == true;
@@ -210,23 +234,33 @@ class Answer final : public Body, public std::enable_shared_from_this<Answer> {
   std::string out_;
   std::optional<query::PageStart> last_;  // of the last row: its time and tie, and how many rows had the same
   uint64_t given_ = 0;
+  bool is_running_ = false;
   bool has_begun_ = false;
   bool has_more_ = false;
   bool is_over_ = false;
 };
 
-}  // namespace
+size_t Desk::waiting_now() const noexcept {
+  return static_cast<size_t>(std::count_if(waiting.begin(), waiting.end(), [](const auto& each) { return !each.expired(); }));
+}
 
 Work ask(Question question, Done done) {
-  if (question.desk->running >= question.desk->running_max) {
-    ++question.desk->turned_away;
-    Response response = error_response(503, fmt::format("{} questions are being answered already (limits.running): try again", question.desk->running));
+  Desk& desk = *question.desk;
+  const bool has_room = desk.running < desk.running_max;
+  if (!has_room && desk.waiting_now() >= desk.waiting_max) {
+    ++desk.turned_away;
+    Response response = error_response(503, fmt::format("{} questions are being answered and {} wait already (limits): try again", desk.running, desk.waiting_now()));
     response.headers.emplace_back("Retry-After", "1");
     done(std::move(response));
     return nullptr;
   }
   const auto answer = std::make_shared<Answer>(std::move(question), std::move(done));
-  answer->begin();
+  if (has_room) {
+    answer->begin();
+  } else {
+    std::erase_if(desk.waiting, [](const auto& waiting) { return waiting.expired(); });
+    desk.waiting.push_back(answer);
+  }
   return answer;
 }
 

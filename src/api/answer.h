@@ -6,6 +6,7 @@
 #pragma once
 
 #include <chrono>
+#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
@@ -20,15 +21,20 @@ namespace weir::api {
 
 inline constexpr size_t kBufferedOctets = 64 * 1024;
 
+class Answer;
+
 /// What all questions share.
 struct Desk {
   size_t running = 0;
-  size_t running_max = 16;
+  size_t running_max = 3;
+  size_t waiting_max = 64;
+  std::deque<std::weak_ptr<Answer>> waiting;  // some of them may have gone
   uint64_t asked = 0;
   uint64_t turned_away = 0;
   uint64_t rows = 0;
   uint64_t failed = 0;
-  double seconds = 0;  // of those that are over
+  double seconds = 0;  // of those that are over, from when they came
+  size_t waiting_now() const noexcept;
 };
 
 struct Question {

@@ -51,12 +51,25 @@ const Schema<ApiTlsConfig>& tls_schema() {
   return schema;
 }
 
+const Schema<StoreLinkConfig>& store_schema() {
+  using C = StoreLinkConfig;
+  static const auto schema =
+      Schema<C>()
+          .key("socket", &C::socket, service::any_text(), "Its control socket.")
+          .key("rollup_minutes_secs", &C::rollup_minutes_secs, service::duration<uint32_t>(kSec, 0, UINT32_MAX),
+               "How long it keeps sums by the minute, as history.rollup_minutes_secs of its configuration says; 0: for ever. Of what is older flows are asked.")
+          .key("rollup_hours_secs", &C::rollup_hours_secs, service::duration<uint32_t>(kSec, 0, UINT32_MAX), "The same of hours.")
+          .key("rollup_days_secs", &C::rollup_days_secs, service::duration<uint32_t>(kSec, 0, UINT32_MAX), "The same of days.");
+  return schema;
+}
+
 const Schema<LimitsConfig>& limits_schema() {
   using C = LimitsConfig;
   static const auto schema =
       Schema<C>()
           .key("connections", &C::connections, integer<uint32_t>(1, 10'000), "Open connections; the next is answered 503.")
-          .key("running", &C::running, integer<uint32_t>(1, 1000), "Questions that are answered at a time; the next is answered 503.")
+          .key("running", &C::running, integer<uint32_t>(1, 1000), "Questions that are put to the store at a time; fewer than its sql.queries_max, since a page takes two statements.")
+          .key("waiting", &C::waiting, integer<uint32_t>(0, 10'000), "Questions that wait until one of these is answered; the next is answered 503.")
           .key("query_timeout_ms", &C::query_timeout_ms, service::duration<uint32_t>(kMs, 100, 3'600'000), "How long the store may take for one.")
           .key("sql_rows", &C::sql_rows, integer<uint64_t>(1, 100'000'000), "Rows of an answer to /api/sql.");
   return schema;
@@ -93,7 +106,7 @@ const Schema<ApiConfig>& api_schema() {
           .key("tokens_file", &C::tokens_file, service::any_text(),
                "Bearer tokens of those who may ask over TCP, a line each: a name, and the token or sha256: and its digest. Read anew at SIGHUP. Empty: none is asked for.")
           .list("cors_origins", &C::cors_origins, web_origin(), "Web pages of these origins may ask from browsers; none by default.")
-          .key("store_socket", &C::store_socket, service::any_text(), "weir-store's control socket.")
+          .object("store", &C::store, store_schema(), "weir-store: who answers.")
           .key("realtime_threshold", &C::realtime_threshold, service::duration<uint32_t>(kSec, 60, 4'000'000'000),
                "What /api/netflow/realtime answers goes so far back, and /api/netflow/historical ends there.")
           .object("limits", &C::limits, limits_schema(), "How much at a time.")
@@ -168,7 +181,7 @@ std::string describe(const LoadedConfig& loaded) {
                        : !c.tls.client_ca_file.empty() ? "for who has a certificate"
                                                        : "for whoever is on this machine");
   }
-  out += fmt::format("  answers of the store at {}, at most {} at a time, {} ms each\n", printable(c.store_socket), c.limits.running, c.limits.query_timeout_ms);
+  out += fmt::format("  answers of the store at {}, at most {} at a time, {} ms each\n", printable(c.store.socket), c.limits.running, c.limits.query_timeout_ms);
   return out;
 }
 

@@ -35,9 +35,18 @@ struct ApiTlsConfig {
   std::string client_ca_file;
 };
 
+/// weir-store, and what of its configuration must be known here.
+struct StoreLinkConfig {
+  std::string socket = "/run/weir-store/control.sock";
+  uint32_t rollup_minutes_secs = 604'800;
+  uint32_t rollup_hours_secs = 0;
+  uint32_t rollup_days_secs = 0;
+};
+
 struct LimitsConfig {
   uint32_t connections = 256;
-  uint32_t running = 16;
+  uint32_t running = 3;
+  uint32_t waiting = 64;
   uint32_t query_timeout_ms = 30'000;
   uint64_t sql_rows = 100'000;
 };
@@ -47,7 +56,7 @@ struct ApiConfig {
   ApiTlsConfig tls;
   std::string tokens_file;
   std::vector<std::string> cors_origins;
-  std::string store_socket = "/run/weir-store/control.sock";
+  StoreLinkConfig store;
   uint32_t realtime_threshold = 2 * 86'400;
   LimitsConfig limits;
   service::LogConfig log;

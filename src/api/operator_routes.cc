@@ -36,8 +36,9 @@ Response metrics(const ApiContext& context) {
   const Desk& desk = *context.desk;
   page.counter("weir_api_questions_total", "Questions put to the store.", {}, desk.asked);
   page.counter("weir_api_questions_failed_total", "Of those, how many the store did not answer, or not wholly.", {}, desk.failed);
-  page.counter("weir_api_questions_turned_away_total", "Questions beyond limits.running, answered 503.", {}, desk.turned_away);
+  page.counter("weir_api_questions_turned_away_total", "Questions beyond limits.running and limits.waiting, answered 503.", {}, desk.turned_away);
   page.gauge("weir_api_questions_running", "Questions that are being answered.", {}, static_cast<double>(desk.running));
+  page.gauge("weir_api_questions_waiting", "Questions that wait until the store has answered others.", {}, static_cast<double>(desk.waiting_now()));
   page.counter("weir_api_rows_total", "Rows of answers.", {}, desk.rows);
   page.gauge("weir_api_question_seconds_total", "How long questions took, together.", {}, desk.seconds);
   if (const ServerBooks* const books = context.books()) {

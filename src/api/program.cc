@@ -30,10 +30,11 @@ constexpr uint64_t kStopNs = 5 * kNsPerSec;  // what answers that are under way 
 class Program final : public ApiProgram {
  public:
   Program(const ApiConfig& config, Load load)
-      : config_(config), load_(std::move(load)), backend_(unix_backend(io_, config.store_socket)), desk_(std::make_shared<Desk>()),
+      : config_(config), load_(std::move(load)), backend_(unix_backend(io_, config.store.socket)), desk_(std::make_shared<Desk>()),
         notify_(service::ServiceNotify::from_environment()) {
     desk_->running_max = config.limits.running;
-    context_.emplace(ApiContext{*backend_, desk_, {config.limits.query_timeout_ms, config.limits.sql_rows}, config.realtime_threshold,
+    desk_->waiting_max = config.limits.waiting;
+    context_.emplace(ApiContext{*backend_, desk_, {config.limits.query_timeout_ms, config.limits.sql_rows}, config.realtime_threshold, KeptSecs{config.store.rollup_minutes_secs, config.store.rollup_hours_secs, config.store.rollup_days_secs},
                                 [] { return static_cast<int64_t>(wall_clock_ns() / 1000); },
                                 [this] { return server_ != nullptr ? &server_->books() : nullptr; }, [this] { return is_stopping_.load(); }});
   }

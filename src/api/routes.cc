@@ -17,6 +17,7 @@ using nlohmann::ordered_json;
 
 constexpr uint32_t kSqlOctetsMax = 128 * 1024;
 constexpr size_t kSqlParametersMax = 1000;
+constexpr int64_t kKeptMarginUs = 600 * query::kUsPerSec;  // what the store forgets while a question waits
 
 bool accepts(const std::string& accept, std::string_view type) { return accept.find(type) != std::string::npos; }
 
@@ -207,8 +208,13 @@ FormatAsked format_asked(const Request& request, std::string_view format) {
   return asked;
 }
 
-Question question_of(const ApiContext& context, const query::Plan& plan, std::string_view text, Format format, const std::optional<query::PageStart>& page) {
+Question question_of(const ApiContext& context, query::Plan plan, std::string_view text, Format format, const std::optional<query::PageStart>& page) {
   const bool by_rows = format != Format::parquet;
+  const auto kept_from = [&](int64_t secs) -> std::optional<int64_t> {
+    if (secs == 0) return std::nullopt;
+    return std::max<int64_t>(0, context.now_us() - secs * query::kUsPerSec + kKeptMarginUs);
+  };
+  plan.rollups_kept = {kept_from(context.kept.days), kept_from(context.kept.hours), kept_from(context.kept.minutes)};
   query::Translation t = query::translate(plan, query::duckdb_dialect(), page, by_rows ? query::RowsAsked::with_one_more : query::RowsAsked::exactly);
   Question question;
   question.desk = context.desk;

@@ -23,11 +23,17 @@ struct Limits {
   uint64_t sql_rows_max = 100'000;
 };
 
+/// How long the store keeps sums; 0: for ever.
+struct KeptSecs {
+  int64_t minutes = 0, hours = 0, days = 0;
+};
+
 struct ApiContext {
   Backend& backend;
   std::shared_ptr<Desk> desk;
   Limits limits;
   int64_t realtime_threshold_secs = 2 * 86'400;
+  KeptSecs kept;
   std::function<int64_t()> now_us;
   std::function<const ServerBooks*()> books;  // null before the server is there
   std::function<bool()> is_stopping;
@@ -47,7 +53,7 @@ struct FormatAsked {
 };
 FormatAsked format_asked(const Request& request, std::string_view format);
 /// The question of a plan. `page` goes with JSON alone.
-Question question_of(const ApiContext& context, const query::Plan& plan, std::string_view text, Format format,
+Question question_of(const ApiContext& context, query::Plan plan, std::string_view text, Format format,
                      const std::optional<query::PageStart>& page);
 
 std::vector<Route> netflow_routes(const ApiContext& context);

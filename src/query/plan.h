@@ -86,6 +86,11 @@ struct Bucket {
 #define WEIR_QUERY_SHAPES(X) X(rows) X(groups) X(series)
 WEIR_NAMED_ENUM(Shape, uint8_t, WEIR_QUERY_SHAPES)
 
+/// Since when the store has sums of each kind, in microseconds: older ones it has forgotten, and flows tell.
+struct RollupsKept {
+  std::optional<int64_t> days_from_us, hours_from_us, minutes_from_us;
+};
+
 struct Plan {
   Shape shape = Shape::rows;
   TimeWindow window;
@@ -99,6 +104,7 @@ struct Plan {
   uint32_t limit = 0;
   std::vector<std::string> notes;  // what was not said and is taken to be meant
   bool has_regular_expression = false;
+  RollupsKept rollups_kept;
 
   /// Whether flows come by time alone, so that a page can begin where another ended.
   bool can_be_paged() const noexcept {

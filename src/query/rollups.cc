@@ -19,6 +19,7 @@ constexpr Rollup kRollups[] = {
 struct Grain {
   std::string_view name;
   int64_t us;
+  std::optional<int64_t> from_us = {};  // older sums are gone
 };
 constexpr Grain kGrains[] = {{"1d", 86'400 * kUsPerSec}, {"1h", 3600 * kUsPerSec}, {"1m", 60 * kUsPerSec}};
 
@@ -65,14 +66,15 @@ void add_pieces(std::optional<int64_t> start, std::optional<int64_t> end, std::s
     out.push_back({{}, start, end});
     return;
   }
-  const int64_t us = grains.front().us;
+  const Grain& grain = grains.front();
   const auto rest = grains.subspan(1);
-  std::optional<int64_t> first, last;
-  if (start) first = (*start + us - 1) / us * us;
-  if (end) last = *end / us * us;
+  std::optional<int64_t> first = grain.from_us, last;
+  if (start) first = std::max(*start, first.value_or(*start));
+  if (first) first = (*first + grain.us - 1) / grain.us * grain.us;
+  if (end) last = *end / grain.us * grain.us;
   if (first && last && *first >= *last) return add_pieces(start, end, rest, out);
-  if (start && *start < *first) add_pieces(start, first, rest, out);
-  out.push_back({grains.front().name, first, last});
+  if (first && start != first) add_pieces(start, first, rest, out);
+  out.push_back({grain.name, first, last});
   if (end && *last < *end) add_pieces(last, end, rest, out);
 }
 
@@ -106,7 +108,9 @@ const Rollup* rollup_for(const Plan& plan) noexcept {
 
 std::vector<Piece> pieces_of(const Plan& plan) {
   std::vector<Grain> grains;
-  for (const Grain& grain : kGrains) {
+  const RollupsKept& kept = plan.rollups_kept;
+  for (Grain grain : kGrains) {
+    grain.from_us = grain.name == "1d" ? kept.days_from_us : grain.name == "1h" ? kept.hours_from_us : kept.minutes_from_us;
     if (fits(plan, grain)) grains.push_back(grain);
   }
   std::vector<Piece> pieces;

@@ -105,7 +105,8 @@ class RunningServer {
     fake = std::make_unique<FakeBackend>(io_);
     if (!store_socket.empty()) real_ = unix_backend(io_, store_socket);
     desk->running_max = 4;
-    context_.emplace(ApiContext{real_ ? *real_ : *fake, desk, Limits{}, 2 * 86'400, [this] { return now_us.load(); },
+    desk->waiting_max = 1;
+    context_.emplace(ApiContext{real_ ? *real_ : *fake, desk, Limits{}, 2 * 86'400, KeptSecs{}, [this] { return now_us.load(); },
                                 [this] { return server_ != nullptr ? &server_->books() : nullptr; }, [] { return false; }});
     auto server = HttpServer::make(io_, config, api_routes(*context_), std::move(tokens));
     EXPECT_TRUE(server) << server.error().message;

@@ -165,21 +165,41 @@ TEST(ApiServer, WhoWaitsForTheStoreStallsNobody) {
   EXPECT_TRUE(soon([&] { return server.fake->calls == 0; })) << "the client has gone, and what it asked goes on";
 }
 
-TEST(ApiServer, AnswersSoManyQuestionsAtATime) {
+TEST(ApiServer, AnswersSoManyQuestionsAtATimeAndLetsSomeWait) {
   RunningServer server;
-  server.fake->lay_out({F::never()});
+  for (int i = 0; i < 4; ++i) server.fake->lay_out({F::never()});
+  server.fake->lay_out({F::more(kThree), F::over()});
   std::vector<service::RawClient> clients;
   for (int i = 0; i < 4; ++i) {
     clients.push_back(service::RawClient::tcp(server.port()));
     ASSERT_TRUE(clients.back().send("GET /api/query?query=in:flows%20groupby:src_ip HTTP/1.1\r\nHost: localhost\r\n\r\n"));
   }
   ASSERT_TRUE(soon([&] { return server.fake->calls == 4; }));
-  const auto fifth = server.post("/api/query", kGroups);
-  EXPECT_EQ(fifth.status, 503);
-  EXPECT_THAT(fifth.body, HasSubstr("4 questions are being answered already"));
-  EXPECT_EQ(fifth.headers.at("retry-after"), "1");
+  test::WebAnswer fifth;
+  std::thread waits([&] { fifth = server.post("/api/query", kGroups); });
+  ASSERT_TRUE(soon([&] { return server.get("/metrics").body.find("weir_api_questions_waiting 1") != std::string::npos; }));
+  const auto sixth = server.post("/api/query", kGroups);
+  EXPECT_EQ(sixth.status, 503);
+  EXPECT_THAT(sixth.body, HasSubstr("4 questions are being answered and 1 wait already"));
+  EXPECT_EQ(sixth.headers.at("retry-after"), "1");
+  EXPECT_EQ(server.fake->calls, 4);
+  clients.pop_back();  // his question ends, and the one that waits begins
+  waits.join();
+  EXPECT_EQ(fifth.status, 200) << fifth.body;
   clients.clear();
   EXPECT_TRUE(soon([&] { return server.fake->calls == 0; }));
+}
+
+TEST(ApiServer, WhatFailsWhileTheStoreIsAtItHasAStatus) {
+  RunningServer server;
+  const auto answer_to = [&](const char* error) {
+    server.fake->clear();
+    server.fake->lay_out({F::more(std::string(R"({"columns":[{"name":"a","type":"x"}],"rows":[],"truncated":false,"error":")") + error + "\"}"), F::over()});
+    return server.post("/api/sql", R"({"sql":"SELECT a"})").status;
+  };
+  EXPECT_EQ(answer_to("it took longer than 30000 ms and was stopped"), 504);
+  EXPECT_EQ(answer_to("Out of Memory Error: failed to allocate"), 507);
+  EXPECT_EQ(answer_to("Conversion Error: x"), 400);
 }
 
 TEST(ApiServer, HasRoomForSoManyConnections) {

@@ -256,6 +256,22 @@ TEST(Srql, ChangedQueriesAreAnsweredOrRefused) {
   }
 }
 
+TEST(Srql, WhatRollupsHaveForgottenFlowsTell) {
+  Plan plan = plan_of("in:flows time:[2026-10-20T10:30:00Z,2026-11-02T00:00:00Z] groupby:src_ip");
+  plan.rollups_kept.minutes_from_us = kNowUs - 7 * 86'400 * kUsPerSec;
+  std::string sql = translate(plan, duckdb_dialect()).statement.sql;
+  EXPECT_THAT(sql, Not(HasSubstr("_1m"))) << "the half hour at the beginning is older than minutes are kept";
+  EXPECT_THAT(sql, HasSubstr("FROM flow_rows"));
+  EXPECT_THAT(sql, HasSubstr("FROM rollup_src_1h"));
+  EXPECT_THAT(sql, HasSubstr("FROM rollup_src_1d"));
+  plan = plan_of("in:flows time:[,2026-11-02] bucket:5m series:app");
+  plan.rollups_kept.minutes_from_us = kNowUs - 7 * 86'400 * kUsPerSec;
+  const Translation t = translate(plan, duckdb_dialect());
+  std::vector<std::string> bounds;
+  for (const Parameter& p : t.statement.parameters) bounds.push_back(instant_text(std::get<Instant>(p).us).substr(5, 11));
+  EXPECT_THAT(bounds, ElementsAre("10-26T12:00", "10-26T12:00", "11-02T00:00"));
+}
+
 /// docs/SRQL.md, "Fields", from the table that queries go by.
 std::string fields_table() {
   static constexpr std::pair<FieldKind, const char*> kWords[] = {
