@@ -124,7 +124,6 @@ int fill(const Options& options) {
   config.folder = fs::absolute(fs::path(options.dir) / "history");
   config.recent_micros = options.recent_hours * store::kMicrosPerHour;
   config.quiet_micros = 0;
-  config.rollups.minutes_micros = 7 * 24 * store::kMicrosPerHour;
   auto keeper = must(store::Keeper::make(*store.database, config, now));
   const auto begin = std::chrono::steady_clock::now();
   double inserting = 0;

@@ -37,6 +37,8 @@ std::string lock_statements(const DatabaseOptions& options) {
   for (const std::string& folder : options.folders) folders += fmt::format("{}{}", folders.empty() ? "" : ", ", sql_text(folder));
   return "LOAD icu; LOAD json; LOAD parquet; SET GLOBAL TimeZone = 'UTC'; "
          "SET GLOBAL parquet_metadata_cache = true; "
+         // A checkpoint writes what it knows of every column of every table, however little has changed.
+         "SET GLOBAL checkpoint_threshold = '512MiB'; "
          "SET autoinstall_known_extensions = false; SET autoload_known_extensions = false; "
          "SET allowed_directories = [" + folders + "]; SET enable_external_access = false; "
          "SET lock_configuration = true;";

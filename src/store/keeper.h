@@ -35,7 +35,7 @@ struct KeeperConfig {
   std::string folder;                                    // of files; absolute, there
   int64_t recent_micros = 48 * 3600 * kMicrosPerSecond;  // hours older than that become files
   int64_t history_micros = 0;                            // files older than that go; 0: never
-  RollupRetention rollups = {.minutes_micros = 7 * 24 * 3600 * kMicrosPerSecond, .hours_micros = 0, .days_micros = 0};
+  RollupRetention rollups = {.minutes_micros = 48 * 3600 * kMicrosPerSecond, .hours_micros = 0, .days_micros = 0};
   int64_t fold_every_micros = 10 * kMicrosPerSecond;
   int64_t quiet_micros = 600 * kMicrosPerSecond;  // an hour that nobody wrote to for so long may become a file
 };
