@@ -204,7 +204,9 @@ void EtlWorker::give_up_slice() {
 size_t EtlWorker::message_octets_max() noexcept {
   // While the library connects again it says 0.
   if (const size_t now = consumer_->payload_max(); now != 0) payload_max_ = now;
-  const size_t all = std::max<size_t>(payload_max_, 2 * kHeadersReserve);
+  size_t all = payload_max_;
+  if (const uint64_t of_stream = events_->stream_octets_max(); of_stream != 0) all = std::min<size_t>(all, of_stream);
+  all = std::max<size_t>(all, 2 * kHeadersReserve);
   // Packing what does not pack adds to it.
   const size_t packing = config_.events.compression == outbound::Compression::none ? 0 : all / 128;
   return std::min<size_t>(config_.events.batch_bytes, all - kHeadersReserve - packing);

@@ -55,6 +55,9 @@ class JetStreamPublisher final : public Publisher {
   const PublisherCounters& counters() const noexcept override { return counters_; }
   std::string last_error() const override;
 
+  /// The stream's own limit of a message, once it was looked at; 0: none, or not known.
+  uint64_t stream_octets_max() const noexcept { return stream_octets_max_; }
+
  private:
   using Token = MessageWindow::Token;
   using State = MessageWindow::State;

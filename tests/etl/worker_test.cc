@@ -159,6 +159,17 @@ TEST_F(EtlWorkerTest, WhatUnpacksToMuchIsNotHeldAllAtOnce) {
   EXPECT_LT(peak_kib() - before, 120u << 10) << "480 MiB, were all of them held";
 }
 
+TEST_F(EtlWorkerTest, KeepsToTheLimitOfAStreamThatIsThere) {
+  constexpr size_t kLimit = 30'000;
+  make_stream("events_ocsf", "flows.ocsf.network_activity", {{"max_msg_size", kLimit}});
+  start(config());
+  publish("flows.raw.netflow", flow_batch(0, 200));
+  settle(1);
+  EXPECT_EQ(numbers_of(events()), run_of(0, 200));
+  EXPECT_EQ(books().records_dead[static_cast<size_t>(DeadReason::event_too_large)], 0u);
+  EXPECT_GT(books().event_messages, 4u);
+}
+
 TEST_F(EtlWorkerTest, ReadsLinesOfJson) {
   start(config());
   publish("flows.raw.any", "{\"type\":\"IPFIX\",\"bytes\":1000,\"src_addr\":\"192.0.2.1\"}\n\n{\"bytes\":1001}\r\n",
