@@ -19,9 +19,10 @@ constexpr Rollup kRollups[] = {
 struct Grain {
   std::string_view name;
   int64_t us;
+  int64_t worth_us;  // less of it is not worth another table
   std::optional<int64_t> from_us = {};  // older sums are gone
 };
-constexpr Grain kGrains[] = {{"1d", 86'400 * kUsPerSec}, {"1h", 3600 * kUsPerSec}, {"1m", 60 * kUsPerSec}};
+constexpr Grain kGrains[] = {{"1d", 86'400 * kUsPerSec, 4 * 86'400 * kUsPerSec}, {"1h", 3600 * kUsPerSec, 3 * 3600 * kUsPerSec}, {"1m", 60 * kUsPerSec, 60 * kUsPerSec}};
 
 template <class Each>
 void for_each_word(std::string_view words, Each each) {
@@ -72,7 +73,8 @@ void add_pieces(std::optional<int64_t> start, std::optional<int64_t> end, std::s
   if (start) first = std::max(*start, first.value_or(*start));
   if (first) first = (*first + grain.us - 1) / grain.us * grain.us;
   if (end) last = *end / grain.us * grain.us;
-  if (first && last && *first >= *last) return add_pieces(start, end, rest, out);
+  const bool is_worth_it = !first || !last || *last - *first >= grain.worth_us;
+  if (!is_worth_it) return add_pieces(start, end, rest, out);
   if (first && start != first) add_pieces(start, first, rest, out);
   out.push_back({grain.name, first, last});
   if (end && *last < *end) add_pieces(last, end, rest, out);

@@ -134,12 +134,19 @@ void SqlWriter::put_source(const Rollup* rollup) {
       columns += fmt::format(", {}", own.substr(2, blank - 2));
       own.remove_prefix(std::min(own.size(), blank + 1));
     }
+    // Each table once, with all of its parts: a view over many hours' tables takes long to be looked up.
+    const auto pieces = pieces_of(plan_);
     std::string parts;
-    for (const Piece& piece : pieces_of(plan_)) {
+    for (const std::string_view grain : {"", "1m", "1h", "1d"}) {
+      std::string windows;
+      for (const Piece& piece : pieces) {
+        if (piece.grain == grain) windows += fmt::format("{}({})", windows.empty() ? "" : " OR ", window("time", piece.start_us, piece.end_us));
+      }
+      if (windows.empty()) continue;
       if (!parts.empty()) parts += " UNION ALL ";
-      parts += piece.grain.empty() ? fmt::format("SELECT {}, 1 AS flows FROM flow_rows", columns)
-                                   : fmt::format("SELECT {}, flows FROM rollup_{}_{}", columns, rollup->name, piece.grain);
-      parts += " WHERE " + window("time", piece.start_us, piece.end_us);
+      parts += grain.empty() ? fmt::format("SELECT {}, 1 AS flows FROM flow_rows", columns)
+                             : fmt::format("SELECT {}, flows FROM rollup_{}_{}", columns, rollup->name, grain);
+      parts += " WHERE " + windows;
     }
     put(fmt::format(" FROM ({}) AS f", parts));
   }

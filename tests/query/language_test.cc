@@ -220,14 +220,13 @@ TEST(Srql, SumsComeFromTheSmallestTableThatHasThem) {
 }
 
 TEST(Srql, ARaggedWindowIsPutTogetherWithoutGapOrOverlap) {
-  const Translation t = translate(plan_of("in:flows time:[2026-10-30T10:20:30.5Z,2026-11-02T01:02:03Z] groupby:src_ip"), duckdb_dialect());
+  const Translation t = translate(plan_of("in:flows time:[2026-10-27T10:20:30.5Z,2026-11-02T01:02:03Z] groupby:src_ip"), duckdb_dialect());
   std::vector<std::string> bounds;
   for (const Parameter& p : t.statement.parameters) bounds.push_back(instant_text(std::get<Instant>(p).us).substr(5));
-  EXPECT_THAT(bounds, ElementsAre("10-30T10:20:30.500Z", "10-30T10:21:00Z",  // flows
-                                  "10-30T10:21:00Z", "10-30T11:00:00Z",      // minutes
-                                  "10-30T11:00:00Z", "10-31T00:00:00Z",      // hours
-                                  "10-31T00:00:00Z", "11-02T00:00:00Z",      // days
-                                  "11-02T00:00:00Z", "11-02T01:00:00Z", "11-02T01:00:00Z", "11-02T01:02:00Z", "11-02T01:02:00Z", "11-02T01:02:03Z"));
+  EXPECT_THAT(bounds, ElementsAre("10-27T10:20:30.500Z", "10-27T10:21:00Z", "11-02T01:02:00Z", "11-02T01:02:03Z",  // flows
+                                  "10-27T10:21:00Z", "10-27T11:00:00Z", "11-02T00:00:00Z", "11-02T01:02:00Z",      // minutes
+                                  "10-27T11:00:00Z", "10-28T00:00:00Z",                                            // hours: one is not worth it
+                                  "10-28T00:00:00Z", "11-02T00:00:00Z"));                                          // days
 }
 
 /// What tests/fuzz/srql_fuzz.cc does for longer: parts of queries exchanged, doubled, left out, and octets changed.
