@@ -181,7 +181,21 @@ size_t characters_in(std::string_view text) {
   return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
 }
 
-/// A table, with bars behind it of the first value where groups are shown and there is room.
+/// The value that rows come by, the largest first; else the first that there is.
+size_t value_shown(const Rows& rows) {
+  size_t first = rows.columns.size();
+  for (size_t i = 0; i < rows.columns.size(); ++i) {
+    if (rows.columns[i].function.empty()) continue;
+    first = std::min(first, i);
+    const bool is_sorted = std::is_sorted(rows.rows.begin(), rows.rows.end(), [i](const auto& a, const auto& b) {
+      return a[i].is_number() && b[i].is_number() && a[i].template get<double>() > b[i].template get<double>();
+    });
+    if (is_sorted) return i;
+  }
+  return first;
+}
+
+/// A table, with bars behind it of one value where groups are shown and there is room.
 void print_table(const Rows& rows, bool with_bars, const Look& look) {
   const size_t n = rows.columns.size();
   std::vector<size_t> widths(n);
@@ -199,8 +213,7 @@ void print_table(const Rows& rows, bool with_bars, const Look& look) {
       widths[i] = std::max(widths[i], characters_in(line.back()));
     }
   }
-  const auto value = std::find_if(rows.columns.begin(), rows.columns.end(), [](const Column& c) { return !c.function.empty(); });
-  const size_t value_at = static_cast<size_t>(value - rows.columns.begin());
+  const size_t value_at = value_shown(rows);
   size_t used = 0;
   for (const size_t width : widths) used += width + 2;
   size_t room = look.width > used ? std::min(look.width - used, kBarCharactersMax) : 0;
@@ -282,7 +295,8 @@ bool print_chart(const Rows& rows, int64_t bucket_secs, const Look& look) {
     times.push_back(time);
   }
   const auto all = series_of(rows, times);
-  const std::string from = known.begin()->substr(0, 16), to = known.rbegin()->substr(0, 16);
+  const size_t shown = bucket_secs % 60 == 0 ? 16 : 19;  // to the minute, to the second
+  const std::string from = known.begin()->substr(0, shown), to = known.rbegin()->substr(0, shown);
   const Column& value = *std::find_if(rows.columns.begin(), rows.columns.end(), [](const Column& c) { return !c.function.empty(); });
   std::printf("%s\n", fmt::format("{}{}{}, a column {}", value.function, value.unit.empty() ? "" : " of ", value.unit,
                                   bucket_secs % 86'400 == 0 ? fmt::format("{} d", bucket_secs / 86'400) : bucket_secs % 3600 == 0 ? fmt::format("{} h", bucket_secs / 3600)

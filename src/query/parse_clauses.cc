@@ -256,7 +256,8 @@ Condition parse_condition(Scanner& in, Text key, size_t begin, bool is_negated) 
   } else if (in.peek() == '>' || in.peek() == '<' || in.peek() == '=') {
     condition.comparison = take_comparison(in);
   }
-  if (in.peek() == '(' || in.peek() == '[') {
+  // A pattern may begin as a list does.
+  if (condition.comparison != Comparison::matches && (in.peek() == '(' || in.peek() == '[')) {
     const Place open = in.here();
     condition.kind = in.peek() == '(' ? Values::any : Values::bracketed;
     if (condition.comparison != Comparison::equal) refuse(open, "a list cannot be compared; allowed here: one value");

@@ -55,6 +55,7 @@ inline constexpr const char* kMoreQueries[] = {
     "in:flows tcp_flags:SYN,!ACK !tcp_flags:18 tcp_flags_label:SYN,ACK tcp_flags_label:none",
     "in:flows src_mac:00:1b:21:3c:9d:f8 dst_mac:001b.213c.9df8 mac:00-1b-21-3c-9d-f8",
     "in:flows app:~\"^(web|db)[0-9]+$\" server_name:%.example.com label:(a,b) tag:x% src_tag:~^dc",
+    "in:flows app:~(web|db) server_name:~[a-z]+\\.example (user_name:~(a|b) OR app:x)",
     "in:flows !(src_ip:10.0.0.1 !dst_ip:2001:0db8::1) NOT port:53 proto:tcp AND dscp:EF",
     "in:flows raw:true bytes_total:>1M fields:time,src_ip,bytes_total,bytes_in,as_path",
     "in:flows fields:* threat_matched:true start_time:[2026-11-01,2026-11-02] end_time:>2026-11-01",
