@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <hs/hs.h>
 
+#include <algorithm>
 #include <cstdlib>
 
 namespace weir::classify {
@@ -37,7 +38,7 @@ std::string pattern_engine() {
   return fmt::format("{} tune {} features {:x}", hs_version(), platform.tune, platform.cpu_features);
 }
 
-std::optional<PatternError> compile_here(std::span<const Pattern> patterns, std::vector<uint8_t>& database) {
+std::optional<PatternError> compile_here(std::span<const Pattern> patterns, CompiledPatterns& compiled) {
   if (patterns.size() > kPatternsMax) return PatternError{{}, fmt::format("more than {} patterns", kPatternsMax)};
   std::vector<const char*> expressions;
   std::vector<unsigned> flags, ids;
@@ -61,8 +62,15 @@ std::optional<PatternError> compile_here(std::span<const Pattern> patterns, std:
   const hs_error_t serialised = hs_serialize_database(made, &octets, &size);
   hs_free_database(made);
   if (serialised != HS_SUCCESS) return PatternError{{}, fmt::format("the database cannot be written: {}", serialised)};
-  database.assign(octets, octets + size);
+  compiled.database.assign(octets, octets + size);
   std::free(octets);
+  compiled.width_max = 0;
+  for (size_t i = 0; i < patterns.size(); ++i) {
+    hs_expr_info_t* info = nullptr;
+    const bool is_told = hs_expression_info(expressions[i], flags[i], &info, &error) == HS_SUCCESS;
+    compiled.width_max = std::max(compiled.width_max, is_told ? info->max_width : UINT32_MAX);
+    std::free(info);
+  }
   return std::nullopt;
 }
 

@@ -43,6 +43,7 @@ std::optional<uint32_t> pattern_flags_of(std::string_view letters) noexcept;
 struct Pattern {
   std::string expression;
   uint32_t flags = pattern_flag::kDotAll;
+  uint32_t group = 0;  // those of one are compiled into a database of their own
 };
 
 /// Why patterns were not compiled.
@@ -54,8 +55,13 @@ struct PatternError {
 /// What names engine, version and kind of CPU: databases of another do not go. Empty: there is no engine.
 std::string pattern_engine();
 
-/// Here and now, however long it takes: the serialised database.
-std::optional<PatternError> compile_here(std::span<const Pattern> patterns, std::vector<uint8_t>& database);
+struct CompiledPatterns {
+  std::vector<uint8_t> database;      // serialised
+  uint32_t width_max = UINT32_MAX;    // octets that the longest match may have
+};
+
+/// Here and now, however long it takes.
+std::optional<PatternError> compile_here(std::span<const Pattern> patterns, CompiledPatterns& compiled);
 
 class PatternScratch;
 

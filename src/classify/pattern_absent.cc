@@ -5,7 +5,7 @@ namespace weir::classify {
 
 std::string pattern_engine() { return {}; }
 
-std::optional<PatternError> compile_here(std::span<const Pattern>, std::vector<uint8_t>&) {
+std::optional<PatternError> compile_here(std::span<const Pattern>, CompiledPatterns&) {
   return PatternError{{}, "this build has no Hyperscan"};
 }
 

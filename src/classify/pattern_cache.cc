@@ -25,19 +25,22 @@ std::string name_of(std::span<const Pattern> patterns) {
   rules::Digest digest;
   digest.add(pattern_engine());
   for (const Pattern& pattern : patterns) {
-    digest.add(fmt::format("{} {}", pattern.flags, pattern.expression.size()));
+    digest.add(fmt::format("{} {} {}", pattern.flags, pattern.group, pattern.expression.size()));
     digest.add(pattern.expression);
   }
   return digest.hex() + std::string(kSuffix);
 }
 
-bool recall(const std::string& path, std::vector<uint8_t>& database) {
+bool recall(const std::string& path, Databases& databases) {
   std::ifstream file(path, std::ios::binary);
   if (!file) return false;
-  std::vector<uint8_t> octets{std::istreambuf_iterator<char>(file), {}};
-  // The engine has a checksum of its own in it.
-  if (octets.empty() || !PatternDatabase::load(octets)) return false;
-  database = std::move(octets);
+  const std::vector<uint8_t> octets{std::istreambuf_iterator<char>(file), {}};
+  auto found = split_databases(octets);
+  if (!found || found->empty()) return false;
+  // The engine has a checksum of its own in each.
+  for (const auto& database : *found)
+    if (!PatternDatabase::load(database.database)) return false;
+  databases = std::move(*found);
   return true;
 }
 
@@ -55,7 +58,9 @@ void make_room(const std::filesystem::path& folder) {
 }
 
 /// What cannot be kept is compiled again next time: that is all.
-void keep(const std::string& folder, const std::string& path, const std::vector<uint8_t>& database) {
+void keep(const std::string& folder, const std::string& path, const Databases& databases) {
+  std::vector<uint8_t> octets;
+  for (const auto& database : databases) append_database(octets, database);
   std::error_code error;
   std::filesystem::create_directories(folder, error);
   make_room(folder);
@@ -63,25 +68,25 @@ void keep(const std::string& folder, const std::string& path, const std::vector<
   const int fd = open(draft.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   if (fd < 0) return;
   size_t written = 0;
-  while (written < database.size()) {
-    const ssize_t n = write(fd, database.data() + written, database.size() - written);
+  while (written < octets.size()) {
+    const ssize_t n = write(fd, octets.data() + written, octets.size() - written);
     if (n < 0 && errno == EINTR) continue;
     if (n <= 0) break;
     written += static_cast<size_t>(n);
   }
-  const bool whole = written == database.size() && fsync(fd) == 0;
+  const bool whole = written == octets.size() && fsync(fd) == 0;
   if (close(fd) != 0 || !whole || std::rename(draft.c_str(), path.c_str()) != 0) unlink(draft.c_str());
 }
 
 }  // namespace
 
 std::optional<PatternError> compile_or_recall(std::span<const Pattern> patterns, const std::string& folder,
-                                              std::vector<uint8_t>& database) {
-  if (folder.empty()) return compile_apart(patterns, database);
+                                              Databases& databases) {
+  if (folder.empty()) return compile_apart(patterns, databases);
   const std::string path = folder + "/" + name_of(patterns);
-  if (recall(path, database)) return std::nullopt;
-  if (auto error = compile_apart(patterns, database)) return error;
-  keep(folder, path, database);
+  if (recall(path, databases)) return std::nullopt;
+  if (auto error = compile_apart(patterns, databases)) return error;
+  keep(folder, path, databases);
   return std::nullopt;
 }
 

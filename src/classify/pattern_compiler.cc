@@ -20,13 +20,13 @@
 namespace weir::classify {
 namespace {
 
-// What the two processes say to each other. Requests: a Mode, then for each pattern its flags, its length (4 octets each,
-// host order: it is one machine) and itself, to the end. Answers: kAt and a number for each pattern that is begun (mode
-// each), then kFailed, a number (of the pattern, or kNobody) and the engine's words, or kMade and the database.
+// What the two processes say to each other. Requests: a Mode, then for each pattern its flags, its group, its length (4
+// octets each, host order: it is one machine) and itself, to the end. Answers: kAt and a number for each pattern that is
+// begun (mode each), then kFailed, a number (of the pattern, or kNobody) and the engine's words, or kMade and the databases.
 enum class Mode : uint8_t { together, each };
 constexpr uint8_t kAt = 'a', kFailed = 'f', kMade = 'm';
 constexpr uint32_t kNobody = UINT32_MAX;
-constexpr size_t kRequestOctetsMax = kPatternsMax * (kPatternOctetsMax + 8) + 1;
+constexpr size_t kRequestOctetsMax = 2 * kPatternsMax * (kPatternOctetsMax + 12) + 1;
 
 CompilerProgram& compiler_program() {
   static CompilerProgram program;
@@ -78,12 +78,13 @@ bool parse_request(std::span<const uint8_t> octets, Mode& mode, std::vector<Patt
   mode = static_cast<Mode>(octets[0]);
   octets = octets.subspan(1);
   while (!octets.empty()) {
-    if (octets.size() < 8) return false;
+    if (octets.size() < 12) return false;
     const uint32_t flags = get_u32(octets.data());
-    const uint32_t length = get_u32(octets.data() + 4);
-    octets = octets.subspan(8);
+    const uint32_t group = get_u32(octets.data() + 4);
+    const uint32_t length = get_u32(octets.data() + 8);
+    octets = octets.subspan(12);
     if (length > octets.size()) return false;
-    patterns.push_back({std::string(octets.begin(), octets.begin() + length), flags});
+    patterns.push_back({std::string(octets.begin(), octets.begin() + length), flags, group});
     octets = octets.subspan(length);
   }
   return true;
@@ -123,6 +124,7 @@ std::vector<uint8_t> request_of(Mode mode, std::span<const Pattern> patterns) {
   std::vector<uint8_t> request{static_cast<uint8_t>(mode)};
   for (const Pattern& pattern : patterns) {
     put_u32(request, pattern.flags);
+    put_u32(request, pattern.group);
     put_u32(request, static_cast<uint32_t>(pattern.expression.size()));
     request.insert(request.end(), pattern.expression.begin(), pattern.expression.end());
   }
@@ -191,8 +193,7 @@ std::string describe_end(int status) {
   return fmt::format("the process that compiles ended with {}", WEXITSTATUS(status));
 }
 
-std::optional<PatternError> ask(Mode mode, std::span<const Pattern> patterns, std::vector<uint8_t>& database,
-                                bool& met_bound) {
+std::optional<PatternError> ask(Mode mode, std::span<const Pattern> patterns, Databases& databases, bool& met_bound) {
   met_bound = false;
   int ends[2];
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) return trouble(std::strerror(errno));
@@ -220,16 +221,38 @@ std::optional<PatternError> ask(Mode mode, std::span<const Pattern> patterns, st
     if (pattern != kNobody) error.pattern = pattern;
     return error;
   }
-  const bool made = ended && WIFEXITED(status) && WEXITSTATUS(status) == 0 && answer.size() > place && answer[place] == kMade;
+  std::optional<Databases> made;
+  if (ended && WIFEXITED(status) && WEXITSTATUS(status) == 0 && answer.size() > place && answer[place] == kMade)
+    made = split_databases(std::span(answer).subspan(place + 1));
   if (!made) {
     met_bound = true;
     return PatternError{ended ? at : std::nullopt, ended ? describe_end(status) : fmt::format("takes more than {} s to compile", kCompileWallSecondsMax)};
   }
-  database.assign(answer.begin() + static_cast<std::ptrdiff_t>(place) + 1, answer.end());
+  databases = std::move(*made);
   return std::nullopt;
 }
 
 }  // namespace
+
+void append_database(std::vector<uint8_t>& to, const CompiledPatterns& compiled) {
+  put_u32(to, compiled.width_max);
+  put_u32(to, static_cast<uint32_t>(compiled.database.size()));
+  to.insert(to.end(), compiled.database.begin(), compiled.database.end());
+}
+
+std::optional<Databases> split_databases(std::span<const uint8_t> octets) {
+  constexpr size_t kHead = 8;
+  Databases databases;
+  while (!octets.empty()) {
+    if (octets.size() < kHead) return std::nullopt;
+    const size_t size = get_u32(octets.data() + 4);
+    if (size > octets.size() - kHead) return std::nullopt;
+    const auto database = octets.subspan(kHead, size);
+    databases.push_back({{database.begin(), database.end()}, get_u32(octets.data())});
+    octets = octets.subspan(kHead + size);
+  }
+  return databases;
+}
 
 void set_compiler_program(CompilerProgram program) { compiler_program() = std::move(program); }
 
@@ -244,25 +267,30 @@ int serve_patterns(const CompileBounds& bounds) {
   Mode mode = Mode::together;
   std::vector<Pattern> patterns;
   if (!read_all(STDIN_FILENO, request) || !parse_request(request, mode, patterns)) return 2;
-  std::vector<uint8_t> database;
+  CompiledPatterns compiled;
   for (size_t i = 0; mode == Mode::each && i < patterns.size(); ++i) {
     std::vector<uint8_t> at{kAt};
     put_u32(at, static_cast<uint32_t>(i));
     if (!write_all(STDOUT_FILENO, at) || !may_take(bounds.cpu_seconds)) return 1;
-    if (const auto error = compile_here({&patterns[i], 1}, database)) return answer_error(*error, i);
+    if (const auto error = compile_here({&patterns[i], 1}, compiled)) return answer_error(*error, i);
   }
   if (mode == Mode::each) return answer_error({{}, "together they take too much to compile; each alone does not"}, 0);
-  if (const auto error = compile_here(patterns, database)) return answer_error(*error, 0);
-  database.insert(database.begin(), kMade);
-  return write_all(STDOUT_FILENO, database) ? 0 : 1;
+  std::vector<uint8_t> answer{kMade};
+  for (size_t begin = 0, end = 0; begin < patterns.size(); begin = end) {
+    while (end < patterns.size() && patterns[end].group == patterns[begin].group) ++end;
+    const auto error = compile_here(std::span(patterns).subspan(begin, end - begin), compiled);
+    if (error) return answer_error(*error, begin);
+    append_database(answer, compiled);
+  }
+  return write_all(STDOUT_FILENO, answer) ? 0 : 1;
 }
 
-std::optional<PatternError> compile_apart(std::span<const Pattern> patterns, std::vector<uint8_t>& database) {
+std::optional<PatternError> compile_apart(std::span<const Pattern> patterns, Databases& databases) {
   bool met_bound = false;
-  auto error = ask(Mode::together, patterns, database, met_bound);
+  auto error = ask(Mode::together, patterns, databases, met_bound);
   if (!error || !met_bound) return error;
   // Which of them is it? One by one, the one that meets the bound says so itself.
-  auto found = ask(Mode::each, patterns, database, met_bound);
+  auto found = ask(Mode::each, patterns, databases, met_bound);
   if (found && found->pattern) return found;
   if (found && !met_bound) return found;
   return error;

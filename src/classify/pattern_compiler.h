@@ -34,12 +34,19 @@ struct CompileBounds {
 /// standard output. The exit code of the process.
 int serve_patterns(const CompileBounds& bounds = {});
 
-/// The serialised database of `patterns`.
-std::optional<PatternError> compile_apart(std::span<const Pattern> patterns, std::vector<uint8_t>& database);
+/// Of each group.
+using Databases = std::vector<CompiledPatterns>;
+
+/// Of `patterns`, whose groups are one behind the other: 0, 0, 1, 2, 2. An error's place is among all of them.
+std::optional<PatternError> compile_apart(std::span<const Pattern> patterns, Databases& databases);
 
 /// The same, from `folder` where it was compiled before (empty: nothing is kept). What is damaged there is made anew.
 /// A file is named by what it was made of, by engine and CPU; it is replaced whole.
 std::optional<PatternError> compile_or_recall(std::span<const Pattern> patterns, const std::string& folder,
-                                              std::vector<uint8_t>& database);
+                                              Databases& databases);
+
+/// Databases as they are handed over and kept: each behind its width and length. Nothing where the octets are none.
+void append_database(std::vector<uint8_t>& to, const CompiledPatterns& compiled);
+std::optional<Databases> split_databases(std::span<const uint8_t> octets);
 
 }  // namespace weir::classify

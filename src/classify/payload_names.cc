@@ -1,6 +1,7 @@
 #include "classify/payload_names.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "base/byte_order.h"
 
@@ -63,6 +64,12 @@ bool is_same(Octets octets, std::string_view lower_text) noexcept {
          std::equal(octets.begin(), octets.end(), lower_text.begin(), [](uint8_t a, char b) { return lower(a) == b; });
 }
 
+/// The first octet that is `wanted`; the size where there is none.
+size_t place_of(char wanted, Octets octets) noexcept {
+  const void* const at = octets.empty() ? nullptr : std::memchr(octets.data(), wanted, octets.size());
+  return at == nullptr ? octets.size() : static_cast<size_t>(static_cast<const uint8_t*>(at) - octets.data());
+}
+
 constexpr std::string_view kMethods[] = {"get", "post", "head", "put", "delete", "connect", "options", "patch", "trace"};
 
 }  // namespace
@@ -110,16 +117,15 @@ void read_http_name(Octets payload, ExtractedName& to) noexcept {
   }
   if (to.method.empty()) return;
   for (;;) {
-    const auto end = std::find(payload.begin(), payload.end(), uint8_t{'\n'});
-    if (end == payload.end()) return;  // also a Host that is cut off
-    const Octets rest = payload.subspan(static_cast<size_t>(end - payload.begin()) + 1);
-    const auto next_end = std::find(rest.begin(), rest.end(), uint8_t{'\n'});
-    Octets line = rest.first(static_cast<size_t>(next_end - rest.begin()));
-    payload = rest;
+    const size_t end = place_of('\n', payload);
+    if (end == payload.size()) return;  // also a Host that is cut off
+    payload = payload.subspan(end + 1);
+    const size_t next_end = place_of('\n', payload);
+    Octets line = payload.first(next_end);
     if (line.empty() || line[0] == '\r') return;  // the header is over
     const auto colon = std::find(line.begin(), line.end(), uint8_t{':'});
     if (colon == line.end() || !is_same(line.first(static_cast<size_t>(colon - line.begin())), kHost)) continue;
-    if (next_end == rest.end()) return;
+    if (next_end == payload.size()) return;
     line = line.subspan(static_cast<size_t>(colon - line.begin()) + 1);
     const auto is_blank = [](uint8_t c) { return c == ' ' || c == '\t' || c == '\r'; };
     while (!line.empty() && is_blank(line.front())) line = line.subspan(1);

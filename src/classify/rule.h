@@ -16,6 +16,7 @@
 #include "base/result.h"
 #include "classify/pattern.h"
 #include "classify/payload_names.h"
+#include "classify/port_set.h"
 #include "rules/compiler.h"
 #include "rules/sets.h"
 
@@ -52,7 +53,7 @@ struct Rule {
   ElementKey element;  // of LookPlace::element
   Pattern pattern;
   std::optional<uint8_t> protocol;
-  std::optional<rules::NumberSet> ports;  // either end's
+  std::optional<PortSet> ports;  // either end's
   std::optional<rules::PrefixSet> exporters;
   std::string condition;                    // empty: none
   std::optional<size_t> entry;              // of its condition in RuleFileReader's program
@@ -67,8 +68,8 @@ struct Rule {
   bool has_pattern() const noexcept { return look != LookPlace::nothing; }
 };
 
-/// `12356/34`, `34`, or what it is called: finds the element; nothing where there is none.
-using ElementFinder = std::function<std::optional<ElementKey>(std::string_view name)>;
+/// `12356/34`, `34`, or what it is called: the element. An Error says why it is none that a pattern could look in.
+using ElementFinder = std::function<Result<ElementKey>(std::string_view name)>;
 
 /// The rules of one file, appended to `rules`; conditions to `program`.
 Result<void> read_rule_file(const std::string& text, const std::string& name, const ElementFinder& find,

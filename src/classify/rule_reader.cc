@@ -39,7 +39,7 @@ class RuleFileReader : private rules::YamlReader {
       return void(fail(root["version"] ? line_of(root["version"]) : 1, "version is to be 1"));
     }
     if (root["sets"]) read_sets(root["sets"], environment_);
-    if (!error_.empty() || !root["rules"]) return;
+    if (!error_.empty() || !root["rules"] || root["rules"].IsNull()) return;
     if (!root["rules"].IsSequence()) return void(fail(root["rules"], "rules is to be a list"));
     if (rules_.size() + root["rules"].size() > kRulesMax) {
       return void(fail(root["rules"], fmt::format("{} rules in all, limit {}", rules_.size() + root["rules"].size(), kRulesMax)));
@@ -105,9 +105,11 @@ class RuleFileReader : private rules::YamlReader {
     const auto place = value_named<LookPlace>(in);
     if (place && *place != LookPlace::nothing && *place != LookPlace::element) {
       rule.look = *place;
-    } else if (const auto element = find_ ? find_(in) : std::nullopt) {
+    } else if (const auto element = find_ ? find_(in) : Result<ElementKey>(Error{}); element) {
       rule.look = LookPlace::element;
       rule.element = *element;
+    } else if (!element.error().message.empty()) {
+      fail(node["in"], fmt::format("{}: in: {}", where_, element.error().message));
     } else {
       std::vector<std::string_view> names;
       for (size_t i = 1; i + 1 < static_cast<size_t>(LookPlace::count_); ++i) names.push_back(name_of(static_cast<LookPlace>(i)));
@@ -136,7 +138,6 @@ class RuleFileReader : private rules::YamlReader {
       for (const std::string& item : scalars(ports, where_ + ": ports")) {
         if (auto added = rule.ports->add(item); !added) return void(fail(ports, fmt::format("{}: ports: {}", where_, added.error().message)));
       }
-      rule.ports->finish();
     }
     if (const YAML::Node exporters = node["exporters"]) {
       rule.exporters.emplace();

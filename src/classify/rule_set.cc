@@ -105,6 +105,44 @@ void RuleSet::prepare_actions() {
   }
 }
 
+// What can begin alike is scanned for at once; what is only looked for at certain ports, with its own.
+void RuleSet::sort_into_groups(const std::vector<uint16_t>& rules, PayloadGate& gate) const {
+  struct Draft {
+    std::vector<PortRange> ports;  // all of its rules'
+    bool is_selective = false;
+    std::vector<uint16_t> rules;
+    std::vector<std::optional<PatternHead>> heads;
+  };
+  constexpr size_t kSelectiveMax = 128;  // octets that a pattern may begin with, for one that tells something by them
+  std::vector<Draft> drafts;
+  for (const uint16_t index : rules) {
+    const Rule& rule = rules_[index];
+    const auto head = head_of(rule.pattern);
+    const auto ports = rule.ports ? rule.ports->ranges() : std::vector<PortRange>();
+    const bool is_selective = head && std::min((*head)[0].count(), (*head)[1].count()) <= kSelectiveMax;
+    const auto belongs = [&](const Draft& draft) {
+      if (draft.ports != ports || draft.is_selective != is_selective) return false;
+      if (!ports.empty() || !is_selective) return true;
+      return std::any_of(draft.heads.begin(), draft.heads.end(), [&](const auto& other) { return overlap(*head, *other); });
+    };
+    auto at = std::find_if(drafts.begin(), drafts.end(), belongs);
+    if (at == drafts.end() && drafts.size() == kGateGroupsMax) {
+      at = drafts.end() - 1;
+      at->ports.clear();  // whatever the port
+    } else if (at == drafts.end()) {
+      at = drafts.insert(at, {ports, is_selective, {}, {}});
+    }
+    at->rules.push_back(index);
+    at->heads.push_back(head);
+  }
+  for (Draft& draft : drafts) {
+    GateGroup group;
+    group.is_anchored = std::all_of(draft.heads.begin(), draft.heads.end(), [](const auto& head) { return head.has_value(); });
+    group.lookout.rules = std::move(draft.rules);
+    gate.add(std::move(group), draft.heads, draft.ports);
+  }
+}
+
 Result<void> RuleSet::compile(const RuleSetOptions& options) {
   std::vector<uint16_t> tcp, udp;
   std::map<LookPlace, std::vector<uint16_t>> texts;
@@ -121,53 +159,50 @@ Result<void> RuleSet::compile(const RuleSetOptions& options) {
       case LookPlace::element: elements[rule.element].push_back(index); break;
       default: texts[rule.look].push_back(index); break;
     }
+    patterns_ += rule.has_pattern();
   }
   // Elements without a column travel by fused plans as well.
   asks_every_record_ = !plain_.empty() || !elements.empty();
-  if (auto made = compile(tcp_, options, tcp); !made) return made;
-  if (auto made = compile(udp_, options, udp); !made) return made;
-  for (const auto& [place, rules] : texts) {
-    texts_.emplace_back(place, Lookout{});
-    if (auto made = compile(texts_.back().second, options, rules); !made) return made;
-  }
-  for (const auto& [element, rules] : elements) {
-    elements_.emplace_back(element, Lookout{});
-    if (auto made = compile(elements_.back().second, options, rules); !made) return made;
-  }
-  return {};
-}
+  sort_into_groups(tcp, tcp_);
+  sort_into_groups(udp, udp_);
+  for (auto& [place, rules] : texts) texts_.emplace_back(place, Lookout{nullptr, std::move(rules)});
+  for (auto& [element, rules] : elements) elements_.emplace_back(element, Lookout{nullptr, std::move(rules)});
 
-Result<void> RuleSet::compile(Lookout& lookout, const RuleSetOptions& options, const std::vector<uint16_t>& rules) {
-  if (rules.empty()) return {};
+  std::vector<Lookout*> lookouts;
+  for_each_lookout(*this, [&](Lookout& lookout) { lookouts.push_back(&lookout); });
+  if (lookouts.empty()) return {};
+  std::vector<Pattern> patterns;
+  std::vector<uint16_t> owners;
+  for (size_t group = 0; group < lookouts.size(); ++group) {
+    for (const uint16_t rule : lookouts[group]->rules) {
+      patterns.push_back(rules_[rule].pattern);
+      patterns.back().group = static_cast<uint32_t>(group);
+      owners.push_back(rule);
+    }
+  }
   const auto told = [&](size_t pattern, const std::string& message) {
-    const Rule& rule = rules_[rules[pattern]];
+    const Rule& rule = rules_[owners[pattern]];
     return Error{fmt::format("{}:{}: rule {}: pattern: {}", rule.file, rule.line, rule.id, message)};
   };
   if (pattern_engine().empty()) return told(0, "there is no Hyperscan here: this build, or this CPU, is without it");
-  std::vector<Pattern> patterns;
-  for (const uint16_t rule : rules) patterns.push_back(rules_[rule].pattern);
-  std::vector<uint8_t> serialised;
-  if (const auto error = compile_or_recall(patterns, options.cache_folder, serialised)) {
-    if (error->pattern && *error->pattern < rules.size()) return told(*error->pattern, error->message);
-    return Error{fmt::format("{}: the patterns that look in {}: {}", rules_[rules[0]].file, name_of(rules_[rules[0]].look), error->message)};
+  Databases databases;
+  if (const auto error = compile_or_recall(patterns, options.cache_folder, databases)) {
+    if (error->pattern && *error->pattern < owners.size()) return told(*error->pattern, error->message);
+    return Error{fmt::format("the patterns of {}: {}", rules_[owners[0]].file, error->message)};
   }
-  auto loaded = PatternDatabase::load(serialised);
-  if (!loaded) return loaded.error();
-  lookout.database = std::move(*loaded);
-  lookout.rules = rules;
-  patterns_ += rules.size();
+  if (databases.size() != lookouts.size()) return Error{"the patterns were not all compiled"};
+  for (size_t group = 0; group < lookouts.size(); ++group) {
+    auto loaded = PatternDatabase::load(databases[group].database);
+    if (!loaded) return loaded.error();
+    lookouts[group]->database = std::move(*loaded);
+    lookouts[group]->width_max = databases[group].width_max;
+  }
   return {};
 }
 
 size_t RuleSet::database_octets() const noexcept {
   size_t octets = 0;
-  const auto add = [&octets](const Lookout& lookout) {
-    if (lookout.database != nullptr) octets += lookout.database->octets();
-  };
-  add(tcp_);
-  add(udp_);
-  for (const auto& each : texts_) add(each.second);
-  for (const auto& each : elements_) add(each.second);
+  for_each_lookout(*this, [&octets](const Lookout& lookout) { octets += lookout.database->octets(); });
   return octets;
 }
 

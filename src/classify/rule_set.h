@@ -15,16 +15,11 @@
 #include <vector>
 
 #include "base/result.h"
+#include "classify/payload_gate.h"
 #include "classify/record_view.h"
 #include "classify/rule.h"
 
 namespace weir::classify {
-
-/// One place where patterns look: their database, and whose they are.
-struct Lookout {
-  std::unique_ptr<const PatternDatabase> database;  // null: no pattern looks here
-  std::vector<uint16_t> rules;                      // by pattern
-};
 
 struct RuleSetOptions {
   ElementFinder find_element;
@@ -62,8 +57,17 @@ class RuleSet {
     uint16_t route = 0;  // place in routes() + 1; 0: none
     uint64_t salt = 0;   // of sampling
   };
+  /// All places where patterns look, in their order.
+  template <class Set, class Use>
+  static void for_each_lookout(Set& set, Use use) {
+    for (auto* gate : {&set.tcp_, &set.udp_})
+      for (auto& group : gate->groups()) use(group.lookout);
+    for (auto& each : set.texts_) use(each.second);
+    for (auto& each : set.elements_) use(each.second);
+  }
   Result<void> compile(const RuleSetOptions& options);
-  Result<void> compile(Lookout& lookout, const RuleSetOptions& options, const std::vector<uint16_t>& rules);
+  /// Rules of one transport by what can be scanned for together.
+  void sort_into_groups(const std::vector<uint16_t>& rules, PayloadGate& gate) const;
   void prepare_actions();
 
   std::vector<std::string> files_;
@@ -71,7 +75,7 @@ class RuleSet {
   std::vector<Action> actions_;  // by rule
   rules::Program program_;
   RecordFields fields_;
-  Lookout tcp_, udp_;
+  PayloadGate tcp_, udp_;
   std::vector<std::pair<LookPlace, Lookout>> texts_;  // fields of records
   std::vector<std::pair<ElementKey, Lookout>> elements_;
   std::vector<uint16_t> plain_;  // rules without a pattern

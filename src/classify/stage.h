@@ -41,7 +41,7 @@ struct RuleCounters {
 
 struct StageCounters {
   Counter records;  // looked at
-  Counter payloads;  // scanned
+  Counter scans;     // of payloads, with a database each
   Counter matched;  // records that some rule matched
   Counter names;    // extracted
   Counter matches_left_out;
@@ -53,7 +53,8 @@ class Stage {
   static Result<std::unique_ptr<Stage>> make(std::shared_ptr<const RuleSet> rules);
 
   /// Gives the burst's records labels, names and rates, and says in `verdicts`, one a record, what becomes of them.
-  void look(const RecordBurst& burst, std::span<Verdict> verdicts) noexcept WEIR_RUNS_ON(rx_lcore);
+  /// True where all are kept and go their listener's way: then the verdicts say nothing more.
+  bool look(const RecordBurst& burst, std::span<Verdict> verdicts) noexcept WEIR_RUNS_ON(rx_lcore);
 
   const RuleSet& rules() const noexcept { return *rules_; }
   std::shared_ptr<const RuleSet> shared_rules() const noexcept { return rules_; }

@@ -73,6 +73,7 @@ int main(int argc, char** argv) {
   weir::cli::add_generate_command(app, exit_code);
   weir::cli::add_replay_command(app, exit_code);
   weir::cli::add_read_command(app, exit_code);
+  weir::cli::add_rules_command(app, exit_code);
   weir::cli::add_compile_patterns_command(app, exit_code);
   weir::cli::add_version_command(app, exit_code);
   return weir::cli::run_app(app, argc, argv, exit_code);

@@ -21,6 +21,7 @@
 #include "cli/weirctl_client.h"
 #include "cli/weirctl_exporters.h"
 #include "cli/weirctl_query.h"
+#include "cli/weirctl_rules.h"
 #include "cli/weirctl_tables.h"
 #include "cli/weirctl_tail.h"
 #include "cli/weirctl_top.h"
@@ -87,6 +88,7 @@ class Program {
       if (has_text_only("top")) show_top();
     });
     add_tail(app);
+    add_rules(app);
     app.add_subcommand("ready", "Whether it can take and deliver flows; status 1 if not")
         ->callback([this] {
           show("/readyz", [](const json& r) { std::puts(text_of(r.at("status")).c_str()); });
@@ -192,6 +194,34 @@ class Program {
         ->capture_default_str();
     tail->add_option("--seconds", tail_.seconds, "For so long, then end; 0: until Ctrl-C")->capture_default_str();
     tail->callback([this] { show_tail(); });
+  }
+
+  void add_rules(CLI::App& app) {
+    CLI::App* rules = app.add_subcommand("rules", "Rules of classification: what each does and has done; test tries them on a capture");
+    rules->require_subcommand(0, 1);
+    rules->add_subcommand("list", "All, in the order in which they go")->callback([this] { show_rules(print_rules); });
+    rules->add_subcommand("hits", "Those that matched something, the busiest first")->callback([this] { show_rules(print_hits); });
+    CLI::App* test = rules->add_subcommand("test", "What the appliance's rules, or others, say of a capture: weir rules test");
+    test->add_option("file", rules_test_.file, "A pcap or pcapng")->required();
+    test->add_option("-r,--rules", rules_test_.rules, "Files or folders of rules (those that the appliance goes by)");
+    test->add_option("--header", rules_test_.header_octets, "Octets that are sampled of each packet");
+    test->callback([this] {
+      rules_test_.as_json = as_json_;
+      become_weir(words_of_test(socket_, rules_test_));
+    });
+    rules->callback([this, rules] {
+      if (rules->get_subcommands().empty()) show_rules(print_rules);
+    });
+  }
+
+  void show_rules(void (*print)(const json&)) {
+    json all;
+    if (!fetch_rules([this](const std::string& target, json& page) { return fetch(target, page); }, all)) return;
+    if (as_json_) {
+      std::puts(all.dump(2).c_str());
+    } else {
+      print_checked(all, print);
+    }
   }
 
   void show_tail() {
@@ -371,13 +401,18 @@ class Program {
 
   /// weir knows the configuration and the broker: the one beside this program, else the one that is found.
   void run_doctor(bool has_config) {
-    std::error_code error;
-    const auto self = std::filesystem::read_symlink("/proc/self/exe", error);
-    const std::string beside = self.parent_path() / "weir";
     std::vector<std::string> words = {"weir", "doctor"};
     if (socket_ != kDefaultSocket) words.insert(words.end(), {"--socket", socket_});
     if (has_config) words.insert(words.end(), {"--config", doctor_config_});
     if (as_json_) words.push_back("--json");
+    become_weir(std::move(words));
+  }
+
+  /// Runs the program of these words in this one's place; returns where there is none.
+  void become_weir(std::vector<std::string> words) {
+    std::error_code error;
+    const auto self = std::filesystem::read_symlink("/proc/self/exe", error);
+    const std::string beside = self.parent_path() / "weir";
     std::vector<char*> arguments;
     for (std::string& word : words) arguments.push_back(word.data());
     arguments.push_back(nullptr);
@@ -414,6 +449,7 @@ class Program {
   }
 
   std::string socket_ = kDefaultSocket;
+  RulesTest rules_test_;
   std::string exporter_;
   std::string log_level_;
   std::string doctor_config_;

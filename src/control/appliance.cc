@@ -11,6 +11,7 @@
 #include "control/delivery/publishers.h"
 #include "control/http/capture_routes.h"
 #include "control/http/routes.h"
+#include "control/http/rule_routes.h"
 #include "control/state/identity.h"
 #include "control/view_build.h"
 #include "service/log.h"
@@ -88,6 +89,7 @@ Result<std::unique_ptr<Appliance>> Appliance::create(const ApplianceConfig& conf
   for (service::HttpRoute& route : live_routes(a.live_flows_, a.listener_names_)) routes.push_back(std::move(route));
   for (service::HttpRoute& route : capture_routes(a.captures_, a.quarantine_)) routes.push_back(std::move(route));
   routes.push_back(exporter_detail_route(a.view_, a.exporter_details_));
+  routes.push_back(rules_route(a.view_));
   auto server = service::HttpServer::start(http_server_config(config), std::move(routes));
   if (!server) return server.error();
   a.http_ = std::move(*server);

@@ -33,6 +33,7 @@
 #include "control/loss_log.h"
 #include "control/rate_balancer.h"
 #include "control/reload.h"
+#include "control/rule_book.h"
 #include "control/state/state_keeper.h"
 #include "control/state/state_lock.h"
 #include "control/taps/capture_desk.h"
@@ -157,6 +158,7 @@ class Appliance {
   BooksAudit audit_;
   LossBook<outbound::RecordDrop> drops_;
   RateBalancer rates_;
+  RuleBook rule_book_;
   std::map<std::string, std::string> said_troubles_;  // by publisher
   uint64_t log_lines_lost_ = 0;                       // as last said
   LossLog losses_{[](const std::string& line) { service::log_warning("{}", line); }};

@@ -54,12 +54,14 @@ Result<void> Appliance::take_config(const ApplianceConfig& config, const service
   subjects_.replace(numbers.subjects);
   rates_.set_total(config.limits.records_per_second);
   balance_rates();
+  const auto stages_before = data_plane_->stages();
   if (auto changed = data_plane_->change(data_plane_config(config, numbers)); !changed) {
     rates_.set_total(config_.limits.records_per_second);
     plan_.reset();
     return changed.error();
   }
   numbers_ = std::move(numbers);
+  if (data_plane_->stages() != stages_before) rule_book_.leave(stages_before);
   service::set_log_level(config.log.level);
   if (config.exporter_list != config_.exporter_list) {
     directory_.set_list(config.exporter_list, steady_clock_ns(), wall_clock_ns());
@@ -89,6 +91,7 @@ void Appliance::change_publishers() {
 
 bool Appliance::has_settled() {
   const bool plane_has = data_plane_->settle_change();
+  if (plane_has) rule_book_.settle();
   const bool publishers_have = delivery_->has_changed_over() && !leaving_feed_ && disposal_.is_idle();
   return plane_has && (publishers_have || steady_clock_ns() >= settled_by_ns_);
 }

@@ -68,6 +68,7 @@ void Appliance::refresh_view(ApplianceState state) {
   view->exporter_list = config_.exporter_list;
   view->exporter_list_trouble = list_watch_.trouble();
   view->exporter_feed = feed_view();
+  view->rules = rule_book_.view(data_plane_->stages().get());
   if (feed_) {
     say_trouble("exporter_info", view->exporter_feed.last_error);
     if (view->exporter_feed.streams_created > (before ? before->exporter_feed.streams_created : 0)) {

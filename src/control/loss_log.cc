@@ -106,7 +106,7 @@ void LossLog::look(const ApplianceView& view, uint64_t steady_now_ns) {
   }
   for (size_t i = 0; i < total.record_drops.values.size(); ++i) {
     const auto e = static_cast<RecordDrop>(i);
-    if (e == RecordDrop::filtered) continue;
+    if (!is_loss(e)) continue;
     look_at("encoder", "records", name_of(e), total.record_drops[e], advice_for(e), steady_now_ns);
   }
   for (const PublisherView& p : view.publishers) {

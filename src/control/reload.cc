@@ -15,7 +15,7 @@ namespace {
 
 /// What goes without a restart: these keys and what stands in them.
 constexpr std::string_view kLiveKeys[] = {
-    "listeners", "sampling", "exporters", "exporter_info", "limits.records_per_second",
+    "listeners", "sampling", "exporters", "exporter_info", "classification", "limits.records_per_second",
     "limits.records_per_second_per_exporter", "log.level", "shutdown_deadline_ms",
     // of publishers
     "publishers", "nats_url", "nats_creds_file", "nats_nkey_file", "nats_user", "nats_password", "nats_token",
@@ -58,6 +58,11 @@ void find_beyond_reserve(const ApplianceConfig& started, const ApplianceConfig& 
   }
 }
 
+/// Rules that say the same are the same: they need not be compiled for cores again.
+bool say_the_same(const std::shared_ptr<const classify::RuleSet>& a, const std::shared_ptr<const classify::RuleSet>& b) {
+  return a == b || (a != nullptr && b != nullptr && a->hash() == b->hash());
+}
+
 }  // namespace
 
 ConfigChange compare(const ApplianceConfig& started, const ApplianceConfig& running,
@@ -74,6 +79,11 @@ ConfigChange compare(const ApplianceConfig& started, const ApplianceConfig& runn
       std::find(change.now.begin(), change.now.end(), kNamesFile) == change.now.end()) {
     change.now.push_back(kNamesFile);
   }
+  constexpr const char* kRules = "classification.rules";
+  if (!say_the_same(running.rule_set, wanted.rule_set) &&
+      std::find(change.now.begin(), change.now.end(), kRules) == change.now.end()) {
+    change.now.push_back(kRules);
+  }
   return change;
 }
 
@@ -84,6 +94,8 @@ ApplianceConfig with_live_keys(const ApplianceConfig& running, const ApplianceCo
   config.exporters = wanted.exporters;
   config.exporter_info = wanted.exporter_info;
   config.exporter_list = wanted.exporter_list;
+  config.classification = wanted.classification;
+  config.rule_set = say_the_same(running.rule_set, wanted.rule_set) ? running.rule_set : wanted.rule_set;
   config.limits.records_per_second = wanted.limits.records_per_second;
   config.limits.records_per_second_per_exporter = wanted.limits.records_per_second_per_exporter;
   config.log.level = wanted.log.level;

@@ -13,6 +13,7 @@
 #include "control/delivery/loss_book.h"
 #include "control/delivery/publisher_view.h"
 #include "control/exporters/exporter_feed.h"
+#include "control/rule_book.h"
 #include "control/state/state_view.h"
 #include "dataplane/data_plane.h"
 #include "dataplane/ledger.h"
@@ -91,6 +92,7 @@ struct ApplianceView {
   std::shared_ptr<const ExporterList> exporter_list;  // the operator's; null: there is none
   std::string exporter_list_trouble;                  // why its file as it is now does not go; empty: it does
   ExporterFeedView exporter_feed;                // their publication
+  RulesView rules;                               // of classification
   std::vector<decode::ExporterStats> exporters;  // by address; one row each, whatever the core
   std::vector<decode::DomainStats> domains;      // by exporter's address
   StateView state_kept;

@@ -50,6 +50,7 @@ class RunningDataPlane final : public DataPlane {
   Pipeline& pipeline(size_t core) noexcept override { return *pipelines_[core]; }
   std::optional<WorkerStats> worker_stats(size_t core) const override;
   std::vector<PortStats> port_stats() override WEIR_RUNS_ON(control_thread);
+  std::shared_ptr<const classify::Stages> stages() const override WEIR_RUNS_ON(control_thread);
   bool at_end() const noexcept override;
 
  private:
@@ -229,7 +230,7 @@ Result<void> RunningDataPlane::steer(DpdkDevice& device, std::span<const DpdkPor
 }
 
 Result<void> RunningDataPlane::make_pipelines(const DataPlaneConfig& config) {
-  auto rules = config.pipeline.rules();
+  auto rules = config.pipeline.rules(cores_.size());
   if (!rules) return rules.error();
   rules_ = std::move(*rules);
   PipelineConfig one = config.pipeline;
@@ -283,7 +284,7 @@ Result<void> RunningDataPlane::start_everything() {
 
 Result<void> RunningDataPlane::change(const DataPlaneConfig& config) {
   if (next_rules_) return Error{"the change before is still under way: try again"};
-  auto rules = config.pipeline.rules();
+  auto rules = config.pipeline.rules(cores_.size(), rules_.get());
   if (!rules) return rules.error();
   if (!sockets_ && !config.socket_ports.empty())
     return Error{fmt::format("port {}: the first kernel socket needs a thread of its own: restart",
@@ -358,6 +359,10 @@ std::vector<PortStats> RunningDataPlane::port_stats() {
   }
   if (sockets_) sockets_->append_stats(stats);
   return stats;
+}
+
+std::shared_ptr<const classify::Stages> RunningDataPlane::stages() const {
+  return next_rules_ ? next_rules_->stages : rules_->stages;
 }
 
 bool RunningDataPlane::at_end() const noexcept {

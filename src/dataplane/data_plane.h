@@ -171,6 +171,8 @@ class DataPlane {
   /// Of a core that is a worker; else nullopt.
   virtual std::optional<WorkerStats> worker_stats(size_t core) const = 0;
   virtual std::vector<PortStats> port_stats() WEIR_RUNS_ON(control_thread) = 0;
+  /// What classifies records as of the last change; null: nothing does.
+  virtual std::shared_ptr<const classify::Stages> stages() const WEIR_RUNS_ON(control_thread) = 0;
   /// Every port replays files and all have been read to their end.
   virtual bool at_end() const noexcept = 0;
 };

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "classify/stages.h"
 
 namespace weir::dataplane {
 namespace {
@@ -19,7 +20,7 @@ constexpr size_t kSlicesAtEndMax = size_t{1} << 20;
 
 }  // namespace
 
-Result<std::shared_ptr<const PlaneRules>> PipelineConfig::rules() const {
+Result<std::shared_ptr<const PlaneRules>> PipelineConfig::rules(size_t cores, const PlaneRules* before) const {
   PlaneRules made;
   made.listeners = listeners;
   made.rate_limits = rate_limits;
@@ -29,11 +30,19 @@ Result<std::shared_ptr<const PlaneRules>> PipelineConfig::rules() const {
   made.decoder.labels = decoder.labels;
   made.splits = batcher.splits;
   made.buffers_in_reserve = batcher.buffers_in_reserve;
+  made.rule_routes = rule_routes;
+  if (before != nullptr && before->stages != nullptr && before->stages->rules() == classification) {
+    made.stages = before->stages;
+  } else if (classification != nullptr) {
+    auto stages = classify::Stages::make(classification, cores);
+    if (!stages) return Error{"classification: " + stages.error().message};
+    made.stages = std::move(*stages);
+  }
   return PlaneRules::make(std::move(made));
 }
 
 Result<std::unique_ptr<Pipeline>> Pipeline::create(const PipelineConfig& config) {
-  auto rules = config.rules();
+  auto rules = config.rules(config.batcher.core + size_t{1});
   if (!rules) return rules.error();
   return create(config, std::move(*rules));
 }
@@ -66,7 +75,13 @@ Pipeline::Pipeline(std::shared_ptr<const PlaneRules> rules, std::unique_ptr<Even
       sflow_encoder_(config.batcher.kernel),
       rate_limiter_(config.rate_limits, config.decoder.limits.exporters_max,
                     config.decoder.hash_seed),
-      reassembler_(config.reassembly, config.decoder.hash_seed) {}
+      core_(config.batcher.core),
+      verdicts_(std::make_unique<classify::Verdict[]>(kBurstRecords)),
+      reassembler_(config.reassembly, config.decoder.hash_seed) {
+  choose_stage();
+}
+
+Pipeline::~Pipeline() = default;
 
 /// Between two bursts.
 void Pipeline::take_rules(const PlaneRules& rules) noexcept {
@@ -75,6 +90,7 @@ void Pipeline::take_rules(const PlaneRules& rules) noexcept {
   batcher_->set_splits(rules.splits);
   batcher_->set_reserve(rules.buffers_in_reserve);
   rate_limiter_.set_limits(rules.rate_limits);
+  choose_stage();
   choose_way();
   rules_in_use_.store(&rules, std::memory_order_release);
 }
@@ -231,8 +247,34 @@ void Pipeline::decode_tapped(const Datagram& datagram, const Arrival& arrival) n
 
 void Pipeline::on_records(const RecordBurst& burst) noexcept {
   assert(burst.listener.value < rules_->listeners.size());
+  const bool go_together = stage_ == nullptr || stage_->look(burst, {verdicts_.get(), burst.records.size()});
   if (tap_ != nullptr) [[unlikely]] tap_->look(burst);
   const RouteId route = rules_->listeners[burst.listener.value].route;
+  if (!go_together) return sort_records(burst, route);
+  pass_records(burst, route);
+}
+
+/// By what rules said: those of one verdict that lie together go on together.
+void Pipeline::sort_records(const RecordBurst& burst, RouteId route) noexcept {
+  size_t end = 0;
+  for (size_t begin = 0; begin < burst.records.size(); begin = end) {
+    const classify::Verdict verdict = verdicts_[begin];
+    end = begin + 1;
+    while (end < burst.records.size() && verdicts_[end] == verdict) ++end;
+    const size_t count = end - begin;
+    if (verdict.fate == classify::Fate::dropped) {
+      batcher_->drop(outbound::RecordDrop::dropped_by_rule, count);
+    } else if (verdict.fate == classify::Fate::sampled_away) {
+      batcher_->drop(outbound::RecordDrop::sampled_by_rule, count);
+    } else {
+      pass_records({burst.header, burst.records.subspan(begin, count), burst.arena, burst.listener, burst.packets,
+                    burst.stage_arena},
+                   verdict.route == 0 ? route : rules_->rule_routes[verdict.route - 1u]);
+    }
+  }
+}
+
+void Pipeline::pass_records(const RecordBurst& burst, RouteId route) noexcept {
   if (!rate_limiter_.is_off() &&
       !rate_limiter_.admit(burst.header.exporter_address, burst.records.size())) {
     return batcher_->drop(outbound::RecordDrop::rate_limited, burst.records.size(), burst.header,
@@ -241,9 +283,15 @@ void Pipeline::on_records(const RecordBurst& burst) noexcept {
   batcher_->add(burst, route);
 }
 
-/// Who looks at flows needs them as records; rate limits count by bursts of them.
+void Pipeline::choose_stage() noexcept {
+  stage_ = rules_->stages != nullptr ? &rules_->stages->of_core(core_) : nullptr;
+}
+
+/// Who looks at flows needs them as records, as do rules that ask for what each of them has; rate limits count by
+/// bursts of them.
 void Pipeline::choose_way() noexcept {
-  decoder_->set_fusing(tap_ == nullptr && rate_limiter_.is_off());
+  const bool rules_ask_all = stage_ != nullptr && stage_->rules().asks_every_record();
+  decoder_->set_fusing(tap_ == nullptr && rate_limiter_.is_off() && !rules_ask_all);
 }
 
 decode::RecordFuser::Compiled Pipeline::compile(const decode::Plan& plan) noexcept {

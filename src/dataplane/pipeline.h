@@ -38,6 +38,11 @@
 #include "packet/frame.h"
 #include "packet/reassembly.h"
 
+namespace weir::classify {
+class Stage;
+struct Verdict;
+}  // namespace weir::classify
+
 namespace weir::dataplane {
 
 /// frames = Σ verdicts; verdicts[not_ip] + verdicts[not_udp] + no_listener = Σ exceptions; verdicts[udp] + taken
@@ -127,13 +132,16 @@ struct PipelineConfig {
   decode::DecoderConfig decoder;  // `listeners` is filled in from the list above
   outbound::BatcherConfig batcher;
   bool may_fuse = true;  // templates straight to wire octets, where nobody needs the records
+  std::shared_ptr<const classify::RuleSet> classification;  // null: records are not classified
+  std::vector<RouteId> rule_routes;                         // by its routes()
 
-  /// What of it may change later.
-  Result<std::shared_ptr<const PlaneRules>> rules() const;
+  /// What of it may change later, for so many cores. Those that classify by the rules `before` had go on with them.
+  Result<std::shared_ptr<const PlaneRules>> rules(size_t cores = 1, const PlaneRules* before = nullptr) const;
 };
 
 class Pipeline final : private RecordSink, private decode::RecordFuser {
  public:
+  ~Pipeline();
   /// Fails on a port that two listeners want, and on what the decoder refuses.
   static Result<std::unique_ptr<Pipeline>> create(const PipelineConfig& config);
   /// The same with rules that were made already.
@@ -251,6 +259,10 @@ class Pipeline final : private RecordSink, private decode::RecordFuser {
   Compiled compile(const decode::Plan& plan) noexcept override;
   bool on_laid_out(const decode::LaidOutRecords& records) noexcept override WEIR_RUNS_ON(rx_lcore);
   void choose_way() noexcept WEIR_RUNS_ON(rx_lcore);
+  void choose_stage() noexcept;
+  /// Records of one verdict.
+  void pass_records(const RecordBurst& burst, RouteId route) noexcept WEIR_RUNS_ON(rx_lcore);
+  void sort_records(const RecordBurst& burst, RouteId route) noexcept WEIR_RUNS_ON(rx_lcore);
   void on_counters(const SflowCounters& sample) noexcept override WEIR_RUNS_ON(rx_lcore);
   void on_discard(const SflowDiscard& discard) noexcept override WEIR_RUNS_ON(rx_lcore);
   template <class Sample>
@@ -294,6 +306,9 @@ class Pipeline final : private RecordSink, private decode::RecordFuser {
   std::unique_ptr<outbound::Batcher> batcher_;
   outbound::SflowEncoder sflow_encoder_;
   RateLimiter rate_limiter_;
+  const uint16_t core_;
+  classify::Stage* stage_ = nullptr;  // of rules_; null: records are not classified
+  std::unique_ptr<classify::Verdict[]> verdicts_;  // of a burst
   packet::Reassembler reassembler_;
   const DatagramTaps* datagram_taps_ = nullptr;                    // rx_lcore's; as with rules
   std::atomic<const DatagramTaps*> wanted_datagram_taps_{nullptr};

@@ -20,6 +20,11 @@
 #include "export/addressing.h"
 #include "flow/export_header.h"
 
+namespace weir::classify {
+class RuleSet;
+class Stages;
+}  // namespace weir::classify
+
 namespace weir::dataplane {
 
 struct Listener {
@@ -38,6 +43,8 @@ struct PlaneRules {
   decode::DecoderRules decoder;  // its listeners are those of the list above
   std::vector<outbound::RouteSplit> splits;
   uint32_t buffers_in_reserve = 0;  // BatcherConfig's
+  std::shared_ptr<const classify::Stages> stages;  // by core; null: records are not classified
+  std::vector<RouteId> rule_routes;                // by RuleSet::routes()
   std::array<uint16_t, 65536> listener_by_port{};  // ListenerId + 1; 0: none
 
   /// Fills in what follows from the rest. Fails on a port that two listeners want.

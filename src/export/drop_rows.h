@@ -18,8 +18,14 @@
 namespace weir::outbound {
 
 /// Why a decoded record was not encoded.
-#define WEIR_RECORD_DROPS(X) X(no_buffer) X(record_too_large) X(filtered) X(rate_limited)
+#define WEIR_RECORD_DROPS(X) \
+  X(no_buffer) X(record_too_large) X(filtered) X(rate_limited) X(dropped_by_rule) X(sampled_by_rule)
 WEIR_NAMED_ENUM(RecordDrop, uint8_t, WEIR_RECORD_DROPS)
+
+/// False where somebody wants it so.
+constexpr bool is_loss(RecordDrop why) noexcept {
+  return why != RecordDrop::filtered && why != RecordDrop::dropped_by_rule && why != RecordDrop::sampled_by_rule;
+}
 
 inline constexpr size_t kDropRowsMax = 256;
 

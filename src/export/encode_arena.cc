@@ -17,8 +17,10 @@ using wire::varint_octets;
 // is not left, and the other exporters' records are not lost to an assertion.
 std::span<const uint8_t> octets_of(ArenaRef ref, size_t item_octets,
                                    const uint8_t* arena) noexcept {
-  if (ref.count == 0 || arena == nullptr || ref.offset >= kArenaOctets) return {};
-  const size_t items = std::min<size_t>(ref.count, (kArenaOctets - ref.offset) / item_octets);
+  // What stages added lies behind what the decoder did, and no ref reaches from one into the other.
+  const size_t end = ref.offset < kArenaOctets ? kArenaOctets : kArenaOctets + kStageArenaOctets;
+  if (ref.count == 0 || arena == nullptr || ref.offset >= end) return {};
+  const size_t items = std::min<size_t>(ref.count, (end - ref.offset) / item_octets);
   return {arena + ref.offset, items * item_octets};
 }
 

@@ -51,7 +51,8 @@ struct ExportHeader {
 struct RecordBurst {
   const ExportHeader& header;
   std::span<FlowRecord> records;
-  const uint8_t* arena = nullptr;  // kArenaOctets, what the records' ArenaRefs point into
+  // What the records' ArenaRefs point into: kArenaOctets, and where stage_arena is not null that behind them.
+  const uint8_t* arena = nullptr;
   ListenerId listener;
   const uint8_t* packets = nullptr;  // what the records' PayloadRefs count from
   // For stages that add to records: kStageArenaOctets, directly behind the arena. Null: there is none.

@@ -105,8 +105,8 @@ class Classifier final : public RecordSink {
 
   void on_records(const RecordBurst& burst) noexcept override {
     const RoleScope role(rx_lcore);
-    std::array<Verdict, kBurstRecords> verdicts;
-    stage->look(burst, verdicts);
+    std::array<Verdict, kBurstRecords> verdicts{};
+    if (stage->look(burst, verdicts)) verdicts = {};
     for (size_t i = 0; i < burst.records.size(); ++i) {
       const FlowRecord& r = burst.records[i];
       const auto text = [&](ArenaRef ref) { return std::string(burst.arena + ref.offset, burst.arena + ref.offset + ref.count); };

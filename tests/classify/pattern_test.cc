@@ -33,15 +33,27 @@ class Patterns : public ::testing::Test {
 };
 
 TEST_F(Patterns, AreCompiledInAProcessOfTheirOwn) {
-  std::vector<uint8_t> database;
+  Databases database;
   const auto error = compile_apart(std::vector<Pattern>{{"^GET "}, {"host", pattern_flag::kCaseless}, {"a.c"}}, database);
   ASSERT_FALSE(error) << error->message;
-  EXPECT_THAT(hits_of(database, "GET / Host: a\nc"), ElementsAre(0, 1, 2));
-  EXPECT_THAT(hits_of(database, "nothing"), ElementsAre());
+  EXPECT_THAT(hits_of(database.at(0).database, "GET / Host: a\nc"), ElementsAre(0, 1, 2));
+  EXPECT_THAT(hits_of(database.at(0).database, "nothing"), ElementsAre());
+}
+
+TEST_F(Patterns, OfEachGroupHaveADatabaseOfTheirOwn) {
+  Databases database;
+  const auto error = compile_apart(std::vector<Pattern>{{"a"}, {"b"}, {.expression = "c", .group = 1}}, database);
+  ASSERT_FALSE(error) << error->message;
+  ASSERT_EQ(database.size(), 2u);
+  EXPECT_THAT(hits_of(database[0].database, "abc"), ElementsAre(0, 1));
+  EXPECT_THAT(hits_of(database[1].database, "abc"), ElementsAre(0));
+  const auto wrong = compile_apart(std::vector<Pattern>{{"a"}, {"b"}, {.expression = "c*", .group = 1}}, database);
+  ASSERT_TRUE(wrong);
+  EXPECT_EQ(wrong->pattern, 2u);
 }
 
 TEST_F(Patterns, SayWhichOneIsRefusedAndInTheEnginesWords) {
-  std::vector<uint8_t> database;
+  Databases database;
   const auto error = compile_apart(std::vector<Pattern>{{"fine"}, {"(a)\\1"}}, database);
   ASSERT_TRUE(error);
   EXPECT_EQ(error->pattern, 1u);
@@ -52,7 +64,7 @@ TEST_F(Patterns, SayWhichOneIsRefusedAndInTheEnginesWords) {
 // What takes minutes and gigabytes ends at the bound, and which it is gets found out.
 TEST_F(Patterns, ThatWouldExplodeEndAtTheBound) {
   testing::use_built_compiler("0");  // seconds; it has the one that has begun, too
-  std::vector<uint8_t> database;
+  Databases database;
   const auto error = compile_apart(std::vector<Pattern>{{"fine"}, {"a.{0,32000}b.{0,32000}c"}, {"too"}}, database);
   ASSERT_TRUE(error);
   EXPECT_EQ(error->pattern, 1u) << error->message;
@@ -66,7 +78,7 @@ TEST_F(Patterns, ThatExplodeTogetherBlameNoneOfThem) {
   for (int i = 0; i < 250; ++i) {
     patterns.push_back({std::string(".{0,1500}") + static_cast<char>('a' + i % 26) + "X.{0,1500}" + static_cast<char>('A' + i / 26) + "Y"});
   }
-  std::vector<uint8_t> database;
+  Databases database;
   const auto error = compile_apart(patterns, database);
   ASSERT_TRUE(error);
   EXPECT_EQ(error->pattern, std::nullopt) << error->message;
@@ -75,7 +87,7 @@ TEST_F(Patterns, ThatExplodeTogetherBlameNoneOfThem) {
 
 TEST_F(Patterns, NeedAProgramThatCompiles) {
   set_compiler_program({"/nonexistent/compiler", {}});
-  std::vector<uint8_t> database;
+  Databases database;
   const auto error = compile_apart(std::vector<Pattern>{{"fine"}}, database);
   ASSERT_TRUE(error);
   EXPECT_THAT(error->message, HasSubstr("/nonexistent/compiler cannot be started"));
@@ -101,49 +113,54 @@ class PatternCache : public Patterns {
 
 TEST_F(PatternCache, RemembersWhatWasCompiled) {
   const std::vector<Pattern> patterns{{"one"}, {"two"}};
-  std::vector<uint8_t> first, again;
+  Databases first, again;
   ASSERT_FALSE(compile_or_recall(patterns, folder_, first));
   EXPECT_EQ(files(), 1u);
   set_compiler_program({"/nonexistent/compiler", {}});
   ASSERT_FALSE(compile_or_recall(patterns, folder_, again));
-  EXPECT_EQ(first, again);
+  ASSERT_EQ(again.size(), 1u);
+  EXPECT_EQ(first[0].database, again[0].database);
+  EXPECT_EQ(first[0].width_max, 3u);
+  EXPECT_EQ(again[0].width_max, 3u);
   // Other flags are another database.
-  std::vector<uint8_t> other;
+  Databases other;
   EXPECT_TRUE(compile_or_recall(std::vector<Pattern>{{"one", 0}, {"two"}}, folder_, other));
 }
 
 TEST_F(PatternCache, MakesAnewWhatIsDamaged) {
   const std::vector<Pattern> patterns{{"one"}};
-  std::vector<uint8_t> database;
+  Databases database;
   ASSERT_FALSE(compile_or_recall(patterns, folder_, database));
   const fs::path file = fs::directory_iterator(folder_)->path();
-  for (const size_t place : {size_t{0}, size_t{20}, database.size() / 2}) {
-    std::vector<uint8_t> damaged = database;
+  std::vector<uint8_t> whole;
+  append_database(whole, database.at(0));
+  for (const size_t place : {size_t{0}, size_t{20}, whole.size() / 2}) {
+    std::vector<uint8_t> damaged = whole;
     damaged[place] ^= 0x40;
     std::ofstream(file, std::ios::binary).write(reinterpret_cast<const char*>(damaged.data()), static_cast<std::streamsize>(damaged.size()));
-    std::vector<uint8_t> again;
+    Databases again;
     ASSERT_FALSE(compile_or_recall(patterns, folder_, again));
-    EXPECT_THAT(hits_of(again, "one"), ElementsAre(0));
+    EXPECT_THAT(hits_of(again.at(0).database, "one"), ElementsAre(0));
   }
   fs::resize_file(file, 10);
   ASSERT_FALSE(compile_or_recall(patterns, folder_, database));
-  EXPECT_EQ(fs::file_size(file), database.size());
+  EXPECT_EQ(fs::file_size(file), whole.size());
 }
 
 TEST_F(PatternCache, IsBounded) {
   fs::create_directories(folder_);
   for (int i = 0; i < 100; ++i) std::ofstream(folder_ + "/" + std::to_string(i) + ".patterns") << "old";
-  std::vector<uint8_t> database;
+  Databases database;
   ASSERT_FALSE(compile_or_recall(std::vector<Pattern>{{"one"}}, folder_, database));
   EXPECT_LE(files(), 64u);
-  EXPECT_THAT(hits_of(database, "one"), ElementsAre(0));
+  EXPECT_THAT(hits_of(database.at(0).database, "one"), ElementsAre(0));
 }
 
 TEST_F(PatternCache, DoesWithoutAFolder) {
   std::ofstream(folder_) << "a file";
-  std::vector<uint8_t> database;
+  Databases database;
   ASSERT_FALSE(compile_or_recall(std::vector<Pattern>{{"one"}}, folder_, database));
-  EXPECT_THAT(hits_of(database, "one"), ElementsAre(0));
+  EXPECT_THAT(hits_of(database.at(0).database, "one"), ElementsAre(0));
 }
 
 }  // namespace

@@ -59,6 +59,8 @@ TEST_F(WeirctlTest, EveryCommandAnswersPeopleAndScripts) {
       {{"top", "--count", "1"}, "exporter"},
       {{"ready"}, "ready", "status"},
       {{"health"}, "alive", "status"},
+      {{"rules"}, "not classified", "rules"},
+      {{"rules", "hits"}, "records looked at", "rules"},
       {{"config"}, "listeners[0].port", "values"},
       {{"reload"}, "nothing has changed", "state"},
       {{"log-level"}, "info", "level"},

@@ -61,14 +61,14 @@ class ArenaWriter {
     out.append(reinterpret_cast<const char*>(&v), sizeof v);
   }
   ArenaRef append(std::string_view octets, size_t count) {
-    if (octets.empty() || octets.size() > octets_.size() - used_) return {};
+    if (octets.empty() || octets.size() > kArenaOctets - used_) return {};
     std::memcpy(octets_.data() + used_, octets.data(), octets.size());
     const ArenaRef ref{static_cast<uint16_t>(used_), static_cast<uint16_t>(count)};
     used_ += octets.size();
     return ref;
   }
 
-  std::vector<uint8_t> octets_ = std::vector<uint8_t>(kArenaOctets);  // on the heap: ASan guards it
+  std::vector<uint8_t> octets_ = std::vector<uint8_t>(kArenaOctets + kStageArenaOctets);  // on the heap: ASan guards it
   size_t used_ = 0;
 };
 

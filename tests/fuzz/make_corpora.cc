@@ -16,6 +16,7 @@
 #include "decode/decoder.h"
 #include "decode/state_image.h"
 #include "fuzz/good_messages.h"
+#include "packet/sampled_header.h"
 #include "fuzz/oracle_sink.h"
 #include "query/srql_queries.h"
 #include "support/captures.h"
@@ -177,6 +178,29 @@ class Cutter {
   std::set<Octets> used_;
 };
 
+/// What packets carry, for each of the readers of names.
+void add_payload(View payload, Corpora& corpora) {
+  for (uint8_t what = 0; what < 3 && !payload.empty(); ++what) {
+    Octets input{what, 0};
+    input.insert(input.end(), payload.begin(), payload.end());
+    corpora.add("payload_names", input);
+  }
+}
+
+void add_payloads(Corpora& corpora) {
+  const Octets name = lab::text("www.example.org");
+  const Octets list = lab::join({lab::u8(0), lab::u16(name.size()), name});
+  const Octets extensions = lab::join({lab::u16(0x0a0a), lab::u16(1), lab::u8(0), lab::u16(0), lab::u16(list.size() + 2), lab::u16(list.size()), list});
+  const Octets hello = lab::join({lab::u16(0x0303), lab::zeros(32), lab::u8(0), lab::u16(2), lab::u16(0x1301), lab::u8(1), lab::u8(0), lab::u16(extensions.size()), extensions});
+  add_payload(lab::join({lab::u8(22), lab::u16(0x0301), lab::u16(hello.size() + 4), lab::u8(1), lab::u24(hello.size()), hello}), corpora);
+  add_payload(lab::text("GET / HTTP/1.1\r\nAccept: */*\r\nHost: www.example.org:8080\r\n\r\n"), corpora);
+  const Octets dns = lab::join({lab::u32(0x12340100), lab::u16(1), lab::zeros(6), lab::text("\3www\7example\3org"), lab::u8(0), lab::u32(0x00010001)});
+  add_payload(dns, corpora);
+  Octets by_tcp{0x80 | 2, 0};
+  append(by_tcp, lab::join({lab::u16(dns.size()), dns}));
+  corpora.add("payload_names", by_tcp);
+}
+
 void take_frames(const std::filesystem::path& path, Corpora& corpora) {
   auto reader = lab::CaptureReader::open(path.string());
   if (!reader) return;
@@ -186,6 +210,9 @@ void take_frames(const std::filesystem::path& path, Corpora& corpora) {
     if (!more || !*more) return;
     corpora.add("frame", static_cast<uint8_t>(frame.link),
                 frame.octets.first(std::min(frame.octets.size(), kFrameOctets)));
+    packet::SampledHeader header;
+    packet::parse_sampled_header(frame.octets, packet::SampledLink::ethernet, header);
+    add_payload(header.payload.first(std::min(header.payload.size(), kFrameOctets)), corpora);
   }
 }
 
@@ -232,6 +259,7 @@ int main(int argc, char** argv) {
     corpora.add_sequence(sequence, 0x13);
     decode::add_state(sequence, corpora);
   }
+  decode::add_payloads(corpora);
   for (const char* const query : query::kQueries) add_query(query);
   for (const char* const query : query::kMoreQueries) add_query(query);
   for (const test::CaptureFile& file : test::read_captures_index()) {

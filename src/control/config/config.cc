@@ -6,6 +6,7 @@
 
 #include "control/config/config_check.h"
 #include "control/config/config_collector.h"
+#include "control/config/config_rules.h"
 #include "service/config_findings.h"
 #include "control/config/config_values.h"
 
@@ -27,6 +28,7 @@ void read_exporter_list(LoadedConfig& loaded, service::ConfigReport& report) {
 }
 
 Result<LoadedConfig> finish(LoadedConfig loaded, service::ConfigReport& report) {
+  read_rule_set(loaded, report);  // what rules route to is checked with the rest
   complete_and_check(loaded.config, loaded.origins, report);
   read_exporter_list(loaded, report);
   if (!report.ok()) return report.to_error();

@@ -19,6 +19,7 @@
 #include "base/named_enum.h"
 #include "base/result.h"
 #include "base/socket_address.h"
+#include "classify/rule_set.h"
 #include "control/delivery/drop_policy.h"
 #include "control/exporters/exporter_list.h"
 #include "dataplane/data_plane.h"
@@ -195,6 +196,11 @@ struct ExporterInfoConfig {
   uint64_t stream_max_bytes = 256ull << 20;
 };
 
+/// Rules that label, name, drop, route and sample records.
+struct ClassificationConfig {
+  std::vector<std::string> rules;  // files, and folders of them
+};
+
 #define WEIR_SECURITY_MODES(X) X(none) X(tls) X(mtls)
 WEIR_NAMED_ENUM(SecurityMode, uint8_t, WEIR_SECURITY_MODES)
 
@@ -260,6 +266,9 @@ struct ApplianceConfig {
   std::vector<PublisherConfig> publishers = {{.name = "jetstream"}};
   ExporterInfoConfig exporter_info;
   std::shared_ptr<const ExporterList> exporter_list;  // what names_file says; no key. Null: there is none
+
+  ClassificationConfig classification;
+  std::shared_ptr<const classify::RuleSet> rule_set;  // what its files say; no key. Null: there are none
 
   std::string partition = "default";
   std::string state_dir = "/var/lib/weir";  // empty: nothing is kept over a restart

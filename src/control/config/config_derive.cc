@@ -138,6 +138,9 @@ std::vector<std::string> route_subjects(const ApplianceConfig& config) {
       if (!subject.empty()) add_once(subjects, subject_here(config, subject));
     }
   }
+  if (config.rule_set != nullptr) {
+    for (const std::string& route : config.rule_set->routes()) add_once(subjects, subject_here(config, route));
+  }
   return subjects;
 }
 
@@ -275,6 +278,12 @@ dataplane::DataPlaneConfig data_plane_config(const ApplianceConfig& config,
   if (config.limits.records_per_second != 0) {
     plane.pipeline.rate_limits.total =
         std::max<uint64_t>(config.limits.records_per_second / cores, 1);
+  }
+
+  plane.pipeline.classification = config.rule_set;
+  if (config.rule_set != nullptr) {
+    for (const std::string& route : config.rule_set->routes())
+      plane.pipeline.rule_routes.push_back(RouteId{place_of(numbers.subjects, subject_here(config, route))});
   }
 
   outbound::BatcherConfig& batcher = plane.pipeline.batcher;

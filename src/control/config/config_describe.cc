@@ -96,6 +96,12 @@ std::string describe_plan(const ApplianceConfig& config) {
       out += fmt::format("  publisher {}: {}\n", publisher.name, describe_publisher(publisher));
     }
   }
+  if (config.rule_set != nullptr) {
+    const classify::RuleSet& rules = *config.rule_set;
+    out += fmt::format("  {} rules of {} file{}, {} of them with patterns\n", rules.rules().size(), rules.files().size(),
+                       rules.files().size() == 1 ? "" : "s",
+                       std::count_if(rules.rules().begin(), rules.rules().end(), [](const auto& r) { return r.has_pattern(); }));
+  }
   if (config.socket_threads > 1 && !plane.socket_ports.empty())
     out += fmt::format("  {} threads receive from kernel sockets, an exporter's datagrams one of them\n", config.socket_threads);
   const uint32_t cores = decoding_cores(config);

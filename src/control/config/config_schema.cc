@@ -361,6 +361,14 @@ const Schema<ExporterInfoConfig>& exporter_info_schema() {
   return schema;
 }
 
+const Schema<ClassificationConfig>& classification_schema() {
+  static const auto schema =
+      Schema<ClassificationConfig>().list("rules", &ClassificationConfig::rules, service::any_text(),
+                                          "Files of rules (docs/CLASSIFICATION.md), and folders of which all files that end "
+                                          "in .yaml are read, such as /etc/weir/rules; empty: records are not classified.");
+  return schema;
+}
+
 const Schema<TlsFilesConfig>& tls_files_schema() {
   using C = TlsFilesConfig;
   constexpr const char* kOfServers = "it is for programs that others connect to";
@@ -519,6 +527,8 @@ const service::Schema<ApplianceConfig>& appliance_schema() {
                    "Who gets every record; one jetstream by default.")
           .object("exporter_info", &C::exporter_info, exporter_info_schema(),
                   "Names of exporters and their interfaces, and tables of them.")
+          .object("classification", &C::classification, classification_schema(),
+                  "What records are of: labels, applications, names; what is dropped, routed or sampled.")
           .key("partition", &C::partition, name_text(),
                "Tag of this appliance, carried by every record.")
           .key("state_dir", &C::state_dir, service::any_text(),

@@ -16,6 +16,7 @@ namespace weir::control {
 namespace {
 
 constexpr size_t kExporterMetricsMax = 1000;
+constexpr size_t kRuleMetricsMax = 1000;
 const std::vector<double> kDeliveryBoundsSecs = {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25,
                                                  0.5,   1,      2.5,   5,    10,    30,   60};
 
@@ -273,6 +274,25 @@ void add_names(MetricPage& page, const ApplianceView& view) {
                feed.messages);
 }
 
+void add_rules(MetricPage& page, const RulesView& view) {
+  if (view.rules == nullptr) return;
+  page.gauge("weir_rules", "Rules of classification.", {}, static_cast<double>(view.rules->rules().size()));
+  page.counter("weir_rules_records_total", "Records that rules looked at.", {}, view.all.records);
+  page.counter("weir_rules_records_matched_total", "Records that some rule matched.", {}, view.all.matched);
+  page.counter("weir_rules_payload_scans_total", "Scans of sampled packets' payloads, with a database each.", {}, view.all.scans);
+  page.counter("weir_rules_names_total", "Names that were taken out of sampled packets.", {}, view.all.names);
+  page.counter("weir_rules_left_out_total", "What rules found and records had no room for.", {{"what", "matches"}}, view.all.matches_left_out);
+  page.counter("weir_rules_left_out_total", "What rules found and records had no room for.", {{"what", "labels"}}, view.all.labels_left_out);
+  // /v1/rules has them all.
+  const size_t shown = std::min(view.totals.size(), kRuleMetricsMax);
+  for (size_t i = 0; i < shown; ++i) {
+    const Labels labels = {{"rule", view.rules->rules()[i].id}};
+    page.counter("weir_rule_hits_total", "Records that the rule matched.", labels, view.totals[i].hits);
+    page.counter("weir_rule_drops_total", "Records that the rule dropped or sampled away.", labels, view.totals[i].drops);
+    page.counter("weir_rule_errors_total", "Times that the rule's condition had no value.", labels, view.totals[i].errors);
+  }
+}
+
 void add_template_caches(MetricPage& page, const ApplianceView& view) {
   // A page of metrics is not for tens of thousands of rows; /v1/exporters has them all.
   const size_t shown = std::min(view.exporters.size(), kExporterMetricsMax);
@@ -348,6 +368,7 @@ std::string metrics_text(const ApplianceView& view) {
   for (const PublisherView& publisher : view.publishers) add_publisher(page, publisher);
   add_template_caches(page, view);
   add_names(page, view);
+  add_rules(page, view.rules);
   add_clocks(page, view);
   add_state(page, view.state_kept);
   return page.render();

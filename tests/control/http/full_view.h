@@ -43,6 +43,9 @@ inline ApplianceView full_view() {
   view.exporters.push_back(e);
   view.exporter_list = std::make_shared<const ExporterList>(
       *ExporterList::parse("address,name,site,ifIndex,ifName,speed,boundary\n192.0.2.1,a,b,7,xe7,10G,yes\n", "list"));
+  view.rules.rules = *classify::RuleSet::parse(
+      {{"rules.yaml", "version: 1\nrules: [{id: web, name: Web, when: dst_port == 80, then: {labels: [web], sample: 2}}]"}}, {});
+  view.rules.totals.resize(1);
   decode::DomainStats d;
   d.exporter = e.address;
   d.agent = e.address;

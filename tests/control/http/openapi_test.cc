@@ -13,6 +13,7 @@
 #include "control/http/live_routes.h"
 #include "control/http/operation_routes.h"
 #include "control/http/routes.h"
+#include "control/http/rule_routes.h"
 #include "full_view.h"
 #include "support/turning_plane.h"
 
@@ -40,6 +41,7 @@ class OpenApiTest : public ::testing::Test {
     for (auto& route : capture_routes(captures_, quarantine_)) routes_.push_back(std::move(route));
     captures_.set_ground({1, {"netflow"}});
     routes_.push_back(exporter_detail_route(view_, details_, [this] { return now_ns_ += 10 * kNsPerSec; }));
+    routes_.push_back(rules_route(view_));
     fill_quarantine();
   }
 

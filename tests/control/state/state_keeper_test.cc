@@ -48,6 +48,7 @@ class Plane final : public dataplane::DataPlane {
   dataplane::Pipeline& pipeline(size_t core) noexcept override { return *pipelines_[core]; }
   std::optional<dataplane::WorkerStats> worker_stats(size_t) const override { return {}; }
   std::vector<dataplane::PortStats> port_stats() override { return {}; }
+  std::shared_ptr<const classify::Stages> stages() const override { return nullptr; }
   bool at_end() const noexcept override { return false; }
 
   void receive(size_t core, const char* exporter, const Octets& octets) {

@@ -1,0 +1,80 @@
+// payload_gate.h — Which databases a payload need be scanned with, by its first octets and its ports.
+//
+// Runs on:  made on any thread; candidates: rx_lcore.
+// Bounds:   kGateGroupsMax groups of patterns; beyond, patterns share one.
+//
+// PERF: a scan costs 15 ns however little there is to find, and one with all the shipped patterns 100 (perf/bench_classify).
+// Most of what is sampled begins as nothing in particular: then four loads say so.
+#pragma once
+
+#include <array>
+#include <bit>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "classify/pattern_head.h"
+#include "classify/port_set.h"
+
+namespace weir::classify {
+
+inline constexpr size_t kGateGroupsMax = 64;
+
+/// One place where patterns look: their database, and whose they are.
+struct Lookout {
+  std::unique_ptr<const PatternDatabase> database;  // null: no pattern looks here
+  std::vector<uint16_t> rules;                      // by pattern
+  uint32_t width_max = UINT32_MAX;                  // of matches
+};
+
+/// Patterns that are scanned for together.
+struct GateGroup {
+  Lookout lookout;
+  bool is_anchored = false;               // matches begin where the payload does: what is beyond their width makes none
+};
+
+class PayloadGate {
+ public:
+  PayloadGate() {
+    for (auto& place : admits_) place.fill(0);
+    port_hints_.fill(0);
+  }
+  /// Its patterns' heads; none: a payload may begin with anything.
+  /// `ports`: one of them is at either end; none, or more than there is room for: any.
+  void add(GateGroup group, std::span<const std::optional<PatternHead>> heads, std::span<const PortRange> ports);
+
+  std::vector<GateGroup>& groups() noexcept { return groups_; }
+  const std::vector<GateGroup>& groups() const noexcept { return groups_; }
+
+  /// A bit each of the groups whose patterns could begin so.
+  uint64_t candidates(std::span<const uint8_t> payload, uint32_t src_port, uint32_t dst_port) const noexcept {
+    uint64_t found = ~uint64_t{0};
+    const size_t n = payload.size() < kHeadOctets ? payload.size() : kHeadOctets;
+    for (size_t i = 0; i < n; ++i) found &= admits_[i][payload[i]];
+    found &= port_hints_[src_port & 255] | port_hints_[dst_port & 255];
+    for (uint64_t left = found & with_ports_; left != 0; left &= left - 1) {
+      const auto group = static_cast<size_t>(std::countr_zero(left));
+      const Ports& ports = ports_[group];
+      bool has_one = false;
+      for (uint32_t i = 0; i < ports.count; ++i) has_one |= ports.ranges[i].has_either(src_port, dst_port);
+      if (!has_one) found &= ~(uint64_t{1} << group);
+    }
+    return found;
+  }
+
+ private:
+  std::array<std::array<uint64_t, 256>, kHeadOctets> admits_;
+  /// PERF: together and small: most are looked at and few are met (a bitmap each missed the caches).
+  struct Ports {
+    std::array<PortRange, 4> ranges;
+    uint32_t count = 0;
+  };
+  std::array<Ports, kGateGroupsMax> ports_;
+  std::array<uint64_t, 256> port_hints_;  // by the low octet of either port: groups that could be for it
+  uint64_t with_ports_ = 0;
+  std::vector<GateGroup> groups_;
+};
+
+}  // namespace weir::classify

@@ -1,0 +1,187 @@
+// Rules of classification in the pipeline: what becomes of records, their routes, their books, and which way they go.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <map>
+
+#include "classify/stages.h"
+#include "dataplane/pipeline.h"
+#include "export/batch_reader.h"
+#include "flow.pb.h"
+#include "lab/message_builder.h"
+#include "lab/sflow_builder.h"
+#include "support.h"
+
+namespace weir::dataplane {
+namespace {
+
+using outbound::RecordDrop;
+
+constexpr uint16_t kPort = 2055;
+constexpr RouteId kListenerRoute{0};
+constexpr RouteId kRuleRoute{1};
+
+std::shared_ptr<const classify::RuleSet> rules_of(const std::string& rules) {
+  auto set = classify::RuleSet::parse({{"rules.yaml", "version: 1\nrules:\n" + rules}}, {});
+  EXPECT_TRUE(set) << (set ? "" : set.error().message);
+  return set ? *set : nullptr;
+}
+
+PipelineConfig config_with(std::shared_ptr<const classify::RuleSet> rules) {
+  PipelineConfig config;
+  config.listeners = {{.name = "any", .port = kPort, .route = kListenerRoute, .rules = {}}};
+  config.batcher.buffers = 8;
+  config.rule_routes = std::vector<RouteId>(rules ? rules->routes().size() : 0, kRuleRoute);
+  config.classification = std::move(rules);
+  return config;
+}
+
+class Core {
+ public:
+  explicit Core(const PipelineConfig& config) {
+    auto made = Pipeline::create(config);
+    EXPECT_TRUE(made) << (made ? "" : made.error().message);
+    pipeline = std::move(*made);
+  }
+  void receive(const lab::Octets& payload) {
+    const RoleScope role(rx_lcore);
+    pipeline->on_datagram({.payload = payload, .source = *IpAddress::parse("192.0.2.7"), .source_port = 4000,
+                           .local_port = kPort, .listener = {0}, .received_ns = 1'760'000'000'000'000'000});
+  }
+  /// What is in sealed batches, by route.
+  std::map<uint16_t, std::vector<flowpb::FlowMessage>> take() {
+    {
+      const RoleScope role(rx_lcore);
+      pipeline->batcher().seal_all();
+    }
+    const RoleScope role(control_thread);
+    std::map<uint16_t, std::vector<flowpb::FlowMessage>> flows;
+    for (outbound::OutboundBatch* batch = nullptr; pipeline->batcher().take_sealed(batch);) {
+      outbound::read_flows({batch->data, batch->octets}, [&](const flowpb::FlowMessage& flow) { flows[batch->route.value].push_back(flow); });
+      pipeline->batcher().give_back(batch);
+    }
+    return flows;
+  }
+  uint64_t drops(RecordDrop why) const { return pipeline->batcher_counters().drops[why].value(); }
+  void expect_balanced() const {
+    for (const Discrepancy& d : pipeline->ledger().discrepancies()) ADD_FAILURE() << d.text();
+  }
+  std::unique_ptr<Pipeline> pipeline;
+};
+
+/// A v5 datagram of flows to these ports.
+lab::Octets v5(const std::vector<uint16_t>& ports) {
+  lab::NetflowV5Builder builder;
+  for (const uint16_t port : ports) builder.record({.dst_port = port, .proto = 6});
+  return builder.build();
+}
+
+TEST(Classification, DropsRoutesLabelsAndCounts) {
+  Core core(config_with(rules_of("  - {id: drop, priority: 9, when: dst_port == 1, then: {drop: true}}\n"
+                                 "  - {id: route, when: dst_port == 2, then: {route: flows.raw.two, labels: [two]}}\n"
+                                 "  - {id: label, when: dst_port == 3, then: {labels: [three], application: tres}}\n")));
+  core.receive(v5({1, 2, 3, 4, 1, 1, 2, 3}));
+  auto flows = core.take();
+  ASSERT_EQ(flows[0].size(), 3u);
+  ASSERT_EQ(flows[1].size(), 2u);
+  EXPECT_EQ(flows[0][0].labels(0), "three");
+  EXPECT_EQ(flows[0][0].rule_ids(0), "label");
+  EXPECT_EQ(flows[0][0].application_name(), "tres");
+  EXPECT_EQ(flows[0][1].labels_size(), 0);
+  EXPECT_EQ(flows[1][0].labels(0), "two");
+  EXPECT_EQ(core.drops(RecordDrop::dropped_by_rule), 3u);
+  core.expect_balanced();
+}
+
+TEST(Classification, SamplesAndMultipliesTheRate) {
+  Core core(config_with(rules_of("  - {id: one-in-four, then: {sample: 4}}\n")));
+  std::vector<uint16_t> ports;
+  for (uint16_t datagram = 0; datagram < 100; ++datagram) {
+    ports.clear();
+    for (uint16_t i = 0; i < 30; ++i) ports.push_back(static_cast<uint16_t>(1000 + datagram * 30 + i));
+    core.receive(v5(ports));
+  }
+  const auto flows = core.take();
+  const size_t kept = flows.at(0).size();
+  EXPECT_NEAR(static_cast<double>(kept), 750, 120);
+  for (const auto& flow : flows.at(0)) EXPECT_EQ(flow.sampling_rate(), 4u);
+  EXPECT_EQ(core.drops(RecordDrop::sampled_by_rule), 3000 - kept);
+  core.expect_balanced();
+}
+
+// Rules that ask every record need records; rules that look into packets and texts do not need those without.
+TEST(Classification, TurnsFusingOffOnlyWhereRulesAskEveryRecord) {
+  if (fuse::FusedWay::create() == nullptr) GTEST_SKIP() << "this build fuses nothing";
+  Core none(config_with(nullptr));
+  none.receive(v5({1, 2}));
+  EXPECT_EQ(none.pipeline->counters().records_fused.value(), 2u);
+  Core all(config_with(rules_of("  - {id: x, when: dst_port == 1, then: {labels: [x]}}\n")));
+  all.receive(v5({1, 2}));
+  EXPECT_EQ(all.pipeline->counters().records_fused.value(), 0u);
+  // As a set with patterns only is: it has nothing to ask of these.
+  Core some(config_with(rules_of("")));
+  some.receive(v5({1, 2}));
+  EXPECT_EQ(some.pipeline->counters().records_fused.value(), 2u);
+}
+
+TEST(Classification, ChangesBetweenBurstsAndKeepsWhatStays) {
+  const auto first = rules_of("  - {id: a, when: dst_port == 1, then: {labels: [a]}}\n");
+  PipelineConfig config = config_with(first);
+  const auto before = config.rules();
+  ASSERT_TRUE(before);
+  auto made = Pipeline::create(config, *before);
+  ASSERT_TRUE(made);
+  Core core(config_with(nullptr));
+  core.pipeline = std::move(*made);
+  core.receive(v5({1}));
+  EXPECT_EQ((*before)->stages->totals(0).hits, 1u);
+
+  // Something else changes: the stages, and their counters, go on.
+  config.rate_limits.per_exporter = 1000;
+  const auto same = config.rules(1, before->get());
+  ASSERT_TRUE(same);
+  EXPECT_EQ((*same)->stages, (*before)->stages);
+
+  config = config_with(rules_of("  - {id: b, when: dst_port == 1, then: {drop: true}}\n"));
+  const auto other = config.rules(1, same->get());
+  ASSERT_TRUE(other);
+  {
+    const RoleScope role(control_thread);
+    core.pipeline->set_rules(**other);
+  }
+  core.receive(v5({1}));  // of the burst that is under way
+  EXPECT_EQ(core.drops(RecordDrop::dropped_by_rule), 0u);
+  {
+    const RoleScope role(rx_lcore);
+    core.pipeline->poll(1, 1);
+  }
+  EXPECT_TRUE(core.pipeline->goes_by(**other));
+  core.receive(v5({1}));
+  EXPECT_EQ(core.drops(RecordDrop::dropped_by_rule), 1u);
+  EXPECT_EQ((*before)->stages->totals(0).hits, 2u);
+  core.expect_balanced();
+}
+
+// Whoever looks at flows sees what rules said of them.
+TEST(Classification, IsSeenByWhoeverLooksAtFlows) {
+  Core core(config_with(rules_of("  - {id: x, when: dst_port == 1, then: {labels: [seen]}}\n")));
+  TapLane lane{FlowFilter{}};
+  TapSet set;
+  set.lanes[set.count++] = &lane;
+  {
+    const RoleScope role(control_thread);
+    core.pipeline->set_tap(&set);
+  }
+  {
+    const RoleScope role(rx_lcore);
+    core.pipeline->poll(1, 1);
+  }
+  core.receive(v5({1}));
+  const RoleScope role(control_thread);
+  TappedFlow flow;
+  ASSERT_TRUE(lane.take(flow));
+  outbound::read_flows(flow.batch(), [](const flowpb::FlowMessage& f) { EXPECT_EQ(f.labels(0), "seen"); });
+}
+
+}  // namespace
+}  // namespace weir::dataplane
