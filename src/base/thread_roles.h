@@ -32,6 +32,10 @@ inline ThreadRole publisher_thread;
 inline ThreadRole spool_thread;
 /// Takes messages of flows, makes events of them and publishes these: its client libraries may block.
 inline ThreadRole etl_thread;
+/// Takes messages of flows and makes rows of them; its client libraries may block.
+inline ThreadRole ingest_thread;
+/// Writes rows and commits them: waits for the disk.
+inline ThreadRole store_writer;
 /// Serves HTTP from immutable snapshots.
 inline ThreadRole http_thread;
 

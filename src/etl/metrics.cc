@@ -11,19 +11,6 @@ namespace {
 
 double seconds(uint64_t ns) { return static_cast<double>(ns) / 1e9; }
 
-void add_dead(MetricPage& page, const EtlBooks& books) {
-  for (size_t i = 0; i < static_cast<size_t>(DeadReason::count_); ++i) {
-    const auto reason = static_cast<DeadReason>(i);
-    if (feed::is_of_record(reason)) {
-      page.counter("weir_etl_records_dead_total", "Records that no event could be made of, published to flows.dead.<reason>.",
-                   {{"reason", name_of(reason)}}, books.records_dead[i]);
-    } else {
-      page.counter("weir_etl_messages_dead_total", "Messages that could not be read, published to flows.dead.<reason>.",
-                   {{"reason", name_of(reason)}}, books.messages_dead[i]);
-    }
-  }
-}
-
 void add_rules(MetricPage& page, const RulesView& rules) {
   page.gauge("weir_etl_rules_info", "1; the rules that flows go by, and the SHA-256 of them and their dictionaries.",
              {{"name", rules.name}, {"hash", rules.hash}}, 1);
@@ -42,26 +29,6 @@ void add_rules(MetricPage& page, const RulesView& rules) {
   }
   for (const RuleView& rule : rules.rules) add(rule);
   add(rules.former);
-}
-
-void add_source(MetricPage& page, const EtlView& view) {
-  page.gauge("weir_etl_source_connected", "1: connected to the servers that messages come from.", {},
-             view.is_source_connected ? 1 : 0);
-  page.counter("weir_etl_source_reconnects_total", "Connections to them that were won back.", {}, view.source_reconnects);
-  page.gauge("weir_etl_stream_messages", "Messages that the stream has.", {{"stream", view.source_stream}},
-             static_cast<double>(view.stream.messages));
-  for (const outbound::ConsumerLook& input : view.inputs) {
-    const service::Labels labels = {{"consumer", input.consumer}, {"subject", input.subject}};
-    page.gauge("weir_etl_lag_messages", "Messages that are not acknowledged yet, by any instance.", labels,
-               static_cast<double>(input.pending + input.ack_pending));
-    page.gauge("weir_etl_ack_pending_messages", "Of these, those that some instance has in hand.", labels,
-               static_cast<double>(input.ack_pending));
-    page.counter("weir_etl_expired_in_stream_total", "Messages that were gone from the stream before anybody got them.", labels,
-                 input.expired_in_stream);
-    page.gauge("weir_etl_consumer_ready", "1: it can be asked for messages.", labels, input.is_ready ? 1 : 0);
-  }
-  page.gauge("weir_etl_behind", "1: more than half of what the stream has is not acknowledged yet.", {},
-             view.is_behind() ? 1 : 0);
 }
 
 void add_publisher(MetricPage& page, const EventPublisherView& publisher) {
@@ -101,7 +68,7 @@ void add_metrics(const EtlView& view, const service::ReloadView& reload, MetricP
   page.counter("weir_etl_event_messages_total", "Messages of events that were acknowledged.", {}, books.event_messages);
   page.counter("weir_etl_event_messages_duplicate_total", "Of these, those that the stream had already.", {},
                books.event_messages_duplicate);
-  add_dead(page, books);
+  feed::add_dead_metrics(page, "weir_etl", books.messages_dead, books.records_dead);
   page.gauge("weir_etl_ledger_balanced", "1: every message and every flow is accounted for.", {},
              books.discrepancy().empty() ? 1 : 0);
   page.gauge("weir_etl_careful", "1: messages are taken one by one, for some were delivered before.", {}, view.is_careful ? 1 : 0);
@@ -111,7 +78,7 @@ void add_metrics(const EtlView& view, const service::ReloadView& reload, MetricP
   page.counter("weir_etl_reloads_total", "Reloads asked for that have ended.", {}, reload.number);
   page.gauge("weir_etl_reload_good", "0: the last reload was refused.", {},
              reload.state == service::ReloadState::refused ? 0 : 1);
-  add_source(page, view);
+  feed::add_source_metrics(page, "weir_etl", view.source);
   for (const EventPublisherView& publisher : view.publishers) add_publisher(page, publisher);
   page.counter("weir_etl_log_lines_lost_total", "Lines of the log that nobody took in time.", {}, service::log_lines_lost());
 }

@@ -17,7 +17,6 @@ using service::log_warning;
 
 constexpr auto kTurn = std::chrono::milliseconds(50);
 constexpr uint64_t kTellEveryNs = kNsPerSec;
-constexpr uint32_t kLooksBehind = 5;  // so many in a row, before it is worth a line
 
 void* run_worker(void* worker) {
   const RoleScope role(etl_thread);
@@ -124,22 +123,7 @@ void EtlProgram::tell(const EtlView& view, uint64_t now_ns) {
     was_ready_ = true;
     notify_.ready(why);
   }
-  uint64_t expired = 0;
-  for (const outbound::ConsumerLook& input : view.inputs) expired += input.expired_in_stream;
-  if (expired > expired_told_) {
-    log_warning("{} messages went from stream {} before anybody had got them ({} since the start): it is too small, or the "
-                "instances are too few",
-                expired - expired_told_, view.source_stream, expired);
-    expired_told_ = expired;
-  }
-  looks_behind_ = view.is_behind() ? looks_behind_ + 1 : 0;
-  if (looks_behind_ >= kLooksBehind) {
-    static service::LogLimit limit{1, 60 * kNsPerSec};
-    service::log_limited(limit, service::LogLevel::warning,
-                         "{} messages of stream {} are not worked on yet, more than half of the {} that it has: what comes "
-                         "may push them out; start more instances",
-                         view.lag(), view.source_stream, view.stream.messages);
-  }
+  source_watch_.look(view.source, "start more instances");
   const std::string discrepancy = view.books.discrepancy();
   if (!discrepancy.empty() && discrepancy != told_discrepancy_) log_error("the books do not balance: {}", discrepancy);
   told_discrepancy_ = discrepancy;

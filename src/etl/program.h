@@ -51,8 +51,7 @@ class EtlProgram {
   uint64_t next_tell_ns_ = 0;
   uint64_t next_watchdog_ns_ = 0;
   bool was_ready_ = false;
-  uint32_t looks_behind_ = 0;
-  uint64_t expired_told_ = 0;
+  feed::SourceWatch source_watch_;
   std::string told_trouble_;
   std::string told_discrepancy_;
   std::unique_ptr<EtlWorker> worker_;

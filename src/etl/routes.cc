@@ -26,15 +26,6 @@ HttpResponse verdict(const char* good, const char* bad, const std::string& why) 
   return answer(503, {{"status", bad}, {"because", why}});
 }
 
-json dead_json(const DeadTally& tally, bool of_records) {
-  json object = json::object();
-  for (size_t i = 0; i < tally.size(); ++i) {
-    const auto reason = static_cast<DeadReason>(i);
-    if (feed::is_of_record(reason) == of_records) object[std::string(name_of(reason))] = tally[i];
-  }
-  return object;
-}
-
 json ledger_json(const EtlView& view) {
   const EtlBooks& b = view.books;
   const std::string discrepancy = b.discrepancy();
@@ -45,7 +36,7 @@ json ledger_json(const EtlView& view) {
            {{"in", b.messages_in},
             {"redelivered", b.messages_redelivered},
             {"done", b.messages_done},
-            {"dead", dead_json(b.messages_dead, false)},
+            {"dead", feed::dead_json(b.messages_dead, false)},
             {"returned", b.messages_returned},
             {"in_hand", b.messages_in_hand}}},
           {"records",
@@ -53,7 +44,7 @@ json ledger_json(const EtlView& view) {
             {"dropped", b.records_dropped},
             {"sampled_out", b.records_sampled_out},
             {"events", b.events_acknowledged},
-            {"dead", dead_json(b.records_dead, true)},
+            {"dead", feed::dead_json(b.records_dead, true)},
             {"returned", b.records_returned},
             {"in_flight", b.records_in_flight}}},
           {"event_messages", {{"acknowledged", b.event_messages}, {"duplicate", b.event_messages_duplicate}}},
@@ -79,17 +70,6 @@ json rules_json(const RulesView& rules) {
 }
 
 json status_json(const EtlView& view) {
-  json inputs = json::array();
-  for (const outbound::ConsumerLook& input : view.inputs) {
-    inputs.push_back({{"subject", input.subject},
-                      {"consumer", input.consumer},
-                      {"ready", input.is_ready},
-                      {"trouble", input.trouble},
-                      {"pending", input.pending},
-                      {"ack_pending", input.ack_pending},
-                      {"redelivered", input.redelivered},
-                      {"expired_in_stream", input.expired_in_stream}});
-  }
   json publishers = json::array();
   for (const EventPublisherView& p : view.publishers) {
     publishers.push_back({{"name", p.name},
@@ -112,15 +92,9 @@ json status_json(const EtlView& view) {
           {"ready", because.empty()},
           {"because", because},
           {"careful", view.is_careful},
-          {"behind", view.is_behind()},
-          {"lag", view.lag()},
-          {"source",
-           {{"stream", view.source_stream},
-            {"connected", view.is_source_connected},
-            {"messages", view.stream.messages},
-            {"first_sequence", view.stream.first},
-            {"last_sequence", view.stream.last},
-            {"inputs", std::move(inputs)}}},
+          {"behind", view.source.is_behind()},
+          {"lag", view.source.lag()},
+          {"source", feed::source_json(view.source)},
           {"rules", {{"version", view.rules.version}, {"name", view.rules.name}, {"hash", view.rules.hash}}},
           {"publishers", std::move(publishers)},
           {"buffers", {{"all", view.buffers}, {"free", view.buffers_free}}}};

@@ -6,13 +6,6 @@
 
 namespace weir::etl {
 
-namespace {
-
-/// A stream with less is being drained, whatever the share of it is.
-constexpr uint64_t kBehindMin = 1000;
-
-}  // namespace
-
 uint64_t EtlBooks::messages_dead_total() const noexcept {
   return std::accumulate(messages_dead.begin(), messages_dead.end(), uint64_t{0});
 }
@@ -37,20 +30,8 @@ std::string EtlBooks::discrepancy() const {
   return {};
 }
 
-uint64_t EtlView::lag() const noexcept {
-  uint64_t messages = 0;
-  for (const outbound::ConsumerLook& input : inputs) messages += input.pending + input.ack_pending;
-  return messages;
-}
-
-bool EtlView::is_behind() const noexcept { return lag() >= kBehindMin && lag() > stream.messages / 2; }
-
 std::string EtlView::not_ready_because() const {
-  if (!is_source_connected) return source_trouble.empty() ? "not connected to NATS" : source_trouble;
-  if (!source_trouble.empty()) return source_trouble;
-  for (const outbound::ConsumerLook& input : inputs) {
-    if (!input.is_ready) return fmt::format("consumer {} has not been looked at yet", input.consumer);
-  }
+  if (std::string why = source.not_ready_because(); !why.empty()) return why;
   for (const EventPublisherView& publisher : publishers) {
     if (!publisher.trouble.empty()) return fmt::format("{}: {}", publisher.name, publisher.trouble);
     if (!publisher.is_connected) return fmt::format("{}: not connected to NATS", publisher.name);

@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "feed/source_message.h"
 #include "enrich/enrichment.h"
-#include "export/jetstream_consumer.h"
+#include "feed/source_message.h"
+#include "feed/source_view.h"
 
 namespace weir::etl {
 
@@ -92,20 +92,11 @@ struct EtlView {
   bool is_careful = false;  // one message at a time, for some were delivered before
   EtlBooks books;
   RulesView rules;
-  std::string source_stream;
-  outbound::StreamLook stream;
-  std::vector<outbound::ConsumerLook> inputs;
-  bool is_source_connected = false;
-  uint64_t source_reconnects = 0;
-  std::string source_trouble;
+  feed::SourceView source;
   std::vector<EventPublisherView> publishers;
   uint64_t buffers = 0;
   uint64_t buffers_free = 0;
 
-  /// Messages that are not acknowledged yet, of all inputs.
-  uint64_t lag() const noexcept;
-  /// More than half of what the stream has.
-  bool is_behind() const noexcept;
   /// Empty, or why nothing can be worked on just now.
   std::string not_ready_because() const;
 };

@@ -50,12 +50,7 @@ void EtlWorker::publish_view(uint64_t now_ns) {
       view->rules.rules.push_back({rules->rules()[i].id, rule_counts_[i].hits, rule_drops_[i], rule_counts_[i].errors});
     }
   }
-  view->source_stream = config_.source.stream_name;
-  view->stream = consumer_->stream();
-  for (size_t i = 0; i < consumer_->inputs(); ++i) view->inputs.push_back(consumer_->look(i));
-  view->is_source_connected = consumer_->is_connected();
-  view->source_reconnects = consumer_->reconnects();
-  view->source_trouble = consumer_->trouble();
+  view->source = feed::SourceView::of(*consumer_, config_.source.stream_name);
   view->publishers.push_back(publisher_view("events", config_.events.stream.name, *events_));
   view->publishers.push_back(publisher_view("dead", config_.dead.stream.name, *dead_));
   view->buffers = buffers_.size();

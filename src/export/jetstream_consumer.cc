@@ -370,18 +370,18 @@ void JetStreamConsumer::on_status(const NatsReply& reply) {
   }
 }
 
-bool JetStreamConsumer::acknowledge(const NatsReply& message) {
-  return client_->send(message.reply(), "+ACK") != Sent::not_connected;
+bool JetStreamConsumer::acknowledge(std::string_view reply) {
+  return client_->send(reply, "+ACK") != Sent::not_connected;
 }
 
-bool JetStreamConsumer::give_back(const NatsReply& message, uint32_t delay_ms) {
-  return client_->send(message.reply(), delay_ms == 0 ? std::string("-NAK")
+bool JetStreamConsumer::give_back(std::string_view reply, uint32_t delay_ms) {
+  return client_->send(reply, delay_ms == 0 ? std::string("-NAK")
                                                       : "-NAK {\"delay\": " + std::to_string(delay_ms * kNsPerMs) + "}") !=
          Sent::not_connected;
 }
 
-bool JetStreamConsumer::prolong(const NatsReply& message) {
-  return client_->send(message.reply(), "+WPI") != Sent::not_connected;
+bool JetStreamConsumer::prolong(std::string_view reply) {
+  return client_->send(reply, "+WPI") != Sent::not_connected;
 }
 
 }  // namespace weir::outbound

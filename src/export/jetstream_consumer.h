@@ -104,17 +104,23 @@ class JetStreamConsumer {
   void wake() noexcept { client_->wake(); }
 
   /// False where there is no connection just now: try again.
-  bool acknowledge(const NatsReply& message);
+  bool acknowledge(const NatsReply& message) { return acknowledge(message.reply()); }
+  /// The same for who has kept no more of a message than its reply().
+  bool acknowledge(std::string_view reply);
   /// Somebody shall have it again, after `delay_ms`. Without a delay a request of our own that is still open gets it.
-  bool give_back(const NatsReply& message, uint32_t delay_ms);
+  bool give_back(const NatsReply& message, uint32_t delay_ms) { return give_back(message.reply(), delay_ms); }
+  bool give_back(std::string_view reply, uint32_t delay_ms);
   /// It is being worked on: its time begins anew.
-  bool prolong(const NatsReply& message);
+  bool prolong(const NatsReply& message) { return prolong(message.reply()); }
+  bool prolong(std::string_view reply);
   /// What was sent has come to the server.
   bool flush(int timeout_ms) noexcept { return client_->flush(timeout_ms); }
 
   size_t inputs() const noexcept { return inputs_.size(); }
   const ConsumerLook& look(size_t input) const noexcept { return inputs_[input].look; }
   const StreamLook& stream() const noexcept { return stream_; }
+  /// When it was made, as the server writes it; empty: not looked at yet.
+  const std::string& stream_created() const noexcept { return stream_created_; }
   bool is_connected() const noexcept { return client_->connected(); }
   uint64_t reconnects() const noexcept { return client_->reconnects() + (connects_ > 0 ? connects_ - 1 : 0); }
   uint64_t renewals() const noexcept { return client_->renewals(); }

@@ -84,6 +84,12 @@ void IdentityLedger::restore_id(std::string id) {
   if (ids_.insert(id).second) ids_by_age_.push_back(std::move(id));
 }
 
+bool IdentityLedger::has(const MessageName& name) const {
+  if (name.source.empty()) return ids_.count(name.id) != 0;
+  const auto found = sources_.find(name.source);
+  return found != sources_.end() && found->second.runs.has(name.place);
+}
+
 Verdict IdentityLedger::take(const MessageName& name) {
   if (!name.source.empty()) {
     Source& source = sources_[name.source];

@@ -62,6 +62,8 @@ class IdentityLedger {
   bool restore_source(std::string source, std::string_view runs);
   void restore_id(std::string id);
 
+  /// Whether it has been taken; changes nothing.
+  bool has(const MessageName& name) const;
   Verdict take(const MessageName& name);
   /// Since the last call.
   Changes changes();

@@ -30,10 +30,14 @@ bool take(std::string_view& text, std::string_view prefix) {
 
 }  // namespace
 
+bool RunSet::has(BatchPlace place) const noexcept {
+  const Run wanted = run_of(place);
+  const auto at = std::lower_bound(runs_.begin(), runs_.end(), wanted.last, [](const Run& run, Position p) { return run.last < p; });
+  return at != runs_.end() && at->first <= wanted.first;
+}
+
 Verdict RunSet::add(BatchPlace place, size_t runs_max) {
-  const bool is_whole = place.part == BatchPlace::kWhole;
-  const Position first = Position{place.sequence} << 32 | (is_whole ? 0 : place.part);
-  const Position last = is_whole ? first | kPartMask : first;
+  const auto [first, last] = run_of(place);
   if (first < floor_) return Verdict::unsure;
 
   // Mostly it is the next one.

@@ -29,6 +29,8 @@ class RunSet {
   static constexpr size_t kRunsMax = 16'384;
 
   Verdict add(BatchPlace place, size_t runs_max = kRunsMax);
+  /// What add would say: repeated, or another.
+  bool has(BatchPlace place) const noexcept;
 
   /// Sequences up to which something was taken; 0: none.
   uint64_t high() const noexcept { return runs_.empty() ? 0 : sequence_of(runs_.back().last); }
@@ -47,9 +49,15 @@ class RunSet {
   static uint64_t sequence_of(Position p) noexcept { return static_cast<uint64_t>(p >> 32); }
 
   struct Run {
-    Position first, last;
+    Position first = 0, last = 0;
     friend bool operator==(const Run&, const Run&) = default;
   };
+
+  static Run run_of(BatchPlace place) noexcept {
+    const bool is_whole = place.part == BatchPlace::kWhole;
+    const Position first = Position{place.sequence} << 32 | (is_whole ? 0 : place.part);
+    return {first, is_whole ? first | kPartMask : first};
+  }
 
   std::vector<Run> runs_;  // ascending, with a gap between each two
   Position floor_ = 0;

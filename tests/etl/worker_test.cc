@@ -425,7 +425,7 @@ TEST_F(EtlWorkerTest, CountsWhatTheStreamForgotWhileNobodyWasThere) {
   publish("flows.raw.netflow", flow_batch(0, 1));
   settle(1);
   stop();
-  EXPECT_EQ(worker_->view()->inputs[0].expired_in_stream, 0u);
+  EXPECT_EQ(worker_->view()->source.inputs[0].expired_in_stream, 0u);
   worker_.reset();
   // Nobody is there while five messages come and the stream forgets three of them; the server does not tell the consumer.
   for (uint64_t i = 1; i <= 5; ++i) publish("flows.raw.netflow", flow_batch(i, 1));
@@ -435,7 +435,7 @@ TEST_F(EtlWorkerTest, CountsWhatTheStreamForgotWhileNobodyWasThere) {
   ASSERT_EQ(messages_in("events"), 2u);
   start(config());
   ASSERT_TRUE(eventually([&] { return books().messages_done == 2; }));
-  EXPECT_EQ(worker_->view()->inputs[0].expired_in_stream, 3u);
+  EXPECT_EQ(worker_->view()->source.inputs[0].expired_in_stream, 3u);
   EXPECT_EQ(numbers_of(events()).size(), 3u);
 }
 
@@ -452,15 +452,15 @@ TEST_F(EtlWorkerTest, CountsWhatAPurgeTakesWhileItWaits) {
   publish("flows.raw.netflow", flow_batch(9, 1));
   ASSERT_TRUE(api("STREAM.DELETE.other").value("success", false));
   ASSERT_TRUE(eventually([&] { return books().messages_done == 2; }, std::chrono::seconds(40)));
-  EXPECT_EQ(worker_->view()->inputs[0].expired_in_stream, 4u);
+  EXPECT_EQ(worker_->view()->source.inputs[0].expired_in_stream, 4u);
 }
 
 TEST_F(EtlWorkerTest, WaitsForAStreamThatIsNotThereYet) {
   ASSERT_TRUE(api("STREAM.DELETE.events").value("success", false));
   start(config());
-  ASSERT_TRUE(eventually([&] { return worker_->view() != nullptr && !worker_->view()->source_trouble.empty(); }));
-  ASSERT_TRUE(eventually([&] { return worker_->view()->source_trouble.find("10059") != std::string::npos; }))
-      << worker_->view()->source_trouble;
+  ASSERT_TRUE(eventually([&] { return worker_->view() != nullptr && !worker_->view()->source.trouble.empty(); }));
+  ASSERT_TRUE(eventually([&] { return worker_->view()->source.trouble.find("10059") != std::string::npos; }))
+      << worker_->view()->source.trouble;
   EXPECT_THAT(worker_->view()->not_ready_because(), HasSubstr("stream events"));
   make_stream("events", "flows.raw.*");
   publish("flows.raw.netflow", flow_batch(0, 2));
@@ -475,9 +475,9 @@ TEST_F(EtlWorkerTest, RefusesAConsumerThatIsNotItsOwn) {
                   .contains("config"));
   start(config());
   ASSERT_TRUE(eventually([&] {
-    return worker_->view() != nullptr && worker_->view()->source_trouble.find("nats consumer rm") != std::string::npos;
+    return worker_->view() != nullptr && worker_->view()->source.trouble.find("nats consumer rm") != std::string::npos;
   }));
-  EXPECT_FALSE(worker_->view()->inputs[0].is_ready);
+  EXPECT_FALSE(worker_->view()->source.inputs[0].is_ready);
 }
 
 TEST_F(EtlWorkerTest, RefusesAConsumerThatCannotGiveWhatItAsksFor) {
@@ -488,8 +488,8 @@ TEST_F(EtlWorkerTest, RefusesAConsumerThatCannotGiveWhatItAsksFor) {
     publish("flows.raw.netflow", flow_batch(0, 2));
     start(config());
     const std::string key = odd.begin().key();
-    ASSERT_TRUE(eventually([&] { return worker_->view() != nullptr && worker_->view()->source_trouble.find(key) != std::string::npos; }))
-        << key << ": " << worker_->view()->source_trouble;
+    ASSERT_TRUE(eventually([&] { return worker_->view() != nullptr && worker_->view()->source.trouble.find(key) != std::string::npos; }))
+        << key << ": " << worker_->view()->source.trouble;
     EXPECT_EQ(books().messages_in, 0u);
     stop();
     ASSERT_TRUE(api("CONSUMER.DELETE.events.weir-etl-flows-raw-any").value("success", false));
@@ -516,11 +516,11 @@ TEST_F(EtlWorkerTest, GoesOnWhereItWasWhenItsConsumerIsDeleted) {
   start(config());
   for (uint64_t i = 0; i < 5; ++i) publish("flows.raw.netflow", flow_batch(i, 1));
   settle(5);
-  ASSERT_TRUE(eventually([&] { return worker_->view()->inputs[0].acknowledged_to == 5; }));
+  ASSERT_TRUE(eventually([&] { return worker_->view()->source.inputs[0].acknowledged_to == 5; }));
   ASSERT_TRUE(api("CONSUMER.DELETE.events.weir-etl-flows-raw-any").value("success", false));
   publish("flows.raw.netflow", flow_batch(5, 1));
   ASSERT_TRUE(eventually([&] { return books().messages_done == 6; }));
-  EXPECT_EQ(worker_->view()->inputs[0].made, 2u);
+  EXPECT_EQ(worker_->view()->source.inputs[0].made, 2u);
   EXPECT_EQ(books().messages_in, 6u) << "what was done is not done again";
   EXPECT_EQ(numbers_of(events()), run_of(0, 6));
 }
@@ -529,14 +529,14 @@ TEST_F(EtlWorkerTest, TakesAStreamThatWasMadeAnewFromItsStart) {
   start(config());
   for (uint64_t i = 0; i < 5; ++i) publish("flows.raw.netflow", flow_batch(i, 1));
   settle(5);
-  ASSERT_TRUE(eventually([&] { return worker_->view()->inputs[0].acknowledged_to == 5; }));
+  ASSERT_TRUE(eventually([&] { return worker_->view()->source.inputs[0].acknowledged_to == 5; }));
   // At once, so that it has more messages than the one before when it is looked at.
   ASSERT_TRUE(api("STREAM.DELETE.events").value("success", false));
   make_stream("events", "flows.raw.*");
   for (uint64_t i = 5; i < 15; ++i) publish("flows.raw.netflow", flow_batch(i, 1), {{"Nats-Msg-Id", "anew" + std::to_string(i)}});
   ASSERT_TRUE(eventually([&] { return books().messages_done == 15; })) << consumer().dump();
   EXPECT_EQ(numbers_of(events()), run_of(0, 15));
-  EXPECT_EQ(worker_->view()->inputs[0].expired_in_stream, 0u);
+  EXPECT_EQ(worker_->view()->source.inputs[0].expired_in_stream, 0u);
 }
 
 TEST_F(EtlWorkerTest, SurvivesServersThatAreKilled) {
@@ -585,8 +585,8 @@ TEST_F(EtlWorkerTest, ShowsItsCertificateOnAllConnections) {
   EtlConfig c = config();
   c.security = {.mode = SecurityMode::tls, .cert_dir = folder_ / "", .server_name = "localhost", .tls = {"", "", "ca.pem"}};
   start(c);
-  ASSERT_TRUE(eventually([&] { return worker_->view() != nullptr && !worker_->view()->source_trouble.empty() &&
-                                      worker_->view()->source_trouble != "not connected yet"; }));
+  ASSERT_TRUE(eventually([&] { return worker_->view() != nullptr && !worker_->view()->source.trouble.empty() &&
+                                      worker_->view()->source.trouble != "not connected yet"; }));
   EXPECT_FALSE(worker_->view()->is_source_connected) << "the server asks for certificates";
   stop();
   c.security.mode = SecurityMode::mtls;

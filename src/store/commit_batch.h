@@ -1,0 +1,35 @@
+// commit_batch.h — What one transaction of the store makes last, and the messages that are acknowledged then.
+//
+// Runs on:  filled by the ingest thread, written by the writer's, and back again.
+// Owns:     its chunks; it refers to messages, which are the ingest thread's.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "store/identity_ledger.h"
+#include "store/row_chunk.h"
+
+namespace weir::store {
+
+struct HeldMessage;
+
+/// Rows of one hour's table.
+struct HourRows {
+  int64_t hour = 0;
+  std::vector<std::unique_ptr<RowChunk>> chunks;
+};
+
+struct CommitBatch {
+  uint64_t number = 0;  // no other has it
+  std::vector<HourRows> hours;
+  IdentityLedger::Changes identities;
+  std::vector<HeldMessage*> messages;
+  uint64_t rows = 0;
+  uint64_t newest_us = 0;  // the latest time received of them
+  uint64_t opened_steady_ns = 0;
+  uint64_t committed_steady_ns = 0;  // 0: not yet
+};
+
+}  // namespace weir::store

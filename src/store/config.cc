@@ -1,0 +1,172 @@
+#include "store/config.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "rules/rule_set.h"
+#include "service/common_values.h"
+#include "service/config_text.h"
+#include "transform/decisions.h"
+
+namespace weir::store {
+namespace {
+
+using service::duration;
+using service::integer;
+using service::Schema;
+using service::size;
+
+const Schema<DatabaseConfig>& database_schema() {
+  using C = DatabaseConfig;
+  static const auto schema =
+      Schema<C>()
+          .key("path", &C::path, service::any_text(), "The file; made if absent. One process may have it.")
+          .key("memory_limit", &C::memory_limit, size<uint64_t>(256 << 20, 1ull << 44),
+               "Memory that storing and queries have together; queries that need more use temp_directory, or end.")
+          .key("threads", &C::threads, integer<uint32_t>(1, 256), "Threads of queries.")
+          .key("temp_directory", &C::temp_directory, service::any_text(), "Where queries put what exceeds memory; empty: nowhere.")
+          .key("temp_limit", &C::temp_limit, size<uint64_t>(1 << 20, 1ull << 50), "At most so much of it.");
+  return schema;
+}
+
+const Schema<CommitConfig>& commit_schema() {
+  using C = CommitConfig;
+  static const auto schema =
+      Schema<C>()
+          .key("interval_ms", &C::interval_ms, duration<uint32_t>(1'000'000, 10, 1000),
+               "How long rows wait for others, at most, until they are committed together.")
+          .key("rows", &C::rows, integer<uint64_t>(2048, 4'000'000),
+               "So many are committed without waiting. Three times as many may be in memory, at about 600 octets each.");
+  return schema;
+}
+
+const Schema<NamesConfig>& names_schema() {
+  using C = NamesConfig;
+  static const auto schema =
+      Schema<C>()
+          .key("stream_name", &C::stream_name,
+               service::text_where("a stream's name; empty: none",
+                                   [](std::string_view text) { return text.empty() || service::is_name(text); }),
+               "The collector's exporter_info.stream_name; empty: names are not joined.")
+          .key("subject", &C::subject,
+               service::text_where("a NATS subject; * and > are allowed",
+                                   [](std::string_view text) { return service::is_subject(text, "*>"); }),
+               "What of it is read.");
+  return schema;
+}
+
+const Schema<SqlConfig>& sql_schema() {
+  using C = SqlConfig;
+  static const auto schema =
+      Schema<C>()
+          .key("queries_max", &C::queries_max, integer<uint32_t>(1, 64), "Queries that run at the same time; more are refused.")
+          .key("rows_max", &C::rows_max, integer<uint64_t>(1, 1'000'000'000), "Rows that a query answers, at most.")
+          .key("timeout_ms", &C::timeout_ms, duration<uint32_t>(1'000'000, 1, 3'600'000), "How long one may run, at most.");
+  return schema;
+}
+
+/// The folder that `path` lies in.
+std::string folder_of(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  return slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
+}
+
+Result<LoadedConfig> finish(LoadedConfig loaded, service::ConfigReport& report) {
+  service::Findings findings(loaded.origins, report);
+  feed::check_connection(loaded.config, findings);
+  feed::check_source(loaded.config, "whose flows would be stored twice", findings);
+  feed::check_stream(loaded.config, loaded.config.dead.stream, "dead.stream", findings);
+  if (loaded.config.database.path.empty()) findings.error("database.path", "is empty; a file is needed");
+  if (!report.ok()) return report.to_error();
+  loaded.warnings = report.warnings();
+  return loaded;
+}
+
+}  // namespace
+
+const Schema<StoreConfig>& store_schema() {
+  using C = StoreConfig;
+  static const auto schema = [] {
+    Schema<C> all;
+    feed::add_source_keys(all);
+    all.key("rules", &C::rules, service::any_text(),
+            "File of rules (docs/RULES.md), the same as weir-etl's; read anew at a reload. Empty: none, each flow becomes a row.")
+        .object("names", &C::names, names_schema(), "Names of exporters and interfaces.")
+        .object("database", &C::database, database_schema(), "Where rows go.")
+        .object("commit", &C::commit, commit_schema(), "How rows are committed.")
+        .object("sql", &C::sql, sql_schema(), "Questions over the control socket.");
+    feed::add_operation_keys(all, {"what no row can be made of", kProgram});
+    return all;
+  }();
+  return schema;
+}
+
+Result<LoadedConfig> read_config(std::string_view text, const std::string& name, std::span<const char* const> environment) {
+  auto document = service::parse_config_document(text, name);
+  if (!document) return document.error();
+  LoadedConfig loaded;
+  service::ConfigReport report;
+  service::ReadContext context{report, loaded.origins};
+  store_schema().read(&loaded.config, *document, "", context);
+  store_schema().read_environment(&loaded.config, environment, context);
+  return finish(std::move(loaded), report);
+}
+
+Result<LoadedConfig> load_config(const std::string& path, std::span<const char* const> environment) {
+  const auto text = service::read_config_file(path);
+  if (!text) return text.error();
+  return read_config(*text, path, environment);
+}
+
+Result<std::vector<std::string>> check_files(const StoreConfig& config) {
+  auto found = feed::check_files(config);
+  std::string errors = found ? "" : found.error().message;
+  const auto refuse = [&](const std::string& what) { errors += (errors.empty() ? "" : "\n") + what; };
+  if (!config.rules.empty()) {
+    if (const auto read = rules::RuleSet::read(config.rules, transform::event_targets()); !read) {
+      refuse("rules: " + read.error().message);
+    }
+  }
+  const std::string folder = folder_of(config.database.path);
+  if (access(folder.c_str(), W_OK | X_OK) != 0) {
+    refuse(fmt::format("database.path: nothing can be made in {}", service::printable(folder)));
+  }
+  if (!errors.empty()) return Error{errors};
+  return found;
+}
+
+std::string describe(const LoadedConfig& loaded) {
+  const StoreConfig& config = loaded.config;
+  std::string out = "Values and where they come from:\n\n" +
+                    service::describe_values(store_schema(), &config, loaded.origins) + "\nWhat would run:\n\n";
+  for (const feed::InputConfig& input : config.source.subjects) {
+    out += fmt::format("  {} of stream {} by the durable consumer {}, at most {} messages in hand\n", input.subject,
+                       config.source.stream_name, outbound::consumer_name(config.source.consumer, input.subject),
+                       config.source.messages_in_hand);
+  }
+  out += config.rules.empty() ? "  no rules: each flow becomes a row\n"
+                              : fmt::format("  rules of {}\n", service::printable(config.rules));
+  out += fmt::format("  rows to {}, committed every {} ms or {} rows\n", service::printable(config.database.path),
+                     config.commit.interval_ms, config.commit.rows);
+  out += config.names.stream_name.empty() ? "  no names of exporters and interfaces\n"
+                                          : fmt::format("  names of exporters and interfaces from stream {}\n", config.names.stream_name);
+  out += fmt::format("  what no row can be made of to {}.<reason> in stream {}\n", config.dead.subject_prefix, config.dead.stream.name);
+  out += config.control_socket.path.empty() ? "  no control socket\n"
+                                            : fmt::format("  control socket {}\n", service::printable(config.control_socket.path));
+  out += config.metrics_addr.empty() ? "  no metrics over TCP\n" : fmt::format("  metrics at http://{}/metrics\n", config.metrics_addr);
+  return out;
+}
+
+std::string describe_keys() { return service::describe_keys(store_schema().document()); }
+
+DatabaseOptions database_options(const StoreConfig& config) {
+  DatabaseOptions options;
+  options.path = config.database.path;
+  options.memory_limit = fmt::format("{}MiB", config.database.memory_limit >> 20);
+  options.threads = config.database.threads;
+  options.temp_directory = config.database.temp_directory;
+  options.temp_limit = fmt::format("{}MiB", config.database.temp_limit >> 20);
+  return options;
+}
+
+}  // namespace weir::store

@@ -1,0 +1,88 @@
+// config.h — What `weir-store run` goes by: one struct, its schema, and how it is read.
+//
+// Runs on:  start-up.
+// Failure:  an Error whose message has one line a mistake: file:line:column, key, value, what is allowed.
+//
+// The keys of the file are the names of the members. `weir-store check-config --keys` prints them all.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "feed/settings.h"
+#include "service/config_reader.h"
+#include "store/database.h"
+
+namespace weir::store {
+
+inline constexpr const char* kProgram = "weir-store";
+
+struct DatabaseConfig {
+  std::string path = "/var/lib/weir-store/flows.duckdb";
+  uint64_t memory_limit = 2ull << 30;
+  uint32_t threads = 2;
+  std::string temp_directory = "/var/lib/weir-store/temp";  // empty: none
+  uint64_t temp_limit = 16ull << 30;
+};
+
+struct CommitConfig {
+  uint32_t interval_ms = 500;
+  uint64_t rows = 245'760;  // two of DuckDB's row groups: they go into the file at once, and not through the log
+};
+
+/// Names of exporters and interfaces.
+struct NamesConfig {
+  std::string stream_name = "flow_meta";  // empty: none
+  std::string subject = "flows.meta.*";
+};
+
+struct SqlConfig {
+  uint32_t queries_max = 4;
+  uint64_t rows_max = 1'000'000;
+  uint32_t timeout_ms = 60'000;
+};
+
+struct StoreConfig : feed::FeedSettings {
+  StoreConfig() {
+    source.consumer = kProgram;
+    source.messages_in_hand = 4096;
+    source.max_ack_pending = 16'384;
+    control_socket.path = "/run/weir-store/control.sock";
+  }
+
+  std::string rules;  // empty: none
+  NamesConfig names;
+  DatabaseConfig database;
+  CommitConfig commit;
+  SqlConfig sql;
+};
+
+struct LoadedConfig {
+  StoreConfig config;
+  service::Origins origins;
+  std::vector<std::string> warnings;
+};
+
+const service::Schema<StoreConfig>& store_schema();
+
+/// Reads the file, applies `environment` (`NAME=value` each) and checks the whole.
+Result<LoadedConfig> load_config(const std::string& path, std::span<const char* const> environment);
+/// The same of text; `name` stands for the file in messages.
+Result<LoadedConfig> read_config(std::string_view text, const std::string& name, std::span<const char* const> environment);
+
+/// What the machine must have for it: feed::check_files, rules that can be read, a folder for the database. Warnings, or what is
+/// wrong.
+Result<std::vector<std::string>> check_files(const StoreConfig& config);
+
+/// Every value with where it came from, secrets masked, and what would run.
+std::string describe(const LoadedConfig& loaded);
+/// All keys as a Markdown table.
+std::string describe_keys();
+
+DatabaseOptions database_options(const StoreConfig& config);
+
+}  // namespace weir::store

@@ -1,0 +1,187 @@
+#include "store/duckdb_sink.h"
+
+#include <fmt/format.h>
+
+#include "base/clock.h"
+#include "store/schema.h"
+
+namespace weir::store {
+namespace {
+
+constexpr int kReopenWaitMs = 30'000;
+constexpr int kHoldTriesMax = 50;
+
+Result<std::vector<std::string>> texts_of(Connection& connection, const std::string& sql, size_t columns) {
+  auto rows = connection.query(sql);
+  if (!rows) return rows.error();
+  std::vector<std::string> texts;
+  while (true) {
+    auto chunk = rows->next();
+    if (!chunk) return chunk.error();
+    if (!*chunk) return texts;
+    for (size_t row = 0; row < chunk->rows(); ++row) {
+      for (size_t at = 0; at < columns; ++at) texts.emplace_back(chunk->text(at, row));
+    }
+  }
+}
+
+}  // namespace
+
+Result<void> prepare_identities(Connection& connection) {
+  auto made = connection.execute(
+      "CREATE TABLE IF NOT EXISTS identity_sources (source VARCHAR PRIMARY KEY, runs VARCHAR NOT NULL, seen BIGINT NOT NULL);"
+      "CREATE TABLE IF NOT EXISTS identity_ids (id VARCHAR NOT NULL, seen BIGINT NOT NULL);"
+      "CREATE TABLE IF NOT EXISTS last_commit (number BIGINT NOT NULL);"
+      "INSERT INTO last_commit SELECT 0 WHERE NOT EXISTS (FROM last_commit);");
+  if (!made) return made.error();
+  return {};
+}
+
+Result<void> DuckdbSink::connect() {
+  if (is_broken_) {
+    connection_.reset();
+    database_.reset();
+    if (auto opened = store_.reopen(kReopenWaitMs); !opened) return opened;
+    is_broken_ = false;
+  }
+  if (connection_) return {};
+  database_ = store_.database();
+  if (database_ == nullptr) {
+    if (auto opened = store_.reopen(kReopenWaitMs); !opened) return opened;
+    database_ = store_.database();
+  }
+  auto connection = database_->connect();
+  if (!connection) return connection.error();
+  connection_.emplace(std::move(*connection));
+  hours_.clear();
+  return {};
+}
+
+Error DuckdbSink::failed(Error error) {
+  is_broken_ |= is_fatal(error);
+  is_unsure_ = true;
+  hours_.clear();
+  return error;
+}
+
+Result<StoredIdentities> DuckdbSink::identities() {
+  if (auto connected = connect(); !connected) return connected.error();
+  StoredIdentities stored;
+  auto sources = texts_of(*connection_, "SELECT source, runs FROM identity_sources ORDER BY seen", 2);
+  if (!sources) return failed(sources.error());
+  for (size_t i = 0; i + 1 < sources->size(); i += 2) stored.sources.push_back({(*sources)[i], (*sources)[i + 1]});
+  auto ids = texts_of(*connection_, "SELECT id FROM identity_ids ORDER BY seen", 1);
+  if (!ids) return failed(ids.error());
+  stored.ids = std::move(*ids);
+  return stored;
+}
+
+Result<void> DuckdbSink::open_tables(std::span<const int64_t> hours) {
+  std::vector<int64_t> missing;
+  for (const int64_t hour : hours) {
+    if (hours_.count(hour) == 0) missing.push_back(hour);
+  }
+  if (missing.empty()) return {};
+  if (auto opened = open_hours(*connection_, missing); !opened) return opened;
+  hours_.insert(missing.begin(), missing.end());
+  return {};
+}
+
+/// After an error in the midst of a commit only the store itself knows.
+Result<bool> DuckdbSink::has_committed(const CommitBatch& batch) {
+  auto rows = connection_->query("SELECT 1 FROM last_commit WHERE number = ?",
+                                 std::array<SqlValue, 1>{static_cast<int64_t>(batch.number)});
+  if (!rows) return rows.error();
+  auto chunk = rows->next();
+  if (!chunk) return chunk.error();
+  return static_cast<bool>(*chunk);
+}
+
+Result<void> DuckdbSink::write(CommitBatch& batch) {
+  if (auto connected = connect(); !connected) return failed(connected.error());
+  if (std::exchange(is_unsure_, false)) {
+    const auto committed = has_committed(batch);
+    is_unsure_ = !committed;
+    if (!committed) return failed(committed.error());
+    if (*committed) return {};
+  }
+  std::vector<int64_t> hours;
+  for (const HourRows& rows : batch.hours) hours.push_back(rows.hour);
+  for (int tries = 1;; ++tries) {
+    if (auto opened = open_tables(hours); !opened) return failed(opened.error());
+    const auto written = try_write(batch, hours);
+    if (written && *written) return {};
+    // After a commit that failed there is nothing left to roll back.
+    (void)connection_->execute("ROLLBACK");
+    if (!written && !is_conflict(written.error())) return failed(written.error());
+    if (tries == kHoldTriesMax) {
+      return failed(written ? Error{"an hour's table is dropped again and again"} : written.error());
+    }
+    hours_.clear();
+  }
+}
+
+/// False where a table that was there has gone.
+Result<bool> DuckdbSink::try_write(CommitBatch& batch, std::span<const int64_t> hours) {
+  if (auto begun = connection_->execute("BEGIN"); !begun) return begun.error();
+  if (!hours.empty()) {
+    const auto held = hold_hours(*connection_, hours);
+    if (!held || !*held) return held;
+  }
+  for (HourRows& rows : batch.hours) {
+    auto appender = Appender::make(*connection_, hour_table(rows.hour));
+    if (!appender) return appender.error();
+    for (const auto& chunk : rows.chunks) {
+      if (auto appended = appender->append(chunk->finished()); !appended) return appended.error();
+    }
+    if (auto flushed = appender->flush(); !flushed) return flushed.error();
+  }
+  if (auto written = write_identities(batch.identities); !written) return written.error();
+  auto numbered = connection_->execute(fmt::format("UPDATE last_commit SET number = {}", batch.number));
+  if (!numbered) return numbered.error();
+  if (auto committed = connection_->execute("COMMIT"); !committed) return committed.error();
+  return true;
+}
+
+Result<void> DuckdbSink::write_identities(const IdentityLedger::Changes& changes) {
+  auto seen = static_cast<int64_t>(wall_clock_ns() / kNsPerUs);
+  for (const auto& source : changes.sources) {
+    auto done = source.runs.empty()
+                    ? connection_->query("DELETE FROM identity_sources WHERE source = ?", std::array<SqlValue, 1>{source.source})
+                    : connection_->query("INSERT OR REPLACE INTO identity_sources VALUES (?, ?, ?)",
+                                         std::array<SqlValue, 3>{source.source, source.runs, seen++});
+    if (!done) return done.error();
+  }
+  if (!changes.ids.empty()) {
+    auto insert = connection_->prepare("INSERT INTO identity_ids VALUES (?, ?)");
+    if (!insert) return insert.error();
+    for (const std::string& id : changes.ids) {
+      (void)insert->bind(0, id);
+      (void)insert->bind(1, seen++);
+      if (auto done = insert->run(); !done) return done.error();
+    }
+  }
+  for (const std::string& id : changes.ids_forgotten) {
+    auto done = connection_->query("DELETE FROM identity_ids WHERE id = ?", std::array<SqlValue, 1>{id});
+    if (!done) return done.error();
+  }
+  return {};
+}
+
+Result<void> DuckdbSink::tidy() {
+  const uint64_t wal = store_.wal_octets();
+  if (wal < kWalOctetsMax) return {};
+  const uint64_t room = store_.free_octets();
+  if (room < 2 * wal) {
+    return Error{fmt::format("{} MiB are free where {} lies; the log of {} MiB stays beside it until there are twice as many",
+                             room >> 20, store_.options().path, wal >> 20)};
+  }
+  if (auto connected = connect(); !connected) return failed(connected.error());
+  auto done = connection_->execute("CHECKPOINT");
+  if (done) return {};
+  // Others write just now: the next time.
+  if (done.error().message.find("other") != std::string::npos && !is_fatal(done.error())) return {};
+  return failed(done.error());
+}
+
+}  // namespace weir::store
