@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # make_man.sh — Write a manual page of what a program says of itself, so that it cannot say anything else.
 #
-# usage: scripts/make_man.sh weir|weirctl|weir-etl|weir-api|weir.yaml|weir-etl.yaml|weir-api.yaml PROGRAM >PAGE
+# usage: scripts/make_man.sh weir|weirctl|weir-etl|weir-store|weir-api|weir.yaml|weir-etl.yaml|weir-store.yaml|weir-api.yaml PROGRAM >PAGE
 #   the programs    from PROGRAM --help and PROGRAM COMMAND --help
 #   weir.yaml       from PROGRAM check --keys (PROGRAM is weir)
-#   weir-etl.yaml   from PROGRAM check-config --keys (PROGRAM is weir-etl)
+#   weir-etl.yaml   from PROGRAM check-config --keys (PROGRAM is weir-etl); weir-store.yaml likewise
 #   weir-api.yaml   from PROGRAM check --keys (PROGRAM is weir-api)
 set -euo pipefail
 [ $# -eq 2 ] || { sed -n '4,8s/^# \{0,1\}//p' "$0" >&2; exit 2; }
@@ -60,10 +60,11 @@ program_page() { # name one-line-purpose see-also
     see_also "$3"
     return
   fi
-  if [ "$1" = weir-etl ]; then
-    printf '.TP\n.I /etc/weir/weir-etl.yaml\nThe configuration of the service.\n'
-    printf '.TP\n.I /etc/default/weir-etl\nVariables of its environment, such as NATS_URL (not there by itself).\n'
-    printf '.TP\n.I /run/weir-etl/control.sock\nThe control socket.\n'
+  if [[ $1 = weir-etl || $1 = weir-store ]]; then
+    printf '.TP\n.I /etc/weir/%s.yaml\nThe configuration of the service.\n' "$1"
+    printf '.TP\n.I /etc/default/%s\nVariables of its environment, such as NATS_URL (not there by itself).\n' "$1"
+    printf '.TP\n.I /run/%s/control.sock\nThe control socket.\n' "$1"
+    [ "$1" = weir-etl ] || printf '.TP\n.I /var/lib/weir-store\nThe database, and files of older rows.\n'
     see_also "$3"
     return
   fi
@@ -99,6 +100,8 @@ case "$page" in
   weir-etl) program_page weir-etl 'make events of flows by rules' '\fBweir\fR(1), \fBweirctl\fR(1), \fBweir\-etl.yaml\fR(5)' ;;
   weir-api) program_page weir-api 'answer questions about flows' '\fBweirctl\fR(1), \fBweir\-api.yaml\fR(5)' ;;
   weir.yaml) keys_page weir.yaml 'configuration of the flow collector weir' weir check listeners port ;;
+  weir-store) program_page weir-store 'store flows, and answer questions about them' '\fBweir\fR(1), \fBweirctl\fR(1), \fBweir\-store.yaml\fR(5)' ;;
+  weir-store.yaml) keys_page weir-store.yaml 'configuration of weir\-store' weir-store check-config source.subjects framing ;;
   weir-etl.yaml) keys_page weir-etl.yaml 'configuration of weir\-etl' weir-etl check-config source.subjects framing ;;
   weir-api.yaml) keys_page weir-api.yaml 'configuration of weir\-api' weir-api check ;;
   *) sed -n '4,8s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;

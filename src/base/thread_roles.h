@@ -36,6 +36,8 @@ inline ThreadRole etl_thread;
 inline ThreadRole ingest_thread;
 /// Writes rows and commits them: waits for the disk.
 inline ThreadRole store_writer;
+/// Folds rows, makes files of them, and looks after these.
+inline ThreadRole keeper_thread;
 /// Serves HTTP from immutable snapshots.
 inline ThreadRole http_thread;
 

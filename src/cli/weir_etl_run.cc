@@ -9,6 +9,7 @@
 #include "cli/signals.h"
 #include "etl/config.h"
 #include "etl/program.h"
+#include "service/config_text.h"
 #include "service/log.h"
 
 namespace weir::cli {
@@ -30,7 +31,7 @@ etl::Request request_of(Signals& signals) {
 }
 
 int run(const std::string& path) {
-  const auto load = [path] { return etl::load_config(path, etl::process_environment()); };
+  const auto load = [path] { return etl::load_config(path, service::process_environment()); };
   auto loaded = load();
   if (!loaded) {
     std::fprintf(stderr, "%s\n", loaded.error().message.c_str());
@@ -66,7 +67,7 @@ int run(const std::string& path) {
 }
 
 int check_config(const std::string& path) {
-  const auto loaded = etl::load_config(path, etl::process_environment());
+  const auto loaded = etl::load_config(path, service::process_environment());
   if (!loaded) {
     std::fprintf(stderr, "%s\n", loaded.error().message.c_str());
     return 1;

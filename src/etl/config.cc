@@ -1,7 +1,5 @@
 #include "etl/config.h"
 
-#include <unistd.h>
-
 #include "rules/rule_set.h"
 #include "service/config_text.h"
 #include "transform/decisions.h"
@@ -52,12 +50,6 @@ Result<LoadedConfig> load_config(const std::string& path, std::span<const char* 
   const auto text = service::read_config_file(path);
   if (!text) return text.error();
   return read_config(*text, path, environment);
-}
-
-std::span<const char* const> process_environment() noexcept {
-  size_t count = 0;
-  while (environ != nullptr && environ[count] != nullptr) ++count;
-  return {environ, count};
 }
 
 Result<std::vector<std::string>> check_files(const EtlConfig& config) {

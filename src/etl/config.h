@@ -76,8 +76,6 @@ std::string describe(const LoadedConfig& loaded);
 /// All keys as a Markdown table.
 std::string describe_keys();
 
-std::span<const char* const> process_environment() noexcept;
-
 /// `seed`: for the jitter of waits.
 outbound::JetStreamConfig events_config(const EtlConfig& config, uint64_t seed);
 

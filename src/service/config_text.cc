@@ -1,6 +1,7 @@
 #include "service/config_text.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 
@@ -56,6 +57,12 @@ std::string describe_keys(const std::vector<KeyDoc>& keys) {
                        cell(shown_default), row.environment, cell(row.doc));
   }
   return out;
+}
+
+std::span<const char* const> process_environment() noexcept {
+  size_t count = 0;
+  while (environ != nullptr && environ[count] != nullptr) ++count;
+  return {environ, count};
 }
 
 }  // namespace weir::service

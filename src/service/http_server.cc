@@ -40,6 +40,7 @@ using AnyStream = asio::generic::stream_protocol;  // one session class for both
 constexpr auto kAcceptRetryDelay = std::chrono::milliseconds(100);
 constexpr size_t kDiscardedOctetsMax = 4 * kBodyOctetsMax;
 constexpr auto kDiscardDeadline = std::chrono::seconds(1);
+constexpr auto kStreamLookFirst = std::chrono::milliseconds(1);
 constexpr size_t kRefusalsMax = 32;  // connections beyond the limit that are told so at a time
 
 // A client that has not taken its answer for so long gives its place to another that wants it.
@@ -227,9 +228,14 @@ class Session : public std::enable_shared_from_this<Session> {
       return stream_.close();
     }
     if (is_over) body_.reset();  // what it holds is free before its last words have been read
-    if (!piece_.empty()) return write_piece();
+    if (!piece_.empty()) {
+      look_wait_ = {};
+      return write_piece();
+    }
     if (is_over) return end_stream();
-    timer_.emplace(stream_.get_executor(), kStreamLookEvery);
+    // Soon after something has come, or at the beginning, more is likelier than later.
+    look_wait_ = std::min<std::chrono::milliseconds>(std::max(2 * look_wait_, kStreamLookFirst), kStreamLookEvery);
+    timer_.emplace(stream_.get_executor(), look_wait_);
     timer_->async_wait([self = shared_from_this()](error_code error) {
       if (!error) self->go_on_streaming();
     });
@@ -281,6 +287,7 @@ class Session : public std::enable_shared_from_this<Session> {
   std::shared_ptr<HttpStream> body_;  // of a streamed answer that goes on
   std::string piece_;                 // of it, being written
   std::optional<asio::steady_timer> timer_;
+  std::chrono::milliseconds look_wait_{};
   bool is_chunked_ = false;
   bool keep_alive_ = false;
   size_t discarded_ = 0;

@@ -3,6 +3,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <cstring>
+
 #include "rules/rule_set.h"
 #include "service/common_values.h"
 #include "service/config_text.h"
@@ -55,6 +58,25 @@ const Schema<NamesConfig>& names_schema() {
   return schema;
 }
 
+const Schema<HistoryConfig>& history_schema() {
+  using C = HistoryConfig;
+  constexpr uint64_t kSec = 1'000'000'000;
+  static const auto schema =
+      Schema<C>()
+          .key("folder", &C::folder, service::any_text(), "Where the files (Parquet) of older rows lie; made if absent.")
+          .key("realtime_threshold_secs", &C::realtime_threshold_secs, duration<uint32_t>(kSec, 3600, UINT32_MAX),
+               "Hours older than that leave the database and become files.")
+          .key("retention_secs", &C::retention_secs, duration<uint32_t>(kSec, 0, UINT32_MAX),
+               "Files older than that are removed; 0: never.")
+          .key("rollup_minutes_secs", &C::rollup_minutes_secs, duration<uint32_t>(kSec, 0, UINT32_MAX),
+               "How long sums by the minute are kept; 0: for ever.")
+          .key("rollup_hours_secs", &C::rollup_hours_secs, duration<uint32_t>(kSec, 0, UINT32_MAX),
+               "How long sums by the hour are kept; 0: for ever.")
+          .key("rollup_days_secs", &C::rollup_days_secs, duration<uint32_t>(kSec, 0, UINT32_MAX),
+               "How long sums by the day are kept; 0: for ever.");
+  return schema;
+}
+
 const Schema<SqlConfig>& sql_schema() {
   using C = SqlConfig;
   static const auto schema =
@@ -76,6 +98,14 @@ Result<LoadedConfig> finish(LoadedConfig loaded, service::ConfigReport& report) 
   feed::check_connection(loaded.config, findings);
   feed::check_source(loaded.config, "whose flows would be stored twice", findings);
   feed::check_stream(loaded.config, loaded.config.dead.stream, "dead.stream", findings);
+  if (loaded.config.history.folder.empty() || loaded.config.history.folder.front() != '/') {
+    findings.error("history.folder", "is to begin with /");
+  }
+  const HistoryConfig& history = loaded.config.history;
+  if (history.retention_secs != 0 && history.retention_secs <= history.realtime_threshold_secs) {
+    findings.error("history.retention_secs", fmt::format("{} is not more than history.realtime_threshold_secs ({})",
+                                                         history.retention_secs, history.realtime_threshold_secs));
+  }
   if (loaded.config.database.path.empty()) findings.error("database.path", "is empty; a file is needed");
   if (!report.ok()) return report.to_error();
   loaded.warnings = report.warnings();
@@ -94,6 +124,7 @@ const Schema<StoreConfig>& store_schema() {
         .object("names", &C::names, names_schema(), "Names of exporters and interfaces.")
         .object("database", &C::database, database_schema(), "Where rows go.")
         .object("commit", &C::commit, commit_schema(), "How rows are committed.")
+        .object("history", &C::history, history_schema(), "Older rows, and sums of rows.")
         .object("sql", &C::sql, sql_schema(), "Questions over the control socket.");
     feed::add_operation_keys(all, {"what no row can be made of", kProgram});
     return all;
@@ -131,6 +162,11 @@ Result<std::vector<std::string>> check_files(const StoreConfig& config) {
   if (access(folder.c_str(), W_OK | X_OK) != 0) {
     refuse(fmt::format("database.path: nothing can be made in {}", service::printable(folder)));
   }
+  if (mkdir(config.history.folder.c_str(), 0750) != 0 && errno != EEXIST) {
+    refuse(fmt::format("history.folder: {} cannot be made: {}", service::printable(config.history.folder), std::strerror(errno)));
+  } else if (access(config.history.folder.c_str(), W_OK | X_OK) != 0) {
+    refuse(fmt::format("history.folder: nothing can be made in {}", service::printable(config.history.folder)));
+  }
   if (!errors.empty()) return Error{errors};
   return found;
 }
@@ -148,6 +184,8 @@ std::string describe(const LoadedConfig& loaded) {
                               : fmt::format("  rules of {}\n", service::printable(config.rules));
   out += fmt::format("  rows to {}, committed every {} ms or {} rows\n", service::printable(config.database.path),
                      config.commit.interval_ms, config.commit.rows);
+  out += fmt::format("  hours older than {} s become files in {}\n", config.history.realtime_threshold_secs,
+                     service::printable(config.history.folder));
   out += config.names.stream_name.empty() ? "  no names of exporters and interfaces\n"
                                           : fmt::format("  names of exporters and interfaces from stream {}\n", config.names.stream_name);
   out += fmt::format("  what no row can be made of to {}.<reason> in stream {}\n", config.dead.subject_prefix, config.dead.stream.name);
@@ -166,7 +204,21 @@ DatabaseOptions database_options(const StoreConfig& config) {
   options.threads = config.database.threads;
   options.temp_directory = config.database.temp_directory;
   options.temp_limit = fmt::format("{}MiB", config.database.temp_limit >> 20);
+  options.folders = {config.history.folder};
   return options;
+}
+
+KeeperConfig keeper_config(const StoreConfig& config) {
+  const auto micros = [](uint32_t secs) { return int64_t{secs} * kMicrosPerSecond; };
+  const HistoryConfig& history = config.history;
+  KeeperConfig keeper;
+  keeper.folder = history.folder;
+  keeper.recent_micros = micros(history.realtime_threshold_secs);
+  keeper.history_micros = micros(history.retention_secs);
+  keeper.rollups = {.minutes_micros = micros(history.rollup_minutes_secs),
+                    .hours_micros = micros(history.rollup_hours_secs),
+                    .days_micros = micros(history.rollup_days_secs)};
+  return keeper;
 }
 
 }  // namespace weir::store

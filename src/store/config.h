@@ -16,6 +16,7 @@
 #include "feed/settings.h"
 #include "service/config_reader.h"
 #include "store/database.h"
+#include "store/keeper.h"
 
 namespace weir::store {
 
@@ -40,6 +41,16 @@ struct NamesConfig {
   std::string subject = "flows.meta.*";
 };
 
+/// Older rows, in files; sums of rows.
+struct HistoryConfig {
+  std::string folder = "/var/lib/weir-store/history";
+  uint32_t realtime_threshold_secs = 172'800;
+  uint32_t retention_secs = 0;           // 0: for ever; likewise below
+  uint32_t rollup_minutes_secs = 604'800;
+  uint32_t rollup_hours_secs = 0;
+  uint32_t rollup_days_secs = 0;
+};
+
 struct SqlConfig {
   uint32_t queries_max = 4;
   uint64_t rows_max = 1'000'000;
@@ -58,6 +69,7 @@ struct StoreConfig : feed::FeedSettings {
   NamesConfig names;
   DatabaseConfig database;
   CommitConfig commit;
+  HistoryConfig history;
   SqlConfig sql;
 };
 
@@ -84,5 +96,6 @@ std::string describe(const LoadedConfig& loaded);
 std::string describe_keys();
 
 DatabaseOptions database_options(const StoreConfig& config);
+KeeperConfig keeper_config(const StoreConfig& config);
 
 }  // namespace weir::store

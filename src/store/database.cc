@@ -121,6 +121,16 @@ Result<void> Statement::bind(size_t at, const SqlValue& value) {
                std::to_string(parameters())};
 }
 
+std::vector<ColumnLook> Statement::columns() const {
+  std::vector<ColumnLook> columns;
+  for (idx_t i = 0; i < duckdb_prepared_statement_column_count(statement_); ++i) {
+    const char* const name = duckdb_prepared_statement_column_name(statement_, i);
+    columns.push_back({name != nullptr ? name : "", duckdb_prepared_statement_column_type(statement_, i)});
+    duckdb_free(const_cast<char*>(name));
+  }
+  return columns;
+}
+
 Result<Rows> Statement::run() {
   duckdb_result result;
   if (duckdb_execute_prepared(statement_, &result) != DuckDBSuccess) return error_of(result);

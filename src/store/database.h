@@ -115,6 +115,8 @@ class Statement {
     if (statement_ != nullptr) duckdb_destroy_prepare(&statement_);
   }
   size_t parameters() const noexcept { return duckdb_nparams(statement_); }
+  /// Of what it answers, once it is prepared.
+  std::vector<ColumnLook> columns() const;
   bool is_select() const noexcept { return duckdb_prepared_statement_type(statement_) == DUCKDB_STATEMENT_TYPE_SELECT; }
   /// `at` counts from 0.
   Result<void> bind(size_t at, const SqlValue& value);

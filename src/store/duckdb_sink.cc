@@ -98,19 +98,26 @@ Result<bool> DuckdbSink::has_committed(const CommitBatch& batch) {
 }
 
 Result<void> DuckdbSink::write(CommitBatch& batch) {
+  if (batch.number == last_number_) return {};
   if (auto connected = connect(); !connected) return failed(connected.error());
   if (std::exchange(is_unsure_, false)) {
     const auto committed = has_committed(batch);
     is_unsure_ = !committed;
     if (!committed) return failed(committed.error());
-    if (*committed) return {};
+    if (*committed) {
+      last_number_ = batch.number;
+      return {};
+    }
   }
   std::vector<int64_t> hours;
   for (const HourRows& rows : batch.hours) hours.push_back(rows.hour);
   for (int tries = 1;; ++tries) {
     if (auto opened = open_tables(hours); !opened) return failed(opened.error());
     const auto written = try_write(batch, hours);
-    if (written && *written) return {};
+    if (written && *written) {
+      last_number_ = batch.number;
+      return {};
+    }
     // After a commit that failed there is nothing left to roll back.
     (void)connection_->execute("ROLLBACK");
     if (!written && !is_conflict(written.error())) return failed(written.error());

@@ -41,6 +41,7 @@ class DuckdbSink final : public Sink {
   std::shared_ptr<Database> database_;
   std::optional<Connection> connection_;
   std::set<int64_t> hours_;  // whose tables were there
+  uint64_t last_number_ = 0;  // of the batch that was committed last
   bool is_broken_ = false;
   bool is_unsure_ = false;  // the last batch failed
 };

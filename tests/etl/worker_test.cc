@@ -17,6 +17,7 @@ namespace {
 
 using outbound::Compression;
 using outbound::Framing;
+using test::collector_messages;
 using test::eventually;
 using test::flow_batch;
 using test::flow_message;
@@ -85,23 +86,6 @@ class EtlWorkerTest : public test::EtlFixture {
   std::unique_ptr<EtlWorker> worker_;
   std::thread thread_;
 };
-
-/// What the collector publishes for these flows.
-std::vector<std::string> collector_messages(Framing framing, Compression compression, std::string batch, uint32_t records) {
-  outbound::OutboundBatch out;
-  out.data = reinterpret_cast<uint8_t*>(batch.data());
-  out.octets = static_cast<uint32_t>(batch.size());
-  out.records = records;
-  outbound::MessageFormer former(framing, compression);
-  std::vector<outbound::MessageSlice> slices;
-  EXPECT_TRUE(former.divide(out, {0, out.octets, out.records}, 1 << 20, slices));
-  std::vector<std::string> messages;
-  for (const auto& slice : slices) {
-    const auto octets = former.form(out, slice);
-    messages.emplace_back(octets.begin(), octets.end());
-  }
-  return messages;
-}
 
 TEST_F(EtlWorkerTest, ReadsAllFramingsAndCompressionsThatHeadersSay) {
   start(config());
@@ -587,7 +571,7 @@ TEST_F(EtlWorkerTest, ShowsItsCertificateOnAllConnections) {
   start(c);
   ASSERT_TRUE(eventually([&] { return worker_->view() != nullptr && !worker_->view()->source.trouble.empty() &&
                                       worker_->view()->source.trouble != "not connected yet"; }));
-  EXPECT_FALSE(worker_->view()->is_source_connected) << "the server asks for certificates";
+  EXPECT_FALSE(worker_->view()->source.is_connected) << "the server asks for certificates";
   stop();
   c.security.mode = SecurityMode::mtls;
   c.security.tls = {"client.pem", "client-key.pem", "ca.pem"};

@@ -109,10 +109,4 @@ Result<LoadedConfig> config_from_listen_urls(std::span<const std::string> urls,
   return report.ok() ? finish(std::move(loaded), report) : Result<LoadedConfig>(report.to_error());
 }
 
-std::span<const char* const> process_environment() noexcept {
-  size_t count = 0;
-  while (environ != nullptr && environ[count] != nullptr) ++count;
-  return {environ, count};
-}
-
 }  // namespace weir::control

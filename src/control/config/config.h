@@ -29,6 +29,7 @@
 #include "export/spool.h"
 #include "service/config_findings.h"
 #include "service/config_reader.h"
+#include "service/config_text.h"
 #include "service/http_server.h"
 #include "service/log.h"
 
@@ -341,6 +342,6 @@ Result<LoadedConfig> config_from_listen_urls(std::span<const std::string> urls,
 const service::Schema<ApplianceConfig>& appliance_schema();
 
 /// The environment of this process.
-std::span<const char* const> process_environment() noexcept;
+using service::process_environment;
 
 }  // namespace weir::control

@@ -1,0 +1,40 @@
+// keeper_loop.h — A keeper on a thread of its own, made anew where the store is opened anew.
+//
+// Runs on:  run on the keeper's thread; ask_to_stop and view on any.
+// Failure:  none ends it; what a keeper cannot do is in its view, and that there is none in trouble().
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <string>
+
+#include "base/snapshot.h"
+#include "base/waker.h"
+#include "store/keeper.h"
+#include "store/open_store.h"
+
+namespace weir::store {
+
+class KeeperLoop {
+ public:
+  KeeperLoop(OpenStore& store, KeeperConfig config) : store_(store), config_(std::move(config)) {}
+
+  void run();
+  void ask_to_stop() noexcept {
+    is_stopping_.store(true, std::memory_order_release);
+    waker_.wake();
+  }
+  /// Null until the first keeper has looked.
+  std::shared_ptr<const KeeperView> view() const { return view_.read(); }
+  std::shared_ptr<const std::string> trouble() const { return trouble_.read(); }
+
+ private:
+  OpenStore& store_;
+  const KeeperConfig config_;
+  std::atomic<bool> is_stopping_{false};
+  Waker waker_;
+  Snapshot<KeeperView> view_;
+  Snapshot<std::string> trouble_;
+};
+
+}  // namespace weir::store

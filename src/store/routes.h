@@ -1,0 +1,36 @@
+// routes.h — What weir-store answers over its control socket and, of metrics and health, over TCP.
+//
+// Runs on:  http_thread; reads snapshots.
+// Shapes:   docs/STORE.md.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "service/http_server.h"
+#include "service/operation_routes.h"
+#include "store/keeper.h"
+#include "store/open_store.h"
+#include "store/view.h"
+
+namespace weir::store {
+
+/// The ingest thread shows itself four times a second; a client library may hold it for its time-outs.
+inline constexpr uint64_t kStandstillMaxNs = 60'000'000'000;
+
+/// Empty, or why it is stuck. `view` may be null: not yet taken, since `started_steady_ns`.
+std::string unhealthy_because(const StoreView* view, uint64_t started_steady_ns, uint64_t steady_now_ns);
+
+/// Where the routes take what they show from. All of it outlives the server.
+struct StoreSources {
+  std::function<std::shared_ptr<const StoreView>()> view;
+  std::function<std::shared_ptr<const KeeperView>()> keeper;  // null until it runs
+  std::function<std::shared_ptr<const service::ReloadView>()> reload;
+  const OpenStore* store = nullptr;
+  uint64_t started_steady_ns = 0;
+};
+std::vector<service::HttpRoute> store_routes(StoreSources sources);
+
+}  // namespace weir::store

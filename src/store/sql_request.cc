@@ -1,0 +1,120 @@
+#include "store/sql_request.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "base/ip_address.h"
+#include "base/value_named.h"
+
+namespace weir::store {
+namespace {
+
+using nlohmann::json;
+
+/// `2025-08-19T20:46:05.839794Z`: UTC only.
+std::optional<TimeMicros> parse_time(const std::string& text) {
+  int year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0, used = 0;
+  if (std::sscanf(text.c_str(), "%4d-%2d-%2dT%2d:%2d:%2d%n", &year, &month, &day, &hour, &minute, &second, &used) != 6) {
+    return std::nullopt;
+  }
+  int64_t fraction = 0, scale = 1'000'000;
+  auto at = static_cast<size_t>(used);
+  if (at < text.size() && text[at] == '.') {
+    for (++at; at < text.size() && text[at] >= '0' && text[at] <= '9'; ++at) {
+      scale /= 10;
+      fraction += (text[at] - '0') * scale;
+    }
+  }
+  if (text.substr(at) != "Z" || month < 1 || month > 12 || day < 1 || day > 31 || hour > 23 || minute > 59 || second > 60) {
+    return std::nullopt;
+  }
+  tm parts{};
+  parts.tm_year = year - 1900;
+  parts.tm_mon = month - 1;
+  parts.tm_mday = day;
+  parts.tm_hour = hour;
+  parts.tm_min = minute;
+  parts.tm_sec = second;
+  return TimeMicros{static_cast<int64_t>(timegm(&parts)) * 1'000'000 + fraction};
+}
+
+Result<SqlValue> value_of(const json& v) {
+  if (v.is_null()) return SqlValue(std::monostate());
+  if (v.is_boolean()) return SqlValue(v.get<bool>());
+  if (v.is_number_unsigned() && v.get<uint64_t>() > INT64_MAX) return Error{"an integer is beyond 2^63-1"};
+  if (v.is_number_integer()) return SqlValue(v.get<int64_t>());
+  if (v.is_number()) return SqlValue(v.get<double>());
+  if (v.is_string()) return SqlValue(v.get<std::string>());
+  if (v.is_object() && v.size() == 1) {
+    const std::string& key = v.begin().key();
+    const json& inner = v.begin().value();
+    if (key == "addr" && inner.is_string()) {
+      const auto address = IpAddress::parse(inner.get<std::string>());
+      if (!address) return Error{fmt::format("{} is no address", inner.get<std::string>())};
+      AddressOctets octets;
+      std::copy(address->octets.begin(), address->octets.end(), octets.begin());
+      return SqlValue(octets);
+    }
+    if (key == "time" && inner.is_string()) {
+      const auto time = parse_time(inner.get<std::string>());
+      if (!time) return Error{fmt::format("{} is no time such as 2025-08-19T20:46:05Z", inner.get<std::string>())};
+      return SqlValue(*time);
+    }
+  }
+  return Error{"is to be a text, a number, true, false, null, {\"addr\": …} or {\"time\": …}"};
+}
+
+/// A positive integer up to `max`; nothing where the key is not there.
+Result<uint64_t> limit_of(const json& body, const char* key, uint64_t max) {
+  const auto found = body.find(key);
+  if (found == body.end()) return uint64_t{0};
+  if (!found->is_number_unsigned() || found->get<uint64_t>() == 0 || found->get<uint64_t>() > max) {
+    return Error{fmt::format("{}: an integer from 1 to {}", key, max)};
+  }
+  return found->get<uint64_t>();
+}
+
+}  // namespace
+
+Result<SqlRequest> parse_sql_request(std::string_view text) {
+  const json body = json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (!body.is_object()) return Error{"the body is to be a JSON object with \"sql\""};
+  for (auto at = body.begin(); at != body.end(); ++at) {
+    const std::string& key = at.key();
+    constexpr std::string_view kKeys[] = {"sql", "parameters", "format", "max_rows", "timeout_ms"};
+    if (std::find(std::begin(kKeys), std::end(kKeys), key) == std::end(kKeys)) {
+      return Error{fmt::format("{} is no key; allowed: sql, parameters, format, max_rows, timeout_ms", key)};
+    }
+  }
+  SqlRequest request;
+  const auto sql = body.find("sql");
+  if (sql == body.end() || !sql->is_string()) return Error{"sql: a text is needed"};
+  request.sql = sql->get<std::string>();
+  if (const auto format = body.find("format"); format != body.end()) {
+    const auto named = format->is_string() ? value_named<SqlFormat>(format->get<std::string>()) : std::nullopt;
+    if (!named) return Error{"format: one of json, ndjson, csv"};
+    request.format = *named;
+  }
+  if (const auto list = body.find("parameters"); list != body.end()) {
+    if (!list->is_array() || list->size() > kParametersMax) {
+      return Error{fmt::format("parameters: a list of at most {}", kParametersMax)};
+    }
+    for (size_t i = 0; i < list->size(); ++i) {
+      auto value = value_of((*list)[i]);
+      if (!value) return Error{fmt::format("parameters[{}]: {}", i, value.error().message)};
+      request.parameters.push_back(std::move(*value));
+    }
+  }
+  const auto max_rows = limit_of(body, "max_rows", INT64_MAX);
+  if (!max_rows) return max_rows.error();
+  request.max_rows = *max_rows;
+  const auto timeout_ms = limit_of(body, "timeout_ms", 3'600'000);
+  if (!timeout_ms) return timeout_ms.error();
+  request.timeout_ms = static_cast<uint32_t>(*timeout_ms);
+  return request;
+}
+
+}  // namespace weir::store

@@ -1,0 +1,215 @@
+// weir-store as it is run: killed under load, without room on its disk, told to stop, asked by weirctl and in SQL.
+#include <curl/curl.h>
+#include <sys/resource.h>
+
+#include <chrono>
+#include <random>
+#include <thread>
+
+#include "support/flow_stream.h"
+#include "support/program.h"
+
+namespace weir {
+namespace {
+
+using test::built;
+using test::eventually;
+using test::flow_batch;
+using test::json;
+using test::Outcome;
+using test::Process;
+using ::testing::HasSubstr;
+using namespace std::chrono_literals;
+
+class StoreProgramTest : public test::FlowStreamFixture {
+ protected:
+  StoreProgramTest() { consumer_name_ = "weir-store-flows-raw-any"; }
+
+  std::string socket() const { return folder_ / "store.sock"; }
+  std::string config(const std::string& more = "") {
+    const std::string path = folder_ / "store.yaml";
+    std::ofstream(path) << "nats_url: " << nats_.url() << "\n"
+                        << "source: {ack_wait_secs: 2}\n"
+                        << "names: {stream_name: flow_meta}\n"
+                        << "dead: {stream: {name: flows_dead, max_bytes: 64MiB}}\n"
+                        << "database: {path: " << folder_ / "flows.duckdb" << ", temp_directory: " << folder_ / "temp" << "}\n"
+                        << "history: {folder: " << folder_ / "history" << "}\n"
+                        << "commit: {interval_ms: 100, rows: 20000}\n"
+                        << "control_socket: {path: " << socket() << "}\n"
+                        << "shutdown_deadline_ms: 5000\n"
+                        << more;
+    return path;
+  }
+  std::unique_ptr<Process> start(const std::string& more = "") {
+    return std::make_unique<Process>(folder_, std::vector<std::string>{built("weir-store"), "run", "-c", config(more)});
+  }
+  Outcome ctl(std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), {built("weirctl"), "--socket", socket()});
+    Process process(folder_, std::move(arguments));
+    const int status = process.wait();
+    return {status, process.out(), process.err()};
+  }
+  bool is_ready() { return ctl({"ready"}).status == 0; }
+  json ledger() { return json::parse(ctl({"--json", "ledger"}).out, nullptr, false); }
+
+  struct Answer {
+    long status = 0;
+    std::string body;
+    json parsed() const { return json::parse(body, nullptr, false); }
+  };
+  /// Takes at most `octets_max` of the answer, then goes away.
+  Answer post(const std::string& body, size_t octets_max = SIZE_MAX) {
+    struct Taken {
+      Answer answer;
+      size_t max;
+    } taken{{}, octets_max};
+    CURL* const curl = curl_easy_init();
+    curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, socket().c_str());
+    curl_easy_setopt(curl, CURLOPT_URL, "http://localhost/v1/sql");
+    curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body.c_str());
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, 30'000L);
+    curl_easy_setopt(curl, CURLOPT_WRITEDATA, &taken);
+    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, +[](char* octets, size_t size, size_t count, void* to) -> size_t {
+      auto& t = *static_cast<Taken*>(to);
+      t.answer.body.append(octets, size * count);
+      return t.answer.body.size() > t.max ? 0 : size * count;
+    });
+    curl_easy_perform(curl);
+    curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &taken.answer.status);
+    curl_easy_cleanup(curl);
+    return taken.answer;
+  }
+  Answer ask(const std::string& sql, json more = json::object()) {
+    more["sql"] = sql;
+    return post(more.dump());
+  }
+  uint64_t number(const std::string& sql) {
+    const json answer = ask(sql).parsed();
+    return answer.contains("rows") && !answer["rows"].empty() && answer["rows"][0][0].is_number() ? answer["rows"][0][0].get<uint64_t>()
+                                                                                                   : 999'999'999;
+  }
+};
+
+TEST_F(StoreProgramTest, StoresEveryRowOnceThoughItIsKilledUnderLoad) {
+  constexpr int kMessages = 1200, kRecords = 50;
+  std::mt19937 random(11);
+  auto store = start();
+  ASSERT_TRUE(eventually([&] { return is_ready(); })) << store->err();
+  int kills = 0, next_kill = 60;
+  for (int m = 1; m <= kMessages; ++m) {
+    publish("flows.raw.netflow", flow_batch(static_cast<uint64_t>(m - 1) * kRecords, kRecords), {{"Nats-Msg-Id", "u.1.0." + std::to_string(m)}});
+    if (m != next_kill) continue;
+    next_kill = m + 40 + static_cast<int>(random() % 160);
+    std::this_thread::sleep_for(std::chrono::milliseconds(random() % 120));
+    store->signal(SIGKILL);
+    store->wait();
+    ++kills;
+    store = start();
+  }
+  EXPECT_GT(kills, 6);
+  ASSERT_TRUE(eventually([&] { return is_all_done(); }, 60s)) << consumer().dump() << store->err();
+  EXPECT_EQ(number("SELECT count(*) FROM flow_rows"), uint64_t{kMessages * kRecords});
+  EXPECT_EQ(number("SELECT count(DISTINCT bytes_raw) FROM flow_rows"), uint64_t{kMessages * kRecords});
+  EXPECT_EQ(messages_in("flows_dead"), 0u);
+  EXPECT_TRUE(ledger()["balanced"]);
+  EXPECT_EQ(store->terminate(), 0) << store->err();
+}
+
+TEST_F(StoreProgramTest, WaitsForRoomOnItsDisk) {
+  auto store = start();
+  ASSERT_TRUE(eventually([&] { return is_ready(); })) << store->err();
+  publish("flows.raw.a", flow_batch(0, 1000), {{"Nats-Msg-Id", "u.1.0.1"}});
+  ASSERT_TRUE(eventually([&] { return is_all_done(); }));
+  const rlimit tight{16 << 10, RLIM_INFINITY}, free{RLIM_INFINITY, RLIM_INFINITY};
+  ASSERT_EQ(prlimit(store->pid(), RLIMIT_FSIZE, &tight, nullptr), 0);
+  for (uint64_t i = 1; i <= 40; ++i) publish("flows.raw.a", flow_batch(1000 * i, 1000), {{"Nats-Msg-Id", "u.1.0." + std::to_string(i + 1)}});
+  ASSERT_TRUE(eventually([&] { return ctl({"--json", "status"}).out.find("cannot be written") != std::string::npos; })) << store->err();
+  std::this_thread::sleep_for(2500ms);  // longer than ack_wait
+  EXPECT_TRUE(store->is_running()) << store->err();
+  EXPECT_EQ(consumer()["num_redelivered"], 0) << consumer().dump();
+  ASSERT_EQ(prlimit(store->pid(), RLIMIT_FSIZE, &free, nullptr), 0);
+  ASSERT_TRUE(eventually([&] { return is_all_done(); }, 30s)) << consumer().dump() << store->err();
+  EXPECT_EQ(number("SELECT count(DISTINCT bytes_raw) FROM flow_rows"), 41'000u);
+  EXPECT_EQ(number("SELECT count(*) FROM flow_rows"), 41'000u);
+  EXPECT_EQ(store->terminate(), 0) << store->err();
+  // And it is all there when it is opened again.
+  store = start();
+  ASSERT_TRUE(eventually([&] { return is_ready(); })) << store->err();
+  EXPECT_EQ(number("SELECT count(*) FROM flow_rows"), 41'000u);
+}
+
+TEST_F(StoreProgramTest, IsTheOnlyOneAtItsFile) {
+  auto store = start();
+  ASSERT_TRUE(eventually([&] { return is_ready(); })) << store->err();
+  std::ofstream(folder_ / "second.yaml") << "nats_url: " << nats_.url() << "\ndatabase: {path: " << folder_ / "flows.duckdb"
+                                         << ", temp_directory: " << folder_ / "temp" << "}\nhistory: {folder: " << folder_ / "history"
+                                         << "}\ncontrol_socket: {path: " << folder_ / "second.sock" << "}\n";
+  Process second(folder_, {built("weir-store"), "run", "-c", folder_ / "second.yaml"});
+  EXPECT_EQ(second.wait(), 1);
+  EXPECT_THAT(second.err(), HasSubstr("is another process's"));
+  EXPECT_TRUE(is_ready());
+}
+
+TEST_F(StoreProgramTest, CommitsWhatIsBegunWhenItIsToldToStop) {
+  auto store = start("log: {level: info}\n");
+  ASSERT_TRUE(eventually([&] { return is_ready(); })) << store->err();
+  for (uint64_t i = 0; i < 200; ++i) publish("flows.raw.a", flow_batch(100 * i, 100), {{"Nats-Msg-Id", "u.1.0." + std::to_string(i + 1)}});
+  EXPECT_EQ(store->terminate(), 0) << store->err();
+  EXPECT_THAT(store->err(), HasSubstr("flows in"));
+  store = start();
+  ASSERT_TRUE(eventually([&] { return is_ready() && is_all_done(); }, 30s)) << consumer().dump();
+  EXPECT_EQ(number("SELECT count(*) FROM flow_rows"), 20'000u);
+  EXPECT_EQ(number("SELECT count(DISTINCT bytes_raw) FROM flow_rows"), 20'000u);
+}
+
+TEST_F(StoreProgramTest, AnswersQuestions) {
+  auto store = start("sql: {queries_max: 2, rows_max: 50000, timeout_ms: 3000}\n");
+  ASSERT_TRUE(eventually([&] { return is_ready(); })) << store->err();
+  publish("flows.raw.a", flow_batch(0, 100));
+  ASSERT_TRUE(eventually([&] { return is_all_done(); }));
+
+  const Answer top = ask("SELECT src_endpoint_ip, dst_endpoint_port, sum(bytes_total) AS bytes, avg(packets_total) AS mean, min(time) AS first, "
+                         "list(DISTINCT protocol_num) AS protocols FROM flows WHERE dst_endpoint_port = ? GROUP BY ALL",
+                         {{"parameters", {53}}});
+  const json answer = top.parsed();
+  ASSERT_TRUE(answer.contains("rows")) << top.body;
+  EXPECT_EQ(answer["columns"][2], (json{{"name", "bytes"}, {"type", "HUGEINT"}}));
+  EXPECT_EQ(answer["rows"][0][0], "192.0.2.1");
+  EXPECT_EQ(answer["rows"][0][2], 10'450);
+  EXPECT_EQ(answer["rows"][0][3], 1.0);
+  EXPECT_THAT(answer["rows"][0][4].get<std::string>(), HasSubstr("Z"));
+  EXPECT_EQ(answer["rows"][0][5], json({6}));
+  EXPECT_FALSE(answer["truncated"]);
+  EXPECT_EQ(ask("SELECT count(*) AS n FROM flow_rows WHERE src_endpoint_addr = ?", {{"parameters", {{{"addr", "192.0.2.1"}}}}, {"format", "ndjson"}}).body,
+            "{\"n\":100}\n");
+  EXPECT_EQ(ask("SELECT 1 AS a, NULL AS b, 'x,\"y' AS c", {{"format", "csv"}}).body, "a,b,c\n1,,\"x,\"\"y\"\n");
+  EXPECT_TRUE(ask("FROM range(10)", {{"max_rows", 3}}).parsed()["truncated"]);
+
+  const Answer wrong = ask("SELECT nothing FROM flows");
+  EXPECT_EQ(wrong.status, 400);
+  EXPECT_EQ(wrong.parsed()["position"], 7) << wrong.body;
+  for (const char* sql : {"DELETE FROM flow_none", "SELECT 1; SELECT 2", "INSERT INTO exporters VALUES (NULL, 'x', 'y')", "CREATE TABLE x (a INT)",
+                          "COPY flow_none TO '/tmp/weir-x.csv'", "SELECT * FROM read_csv('/etc/passwd')", "SELECT * FROM read_text('/etc/passwd')",
+                          "SET memory_limit = '1TB'", "PRAGMA disable_checkpoint_on_shutdown", "CHECKPOINT", "ATTACH ':memory:' AS x", "SELECT ? + 1", ""}) {
+    EXPECT_EQ(ask(sql).status, 400) << sql << ask(sql).body;
+  }
+  for (const char* body : {"", "[]", "{\"sql\": 1}", "{\"sql\": \"SELECT 1\", \"format\": \"xml\"}", "{\"sql\": \"SELECT 1\", \"max_rows\": 0}",
+                           "{\"sql\": \"SELECT 1\", \"more\": 1}", "{\"sql\": \"SELECT ?\", \"parameters\": [{\"addr\": \"x\"}]}"}) {
+    EXPECT_EQ(post(body).status, 400) << body;
+  }
+  const char* const endless = "SELECT count(*) FROM range(1000000000) a, range(1000000000) b WHERE a.range * b.range = 7";
+  const auto begun = std::chrono::steady_clock::now();
+  EXPECT_THAT(ask(endless, {{"timeout_ms", 300}}).parsed().value("error", ""), HasSubstr("longer than 300 ms"));
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, 5s);
+  // Who goes away ends his query: otherwise the third of these found no place.
+  for (int i = 0; i < 4; ++i) {
+    post("{\"sql\": \"FROM range(100000000)\", \"format\": \"ndjson\"}", 1000);
+    ASSERT_TRUE(eventually([&] { return ask("SELECT 1").status == 200; }, 5s)) << i;
+  }
+  EXPECT_THAT(ask("SELECT a.range, b.range, c.range FROM range(100000000) a, range(100) b, range(10) c ORDER BY hash(a.range * b.range)").body, HasSubstr("error"));
+  EXPECT_EQ(number("SELECT count(*) FROM flow_rows"), 100u);
+  EXPECT_EQ(store->terminate(), 0) << store->err();
+}
+
+}  // namespace
+}  // namespace weir
