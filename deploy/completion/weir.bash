@@ -80,4 +80,4 @@ _weir() {
   fi
   mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current" | sort -u)
 }
-complete -o filenames -F _weir weir weirctl weir-etl weir-api
+complete -o filenames -F _weir weir weirctl weir-etl weir-api weir-store

@@ -13,18 +13,7 @@ namespace weir::cli {
 
 bool is_of_etl(const json& answer) { return answer.is_object() && answer.value("program", json()) == "weir-etl"; }
 
-void print_etl_status(const json& s) {
-  fmt::print("weir-etl {} ({})  started {} ago\n", text_of(s.at("version")), text_of(s.at("commit")),
-             age_of(s.at("started_ns"), s.at("taken_ns")));
-  const char* const state = s.at("stopping").get<bool>() ? "stopping" : "running";
-  fmt::print("{}, {}\n", state, s.at("ready").get<bool>() ? "ready" : "not ready: " + text_of(s.at("because")));
-  const json& rules = s.at("rules");
-  if (text_of(rules.at("name")).empty()) {
-    fmt::print("no rules: each flow becomes an event\n\n");
-  } else {
-    fmt::print("rules {}, version {} since the start, sha256 {}\n\n", text_of(rules.at("name")), text_of(rules.at("version")),
-               text_of(rules.at("hash")));
-  }
+void print_source(const json& s) {
   const json& source = s.at("source");
   Table inputs({"subject", "consumer", "ready", "waiting", "in hand", "redelivered", "expired"}, 3);
   for (const json& i : source.at("inputs")) {
@@ -39,6 +28,21 @@ void print_etl_status(const json& s) {
   }
   if (s.at("careful").get<bool>()) fmt::print("careful: one message at a time, for some were delivered before\n");
   std::puts("");
+}
+
+void print_etl_status(const json& s) {
+  fmt::print("weir-etl {} ({})  started {} ago\n", text_of(s.at("version")), text_of(s.at("commit")),
+             age_of(s.at("started_ns"), s.at("taken_ns")));
+  const char* const state = s.at("stopping").get<bool>() ? "stopping" : "running";
+  fmt::print("{}, {}\n", state, s.at("ready").get<bool>() ? "ready" : "not ready: " + text_of(s.at("because")));
+  const json& rules = s.at("rules");
+  if (text_of(rules.at("name")).empty()) {
+    fmt::print("no rules: each flow becomes an event\n\n");
+  } else {
+    fmt::print("rules {}, version {} since the start, sha256 {}\n\n", text_of(rules.at("name")), text_of(rules.at("version")),
+               text_of(rules.at("hash")));
+  }
+  print_source(s);
   Table publishers({"publisher", "stream", "connected", "acknowledged", "in flight", "refused", "retries"}, 3);
   for (const json& p : s.at("publishers")) {
     publishers.add({text_of(p.at("name")), text_of(p.at("stream")), p.at("connected").get<bool>() ? "yes" : "no",

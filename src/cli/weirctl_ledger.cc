@@ -48,6 +48,7 @@ void add_publisher(LedgerRows& rows, const json& p, uint64_t encoded) {
 
 void print_ledger(const json& l) {
   if (is_of_etl(l)) return print_etl_ledger(l);
+  if (is_of_store(l)) return print_store_ledger(l);
   print_ports(l.at("ports"));
   std::puts("");
   Table table({"ledger", "what became of it", "number", "share"}, 2);

@@ -216,6 +216,7 @@ void print_publishers(const json& publishers) {
 
 void print_status(const json& s) {
   if (is_of_etl(s)) return print_etl_status(s);
+  if (is_of_store(s)) return print_store_status(s);
   const uint64_t now_ns = s.at("taken_ns");
   std::printf("weir %s (%s)  appliance %s  partition %s\n", text_of(s.at("version")).c_str(),
               text_of(s.at("commit")).c_str(), text_of(s.at("appliance")).c_str(),

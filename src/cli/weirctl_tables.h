@@ -25,6 +25,12 @@ void print_ledger(const nlohmann::json& ledger);
 void print_etl_status(const nlohmann::json& status);
 void print_etl_ledger(const nlohmann::json& ledger);
 bool is_of_etl(const nlohmann::json& answer);
+/// Where a consuming program's messages come from, and a line of space.
+void print_source(const nlohmann::json& status);
+/// The same of weir-store's.
+void print_store_status(const nlohmann::json& status);
+void print_store_ledger(const nlohmann::json& ledger);
+bool is_of_store(const nlohmann::json& answer);
 /// Keys, values and where they came from.
 void print_config(const nlohmann::json& config);
 /// How a reload went: what goes now, and what only a restart takes up.

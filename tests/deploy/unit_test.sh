@@ -32,7 +32,9 @@ other_verifies() { # SERVICE
   sed "s#/usr/bin/$1#$build/$1#; s#/usr/bin/weirctl#$build/weirctl#" "deploy/systemd/$1.service" >"$dir/$1.service"
   said=$(systemd-analyze verify --man=no "$dir/$1.service" 2>&1) && ! grep -q "$dir" <<<"$said" || { echo "$said"; return 1; }
 }
-for service in weir-etl weir-api; do
+services="weir-etl weir-api"
+[ ! -x "$build/weir-store" ] || services="$services weir-store"  # it is built where DuckDB's library is
+for service in $services; do
   check "$service.service: verified" other_verifies "$service"
   check "$service.service: exposure of at most 1.8" systemd-analyze security --offline=true --no-pager --threshold=18 "$dir/$service.service"
 done
