@@ -8,7 +8,7 @@ namespace weir::classify {
 namespace {
 
 using Octets = std::bitset<256>;
-/// One way to begin: octets by place, kHeadOctets at most; what is shorter goes on with whatever follows.
+/// One way to begin: octets by place, as many at most as are asked for; what is shorter goes on with whatever follows.
 using Way = std::vector<Octets>;
 using Ways = std::vector<Way>;
 
@@ -17,8 +17,8 @@ constexpr unsigned kDepthMax = 16;
 
 class HeadReader {
  public:
-  HeadReader(std::string_view text, uint32_t flags)
-      : text_(text), is_caseless_((flags & pattern_flag::kCaseless) != 0), is_dot_all_((flags & pattern_flag::kDotAll) != 0) {}
+  HeadReader(std::string_view text, uint32_t flags, size_t octets_max)
+      : text_(text), octets_max_(octets_max), is_caseless_((flags & pattern_flag::kCaseless) != 0), is_dot_all_((flags & pattern_flag::kDotAll) != 0) {}
 
   /// Alternatives at the top: each must begin with ^.
   std::optional<Ways> read() {
@@ -86,14 +86,14 @@ class HeadReader {
     if (take('?')) {
       least = 0;
     } else if (take('*')) {
-      least = 0, most = kHeadOctets;
+      least = 0, most = octets_max_;
     } else if (take('+')) {
-      most = kHeadOctets;
+      most = octets_max_;
     } else if (take('{')) {
       const auto first = number();
       if (!first) return std::nullopt;
       least = most = *first;
-      if (take(',')) most = !at_end() && text_[at_] == '}' ? kHeadOctets : number().value_or(SIZE_MAX);
+      if (take(',')) most = !at_end() && text_[at_] == '}' ? octets_max_ : number().value_or(SIZE_MAX);
       if (most == SIZE_MAX || most < least || !take('}')) return std::nullopt;
     } else {
       return atom;
@@ -105,11 +105,11 @@ class HeadReader {
     for (size_t n = 0;; ++n) {
       if (n >= least) all.insert(all.end(), repeated.begin(), repeated.end());
       // Whatever is repeated has an octet at least, or the next round is as this one.
-      if (n == most || n == kHeadOctets) break;
+      if (n == most || n == octets_max_) break;
       repeated = join(repeated, atom);
       if (repeated.size() > kWaysMax || all.size() > kWaysMax) return std::nullopt;
     }
-    if (least > kHeadOctets) all = repeated;
+    if (least > octets_max_) all = repeated;
     return all;
   }
 
@@ -120,16 +120,16 @@ class HeadReader {
     return at_ == begin ? std::nullopt : std::optional(n);
   }
 
-  static Ways join(const Ways& first, const Ways& second) {
+  Ways join(const Ways& first, const Ways& second) const {
     Ways all;
     for (const Way& a : first) {
-      if (a.size() == kHeadOctets) {
+      if (a.size() == octets_max_) {
         all.push_back(a);
         continue;
       }
       for (const Way& b : second) {
         Way both = a;
-        for (size_t i = 0; i < b.size() && both.size() < kHeadOctets; ++i) both.push_back(b[i]);
+        for (size_t i = 0; i < b.size() && both.size() < octets_max_; ++i) both.push_back(b[i]);
         all.push_back(std::move(both));
         if (all.size() > kWaysMax) return all;
       }
@@ -233,17 +233,57 @@ class HeadReader {
   }
 
   const std::string_view text_;
+  const size_t octets_max_;
   size_t at_ = 0;
   bool is_caseless_;
   const bool is_dot_all_;
 };
 
-}  // namespace
-
-std::optional<PatternHead> head_of(const Pattern& pattern) {
+std::optional<Ways> ways_of(const Pattern& pattern, size_t octets_max) {
   constexpr uint32_t kOtherMeaning = pattern_flag::kMultiline | pattern_flag::kUtf8 | pattern_flag::kUcp;
   if ((pattern.flags & kOtherMeaning) != 0) return std::nullopt;
-  const auto ways = HeadReader(pattern.expression, pattern.flags).read();
+  return HeadReader(pattern.expression, pattern.flags, octets_max).read();
+}
+
+std::vector<OctetRange> ranges_of(const Octets& octets) {
+  std::vector<OctetRange> ranges;
+  for (size_t c = 0; c < octets.size(); ++c) {
+    if (!octets.test(c)) continue;
+    if (ranges.empty() || ranges.back().last + 1u != c) ranges.push_back({static_cast<uint8_t>(c), 0});
+    ranges.back().last = static_cast<uint8_t>(c);
+  }
+  return ranges;
+}
+
+}  // namespace
+
+std::optional<std::vector<std::vector<OctetRange>>> exact_ways_of(const Pattern& pattern) {
+  // A way as long as is asked for may have been cut off there.
+  const auto ways = ways_of(pattern, kExactOctetsMax + 1);
+  if (!ways || ways->empty()) return std::nullopt;
+  std::vector<std::vector<OctetRange>> exact;
+  for (const Way& way : *ways) {
+    if (way.empty() || way.size() > kExactOctetsMax) return std::nullopt;
+    std::vector<std::vector<OctetRange>> some{{}};
+    for (const Octets& octets : way) {
+      std::vector<std::vector<OctetRange>> more;
+      for (const auto& before : some) {
+        for (const OctetRange& range : ranges_of(octets)) {
+          more.push_back(before);
+          more.back().push_back(range);
+        }
+      }
+      some = std::move(more);
+      if (some.size() > kExactWaysMax) return std::nullopt;
+    }
+    exact.insert(exact.end(), some.begin(), some.end());
+    if (exact.size() > kExactWaysMax) return std::nullopt;
+  }
+  return exact;
+}
+
+std::optional<PatternHead> head_of(const Pattern& pattern) {
+  const auto ways = ways_of(pattern, kHeadOctets);
   if (!ways) return std::nullopt;
   PatternHead head{};
   for (const Way& way : *ways) {

@@ -5,6 +5,13 @@
 
 namespace weir::classify {
 
+void ExactMatch::add(uint16_t pattern, const std::vector<std::vector<OctetRange>>& ways) {
+  for (const auto& way : ways) {
+    ways_.push_back({pattern, static_cast<uint16_t>(way.size())});
+    steps_.insert(steps_.end(), way.begin(), way.end());
+  }
+}
+
 void PayloadGate::add(GateGroup group, std::span<const std::optional<PatternHead>> heads,
                       std::span<const PortRange> ports) {
   assert(groups_.size() < kGateGroupsMax);

@@ -29,9 +29,42 @@ struct Lookout {
   uint32_t width_max = UINT32_MAX;                  // of matches
 };
 
+/// Patterns that are met by their ways, one octet after the other.
+///
+/// PERF: what the engine takes 20 to 50 ns for is a handful of comparisons (bench_classify, sflow_all_known).
+class ExactMatch {
+ public:
+  void add(uint16_t pattern, const std::vector<std::vector<OctetRange>>& ways);
+  void find(std::span<const uint8_t> payload, PatternHits& hits) const noexcept {
+    const OctetRange* step = steps_.data();
+    for (const Way& way : ways_) {
+      const OctetRange* const end = step + way.octets;
+      bool is_met = payload.size() >= way.octets && (hits.count == 0 || hits.patterns[hits.count - 1] != way.pattern);
+      for (const uint8_t* octet = payload.data(); is_met && step != end; ++step, ++octet)
+        is_met = *octet >= step->first && *octet <= step->last;
+      step = end;
+      if (!is_met) continue;
+      if (hits.count == hits.patterns.size()) {
+        hits.more = true;
+        return;
+      }
+      hits.patterns[hits.count++] = way.pattern;
+    }
+  }
+
+ private:
+  struct Way {
+    uint16_t pattern;
+    uint16_t octets;
+  };
+  std::vector<Way> ways_;  // those of one pattern together
+  std::vector<OctetRange> steps_;
+};
+
 /// Patterns that are scanned for together.
 struct GateGroup {
   Lookout lookout;
+  std::optional<ExactMatch> exact;  // in the database's place, where all of them can be met so
   bool is_anchored = false;               // matches begin where the payload does: what is beyond their width makes none
 };
 

@@ -110,6 +110,7 @@ void RuleSet::sort_into_groups(const std::vector<uint16_t>& rules, PayloadGate& 
   struct Draft {
     std::vector<PortRange> ports;  // all of its rules'
     bool is_selective = false;
+    bool is_exact = false;  // each can be met octet by octet
     std::vector<uint16_t> rules;
     std::vector<std::optional<PatternHead>> heads;
   };
@@ -120,8 +121,9 @@ void RuleSet::sort_into_groups(const std::vector<uint16_t>& rules, PayloadGate& 
     const auto head = head_of(rule.pattern);
     const auto ports = rule.ports ? rule.ports->ranges() : std::vector<PortRange>();
     const bool is_selective = head && std::min((*head)[0].count(), (*head)[1].count()) <= kSelectiveMax;
+    const bool is_exact = exact_ways_of(rule.pattern).has_value();
     const auto belongs = [&](const Draft& draft) {
-      if (draft.ports != ports || draft.is_selective != is_selective) return false;
+      if (draft.ports != ports || draft.is_selective != is_selective || draft.is_exact != is_exact) return false;
       if (!ports.empty() || !is_selective) return true;
       return std::any_of(draft.heads.begin(), draft.heads.end(), [&](const auto& other) { return overlap(*head, *other); });
     };
@@ -130,7 +132,7 @@ void RuleSet::sort_into_groups(const std::vector<uint16_t>& rules, PayloadGate& 
       at = drafts.end() - 1;
       at->ports.clear();  // whatever the port
     } else if (at == drafts.end()) {
-      at = drafts.insert(at, {ports, is_selective, {}, {}});
+      at = drafts.insert(at, {ports, is_selective, is_exact, {}, {}});
     }
     at->rules.push_back(index);
     at->heads.push_back(head);
@@ -139,6 +141,14 @@ void RuleSet::sort_into_groups(const std::vector<uint16_t>& rules, PayloadGate& 
     GateGroup group;
     group.is_anchored = std::all_of(draft.heads.begin(), draft.heads.end(), [](const auto& head) { return head.has_value(); });
     group.lookout.rules = std::move(draft.rules);
+    group.exact.emplace();
+    for (size_t i = 0; i < group.lookout.rules.size() && group.exact; ++i) {
+      if (const auto ways = exact_ways_of(rules_[group.lookout.rules[i]].pattern)) {
+        group.exact->add(static_cast<uint16_t>(i), *ways);
+      } else {
+        group.exact.reset();
+      }
+    }
     gate.add(std::move(group), draft.heads, draft.ports);
   }
 }

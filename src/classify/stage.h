@@ -83,6 +83,7 @@ class Stage {
   void scan_elements(const RecordBurst& burst, const FlowRecord& record) noexcept;
   void scan(const Lookout& lookout, std::span<const uint8_t> octets, const RecordBurst& burst,
             const FlowRecord& record) noexcept;
+  void take(const PatternHits& hits, const Lookout& lookout, const RecordBurst& burst, const FlowRecord& record) noexcept;
   bool holds(const Rule& rule, uint16_t index, const RecordBurst& burst, const FlowRecord& record) noexcept;
   void extract_name(const RecordBurst& burst, FlowRecord& record, std::span<const uint8_t> payload) noexcept;
   Verdict apply(const RecordBurst& burst, FlowRecord& record) noexcept;

@@ -1,4 +1,4 @@
-#include "classify/pattern_head.h"
+#include "classify/payload_gate.h"
 
 #include <gmock/gmock.h>
 
@@ -71,7 +71,7 @@ TEST(PatternHead, AdmitsAllThatTheEngineFinds) {
     if (!compile_here({&pattern, 1}, compiled)) patterns.push_back(pattern);  // what is made up here takes no time
   }
   ASSERT_GT(patterns.size(), 200u);
-  size_t known = 0, found = 0;
+  size_t known = 0, found = 0, met_exactly = 0;
   for (const Pattern& pattern : patterns) {
     CompiledPatterns compiled;
     ASSERT_FALSE(compile_here({&pattern, 1}, compiled));
@@ -80,11 +80,18 @@ TEST(PatternHead, AdmitsAllThatTheEngineFinds) {
     ASSERT_TRUE(scratch.fit(**database));
     const auto told = head_of(pattern);
     known += told.has_value();
+    ExactMatch exact;
+    const auto ways = exact_ways_of(pattern);
+    if (ways) exact.add(0, *ways);
+    met_exactly += ways.has_value();
     for (int i = 0; told && i < 300; ++i) {
       testing::Octets text(below(8));
       for (uint8_t& c : text) c = static_cast<uint8_t>("abcABC.0-\n\0x"[below(12)]);
       PatternHits hits;
       (*database)->scan(text, scratch, hits);
+      PatternHits met;
+      exact.find(text, met);
+      EXPECT_TRUE(!ways || met.count == hits.count) << pattern.expression;
       if (hits.count == 0) continue;
       ++found;
       // What is beyond the width makes no match.
@@ -97,6 +104,7 @@ TEST(PatternHead, AdmitsAllThatTheEngineFinds) {
   }
   EXPECT_GT(known, patterns.size() / 2) << "what begins in too many ways is left alone";
   EXPECT_GT(found, 5000u);
+  EXPECT_GT(met_exactly, 20u);
 }
 
 }  // namespace
