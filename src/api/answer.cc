@@ -103,12 +103,21 @@ class Answer final : public Body, public std::enable_shared_from_this<Answer> {
     const bool is_last = part.state == StorePart::State::over;
     if (q_.format == Format::parquet) {
       out_ += part.octets;
+      // What goes wrong while the file is made comes in its place.
+      if (done_ && out_.starts_with('{')) return is_last ? fail_as_said(out_) : read();
       is_over_ = is_last;
     } else if (!take_rows(part.octets, is_last)) {
       return;
     }
     if (!is_over_ && (done_ ? out_.size() < kBufferedOctets : out_.empty())) return read();
     give();
+  }
+
+  void fail_as_said(const std::string& text) {
+    const auto json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
+    const bool has_error = json.is_object() && json.contains("error") && json["error"].is_string();
+    const std::string why = has_error ? json["error"].get<std::string>() : "the store's answer is no Parquet";
+    fail(has_error ? status_of(why) : 502, why);
   }
 
   /// False where it failed.

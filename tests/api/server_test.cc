@@ -200,6 +200,9 @@ TEST(ApiServer, WhatFailsWhileTheStoreIsAtItHasAStatus) {
   EXPECT_EQ(answer_to("it took longer than 30000 ms and was stopped"), 504);
   EXPECT_EQ(answer_to("Out of Memory Error: failed to allocate"), 507);
   EXPECT_EQ(answer_to("Conversion Error: x"), 400);
+  server.fake->clear();
+  server.fake->lay_out({F::more("{\"error\":"), F::more("\"Out of Memory Error\"}"), F::over()});
+  EXPECT_EQ(server.post("/api/sql?format=parquet", R"({"sql":"SELECT a"})").status, 507) << "in place of a file";
 }
 
 TEST(ApiServer, HasRoomForSoManyConnections) {
