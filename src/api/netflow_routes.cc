@@ -83,6 +83,7 @@ class NetflowRequest {
     if (const auto error = query::check(query_, now_us, plan)) return reply(done, refusal(*error, source_of(*error), name_of_source(*error)));
     name_columns(plan);
     const bool is_empty = !cut_to_half(plan, now_us);
+    if (is_empty) plan.window.start_us = plan.window.end_us;
     Question question = question_of(context_, plan, /*text=*/{}, format.format, std::nullopt);
     question.head = fmt::format("\"time_range\":{{\"start\":{},\"end\":\"{}\"}},",
                                 plan.window.start_us ? fmt::format("\"{}\"", query::instant_text(*plan.window.start_us)) : "null",

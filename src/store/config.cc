@@ -9,6 +9,7 @@
 #include "rules/rule_set.h"
 #include "service/common_values.h"
 #include "service/config_text.h"
+#include "store/sql_file.h"
 #include "transform/decisions.h"
 
 namespace weir::store {
@@ -205,6 +206,7 @@ DatabaseOptions database_options(const StoreConfig& config) {
   options.temp_directory = config.database.temp_directory;
   options.temp_limit = fmt::format("{}MiB", config.database.temp_limit >> 20);
   options.folders = {config.history.folder};
+  if (const std::string answers = answers_folder(options); !answers.empty()) options.folders.push_back(answers);
   return options;
 }
 

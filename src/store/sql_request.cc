@@ -95,7 +95,7 @@ Result<SqlRequest> parse_sql_request(std::string_view text) {
   request.sql = sql->get<std::string>();
   if (const auto format = body.find("format"); format != body.end()) {
     const auto named = format->is_string() ? value_named<SqlFormat>(format->get<std::string>()) : std::nullopt;
-    if (!named) return Error{"format: one of json, ndjson, csv"};
+    if (!named) return Error{"format: one of json, ndjson, csv, parquet"};
     request.format = *named;
   }
   if (const auto list = body.find("parameters"); list != body.end()) {

@@ -15,7 +15,7 @@
 
 namespace weir::store {
 
-#define WEIR_SQL_FORMATS(X) X(json) X(ndjson) X(csv)
+#define WEIR_SQL_FORMATS(X) X(json) X(ndjson) X(csv) X(parquet)
 WEIR_NAMED_ENUM(SqlFormat, uint8_t, WEIR_SQL_FORMATS)
 
 inline constexpr size_t kParametersMax = 1000;

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/start_thread.h"
 #include "service/log.h"
+#include "store/sql_file.h"
 #include "store/sql_request.h"
 #include "store/sql_rows.h"
 
@@ -22,7 +23,7 @@ using service::HttpResponse;
 
 namespace {
 
-constexpr std::string_view kContentTypes[] = {"application/json", "application/x-ndjson", "text/csv; charset=utf-8"};
+constexpr std::string_view kContentTypes[] = {"application/json", "application/x-ndjson", "text/csv; charset=utf-8", "application/vnd.apache.parquet"};
 
 /// In DuckDB's words; where they have a caret below the statement's only line, the place that it shows.
 HttpResponse refusal(std::string what) {
@@ -43,6 +44,12 @@ HttpResponse refusal(std::string what) {
   return {.status = 400, .body = body.dump(-1, ' ', false, json::error_handler_t::replace) + "\n"};
 }
 
+/// What stands in brackets must not have its semicolon.
+std::string_view without_end(std::string_view sql) {
+  while (!sql.empty() && (sql.back() == ';' || sql.back() == ' ' || sql.back() == '\n')) sql.remove_suffix(1);
+  return sql;
+}
+
 }  // namespace
 
 /// What its thread and whoever sends the answer share. The thread makes text; the other takes it, and stops the first.
@@ -58,7 +65,7 @@ class SqlQuery {
         deadline_ns_(begun_ns_ + timeout_ms * kNsPerMs) {}
 
   /// Empty, or what is wrong with it.
-  std::optional<HttpResponse> prepare(const SqlRequest& request);
+  std::optional<HttpResponse> prepare(const SqlRequest& request, const std::string& folder);
   void run();
 
   bool take(std::string& out) {
@@ -98,6 +105,7 @@ class SqlQuery {
     return !is_cancelled_;
   }
   std::string run_rows(std::string& text, bool& is_truncated);
+  std::string run_file(std::string& text, bool& has_begun);
   Result<Statement> bound(const std::string& sql, const std::vector<SqlValue>& parameters);
 
   const std::shared_ptr<Database> database_;
@@ -107,7 +115,8 @@ class SqlQuery {
   const uint32_t timeout_ms_;
   const uint64_t begun_ns_, deadline_ns_;
   std::optional<Statement> statement_;
-  std::optional<RowText> rows_text_;
+  std::optional<RowText> rows_text_;  // none: file_
+  std::unique_ptr<SqlFile> file_;
 
   std::mutex mutex_;
   std::condition_variable has_room_;
@@ -155,12 +164,20 @@ Result<Statement> SqlQuery::bound(const std::string& sql, const std::vector<SqlV
   return statement;
 }
 
-std::optional<HttpResponse> SqlQuery::prepare(const SqlRequest& request) {
+std::optional<HttpResponse> SqlQuery::prepare(const SqlRequest& request, const std::string& folder) {
   // Nothing that a statement does can change anything.
   if (auto begun = connection_.execute("BEGIN TRANSACTION READ ONLY"); !begun) return refusal(begun.error().message);
   auto plain = bound(request.sql, request.parameters);
   if (!plain) return refusal(plain.error().message);
   if (!plain->is_select()) return refusal("only one SELECT is answered");
+  if (format_ == SqlFormat::parquet) {
+    if (folder.empty()) return refusal("Parquet takes a folder for temporary files (database.temp_directory)");
+    file_ = std::make_unique<SqlFile>(folder);
+    auto copy = bound(file_->statement(without_end(request.sql), rows_max_), request.parameters);
+    if (!copy) return refusal(copy.error().message);
+    statement_.emplace(std::move(*copy));
+    return std::nullopt;
+  }
   const std::vector<ColumnLook> columns = plain->columns();
   std::vector<duckdb_type> types;
   std::string list, names;
@@ -179,8 +196,7 @@ std::optional<HttpResponse> SqlQuery::prepare(const SqlRequest& request) {
   if (is_plain) {
     statement_.emplace(std::move(*plain));
   } else {
-    std::string sql = request.sql;
-    while (!sql.empty() && (sql.back() == ';' || sql.back() == ' ' || sql.back() == '\n')) sql.pop_back();
+    const std::string_view sql = without_end(request.sql);
     // A line of its own for the bracket: the question may end with a comment.
     auto wrapped = bound(fmt::format("SELECT {} FROM ({}\n) AS question({})", list, sql, names), request.parameters);
     if (!wrapped) return refusal(wrapped.error().message);
@@ -188,6 +204,17 @@ std::optional<HttpResponse> SqlQuery::prepare(const SqlRequest& request) {
   }
   rows_text_.emplace(format_, columns, std::move(types));
   return std::nullopt;
+}
+
+/// Empty, or why it ended early.
+std::string SqlQuery::run_file(std::string& text, bool& has_begun) {
+  if (const auto made = statement_->run(); !made) return made.error().message;
+  const auto read = file_->read([&](std::string& piece) {
+    has_begun = true;
+    text = std::move(piece);
+    return hand_out(text);
+  });
+  return read ? std::string() : read.error().message;
 }
 
 /// Empty, or why it ended early.
@@ -210,16 +237,24 @@ std::string SqlQuery::run_rows(std::string& text, bool& is_truncated) {
 
 void SqlQuery::run() {
   std::string text;
-  rows_text_->begin(text);
-  bool is_truncated = false;
-  std::string error = run_rows(text, is_truncated);
+  if (rows_text_) rows_text_->begin(text);
+  bool is_truncated = false, has_begun = false;
+  std::string error = rows_text_ ? run_rows(text, is_truncated) : run_file(text, has_begun);
   statement_.reset();
   const std::lock_guard lock(mutex_);
   if (is_late_) error = fmt::format("it took longer than {} ms and was stopped", timeout_ms_);
   if (const size_t trace = error.find("\n\nStack Trace"); trace != std::string::npos) error.resize(trace);
-  rows_text_->end(is_truncated, static_cast<double>(steady_clock_ns() - begun_ns_) / 1e6, error, text);
-  text_ += text;
+  if (rows_text_) {
+    rows_text_->end(is_truncated, static_cast<double>(steady_clock_ns() - begun_ns_) / 1e6, error, text);
+    text_ += text;
+  } else if (!error.empty() && !has_begun) {
+    text_ = "{\"error\":" + json_text(error) + "}\n";  // in place of the file
+  }
   is_over_ = true;
+}
+
+SqlService::SqlService(OpenStore& store, SqlLimits limits) : store_(store), limits_(limits) {
+  clear_answers(answers_folder(store.options()));
 }
 
 SqlService::~SqlService() {
@@ -253,7 +288,7 @@ HttpResponse SqlService::answer(const service::HttpRequest& http) {
   const uint64_t rows_max = request->max_rows == 0 ? limits_.rows_max : std::min(request->max_rows, limits_.rows_max);
   const uint32_t timeout_ms = request->timeout_ms == 0 ? limits_.timeout_ms : std::min(request->timeout_ms, limits_.timeout_ms);
   auto query = std::make_shared<SqlQuery>(std::move(database), std::move(*connection), request->format, rows_max, timeout_ms);
-  if (auto wrong = query->prepare(*request)) return std::move(*wrong);
+  if (auto wrong = query->prepare(*request, answers_folder(store_.options()))) return std::move(*wrong);
   running_->fetch_add(1);
   auto start = std::make_unique<Start>(Start{query, running_});
   const auto thread = start_thread("weir-sql", run_query, start.get());

@@ -31,7 +31,7 @@ class SqlQuery;
 
 class SqlService {
  public:
-  SqlService(OpenStore& store, SqlLimits limits) : store_(store), limits_(limits) {}
+  SqlService(OpenStore& store, SqlLimits limits);
   /// Ends what runs.
   ~SqlService();
 

@@ -184,6 +184,11 @@ TEST_F(StoreProgramTest, AnswersQuestions) {
             "{\"n\":100}\n");
   EXPECT_EQ(ask("SELECT 1 AS a, NULL AS b, 'x,\"y' AS c", {{"format", "csv"}}).body, "a,b,c\n1,,\"x,\"\"y\"\n");
   EXPECT_TRUE(ask("FROM range(10)", {{"max_rows", 3}}).parsed()["truncated"]);
+  const std::string parquet = ask("SELECT src_endpoint_ip, bytes_total FROM flows WHERE dst_endpoint_port = ?; ", {{"parameters", {53}}, {"format", "parquet"}}).body;
+  EXPECT_TRUE(parquet.starts_with("PAR1") && parquet.ends_with("PAR1")) << parquet.substr(0, 200);
+  EXPECT_THAT(parquet, HasSubstr("src_endpoint_ip"));
+  EXPECT_THAT(ask("SELECT error('no such luck')", {{"format", "parquet"}}).body, HasSubstr("no such luck"));
+  EXPECT_EQ(ask("COPY (SELECT 1) TO 'x'", {{"format", "parquet"}}).status, 400);
 
   const Answer wrong = ask("SELECT nothing FROM flows");
   EXPECT_EQ(wrong.status, 400);
