@@ -122,6 +122,8 @@ const Schema<StoreConfig>& store_schema() {
     feed::add_source_keys(all);
     all.key("rules", &C::rules, service::any_text(),
             "File of rules (docs/RULES.md), the same as weir-etl's; read anew at a reload. Empty: none, each flow becomes a row.")
+        .object("enrichment", &C::enrichment, feed::enrichment_schema(),
+                "What is known of addresses (docs/ENRICHMENT.md), the same as weir-etl's; read anew at a reload.")
         .object("names", &C::names, names_schema(), "Names of exporters and interfaces.")
         .object("database", &C::database, database_schema(), "Where rows go.")
         .object("commit", &C::commit, commit_schema(), "How rows are committed.")
@@ -158,6 +160,9 @@ Result<std::vector<std::string>> check_files(const StoreConfig& config) {
     if (const auto read = rules::RuleSet::read(config.rules, transform::event_targets()); !read) {
       refuse("rules: " + read.error().message);
     }
+  }
+  if (const auto loaded = enrich::Enrichment::load(config.enrichment); !loaded) {
+    refuse("enrichment: " + loaded.error().message);
   }
   const std::string folder = folder_of(config.database.path);
   if (access(folder.c_str(), W_OK | X_OK) != 0) {

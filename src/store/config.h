@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "enrich/enrichment.h"
 #include "feed/settings.h"
 #include "service/config_reader.h"
 #include "store/database.h"
@@ -66,6 +67,7 @@ struct StoreConfig : feed::FeedSettings {
   }
 
   std::string rules;  // empty: none
+  enrich::EnrichConfig enrichment;
   NamesConfig names;
   DatabaseConfig database;
   CommitConfig commit;

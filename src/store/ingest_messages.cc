@@ -109,7 +109,13 @@ bool Ingest::write_row(std::span<const uint8_t> record) {
       ++(rule_outcome_.is_sampled_out ? books_.records_sampled_out : books_.records_dropped);
       return true;
     }
-    decisions = {&rule_outcome_, &rules->program(), rules->local_prefixes()};
+    decisions.outcome = &rule_outcome_;
+    decisions.program = &rules->program();
+    decisions.local = rules->local_prefixes();
+  }
+  if (const enrich::Enrichment* const known = rules_seen_->enrichment.get(); known != nullptr) {
+    decisions.src = known->find(flow_[OctetsSlot::src_addr]);
+    decisions.dst = known->find(flow_[OctetsSlot::dst_addr]);
   }
   const RowTimes times = times_of(flow_, now_us_);
   books_.times_replaced += times.is_replaced ? 1 : 0;

@@ -40,9 +40,7 @@ void* run_names(void* names) {
 }
 
 /// Keys whose new values go without a restart; the file of rules is looked at in any case.
-bool is_live(std::string_view key) { return key == "rules" || key == "log.level"; }
-
-std::string hash_of(const RulesInUse& rules) { return rules.rules == nullptr ? std::string() : rules.rules->hash(); }
+bool is_live(std::string_view key) { return key == "rules" || key == "log.level" || key.substr(0, 11) == "enrichment."; }
 
 }  // namespace
 
@@ -70,7 +68,7 @@ Result<std::unique_ptr<StoreProgram>> StoreProgram::create(LoadedConfig loaded, 
 }
 
 Result<void> StoreProgram::open() {
-  auto rules = read_rules(config_.rules, 1);
+  auto rules = read_rules(config_.rules, config_.enrichment, 1);
   if (!rules) return rules.error();
   rules_.publish(std::move(*rules));
   auto store = OpenStore::open(database_options(config_));
@@ -229,19 +227,20 @@ void StoreProgram::reload(uint64_t number) {
   if (!loaded) return refuse(loaded.error().message);
   next.warnings = loaded->warnings;
   const auto now = rules_.read();
-  auto rules = read_rules(loaded->config.rules, now->version + 1);
+  auto rules = read_rules(loaded->config.rules, loaded->config.enrichment, now->version + 1);
   if (!rules) return refuse(rules.error().message);
 
   const bool has_other_rules = hash_of(**rules) != hash_of(*now);
-  if (has_other_rules) next.applied.push_back(fmt::format("rules ({})", hash_of(**rules).substr(0, 12)));
+  if (has_other_rules) next.applied.push_back(fmt::format("rules and enrichment ({})", hash_of(**rules).substr(0, 12)));
   for (const std::string& key : store_schema().differences(&config_, &loaded->config)) {
     if (!is_live(key)) {
       next.needs_restart.push_back(key);
-    } else if (key != "rules" || !has_other_rules) {
+    } else if (key == "log.level" || !has_other_rules) {
       next.applied.push_back(key);
     }
   }
   config_.rules = loaded->config.rules;
+  config_.enrichment = loaded->config.enrichment;
   config_.log.level = loaded->config.log.level;
   service::set_log_level(config_.log.level);
   publish_config(loaded->origins);

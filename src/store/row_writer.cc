@@ -139,6 +139,20 @@ void write_lists(const FlowView& flow, const transform::Decisions& decisions, Ro
   for (size_t i = 0; outcome != nullptr && i < outcome->labels; ++i) chunk.add_text(Column::labels, outcome->label[i]);
 }
 
+/// What is known of the flow's ends. Rules, which come behind, go before it.
+void write_facts(const transform::Decisions& decisions, RowChunk& chunk) {
+  const auto put = [&](const enrich::AddressFacts* facts, Column country, Column tags) {
+    if (facts == nullptr) return false;
+    if (!facts->country.empty()) chunk.set_text(country, facts->country);
+    if (!facts->cloud.empty()) chunk.add_text(tags, facts->cloud);
+    if (!facts->threat.empty()) chunk.add_text(tags, facts->threat);
+    return !facts->threat.empty();
+  };
+  const bool is_threat = put(decisions.src, Column::src_country, Column::src_tags) |
+                         put(decisions.dst, Column::dst_country, Column::dst_tags);
+  if (is_threat) chunk.set_truth(Column::threat_matched, true);
+}
+
 }  // namespace
 
 RowTimes times_of(const FlowView& flow, int64_t now_us) noexcept {
@@ -194,12 +208,20 @@ void RowWriter::write(const FlowView& flow, const transform::Decisions& decision
     const std::string_view octets = flow[address.slot];
     if (is_address(octets) && is_not_zero(octets)) chunk.set_address(address.column, uuid_of(octets));
   }
+  // What the exporter does not say of an AS, a database may.
+  if (decisions.src != nullptr && flow[N::src_as] == 0 && decisions.src->as_number != 0) {
+    chunk.set_big_number(Column::src_as, decisions.src->as_number);
+  }
+  if (decisions.dst != nullptr && flow[N::dst_as] == 0 && decisions.dst->as_number != 0) {
+    chunk.set_big_number(Column::dst_as, decisions.dst->as_number);
+  }
   write_texts(flow, decisions, chunk);
   write_lists(flow, decisions, chunk);
   chunk.end_row();
 }
 
 void RowWriter::write_texts(const FlowView& flow, const transform::Decisions& decisions, RowChunk& chunk) {
+  write_facts(decisions, chunk);
   for (const OwnTarget& own : own_targets_) {
     if (decisions.outcome->has(own.place)) write_own_target(decisions.outcome->targets[own.place], own.column, chunk);
   }

@@ -4,14 +4,29 @@
 
 namespace weir::store {
 
-Result<std::shared_ptr<const RulesInUse>> read_rules(const std::string& path, uint64_t version) {
+Result<std::shared_ptr<const RulesInUse>> read_rules(const std::string& path, const enrich::EnrichConfig& enrichment, uint64_t version) {
   std::unique_ptr<const rules::RuleSet> rules;
   if (!path.empty()) {
     auto read = rules::RuleSet::read(path, transform::event_targets());
     if (!read) return read.error();
     rules = std::move(*read);
   }
-  return std::shared_ptr<const RulesInUse>(new RulesInUse{std::move(rules), version});
+  std::shared_ptr<const enrich::Enrichment> known;
+  if (!enrichment.empty()) {
+    auto loaded = enrich::Enrichment::load(enrichment);
+    if (!loaded) return loaded.error();
+    known = std::move(*loaded);
+  }
+  return std::shared_ptr<const RulesInUse>(new RulesInUse{std::move(rules), version, std::move(known)});
+}
+
+std::string hash_of(const RulesInUse& rules) {
+  std::string text = rules.rules == nullptr ? "" : rules.rules->hash();
+  if (rules.enrichment == nullptr) return text;
+  for (const enrich::SourceLook& source : rules.enrichment->sources()) {
+    text += ' ' + source.path + ' ' + source.version + ' ' + std::to_string(source.prefixes);
+  }
+  return text;
 }
 
 }  // namespace weir::store

@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 
+#include "enrich/enrichment.h"
 #include "rules/rule_set.h"
 
 namespace weir::store {
@@ -14,9 +15,12 @@ namespace weir::store {
 struct RulesInUse {
   std::unique_ptr<const rules::RuleSet> rules;  // null: none, each flow becomes a row
   uint64_t version = 0;                         // 1: the first since the start
+  std::shared_ptr<const enrich::Enrichment> enrichment;  // null: nothing is known of addresses
 };
 
-/// Reads the file; an empty name is none.
-Result<std::shared_ptr<const RulesInUse>> read_rules(const std::string& path, uint64_t version);
+/// Reads the files; an empty name of rules is none.
+Result<std::shared_ptr<const RulesInUse>> read_rules(const std::string& path, const enrich::EnrichConfig& enrichment, uint64_t version);
+/// Of all that was read: another where it is other.
+std::string hash_of(const RulesInUse& rules);
 
 }  // namespace weir::store

@@ -64,7 +64,7 @@ class IngestTest : public test::FlowStreamFixture {
     store_ = std::move(*opened);
     sink_ = std::make_unique<DuckdbSink>(*store_);
     faulty_ = std::make_unique<FaultySink>(*sink_);
-    auto rules = read_rules(config.rules, 1);
+    auto rules = read_rules(config.rules, config.enrichment, 1);
     ASSERT_TRUE(rules) << rules.error().message;
     rules_.publish(std::move(*rules));
     auto made = Ingest::make(config, rules_, *faulty_);

@@ -188,6 +188,20 @@ TEST_F(RowWriterTest, TakesWhatRulesSay) {
             "web|DE|true|[a, b]|[heavy]|2|{\"own\":7,\"severity_id\":3}\n");
 }
 
+TEST_F(RowWriterTest, SaysWhatIsKnownOfAddresses) {
+  const enrich::AddressFacts inside{.country = "DE", .as_number = 64496};
+  const enrich::AddressFacts outside{.country = "AU", .cloud = "aws", .threat = "botnet", .as_number = 64511};
+  flowpb::FlowMessage flow = plain_flow();
+  flow.set_dst_as(65000);
+  transform::Decisions decisions;
+  decisions.src = &inside;
+  decisions.dst = &outside;
+  add(flow, decisions);
+  store();
+  EXPECT_EQ(ask("src_country, dst_country, src_tags, dst_tags, threat_matched, src_as, dst_as"),
+            "DE|AU||[aws, botnet]|true|64496|65000\n");
+}
+
 TEST_F(RowWriterTest, FillsChunkAfterChunk) {
   flowpb::FlowMessage flow = plain_flow();
   uint64_t rows = 0;
