@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "api/store_rows.h"
+#include "base/printable.h"
 #include "service/log.h"
 
 namespace weir::api {
@@ -99,7 +100,7 @@ class Answer final : public Body, public std::enable_shared_from_this<Answer> {
   void read() { read_part(&Answer::on_part); }
 
   void on_part(StorePart part) {
-    if (part.state == StorePart::State::failed) return fail(part.status, part.octets);
+    if (part.state == StorePart::State::failed) return fail(part.status, part.octets, part.position);
     const bool is_last = part.state == StorePart::State::over;
     if (q_.format == Format::parquet) {
       out_ += part.octets;
@@ -221,9 +222,16 @@ class Answer final : public Body, public std::enable_shared_from_this<Answer> {
     }
   }
 
-  void fail(unsigned status, const std::string& why) {
+  /// `position`: in the statement; of SQL that this program wrote it is nothing to the asker.
+  void fail(unsigned status, const std::string& why, size_t position = 0) {
     ++q_.desk->failed;
-    if (const Done done = std::exchange(done_, nullptr)) return done(error_response(status_for(status), why));
+    if (const Done done = std::exchange(done_, nullptr)) {
+      Response response = error_response(status_for(status), why);
+      if (position != 0 && !q_.is_srql) {
+        response.body = nlohmann::ordered_json{{"error", printable(why)}, {"position", position}, {"length", 1}}.dump() + "\n";
+      }
+      return done(std::move(response));
+    }
     service::log_warning("an answer is cut: {}", why);
     if (const auto done = std::exchange(piece_done_, nullptr)) done({{}, Piece::State::broken});
   }

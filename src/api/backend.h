@@ -3,6 +3,7 @@
 // Runs on:  api_thread. Nothing waits; answers come by calls on the same thread.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -30,6 +31,7 @@ struct StorePart {
   enum class State : uint8_t { more, over, failed } state = State::more;
   std::string octets;
   unsigned status = 0;
+  size_t position = 0;  // of what is wrong in the statement, from 1; 0: not known
 };
 
 /// A statement that runs. Destroyed early it is cancelled, and calls nobody.

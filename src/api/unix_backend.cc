@@ -66,7 +66,7 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
     if (part.state != StorePart::State::more) state_ = State::over;
     if (const Part done = std::exchange(done_, nullptr)) done(std::move(part));
   }
-  void fail(unsigned status, std::string why) { tell({StorePart::State::failed, std::move(why), status}); }
+  void fail(unsigned status, std::string why) { tell({StorePart::State::failed, std::move(why), status, 0}); }
   void fail(error_code error) {
     if (error == beast::error::timeout) {
       return fail(504, fmt::format("the store did not answer within {} ms", limit_.count()));
@@ -93,7 +93,7 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   }
 
   void read() {
-    if (parser_.is_done()) return is_error_ ? tell_error() : tell({StorePart::State::over, {}, 0});
+    if (parser_.is_done()) return is_error_ ? tell_error() : tell({StorePart::State::over, {}, 0, 0});
     auto& body = parser_.get().body();
     body.data = part_.data();
     body.size = part_.size();
@@ -106,14 +106,17 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
         return self->read();
       }
       if (octets == 0) return self->read();
-      self->tell({StorePart::State::more, std::string(self->part_.data(), octets), 0});
+      self->tell({StorePart::State::more, std::string(self->part_.data(), octets), 0, 0});
     });
   }
 
   void tell_error() {
     const auto json = nlohmann::json::parse(error_text_, nullptr, /*allow_exceptions=*/false);
     const unsigned status = parser_.get().result_int();
-    if (json.is_object() && json.contains("error") && json["error"].is_string()) return fail(status, json["error"].get<std::string>());
+    if (json.is_object() && json.contains("error") && json["error"].is_string()) {
+      const bool has_place = json.contains("position") && json["position"].is_number_unsigned();  // from 0
+      return tell({StorePart::State::failed, json["error"].get<std::string>(), status, has_place ? json["position"].get<size_t>() + 1 : 0});
+    }
     fail(status, fmt::format("the store answered {}", status));
   }
 

@@ -79,7 +79,7 @@ int explain_status(long status, const std::string& body, const QueryOptions& opt
   const auto json = ordered_json::parse(body, nullptr, /*allow_exceptions=*/false);
   const bool has_error = json.is_object() && json.contains("error") && json["error"].is_string();
   say(has_error ? json["error"].get<std::string>() : fmt::format("{} answered with status {}; is it weir-api's?", options.api, status));
-  if (has_error && !options.is_sql) point_at(text, json);
+  if (has_error) point_at(text, json);
   if (status == 401) say("WEIR_API_TOKEN holds the token that is shown");
   return status == 401 || status == 403 ? kNoPermission : kRefused;
 }

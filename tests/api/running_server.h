@@ -60,10 +60,10 @@ class FakeBackend final : public Backend {
     return asked_;
   }
 
-  static StorePart more(std::string octets) { return {StorePart::State::more, std::move(octets), 0}; }
-  static StorePart over() { return {StorePart::State::over, {}, 0}; }
-  static StorePart failed(unsigned status, std::string why) { return {StorePart::State::failed, std::move(why), status}; }
-  static StorePart never() { return {StorePart::State::more, {}, 0}; }
+  static StorePart more(std::string octets) { return {StorePart::State::more, std::move(octets), 0, 0}; }
+  static StorePart over() { return {StorePart::State::over, {}, 0, 0}; }
+  static StorePart failed(unsigned status, std::string why) { return {StorePart::State::failed, std::move(why), status, 0}; }
+  static StorePart never() { return {StorePart::State::more, {}, 0, 0}; }
 
   std::atomic<int> calls{0};  // that are open
   std::string trouble;

@@ -99,6 +99,9 @@ TEST_F(StoreAndAsk, WhatIsWrongIsSaidAndNothingIsChanged) {
     EXPECT_EQ(post("/api/sql", {{"sql", sql}}).status, 400) << sql;
   }
   EXPECT_EQ(post("/api/query", {{"query", "in:flows app:~("}}).status, 400);
+  const auto unknown = json::parse(post("/api/sql", {{"sql", "SELECT nothing FROM flows"}}).body, nullptr, false);
+  EXPECT_EQ(unknown["position"], 8) << unknown.dump();
+  EXPECT_THAT(ctl({"sql", "SELECT nothing FROM flows"}).err, HasSubstr("  SELECT nothing FROM flows\n         ^\n"));
   const auto late = post("/api/sql", {{"sql", "SELECT count(*) FROM range(100000000000) a WHERE a.range % 7 = 3"}, {"timeout_ms", 300}});
   EXPECT_EQ(late.status, 504) << late.body;
   EXPECT_EQ(get("/api/netflow?time_range=last_7d&group_by=src_ip").status, 200);
