@@ -1,6 +1,9 @@
 // From a real nats-server into a database: what is stored of every kind of message, what comes again, and what the books say.
 #include "store/ingest.h"
 
+#include <sys/resource.h>
+
+#include <csignal>
 #include <functional>
 #include <thread>
 
@@ -286,6 +289,29 @@ TEST_F(IngestTest, GivesUpWhatWasDeliveredTooOften) {
   start(config());
   ASSERT_TRUE(eventually([&] { return books().messages_dead[static_cast<size_t>(feed::DeadReason::max_deliver)] == 1; }));
   EXPECT_EQ(rows().size(), 0u);
+}
+
+/// A checkpoint that fails is what DuckDB does not get over: the database is opened anew, beside the threads that use it.
+TEST_F(IngestTest, OpensADatabaseAnewThatDuckdbHasGivenUp) {
+  start(config());
+  publish("flows.raw.a", flow_batch(0, 1000), {{"Nats-Msg-Id", "u.1.0.1"}});
+  settle(1);
+  std::signal(SIGXFSZ, SIG_IGN);
+  const rlimit tight{16 << 10, RLIM_INFINITY}, free{RLIM_INFINITY, RLIM_INFINITY};
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &tight), 0);
+  std::string why;
+  {
+    auto connection = store_->database()->connect();
+    const auto done = connection->execute("CHECKPOINT");
+    ASSERT_FALSE(done);
+    why = done.error().message;
+  }
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &free), 0);
+  EXPECT_TRUE(is_fatal(Error{why})) << why;
+  publish("flows.raw.a", flow_batch(1000, 10), {{"Nats-Msg-Id", "u.1.0.2"}});
+  settle(2);
+  EXPECT_EQ(store_->reopened(), 1u);
+  EXPECT_EQ(rows(), run_of(0, 1010));
 }
 
 TEST_F(IngestTest, KnowsABatchWhoseCommitSeemedToFail) {

@@ -6,6 +6,7 @@
 #include <random>
 #include <thread>
 
+#include "exporter.pb.h"
 #include "support/flow_stream.h"
 #include "support/program.h"
 
@@ -136,6 +137,54 @@ TEST_F(StoreProgramTest, WaitsForRoomOnItsDisk) {
   store = start();
   ASSERT_TRUE(eventually([&] { return is_ready(); })) << store->err();
   EXPECT_EQ(number("SELECT count(*) FROM flow_rows"), 41'000u);
+}
+
+TEST_F(StoreProgramTest, ShowsItselfToOperators) {
+  auto store = start();
+  ASSERT_TRUE(eventually([&] { return is_ready(); })) << store->err();
+  publish("flows.raw.a", flow_batch(0, 10), {{"Nats-Msg-Id", "u.1.0.1"}});
+  publish("flows.raw.a", "\x0a\x7f no batch", {{"Nats-Msg-Id", "u.1.0.2"}});
+  ASSERT_TRUE(eventually([&] { return is_all_done() && ledger()["records"]["rows"] == 10; }));
+  const Outcome status = ctl({"status"});
+  EXPECT_EQ(status.status, 0) << status.err;
+  for (const char* words : {"weir-store 0", "running, ready", "no rules", "weir-store-flows-raw-any", "flows.duckdb"}) {
+    EXPECT_THAT(status.out, HasSubstr(words));
+  }
+  const Outcome books = ctl({"ledger"});
+  EXPECT_EQ(books.status, 0) << books.err;
+  for (const char* words : {"stored", "undecodable", "rows", "the books balance"}) EXPECT_THAT(books.out, HasSubstr(words));
+  const Outcome metrics = ctl({"metrics"});
+  for (const char* words : {"weir_store_rows_total 10", "weir_store_messages_dead_total{reason=\"undecodable\"} 1", "weir_store_ledger_balanced 1"}) {
+    EXPECT_THAT(metrics.out, HasSubstr(words));
+  }
+  EXPECT_EQ(ctl({"config"}).status, 0);
+  EXPECT_EQ(ctl({"health"}).status, 0);
+  EXPECT_EQ(ctl({"reload"}).status, 0);
+}
+
+TEST_F(StoreProgramTest, JoinsNamesOfExportersAndInterfaces) {
+  make_stream("flow_meta", "flows.meta.*", {{"max_msgs_per_subject", 1}});
+  auto store = start();
+  ASSERT_TRUE(eventually([&] { return is_ready(); })) << store->err();
+  flowpb::ExporterInfo info;
+  info.set_exporter_address(std::string("\xC0\x00\x02\xFE", 4));
+  info.set_name("edge1");
+  auto* const interface = info.add_interfaces();
+  interface->set_if_index(7);
+  interface->set_name("xe-0/0/7");
+  publish("flows.meta.192-0-2-254", info.SerializeAsString());
+  info.set_name("edge one");
+  publish("flows.meta.192-0-2-254", info.SerializeAsString());
+  flowpb::FlowBatch batch;
+  auto* const flow = batch.add_flows();
+  flow->set_sampler_address(info.exporter_address());
+  flow->set_in_if(7);
+  flow->set_out_if(8);
+  publish("flows.raw.a", batch.SerializeAsString());
+  ASSERT_TRUE(eventually([&] { return is_all_done(); }));
+  ASSERT_TRUE(eventually([&] { return number("SELECT count(*) FROM exporters WHERE name = 'edge one'") == 1; })) << store->err();
+  const json answer = ask("SELECT sampler_address, exporter_name, in_if_name, out_if_name FROM flows").parsed();
+  EXPECT_EQ(answer["rows"], json::parse(R"([["192.0.2.254", "edge one", "xe-0/0/7", null]])")) << answer.dump();
 }
 
 TEST_F(StoreProgramTest, IsTheOnlyOneAtItsFile) {
