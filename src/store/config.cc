@@ -5,6 +5,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 
 #include "rules/rule_set.h"
 #include "service/common_values.h"
@@ -28,7 +29,7 @@ const Schema<DatabaseConfig>& database_schema() {
           .key("memory_limit", &C::memory_limit, size<uint64_t>(256 << 20, 1ull << 44),
                "Memory that storing and queries have together; queries that need more use temp_directory, or end.")
           .key("threads", &C::threads, integer<uint32_t>(1, 256), "Threads of queries.")
-          .key("temp_directory", &C::temp_directory, service::any_text(), "Where queries put what exceeds memory; empty: nowhere.")
+          .key("temp_directory", &C::temp_directory, service::any_text(), "Where queries put what exceeds memory; empty: temp, beside the database.")
           .key("temp_limit", &C::temp_limit, size<uint64_t>(1 << 20, 1ull << 50), "At most so much of it.");
   return schema;
 }
@@ -64,7 +65,7 @@ const Schema<HistoryConfig>& history_schema() {
   constexpr uint64_t kSec = 1'000'000'000;
   static const auto schema =
       Schema<C>()
-          .key("folder", &C::folder, service::any_text(), "Where the files (Parquet) of older rows lie; made if absent.")
+          .key("folder", &C::folder, service::any_text(), "Where the files (Parquet) of older rows lie; made if absent. Empty: history, beside the database.")
           .key("realtime_threshold_secs", &C::realtime_threshold_secs, duration<uint32_t>(kSec, 3600, UINT32_MAX),
                "Hours older than that leave the database and become files.")
           .key("retention_secs", &C::retention_secs, duration<uint32_t>(kSec, 0, UINT32_MAX),
@@ -99,9 +100,10 @@ Result<LoadedConfig> finish(LoadedConfig loaded, service::ConfigReport& report) 
   feed::check_connection(loaded.config, findings);
   feed::check_source(loaded.config, "whose flows would be stored twice", findings);
   feed::check_stream(loaded.config, loaded.config.dead.stream, "dead.stream", findings);
-  if (loaded.config.history.folder.empty() || loaded.config.history.folder.front() != '/') {
-    findings.error("history.folder", "is to begin with /");
-  }
+  const std::filesystem::path beside = std::filesystem::absolute(folder_of(loaded.config.database.path));
+  if (loaded.config.database.temp_directory.empty()) loaded.config.database.temp_directory = beside / "temp";
+  if (loaded.config.history.folder.empty()) loaded.config.history.folder = beside / "history";
+  if (loaded.config.history.folder.front() != '/') findings.error("history.folder", "is to begin with /");
   const HistoryConfig& history = loaded.config.history;
   if (history.retention_secs != 0 && history.retention_secs <= history.realtime_threshold_secs) {
     findings.error("history.retention_secs", fmt::format("{} is not more than history.realtime_threshold_secs ({})",

@@ -27,7 +27,7 @@ struct DatabaseConfig {
   std::string path = "/var/lib/weir-store/flows.duckdb";
   uint64_t memory_limit = 2ull << 30;
   uint32_t threads = 2;
-  std::string temp_directory = "/var/lib/weir-store/temp";  // empty: none
+  std::string temp_directory;  // empty: `temp` beside the database
   uint64_t temp_limit = 16ull << 30;
 };
 
@@ -44,7 +44,7 @@ struct NamesConfig {
 
 /// Older rows, in files; sums of rows.
 struct HistoryConfig {
-  std::string folder = "/var/lib/weir-store/history";
+  std::string folder;  // empty: `history` beside the database
   uint32_t realtime_threshold_secs = 172'800;
   uint32_t retention_secs = 0;           // 0: for ever; likewise below
   uint32_t rollup_minutes_secs = 604'800;
