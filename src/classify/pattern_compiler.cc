@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -257,6 +258,7 @@ std::optional<Databases> split_databases(std::span<const uint8_t> octets) {
 void set_compiler_program(CompilerProgram program) { compiler_program() = std::move(program); }
 
 int serve_patterns(const CompileBounds& bounds) {
+  prctl(PR_SET_PDEATHSIG, SIGKILL);  // nobody would take the answer
   close_range(STDERR_FILENO + 1, ~0u, 0);
   const rlimit addresses{bounds.address_bytes, bounds.address_bytes};
   const rlimit no_core{0, 0};

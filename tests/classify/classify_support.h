@@ -22,7 +22,12 @@ using Files = std::vector<std::pair<std::string, std::string>>;
 
 inline constexpr uint64_t kNow = 1'760'000'000'000'000'000;
 
-inline void use_built_compiler(const std::string& cpu_seconds = "20") {
+#if defined(__SANITIZE_ADDRESS__)
+inline constexpr const char* kCompileSeconds = "300";  // the engine allocates all the time, which a sanitizer makes slow
+#else
+inline constexpr const char* kCompileSeconds = "20";
+#endif
+inline void use_built_compiler(const std::string& cpu_seconds = kCompileSeconds) {
   const char* const root = std::getenv("WEIR_BUILD_ROOT");
   set_compiler_program({std::string(root != nullptr ? root : "build") + "/tests/classify/compile_patterns", {cpu_seconds}});
 }

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <map>
 
@@ -50,9 +51,22 @@ void check_routes(const ApplianceConfig& config, Findings& findings) {
       if (!admits_sflow(listener)) continue;
       for (const std::string& other : {listener.counters_subject, listener.discards_subject}) {
         if (other.empty() || !outbound::overlap(outbound::stream_pattern(rule.route), outbound::stream_pattern(other))) continue;
-        wrong(fmt::format("{} is for records of another kind, listener {}'s", other, listener.name));
+        wrong(fmt::format("{} is for records of another kind", other));
       }
     }
+  }
+}
+
+/// Records carry names of interfaces and VRFs only where somebody asks for them.
+void check_names(const ApplianceConfig& config, Findings& findings) {
+  using classify::LookPlace;
+  const bool has_names = std::any_of(config.listeners.begin(), config.listeners.end(), [](const auto& l) { return l.inline_names; });
+  for (const classify::Rule& rule : config.rule_set->rules()) {
+    const bool needs_names = rule.look >= LookPlace::in_if_name && rule.look <= LookPlace::egress_vrf_name;
+    if (!needs_names || has_names) continue;
+    findings.warning("classification.rules",
+                     fmt::format("{}:{}: rule {} looks in {}, which records carry where a listener has inline_names; none has",
+                                 rule.file, rule.line, rule.id, name_of(rule.look)));
   }
 }
 
@@ -78,6 +92,7 @@ void read_rule_set(LoadedConfig& loaded, service::ConfigReport& report) {
   if (!rules) return findings.error("classification.rules", {}, rules.error().message);
   config.rule_set = std::move(*rules);
   check_routes(config, findings);
+  check_names(config, findings);
 }
 
 }  // namespace weir::control
