@@ -140,7 +140,11 @@ TEST_F(EtlWorkerTest, WhatUnpacksToMuchIsNotHeldAllAtOnce) {
   }
   settle(kMessages);
   EXPECT_EQ(books().records_dead[static_cast<size_t>(DeadReason::malformed_record)], kMessages);
+#ifndef __SANITIZE_ADDRESS__  // which keeps what is freed for a while
   EXPECT_LT(peak_kib() - before, 120u << 10) << "480 MiB, were all of them held";
+#else
+  (void)before;
+#endif
 }
 
 TEST_F(EtlWorkerTest, KeepsToTheLimitOfAStreamThatIsThere) {
