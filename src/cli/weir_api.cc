@@ -9,6 +9,7 @@
 #include "api/config.h"
 #include "api/program.h"
 #include "base/version.h"
+#include "cli/finish_log.h"
 #include "cli/run_app.h"
 #include "cli/signals.h"
 #include "query/check.h"
@@ -16,12 +17,6 @@
 
 namespace weir::cli {
 namespace {
-
-constexpr int kFinishLogMs = 2000;
-
-struct FinishLog {
-  ~FinishLog() { service::finish_log(kFinishLogMs); }
-};
 
 api::Ask ask_of(Signals& signals) {
   switch (signals.take()) {

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "base/version.h"
+#include "cli/finish_log.h"
 #include "cli/signals.h"
 #include "etl/config.h"
 #include "etl/program.h"
@@ -14,12 +15,6 @@
 
 namespace weir::cli {
 namespace {
-
-constexpr int kFinishLogMs = 2000;
-
-struct FinishLog {
-  ~FinishLog() { service::finish_log(kFinishLogMs); }
-};
 
 etl::Request request_of(Signals& signals) {
   switch (signals.take()) {

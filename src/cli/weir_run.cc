@@ -11,6 +11,7 @@
 
 #include "base/version.h"
 #include "cli/commands.h"
+#include "cli/finish_log.h"
 #include "cli/signals.h"
 #include "control/appliance.h"
 #include "control/config/config.h"
@@ -21,7 +22,6 @@ namespace weir::cli {
 
 namespace {
 
-constexpr int kFinishLogMs = 2000;
 constexpr int kWrongUsage = 2;
 
 struct RunArguments {
@@ -41,11 +41,6 @@ control::Request request_of(Signals& signals) {
     default: service::log_info("SIGINT: stopping"); return control::Request::stop;
   }
 }
-
-/// What was logged is written before the process ends, if anybody reads it.
-struct FinishLog {
-  ~FinishLog() { service::finish_log(kFinishLogMs); }
-};
 
 int run(const RunArguments& arguments) {
   auto loaded = arguments.listen_urls.empty()

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "base/version.h"
+#include "cli/finish_log.h"
 #include "cli/run_app.h"
 #include "cli/signals.h"
 #include "service/config_text.h"
@@ -16,12 +17,6 @@
 
 namespace weir::cli {
 namespace {
-
-constexpr int kFinishLogMs = 2000;
-
-struct FinishLog {
-  ~FinishLog() { service::finish_log(kFinishLogMs); }
-};
 
 store::Request request_of(Signals& signals) {
   switch (signals.take()) {
