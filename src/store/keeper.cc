@@ -66,6 +66,8 @@ bool Keeper::step(int64_t now_micros) {
   bool has_run = false;
   for (size_t i = 0; i < kKeeperTasks; ++i) {
     Schedule& schedule = schedule_[i];
+    // The clock was set back: what is due does not wait until it is there again.
+    if (schedule.next_micros - now_micros > std::max(kRetryMicros, schedule.every_micros)) schedule.next_micros = now_micros;
     if (now_micros < schedule.next_micros) continue;
     const KeeperTask task{static_cast<uint8_t>(i)};
     KeeperTaskView& view = current_.tasks[i];
@@ -101,7 +103,10 @@ Result<uint64_t> Keeper::run(KeeperTask task, int64_t now_micros) {
     case KeeperTask::merge: return history_.merge(connection_, now_micros);
     case KeeperTask::retire: {
       if (config_.history_micros > 0) {
-        auto retired = history_.retire_before(connection_, hour_of(now_micros - config_.history_micros), now_micros);
+        const auto newest = newest_micros();
+        if (!newest) return newest.error();
+        const int64_t bound = std::min(now_micros, *newest + kClockAheadMaxMicros) - config_.history_micros;
+        auto retired = history_.retire_before(connection_, hour_of(bound), now_micros);
         if (!retired) return retired;
       }
       return history_.remove_retired(connection_, now_micros);
@@ -110,6 +115,14 @@ Result<uint64_t> Keeper::run(KeeperTask task, int64_t now_micros) {
     case KeeperTask::count_: break;
   }
   return uint64_t{0};
+}
+
+Result<int64_t> Keeper::newest_micros() {
+  auto rows = connection_.query("SELECT coalesce(max(hour), 0)::BIGINT FROM (SELECT hour FROM flow_hours UNION ALL SELECT hour FROM history_files)");
+  if (!rows) return rows.error();
+  auto chunk = rows->next();
+  if (!chunk) return chunk.error();
+  return (chunk->at<int64_t>(0, 0) + 1) * kMicrosPerHour;
 }
 
 Result<uint64_t> Keeper::look(int64_t now_micros) {
@@ -148,7 +161,7 @@ Result<uint64_t> Keeper::archive(int64_t now_micros) {
       const int64_t commits = chunk->at<int64_t>(1, row);
       const auto before = writes_.find(hour);
       const bool is_quiet = before != writes_.end() && before->second.commits == commits;
-      seen[hour] = {commits, is_quiet ? before->second.since_micros : now_micros};
+      seen[hour] = {commits, is_quiet ? std::min(before->second.since_micros, now_micros) : now_micros};
     }
   }
   writes_ = std::move(seen);

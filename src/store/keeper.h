@@ -30,6 +30,8 @@ inline constexpr size_t kKeeperTasks = static_cast<size_t>(KeeperTask::count_);
 
 inline constexpr int64_t kMicrosPerSecond = 1'000'000;
 inline constexpr int64_t kRetryMicros = 60 * kMicrosPerSecond;
+/// A clock that is further ahead of the newest flow is not believed where files would go for it.
+inline constexpr int64_t kClockAheadMaxMicros = 7 * 24 * 3600 * kMicrosPerSecond;
 
 struct KeeperConfig {
   std::string folder;                                    // of files; absolute, there
@@ -79,6 +81,8 @@ class Keeper {
   Result<uint64_t> run(KeeperTask task, int64_t now_micros);
   Result<uint64_t> archive(int64_t now_micros);
   Result<uint64_t> look(int64_t now_micros);
+  /// Where the newest hour that there is ends.
+  Result<int64_t> newest_micros();
   Result<void> publish();
   void name_broken(const std::string& text);
 

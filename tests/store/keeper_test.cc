@@ -93,10 +93,11 @@ TEST_F(KeeperTest, AnHourGoesThroughItsLife) {
   EXPECT_EQ(keeper->view()->files, 1u);
   EXPECT_EQ(keeper->view()->file_rows, 1000u);
   EXPECT_EQ(store->ask("SELECT count(*), (SELECT sum(flows) FROM rollup_src_1h) FROM flow_rows"), "1000|1000\n");
-  now = kBegin + 25 * kMicrosPerHour;
+  append(kHour + 200, 1);  // time goes on for flows, too
+  now = kBegin + 201 * kMicrosPerHour;
   steps(1);
   EXPECT_EQ(keeper->view()->files, 0u);
-  EXPECT_EQ(store->ask("SELECT count(*), (SELECT sum(flows) FROM rollup_src_1h) FROM flow_rows"), "0|1000\n");
+  EXPECT_EQ(store->ask("SELECT count(*), (SELECT sum(flows) FROM rollup_src_1h) FROM flow_rows"), "1|1001\n");
   steps(12);
   EXPECT_TRUE(fs::is_empty(folder));
 }
@@ -142,6 +143,30 @@ TEST_F(KeeperTest, AFileThatIsCutShortIsFoundAndNamed) {
   ASSERT_EQ(keeper->view()->newly_broken.size(), 1u);
   EXPECT_THAT(keeper->view()->newly_broken[0], HasSubstr("flows-489600-"));
   EXPECT_EQ(store->ask("SELECT count(*) FROM flow_rows"), "7\n");
+}
+
+TEST_F(KeeperTest, GoesOnWhenTheClockIsSetBack) {
+  make();
+  now = kBegin + 10 * kMicrosPerHour;
+  steps(1);
+  now = kBegin;
+  append(kHour, 10);
+  steps(1);
+  EXPECT_EQ(keeper->view()->of(KeeperTask::fold).done, 10u);
+}
+
+TEST_F(KeeperTest, AClockThatIsYearsAheadCostsNoFiles) {
+  config.recent_micros = kMicrosPerHour;
+  config.history_micros = 365 * 24 * kMicrosPerHour;
+  make();
+  now = kBegin + 10 * kMicrosPerHour;
+  append(kHour, 10);
+  steps(15);
+  ASSERT_EQ(keeper->view()->files, 1u);
+  now += 20 * 365 * 24 * kMicrosPerHour;
+  steps(15);
+  EXPECT_EQ(keeper->view()->files, 1u);
+  EXPECT_EQ(store->ask("SELECT count(*) FROM flow_rows"), "10\n");
 }
 
 TEST_F(KeeperTest, WhatFailsIsSaidAndTriedAgain) {
