@@ -44,6 +44,7 @@ std::string unknown_parameter(const HttpRoute& route, const HttpRequest& request
 
 Answer answer_request(const std::vector<HttpRoute>& routes, HttpRequest& request,
                       std::string_view target) {
+  target = origin_form(target);
   const std::string_view raw_path = target.substr(0, target.find('?'));
   auto read = read_target(target);
   if (!read) return {http_error(400, "the request's target is malformed"), {}};

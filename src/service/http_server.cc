@@ -41,6 +41,7 @@ constexpr auto kAcceptRetryDelay = std::chrono::milliseconds(100);
 constexpr size_t kDiscardedOctetsMax = 4 * kBodyOctetsMax;
 constexpr auto kDiscardDeadline = std::chrono::seconds(1);
 constexpr auto kStreamLookFirst = std::chrono::milliseconds(1);
+constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
 constexpr size_t kRefusalsMax = 32;  // connections beyond the limit that are told so at a time
 
 // A client that has not taken its answer for so long gives its place to another that wants it.
@@ -110,9 +111,9 @@ class Session : public std::enable_shared_from_this<Session> {
     parser_->header_limit(kHeaderOctetsMax);
     parser_->body_limit(kBodyOctetsMax);
     stream_.expires_after(kRequestDeadline);  // for the whole request, however it drips
-    http::async_read(
-        stream_, buffer_, *parser_,
-        [self = shared_from_this()](error_code error, size_t) { self->on_request(error); });
+    http::async_read_header(stream_, buffer_, *parser_, [self = shared_from_this()](error_code error, size_t) {
+      error ? self->on_request(error) : self->read_body();
+    });
   }
 
  private:
@@ -120,6 +121,21 @@ class Session : public std::enable_shared_from_this<Session> {
   void enter(Phase phase) noexcept {
     phase_ = phase;
     since_ = std::chrono::steady_clock::now();
+  }
+
+  /// RFC 9110 §10.1.1: who waits to be told before the body comes is told.
+  void read_body() {
+    if (phase_ == Phase::leaves) return;
+    const auto read = [self = shared_from_this()](error_code error) {
+      if (error) return self->on_request(error);
+      http::async_read(self->stream_, self->buffer_, *self->parser_,
+                       [self](error_code late, size_t) { self->on_request(late); });
+    };
+    const auto& message = parser_->get();
+    const bool is_awaited = message.version() == 11 && !parser_->is_done() &&
+                            beast::iequals(message[http::field::expect], "100-continue");
+    if (!is_awaited) return read({});
+    asio::async_write(stream_, asio::buffer(kContinue), [read](error_code error, size_t) { read(error); });
   }
 
   void on_request(error_code error) {
@@ -138,6 +154,9 @@ class Session : public std::enable_shared_from_this<Session> {
     if (error) return;  // gone, or past its deadline
 
     auto& message = parser_->get();
+    if (message.version() == 11 && message.count(http::field::host) != 1) {  // RFC 9112 §3.2
+      return write_and_close(http_error(400, "a request of HTTP/1.1 has one Host field"));
+    }
     HttpRequest request;
     request.method = std::string(message.method_string());
     request.body = std::move(message.body());

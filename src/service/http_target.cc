@@ -47,6 +47,17 @@ std::optional<std::string> percent_decoded(std::string_view text, PlusIs plus) {
   return out;
 }
 
+std::string_view origin_form(std::string_view target) {
+  constexpr std::string_view kScheme = "http://";
+  const auto same_letter = [](char a, char b) { return (a | 0x20) == (b | 0x20); };
+  if (target.size() <= kScheme.size() || !std::equal(kScheme.begin(), kScheme.end(), target.begin(), same_letter)) {
+    return target;
+  }
+  const size_t path = target.find_first_of("/?", kScheme.size());
+  if (path == std::string_view::npos) return "/";
+  return target[path] == '/' ? target.substr(path) : target;
+}
+
 std::optional<HttpTarget> read_target(std::string_view target) {
   const std::string_view raw_path = target.substr(0, target.find('?'));
   auto path = percent_decoded(raw_path, PlusIs::plus);

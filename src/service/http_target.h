@@ -1,6 +1,6 @@
 // http_target.h — What a request asks for: path and query of its target, decoded.
 //
-// Spec:     RFC 3986 §2.1 (percent-encoding); of queries + is a space.
+// Spec:     RFC 3986 §2.1 (percent-encoding); of queries + is a space. RFC 9112 §3.2 (forms of a target).
 // Runs on:  any thread. Pure.
 #pragma once
 
@@ -16,6 +16,9 @@ enum class PlusIs : uint8_t { plus, space };  // a space only in a query
 
 /// Nothing for a broken escape or an encoded NUL.
 std::optional<std::string> percent_decoded(std::string_view text, PlusIs plus);
+
+/// `/v1/status?a=1` of `http://weir/v1/status?a=1`, as proxies write it; any other form unchanged.
+std::string_view origin_form(std::string_view target);
 
 struct HttpTarget {
   std::string path;

@@ -53,11 +53,12 @@ json level_json() { return {{"level", name_of(log_level())}}; }
 
 HttpResponse set_level(const HttpRequest& request) {
   const json body = json::parse(request.body, nullptr, /*allow_exceptions=*/false);
+  const bool is_one_level = body.is_object() && body.size() == 1 && body.contains("level");
   std::string allowed;
   for (size_t i = 0; i < static_cast<size_t>(LogLevel::count_); ++i) {
     const auto level = static_cast<LogLevel>(i);
     allowed += fmt::format("{}{}", allowed.empty() ? "" : ", ", name_of(level));
-    if (body.is_object() && body.contains("level") && body["level"] == std::string(name_of(level))) {
+    if (is_one_level && body["level"] == std::string(name_of(level))) {
       if (level != log_level()) {
         write_log(LogLevel::info, fmt::format("log level: {} by request", name_of(level)));
       }
@@ -65,7 +66,7 @@ HttpResponse set_level(const HttpRequest& request) {
       return answer(200, level_json());
     }
   }
-  return http_error(400, fmt::format("the body is {{\"level\": …}} with one of {}", allowed));
+  return http_error(400, fmt::format("the body is {{\"level\": …}}, and nothing else, with one of {}", allowed));
 }
 
 }  // namespace

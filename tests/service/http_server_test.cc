@@ -227,33 +227,35 @@ TEST_F(HttpServerTest, RefusesInWords) {
     const char* status;
     const char* detail;
   } cases[] = {
-      {"GET /nowhere HTTP/1.1\r\nConnection: close\r\n\r\n", "404", "no such route: /nowhere"},
-      {"PUT /v1/status HTTP/1.1\r\nConnection: close\r\n\r\n", "405", "Allow: GET, HEAD\r\n"},
-      {"BREW /v1/status HTTP/1.1\r\nConnection: close\r\n\r\n", "405", "Allow: GET, HEAD\r\n"},
-      {"GET /v1/echo HTTP/1.1\r\nConnection: close\r\n\r\n", "405", "Allow: POST\r\n"},
-      {"HEAD /v1/echo HTTP/1.1\r\nConnection: close\r\n\r\n", "405", "Content-Length"},
-      {"GET /v1/throws HTTP/1.1\r\nConnection: close\r\n\r\n", "500", "broken handler"},
-      {"GET /%zz HTTP/1.1\r\nConnection: close\r\n\r\n", "400", "malformed"},
-      {"GET /v1/status?q=%0 HTTP/1.1\r\nConnection: close\r\n\r\n", "400", "malformed"},
-      {"GET /a%00b HTTP/1.1\r\nConnection: close\r\n\r\n", "400", "malformed"},
-      {"GET http://weir/v1/status HTTP/1.1\r\nConnection: close\r\n\r\n", "400", "malformed"},
+      {"GET /nowhere HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "404", "no such route: /nowhere"},
+      {"PUT /v1/status HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "405", "Allow: GET, HEAD\r\n"},
+      {"BREW /v1/status HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "405", "Allow: GET, HEAD\r\n"},
+      {"GET /v1/echo HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "405", "Allow: POST\r\n"},
+      {"HEAD /v1/echo HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "405", "Content-Length"},
+      {"GET /v1/throws HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "500", "broken handler"},
+      {"GET /%zz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "400", "malformed"},
+      {"GET /v1/status?q=%0 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "400", "malformed"},
+      {"GET /a%00b HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "400", "malformed"},
+      {"GET ftp://weir/v1/status HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "400", "malformed"},
+      {"GET /v1/status HTTP/1.1\r\n\r\n", "400", "one Host field"},
+      {"GET /v1/status HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", "400", "one Host field"},
       {"this is no http\r\n\r\n", "400", "not an HTTP/1.1 request"},
       {std::string("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 11), "400", "not an HTTP"},
       {"GET / HTTP/9.9\r\n\r\n", "400", "not an HTTP"},
       {"GET / HTTP/1.1\r\nno colon\r\n\r\n", "400", "not an HTTP"},
-      {"POST /v1/echo HTTP/1.1\r\nContent-Length: -1\r\n\r\n", "400", "not an HTTP"},
-      {"POST /v1/echo HTTP/1.1\r\nContent-Length: 99999999999999999999999\r\n\r\n", "400",
+      {"POST /v1/echo HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n", "400", "not an HTTP"},
+      {"POST /v1/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999999999999\r\n\r\n", "400",
        "not an"},
-      {"POST /v1/echo HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "400", "not an HTTP"},
-      {"POST /v1/echo HTTP/1.1\r\nContent-Length: 1048577\r\n\r\n", "413", "larger than 1 MiB"},
-      {"POST /v1/echo HTTP/1.1\r\nContent-Length: 2097152\r\n\r\n" + big, "413",
+      {"POST /v1/echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "400", "not an HTTP"},
+      {"POST /v1/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 1048577\r\n\r\n", "413", "larger than 1 MiB"},
+      {"POST /v1/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 2097152\r\n\r\n" + big, "413",
        "larger than 1 MiB"},
-      {"POST /v1/echo HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n200000\r\n" + big +
+      {"POST /v1/echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n200000\r\n" + big +
            "\r\n0\r\n\r\n",
        "413", "larger than 1 MiB"},
       {"GET / HTTP/1.1\r\nX: " + std::string(20'000, 'h') + "\r\n\r\n", "431",
        "larger than 16 KiB"},
-      {"GET /" + std::string(20'000, 'h') + " HTTP/1.1\r\n\r\n", "431", "larger than 16 KiB"},
+      {"GET /" + std::string(20'000, 'h') + " HTTP/1.1\r\nHost: x\r\n\r\n", "431", "larger than 16 KiB"},
   };
   for (const auto& c : cases) {
     const std::string answer = ask(c.request);
@@ -262,9 +264,31 @@ TEST_F(HttpServerTest, RefusesInWords) {
   }
 }
 
+TEST_F(HttpServerTest, TakesATargetAsProxiesWriteIt) {
+  start();
+  const auto status_of = [&](const std::string& target) {
+    return ask("GET " + target + " HTTP/1.1\r\nHost: weir\r\nConnection: close\r\n\r\n");
+  };
+  EXPECT_THAT(status_of("http://weir/v1/status?q=1"), AllOf(StartsWith("HTTP/1.1 200"), HasSubstr("q=1")));
+  EXPECT_THAT(status_of("HTTP://weir:80/v1/exporters/a"), HasSubstr("one:a"));
+  EXPECT_THAT(status_of("http://weir"), AllOf(StartsWith("HTTP/1.1 404"), HasSubstr("no such route: /\"")));
+  EXPECT_THAT(status_of("http://weir?q=1"), StartsWith("HTTP/1.1 400"));
+}
+
+TEST_F(HttpServerTest, TellsWhoWaitsToGoOn) {
+  start();
+  RawClient client = RawClient::local(path_);
+  client.send("POST /v1/echo HTTP/1.1\r\nHost: x\r\nConnection: close\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n");
+  EXPECT_EQ(client.read_until("\r\n\r\n"), "HTTP/1.1 100 Continue\r\n\r\n");
+  client.send("body");
+  EXPECT_THAT(client.read_all(), AllOf(StartsWith("HTTP/1.1 200"), testing::EndsWith("\r\n\r\nbody")));
+  EXPECT_THAT(ask("POST /v1/echo HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 1048577\r\n\r\n"),
+              StartsWith("HTTP/1.1 413")) << "what would be refused is not asked for";
+}
+
 TEST_F(HttpServerTest, AnswersHeadWithTheHeaderOfTheGet) {
   start();
-  const std::string answer = ask("HEAD /metrics HTTP/1.1\r\nConnection: close\r\n\r\n");
+  const std::string answer = ask("HEAD /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
   EXPECT_THAT(answer, HasSubstr("Content-Length: 10\r\n"));
   EXPECT_THAT(answer, testing::EndsWith("\r\n\r\n"));
 }
@@ -285,7 +309,7 @@ TEST_F(HttpServerTest, AnswersPipelinedRequestsInTheirOrder) {
   for (int i = 0; i < 20; ++i) {
     requests += "GET /v1/exporters/" + std::to_string(i) + " HTTP/1.1\r\nHost: x\r\n\r\n";
   }
-  requests += "GET /v1/exporters/last HTTP/1.1\r\nConnection: close\r\n\r\n";
+  requests += "GET /v1/exporters/last HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
   client.send(requests);
   const std::string answers = client.read_all();
   size_t at = 0;
@@ -310,7 +334,7 @@ TEST_F(HttpServerTest, SendsAndTakesLargeBodies) {
 
   const std::string sent(1 << 20, 'e');  // just what is allowed
   const std::string echoed =
-      ask("POST /v1/echo HTTP/1.1\r\nConnection: close\r\nContent-Length: 1048576\r\n\r\n" + sent);
+      ask("POST /v1/echo HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 1048576\r\n\r\n" + sent);
   EXPECT_THAT(echoed, StartsWith("HTTP/1.1 200"));
   EXPECT_EQ(echoed.substr(echoed.find("\r\n\r\n") + 4), sent);
 }
@@ -319,7 +343,7 @@ TEST_F(HttpServerTest, CutsOffClientsThatDripOrStall) {
   start();
   RawClient silent = RawClient::local(path_);
   RawClient dripping = RawClient::local(path_);
-  dripping.send("GET /metrics HTTP/1.1\r\n");
+  dripping.send("GET /metrics HTTP/1.1\r\nHost: x\r\n");
   // Far beyond the deadline of 3 s if each line renewed it; ends as soon as the server closes.
   bool cut = false;
   for (int i = 0; i < 300 && !cut; ++i) {
@@ -337,7 +361,7 @@ TEST_F(HttpServerTest, BoundsConnectionsAndServesTheOtherSocketMeanwhile) {
   for (size_t i = 0; i < kConnectionsMax; ++i) {
     held.push_back(RawClient::local(path_));
     ASSERT_TRUE(held.back().connected());
-    held.back().send("GET /v1/large HTTP/1.1\r\n\r\n");
+    held.back().send("GET /v1/large HTTP/1.1\r\nHost: x\r\n\r\n");
     ASSERT_NE(held.back().read_until("\r\n\r\n"), "") << "it is being answered";
   }
   // Those that are told so are bounded too.
@@ -356,7 +380,7 @@ TEST_F(HttpServerTest, BoundsConnectionsAndServesTheOtherSocketMeanwhile) {
   EXPECT_GT(answered, 0u);
   EXPECT_GT(closed, 0u);
   RawClient other = RawClient::tcp(server_->tcp_port());
-  other.send("GET /metrics HTTP/1.1\r\nConnection: close\r\n\r\n");
+  other.send("GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
   EXPECT_THAT(other.read_all(), StartsWith("HTTP/1.1 200")) << "TCP has its own slots";
 
   // Who does not take the answer makes room in the end.
@@ -380,7 +404,7 @@ TEST_F(HttpServerTest, SilentConnectionsShutNobodyOut) {
   start();
   const auto over_tcp = [&] {
     RawClient client = RawClient::tcp(server_->tcp_port());
-    client.send("GET /metrics HTTP/1.1\r\nConnection: close\r\n\r\n");
+    client.send("GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
     return client.read_all();
   };
   std::vector<RawClient> silent;
@@ -402,11 +426,11 @@ TEST_F(HttpServerTest, WhoMayNotReadTakesNobodysPlace) {
   auto server = HttpServer::start(c, routes());
   ASSERT_TRUE(server) << server.error().message;
   ASSERT_EQ(chmod(directory_.c_str(), 0755), 0);
-  EXPECT_THAT(ask_as(65534, 65534, {}, path_, "GET /v1/status HTTP/1.1\r\nConnection: close\r\n\r\n"),
+  EXPECT_THAT(ask_as(65534, 65534, {}, path_, "GET /v1/status HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"),
               StartsWith("HTTP/1.1 403"));
   // A guest at work, whom nobody may push out, and strangers who hold all that they are given.
   RawClient guest = RawClient::local(path_);
-  guest.send("GET /v1/status HTTP/1.1\r\n");
+  guest.send("GET /v1/status HTTP/1.1\r\nHost: x\r\n");
   const pid_t strangers = hold_as(65534, path_, 4 * kConnectionsMax);
   guest.send("\r\n");
   EXPECT_THAT(guest.read_until("\r\n\r\n"), StartsWith("HTTP/1.1 200")) << "it was not made to go";
@@ -419,7 +443,7 @@ TEST_F(HttpServerTest, IsNotStalledByAClientThatDoesNotRead) {
   std::vector<RawClient> stuck;
   for (int i = 0; i < 4; ++i) {
     stuck.push_back(RawClient::local(path_));
-    stuck.back().send("GET /v1/large HTTP/1.1\r\n\r\n");
+    stuck.back().send("GET /v1/large HTTP/1.1\r\nHost: x\r\n\r\n");
   }
   EXPECT_THAT(get("/v1/status"), StartsWith("HTTP/1.1 200"));
 }
@@ -521,9 +545,9 @@ TEST_F(HttpServerTest, LooksForTroubleWithoutLeavingATrace) {
 TEST_F(HttpServerTest, StopsAtOnceWithClientsInTheMiddle) {
   start();
   RawClient reading = RawClient::local(path_);
-  reading.send("GET /v1/large HTTP/1.1\r\n\r\n");
+  reading.send("GET /v1/large HTTP/1.1\r\nHost: x\r\n\r\n");
   RawClient writing = RawClient::local(path_);
-  writing.send("POST /v1/echo HTTP/1.1\r\nContent-Length: 100\r\n\r\nhalf");
+  writing.send("POST /v1/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nhalf");
   server_.reset();
   EXPECT_EQ(writing.read_all(), "");
 }

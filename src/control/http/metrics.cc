@@ -121,7 +121,7 @@ void add_core(MetricPage& page, const CoreView& core) {
     page.counter("weir_records_total", "Flow records decoded, by protocol.", by_protocol,
                  core.records_by_protocol[protocol]);
   }
-  counter("weir_sflow_counter_records_total", "Counter samples decoded.", ledger.counter_records);
+  counter("weir_sflow_counters_records_total", "Counter samples decoded.", ledger.counter_records);
   counter("weir_sflow_discard_records_total", "Discarded packets decoded.", ledger.discard_records);
   counter("weir_sflow_samples_lost_total", "Missing in the sample sequences of sFlow data sources.",
           core.samples_lost);

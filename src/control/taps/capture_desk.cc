@@ -83,13 +83,15 @@ std::optional<CaptureView> CaptureDesk::begin(const CaptureSpec& spec) {
   const auto ground = this->ground();
   if (!ground || ground->cores == 0) return std::nullopt;
   reap();
-  if (captures_.size() >= kCapturesMax) {
+  if (std::count_if(captures_.begin(), captures_.end(), [](const auto& c) { return c->is_listed; }) >=
+      static_cast<ptrdiff_t>(kCapturesMax)) {
     const auto oldest = std::find_if(captures_.begin(), captures_.end(), [](const auto& c) {
-      return c->state.load(std::memory_order_acquire) == CaptureState::ended;
+      return c->is_listed && c->state.load(std::memory_order_acquire) == CaptureState::ended;
     });
     if (oldest == captures_.end()) return std::nullopt;
     captures_.erase(oldest);
   }
+  if (captures_.size() >= kCapturesHeldMax) return std::nullopt;
   auto capture = std::make_unique<Capture>();
   capture->id = ++last_id_;
   capture->spec = spec;
@@ -222,7 +224,9 @@ void CaptureDesk::step(dataplane::DataPlane& plane, uint64_t steady_now_ns) {
   bool has_changed = false;
   for (Capture* c = nullptr; asked_.pop(c); has_changed = true) running_.push_back(c);
   for (Capture* c : running_) {
-    if (c->state.load(std::memory_order_relaxed) != CaptureState::running) continue;
+    // One that was removed before it began never does: the taps are for those that are listed.
+    const bool is_to_end = c->is_to_end.load(std::memory_order_acquire);
+    if (c->state.load(std::memory_order_relaxed) != CaptureState::running && !is_to_end) continue;
     const std::optional<CaptureEnd> end = end_of(*c, steady_now_ns);
     if (!end) continue;
     c->ended_by.store(*end, std::memory_order_relaxed);

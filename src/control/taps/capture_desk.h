@@ -3,7 +3,8 @@
 // Runs on:  http_thread asks, looks and removes; control_thread hands taps to the cores and takes them back. Between
 //           the two: a ring of what was asked for, and what a Capture says of itself in single-writer fields.
 // Owns:     the captures, on the http_thread. One whose taps a core may still have is not freed.
-// Bounds:   kCapturesMax captures, running or kept; kCaptureMemoryOctets each, over all cores.
+// Bounds:   kCapturesMax captures, running or kept, kCapturesHeldMax with those just removed; kCaptureMemoryOctets
+//           each, over all cores.
 // Failure:  begin has no place while all of them run.
 #pragma once
 
@@ -27,6 +28,8 @@
 namespace weir::control {
 
 inline constexpr size_t kCapturesMax = dataplane::kDatagramTapsMax;
+/// With those that were removed and that cores have not let go of yet, which is soon.
+inline constexpr size_t kCapturesHeldMax = 2 * kCapturesMax;
 inline constexpr uint64_t kCaptureMemoryOctets = 16u << 20;  // 10,000 datagrams on Ethernet
 inline constexpr uint32_t kCaptureDatagramsMax = 100'000;
 inline constexpr uint32_t kCaptureDatagramsDefault = 100;
@@ -110,7 +113,7 @@ class CaptureDesk {
   bool settle(dataplane::DataPlane& plane, uint64_t steady_now_ns) WEIR_RUNS_ON(control_thread);
 
   Snapshot<CaptureGround> ground_;
-  SpscRing<Capture*> asked_{kCapturesMax};
+  SpscRing<Capture*> asked_{kCapturesHeldMax};
 
   std::vector<std::unique_ptr<Capture>> captures_;  // http_thread's, the oldest first
   uint64_t last_id_ = 0;
