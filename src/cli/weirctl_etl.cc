@@ -27,6 +27,11 @@ void print_source(const json& s) {
                text_of(source.at("messages")), text_of(source.at("stream")));
   }
   if (s.at("careful").get<bool>()) fmt::print("careful: one message at a time, for some were delivered before\n");
+  if (const json names = s.value("names", json()); names.is_object()) {
+    const std::string trouble = text_of(names.at("trouble"));
+    if (trouble.empty()) fmt::print("names of {} exporters\n", text_of(names.at("exporters")));
+    else fmt::print("no names of exporters just now: {}\n", trouble);
+  }
   std::puts("");
 }
 

@@ -51,6 +51,7 @@ struct EtlConfig : feed::FeedSettings {
 
   std::string rules;  // empty: none
   enrich::EnrichConfig enrichment;
+  feed::NamesConfig names;
   OcsfConfig ocsf;
   EventsConfig events;
 };

@@ -47,6 +47,7 @@ const Schema<EtlConfig>& etl_schema() {
             "File of rules (docs/RULES.md); read anew at a reload. Empty: none, each flow becomes an event.")
         .object("enrichment", &C::enrichment, feed::enrichment_schema(),
                 "What is known of addresses (docs/ENRICHMENT.md); files are read anew at a reload.")
+        .object("names", &C::names, feed::names_schema(), "Names of exporters, interfaces, VRFs and applications, which the collector publishes.")
         .object("ocsf", &C::ocsf, ocsf_schema(), "What all events say.")
         .object("events", &C::events, events_schema(), "Where events go.");
     feed::add_operation_keys(all, {"what no event can be made of", kProgram});

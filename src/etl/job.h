@@ -39,6 +39,7 @@ struct Job {
 
   // Once it is begun.
   std::shared_ptr<const RulesInUse> rules;  // one set for all its records
+  std::shared_ptr<const enrich::NamesTable> names;  // likewise; null: none
   feed::SourceMessage source;
   outbound::BatchWalk walk{{}};
   uint32_t next_index = 0;    // of the record to read

@@ -79,6 +79,7 @@ void add_metrics(const EtlView& view, const service::ReloadView& reload, MetricP
   page.gauge("weir_etl_reload_good", "0: the last reload was refused.", {},
              reload.state == service::ReloadState::refused ? 0 : 1);
   feed::add_source_metrics(page, "weir_etl", view.source);
+  if (view.names != nullptr) feed::add_names_metrics(page, "weir_etl", *view.names);
   for (const EventPublisherView& publisher : view.publishers) add_publisher(page, publisher);
   page.counter("weir_etl_log_lines_lost_total", "Lines of the log that nobody took in time.", {}, service::log_lines_lost());
 }

@@ -25,6 +25,11 @@ void* run_worker(void* worker) {
   return nullptr;
 }
 
+void* run_names(void* names) {
+  static_cast<feed::NamesReader*>(names)->run();
+  return nullptr;
+}
+
 /// Keys whose new values go without a restart; the files of rules and enrichment are looked at in any case.
 bool is_live(std::string_view key) {
   return key == "rules" || key == "log.level" || key.substr(0, 5) == "ocsf." || key.substr(0, 11) == "enrichment.";
@@ -54,7 +59,10 @@ Result<std::unique_ptr<EtlProgram>> EtlProgram::create(LoadedConfig loaded, Load
   auto rules = read_rules(p.config_, 1);
   if (!rules) return rules.error();
   p.rules_.publish(std::move(*rules));
-  auto worker = EtlWorker::make(p.config_, p.rules_);
+  if (!p.config_.names.stream_name.empty()) {
+    p.names_ = std::make_unique<feed::NamesReader>(feed::names_reader_config(p.config_, p.config_.names, kProgram));
+  }
+  auto worker = EtlWorker::make(p.config_, p.rules_, p.names_.get());
   if (!worker) return worker.error();
   p.worker_ = std::move(*worker);
 
@@ -78,6 +86,8 @@ std::shared_ptr<const EtlView> EtlProgram::run(const std::function<Request()>& p
     log_error("{}", thread.error().message);
     return nullptr;
   }
+  const auto names_thread = names_ == nullptr ? Result<pthread_t>(pthread_t{}) : start_thread("weir-names", run_names, names_.get());
+  if (!names_thread) log_error("{}; events go without names of exporters", names_thread.error().message);
   bool is_stopping = false;
   for (;;) {
     const uint64_t now_ns = steady_clock_ns();
@@ -104,6 +114,10 @@ std::shared_ptr<const EtlView> EtlProgram::run(const std::function<Request()>& p
     std::this_thread::sleep_for(kTurn);
   }
   server_.reset();
+  if (names_ != nullptr && names_thread) {
+    names_->ask_to_stop();
+    pthread_join(*names_thread, nullptr);
+  }
   return worker_->view();
 }
 

@@ -15,6 +15,7 @@
 #include "etl/config.h"
 #include "etl/rules_in_use.h"
 #include "etl/worker.h"
+#include "feed/names_reader.h"
 #include "service/operation_routes.h"
 #include "service/service_notify.h"
 
@@ -54,6 +55,7 @@ class EtlProgram {
   feed::SourceWatch source_watch_;
   std::string told_trouble_;
   std::string told_discrepancy_;
+  std::unique_ptr<feed::NamesReader> names_;  // null: none
   std::unique_ptr<EtlWorker> worker_;
   std::unique_ptr<service::HttpServer> server_;  // reads all of the above
 };

@@ -95,6 +95,7 @@ json status_json(const EtlView& view) {
           {"behind", view.source.is_behind()},
           {"lag", view.source.lag()},
           {"source", feed::source_json(view.source)},
+          {"names", view.names == nullptr ? json() : feed::names_json(*view.names)},
           {"rules", {{"version", view.rules.version}, {"name", view.rules.name}, {"hash", view.rules.hash}}},
           {"publishers", std::move(publishers)},
           {"buffers", {{"all", view.buffers}, {"free", view.buffers_free}}}};

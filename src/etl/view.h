@@ -4,10 +4,12 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "enrich/enrichment.h"
+#include "feed/names_reader.h"
 #include "feed/source_message.h"
 #include "feed/source_view.h"
 
@@ -93,6 +95,7 @@ struct EtlView {
   EtlBooks books;
   RulesView rules;
   feed::SourceView source;
+  std::shared_ptr<const feed::NamesView> names;  // null: none are asked for
   std::vector<EventPublisherView> publishers;
   uint64_t buffers = 0;
   uint64_t buffers_free = 0;

@@ -18,7 +18,8 @@ constexpr int kFlushMs = 1000;
 
 }  // namespace
 
-Result<std::unique_ptr<EtlWorker>> EtlWorker::make(const EtlConfig& config, const Snapshot<RulesInUse>& rules) {
+Result<std::unique_ptr<EtlWorker>> EtlWorker::make(const EtlConfig& config, const Snapshot<RulesInUse>& rules,
+                                                   const feed::NamesReader* names) {
   const uint64_t seed = wall_clock_ns();
   auto consumer = outbound::JetStreamConsumer::make(feed::consumer_config(config, kProgram));
   if (!consumer) return consumer.error();
@@ -27,15 +28,16 @@ Result<std::unique_ptr<EtlWorker>> EtlWorker::make(const EtlConfig& config, cons
   auto dead = outbound::JetStreamPublisher::make(feed::dead_config(config, kProgram, seed + 1));
   if (!dead) return dead.error();
   return std::unique_ptr<EtlWorker>(
-      new EtlWorker(config, rules, std::move(*consumer), std::move(*events), std::move(*dead)));
+      new EtlWorker(config, rules, names, std::move(*consumer), std::move(*events), std::move(*dead)));
 }
 
-EtlWorker::EtlWorker(const EtlConfig& config, const Snapshot<RulesInUse>& rules,
+EtlWorker::EtlWorker(const EtlConfig& config, const Snapshot<RulesInUse>& rules, const feed::NamesReader* names,
                      std::unique_ptr<outbound::JetStreamConsumer> consumer,
                      std::unique_ptr<outbound::JetStreamPublisher> events,
                      std::unique_ptr<outbound::JetStreamPublisher> dead)
     : config_(config),
       rules_(rules),
+      names_(names),
       consumer_(std::move(consumer)),
       events_(std::move(events)),
       dead_(std::move(dead)),
@@ -61,6 +63,7 @@ void EtlWorker::ask_to_stop() noexcept {
 
 void EtlWorker::run() {
   started_ns_ = wall_clock_ns();
+  started_steady_ns_ = steady_clock_ns();
   while (stop_asked_.load(std::memory_order_acquire) == 0) {
     if (!step()) wait();
   }
@@ -133,6 +136,7 @@ void EtlWorker::ask_for_more(uint64_t now_ns) {
 /// One that may be begun now; null where none may.
 Job* EtlWorker::next_job() {
   if (waiting_.empty() || is_suspect_begun_) return nullptr;
+  if (feed::NamesReader::is_awaited(names_, steady_clock_ns() - started_steady_ns_)) return nullptr;
   Job& job = *waiting_.front();
   if (job.is_suspect() && !begun_.empty()) return nullptr;
   // A few octets can be packed that unpack to many: those of one message are room for the next.

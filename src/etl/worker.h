@@ -27,7 +27,9 @@
 #include "export/jetstream_consumer.h"
 #include "export/jetstream_publisher.h"
 #include "feed/dead_letter.h"
+#include "feed/names_reader.h"
 #include "rules/program.h"
+#include "transform/given_names.h"
 
 namespace weir::etl {
 
@@ -36,7 +38,9 @@ inline constexpr size_t kOutgoingMax = 8192;
 class EtlWorker final : private outbound::OutcomeSink {
  public:
   /// Connects to nothing yet. `rules` has some before run is called.
-  static Result<std::unique_ptr<EtlWorker>> make(const EtlConfig& config, const Snapshot<RulesInUse>& rules);
+  /// `names`: of exporters; null: none.
+  static Result<std::unique_ptr<EtlWorker>> make(const EtlConfig& config, const Snapshot<RulesInUse>& rules,
+                                                 const feed::NamesReader* names = nullptr);
   ~EtlWorker();
 
   /// Until it is asked to stop, and then until what is begun is delivered, or shutdown_deadline_ms are over.
@@ -47,7 +51,7 @@ class EtlWorker final : private outbound::OutcomeSink {
   std::shared_ptr<const EtlView> view() const { return view_.read(); }
 
  private:
-  EtlWorker(const EtlConfig& config, const Snapshot<RulesInUse>& rules,
+  EtlWorker(const EtlConfig& config, const Snapshot<RulesInUse>& rules, const feed::NamesReader* names,
             std::unique_ptr<outbound::JetStreamConsumer> consumer, std::unique_ptr<outbound::JetStreamPublisher> events,
             std::unique_ptr<outbound::JetStreamPublisher> dead);
 
@@ -72,7 +76,7 @@ class EtlWorker final : private outbound::OutcomeSink {
   void free_unpacked(Job& job);
   bool work(Job& job, size_t& budget);
   void make_event(Job& job, std::span<const uint8_t> record);
-  void write_event(Job& job, const rules::Outcome* outcome, std::span<const uint8_t> record);
+  void write_event(Job& job, const rules::Outcome* outcome, const enrich::ExporterNames* exporter, std::span<const uint8_t> record);
   bool has_room() noexcept;
   void seal(Job& job, uint32_t last_index);
   void give_up_slice();
@@ -91,6 +95,7 @@ class EtlWorker final : private outbound::OutcomeSink {
 
   const EtlConfig config_;
   const Snapshot<RulesInUse>& rules_;
+  const feed::NamesReader* const names_;  // null: none
   const std::unique_ptr<outbound::JetStreamConsumer> consumer_;
   const std::unique_ptr<outbound::JetStreamPublisher> events_;
   const std::unique_ptr<outbound::JetStreamPublisher> dead_;
@@ -125,12 +130,14 @@ class EtlWorker final : private outbound::OutcomeSink {
   rules::Scratch scratch_;
   rules::Outcome rule_outcome_;
   FlowView flow_;
+  transform::NamesCursor exporter_;
   uint64_t processed_ms_ = 0;
   size_t payload_max_ = 0;  // of the server, as it last said
 
   EtlBooks books_;
   uint64_t outcomes_ = 0;
   uint64_t started_ns_ = 0;
+  uint64_t started_steady_ns_ = 0;
   uint64_t next_view_ns_ = 0;
   uint64_t next_prolong_ns_ = 0;
   uint64_t next_balance_ns_ = 0;

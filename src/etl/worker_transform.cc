@@ -41,11 +41,13 @@ bool EtlWorker::transform() {
   return did;
 }
 
-/// The newest rules are for the whole message.
+/// The newest rules and names are for the whole message.
 void EtlWorker::begin(Job& job) {
   auto rules = rules_.read();
   if (rules != rules_seen_) take_rules(rules);
   job.rules = std::move(rules);
+  if (names_ != nullptr) job.names = names_->table();
+  exporter_.forget();
   processed_ms_ = wall_clock_ns() / kNsPerMs;
   if (job.delivery.deliveries > feed::kDeliveriesMax) {
     job.dead = DeadReason::max_deliver;
@@ -104,20 +106,24 @@ bool EtlWorker::has_room() noexcept {
 void EtlWorker::make_event(Job& job, std::span<const uint8_t> record) {
   ++books_.records_in;
   if (!parse_flow(record, flow_)) return bury_record(job, DeadReason::malformed_record, record);
+  const enrich::ExporterNames* const exporter = exporter_.find(job.names.get(), flow_[OctetsSlot::sampler_address]);
+  if (exporter != nullptr) transform::give_names(flow_, *exporter);
   const rules::RuleSet* const rules = job.rules->rules.get();
-  if (rules == nullptr) return write_event(job, nullptr, record);
+  if (rules == nullptr) return write_event(job, nullptr, exporter, record);
   rules->program().run(flow_, scratch_, rule_outcome_, rule_counts_);
   books_.rule_errors += rule_outcome_.errors;
-  if (!rule_outcome_.is_dropped) return write_event(job, &rule_outcome_, record);
+  if (!rule_outcome_.is_dropped) return write_event(job, &rule_outcome_, exporter, record);
   ++rule_drops_[rule_outcome_.decided_by];
   ++(rule_outcome_.is_sampled_out ? books_.records_sampled_out : books_.records_dropped);
 }
 
-void EtlWorker::write_event(Job& job, const rules::Outcome* outcome, std::span<const uint8_t> record) {
+void EtlWorker::write_event(Job& job, const rules::Outcome* outcome, const enrich::ExporterNames* exporter,
+                            std::span<const uint8_t> record) {
   transform::EventContext context;
   context.processed_ms = processed_ms_;
   context.message_id = job.id;
   context.index = job.next_index;
+  context.decisions.exporter = exporter;
   if (outcome != nullptr) {
     context.decisions.outcome = outcome;
     context.decisions.program = &job.rules->rules->program();

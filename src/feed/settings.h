@@ -77,6 +77,13 @@ struct DeadConfig {
   StreamSettings stream = {.name = "flows_dead", .max_bytes = 1ull << 30};
 };
 
+/// Names of exporters and of what they have.
+struct NamesConfig {
+  std::string stream_name = "flow_meta";  // empty: none
+  std::string subject = "flows.meta.*";
+};
+const service::Schema<NamesConfig>& names_schema();
+
 /// Where what is known of addresses comes from (docs/ENRICHMENT.md).
 const service::Schema<enrich::EnrichConfig>& enrichment_schema();
 

@@ -62,6 +62,21 @@ const Schema<enrich::EnrichConfig>& enrichment_schema() {
   return schema;
 }
 
+const Schema<NamesConfig>& names_schema() {
+  using C = NamesConfig;
+  static const auto schema =
+      Schema<C>()
+          .key("stream_name", &C::stream_name,
+               text_where("a stream's name; empty: none",
+                          [](std::string_view text) { return text.empty() || service::is_name(text); }),
+               "The collector's exporter_info.stream_name; empty: names are not joined.")
+          .key("subject", &C::subject,
+               text_where("a NATS subject; * and > are allowed",
+                          [](std::string_view text) { return service::is_subject(text, "*>"); }),
+               "What of it is read.");
+  return schema;
+}
+
 const Schema<StreamSettings>& stream_schema() {
   using C = StreamSettings;
   static const auto schema =

@@ -45,21 +45,6 @@ const Schema<CommitConfig>& commit_schema() {
   return schema;
 }
 
-const Schema<NamesConfig>& names_schema() {
-  using C = NamesConfig;
-  static const auto schema =
-      Schema<C>()
-          .key("stream_name", &C::stream_name,
-               service::text_where("a stream's name; empty: none",
-                                   [](std::string_view text) { return text.empty() || service::is_name(text); }),
-               "The collector's exporter_info.stream_name; empty: names are not joined.")
-          .key("subject", &C::subject,
-               service::text_where("a NATS subject; * and > are allowed",
-                                   [](std::string_view text) { return service::is_subject(text, "*>"); }),
-               "What of it is read.");
-  return schema;
-}
-
 const Schema<HistoryConfig>& history_schema() {
   using C = HistoryConfig;
   constexpr uint64_t kSec = 1'000'000'000;
@@ -126,7 +111,7 @@ const Schema<StoreConfig>& store_schema() {
             "File of rules (docs/RULES.md), the same as weir-etl's; read anew at a reload. Empty: none, each flow becomes a row.")
         .object("enrichment", &C::enrichment, feed::enrichment_schema(),
                 "What is known of addresses (docs/ENRICHMENT.md), the same as weir-etl's; read anew at a reload.")
-        .object("names", &C::names, names_schema(), "Names of exporters and interfaces.")
+        .object("names", &C::names, feed::names_schema(), "Names of exporters and interfaces.")
         .object("database", &C::database, database_schema(), "Where rows go.")
         .object("commit", &C::commit, commit_schema(), "How rows are committed.")
         .object("history", &C::history, history_schema(), "Older rows, and sums of rows.")

@@ -36,12 +36,6 @@ struct CommitConfig {
   uint64_t rows = 245'760;  // two of DuckDB's row groups: they go into the file at once, and not through the log
 };
 
-/// Names of exporters and interfaces.
-struct NamesConfig {
-  std::string stream_name = "flow_meta";  // empty: none
-  std::string subject = "flows.meta.*";
-};
-
 /// Older rows, in files; sums of rows.
 struct HistoryConfig {
   std::string folder;  // empty: `history` beside the database
@@ -68,7 +62,7 @@ struct StoreConfig : feed::FeedSettings {
 
   std::string rules;  // empty: none
   enrich::EnrichConfig enrichment;
-  NamesConfig names;
+  feed::NamesConfig names;
   DatabaseConfig database;
   CommitConfig commit;
   HistoryConfig history;

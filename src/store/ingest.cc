@@ -15,14 +15,15 @@ constexpr int kFlushMs = 1000;
 
 }  // namespace
 
-Result<std::unique_ptr<Ingest>> Ingest::make(const StoreConfig& config, const Snapshot<RulesInUse>& rules, Sink& sink) {
+Result<std::unique_ptr<Ingest>> Ingest::make(const StoreConfig& config, const Snapshot<RulesInUse>& rules, Sink& sink,
+                                             const feed::NamesReader* names) {
   auto consumer = outbound::JetStreamConsumer::make(feed::consumer_config(config, kProgram));
   if (!consumer) return consumer.error();
   auto dead = outbound::JetStreamPublisher::make(feed::dead_config(config, kProgram, wall_clock_ns()));
   if (!dead) return dead.error();
   auto stored = sink.identities();
   if (!stored) return stored.error();
-  auto ingest = std::unique_ptr<Ingest>(new Ingest(config, rules, sink, std::move(*consumer), std::move(*dead)));
+  auto ingest = std::unique_ptr<Ingest>(new Ingest(config, rules, sink, names, std::move(*consumer), std::move(*dead)));
   for (const auto& source : stored->sources) {
     if (!ingest->ledger_.restore_source(source.source, source.runs)) {
       return Error{"what is known of the messages of " + source.source + " cannot be read: " + source.runs.substr(0, 100)};
@@ -32,10 +33,11 @@ Result<std::unique_ptr<Ingest>> Ingest::make(const StoreConfig& config, const Sn
   return ingest;
 }
 
-Ingest::Ingest(const StoreConfig& config, const Snapshot<RulesInUse>& rules, Sink& sink,
+Ingest::Ingest(const StoreConfig& config, const Snapshot<RulesInUse>& rules, Sink& sink, const feed::NamesReader* names,
                std::unique_ptr<outbound::JetStreamConsumer> consumer, std::unique_ptr<outbound::JetStreamPublisher> dead)
     : config_(config),
       rules_(rules),
+      names_(names),
       consumer_(std::move(consumer)),
       dead_(std::move(dead)),
       committer_(sink, [this] { consumer_->wake(); }),
@@ -56,6 +58,7 @@ void Ingest::ask_to_stop() noexcept {
 
 void Ingest::run() {
   started_ns_ = wall_clock_ns();
+  started_steady_ns_ = steady_clock_ns();
   while (stop_asked_.load(std::memory_order_acquire) == 0) {
     if (!step()) wait();
   }

@@ -27,6 +27,7 @@
 #include "export/jetstream_consumer.h"
 #include "export/jetstream_publisher.h"
 #include "feed/dead_letter.h"
+#include "feed/names_reader.h"
 #include "rules/program.h"
 #include "store/committer.h"
 #include "store/config.h"
@@ -34,6 +35,7 @@
 #include "store/row_writer.h"
 #include "store/rules_in_use.h"
 #include "store/view.h"
+#include "transform/given_names.h"
 
 namespace weir::store {
 
@@ -64,8 +66,9 @@ struct HeldMessage {
 
 class Ingest final : private outbound::OutcomeSink {
  public:
-  /// Connects to nothing yet; `identities` are what the store has.
-  static Result<std::unique_ptr<Ingest>> make(const StoreConfig& config, const Snapshot<RulesInUse>& rules, Sink& sink);
+  /// Connects to nothing yet. `names`: of exporters; null: none.
+  static Result<std::unique_ptr<Ingest>> make(const StoreConfig& config, const Snapshot<RulesInUse>& rules, Sink& sink,
+                                              const feed::NamesReader* names = nullptr);
   ~Ingest();
 
   /// Until it is asked to stop, and then until what is read is committed, or shutdown_deadline_ms are over.
@@ -86,7 +89,7 @@ class Ingest final : private outbound::OutcomeSink {
     outbound::BatchHeaders own_headers;
   };
 
-  Ingest(const StoreConfig& config, const Snapshot<RulesInUse>& rules, Sink& sink,
+  Ingest(const StoreConfig& config, const Snapshot<RulesInUse>& rules, Sink& sink, const feed::NamesReader* names,
          std::unique_ptr<outbound::JetStreamConsumer> consumer, std::unique_ptr<outbound::JetStreamPublisher> dead);
 
   // ingest.cc: messages
@@ -127,6 +130,7 @@ class Ingest final : private outbound::OutcomeSink {
 
   const StoreConfig config_;
   const Snapshot<RulesInUse>& rules_;
+  const feed::NamesReader* const names_;  // null: none
   const std::unique_ptr<outbound::JetStreamConsumer> consumer_;
   const std::unique_ptr<outbound::JetStreamPublisher> dead_;
   Committer committer_;
@@ -159,6 +163,8 @@ class Ingest final : private outbound::OutcomeSink {
 
   std::shared_ptr<const RulesInUse> rules_seen_;
   std::vector<rules::RuleCounts> rule_counts_;
+  std::shared_ptr<const enrich::NamesTable> names_seen_;  // of the message that is read
+  transform::NamesCursor exporter_;
   rules::Scratch scratch_;
   rules::Outcome rule_outcome_;
   FlowView flow_;
@@ -169,6 +175,7 @@ class Ingest final : private outbound::OutcomeSink {
   StoreBooks books_;
   uint64_t outcomes_ = 0;
   uint64_t started_ns_ = 0;
+  uint64_t started_steady_ns_ = 0;
   uint64_t next_view_ns_ = 0;
   uint64_t next_prolong_ns_ = 0;
   bool is_stopping_ = false;

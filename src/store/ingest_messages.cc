@@ -18,6 +18,7 @@ size_t messages_a_commit(const StoreConfig& config) noexcept {
 }  // namespace
 
 bool Ingest::work(uint64_t now_ns) {
+  if (feed::NamesReader::is_awaited(names_, now_ns - started_steady_ns_)) return false;
   bool did = false;
   now_us_ = static_cast<int64_t>(wall_clock_ns() / kNsPerUs);
   for (size_t i = 0; i < kMessagesPerStep && !waiting_.empty(); ++i) {
@@ -46,9 +47,15 @@ bool Ingest::may_read() noexcept {
          batch_->hours.size() < kHoursMax;
 }
 
-/// The newest rules are for the whole message.
+/// The newest rules and names are for the whole message.
 void Ingest::read(HeldMessage& message) {
   if (auto rules = rules_.read(); rules != rules_seen_) take_rules(std::move(rules));
+  if (names_ != nullptr) {
+    if (auto names = names_->table(); names != names_seen_) {
+      names_seen_ = std::move(names);
+      exporter_.forget();
+    }
+  }
   message.is_read = true;
   message.id = feed::id_of(message.delivery, config_.source.stream_name);
   const char* const id = message.delivery.message.header("Nats-Msg-Id");
@@ -102,6 +109,10 @@ void Ingest::look_for_dead(HeldMessage& message) {
 bool Ingest::write_row(std::span<const uint8_t> record) {
   if (!parse_flow(record, flow_)) return false;
   transform::Decisions decisions;
+  // Questions join names; what rules say may depend on them.
+  const transform::LentNames lent(flow_);
+  const enrich::ExporterNames* const exporter = exporter_.find(names_seen_.get(), flow_[OctetsSlot::sampler_address]);
+  if (exporter != nullptr) transform::give_names(flow_, *exporter);
   if (const rules::RuleSet* const rules = rules_seen_->rules.get(); rules != nullptr) {
     rules->program().run(flow_, scratch_, rule_outcome_, rule_counts_);
     books_.rule_errors += rule_outcome_.errors;
@@ -117,6 +128,7 @@ bool Ingest::write_row(std::span<const uint8_t> record) {
     decisions.src = known->find(flow_[OctetsSlot::src_addr]);
     decisions.dst = known->find(flow_[OctetsSlot::dst_addr]);
   }
+  if (exporter != nullptr) lent.take_back(flow_);
   const RowTimes times = times_of(flow_, now_us_);
   books_.times_replaced += times.is_replaced ? 1 : 0;
   batch_->newest_us = std::max(batch_->newest_us, static_cast<uint64_t>(times.received));

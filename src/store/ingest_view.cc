@@ -65,6 +65,7 @@ void Ingest::publish_view(uint64_t now_ns) {
     view->rules_hash = rules->hash();
   }
   view->source = feed::SourceView::of(*consumer_, config_.source.stream_name);
+  if (names_ != nullptr) view->names = names_->view();
   view->is_dead_connected = dead_->counters().connected.value() != 0;
   view->dead_trouble = dead_->last_error();
   view->committer = *committer_.view();

@@ -94,6 +94,7 @@ void add_metrics(const StoreView& view, const KeeperView* keeper, const FileLook
   page.gauge("weir_store_reload_good", "0: the last reload was refused.", {},
              reload.state == service::ReloadState::refused ? 0 : 1);
   feed::add_source_metrics(page, "weir_store", view.source);
+  if (view.names != nullptr) feed::add_names_metrics(page, "weir_store", *view.names);
   page.counter("weir_store_log_lines_lost_total", "Lines of the log that nobody took in time.", {}, service::log_lines_lost());
 }
 

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/start_thread.h"
 #include "service/log.h"
+#include "store/exporter_tables.h"
 #include "store/routes.h"
 
 namespace weir::store {
@@ -35,7 +36,7 @@ void* run_keeper(void* keeper) {
   return nullptr;
 }
 void* run_names(void* names) {
-  static_cast<NamesReader*>(names)->run();
+  static_cast<feed::NamesReader*>(names)->run();
   return nullptr;
 }
 
@@ -75,17 +76,21 @@ Result<void> StoreProgram::open() {
   if (!store) return store.error();
   store_ = std::move(*store);
   sink_ = std::make_unique<DuckdbSink>(*store_);
-  auto ingest = Ingest::make(config_, rules_, *sink_);
+  if (!config_.names.stream_name.empty()) {
+    names_ = std::make_unique<feed::NamesReader>(
+        feed::names_reader_config(config_, config_.names, kProgram),
+        [this](const IpAddress& exporter, const flowpb::ExporterInfo& info) -> Result<void> {
+          const auto database = store_->database();
+          if (database == nullptr) return Error{"the store is being opened anew"};
+          auto connection = database->connect();
+          if (!connection) return connection.error();
+          return store_exporter(*connection, exporter, info);
+        });
+  }
+  auto ingest = Ingest::make(config_, rules_, *sink_, names_.get());
   if (!ingest) return ingest.error();
   ingest_ = std::move(*ingest);
   keeper_ = std::make_unique<KeeperLoop>(*store_, keeper_config(config_));
-  if (!config_.names.stream_name.empty()) {
-    outbound::ReaderConfig reader;
-    reader.nats = feed::nats_config(config_, kProgram);
-    reader.stream = config_.names.stream_name;
-    reader.subject = config_.names.subject;
-    names_ = std::make_unique<NamesReader>(std::move(reader), *store_);
-  }
   sql_ = std::make_unique<SqlService>(*store_, SqlLimits{config_.sql.queries_max, config_.sql.rows_max, config_.sql.timeout_ms});
   return {};
 }

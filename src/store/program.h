@@ -16,13 +16,13 @@
 
 #include "base/snapshot.h"
 #include "base/thread_roles.h"
+#include "feed/names_reader.h"
 #include "service/operation_routes.h"
 #include "service/service_notify.h"
 #include "store/config.h"
 #include "store/duckdb_sink.h"
 #include "store/ingest.h"
 #include "store/keeper_loop.h"
-#include "store/names_reader.h"
 #include "store/open_store.h"
 #include "store/rules_in_use.h"
 #include "store/sql_service.h"
@@ -73,7 +73,7 @@ class StoreProgram {
   std::unique_ptr<DuckdbSink> sink_;
   std::unique_ptr<Ingest> ingest_;
   std::unique_ptr<KeeperLoop> keeper_;
-  std::unique_ptr<NamesReader> names_;  // null: none
+  std::unique_ptr<feed::NamesReader> names_;  // null: none
   std::unique_ptr<SqlService> sql_;
   std::optional<pthread_t> ingest_thread_, writer_thread_, keeper_thread_, names_thread_;
   std::unique_ptr<service::HttpServer> server_;  // reads all of the above

@@ -92,6 +92,7 @@ json status_json(const StoreView& view, const KeeperView* keeper, const OpenStor
           {"behind", view.source.is_behind()},
           {"lag", view.source.lag()},
           {"source", feed::source_json(view.source)},
+          {"names", view.names == nullptr ? json() : feed::names_json(*view.names)},
           {"rules", {{"version", view.rules_version}, {"name", view.rules_name}, {"hash", view.rules_hash}}},
           {"identities",
            {{"sources", view.identities.sources},

@@ -4,8 +4,10 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 
+#include "feed/names_reader.h"
 #include "feed/source_view.h"
 #include "store/committer.h"
 
@@ -70,6 +72,7 @@ struct StoreView {
   feed::SourceView source;
   bool is_dead_connected = false;
   std::string dead_trouble;  // of the stream of dead letters
+  std::shared_ptr<const feed::NamesView> names;  // null: none are asked for
   CommitterView committer;
   uint64_t newest_row_us = 0;       // the largest time received of what is committed; 0: none yet
   uint64_t oldest_open_ns = 0;      // how long the batch that is filled has been open

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "enrich/enrichment.h"
+#include "enrich/exporter_names.h"
 #include "rules/program.h"
 
 namespace weir::transform {
@@ -42,6 +43,7 @@ struct Decisions {
   const rules::PrefixSet* local = nullptr;   // the operator's own networks, where they are known
   const enrich::AddressFacts* src = nullptr; // of the flow's ends, where something is asked
   const enrich::AddressFacts* dst = nullptr;
+  const enrich::ExporterNames* exporter = nullptr;  // of whoever told of the flow
 
   const rules::Cell* find(EventTarget target) const noexcept {
     const auto i = static_cast<size_t>(target);

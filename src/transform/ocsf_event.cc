@@ -140,7 +140,8 @@ void put_device(TextBuffer& out, const FlowView& flow, const Decisions& decision
                       : "\"device\":{\"type_id\":12,\"type\":\"Router\",\"ip\":");
   outbound::parts::put_quoted_address(out, exporter);
   out.put(',');
-  put_text_if_any(out, "\"name\":", decisions.text(EventTarget::device_name));
+  const std::string_view rules_name = decisions.text(EventTarget::device_name);
+  put_text_if_any(out, "\"name\":", rules_name.empty() && decisions.exporter != nullptr ? decisions.exporter->name() : rules_name);
   put_text_if_any(out, "\"hostname\":", decisions.text(EventTarget::device_hostname));
   if (out.overflowed()) return;
   out.last() = '}';

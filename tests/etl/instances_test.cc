@@ -3,6 +3,7 @@
 #include <thread>
 
 #include "etl/etl_fixture.h"
+#include "exporter.pb.h"
 #include "export/framing.h"
 #include "support/program.h"
 
@@ -132,6 +133,92 @@ TEST_F(EtlInstances, GiveUpAMessageThatKillsThemAndKeepItsNeighbours) {
   auto expected = run_of(0, 60);
   expected.erase(7);  // the rule's
   EXPECT_EQ(numbers_of(events()), expected);
+}
+
+/// As the collector publishes it.
+flowpb::ExporterInfo edge_router() {
+  flowpb::ExporterInfo info;
+  info.set_exporter_address(std::string("\xCB\x00\x71\x01", 4));
+  info.set_name("edge1");
+  info.set_site("fra");
+  for (uint32_t i = 1; i <= 3; ++i) {
+    auto* const interface = info.add_interfaces();
+    interface->set_if_index(i);
+    interface->set_name("xe-0/0/" + std::to_string(i));
+  }
+  auto* const vrf = info.add_vrfs();
+  vrf->set_id(4);
+  vrf->set_name("customers");
+  auto* const application = info.add_applications();
+  application->set_id(std::string("\x0d\x00\x00\x01", 4));
+  application->set_name("payroll");
+  return info;
+}
+
+/// A flow of that router's; the third interface it names itself.
+std::string named_batch(uint64_t number) {
+  flowpb::FlowBatch batch;
+  auto* const flow = batch.add_flows();
+  EXPECT_TRUE(flow->ParseFromString(flow_message(number)));
+  flow->set_sampler_address(edge_router().exporter_address());
+  flow->set_in_if(2);
+  flow->set_out_if(3);
+  flow->set_out_if_name("uplink");
+  flow->set_ingress_vrf_id(4);
+  flow->set_application_id(std::string("\x0d\x00\x00\x01", 4));
+  flow->set_application_name("tls");  // a classification's
+  return batch.SerializeAsString();
+}
+
+TEST_F(EtlInstances, SayWhatExportersCallWhatTheyHave) {
+  make_stream("flow_meta", "flows.meta.*", {{"max_msgs_per_subject", 1}});
+  publish("flows.meta.203-0-113-1", edge_router().SerializeAsString());
+  publish("flows.meta.192-0-2-9", "\xff\xff");  // no message of ours
+  publish("flows.raw.a", named_batch(0));        // before there is anybody who could know the names
+  std::ofstream(folder_ / "rules.yaml") << "version: 1\nrules:\n  - {id: by-name, when: in_if_name == 'xe-0/0/2', then: {labels: [customer]}}\n";
+  auto instance = start(0, "rules: " + (folder_ / "rules.yaml") + "\n");
+  ASSERT_TRUE(eventually([&] { return events().size() == 1; })) << instance->err();
+  json event = events()[0];
+  EXPECT_EQ(event["device"]["name"], "edge1");
+  EXPECT_EQ(event["src_endpoint"]["interface_name"], "xe-0/0/2");
+  EXPECT_EQ(event["dst_endpoint"]["interface_name"], "uplink") << "what a flow says itself stays";
+  EXPECT_EQ(event["unmapped"]["ingress_vrf_name"], "customers");
+  EXPECT_EQ(event["unmapped"]["site"], "fra");
+  EXPECT_EQ(event["app_name"], "payroll") << "an exporter's own name goes before a classification's";
+  EXPECT_EQ(event["metadata"]["labels"], json({"customer"})) << "rules see names";
+
+  auto renamed = edge_router();
+  renamed.mutable_interfaces(1)->set_name("ae2");
+  publish("flows.meta.203-0-113-1", renamed.SerializeAsString());
+  const auto exporters = [&] { return json::parse(ctl(0, {"--json", "status"}).out, nullptr, false)["names"]; };
+  ASSERT_TRUE(eventually([&] { return exporters().value("messages", 0) == 2; })) << exporters().dump();
+  std::this_thread::sleep_for(500ms);  // the next look at the stream publishes them
+  publish("flows.raw.a", named_batch(1));
+  ASSERT_TRUE(eventually([&] { return events().size() == 2; }));
+  EXPECT_EQ(events()[1]["src_endpoint"]["interface_name"], "ae2");
+  EXPECT_EQ(exporters()["exporters"], 1);
+  EXPECT_EQ(exporters()["malformed"], 1);
+  const Outcome metrics = ctl(0, {"metrics"});
+  for (const char* line : {"weir_etl_names_exporters 1", "weir_etl_names_connected 1", "weir_etl_names_malformed_total 1"}) {
+    EXPECT_THAT(metrics.out, HasSubstr(line));
+  }
+  EXPECT_EQ(instance->terminate(), 0) << instance->err();
+}
+
+TEST_F(EtlInstances, GoWithoutNamesWhereNobodyPublishesThem) {
+  publish("flows.raw.a", named_batch(0));
+  auto instance = start(0);
+  ASSERT_TRUE(eventually([&] { return events().size() == 1; })) << instance->err();
+  const json event = events()[0];
+  EXPECT_FALSE(event["device"].contains("name"));
+  EXPECT_EQ(event["src_endpoint"]["interface_uid"], "2");
+  EXPECT_EQ(event["app_name"], "tls");
+  ASSERT_TRUE(eventually([&] { return is_ready(0); })) << "names are no condition";
+  EXPECT_EQ(instance->terminate(), 0);
+  const std::string log = instance->err();
+  const size_t first = log.find("no names of exporters");
+  ASSERT_NE(first, std::string::npos) << log;
+  EXPECT_EQ(log.find("no names of exporters", first + 1), std::string::npos) << log;
 }
 
 TEST_F(EtlInstances, StartWithoutAServerAndCatchUp) {
