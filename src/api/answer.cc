@@ -124,7 +124,7 @@ class Answer final : public Body, public std::enable_shared_from_this<Answer> {
   /// False where it failed.
   bool take_rows(std::string_view octets, bool is_last) {
     if (!rows_.feed(octets, [this](const auto& cells) { return take_row(cells); }) && !has_more_) {
-      fail(502, rows_.trouble().empty() ? "the store's answer names no columns" : rows_.trouble());
+      fail(502, !rows_.trouble().empty() ? rows_.trouble() : row_trouble_.empty() ? "the store's answer names no columns" : row_trouble_);
       return false;
     }
     if (has_more_ || (is_last && rows_.is_whole())) {
@@ -142,8 +142,13 @@ class Answer final : public Body, public std::enable_shared_from_this<Answer> {
       has_more_ = true;
       return false;
     }
+    const size_t own = q_.columns->names.size() - q_.more_cells.size();
+    if (all.size() != own + (q_.has_page_columns ? 2 : 0)) {
+      row_trouble_ = fmt::format("the store's answer has {} columns where {} were asked for", all.size(), own + (q_.has_page_columns ? 2 : 0));
+      return false;
+    }
     std::vector<std::string_view> cells(all);
-    if (q_.has_page_columns && cells.size() >= 2) {
+    if (q_.has_page_columns) {
       const auto time = integer_of(cells[cells.size() - 2]), tie = integer_of(cells.back());
       cells.resize(cells.size() - 2);
       if (time && tie) {
@@ -248,6 +253,7 @@ class Answer final : public Body, public std::enable_shared_from_this<Answer> {
   const std::unique_ptr<RowFormat> format_;
   std::unique_ptr<StoreCall> call_;
   StoreRows probe_, rows_;
+  std::string row_trouble_;
   std::string out_;
   std::optional<query::PageStart> last_;  // of the last row: its time and tie, and how many rows had the same
   uint64_t given_ = 0;

@@ -15,6 +15,8 @@
 
 namespace weir::query {
 
+enum class ListOf : uint8_t { numbers, texts };
+
 class Dialect {
  public:
   virtual ~Dialect() = default;
@@ -36,8 +38,8 @@ class Dialect {
   virtual std::string like(const std::string& text, const std::string& pattern) const = 0;
   virtual std::string matches(const std::string& text, const std::string& pattern) const = 0;
   virtual std::string bits(const std::string& number, const std::string& mask) const = 0;
-  virtual std::string has_all(const std::string& list, const std::vector<std::string>& values) const = 0;
-  virtual std::string has_any(const std::string& list, const std::vector<std::string>& values) const = 0;
+  virtual std::string has_all(const std::string& list, ListOf kind, const std::vector<std::string>& values) const = 0;
+  virtual std::string has_any(const std::string& list, ListOf kind, const std::vector<std::string>& values) const = 0;
   virtual std::string has_like(const std::string& list, const std::string& pattern) const = 0;
   virtual std::string has_match(const std::string& list, const std::string& pattern) const = 0;
 

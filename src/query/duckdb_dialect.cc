@@ -11,6 +11,17 @@ std::string joined(const std::vector<std::string>& values) {
   return out;
 }
 
+// Where nothing else says what a placeholder is, DuckDB makes no plan before values are bound, and cannot tell the columns
+// of the answer by then. Of a placeholder in list_filter's lambda it never makes one.
+std::string as_number(const std::string& placeholder) { return fmt::format("CAST({} AS BIGINT)", placeholder); }
+std::string as_text_value(const std::string& placeholder) { return fmt::format("CAST({} AS VARCHAR)", placeholder); }
+
+std::string list_of(const std::vector<std::string>& placeholders, ListOf kind) {
+  std::vector<std::string> typed;
+  for (const std::string& each : placeholders) typed.push_back(kind == ListOf::numbers ? as_number(each) : as_text_value(each));
+  return fmt::format("[{}]", joined(typed));
+}
+
 class DuckDb final : public Dialect {
  public:
   std::string placeholder(size_t) const override { return "?"; }
@@ -32,18 +43,18 @@ class DuckDb final : public Dialect {
   std::string matches(const std::string& text, const std::string& pattern) const override {
     return fmt::format("regexp_matches({}, {})", text, pattern);
   }
-  std::string bits(const std::string& number, const std::string& mask) const override { return fmt::format("({} & {})", number, mask); }
-  std::string has_all(const std::string& list, const std::vector<std::string>& values) const override {
-    return fmt::format("list_has_all({}, [{}])", list, joined(values));
+  std::string bits(const std::string& column, const std::string& mask) const override { return fmt::format("({} & {})", column, as_number(mask)); }
+  std::string has_all(const std::string& list, ListOf kind, const std::vector<std::string>& values) const override {
+    return fmt::format("list_has_all({}, {})", list, list_of(values, kind));
   }
-  std::string has_any(const std::string& list, const std::vector<std::string>& values) const override {
-    return fmt::format("list_has_any({}, [{}])", list, joined(values));
+  std::string has_any(const std::string& list, ListOf kind, const std::vector<std::string>& values) const override {
+    return fmt::format("list_has_any({}, {})", list, list_of(values, kind));
   }
   std::string has_like(const std::string& list, const std::string& pattern) const override {
-    return fmt::format("len(list_filter({}, lambda x: x ILIKE {} ESCAPE '\\')) > 0", list, pattern);
+    return fmt::format("list_bool_or(list_transform({}, lambda x: x ILIKE {} ESCAPE '\\'))", list, as_text_value(pattern));
   }
   std::string has_match(const std::string& list, const std::string& pattern) const override {
-    return fmt::format("len(list_filter({}, lambda x: regexp_matches(x, {}))) > 0", list, pattern);
+    return fmt::format("list_bool_or(list_transform({}, lambda x: regexp_matches(x, {})))", list, as_text_value(pattern));
   }
 
   std::string epoch_us(const std::string& instant) const override { return fmt::format("epoch_us({})", instant); }

@@ -189,6 +189,7 @@ std::string SqlWriter::predicate(const Predicate& p) {
       default: return column;
     }
   };
+  const ListOf list_of = p.field != nullptr && p.field->kind == K::text_list ? ListOf::texts : ListOf::numbers;
   switch (p.kind) {
     case PK::all: return joined(p.parts, " AND ", "true");
     case PK::any: return joined(p.parts, " OR ", "false");
@@ -211,8 +212,8 @@ std::string SqlWriter::predicate(const Predicate& p) {
       const std::string set = bind(p.values[1]);
       return fmt::format("{} = {}", dialect_.bits(column, set), bind(p.values[0]));
     }
-    case PK::has_all: return dialect_.has_all(column, bind_all(p.values));
-    case PK::has_any: return dialect_.has_any(column, bind_all(p.values));
+    case PK::has_all: return dialect_.has_all(column, list_of, bind_all(p.values));
+    case PK::has_any: return dialect_.has_any(column, list_of, bind_all(p.values));
     case PK::has_like: return dialect_.has_like(column, bind(p.values[0]));
     case PK::has_match: return dialect_.has_match(column, bind(p.values[0]));
   }

@@ -128,7 +128,11 @@ TEST(ApiServer, AnAnswerThatIsCutIsSeenToBe) {
   const auto late = server.post("/api/sql", R"({"sql":"SELECT a"})");
   EXPECT_NE(late.trouble, "") << "chunks end without the last one";
   server.fake->clear();
-  server.fake->lay_out({F::more(R"({"columns":[],"rows":[[1],)"), F::over()});
+  server.fake->lay_out({F::more(R"({"columns":[{"name":"a"},{"name":"b"}],"rows":[["10.0.0.1",3]],"truncated":false})"), F::over()});
+  EXPECT_THAT(server.post("/api/query", kGroups).body, HasSubstr("has 2 columns where 4 were asked for"));
+  EXPECT_EQ(server.post("/api/query", kGroups).status, 502);
+  server.fake->clear();
+  server.fake->lay_out({F::more(R"({"columns":[{"name":"a"}],"rows":[[1],)"), F::over()});
   EXPECT_EQ(server.post("/api/sql", R"({"sql":"SELECT a"})").status, 502);
 }
 

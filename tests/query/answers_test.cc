@@ -301,6 +301,41 @@ TEST_F(Answers, OfWhateverElseCanBeAskedComeFromDuckDb) {
   }
 }
 
+/// weir-store learns from the plan, before any value is bound, what columns an answer has.
+TEST_F(Answers, HaveColumnsAndTypesBeforeValuesAreBound) {
+  std::vector<std::string> queries(std::begin(kQueries), std::end(kQueries));
+  queries.insert(queries.end(), std::begin(kMoreQueries), std::end(kMoreQueries));
+  static constexpr const char* kValues[] = {"1", "(1,2)", "[1,2]", ">1", "%1%", "~x", "SYN,!ACK", "192.0.2.1", "192.0.2.0/24", "192.0.2.1-192.0.2.9", "tcp",
+                                            "00:1b:21:3c:9d:f8", "true", "[2026-11-01,2026-11-02]", ">2026-11-01", "ingress", "egress", "idle_timeout", "IPFIX", "denied", "%e%", "SYN,ACK"};
+  // What a value becomes goes by the kind of the field, how many columns it has and whether they are columns as they are.
+  std::set<std::tuple<FieldKind, bool, bool>> seen;
+  for (const Field& field : fields()) {
+    if (!seen.emplace(field.kind, field.is_either_side(), field.column.starts_with("f.")).second) continue;
+    for (const char* const value : kValues) {
+      const std::string query = fmt::format("in:flows !{}:{} groupby:proto", field.name, value);
+      Plan plan;
+      if (!plan_query(query, kNowUs, plan)) queries.push_back(query);
+    }
+  }
+  EXPECT_GT(queries.size(), 120u);
+  for (const std::string& query : queries) {
+    SCOPED_TRACE(query);
+    Plan plan;
+    ASSERT_FALSE(plan_query(query, kNowUs, plan));
+    const Translation t = translate(plan, duckdb_dialect());
+    const auto prepared = db_->connection->prepare(t.statement.sql);
+    ASSERT_TRUE(prepared) << prepared.error().message;
+    const auto columns = prepared->columns();
+    ASSERT_EQ(columns.size(), t.columns.size() + (t.has_page_columns ? 2 : 0)) << t.statement.sql;
+    for (size_t i = 0; i < columns.size(); ++i) {
+      EXPECT_NE(columns[i].type, DUCKDB_TYPE_INVALID) << columns[i].name;
+      if (i < t.columns.size()) {
+        EXPECT_EQ(columns[i].name, t.columns[i].name);
+      }
+    }
+  }
+}
+
 TEST_F(Answers, NegationTakesFlowsThatHaveNoSuchField) {
   expect_flows("in:flows !port:53 time:last_1h", kHour, [](const KnownFlow& f) { return f.src_port != 53 && f.dst_port != 53; });
   expect_flows("in:flows !dst_country:US time:last_1h", kHour, [](const KnownFlow& f) { return f.dst_country != "US"; });

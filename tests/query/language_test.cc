@@ -128,7 +128,7 @@ TEST(Srql, OrBindsCloserThanStandingSideBySide) {
 }
 
 TEST(Srql, FlagsAreSetOrNotSetOrNotLookedAt) {
-  EXPECT_THAT(sql_of("in:flows tcp_flags:SYN,!ACK"), HasSubstr("(f.tcp_flags & ?) = ?"));
+  EXPECT_THAT(sql_of("in:flows tcp_flags:SYN,!ACK"), HasSubstr("(f.tcp_flags & CAST(? AS BIGINT)) = ?"));
   EXPECT_THAT(parameters_of("in:flows tcp_flags:SYN,!ACK"), ElementsAre(Parameter(int64_t{18}), Parameter(int64_t{2})));
   EXPECT_THAT(parameters_of("in:flows tcp_flags:0x12"), ElementsAre(Parameter(int64_t{18})));
 }
