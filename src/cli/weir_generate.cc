@@ -1,11 +1,13 @@
-// weir_generate.cc — `weir generate`: made-up exporters send NetFlow or IPFIX, or write it down.
+// weir_generate.cc — `weir generate`: made-up exporters send NetFlow, IPFIX or sFlow, or write it down.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <atomic>
 #include <csignal>
 #include <cstdio>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/clock.h"
 #include "cli/commands.h"
@@ -18,6 +20,7 @@ struct GenerateOptions {
   std::string to;
   std::string pcap;
   std::string protocol = "v5";
+  std::vector<std::string> with;
   uint64_t count = 0;
   uint32_t flows = 0;
   uint64_t rate = 1000;
@@ -34,6 +37,7 @@ constexpr uint64_t kCountDefault = 1000;
 // CLI11 reads -1 as the largest number, so that each number needs a bound below that.
 constexpr uint64_t kCountMax = 1'000'000'000'000'000;
 constexpr uint32_t kSamplingMax = 1'000'000'000;
+constexpr uint32_t kSamplingOfSamplersMax = kSamplingMax >> (lab::kSamplers - 1);
 constexpr uint64_t kStartMax = 4'294'967'295;  // what the headers can say
 
 constexpr const char* kCaptureTarget = "198.51.100.1:2055";
@@ -45,7 +49,62 @@ void ask_to_stop(int) { stop_asked.store(true, std::memory_order_relaxed); }
 lab::ExportProtocol protocol_of(const std::string& name) {
   if (name == "v9") return lab::ExportProtocol::netflow_v9;
   if (name == "ipfix") return lab::ExportProtocol::ipfix;
+  if (name == "sflow") return lab::ExportProtocol::sflow;
   return lab::ExportProtocol::netflow_v5;
+}
+
+/// What --with takes, and which protocols can tell it.
+struct Extra {
+  const char* name;
+  bool lab::Extras::*member;
+  bool v9, ipfix, sflow;
+
+  bool is_known_to(lab::ExportProtocol p) const {
+    return p == lab::ExportProtocol::netflow_v9 ? v9
+           : p == lab::ExportProtocol::ipfix    ? ipfix
+                                                : p == lab::ExportProtocol::sflow && sflow;
+  }
+  const char* who() const {
+    if (sflow) return v9 ? "v9, ipfix and sflow" : "sflow";
+    return v9 ? "v9 and ipfix" : "ipfix";
+  }
+};
+constexpr Extra kExtras[] = {
+    {"bgp", &lab::Extras::bgp, true, true, true},
+    {"nat", &lab::Extras::nat, true, true, false},
+    {"interfaces", &lab::Extras::interfaces, true, true, false},
+    {"samplers", &lab::Extras::samplers, true, true, false},
+    {"variable", &lab::Extras::variable, false, true, false},
+    {"expanded", &lab::Extras::expanded, false, false, true},
+    {"counters", &lab::Extras::counters, false, false, true},
+    {"tunnels", &lab::Extras::tunnels, false, false, true},
+};
+constexpr const char* kEverything = "all";
+
+std::vector<std::string> extra_names() {
+  std::vector<std::string> names = {kEverything};
+  for (const Extra& e : kExtras) names.emplace_back(e.name);
+  return names;
+}
+
+bool is_wanted(const GenerateOptions& o, const char* name) {
+  return std::find(o.with.begin(), o.with.end(), name) != o.with.end();
+}
+
+lab::Extras extras_of(const GenerateOptions& o) {
+  lab::Extras extras;
+  for (const Extra& e : kExtras) {
+    extras.*e.member = e.is_known_to(protocol_of(o.protocol)) && (is_wanted(o, kEverything) || is_wanted(o, e.name));
+  }
+  return extras;
+}
+
+/// Null: none of what is wanted is beyond the protocol.
+const Extra* beyond(const GenerateOptions& o) {
+  for (const Extra& e : kExtras) {
+    if (is_wanted(o, e.name) && !e.is_known_to(protocol_of(o.protocol))) return &e;
+  }
+  return nullptr;
 }
 
 /// What CLI11 cannot say of one option alone.
@@ -59,6 +118,12 @@ std::string contradiction(const GenerateOptions& o) {
   }
   if (o.protocol == "v5" && o.sampling > 0x3fff) {
     return fmt::format("--sampling {}: NetFlow v5 can say at most 16383", o.sampling);
+  }
+  if (const Extra* const e = beyond(o)) {
+    return fmt::format("--with {}: {} cannot say it, but {}", e->name, o.protocol, e->who());
+  }
+  if (extras_of(o).samplers && o.sampling > kSamplingOfSamplersMax) {
+    return fmt::format("--sampling {}: with --with samplers at most {}", o.sampling, kSamplingOfSamplersMax);
   }
   if (!o.pcap.empty() && !o.to.empty()) {
     const auto target = SocketAddress::parse(o.to);
@@ -93,9 +158,10 @@ void print_summary(const lab::GeneratorReport& r, uint32_t exporters, const char
 void print_json(const lab::GeneratorReport& r, uint32_t exporters) {
   fmt::print(
       "{{\"datagrams\":{},\"template_datagrams\":{},\"records\":{},\"options_records\":{},"
-      "\"octets\":{},\"failed\":{},\"refused\":{},\"exporters\":{},\"elapsed_ns\":{}}}\n",
-      r.datagrams, r.template_datagrams, r.records, r.options_records, r.octets, r.failed,
-      r.refused, exporters, r.elapsed_ns);
+      "\"counter_samples\":{},\"flow_octets\":{},\"flow_packets\":{},\"octets\":{},\"failed\":{},"
+      "\"refused\":{},\"exporters\":{},\"elapsed_ns\":{}}}\n",
+      r.datagrams, r.template_datagrams, r.records, r.options_records, r.counter_samples,
+      r.flow_octets, r.flow_packets, r.octets, r.failed, r.refused, exporters, r.elapsed_ns);
 }
 
 int run_generate(const GenerateOptions& o) {
@@ -123,6 +189,7 @@ int run_generate(const GenerateOptions& o) {
   config.exporter.protocol = protocol_of(o.protocol);
   config.exporter.flows = o.flows;
   config.exporter.sampling = o.sampling;
+  config.exporter.extras = extras_of(o);
   config.exporter.seed = o.seed;
   config.exporter.template_refresh_datagrams = o.template_refresh;
   // 20 octets more of IP header; a pcap's target tells its family as well.
@@ -150,9 +217,19 @@ void add_generate_command(CLI::App& app, int& exit_code) {
                        "(198.51.100.1:2055)");
   generate->add_option("--pcap", o->pcap,
                        "Write a pcap (Ethernet, nanoseconds) instead; - is standard output");
-  generate->add_option("--protocol", o->protocol, "What the exporters speak: v5, v9 or ipfix")
-      ->check(CLI::IsMember({"v5", "v9", "ipfix"}))
+  generate->add_option("--protocol", o->protocol, "What the exporters speak: v5, v9, ipfix or sflow")
+      ->check(CLI::IsMember({"v5", "v9", "ipfix", "sflow"}))
       ->capture_default_str();
+  generate
+      ->add_option(
+          "--with", o->with,
+          "What they tell beside plain flows, several with commas. bgp: next hop and adjacent AS "
+          "(sflow: AS path); nat: events of translation; interfaces: options data with their names; "
+          "samplers: four, 1 in N, 2N, 4N and 8N packets (N: --sampling, or 1000), named by records; "
+          "variable: names of variable length; expanded, counters: such samples; tunnels: VXLAN and "
+          "GRE in sampled headers; all: whatever the protocol can say")
+      ->delimiter(',')
+      ->check(CLI::IsMember(extra_names()));
   generate
       ->add_option(
           "--count", o->count,
@@ -179,7 +256,7 @@ void add_generate_command(CLI::App& app, int& exit_code) {
       ->capture_default_str();
   generate
       ->add_option("--sampling", o->sampling,
-                   "Say that 1 packet in this many was sampled; 0: not sampled")
+                   "Say that 1 packet in this many was sampled; 0: not sampled (sflow: each one)")
       ->check(CLI::Range(uint32_t{0}, kSamplingMax))
       ->capture_default_str();
   generate
@@ -205,6 +282,8 @@ void add_generate_command(CLI::App& app, int& exit_code) {
       "      fifty routers for ten seconds\n"
       "  weir generate --pcap ipfix.pcap --protocol ipfix --sampling 1000 --start 1767225600\n"
       "      a capture that is the same each time\n"
+      "  weir generate --pcap all.pcap --protocol ipfix --with all\n"
+      "      names of variable length, NAT events, BGP, samplers and interfaces by options data\n"
       "All addresses of the flows are documentation and benchmark addresses. The summary is on "
       "standard\n"
       "error; the exit status is 1 if anything could not be sent or met a closed port.");

@@ -31,6 +31,9 @@ void count_sent(const OutgoingDatagram& d, GeneratorReport& report) {
   report.template_datagrams += d.content.templates != 0;
   report.records += d.content.records;
   report.options_records += d.content.options_records;
+  report.counter_samples += d.content.counter_samples;
+  report.flow_octets += d.content.flow_octets;
+  report.flow_packets += d.content.flow_packets;
   report.octets += d.content.octets.size();
 }
 
@@ -144,9 +147,6 @@ bool is_loopback_v4(const addrinfo& a) {
 
 // ---- Capture -----------------------------------------------------------------------------------
 
-IpAddress exporter_v4(uint32_t i) {
-  return IpAddress::from_v4(i < 254 ? 0xC0000201u + i : 0xC6120000u + i);
-}
 IpAddress exporter_v6(uint32_t i) {
   uint8_t octets[16] = {0x20, 0x01, 0x0d, 0xb8};
   store_be32(octets + 12, i + 1);
@@ -163,7 +163,7 @@ class CaptureDestination final : public Destination {
   void send(std::span<const OutgoingDatagram> batch, GeneratorReport& report) override {
     for (const OutgoingDatagram& d : batch) {
       const Address src =
-          target_.address.is_v4() ? exporter_v4(d.exporter) : exporter_v6(d.exporter);
+          target_.address.is_v4() ? exporter_address_v4(d.exporter) : exporter_v6(d.exporter);
       const Octets frame = udp_frame(
           {.src = src, .dst = target_.address, .src_port = kExporterPort, .dst_port = target_.port},
           d.content.octets);

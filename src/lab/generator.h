@@ -25,6 +25,9 @@ struct GeneratorReport {
   uint64_t template_datagrams = 0;  // of these, those with templates in place of flows
   uint64_t records = 0;             // flows
   uint64_t options_records = 0;
+  uint64_t counter_samples = 0;
+  uint64_t flow_octets = 0;  // as the records say, before sampling
+  uint64_t flow_packets = 0;
   uint64_t octets = 0;  // of UDP payload
   uint64_t failed = 0;  // datagrams that the system did not take
   /// Datagrams known to have met a closed port; they count as sent, because they left.

@@ -106,8 +106,8 @@ Flow TrafficModel::next() noexcept {
   f.dst_mask = static_cast<uint8_t>(v6 ? 48 : 16 + r.below(9));
   f.direction = static_cast<uint8_t>(r.below(8) == 0);
   f.vlan = static_cast<uint16_t>(100 + r.below(16));
-  f.in_if = response ? 1 + r.below(4) : 101 + r.below(24);
-  f.out_if = response ? 101 + r.below(24) : 1 + r.below(4);
+  f.in_if = response ? 1 + r.below(kUplinks) : kAccessInterfaceFirst + r.below(kAccessInterfaces);
+  f.out_if = response ? kAccessInterfaceFirst + r.below(kAccessInterfaces) : 1 + r.below(kUplinks);
   f.src_as = as_of(f.src);
   f.dst_as = as_of(f.dst);
   if (v6) f.flow_label = r.below(1 << 20);

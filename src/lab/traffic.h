@@ -67,6 +67,11 @@ struct Flow {
   uint32_t idle_ms;  // from its last packet to the export
 };
 
+/// Interfaces that flows pass: from an access one to an uplink, or back.
+inline constexpr uint32_t kUplinks = 4;  // 1 to 4
+inline constexpr uint32_t kAccessInterfaceFirst = 101;
+inline constexpr uint32_t kAccessInterfaces = 24;
+
 enum class Families : uint8_t { ipv4_only, ipv4_and_ipv6 };
 
 class TrafficModel {

@@ -73,12 +73,16 @@ TEST(FusedGenerator, ComesToTheSameBatches) {
     for (const lab::ExportProtocol protocol :
          {lab::ExportProtocol::netflow_v5, lab::ExportProtocol::netflow_v9,
           lab::ExportProtocol::ipfix}) {
-      for (const uint32_t sampling : {0u, 1000u}) {
+      // With all that they can say: what has no form goes beside what has one.
+      const lab::Extras all{.variable = true, .interfaces = true, .samplers = true, .nat = true, .bgp = true};
+      for (const auto& [sampling, extras] :
+           {std::pair{0u, lab::Extras{}}, std::pair{1000u, lab::Extras{}}, std::pair{1000u, all}}) {
         TwoWays ways(config_of(kernel));
         std::vector<lab::ExporterModel> exporters;
         for (uint32_t i = 0; i < 20; ++i) {
           exporters.emplace_back(lab::ExporterModelConfig{.protocol = protocol,
                                                           .sampling = sampling,
+                                                          .extras = extras,
                                                           .seed = i,
                                                           .index = i,
                                                           .start_ns = kStart});

@@ -17,10 +17,18 @@ constexpr uint64_t kStart = 1'700'000'000 * kNsPerSec + 123'000'000;
 struct Protocol {
   const char* name;
   ExportProtocol protocol;
+  Extras extras{};
 };
+constexpr Extras kOfTemplates{.interfaces = true, .samplers = true, .nat = true, .bgp = true};
+constexpr Extras kOfIpfix{.variable = true, .interfaces = true, .samplers = true, .nat = true, .bgp = true};
+constexpr Extras kOfSflow{.bgp = true, .expanded = true, .counters = true, .tunnels = true};
 constexpr Protocol kProtocols[] = {{"v5", ExportProtocol::netflow_v5},
                                    {"v9", ExportProtocol::netflow_v9},
-                                   {"ipfix", ExportProtocol::ipfix}};
+                                   {"v9, all of it", ExportProtocol::netflow_v9, kOfTemplates},
+                                   {"ipfix", ExportProtocol::ipfix},
+                                   {"ipfix, all of it", ExportProtocol::ipfix, kOfIpfix},
+                                   {"sflow", ExportProtocol::sflow},
+                                   {"sflow, all of it", ExportProtocol::sflow, kOfSflow}};
 
 std::vector<ExportDatagram> run(const ExporterModelConfig& config, size_t datagrams) {
   ExporterModel model(config);
@@ -50,7 +58,8 @@ std::vector<uint16_t> set_ids(const ExportDatagram& d, size_t header) {
 TEST(ExporterModel, IsReproducibleFromItsSeed) {
   for (const Protocol& p : kProtocols) {
     SCOPED_TRACE(p.name);
-    ExporterModelConfig config{.protocol = p.protocol, .sampling = 100, .start_ns = kStart};
+    ExporterModelConfig config{
+        .protocol = p.protocol, .sampling = 100, .extras = p.extras, .start_ns = kStart};
     const auto first = run(config, 50);
     const auto second = run(config, 50);
     config.seed = 2;
@@ -63,7 +72,7 @@ TEST(ExporterModel, IsReproducibleFromItsSeed) {
 TEST(ExporterModel, HoldsTheFlowsItIsTold) {
   for (const Protocol& p : kProtocols) {
     SCOPED_TRACE(p.name);
-    for (const auto& d : run({.protocol = p.protocol, .flows = 3, .start_ns = kStart}, 20)) {
+    for (const auto& d : run({.protocol = p.protocol, .flows = 3, .extras = p.extras, .start_ns = kStart}, 20)) {
       EXPECT_EQ(d.records, d.templates != 0 ? 0u : 3u);
     }
   }
@@ -72,10 +81,10 @@ TEST(ExporterModel, HoldsTheFlowsItIsTold) {
 TEST(ExporterModel, FillsDatagramsThatNeedNoFragments) {
   for (const Protocol& p : kProtocols) {
     SCOPED_TRACE(p.name);
-    for (const auto& d : run({.protocol = p.protocol, .start_ns = kStart}, 100)) {
+    for (const auto& d : run({.protocol = p.protocol, .extras = p.extras, .start_ns = kStart}, 100)) {
       EXPECT_LE(d.octets.size(), 1472u);
       if (d.templates != 0) continue;
-      EXPECT_GT(d.octets.size(), 1472u - 140);
+      EXPECT_GT(d.octets.size(), 1472u - 450) << "the next one did not fit";
     }
   }
 }
@@ -83,7 +92,7 @@ TEST(ExporterModel, FillsDatagramsThatNeedNoFragments) {
 TEST(ExporterModel, NeverExceedsAUdpDatagram) {
   for (const Protocol& p : kProtocols) {
     SCOPED_TRACE(p.name);
-    for (const auto& d : run({.protocol = p.protocol, .flows = 1'000'000, .start_ns = kStart}, 5)) {
+    for (const auto& d : run({.protocol = p.protocol, .flows = 1'000'000, .extras = p.extras, .start_ns = kStart}, 5)) {
       EXPECT_LE(d.octets.size(), 65507u);
     }
   }
@@ -136,6 +145,41 @@ TEST(ExporterModel, SendsTemplatesFirstAndAgain) {
       }
     }
   }
+}
+
+TEST(ExporterModel, CountsSamplesByInterface) {
+  const auto all = run({.protocol = ExportProtocol::sflow, .sampling = 100, .extras = kOfSflow, .start_ns = kStart}, 9);
+  uint32_t sequence = 0;
+  for (const auto& d : all) {
+    EXPECT_EQ(u32_at(d, 0), 5u);
+    EXPECT_EQ(u32_at(d, 16), ++sequence);
+    EXPECT_EQ(u32_at(d, 24), d.records + d.counter_samples);
+    EXPECT_EQ(d.counter_samples, sequence % kCountersEveryDatagrams == 1 ? 1u : 0u);
+  }
+}
+
+TEST(ExporterModel, CountsWhatItsRecordsSay) {
+  ExporterModel model({.protocol = ExportProtocol::ipfix, .extras = kOfIpfix, .start_ns = kStart});
+  ExportDatagram datagram;
+  size_t translations = 0, long_names = 0, tunnels = 0;
+  for (int i = 0; i < 200; ++i) {
+    model.next(kStart, datagram);
+    uint64_t octets = 0, packets = 0;
+    for (const ExportedFlow& f : model.flows()) {
+      translations += f.kind == RecordKind::nat;
+      long_names += f.host.size() > 254;
+      tunnels += f.tunnel != Tunnel::none && f.proto != 47;
+      if (f.kind == RecordKind::nat) continue;
+      octets += f.octets;
+      packets += f.packets;
+    }
+    EXPECT_EQ(datagram.flow_octets, octets);
+    EXPECT_EQ(datagram.flow_packets, packets);
+    EXPECT_EQ(datagram.records, model.flows().size());
+  }
+  EXPECT_GT(translations, 100u);
+  EXPECT_GT(long_names, 5u) << "so that lengths of three octets are seen";
+  EXPECT_EQ(tunnels, 0u) << "not wanted";
 }
 
 TEST(ExporterModel, SaysNothingOfSamplingWhenThereIsNone) {

@@ -1,0 +1,53 @@
+#include "truth/nfdump_flows.h"
+
+#include <fmt/format.h>
+
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+
+#include "support/ports.h"
+#include "support/program.h"
+
+namespace weir::truth {
+
+bool Nfcapd::is_installed() {
+  return test::run_program({"nfdump", "-V"}).status == 0 && test::run_program({"nfcapd", "-V"}).status == 0;
+}
+
+Nfcapd::Nfcapd() : port_(test::free_udp_port()) {
+  std::filesystem::create_directory(folder_ / "flows");
+  process_ = std::make_unique<test::Process>(
+      folder_, std::vector<std::string>{"nfcapd", "-w", folder_ / "flows", "-p", std::to_string(port_), "-b",
+                                        "127.0.0.1", "-B", "8388608", "-t", "3600"});
+}
+
+bool Nfcapd::is_listening() {
+  const std::string local = fmt::format(":{:04X} ", port_);
+  return test::eventually([&] {
+    std::ifstream sockets("/proc/net/udp");
+    for (std::string line; std::getline(sockets, line);) {
+      if (line.find(local) != std::string::npos) return true;
+    }
+    return false;
+  });
+}
+
+std::vector<nlohmann::json> Nfcapd::finish() {
+  process_->signal(SIGTERM);
+  process_->wait();
+  said_ = process_->err() + process_->out();
+  std::vector<nlohmann::json> records;
+  for (const auto& file : std::filesystem::directory_iterator(folder_ / "flows")) {
+    const test::Outcome shown = test::run_program({"nfdump", "-q", "-r", file.path().string(), "-o", "json"});
+    std::string text = shown.out;
+    // Objects with commas between them: a list without its brackets.
+    if (!text.empty() && text.front() != '[') text = fmt::format("[{}]", text);
+    const auto list = nlohmann::json::parse(text, nullptr, false);
+    if (!list.is_array()) continue;
+    records.insert(records.end(), list.begin(), list.end());
+  }
+  return records;
+}
+
+}  // namespace weir::truth
