@@ -177,10 +177,7 @@ void transform_all(const Flows& flows, const rules::RuleSet& rules, rules::Scrat
     if (!parse_flow(entry.message, view)) std::abort();
     rules.program().run(view, scratch, outcome, counts);
     if (outcome.is_dropped) continue;
-    if (known != nullptr) {
-      context.decisions.src = known->find(view[OctetsSlot::src_addr]);
-      context.decisions.dst = known->find(view[OctetsSlot::dst_addr]);
-    }
+    context.decisions.look_up(view, known);
     const size_t octets = writer.write(view, context, ring.next());
     if (octets == 0) std::abort();
     ring.keep(octets);

@@ -21,7 +21,7 @@ namespace weir::enrich {
 inline constexpr size_t kListOctetsMax = 256 << 20;
 inline constexpr size_t kNameOctetsMax = 128;
 
-#define WEIR_DATA_SET_KINDS(X) X(database) X(cloud) X(threat)
+#define WEIR_DATA_SET_KINDS(X) X(database) X(cloud) X(threat) X(applications) X(mac_vendors)
 WEIR_NAMED_ENUM(DataSetKind, uint8_t, WEIR_DATA_SET_KINDS)
 
 /// What one entry of a source says. Empty and 0: nothing.

@@ -1,5 +1,7 @@
 #include "enrich/enrichment.h"
 
+#include "enrich/csv.h"
+
 namespace weir::enrich {
 
 namespace {
@@ -32,10 +34,44 @@ Result<std::shared_ptr<const Enrichment>> Enrichment::load(const EnrichConfig& c
       sets.push_back(std::move(*set));
     }
   }
-  return make(std::move(sets));
+  auto made = make_table(std::move(sets));
+  if (!made) return made.error();
+  if (!config.applications.empty()) {
+    if (auto loaded = (*made)->load_applications(config.applications); !loaded) return loaded.error();
+  }
+  for (const std::string& path : config.mac_vendors) {
+    if (auto loaded = (*made)->load_vendors(path); !loaded) return loaded.error();
+  }
+  return std::shared_ptr<const Enrichment>(std::move(*made));
+}
+
+Result<void> Enrichment::load_applications(const std::string& path) {
+  const auto text = read_text(path, kApplicationsOctetsMax);
+  if (!text) return text.error();
+  auto table = ApplicationTable::parse(*text, path);
+  if (!table) return table.error();
+  applications_ = std::move(*table);
+  sources_.push_back({DataSetKind::applications, path, "applications", version_of(*text), applications_->rows()});
+  return {};
+}
+
+Result<void> Enrichment::load_vendors(const std::string& path) {
+  const auto text = read_text(path, kVendorsOctetsMax);
+  if (!text) return text.error();
+  if (!vendors_) vendors_.emplace();
+  const auto added = vendors_->add(*text, path);
+  if (!added) return added.error();
+  sources_.push_back({DataSetKind::mac_vendors, path, "mac_vendors", version_of(*text), *added});
+  return {};
 }
 
 Result<std::shared_ptr<const Enrichment>> Enrichment::make(std::vector<DataSet> sets) {
+  auto made = make_table(std::move(sets));
+  if (!made) return made.error();
+  return std::shared_ptr<const Enrichment>(std::move(*made));
+}
+
+Result<std::shared_ptr<Enrichment>> Enrichment::make_table(std::vector<DataSet> sets) {
   auto made = std::make_shared<Enrichment>();
   std::vector<std::vector<Prefix>> prefixes;
   for (DataSet& set : sets) {
@@ -53,7 +89,7 @@ Result<std::shared_ptr<const Enrichment>> Enrichment::make(std::vector<DataSet> 
     }
     made->facts_.push_back(facts);
   }
-  return std::shared_ptr<const Enrichment>(std::move(made));
+  return made;
 }
 
 }  // namespace weir::enrich

@@ -1,4 +1,4 @@
-// enrichment.h — What is known of an address, from all sources at once.
+// enrichment.h — What is known of addresses, ports and MAC addresses, from all sources at once.
 //
 // Spec:     docs/ENRICHMENT.md.
 // Runs on:  loaded by whoever reads the configuration; constant from then on, asked on any thread without an allocation.
@@ -8,13 +8,16 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/result.h"
 #include "enrich/address_table.h"
+#include "enrich/applications.h"
 #include "enrich/data_set.h"
+#include "enrich/mac_vendors.h"
 
 namespace weir::enrich {
 
@@ -22,7 +25,11 @@ struct EnrichConfig {
   std::vector<std::string> databases;  // MaxMind's format: country, city, ASN
   std::vector<std::string> cloud;      // lists: a prefix, a provider
   std::vector<std::string> threats;    // lists: a prefix, a name of what is there
-  bool empty() const noexcept { return databases.empty() && cloud.empty() && threats.empty(); }
+  std::string applications;            // a file; empty: none
+  std::vector<std::string> mac_vendors;
+  bool empty() const noexcept {
+    return databases.empty() && cloud.empty() && threats.empty() && applications.empty() && mac_vendors.empty();
+  }
   friend bool operator==(const EnrichConfig&, const EnrichConfig&) = default;
 };
 
@@ -35,7 +42,7 @@ struct AddressFacts {
 struct SourceLook {
   DataSetKind kind = DataSetKind::database;
   std::string path, type, version;
-  uint64_t prefixes = 0;
+  uint64_t prefixes = 0;  // or lines, or blocks
 };
 
 class Enrichment {
@@ -44,15 +51,26 @@ class Enrichment {
   /// What tests make without files.
   static Result<std::shared_ptr<const Enrichment>> make(std::vector<DataSet> sets);
 
-  /// Never null.
-  const AddressFacts* find(std::string_view octets) const noexcept { return &facts_[table_.find(octets)]; }
+  /// Null where no source is about addresses.
+  const AddressFacts* find(std::string_view octets) const noexcept {
+    return entries_.empty() ? nullptr : &facts_[table_.find(octets)];
+  }
+  /// Null: none were loaded. Likewise below.
+  const ApplicationTable* applications() const noexcept { return applications_ ? &*applications_ : nullptr; }
+  const VendorTable* mac_vendors() const noexcept { return vendors_ ? &*vendors_ : nullptr; }
   const std::vector<SourceLook>& sources() const noexcept { return sources_; }
   size_t ranges() const noexcept { return table_.ranges(); }
 
  private:
+  static Result<std::shared_ptr<Enrichment>> make_table(std::vector<DataSet> sets);
+  Result<void> load_applications(const std::string& path);
+  Result<void> load_vendors(const std::string& path);
+
   std::vector<std::vector<Entry>> entries_;  // by set; facts point into them
   AddressTable table_;
   std::vector<AddressFacts> facts_;  // by the table's combinations
+  std::optional<ApplicationTable> applications_;
+  std::optional<VendorTable> vendors_;
   std::vector<SourceLook> sources_;
 };
 

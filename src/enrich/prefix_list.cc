@@ -1,15 +1,11 @@
 // prefix_list.cc — Lists of prefixes with names.
 #include <fmt/format.h>
-#include <openssl/sha.h>
 
-#include <cerrno>
-#include <cstring>
-#include <fstream>
-#include <sstream>
 #include <unordered_map>
 
 #include "base/printable.h"
 #include "base/utf8.h"
+#include "enrich/csv.h"
 #include "enrich/data_set.h"
 
 namespace weir::enrich {
@@ -20,15 +16,6 @@ std::string_view trimmed(std::string_view text) {
   const size_t first = text.find_first_not_of(" \t\r");
   if (first == std::string_view::npos) return {};
   return text.substr(first, text.find_last_not_of(" \t\r") - first + 1);
-}
-
-std::string version_of(std::string_view text) {
-  unsigned char digest[SHA256_DIGEST_LENGTH];
-  SHA256(reinterpret_cast<const unsigned char*>(text.data()), text.size(), digest);
-  constexpr size_t kShown = 8;
-  std::string hex;
-  for (size_t i = 0; i < kShown; ++i) hex += fmt::format("{:02x}", digest[i]);
-  return hex;
 }
 
 }  // namespace
@@ -74,16 +61,9 @@ Result<DataSet> parse_list(std::string_view text, const std::string& path, DataS
 }
 
 Result<DataSet> read_list(const std::string& path, DataSetKind kind) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return Error{fmt::format("{}: {}", path, std::strerror(errno))};
-  std::string text;
-  char block[65536];
-  while (file.read(block, sizeof block) || file.gcount() > 0) {
-    text.append(block, static_cast<size_t>(file.gcount()));
-    if (text.size() > kListOctetsMax) return Error{fmt::format("{} is longer than {} octets", path, kListOctetsMax)};
-  }
-  if (file.bad()) return Error{fmt::format("{}: cannot be read", path)};
-  return parse_list(text, path, kind);
+  const auto text = read_text(path, kListOctetsMax);
+  if (!text) return text.error();
+  return parse_list(*text, path, kind);
 }
 
 }  // namespace weir::enrich

@@ -129,10 +129,7 @@ void EtlWorker::write_event(Job& job, const rules::Outcome* outcome, const enric
     context.decisions.program = &job.rules->rules->program();
     context.decisions.local = job.rules->rules->local_prefixes();
   }
-  if (const enrich::Enrichment* const known = job.rules->enrichment.get(); known != nullptr) {
-    context.decisions.src = known->find(flow_[OctetsSlot::src_addr]);
-    context.decisions.dst = known->find(flow_[OctetsSlot::dst_addr]);
-  }
+  context.decisions.look_up(flow_, job.rules->enrichment.get());
   const bool as_lines = config_.events.framing == EventFraming::json;
   const size_t message_max = message_octets_max();
   for (;;) {

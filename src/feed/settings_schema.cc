@@ -58,7 +58,11 @@ const Schema<enrich::EnrichConfig>& enrichment_schema() {
           .list("databases", &C::databases, service::any_text(),
                 "Databases in MaxMind's format (country, city, ASN); of two that know the same the first goes.")
           .list("cloud", &C::cloud, service::any_text(), "Files of lines `prefix,provider`: whose clouds addresses are in.")
-          .list("threats", &C::threats, service::any_text(), "Files of lines `prefix,name`: what is known of bad addresses.");
+          .list("threats", &C::threats, service::any_text(), "Files of lines `prefix,name`: what is known of bad addresses.")
+          .key("applications", &C::applications, service::any_text(),
+               "File of lines `name,protocol,ports,prefix`: what applications are called; empty: none.")
+          .list("mac_vendors", &C::mac_vendors, service::any_text(),
+                "The IEEE's registries MA-L, MA-M and MA-S (CSV), or Wireshark's manuf: who made interfaces.");
   return schema;
 }
 

@@ -124,10 +124,7 @@ bool Ingest::write_row(std::span<const uint8_t> record) {
     decisions.program = &rules->program();
     decisions.local = rules->local_prefixes();
   }
-  if (const enrich::Enrichment* const known = rules_seen_->enrichment.get(); known != nullptr) {
-    decisions.src = known->find(flow_[OctetsSlot::src_addr]);
-    decisions.dst = known->find(flow_[OctetsSlot::dst_addr]);
-  }
+  decisions.look_up(flow_, rules_seen_->enrichment.get());
   if (exporter != nullptr) lent.take_back(flow_);
   const RowTimes times = times_of(flow_, now_us_);
   books_.times_replaced += times.is_replaced ? 1 : 0;

@@ -222,12 +222,16 @@ void RowWriter::write(const FlowView& flow, const transform::Decisions& decision
 
 void RowWriter::write_texts(const FlowView& flow, const transform::Decisions& decisions, RowChunk& chunk) {
   write_facts(decisions, chunk);
+  bool is_named_by_rule = false;
   for (const OwnTarget& own : own_targets_) {
-    if (decisions.outcome->has(own.place)) write_own_target(decisions.outcome->targets[own.place], own.column, chunk);
+    if (!decisions.outcome->has(own.place)) continue;
+    const rules::Cell& cell = decisions.outcome->targets[own.place];
+    write_own_target(cell, own.column, chunk);
+    is_named_by_rule |= own.column == Column::app && !cell.text.empty();
   }
-  // What the exporter says goes before what rules say.
-  const std::string_view exporters_name = flow[O::application_name];
-  const std::string_view app = exporters_name.empty() ? decisions.text(EventTarget::app_name) : exporters_name;
+  // That, too, goes before what only the ports say.
+  const bool is_said = !flow[O::application_name].empty() || !decisions.text(EventTarget::app_name).empty();
+  const std::string_view app = is_said || !is_named_by_rule ? transform::application_of(flow, decisions) : std::string_view();
   if (!app.empty()) chunk.set_text(Column::app, app);
   for (const Address& text : kTexts) {
     if (!flow[text.slot].empty()) chunk.set_text(text.column, flow[text.slot]);

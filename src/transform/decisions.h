@@ -43,8 +43,16 @@ struct Decisions {
   const rules::PrefixSet* local = nullptr;   // the operator's own networks, where they are known
   const enrich::AddressFacts* src = nullptr; // of the flow's ends, where something is asked
   const enrich::AddressFacts* dst = nullptr;
+  const enrich::Enrichment* known = nullptr;  // what src and dst are of
   const enrich::ExporterNames* exporter = nullptr;  // of whoever told of the flow
 
+  /// `enrichment` may be null.
+  void look_up(const FlowView& flow, const enrich::Enrichment* enrichment) noexcept {
+    known = enrichment;
+    if (enrichment == nullptr) return;
+    src = enrichment->find(flow[OctetsSlot::src_addr]);
+    dst = enrichment->find(flow[OctetsSlot::dst_addr]);
+  }
   const rules::Cell* find(EventTarget target) const noexcept {
     const auto i = static_cast<size_t>(target);
     return outcome != nullptr && outcome->has(i) ? &outcome->targets[i] : nullptr;

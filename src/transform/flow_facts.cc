@@ -46,4 +46,17 @@ uint64_t sampling_rate_of(const FlowView& flow, const Decisions& decisions) noex
   return scaled;
 }
 
+std::string_view application_of(const FlowView& flow, const Decisions& decisions) noexcept {
+  if (const std::string_view said = flow[OctetsSlot::application_name]; !said.empty()) return said;
+  if (const std::string_view set = decisions.text(EventTarget::app_name); !set.empty()) return set;
+  const enrich::ApplicationTable* const table = decisions.known != nullptr ? decisions.known->applications() : nullptr;
+  const uint64_t protocol = flow[NumberSlot::proto];
+  if (table == nullptr || protocol > UINT8_MAX) return {};
+  const auto end = [&](OctetsSlot address, NumberSlot port) {
+    return enrich::FlowEnd{flow[address], static_cast<uint16_t>(flow[port] <= UINT16_MAX ? flow[port] : 0)};
+  };
+  return table->find(static_cast<uint8_t>(protocol), end(OctetsSlot::src_addr, NumberSlot::src_port),
+                     end(OctetsSlot::dst_addr, NumberSlot::dst_port));
+}
+
 }  // namespace weir::transform

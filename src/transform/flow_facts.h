@@ -1,5 +1,5 @@
 // flow_facts.h — What is read from several fields of a flow at once, the same for events and for rows: which end of it is a time that was
-// measured, which way it went, how much it was, and what one of its packets stands for.
+// measured, which way it went, how much it was, what one of its packets stands for, and what its application is called.
 //
 // Spec:     docs/OCSF.md, "Times", "Directions", "Counters".
 // Runs on:  any thread. Pure.
@@ -47,5 +47,9 @@ inline Volume packets_of(const FlowView& flow) noexcept {
 
 /// Packets that one packet of this flow stands for, after rules left flows out; 0: not known.
 uint64_t sampling_rate_of(const FlowView& flow, const Decisions& decisions) noexcept;
+
+/// What its application is called; empty where nobody says: the exporter, a classification, a rule, or its ports and addresses, the
+/// first of them that does.
+std::string_view application_of(const FlowView& flow, const Decisions& decisions) noexcept;
 
 }  // namespace weir::transform

@@ -78,6 +78,14 @@ void put_location(TextBuffer& out, const enrich::AddressFacts& facts) {
   put_text_if_any(out, "\"city\":", facts.city);
 }
 
+/// Who made the interface.
+void put_vendor(TextBuffer& out, uint64_t mac, const Decisions& decisions) {
+  const enrich::VendorTable* const vendors = decisions.known != nullptr ? decisions.known->mac_vendors() : nullptr;
+  if (vendors == nullptr) return;
+  const Scope hardware(out, "\"hw_info\":{");
+  put_text_if_any(out, "\"vendor_name\":", vendors->find(mac));
+}
+
 /// OCSF wants a name in every endpoint, and an endpoint in every event. On layer 2 a MAC address is one; where there is
 /// only more about an end than its name, the name is "unknown".
 void put_endpoint(TextBuffer& out, std::string_view opening, const FlowView& flow, const End& end,
@@ -94,7 +102,10 @@ void put_endpoint(TextBuffer& out, std::string_view opening, const FlowView& flo
     }
   }
   if (is_port(flow, end.port)) put_number(out, "\"port\":", flow[end.port]);
-  if (mac != 0) put_mac(out, "\"mac\":", mac);
+  if (mac != 0) {
+    put_mac(out, "\"mac\":", mac);
+    put_vendor(out, mac, decisions);
+  }
   if (vlan != 0) put_quoted_number(out, "\"vlan_uid\":", vlan);
   if (flow[end.interface_index] != 0) put_quoted_number(out, "\"interface_uid\":", flow[end.interface_index]);
   if (!flow[end.interface_name].empty()) put_text(out, "\"interface_name\":", flow[end.interface_name]);

@@ -266,8 +266,7 @@ size_t OcsfWriter::write(const FlowView& flow, const EventContext& context, std:
   put_device(text, flow, decisions);
   text.put(knows_initiator(flow) ? "\"is_src_dst_assignment_known\":true," : "\"is_src_dst_assignment_known\":false,");
   text.put(verdict.more);
-  const std::string_view exporters_name = flow[OctetsSlot::application_name];  // goes before what rules say
-  put_text_if_any(text, "\"app_name\":", exporters_name.empty() ? decisions.text(EventTarget::app_name) : exporters_name);
+  put_text_if_any(text, "\"app_name\":", application_of(flow, decisions));
   put_text_if_any(text, "\"message\":", decisions.text(EventTarget::message));
   if (observables_) put_observables(text, flow);
   text.put(cloud_);

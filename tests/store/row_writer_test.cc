@@ -3,12 +3,14 @@
 
 #include <gtest/gtest.h>
 
+#include <fstream>
 #include <functional>
 
 #include "flow.pb.h"
 #include "flow/flow_parser.h"
 #include "rules/rule_set.h"
 #include "store/store_database.h"
+#include "support/process.h"
 #include "transform/decisions.h"
 
 namespace weir::store {
@@ -200,6 +202,28 @@ TEST_F(RowWriterTest, SaysWhatIsKnownOfAddresses) {
   store();
   EXPECT_EQ(ask("src_country, dst_country, src_tags, dst_tags, threat_matched, src_as, dst_as"),
             "DE|AU||[aws, botnet]|true|64496|65000\n");
+}
+
+TEST_F(RowWriterTest, NamesTheApplicationByItsPortsWhereNobodyElseDoes) {
+  const test::TemporaryFolder folder;
+  const std::string path = folder / "applications.csv";
+  std::ofstream(path) << "name,protocol,ports,prefix\nweb,6,443,\n";
+  enrich::EnrichConfig config;
+  config.applications = path;
+  const auto known = enrich::Enrichment::load(config);
+  ASSERT_TRUE(known) << known.error().message;
+  transform::Decisions decisions;
+  decisions.known = known->get();
+  flowpb::FlowMessage flow = plain_flow();
+  flow.set_proto(6);
+  flow.set_dst_port(443);
+  flow.clear_application_name();
+  add(flow, decisions);
+  flow.set_application_name("tls");
+  flow.set_bytes(2000);
+  add(flow, decisions);
+  store();
+  EXPECT_EQ(ask("app"), "web\ntls\n");
 }
 
 TEST_F(RowWriterTest, FillsChunkAfterChunk) {

@@ -13,7 +13,10 @@
 
 #include "base/version.h"
 #include "flow/enumerator_names.h"
+#include "rules/rule_set.h"
+#include "support/process.h"
 #include "transform/flow_maker.h"
+#include "transform/given_names.h"
 #include "transform/judge.h"
 
 namespace weir::transform {
@@ -344,6 +347,90 @@ TEST(OcsfEvent, SaysWhatIsKnownOfItsAddresses) {
   EXPECT_EQ(event["osint"], json::parse(R"([{"type_id": 1, "type": "IP Address", "value": "192.0.2.10", "name": "botnet, small"}])"));
   EXPECT_EQ(event["metadata"]["transformation_info_list"],
             json::parse(R"([{"name": "GeoLite2-City", "uid": "2026-01-01T00:00:00Z"}])"));
+  if (test::has_ocsf_schema()) {
+    EXPECT_EQ(test::Judge().faults_of(event), std::vector<std::string>());
+  }
+}
+
+/// Enrichment of files that a test writes.
+std::shared_ptr<const enrich::Enrichment> known_from(const std::string& applications, const std::string& vendors) {
+  test::TemporaryFolder folder;
+  enrich::EnrichConfig config;
+  config.applications = folder / "applications.csv";
+  config.mac_vendors = {folder / "oui.csv"};
+  std::ofstream(config.applications) << "name,protocol,ports,prefix\n" << applications;
+  std::ofstream(config.mac_vendors[0]) << "Registry,Assignment,Organization Name,Organization Address\n" << vendors;
+  auto loaded = enrich::Enrichment::load(config);
+  EXPECT_TRUE(loaded) << loaded.error().message;
+  return loaded ? *loaded : nullptr;
+}
+
+TEST(OcsfEvent, NamesTheApplicationByWhoeverKnowsItBest) {
+  const auto known = known_from("https,tcp,443,\n", "");
+  const auto rules = rules::RuleSet::parse(
+      "version: 1\nrules:\n  - {id: a, then: {set: {app_name: \"bytes > 1 ? 'shop' : ''\"}}}\n", "r", "", event_targets());
+  ASSERT_TRUE(rules) << rules.error().message;
+  const auto name_of = [&](Flow flow, bool with_rules, const enrich::ExporterNames* exporter) {
+    const std::string message = flow.SerializeAsString();
+    FlowView view;
+    EXPECT_TRUE(parse_flow(test::octets_of(message), view));
+    if (exporter != nullptr) give_names(view, *exporter);
+    rules::Scratch scratch;
+    rules::Outcome outcome;
+    EventContext context;
+    if (with_rules) {
+      (*rules)->program().run(view, scratch, outcome);
+      context.decisions.outcome = &outcome;
+      context.decisions.program = &(*rules)->program();
+    }
+    context.decisions.look_up(view, known.get());
+    std::vector<char> out(kEventOctetsMax);
+    const size_t octets = OcsfWriter({}).write(view, context, out);
+    return json::parse(std::string(out.data(), octets)).value("app_name", "");
+  };
+  Flow flow = usual_flow();
+  flow.set_application_id("\x0d\x01");
+  enrich::ExporterNames exporter;
+  exporter.add_application("\x0d\x01", "payroll");
+  enrich::ExporterNames other;
+  EXPECT_EQ(name_of(flow, false, nullptr), "https") << "its port's";
+  EXPECT_EQ(name_of(flow, true, nullptr), "shop") << "a rule's goes before it";
+  flow.set_application_name("tls");
+  EXPECT_EQ(name_of(flow, true, &other), "tls") << "a classification's before that";
+  EXPECT_EQ(name_of(flow, true, &exporter), "payroll") << "and its exporter's own before all";
+  flow.clear_application_name();
+  flow.set_bytes(1);
+  EXPECT_EQ(name_of(flow, true, nullptr), "https") << "an empty name is none";
+  flow.set_proto(300);
+  EXPECT_EQ(name_of(flow, false, nullptr), "");
+}
+
+TEST(OcsfEvent, SaysWhoMadeTheInterfaces) {
+  const auto known = known_from("https,tcp,443,\n", "MA-L,00000C,\"Cisco \"\"Systems\"\", Inc\",x\n");
+  EventContext context;
+  context.decisions.known = known.get();
+  Flow flow = usual_flow();
+  flow.set_src_mac(0x00000c010203);
+  flow.set_dst_mac(0x02000c010203);
+  std::vector<std::pair<std::string, std::string>> data_sets;
+  for (const auto& source : known->sources()) data_sets.emplace_back(source.type, source.version);
+  const json event = event_of(flow, {.data_sets = data_sets}, context);
+  EXPECT_EQ(event["src_endpoint"]["hw_info"], json::parse(R"({"vendor_name": "Cisco \"Systems\", Inc"})"));
+  EXPECT_FALSE(event["dst_endpoint"].contains("hw_info")) << "a made-up address";
+  EXPECT_EQ(event["metadata"]["transformation_info_list"][0]["name"], "applications");
+  EXPECT_EQ(event["metadata"]["transformation_info_list"][1]["name"], "mac_vendors");
+  if (test::has_ocsf_schema()) {
+    EXPECT_EQ(test::Judge().faults_of(event), std::vector<std::string>());
+  }
+}
+
+TEST(OcsfEvent, SaysWhatItsExporterIsCalled) {
+  enrich::ExporterNames exporter;
+  exporter.set_name("edge \"1\"");
+  EventContext context;
+  context.decisions.exporter = &exporter;
+  const json event = event_of(usual_flow(), {}, context);
+  EXPECT_EQ(event["device"]["name"], "edge \"1\"");
   if (test::has_ocsf_schema()) {
     EXPECT_EQ(test::Judge().faults_of(event), std::vector<std::string>());
   }
