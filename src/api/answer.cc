@@ -20,6 +20,8 @@ unsigned status_of(std::string_view why) {
   return 400;
 }
 
+constexpr std::string_view kParquetMark = "PAR1";  // at both ends of a file
+
 std::optional<int64_t> integer_of(std::string_view cell) {
   int64_t number = 0;
   const auto [end, error] = std::from_chars(cell.data(), cell.data() + cell.size(), number);
@@ -64,7 +66,13 @@ class Answer final : public Body, public std::enable_shared_from_this<Answer> {
     while (!desk.waiting.empty() && desk.running < desk.running_max) {
       const auto next = desk.waiting.front().lock();
       desk.waiting.pop_front();
-      if (next) next->begin();
+      if (!next) continue;
+      // Called where another one ends, in its destructor: nothing may come out of here.
+      try {
+        next->begin();
+      } catch (const std::exception& e) {
+        next->fail(500, e.what());
+      }
     }
   }
 
@@ -104,8 +112,11 @@ class Answer final : public Body, public std::enable_shared_from_this<Answer> {
     const bool is_last = part.state == StorePart::State::over;
     if (q_.format == Format::parquet) {
       out_ += part.octets;
+      end_.append(part.octets);
+      if (end_.size() > kParquetMark.size()) end_.erase(0, end_.size() - kParquetMark.size());
       // What goes wrong while the file is made comes in its place.
       if (done_ && out_.starts_with('{')) return is_last ? fail_as_said(out_) : read();
+      if (is_last && end_ != kParquetMark) return fail(502, "the store's answer was cut");
       is_over_ = is_last;
     } else if (!take_rows(part.octets, is_last)) {
       return;
@@ -254,6 +265,7 @@ class Answer final : public Body, public std::enable_shared_from_this<Answer> {
   std::unique_ptr<StoreCall> call_;
   StoreRows probe_, rows_;
   std::string row_trouble_;
+  std::string end_;  // of a file, as far as it has come
   std::string out_;
   std::optional<query::PageStart> last_;  // of the last row: its time and tie, and how many rows had the same
   uint64_t given_ = 0;

@@ -79,7 +79,8 @@ std::optional<Cursor> read_cursor(std::string_view text, std::string_view query)
       !read(fields[4], cursor.start.tie) || !read(fields[5], cursor.start.skip) || !read(fields[6], fingerprint)) {
     return std::nullopt;
   }
-  if (fingerprint != fingerprint_of(query) || end <= start || end < 0) return std::nullopt;
+  if (fingerprint != fingerprint_of(query) || end <= start || end < 0 || end > query::kInstantMaxUs) return std::nullopt;
+  if (cursor.start.time_us < 0 || cursor.start.time_us > query::kInstantMaxUs) return std::nullopt;
   if (start >= 0) cursor.window.start_us = start;
   cursor.window.end_us = end;
   return cursor;

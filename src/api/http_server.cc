@@ -38,6 +38,9 @@ Result<std::shared_ptr<asio::ssl::context>> make_tls(const ServerConfig& config)
     tls->load_verify_file(config.client_ca_file, error);
     if (error) return Error{fmt::format("tls.client_ca_file: {}: {}", printable(config.client_ca_file), error.message())};
     tls->set_verify_mode(asio::ssl::verify_peer | asio::ssl::verify_fail_if_no_peer_cert);
+    // Without a name for what sessions are good for OpenSSL ends each connection that would resume one.
+    constexpr std::string_view kContext = "weir-api";
+    SSL_CTX_set_session_id_context(tls->native_handle(), reinterpret_cast<const unsigned char*>(kContext.data()), kContext.size());
   }
   return tls;
 }
@@ -120,7 +123,7 @@ class Server final : public HttpServer {
     auto tls = make_tls(config_);
     if (!tls) return tls.error();
     house_->tls = std::move(*tls);  // sessions that go on keep theirs
-    house_->tokens = std::move(tokens);
+    if (tokens != nullptr) house_->tokens = std::move(tokens);
     return {};
   }
 
@@ -147,8 +150,8 @@ class Server final : public HttpServer {
     // Some are told; who comes when even those are many is closed unanswered.
     if (!is_guest && house_->books.connections >= config_.connections_max + 32) return;
     auto session = std::make_shared<Session<Stream>>(Stream(std::forward<Arguments>(arguments)...), house_, std::move(door));
-    if (is_guest || std::is_same_v<Stream, TlsStream>) return session->begin();
-    session->refuse(error_response(503, fmt::format("{} connections are open already (connections_max): try again", config_.connections_max)));
+    if (is_guest) return session->begin(std::nullopt);
+    session->begin(error_response(503, fmt::format("{} connections are open already (connections_max): try again", config_.connections_max)));
   }
 
   void welcome_tcp(Tcp::socket socket) {

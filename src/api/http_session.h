@@ -16,6 +16,7 @@
 #include <boost/asio/ssl.hpp>
 #include <boost/beast.hpp>
 #include <boost/beast/ssl.hpp>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -32,6 +33,9 @@ using beast::error_code;
 using AnySocket = asio::generic::stream_protocol;
 using PlainStream = beast::basic_stream<AnySocket>;
 using TlsStream = beast::ssl_stream<PlainStream>;
+
+constexpr size_t kReadAheadOctets = 4096;
+constexpr size_t kReadAheadOctetsMax = 16 * 1024;
 
 class SessionBase {
  public:
@@ -79,27 +83,28 @@ class Session : public SessionBase, public std::enable_shared_from_this<Session<
     held_.reset();  // may be the last that holds it
   }
 
-  void begin() {
+  /// `refusal`: what it is told, whatever it asks, before it is closed.
+  void begin(std::optional<Response> refusal) {
     if constexpr (std::is_same_v<Stream, TlsStream>) {
       lowest().expires_after(kRequestDeadline);
-      stream_.async_handshake(asio::ssl::stream_base::server, [self = this->shared_from_this()](error_code error) {
+      stream_.async_handshake(asio::ssl::stream_base::server, [self = this->shared_from_this(), refusal = std::move(refusal)](error_code error) mutable {
         if (error) return;
         self->door_.peer = subject_of(self->stream_).value_or(self->door_.peer);
-        self->read_request(kRequestDeadline);
+        self->begin_talk(std::move(refusal));
       });
     } else {
-      read_request(kRequestDeadline);
+      begin_talk(std::move(refusal));
     }
   }
 
-  /// Says so, whatever is asked, and closes.
-  void refuse(Response response) {
+ private:
+  void begin_talk(std::optional<Response> refusal) {
+    if (!refusal) return read_request(kRequestDeadline);
     parser_.emplace();
     keep_alive_ = false;
-    write(std::move(response));
+    write(std::move(*refusal));
   }
 
- private:
   auto& lowest() { return beast::get_lowest_layer(stream_); }
 
   static std::optional<std::string> subject_of(TlsStream& stream) {
@@ -112,6 +117,7 @@ class Session : public SessionBase, public std::enable_shared_from_this<Session<
   }
 
   void read_request(std::chrono::seconds deadline) {
+    if (is_reading_) return without_reader([this, deadline] { read_request(deadline); });
     parser_.emplace();
     parser_->header_limit(kHeaderOctetsMax);
     parser_->body_limit(kBodyOctetsMax);
@@ -148,21 +154,24 @@ class Session : public SessionBase, public std::enable_shared_from_this<Session<
     write(error_response(status, message));
   }
 
-  /// While a route is at work: a client that has gone needs no answer.
+  /// While a route is at work: what the client sends is kept for later, and one that has gone needs no answer. Read, not
+  /// peeked at: who leaves a TLS connection says so inside of it.
   void watch_for_end() {
-    if (is_watched_) return;
-    is_watched_ = true;
-    lowest().socket().async_wait(AnySocket::socket::wait_read, [weak = this->weak_from_this()](error_code error) {
-      const auto self = weak.lock();
-      if (!self) return;
-      self->is_watched_ = false;
-      if (error) return;
-      char octet;
-      const auto n = ::recv(self->lowest().socket().native_handle(), &octet, 1, MSG_PEEK | MSG_DONTWAIT);
-      if (n == 0 || (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK)) {
-        self->give_up();
-      }
+    if (is_reading_ || buffer_.size() >= kReadAheadOctetsMax) return;
+    is_reading_ = true;
+    stream_.async_read_some(buffer_.prepare(kReadAheadOctets), [self = this->shared_from_this()](error_code error, size_t octets) {
+      self->is_reading_ = false;
+      self->buffer_.commit(octets);
+      if (const auto next = std::exchange(self->after_reading_, nullptr)) return next();
+      error ? self->give_up() : self->watch_for_end();
     });
+  }
+
+  /// One reads at a time.
+  void without_reader(std::function<void()> next) {
+    after_reading_ = std::move(next);  // called by the reader, which holds this session
+    error_code ignored;
+    lowest().socket().cancel(ignored);
   }
 
   void write(Response response) {
@@ -252,6 +261,7 @@ class Session : public SessionBase, public std::enable_shared_from_this<Session<
   void after_answer() { keep_alive_ ? read_request(kIdleDeadline) : close(); }
 
   void close() {
+    if (is_reading_) return without_reader([this] { close(); });
     if constexpr (std::is_same_v<Stream, TlsStream>) {
       lowest().expires_after(std::chrono::seconds(1));
       stream_.async_shutdown([self = this->shared_from_this()](error_code) { self->lowest().close(); });
@@ -284,7 +294,8 @@ class Session : public SessionBase, public std::enable_shared_from_this<Session<
   std::shared_ptr<Body> body_;  // of an answer that goes on
   std::string piece_;
   std::shared_ptr<Session> held_;  // while nothing of the socket's own is under way
-  bool is_watched_ = false;
+  bool is_reading_ = false;  // for whoever comes after this request
+  std::function<void()> after_reading_;
   bool is_over_ = false;
   bool is_chunked_ = false;
   bool keep_alive_ = false;

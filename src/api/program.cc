@@ -4,6 +4,7 @@
 
 #include "api/program.h"
 
+#include <fmt/format.h>
 #include <pthread.h>
 
 #include <atomic>
@@ -115,16 +116,16 @@ class Program final : public ApiProgram {
   void reload() {
     auto loaded = load_();
     if (!loaded) return log_error("the configuration is not taken: {}", loaded.error().message);
-    auto tokens = read_tokens(loaded->config);
-    if (!tokens) return log_error("the configuration is not taken: {}", tokens.error().message);
     for (const std::string& key : api_schema().differences(&config_, &loaded->config)) {
       if (key != "log.level") log_warning("{} is taken at the next start", key);
     }
-    if (loaded->config.tokens_file != config_.tokens_file) return;
+    // Of the file that is used; where it has moved with its key, those that are known stay, and the rest is taken.
+    auto tokens = read_tokens(config_);
+    if (!tokens && loaded->config.tokens_file == config_.tokens_file) return log_error("the configuration is not taken: {}", tokens.error().message);
     service::set_log_level(loaded->config.log.level);
-    boost::asio::post(io_, [this, tokens = std::move(*tokens)] {
+    boost::asio::post(io_, [this, tokens = tokens ? std::move(*tokens) : nullptr] {
       if (const auto done = server_->reload(tokens); !done) return log_error("certificates are not taken: {}", done.error().message);
-      log_info("reloaded: {} tokens, certificates, the log's level", tokens->size());
+      log_info("reloaded: {}, certificates, the log's level", tokens != nullptr ? fmt::format("{} tokens", tokens->size()) : "no tokens");
     });
   }
 

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/printable.h"
+#include "base/utf8.h"
 #include "base/value_named.h"
 #include "query/check.h"
 
@@ -18,6 +19,15 @@ using nlohmann::ordered_json;
 constexpr uint32_t kSqlOctetsMax = 128 * 1024;
 constexpr size_t kSqlParametersMax = 1000;
 constexpr int64_t kKeptMarginUs = 600 * query::kUsPerSec;  // what the store forgets while a question waits
+
+bool is_utf8(std::string_view text) {
+  for (size_t at = 0; at < text.size();) {
+    const size_t octets = utf8_character_octets(reinterpret_cast<const uint8_t*>(text.data()) + at, text.size() - at);
+    if (octets == 0) return false;
+    at += octets;
+  }
+  return true;
+}
 
 bool accepts(const std::string& accept, std::string_view type) { return accept.find(type) != std::string::npos; }
 
@@ -34,6 +44,7 @@ Asked read_body(const Request& request, std::string_view main, std::initializer_
     return asked;
   };
   if (request.content_type.starts_with("text/plain") || request.content_type.starts_with("application/sql")) {
+    if (!is_utf8(request.body)) return refuse("the body is not UTF-8");
     asked.body = {{std::string(main), request.body}};
     return asked;
   }
@@ -103,16 +114,22 @@ Work get_query(const ApiContext& context, const Request& request, const Done& do
   return answer_srql(context, request, parameter("query"), parameter("format"), parameter("cursor"), done);
 }
 
-/// Texts, numbers, true, null, and {"addr": …}, {"time": …}, which the store reads.
+/// Texts, numbers, true, null, and {"addr": …}, {"time": …} as the store reads them.
 std::optional<query::Parameter> sql_parameter(const json& value) {
+  if (value.is_null()) return std::monostate();
   if (value.is_string()) return value.get<std::string>();
   if (value.is_boolean()) return value.get<bool>();
+  if (value.is_number_unsigned() && value.get<uint64_t>() > INT64_MAX) return std::nullopt;
   if (value.is_number_integer()) return value.get<int64_t>();
   if (value.is_number()) return value.get<double>();
   if (!value.is_object() || value.size() != 1) return std::nullopt;
   if (value.contains("addr") && value["addr"].is_string()) {
     const auto address = IpAddress::parse(value["addr"].get<std::string>());
     return address ? std::optional<query::Parameter>(*address) : std::nullopt;
+  }
+  if (value.contains("time") && value["time"].is_string()) {
+    const auto us = query::instant_of(value["time"].get<std::string>());
+    return us ? std::optional<query::Parameter>(query::Instant{*us}) : std::nullopt;
   }
   return std::nullopt;
 }
@@ -157,7 +174,7 @@ Work post_sql(const ApiContext& context, const Request& request, const Done& don
     if (!list.is_array() || list.size() > kSqlParametersMax) return refuse(400, fmt::format("parameters: allowed: a list of at most {}", kSqlParametersMax));
     for (const json& value : list) {
       auto parameter = sql_parameter(value);
-      if (!parameter) return refuse(400, "parameters: allowed are texts, integers, numbers, true, false and {\"addr\": \"192.0.2.1\"}");
+      if (!parameter) return refuse(400, "parameters: allowed are texts, integers to 2^63-1, numbers, true, false, null, {\"addr\": \"192.0.2.1\"} and {\"time\": \"2026-11-01T00:00:00Z\"}");
       question.store.parameters.push_back(std::move(*parameter));
     }
   }

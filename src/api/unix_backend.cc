@@ -177,6 +177,7 @@ std::unique_ptr<Backend> unix_backend(asio::io_context& io, std::string path) { 
 std::string parameters_json(const std::vector<query::Parameter>& parameters) {
   nlohmann::json list = nlohmann::json::array();
   struct Visit {
+    nlohmann::json operator()(std::monostate) const { return nullptr; }
     nlohmann::json operator()(int64_t v) const { return v; }
     nlohmann::json operator()(double v) const { return v; }
     nlohmann::json operator()(bool v) const { return v; }

@@ -20,8 +20,8 @@ struct Instant {
   friend bool operator==(const Instant&, const Instant&) = default;
 };
 
-/// A value that goes beside the SQL, never into it.
-using Parameter = std::variant<int64_t, double, bool, std::string, IpAddress, Instant>;
+/// A value that goes beside the SQL, never into it; monostate: NULL.
+using Parameter = std::variant<int64_t, double, bool, std::string, IpAddress, Instant, std::monostate>;
 
 /// What must hold of a flow. A field that the flow does not carry meets no predicate but `none`.
 struct Predicate {

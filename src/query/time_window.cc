@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 
@@ -127,9 +128,9 @@ TimeWindow compared_window(const Condition& condition, const TimeZone& zone, int
   const int64_t us = read_instant(condition.values[0], zone, now_us);
   switch (condition.comparison) {
     case Comparison::at_least: return {us, std::nullopt};
-    case Comparison::greater: return {us + 1, std::nullopt};
+    case Comparison::greater: return {std::min(us + 1, kInstantMaxUs), std::nullopt};
     case Comparison::less: return {std::nullopt, us};
-    case Comparison::at_most: return {std::nullopt, us + 1};
+    case Comparison::at_most: return {std::nullopt, std::min(us + 1, kInstantMaxUs)};
     default: refuse(condition.place, fmt::format("time: cannot be matched; {}", kWindowForms));
   }
 }
@@ -173,7 +174,16 @@ int64_t read_instant(const Text& text, const TimeZone& zone, int64_t now_us) {
   const auto clock = read_clock(text.text);
   if (!clock) refuse(place_of(text), fmt::format("'{}' is no time; {}", text.text, kInstantForms));
   const int64_t secs = clock->offset_secs ? clock->local_secs - *clock->offset_secs : zone.to_utc(clock->local_secs);
-  return secs * kUsPerSec + clock->us;
+  const int64_t us = secs * kUsPerSec + clock->us;
+  if (us < 0 || us > kInstantMaxUs) refuse(place_of(text), fmt::format("'{}' is before 1970 or after 9999 in UTC", text.text));
+  return us;
+}
+
+std::optional<int64_t> instant_of(std::string_view text) {
+  const auto clock = read_clock(text);
+  if (!clock || !clock->offset_secs) return std::nullopt;
+  const int64_t us = (clock->local_secs - *clock->offset_secs) * kUsPerSec + clock->us;
+  return us < 0 || us > kInstantMaxUs ? std::nullopt : std::optional<int64_t>(us);
 }
 
 TimeWindow read_window(const std::vector<Condition>& times, const TimeZone& zone, int64_t now_us) {

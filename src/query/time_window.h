@@ -29,9 +29,12 @@ struct TimeWindow {
 
 inline constexpr int64_t kUsPerSec = 1'000'000;
 inline constexpr int64_t kDefaultWindowSecs = 3600;
+inline constexpr int64_t kInstantMaxUs = 253'402'300'799'999'999;  // the end of 9999: years have four digits
 
 /// An instant: RFC 3339, `YYYY-MM-DD HH:MM:SS`, `YYYY-MM-DD`, now.
 int64_t read_instant(const Text& text, const TimeZone& zone, int64_t now_us);
+/// 2026-11-01T10:00:00Z, or with an offset for Z. Nothing if it is none, or one that a store could not be told.
+std::optional<int64_t> instant_of(std::string_view text);
 /// N with s, m, h, d or w, or a word for it. Nothing if it is none.
 std::optional<int64_t> read_duration_secs(std::string_view text);
 

@@ -16,6 +16,7 @@
 #include <functional>
 #include <mutex>
 #include <optional>
+#include <stdexcept>
 #include <thread>
 
 #include "api/http_server.h"
@@ -33,6 +34,7 @@ class FakeBackend final : public Backend {
 
   std::unique_ptr<StoreCall> begin(const StoreQuery& query) override {
     const std::lock_guard lock(mutex_);
+    if (throws) throw std::runtime_error("made to fail");
     asked_.push_back(query);
     std::deque<StorePart> parts;
     if (!answers_.empty()) {
@@ -67,6 +69,7 @@ class FakeBackend final : public Backend {
 
   std::atomic<int> calls{0};  // that are open
   std::string trouble;
+  std::atomic<bool> throws{false};
 
  private:
   class Call final : public StoreCall {

@@ -8,6 +8,7 @@
 #include <yaml-cpp/yaml.h>
 
 #include "api/running_server.h"
+#include "api/tls_client.h"
 #include "service/raw_client.h"
 #include "support/certificates.h"
 
@@ -275,6 +276,147 @@ TEST(ApiServer, SpeaksTlsAndKnowsClientsByTheirCertificates) {
   const std::string bad_cert = write("stranger.pem", stranger.certificate), bad_key = write("stranger.key", stranger.key);
   EXPECT_EQ(test::fetch({.url = server.url("/healthz"), .ca_file = ca, .cert_file = bad_cert, .key_file = bad_key}).status, 0);
   std::filesystem::remove_all(folder);
+}
+
+/// Certificates in files, and a configuration with them.
+struct TlsFiles {
+  explicit TlsFiles(uint32_t connections_max = 256) {
+    config.cert_file = write("cert.pem", own.certificate);
+    config.key_file = write("key.pem", own.key);
+    config.connections_max = connections_max;
+    client_cert = write("client.pem", client.certificate);
+    client_key = write("client.key", client.key);
+    ca = write("ca.pem", authority.pem());
+  }
+  ~TlsFiles() { std::filesystem::remove_all(folder); }
+  std::string write(const char* file, const std::string& text) const {
+    std::ofstream(folder + "/" + file) << text;
+    return folder + "/" + file;
+  }
+  const std::string folder = [] {
+    char name[] = "/tmp/weir-tls-XXXXXX";
+    return std::string(mkdtemp(name));
+  }();
+  const test::Authority authority;
+  const test::CertificatePair own = authority.issue(), client = authority.issue();
+  ServerConfig config;
+  std::string ca, client_cert, client_key;
+};
+constexpr const char* kPlainGet = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
+
+TEST(ApiServer, AClientThatTakesUpItsTlsSessionAgainIsAnswered) {
+  TlsFiles files;
+  files.config.client_ca_file = files.ca;
+  RunningServer server(files.config);
+  for (const int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
+    SCOPED_TRACE(version);
+    TlsClient first(server.port(), files.client_cert, files.client_key, version);
+    ASSERT_TRUE(first.connected() && first.send(kPlainGet));
+    EXPECT_THAT(first.read(), HasSubstr("200 OK"));
+    const auto session = first.session();
+    TlsClient again(server.port(), files.client_cert, files.client_key, version, session.session.get());
+    ASSERT_TRUE(again.connected() && again.send(kPlainGet));
+    EXPECT_THAT(again.read(), HasSubstr("200 OK"));
+    EXPECT_TRUE(again.is_resumed());
+  }
+}
+
+TEST(ApiServer, WhoLeavesOverTlsEndsHisQuestion) {
+  TlsFiles files;
+  RunningServer server(files.config);
+  server.fake->lay_out({F::never()});
+  TlsClient client(server.port(), "", "", TLS1_3_VERSION);
+  ASSERT_TRUE(client.connected() && client.send("GET /api/query?query=in:flows HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+  ASSERT_TRUE(soon([&] { return server.fake->calls == 1; }));
+  client.say_goodbye();
+  EXPECT_TRUE(soon([&] { return server.fake->calls == 0; }));
+}
+
+TEST(ApiServer, WhatAClientSendsAheadIsAnsweredInItsTurnAndItsLeavingIsSeen) {
+  for (const bool is_tls : {false, true}) {
+    SCOPED_TRACE(is_tls);
+    TlsFiles files;
+    RunningServer server(is_tls ? files.config : ServerConfig());
+    server.fake->lay_out({F::more(kThree), F::over()});
+    server.fake->lay_out({F::never()});
+    constexpr std::string_view kAsk = "GET /api/query?query=in:flows%20groupby:src_ip HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    std::optional<TlsClient> tls;
+    std::optional<service::RawClient> plain;
+    const auto send = [&](const std::string& octets) { return is_tls ? tls->send(octets) : plain->send(octets); };
+    if (is_tls) tls.emplace(server.port(), "", "", TLS1_3_VERSION);
+    else plain.emplace(service::RawClient::tcp(server.port()));
+    // One that is answered, one that never is, and the beginning of a third.
+    ASSERT_TRUE(send(std::string(kAsk) + std::string(kAsk)) && send("GET /he"));
+    ASSERT_TRUE(soon([&] { return server.fake->asked().size() == 2 && server.fake->calls == 1; }));
+    if (is_tls) tls->say_goodbye();
+    else plain.reset();
+    EXPECT_TRUE(soon([&] { return server.fake->calls == 0; }));
+  }
+}
+
+TEST(ApiServer, HasRoomForSoManyConnectionsOverTls) {
+  TlsFiles files(2);
+  RunningServer server(files.config);
+  const TlsClient a(server.port(), "", "", TLS1_3_VERSION), b(server.port(), "", "", TLS1_3_VERSION);
+  TlsClient c(server.port(), "", "", TLS1_3_VERSION);
+  ASSERT_TRUE(c.connected());
+  EXPECT_THAT(c.read(), HasSubstr("503 Service Unavailable"));
+}
+
+TEST(ApiServer, TextThatIsNoUtf8IsRefusedBeforeItWaits) {
+  RunningServer server;
+  server.desk->running_max = 1;
+  server.desk->waiting_max = 5;
+  server.fake->lay_out({F::never()});
+  auto busy = service::RawClient::tcp(server.port());
+  ASSERT_TRUE(busy.send("GET /api/query?query=in:flows HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+  ASSERT_TRUE(soon([&] { return server.fake->calls == 1; }));
+  EXPECT_EQ(server.post("/api/sql", "SELECT '\xff'", {"Content-Type: application/sql"}).status, 400);
+  EXPECT_EQ(server.post("/api/query", "in:flows app:\xff", {"Content-Type: text/plain"}).status, 400);
+  EXPECT_EQ(server.get("/api/netflow?filter=app=%ff").status, 400);
+  EXPECT_EQ(server.get("/api/netflow?group_by=%ff").status, 400);
+  EXPECT_EQ(server.get("/api/query?query=in:flows%20app:%ff").status, 400);
+}
+
+/// A store that throws, asked when room comes free.
+TEST(ApiServer, AQuestionThatCannotBeginAfterItWaitedIsAnswered) {
+  RunningServer server;
+  server.desk->running_max = 1;
+  server.fake->lay_out({F::never()});
+  std::optional<service::RawClient> busy(service::RawClient::tcp(server.port()));
+  ASSERT_TRUE(busy->send("GET /api/query?query=in:flows HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+  ASSERT_TRUE(soon([&] { return server.fake->calls == 1; }));
+  server.fake->throws = true;
+  test::WebAnswer waits;
+  std::thread other([&] { waits = server.post("/api/query", kGroups); });
+  ASSERT_TRUE(soon([&] { return server.get("/metrics").body.find("weir_api_questions_waiting 1") != std::string::npos; }));
+  busy.reset();
+  other.join();
+  EXPECT_EQ(waits.status, 500) << waits.body;
+  EXPECT_EQ(server.get("/healthz").status, 200);
+}
+
+TEST(ApiServer, ParametersReachTheStoreAsTheyAre) {
+  RunningServer server;
+  server.fake->lay_out({F::more(R"({"columns":[{"name":"a","type":"x"}],"rows":[],"truncated":false})"), F::over()});
+  const auto status_of = [&](const std::string& parameters) { return server.post("/api/sql", R"({"sql":"SELECT ?","parameters":)" + parameters + "}").status; };
+  EXPECT_EQ(status_of("[18446744073709551615]"), 400);
+  EXPECT_EQ(status_of("[9223372036854775808]"), 400);
+  EXPECT_EQ(status_of(R"([{"time":"soon"}])"), 400);
+  EXPECT_EQ(status_of(R"([{"time":"9999-12-31T23:59:59-18:00"}])"), 400);
+  EXPECT_TRUE(server.fake->asked().empty());
+  EXPECT_EQ(status_of(R"([9223372036854775807,-9223372036854775808,null,1.5,true,{"addr":"10.0.0.1"},{"time":"2026-11-01T02:00:00+02:00"}])"), 200);
+  EXPECT_EQ(parameters_json(server.fake->asked().at(0).parameters),
+            R"([9223372036854775807,-9223372036854775808,null,1.5,true,{"addr":"10.0.0.1"},{"time":"2026-11-01T00:00:00Z"}])");
+}
+
+TEST(ApiServer, AFileThatIsCutIsSeenToBe) {
+  RunningServer server;
+  server.fake->lay_out({F::more("PAR1 and so on"), F::over()});
+  EXPECT_EQ(server.post("/api/query?format=parquet", kGroups).status, 502);
+  server.fake->clear();
+  server.fake->lay_out({F::more("PAR1" + std::string(200'000, 'x')), F::more("more"), F::over()});
+  EXPECT_NE(server.post("/api/query?format=parquet", kGroups).trouble, "") << "chunks end without the last one";
 }
 
 TEST(ApiServer, IsReadyWhereTheStoreIs) {

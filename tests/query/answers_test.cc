@@ -25,6 +25,7 @@ constexpr int64_t kMinute = 60 * kUsPerSec, kHour = 60 * kMinute, kDay = 24 * kH
 
 store::SqlValue sql_value(const Parameter& parameter) {
   struct Visit {
+    store::SqlValue operator()(std::monostate v) const { return v; }
     store::SqlValue operator()(int64_t v) const { return v; }
     store::SqlValue operator()(double v) const { return v; }
     store::SqlValue operator()(bool v) const { return v; }

@@ -44,6 +44,7 @@ class RawClient {
   }
 
   bool connected() const { return connected_; }
+  int fd() const { return fd_; }
   bool send(std::string_view octets) {
     while (!octets.empty()) {
       const ssize_t n = ::send(fd_, octets.data(), octets.size(), MSG_NOSIGNAL);
