@@ -1,67 +1,108 @@
 #!/usr/bin/env bash
-# peers.sh — Collectors side by side: the same NetFlow v9 over the same kernel socket, one after the other.
+# peers.sh — Collectors side by side: the same NetFlow v9 by the same path, one after the other.
 #
-# usage: perf/peers.sh [--rate PPS] [--seconds N] [--rounds N] [--json FILE]
-#   --rate PPS    datagrams a second of 22 records (default 20000)
+# usage: perf/peers.sh [--veth] [--rate PPS] [--seconds N] [--rounds N] [--limit N] [--json FILE]
+#   --veth        over a pair of interfaces between two network namespaces of its own (needs root), where Weir can also
+#                 receive by af_packet and AF_XDP; else over loopback to a kernel socket
+#   --rate PPS    datagrams a second of 21 records (default 20000)
 #   --seconds N   of each run (default 5)
 #   --rounds N    runs of each, in turn (default 3); medians are printed
+#   --limit N     also the highest rate without loss, by halving N times (default 0: not)
 #   --json FILE   every run, for the record
 #
-# CPU is the whole process's, user and system, as the kernel counts it. Datagrams lost are those that the kernel dropped at
-# the socket. A peer that is not installed is named and left out. Weir is taken from build/.
+# CPU is the whole process's, user and system, as the kernel counts it. Datagrams lost are those that were sent and did
+# not reach the collector. A peer that is not installed is named and left out. Weir is taken from build/.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 
-rate=20000 seconds=5 rounds=3 json=
+arguments=("$@")
+veth=false rate=20000 seconds=5 rounds=3 limit=0 json=
 while [ $# -gt 0 ]; do
   case $1 in
+    --veth) veth=true; shift ;;
     --rate) rate=$2; shift 2 ;;
     --seconds) seconds=$2; shift 2 ;;
     --rounds) rounds=$2; shift 2 ;;
+    --limit) limit=$2; shift 2 ;;
     --json) json=$2; shift 2 ;;
-    *) sed -n '2,12p' "$0" | sed 's/^# \{0,1\}//' >&2; exit 2 ;;
+    *) sed -n '2,16p' "$0" | sed 's/^# \{0,1\}//' >&2; exit 2 ;;
   esac
 done
-for need in jq build/weir; do
+for need in jq build/weir build/weirctl; do
   command -v "$need" >/dev/null || { echo "peers.sh: $need is not there" >&2; exit 1; }
 done
+if $veth && [ "${WEIR_PEERS_INSIDE:-}" != yes ]; then
+  if ! unshare --net true 2>/dev/null; then
+    echo "skipped: --veth needs root and network namespaces" >&2
+    exit 3
+  fi
+  WEIR_PEERS_INSIDE=yes exec unshare --net -- "$0" "${arguments[@]}"
+fi
 
 dir=$(mktemp -d)
-pid=
+pid= keeper=
 cleanup() {
   [ -n "$pid" ] && kill -KILL "$pid" 2>/dev/null
+  [ -n "$keeper" ] && kill -KILL "$keeper" 2>/dev/null
   rm -rf "$dir"
 }
 trap cleanup EXIT
 port=29955
+host=127.0.0.1
+sender() { "$@"; }
+
+# The sender's end is in a namespace of its own, so that the kernel does not hand datagrams over by loopback.
+if $veth; then
+  host=192.0.2.2
+  unshare --net -- sleep 100000 &
+  keeper=$!
+  sender() { nsenter -t "$keeper" -n -- "$@"; }
+  for _ in $(seq 50); do
+    [ "$(readlink "/proc/$keeper/ns/net")" != "$(readlink /proc/self/ns/net)" ] && break
+    sleep 0.1
+  done
+  ip link set lo up
+  ip link add collector numrxqueues 1 numtxqueues 1 type veth peer name exporter numrxqueues 1 numtxqueues 1
+  ip link set exporter netns "$keeper"
+  ip link set collector up
+  sender ip link set exporter up
+  sender ip addr add 192.0.2.1/24 dev exporter
+  sender ip neigh replace "$host" lladdr "$(ip -j link show collector | jq -r '.[0].address')" dev exporter
+fi
 
 # What each does with a record.
 declare -A does=(
   [weir]="protobuf in batches, thrown away (kind: discard)"
   [weir-file]="protobuf in batches, to a file in memory"
+  [weir-af-packet]="the same as weir, by net_af_packet"
+  [weir-af-xdp]="the same as weir, by net_af_xdp"
   [nfcapd]="its own binary record, to a file in memory"
   [nfacctd]="aggregated in memory (plugin memory)"
   [goflow2]="protobuf, to /dev/null"
 )
 
-config_weir() { # publisher
-  printf 'ports: [{kind: socket, address: 127.0.0.1}]\nlisteners: [{protocol: any, port: %s, buffer_size: 8388608}]\npublishers: [%s]\ncontrol_socket: {path: ""}\nstate_dir: ""\nlog: {level: warning}\n' \
-    "$port" "$1" >"$dir/weir.yaml"
+socket_port="{kind: socket, address: $host}"
+config_weir() { # port, publisher
+  printf 'ports: [%s]\nlisteners: [{protocol: any, port: %s, buffer_size: 8388608}]\npublishers: [%s]\ncontrol_socket: {path: %s}\nstate_dir: ""\nlog: {level: warning}\n' \
+    "$1" "$port" "$2" "$dir/weir.sock" >"$dir/weir.yaml"
   exec build/weir run -c "$dir/weir.yaml"
 }
 start() {
   mkdir -p "$dir/out"
   case $1 in
-    weir) config_weir '{kind: discard}' ;;
-    weir-file) config_weir "{kind: file, format: flow_batch, path: $dir/out/flows}" ;;
-    nfcapd) exec nfcapd -w "$dir/out" -p "$port" -b 127.0.0.1 -B 8388608 -t 3600 ;;
+    weir) config_weir "$socket_port" '{kind: discard}' ;;
+    weir-file) config_weir "$socket_port" "{kind: file, format: flow_batch, path: $dir/out/flows}" ;;
+    weir-af-packet) config_weir '{name: p0, device: "net_af_packet0,iface=collector"}' '{kind: discard}' ;;
+    weir-af-xdp) config_weir '{name: p0, device: "net_af_xdp0,iface=collector"}' '{kind: discard}' ;;
+    nfcapd) exec nfcapd -w "$dir/out" -p "$port" -b "$host" -B 8388608 -t 3600 ;;
     nfacctd)
-      printf 'nfacctd_port: %s\nnfacctd_ip: 127.0.0.1\nnfacctd_pipe_size: 8388608\nplugins: memory\naggregate: src_host, dst_host, src_port, dst_port, proto\nimt_path: %s/imt\nplugin_buffer_size: 102400\nplugin_pipe_size: 10240000\nimt_mem_pools_number: 256\n' "$port" "$dir" >"$dir/nfacctd.conf"
+      printf 'nfacctd_port: %s\nnfacctd_ip: %s\nnfacctd_pipe_size: 8388608\nplugins: memory\naggregate: src_host, dst_host, src_port, dst_port, proto\nimt_path: %s/imt\nplugin_buffer_size: 102400\nplugin_pipe_size: 10240000\nimt_mem_pools_number: 256\n' \
+        "$port" "$host" "$dir" >"$dir/nfacctd.conf"
       exec nfacctd -f "$dir/nfacctd.conf" ;;
-    goflow2) exec goflow2 -listen "netflow://127.0.0.1:$port" -format bin -transport file -transport.file /dev/null ;;
+    goflow2) exec goflow2 -listen "netflow://$host:$port" -format bin -transport file -transport.file /dev/null ;;
   esac
 }
-binary() { case $1 in weir | weir-file) echo build/weir ;; *) echo "$1" ;; esac; }
+binary() { case $1 in weir*) echo build/weir ;; *) echo "$1" ;; esac; }
 
 # Of the process and those it made: ticks of user and system time.
 ticks() {
@@ -74,38 +115,35 @@ ticks() {
   done
   echo "$total"
 }
+has_socket() { grep -q "$(printf ':%04X ' "$port")" /proc/net/udp; }
 drops() { awk -v p="$(printf ':%04X' "$port")" '$2 ~ p "$" { n += $NF } END { print n + 0 }' /proc/net/udp; }
+taken() { build/weirctl --socket "$dir/weir.sock" ledger --json 2>/dev/null | jq '[.cores[].datagrams.received] | add // 0'; }
+is_by_device() { case $1 in weir-af-*) true ;; *) false ;; esac; }
 memory_kib() {
   local p
   for p in "$pid" $(pgrep -P "$pid" 2>/dev/null); do sed -n 's/^VmHWM:[^0-9]*\([0-9]*\).*/\1/p' "/proc/$p/status" 2>/dev/null; done | awk '{ n += $1 } END { print n + 0 }'
 }
 
-run_one() { # peer
+# Starts a collector and waits until it takes datagrams.
+bring_up() { # peer
   rm -rf "$dir/out"
+  if $veth; then
+    # With an address the kernel would answer what Weir takes by af_packet with "port unreachable".
+    if [ "$1" = weir-af-packet ]; then ip addr flush dev collector; else ip addr replace "$host/24" dev collector; fi
+  fi
   ( start "$1" ) >"$dir/log" 2>&1 &
   pid=$!
-
   for _ in $(seq 100); do
-    grep -q "$(printf ':%04X' "$port")" /proc/net/udp && break
-    kill -0 "$pid" 2>/dev/null || { echo "peers.sh: $1 ended at once:" >&2; tail -5 "$dir/log" >&2; pid=; return 1; }
+    kill -0 "$pid" 2>/dev/null || break
+    if is_by_device "$1"; then [ -n "$(taken)" ] && { sleep 1; return 0; }; else has_socket && return 0; fi
     sleep 0.1
   done
-  if ! grep -q "$(printf ':%04X' "$port")" /proc/net/udp; then
-    echo "peers.sh: $1 does not listen" >&2
-    kill -KILL "$pid"
-    pid=
-    return 1
-  fi
-  local before after lost_before lost
-  before=$(ticks) lost_before=$(drops)
-  build/weir generate --to "127.0.0.1:$port" --protocol v9 --rate "$rate" --duration "$seconds" --json >"$dir/sent" 2>/dev/null
-  sleep 1.5
-  after=$(ticks) lost=$(($(drops) - lost_before))
-  jq -c --arg peer "$1" --arg does "${does[$1]}" --argjson ticks $((after - before)) --argjson hz "$(getconf CLK_TCK)" \
-    --argjson lost "$lost" --argjson kib "$(memory_kib)" \
-    '{peer: $peer, does: $does, datagrams, records, lost: $lost, cpu_s: ($ticks / $hz),
-      cpu_us_per_record: ($ticks / $hz * 1e6 / ([.records * (1 - $lost / .datagrams), 1] | max)), memory_mib: ($kib / 1024)}' \
-    "$dir/sent" >>"$dir/runs"
+  echo "peers.sh: $1 does not listen:" >&2
+  tail -5 "$dir/log" >&2
+  take_down
+  return 1
+}
+take_down() {
   kill -TERM "$pid" 2>/dev/null
   for _ in $(seq 50); do kill -0 "$pid" 2>/dev/null || break; sleep 0.1; done
   kill -KILL "$pid" 2>/dev/null
@@ -113,25 +151,85 @@ run_one() { # peer
   pid=
 }
 
-peers=()
-for peer in weir weir-file nfcapd nfacctd goflow2; do
-  if command -v "$(binary "$peer")" >/dev/null; then peers+=("$peer"); else echo "skipped: $peer is not installed" >&2; fi
+# Sends for a while; `sent`, `lost` and `cpu` (ticks) say what became of it.
+measure() { # peer, rate, seconds
+  local ticks_before before
+  ticks_before=$(ticks)
+  if is_by_device "$1"; then before=$(taken); else before=$(drops); fi
+  sender build/weir generate --to "$host:$port" --protocol v9 --rate "$2" --duration "$3" --json >"$dir/sent" 2>/dev/null
+  sleep 1.5
+  cpu=$(($(ticks) - ticks_before))
+  sent=$(jq .datagrams "$dir/sent")
+  if is_by_device "$1"; then lost=$((sent - ($(taken) - before))); else lost=$(($(drops) - before)); fi
+}
+
+run_one() { # peer
+  bring_up "$1" || return 1
+  measure "$1" "$rate" "$seconds"
+  jq -c --arg peer "$1" --arg does "${does[$1]}" --argjson ticks "$cpu" --argjson hz "$(getconf CLK_TCK)" \
+    --argjson lost "$lost" --argjson kib "$(memory_kib)" \
+    '{peer: $peer, does: $does, datagrams, records, lost: $lost, cpu_s: ($ticks / $hz),
+      cpu_us_per_record: ($ticks / $hz * 1e6 / ([.records * (1 - $lost / .datagrams), 1] | max)), memory_mib: ($kib / 1024)}' \
+    "$dir/sent" >>"$dir/runs"
+  take_down
+}
+
+# The highest rate without loss that the sender reached, too.
+limit_of() { # peer
+  local low=0 high=400000 best=0 middle is_senders=true
+  bring_up "$1" || return 1
+  for _ in $(seq "$limit"); do
+    middle=$(((low + high) / 2))
+    measure "$1" "$middle" 2
+    if [ "$lost" -gt 0 ]; then
+      high=$middle is_senders=false
+    else
+      low=$middle
+      [ $((sent / 2)) -gt "$best" ] && best=$((sent / 2))
+      # The sender could no more: what the collector can is not known.
+      if [ "$sent" -lt $((middle * 2 * 95 / 100)) ]; then is_senders=true; break; fi
+    fi
+  done
+  take_down
+  jq -nc --arg peer "$1" --argjson pps "$best" --argjson sender "$is_senders" \
+    '{peer: $peer, datagrams_per_second: $pps, bound_by_sender: $sender}' >>"$dir/limits"
+}
+
+all=(weir weir-file nfcapd nfacctd goflow2)
+$veth && all=(weir weir-af-packet weir-af-xdp nfcapd nfacctd goflow2)
+peers=() skipped=()
+for peer in "${all[@]}"; do
+  if command -v "$(binary "$peer")" >/dev/null; then
+    peers+=("$peer")
+  else
+    skipped+=("$peer")
+    echo "skipped: $peer is not installed" >&2
+  fi
 done
 : >"$dir/runs"
+: >"$dir/limits"
 for round in $(seq "$rounds"); do
   for peer in "${peers[@]}"; do run_one "$peer" || true; done
   [ "$round" = "$rounds" ] || sleep 1
 done
+if [ "$limit" -gt 0 ]; then
+  for peer in "${peers[@]}"; do limit_of "$peer" || true; done
+fi
 
-jq -s 'def median: sort | .[(length - 1) / 2 | floor];
-  {rate: '"$rate"', seconds: '"$seconds"', rounds: '"$rounds"', runs: .,
+jq -s --slurpfile limits "$dir/limits" --argjson veth $veth \
+  --argjson skipped "$(printf '%s\n' "${skipped[@]:-}" | jq -Rnc '[inputs | select(. != "")]')" '
+  def median: sort | .[(length - 1) / 2 | floor];
+  {path: (if $veth then "veth" else "loopback" end), rate: '"$rate"', seconds: '"$seconds"', rounds: '"$rounds"', skipped: $skipped, runs: .,
    peers: (group_by(.peer) | map({peer: .[0].peer, does: .[0].does,
      cpu_us_per_record: (map(.cpu_us_per_record) | median), lost: (map(.lost) | median),
-     datagrams: (map(.datagrams) | median), memory_mib: (map(.memory_mib) | median)}) | sort_by(.cpu_us_per_record))}' \
+     datagrams: (map(.datagrams) | median), memory_mib: (map(.memory_mib) | median)}
+     + ((.[0].peer) as $p | ($limits | map(select(.peer == $p)) | .[0] // {} | {datagrams_per_second_lossless: .datagrams_per_second, bound_by_sender})))
+     | sort_by(.cpu_us_per_record))}' \
   "$dir/runs" >"$dir/result"
 [ -z "$json" ] || cp "$dir/result" "$json"
-printf '%-10s %14s %10s %12s   %s\n' peer "CPU µs/record" "lost" "memory MiB" "what it does with a record"
-jq -r '.peers[] | [.peer, (.cpu_us_per_record * 1000 | round / 1000), "\(.lost)/\(.datagrams)", (.memory_mib | round), .does] | @tsv' "$dir/result" |
-  while IFS=$'\t' read -r peer cpu lost memory what; do
-    printf '%-10s %14s %10s %12s   %s\n' "$peer" "$cpu" "$lost" "$memory" "$what"
+printf '%-15s %14s %16s %12s %18s   %s\n' peer "CPU µs/record" "lost" "memory MiB" "lossless pps" "what it does with a record"
+jq -r '.peers[] | [.peer, (.cpu_us_per_record * 1000 | round / 1000), "\(.lost)/\(.datagrams)", (.memory_mib | round),
+  (if .datagrams_per_second_lossless == null then "-" else "\(.datagrams_per_second_lossless)\(if .bound_by_sender then "+" else "" end)" end), .does] | @tsv' "$dir/result" |
+  while IFS=$'\t' read -r peer cpu lost memory lossless what; do
+    printf '%-15s %14s %16s %12s %18s   %s\n' "$peer" "$cpu" "$lost" "$memory" "$lossless" "$what"
   done

@@ -1,28 +1,33 @@
 #!/usr/bin/env bash
 # run.sh — How much, on how many cores, with how much loss: every figure of one machine in one run.
 #
-# usage: perf/run.sh [--quick] [--json FILE]
-#   --quick      fewer and shorter runs, some eight minutes
+# usage: perf/run.sh [--quick] [--json FILE] [--report]
+#   --quick      fewer and shorter runs: some ten minutes, less on cores that do nothing else
 #   --json FILE  the whole result (default build/perf/run.json)
+#   --report     write docs/PERFORMANCE.md of it (perf/report.sh)
 #
-# Takes programs from build/ (scripts/build.sh build). Needs jq; nats-server for the way to an acknowledgement; peers as
-# perf/peers.sh says. What is missing is named and left out. Nothing else should run on the machine meanwhile.
+# Takes programs from build/ (scripts/build.sh build). Needs jq; nats-server for the way to an acknowledgement, weir-store
+# and weir-api for the way to an answer, peers as perf/peers.sh says. What is missing is named and left out. Nothing else
+# should run on the machine meanwhile: its load at the beginning is part of the result.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 
-quick=false json=build/perf/run.json
+quick=false report=false json=build/perf/run.json
 while [ $# -gt 0 ]; do
   case $1 in
     --quick) quick=true; shift ;;
+    --report) report=true; shift ;;
     --json) json=$2; shift 2 ;;
-    *) sed -n '2,9p' "$0" | sed 's/^# \{0,1\}//' >&2; exit 2 ;;
+    *) sed -n '2,12p' "$0" | sed 's/^# \{0,1\}//' >&2; exit 2 ;;
   esac
 done
-rounds=5 seconds=10 halvings=8
-if $quick; then rounds=3 seconds=3 halvings=5; fi
-for need in jq build/weir build/perf/bench_decode; do
+rounds=5 seconds=10 halvings=8 bench_s=0.5 peer_rounds=3 peer_halvings=6 flows=5000000
+if $quick; then rounds=3 seconds=2 halvings=5 bench_s=0.05 peer_rounds=1 peer_halvings=3 flows=1000000; fi
+for need in jq build/weir build/weirctl build/perf/bench_decode; do
   command -v "$need" >/dev/null || { echo "run.sh: $need is not there (scripts/build.sh build)" >&2; exit 1; }
 done
+load_before=$(cut -d' ' -f1 /proc/loadavg)
+begin=$SECONDS
 
 dir=$(mktemp -d)
 nats=
@@ -31,39 +36,54 @@ cleanup() {
   rm -rf "$dir"
 }
 trap cleanup EXIT
-say() { echo "== $1" >&2; }
+say() { echo "== $((SECONDS - begin)) s: $1" >&2; }
+skip() { echo "skipped: $1" >&2; printf '%s\n' "$1" >>"$dir/skipped"; }
+: >"$dir/skipped"
 median='def median: sort | .[(length - 1) / 2 | floor]; def spread: {median: median, least: min, most: max, runs: .};'
 
 say "decoder and encoder on one core, datagrams in memory"
-build/perf/bench_decode --benchmark_filter='^(decode_encode|bare_loop)' --benchmark_repetitions=$rounds \
-  --benchmark_min_time=0.2 --benchmark_format=json >"$dir/bench.json" 2>/dev/null
+timeout 600 build/perf/bench_decode --benchmark_filter='^(decode_encode|decode_encode_portable|fused|bare_loop)/' \
+  --benchmark_repetitions=$rounds --benchmark_min_time=$bench_s --benchmark_format=json >"$dir/bench.json" 2>/dev/null
 jq "$median"' [.benchmarks[] | select(.run_type == "iteration")] | group_by(.run_name)
   | map({key: .[0].run_name, value: (map(1e9 / .items_per_second) | spread)}) | from_entries' "$dir/bench.json" >"$dir/decode"
 
 say "captures for the replay"
-for protocol in v5 v9 ipfix; do
-  build/weir generate --pcap "$dir/$protocol.pcap" --protocol $protocol --count 20000 --exporters 100 >/dev/null 2>&1
-done
-
-# replay NAME ARGUMENT…: one line of JSON a run.
-replay() {
+make_capture() { # name, arguments of weir generate
   local name=$1
   shift
-  build/weir replay "$@" -q --json 2>/dev/null | jq -c --arg name "$name" '{name: $name, lossless: .is_lossless,
+  build/weir generate --pcap "$dir/$name.pcap" --count 20000 --start 1767225600 "$@" >/dev/null 2>&1
+}
+for protocol in v5 v9 ipfix sflow; do make_capture $protocol --protocol $protocol --exporters 100; done
+make_capture variable --protocol ipfix --with variable --exporters 100
+make_capture one --protocol v9
+for refresh in 1 10; do make_capture churn$refresh --protocol v9 --template-refresh $refresh --exporters 100; done
+make_capture options --protocol v9 --template-refresh 4 --with interfaces,samplers --exporters 100
+
+# replay NAME X ARGUMENT…: one line of JSON a run; X is what NAME is scaled by.
+replay() {
+  local name=$1 x=$2
+  shift 2
+  timeout 120 build/weir replay "$@" -q --json 2>/dev/null | jq -c --arg name "$name" --arg x "$x" '{name: $name, x: $x, lossless: .is_lossless,
     played_per_second: .played.records_per_second, frames_per_second: .played.frames_per_second,
     acknowledged_per_second: .publishers[0].records_per_second, delivery_ns: .publishers[0].delivery_ns,
+    octets_per_record: (if .publishers[0].acknowledged > 0 then .publishers[0].octets / .publishers[0].acknowledged else null end),
     cpu_ns_per_record, memory_mib: (.memory_octets / 1048576), stages, lost: .frames_lost}'
 }
+for_ever="--seconds $seconds --rounds 1000000"
 
 say "wire to encoded: the whole appliance, as much as it takes"
+stages=--stages  # once
 for _ in $(seq $rounds); do
-  for protocol in v5 v9 ipfix; do replay "$protocol" "$dir/$protocol.pcap" --seconds $seconds --rounds 1000000 --stages; done
+  # shellcheck disable=SC2086
+  for protocol in v5 v9 ipfix variable sflow; do replay "$protocol" "" "$dir/$protocol.pcap" $for_ever $stages; done
+  stages=
 done >"$dir/encoded"
 
 say "without loss: the highest rate, by halving"
 # Prints the rate that was played where nothing was lost and the player kept up.
 lossless() { # capture, datagrams a second
-  build/weir replay "$1" --rate "$2pps" --seconds $seconds --rounds 1000000 -q --json 2>/dev/null |
+  # shellcheck disable=SC2086
+  timeout 120 build/weir replay "$1" --rate "$2pps" $for_ever -q --json 2>/dev/null |
     jq -e --argjson asked "$2" 'select(.is_lossless) | .played.frames_per_second | select(. >= 0.98 * $asked) | round'
 }
 for protocol in v5 v9 ipfix; do
@@ -75,15 +95,21 @@ for protocol in v5 v9 ipfix; do
   jq -nc --arg name $protocol --argjson pps "$best" '{name: $name, frames_per_second: $pps}'
 done >"$dir/limit"
 
-say "scaling: exporters, queues, workers"
-for exporters in 1 10 100; do
-  replay "v9, $((exporters * 100)) exporters" "$dir/v9.pcap" --seconds $seconds --rounds 1000000 --exporters $exporters
-done >"$dir/scaling"
-for queues in 1 2; do
-  replay "v9, $queues queues" "$dir/v9.pcap" --seconds $seconds --rounds 1000000 --queues $queues
-done >>"$dir/scaling"
+say "scaling: exporters, queues, templates and options in between"
+# shellcheck disable=SC2086
+{
+  replay exporters 1 "$dir/one.pcap" $for_ever
+  replay exporters 10 "$dir/one.pcap" $for_ever --exporters 10
+  for times in 1 10 100; do replay exporters $((times * 100)) "$dir/v9.pcap" $for_ever --exporters $times; done
+  for queues in $(seq "$(nproc)"); do replay queues "$queues" "$dir/v9.pcap" $for_ever --queues "$queues"; done
+  for refresh in 1 10; do replay "datagrams between templates" $refresh "$dir/churn$refresh.pcap" $for_ever; done
+  replay "datagrams between templates" 200 "$dir/v9.pcap" $for_ever
+  replay "options data" "each 4th datagram" "$dir/options.pcap" $for_ever
+  replay "options data" none "$dir/v9.pcap" $for_ever
+} >"$dir/scaling"
 
 : >"$dir/acknowledged"
+: >"$dir/batches"
 if command -v nats-server >/dev/null; then
   say "wire to acknowledged by JetStream on this machine"
   port=$((20000 + RANDOM % 10000))
@@ -91,38 +117,72 @@ if command -v nats-server >/dev/null; then
   nats=$!
   sleep 1
   for _ in $(seq $rounds); do
-    replay "v9 to JetStream" "$dir/v9.pcap" --publish "nats://127.0.0.1:$port" --seconds $seconds --rounds 1000000
+    # shellcheck disable=SC2086
+    replay "v9 to JetStream" "" "$dir/v9.pcap" --publish "nats://127.0.0.1:$port" $for_ever
   done >"$dir/acknowledged"
   kill "$nats" && wait "$nats" 2>/dev/null
   nats=
+  # Beside a bare publisher in the same run; nothing may be lost, or it fails.
+  for options in "--batch-bytes 65536" "--batch-bytes 262144" "--batch-bytes 65536 --compression lz4" "--framing single"; do
+    [ -x build/perf/bench_deliver ] || { skip "build/perf/bench_deliver is not built"; break; }
+    # shellcheck disable=SC2086
+    timeout 120 build/perf/bench_deliver $options --seconds 2 --rounds 1 2>/dev/null | sed -n 's/^median: \([0-9.]*\) M records.*, \([0-9]*\) %.*/\1 \2/p' |
+      jq -Rc --arg options "$options" 'split(" ") | {options: $options, records_per_second: (.[0] | tonumber * 1e6), of_bare_percent: (.[1] | tonumber)}'
+  done >"$dir/batches"
 else
-  echo "skipped: nats-server is not installed" >&2
+  skip "nats-server is not installed"
 fi
 
-say "collectors side by side"
-perf/peers.sh --rounds $rounds --seconds $seconds --json "$dir/peers" >/dev/null || echo null >"$dir/peers"
+say "wire to the answer of a query"
+perf/queryable.sh --records $flows --seconds 5 --json "$dir/queryable" 2>"$dir/queryable.log" || {
+  skip "$(tail -1 "$dir/queryable.log" | sed 's/^skipped: //')"
+  echo null >"$dir/queryable"
+}
+
+say "collectors side by side, over loopback"
+perf/peers.sh --rounds $peer_rounds --seconds $seconds --limit $peer_halvings --json "$dir/peers" >/dev/null || echo null >"$dir/peers"
+say "collectors side by side, over a veth pair: af_packet and AF_XDP too"
+perf/peers.sh --veth --rounds $peer_rounds --seconds $seconds --limit $peer_halvings --json "$dir/peers_veth" >/dev/null || {
+  skip "the veth pair (needs root and network namespaces)"
+  echo null >"$dir/peers_veth"
+}
+
+# What took part, by the words that it has for itself.
+version_of() { "$@" 2>&1 | grep -m1 -oE '[0-9]+\.[0-9]+(\.[0-9]+)?[^ ,)]*' || echo ""; }
+jq -nc --arg nats "$(version_of nats-server --version)" --arg nfdump "$(version_of nfdump -V)" --arg pmacct "$(version_of nfacctd -V)" \
+  --arg dpdk "$(pkg-config --modversion libdpdk 2>/dev/null)" '{"nats-server": $nats, nfdump: $nfdump, pmacct: $pmacct, DPDK: $dpdk} | with_entries(select(.value != ""))' >"$dir/programs"
 
 mkdir -p "$(dirname "$json")"
 jq -n --slurpfile decode "$dir/decode" --slurpfile encoded "$dir/encoded" --slurpfile limit "$dir/limit" \
-  --slurpfile scaling "$dir/scaling" --slurpfile acknowledged "$dir/acknowledged" --slurpfile peers "$dir/peers" \
+  --slurpfile scaling "$dir/scaling" --slurpfile acknowledged "$dir/acknowledged" --slurpfile batches "$dir/batches" \
+  --slurpfile queryable "$dir/queryable" --slurpfile peers "$dir/peers" --slurpfile peers_veth "$dir/peers_veth" \
+  --slurpfile programs "$dir/programs" --argjson skipped "$(jq -Rnc '[inputs]' <"$dir/skipped")" \
   --arg cpu "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1)" --argjson cpus "$(nproc)" \
-  --arg kernel "$(uname -r)" --arg compiler "$(c++ --version | head -1)" --arg version "$(build/weir version)" \
-  --arg when "$(date -u +%FT%TZ)" "$median"'
-  def by_name: group_by(.name) | map({name: .[0].name, lossless: (map(.lossless) | all),
+  --argjson memory_mib "$(awk '/^MemTotal/ { print int($2 / 1024) }' /proc/meminfo)" \
+  --arg kernel "$(uname -r)" --arg compiler "$(c++ --version | head -1)" --arg version "$(build/weir version | head -1)" \
+  --arg when "$(date -u +%FT%TZ)" --argjson load_before "$load_before" --argjson took $((SECONDS - begin)) \
+  --argjson quick $quick --argjson rounds $rounds --argjson seconds $seconds --argjson halvings $halvings "$median"'
+  def by_name: group_by([.name, .x]) | map({name: .[0].name, x: .[0].x, lossless: (map(.lossless) | all),
     records_per_second: (map(.played_per_second) | spread), acknowledged_per_second: (map(.acknowledged_per_second) | spread),
+    frames_per_second: (map(.frames_per_second) | median), octets_per_record: .[0].octets_per_record,
     cpu_ns_per_record: (map(.cpu_ns_per_record) | spread), delivery_ns: (sort_by(.delivery_ns.p99) | .[(length - 1) / 2 | floor].delivery_ns),
     stages: .[0].stages, memory_mib: (map(.memory_mib) | max)});
-  {machine: {cpu: $cpu, cpus: $cpus, kernel: $kernel, compiler: $compiler, version: $version, when: $when},
+  {machine: {cpu: $cpu, cpus: $cpus, memory_mib: $memory_mib, kernel: $kernel, compiler: $compiler, version: $version, programs: $programs[0],
+     when: $when, load_before: $load_before},
+   settings: {quick: $quick, rounds: $rounds, seconds: $seconds, halvings: $halvings, took_seconds: $took, skipped: $skipped},
    decode_encode_ns_per_record: $decode[0], wire_to_encoded: ($encoded | by_name), lossless_limit: $limit,
-   scaling: ($scaling | by_name), wire_to_acknowledged: ($acknowledged | by_name), peers: $peers[0]}' >"$json"
+   scaling: ($scaling | by_name), wire_to_acknowledged: ($acknowledged | by_name), batches: $batches,
+   wire_to_queryable: $queryable[0], peers: $peers[0], peers_veth: $peers_veth[0]}' >"$json" || exit 1
 
 jq -r 'def m: . / 1e6 * 100 | round / 100; def r: . * 100 | round / 100;
-  "\(.machine.cpu), \(.machine.cpus) CPUs, \(.machine.version)", "",
+  "\(.machine.cpu), \(.machine.cpus) CPUs, \(.machine.version); load before: \(.machine.load_before)", "",
   "decode and encode, ns a record", (.decode_encode_ns_per_record | to_entries[] | "  \(.key)  \(.value.median | r)"), "",
   "(a) wire to encoded, M records/s on one core", (.wire_to_encoded[] | "  \(.name)  \(.records_per_second.median | m)  lossless \(.lossless)  CPU \(.cpu_ns_per_record.median | r) ns"), "",
   "    without loss, datagrams/s", (.lossless_limit[] | "  \(.name)  \(.frames_per_second)"), "",
-  "    scaling, M records/s", (.scaling[] | "  \(.name)  \(.records_per_second.median | m)"), "",
-  "(b) wire to acknowledged, M records/s", (.wire_to_acknowledged[] | "  \(.name)  \(.acknowledged_per_second.median | m)  lossless \(.lossless)  p99 \(.delivery_ns.p99 / 1e6 | r) ms"), "",
-  "collectors over the same kernel socket, CPU µs a record", (.peers.peers[]? | "  \(.peer)  \(.cpu_us_per_record | r)  lost \(.lost)/\(.datagrams)  (\(.does))"), "",
-  "not measured: (c) wire to queryable, for there is no store yet"' "$json"
-echo "all of it: $json" >&2
+  "    scaling, M records/s", (.scaling[] | "  \(.name) \(.x)  \(.records_per_second.median | m)"), "",
+  "(b) wire to acknowledged, M records/s", (.wire_to_acknowledged[] | "  \(.name)  \(.acknowledged_per_second.median | m)  lossless \(.lossless)  p99 \(.delivery_ns.p99 / 1e6 | r) ms"),
+  (.batches[] | "  \(.options)  \(.records_per_second | m)  \(.of_bare_percent) % of the bare publisher"), "",
+  "(c) wire to queryable", (.wire_to_queryable | if . == null then "  not measured" else "  \(.flows_per_second | m) M flows/s; the newest row is \(.paced.age_ms.p50) ms old, \(.paced.age_ms.p99) ms in a hundredth" end), "",
+  ((.peers, .peers_veth) | select(. != null) | "collectors over \(.path), CPU µs a record", (.peers[] | "  \(.peer)  \(.cpu_us_per_record | r)  lost \(.lost)/\(.datagrams)  (\(.does))"))' "$json"
+echo "all of it, in $((SECONDS - begin)) s: $json" >&2
+if $report; then perf/report.sh "$json"; fi

@@ -1,0 +1,116 @@
+# report.jq — One section of docs/PERFORMANCE.md, or one chart, of perf/run.sh's JSON. Called by perf/report.sh.
+#
+#   jq -r --arg section NAME -f perf/report.jq run.json
+
+def places($n): if . == null then "–" else (. * pow(10; $n) | round / pow(10; $n)) end;
+def digits: if . == null then "–" elif . >= 100 then round elif . >= 10 then places(1) else places(2) end;
+def m: if . == null then "–" else . / 1e6 | digits end;
+def thousands: if . == null then "–" else round | tostring | [while(length > 0; .[:-3])] | map(.[-3:]) | reverse | join(",") end;
+def row: "| " + (map(tostring) | join(" | ")) + " |";
+def table($head): ([$head | row, ($head | map("---") | row)] + map(row)) | join("\n");
+def spread(f): "\(.median | f) (\(.least | f) to \(.most | f))";
+def escaped: tostring | gsub("&"; "&amp;") | gsub("<"; "&lt;") | gsub(">"; "&gt;");
+
+# Horizontal bars of [{label, value, text}], in colours that are read on light and on dark.
+def bars($title): . as $rows | ([.[].value] | max // 1) as $most
+  | "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 760 \(50 + 26 * ($rows | length))\" font-family=\"sans-serif\" font-size=\"13\" fill=\"#777\">",
+    "<text x=\"10\" y=\"22\" font-size=\"15\" font-weight=\"bold\">\($title | escaped)</text>",
+    ($rows | to_entries[] | (44 + 26 * .key) as $y | (.value.value / (if $most == 0 then 1 else $most end) * 400 | if . < 1 then 1 else round end) as $wide
+      | "<text x=\"230\" y=\"\($y + 12)\" text-anchor=\"end\">\(.value.label | escaped)</text>",
+        "<rect x=\"240\" y=\"\($y)\" width=\"\($wide)\" height=\"16\" rx=\"2\" fill=\"#3b82c4\"/>",
+        "<text x=\"\(248 + $wide)\" y=\"\($y + 12)\">\(.value.text | escaped)</text>"),
+    "</svg>";
+
+def kinds: {v5: "NetFlow v5", v9: "NetFlow v9", ipfix: "IPFIX", variable: "IPFIX with three strings", sflow: "sFlow"};
+def kind: kinds[.] // .;
+def of_v9: (.wire_to_encoded // [] | map(select(.name == "v9")) | .[0]);
+
+def machine:
+  "\(.machine.cpu), \(.machine.cpus) CPUs, \(.machine.memory_mib / 1024 | places(1)) GiB of memory; Linux \(.machine.kernel); \(.machine.compiler); \(.machine.version)"
+  + (.machine.programs // {} | to_entries | map("; \(.key) \(.value)") | join("")) + ".\n\n"
+  + "Run \(.machine.when), `perf/run.sh\(if .settings.quick then " --quick" else "" end)`, \(.settings.took_seconds) s: medians of \(.settings.rounds) runs of \(.settings.seconds) s, least and most in brackets."
+  + (if .machine.load_before > 0.5 * .machine.cpus then "\n\n**The machine was not quiet: its load was \(.machine.load_before) on \(.machine.cpus) CPUs when the run began.** Absolute figures are too low, by how much nobody can say; take ratios of what ran in turn."
+     else " Load when it began: \(.machine.load_before)." end)
+  + (if (.settings.skipped | length) > 0 then "\n\nNot measured here: " + (.settings.skipped | join("; ")) + "." else "" end);
+
+def headline:
+  . as $all
+  | [ ["(a) wire → decoded and encoded, one core", (of_v9 | if . == null then "–" else "\(.records_per_second.median | m) million records/s of NetFlow v9" end),
+       ($all.lossless_limit // [] | map(select(.name == "v9")) | .[0].frames_per_second | if . == null then "no rate found" else "none lost at \(thousands) datagrams/s" end)],
+      ["(b) wire → acknowledged by JetStream", ($all.wire_to_acknowledged[0] | if . == null then "not measured" else "\(.acknowledged_per_second.median | m) million records/s" end),
+       ($all.wire_to_acknowledged[0] | if . == null then "–" else (if .lossless then "nothing lost" else "what JetStream did not take was dropped and counted" end) + "; p99 \(.delivery_ns.p99 / 1e6 | digits) ms" end)],
+      ["(c) wire → the answer of a query", ($all.wire_to_queryable | if . == null then "not measured" else "\(.flows_per_second | m) million flows/s" end),
+       ($all.wire_to_queryable | if . == null then "–" else (if .nothing_lost then "all of them counted by the query" else "NOT ALL OF THEM COUNTED" end)
+         + (.paced | if .age_ms == null then "" else "; at \(.flows_per_second | thousands) flows/s the newest row is \(.age_ms.p50 | digits) ms old (p99 \(.age_ms.p99 | digits))" end) end)]
+    ] | table(["", "", ""]);
+
+def decode:
+  .decode_encode_ns_per_record // {} | . as $all
+  | (keys | map(select(startswith("decode_encode/")) | ltrimstr("decode_encode/"))) as $names
+  | $names | map(. as $n | [$n, ($all["decode_encode/" + $n] | spread(digits)), ($all["decode_encode_portable/" + $n] // null | if . == null then "–" else spread(digits) end),
+      ($all["fused/" + $n] // null | if . == null then "–" else spread(digits) end), ($all["decode_encode/" + $n].median | 1e9 / . | m)])
+  | table(["ns a record", "best kernel", "portable kernel", "fused form", "million records/s a core"])
+  + ($all["bare_loop/netflow_v5"] | if . == null then "" else "\n\nThe bare loop without checks takes \(.median | digits) ns a v5 record." end);
+
+def replay:
+  . as $all | .wire_to_encoded // [] | map(. as $r | [(.name | kind), (.records_per_second | spread(m)), (.frames_per_second | thousands), (.cpu_ns_per_record.median | digits), (.memory_mib | round),
+      ($all.lossless_limit // [] | map(select(.name == $r.name)) | .[0].frames_per_second | thousands)])
+  | table(["", "million records/s", "datagrams/s", "ns of CPU a record, whole process", "MiB", "datagrams/s without loss, by halving"]);
+
+def scaling:
+  .scaling // [] | group_by(.name) | map(.[0].name as $name | sort_by(.x | tonumber? // .)
+    | "**\($name)**\n\n" + (map([.x, (.records_per_second.median | m), (.cpu_ns_per_record.median | digits), (.memory_mib | round)]) | table([$name, "million records/s", "ns of CPU a record", "MiB"])))
+  | join("\n\n");
+
+def acknowledged:
+  (.wire_to_acknowledged // [] | map([.name, (.acknowledged_per_second | spread(m)), (.cpu_ns_per_record.median | digits), (.delivery_ns.p50 / 1e6 | digits), (.delivery_ns.p99 / 1e6 | digits), (.octets_per_record | digits)])
+    | table(["", "million records/s acknowledged", "ns of CPU a record", "p50 ms", "p99 ms", "octets a record"]))
+  + (if (.batches // [] | length) == 0 then "" else "\n\n" + (.batches | map(["`\(.options)`", (.records_per_second | m), "\(.of_bare_percent) %"]) | table(["`bench_deliver`", "million records/s", "of a bare publisher's messages"])) end);
+
+def queryable:
+  .wire_to_queryable | if . == null then "Not measured in this run." else
+    "\(.flows | thousands) flows were played as fast as they were taken; \(.acknowledged | thousands) were acknowledged, and a query counted \(.stored | thousands) of them \(.seconds | digits) s after the first datagram: "
+    + "**\(.flows_per_second | thousands) flows/s**. Then, at \(.paced.flows_per_second | thousands) flows/s, "
+    + (.paced | if .age_ms == null then "no answer came." else "\(.answers) answers had rows whose newest was \(.age_ms.p50 | digits) ms old in the median, \(.age_ms.p99 | digits) ms in a hundredth, \(.age_ms.max | digits) ms at most." end) end;
+
+def peers_table:
+  . as $run | .peers | (map(select(.peer == "nfcapd")) | .[0].cpu_us_per_record) as $nfcapd
+  | map([.peer, (.cpu_us_per_record | places(3)), (if $nfcapd == null or $nfcapd == 0 then "–" else .cpu_us_per_record / $nfcapd | places(2) end), "\(.lost | thousands) of \(.datagrams | thousands)",
+      (.datagrams_per_second_lossless | if . == null then "–" else thousands end) + (if .bound_by_sender then " and more" else "" end), (.memory_mib | round), .does])
+  | table(["", "CPU µs a record", "of nfcapd's", "lost at \($run.rate | thousands)/s", "datagrams/s without loss", "MiB", "does with a record"]);
+def peers:
+  [.peers, .peers_veth] | map(select(. != null)) | if length == 0 then "Not measured in this run." else
+    map("Over \(if .path == "veth" then "a pair of interfaces between two namespaces" else "loopback, kernel sockets" end)\(if (.skipped // [] | length) > 0 then " (not installed: " + (.skipped | join(", ")) + ")" else "" end):\n\n" + peers_table) | join("\n\n") end;
+
+# Twice of what was measured, for bursts and what else the host does.
+def sizing:
+  . as $all | (of_v9.cpu_ns_per_record.median) as $discard | (.wire_to_acknowledged[0].cpu_ns_per_record.median // $discard) as $cpu
+  | (.wire_to_acknowledged[0].octets_per_record // 140) as $octets
+  | (.scaling // [] | map(select(.name == "exporters"))) as $exporters
+  | if $cpu == null then "Not measured in this run." else
+    [[100, 10000], [100, 100000], [1000, 300000], [1000, 1000000], [10000, 3000000]]
+    | map(. as [$e, $f] | ($f * $cpu * 2 / 1e9) as $cores
+      | [($e | thousands), ($f | thousands), (if $cores <= 1 then "1" else ($cores | ceil | tostring) end),
+         ($exporters | map(select((.x | tonumber) >= $e)) | min_by(.x | tonumber) // ($exporters | max_by(.x | tonumber)) | if . == null then "–" else "\(.memory_mib / 64 | ceil * 64) MiB" end),
+         "\($f * $octets * 8 / 1e6 | digits) Mbit/s"])
+    | table(["exporters", "flows/s", "cores of the collector", "memory", "to NATS, without compression"])
+    + "\n\nCores are twice \($cpu | digits) ns a record, measured to the acknowledgement; a record is \($octets | digits) octets on the way to NATS. nats-server and the store have cores of their own."
+  end;
+
+def charts:
+  if $section == "chart-encoded" then .wire_to_encoded // [] | map({label: (.name | kind), value: .records_per_second.median, text: "\(.records_per_second.median | m) M/s"}) | bars("Wire to encoded, records a second on one core")
+  elif $section == "chart-exporters" then .scaling // [] | map(select(.name == "exporters")) | sort_by(.x | tonumber) | map({label: "\(.x) exporters", value: .records_per_second.median, text: "\(.records_per_second.median | m) M/s"}) | bars("NetFlow v9 by number of exporters, records a second")
+  else (.peers_veth // .peers // {peers: []}) | .path as $path | .peers | map({label: .peer, value: .cpu_us_per_record, text: "\(.cpu_us_per_record | places(3)) µs"}) | bars("CPU of the whole process a record, over \($path // "nothing")")
+  end;
+
+if $section == "machine" then machine
+elif $section == "headline" then headline
+elif $section == "decode" then decode
+elif $section == "replay" then replay
+elif $section == "scaling" then scaling
+elif $section == "acknowledged" then acknowledged
+elif $section == "queryable" then queryable
+elif $section == "peers" then peers
+elif $section == "sizing" then sizing
+elif ($section | startswith("chart-")) then charts
+else error("no section \($section)") end

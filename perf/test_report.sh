@@ -1,0 +1,51 @@
+#!/usr/bin/env bash
+# test_report.sh — The report is made of any run, of one in which much is missing too; the committed one is of the committed run.
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit 1
+
+command -v jq >/dev/null || { echo "jq is not installed"; exit 77; }
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+failed=0
+fail() { echo "$1"; failed=1; }
+render() { perf/report.sh "$1" "$2" 2>"$dir/err" || fail "$3: $(cat "$dir/err")"; }
+has() { grep -qF -- "$2" "$dir/$1/PERFORMANCE.md" || fail "$1: lacks '$2'"; }
+
+render perf/testdata/run.json "$dir/small" small
+has small "Test CPU, 4 CPUs"
+has small "2.5 million records/s of NetFlow v9"
+has small "none lost at 123,456 datagrams/s"
+has small "| NetFlow v9 | 2.5 (2 to 3) |"
+has small "at 21,000 flows/s the newest row is 250 ms old (p99 600)"
+has small "| nfcapd | 0.5 | 1 |"
+has small "| weir | 0.25 | 0.5 |"
+has small "goflow2"
+has small "| 100 | 10,000 | 1 |"
+has small "Not measured here: goflow2 is asleep."
+grep -q "not quiet" "$dir/small/PERFORMANCE.md" && fail "small: says that the machine was not quiet"
+
+# A busy machine is said to have been one.
+jq '.machine.load_before = 9' perf/testdata/run.json >"$dir/busy.json"
+render "$dir/busy.json" "$dir/busy" busy
+has busy "The machine was not quiet: its load was 9 on 4 CPUs"
+
+# Nothing but the machine.
+jq '{machine, settings}' perf/testdata/run.json >"$dir/bare.json"
+render "$dir/bare.json" "$dir/bare" bare
+has bare "Not measured in this run."
+
+for of in small busy bare; do
+  grep -nE '^@|null|undefined' "$dir/$of/PERFORMANCE.md" | grep -v '/dev/null' && fail "$of: something was not filled in"
+  for chart in encoded exporters peers; do
+    svg=$dir/$of/performance/$chart.svg
+    head -1 "$svg" | grep -q '^<svg ' && tail -1 "$svg" | grep -q '^</svg>$' || fail "$of: $chart.svg is no chart"
+  done
+done
+[ "$(grep -c '<rect' "$dir/small/performance/peers.svg")" = 2 ] || fail "small: a bar for each collector"
+
+# What is committed was made by this program, of this template and that run.
+render perf/results/run.json "$dir/committed" committed
+diff -r "$dir/committed/PERFORMANCE.md" docs/PERFORMANCE.md >/dev/null || fail "docs/PERFORMANCE.md: perf/report.sh makes another"
+diff -r "$dir/committed/performance" docs/performance >/dev/null || fail "docs/performance: perf/report.sh makes others"
+
+exit $failed
