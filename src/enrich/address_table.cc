@@ -86,13 +86,15 @@ std::optional<Prefix> parse_prefix(std::string_view text) noexcept {
   const size_t slash = text.find('/');
   const auto address = IpAddress::parse(text.substr(0, slash));
   if (!address) return std::nullopt;
-  const unsigned width = address->is_v4() ? kBits - kMappedBits : kBits;
+  // A mapped address is one of IPv6 as it is written, and so is the length behind it.
+  const unsigned width = text.substr(0, slash).find(':') == std::string_view::npos ? kBits - kMappedBits : kBits;
   unsigned length = width;
   if (slash != std::string_view::npos) {
     const std::string_view digits = text.substr(slash + 1);
     const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), length);
     if (error != std::errc() || end != digits.data() + digits.size() || length > width) return std::nullopt;
   }
+  if (width == kBits && address->is_v4() && length < kMappedBits) return std::nullopt;  // of which much is no mapped address
   return Prefix{*address, static_cast<uint8_t>(length + kBits - width), 0};
 }
 

@@ -2,7 +2,7 @@
 //
 // Spec:     MaxMind DB file format 2.0 (by libmaxminddb); lists: a prefix and a name a line, with a comma between.
 // Runs on:  whoever loads; pure but for the file.
-// Bounds:   kPrefixesMax prefixes, kListOctetsMax octets of a list, kNameOctetsMax of a name. A database's tree is walked once: one
+// Bounds:   kPrefixesMax prefixes, kListOctetsMax octets of a list, kDatabaseOctetsMax of a database, kNameOctetsMax of a name. A database's tree is walked once: one
 //           whose nodes meet again is refused.
 // Failure:  an Error with the file and, in a list, the line.
 #pragma once
@@ -19,6 +19,7 @@
 namespace weir::enrich {
 
 inline constexpr size_t kListOctetsMax = 256 << 20;
+inline constexpr size_t kDatabaseOctetsMax = size_t{2} << 30;
 inline constexpr size_t kNameOctetsMax = 128;
 
 #define WEIR_DATA_SET_KINDS(X) X(database) X(cloud) X(threat) X(applications) X(mac_vendors)
@@ -38,7 +39,8 @@ struct DataSet {
   DataSetKind kind = DataSetKind::database;
   std::string path;
   std::string type;      // what a database says it is
-  std::string version;   // of a database: when it was built; of a list: its SHA-256's beginning
+  std::string version;   // of a database: when it was built; of a list: its digest
+  std::string digest;    // of what the file holds (FileDigest)
   std::vector<Prefix> prefixes;  // their values are places in `entries`
   std::vector<Entry> entries;    // the first is nobody's
 };

@@ -51,7 +51,7 @@ Result<void> Enrichment::load_applications(const std::string& path) {
   auto table = ApplicationTable::parse(*text, path);
   if (!table) return table.error();
   applications_ = std::move(*table);
-  sources_.push_back({DataSetKind::applications, path, "applications", version_of(*text), applications_->rows()});
+  sources_.push_back({DataSetKind::applications, path, "applications", version_of(*text), version_of(*text), applications_->rows()});
   return {};
 }
 
@@ -61,7 +61,7 @@ Result<void> Enrichment::load_vendors(const std::string& path) {
   if (!vendors_) vendors_.emplace();
   const auto added = vendors_->add(*text, path);
   if (!added) return added.error();
-  sources_.push_back({DataSetKind::mac_vendors, path, "mac_vendors", version_of(*text), *added});
+  sources_.push_back({DataSetKind::mac_vendors, path, "mac_vendors", version_of(*text), version_of(*text), *added});
   return {};
 }
 
@@ -75,7 +75,7 @@ Result<std::shared_ptr<Enrichment>> Enrichment::make_table(std::vector<DataSet> 
   auto made = std::make_shared<Enrichment>();
   std::vector<std::vector<Prefix>> prefixes;
   for (DataSet& set : sets) {
-    made->sources_.push_back({set.kind, set.path, set.type, set.version, set.prefixes.size()});
+    made->sources_.push_back({set.kind, set.path, set.type, set.version, set.digest, set.prefixes.size()});
     made->entries_.push_back(std::move(set.entries));
     prefixes.push_back(std::move(set.prefixes));
   }

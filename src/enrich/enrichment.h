@@ -41,7 +41,7 @@ struct AddressFacts {
 
 struct SourceLook {
   DataSetKind kind = DataSetKind::database;
-  std::string path, type, version;
+  std::string path, type, version, digest;
   uint64_t prefixes = 0;  // or lines, or blocks
 };
 

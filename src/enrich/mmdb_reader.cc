@@ -1,7 +1,9 @@
 // mmdb_reader.cc — A MaxMind database as a data set.
-#include <fmt/chrono.h>
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <maxminddb.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -14,6 +16,7 @@
 
 #include "base/utf8.h"
 #include "enrich/data_set.h"
+#include "enrich/file_digest.h"
 
 namespace weir::enrich {
 
@@ -21,6 +24,59 @@ namespace {
 
 constexpr unsigned kAddressBits = 128;
 constexpr unsigned kMappedBits = 96;
+
+struct Descriptor {
+  int fd = -1;
+  ~Descriptor() {
+    if (fd >= 0) close(fd);
+  }
+};
+
+Error errno_error(const std::string& path) { return Error{fmt::format("{}: {}", path, std::strerror(errno))}; }
+
+bool is_same_file(const struct stat& a, const struct stat& b) {
+  return a.st_size == b.st_size && a.st_mtim.tv_sec == b.st_mtim.tv_sec && a.st_mtim.tv_nsec == b.st_mtim.tv_nsec;
+}
+
+/// A copy in memory that nobody else can cut short: libmaxminddb maps what it reads, and a mapped file that
+/// becomes shorter ends the process (SIGBUS).
+Result<void> copy_file(const std::string& path, const Descriptor& from, const Descriptor& to, std::string& digest) {
+  struct stat before {}, after {};
+  if (fstat(from.fd, &before) != 0) return errno_error(path);
+  if (!S_ISREG(before.st_mode)) return Error{path + ": is no file"};
+  if (static_cast<uint64_t>(before.st_size) > kDatabaseOctetsMax) {
+    return Error{fmt::format("{} is longer than {} octets", path, kDatabaseOctetsMax)};
+  }
+  FileDigest sum;
+  std::vector<char> block(size_t{1} << 20);
+  for (size_t copied = 0;;) {
+    const ssize_t n = read(from.fd, block.data(), block.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return errno_error(path);
+    if (n == 0) break;
+    if ((copied += static_cast<size_t>(n)) > kDatabaseOctetsMax) return Error{path + ": grows while it is read"};
+    sum.add({block.data(), static_cast<size_t>(n)});
+    for (ssize_t at = 0; at < n;) {
+      const ssize_t written = write(to.fd, block.data() + at, static_cast<size_t>(n - at));
+      if (written < 0 && errno == EINTR) continue;
+      if (written <= 0) return Error{fmt::format("{}: no room for it in memory: {}", path, std::strerror(errno))};
+      at += written;
+    }
+  }
+  if (fstat(from.fd, &after) != 0) return errno_error(path);
+  if (!is_same_file(before, after)) return Error{path + ": is written to while it is read"};
+  digest = sum.hex();
+  return {};
+}
+
+/// When it was built. Nothing where that is no time that anybody builds databases at.
+std::optional<std::string> time_text(uint64_t epoch_seconds) {
+  constexpr uint64_t kYear10000 = 253'402'300'800;
+  std::tm utc{};
+  const auto at = static_cast<std::time_t>(epoch_seconds);
+  if (epoch_seconds >= kYear10000 || gmtime_r(&at, &utc) == nullptr) return std::nullopt;
+  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z", utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec);
+}
 
 struct Database {
   MMDB_s mmdb{};
@@ -174,19 +230,24 @@ class Walk {
 }  // namespace
 
 Result<DataSet> read_database(const std::string& path) {
-  // libmaxminddb does not say why a file cannot be opened.
-  if (access(path.c_str(), R_OK) != 0) return Error{fmt::format("{}: {}", path, std::strerror(errno))};
+  DataSet set;
+  const Descriptor file{open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
+  if (file.fd < 0) return errno_error(path);
+  const Descriptor copy{memfd_create("weir-database", MFD_CLOEXEC)};
+  if (copy.fd < 0) return errno_error(path);
+  if (auto copied = copy_file(path, file, copy, set.digest); !copied) return copied.error();
   Database database;
-  const int state = MMDB_open(path.c_str(), MMDB_MODE_MMAP, &database.mmdb);
+  const int state = MMDB_open(fmt::format("/proc/self/fd/{}", copy.fd).c_str(), MMDB_MODE_MMAP, &database.mmdb);
   if (state != MMDB_SUCCESS) {
     return Error{fmt::format("{}: {}", path, MMDB_strerror(state))};
   }
   database.is_open = true;
-  DataSet set;
   set.kind = DataSetKind::database;
   set.path = path;
   set.type = database.mmdb.metadata.database_type != nullptr ? database.mmdb.metadata.database_type : "";
-  set.version = fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(static_cast<std::time_t>(database.mmdb.metadata.build_epoch)));
+  const auto built = time_text(database.mmdb.metadata.build_epoch);
+  if (!built) return Error{fmt::format("{}: says that it was built {} s after 1970", path, database.mmdb.metadata.build_epoch)};
+  set.version = *built;
   if (auto walked = Walk(database, set).run(); !walked) return walked.error();
   return set;
 }

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <unordered_map>
+#include <utility>
 
 #include "base/printable.h"
 #include "base/utf8.h"
@@ -18,6 +19,12 @@ std::string_view trimmed(std::string_view text) {
   return text.substr(first, text.find_last_not_of(" \t\r") - first + 1);
 }
 
+/// Some editors and spreadsheets put one before the text.
+std::string_view without_byte_order_mark(std::string_view text) {
+  constexpr std::string_view kMark = "\xEF\xBB\xBF";
+  return text.substr(0, kMark.size()) == kMark ? text.substr(kMark.size()) : text;
+}
+
 }  // namespace
 
 Result<DataSet> parse_list(std::string_view text, const std::string& path, DataSetKind kind) {
@@ -25,11 +32,12 @@ Result<DataSet> parse_list(std::string_view text, const std::string& path, DataS
   set.kind = kind;
   set.path = path;
   set.type = name_of(kind);
-  set.version = version_of(text);
+  set.version = set.digest = version_of(text);
   set.entries.emplace_back();
   std::unordered_map<std::string, uint32_t> values;
   size_t number = 0;
-  for (std::string_view rest = text; !rest.empty();) {
+  bool is_first = true;  // of those that say something
+  for (std::string_view rest = without_byte_order_mark(text); !rest.empty();) {
     const size_t end = std::min(rest.find('\n'), rest.size());
     const std::string_view line = trimmed(rest.substr(0, end));
     rest.remove_prefix(std::min(end + 1, rest.size()));
@@ -38,7 +46,7 @@ Result<DataSet> parse_list(std::string_view text, const std::string& path, DataS
     const size_t comma = line.find(',');
     const std::string_view prefix_text = trimmed(line.substr(0, comma));
     std::string_view name = comma == std::string_view::npos ? std::string_view() : trimmed(line.substr(comma + 1));
-    if (number == 1 && prefix_text == "prefix") continue;  // a heading
+    if (std::exchange(is_first, false) && prefix_text == "prefix") continue;  // a heading
     auto prefix = parse_prefix(prefix_text);
     const auto wrong = [&](std::string_view why) { return Error{fmt::format("{}:{}: {}", path, number, why)}; };
     if (!prefix) return wrong(fmt::format("{} is no prefix, as 192.0.2.0/24 and 2001:db8::/32 are", printable(prefix_text.substr(0, 60))));

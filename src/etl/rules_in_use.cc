@@ -36,7 +36,7 @@ std::string RulesInUse::identity() const {
   std::string text = rules == nullptr ? "" : rules->hash();
   if (enrichment == nullptr) return text;
   for (const enrich::SourceLook& source : enrichment->sources()) {
-    text += fmt::format(" {} {} {} {}", source.path, source.type, source.version, source.prefixes);
+    text += fmt::format(" {} {} {} {}", source.path, source.type, source.digest, source.prefixes);
   }
   return text;
 }

@@ -24,7 +24,7 @@ std::string hash_of(const RulesInUse& rules) {
   std::string text = rules.rules == nullptr ? "" : rules.rules->hash();
   if (rules.enrichment == nullptr) return text;
   for (const enrich::SourceLook& source : rules.enrichment->sources()) {
-    text += ' ' + source.path + ' ' + source.version + ' ' + std::to_string(source.prefixes);
+    text += ' ' + source.path + ' ' + source.digest + ' ' + std::to_string(source.prefixes);
   }
   return text;
 }

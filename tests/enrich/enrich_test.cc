@@ -6,12 +6,16 @@
 #include <gtest/gtest.h>
 #include <maxminddb.h>
 #include <netinet/in.h>
+#include <sys/stat.h>
 
+#include <atomic>
+#include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <random>
 #include <string>
+#include <thread>
 
 #include "support/mmdb_writer.h"
 
@@ -204,17 +208,111 @@ TEST_F(EnrichFiles, WrongFilesAreNamed) {
   EXPECT_THAT(Enrichment::load({{}, {path("gone.csv")}, {}}).error().message, HasSubstr("gone.csv: No such file"));
 }
 
+// A time that no calendar has once ended the program, at a reload as well.
+TEST_F(EnrichFiles, ATimeThatIsNoneIsRefused) {
+  for (const uint64_t epoch : {uint64_t{0x7fffffffffffffff}, ~uint64_t{0}, uint64_t{1} << 62, uint64_t{253'402'300'800}}) {
+    MmdbWriter writer("GeoLite2-City", 6, epoch);
+    writer.add(ip("192.0.2.0"), 24, MmdbWriter::country("NL"));
+    writer.write(path("future.mmdb"));
+    const auto set = read_database(path("future.mmdb"));
+    ASSERT_FALSE(set) << epoch;
+    EXPECT_THAT(set.error().message, HasSubstr(fmt::format("future.mmdb: says that it was built {} s", epoch)));
+  }
+  MmdbWriter last("GeoLite2-City", 6, 253'402'300'799);
+  last.write(path("last.mmdb"));
+  const auto set = read_database(path("last.mmdb"));
+  ASSERT_TRUE(set) << set.error().message;
+  EXPECT_EQ(set->version, "9999-12-31T23:59:59Z");
+}
+
+// A database corrected in one entry, as reproducible builds make it: the same time, the same tree.
+TEST_F(EnrichFiles, OneThatSaysSomethingElseIsAnotherOne) {
+  std::vector<std::string> digests;
+  for (const char* country : {"NL", "BE", "NL"}) {
+    MmdbWriter writer("GeoLite2-City");
+    writer.add(ip("192.0.2.0"), 24, MmdbWriter::country(country));
+    writer.write(path("city.mmdb"));
+    const auto loaded = Enrichment::load({{path("city.mmdb")}, {}, {}});
+    ASSERT_TRUE(loaded);
+    EXPECT_EQ((*loaded)->sources()[0].version, "2026-01-01T00:00:00Z");
+    digests.push_back((*loaded)->sources()[0].digest);
+  }
+  EXPECT_EQ(digests[0].size(), 16u);
+  EXPECT_NE(digests[0], digests[1]);
+  EXPECT_EQ(digests[0], digests[2]);
+}
+
+// What is cut short under a mapping ends the process: here it is read, and read again, while somebody writes over it.
+TEST_F(EnrichFiles, ADatabaseIsReadWhileItIsCutShort) {
+  MmdbWriter writer("GeoLite2-City");
+  for (int i = 0; i < 30'000; ++i) writer.add(IpAddress::from_v4(static_cast<uint32_t>(i) << 12), 20, MmdbWriter::city("NL", fmt::format("city {}", i)));
+  const std::string good = writer.octets();
+  write("city.mmdb", good);
+  std::atomic<bool> is_over = false;
+  std::thread other([&] {
+    while (!is_over) {
+      write("city.mmdb", "");
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      write("city.mmdb", good);
+      std::this_thread::sleep_for(std::chrono::milliseconds(40));
+    }
+  });
+  int whole = 0, refused = 0;
+  for (int i = 0; i < 60; ++i) {
+    const auto set = read_database(path("city.mmdb"));
+    if (set) { EXPECT_EQ(set->prefixes.size(), 30'000u); }
+    (set ? whole : refused) += 1;
+  }
+  is_over = true;
+  other.join();
+  EXPECT_GT(whole, 0);
+  EXPECT_EQ(whole + refused, 60);
+}
+
+TEST_F(EnrichFiles, ADatabaseIsAFile) {
+  EXPECT_THAT(read_database(folder).error().message, HasSubstr("is no file"));
+  ASSERT_EQ(mkfifo(path("pipe").c_str(), 0600), 0);
+  EXPECT_THAT(read_database(path("pipe")).error().message, HasSubstr("is no file"));
+}
+
+TEST(PrefixList, TakesAHeadingBehindCommentsAndAMark) {
+  for (const char* text : {"# theirs\n\nprefix,provider\n192.0.2.0/24,a\n", "\xEF\xBB\xBFprefix,provider\n192.0.2.0/24,a\n",
+                           "\xEF\xBB\xBF" "192.0.2.0/24,a\n", "\r\n \n#\nprefix\n192.0.2.0/24,a"}) {
+    const auto set = parse_list(text, "list", DataSetKind::cloud);
+    ASSERT_TRUE(set) << set.error().message;
+    EXPECT_EQ(set->prefixes.size(), 1u);
+  }
+  // It is no heading in the middle.
+  EXPECT_THAT(parse_list("192.0.2.0/24,a\nprefix,name\n", "list", DataSetKind::cloud).error().message, HasSubstr("list:2: prefix is no prefix"));
+}
+
+TEST(PrefixList, TakesMappedAddressesAsTheyAreWritten) {
+  const auto mapped = parse_prefix("::ffff:192.0.2.0/120");
+  ASSERT_TRUE(mapped);
+  EXPECT_EQ(mapped->length, 120);
+  EXPECT_EQ(mapped->address, ip("192.0.2.0"));
+  EXPECT_EQ(parse_prefix("::ffff:192.0.2.1")->length, 128);
+  EXPECT_EQ(parse_prefix("192.0.2.0/24")->length, 120);
+  EXPECT_FALSE(parse_prefix("::ffff:10.0.0.0/8"));
+  EXPECT_FALSE(parse_prefix("192.0.2.0/33"));
+  EXPECT_FALSE(parse_prefix("::ffff:10.0.0.0/129"));
+}
+
 // Every octet of a small database turned: it is read, or refused, and never more.
 TEST_F(EnrichFiles, ADamagedDatabaseIsReadOrRefused) {
   MmdbWriter writer("GeoLite2-City");
   for (int i = 0; i < 20; ++i) writer.add(ip(fmt::format("192.0.{}.0", i)), 24, MmdbWriter::city("NL", fmt::format("city {}", i)));
   const std::string good = writer.octets();
   int refused = 0;
-  for (size_t at = 0; at < good.size(); at += 3) {
+  const size_t metadata = good.rfind("MaxMind.com");
+  for (size_t at = 0; at < good.size(); at += at < metadata ? 3 : 1) {
     std::string bad = good;
-    bad[at] = static_cast<char>(bad[at] ^ 0x41);
-    write("bad.mmdb", bad);
-    refused += !read_database(path("bad.mmdb"));
+    for (const int mask : {0x41, 0x80, 0x7f, 0xff}) {
+      if (at < metadata && mask != 0x41) break;
+      bad[at] = static_cast<char>(good[at] ^ mask);
+      write("bad.mmdb", bad);
+      refused += !read_database(path("bad.mmdb"));
+    }
   }
   for (size_t length = 0; length < good.size(); length += 41) {
     write("bad.mmdb", good.substr(0, length));
