@@ -150,7 +150,7 @@ std::vector<Case> cases() {
       {"bittorrent-tracker", By::udp, 6969, hex("0000041727101980000000001234abcd"), "bittorrent"},
       {"bittorrent-tracker", By::tcp, 80, octets("GET /announce?info_hash=%12 HTTP/1.1\r\nHost: tracker.example\r\n\r\n"), "bittorrent", "tracker.example"},
       {"mining-stratum", By::tcp, 3333, octets("{\"id\": 1, \"method\": \"mining.subscribe\", \"params\": []}\n"), "stratum"},
-      {"mining-monero", By::tcp, 3333, octets("{\"id\":1,\"jsonrpc\":\"2.0\",\"method\":\"login\",\"params\":{\"login\":\"4\"}}\n"), "stratum"},
+      {"mining-monero", By::tcp, 3333, octets("{\"id\":1,\"jsonrpc\":\"2.0\",\"method\":\"login\",\"params\":{\"login\":\"48edfHu7V9Z84YzzMa6fUueoELZ9ZRXq9VetWzYGzKt5\",\"pass\":\"x\"}}\n"), "stratum"},
       {"mining-pool-name", By::udp, 53, dns(0x0100, "\3xmr\10nanopool\3org"), "dns", "xmr.nanopool.org"},
       {"scanner-http", By::tcp, 80, octets("GET / HTTP/1.1\r\nHost: x\r\nUser-Agent: Mozilla/5.0 zgrab/0.x\r\n\r\n"), "http", "x"},
       {"scanner-ssh", By::tcp, 22, octets("SSH-2.0-OpenSSH-keyscan\r\n"), "ssh"},
@@ -196,6 +196,54 @@ TEST_F(Shipped, DoNotTakeOneForTheOther) {
       const bool is_http_too = each.application == std::string("bittorrent") && rule.application == "http";
       EXPECT_TRUE(rule.application.empty() || rule.application == each.application || is_http_too) << id;
     }
+  }
+}
+
+// What is ordinary is called nothing else: a label that is often wrong says nothing, and some accuse.
+TEST_F(Shipped, CallNobodyWhatItIsNot) {
+  Classifier c(shipped());
+  const auto web = [](std::string_view request, std::string_view agent = "Mozilla/5.0") {
+    return octets(std::string(request) + " HTTP/1.1\r\nHost: www.example.org\r\nUser-Agent: " + std::string(agent) + "\r\nAccept: */*\r\n\r\n");
+  };
+  const Octets ordinary[] = {
+      web("GET /api/v1/query?query=up"),           web("GET /api/v1/timelines/home"),     web("GET /api/v1"),
+      web("POST /api/v1/users"),                   web("GET /apis"  "h"),                 web("GET /api/v1/podsters"  "-club"),
+      web("GET /apis/weather/today"),              web("GET /", "QuizMap/1.0"),           web("GET /", "Genessus/2.1 (Linux)"),
+      web("GET /", "TheExpanse/3"),                web("GET /", "my-nucleids/1"),         web("GET /search?user-agent=x", "Mozilla/5.0 (X11; zmapper)"),
+      octets(R"({"jsonrpc":"2.0","id":1,"method":"login","params":{"username":"alice","password":"x"}})"),
+      octets(R"({"jsonrpc":"2.0","id":1,"method":"login","params":{"login":"alice@example.org","password":"correct horse battery staple"}})"),
+      octets(R"({"id":7,"method":"submit","params":{"form":"contact","fields":{"name":"Bob"}}})"),
+      octets(R"({"id":7,"method":"eth_blockNumber","params":[]})"),
+      octets("SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n"),
+  };
+  for (const Octets& payload : ordinary) {
+    for (const uint16_t port : {uint16_t{80}, uint16_t{8080}, uint16_t{3333}}) {
+      const Seen seen = c.sample(testing::tcp_frame(port, payload));
+      for (const char* label : {"kubernetes", "mining", "scanner", "p2p", "amplification"}) {
+        EXPECT_THAT(seen.labels, ::testing::Not(Contains(label))) << std::string(payload.begin(), payload.end());
+      }
+      EXPECT_NE(seen.application, "stratum");
+    }
+  }
+  EXPECT_THAT(c.sample(testing::udp_frame(5060, octets("REGISTER sip:x SIP/2.0\r\nUser-Agent: mysipclient 2\r\n"))).labels,
+              ::testing::Not(Contains("scanner")));
+}
+
+// And what is meant is found in the forms that it takes.
+TEST_F(Shipped, KnowTheFormsOfWhatTheyAreFor) {
+  Classifier c(shipped());
+  for (const char* path : {"/api/v1/pods?limit=500", "/api/v1/namespaces/default/pods/x/log", "/apis", "/apis/apps/v1/deployments", "/apis?timeout=32s",
+                           "/apis/metrics.k8s.io/v1beta1/nodes", "/livez?verbose", "/openapi/v2?timeout=32s"}) {
+    EXPECT_THAT(c.sample(testing::tcp_frame(8001, octets(std::string("GET ") + path + " HTTP/1.1\r\n\r\n"))).rule_ids, Contains("kubernetes-api")) << path;
+  }
+  for (const char* agent : {"Mozilla/5.0 (compatible; CensysInspect/1.1; +https://about.censys.io/)", "masscan/1.3 (https://github.com/robertdavidgraham/masscan)",
+                            "Expanse, a Palo Alto Networks company, searches across the global IPv4 space", "sqlmap/1.7", "Mozilla/5.0 zmap/2.1"}) {
+    EXPECT_THAT(c.sample(testing::tcp_frame(80, octets(std::string("GET / HTTP/1.1\r\nuser-agent: ") + agent + "\r\n\r\n"))).rule_ids,
+                Contains("scanner-http")) << agent;
+  }
+  for (const char* message : {R"({"id":2,"jsonrpc":"2.0","method":"submit","params":{"id":"6b2e","job_id":"4BiGm3/RgGQzgkTI/xV0smdA","nonce":"d0030040"}})",
+                              R"({"id":3,"jsonrpc":"2.0","method":"keepalived","params":{"id":"6b2e"}})"}) {
+    EXPECT_THAT(c.sample(testing::tcp_frame(3333, octets(message))).rule_ids, Contains("mining-monero")) << message;
   }
 }
 
