@@ -51,7 +51,7 @@ bool holds(BinaryOperator op, uint64_t a, uint64_t b) noexcept {
   }
 }
 
-/// The same for the same flow, wherever and however often it is asked, and whatever order its fields came in; different for rules of
+/// The same for the same record, wherever and however often it is asked, and whatever order its fields came in; different for rules of
 /// different salts.
 uint64_t hash_of(const FlowView& flow, uint64_t salt) noexcept {
   uint64_t h = (salt + 1) * 0x9E3779B97F4A7C15ull;
