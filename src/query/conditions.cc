@@ -61,6 +61,9 @@ class ColumnReader {
     if (condition_.comparison != Comparison::equal) return comparison();
     if (field_.kind == K::number_list || field_.kind == K::community_list || field_.kind == K::text_list) return list();
     if (field_.kind == K::instant) return instants();
+    if (condition_.kind == Values::bracketed) {
+      refuse(condition_.place, fmt::format("{} is no list: it cannot have all of several values; allowed: {}:(value,value), one of them", field_.name, condition_.key.text));
+    }
     std::vector<Predicate> parts;
     std::vector<Parameter> plain;
     for (const Text& value : condition_.values) {
@@ -202,11 +205,25 @@ class ColumnReader {
     } else if (field_.kind == K::address) {
       const auto address = IpAddress::parse(value.text);
       if (!address) wrong(value, "an address");
-      parameter = *address;
+      return compared_address(*address);
     } else {
       parameter = number_of(value);
     }
     return compared(field_, column_, condition_.comparison, std::move(parameter));
+  }
+
+  /// With those of its own family: IPv4 lies in the middle of IPv6.
+  Predicate compared_address(const IpAddress& address) const {
+    Predicate v4 = simple(PK::between, field_, column_, {*IpAddress::parse("0.0.0.0"), *IpAddress::parse("255.255.255.255")});
+    std::vector<Predicate> parts = {compared(field_, column_, condition_.comparison, address)};
+    if (!address.is_v4()) {
+      Predicate none;
+      none.kind = PK::none;
+      none.parts.push_back(std::move(v4));
+      v4 = std::move(none);
+    }
+    parts.push_back(std::move(v4));
+    return joined(PK::all, std::move(parts));
   }
 
   Predicate regular_expression() const {
@@ -222,6 +239,7 @@ class ColumnReader {
     std::vector<Parameter> plain;
     std::vector<Predicate> parts;
     for (const Text& value : condition_.values) {
+      if (value.text.empty() && !value.is_quoted) refuse(condition_.place, "the list has an empty item");
       if (field_.kind == K::text_list) {
         if (value.text.find('%') == std::string::npos) {
           plain.emplace_back(value.text);

@@ -33,13 +33,19 @@ AddressRange network_of(const IpAddress& address, unsigned bits) {
 std::optional<AddressRange> read_prefix_or_range(std::string_view text) {
   if (const size_t slash = text.find('/'); slash != std::string_view::npos) {
     const auto address = IpAddress::parse(text.substr(0, slash));
-    const auto bits = digits_of(text.substr(slash + 1));
-    if (!address || !bits || text.size() - slash > 4 || *bits > (address->is_v4() ? 32u : 128u)) return std::nullopt;
+    auto bits = digits_of(text.substr(slash + 1));
+    if (!address || !bits || text.size() - slash > 4) return std::nullopt;
+    // ::ffff:10.0.0.0/104 is 10.0.0.0/8, and no shorter one is IPv4.
+    if (address->is_v4() && text.find(':') < slash) {
+      if (*bits < 96) return std::nullopt;
+      *bits -= 96;
+    }
+    if (*bits > (address->is_v4() ? 32u : 128u)) return std::nullopt;
     return network_of(*address, static_cast<unsigned>(*bits));
   }
   if (const size_t dash = text.find('-'); dash != std::string_view::npos) {
     const auto first = IpAddress::parse(text.substr(0, dash)), last = IpAddress::parse(text.substr(dash + 1));
-    if (!first || !last || *first > *last) return std::nullopt;
+    if (!first || !last || first->is_v4() != last->is_v4() || *first > *last) return std::nullopt;
     return AddressRange{*first, *last};
   }
   const auto address = IpAddress::parse(text);

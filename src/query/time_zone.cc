@@ -9,6 +9,7 @@
 
 #include "base/byte_order.h"
 #include "base/printable.h"
+#include "query/posix_zone.h"
 
 namespace weir::query {
 namespace {
@@ -92,6 +93,14 @@ Result<TimeZone> TimeZone::find(std::string_view name) {
     if (!offset) return unknown;
     zone.transitions_.push_back({static_cast<int64_t>(load_be64(times + i * size_t{8})), *offset});
   }
+  // Files that are kept small list no change that the rule at their end has.
+  std::string_view rule = std::string_view(file).substr(second_at + kHeaderOctets + counts->data_octets(8));
+  if (rule.size() < 2 || rule.front() != '\n' || rule.find('\n', 1) == std::string_view::npos) return unknown;
+  rule = rule.substr(1, rule.find('\n', 1) - 1);
+  if (rule.empty()) return zone;
+  const auto more = transitions_of_rule(rule, zone.transitions_.empty() ? 0 : zone.transitions_.back().at);
+  if (!more) return unknown;
+  zone.transitions_.insert(zone.transitions_.end(), more->begin(), more->end());
   return zone;
 }
 

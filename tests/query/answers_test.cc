@@ -349,6 +349,12 @@ TEST_F(Answers, OperatorsMeanWhatTheySay) {
   expect_flows("in:flows tcp_flags:(SYN,FIN) time:last_1h", kHour, [](const KnownFlow& f) { return f.tcp_flags && (*f.tcp_flags & 3) != 0; });
   expect_flows("in:flows dst_port:100-4000 time:last_1h", kHour, [](const KnownFlow& f) { return f.dst_port && *f.dst_port >= 100 && *f.dst_port <= 4000; });
   expect_flows("in:flows dst_ip:10.0.0.2-198.51.100.7 time:last_1h", kHour, [](const KnownFlow& f) { return f.dst == "10.0.0.2" || f.dst == "198.51.100.7"; });
+  // 10.0.0.0 and ::ffff:10.0.0.0 are one; of IPv6 none is smaller or larger than an IPv4 address.
+  expect_flows("in:flows src_ip:>10.1.2.3 time:last_1h", kHour, [](const KnownFlow& f) { return f.src.starts_with("192.") || f.src.starts_with("203."); });
+  expect_flows("in:flows src_ip:<=10.0.0.2 time:last_1h", kHour, [](const KnownFlow& f) { return f.src == "10.0.0.1" || f.src == "10.0.0.2"; });
+  expect_flows("in:flows src_ip:<2001:db8:0:1::2 time:last_1h", kHour, [](const KnownFlow& f) { return f.src == "2001:db8::1"; });
+  expect_flows("in:flows src_ip:>::1 time:last_1h", kHour, [](const KnownFlow& f) { return f.src.starts_with("2001:"); });
+  expect_flows("in:flows src_ip:::ffff:10.0.0.0/104 time:last_1h", kHour, [](const KnownFlow& f) { return is_in_ten(f.src); });
   expect_flows("in:flows app:web_m% time:last_1h", kHour, [](const KnownFlow& f) { return f.app == "web_mail"; });
   expect_flows("in:flows app:WEB% time:last_1h", kHour, [](const KnownFlow& f) { return f.app.starts_with("web"); });
   expect_flows("in:flows app:~^(dns|ssh)$ time:last_1h", kHour, [](const KnownFlow& f) { return f.app == "dns" || f.app == "ssh"; });

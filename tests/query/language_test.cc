@@ -10,6 +10,7 @@
 
 #include "fuzz/srql_oracle.h"
 #include "query/check.h"
+#include "query/posix_zone.h"
 #include "query/parser.h"
 #include "query/translate.h"
 #include "query/sql_shape.h"
@@ -125,6 +126,48 @@ TEST(Srql, NeitherSideHoldsWhereAFieldIsMissing) {
 TEST(Srql, OrBindsCloserThanStandingSideBySide) {
   EXPECT_THAT(sql_of("in:flows proto:6 src_port:1 OR dst_port:2 ip_ttl:3"),
               HasSubstr("(f.protocol_num = ? AND (f.src_endpoint_port = ? OR f.dst_endpoint_port = ?) AND f.ip_ttl = ?)"));
+}
+
+/// Files of the zone database list the changes to 2037 and end with a rule, or leave to the rule all that it has.
+TEST(Srql, ZonesChangeAsTheirRulesSay) {
+  struct Case {
+    const char* zone;
+    const char* rule;
+    size_t changes;  // from 2008 to 2037
+  };
+  constexpr Case kCases[] = {
+      {"Europe/Berlin", "CET-1CEST,M3.5.0,M10.5.0/3", 58},
+      {"America/New_York", "EST5EDT,M3.2.0,M11.1.0", 58},
+      {"Australia/Lord_Howe", "<+1030>-10:30<+11>-11,M10.1.0,M4.1.0", 58},
+      {"America/Nuuk", "<-02>2<-01>,M3.5.0/-1,M10.5.0/0", 0},
+      {"Asia/Kolkata", "IST-5:30", 0},
+  };
+  const int64_t from = 1'199'145'600, to = 2'145'916'800;  // 2008, 2038
+  for (const Case& c : kCases) {
+    SCOPED_TRACE(c.zone);
+    auto zone = TimeZone::find(c.zone);
+    ASSERT_TRUE(zone) << zone.error().message;
+    // Greenland has it since 2023.
+    const int64_t since = c.changes == 0 ? 1'711'000'000 : from;
+    const auto by_rule = transitions_of_rule(c.rule, since);
+    ASSERT_TRUE(by_rule);
+    std::vector<std::pair<int64_t, int64_t>> listed, ruled;
+    for (const auto& t : zone->transitions_between(since, to)) listed.emplace_back(t.at, t.offset);
+    for (const auto& t : *by_rule) {
+      if (t.at < to) ruled.emplace_back(t.at, t.offset);
+    }
+    EXPECT_EQ(listed, ruled);
+    EXPECT_GE(ruled.size(), c.changes);
+  }
+  // Behind what files list.
+  const auto berlin = TimeZone::find("Europe/Berlin");
+  EXPECT_EQ(berlin->offset_at(2'540'000'000), 7200) << "June 2050";
+  EXPECT_EQ(berlin->offset_at(2'555'000'000), 3600) << "December 2050";
+  EXPECT_THAT(*transitions_of_rule("AAA3BBB,J60/0,J300/0", 951'782'400), testing::SizeIs(testing::Gt(400u)));
+  for (const char* const bad : {"", "A", "AB3", "CET", "CET-1CEST", "CET-1CEST,M13.1.0,M10.5.0", "CET-1CEST,M3.0.0,M10.5.0", "CET-1CEST,M3.5.7,M10.5.0", "CET-1CEST,M3.5.0",
+                                "CET-99", "<CET-1", "CET-1CEST,J0,J5", "CET-1CEST,M3.5.0,M10.5.0x", "CET-1CEST,M3.5.0/200,M10.5.0"}) {
+    EXPECT_FALSE(transitions_of_rule(bad, 0)) << bad;
+  }
 }
 
 TEST(Srql, FlagsAreSetOrNotSetOrNotLookedAt) {
