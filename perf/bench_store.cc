@@ -23,6 +23,7 @@
 #include "flow/flow_parser.h"
 #include "store/address_functions.h"
 #include "store/row_writer.h"
+#include "store/schema.h"
 
 namespace weir::perf {
 namespace {
@@ -106,7 +107,6 @@ Costs measure(Protocol protocol, const std::string& file, size_t commits, size_t
   auto connection = expect(database->connect());
   if (!store::register_address_functions(connection) || !store::prepare_schema(connection)) std::abort();
   const int64_t hour = store::hour_of(kNowUs);
-  if (const auto made = store::open_hours(connection, {&hour, 1}); !made) std::abort();
 
   std::vector<std::unique_ptr<store::RowChunk>> chunks;
   for (size_t i = 0; i < chunks_a_commit; ++i) chunks.push_back(std::make_unique<store::RowChunk>());
@@ -118,12 +118,18 @@ Costs measure(Protocol protocol, const std::string& file, size_t commits, size_t
       for (auto& chunk : chunks) chunk->clear();
       convert(flows, writer, chunks);
     }
+    if (commit == 0) {
+      store::ColumnSet used;
+      for (const auto& chunk : chunks) used |= chunk->used();
+      if (const auto made = store::open_hours(connection, {&hour, 1}, used); !made) std::abort();
+    }
     expect(connection.execute("BEGIN"));
     {
       const Stopwatch watch(costs.append);
+      store::ChunkColumns columns(expect(store::hour_tables(connection)).front().columns);
       auto appender = expect(store::Appender::make(connection, store::hour_table(hour)));
       for (auto& chunk : chunks) {
-        if (!appender.append(chunk->finished())) std::abort();
+        if (!appender.append(columns.of(*chunk))) std::abort();
         costs.rows += chunk->rows();
       }
       if (!appender.flush()) std::abort();

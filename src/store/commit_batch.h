@@ -4,6 +4,7 @@
 // Owns:     its chunks; it refers to messages, which are the ingest thread's.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -27,9 +28,15 @@ struct CommitBatch {
   IdentityLedger::Changes identities;
   std::vector<HeldMessage*> messages;
   uint64_t rows = 0;
+  uint64_t octets = 0;  // of the records that they are of
   uint64_t newest_us = 0;  // the latest time received of them
   uint64_t opened_steady_ns = 0;
   uint64_t committed_steady_ns = 0;  // 0: not yet
+
+  HourRows* find(int64_t hour) noexcept {
+    const auto found = std::find_if(hours.begin(), hours.end(), [hour](const HourRows& of) { return of.hour == hour; });
+    return found != hours.end() ? &*found : nullptr;
+  }
 };
 
 }  // namespace weir::store

@@ -43,7 +43,7 @@ void Committer::run() {
   for (;;) {
     CommitBatch* batch = nullptr;
     if (to_do_.pop(batch)) {
-      write(*batch);
+      if (!gave_up_) write(*batch);
       waiting_.fetch_sub(1, std::memory_order_acq_rel);
       done_.push(batch);
       on_done_();
@@ -84,7 +84,10 @@ void Committer::write(CommitBatch& batch) {
     }
     now_.trouble = why;
     show();
-    if (is_stopping_.load(std::memory_order_acquire)) return;
+    if (is_stopping_.load(std::memory_order_acquire)) {
+      gave_up_ = true;
+      return;
+    }
     waker_.wait(wait_ms, [&] { return is_stopping_.load(std::memory_order_acquire); });
   }
 }

@@ -57,6 +57,9 @@ class Committer {
   std::atomic<size_t> waiting_{0};
   std::atomic<bool> is_stopping_{false};
   Waker waker_;
+  // Of the last batch, because it ends. What comes behind is not written either: what it knows of messages has those of the one before
+  // in it.
+  bool gave_up_ = false;
   CommitterView now_;
   uint64_t next_tidy_ns_ = 0;
   Snapshot<CommitterView> view_;

@@ -2,14 +2,30 @@
 
 #include <fmt/format.h>
 
-#include "base/clock.h"
-#include "store/schema.h"
+#include <algorithm>
+#include <array>
+#include <string>
+#include <utility>
+
+#include "store/row_chunk.h"
 
 namespace weir::store {
 namespace {
 
 constexpr int kReopenWaitMs = 30'000;
 constexpr int kHoldTriesMax = 50;
+constexpr size_t kListMax = 1024;  // in one statement
+
+/// Runs a statement for each kListMax of them, with their texts in a list.
+template <class Text, class Run>
+Result<void> with_lists(std::span<const std::string> of, Text text, Run run) {
+  for (; !of.empty(); of = of.subspan(std::min(of.size(), kListMax))) {
+    std::string list;
+    for (const std::string& one : of.first(std::min(of.size(), kListMax))) list += fmt::format("{}{}", list.empty() ? "" : ",", text(one));
+    if (auto done = run(list); !done) return done.error();
+  }
+  return {};
+}
 
 Result<std::vector<std::string>> texts_of(Connection& connection, const std::string& sql, size_t columns) {
   auto rows = connection.query(sql);
@@ -53,14 +69,14 @@ Result<void> DuckdbSink::connect() {
   auto connection = database_->connect();
   if (!connection) return connection.error();
   connection_.emplace(std::move(*connection));
-  hours_.clear();
+  tables_.clear();
   return {};
 }
 
 Error DuckdbSink::failed(Error error) {
   is_broken_ |= is_fatal(error);
   is_unsure_ = true;
-  hours_.clear();
+  tables_.clear();
   return error;
 }
 
@@ -73,17 +89,28 @@ Result<StoredIdentities> DuckdbSink::identities() {
   auto ids = texts_of(*connection_, "SELECT id FROM identity_ids ORDER BY seen", 1);
   if (!ids) return failed(ids.error());
   stored.ids = std::move(*ids);
+  auto last = texts_of(*connection_, "SELECT coalesce(max(seen), 0)::VARCHAR FROM (SELECT seen FROM identity_sources UNION ALL SELECT seen FROM identity_ids)", 1);
+  if (!last) return failed(last.error());
+  last_seen_ = std::stoll(last->front());
   return stored;
 }
 
-Result<void> DuckdbSink::open_tables(std::span<const int64_t> hours) {
+/// Has tables with these columns. A new hour's begins with those that were used of late: to add one to a table takes 20 ns a row of it.
+Result<void> DuckdbSink::open_tables(std::span<const int64_t> hours, const ColumnSet& used) {
   std::vector<int64_t> missing;
   for (const int64_t hour : hours) {
-    if (hours_.count(hour) == 0) missing.push_back(hour);
+    const auto there = tables_.find(hour);
+    if (there == tables_.end() || (used & ~there->second.set()).any()) missing.push_back(hour);
   }
+  used_now_ |= used;
   if (missing.empty()) return {};
-  if (auto opened = open_hours(*connection_, missing); !opened) return opened;
-  hours_.insert(missing.begin(), missing.end());
+  if (auto opened = open_hours(*connection_, missing, used, used_now_ | used_before_); !opened) return opened;
+  auto tables = hour_tables(*connection_);
+  if (!tables) return tables.error();
+  const bool is_newer = !tables_.empty() && !tables->empty() && tables->back().hour > tables_.rbegin()->first;
+  if (is_newer) used_before_ = std::exchange(used_now_, used);
+  tables_.clear();
+  for (HourTable& table : *tables) tables_.emplace(table.hour, std::move(table));
   return {};
 }
 
@@ -110,9 +137,13 @@ Result<void> DuckdbSink::write(CommitBatch& batch) {
     }
   }
   std::vector<int64_t> hours;
-  for (const HourRows& rows : batch.hours) hours.push_back(rows.hour);
+  ColumnSet used;
+  for (const HourRows& rows : batch.hours) {
+    hours.push_back(rows.hour);
+    for (const auto& chunk : rows.chunks) used |= chunk->used();
+  }
   for (int tries = 1;; ++tries) {
-    if (auto opened = open_tables(hours); !opened) return failed(opened.error());
+    if (auto opened = open_tables(hours, used); !opened) return failed(opened.error());
     const auto written = try_write(batch, hours);
     if (written && *written) {
       last_number_ = batch.number;
@@ -124,7 +155,7 @@ Result<void> DuckdbSink::write(CommitBatch& batch) {
     if (tries == kHoldTriesMax) {
       return failed(written ? Error{"an hour's table is dropped again and again"} : written.error());
     }
-    hours_.clear();
+    tables_.clear();
   }
 }
 
@@ -138,8 +169,9 @@ Result<bool> DuckdbSink::try_write(CommitBatch& batch, std::span<const int64_t> 
   for (HourRows& rows : batch.hours) {
     auto appender = Appender::make(*connection_, hour_table(rows.hour));
     if (!appender) return appender.error();
+    ChunkColumns columns(tables_.at(rows.hour).columns);
     for (const auto& chunk : rows.chunks) {
-      if (auto appended = appender->append(chunk->finished()); !appended) return appended.error();
+      if (auto appended = appender->append(columns.of(*chunk)); !appended) return appended.error();
     }
     if (auto flushed = appender->flush(); !flushed) return flushed.error();
   }
@@ -151,28 +183,21 @@ Result<bool> DuckdbSink::try_write(CommitBatch& batch, std::span<const int64_t> 
 }
 
 Result<void> DuckdbSink::write_identities(const IdentityLedger::Changes& changes) {
-  auto seen = static_cast<int64_t>(wall_clock_ns() / kNsPerUs);
+  // A number of its own, for what is seen first is forgotten first, whatever becomes of the clock.
   for (const auto& source : changes.sources) {
     auto done = source.runs.empty()
                     ? connection_->query("DELETE FROM identity_sources WHERE source = ?", std::array<SqlValue, 1>{source.source})
                     : connection_->query("INSERT OR REPLACE INTO identity_sources VALUES (?, ?, ?)",
-                                         std::array<SqlValue, 3>{source.source, source.runs, seen++});
+                                         std::array<SqlValue, 3>{source.source, source.runs, ++last_seen_});
     if (!done) return done.error();
   }
-  if (!changes.ids.empty()) {
-    auto insert = connection_->prepare("INSERT INTO identity_ids VALUES (?, ?)");
-    if (!insert) return insert.error();
-    for (const std::string& id : changes.ids) {
-      (void)insert->bind(0, id);
-      (void)insert->bind(1, seen++);
-      if (auto done = insert->run(); !done) return done.error();
-    }
-  }
-  for (const std::string& id : changes.ids_forgotten) {
-    auto done = connection_->query("DELETE FROM identity_ids WHERE id = ?", std::array<SqlValue, 1>{id});
-    if (!done) return done.error();
-  }
-  return {};
+  // In one statement each: one for each id would look through the table each time.
+  const auto added = with_lists(
+      changes.ids, [&](const std::string& id) { return fmt::format("({},{})", sql_text(id), ++last_seen_); },
+      [&](const std::string& list) { return connection_->execute(fmt::format("INSERT INTO identity_ids VALUES {}", list)); });
+  if (!added) return added;
+  return with_lists(changes.ids_forgotten, sql_text,
+                    [&](const std::string& list) { return connection_->execute(fmt::format("DELETE FROM identity_ids WHERE id IN ({})", list)); });
 }
 
 Result<void> DuckdbSink::tidy() {

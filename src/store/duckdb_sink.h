@@ -7,10 +7,11 @@
 // Failure:  an Error, and nothing of the batch is there. After one that DuckDB does not get over the store is opened anew first.
 #pragma once
 
+#include <map>
 #include <optional>
-#include <set>
 
 #include "store/database.h"
+#include "store/hour_tables.h"
 #include "store/open_store.h"
 #include "store/sink.h"
 
@@ -31,7 +32,7 @@ class DuckdbSink final : public Sink {
 
  private:
   Result<void> connect();
-  Result<void> open_tables(std::span<const int64_t> hours);
+  Result<void> open_tables(std::span<const int64_t> hours, const ColumnSet& used);
   Result<bool> try_write(CommitBatch& batch, std::span<const int64_t> hours);
   Result<bool> has_committed(const CommitBatch& batch);
   Result<void> write_identities(const IdentityLedger::Changes& changes);
@@ -40,7 +41,9 @@ class DuckdbSink final : public Sink {
   OpenStore& store_;
   std::shared_ptr<Database> database_;
   std::optional<Connection> connection_;
-  std::set<int64_t> hours_;  // whose tables were there
+  std::map<int64_t, HourTable> tables_;  // as they were
+  ColumnSet used_now_, used_before_;     // since the newest hour's table was made, and while the one before it was the newest
+  int64_t last_seen_ = 0;     // of what is known of messages, in their order
   uint64_t last_number_ = 0;  // of the batch that was committed last
   bool is_broken_ = false;
   bool is_unsure_ = false;  // the last batch failed

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -162,7 +163,11 @@ Result<bool> History::archive(Connection& connection, int64_t hour, int64_t now_
 
   Written written;
   if (*rows > 0) {
-    auto done = write(connection, fmt::format("FROM {} WHERE rowid < {}", table, *rows), hour);
+    const auto tables = hour_tables(connection);
+    if (!tables) return tables.error();
+    const auto at = std::find_if(tables->begin(), tables->end(), [&](const HourTable& t) { return t.hour == hour; });
+    if (at == tables->end()) return false;
+    auto done = write(connection, hour_rows(*at, fmt::format("rowid < {}", *rows)), hour);
     if (!done) return done.error();
     written = *done;
     if (written.rows != *rows) {

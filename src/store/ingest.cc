@@ -159,11 +159,11 @@ void Ingest::on_outcome(const outbound::Outcome& outcome) {
                            name_of(outcome.failure), message.id);
     }
     message.has_failed = true;
-    if (letter.is_record) ++books_.records_returned;
-  } else if (letter.is_record) {
-    ++books_.records_dead[static_cast<size_t>(letter.reason)];
+    books_.records_returned += letter.records;
+  } else {
+    books_.records_dead[static_cast<size_t>(letter.reason)] += letter.records;
   }
-  if (letter.is_record) --books_.records_in_flight;
+  books_.records_in_flight -= letter.records;
   --message.letters;
   --letters_open_;
   const auto under_way = std::find_if(letters_.begin(), letters_.end(), [&](const auto& l) { return l.get() == &letter; });

@@ -3,8 +3,8 @@
 //
 // Runs on:  run on the ingest_thread; ask_to_stop and view on any.
 // Owns:     two connections: to consume, and to publish what no row can be made of.
-// Bounds:   messages_in_hand; kBatchesMax batches of commit.rows rows (and what the last message of each has beyond); where one of them
-//           is reached nothing more is asked for.
+// Bounds:   messages_in_hand; kBatchesMax batches of commit.rows rows or kBatchOctetsMax octets of records (and what the last message of
+//           each has beyond, kRecordsMax at most); where one of them is reached nothing more is asked for.
 // Failure:  none ends it. Whatever it is waiting for is in the view.
 //
 // A message is in one batch with all of its rows and with what the ledger knows of it. One that comes again while the first is not
@@ -41,6 +41,11 @@ namespace weir::store {
 
 inline constexpr uint64_t kSuspectFrom = 3;
 inline constexpr size_t kHoursMax = 64;         // in one batch
+inline constexpr size_t kHoursOpenMax = 128;    // with what its last message has beyond; a row of yet another counts as of now
+inline constexpr size_t kBatchOctetsMax = 64u << 20;
+inline constexpr size_t kRecordsMax = 1u << 20;     // of one message; what has more is no batch of flows
+inline constexpr size_t kRecordLettersMax = 256;    // of one message; beyond, one more has it whole
+inline constexpr size_t kFreeChunksMax = 512;       // kept for the next batches
 inline constexpr size_t kLettersMax = 4096;     // without an outcome; beyond, no message is begun
 
 /// A message in hand.
@@ -83,7 +88,7 @@ class Ingest final : private outbound::OutcomeSink {
  private:
   struct Letter : outbound::OutboundBatch {
     HeldMessage* message = nullptr;
-    bool is_record = false;
+    uint32_t records = 0;  // that it stands for; 0: the message
     feed::DeadReason reason{};
     outbound::ReplayedAs as;
     outbound::BatchHeaders own_headers;
@@ -121,6 +126,7 @@ class Ingest final : private outbound::OutcomeSink {
   void recycle(CommitBatch& batch);
   void bury(HeldMessage& message, feed::DeadReason reason);
   void bury_record(HeldMessage& message, uint32_t index, std::span<const uint8_t> record);
+  void bury_rest(HeldMessage& message, uint32_t records);
   Letter& new_letter(HeldMessage& message, feed::DeadReason reason);
   feed::DeadSource source_of(const HeldMessage& message) const;
   void take_rules(std::shared_ptr<const RulesInUse> rules);

@@ -1,5 +1,6 @@
 // Messages into rows, and rows into batches; what no row can be made of goes to flows.dead.<reason>.
 #include <algorithm>
+#include <cassert>
 
 #include "base/clock.h"
 #include "flow/flow_parser.h"
@@ -13,6 +14,15 @@ constexpr size_t kMessagesPerStep = 64;  // then commits and acknowledgements ar
 /// A commit holds at most half of what may be in hand.
 size_t messages_a_commit(const StoreConfig& config) noexcept {
   return std::max<size_t>(config.source.messages_in_hand / 2, 1);
+}
+
+bool has_too_many_records(std::span<const uint8_t> batch) noexcept {
+  outbound::BatchWalk walk(batch);
+  size_t records = 0;
+  for (outbound::BatchEntry entry; walk.next(entry);) {
+    if (++records > kRecordsMax) return true;
+  }
+  return false;
 }
 
 }  // namespace
@@ -43,7 +53,7 @@ bool Ingest::work(uint64_t now_ns) {
 bool Ingest::may_read() noexcept {
   if (must_seal_ || letters_open_ >= kLettersMax) return false;
   if (batch_ == nullptr) return !free_batches_.empty();
-  return batch_->rows < config_.commit.rows && batch_->messages.size() < messages_a_commit(config_) &&
+  return batch_->rows < config_.commit.rows && batch_->octets < kBatchOctetsMax && batch_->messages.size() < messages_a_commit(config_) &&
          batch_->hours.size() < kHoursMax;
 }
 
@@ -68,6 +78,7 @@ void Ingest::read(HeldMessage& message) {
   const auto dead = feed::open_message(message.delivery.message, config_.source.subjects[message.delivery.input].framing,
                                        message.source);
   if (dead) return bury(message, *dead);
+  if (has_too_many_records(message.source.batch)) return bury(message, feed::DeadReason::undecodable);
 
   CommitBatch& batch = open_batch();
   batch.messages.push_back(&message);
@@ -88,21 +99,24 @@ void Ingest::read(HeldMessage& message) {
 
 void Ingest::write_rows(HeldMessage& message) {
   outbound::BatchWalk walk(message.source.batch);
-  uint32_t index = 0;
+  uint32_t index = 0, beyond = 0;
   for (outbound::BatchEntry entry; walk.next(entry); ++index) {
     ++books_.records_in;
-    if (!write_row(entry.message)) bury_record(message, index, entry.message);
+    if (write_row(entry.message)) continue;
+    message.letters < kRecordLettersMax ? bury_record(message, index, entry.message) : static_cast<void>(++beyond);
   }
+  if (beyond != 0) bury_rest(message, beyond);
 }
 
 void Ingest::look_for_dead(HeldMessage& message) {
   outbound::BatchWalk walk(message.source.batch);
-  uint32_t index = 0;
+  uint32_t index = 0, beyond = 0;
   for (outbound::BatchEntry entry; walk.next(entry); ++index) {
     if (parse_flow(entry.message, flow_)) continue;
     ++books_.records_in;
-    bury_record(message, index, entry.message);
+    message.letters < kRecordLettersMax ? bury_record(message, index, entry.message) : static_cast<void>(++beyond);
   }
+  if (beyond != 0) bury_rest(message, beyond);
 }
 
 /// False where it is no flow.
@@ -126,11 +140,14 @@ bool Ingest::write_row(std::span<const uint8_t> record) {
   }
   decisions.look_up(flow_, rules_seen_->enrichment.get());
   if (exporter != nullptr) lent.take_back(flow_);
-  const RowTimes times = times_of(flow_, now_us_);
+  RowTimes times = times_of(flow_, now_us_);
+  // Rows of one message may not open tables without end.
+  if (batch_->hours.size() >= kHoursOpenMax && batch_->find(hour_of(times.time)) == nullptr) times = {.time = now_us_, .is_replaced = true};
   books_.times_replaced += times.is_replaced ? 1 : 0;
   batch_->newest_us = std::max(batch_->newest_us, static_cast<uint64_t>(times.received));
   writer_.write(flow_, decisions, times, chunk_for(hour_of(times.time)));
   ++batch_->rows;
+  batch_->octets += record.size();
   ++books_.records_in_flight;
   return true;
 }
@@ -139,8 +156,8 @@ bool Ingest::write_row(std::span<const uint8_t> record) {
 
 RowChunk& Ingest::chunk_for(int64_t hour) {
   if (last_hour_ == nullptr || last_hour_->hour != hour) {
-    const auto found = std::find_if(batch_->hours.begin(), batch_->hours.end(), [&](const HourRows& h) { return h.hour == hour; });
-    last_hour_ = found != batch_->hours.end() ? &*found : &batch_->hours.emplace_back(HourRows{hour, {}});
+    HourRows* const found = batch_->find(hour);
+    last_hour_ = found != nullptr ? found : &batch_->hours.emplace_back(HourRows{hour, {}});
   }
   if (last_hour_->chunks.empty() || last_hour_->chunks.back()->is_full()) {
     if (free_chunks_.empty()) {
@@ -175,8 +192,9 @@ bool Ingest::seal() {
     batch_->number = last_number_;
   }
   if (commits_open_ >= 2) return false;
-  batch_->identities = ledger_.changes();
-  if (!committer_.submit(batch_)) return false;
+  batch_->identities = ledger_.changes();  // given once, so it must go
+  [[maybe_unused]] const bool submitted = committer_.submit(batch_);
+  assert(submitted && "two are open at most");
   ++commits_open_;
   batch_ = nullptr;
   last_hour_ = nullptr;
@@ -187,6 +205,7 @@ bool Ingest::seal() {
 void Ingest::recycle(CommitBatch& batch) {
   for (HourRows& hour : batch.hours) {
     for (auto& chunk : hour.chunks) {
+      if (free_chunks_.size() >= kFreeChunksMax) break;
       chunk->clear();
       free_chunks_.push_back(std::move(chunk));
     }
@@ -223,9 +242,17 @@ void Ingest::bury(HeldMessage& message, feed::DeadReason reason) {
 
 void Ingest::bury_record(HeldMessage& message, uint32_t index, std::span<const uint8_t> record) {
   Letter& letter = new_letter(message, feed::DeadReason::malformed_record);
-  letter.is_record = true;
+  letter.records = 1;
   ++books_.records_in_flight;
   feed::write_dead_record(source_of(message), letter.reason, index, record, letter, letter.as, letter.own_headers);
+}
+
+/// Those of its records that have no letter of their own.
+void Ingest::bury_rest(HeldMessage& message, uint32_t records) {
+  Letter& letter = new_letter(message, feed::DeadReason::malformed_record);
+  letter.records = records;
+  books_.records_in_flight += records;
+  feed::write_dead_message(source_of(message), letter.reason, letter, letter.as, letter.own_headers);
 }
 
 void Ingest::take_rules(std::shared_ptr<const RulesInUse> rules) {

@@ -97,6 +97,7 @@ bool Keeper::step(int64_t now_micros) {
 Result<uint64_t> Keeper::run(KeeperTask task, int64_t now_micros) {
   switch (task) {
     case KeeperTask::fold: return fold(connection_);
+    case KeeperTask::close: return close(now_micros);
     case KeeperTask::roll_up: return roll_up(connection_, now_micros);
     case KeeperTask::look: return look(now_micros);
     case KeeperTask::archive: return archive(now_micros);
@@ -148,8 +149,9 @@ Result<uint64_t> Keeper::look(int64_t now_micros) {
   return found + broken->size();
 }
 
-Result<uint64_t> Keeper::archive(int64_t now_micros) {
-  auto rows = connection_.query("SELECT hour, commits FROM flow_hours ORDER BY hour");
+/// How often each hour was written to, and since when no more.
+Result<void> Keeper::look_at_writes(int64_t now_micros) {
+  auto rows = connection_.query("SELECT hour, commits, is_open FROM flow_hours ORDER BY hour");
   if (!rows) return rows.error();
   std::map<int64_t, Writes> seen;
   while (true) {
@@ -160,14 +162,28 @@ Result<uint64_t> Keeper::archive(int64_t now_micros) {
       const int64_t hour = chunk->at<int64_t>(0, row);
       const int64_t commits = chunk->at<int64_t>(1, row);
       const auto before = writes_.find(hour);
-      const bool is_quiet = before != writes_.end() && before->second.commits == commits;
-      seen[hour] = {commits, is_quiet ? std::min(before->second.since_micros, now_micros) : now_micros};
+      const bool is_same = before != writes_.end() && before->second.commits == commits;
+      seen[hour] = {commits, is_same ? std::min(before->second.since_micros, now_micros) : now_micros, chunk->at<bool>(2, row)};
     }
   }
   writes_ = std::move(seen);
+  return {};
+}
+
+Result<uint64_t> Keeper::close(int64_t now_micros) {
+  if (auto looked = look_at_writes(now_micros); !looked) return looked.error();
+  std::vector<int64_t> quiet;
+  for (const auto& [hour, writes] : writes_) {
+    if (writes.is_open && is_quiet(writes, now_micros)) quiet.push_back(hour);
+  }
+  return quiet.empty() ? Result<uint64_t>(uint64_t{0}) : close_folded(connection_, quiet);
+}
+
+Result<uint64_t> Keeper::archive(int64_t now_micros) {
+  if (auto looked = look_at_writes(now_micros); !looked) return looked.error();
   for (const auto& [hour, writes] : writes_) {
     if ((hour + 1) * kMicrosPerHour > now_micros - config_.recent_micros) break;  // and all behind it
-    if (now_micros - writes.since_micros < config_.quiet_micros) continue;
+    if (!is_quiet(writes, now_micros)) continue;
     const auto done = history_.archive(connection_, hour, now_micros);
     if (!done) return done.error();
     if (*done) return uint64_t{1};

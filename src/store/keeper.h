@@ -1,5 +1,5 @@
-// keeper.h — Keeps the store in order while it is written to: folds rows into rollups, makes files of hours that are old enough,
-// merges, retires and checks files.
+// keeper.h — Keeps the store in order while it is written to: folds rows into rollups, closes hours that nobody writes to, makes files
+// of those that are old enough, merges, retires and checks files.
 //
 // Spec:     docs/STORE.md, "History", "Rollups".
 // Runs on:  make, step on the keeper_thread; view and suspect on any.
@@ -24,7 +24,7 @@
 
 namespace weir::store {
 
-#define WEIR_KEEPER_TASKS(X) X(fold) X(roll_up) X(look) X(archive) X(merge) X(retire) X(expire)
+#define WEIR_KEEPER_TASKS(X) X(fold) X(close) X(roll_up) X(look) X(archive) X(merge) X(retire) X(expire)
 WEIR_NAMED_ENUM(KeeperTask, uint8_t, WEIR_KEEPER_TASKS)
 inline constexpr size_t kKeeperTasks = static_cast<size_t>(KeeperTask::count_);
 
@@ -39,7 +39,7 @@ struct KeeperConfig {
   int64_t history_micros = 0;                            // files older than that go; 0: never
   RollupRetention rollups = {.minutes_micros = 48 * 3600 * kMicrosPerSecond, .hours_micros = 0, .days_micros = 0};
   int64_t fold_every_micros = 10 * kMicrosPerSecond;
-  int64_t quiet_micros = 600 * kMicrosPerSecond;  // an hour that nobody wrote to for so long may become a file
+  int64_t quiet_micros = 600 * kMicrosPerSecond;  // an hour that nobody wrote to for so long is closed, and may become a file
 };
 
 struct KeeperTaskView {
@@ -79,7 +79,9 @@ class Keeper {
   };
   Keeper(Connection connection, const KeeperConfig& config);
   Result<uint64_t> run(KeeperTask task, int64_t now_micros);
+  Result<uint64_t> close(int64_t now_micros);
   Result<uint64_t> archive(int64_t now_micros);
+  Result<void> look_at_writes(int64_t now_micros);
   Result<uint64_t> look(int64_t now_micros);
   /// Where the newest hour that there is ends.
   Result<int64_t> newest_micros();
@@ -95,7 +97,11 @@ class Keeper {
   struct Writes {
     int64_t commits = 0;
     int64_t since_micros = 0;
+    bool is_open = true;
   };
+  bool is_quiet(const Writes& writes, int64_t now_micros) const noexcept {
+    return now_micros - writes.since_micros >= config_.quiet_micros;
+  }
   std::map<int64_t, Writes> writes_;
   std::mutex suspects_lock_;  // not a path of data: somebody could not read a file
   std::vector<std::string> suspects_;

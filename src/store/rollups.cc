@@ -6,7 +6,6 @@
 #include <array>
 #include <cassert>
 
-#include "store/schema.h"
 
 namespace weir::store {
 
@@ -66,13 +65,9 @@ std::string bucket(const Grain& grain) {
   return fmt::format("make_timestamptz(epoch_us(time) // {0} * {0}) AS time", grain.micros);
 }
 
-std::string from_rows(const RollupSpec& spec, const Grain& grain, std::string_view source, std::string_view condition) {
-  std::string conditions = std::string(condition);
-  if (!spec.condition.empty()) {
-    conditions += fmt::format("{}({})", conditions.empty() ? "" : " AND ", spec.condition);
-  }
+std::string from_rows(const RollupSpec& spec, const Grain& grain, std::string_view source) {
   return fmt::format("SELECT {}, {}, {} FROM {}{}{} GROUP BY ALL", bucket(grain), spec.dimensions, kRowMeasures, source,
-                     conditions.empty() ? "" : " WHERE ", conditions);
+                     spec.condition.empty() ? "" : " WHERE ", spec.condition);
 }
 
 std::string from_rollup(const RollupSpec& spec, const Grain& grain, const Grain& of, std::string_view condition) {
@@ -119,44 +114,50 @@ Result<void> execute_all(Connection& connection, const std::vector<std::string>&
   return {};
 }
 
-struct Unfolded {
-  int64_t hour;
-  int64_t from;
-  int64_t to;
+/// Rows of an hour's table: how many there are, and how many of them are folded.
+struct Fold {
+  const HourTable* table;
+  int64_t rows = 0;
+  int64_t folded = 0;
 };
 
-Result<std::vector<Unfolded>> unfolded(Connection& connection) {
-  const auto folds = number_pairs(connection, "SELECT hour, coalesce(folded, 0) FROM flow_hours LEFT JOIN rollup_folds USING (hour)");
-  if (!folds) return folds.error();
+/// Of tables that are open.
+Result<std::vector<Fold>> folds_of(Connection& connection, std::span<const HourTable> tables) {
+  const auto folded = number_pairs(connection, "SELECT hour, folded FROM rollup_folds");
+  if (!folded) return folded.error();
   std::string counts;
-  for (const auto& [hour, folded] : *folds) {
-    counts += fmt::format("{}SELECT {}::BIGINT, count(*) FROM {}", counts.empty() ? "" : " UNION ALL ", hour, hour_table(hour));
+  for (const HourTable& table : tables) {
+    if (!table.is_open) continue;
+    counts += fmt::format("{}SELECT {}::BIGINT, count(*) FROM {}", counts.empty() ? "" : " UNION ALL ", table.hour, hour_table(table.hour));
   }
-  std::vector<Unfolded> found;
-  if (counts.empty()) return found;
+  std::vector<Fold> folds;
+  if (counts.empty()) return folds;
   const auto rows = number_pairs(connection, counts);
   if (!rows) return rows.error();
   for (const auto& [hour, count] : *rows) {
-    const auto at = std::find_if(folds->begin(), folds->end(), [hour = hour](const auto& fold) { return fold.first == hour; });
-    if (at == folds->end() || at->second >= count) continue;
-    found.push_back({hour, at->second, std::min(count, at->second + static_cast<int64_t>(kFoldRowsMax))});
+    const auto table = std::find_if(tables.begin(), tables.end(), [hour = hour](const HourTable& t) { return t.hour == hour; });
+    const auto at = std::find_if(folded->begin(), folded->end(), [hour = hour](const auto& fold) { return fold.first == hour; });
+    folds.push_back({&*table, count, at == folded->end() ? 0 : at->second});
   }
-  return found;
+  return folds;
 }
 
-Result<void> fold_hour(Connection& connection, const Unfolded& part, const MadeTo& made) {
-  const std::string rows = fmt::format("rowid >= {} AND rowid < {}", part.from, part.to);
-  const int64_t begin = part.hour * kMicrosPerHour;
+/// The next kFoldRowsMax of its rows; how many.
+Result<int64_t> fold_hour(Connection& connection, const Fold& fold, const MadeTo& made) {
+  const int64_t to = std::min(fold.rows, fold.folded + static_cast<int64_t>(kFoldRowsMax));
+  const std::string rows = fmt::format("({})", hour_rows(*fold.table, fmt::format("rowid >= {} AND rowid < {}", fold.folded, to)));
+  const int64_t begin = fold.table->hour * kMicrosPerHour;
   std::vector<std::string> statements;
   for (const RollupSpec& spec : kSpecs) {
     for (const Grain& grain : kGrains) {
       const bool is_due = grain.micros == kMinute.micros || begin < (grain.micros == kHour.micros ? made.hours : made.days);
       if (!is_due) continue;
-      statements.push_back("INSERT INTO " + table_of(spec, grain) + " " + from_rows(spec, grain, hour_table(part.hour), rows));
+      statements.push_back("INSERT INTO " + table_of(spec, grain) + " " + from_rows(spec, grain, rows));
     }
   }
-  statements.push_back(fmt::format("INSERT OR REPLACE INTO rollup_folds VALUES ({}, {})", part.hour, part.to));
-  return execute_all(connection, statements);
+  statements.push_back(fmt::format("INSERT OR REPLACE INTO rollup_folds VALUES ({}, {})", fold.table->hour, to));
+  if (auto done = execute_all(connection, statements); !done) return done.error();
+  return to - fold.folded;
 }
 
 std::string view_of(const RollupSpec& spec, const Grain& grain, const MadeTo& made) {
@@ -167,7 +168,7 @@ std::string view_of(const RollupSpec& spec, const Grain& grain, const MadeTo& ma
   if (grain.micros != kMinute.micros) {
     sql += " UNION ALL " + from_rollup(spec, grain, kMinute, time_is(">=", made.hours));
   }
-  return sql + " UNION ALL " + from_rows(spec, grain, "flow_tail", "");
+  return sql + " UNION ALL " + from_rows(spec, grain, "flow_tail");
 }
 
 }  // namespace
@@ -201,13 +202,14 @@ Result<std::vector<std::string>> rollup_views(Connection& connection) {
   return views;
 }
 
-Result<std::string> tail_view(Connection& connection) {
-  const auto folds = number_pairs(connection, "SELECT hour, coalesce(folded, 0) FROM flow_hours LEFT JOIN rollup_folds USING (hour)"
-                                              " ORDER BY hour");
-  if (!folds) return folds.error();
+Result<std::string> tail_view(Connection& connection, std::span<const HourTable> tables) {
+  const auto folded = number_pairs(connection, "SELECT hour, folded FROM rollup_folds");
+  if (!folded) return folded.error();
   std::string sql = "CREATE OR REPLACE VIEW flow_tail AS FROM flow_none";
-  for (const auto& [hour, folded] : *folds) {
-    sql += fmt::format(" UNION ALL FROM {}{}", hour_table(hour), folded == 0 ? "" : fmt::format(" WHERE rowid >= {}", folded));
+  for (const HourTable& table : tables) {
+    if (!table.is_open) continue;
+    const auto at = std::find_if(folded->begin(), folded->end(), [&](const auto& fold) { return fold.first == table.hour; });
+    sql += " UNION ALL " + hour_rows(table, at == folded->end() ? "" : fmt::format("rowid >= {}", at->second));
   }
   return sql;
 }
@@ -216,21 +218,49 @@ Result<uint64_t> fold(Connection& connection) {
   uint64_t rows = 0;
   auto folded = retry_conflicts(connection, [&]() -> Result<void> {
     rows = 0;
-    const auto parts = unfolded(connection);
-    if (!parts) return parts.error();
-    if (parts->empty()) return {};
+    const auto tables = hour_tables(connection);
+    if (!tables) return tables.error();
+    const auto folds = folds_of(connection, *tables);
+    if (!folds) return folds.error();
     const auto made = made_to(connection);
     if (!made) return made.error();
-    for (const Unfolded& part : *parts) {
-      if (auto done = fold_hour(connection, part, *made); !done) return done;
-      rows += static_cast<uint64_t>(part.to - part.from);
+    for (const Fold& fold : *folds) {
+      if (fold.folded >= fold.rows) continue;
+      const auto done = fold_hour(connection, fold, *made);
+      if (!done) return done.error();
+      rows += static_cast<uint64_t>(*done);
     }
-    const auto tail = tail_view(connection);
+    if (rows == 0) return {};
+    const auto tail = tail_view(connection, *tables);
     if (!tail) return tail.error();
     return execute_all(connection, {*tail});
   });
   if (!folded) return folded.error();
   return rows;
+}
+
+Result<uint64_t> close_folded(Connection& connection, std::span<const int64_t> hours) {
+  uint64_t closed = 0;
+  auto done = retry_conflicts(connection, [&]() -> Result<void> {
+    closed = 0;
+    auto tables = hour_tables(connection);
+    if (!tables) return tables.error();
+    const auto folds = folds_of(connection, *tables);
+    if (!folds) return folds.error();
+    for (const int64_t hour : hours) {
+      const auto fold = std::find_if(folds->begin(), folds->end(), [&](const Fold& f) { return f.table->hour == hour; });
+      if (fold == folds->end() || fold->folded < fold->rows) continue;
+      if (auto shut = close_hour(connection, hour); !shut) return shut;
+      (*tables)[static_cast<size_t>(fold->table - tables->data())].is_open = false;
+      ++closed;
+    }
+    if (closed == 0) return {};
+    const auto tail = tail_view(connection, *tables);
+    if (!tail) return tail.error();
+    return execute_all(connection, {*tail});
+  });
+  if (!done) return done.error();
+  return closed;
 }
 
 Result<uint64_t> roll_up(Connection& connection, int64_t now_micros) {

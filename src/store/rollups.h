@@ -18,6 +18,7 @@
 
 #include "base/result.h"
 #include "store/database.h"
+#include "store/hour_tables.h"
 
 namespace weir::store {
 
@@ -37,11 +38,14 @@ std::string rollup_tables_ddl();
 
 /// `rollup_<name>_<1m|1h|1d>` for each, and `bgp_routing_info`; they ask `flow_tail` for what is not folded.
 Result<std::vector<std::string>> rollup_views(Connection& connection);
-/// `flow_tail`: rows that are not folded, of all hours' tables.
-Result<std::string> tail_view(Connection& connection);
+/// `flow_tail`: rows that are not folded, of all tables that are open.
+Result<std::string> tail_view(Connection& connection, std::span<const HourTable> tables);
 
 /// Folds what was appended since, in a transaction of its own. How many rows.
 Result<uint64_t> fold(Connection& connection);
+
+/// Closes hours' tables that it finds folded, so that who asks for sums need not look into them. How many.
+Result<uint64_t> close_folded(Connection& connection, std::span<const int64_t> hours);
 
 /// Makes hours and days that are over at `now`. How many of both.
 Result<uint64_t> roll_up(Connection& connection, int64_t now_micros);

@@ -3,6 +3,7 @@
 #include <cstring>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "base/utf8.h"
 
@@ -37,6 +38,11 @@ struct LogicalTypes {
   }
 };
 
+std::array<duckdb_logical_type, kColumns>& logical_types() {
+  static LogicalTypes types;
+  return types.types;
+}
+
 void assign_text(duckdb_vector vector, uint64_t at, std::string_view text) {
   for (size_t i = 0; i < text.size();) {
     const auto* octets = reinterpret_cast<const uint8_t*>(text.data());
@@ -59,8 +65,7 @@ size_t RowChunk::capacity() noexcept {
 }
 
 RowChunk::RowChunk() {
-  static LogicalTypes types;
-  chunk_ = duckdb_create_data_chunk(types.types.data(), kColumns);
+  chunk_ = duckdb_create_data_chunk(logical_types().data(), kColumns);
   clear();
 }
 
@@ -81,6 +86,16 @@ void RowChunk::clear() {
 duckdb_data_chunk RowChunk::finished() noexcept {
   duckdb_data_chunk_set_size(chunk_, rows_);
   return chunk_;
+}
+
+ColumnSet RowChunk::used() const noexcept {
+  ColumnSet used;
+  for (size_t i = 0; i < kColumns; ++i) {
+    uint64_t any = 0;
+    for (size_t word = 0; word < (rows_ + 63) / 64; ++word) any |= validity_[i][word];
+    used[i] = any != 0;
+  }
+  return used;
 }
 
 void RowChunk::set_text(Column c, std::string_view text) {
@@ -116,6 +131,24 @@ void RowChunk::add_text(Column c, std::string_view text) {
   uint64_t at = 0;
   const duckdb_vector entries = grow_list(c, at);
   assign_text(entries, at, text);
+}
+
+ChunkColumns::ChunkColumns(std::vector<Column> columns) : columns_(std::move(columns)) {
+  std::vector<duckdb_logical_type> types;
+  for (const Column column : columns_) types.push_back(logical_types()[static_cast<size_t>(column)]);
+  chunk_ = duckdb_create_data_chunk(types.data(), types.size());
+}
+
+ChunkColumns::~ChunkColumns() { duckdb_destroy_data_chunk(&chunk_); }
+
+duckdb_data_chunk ChunkColumns::of(RowChunk& chunk) noexcept {
+  const duckdb_data_chunk whole = chunk.finished();
+  for (size_t i = 0; i < columns_.size(); ++i) {
+    duckdb_vector_reference_vector(duckdb_data_chunk_get_vector(chunk_, i),
+                                   duckdb_data_chunk_get_vector(whole, static_cast<size_t>(columns_[i])));
+  }
+  duckdb_data_chunk_set_size(chunk_, chunk.rows());
+  return chunk_;
 }
 
 }  // namespace weir::store

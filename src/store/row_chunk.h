@@ -8,11 +8,13 @@
 
 #include <duckdb.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <string_view>
+#include <vector>
 
-#include "store/schema.h"
+#include "store/columns.h"
 
 namespace weir::store {
 
@@ -30,10 +32,13 @@ class RowChunk {
   void clear();
   /// For whoever appends it.
   duckdb_data_chunk finished() noexcept;
+  /// Those in which a row has something.
+  ColumnSet used() const noexcept;
 
-  // Of the row that is being written, which end_row ends. What is not set is NULL.
-  void set_number(Column c, uint64_t v) noexcept { set(c, static_cast<int32_t>(v)); }
-  void set_big_number(Column c, uint64_t v) noexcept { set(c, static_cast<int64_t>(v)); }
+  // Of the row that is being written, which end_row ends. What is not set is NULL; what a column does not hold is the largest that it
+  // does.
+  void set_number(Column c, uint64_t v) noexcept { set(c, static_cast<int32_t>(std::min<uint64_t>(v, INT32_MAX))); }
+  void set_big_number(Column c, uint64_t v) noexcept { set(c, static_cast<int64_t>(std::min<uint64_t>(v, INT64_MAX))); }
   void set_time(Column c, int64_t micros) noexcept { set(c, micros); }
   void set_truth(Column c, bool v) noexcept { set(c, static_cast<uint8_t>(v)); }
   void set_address(Column c, const duckdb_hugeint& uuid) noexcept { set(c, uuid); }
@@ -58,6 +63,21 @@ class RowChunk {
   std::array<void*, kColumns> data_{};
   std::array<uint64_t*, kColumns> validity_{};
   size_t rows_ = 0;
+};
+
+/// Some columns of chunks in a table's order. What it gives refers to the chunk, which is not cleared before it gives another or ends.
+class ChunkColumns {
+ public:
+  explicit ChunkColumns(std::vector<Column> columns);
+  ~ChunkColumns();
+  ChunkColumns(const ChunkColumns&) = delete;
+  ChunkColumns& operator=(const ChunkColumns&) = delete;
+
+  duckdb_data_chunk of(RowChunk& chunk) noexcept;
+
+ private:
+  const std::vector<Column> columns_;
+  duckdb_data_chunk chunk_;
 };
 
 }  // namespace weir::store

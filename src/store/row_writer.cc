@@ -199,10 +199,10 @@ void RowWriter::write(const FlowView& flow, const transform::Decisions& decision
   write_counters(flow, decisions, chunk);
   write_observer(flow, decisions, chunk);
   for (const Number& number : kNumbers) {
-    if (const uint64_t v = flow[number.slot]; v != 0) chunk.set_number(number.column, std::min<uint64_t>(v, INT32_MAX));
+    if (const uint64_t v = flow[number.slot]; v != 0) chunk.set_number(number.column, v);
   }
   for (const Number& number : kBigNumbers) {
-    if (const uint64_t v = flow[number.slot]; v != 0) chunk.set_big_number(number.column, std::min(v, kLongMax));
+    if (const uint64_t v = flow[number.slot]; v != 0) chunk.set_big_number(number.column, v);
   }
   for (const Address& address : kAddresses) {
     const std::string_view octets = flow[address.slot];

@@ -13,30 +13,11 @@ namespace weir::store {
 
 namespace {
 
-// clang-format off
-#define WEIR_STORE_COLUMN_SPEC_(name, type) ColumnSpec{#name, ColumnType::type},
-constexpr std::array<ColumnSpec, kColumns> kSpecs = {WEIR_STORE_COLUMNS(WEIR_STORE_COLUMN_SPEC_)};
-#undef WEIR_STORE_COLUMN_SPEC_
-// clang-format on
-
-constexpr std::string_view kHourTablePrefix = "flow_h";
-
-// PERF: DuckDB 1.4 unpacks a bit-packed UUID in about a microsecond, so addresses lie as they are: a scan of ten million takes
-// 0.2 s instead of 12 s on two cores (BLOB with FSST: 0.6 s), grouping by a million of them 2.8 s instead of 11 s (BLOB: 3.0 s).
-std::string columns_ddl() {
-  std::string ddl;
-  for (const ColumnSpec& column : kSpecs) {
-    ddl += fmt::format("{}{} {}{}", ddl.empty() ? "" : ", ", column.name, sql_type(column.type),
-                       column.type == ColumnType::address ? " USING COMPRESSION uncompressed" : "");
-  }
-  return ddl;
-}
-
 /// Tables that are there whatever lies in them.
 std::string fixed_tables_ddl() {
-  return "CREATE TABLE flow_none (" + columns_ddl() + ");"
+  return "CREATE TABLE flow_none (" + columns_ddl(all_columns()) + ");"
          // Who appends to an hour's table counts here, who drops it deletes: they meet, as they do not at the table itself.
-         "CREATE TABLE flow_hours (hour BIGINT PRIMARY KEY, commits BIGINT NOT NULL);"
+         "CREATE TABLE flow_hours (hour BIGINT PRIMARY KEY, commits BIGINT NOT NULL, is_open BOOLEAN DEFAULT true);"
          // state: kept (in the views), retired (replaced or too old; still on the disk for those who read it), broken.
          "CREATE TABLE history_files (path VARCHAR PRIMARY KEY, hour BIGINT NOT NULL, rows BIGINT NOT NULL,"
          " octets BIGINT NOT NULL, state VARCHAR NOT NULL, trouble VARCHAR NOT NULL, changed BIGINT NOT NULL);"
@@ -58,15 +39,14 @@ std::string protocol_list() {
   return list + "]";
 }
 
-std::string rows_view(std::span<const int64_t> hours, std::span<const KeptFile> files) {
+std::string rows_view(std::span<const HourTable> tables, std::span<const KeptFile> files) {
   std::string sql = "CREATE OR REPLACE VIEW flow_rows AS FROM flow_none";
-  for (const int64_t hour : hours) sql += fmt::format(" UNION ALL FROM {}", hour_table(hour));
+  for (const HourTable& table : tables) sql += " UNION ALL " + hour_rows(table);
   if (!files.empty()) {
     std::string list;
     for (const KeptFile& file : files) list += fmt::format("{}{}", list.empty() ? "" : ",", sql_text(file.path));
     std::string names;
-    for (const ColumnSpec& column : kSpecs) names += fmt::format("{}{}", names.empty() ? "" : ",", column.name);
-    // By name: files of older versions may have fewer columns.
+    for (const ColumnSpec& column : columns()) names += fmt::format("{}{}", names.empty() ? "" : ",", column.name);
     sql += fmt::format(" UNION ALL SELECT {} FROM read_parquet([{}], hive_partitioning = false, union_by_name = false)",
                        names, list);
   }
@@ -75,16 +55,20 @@ std::string rows_view(std::span<const int64_t> hours, std::span<const KeptFile> 
 
 /// What people type: addresses, protocols, sources and directions as text, counters scaled, names beside numbers.
 std::string friendly_view(std::string_view name) {
-  const std::string scale = " * greatest(coalesce(r.sampling_rate, 0), 1)";
+  // As SRQL scales them: a product that BIGINT does not hold stays at its greatest, and fails nobody's question.
+  const auto scaled = [](std::string_view raw, std::string_view as) {
+    return fmt::format("CASE WHEN r.{0} IS NOT NULL THEN least(r.{0}::HUGEINT * greatest(coalesce(r.sampling_rate, 0), 1), "
+                       "9223372036854775807)::BIGINT END AS {1}, ", raw, as);
+  };
   return "CREATE OR REPLACE VIEW " + std::string(name) + " AS SELECT r.time, r.start_time, r.end_time, r.received_time, "
          "date_diff('millisecond', r.start_time, r.end_time) AS duration_ms, "
          "ip_text(r.src_endpoint_addr) AS src_endpoint_ip, ip_text(r.dst_endpoint_addr) AS dst_endpoint_ip, "
          "r.src_endpoint_port, r.dst_endpoint_port, r.protocol_num, "
-         "(" + protocol_list() + ")[r.protocol_num + 1] AS protocol_name, "
+         "CASE WHEN r.protocol_num BETWEEN 0 AND 255 THEN (" + protocol_list() + ")[r.protocol_num + 1] END AS protocol_name, "
          "CASE r.protocol_num WHEN 6 THEN 'tcp' WHEN 17 THEN 'udp' ELSE 'other' END AS protocol_group, "
          "r.bytes_total, r.packets_total, r.bytes_raw, r.packets_raw, "
-         "r.bytes_in_raw" + scale + " AS bytes_in, r.bytes_out_raw" + scale + " AS bytes_out, "
-         "r.packets_in_raw" + scale + " AS packets_in, r.packets_out_raw" + scale + " AS packets_out, "
+         + scaled("bytes_in_raw", "bytes_in") + scaled("bytes_out_raw", "bytes_out") + scaled("packets_in_raw", "packets_in") +
+         scaled("packets_out_raw", "packets_out") +
          "r.sampling_rate, r.tcp_flags, r.ip_tos, r.ip_tos >> 2 AS dscp, r.ip_ttl, r.icmp_type, r.icmp_code, "
          "mac_text(r.src_mac) AS src_mac, mac_text(r.dst_mac) AS dst_mac, r.vlan_id, r.src_vlan, r.dst_vlan, "
          "r.src_as, r.dst_as, r.next_hop_as, ip_text(r.next_hop) AS next_hop, ip_text(r.bgp_next_hop) AS bgp_next_hop, "
@@ -117,6 +101,24 @@ Result<int64_t> number_of(Connection& connection, const std::string& sql) {
   return *chunk && !chunk->is_null(0, 0) ? chunk->at<int64_t>(0, 0) : 0;
 }
 
+/// What makes a version's schema of the one's before it: the first of the list, version 2 of version 1.
+constexpr const char* kUpgrades[] = {
+    "ALTER TABLE flow_hours ADD COLUMN is_open BOOLEAN DEFAULT true",
+};
+static_assert(std::size(kUpgrades) == kSchemaVersion - 1);
+
+/// Step by step, each in a transaction with the version that it makes.
+Result<void> upgrade(Connection& connection, int64_t version) {
+  if (version < 1 || version > kSchemaVersion) {
+    return Error{fmt::format("the store has schema version {}, this program knows 1 to {}", version, kSchemaVersion)};
+  }
+  for (; version < kSchemaVersion; ++version) {
+    auto stepped = connection.execute(fmt::format("BEGIN; {}; UPDATE weir_schema SET version = {}; COMMIT", kUpgrades[version - 1], version + 1));
+    if (!stepped) return stepped.error();
+  }
+  return {};
+}
+
 /// Those that only name other views: they stay as they are while hours and files come and go.
 Result<void> make_lasting_views(Connection& connection) {
   auto views = rollup_views(connection);
@@ -132,24 +134,6 @@ Result<void> make_lasting_views(Connection& connection) {
 
 }  // namespace
 
-std::span<const ColumnSpec, kColumns> columns() noexcept { return kSpecs; }
-
-std::string_view sql_type(ColumnType type) noexcept {
-  switch (type) {
-    case ColumnType::time: return "TIMESTAMPTZ";
-    case ColumnType::address: return "UUID";
-    case ColumnType::number: return "INTEGER";
-    case ColumnType::big_number: return "BIGINT";
-    case ColumnType::truth: return "BOOLEAN";
-    case ColumnType::text: return "VARCHAR";
-    case ColumnType::big_numbers: return "BIGINT[]";
-    case ColumnType::texts: return "VARCHAR[]";
-  }
-  return "";
-}
-
-std::string hour_table(int64_t hour) { return std::string(kHourTablePrefix) + std::to_string(hour); }
-
 Result<void> prepare_schema(Connection& connection) {
   const auto tables = number_of(connection, "SELECT count(*) FROM duckdb_tables() WHERE table_name = 'weir_schema'");
   if (!tables) return tables.error();
@@ -160,40 +144,12 @@ Result<void> prepare_schema(Connection& connection) {
   } else {
     const auto version = number_of(connection, "SELECT max(version) FROM weir_schema");
     if (!version) return version.error();
-    if (*version != kSchemaVersion) {
-      return Error{"the store has schema version " + std::to_string(*version) + ", this program knows " +
-                   std::to_string(kSchemaVersion)};
-    }
+    if (auto upgraded = upgrade(connection, *version); !upgraded) return upgraded;
   }
   return retry_conflicts(connection, [&]() -> Result<void> {
     if (auto views = make_views(connection); !views) return views;
     return make_lasting_views(connection);
   });
-}
-
-Result<void> make_hour_table(Connection& connection, int64_t hour) {
-  auto made = connection.execute("CREATE TABLE IF NOT EXISTS " + hour_table(hour) + " (" + columns_ddl() + ");" +
-                                 "INSERT OR IGNORE INTO flow_hours VALUES (" + std::to_string(hour) + ", 0);");
-  if (!made) return made.error();
-  return {};
-}
-
-Result<void> open_hours(Connection& connection, std::span<const int64_t> hours) {
-  return retry_conflicts(connection, [&]() -> Result<void> {
-    for (const int64_t hour : hours) {
-      if (auto made = make_hour_table(connection, hour); !made) return made;
-    }
-    return make_views(connection);
-  });
-}
-
-Result<bool> hold_hours(Connection& connection, std::span<const int64_t> hours) {
-  std::string list;
-  for (const int64_t hour : hours) list += fmt::format("{}{}", list.empty() ? "" : ",", hour);
-  auto held = connection.execute("UPDATE flow_hours SET commits = commits + 1 WHERE hour IN (" + list + ")");
-  if (held) return *held == hours.size();
-  if (is_conflict(held.error())) return false;
-  return held.error();
 }
 
 Result<std::vector<KeptFile>> kept_files(Connection& connection) {
@@ -214,38 +170,16 @@ bool looks_whole(const KeptFile& file) noexcept {
   return !failed && static_cast<int64_t>(octets) == file.octets;
 }
 
-Result<void> drop_hour(Connection& connection, int64_t hour) {
-  // A DELETE does not meet another transaction's UPDATE in DuckDB; an UPDATE does.
-  auto dropped = connection.execute(fmt::format(
-      "UPDATE flow_hours SET commits = -1 WHERE hour = {0}; DELETE FROM flow_hours WHERE hour = {0}; "
-      "DELETE FROM rollup_folds WHERE hour = {0}; DROP TABLE {1}", hour,
-      hour_table(hour)));
-  if (!dropped) return dropped.error();
-  return {};
-}
-
-Result<std::vector<int64_t>> hours_of(Connection& connection) {
-  auto rows = connection.query("SELECT hour FROM flow_hours ORDER BY hour");
-  if (!rows) return rows.error();
-  std::vector<int64_t> hours;
-  while (true) {
-    auto chunk = rows->next();
-    if (!chunk) return chunk.error();
-    if (!*chunk) return hours;
-    for (size_t row = 0; row < chunk->rows(); ++row) hours.push_back(chunk->at<int64_t>(0, row));
-  }
-}
-
 Result<void> make_views(Connection& connection) {
-  const auto hours = hours_of(connection);
-  if (!hours) return hours.error();
+  const auto tables = hour_tables(connection);
+  if (!tables) return tables.error();
   auto files = kept_files(connection);
   if (!files) return files.error();
   // One that was taken away or cut short must not take the others with it.
   files->erase(std::remove_if(files->begin(), files->end(), [](const KeptFile& file) { return !looks_whole(file); }), files->end());
-  const auto tail = tail_view(connection);
+  const auto tail = tail_view(connection, *tables);
   if (!tail) return tail.error();
-  for (const std::string& sql : {rows_view(*hours, *files), *tail}) {
+  for (const std::string& sql : {rows_view(*tables, *files), *tail}) {
     if (auto made = connection.execute(sql); !made) return made.error();
   }
   return {};

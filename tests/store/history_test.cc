@@ -72,7 +72,7 @@ TEST_F(HistoryTest, AnHourBecomesAFileAndEveryAnswerStaysTheSame) {
   EXPECT_EQ(sums(), before);
   ASSERT_EQ(files().size(), 1u);
   EXPECT_THAT(files()[0], HasSubstr("/day=2025-11-08/hour=00/flows-489600-"));
-  EXPECT_EQ(hours_of(*store->connection)->size(), 1u);
+  EXPECT_EQ(hour_tables(*store->connection)->size(), 1u);
   EXPECT_EQ(store->ask("SELECT sum(flows) FROM rollup_src_1m"), "5100\n");
   EXPECT_EQ(store->ask("SELECT src_endpoint_ip, app FROM flows WHERE bytes_total = 4999"), "10.0.1.135|web\n");
 }

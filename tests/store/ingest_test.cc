@@ -2,6 +2,7 @@
 #include "store/ingest.h"
 
 #include <sys/resource.h>
+#include <zstd.h>
 
 #include <csignal>
 #include <functional>
@@ -215,6 +216,44 @@ TEST_F(IngestTest, BuriesWhatNoRowCanBeMadeOf) {
   std::multiset<std::string> subjects;
   for (const auto& letter : dead) subjects.insert(letter.subject);
   EXPECT_EQ(subjects, (std::multiset<std::string>{"flows.dead.malformed_record", "flows.dead.undecodable", "flows.dead.unknown_framing"}));
+}
+
+TEST_F(IngestTest, BuriesAMessageThatIsMalformedAllOverInFewLetters) {
+  start(config());
+  std::string broken;
+  for (int i = 0; i < 1000; ++i) broken += std::string("\x0a\x02\x0f\x0f", 4);
+  publish("flows.raw.a", flow_batch(0, 2) + broken + flow_batch(2, 2), {{"Nats-Msg-Id", "u.1.0.1"}});
+  settle(1);
+  EXPECT_EQ(rows(), run_of(0, 4));
+  EXPECT_EQ(books().records_dead[static_cast<size_t>(feed::DeadReason::malformed_record)], 1000u);
+  const auto dead = read_stream("flows_dead");
+  ASSERT_EQ(dead.size(), kRecordLettersMax + 1);
+  EXPECT_GT(dead.back().body.size(), broken.size()) << "the last one is the message";
+}
+
+TEST_F(IngestTest, BuriesAMessageOfMoreRecordsThanAnyBatchHas) {
+  start(config());
+  std::string many;
+  for (size_t i = 0; i <= kRecordsMax; ++i) many += std::string("\x0a\x00", 2);
+  std::string packed(ZSTD_compressBound(many.size()), 0);
+  packed.resize(ZSTD_compress(packed.data(), packed.size(), many.data(), many.size(), 1));
+  publish("flows.raw.a", packed, {{"Nats-Msg-Id", "u.1.0.1"}, {"Weir-Framing", "batch"}, {"Weir-Compression", "zstd"}});
+  publish("flows.raw.a", flow_batch(0, 2), {{"Nats-Msg-Id", "u.1.0.2"}});
+  settle(2);
+  EXPECT_EQ(rows(), run_of(0, 2));
+  EXPECT_EQ(books().messages_dead[static_cast<size_t>(feed::DeadReason::undecodable)], 1u);
+}
+
+TEST_F(IngestTest, RemembersIdsOfOtherFormsOverAStart) {
+  start(config());
+  for (uint64_t i = 0; i < 50; ++i) publish("flows.raw.a", flow_batch(10 * i, 10), {{"Nats-Msg-Id", "other-" + std::to_string(i) + "'s"}});
+  settle(50);
+  stop();
+  start(config());
+  EXPECT_EQ(sink_->identities()->ids.size(), 50u);
+  EXPECT_EQ(sink_->identities()->ids.front(), "other-0's");
+  EXPECT_EQ(sink_->identities()->ids.back(), "other-49's");
+  EXPECT_EQ(rows(), run_of(0, 500));
 }
 
 TEST_F(IngestTest, WaitsForAStoreThatCannotBeWrittenAndAcknowledgesNothingMeanwhile) {

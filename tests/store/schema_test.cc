@@ -69,8 +69,8 @@ TEST(Schema, ANewerOneIsRefused) {
 TEST(Schema, RowsOfAllHoursAreInTheViews) {
   StoreDatabase store;
   for (const int64_t hour : {490'000, 490'001}) {
-    ASSERT_TRUE(make_hour_table(*store.connection, hour));
-    ASSERT_TRUE(make_hour_table(*store.connection, hour));  // it is there
+    ASSERT_TRUE(open_hours(*store.connection, {&hour, 1}));
+    ASSERT_TRUE(open_hours(*store.connection, {&hour, 1}));  // it is there
     store.run("INSERT INTO " + hour_table(hour) +
               " (time, start_time, end_time, src_endpoint_addr, dst_endpoint_addr, src_endpoint_port, dst_endpoint_port, protocol_num,"
               " bytes_total, packets_total, bytes_raw, bytes_in_raw, sampling_rate, sampler_address, in_if, out_if, flow_source,"
@@ -78,7 +78,6 @@ TEST(Schema, RowsOfAllHoursAreInTheViews) {
               "), make_timestamptz(0), make_timestamptz(1500000), ip_parse('192.0.2.1'), ip_parse('2001:db8::2'), 1024, 443, 6,"
               " 1000, 10, 100, 7, 10, ip_parse('198.51.100.1'), 1, 2, 4, 2, 184, 1)");
   }
-  ASSERT_TRUE(make_views(*store.connection));
   store.run("INSERT INTO exporters VALUES (ip_parse('198.51.100.1'), 'edge', 'paris');"
             "INSERT INTO exporter_interfaces VALUES (ip_parse('198.51.100.1'), 1, 'ge-0/0/0', NULL, NULL)");
   EXPECT_EQ(store.ask("SELECT count(*), sum(bytes_total) FROM flow_rows"), "2|2000\n");
@@ -145,7 +144,7 @@ TEST(Schema, TwoWhoMakeViewsAtOnceBothSucceed) {
     EXPECT_TRUE(opened) << opened.error().message;
   }
   beside.join();
-  EXPECT_EQ(hours_of(*store.connection)->size(), 50u);
+  EXPECT_EQ(hour_tables(*store.connection)->size(), 50u);
   EXPECT_EQ(store.ask("SELECT count(*) FROM flows"), "0\n");
 }
 

@@ -1,6 +1,7 @@
 // store_database.h — A database in memory with the store's schema and functions, and answers as text.
 #pragma once
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <memory>
