@@ -210,6 +210,7 @@ class Answer final : public Body, public std::enable_shared_from_this<Answer> {
       }
       truncated |= json.is_object() && json.contains("truncated") && json["truncated"] == true;
     }
+    is_truncated_ = truncated ? "true" : "false";
     std::string members = fmt::format("\"count\":{},\"truncated\":{}", given_, truncated);
     if (q_.has_page_columns && !q_.text.empty()) {
       members += ",\"next_cursor\":";
@@ -228,13 +229,14 @@ class Answer final : public Body, public std::enable_shared_from_this<Answer> {
       response.content_type = content_type_of(q_.format);
       if (is_over_) {
         response.body = std::move(out_);
+        if (!is_truncated_.empty()) response.headers.emplace_back(kTruncatedHeader, is_truncated_);
       } else {
         response.stream = shared_from_this();
       }
       return done(std::move(response));
     }
     if (const auto done = std::exchange(piece_done_, nullptr)) {
-      done({std::exchange(out_, {}), is_over_ ? Piece::State::over : Piece::State::more});
+      done({std::exchange(out_, {}), is_over_ ? Piece::State::over : Piece::State::more, is_over_ ? is_truncated_ : std::string()});
     }
   }
 
@@ -265,6 +267,7 @@ class Answer final : public Body, public std::enable_shared_from_this<Answer> {
   std::unique_ptr<StoreCall> call_;
   StoreRows probe_, rows_;
   std::string row_trouble_;
+  std::string is_truncated_;  // true or false, at the end; of a file it is not known
   std::string end_;  // of a file, as far as it has come
   std::string out_;
   std::optional<query::PageStart> last_;  // of the last row: its time and tie, and how many rows had the same

@@ -19,7 +19,7 @@ constexpr uint64_t kMs = 1'000'000;
 constexpr uint64_t kSec = 1'000'000'000;
 
 service::ValueType<std::string> address_or_none() {
-  return service::text_where("an address with a port, such as 127.0.0.1:50048 or [::1]:50048; empty: none",
+  return service::text_where("an address with a port, such as 127.0.0.1:50049 or [::1]:50049; empty: none",
                              [](std::string_view text) { return text.empty() || text.find(':') != std::string_view::npos; });
 }
 
@@ -55,11 +55,7 @@ const Schema<StoreLinkConfig>& store_schema() {
   using C = StoreLinkConfig;
   static const auto schema =
       Schema<C>()
-          .key("socket", &C::socket, service::any_text(), "Its control socket.")
-          .key("rollup_minutes_secs", &C::rollup_minutes_secs, service::duration<uint32_t>(kSec, 0, UINT32_MAX),
-               "How long it keeps sums by the minute, as history.rollup_minutes_secs of its configuration says; 0: for ever. Of what is older flows are asked.")
-          .key("rollup_hours_secs", &C::rollup_hours_secs, service::duration<uint32_t>(kSec, 0, UINT32_MAX), "The same of hours.")
-          .key("rollup_days_secs", &C::rollup_days_secs, service::duration<uint32_t>(kSec, 0, UINT32_MAX), "The same of days.");
+          .key("socket", &C::socket, service::any_text(), "Its control socket.");
   return schema;
 }
 
@@ -70,7 +66,7 @@ const Schema<LimitsConfig>& limits_schema() {
           .key("connections", &C::connections, integer<uint32_t>(1, 10'000), "Open connections; the next is answered 503.")
           .key("running", &C::running, integer<uint32_t>(1, 1000), "Questions that are put to the store at a time; fewer than its sql.queries_max, since a page takes two statements.")
           .key("waiting", &C::waiting, integer<uint32_t>(0, 10'000), "Questions that wait until one of these is answered; the next is answered 503.")
-          .key("query_timeout_ms", &C::query_timeout_ms, service::duration<uint32_t>(kMs, 100, 3'600'000), "How long the store may take for one.")
+          .key("query_timeout_ms", &C::query_timeout_ms, service::duration<uint32_t>(kMs, 100, 3'600'000), "How long one may take, with the time that its answer takes to be read.")
           .key("sql_rows", &C::sql_rows, integer<uint64_t>(1, 100'000'000), "Rows of an answer to /api/sql.");
   return schema;
 }

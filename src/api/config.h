@@ -35,12 +35,9 @@ struct ApiTlsConfig {
   std::string client_ca_file;
 };
 
-/// weir-store, and what of its configuration must be known here.
+/// weir-store.
 struct StoreLinkConfig {
   std::string socket = "/run/weir-store/control.sock";
-  uint32_t rollup_minutes_secs = 604'800;
-  uint32_t rollup_hours_secs = 0;
-  uint32_t rollup_days_secs = 0;
 };
 
 struct LimitsConfig {

@@ -28,7 +28,11 @@ struct Request {
 struct Piece {
   std::string octets;
   enum class State : uint8_t { more, over, broken } state = State::more;
+  std::string is_truncated = {};  // with the last one: the value of kTruncatedHeader
 };
+
+/// Whether rows are missing, where the body has no place to say so: a header, or behind a body that comes in chunks.
+inline constexpr const char* kTruncatedHeader = "X-Weir-Truncated";
 
 /// Asked for one piece after the other, the next when the last is on its way. Destroyed when it is over or the client has gone.
 class Body {

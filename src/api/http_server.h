@@ -35,7 +35,7 @@ struct ServerConfig {
   std::string unix_path;  // empty: none
   uint32_t unix_mode = 0660;
   std::string unix_group;
-  std::string tcp_address;  // `127.0.0.1:50048`; empty: none
+  std::string tcp_address;  // `127.0.0.1:50049`; empty: none
   std::string cert_file;    // with key_file: TLS
   std::string key_file;
   std::string client_ca_file;  // clients must show a certificate of one of these

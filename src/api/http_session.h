@@ -9,6 +9,7 @@
 #include <utility>
 // clang-format on
 
+#include <fmt/format.h>
 #include <sys/socket.h>
 
 #include <boost/asio.hpp>
@@ -205,6 +206,7 @@ class Session : public SessionBase, public std::enable_shared_from_this<Session<
     is_chunked_ = head.version() == 11;
     if (is_chunked_) {
       head.chunked(true);
+      head.set(http::field::trailer, kTruncatedHeader);
     } else {
       keep_alive_ = false;  // the end of the connection is the end of the body
     }
@@ -235,7 +237,10 @@ class Session : public SessionBase, public std::enable_shared_from_this<Session<
       return lowest().close();
     }
     is_over_ = piece.state == Piece::State::over;
-    if (is_over_) body_.reset();
+    if (is_over_) {
+      body_.reset();
+      is_truncated_ = std::move(piece.is_truncated);
+    }
     piece_ = std::move(piece.octets);
     if (piece_.empty()) return is_over_ ? end_stream() : next_piece();
     lowest().expires_after(kPieceDeadline);
@@ -253,9 +258,12 @@ class Session : public SessionBase, public std::enable_shared_from_this<Session<
   void end_stream() {
     if (!is_chunked_) return close();
     lowest().expires_after(kPieceDeadline);
-    asio::async_write(stream_, http::make_chunk_last(), [self = this->shared_from_this()](error_code error, size_t) {
+    const auto written = [self = this->shared_from_this()](error_code error, size_t) {
       if (!error) self->after_answer();
-    });
+    };
+    if (is_truncated_.empty()) return asio::async_write(stream_, http::make_chunk_last(), written);
+    piece_ = fmt::format("0\r\n{}: {}\r\n\r\n", kTruncatedHeader, is_truncated_);
+    asio::async_write(stream_, asio::buffer(piece_), written);
   }
 
   void after_answer() { keep_alive_ ? read_request(kIdleDeadline) : close(); }
@@ -293,6 +301,7 @@ class Session : public SessionBase, public std::enable_shared_from_this<Session<
   Work work_;                   // a route's, until it has answered
   std::shared_ptr<Body> body_;  // of an answer that goes on
   std::string piece_;
+  std::string is_truncated_;  // what is said behind the body
   std::shared_ptr<Session> held_;  // while nothing of the socket's own is under way
   bool is_reading_ = false;  // for whoever comes after this request
   std::function<void()> after_reading_;

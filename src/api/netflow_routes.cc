@@ -48,10 +48,22 @@ std::optional<query::QueryError> add_condition(std::string_view part, size_t at,
   return std::nullopt;
 }
 
-/// Split at commas that stand in no list.
+/// Where the text that begins at `i` with a quote ends; `i` where it is no quoted value.
+size_t end_of_quoted(std::string_view text, size_t i) {
+  const char quote = text[i];
+  if (quote != '"' && quote != '\'' && quote != '`') return i;
+  size_t before = i;
+  while (before > 0 && text[before - 1] == ' ') --before;
+  if (before == 0 || std::string_view("=<>([,").find(text[before - 1]) == std::string_view::npos) return i;
+  const size_t end = text.find(quote, i + 1);
+  return end == std::string_view::npos ? i : end;
+}
+
+/// Split at commas that stand in no list and no quotes.
 std::optional<query::QueryError> add_filter(std::string_view text, query::Query& query) {
   size_t depth = 0, from = 0;
   for (size_t i = 0; i <= text.size(); ++i) {
+    if (i < text.size()) i = end_of_quoted(text, i);
     const char c = i < text.size() ? text[i] : ',';
     if (c == '(' || c == '[') ++depth;
     if ((c == ')' || c == ']') && depth > 0) --depth;
@@ -138,7 +150,14 @@ class NetflowRequest {
       for (size_t i = 0; i < plan.keys.size(); ++i) plan.keys[i].name = kColumns[i][0];
       return;
     }
-    for (size_t i = 0; i < plan.keys.size() && i < query_.group_by.size(); ++i) plan.keys[i].name = query_.group_by[i].name.text;
+    std::vector<std::string> taken = {"bytes", "timestamp"};
+    for (const query::Key& key : plan.keys) taken.push_back(key.name);
+    for (size_t i = 0; i < plan.keys.size() && i < query_.group_by.size(); ++i) {
+      const std::string& name = query_.group_by[i].name.text;
+      if (std::find(taken.begin(), taken.end(), name) != taken.end()) continue;
+      taken.push_back(name);
+      plan.keys[i].name = name;
+    }
     plan.aggregates = {{query::Function::sum, &query::field_named("bytes_total"), "bytes"}};
     plan.order = {{query::Order::What::aggregate, 0, nullptr, true}};
   }

@@ -26,6 +26,8 @@ using service::log_info;
 using service::log_warning;
 
 constexpr auto kTurn = std::chrono::milliseconds(50);
+constexpr auto kKeptPeriod = std::chrono::seconds(30);
+constexpr auto kKeptRetry = std::chrono::seconds(1);  // while the store does not answer
 constexpr uint64_t kStopNs = 5 * kNsPerSec;  // what answers that are under way are given
 
 class Program final : public ApiProgram {
@@ -35,7 +37,7 @@ class Program final : public ApiProgram {
         notify_(service::ServiceNotify::from_environment()) {
     desk_->running_max = config.limits.running;
     desk_->waiting_max = config.limits.waiting;
-    context_.emplace(ApiContext{*backend_, desk_, {config.limits.query_timeout_ms, config.limits.sql_rows}, config.realtime_threshold, KeptSecs{config.store.rollup_minutes_secs, config.store.rollup_hours_secs, config.store.rollup_days_secs},
+    context_.emplace(ApiContext{*backend_, desk_, {config.limits.query_timeout_ms, config.limits.sql_rows}, config.realtime_threshold, KeptSecs(),
                                 [] { return static_cast<int64_t>(wall_clock_ns() / 1000); },
                                 [this] { return server_ != nullptr ? &server_->books() : nullptr; }, [this] { return is_stopping_.load(); }});
   }
@@ -48,6 +50,7 @@ class Program final : public ApiProgram {
     auto server = HttpServer::make(io_, server_config(config_), api_routes(*context_), std::move(tokens));
     if (!server) return server.error();
     server_ = std::move(*server);
+    ask_what_is_kept();
     return {};
   }
 
@@ -89,6 +92,21 @@ class Program final : public ApiProgram {
   }
 
  private:
+  /// Sums that the store has forgotten must not be asked of it: it says how long it keeps them, now and after each restart.
+  void ask_what_is_kept() {
+    backend_->configuration([this](const std::string& text) {
+      const auto kept = kept_secs(text);
+      if (kept && !(*kept == context_->kept)) {
+        context_->kept = *kept;
+        log_info("the store keeps sums by the minute for {} s, by the hour for {} s, by the day for {} s (0: for ever)", kept->minutes, kept->hours, kept->days);
+      }
+      kept_timer_.expires_after(kept ? kKeptPeriod : kKeptRetry);
+      kept_timer_.async_wait([this](boost::system::error_code stopped) {
+        if (!stopped) ask_what_is_kept();
+      });
+    });
+  }
+
   /// On the io thread, which has the desk to itself.
   size_t running() {
     auto state = std::make_shared<std::pair<std::atomic<size_t>, std::atomic<bool>>>();
@@ -132,6 +150,7 @@ class Program final : public ApiProgram {
   const ApiConfig config_;
   const Load load_;
   boost::asio::io_context io_{1};
+  boost::asio::steady_timer kept_timer_{io_};
   std::unique_ptr<Backend> backend_;
   std::shared_ptr<Desk> desk_;
   std::optional<ApiContext> context_;

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
+#include <iterator>
 #include <nlohmann/json.hpp>
 
 #include "base/printable.h"
@@ -266,6 +268,26 @@ Question question_of(const ApiContext& context, query::Plan plan, std::string_vi
   question.is_srql = true;
   question.has_regular_expression = plan.has_regular_expression;
   return question;
+}
+
+std::optional<KeptSecs> kept_secs(std::string_view configuration) {
+  const auto body = json::parse(configuration, nullptr, /*allow_exceptions=*/false);
+  if (!body.is_object() || !body.contains("values") || !body["values"].is_array()) return std::nullopt;
+  KeptSecs kept;
+  size_t found = 0;
+  const std::pair<const char*, int64_t*> wanted[] = {
+      {"history.rollup_minutes_secs", &kept.minutes}, {"history.rollup_hours_secs", &kept.hours}, {"history.rollup_days_secs", &kept.days}};
+  for (const json& row : body["values"]) {
+    if (!row.is_object() || !row.contains("key") || !row.contains("value") || !row["value"].is_string()) continue;
+    const std::string text = row["value"].get<std::string>();
+    for (const auto& [key, out] : wanted) {
+      if (row["key"] != key) continue;
+      const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), *out);
+      if (error != std::errc() || end != text.data() + text.size() || *out < 0) return std::nullopt;
+      ++found;
+    }
+  }
+  return found == std::size(wanted) ? std::optional<KeptSecs>(kept) : std::nullopt;
 }
 
 std::vector<Route> api_routes(const ApiContext& context) {

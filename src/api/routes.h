@@ -23,10 +23,14 @@ struct Limits {
   uint64_t sql_rows_max = 100'000;
 };
 
-/// How long the store keeps sums; 0: for ever.
+/// How long the store keeps sums; 0: for ever. Until it has said so: what it does unless it is told otherwise.
 struct KeptSecs {
-  int64_t minutes = 0, hours = 0, days = 0;
+  int64_t minutes = 604'800, hours = 0, days = 0;
+  friend bool operator==(const KeptSecs&, const KeptSecs&) = default;
 };
+
+/// Of what weir-store answers at /v1/config; nothing where a value is missing.
+std::optional<KeptSecs> kept_secs(std::string_view configuration);
 
 struct ApiContext {
   Backend& backend;

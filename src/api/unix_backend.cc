@@ -25,6 +25,7 @@ using AnySocket = asio::generic::stream_protocol;
 
 constexpr size_t kPartOctets = 64 * 1024;
 constexpr size_t kErrorOctetsMax = 64 * 1024;
+constexpr size_t kConfigurationOctetsMax = 256 * 1024;
 constexpr auto kConnectDeadline = std::chrono::seconds(2);
 constexpr auto kGrace = std::chrono::seconds(5);  // behind the store's own time limit
 
@@ -156,6 +157,12 @@ class UnixBackend final : public Backend {
     return std::make_unique<UnixCall>(std::move(exchange));
   }
 
+  void configuration(std::function<void(std::string)> done) override {
+    auto exchange = std::make_shared<Exchange>(io_, path_, std::chrono::milliseconds(1000));
+    exchange->begin(http::verb::get, "/v1/config", {});
+    take_all(exchange, std::make_shared<std::string>(), std::move(done));
+  }
+
   void look(std::function<void(std::string)> done) override {
     auto exchange = std::make_shared<Exchange>(io_, path_, std::chrono::milliseconds(1000));
     exchange->begin(http::verb::get, "/healthz", {});
@@ -166,6 +173,16 @@ class UnixBackend final : public Backend {
   }
 
  private:
+  static void take_all(const std::shared_ptr<Exchange>& exchange, const std::shared_ptr<std::string>& text, std::function<void(std::string)> done) {
+    exchange->next([exchange, text, done = std::move(done)](StorePart part) {
+      const bool has_failed = part.state == StorePart::State::failed || text->size() + part.octets.size() > kConfigurationOctetsMax;
+      if (!has_failed) text->append(part.octets);
+      if (!has_failed && part.state == StorePart::State::more) return take_all(exchange, text, done);
+      done(has_failed ? std::string() : *text);
+      exchange->cancel();
+    });
+  }
+
   asio::io_context& io_;
   const std::string path_;
 };

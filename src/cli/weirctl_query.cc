@@ -38,6 +38,7 @@ struct Reply {
   CURL* curl = nullptr;
   bool is_table = false;
   std::string body;  // of a table or an error; else it goes to standard output as it comes
+  bool is_truncated = false;  // as a header, or behind the body
 
   static size_t take(char* data, size_t size, size_t count, void* self) {
     auto& reply = *static_cast<Reply*>(self);
@@ -54,6 +55,17 @@ struct Reply {
     return octets;
   }
 };
+
+/// Trailers come here too.
+size_t take_header(char* data, size_t size, size_t count, void* self) {
+  const std::string_view line(data, size * count);
+  constexpr std::string_view kTruncated = "x-weir-truncated: true";
+  const bool is_it = line.size() >= kTruncated.size() && std::equal(kTruncated.begin(), kTruncated.end(), line.begin(), [](char a, char b) {
+    return a == b || (b >= 'A' && b <= 'Z' && a == b - 'A' + 'a');
+  });
+  if (is_it) static_cast<Reply*>(self)->is_truncated = true;
+  return size * count;
+}
 
 std::string read_text(const QueryOptions& options) {
   if (!options.text.empty() && options.text != "-") return options.text;
@@ -101,7 +113,7 @@ int ask(const QueryOptions& options, const std::string& text, std::string& table
     list = curl_slist_append(list, fmt::format("Authorization: Bearer {}", token).c_str());
   }
   const std::unique_ptr<curl_slist, decltype(&curl_slist_free_all)> headers(list, curl_slist_free_all);
-  Reply reply{curl.get(), options.format == "table", {}};
+  Reply reply{curl.get(), options.format == "table", {}, false};
   curl_easy_setopt(curl.get(), CURLOPT_URL, url.c_str());
   if (!is_url) curl_easy_setopt(curl.get(), CURLOPT_UNIX_SOCKET_PATH, options.api.c_str());
   curl_easy_setopt(curl.get(), CURLOPT_POSTFIELDS, body.c_str());
@@ -116,6 +128,8 @@ int ask(const QueryOptions& options, const std::string& text, std::string& table
   if (!options.key_file.empty()) curl_easy_setopt(curl.get(), CURLOPT_SSLKEY, options.key_file.c_str());
   curl_easy_setopt(curl.get(), CURLOPT_WRITEFUNCTION, Reply::take);
   curl_easy_setopt(curl.get(), CURLOPT_WRITEDATA, &reply);
+  curl_easy_setopt(curl.get(), CURLOPT_HEADERFUNCTION, take_header);
+  curl_easy_setopt(curl.get(), CURLOPT_HEADERDATA, &reply);
   const CURLcode rc = curl_easy_perform(curl.get());
   long status = 0;
   curl_easy_getinfo(curl.get(), CURLINFO_RESPONSE_CODE, &status);
@@ -136,6 +150,8 @@ int ask(const QueryOptions& options, const std::string& text, std::string& table
     return kNoAppliance;
   }
   if (status != 200) return explain_status(status, reply.body, options, text);
+  // In a table the body itself says so, with how many there are.
+  if (reply.is_truncated && options.format != "table") say(options.is_sql ? "there are more rows than these" : "there are more rows than these (limit:)");
   table = std::move(reply.body);
   return kAnswered;
 }

@@ -46,6 +46,9 @@ class FakeBackend final : public Backend {
   void look(std::function<void(std::string)> done) override {
     boost::asio::post(io_, [done, why = trouble] { done(why); });
   }
+  void configuration(std::function<void(std::string)> done) override {
+    boost::asio::post(io_, [done] { done(""); });
+  }
 
   /// The last one laid out goes for all that follow.
   void lay_out(std::deque<StorePart> parts) {

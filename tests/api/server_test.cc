@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <yaml-cpp/yaml.h>
@@ -417,6 +418,34 @@ TEST(ApiServer, AFileThatIsCutIsSeenToBe) {
   server.fake->clear();
   server.fake->lay_out({F::more("PAR1" + std::string(200'000, 'x')), F::more("more"), F::over()});
   EXPECT_NE(server.post("/api/query?format=parquet", kGroups).trouble, "") << "chunks end without the last one";
+}
+
+TEST(ApiServer, EveryFormatOfRowsSaysWhetherItIsAllOfThem) {
+  RunningServer server;
+  server.fake->lay_out({F::more(kThree), F::over()});
+  for (const char* const format : {"json", "csv", "ndjson"}) {
+    EXPECT_EQ(server.post(std::string("/api/query?format=") + format, kGroups).headers.at("x-weir-truncated"), "true");
+    EXPECT_EQ(server.post(std::string("/api/query?format=") + format, R"({"query":"in:flows groupby:src_ip"})").headers.at("x-weir-truncated"), "false");
+  }
+  // Too long for a header: behind the body.
+  std::string rows = R"({"columns":[{"name":"n","type":"BIGINT"}],"rows":[)";
+  for (int i = 0; i < 50'000; ++i) rows += fmt::format("{}[{}]", i == 0 ? "" : ",", i);
+  server.fake->clear();
+  server.fake->lay_out({F::more(rows), F::more(R"(],"truncated":true})"), F::over()});
+  const auto answer = server.post("/api/sql?format=csv", R"({"sql":"SELECT n"})");
+  EXPECT_EQ(answer.trouble, "");
+  EXPECT_EQ(answer.headers.at("trailer"), "X-Weir-Truncated");
+  EXPECT_EQ(answer.headers.at("x-weir-truncated"), "true");
+  EXPECT_TRUE(answer.body.ends_with("\n49999\n"));
+}
+
+TEST(ApiServer, LearnsFromTheStoreHowLongSumsAreKept) {
+  const auto kept = kept_secs(R"({"values":[{"key":"nats_url","value":"x","from":"default"},{"key":"history.rollup_minutes_secs","value":"172800"},)"
+                              R"({"key":"history.rollup_hours_secs","value":"0"},{"key":"history.rollup_days_secs","value":"5"}]})");
+  ASSERT_TRUE(kept);
+  EXPECT_TRUE(*kept == (KeptSecs{172'800, 0, 5}));
+  EXPECT_FALSE(kept_secs(R"({"values":[{"key":"history.rollup_minutes_secs","value":"1"}]})")) << "the others are missing";
+  EXPECT_FALSE(kept_secs(""));
 }
 
 TEST(ApiServer, IsReadyWhereTheStoreIs) {

@@ -436,6 +436,18 @@ TEST_F(StoreAnswers, OfDashboardsAreWhatWasPublished) {
     for (const json& row : body["results"]) sum += row["bytes"].get<uint64_t>();
     EXPECT_EQ(sum, all);
   }
+  // Names that two columns would have.
+  for (const char* const by : {"src_cidr:24,src_cidr:8", "bytes", "bytes,src_ip"}) {
+    SCOPED_TRACE(by);
+    const json body = netflow(std::string("time_range=last_24h&group_by=") + by);
+    expect_form(body);
+    uint64_t sum = 0;
+    for (const json& row : body["results"]) sum += row["bytes"].get<uint64_t>();
+    EXPECT_EQ(sum, all);
+  }
+  const json quoted = netflow("time_range=last_24h&filter=app=(\"a,b\",'dns'),server_name!=%60x%2Cy%60");
+  expect_form(quoted);
+  EXPECT_EQ(quoted["results"].size(), those(kDay, [](const KnownFlow& f) { return f.app == "dns"; }).size());
   const json single = netflow("time_range=last_24h&filter=dst_port=(443,8443),label=[a,b]");
   expect_form(single);
   EXPECT_EQ(single["results"].size(), those(kDay, [](const KnownFlow& f) { return (f.dst_port == 443 || f.dst_port == 8443) && has(f.labels, "b"); }).size());

@@ -82,7 +82,10 @@ TEST_F(WeirctlQuery, PointsAtWhatIsWrong) {
 
 TEST_F(WeirctlQuery, WritesWhatProgramsRead) {
   server.fake->lay_out({F::more(kGroups), F::over()});
-  EXPECT_EQ(ctl({"query", "--csv", "in:flows groupby:src_ip limit:1"}, server).out, "src_endpoint_ip,count,bytes,packets\n10.0.0.1,30,3000000,300\n");
+  const auto csv = ctl({"query", "--csv", "in:flows groupby:src_ip limit:1"}, server);
+  EXPECT_EQ(csv.out, "src_endpoint_ip,count,bytes,packets\n10.0.0.1,30,3000000,300\n");
+  EXPECT_EQ(csv.err, "weirctl: there are more rows than these (limit:)\n");
+  EXPECT_EQ(ctl({"query", "--csv", "in:flows groupby:src_ip limit:3"}, server).err, "");
   const auto json = nlohmann::json::parse(ctl({"query", "--json", "in:flows groupby:src_ip limit:1"}, server).out, nullptr, false);
   EXPECT_EQ(json["results"][0]["bytes"], 3'000'000);
   EXPECT_EQ(json["truncated"], true);
