@@ -43,11 +43,11 @@ int run(const std::string& path) {
     return 1;
   }
   for (const std::string& warning : loaded->warnings) service::log_warning("{}", warning);
-  for (const std::string& warning : *checked) service::log_warning("{}", warning);
+  for (const std::string& warning : checked->warnings) service::log_warning("{}", warning);
   service::log_info("{} starting", version_line("weir-store"));
 
   const RoleScope role(control_thread);
-  auto program = store::StoreProgram::create(std::move(*loaded), load);
+  auto program = store::StoreProgram::create(std::move(*loaded), checked->rules, load);
   if (!program) {
     service::log_error("{}", program.error().message);
     return 1;
@@ -74,7 +74,7 @@ int check_config(const std::string& path) {
     std::fprintf(stderr, "%s\n", checked.error().message.c_str());
     return 1;
   }
-  for (const auto* warnings : {&loaded->warnings, &*checked}) {
+  for (const auto* warnings : {&loaded->warnings, &checked->warnings}) {
     for (const std::string& warning : *warnings) std::fprintf(stderr, "warning: %s\n", warning.c_str());
   }
   std::fputs(store::describe(*loaded).c_str(), stdout);

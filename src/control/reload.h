@@ -17,7 +17,7 @@
 #include "base/result.h"
 #include "base/snapshot.h"
 #include "base/thread_roles.h"
-#include "control/background_job.h"
+#include "base/background_job.h"
 #include "control/config/config.h"
 #include "service/operation_routes.h"
 

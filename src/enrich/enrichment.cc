@@ -20,20 +20,25 @@ void add(AddressFacts& facts, const Entry& entry) {
 
 }  // namespace
 
-Result<std::shared_ptr<const Enrichment>> Enrichment::load(const EnrichConfig& config) {
+Result<std::shared_ptr<const Enrichment>> Enrichment::load(const EnrichConfig& config, const std::atomic<bool>* gives_up) {
+  const auto is_given_up = [gives_up] { return gives_up != nullptr && gives_up->load(std::memory_order_relaxed); };
+  const Error given_up{"given up before all of it was read"};
   std::vector<DataSet> sets;
   for (const std::string& path : config.databases) {
+    if (is_given_up()) return given_up;
     auto set = read_database(path);
     if (!set) return set.error();
     sets.push_back(std::move(*set));
   }
   for (const auto& [paths, kind] : {std::pair(&config.cloud, DataSetKind::cloud), std::pair(&config.threats, DataSetKind::threat)}) {
     for (const std::string& path : *paths) {
+      if (is_given_up()) return given_up;
       auto set = read_list(path, kind);
       if (!set) return set.error();
       sets.push_back(std::move(*set));
     }
   }
+  if (is_given_up()) return given_up;
   auto made = make_table(std::move(sets));
   if (!made) return made.error();
   if (!config.applications.empty()) {

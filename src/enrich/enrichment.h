@@ -7,6 +7,7 @@
 // Sources are asked in their order: what an earlier one says of an address a later one does not say differently.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <optional>
 #include <string>
@@ -47,7 +48,8 @@ struct SourceLook {
 
 class Enrichment {
  public:
-  static Result<std::shared_ptr<const Enrichment>> load(const EnrichConfig& config);
+  /// A large database takes seconds. `gives_up`: asked between two sources; then it is an Error.
+  static Result<std::shared_ptr<const Enrichment>> load(const EnrichConfig& config, const std::atomic<bool>* gives_up = nullptr);
   /// What tests make without files.
   static Result<std::shared_ptr<const Enrichment>> make(std::vector<DataSet> sets);
 

@@ -1,8 +1,6 @@
 #include "etl/config.h"
 
-#include "rules/rule_set.h"
 #include "service/config_text.h"
-#include "transform/decisions.h"
 
 namespace weir::etl {
 namespace {
@@ -50,21 +48,6 @@ Result<LoadedConfig> load_config(const std::string& path, std::span<const char* 
   const auto text = service::read_config_file(path);
   if (!text) return text.error();
   return read_config(*text, path, environment);
-}
-
-Result<std::vector<std::string>> check_files(const EtlConfig& config) {
-  auto found = feed::check_files(config);
-  std::string wrong = found ? "" : found.error().message;
-  const auto add = [&](std::string_view key, const Error& error) {
-    wrong += fmt::format("{}{}: {}", wrong.empty() ? "" : "\n", key, error.message);
-  };
-  if (!config.rules.empty()) {
-    const auto read = rules::RuleSet::read(config.rules, transform::event_targets());
-    if (!read) add("rules", read.error());
-  }
-  if (const auto loaded = enrich::Enrichment::load(config.enrichment); !loaded) add("enrichment", loaded.error());
-  if (!wrong.empty()) return Error{wrong};
-  return found;
 }
 
 std::string describe(const LoadedConfig& loaded) {

@@ -69,9 +69,6 @@ Result<LoadedConfig> load_config(const std::string& path, std::span<const char* 
 /// The same of text; `name` stands for the file in messages.
 Result<LoadedConfig> read_config(std::string_view text, const std::string& name, std::span<const char* const> environment);
 
-/// What the machine must have for it: feed::check_files, and rules that can be read. Warnings, or what is wrong.
-Result<std::vector<std::string>> check_files(const EtlConfig& config);
-
 /// Every value with where it came from, secrets masked, and what would run.
 std::string describe(const LoadedConfig& loaded);
 /// All keys as a Markdown table.

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <thread>
+#include <utility>
 
 #include "base/clock.h"
 #include "base/start_thread.h"
@@ -46,19 +47,17 @@ EtlProgram::EtlProgram(LoadedConfig loaded, Load load)
   publish_config(loaded.origins);
 }
 
-EtlProgram::~EtlProgram() = default;
+EtlProgram::~EtlProgram() { gives_up_.store(true, std::memory_order_relaxed); }
 
 void EtlProgram::publish_config(const service::Origins& origins) {
   effective_.publish(
       std::make_shared<const std::vector<service::EffectiveValue>>(etl_schema().effective(&config_, origins)));
 }
 
-Result<std::unique_ptr<EtlProgram>> EtlProgram::create(LoadedConfig loaded, Load load) {
+Result<std::unique_ptr<EtlProgram>> EtlProgram::create(LoadedConfig loaded, std::shared_ptr<const RulesInUse> rules, Load load) {
   auto made = std::unique_ptr<EtlProgram>(new EtlProgram(std::move(loaded), std::move(load)));
   EtlProgram& p = *made;
-  auto rules = read_rules(p.config_, 1);
-  if (!rules) return rules.error();
-  p.rules_.publish(std::move(*rules));
+  p.rules_.publish(std::move(rules));
   if (!p.config_.names.stream_name.empty()) {
     p.names_ = std::make_unique<feed::NamesReader>(feed::names_reader_config(p.config_, p.config_.names, kProgram));
   }
@@ -98,7 +97,7 @@ std::shared_ptr<const EtlView> EtlProgram::run(const std::function<Request()>& p
       is_stopping = true;
       worker_->ask_to_stop();
     }
-    if (const uint64_t asked = reloads_asked_.load(); asked != reloads_ended_.load()) reload(asked);
+    step_reload();
     const auto view = worker_->view();
     if (view != nullptr && now_ns >= next_tell_ns_) {
       next_tell_ns_ = now_ns + kTellEveryNs;
@@ -151,7 +150,27 @@ std::optional<uint64_t> EtlProgram::ask_reload() {
   return ended + 1;
 }
 
-void EtlProgram::reload(uint64_t number) {
+EtlProgram::Reading EtlProgram::read_files(const Load& load, uint64_t version, const std::atomic<bool>& gives_up) {
+  auto loaded = load();
+  if (!loaded) return {loaded.error(), Error{}};
+  auto rules = read_rules(loaded->config, version, &gives_up);
+  return {std::move(loaded), std::move(rules)};
+}
+
+void EtlProgram::step_reload() {
+  if (reading_number_ != 0) {
+    if (!job_.is_running()) reload(std::exchange(reading_number_, 0), std::move(*reading_));
+    return;
+  }
+  const uint64_t asked = reloads_asked_.load();
+  if (asked == reloads_ended_.load()) return;
+  reload_view_.publish(std::make_shared<const service::ReloadView>(service::ReloadView{.number = asked, .state = service::ReloadState::running}));
+  const auto begun = job_.begin([this, version = rules_.read()->version + 1] { reading_.emplace(read_files(load_, version, gives_up_)); });
+  if (!begun) return reload(asked, {begun.error(), Error{}});
+  reading_number_ = asked;
+}
+
+void EtlProgram::reload(uint64_t number, Reading reading) {
   service::ReloadView next{.number = number};
   const auto end = [&](service::ReloadState state) {
     next.state = state;
@@ -164,7 +183,7 @@ void EtlProgram::reload(uint64_t number) {
     log_error("reload refused, what went goes on: {}", why);
     end(service::ReloadState::refused);
   };
-  auto loaded = load_();
+  const auto& [loaded, rules] = reading;
   if (!loaded) return refuse(loaded.error().message);
   next.warnings = loaded->warnings;
   EtlConfig wanted = config_;
@@ -173,7 +192,6 @@ void EtlProgram::reload(uint64_t number) {
   wanted.ocsf = loaded->config.ocsf;
   wanted.log.level = loaded->config.log.level;
   const auto now = rules_.read();
-  auto rules = read_rules(wanted, now->version + 1);
   if (!rules) return refuse(rules.error().message);
 
   const auto hash_of = [](const RulesInUse& r) { return r.rules == nullptr ? std::string() : r.rules->hash(); };
@@ -193,7 +211,7 @@ void EtlProgram::reload(uint64_t number) {
   config_ = std::move(wanted);
   publish_config(loaded->origins);
   if (is_other) {
-    rules_.publish(std::move(*rules));
+    rules_.publish(*rules);
     log_info("reload: version {} of the rules goes now: {}", now->version + 1, service::joined(next.applied));
   }
   if (!next.needs_restart.empty()) {

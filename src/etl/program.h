@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 
+#include "base/background_job.h"
 #include "base/snapshot.h"
 #include "base/thread_roles.h"
 #include "etl/config.h"
@@ -27,7 +28,8 @@ class EtlProgram {
  public:
   using Load = std::function<Result<LoadedConfig>()>;
   /// `load`: where the configuration comes from again.
-  static Result<std::unique_ptr<EtlProgram>> create(LoadedConfig loaded, Load load);
+  /// `rules`: what check_files has read.
+  static Result<std::unique_ptr<EtlProgram>> create(LoadedConfig loaded, std::shared_ptr<const RulesInUse> rules, Load load);
   ~EtlProgram();
 
   /// Until `poll_request` says stop; the last books.
@@ -36,7 +38,14 @@ class EtlProgram {
  private:
   EtlProgram(LoadedConfig loaded, Load load);
   std::optional<uint64_t> ask_reload();  // any thread
-  void reload(uint64_t number) WEIR_RUNS_ON(control_thread);
+  /// Has the files read on a thread of their own, which may take long, and takes up what they say.
+  void step_reload() WEIR_RUNS_ON(control_thread);
+  struct Reading {
+    Result<LoadedConfig> config;
+    Result<std::shared_ptr<const RulesInUse>> rules;
+  };
+  static Reading read_files(const Load& load, uint64_t version, const std::atomic<bool>& gives_up);
+  void reload(uint64_t number, Reading reading) WEIR_RUNS_ON(control_thread);
   void tell(const EtlView& view, uint64_t now_ns) WEIR_RUNS_ON(control_thread);
   void publish_config(const service::Origins& origins);
 
@@ -58,6 +67,10 @@ class EtlProgram {
   std::unique_ptr<feed::NamesReader> names_;  // null: none
   std::unique_ptr<EtlWorker> worker_;
   std::unique_ptr<service::HttpServer> server_;  // reads all of the above
+  std::atomic<bool> gives_up_{false};
+  std::optional<Reading> reading_;  // the job's while it runs
+  uint64_t reading_number_ = 0;     // of the reload that the job is for; 0: none
+  BackgroundJob job_;
 };
 
 }  // namespace weir::etl

@@ -7,7 +7,8 @@
 
 namespace weir::etl {
 
-Result<std::shared_ptr<const RulesInUse>> read_rules(const EtlConfig& config, uint64_t version) {
+Result<std::shared_ptr<const RulesInUse>> read_rules(const EtlConfig& config, uint64_t version,
+                                                     const std::atomic<bool>* gives_up) {
   transform::OcsfOptions options;
   options.product_name = config.ocsf.product_name;
   options.product_vendor = config.ocsf.product_vendor;
@@ -16,20 +17,29 @@ Result<std::shared_ptr<const RulesInUse>> read_rules(const EtlConfig& config, ui
   std::unique_ptr<const rules::RuleSet> rules;
   if (!config.rules.empty()) {
     auto read = rules::RuleSet::read(config.rules, transform::event_targets());
-    if (!read) return read.error();
+    if (!read) return Error{"rules: " + read.error().message};
     rules = std::move(*read);
     options.rules_name = rules->name();
     options.rules_hash = rules->hash();
   }
   std::shared_ptr<const enrich::Enrichment> enrichment;
   if (!config.enrichment.empty()) {
-    auto loaded = enrich::Enrichment::load(config.enrichment);
-    if (!loaded) return loaded.error();
+    auto loaded = enrich::Enrichment::load(config.enrichment, gives_up);
+    if (!loaded) return Error{"enrichment: " + loaded.error().message};
     enrichment = std::move(*loaded);
     for (const enrich::SourceLook& source : enrichment->sources()) options.data_sets.emplace_back(source.type, source.version);
   }
   return std::shared_ptr<const RulesInUse>(
       new RulesInUse{std::move(rules), version, wall_clock_ns(), transform::OcsfWriter(options), std::move(enrichment)});
+}
+
+Result<CheckedFiles> check_files(const EtlConfig& config) {
+  auto found = feed::check_files(config);
+  auto rules = read_rules(config, 1);
+  if (found && rules) return CheckedFiles{std::move(*found), std::move(*rules)};
+  std::string wrong = found ? "" : found.error().message;
+  if (!rules) wrong += (wrong.empty() ? "" : "\n") + rules.error().message;
+  return Error{wrong};
 }
 
 std::string RulesInUse::identity() const {

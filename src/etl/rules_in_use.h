@@ -3,9 +3,11 @@
 // Runs on:  made by the control thread, read by the etl_thread, which takes the newest with each message.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "enrich/enrichment.h"
 #include "etl/config.h"
@@ -25,7 +27,16 @@ struct RulesInUse {
   std::string identity() const;
 };
 
-/// Reads the files that the configuration names, if it names some.
-Result<std::shared_ptr<const RulesInUse>> read_rules(const EtlConfig& config, uint64_t version);
+/// Reads the files that the configuration names, if it names some. `gives_up`: as Enrichment::load has it.
+Result<std::shared_ptr<const RulesInUse>> read_rules(const EtlConfig& config, uint64_t version,
+                                                     const std::atomic<bool>* gives_up = nullptr);
+
+/// What the machine has for a configuration, and what was read for it: a start reads it once.
+struct CheckedFiles {
+  std::vector<std::string> warnings;
+  std::shared_ptr<const RulesInUse> rules;
+};
+/// feed::check_files, and rules and data that can be read; or all that is wrong.
+Result<CheckedFiles> check_files(const EtlConfig& config);
 
 }  // namespace weir::etl

@@ -7,11 +7,10 @@
 #include <cstring>
 #include <filesystem>
 
-#include "rules/rule_set.h"
 #include "service/common_values.h"
 #include "service/config_text.h"
+#include "store/rules_in_use.h"
 #include "store/sql_file.h"
-#include "transform/decisions.h"
 
 namespace weir::store {
 namespace {
@@ -139,18 +138,12 @@ Result<LoadedConfig> load_config(const std::string& path, std::span<const char* 
   return read_config(*text, path, environment);
 }
 
-Result<std::vector<std::string>> check_files(const StoreConfig& config) {
+Result<CheckedFiles> check_files(const StoreConfig& config) {
   auto found = feed::check_files(config);
   std::string errors = found ? "" : found.error().message;
   const auto refuse = [&](const std::string& what) { errors += (errors.empty() ? "" : "\n") + what; };
-  if (!config.rules.empty()) {
-    if (const auto read = rules::RuleSet::read(config.rules, transform::event_targets()); !read) {
-      refuse("rules: " + read.error().message);
-    }
-  }
-  if (const auto loaded = enrich::Enrichment::load(config.enrichment); !loaded) {
-    refuse("enrichment: " + loaded.error().message);
-  }
+  auto rules = read_rules(config.rules, config.enrichment, 1);
+  if (!rules) refuse(rules.error().message);
   const std::string folder = folder_of(config.database.path);
   if (access(folder.c_str(), W_OK | X_OK) != 0) {
     refuse(fmt::format("database.path: nothing can be made in {}", service::printable(folder)));
@@ -161,7 +154,7 @@ Result<std::vector<std::string>> check_files(const StoreConfig& config) {
     refuse(fmt::format("history.folder: nothing can be made in {}", service::printable(config.history.folder)));
   }
   if (!errors.empty()) return Error{errors};
-  return found;
+  return CheckedFiles{std::move(*found), std::move(*rules)};
 }
 
 std::string describe(const LoadedConfig& loaded) {

@@ -82,9 +82,14 @@ Result<LoadedConfig> load_config(const std::string& path, std::span<const char* 
 /// The same of text; `name` stands for the file in messages.
 Result<LoadedConfig> read_config(std::string_view text, const std::string& name, std::span<const char* const> environment);
 
-/// What the machine must have for it: feed::check_files, rules that can be read, a folder for the database. Warnings, or what is
-/// wrong.
-Result<std::vector<std::string>> check_files(const StoreConfig& config);
+/// What the machine has for a configuration, and what was read for it: a start reads it once.
+struct RulesInUse;
+struct CheckedFiles {
+  std::vector<std::string> warnings;
+  std::shared_ptr<const RulesInUse> rules;
+};
+/// feed::check_files, rules and data that can be read, a folder for the database; or all that is wrong.
+Result<CheckedFiles> check_files(const StoreConfig& config);
 
 /// Every value with where it came from, secrets masked, and what would run.
 std::string describe(const LoadedConfig& loaded);

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <thread>
+#include <utility>
 
 #include "base/clock.h"
 #include "base/start_thread.h"
@@ -54,24 +55,22 @@ StoreProgram::StoreProgram(LoadedConfig loaded, Load load)
   publish_config(loaded.origins);
 }
 
-StoreProgram::~StoreProgram() = default;
+StoreProgram::~StoreProgram() { gives_up_.store(true, std::memory_order_relaxed); }
 
 void StoreProgram::publish_config(const service::Origins& origins) {
   effective_.publish(
       std::make_shared<const std::vector<service::EffectiveValue>>(store_schema().effective(&config_, origins)));
 }
 
-Result<std::unique_ptr<StoreProgram>> StoreProgram::create(LoadedConfig loaded, Load load) {
+Result<std::unique_ptr<StoreProgram>> StoreProgram::create(LoadedConfig loaded, std::shared_ptr<const RulesInUse> rules, Load load) {
   auto made = std::unique_ptr<StoreProgram>(new StoreProgram(std::move(loaded), std::move(load)));
+  made->rules_.publish(std::move(rules));
   if (auto opened = made->open(); !opened) return opened.error();
   if (auto served = made->serve(); !served) return served.error();
   return made;
 }
 
 Result<void> StoreProgram::open() {
-  auto rules = read_rules(config_.rules, config_.enrichment, 1);
-  if (!rules) return rules.error();
-  rules_.publish(std::move(*rules));
   auto store = OpenStore::open(database_options(config_));
   if (!store) return store.error();
   store_ = std::move(*store);
@@ -161,7 +160,7 @@ std::shared_ptr<const StoreView> StoreProgram::run(const std::function<Request()
       is_stopping = true;
       ingest_->ask_to_stop();
     }
-    if (const uint64_t asked = reloads_asked_.load(); asked != reloads_ended_.load()) reload(asked);
+    step_reload();
     const auto view = ingest_->view();
     if (view != nullptr && now_ns >= next_tell_ns_) {
       next_tell_ns_ = now_ns + kTellEveryNs;
@@ -215,7 +214,27 @@ std::optional<uint64_t> StoreProgram::ask_reload() {
   return ended + 1;
 }
 
-void StoreProgram::reload(uint64_t number) {
+StoreProgram::Reading StoreProgram::read_files(const Load& load, uint64_t version, const std::atomic<bool>& gives_up) {
+  auto loaded = load();
+  if (!loaded) return {loaded.error(), Error{}};
+  auto rules = read_rules(loaded->config.rules, loaded->config.enrichment, version, &gives_up);
+  return {std::move(loaded), std::move(rules)};
+}
+
+void StoreProgram::step_reload() {
+  if (reading_number_ != 0) {
+    if (!job_.is_running()) reload(std::exchange(reading_number_, 0), std::move(*reading_));
+    return;
+  }
+  const uint64_t asked = reloads_asked_.load();
+  if (asked == reloads_ended_.load()) return;
+  reload_view_.publish(std::make_shared<const service::ReloadView>(service::ReloadView{.number = asked, .state = service::ReloadState::running}));
+  const auto begun = job_.begin([this, version = rules_.read()->version + 1] { reading_.emplace(read_files(load_, version, gives_up_)); });
+  if (!begun) return reload(asked, {begun.error(), Error{}});
+  reading_number_ = asked;
+}
+
+void StoreProgram::reload(uint64_t number, Reading reading) {
   service::ReloadView next{.number = number};
   const auto end = [&](service::ReloadState state) {
     next.state = state;
@@ -228,11 +247,10 @@ void StoreProgram::reload(uint64_t number) {
     log_error("reload refused, what went goes on: {}", why);
     end(service::ReloadState::refused);
   };
-  auto loaded = load_();
+  const auto& [loaded, rules] = reading;
   if (!loaded) return refuse(loaded.error().message);
   next.warnings = loaded->warnings;
   const auto now = rules_.read();
-  auto rules = read_rules(loaded->config.rules, loaded->config.enrichment, now->version + 1);
   if (!rules) return refuse(rules.error().message);
 
   const bool has_other_rules = hash_of(**rules) != hash_of(*now);
@@ -249,7 +267,7 @@ void StoreProgram::reload(uint64_t number) {
   config_.log.level = loaded->config.log.level;
   service::set_log_level(config_.log.level);
   publish_config(loaded->origins);
-  if (has_other_rules) rules_.publish(std::move(*rules));
+  if (has_other_rules) rules_.publish(*rules);
   if (!next.applied.empty()) log_info("reload: {}", service::joined(next.applied));
   if (!next.needs_restart.empty()) log_warning("reload: only a restart takes up {}", service::joined(next.needs_restart));
   const bool none = next.applied.empty() && next.needs_restart.empty();

@@ -14,6 +14,7 @@
 #include <optional>
 #include <vector>
 
+#include "base/background_job.h"
 #include "base/snapshot.h"
 #include "base/thread_roles.h"
 #include "feed/names_reader.h"
@@ -35,7 +36,8 @@ class StoreProgram {
  public:
   using Load = std::function<Result<LoadedConfig>()>;
   /// `load`: where the configuration comes from again.
-  static Result<std::unique_ptr<StoreProgram>> create(LoadedConfig loaded, Load load);
+  /// `rules`: what check_files has read.
+  static Result<std::unique_ptr<StoreProgram>> create(LoadedConfig loaded, std::shared_ptr<const RulesInUse> rules, Load load);
   ~StoreProgram();
 
   /// Until `poll_request` says stop; the last books.
@@ -48,7 +50,14 @@ class StoreProgram {
   bool start_threads();
   void stop_threads();
   std::optional<uint64_t> ask_reload();  // any thread
-  void reload(uint64_t number) WEIR_RUNS_ON(control_thread);
+  /// Has the files read on a thread of their own, which may take long, and takes up what they say.
+  void step_reload() WEIR_RUNS_ON(control_thread);
+  struct Reading {
+    Result<LoadedConfig> config;
+    Result<std::shared_ptr<const RulesInUse>> rules;
+  };
+  static Reading read_files(const Load& load, uint64_t version, const std::atomic<bool>& gives_up);
+  void reload(uint64_t number, Reading reading) WEIR_RUNS_ON(control_thread);
   void tell(const StoreView& view, uint64_t now_ns) WEIR_RUNS_ON(control_thread);
   void publish_config(const service::Origins& origins);
 
@@ -77,6 +86,10 @@ class StoreProgram {
   std::unique_ptr<SqlService> sql_;
   std::optional<pthread_t> ingest_thread_, writer_thread_, keeper_thread_, names_thread_;
   std::unique_ptr<service::HttpServer> server_;  // reads all of the above
+  std::atomic<bool> gives_up_{false};
+  std::optional<Reading> reading_;  // the job's while it runs
+  uint64_t reading_number_ = 0;     // of the reload that the job is for; 0: none
+  BackgroundJob job_;
 };
 
 }  // namespace weir::store

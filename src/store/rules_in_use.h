@@ -3,6 +3,7 @@
 // Runs on:  made by the control thread, read by the ingest_thread, which takes the newest with each message.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -18,8 +19,9 @@ struct RulesInUse {
   std::shared_ptr<const enrich::Enrichment> enrichment;  // null: nothing is known of addresses
 };
 
-/// Reads the files; an empty name of rules is none.
-Result<std::shared_ptr<const RulesInUse>> read_rules(const std::string& path, const enrich::EnrichConfig& enrichment, uint64_t version);
+/// Reads the files; an empty name of rules is none. `gives_up`: as Enrichment::load has it.
+Result<std::shared_ptr<const RulesInUse>> read_rules(const std::string& path, const enrich::EnrichConfig& enrichment, uint64_t version,
+                                                     const std::atomic<bool>* gives_up = nullptr);
 /// Of all that was read: another where it is other.
 std::string hash_of(const RulesInUse& rules);
 

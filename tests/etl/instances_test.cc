@@ -1,11 +1,15 @@
 // weir-etl as it is run: instances that share the work, are killed, are told to reload, are looked at with weirctl.
+#include <sys/stat.h>
+
 #include <chrono>
+#include <filesystem>
 #include <thread>
 
 #include "etl/etl_fixture.h"
 #include "exporter.pb.h"
 #include "export/framing.h"
 #include "support/program.h"
+#include "support/web_client.h"
 
 namespace weir {
 namespace {
@@ -47,6 +51,11 @@ class EtlInstances : public test::EtlFixture {
     return {status, process.out(), process.err()};
   }
   bool is_ready(int instance) { return ctl(instance, {"ready"}).status == 0; }
+  std::string reload_state() {
+    const auto answer = test::fetch({.url = "http://weir/v1/reload", .unix_path = socket_of(0)});
+    const json body = json::parse(answer.body, nullptr, false);
+    return body.is_object() ? body["state"].get<std::string>() : "";
+  }
   json ledger(int instance) { return json::parse(ctl(instance, {"--json", "ledger"}).out, nullptr, false); }
 };
 
@@ -282,6 +291,31 @@ TEST_F(EtlInstances, ReloadRulesAndKeepTheLastGoodOnes) {
   })) << metrics;
   EXPECT_THAT(metrics, HasSubstr("weir_etl_rule_matched_total{rule=\"\"} 3"));
   EXPECT_THAT(metrics, HasSubstr("weir_etl_ledger_balanced 1"));
+}
+
+// What takes long to read keeps nobody from working, from answering and from stopping.
+TEST_F(EtlInstances, ReadFilesAsideWhileTheyWork) {
+  const std::string list = folder_ / "cloud.csv";
+  std::ofstream(list) << "192.0.2.0/24,one\n";
+  auto instance = start(0, "enrichment: {cloud: [" + list + "]}\n");
+  ASSERT_TRUE(eventually([&] { return is_ready(0); })) << instance->err();
+  // A pipe that nobody writes to yet: as slow as a list can be.
+  std::filesystem::remove(list);
+  ASSERT_EQ(mkfifo(list.c_str(), 0600), 0);
+  instance->signal(SIGHUP);
+  ASSERT_TRUE(eventually([&] { return reload_state() == "running"; }));
+  publish("flows.raw.netflow", flow_batch(0, 1));
+  ASSERT_TRUE(eventually([&] { return is_all_done(); }));
+  EXPECT_NE(ctl(0, {"reload"}).status, 0) << "one at a time";
+  std::ofstream(list) << "192.0.2.0/24,two\n";
+  ASSERT_TRUE(eventually([&] { return reload_state() == "applied"; }));
+  // And it stops while one is read.
+  instance->signal(SIGHUP);
+  ASSERT_TRUE(eventually([&] { return reload_state() == "running"; }));
+  instance->signal(SIGTERM);
+  ASSERT_TRUE(eventually([&] { return instance->err().find("SIGTERM: stopping") != std::string::npos; })) << instance->err();
+  std::ofstream(list) << "192.0.2.0/24,three\n";
+  EXPECT_EQ(instance->wait(), 0) << instance->err();
 }
 
 TEST_F(EtlInstances, AreLookedAtWithWeirctl) {

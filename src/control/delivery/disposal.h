@@ -9,7 +9,7 @@
 #include <memory>
 #include <utility>
 
-#include "control/background_job.h"
+#include "base/background_job.h"
 
 namespace weir::control {
 

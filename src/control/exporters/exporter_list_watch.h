@@ -12,7 +12,7 @@
 
 #include "base/clock.h"
 #include "base/thread_roles.h"
-#include "control/background_job.h"
+#include "base/background_job.h"
 #include "control/exporters/exporter_list.h"
 
 namespace weir::control {

@@ -12,7 +12,7 @@
 #include <string>
 
 #include "base/thread_roles.h"
-#include "control/background_job.h"
+#include "base/background_job.h"
 #include "control/exporters/exporter_directory.h"
 
 namespace weir::control {

@@ -16,7 +16,7 @@
 #include <vector>
 
 #include "base/thread_roles.h"
-#include "control/background_job.h"
+#include "base/background_job.h"
 #include "control/exporters/exporter_directory.h"
 #include "control/state/state_view.h"
 #include "dataplane/data_plane.h"

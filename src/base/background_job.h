@@ -14,7 +14,7 @@
 
 #include "base/result.h"
 
-namespace weir::control {
+namespace weir {
 
 class BackgroundJob {
  public:
@@ -52,4 +52,4 @@ class BackgroundJob {
   std::thread thread_;
 };
 
-}  // namespace weir::control
+}  // namespace weir
