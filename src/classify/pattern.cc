@@ -20,14 +20,15 @@ unsigned engine_flags(uint32_t flags) noexcept {
   return all;
 }
 
+struct Listener {
+  void (*tell)(void* use, uint16_t pattern) noexcept;
+  void* use;
+};
+
 int on_match(unsigned id, unsigned long long, unsigned long long, unsigned, void* context) noexcept {
-  auto& hits = *static_cast<PatternHits*>(context);
-  if (hits.count == hits.patterns.size()) {
-    hits.more = true;
-    return 1;  // ends the scan
-  }
-  hits.patterns[hits.count++] = static_cast<uint16_t>(id);
-  return 0;
+  const auto& listener = *static_cast<const Listener*>(context);
+  listener.tell(listener.use, static_cast<uint16_t>(id));
+  return 0;  // goes on
 }
 
 }  // namespace
@@ -53,7 +54,9 @@ std::optional<PatternError> compile_here(std::span<const Pattern> patterns, Comp
                                          static_cast<unsigned>(patterns.size()), HS_MODE_BLOCK, nullptr, &made, &error);
   if (rc != HS_SUCCESS) {
     PatternError told{{}, error != nullptr ? error->message : fmt::format("error {}", rc)};
-    if (error != nullptr && error->expression >= 0) told.pattern = static_cast<size_t>(error->expression);
+    // Where memory is short the engine hands out a constant error, which blames the first pattern.
+    told.is_out_of_memory = rc == HS_NOMEM || told.message == "Unable to allocate memory.";
+    if (error != nullptr && error->expression >= 0 && !told.is_out_of_memory) told.pattern = static_cast<size_t>(error->expression);
     hs_free_compile_error(error);
     return told;
   }
@@ -61,7 +64,9 @@ std::optional<PatternError> compile_here(std::span<const Pattern> patterns, Comp
   size_t size = 0;
   const hs_error_t serialised = hs_serialize_database(made, &octets, &size);
   hs_free_database(made);
-  if (serialised != HS_SUCCESS) return PatternError{{}, fmt::format("the database cannot be written: {}", serialised)};
+  if (serialised != HS_SUCCESS) {
+    return PatternError{{}, fmt::format("the database cannot be written: {}", serialised), serialised == HS_NOMEM};
+  }
   compiled.database.assign(octets, octets + size);
   std::free(octets);
   compiled.width_max = 0;
@@ -84,10 +89,10 @@ Result<std::unique_ptr<const PatternDatabase>> PatternDatabase::load(std::span<c
 
 PatternDatabase::~PatternDatabase() { hs_free_database(database_); }
 
-void PatternDatabase::scan(std::span<const uint8_t> octets, const PatternScratch& scratch,
-                           PatternHits& hits) const noexcept {
-  hs_scan(database_, reinterpret_cast<const char*>(octets.data()), static_cast<unsigned>(octets.size()), 0,
-          scratch.scratch_, on_match, &hits);
+bool PatternDatabase::scan_with(std::span<const uint8_t> octets, const PatternScratch& scratch, Tell tell, void* use) const noexcept {
+  Listener listener{tell, use};
+  return hs_scan(database_, reinterpret_cast<const char*>(octets.data()), static_cast<unsigned>(octets.size()), 0,
+                 scratch.scratch_, on_match, &listener) == HS_SUCCESS;
 }
 
 size_t PatternDatabase::octets() const noexcept {

@@ -3,14 +3,13 @@
 // Spec:     the Hyperscan API, 5.4 (hs.h), which Vectorscan has as well. Built without either (-Dhyperscan=disabled)
 //           there is no engine, and no database can be had.
 // Runs on:  made on any thread; scan: rx_lcore. A database is constant and shared, a scratch is one core's.
-// Bounds:   kPatternOctetsMax, kPatternsMax; a scan tells of kPatternHitsMax patterns and says whether there were more.
+// Bounds:   kPatternOctetsMax, kPatternsMax; a scan tells of each pattern once at most.
 // Failure:  an Error with the engine's words, and which pattern it is about.
 //
 // hs_compile cannot be interrupted and may take any time and memory: only compile_apart (pattern_compiler.h) calls
 // compile_here, in a process of its own.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -28,7 +27,6 @@ namespace weir::classify {
 
 inline constexpr size_t kPatternOctetsMax = 4096;
 inline constexpr size_t kPatternsMax = 10'000;
-inline constexpr size_t kPatternHitsMax = 64;
 
 /// Hyperscan's flags by letter; `s` unless something else is said.
 namespace pattern_flag {
@@ -50,6 +48,7 @@ struct Pattern {
 struct PatternError {
   std::optional<size_t> pattern;  // which, where one is to blame
   std::string message;
+  bool is_out_of_memory = false;  // then the engine does not know which
 };
 
 /// What names engine, version and kind of CPU: databases of another do not go. Empty: there is no engine.
@@ -65,13 +64,6 @@ std::optional<PatternError> compile_here(std::span<const Pattern> patterns, Comp
 
 class PatternScratch;
 
-/// What a scan found: places of patterns in the list that was compiled, each once.
-struct PatternHits {
-  std::array<uint16_t, kPatternHitsMax> patterns;
-  size_t count = 0;
-  bool more = false;
-};
-
 class PatternDatabase {
  public:
   /// Of what compile_here made, by this engine on this kind of CPU.
@@ -80,12 +72,19 @@ class PatternDatabase {
   PatternDatabase(const PatternDatabase&) = delete;
   PatternDatabase& operator=(const PatternDatabase&) = delete;
 
-  /// Adds to `hits`.
-  void scan(std::span<const uint8_t> octets, const PatternScratch& scratch, PatternHits& hits) const noexcept;
+  /// Tells `found` of the patterns that match, by their places in the list that was compiled; each once, in no order that
+  /// anybody may count on: by how many there are no sender ends a scan. False: the engine did not scan all of it.
+  template <class Found>
+  bool scan(std::span<const uint8_t> octets, const PatternScratch& scratch, Found found) const noexcept {
+    const auto tell = [](void* use, uint16_t pattern) noexcept { (*static_cast<Found*>(use))(pattern); };
+    return scan_with(octets, scratch, tell, &found);
+  }
   size_t octets() const noexcept;
 
  private:
   friend class PatternScratch;
+  using Tell = void (*)(void* use, uint16_t pattern) noexcept;
+  bool scan_with(std::span<const uint8_t> octets, const PatternScratch& scratch, Tell tell, void* use) const noexcept;
   explicit PatternDatabase(hs_database* database) noexcept : database_(database) {}
   hs_database* const database_;
 };

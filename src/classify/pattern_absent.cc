@@ -14,7 +14,7 @@ Result<std::unique_ptr<const PatternDatabase>> PatternDatabase::load(std::span<c
 }
 
 PatternDatabase::~PatternDatabase() = default;
-void PatternDatabase::scan(std::span<const uint8_t>, const PatternScratch&, PatternHits&) const noexcept {}
+bool PatternDatabase::scan_with(std::span<const uint8_t>, const PatternScratch&, Tell, void*) const noexcept { return true; }
 size_t PatternDatabase::octets() const noexcept { return database_ != nullptr ? 1 : 0; }
 PatternScratch::~PatternScratch() = default;
 Result<void> PatternScratch::fit(const PatternDatabase&) { return {}; }

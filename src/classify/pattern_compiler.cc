@@ -23,9 +23,10 @@ namespace {
 
 // What the two processes say to each other. Requests: a Mode, then for each pattern its flags, its group, its length (4
 // octets each, host order: it is one machine) and itself, to the end. Answers: kAt and a number for each pattern that is
-// begun (mode each), then kFailed, a number (of the pattern, or kNobody) and the engine's words, or kMade and the databases.
+// begun (mode each), then kFailed, a number (of the pattern, or kNobody) and the engine's words, or kNoMemory, or kMade and the
+// databases.
 enum class Mode : uint8_t { together, each };
-constexpr uint8_t kAt = 'a', kFailed = 'f', kMade = 'm';
+constexpr uint8_t kAt = 'a', kFailed = 'f', kNoMemory = 'n', kMade = 'm';
 constexpr uint32_t kNobody = UINT32_MAX;
 constexpr size_t kRequestOctetsMax = 2 * kPatternsMax * (kPatternOctetsMax + 12) + 1;
 
@@ -102,6 +103,7 @@ bool may_take(uint64_t cpu_seconds) {
 }
 
 int answer_error(const PatternError& error, size_t first) {
+  if (error.is_out_of_memory) return write_all(STDOUT_FILENO, std::vector<uint8_t>{kNoMemory}) ? 0 : 1;
   std::vector<uint8_t> answer{kFailed};
   put_u32(answer, error.pattern ? static_cast<uint32_t>(first + *error.pattern) : kNobody);
   answer.insert(answer.end(), error.message.begin(), error.message.end());
@@ -216,11 +218,15 @@ std::optional<PatternError> ask(Mode mode, std::span<const Pattern> patterns, Da
     at = get_u32(&answer[place + 1]);
     place += 5;
   }
-  if (ended && answer.size() - place >= 5 && answer[place] == kFailed) {
+  if (ended && answer.size() >= place + 5 && answer[place] == kFailed) {
     const uint32_t pattern = get_u32(&answer[place + 1]);
     PatternError error{{}, std::string(answer.begin() + static_cast<std::ptrdiff_t>(place) + 5, answer.end())};
     if (pattern != kNobody) error.pattern = pattern;
     return error;
+  }
+  if (ended && answer.size() == place + 1 && answer[place] == kNoMemory) {
+    met_bound = true;
+    return PatternError{at, "takes too much memory to compile"};
   }
   std::optional<Databases> made;
   if (ended && WIFEXITED(status) && WEXITSTATUS(status) == 0 && answer.size() > place && answer[place] == kMade)

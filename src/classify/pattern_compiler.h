@@ -40,10 +40,17 @@ using Databases = std::vector<CompiledPatterns>;
 /// Of `patterns`, whose groups are one behind the other: 0, 0, 1, 2, 2. An error's place is among all of them.
 std::optional<PatternError> compile_apart(std::span<const Pattern> patterns, Databases& databases);
 
-/// The same, from `folder` where it was compiled before (empty: nothing is kept). What is damaged there is made anew.
-/// A file is named by what it was made of, by engine and CPU; it is replaced whole.
-std::optional<PatternError> compile_or_recall(std::span<const Pattern> patterns, const std::string& folder,
-                                              Databases& databases);
+/// Where databases are kept; an empty folder: nowhere.
+struct PatternStore {
+  std::string folder;
+  bool is_written = true;  // else what is there is recalled, and nothing changes
+};
+
+/// The same, from the cache where it was compiled before. What is damaged or not whole there is made anew.
+/// A file is named by what it was made of, by engine, CPU and the file's format; it is replaced whole. `trouble`: why nothing
+/// could be kept; then it is compiled again next time.
+std::optional<PatternError> compile_or_recall(std::span<const Pattern> patterns, const PatternStore& cache,
+                                              Databases& databases, std::string& trouble);
 
 /// Databases as they are handed over and kept: each behind its width and length. Nothing where the octets are none.
 void append_database(std::vector<uint8_t>& to, const CompiledPatterns& compiled);

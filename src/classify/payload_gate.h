@@ -27,6 +27,7 @@ struct Lookout {
   std::unique_ptr<const PatternDatabase> database;  // null: no pattern looks here
   std::vector<uint16_t> rules;                      // by pattern
   uint32_t width_max = UINT32_MAX;                  // of matches
+  bool is_utf8 = false;                             // what is scanned has to be UTF-8: on other octets the engine says anything
 };
 
 /// Patterns that are met by their ways, one octet after the other.
@@ -35,20 +36,20 @@ struct Lookout {
 class ExactMatch {
  public:
   void add(uint16_t pattern, const std::vector<std::vector<OctetRange>>& ways);
-  void find(std::span<const uint8_t> payload, PatternHits& hits) const noexcept {
+  /// Tells `found` of each pattern that is met, once.
+  template <class Found>
+  void find(std::span<const uint8_t> payload, Found found) const noexcept {
     const OctetRange* step = steps_.data();
+    uint32_t last = UINT32_MAX;
     for (const Way& way : ways_) {
       const OctetRange* const end = step + way.octets;
-      bool is_met = payload.size() >= way.octets && (hits.count == 0 || hits.patterns[hits.count - 1] != way.pattern);
+      bool is_met = payload.size() >= way.octets && last != way.pattern;
       for (const uint8_t* octet = payload.data(); is_met && step != end; ++step, ++octet)
         is_met = *octet >= step->first && *octet <= step->last;
       step = end;
       if (!is_met) continue;
-      if (hits.count == hits.patterns.size()) {
-        hits.more = true;
-        return;
-      }
-      hits.patterns[hits.count++] = way.pattern;
+      last = way.pattern;
+      found(way.pattern);
     }
   }
 
@@ -86,6 +87,7 @@ class PayloadGate {
     uint64_t found = ~uint64_t{0};
     const size_t n = payload.size() < kHeadOctets ? payload.size() : kHeadOctets;
     for (size_t i = 0; i < n; ++i) found &= admits_[i][payload[i]];
+    if (found == 0) return 0;
     found &= port_hints_[src_port & 255] | port_hints_[dst_port & 255];
     for (uint64_t left = found & with_ports_; left != 0; left &= left - 1) {
       const auto group = static_cast<size_t>(std::countr_zero(left));

@@ -55,7 +55,9 @@ bool add(Octets octets, ExtractedName& to) noexcept {
   return true;
 }
 
+/// A dot behind a name says that nothing follows: with it or without, it is the same name.
 void set(Octets octets, ExtractedName& to) noexcept {
+  if (!octets.empty() && octets.back() == '.') octets = octets.first(octets.size() - 1);
   if (octets.empty() || !add(octets, to)) to.size = 0;
 }
 
@@ -152,7 +154,8 @@ void read_dns_name(Octets message, ExtractedName& to) noexcept {
     if (!in.ok() || length > kLabelMax) break;
     if (length == 0) return;  // the root's own name stays empty
     const Octets label = in.take(length);
-    if (!in.ok() || (to.size != 0 && !add(kDot, to)) || !add(label, to)) break;
+    // A label may have a dot of its own, which a text could not tell from those between them.
+    if (!in.ok() || place_of('.', label) != label.size() || (to.size != 0 && !add(kDot, to)) || !add(label, to)) break;
   }
   to.size = 0;
 }

@@ -26,6 +26,7 @@ inline constexpr size_t kRulesMax = kPatternsMax;  // of all files together
 inline constexpr size_t kRulesFileOctetsMax = 16 << 20;
 inline constexpr size_t kRuleFilesMax = 1000;
 inline constexpr size_t kRuleIdOctetsMax = 64;
+inline constexpr size_t kRuleRoutesMax = 256;  // subjects that the rules of all files go to
 inline constexpr uint64_t kSampleMax = 1'000'000'000;
 
 /// Where a pattern looks, by the record's member; `payload` is what TCP or UDP carries in a sampled packet.

@@ -117,6 +117,27 @@ class RuleFileReader : private rules::YamlReader {
                                                where_, in, rules::compile::one_of(names))));
     }
     rule.pattern.expression = text_of(node, "pattern", where_, kPatternOctetsMax);
+    read_flags(node, rule);
+    if (begins_as_utf8(rule.pattern.expression)) rule.pattern.flags |= pattern_flag::kUtf8;
+    constexpr uint32_t kOfText = pattern_flag::kUtf8 | pattern_flag::kUcp;
+    const bool is_text = rule.look != LookPlace::payload && rule.look != LookPlace::application_id && rule.look != LookPlace::element;
+    if (error_.empty() && !is_text && (rule.pattern.flags & kOfText) != 0) {
+      fail(node, fmt::format("{}: {} holds octets, which need be no UTF-8: flags u and p are for text", where_, in));
+    }
+  }
+
+  /// Hyperscan's own way to say flag u.
+  static bool begins_as_utf8(std::string_view expression) {
+    while (expression.substr(0, 2) == "(*") {
+      if (expression.substr(2, 3) == "UTF") return true;
+      const size_t end = expression.find(')');
+      if (end == std::string_view::npos) return false;
+      expression.remove_prefix(end + 1);
+    }
+    return false;
+  }
+
+  void read_flags(const YAML::Node& node, Rule& rule) {
     if (!node["flags"]) return;
     const auto flags = node["flags"].IsScalar() ? pattern_flags_of(node["flags"].Scalar()) : std::nullopt;
     if (!flags) {

@@ -8,13 +8,16 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "base/result.h"
+#include "classify/pattern_compiler.h"
 #include "classify/payload_gate.h"
 #include "classify/record_view.h"
 #include "classify/rule.h"
@@ -23,7 +26,7 @@ namespace weir::classify {
 
 struct RuleSetOptions {
   ElementFinder find_element;
-  std::string cache_folder;  // of compiled patterns; empty: none
+  PatternStore cache;  // of compiled patterns
 };
 
 class RuleSet {
@@ -38,6 +41,8 @@ class RuleSet {
   const std::vector<Rule>& rules() const noexcept { return rules_; }
   /// The files that were read.
   const std::vector<std::string>& files() const noexcept { return files_; }
+  /// What an operator wants to know, and what changes nothing.
+  const std::vector<std::string>& warnings() const noexcept { return warnings_; }
   /// SHA-256 of all files, in hexadecimal digits.
   const std::string& hash() const noexcept { return hash_; }
   /// Subjects that rules route to, each once.
@@ -50,13 +55,19 @@ class RuleSet {
 
  private:
   friend class Stage;
-  struct Action {
-    std::string labels;  // as records have them: lengths and octets
-    std::string rule_id;
-    uint16_t label_count = 0;
-    uint16_t route = 0;  // place in routes() + 1; 0: none
-    uint64_t salt = 0;   // of sampling
+  /// What a stage does with a rule that matched.
+  ///
+  /// PERF: a line of its own, and one for the three texts: rules themselves are spread over ten (bench_classify, sflow_all_known).
+  struct alignas(64) Action {
+    std::string_view labels, rule_id;  // as records have them: lengths and octets; each label once
+    std::string_view application;      // the three stand one behind the other, in this order
+    uint32_t sample = 0;               // one in so many; 0: all
+    uint16_t route = 0;                // place in routes() + 1; 0: none
+    Extract extracts = Extract::none;
+    bool drops = false;
+    bool asks_more = false;  // than its pattern, where that one looks
   };
+  static_assert(sizeof(Action) == 64);
   /// All places where patterns look, in their order.
   template <class Set, class Use>
   static void for_each_lookout(Set& set, Use use) {
@@ -68,11 +79,13 @@ class RuleSet {
   Result<void> compile(const RuleSetOptions& options);
   /// Rules of one transport by what can be scanned for together.
   void sort_into_groups(const std::vector<uint16_t>& rules, PayloadGate& gate) const;
-  void prepare_actions();
+  Result<void> prepare_actions();
 
   std::vector<std::string> files_;
   std::vector<Rule> rules_;
-  std::vector<Action> actions_;  // by rule
+  std::vector<Action> actions_;   // by rule
+  std::vector<uint64_t> salts_;   // of sampling, by rule
+  std::deque<std::string> texts_of_actions_;
   rules::Program program_;
   RecordFields fields_;
   PayloadGate tcp_, udp_;
@@ -81,6 +94,7 @@ class RuleSet {
   std::vector<uint16_t> plain_;  // rules without a pattern
   std::vector<std::string> routes_;
   std::string hash_;
+  std::vector<std::string> warnings_;
   size_t patterns_ = 0;
   bool asks_every_record_ = false;
 };

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "base/prefetch.h"
+#include "base/utf8.h"
 
 namespace weir::classify {
 namespace {
@@ -36,23 +37,40 @@ uint64_t hash_of(const FlowRecord& r, uint64_t salt) noexcept {
 struct Ends {
   uint32_t src_port, dst_port;
 };
-/// Of the header that the payload is behind, where there is one.
-Ends ends_of(const FlowRecord& r) noexcept {
-  const bool is_inner = (r.arena_parts & arena_part::kPayload) != 0 && r.payload.is_inner != 0;
-  return is_inner ? Ends{r.inner_src_port, r.inner_dst_port} : Ends{r.src_port, r.dst_port};
+/// Whether the record tells of a header in a tunnel, with a payload behind it or none. With one, the payload's counts.
+bool is_inner(const FlowRecord& r) noexcept {
+  return (r.arena_parts & arena_part::kPayload) != 0 ? r.payload.is_inner != 0 : r.present.has(Field::inner_proto);
 }
 
-uint16_t protocol_of(const FlowRecord& r) noexcept {
-  return (r.arena_parts & arena_part::kPayload) != 0 ? r.payload.proto : r.proto;
+/// Of the innermost header.
+Ends ends_of(const FlowRecord& r) noexcept {
+  return is_inner(r) ? Ends{r.inner_src_port, r.inner_dst_port} : Ends{r.src_port, r.dst_port};
+}
+
+uint32_t protocol_of(const FlowRecord& r) noexcept {
+  if ((r.arena_parts & arena_part::kPayload) != 0) return r.payload.proto;
+  return is_inner(r) ? r.inner_proto : r.proto;
+}
+
+/// Of the first of a list's items, with its length.
+size_t item_octets(std::string_view list) noexcept {
+  uint16_t length = 0;
+  std::memcpy(&length, list.data(), sizeof length);
+  return sizeof length + length;
 }
 
 }  // namespace
 
 void Stage::Matches::add(uint16_t rule, StageCounters& counters) noexcept {
-  if (count == rules.size()) return counters.matches_left_out.increment();
   size_t place = count;
   while (place > 0 && rules[place - 1] > rule) --place;
   if (place > 0 && rules[place - 1] == rule) return;
+  if (count == rules.size()) {
+    // Whatever a sender makes match, those of the highest priority stay.
+    counters.matches_left_out.increment();
+    if (place == count) return;
+    --count;
+  }
   std::copy_backward(rules.begin() + place, rules.begin() + count, rules.begin() + count + 1);
   rules[place] = rule;
   ++count;
@@ -106,25 +124,18 @@ Verdict Stage::look_at(const RecordBurst& burst, FlowRecord& record) noexcept {
   if ((record.arena_parts & arena_part::kPayload) != 0) scan_payload(burst, record);
   if (!set.texts_.empty() && (record.arena_parts & arena_part::kStrings) != 0) scan_texts(burst, record);
   if (!set.elements_.empty() && (record.arena_parts & arena_part::kUnmapped) != 0) scan_elements(burst, record);
-  for (const uint16_t rule : set.plain_)
-    if (holds(set.rules_[rule], rule, burst, record)) matches_.add(rule, counters_);
+  for (const uint16_t rule : set.plain_) consider(rule, burst, record);
   return matches_.count == 0 ? Verdict{} : apply(burst, record);
+}
+
+void Stage::consider(uint16_t rule, const RecordBurst& burst, const FlowRecord& record) noexcept {
+  if (!rules_->actions_[rule].asks_more || holds(rules_->rules_[rule], rule, burst, record)) matches_.add(rule, counters_);
 }
 
 void Stage::scan(const Lookout& lookout, std::span<const uint8_t> octets, const RecordBurst& burst,
                  const FlowRecord& record) noexcept {
-  PatternHits hits;
-  lookout.database->scan(octets, scratch_, hits);
-  take(hits, lookout, burst, record);
-}
-
-void Stage::take(const PatternHits& hits, const Lookout& lookout, const RecordBurst& burst,
-                 const FlowRecord& record) noexcept {
-  if (hits.more) counters_.matches_left_out.increment();
-  for (size_t i = 0; i < hits.count; ++i) {
-    const uint16_t rule = lookout.rules[hits.patterns[i]];
-    if (holds(rules_->rules_[rule], rule, burst, record)) matches_.add(rule, counters_);
-  }
+  const auto found = [&](uint16_t pattern) { consider(lookout.rules[pattern], burst, record); };
+  if (!lookout.database->scan(octets, scratch_, found)) counters_.scan_errors.increment();
 }
 
 void Stage::scan_payload(const RecordBurst& burst, FlowRecord& record) noexcept {
@@ -137,9 +148,7 @@ void Stage::scan_payload(const RecordBurst& burst, FlowRecord& record) noexcept 
   for (; candidates != 0; candidates &= candidates - 1) {
     const GateGroup& group = gate.groups()[static_cast<size_t>(std::countr_zero(candidates))];
     if (group.exact) {
-      PatternHits hits;
-      group.exact->find(payload, hits);
-      take(hits, group.lookout, burst, record);
+      group.exact->find(payload, [&](uint16_t pattern) { consider(group.lookout.rules[pattern], burst, record); });
       continue;
     }
     counters_.scans.increment();
@@ -152,7 +161,7 @@ void Stage::scan_payload(const RecordBurst& burst, FlowRecord& record) noexcept 
 /// By the first rule that has something to take out; what the exporter said itself stays.
 void Stage::extract_name(const RecordBurst& burst, FlowRecord& record, std::span<const uint8_t> payload) noexcept {
   for (size_t i = 0; i < matches_.count; ++i) {
-    const Extract what = rules_->rules_[matches_.rules[i]].extracts;
+    const Extract what = rules_->actions_[matches_.rules[i]].extracts;
     if (what == Extract::none) continue;
     ExtractedName name;
     extract(what, payload, record.payload.proto, name);
@@ -171,8 +180,24 @@ void Stage::extract_name(const RecordBurst& burst, FlowRecord& record, std::span
 void Stage::scan_texts(const RecordBurst& burst, const FlowRecord& record) noexcept {
   for (const auto& [place, lookout] : rules_->texts_) {
     const ArenaRef ref = text_ref(record, place);
-    if (ref.count != 0) scan(lookout, {burst.arena + ref.offset, ref.count}, burst, record);
+    if (ref.count == 0) continue;
+    const std::span<const uint8_t> text(burst.arena + ref.offset, ref.count);
+    if (lookout.is_utf8) {
+      scan_utf8(lookout, text, burst, record);
+    } else {
+      scan(lookout, text, burst, record);
+    }
   }
+}
+
+/// As the record will have it: what is no UTF-8 becomes so in the encoder.
+void Stage::scan_utf8(const Lookout& lookout, std::span<const uint8_t> text, const RecordBurst& burst,
+                      const FlowRecord& record) noexcept {
+  std::array<uint8_t, kStringOctetsMax> copy;
+  const size_t octets = std::min(text.size(), copy.size());
+  std::copy_n(text.begin(), octets, copy.begin());
+  make_utf8(copy.data(), octets);
+  scan(lookout, {copy.data(), octets}, burst, record);
 }
 
 void Stage::scan_elements(const RecordBurst& burst, const FlowRecord& record) noexcept {
@@ -218,19 +243,18 @@ Verdict Stage::apply(const RecordBurst& burst, FlowRecord& record) noexcept {
   counters_.matched.increment();
   for (size_t i = 0; i < matches_.count; ++i) {
     const uint16_t index = matches_.rules[i];
-    const Rule& rule = rules_->rules_[index];
     const RuleSet::Action& action = rules_->actions_[index];
     RuleCounters& counters = rule_counters_[index];
     counters.hits.increment();
-    const bool is_sampled_away = rule.sample > 1 && hash_of(record, action.salt) % rule.sample != 0;
-    if (rule.drops || is_sampled_away) {
+    const bool is_sampled_away = action.sample > 1 && hash_of(record, rules_->salts_[index]) % action.sample != 0;
+    if (action.drops || is_sampled_away) {
       counters.drops.increment();
-      return {rule.drops ? Fate::dropped : Fate::sampled_away, 0};
+      return {action.drops ? Fate::dropped : Fate::sampled_away, 0};
     }
-    if (rule.sample > 1) {
+    if (action.sample > 1) {
       // What is not known counts as every packet.
       const uint64_t rate = std::max<uint64_t>(record.sampling_rate, 1);
-      if (__builtin_mul_overflow(rate, rule.sample, &record.sampling_rate)) record.sampling_rate = UINT64_MAX;
+      if (__builtin_mul_overflow(rate, uint64_t{action.sample}, &record.sampling_rate)) record.sampling_rate = UINT64_MAX;
     }
     if (verdict.route == 0) verdict.route = action.route;
   }
@@ -238,51 +262,94 @@ Verdict Stage::apply(const RecordBurst& burst, FlowRecord& record) noexcept {
   return verdict;
 }
 
-void Stage::append_label(std::string_view blob, uint16_t labels) noexcept {
-  if (labels == 0) return;
-  if (draft_items_ + labels > kLabelsMax || draft_octets_ + blob.size() > draft_.size()) {
-    return counters_.labels_left_out.add(labels);
+bool Stage::is_in_draft(std::string_view label) const noexcept {
+  for (std::string_view rest(draft_.data(), draft_octets_); !rest.empty();) {
+    const size_t octets = item_octets(rest);
+    if (rest.substr(0, octets) == label) return true;
+    rest.remove_prefix(octets);
   }
-  std::memcpy(draft_.data() + draft_octets_, blob.data(), blob.size());
-  draft_octets_ += blob.size();
-  draft_items_ += labels;
+  return false;
+}
+
+/// `label`: its length before it, as records have it.
+void Stage::append_label(std::string_view label) noexcept {
+  if (is_in_draft(label)) return;
+  if (draft_items_ == kLabelsMax || draft_octets_ + label.size() > draft_.size()) return counters_.labels_left_out.increment();
+  std::memcpy(draft_.data() + draft_octets_, label.data(), label.size());
+  draft_octets_ += label.size();
+  ++draft_items_;
+}
+
+void Stage::keep_draft(const RecordBurst& burst, ArenaRef& ref) noexcept {
+  uint8_t* const at = draft_octets_ != 0 ? take(burst, draft_octets_, ref) : nullptr;
+  if (at != nullptr) {
+    std::memcpy(at, draft_.data(), draft_octets_);
+  } else if (draft_items_ > 1) {
+    counters_.labels_left_out.add(draft_items_ - 1);  // one is counted
+  }
+  draft_octets_ = draft_items_ = 0;
+}
+
+/// PERF: most records that match at all match one rule, whose texts are as they will be: one copy (sflow_all_known).
+bool Stage::write_of_one(const RecordBurst& burst) noexcept {
+  const RuleSet::Action& action = rules_->actions_[matches_.rules[0]];
+  const size_t octets = action.labels.size() + action.rule_id.size() + action.application.size();
+  if (burst.stage_arena == nullptr || octets > kStageArenaOctets - used_) return false;
+  std::memcpy(burst.stage_arena + used_, action.labels.data(), octets);
+  const auto ref = [&](std::string_view text) {
+    const ArenaRef made{static_cast<uint16_t>(text.empty() ? 0 : kArenaOctets + used_), static_cast<uint16_t>(text.size())};
+    used_ += text.size();
+    return made;
+  };
+  written_.labels = ref(action.labels);
+  written_.rule_ids = ref(action.rule_id);
+  written_.application = ref(action.application);
+  written_.left_out = 0;
+  return true;
+}
+
+void Stage::write_anew(const RecordBurst& burst, size_t rules) noexcept {
+  has_written_ = true;
+  written_for_ = matches_;
+  if (matches_.count == 1 && rules == 1 && matches_.method.empty() && write_of_one(burst)) return;
+  const uint64_t before = counters_.labels_left_out.value();
+  written_ = {};
+  draft_octets_ = draft_items_ = 0;
+  for (size_t i = 0; i < rules; ++i) {
+    for (std::string_view rest = rules_->actions_[matches_.rules[i]].labels; !rest.empty();) {
+      const size_t octets = item_octets(rest);
+      append_label(rest.substr(0, octets));
+      rest.remove_prefix(octets);
+    }
+  }
+  if (!matches_.method.empty()) {
+    constexpr std::string_view kHead = "http-";
+    char label[32];
+    const auto size = static_cast<uint16_t>(kHead.size() + matches_.method.size());
+    std::memcpy(label, &size, 2);
+    std::memcpy(label + 2, kHead.data(), kHead.size());
+    std::memcpy(label + 2 + kHead.size(), matches_.method.data(), matches_.method.size());
+    append_label({label, size + 2u});
+  }
+  keep_draft(burst, written_.labels);
+  for (size_t i = 0; i < rules; ++i) append_label(rules_->actions_[matches_.rules[i]].rule_id);
+  keep_draft(burst, written_.rule_ids);
+  for (size_t i = 0; i < rules && written_.application.count == 0; ++i) {
+    const std::string_view application = rules_->actions_[matches_.rules[i]].application;
+    if (application.empty()) continue;
+    uint8_t* const at = take(burst, application.size(), written_.application);
+    if (at == nullptr) break;
+    std::memcpy(at, application.data(), application.size());
+  }
+  written_.left_out = counters_.labels_left_out.value() - before;
 }
 
 /// Labels, rule ids and the application of the first `rules` that matched.
 void Stage::write(const RecordBurst& burst, size_t rules, FlowRecord& record) noexcept {
   if (!has_written_ || !matches_.is_same(written_for_)) {
-    written_ = {};
-    const auto keep = [&](ArenaRef& ref) {
-      uint8_t* const at = draft_octets_ != 0 ? take(burst, draft_octets_, ref) : nullptr;
-      if (at != nullptr) std::memcpy(at, draft_.data(), draft_octets_);
-      draft_octets_ = draft_items_ = 0;
-    };
-    draft_octets_ = draft_items_ = 0;
-    for (size_t i = 0; i < rules; ++i) {
-      const RuleSet::Action& action = rules_->actions_[matches_.rules[i]];
-      append_label(action.labels, action.label_count);
-    }
-    if (!matches_.method.empty()) {
-      constexpr std::string_view kHead = "http-";
-      char label[32];
-      const auto size = static_cast<uint16_t>(kHead.size() + matches_.method.size());
-      std::memcpy(label, &size, 2);
-      std::memcpy(label + 2, kHead.data(), kHead.size());
-      std::memcpy(label + 2 + kHead.size(), matches_.method.data(), matches_.method.size());
-      append_label({label, size + 2u}, 1);
-    }
-    keep(written_.labels);
-    for (size_t i = 0; i < rules; ++i) append_label(rules_->actions_[matches_.rules[i]].rule_id, 1);
-    keep(written_.rule_ids);
-    for (size_t i = 0; i < rules && written_.application.count == 0; ++i) {
-      const std::string& application = rules_->rules_[matches_.rules[i]].application;
-      if (application.empty()) continue;
-      uint8_t* const at = take(burst, application.size(), written_.application);
-      if (at == nullptr) break;
-      std::memcpy(at, application.data(), application.size());
-    }
-    written_for_ = matches_;
-    has_written_ = true;
+    write_anew(burst, rules);
+  } else if (written_.left_out != 0) {
+    counters_.labels_left_out.add(written_.left_out);  // this record's, too
   }
   record.labels = written_.labels;
   record.rule_ids = written_.rule_ids;

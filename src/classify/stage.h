@@ -3,9 +3,9 @@
 // Spec:     docs/CLASSIFICATION.md.
 // Runs on:  made on any thread; look: rx_lcore, one stage a core. Counters are read by any thread.
 // Owns:     the scratch that it scans with, and the rules' counters on its core.
-// Bounds:   kMatchesMax rules a record; kLabelsMax labels and ids; what a burst's records are given takes at most
+// Bounds:   kMatchesMax rules a record, those of the highest priority; kLabelsMax labels and ids; what a burst's records are given takes at most
 //           kStageArenaOctets. No allocation, no lock.
-// Failure:  what does not fit is counted: matches_left_out, labels_left_out.
+// Failure:  what does not fit is counted: matches_left_out, labels_left_out. What the engine did not scan: scan_errors.
 #pragma once
 
 #include <array>
@@ -22,7 +22,7 @@
 
 namespace weir::classify {
 
-inline constexpr size_t kMatchesMax = kPatternHitsMax;
+inline constexpr size_t kMatchesMax = 64;
 
 /// What becomes of a record.
 enum class Fate : uint8_t { kept, dropped, sampled_away };
@@ -41,11 +41,12 @@ struct RuleCounters {
 
 struct StageCounters {
   Counter records;  // looked at
-  Counter scans;     // of payloads, with a database each
+  Counter scans;    // of payloads, with a database each
+  Counter scan_errors;  // scans that the engine did not end
   Counter matched;  // records that some rule matched
   Counter names;    // extracted
   Counter matches_left_out;
-  Counter labels_left_out;
+  Counter labels_left_out;  // labels, rule ids, applications and names
 };
 
 class Stage {
@@ -73,6 +74,7 @@ class Stage {
   /// What one outcome looks like in the arena: records with the same share it.
   struct Written {
     ArenaRef labels, rule_ids, application;
+    uint64_t left_out = 0;
   };
 
   explicit Stage(std::shared_ptr<const RuleSet> rules);
@@ -80,16 +82,22 @@ class Stage {
   Verdict look_at(const RecordBurst& burst, FlowRecord& record) noexcept;
   void scan_payload(const RecordBurst& burst, FlowRecord& record) noexcept;
   void scan_texts(const RecordBurst& burst, const FlowRecord& record) noexcept;
+  void scan_utf8(const Lookout& lookout, std::span<const uint8_t> text, const RecordBurst& burst,
+                 const FlowRecord& record) noexcept;
   void scan_elements(const RecordBurst& burst, const FlowRecord& record) noexcept;
   void scan(const Lookout& lookout, std::span<const uint8_t> octets, const RecordBurst& burst,
             const FlowRecord& record) noexcept;
-  void take(const PatternHits& hits, const Lookout& lookout, const RecordBurst& burst, const FlowRecord& record) noexcept;
+  void consider(uint16_t rule, const RecordBurst& burst, const FlowRecord& record) noexcept;
   bool holds(const Rule& rule, uint16_t index, const RecordBurst& burst, const FlowRecord& record) noexcept;
   void extract_name(const RecordBurst& burst, FlowRecord& record, std::span<const uint8_t> payload) noexcept;
   Verdict apply(const RecordBurst& burst, FlowRecord& record) noexcept;
   void write(const RecordBurst& burst, size_t rules, FlowRecord& record) noexcept;
+  bool write_of_one(const RecordBurst& burst) noexcept;
+  void write_anew(const RecordBurst& burst, size_t rules) noexcept;
   uint8_t* take(const RecordBurst& burst, size_t octets, ArenaRef& ref) noexcept;
-  void append_label(std::string_view blob, uint16_t labels) noexcept;
+  void append_label(std::string_view label) noexcept;
+  bool is_in_draft(std::string_view label) const noexcept;
+  void keep_draft(const RecordBurst& burst, ArenaRef& ref) noexcept;
 
   const std::shared_ptr<const RuleSet> rules_;
   PatternScratch scratch_;

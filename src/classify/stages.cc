@@ -30,6 +30,7 @@ StageTotals Stages::totals() const noexcept {
     const StageCounters& c = stage->counters();
     sum.records += c.records.value();
     sum.scans += c.scans.value();
+    sum.scan_errors += c.scan_errors.value();
     sum.matched += c.matched.value();
     sum.names += c.names.value();
     sum.matches_left_out += c.matches_left_out.value();

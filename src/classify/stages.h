@@ -21,6 +21,7 @@ struct RuleTotals {
 struct StageTotals {
   uint64_t records = 0;
   uint64_t scans = 0;
+  uint64_t scan_errors = 0;
   uint64_t matched = 0;
   uint64_t names = 0;
   uint64_t matches_left_out = 0;

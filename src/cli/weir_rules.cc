@@ -197,7 +197,7 @@ Result<void> run(RulesArguments arguments) {
       if (std::filesystem::exists(folder)) arguments.rules.emplace_back(folder);
     if (arguments.rules.empty()) return Error{"there are no rules in /usr/share/weir/rules or /etc/weir/rules: say --rules"};
   }
-  auto rules = classify::RuleSet::read(arguments.rules, {.find_element = control::find_classified_element, .cache_folder = {}});
+  auto rules = classify::RuleSet::read(arguments.rules, {.find_element = control::find_classified_element, .cache = {}});
   if (!rules) return rules.error();
   auto stage = classify::Stage::make(*rules);
   if (!stage) return stage.error();

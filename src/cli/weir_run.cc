@@ -44,7 +44,7 @@ control::Request request_of(Signals& signals) {
 
 int run(const RunArguments& arguments) {
   auto loaded = arguments.listen_urls.empty()
-                    ? control::load_config(arguments.config_path, control::process_environment())
+                    ? control::load_config(arguments.config_path, control::process_environment(), control::Keeping::compiled_patterns)
                     : control::config_from_listen_urls(arguments.listen_urls, arguments.format,
                                                        control::process_environment());
   if (!loaded) {
@@ -86,7 +86,7 @@ int run(const RunArguments& arguments) {
   options.origins = loaded->origins;
   if (arguments.listen_urls.empty()) {
     options.reload = [path = arguments.config_path] {
-      return control::load_config(path, control::process_environment());
+      return control::load_config(path, control::process_environment(), control::Keeping::compiled_patterns);
     };
   }
   options.on_running = [&](const control::ApplianceView& view) {

@@ -37,6 +37,9 @@ Reloader::Steps Appliance::reload_steps() {
 
 /// Whether publishers can be changed just now, and what to make for that.
 Result<Reloader::Preparation> Appliance::prepare_config(const ApplianceConfig& config) {
+  Numbering numbers = numbers_;
+  numbers.extend(config);
+  if (!numbers.fits()) return Error{fmt::format("there were {} subjects and {} listeners since the start: only a restart takes up more", numbers.subjects.size(), numbers.listeners.size())};
   plan_ = std::make_unique<PublisherPlan>(config_, config);
   if (auto checked = plan_->check(*delivery_); !checked) return checked.error();
   if (plan_->remakes_feed() && (leaving_feed_ || !disposal_.is_idle())) {

@@ -12,6 +12,7 @@ void add(classify::RuleTotals& to, const classify::RuleTotals& more) {
 void add(classify::StageTotals& to, const classify::StageTotals& more) {
   to.records += more.records;
   to.scans += more.scans;
+  to.scan_errors += more.scan_errors;
   to.matched += more.matched;
   to.names += more.names;
   to.matches_left_out += more.matches_left_out;

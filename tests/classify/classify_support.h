@@ -27,9 +27,9 @@ inline constexpr const char* kCompileSeconds = "300";  // the engine allocates a
 #else
 inline constexpr const char* kCompileSeconds = "20";
 #endif
-inline void use_built_compiler(const std::string& cpu_seconds = kCompileSeconds) {
+inline void use_built_compiler(const std::string& cpu_seconds = kCompileSeconds, const std::string& address_bytes = "2147483648") {
   const char* const root = std::getenv("WEIR_BUILD_ROOT");
-  set_compiler_program({std::string(root != nullptr ? root : "build") + "/tests/classify/compile_patterns", {cpu_seconds}});
+  set_compiler_program({std::string(root != nullptr ? root : "build") + "/tests/classify/compile_patterns", {cpu_seconds, address_bytes}});
 }
 
 inline bool has_engine() { return !pattern_engine().empty(); }

@@ -55,6 +55,13 @@ TEST(HttpName, IsTheHost) {
   EXPECT_EQ(name_in(Extract::http, octets("")), "");
 }
 
+// With a dot behind it a name reaches the same server.
+TEST(HttpName, IsTheSameWithADotBehind) {
+  EXPECT_EQ(name_in(Extract::http, octets("GET / HTTP/1.1\r\nHost: pool.example.com.:80\r\n\r\n")), "pool.example.com");
+  EXPECT_EQ(name_in(Extract::http, octets("GET / HTTP/1.1\r\nHost: .\r\n\r\n")), "");
+  EXPECT_EQ(name_in(Extract::tls, ClientHello{.server_name = "pool.example.com."}.build()), "pool.example.com");
+}
+
 TEST(HttpName, ComesWithTheMethod) {
   ExtractedName name;
   read_http_name(octets("DELETE / HT"), name);
@@ -77,6 +84,7 @@ TEST(DnsName, IsTheFirstQuestions) {
   EXPECT_EQ(name_in(Extract::dns, dns_question(""), 17), "");
   EXPECT_EQ(name_in(Extract::dns, dns_question("\3www", 0), 17), "");
   EXPECT_EQ(name_in(Extract::dns, dns_question("\3w w"), 17), "");
+  EXPECT_EQ(name_in(Extract::dns, dns_question("\3w.w\7example"), 17), "") << "a label's own dot is not one between labels";
   EXPECT_EQ(name_in(Extract::dns, dns_question("\xc0\x0c"), 17), "");
   Octets tcp{0, 29};
   const Octets message = dns_question("\3www\7example\3net");

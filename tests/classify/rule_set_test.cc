@@ -65,6 +65,18 @@ TEST(RuleSet, NamesFileLineAndWhatIsAllowed) {
               HasSubstr("rules.yaml:4: there is a rule x already, at rules.yaml:3"));
 }
 
+// Of octets that are no UTF-8 the engine says anything, and a sender chooses the octets.
+TEST(RuleSet, LooksForUtf8OnlyInText) {
+  for (const char* keys : {"in: payload\n    flags: su", "in: payload\n    flags: p", "in: application_id\n    flags: u"}) {
+    EXPECT_THAT(error_of(rule(std::string(keys) + "\n    pattern: abc\n    then: {labels: [a]}")), HasSubstr("holds octets, which need be no UTF-8"));
+  }
+  for (const char* pattern : {"(*UTF8)abc", "(*UCP)(*UTF)abc"}) {
+    EXPECT_THAT(error_of(rule(std::string("in: payload\n    pattern: '") + pattern + "'\n    then: {labels: [a]}")), HasSubstr("rule x: payload holds octets"));
+  }
+  WEIR_NEEDS_ENGINE();
+  EXPECT_EQ(error_of(rule("in: user_name\n    flags: iup\n    pattern: 'ä.ö'\n    then: {labels: [a]}")), "");
+}
+
 TEST(RuleSet, TellsTheEnginesWordsWithFileAndLine) {
   WEIR_NEEDS_ENGINE();
   const std::string error = error_of("version: 1\nrules:\n  - {id: good, in: payload, pattern: abc, then: {labels: [a]}}\n"

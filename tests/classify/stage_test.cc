@@ -193,6 +193,93 @@ TEST(Stage, StaysWithinTheRoomOfABurst) {
   EXPECT_GT(c.stage->counters().labels_left_out.value(), 0u);
 }
 
+// Patterns as a sender would choose them: as many as it likes match before the one that is to drop.
+TEST(Stage, FindsTheFirstRuleHoweverManyOthersMatch) {
+  WEIR_NEEDS_ENGINE();
+  std::string rules = "version: 1\nrules:\n";
+  std::string payload;
+  for (int i = 0; i < 200; ++i) {
+    const std::string word = "word" + std::to_string(1000 + i);
+    rules += "  - {id: w" + std::to_string(i) + ", in: payload, pattern: '" + word + "', then: {labels: [w]}}\n";
+    payload += word + " ";
+  }
+  rules += "  - {id: block, priority: 1000, in: payload, pattern: 'secret-marker', then: {drop: true}}\n";
+  Classifier c(rules);
+  const lab::Octets frame = tcp_frame(80, octets(payload + "secret-marker"));
+  EXPECT_EQ(c.sample(frame, 4000).verdict.fate, Fate::dropped);
+  EXPECT_EQ(c.stage->counters(0).hits.value(), 1u);
+  EXPECT_EQ(c.stage->counters().matches_left_out.value(), 201 - kMatchesMax);
+  EXPECT_EQ(c.sample(tcp_frame(80, octets(payload)), 4000).verdict.fate, Fate::kept);
+}
+
+// What patterns of other sites' rules find takes no room from those of this one; nor does what a text holds.
+TEST(Stage, AsksWhatElseARuleSaysBeforeItsMatchTakesRoom) {
+  WEIR_NEEDS_ENGINE();
+  std::string rules = "version: 1\nrules:\n";
+  for (int i = 0; i < 150; ++i) {
+    rules += "  - {id: s" + std::to_string(i) + ", in: payload, pattern: 'abc', exporters: [198.51.100." + std::to_string(i) + "], then: {labels: [other]}}\n";
+  }
+  rules += "  - {id: here, in: payload, pattern: 'abc', exporters: [192.0.2.0/24], then: {labels: [here]}}\n";
+  rules += "  - {id: all, priority: 1000, then: {labels: [all]}}\n";
+  Classifier c(rules);
+  const Seen seen = c.sample(tcp_frame(80, octets("..abc")));
+  EXPECT_THAT(seen.rule_ids, ElementsAre("all", "here"));
+  EXPECT_EQ(c.stage->counters().matches_left_out.value(), 0u);
+}
+
+// A packet in a tunnel is of its own ports and protocol, with octets behind the header or none.
+TEST(Stage, AsksTheInnermostHeaderOfBareAcknowledgementsToo) {
+  Classifier c(R"(version: 1
+rules:
+  - {id: inner, protocol: tcp, ports: [443], then: {labels: [inner]}}
+  - {id: outer, protocol: udp, ports: [4789], then: {labels: [outer]}}
+)");
+  for (const char* payload : {"", "x"}) {
+    lab::Octets vxlan{0x08, 0, 0, 0, 0, 0, 1, 0};
+    const lab::Octets inner = tcp_frame(443, octets(payload));
+    vxlan.insert(vxlan.end(), inner.begin(), inner.end());
+    EXPECT_THAT(c.sample(udp_frame(4789, vxlan)).labels, ElementsAre("inner")) << '"' << payload << '"';
+  }
+  EXPECT_THAT(c.sample(udp_frame(4789, octets("no VXLAN"))).labels, ElementsAre("outer"));
+}
+
+TEST(Stage, SaysEachLabelOnce) {
+  WEIR_NEEDS_ENGINE();
+  Classifier c(R"(version: 1
+rules:
+  - {id: a, in: payload, pattern: '^GET ', extract: http, then: {labels: [web, clear, http-get]}}
+  - {id: b, when: dst_port == 80, then: {labels: [clear, web, b]}}
+  - {id: c, then: {labels: [we, b, c]}}
+)");
+  EXPECT_THAT(c.sample(tcp_frame(80, octets("GET / HTTP/1.1\r\n\r\n"))).labels, ElementsAre("web", "clear", "http-get", "b", "we", "c"));
+}
+
+TEST(Stage, CountsWhatEachRecordOfABurstGoesWithout) {
+  std::string rules = "version: 1\nrules:\n";
+  for (int i = 0; i < 10; ++i) rules += "  - {id: r" + std::to_string(i) + ", then: {labels: [l" + std::to_string(i) + "]}}\n";
+  Classifier c(rules);
+  lab::SflowBuilder datagram;
+  for (uint16_t i = 0; i < 32; ++i) datagram.flow({.records = {lab::sflow::raw_header(tcp_frame(80, {}))}});
+  ASSERT_TRUE(c.take(datagram.build()));
+  EXPECT_EQ(c.stage->counters().labels_left_out.value(), 32u * 2 * 2);
+}
+
+// Text that is no UTF-8 is looked into as the record will have it.
+TEST(Stage, LooksForUtf8InWhatTheRecordWillSay) {
+  WEIR_NEEDS_ENGINE();
+  Classifier c(R"(version: 1
+rules:
+  - {id: text, in: user_name, flags: iu, pattern: '^m.ller.$', then: {labels: [text]}}
+  - {id: octets, in: user_name, pattern: 'LLER\xff', then: {labels: [octets]}}
+)");
+  const lab::Template layout{.fields = {{371, lab::kVariableLength}}};
+  const lab::Record good{lab::variable(octets("M\u00fcllerx"))}, bad{lab::variable(octets("M\u00dcLLER\xff"))};
+  ASSERT_TRUE(c.take(lab::IpfixBuilder{}.domain(1).templates({layout}).data(256, {good, bad}).build()));
+  ASSERT_EQ(c.seen.size(), 2u);
+  EXPECT_THAT(c.seen[0].labels, ElementsAre("text"));
+  EXPECT_THAT(c.seen[1].labels, ElementsAre("text", "octets"));
+}
+
 // IPFIX: strings that exporters say, elements without a field, sections of packets.
 TEST(Stage, LooksIntoWhatIpfixSays) {
   WEIR_NEEDS_ENGINE();
@@ -203,7 +290,7 @@ rules:
   - {id: user, in: user_name, pattern: '^adm', flags: i, then: {labels: [admin]}}
   - {id: own, in: 12345/7, pattern: 'xyz', then: {labels: [own]}}
   - {id: ssh, in: payload, protocol: tcp, pattern: '^SSH', then: {labels: [ssh]}}
-)"}}, {find, ""});
+)"}}, {find, {}});
   ASSERT_TRUE(set) << set.error().message;
   EXPECT_TRUE((*set)->asks_every_record());
   Classifier c(*set);

@@ -1,9 +1,14 @@
 // Rules of classification in the pipeline: what becomes of records, their routes, their books, and which way they go.
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <cstdlib>
 #include <map>
+#include <thread>
 
+#include "classify/pattern_compiler.h"
 #include "classify/stages.h"
 #include "dataplane/pipeline.h"
 #include "export/batch_reader.h"
@@ -159,6 +164,78 @@ TEST(Classification, ChangesBetweenBurstsAndKeepsWhatStays) {
   core.receive(v5({1}));
   EXPECT_EQ(core.drops(RecordDrop::dropped_by_rule), 1u);
   EXPECT_EQ((*before)->stages->totals(0).hits, 2u);
+  core.expect_balanced();
+}
+
+/// A sampled packet of UDP that carries this text.
+lab::Octets sample_of(std::string_view text) {
+  const lab::Octets payload(text.begin(), text.end());
+  const lab::Octets frame = lab::udp_frame({.src = "192.0.2.1", .dst = "198.51.100.2", .src_port = 40'000, .dst_port = 9}, payload);
+  return lab::SflowBuilder{}.agent("192.0.2.9").flow({.records = {lab::sflow::raw_header(frame, static_cast<uint32_t>(frame.size()), lab::sflow::kHeaderEthernet)}}).build();
+}
+
+// Databases, scratch and what leads to them are swapped, and those before freed, while a core scans: each record is of one set or the other.
+TEST(Classification, SwapsPatternsUnderLoad) {
+  if (classify::pattern_engine().empty()) GTEST_SKIP() << "no Hyperscan in this build";
+  const char* const root = std::getenv("WEIR_BUILD_ROOT");
+  classify::set_compiler_program({std::string(root != nullptr ? root : "build") + "/tests/classify/compile_patterns", {}});
+  constexpr int kSwaps = 12;
+  const auto set_of = [](int i) {
+    // Where they look differs, too: the middle, the begin, ports.
+    const char* const kPatterns[] = {"se[a-c]{1,3}ret", "^.{2,40}secret", "secret$"};
+    return rules_of(fmt::format("  - {{id: r{0}, in: payload, pattern: '{1}', then: {{labels: [of-{0}]}}}}\n"
+                                "  - {{id: other{0}, in: payload, ports: [9], pattern: 'never.*{0}', then: {{drop: true}}}}\n", i, kPatterns[i % 3]));
+  };
+  PipelineConfig config = config_with(set_of(0));
+  config.batcher.buffers_in_reserve = 2;
+  auto rules = config.rules();
+  ASSERT_TRUE(rules);
+  auto made = Pipeline::create(config, *rules);
+  ASSERT_TRUE(made);
+  Core core(config_with(nullptr));
+  core.pipeline = std::move(*made);
+  const lab::Octets datagram = sample_of("some secacbret and a secret");
+  std::atomic<bool> is_over = false;
+  std::atomic<uint64_t> sent = 0;
+  std::thread receiver([&] {
+    const RoleScope role(rx_lcore);
+    while (!is_over.load()) {
+      core.pipeline->poll(1, 1);
+      if (!core.pipeline->batcher().has_room()) continue;
+      core.pipeline->on_datagram({.payload = datagram, .source = *IpAddress::parse("192.0.2.7"), .source_port = 4000,
+                                  .local_port = kPort, .listener = {0}, .received_ns = 1'760'000'000'000'000'000});
+      core.pipeline->batcher().seal_all();
+      ++sent;
+    }
+  });
+  std::map<std::string, uint64_t> labels;
+  uint64_t seen = 0;
+  const auto drain = [&] {
+    const RoleScope role(control_thread);
+    for (outbound::OutboundBatch* batch = nullptr; core.pipeline->batcher().take_sealed(batch);) {
+      outbound::read_flows({batch->data, batch->octets}, [&](const flowpb::FlowMessage& flow) {
+        ++seen;
+        EXPECT_EQ(flow.labels_size(), 1);
+        for (const std::string& label : flow.labels()) ++labels[label];
+      });
+      core.pipeline->batcher().give_back(batch);
+    }
+  };
+  for (int i = 1; i <= kSwaps; ++i) {
+    config = config_with(set_of(i));
+    auto next = config.rules(1, rules->get());
+    ASSERT_TRUE(next);
+    const RoleScope role(control_thread);
+    core.pipeline->set_rules(**next);
+    while (!core.pipeline->goes_by(**next)) drain();
+    rules = std::move(next);  // those before go
+    for (const uint64_t before = seen; seen < before + 100;) drain();
+  }
+  is_over = true;
+  receiver.join();
+  drain();
+  EXPECT_EQ(seen, sent.load());
+  EXPECT_EQ(labels.size(), size_t{kSwaps + 1});
   core.expect_balanced();
 }
 

@@ -27,8 +27,8 @@ void read_exporter_list(LoadedConfig& loaded, service::ConfigReport& report) {
   }
 }
 
-Result<LoadedConfig> finish(LoadedConfig loaded, service::ConfigReport& report) {
-  read_rule_set(loaded, report);  // what rules route to is checked with the rest
+Result<LoadedConfig> finish(LoadedConfig loaded, Keeping keeping, service::ConfigReport& report) {
+  read_rule_set(loaded, keeping, report);  // what rules route to is checked with the rest
   complete_and_check(loaded.config, loaded.origins, report);
   read_exporter_list(loaded, report);
   if (!report.ok()) return report.to_error();
@@ -39,7 +39,7 @@ Result<LoadedConfig> finish(LoadedConfig loaded, service::ConfigReport& report) 
 }  // namespace
 
 Result<LoadedConfig> read_config(std::string_view text, const std::string& name,
-                                 std::span<const char* const> environment) {
+                                 std::span<const char* const> environment, Keeping keeping) {
   auto document = service::parse_config_document(text, name);
   if (!document) return document.error();
   const bool is_collectors = is_collector_file(text, *document);
@@ -50,14 +50,14 @@ Result<LoadedConfig> read_config(std::string_view text, const std::string& name,
   appliance_schema().read(&loaded.config, *document, "", context);
   if (is_collectors) imply_collector_values(loaded.config, *document, context);
   appliance_schema().read_environment(&loaded.config, environment, context);
-  return finish(std::move(loaded), report);
+  return finish(std::move(loaded), keeping, report);
 }
 
 Result<LoadedConfig> load_config(const std::string& path,
-                                 std::span<const char* const> environment) {
+                                 std::span<const char* const> environment, Keeping keeping) {
   const auto text = service::read_config_file(path);
   if (!text) return text.error();
-  return read_config(*text, path, environment);
+  return read_config(*text, path, environment, keeping);
 }
 
 Result<LoadedConfig> config_from_listen_urls(std::span<const std::string> urls,
@@ -106,7 +106,7 @@ Result<LoadedConfig> config_from_listen_urls(std::span<const std::string> urls,
     listener.listen_addr = address;
   }
   appliance_schema().read_environment(&config, environment, context);
-  return report.ok() ? finish(std::move(loaded), report) : Result<LoadedConfig>(report.to_error());
+  return report.ok() ? finish(std::move(loaded), Keeping::nothing, report) : Result<LoadedConfig>(report.to_error());
 }
 
 }  // namespace weir::control

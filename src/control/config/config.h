@@ -307,6 +307,8 @@ struct Numbering {
   Numbering() = default;
   explicit Numbering(const ApplianceConfig& config);
   void extend(const ApplianceConfig& config);
+  /// Whether each has a number of its own: what is gone keeps its place until a restart.
+  bool fits() const noexcept { return listeners.size() <= UINT16_MAX && subjects.size() <= UINT16_MAX; }
 
   std::vector<std::string> listeners;
   std::vector<std::string> subjects;
@@ -325,12 +327,17 @@ struct LoadedConfig {
   std::vector<std::string> warnings;  // one line each, for the log
 };
 
+/// What reading a configuration leaves in its state_dir: whoever only asks whether it is right leaves nothing there.
+enum class Keeping : uint8_t { nothing, compiled_patterns };
+
 /// Reads the file, applies `environment` (`NAME=value` each; usually environ) and checks the whole.
-Result<LoadedConfig> load_config(const std::string& path, std::span<const char* const> environment);
+Result<LoadedConfig> load_config(const std::string& path, std::span<const char* const> environment,
+                                 Keeping keeping = Keeping::nothing);
 
 /// The same from text; `name` stands for the file in messages.
 Result<LoadedConfig> read_config(std::string_view text, const std::string& name,
-                                 std::span<const char* const> environment);
+                                 std::span<const char* const> environment,
+                                 Keeping keeping = Keeping::nothing);
 
 /// `netflow://:2055`, `sflow://192.0.2.1:6343`, `any://[::1]:9995`: kernel sockets, standard
 /// output, no EAL, no broker, no control socket, nothing kept.

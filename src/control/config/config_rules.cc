@@ -8,6 +8,7 @@
 
 #include "control/config/config_values.h"
 #include "decode/elements.h"
+#include "export/batcher.h"
 #include "export/element_names.h"
 #include "service/config_findings.h"
 
@@ -57,6 +58,15 @@ void check_routes(const ApplianceConfig& config, Findings& findings) {
   }
 }
 
+/// A core keeps batches of so many subjects open.
+void check_open_batches(const ApplianceConfig& config, Findings& findings) {
+  const size_t subjects = route_subjects(config).size();
+  if (config.rule_set->routes().empty() || subjects <= outbound::kOpenRoutesMax) return;
+  findings.warning("classification.rules",
+                   fmt::format("records go to {} subjects; a core has batches of {} open: beyond these each record may end another's batch, and batches are small",
+                               subjects, outbound::kOpenRoutesMax));
+}
+
 /// Records carry names of interfaces and VRFs only where somebody asks for them.
 void check_names(const ApplianceConfig& config, Findings& findings) {
   using classify::LookPlace;
@@ -82,17 +92,19 @@ Result<classify::ElementKey> find_classified_element(std::string_view name) {
   return *key;
 }
 
-void read_rule_set(LoadedConfig& loaded, service::ConfigReport& report) {
+void read_rule_set(LoadedConfig& loaded, Keeping keeping, service::ConfigReport& report) {
   ApplianceConfig& config = loaded.config;
   if (config.classification.rules.empty()) return;
-  classify::RuleSetOptions options{.find_element = find_classified_element, .cache_folder = {}};
-  if (!config.state_dir.empty()) options.cache_folder = config.state_dir + "/patterns";
+  classify::RuleSetOptions options{.find_element = find_classified_element, .cache = {}};
+  if (!config.state_dir.empty()) options.cache = {config.state_dir + "/patterns", keeping == Keeping::compiled_patterns};
   Findings findings(loaded.origins, report);
   auto rules = classify::RuleSet::read(config.classification.rules, options);
   if (!rules) return findings.error("classification.rules", {}, rules.error().message);
   config.rule_set = std::move(*rules);
+  for (const std::string& warning : config.rule_set->warnings()) findings.warning("classification.rules", warning);
   check_routes(config, findings);
   check_names(config, findings);
+  check_open_batches(config, findings);
 }
 
 }  // namespace weir::control

@@ -280,6 +280,7 @@ void add_rules(MetricPage& page, const RulesView& view) {
   page.counter("weir_rules_records_total", "Records that rules looked at.", {}, view.all.records);
   page.counter("weir_rules_records_matched_total", "Records that some rule matched.", {}, view.all.matched);
   page.counter("weir_rules_payload_scans_total", "Scans of sampled packets' payloads, with a database each.", {}, view.all.scans);
+  page.counter("weir_rules_scan_errors_total", "Scans that the engine did not end: what it would have found is not known.", {}, view.all.scan_errors);
   page.counter("weir_rules_names_total", "Names that were taken out of sampled packets.", {}, view.all.names);
   page.counter("weir_rules_left_out_total", "What rules found and records had no room for.", {{"what", "matches"}}, view.all.matches_left_out);
   page.counter("weir_rules_left_out_total", "What rules found and records had no room for.", {{"what", "labels"}}, view.all.labels_left_out);

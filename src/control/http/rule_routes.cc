@@ -70,6 +70,7 @@ json body_of(const ApplianceView& view, size_t offset, size_t limit) {
                {"database_octets", r.rules != nullptr ? r.rules->database_octets() : 0},
                {"records", r.all.records},
                {"payload_scans", r.all.scans},
+               {"scan_errors", r.all.scan_errors},
                {"records_matched", r.all.matched},
                {"names_extracted", r.all.names},
                {"matches_left_out", r.all.matches_left_out},

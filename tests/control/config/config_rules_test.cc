@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <fstream>
 
 #include "classify/pattern_compiler.h"
@@ -16,6 +17,7 @@ namespace {
 using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 class ConfigRules : public ::testing::Test {
  protected:
@@ -42,6 +44,50 @@ TEST_F(ConfigRules, AreRefusedWithTheConfiguration) {
   EXPECT_THAT(load("  - {id: x, then: {route: 'flows raw'}}\n").error().message, HasSubstr("rules.yaml:3: rule x: route: flows raw is no NATS subject"));
   EXPECT_THAT(load("  - {id: x, then: {route: flows.counters.sflow}}\n").error().message, HasSubstr("records of another kind"));
   EXPECT_THAT(load("  - {id: x, then: {nothing: 1}}\n").error().message, HasSubstr("classification.rules: "));
+}
+
+TEST_F(ConfigRules, GoToABoundedNumberOfSubjects) {
+  const auto routes = [](int n) {
+    std::string rules;
+    for (int i = 0; i < n; ++i) rules += "  - {id: r" + std::to_string(i) + ", when: dst_port == " + std::to_string(i) + ", then: {route: flows.raw.r" + std::to_string(i) + "}}\n";
+    return rules;
+  };
+  const auto few = load(routes(10));
+  ASSERT_TRUE(few);
+  EXPECT_THAT(few->warnings, Not(Contains(HasSubstr("batches are small"))));
+  const auto many = load(routes(100));
+  ASSERT_TRUE(many) << many.error().message;
+  EXPECT_THAT(many->warnings, Contains(HasSubstr("records go to 101 subjects; a core has batches of 64 open")));
+  EXPECT_THAT(load(routes(257)).error().message, HasSubstr("rules.yaml:259: rule r256: route: rules go to 256 subjects already"));
+  // What is gone keeps its number; there are so many.
+  Numbering numbers(many->config);
+  EXPECT_TRUE(numbers.fits());
+  while (numbers.subjects.size() < 65535) numbers.subjects.push_back("flows." + std::to_string(numbers.subjects.size()));
+  EXPECT_TRUE(numbers.fits());
+  numbers.subjects.push_back("flows.last");
+  EXPECT_FALSE(numbers.fits());
+}
+
+// Who asks whether a configuration is right leaves nothing behind; who runs keeps what took long to compile.
+TEST_F(ConfigRules, AreCompiledForCheckingWithoutATrace) {
+  if (classify::pattern_engine().empty()) GTEST_SKIP() << "no Hyperscan in this build";
+  classify::set_compiler_program({test::built("tests/classify/compile_patterns"), {}});
+  std::ofstream(folder_ / "rules.yaml") << "version: 1\nrules:\n  - {id: x, in: payload, pattern: abc, then: {labels: [a]}}\n";
+  const std::string state = folder_ / "state";
+  const std::string text = "listeners: [{name: a, listen_addr: '127.0.0.1:2055'}]\nstate_dir: '" + state + "'\nclassification: {rules: ['" + (folder_ / "rules.yaml") + "']}\n";
+  const auto checked = read_config(text, "weir.yaml", {});
+  ASSERT_TRUE(checked) << checked.error().message;
+  EXPECT_FALSE(std::filesystem::exists(state));
+  const auto run = read_config(text, "weir.yaml", {}, Keeping::compiled_patterns);
+  ASSERT_TRUE(run) << run.error().message;
+  EXPECT_FALSE(std::filesystem::is_empty(state + "/patterns"));
+  EXPECT_TRUE(run->warnings.empty());
+  // What cannot be kept is told.
+  std::filesystem::remove_all(state);
+  std::ofstream{state} << "a file";
+  const auto kept = read_config(text, "weir.yaml", {}, Keeping::compiled_patterns);
+  ASSERT_TRUE(kept) << kept.error().message;
+  EXPECT_THAT(kept->warnings, Contains(HasSubstr("compiled patterns cannot be kept")));
 }
 
 TEST_F(ConfigRules, KnowWhichElementsCanBeLookedInto) {
