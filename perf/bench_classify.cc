@@ -14,7 +14,9 @@
 #include <array>
 #include <cstdio>
 #include <cstdlib>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <random>
 #include <string>
 #include <vector>
@@ -194,10 +196,10 @@ Rules thousand() {
   return made(RuleSet::parse({{"thousand", text}}, {}));
 }
 
-/// Conditions only, ten of them: what a build without Hyperscan has.
-Rules conditions() {
+/// Conditions only: what a build without Hyperscan has.
+Rules conditions(int count) {
   std::string text = "version: 1\nrules:\n";
-  for (int i = 0; i < 10; ++i)
+  for (int i = 0; i < count; ++i)
     text += fmt::format("  - {{id: c{}, when: 'dst_port == {} and bytes > 10', then: {{labels: [c]}}}}\n", i, 10 + i);
   return made(RuleSet::parse({{"conditions", text}}, {}));
 }
@@ -217,7 +219,7 @@ int smoke() {
   const Datagrams samples = sampled_packets(Mix::all_known);
   const Datagrams flows = of_corpus(Protocol::netflow_v5);
   int failures = 0;
-  std::vector<std::pair<std::string, Rules>> sets{{"conditions", conditions()}};
+  std::vector<std::pair<std::string, Rules>> sets{{"conditions", conditions(10)}};
   if (!classify::pattern_engine().empty()) sets.emplace_back("shipped", shipped());
   for (const auto& [name, rules] : sets) {
     Line line(rules);
@@ -247,19 +249,27 @@ int main(int argc, char** argv) {
   if (argc == 2 && std::string_view(argv[1]) == "--compile-patterns") return weir::classify::serve_patterns();
   weir::classify::set_compiler_program({"/proc/self/exe", {"--compile-patterns"}});
   if (argc == 2 && std::string_view(argv[1]) == "--smoke") return smoke();
-  const Datagrams samples = sampled_packets(Mix::usual);
-  const Datagrams known = sampled_packets(Mix::all_known);
-  const Datagrams plain = of_corpus(Protocol::sflow_raw_header);
-  const Datagrams flows = of_corpus(Protocol::netflow_v5);
-  std::vector<std::pair<std::string, Rules>> sets{{"no_rules", nullptr}, {"conditions", conditions()}};
+  // Made when a benchmark first asks: what a filter leaves out costs nothing.
+  const auto once = [](auto make) {
+    return [make, made = std::make_shared<std::optional<decltype(make())>>()]() -> const auto& {
+      if (!*made) made->emplace(make());
+      return **made;
+    };
+  };
+  std::vector<std::pair<std::string, std::function<const Rules&()>>> sets{{"no_rules", once([]() -> Rules { return nullptr; })}, {"one_condition", once([] { return conditions(1); })}, {"conditions", once([] { return conditions(10); })}};
   if (!weir::classify::pattern_engine().empty()) {
-    sets.emplace_back("shipped", shipped());
-    sets.emplace_back("thousand", thousand());
+    sets.emplace_back("shipped", once(shipped));
+    sets.emplace_back("thousand", once(thousand));
   }
-  for (const auto& [name, datagrams] : {std::pair("sflow", &samples), std::pair("sflow_all_known", &known), std::pair("sflow_raw_header", &plain), std::pair("netflow_v5", &flows)}) {
+  const std::pair<std::string, std::function<const Datagrams&()>> traffic[] = {
+      {"sflow", once([] { return sampled_packets(Mix::usual); })},
+      {"sflow_all_known", once([] { return sampled_packets(Mix::all_known); })},
+      {"sflow_raw_header", once([] { return of_corpus(Protocol::sflow_raw_header); })},
+      {"netflow_v5", once([] { return of_corpus(Protocol::netflow_v5); })}};
+  for (const auto& [name, datagrams] : traffic) {
     for (const auto& [what, rules] : sets) {
-      benchmark::RegisterBenchmark((std::string(name) + "/" + what).c_str(),
-                                   [all = datagrams, of = rules](benchmark::State& state) { bench(state, *all, of); });
+      benchmark::RegisterBenchmark((name + "/" + what).c_str(),
+                                   [all = datagrams, of = rules](benchmark::State& state) { bench(state, all(), of()); });
     }
   }
   benchmark::Initialize(&argc, argv);
