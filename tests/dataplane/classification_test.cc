@@ -225,8 +225,10 @@ TEST(Classification, SwapsPatternsUnderLoad) {
     config = config_with(set_of(i));
     auto next = config.rules(1, rules->get());
     ASSERT_TRUE(next);
-    const RoleScope role(control_thread);
-    core.pipeline->set_rules(**next);
+    {
+      const RoleScope role(control_thread);
+      core.pipeline->set_rules(**next);
+    }
     while (!core.pipeline->goes_by(**next)) drain();
     rules = std::move(next);  // those before go
     for (const uint64_t before = seen; seen < before + 100;) drain();
