@@ -76,7 +76,7 @@ class EtlWorker final : private outbound::OutcomeSink {
   void free_unpacked(Job& job);
   bool work(Job& job, size_t& budget);
   void make_event(Job& job, std::span<const uint8_t> record);
-  void write_event(Job& job, const rules::Outcome* outcome, const enrich::ExporterNames* exporter, std::span<const uint8_t> record);
+  void write_event(Job& job, const transform::Decisions& decisions, std::span<const uint8_t> record);
   bool has_room() noexcept;
   void seal(Job& job, uint32_t last_index);
   void give_up_slice();

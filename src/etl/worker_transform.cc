@@ -108,28 +108,27 @@ void EtlWorker::make_event(Job& job, std::span<const uint8_t> record) {
   if (!parse_flow(record, flow_)) return bury_record(job, DeadReason::malformed_record, record);
   const enrich::ExporterNames* const exporter = exporter_.find(job.names.get(), flow_[OctetsSlot::sampler_address]);
   if (exporter != nullptr) transform::give_names(flow_, *exporter);
+  transform::Decisions decisions;
+  decisions.exporter = exporter;
+  decisions.look_up(flow_, job.rules->enrichment.get());
   const rules::RuleSet* const rules = job.rules->rules.get();
-  if (rules == nullptr) return write_event(job, nullptr, exporter, record);
+  if (rules == nullptr) return write_event(job, decisions, record);
   rules->program().run(flow_, scratch_, rule_outcome_, rule_counts_);
   books_.rule_errors += rule_outcome_.errors;
-  if (!rule_outcome_.is_dropped) return write_event(job, &rule_outcome_, exporter, record);
+  decisions.outcome = &rule_outcome_;
+  decisions.program = &rules->program();
+  decisions.local = rules->local_prefixes();
+  if (!rule_outcome_.is_dropped) return write_event(job, decisions, record);
   ++rule_drops_[rule_outcome_.decided_by];
   ++(rule_outcome_.is_sampled_out ? books_.records_sampled_out : books_.records_dropped);
 }
 
-void EtlWorker::write_event(Job& job, const rules::Outcome* outcome, const enrich::ExporterNames* exporter,
-                            std::span<const uint8_t> record) {
+void EtlWorker::write_event(Job& job, const transform::Decisions& decisions, std::span<const uint8_t> record) {
   transform::EventContext context;
   context.processed_ms = processed_ms_;
   context.message_id = job.id;
   context.index = job.next_index;
-  context.decisions.exporter = exporter;
-  if (outcome != nullptr) {
-    context.decisions.outcome = outcome;
-    context.decisions.program = &job.rules->rules->program();
-    context.decisions.local = job.rules->rules->local_prefixes();
-  }
-  context.decisions.look_up(flow_, job.rules->enrichment.get());
+  context.decisions = decisions;
   const bool as_lines = config_.events.framing == EventFraming::json;
   const size_t message_max = message_octets_max();
   for (;;) {

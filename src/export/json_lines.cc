@@ -24,6 +24,15 @@ void put_escape(TextBuffer& out, unsigned code) {
   out.put_hex({octet, 1});
 }
 
+/// Characters that stand for themselves, of one octet each: nearly all of nearly every text.
+struct PlainOctets {
+  bool is_plain[256] = {};
+  constexpr PlainOctets() {
+    for (unsigned c = 0x20; c < 0x7f; ++c) is_plain[c] = c != '"' && c != '\\';
+  }
+};
+constexpr PlainOctets kPlain;
+
 }  // namespace
 
 namespace parts {
@@ -35,6 +44,10 @@ void put_string(TextBuffer& out, std::string_view text) {
   size_t plain = 0;  // where what is copied as it is begins
   const auto flush = [&](size_t end) { out.put(text.substr(plain, end - plain)); };
   for (size_t i = 0; i < text.size();) {
+    if (kPlain.is_plain[p[i]]) {
+      ++i;
+      continue;
+    }
     const size_t octets = utf8_character_octets(p + i, text.size() - i);
     const bool control =
         p[i] < 0x20 || p[i] == 0x7f || (octets == 2 && p[i] == 0xc2 && p[i + 1] < 0xa0);

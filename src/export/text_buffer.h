@@ -5,7 +5,6 @@
 //           written is then no text to use.
 #pragma once
 
-#include <charconv>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -14,6 +13,7 @@
 #include <string_view>
 
 #include "base/copy_short.h"
+#include "base/decimal_text.h"
 #include "base/ip_text.h"
 
 namespace weir::outbound {
@@ -46,10 +46,7 @@ class TextBuffer {
     used_ += text.size();
   }
   void put_number(uint64_t v) {
-    constexpr size_t kDigitsMax = 20;
-    if (!room(kDigitsMax)) return;
-    char* const p = data_ + used_;
-    used_ += static_cast<size_t>(std::to_chars(p, p + kDigitsMax, v).ptr - p);
+    if (room(kDecimalTextRoom)) used_ = static_cast<size_t>(write_decimal(data_ + used_, v) - data_);
   }
   /// Two digits an octet.
   void put_hex(std::string_view octets) {

@@ -139,6 +139,10 @@ bool is_allowed(const Target& target, const Cell& cell) noexcept {
 
 bool keeps_sample(const FlowView& flow, uint16_t rule, uint64_t n) noexcept { return hash_of(flow, rule) % n == 0; }
 
+namespace {
+constexpr size_t kNoWord = SIZE_MAX;
+}
+
 void Program::run(const FlowView& flow, Scratch& scratch, Outcome& out, std::span<RuleCounts> counts,
                   size_t begin) const noexcept {
   scratch.clear();
@@ -150,6 +154,7 @@ void Program::run(const FlowView& flow, Scratch& scratch, Outcome& out, std::spa
   uint32_t next_rule = 0;
   uint16_t rule = 0;
   size_t pc = begin;
+  size_t word = kNoWord;  // of the candidates, once they are known
   for (;;) {
     const Instruction& i = code[pc++];
     bool good = true;
@@ -276,6 +281,20 @@ void Program::run(const FlowView& flow, Scratch& scratch, Outcome& out, std::spa
       case Op::add_label:
         if (out.labels < kFlowLabelsMax) out.label[out.labels++] = constants[i.index].text;
         continue;
+      case Op::next_rule: {
+        if (index.empty()) continue;
+        if (word == kNoWord) {
+          index.candidates(flow, scratch.candidates.data());
+          word = 0;
+        }
+        while (scratch.candidates[word] == 0) {
+          if (++word == index.words()) return;
+        }
+        uint64_t& bits = scratch.candidates[word];
+        pc = rule_begins[64 * word + static_cast<size_t>(__builtin_ctzll(bits))];
+        bits &= bits - 1;
+        continue;
+      }
       case Op::store_derived: scratch.derived[i.index] = r[i.a]; continue;
       case Op::finish: return;
     }

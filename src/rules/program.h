@@ -21,6 +21,7 @@
 #include "flow/flow_view.h"
 #include "rules/decimal.h"
 #include "rules/flow_fields.h"
+#include "rules/rule_index.h"
 #include "rules/sets.h"
 
 namespace weir::rules {
@@ -95,6 +96,7 @@ enum class Op : uint8_t {
   set_target,       // a: register, index: target
   add_label,        // index: constant
   store_derived,    // a: register, index
+  next_rule,        // between rules: on to the next one that the flow may match
   finish,
 };
 // clang-format on
@@ -144,6 +146,7 @@ class Scratch {
   }
   std::array<Cell, kRegistersMax> registers;
   std::array<Cell, kDerivedMax> derived;
+  std::array<uint64_t, kIndexedRulesMax / 64> candidates;  // rules that are still to be asked
 
  private:
   std::unique_ptr<char[]> octets_ = std::make_unique<char[]>(kScratchOctets);
@@ -169,6 +172,9 @@ class Program {
   std::vector<std::shared_ptr<const Dictionary>> dictionaries;
   std::vector<Target> targets;
   size_t rules = 0;
+  // Of rules between which there is next_rule; empty: one after the other.
+  RuleIndex index;
+  std::vector<uint32_t> rule_begins;
 };
 
 }  // namespace weir::rules

@@ -129,14 +129,20 @@ class RuleReader : private YamlReader {
     if (!node.IsSequence()) return void(fail(node, "rules is to be a list"));
     if (node.size() > kRulesMax) return void(fail(node, fmt::format("{} rules, limit {}", node.size(), kRulesMax)));
     std::set<std::string> ids;
+    std::vector<RuleExtent> extents;
+    compiler.emit({.op = Op::next_rule});
     for (const YAML::Node& each : node) {
+      const auto begin = static_cast<uint32_t>(set_->program_.code.size());
       read_rule(each, compiler);
       if (!error_.empty()) return;
+      extents.push_back({begin, static_cast<uint32_t>(compiler.emit({.op = Op::next_rule}))});
       if (!ids.insert(set_->rules_.back().id).second) {
         return void(fail(each, fmt::format("there are two rules {}", set_->rules_.back().id)));
       }
     }
     set_->program_.rules = set_->rules_.size();
+    set_->program_.index = RuleIndex::make(set_->program_, extents);
+    for (const RuleExtent& extent : extents) set_->program_.rule_begins.push_back(extent.begin);
   }
 
   void read_rule(const YAML::Node& node, Compiler& compiler) {

@@ -36,7 +36,6 @@ class PrefixSet {
   void finish();
   bool contains(const IpAddress& address) const noexcept;
 
- private:
   /// The octets as a number: compared without a call.
   __extension__ using Key = unsigned __int128;
   static Key key_of(const IpAddress& address) noexcept {
@@ -45,6 +44,10 @@ class PrefixSet {
   struct Range {
     Key first, last;
   };
+  /// In order; those that touch are one.
+  const std::vector<Range>& ranges() const noexcept { return ranges_; }
+
+ private:
   std::vector<Range> ranges_;
 };
 
@@ -55,6 +58,24 @@ class NumberSet {
   void finish();
   bool contains(uint64_t v) const noexcept {
     return v < kBits ? (bits_[v / 64] >> (v % 64) & 1) != 0 : contains_large(v);
+  }
+  /// How many there are, or `limit` where there are more.
+  uint64_t count_up_to(uint64_t limit) const noexcept {
+    uint64_t count = 0;
+    for (const Range& r : ranges_) {
+      if (r.last - r.first >= limit - count) return limit;
+      count += r.last - r.first + 1;
+    }
+    return count;
+  }
+  template <class Visit>
+  void for_each(Visit visit) const {
+    for (const Range& r : ranges_) {
+      for (uint64_t v = r.first;; ++v) {
+        visit(v);
+        if (v == r.last) break;
+      }
+    }
   }
 
  private:

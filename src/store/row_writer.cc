@@ -121,7 +121,7 @@ void write_observer(const FlowView& flow, const transform::Decisions& decisions,
   const bool has_domain = type == static_cast<uint64_t>(FlowType::netflow_v9) || type == static_cast<uint64_t>(FlowType::ipfix);
   if (has_domain || domain != 0) chunk.set_big_number(Column::observation_domain_id, domain);
   chunk.set_number(Column::flow_source, type);
-  const auto way = transform::way_of(flow[O::src_addr], flow[O::dst_addr], decisions);
+  const auto way = transform::way_of(flow, decisions, transform::inside_of(flow, decisions));
   chunk.set_number(Column::direction_id, decisions.number(EventTarget::direction_id, way.direction));
 }
 

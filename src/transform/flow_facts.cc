@@ -23,19 +23,22 @@ bool has_measured_end(const FlowView& flow) noexcept {
   return false;
 }
 
-bool is_local(std::string_view address, const Decisions& decisions) noexcept {
-  const auto parsed = rules::address_of(address);
-  return parsed && decisions.local->contains(*parsed);
+Inside inside_of(const FlowView& flow, const Decisions& decisions) noexcept {
+  if (decisions.local == nullptr) return {};
+  const auto is_inside = [&](OctetsSlot slot) {
+    const auto address = rules::address_of(flow[slot]);
+    return address && decisions.local->contains(*address);
+  };
+  return {is_inside(OctetsSlot::src_addr), is_inside(OctetsSlot::dst_addr)};
 }
 
-Way way_of(std::string_view source, std::string_view destination, const Decisions& decisions) noexcept {
+Way way_of(const FlowView& flow, const Decisions& decisions, const Inside& inside) noexcept {
+  const std::string_view source = flow[OctetsSlot::src_addr], destination = flow[OctetsSlot::dst_addr];
   if (!is_address(source) || !is_address(destination)) return {};
   if (source == destination) return {4, 1};
   if (decisions.local == nullptr) return {};
-  const bool from_inside = is_local(source, decisions);
-  const bool to_inside = is_local(destination, decisions);
-  if (from_inside && to_inside) return {3, 2};
-  return {from_inside ? 2u : to_inside ? 1u : 0u, 3};
+  if (inside.source && inside.destination) return {3, 2};
+  return {inside.source ? 2u : inside.destination ? 1u : 0u, 3};
 }
 
 uint64_t sampling_rate_of(const FlowView& flow, const Decisions& decisions) noexcept {

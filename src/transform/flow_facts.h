@@ -22,14 +22,17 @@ inline bool is_address(std::string_view octets) noexcept { return octets.size() 
 /// for it, and not one that nobody judged.
 bool has_measured_end(const FlowView& flow) noexcept;
 
-/// Whether an address is in the operator's own networks, which are known.
-bool is_local(std::string_view address, const Decisions& decisions) noexcept;
+/// Which ends are in the operator's own networks; neither where these are not known.
+struct Inside {
+  bool source = false, destination = false;
+};
+Inside inside_of(const FlowView& flow, const Decisions& decisions) noexcept;
 
 /// Where a flow goes, seen from the operator's own networks: direction_id and boundary_id.
 struct Way {
   uint64_t direction = 0, boundary = 0;
 };
-Way way_of(std::string_view source, std::string_view destination, const Decisions& decisions) noexcept;
+Way way_of(const FlowView& flow, const Decisions& decisions, const Inside& inside) noexcept;
 
 /// In the flow's own direction and, where the exporter tells them apart, in the other.
 struct Volume {

@@ -89,7 +89,7 @@ void put_vendor(TextBuffer& out, uint64_t mac, const Decisions& decisions) {
 /// OCSF wants a name in every endpoint, and an endpoint in every event. On layer 2 a MAC address is one; where there is
 /// only more about an end than its name, the name is "unknown".
 void put_endpoint(TextBuffer& out, std::string_view opening, const FlowView& flow, const End& end,
-                  const Decisions& decisions) {
+                  const Decisions& decisions, bool is_inside) {
   const Scope endpoint(out, opening);
   const uint64_t mac = flow[end.mac];
   const uint64_t vlan = vlan_of(flow, end);
@@ -118,7 +118,7 @@ void put_endpoint(TextBuffer& out, std::string_view opening, const FlowView& flo
     }
   }
   if (decisions.local != nullptr && is_address(flow[end.address])) {
-    out.put(is_local(flow[end.address], decisions) ? "\"network_scope_id\":1,\"network_scope\":\"Internal\","
+    out.put(is_inside ? "\"network_scope_id\":1,\"network_scope\":\"Internal\","
                                                    : "\"network_scope_id\":2,\"network_scope\":\"External\",");
   }
   const uint64_t length = flow[end.prefix_length];
@@ -176,14 +176,14 @@ char ip_version_of(const FlowView& flow) noexcept {
 
 }  // namespace
 
-void put_endpoints(TextBuffer& out, const FlowView& flow, const Decisions& decisions) {
+void put_endpoints(TextBuffer& out, const FlowView& flow, const Decisions& decisions, const Inside& inside) {
   const size_t before = out.used();
-  put_endpoint(out, "\"src_endpoint\":{", flow, kSource, decisions);
-  put_endpoint(out, "\"dst_endpoint\":{", flow, kDestination, decisions);
+  put_endpoint(out, "\"src_endpoint\":{", flow, kSource, decisions, inside.source);
+  put_endpoint(out, "\"dst_endpoint\":{", flow, kDestination, decisions, inside.destination);
   if (out.used() == before) out.put("\"src_endpoint\":{\"name\":\"unknown\"},");
 }
 
-void put_connection(TextBuffer& out, const FlowView& flow, const Decisions& decisions) {
+void put_connection(TextBuffer& out, const FlowView& flow, const Decisions& decisions, const Inside& inside) {
   const std::string_view source = flow[O::src_addr];
   const std::string_view destination = flow[O::dst_addr];
   out.put("\"connection_info\":{");
@@ -195,7 +195,7 @@ void put_connection(TextBuffer& out, const FlowView& flow, const Decisions& deci
   out.put(ip_version_of(flow));
   out.put(',');
   if (flow[N::tcp_flags] != 0) put_number(out, "\"tcp_flags\":", flow[N::tcp_flags]);
-  const Way way = way_of(source, destination, decisions);
+  const Way way = way_of(flow, decisions, inside);
   const uint64_t direction = decisions.number(EventTarget::direction_id, way.direction);
   const uint64_t boundary = decisions.number(EventTarget::boundary_id, way.boundary);
   put_number(out, "\"direction_id\":", direction);

@@ -260,8 +260,9 @@ size_t OcsfWriter::write(const FlowView& flow, const EventContext& context, std:
   const EventTimes times(flow);
   put_times(text, flow, times);
   put_metadata(text, flow, times, context, metadata_, verdict.is_security);
-  put_endpoints(text, flow, decisions);
-  put_connection(text, flow, decisions);
+  const Inside inside = inside_of(flow, decisions);
+  put_endpoints(text, flow, decisions, inside);
+  put_connection(text, flow, decisions, inside);
   put_traffic(text, flow);
   put_device(text, flow, decisions);
   text.put(knows_initiator(flow) ? "\"is_src_dst_assignment_known\":true," : "\"is_src_dst_assignment_known\":false,");

@@ -97,22 +97,11 @@ struct FieldChoice {
   bool wants(OctetsSlot slot) const noexcept { return octets[static_cast<size_t>(slot)]; }
   bool wants(ListSlot slot) const noexcept { return lists[static_cast<size_t>(slot)]; }
   bool wants_target(size_t place) const noexcept { return place >= 64 || (targets_elsewhere >> place & 1) == 0; }
-
-  static const FieldChoice& all() noexcept {
-    static constexpr FieldChoice kAll = [] {
-      FieldChoice choice;
-      for (bool& wanted : choice.numbers) wanted = true;
-      for (bool& wanted : choice.octets) wanted = true;
-      for (bool& wanted : choice.lists) wanted = true;
-      return choice;
-    }();
-    return kAll;
-  }
 };
 void put_fields(TextBuffer& out, const FlowView& flow, const Decisions& decisions, const FieldChoice& choice);
 
-void put_endpoints(TextBuffer& out, const FlowView& flow, const Decisions& decisions);
-void put_connection(TextBuffer& out, const FlowView& flow, const Decisions& decisions);
+void put_endpoints(TextBuffer& out, const FlowView& flow, const Decisions& decisions, const Inside& inside);
+void put_connection(TextBuffer& out, const FlowView& flow, const Decisions& decisions, const Inside& inside);
 void put_traffic(TextBuffer& out, const FlowView& flow);
 void put_unmapped(TextBuffer& out, const FlowView& flow, const Decisions& decisions);
 

@@ -43,6 +43,14 @@ constexpr Key kAddressLists[] = {WEIR_UNMAPPED_ADDRESS_LISTS(WEIR_LIST_KEY_)};
 #undef WEIR_OCTETS_KEY_
 #undef WEIR_LIST_KEY_
 
+/// A choice that costs nothing to ask.
+struct AllFields {
+  static constexpr bool wants(NumberSlot) noexcept { return true; }
+  static constexpr bool wants(OctetsSlot) noexcept { return true; }
+  static constexpr bool wants(ListSlot) noexcept { return true; }
+  static constexpr bool wants_target(size_t) noexcept { return true; }
+};
+
 void put_name_or_number(TextBuffer& out, std::string_view name, uint64_t number) {
   if (name.empty()) {
     out.put_number(number);
@@ -65,7 +73,8 @@ bool says_something(std::string_view octets) noexcept {
   return octets.find_first_not_of('\0') != std::string_view::npos;
 }
 
-void put_lists(TextBuffer& out, const FlowView& flow, const FieldChoice& choice) {
+template <class Choice>
+void put_lists(TextBuffer& out, const FlowView& flow, const Choice& choice) {
   const auto has = [&](ListSlot slot) { return flow.has(slot) && choice.wants(slot); };
   for (const Key& key : kNumberLists) {
     if (!has(static_cast<ListSlot>(key.slot))) continue;
@@ -111,7 +120,8 @@ void put_lists(TextBuffer& out, const FlowView& flow, const FieldChoice& choice)
 }
 
 /// Targets of rules that are no attributes.
-void put_own_targets(TextBuffer& out, const Decisions& decisions, const FieldChoice& choice) {
+template <class Choice>
+void put_own_targets(TextBuffer& out, const Decisions& decisions, const Choice& choice) {
   constexpr std::string_view kOpen = "unmapped.";
   if (decisions.outcome == nullptr) return;
   const std::vector<rules::Target>& targets = decisions.program->targets;
@@ -133,14 +143,16 @@ void put_own_targets(TextBuffer& out, const Decisions& decisions, const FieldCho
   }
 }
 
-void put_numbers(TextBuffer& out, const FlowView& flow, const FieldChoice& choice) {
+template <class Choice>
+void put_numbers(TextBuffer& out, const FlowView& flow, const Choice& choice) {
   for (const Key& key : kNumbers) {
     const uint64_t v = flow.numbers[key.slot];
     if (v != 0 && choice.wants(static_cast<NumberSlot>(key.slot))) put_number(out, key.text, v);
   }
 }
 
-void put_texts_and_lists(TextBuffer& out, const FlowView& flow, const Decisions& decisions, const FieldChoice& choice) {
+template <class Choice>
+void put_texts_and_lists(TextBuffer& out, const FlowView& flow, const Decisions& decisions, const Choice& choice) {
   for (const Key& key : kAddresses) {
     if (const std::string_view octets = flow.octets[key.slot]; says_something(octets) && choice.wants(static_cast<OctetsSlot>(key.slot))) {
       put_address(out, key.text, octets);
@@ -168,7 +180,7 @@ void put_unmapped(TextBuffer& out, const FlowView& flow, const Decisions& decisi
   out.put("\"flow_type\":");
   put_name_or_number(out, flow_type_name(flow[N::type]), flow[N::type]);
   if (const uint64_t rate = sampling_rate_of(flow, decisions); rate != 0) put_number(out, "\"sampling_rate\":", rate);
-  put_numbers(out, flow, FieldChoice::all());
+  put_numbers(out, flow, AllFields());
   put_named(out, "\"sampling_source\":", sampling_source_name(flow[N::sampling_source]), flow[N::sampling_source]);
   put_named(out, "\"time_source\":", time_source_name(flow[N::time_source]), flow[N::time_source]);
   // What an endpoint has no place for.
@@ -183,7 +195,7 @@ void put_unmapped(TextBuffer& out, const FlowView& flow, const Decisions& decisi
                                   std::pair{OctetsSlot::sampler_address, "\"sampler_address\":"}}) {
     if (!flow[slot].empty() && !is_address(flow[slot])) put_address(out, key, flow[slot]);
   }
-  put_texts_and_lists(out, flow, decisions, FieldChoice::all());
+  put_texts_and_lists(out, flow, decisions, AllFields());
 }
 
 void put_fields(TextBuffer& out, const FlowView& flow, const Decisions& decisions, const FieldChoice& choice) {

@@ -169,5 +169,55 @@ TEST_F(Differential, CompiledRulesDoWhatInterpretedOnesDo) {
   EXPECT_GT(errors, 1000u);
 }
 
+/// Rules enough for an index, most of whose conditions begin with what it goes by; flows whose values meet them.
+TEST_F(Differential, ManyRulesDoWhatEachOfThemInterpretedDoes) {
+  FlowMaker maker(141);
+  ExpressionMaker expressions(maker);
+  Scratch scratch;
+  Outcome out;
+  size_t compiled = 0, matched = 0, dropped = 0;
+  const auto pick = [&](std::initializer_list<const char*> of) { return std::string(*(of.begin() + maker.below(of.size()))); };
+  const auto guard = [&]() -> std::string {
+    switch (maker.below(7)) {
+      case 0: return pick({"proto", "tcp_flags", "src_port", "dst_port", "src_as"}) + " == " + std::to_string(maker.number());
+      case 1: return pick({"src_port", "dst_port"}) + " in " + pick({"@ports", "[80, 443]", "[22]"});
+      case 2: return "cidr(" + pick({"src_addr", "dst_addr"}) + ", " +
+                     pick({"@local", "'10.0.0.0/8'", "'10.0.0.0/31'", "'0.0.0.0/0'", "'::/0'", "'2001:db8::/32'", "'ffff::/16'"}) + ")";
+      case 3: return "not (proto == " + std::to_string(maker.number()) + ")";
+      case 4: return "(dst_port == 443 or src_port == 80)";
+      case 5: return expressions.condition(0);
+      default: return pick({"src_addr", "dst_addr"}) + " in @local";
+    }
+  };
+  for (int round = 0; round < 300; ++round) {
+    std::string text;
+    const size_t rules_wanted = 8 + maker.below(round % 10 == 0 ? 190 : 30);
+    for (size_t i = 0; i < rules_wanted; ++i) {
+      std::string when = guard();
+      while (maker.below(3) != 0) when += pick({" and ", " and ", " and ", " or "}) + guard();
+      for (size_t at = 0; (at = when.find('\'', at)) != std::string::npos; at += 2) when.insert(at, "'");
+      text += "  - id: r" + std::to_string(i) + "\n    when: '" + when + "'\n    then: ";
+      text += maker.below(40) == 0 ? "{drop: true}\n" : "{labels: [r" + std::to_string(i) + "], set: {count: " + std::to_string(i) + "}}\n";
+    }
+    const auto rules = RuleSet::parse(with_header(text), "r", folder_, testing::targets());
+    if (!rules) continue;
+    ++compiled;
+    ASSERT_FALSE((*rules)->program().index.empty());
+    std::vector<RuleCounts> counts(rules_wanted);
+    for (int i = 0; i < 60; ++i) {
+      const Viewed flow(maker.flow());
+      (*rules)->program().run(flow.view, scratch, out, counts);
+      const PlainOutcome plain = run_plainly(**rules, flow.view);
+      ASSERT_EQ(summary(**rules, out), summary(**rules, plain)) << text;
+      matched += out.labels != 0;
+      dropped += out.is_dropped;
+    }
+  }
+  std::cout << compiled << " rule sets compiled; " << matched << " flows matched, " << dropped << " dropped\n";
+  EXPECT_GT(compiled, 100u);
+  EXPECT_GT(matched, 3000u);
+  EXPECT_GT(dropped, 300u);
+}
+
 }  // namespace
 }  // namespace weir::rules
