@@ -65,7 +65,7 @@ class HttpServer {
   virtual uint16_t tcp_port() const noexcept = 0;
   /// On the io_context's thread.
   virtual const ServerBooks& books() const noexcept = 0;
-  /// Certificates and tokens as they are now. What cannot be read leaves the old ones.
+  /// Certificates and tokens as they are now; null: those that are known stay. What cannot be read leaves the old ones.
   virtual Result<void> reload(std::shared_ptr<const Tokens> tokens) = 0;
 };
 
