@@ -1,15 +1,21 @@
 #!/usr/bin/env bash
 # test.sh — Build and run every test. Last line: "N passed, N failed".
 #
-# usage: scripts/test.sh [--quick]
+# usage: scripts/test.sh [--quick | --full]
 #   --quick   the release build's tests only: no sanitizers, no fuzzing
+#   --full    under sanitizers also what takes minutes there: whole programs, brokers, corpora (half an hour more)
 #
 # Installs what it needs. Results are also in build*/meson-logs/.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 
-quick=false
-[ "${1:-}" = --quick ] && quick=true
+quick=false full=false
+case ${1:-} in
+  "") ;;
+  --quick) quick=true ;;
+  --full) full=true ;;
+  *) sed -n '4,7s/^# *//p' "$0" >&2; exit 2 ;;
+esac
 
 passed=0 failed=0
 skipped=()
@@ -33,13 +39,14 @@ skip_lines() {
                    print class name ": " why }' "$1"
 }
 
-# Runs the tests of one build folder and adds up their cases: meson's JUnit file has one for each
-# GoogleTest case and each TAP line; a program that died counts as one failure.
+# Runs tests of one build folder, builds what they need before, and adds up their cases: meson's JUnit file has
+# one for each GoogleTest case and each TAP line; a program that died counts as one failure.
 run_suite() {
   local dir=$1 title=$2
+  shift 2
   echo "== $title"
   rm -f "$dir/meson-logs/testlog.junit.xml"
-  meson test -C "$dir" --no-rebuild --print-errorlogs --num-processes 2 >"$results/log" 2>&1
+  meson test -C "$dir" --print-errorlogs --num-processes 2 "$@" >"$results/log" 2>&1
   local status=$?
   grep -E '^ *[0-9]+/[0-9]+ ' "$results/log" || true
   local junit=$dir/meson-logs/testlog.junit.xml
@@ -71,10 +78,14 @@ run_suite build "release"
 
 if ! $quick; then
   # -O1 compiles in half the time of -O2 and checks the same.
+  # What is not run is not built either.
+  targets=(build.ninja) suites=(--no-suite long)
+  if $full; then targets=() suites=(); fi
   scripts/build.sh build-asan --buildtype=debug -Doptimization=1 -Ddebug=false -Dwerror=false -Db_sanitize=address,undefined \
-    -Db_lundef=false -Dperf=false || fail_hard "the sanitizer build failed"
+    -Db_lundef=false -Dperf=false -- "${targets[@]}" || fail_hard "the sanitizer build failed"
   export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
-  run_suite build-asan "sanitizers"
+  export CCACHE_BASEDIR="${CCACHE_BASEDIR:-$PWD}" CCACHE_NOHASHDIR=1  # as build.sh has it
+  run_suite build-asan "sanitizers" "${suites[@]}"
   echo "== fuzzing"
   if scripts/fuzz.sh --seconds 15 --jobs 2 >"$results/fuzz" 2>&1; then
     passed=$((passed + 1))
