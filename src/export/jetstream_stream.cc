@@ -80,7 +80,8 @@ std::string explain_overlap(NatsClient& client, const StreamConfig& config, int 
                         : "nats stream edit " + owner + " --subjects=" + joined(keeps);
       return "stream " + config.name + ": subject " + subject + " belongs to stream " + owner +
              "; nothing is published and nothing was changed. Either give the subject up there: " +
-             command + ", or publish into it: stream_adopt: true";
+             command + ", or publish into it: stream_adopt: true in the collector's configuration, the name " + owner +
+             " for the stream in another program's";
     }
   }
   return "stream " + config.name + ": one of the subjects " + joined(config.subjects) +
