@@ -82,11 +82,11 @@ void print_domains(const json& e) {
     std::printf("clock %.1f s %s\n", static_cast<double>(std::abs(ms)) / 1000,
                 ms < 0 ? "ahead" : "behind");
   }
-  Table domains({"protocol", "domain", "agent", "templates", "options templates",
+  Table domains({"protocol", "domain", "tcp port", "agent", "templates", "options templates",
                  "sequence counts", "lost", "duplicates", "restarts"});
   for (const json& d : e.at("domain_list")) {
     const json& s = d.at("sequence");
-    domains.add({text_of(d.at("protocol")), text_of(d.at("id")), text_of(d.value("agent", json())),
+    domains.add({text_of(d.at("protocol")), text_of(d.at("id")), text_of(d.value("session_port", json())), text_of(d.value("agent", json())),
                  text_of(d.at("templates")), text_of(d.at("options_templates")),
                  text_of(s.at("unit")), text_of(s.at("lost")),
                  text_of(s.at("duplicates")), text_of(s.at("restarts"))});

@@ -113,6 +113,28 @@ void print_exceptions(const json& ports) {
   }
 }
 
+/// Of ports that take IPFIX over TCP.
+void print_sessions(const json& ports) {
+  const auto reasons = [](const json& tally) {
+    std::string text;
+    for (const auto& [name, count] : tally.items())
+      if (count != 0) text += fmt::format("{}{} {}", text.empty() ? "" : ", ", text_of(count), name);
+    return text.empty() ? "-" : text;
+  };
+  Table table({"port", "sessions", "opened", "ended", "refused"});
+  bool is_any = false;
+  for (const json& p : ports) {
+    const json& s = p.at("sessions");
+    if (s.is_null()) continue;
+    is_any = true;
+    table.add({text_of(p.at("name")), text_of(s.at("open")), text_of(s.at("opened")), reasons(s.at("ended")),
+               reasons(s.at("refused"))});
+  }
+  if (!is_any) return;
+  std::puts("");
+  table.print();
+}
+
 }  // namespace
 
 void print_ports(const json& ports) {
@@ -124,6 +146,7 @@ void print_ports(const json& ports) {
                text_of(p.at("no_mbuf"))});
   }
   table.print();
+  print_sessions(ports);
   print_exceptions(ports);
   for (const json& p : ports) {
     if (const std::string trouble = text_of(p.at("trouble")); !trouble.empty()) {

@@ -101,7 +101,7 @@ Result<void> RunningDataPlane::open(const DataPlaneConfig& config) {
   if (!config.socket_ports.empty()) {
     // First of all: it is what most often fails, and DPDK starts only once.
     const auto seed = static_cast<uint32_t>(config.pipeline.decoder.hash_seed >> 32);
-    Result<std::unique_ptr<SocketPlane>> opened = SocketPlane::open(config.socket_ports, {config.socket_threads, seed});
+    Result<std::unique_ptr<SocketPlane>> opened = SocketPlane::open(config.socket_ports, {config.socket_threads, seed}, config.tcp);
     if (!opened) return opened.error();
     sockets_ = std::move(*opened);
   }

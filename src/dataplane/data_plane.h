@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "base/ip_address.h"
+#include "base/named_enum.h"
 #include "base/result.h"
 #include "base/thread_roles.h"
 #include "dataplane/pipeline.h"
@@ -78,12 +79,25 @@ struct DpdkPort {
 inline constexpr uint32_t kReceiveBufferOctets = 8u << 20;
 inline constexpr uint16_t kSocketThreadsMax = 64;
 
+/// udp: datagrams. tcp: sessions of IPFIX Messages (RFC 7011 §10.4).
+#define WEIR_TRANSPORTS(X) X(udp) X(tcp)
+WEIR_NAMED_ENUM(Transport, uint8_t, WEIR_TRANSPORTS)
+
 struct SocketPort {
   std::string name;
   IpAddress address;  // :: listens on IPv4 and IPv6
   uint16_t port = 0;
   ListenerId listener;
-  uint32_t receive_buffer_octets = 0;  // SO_RCVBUF; 0: kReceiveBufferOctets
+  uint32_t receive_buffer_octets = 0;  // UDP: SO_RCVBUF; 0: kReceiveBufferOctets
+  Transport transport = Transport::udp;
+};
+
+/// Of the sessions that exporters open.
+struct TcpLimits {
+  uint32_t sessions_max = 1024;  // of all threads; divided among them
+  uint32_t sessions_per_exporter_max = 8;
+  uint64_t idle_ns = 1800ull * 1'000'000'000;   // without a whole message; 0: any time
+  uint64_t message_ns = 30ull * 1'000'000'000;  // from a message's first octet to its last
 };
 
 struct DataPlaneConfig {
@@ -93,6 +107,7 @@ struct DataPlaneConfig {
   std::vector<SocketPort> socket_ports;
   /// That receive from them, each some of the exporters, by a socket of each port.
   uint16_t socket_threads = 1;
+  TcpLimits tcp;
   PipelineConfig pipeline;  // a copy for each core; core and cores are filled in
 };
 
@@ -106,6 +121,22 @@ struct ExceptionStats {
   uint64_t sent = 0;       // frames from the kernel to the wire
   uint64_t not_sent = 0;   // for which the device had no room
   uint64_t too_long = 0;   // longer than the MTU that it was given
+};
+
+/// Why a connection was closed before it was a session: none left of all, or of the exporter's; the access list says no.
+#define WEIR_TCP_REFUSALS(X) X(sessions_max) X(sessions_per_exporter) X(not_allowed)
+WEIR_NAMED_ENUM(TcpRefusal, uint8_t, WEIR_TCP_REFUSALS)
+
+/// How a session ended: the exporter closed it, or the network did; a message was malformed; the access list says no
+/// now; nothing came for too long, or not all of a message; it had said nothing and another needed its place; we stop.
+#define WEIR_TCP_ENDS(X) X(by_exporter) X(failed) X(malformed) X(not_allowed) X(idle) X(message_late) X(displaced) X(stopped)
+WEIR_NAMED_ENUM(TcpEnd, uint8_t, WEIR_TCP_ENDS)
+
+struct TcpStats {
+  uint64_t sessions = 0;  // open
+  uint64_t opened = 0;
+  Tally<TcpRefusal> refused;
+  Tally<TcpEnd> ended;
 };
 
 /// Counters of a port since it was started; what the device cannot tell stays nullopt.
@@ -123,6 +154,7 @@ struct PortStats {
   std::optional<uint64_t> errors;
   std::optional<uint64_t> no_mbuf;
   std::string note;  // what this device does not count, RSS that it cannot do, …
+  std::optional<TcpStats> tcp;              // where it takes sessions; its packets are their messages
   std::optional<ExceptionStats> exception;  // of its interface, if it has one
 };
 

@@ -185,6 +185,19 @@ class Pipeline final : private RecordSink, private decode::RecordFuser {
   void on_handed_frame(std::span<const uint8_t> frame, const HandedFrame& handed) noexcept WEIR_RUNS_ON(rx_lcore);
   /// From a kernel socket, which already knows its listener.
   void on_datagram(const Datagram& datagram) noexcept WEIR_RUNS_ON(rx_lcore);
+  /// One IPFIX Message of a transport session (Datagram::session); what was wrong with it.
+  decode::Faults on_message(const Datagram& message) noexcept WEIR_RUNS_ON(rx_lcore) {
+    on_datagram(message);
+    return decoder_->faults();
+  }
+  /// What that session said of templates is forgotten.
+  void end_session(const IpAddress& exporter, uint32_t session) noexcept WEIR_RUNS_ON(rx_lcore) {
+    decoder_->end_session(exporter, session);
+  }
+  /// Whether the access list lets the exporter in.
+  bool admits(const IpAddress& exporter) const noexcept WEIR_RUNS_ON(rx_lcore) {
+    return rules_->decoder.access.admits(exporter);
+  }
   /// After each burst and when idle: timers, lingering batches, the control thread's questions.
   void poll(uint64_t steady_now_ns, uint64_t wall_now_ns) noexcept WEIR_RUNS_ON(rx_lcore);
   /// The control thread waits for an answer; the next polls give it.

@@ -16,7 +16,7 @@
 #include "dataplane/pcap_file.h"
 #include "dataplane/placement.h"
 #include "dataplane/port_plan.h"
-#include "dataplane/udp_socket.h"
+#include "dataplane/socket_group.h"
 
 namespace weir::dataplane {
 namespace {
@@ -317,7 +317,7 @@ std::vector<PlaneTrouble> try_sockets(const DataPlaneConfig& config) {
   std::vector<PlaneTrouble> found;
   for (size_t i = 0; i < config.socket_ports.size(); ++i) {
     int number = 0;
-    const auto opened = UdpSocket::open(config.socket_ports[i], UdpSocket::Sharing::none, &number);
+    const auto opened = SocketGroup::open(config.socket_ports[i], {}, &number);
     if (!opened)
       found.push_back({PlaneKey::socket, i, opened.error().message, number == EADDRINUSE});
   }

@@ -14,15 +14,15 @@ SocketCore::SocketCore() : buffers_(std::make_unique<ReceiveBuffers>()) {
 
 SocketCore::~SocketCore() { stop(); }
 
-Result<std::unique_ptr<SocketCore>> SocketCore::open() {
+Result<std::unique_ptr<SocketCore>> SocketCore::open(const TcpLimits& tcp) {
   std::unique_ptr<SocketCore> core(new SocketCore());
   if (Result<void> opened = core->waiter_.open(); !opened) return opened.error();
-  if (Result<void> mapped = core->buffers_->map(); !mapped) return mapped.error();
+  if (Result<void> mapped = core->buffers_->map(tcp); !mapped) return mapped.error();
   return core;
 }
 
-bool SocketCore::serve(UdpSocket& socket) {
-  if (!waiter_.add(socket.fd())) return false;
+bool SocketCore::serve(PortSocket& socket) {
+  if (!waiter_.add(socket.fd_to_wait_for())) return false;
   served_.push_back(&socket);
   return true;
 }
@@ -62,12 +62,12 @@ void SocketCore::run() noexcept {
     }
     unsigned received = 0;
     bool more = false;  // a full burst: the socket may hold another
-    turn_.over(served_, [&](UdpSocket& socket) {
+    turn_.over(served_, [&](PortSocket& socket) {
       const RoleScope role(rx_lcore);
       if (!pipeline_->may_receive()) return false;
-      const unsigned burst = socket.receive(*buffers_, *pipeline_, clock.wall_ns());
-      received += burst;
-      more |= burst == kBurst;
+      const PortSocket::Turn turn = socket.receive(*buffers_, *pipeline_, clock);
+      received += turn.received;
+      more |= turn.has_more;
       return true;
     });
     clock.look();
@@ -88,7 +88,7 @@ void SocketCore::run() noexcept {
   }
   const uint64_t hold_until_ns = clock.steady_ns() + kEndHoldMaxNs;
   take_changes(clock);
-  for (UdpSocket* socket : served_) socket->drain(*buffers_, *pipeline_, clock, hold_until_ns);
+  for (PortSocket* socket : served_) socket->drain(*buffers_, *pipeline_, clock, hold_until_ns);
   pipeline_->finish();
   has_ended_.store(true, std::memory_order_release);
 }
@@ -102,7 +102,7 @@ void SocketCore::stop() {
 }
 
 bool SocketCore::settle_change() {
-  UdpSocket* gone = nullptr;
+  PortSocket* gone = nullptr;
   while (given_back_.pop(gone)) --leaving_;
   return leaving_ == 0 && changes_.size_approx() == 0;
 }
@@ -113,12 +113,12 @@ void SocketCore::take_changes(CoreClock& clock) noexcept {
   while (changes_.pop(change)) {
     if (!change.is_gone) {
       served_.push_back(change.socket);
-      waiter_.add(change.socket->fd());
+      waiter_.add(change.socket->fd_to_wait_for());
       continue;
     }
     change.socket->drain(*buffers_, *pipeline_, clock, clock.steady_ns() + kEndHoldMaxNs);
     std::erase(served_, change.socket);
-    waiter_.remove(change.socket->fd());
+    waiter_.remove(change.socket->fd_to_wait_for());
     given_back_.push(change.socket);
   }
 }

@@ -1,7 +1,7 @@
 // socket_core.h — A thread that receives from kernel sockets.
 //
 // Runs on:  control_thread; its own thread is an rx_lcore in every respect but that it makes system
-//           calls, one for up to kBurst datagrams.
+//           calls, one for up to kBurst datagrams, or for what is queued of a session.
 // Bounds:   kSocketsMax sockets. Their owner closes them, when this thread has given them back or has ended.
 // Failure:  an Error that says what the system refused.
 //
@@ -27,13 +27,14 @@ inline constexpr size_t kSocketsMax = Waiter::kFdsMax;
 
 class SocketCore {
  public:
-  static Result<std::unique_ptr<SocketCore>> open();
+  /// `tcp`: what of sessions is this thread's.
+  static Result<std::unique_ptr<SocketCore>> open(const TcpLimits& tcp);
   ~SocketCore();
   SocketCore(const SocketCore&) = delete;
   SocketCore& operator=(const SocketCore&) = delete;
 
   /// Before start: a socket that it serves. False beyond kSocketsMax.
-  bool serve(UdpSocket& socket);
+  bool serve(PortSocket& socket);
   /// Starts the thread, which feeds `pipeline` until stop.
   Result<void> start(Pipeline& pipeline, size_t core, IdlePolicy idle, uint64_t linger_ns);
   void request_stop() noexcept { waiter_.request_stop(); }
@@ -41,8 +42,8 @@ class SocketCore {
 
   /// While it runs: one more, or one less, which is read to its end first. settle_change says whether the thread
   /// has done all of that.
-  void give(UdpSocket& socket) WEIR_RUNS_ON(control_thread) { changes_.push({&socket, false}); }
-  void take_away(UdpSocket& socket) WEIR_RUNS_ON(control_thread) {
+  void give(PortSocket& socket) WEIR_RUNS_ON(control_thread) { changes_.push({&socket, false}); }
+  void take_away(PortSocket& socket) WEIR_RUNS_ON(control_thread) {
     changes_.push({&socket, true});
     ++leaving_;
   }
@@ -57,15 +58,15 @@ class SocketCore {
 
   /// What the thread is to do with a socket.
   struct Change {
-    UdpSocket* socket = nullptr;
+    PortSocket* socket = nullptr;
     bool is_gone = false;
   };
   void take_changes(CoreClock& clock) noexcept WEIR_RUNS_ON(rx_lcore);
 
-  std::vector<UdpSocket*> served_;                    // the thread's; kSocketsMax reserved
+  std::vector<PortSocket*> served_;                    // the thread's; kSocketsMax reserved
   FairTurn turn_;
   SpscRing<Change> changes_{2 * kSocketsMax};
-  SpscRing<UdpSocket*> given_back_{2 * kSocketsMax};
+  SpscRing<PortSocket*> given_back_{2 * kSocketsMax};
   size_t leaving_ = 0;  // that it is to give back; the control thread's
   std::unique_ptr<ReceiveBuffers> buffers_;
   Pipeline* pipeline_ = nullptr;

@@ -1,4 +1,5 @@
-// socket_group.h — The sockets of one UDP port, one for each receive thread: an exporter's datagrams come to one of them.
+// socket_group.h — The sockets of one UDP or TCP port, one for each receive thread: an exporter's datagrams, or its
+// connections, come to one of them.
 //
 // Runs on:  control_thread; each socket's receive and drain on the rx_lcore that serves it.
 // Failure:  an Error that names the port; nothing stays open then.
@@ -16,7 +17,7 @@
 #include <vector>
 
 #include "base/result.h"
-#include "dataplane/udp_socket.h"
+#include "dataplane/port_socket.h"
 
 namespace weir::dataplane {
 
@@ -32,10 +33,11 @@ class SocketGroup {
   static Result<std::unique_ptr<SocketGroup>> open(const SocketPort& config, const SocketSpread& spread,
                                                    int* error_number = nullptr);
 
-  UdpSocket& of_thread(size_t thread) noexcept { return *sockets_[thread]; }
+  PortSocket& of_thread(size_t thread) noexcept { return *sockets_[thread]; }
   size_t size() const noexcept { return sockets_.size(); }
   const std::string& name() const noexcept { return sockets_.front()->name(); }
-  uint16_t udp_port() const noexcept { return sockets_.front()->udp_port(); }
+  uint16_t port() const noexcept { return sockets_.front()->bound_port(); }
+  Transport transport() const noexcept { return sockets_.front()->transport(); }
   bool is_at(const SocketPort& port) const noexcept { return sockets_.front()->is_at(port); }
 
   /// Name, listener and buffer become those of `config`.
@@ -50,7 +52,7 @@ class SocketGroup {
  private:
   SocketGroup() = default;
 
-  std::vector<std::unique_ptr<UdpSocket>> sockets_;
+  std::vector<std::unique_ptr<PortSocket>> sockets_;
 };
 
 }  // namespace weir::dataplane

@@ -7,7 +7,10 @@
 
 namespace weir::dataplane {
 
-Result<std::unique_ptr<SocketPlane>> SocketPlane::open(std::span<const SocketPort> ports, const SocketSpread& spread) {
+Result<std::unique_ptr<SocketPlane>> SocketPlane::open(std::span<const SocketPort> ports, const SocketSpread& spread,
+                                                       const TcpLimits& tcp) {
+  TcpLimits of_thread = tcp;
+  of_thread.sessions_max = std::max(tcp.sessions_max / spread.threads, 1u);
   std::unique_ptr<SocketPlane> plane(new SocketPlane(spread));
   for (const SocketPort& port : ports) {
     Result<std::unique_ptr<SocketGroup>> group = SocketGroup::open(port, spread);
@@ -15,7 +18,7 @@ Result<std::unique_ptr<SocketPlane>> SocketPlane::open(std::span<const SocketPor
     plane->groups_.push_back(std::move(*group));
   }
   for (size_t thread = 0; thread < spread.threads; ++thread) {
-    Result<std::unique_ptr<SocketCore>> core = SocketCore::open();
+    Result<std::unique_ptr<SocketCore>> core = SocketCore::open(of_thread);
     if (!core) return core.error();
     for (const std::unique_ptr<SocketGroup>& group : plane->groups_)
       if (!(*core)->serve(group->of_thread(thread)))
@@ -57,12 +60,12 @@ Result<void> SocketPlane::prepare_change(std::span<const SocketPort> ports) {
     if (!group) {
       joining_.clear();
       const bool is_ours = number == EADDRINUSE && std::any_of(groups_.begin(), groups_.end(), [&](const auto& other) {
-                             return other->udp_port() == port.port;
+                             return other->transport() == port.transport && other->port() == port.port;
                            });
       if (is_ours)
-        return Error{fmt::format("port {}: UDP port {} has a socket of weir's at another address, which only a restart can "
+        return Error{fmt::format("port {}: {} port {} has a socket of weir's at another address, which only a restart can "
                                  "change",
-                                 port.name, port.port)};
+                                 port.name, port.transport == Transport::tcp ? "TCP" : "UDP", port.port)};
       return group.error();
     }
     joining_.push_back(std::move(*group));

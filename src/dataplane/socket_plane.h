@@ -22,7 +22,8 @@ namespace weir::dataplane {
 
 class SocketPlane {
  public:
-  static Result<std::unique_ptr<SocketPlane>> open(std::span<const SocketPort> ports, const SocketSpread& spread);
+  static Result<std::unique_ptr<SocketPlane>> open(std::span<const SocketPort> ports, const SocketSpread& spread,
+                                                   const TcpLimits& tcp);
 
   size_t threads() const noexcept { return cores_.size(); }
   /// Starts the thread, which feeds `pipeline` until stop; `core` is its number among all.

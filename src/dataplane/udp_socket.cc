@@ -16,46 +16,6 @@ namespace {
 // Not a multiple of a page: else the same cache sets would hold the beginnings of all buffers.
 constexpr size_t kBufferStride = 65'536 + 2 * kCacheLineBytes;
 
-IpAddress address_of(const sockaddr_storage& from) noexcept {
-  if (from.ss_family == AF_INET) {
-    sockaddr_in v4;
-    std::memcpy(&v4, &from, sizeof v4);
-    return IpAddress::from_v4(ntohl(v4.sin_addr.s_addr));
-  }
-  sockaddr_in6 v6;
-  std::memcpy(&v6, &from, sizeof v6);
-  return IpAddress::from_v6(v6.sin6_addr.s6_addr);  // IPv4 comes in mapped form, which is ours too
-}
-
-uint16_t port_of(const sockaddr_storage& from) noexcept {
-  // The port is at the same place in both.
-  sockaddr_in v4;
-  std::memcpy(&v4, &from, sizeof v4);
-  return ntohs(v4.sin_port);
-}
-
-socklen_t fill_address(const IpAddress& address, bool as_v4, uint16_t port, sockaddr_storage& out) {
-  std::memset(&out, 0, sizeof out);
-  if (as_v4) {
-    sockaddr_in v4{};
-    v4.sin_family = AF_INET;
-    v4.sin_port = htons(port);
-    std::memcpy(&v4.sin_addr, address.octets.data() + 12, 4);
-    std::memcpy(&out, &v4, sizeof v4);
-    return sizeof v4;
-  }
-  sockaddr_in6 v6{};
-  v6.sin6_family = AF_INET6;
-  v6.sin6_port = htons(port);
-  std::memcpy(&v6.sin6_addr, address.octets.data(), 16);
-  std::memcpy(&out, &v6, sizeof v6);
-  return sizeof v6;
-}
-
-bool set_option(int fd, int level, int option, int value) noexcept {
-  return setsockopt(fd, level, option, &value, sizeof value) == 0;
-}
-
 /// Asks for the kernel's time of arrival in a control message.
 std::optional<uint64_t> kernel_time_ns(msghdr& message) noexcept {
   for (cmsghdr* c = CMSG_FIRSTHDR(&message); c != nullptr; c = CMSG_NXTHDR(&message, c)) {
@@ -73,7 +33,10 @@ ReceiveBuffers::~ReceiveBuffers() {
   if (payloads != nullptr) munmap(payloads, kBurst * kBufferStride);
 }
 
-Result<void> ReceiveBuffers::map() {
+Result<void> ReceiveBuffers::map(const TcpLimits& tcp) {
+  Result<std::unique_ptr<TcpSessions>> made = TcpSessions::create(tcp);
+  if (!made) return made.error();
+  sessions = std::move(*made);
   void* const mapped = mmap(nullptr, kBurst * kBufferStride, PROT_READ | PROT_WRITE,
                             MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (mapped == MAP_FAILED)
@@ -90,65 +53,21 @@ Result<void> ReceiveBuffers::map() {
   return {};
 }
 
-Error UdpSocket::error(std::string_view what, int number) {
-  failure_ = number;
-  return Error{fmt::format("port {}: {}: {}", config_.name, what, std::strerror(number))};
-}
-
 Result<std::unique_ptr<UdpSocket>> UdpSocket::open(const SocketPort& config, Sharing sharing,
                                                    int* error_number) {
   std::unique_ptr<UdpSocket> socket(new UdpSocket(config));
-  if (Result<void> bound = socket->bind_socket(sharing); !bound) {
-    if (error_number != nullptr) *error_number = socket->failure_;
+  if (Result<void> bound = socket->open_bound(sharing); !bound) {
+    if (error_number != nullptr) *error_number = socket->error_number();
     return bound.error();
   }
   return socket;
 }
 
-Result<void> UdpSocket::bind_socket(Sharing sharing) {
-  // `::` takes IPv4 too, as mapped addresses; where the kernel has no IPv6, it is 0.0.0.0.
-  bool as_v4 = config_.address.is_v4();
-  fd_ = socket(as_v4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  if (fd_ < 0 && errno == EAFNOSUPPORT && config_.address == IpAddress{}) {
-    as_v4 = true;
-    note_ = "IPv4 only: the kernel has no IPv6";
-    fd_ = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  }
-  if (fd_ < 0) return error("socket", errno);
-  if (!as_v4 && !set_option(fd_, IPPROTO_IPV6, IPV6_V6ONLY, 0)) return error("IPV6_V6ONLY", errno);
+Result<void> UdpSocket::open_bound(Sharing sharing) {
+  if (Result<void> opened = open_socket(SOCK_DGRAM); !opened) return opened;
   if (Result<void> set = set_buffer(); !set) return set;
   set_option(fd_, SOL_SOCKET, SO_TIMESTAMPNS, 1);  // without it: the time of the burst
-
-  if (sharing != Sharing::none && !refuse_all(fd_)) return error("SO_ATTACH_FILTER", errno);
-  if (sharing == Sharing::beside && !set_option(fd_, SOL_SOCKET, SO_REUSEPORT, 1)) return error("SO_REUSEPORT", errno);
-
-  sockaddr_storage address;
-  const socklen_t octets = fill_address(config_.address, as_v4, config_.port, address);
-  const std::string text = config_.address.to_string();
-  const auto shown = [&](uint16_t port) {
-    return as_v4 ? fmt::format("{}:{}", config_.address.is_v4() ? text : "0.0.0.0", port)
-                 : fmt::format("[{}]:{}", text, port);
-  };
-  if (bind(fd_, reinterpret_cast<const sockaddr*>(&address), octets) != 0) {
-    if (failure_ = errno; failure_ == EADDRINUSE)
-      return Error{fmt::format("port {}: UDP {} is in use by another program", config_.name,
-                               shown(config_.port))};
-    return error(fmt::format("UDP {}", shown(config_.port)), failure_);
-  }
-  // Bound for itself alone; from here on for those that are to be beside it.
-  if (sharing == Sharing::first && !set_option(fd_, SOL_SOCKET, SO_REUSEPORT, 1)) return error("SO_REUSEPORT", errno);
-  sockaddr_storage bound{};
-  socklen_t bound_octets = sizeof bound;
-  if (getsockname(fd_, reinterpret_cast<sockaddr*>(&bound), &bound_octets) != 0)
-    return error("getsockname", errno);
-  bound_port_ = port_of(bound);
-  bound_address_ = shown(bound_port_);
-  return {};
-}
-
-Result<void> UdpSocket::admit_all() {
-  if (!set_option(fd_, SOL_SOCKET, SO_DETACH_FILTER, 0)) return error("SO_DETACH_FILTER", errno);
-  return {};
+  return bind_socket(sharing);
 }
 
 Result<void> UdpSocket::set_buffer() {
@@ -169,8 +88,7 @@ Result<void> UdpSocket::set_buffer() {
   return {};
 }
 
-unsigned UdpSocket::receive(ReceiveBuffers& buffers, Pipeline& pipeline,
-                            uint64_t wall_ns) noexcept {
+PortSocket::Turn UdpSocket::receive(ReceiveBuffers& buffers, Pipeline& pipeline, const CoreClock& clock) noexcept {
   for (mmsghdr& entry : buffers.messages) {
     entry.msg_hdr.msg_namelen = sizeof(sockaddr_storage);
     entry.msg_hdr.msg_controllen = ReceiveBuffers::kControlOctets;
@@ -178,7 +96,7 @@ unsigned UdpSocket::receive(ReceiveBuffers& buffers, Pipeline& pipeline,
   const int count = recvmmsg(fd_, buffers.messages.data(), kBurst, MSG_DONTWAIT, nullptr);
   if (count < 0) {
     if (errno != EAGAIN && errno != EINTR) errors_.increment();
-    return 0;
+    return {};
   }
   uint64_t octets = 0;
   for (int i = 0; i < count; ++i) {
@@ -195,12 +113,12 @@ unsigned UdpSocket::receive(ReceiveBuffers& buffers, Pipeline& pipeline,
                           .source = address_of(source),
                           .source_port = port_of(source),
                           .local_port = bound_port_,
-                          .listener = {listener_.load(std::memory_order_relaxed)},
-                          .received_ns = kernel_time_ns(entry.msg_hdr).value_or(wall_ns)});
+                          .listener = listener(),
+                          .received_ns = kernel_time_ns(entry.msg_hdr).value_or(clock.wall_ns())});
   }
   packets_.add(static_cast<uint64_t>(count));
   octets_.add(octets);
-  return static_cast<unsigned>(count);
+  return {static_cast<unsigned>(count), count == static_cast<int>(kBurst)};
 }
 
 void UdpSocket::drain(ReceiveBuffers& buffers, Pipeline& pipeline, CoreClock& clock,
@@ -208,15 +126,14 @@ void UdpSocket::drain(ReceiveBuffers& buffers, Pipeline& pipeline, CoreClock& cl
   const unsigned bursts_max = refuse_all(fd_) ? kShutDrainBurstsMax : kDrainBurstsMax;
   for (unsigned i = 0; i < bursts_max; ++i) {
     hold_for_room(pipeline, clock, hold_until_ns);
-    if (receive(buffers, pipeline, clock.wall_ns()) == 0) break;
+    if (receive(buffers, pipeline, clock).received == 0) break;
     clock.look();
   }
 }
 
 void UdpSocket::adapt(const SocketPort& config) {
   const bool other_buffer = config_.receive_buffer_octets != config.receive_buffer_octets;
-  config_ = config;
-  listener_.store(config.listener.value, std::memory_order_relaxed);
+  take_config(config);
   if (!other_buffer) return;
   if (Result<void> set = set_buffer(); !set) buffer_note_ = set.error().message;
 }
@@ -244,17 +161,11 @@ void UdpSocket::read_kernel_drops() {
 
 PortStats UdpSocket::stats() {
   read_kernel_drops();
-  PortStats stats;
-  stats.name = config_.name;
-  stats.kind = "socket";
-  stats.driver = "udp";
-  stats.device = bound_address_;
-  stats.link_up = fd_ >= 0;
+  PortStats stats = common_stats();
   stats.packets = packets_.value();
   stats.octets = octets_.value();
   if (has_kernel_drops_) stats.missed = kernel_drops_;
   stats.errors = errors_.value();
-  stats.note = note_;
   if (!note_.empty() && !buffer_note_.empty()) stats.note += "; ";
   stats.note += buffer_note_;
   return stats;

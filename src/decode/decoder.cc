@@ -9,6 +9,7 @@
 #include "base/byte_order.h"
 #include "base/prefetch.h"
 #include "decode/decoder_state.h"
+#include "decode/message_framer.h"
 
 namespace weir::decode {
 namespace {
@@ -57,6 +58,17 @@ NameTable::Keep keep_of(const DecoderConfig& config) noexcept {
     if (rules.inline_names) return NameTable::Keep::names;
   }
   return NameTable::Keep::changes;
+}
+
+/// What is wrong with what a transport session gave as one message (RFC 7011 §9.1); count_: nothing. It is cut off where
+/// the session ended within it.
+DatagramError session_error(std::span<const uint8_t> message) noexcept {
+  if (message.size() < 2) return DatagramError::truncated_message;
+  if (load_be16(message.data()) != 10) return DatagramError::unknown_version;
+  if (message.size() < 4) return DatagramError::truncated_message;
+  const uint16_t length = load_be16(message.data() + 2);
+  if (length < kIpfixHeaderOctets) return DatagramError::bad_length;
+  return message.size() < length ? DatagramError::truncated_message : DatagramError::count_;
 }
 
 constexpr size_t kPrefetchedOctetsMax = 2048;  // a datagram's; longer ones are read in order
@@ -159,9 +171,12 @@ bool DecoderState::decode(const Datagram& d, RecordSink& sink) noexcept {
   counters_.datagrams.increment();
   counters_.octets.add(d.payload.size());
   if (d.payload.empty()) return reject(d, DatagramError::empty);
-  if (d.payload.size() < 4) return reject(d, DatagramError::truncated_header);
+  if (d.payload.size() < 4 && d.session == 0) return reject(d, DatagramError::truncated_header);
   if (!rules_->access.is_open() && !rules_->access.admits(d.source)) {
     return reject(d, DatagramError::exporter_not_allowed);
+  }
+  if (d.session != 0) {
+    if (const DatagramError error = session_error(d.payload); error != DatagramError::count_) return reject(d, error);
   }
   const ProtocolFilter filter = d.listener.value < rules_->listeners.size()
                                     ? rules_->listeners[d.listener.value].protocol
@@ -227,7 +242,8 @@ bool DecoderState::begin(const Datagram& d, uint16_t version, uint32_t domain_id
   if (m.exporter->stats.datagrams == 0) [[unlikely]] {
     begin_restore(*m.exporter);
   }
-  m.domain = exporters_.find_or_add_domain(*m.exporter, version, domain_id, d.received_ns, agent);
+  m.domain = exporters_.find_or_add_domain(*m.exporter, version, domain_id, d.received_ns, agent,
+                                           {d.session, d.session != 0 ? d.source_port : uint16_t{0}});
   // sFlow needs no state of its own but for its sequence: a relay of many agents is decoded
   // without.
   if (m.domain == nullptr && m.protocol != Protocol::sflow_5) {

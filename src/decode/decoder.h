@@ -44,7 +44,7 @@ WEIR_NAMED_ENUM(Protocol, uint8_t, WEIR_PROTOCOLS)
 #define WEIR_DATAGRAM_ERRORS(X)                                                        \
   X(empty) X(truncated_header) X(unknown_version) X(unsupported_version)               \
   X(protocol_not_allowed) X(bad_count) X(bad_length) X(exporter_table_full)            \
-  X(domain_table_full) X(bad_agent_address) X(exporter_not_allowed)
+  X(domain_table_full) X(bad_agent_address) X(exporter_not_allowed) X(truncated_message)
 // clang-format on
 WEIR_NAMED_ENUM(DatagramError, uint8_t, WEIR_DATAGRAM_ERRORS)
 
@@ -251,6 +251,7 @@ struct DomainStats {
   IpAddress agent;       // sFlow only
   uint16_t version = 0;  // 5, 9, 10; sFlow: 6343
   uint32_t id = 0;
+  uint16_t session_port = 0;  // IPFIX over TCP: the exporter's port of the session; 0: UDP
   SequenceUnit sequence_unit = SequenceUnit::messages;
   uint64_t last_seen_ns = 0;
   uint64_t templates = 0;
@@ -271,6 +272,9 @@ class Decoder {
   /// Decodes one datagram; its records go to `sink` in bursts before the call returns. Returns
   /// whether the datagram was decoded (else it was rejected and counted).
   virtual bool decode(const Datagram& datagram, RecordSink& sink) noexcept = 0;
+  /// A transport session (Datagram::session) of the exporter's has ended: its templates are forgotten, and what waits
+  /// for them is evicted. The number may be another session's from now on.
+  virtual void end_session(const IpAddress& exporter, uint32_t session) noexcept = 0;
   /// What was wrong with the datagram that was given to decode last.
   Faults faults() const noexcept { return faults_; }
 

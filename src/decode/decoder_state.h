@@ -100,6 +100,9 @@ class DecoderState final : public Decoder {
   [[nodiscard]] bool adopt(std::shared_ptr<const StateImage> image) noexcept;
 
   bool decode(const Datagram& datagram, RecordSink& sink) noexcept override;
+  void end_session(const IpAddress& exporter, uint32_t session) noexcept override {
+    exporters_.end_session(exporter, session);
+  }
   void set_rules(const DecoderRules& rules) noexcept override;
   void set_fusing(bool may_fuse) noexcept override {
     may_fuse_ = may_fuse && config_.fuser != nullptr;

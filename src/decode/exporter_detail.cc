@@ -35,7 +35,7 @@ class Least {
   size_t count_ = 0;
 };
 
-DetailKey key_of(const Domain& d) noexcept { return {d.version, d.id}; }
+DetailKey key_of(const Domain& d) noexcept { return {uint64_t{d.version} << 32 | d.id, d.session}; }
 DetailKey key_of(const KeyedRate& r) noexcept { return {static_cast<uint64_t>(r.kind), r.key}; }
 DetailKey key_of(const Template& t) noexcept { return {t.id, t.port}; }
 
@@ -44,7 +44,7 @@ bool says_something(const Domain& d) noexcept { return d.agent == IpAddress{} &&
 
 const Domain* next_domain(const Exporter& e, const DetailCursor& cursor) noexcept {
   const Domain* found = nullptr;
-  const DetailKey after{cursor.version, cursor.domain};
+  const DetailKey after{uint64_t{cursor.version} << 32 | cursor.domain, cursor.session};
   for (const Domain* d = e.domains.front(); d != nullptr; d = e.domains.next(d)) {
     if (!says_something(*d) || (cursor.has_domain && key_of(*d) <= after)) continue;
     if (found == nullptr || key_of(*d) < key_of(*found)) found = d;
@@ -54,7 +54,9 @@ const Domain* next_domain(const Exporter& e, const DetailCursor& cursor) noexcep
 
 const Domain* same_domain(const Exporter& e, const DetailCursor& cursor) noexcept {
   for (const Domain* d = e.domains.front(); d != nullptr; d = e.domains.next(d)) {
-    if (says_something(*d) && d->version == cursor.version && d->id == cursor.domain) return d;
+    if (says_something(*d) && d->version == cursor.version && d->id == cursor.domain && d->session == cursor.session) {
+      return d;
+    }
   }
   return nullptr;
 }
@@ -105,7 +107,7 @@ size_t DecoderState::copy_exporter(const IpAddress& address, DetailCursor& curso
   StateWriter writer(out);
   writer.exporter(*e, 0);
   writer.domain(*d);
-  if (!cursor.has_domain || cursor.version != d->version || cursor.domain != d->id) {
+  if (!cursor.has_domain || cursor.version != d->version || cursor.domain != d->id || cursor.session != d->session) {
     cursor.stage = DetailCursor::Stage::next_domain;
   }
   switch (cursor.stage) {
@@ -113,6 +115,7 @@ size_t DecoderState::copy_exporter(const IpAddress& address, DetailCursor& curso
       cursor.has_domain = true;
       cursor.version = d->version;
       cursor.domain = d->id;
+      cursor.session = d->session;
       cursor.has_last = false;
       cursor.stage = DetailCursor::Stage::rates;
       break;

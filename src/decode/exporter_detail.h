@@ -31,6 +31,7 @@ struct DetailCursor {
   bool has_domain = false;  // one was begun: the one of these numbers
   uint16_t version = 0;
   uint32_t domain = 0;
+  uint32_t session = 0;
   bool has_last = false;
   DetailKey last;          // the last one written of this stage
   bool is_known = false;   // the decoder has met the exporter

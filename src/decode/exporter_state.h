@@ -90,6 +90,8 @@ struct Domain {
   uint32_t id;       // v9: source id; v5: engine; sFlow: sub-agent
   uint16_t version;  // 5, 9, 10; sFlow: 6343
   IpAddress agent;   // sFlow only
+  uint32_t session;  // IPFIX over TCP: the transport session, with which the domain ends; 0: UDP
+  uint16_t session_port;  // the exporter's
   bool split;        // ports of this exporter define templates that conflict
   bool has_system_init;
   uint64_t system_init_ms;  // element 160
@@ -181,6 +183,7 @@ struct Exporter {
   List<KeyedRate, &KeyedRate::by_exporter> rates;
   List<NameEntry, &NameEntry::by_exporter> names;
   uint64_t pending_octets;
+  uint32_t session_domains;  // of its domains, those of TCP sessions that are open
   uint64_t state_octets;  // that its domains and templates take of the slab
   // What the domains say of the exporter as a whole.
   uint64_t any_rate;

@@ -9,6 +9,8 @@ namespace weir::decode {
 
 namespace {
 
+constexpr int kPassedOverMax = 8;  // of those that must stay, on the way to one that may go
+
 uint64_t longest_match(const std::vector<SamplingRule>& rules, const IpAddress& address) noexcept {
   const SamplingRule* best = nullptr;
   for (const SamplingRule& rule : rules) {
@@ -91,13 +93,19 @@ void ExporterTable::apply_rules(Exporter& e) noexcept {
   e.stats.sampling_rate_override = e.rate_override;
 }
 
-Exporter* ExporterTable::find_silent(uint64_t now_ns) const noexcept {
-  const auto is_silent = [now_ns](const Exporter* e, uint64_t for_ns) {
-    return e != nullptr && now_ns >= e->stats.last_seen_ns + for_ns;
+/// Who has a transport session open stays: it would not say its templates again.
+Exporter* ExporterTable::find_silent(uint64_t now_ns) noexcept {
+  const auto find = [now_ns](ByUse& list, uint64_t for_ns) -> Exporter* {
+    for (int i = 0; i < kPassedOverMax; ++i) {
+      Exporter* e = list.front();
+      if (e == nullptr || now_ns < e->stats.last_seen_ns + for_ns) return nullptr;
+      if (e->session_domains == 0) return e;
+      list.move_to_back(e);
+    }
+    return nullptr;
   };
-  if (Exporter* e = newcomers_.front(); is_silent(e, kIdleNs)) return e;
-  if (Exporter* e = proven_.front(); is_silent(e, kProvenIdleNs)) return e;
-  return nullptr;
+  if (Exporter* e = find(newcomers_, kIdleNs); e != nullptr) return e;
+  return find(proven_, kProvenIdleNs);
 }
 
 // PERF: with a thousand exporters the state of each has left the caches when its next datagram comes,
@@ -124,33 +132,43 @@ void ExporterTable::prefetch_state(const Exporter& exporter, bool may_fuse) noex
 }
 
 uint64_t ExporterTable::hash_of_domain(const Exporter& exporter, uint16_t version, uint32_t id,
-                                       const IpAddress& agent) const noexcept {
-  const uint64_t h =
-      mix_hash(exporter.hash ^ (uint64_t{version} << 32 | id) * 0x9E3779B97F4A7C15ull);
+                                       const IpAddress& agent, uint32_t session) const noexcept {
+  uint64_t h = mix_hash(exporter.hash ^ (uint64_t{version} << 32 | id) * 0x9E3779B97F4A7C15ull);
+  if (session != 0) h = mix_hash(h ^ session);
   return agent == IpAddress{} ? h : mix_hash(h ^ hash_of(agent, seed_));
 }
 
 Domain* ExporterTable::find_domain(Exporter& exporter, uint16_t version, uint32_t id,
-                                   const IpAddress& agent) const noexcept {
-  return domain_chains_.find(hash_of_domain(exporter, version, id, agent), [&](const Domain& d) {
-    return d.exporter == &exporter && d.id == id && d.version == version && d.agent == agent;
+                                   const IpAddress& agent, uint32_t session) const noexcept {
+  return domain_chains_.find(hash_of_domain(exporter, version, id, agent, session), [&](const Domain& d) {
+    return d.exporter == &exporter && d.id == id && d.version == version && d.session == session && d.agent == agent;
   });
 }
 
+/// As with exporters: those of open transport sessions stay.
+Domain* ExporterTable::find_silent_domain(Exporter& exporter, uint64_t now_ns) noexcept {
+  for (int i = 0; i < kPassedOverMax; ++i) {
+    Domain* d = exporter.domains.front();
+    if (now_ns < d->last_seen_ns || now_ns - d->last_seen_ns < kIdleNs) return nullptr;
+    if (d->session == 0) return d;
+    exporter.domains.move_to_back(d);
+  }
+  return nullptr;
+}
+
 Domain* ExporterTable::find_or_add_domain(Exporter& exporter, uint16_t version, uint32_t id,
-                                          uint64_t now_ns, const IpAddress& agent) noexcept {
+                                          uint64_t now_ns, const IpAddress& agent, TransportSession session) noexcept {
   Domain* d = exporter.last_domain;
-  if (d == nullptr || d->id != id || d->version != version || d->agent != agent) {
-    d = find_domain(exporter, version, id, agent);
+  if (d == nullptr || d->id != id || d->version != version || d->session != session.number || d->agent != agent) {
+    d = find_domain(exporter, version, id, agent, session.number);
   }
   if (d == nullptr) {
     if (exporter.domains.size() >= limits_.domains_per_exporter_max) {
-      Domain* oldest = exporter.domains.front();
-      const uint64_t seen = oldest->last_seen_ns;
-      if (now_ns < seen || now_ns - seen < kIdleNs) return nullptr;
+      Domain* oldest = find_silent_domain(exporter, now_ns);
+      if (oldest == nullptr) return nullptr;
       drop(*oldest);
     }
-    d = add_domain(exporter, version, id, agent);
+    d = add_domain(exporter, version, id, agent, session);
     if (d == nullptr) return nullptr;
   } else {
     exporter.domains.move_to_back(d);
@@ -160,31 +178,34 @@ Domain* ExporterTable::find_or_add_domain(Exporter& exporter, uint16_t version, 
   return d;
 }
 
-Domain* ExporterTable::add_domain(Exporter& exporter, uint16_t version, uint32_t id,
-                                  const IpAddress& agent) noexcept {
+Domain* ExporterTable::add_domain(Exporter& exporter, uint16_t version, uint32_t id, const IpAddress& agent,
+                                  TransportSession session) noexcept {
   if (exporter.domains.size() >= limits_.domains_per_exporter_max) return nullptr;
   void* memory = templates_.allocate(exporter, sizeof(Domain));
-  return memory != nullptr ? install_domain(exporter, memory, version, id, agent) : nullptr;
+  return memory != nullptr ? install_domain(exporter, memory, version, id, agent, session) : nullptr;
 }
 
 Domain* ExporterTable::add_named_domain(Exporter& exporter, uint16_t version, uint32_t id,
-                                        uint64_t now_ns) noexcept {
+                                        uint64_t now_ns, TransportSession session) noexcept {
   if (exporter.domains.size() >= limits_.domains_per_exporter_max / 2) return nullptr;
   void* memory = templates_.allocate_free(exporter, sizeof(Domain));
   if (memory == nullptr) return nullptr;
-  Domain* d = install_domain(exporter, memory, version, id, {});
+  Domain* d = install_domain(exporter, memory, version, id, {}, session);
   d->last_seen_ns = now_ns;
   return d;
 }
 
 Domain* ExporterTable::install_domain(Exporter& exporter, void* memory, uint16_t version,
-                                      uint32_t id, const IpAddress& agent) noexcept {
+                                      uint32_t id, const IpAddress& agent, TransportSession session) noexcept {
   auto* d = new (memory) Domain{};
   d->exporter = &exporter;
   d->version = version;
   d->id = id;
   d->agent = agent;
-  d->hash = hash_of_domain(exporter, version, id, agent);
+  d->session = session.number;
+  d->session_port = session.port;
+  exporter.session_domains += session.number != 0;
+  d->hash = hash_of_domain(exporter, version, id, agent, session.number);
   d->sequence = SequenceTracker(version == 9 ? SequenceUnit::messages : SequenceUnit::records);
   domain_chains_.insert(d);
   exporter.domains.push_back(d);
@@ -202,8 +223,19 @@ void ExporterTable::drop(Domain& domain) noexcept {
   domain_chains_.erase(&domain);
   exporter.domains.erase(&domain);
   exporter.domains_to_save.erase(&domain);
+  exporter.session_domains -= domain.session != 0;
   if (exporter.last_domain == &domain) exporter.last_domain = nullptr;
   templates_.release(exporter, &domain);
+}
+
+void ExporterTable::end_session(const IpAddress& address, uint32_t session) noexcept {
+  Exporter* const exporter = find(address);
+  if (exporter == nullptr || exporter->session_domains == 0) return;
+  for (Domain* d = exporter->domains.front(); d != nullptr;) {
+    Domain* const following = exporter->domains.next(d);
+    if (d->session == session) drop(*d);
+    d = following;
+  }
 }
 
 void ExporterTable::drop(Exporter& exporter) noexcept {
@@ -274,6 +306,7 @@ size_t ExporterTable::copy_domains(uint32_t& cursor, std::span<DomainStats> out)
                   .agent = d->agent,
                   .version = d->version,
                   .id = d->id,
+                  .session_port = d->session_port,
                   .sequence_unit = d->sequence.unit(),
                   .last_seen_ns = d->last_seen_ns,
                   .templates = d->templates.size(),

@@ -20,6 +20,12 @@ inline constexpr uint64_t kProvenNs = 60ull * 1'000'000'000;
 inline constexpr uint64_t kProvenIdleNs =
     3600ull * 1'000'000'000;  // twice the slowest refresh of templates
 
+/// Of a domain that lasts as long as a transport session does. Default: it lasts.
+struct TransportSession {
+  uint32_t number = 0;
+  uint16_t port = 0;
+};
+
 class ExporterTable {
  public:
   ExporterTable(const DecoderLimits& limits, uint64_t hash_seed, DecoderCounters& counters,
@@ -35,19 +41,21 @@ class ExporterTable {
   /// Asks for the domain and the templates that the exporter's next datagram will probably need.
   static void prefetch_state(const Exporter& exporter, bool may_fuse) noexcept;
 
-  Domain* find_domain(Exporter& exporter, uint16_t version, uint32_t id,
-                      const IpAddress& agent = {}) const noexcept;
+  Domain* find_domain(Exporter& exporter, uint16_t version, uint32_t id, const IpAddress& agent = {},
+                      uint32_t session = 0) const noexcept;
   /// Null when the exporter has too many domains at work, or no memory is left for one.
   Domain* find_or_add_domain(Exporter& exporter, uint16_t version, uint32_t id, uint64_t now_ns,
-                             const IpAddress& agent = {}) noexcept;
+                             const IpAddress& agent = {}, TransportSession session = {}) noexcept;
 
   /// Null when there is no room.
-  Domain* add_domain(Exporter& exporter, uint16_t version, uint32_t id,
-                     const IpAddress& agent = {}) noexcept;
+  Domain* add_domain(Exporter& exporter, uint16_t version, uint32_t id, const IpAddress& agent = {},
+                     TransportSession session = {}) noexcept;
+  /// Its domains go.
+  void end_session(const IpAddress& exporter, uint32_t session) noexcept;
   /// One that data is still to come of, known by what is said of it. Takes half of the places at most, and
   /// nobody's.
   Domain* add_named_domain(Exporter& exporter, uint16_t version, uint32_t id,
-                           uint64_t now_ns) noexcept;
+                           uint64_t now_ns, TransportSession session) noexcept;
 
   /// The exporter in a slot, null if it is free; slots below slot_count() may have one.
   uint32_t slot_count() const noexcept { return untouched_; }
@@ -62,17 +70,18 @@ class ExporterTable {
 
  private:
   uint64_t hash_of_domain(const Exporter& exporter, uint16_t version, uint32_t id,
-                          const IpAddress& agent) const noexcept;
+                          const IpAddress& agent, uint32_t session) const noexcept;
   Exporter* slots() const noexcept {
     return static_cast<Exporter*>(static_cast<void*>(memory_.data()));
   }
   using ByUse = List<Exporter, &Exporter::by_use>;
   ByUse& list_of(const Exporter& e) noexcept { return e.is_proven ? proven_ : newcomers_; }
   /// Whoever may make room; null if nobody.
-  Exporter* find_silent(uint64_t now_ns) const noexcept;
+  Exporter* find_silent(uint64_t now_ns) noexcept;
+  Domain* find_silent_domain(Exporter& exporter, uint64_t now_ns) noexcept;
   size_t size() const noexcept { return proven_.size() + newcomers_.size(); }
   Domain* install_domain(Exporter& exporter, void* memory, uint16_t version, uint32_t id,
-                         const IpAddress& agent) noexcept;
+                         const IpAddress& agent, TransportSession session) noexcept;
   void apply_rules(Exporter& exporter) noexcept;
   void drop(Exporter& exporter) noexcept;
   void drop(Domain& domain) noexcept;

@@ -3,12 +3,13 @@
 // Spec:     RFC 7011 §3.1.
 #include "base/byte_order.h"
 #include "decode/decoder_state.h"
+#include "decode/message_framer.h"
 
 namespace weir::decode {
 namespace {
 
 // 0 version   2 length   4 export time (s)   8 sequence (data records)   12 observation domain id
-constexpr uint32_t kHeaderOctets = 16;
+constexpr uint32_t kHeaderOctets = kIpfixHeaderOctets;
 
 }  // namespace
 

@@ -52,9 +52,10 @@ void DecoderState::options_record(Message& m, const Template& t, const Row& row)
   if ((v.present & bit::kDomain) != 0) {
     // 0 means none in particular. The plan under way must not be evicted for a domain that nobody knows.
     const auto id = static_cast<uint32_t>(v.scope_domain);
-    Domain* named = exporters_.find_domain(*m.exporter, domain->version, id);
+    Domain* named = exporters_.find_domain(*m.exporter, domain->version, id, {}, domain->session);
     if (named == nullptr && id != 0) {
-      named = exporters_.add_named_domain(*m.exporter, domain->version, id, m.times.received_ns);
+      named = exporters_.add_named_domain(*m.exporter, domain->version, id, m.times.received_ns,
+                                          {domain->session, domain->session_port});
     }
     if (named != nullptr) domain = named;
   }

@@ -191,7 +191,8 @@ void StateWriter::rate(const KeyedRate& r) noexcept {
 void StateWriter::template_(const Template& t, uint8_t flags) noexcept {
   uint8_t* p = begin(StateRecordType::template_, octets_of(t), flags);
   store_be16(p + 8, t.id);
-  store_be16(p + 10, t.port);
+  // Where somebody looks at it, a session's is told from others' of its number by the exporter's port.
+  store_be16(p + 10, t.domain->session != 0 ? t.domain->session_port : t.port);
   store_be16(p + 12, t.scope_fields);
   p[14] = static_cast<uint8_t>(t.kind);
   p[15] = static_cast<uint8_t>(t.format);

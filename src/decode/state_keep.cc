@@ -27,6 +27,9 @@ constexpr uint32_t kRestoreCost = 4096;
 constexpr uint32_t kRestoreCostTemplate = 64;
 constexpr uint32_t kRestoreCostName = 8;
 
+/// A transport session's is over before a restart is.
+bool lasts(const Domain* d) noexcept { return d != nullptr && d->session == 0; }
+
 bool has_templates(const Domain& d) noexcept { return d.version == 9 || d.version == 10; }
 
 }  // namespace
@@ -72,20 +75,20 @@ bool DecoderState::save_exporter(Exporter& e, StateWriter& writer, uint32_t walk
   for (Domain* d = e.domains_to_save.front(); d != nullptr; d = e.domains_to_save.front()) {
     if (d->saved == walk_with_templates) break;
     if (d->saved != walk) {
-      if (!begin(has_templates(*d) ? d : nullptr, 0)) return false;
+      if (lasts(d) && !begin(has_templates(*d) ? d : nullptr, 0)) return false;
       d->saved = walk;
       e.domains_to_save.move_to_back(d);
       continue;
     }
     for (KeyedRate* r = e.rates.front(); r != nullptr && r->saved != walk; r = e.rates.front()) {
-      if (!begin(r->domain, kStateRateOctets)) return false;
-      if (r->domain != nullptr) writer.rate(*r);
+      if (!begin(lasts(r->domain) ? r->domain : nullptr, kStateRateOctets)) return false;
+      if (lasts(r->domain)) writer.rate(*r);
       r->saved = walk;
       e.rates.move_to_back(r);
     }
     for (const TemplateKind kind : {TemplateKind::data, TemplateKind::options}) {
       auto& list = d->templates_of(kind);
-      for (Template* t = list.front(); t != nullptr && t->saved != walk; t = list.front()) {
+      for (Template* t = list.front(); lasts(d) && t != nullptr && t->saved != walk; t = list.front()) {
         if (!begin(d, StateWriter::octets_of(*t))) return false;
         writer.template_(*t);
         t->saved = walk;

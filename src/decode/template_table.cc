@@ -10,6 +10,11 @@
 namespace weir::decode {
 namespace {
 
+/// Of a transport session: as long as that (RFC 7011 §8, §10.4.3); nobody repeats it.
+uint64_t lifetime_ns(const Domain& domain, const TemplateTable::Definition& d) noexcept {
+  return domain.session != 0 ? 0 : d.limits.template_lifetime_ns;
+}
+
 template <class T>
 std::span<const T> append(uint8_t*& at, std::span<const T> items) noexcept {
   auto* first = static_cast<T*>(static_cast<void*>(at));
@@ -88,7 +93,7 @@ Template* TemplateTable::define(Domain& domain, const Definition& d) noexcept {
     if (old->kind == d.kind && old->format == d.format && old->scope_fields == d.scope_fields &&
         std::ranges::equal(old->plan.fields, d.fields)) {
       old->defined_ns = d.now_ns;
-      old->lifetime_ns = d.limits.template_lifetime_ns;
+      old->lifetime_ns = lifetime_ns(domain, d);
       // The definition is whoever's sent it last, unless it has a scope of its own.
       if (old->port == 0) old->defined_port = d.port;
       counters_.template_events[TemplateEvent::refreshed].increment();
@@ -201,7 +206,7 @@ Template* TemplateTable::build(Domain& domain, const Definition& d) noexcept {
   t->scope_fields = d.scope_fields;
   t->defined_port = d.port;
   t->defined_ns = d.now_ns;
-  t->lifetime_ns = d.limits.template_lifetime_ns;
+  t->lifetime_ns = lifetime_ns(domain, d);
   t->plan = draft_.plan;
   uint8_t* at = static_cast<uint8_t*>(memory) + sizeof(Template);
   t->form = append<uint8_t>(at, fused.form);

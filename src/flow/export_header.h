@@ -22,7 +22,7 @@ struct RouteId {
   friend bool operator==(RouteId, RouteId) = default;
 };
 
-/// One received UDP payload. Valid until the call that it is given to returns.
+/// One received UDP payload, or one IPFIX Message of a TCP session. Valid until the call that it is given to returns.
 struct Datagram {
   std::span<const uint8_t> payload;
   IpAddress source;          // the exporter
@@ -30,6 +30,7 @@ struct Datagram {
   uint16_t local_port = 0;
   ListenerId listener;
   uint64_t received_ns = 0;  // since the epoch
+  uint32_t session = 0;      // of a core's transport sessions; 0: by UDP, which has none
 };
 
 struct ExportHeader {

@@ -120,6 +120,11 @@ TEST(Words, AreAllReached) {
     b.send(v9().templates({{.id = 256, .fields = {{4, 1}}}}).set(256, filled(60'000, 6)).build());
   });
 
+  run(plain, [](Bench& b) {  // a transport session that ends within a message
+    const Octets half = {0, 10, 0};
+    b.decoder->decode({.payload = half, .received_ns = kNow, .session = 1}, b.sink);
+  });
+
   run(plain, [&four](Bench& b) {
     b.send(v9().templates({four})
                .data(256, {{u32(1)}}, padding(5, 1))

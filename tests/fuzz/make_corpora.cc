@@ -257,6 +257,9 @@ int main(int argc, char** argv) {
     for (const lab::Octets& d : sequence) cutter.take(d, IpAddress::from_v4(0xC0000201u));
     corpora.add_sequence(sequence);
     corpora.add_sequence(sequence, 0x13);
+    lab::Octets stream;
+    for (const lab::Octets& d : sequence) lab::append(stream, d);
+    corpora.add("framer", 3, stream);
     decode::add_state(sequence, corpora);
   }
   decode::add_payloads(corpora);

@@ -87,6 +87,7 @@ struct ListenerConfig {
   decode::ProtocolFilter protocol = decode::ProtocolFilter::any;
   uint16_t port = 0;                         // UDP; or it is listen_addr's
   std::optional<SocketAddress> listen_addr;  // also opens a kernel socket of its own
+  bool tcp = false;                          // its kernel sockets take IPFIX over TCP as well
   std::string subject;                       // default: flows.raw.netflow, flows.raw.sflow
   uint32_t buffer_size = 65'536;             // SO_RCVBUF of its kernel sockets
   uint32_t max_templates = 2000;             // of an exporter that sends here
@@ -116,6 +117,10 @@ struct LimitsConfig {
   uint64_t pending_octets_per_exporter = 1ull << 20;
   uint64_t pending_octets_total = 64ull << 20;
   uint32_t template_lifetime_secs = 0;  // 0: until evicted; where the listener says nothing else
+  uint32_t tcp_sessions = 1024;
+  uint32_t tcp_sessions_per_exporter = 8;
+  uint32_t tcp_idle_timeout_secs = 1800;    // 0: never
+  uint32_t tcp_message_timeout_secs = 30;
   uint32_t fragmented_datagrams = 256;  // of a core, each with room for 64 KiB
   uint32_t fragmented_datagrams_per_exporter = 32;
   uint32_t fragment_timeout_ms = 2000;

@@ -258,6 +258,19 @@ void check_subjects(const std::vector<ListenerConfig>& listeners, Findings& find
   }
 }
 
+void check_tcp(const ApplianceConfig& config, const ListenerConfig& listener, const std::string& path,
+               Findings& findings) {
+  if (!listener.tcp) return;
+  if (listener.protocol == decode::ProtocolFilter::sflow)
+    findings.error(path + ".tcp", {path}, "is for IPFIX; the listener takes only sFlow, which has no TCP");
+  const bool has_socket = listener.listen_addr || std::any_of(config.ports.begin(), config.ports.end(), [](const auto& port) {
+                            return port.kind == PortKind::socket;
+                          });
+  if (!has_socket)
+    findings.error(path + ".tcp", {path, "ports"},
+                   "needs a socket of the kernel's, which ends TCP: a port of kind socket, or listen_addr");
+}
+
 void check_listeners(const ApplianceConfig& config, Findings& findings) {
   const auto& listeners = config.listeners;
   if (listeners.empty()) {
@@ -290,6 +303,7 @@ void check_listeners(const ApplianceConfig& config, Findings& findings) {
                       "name a port under ports",
                       listener.port));
     }
+    check_tcp(config, listener, path, findings);
     const auto [other, is_new] = first.emplace(listener.udp_port(), i);
     if (!is_new) {
       findings.error(path, {path, at_index("listeners", other->second)},

@@ -29,15 +29,17 @@ std::vector<dataplane::SocketPort> socket_ports(const ApplianceConfig& config,
   std::vector<dataplane::SocketPort> ports;
   for (const ListenerConfig& listener : config.listeners) {
     const ListenerId id{place_of(numbers.listeners, listener.name)};
+    const auto add = [&](const std::string& name, const IpAddress& address) {
+      using dataplane::Transport;
+      ports.push_back({name, address, listener.udp_port(), id, listener.buffer_size, Transport::udp});
+      if (listener.tcp) ports.push_back({name + "/tcp", address, listener.udp_port(), id, 0, Transport::tcp});
+    };
     if (listener.listen_addr) {
-      ports.push_back({listener.name, listener.listen_addr->address, listener.listen_addr->port, id,
-                       listener.buffer_size});
+      add(listener.name, listener.listen_addr->address);
       continue;
     }
     for (const PortConfig& port : config.ports) {
-      if (port.kind != PortKind::socket) continue;
-      ports.push_back(
-          {port.name + "/" + listener.name, port.address, listener.port, id, listener.buffer_size});
+      if (port.kind == PortKind::socket) add(port.name + "/" + listener.name, port.address);
     }
   }
   return ports;
@@ -218,6 +220,10 @@ dataplane::DataPlaneConfig data_plane_config(const ApplianceConfig& config,
   }
   plane.socket_ports = socket_ports(config, numbers);
   plane.socket_threads = config.socket_threads;
+  plane.tcp = {.sessions_max = config.limits.tcp_sessions,
+               .sessions_per_exporter_max = config.limits.tcp_sessions_per_exporter,
+               .idle_ns = uint64_t{config.limits.tcp_idle_timeout_secs} * kNsPerSec,
+               .message_ns = uint64_t{config.limits.tcp_message_timeout_secs} * kNsPerSec};
 
   // Those that are gone keep their names, and have no port.
   for (const std::string& name : numbers.listeners) {

@@ -47,7 +47,7 @@ std::string describe_sources(const ApplianceConfig& config, const dataplane::Dat
   }
   for (const dataplane::SocketPort& socket : plane.socket_ports) {
     if (socket.listener.value != listener) continue;
-    sources.push_back("udp " + SocketAddress{socket.address, socket.port}.to_string());
+    sources.push_back(std::string(name_of(socket.transport)) + " " + SocketAddress{socket.address, socket.port}.to_string());
   }
   return service::joined(sources);
 }

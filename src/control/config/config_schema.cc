@@ -108,6 +108,8 @@ const Schema<ListenerConfig>& listener_schema() {
           .key("listen_addr", &ListenerConfig::listen_addr,
                service::optional_of(udp_address(), "none"),
                "Opens a kernel socket for this listener. DPDK ports serve its UDP port as well.")
+          .key("tcp", &ListenerConfig::tcp, service::boolean(),
+               "Its kernel sockets take IPFIX over TCP too, at the same address and port.")
           .key("subject", &ListenerConfig::subject,
                text_where(
                    "a NATS subject without wildcards, such as flows.raw.netflow; {protocol}, {exporter} and "
@@ -200,6 +202,15 @@ const Schema<LimitsConfig>& limits_schema() {
                duration<uint32_t>(kSec, 0, 30 * 86'400),
                "A template that is not refreshed for so long is forgotten, where the listener says "
                "nothing else; 0: never.")
+          .key("tcp_sessions", &LimitsConfig::tcp_sessions, integer<uint32_t>(1, 16'384),
+               "TCP sessions of all exporters, divided among the socket_threads, with up to 64 KiB of memory for each; "
+               "what is beyond is refused. The process needs as many file descriptors.")
+          .key("tcp_sessions_per_exporter", &LimitsConfig::tcp_sessions_per_exporter, integer<uint32_t>(1, 16'384),
+               "The same of one exporter.")
+          .key("tcp_idle_timeout_secs", &LimitsConfig::tcp_idle_timeout_secs, duration<uint32_t>(kSec, 0, 30 * 86'400),
+               "A TCP session in which no whole message came for so long is closed; 0: none is.")
+          .key("tcp_message_timeout_secs", &LimitsConfig::tcp_message_timeout_secs, duration<uint32_t>(kSec, 1, 3600),
+               "So long a message may take over TCP, from its first octet to its last.")
           .key("fragmented_datagrams", &LimitsConfig::fragmented_datagrams,
                integer<uint32_t>(1, packet::ReassemblyLimits::kDatagramsMax),
                "Datagrams of which a core may hold IP fragments, with 64 KiB of memory for each that is "

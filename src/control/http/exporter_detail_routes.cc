@@ -40,6 +40,7 @@ json domain_json(const decode::DomainStats& d) {
                    {"lost", d.sequence_lost},
                    {"duplicates", d.sequence_duplicates},
                    {"restarts", d.sequence_restarts}}}};
+  if (d.session_port != 0) object["session_port"] = d.session_port;
   if (d.agent != IpAddress{}) object["agent"] = d.agent.to_string();
   return object;
 }

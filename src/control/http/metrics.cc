@@ -49,6 +49,15 @@ void add_exception(MetricPage& page, const std::string& port, const dataplane::E
   counter(kOut, kOutHelp, "too_long", e.too_long);
 }
 
+void add_sessions(MetricPage& page, const std::string& port, const dataplane::TcpStats& tcp) {
+  const Labels labels = {{"port", port}};
+  page.gauge("weir_tcp_sessions", "TCP sessions that exporters have open.", labels, static_cast<double>(tcp.sessions));
+  page.counter("weir_tcp_sessions_opened_total", "TCP sessions that exporters opened.", labels, tcp.opened);
+  counter_each(page, "weir_tcp_sessions_refused_total", "Connections that were closed before they were sessions, by reason.",
+               labels, "reason", tcp.refused);
+  counter_each(page, "weir_tcp_sessions_ended_total", "TCP sessions that ended, by how.", labels, "how", tcp.ended);
+}
+
 void add_ports(MetricPage& page, const ApplianceView& view) {
   for (const dataplane::PortStats& port : view.ports) {
     const Labels labels = {{"port", port.name}, {"driver", port.driver}};
@@ -63,6 +72,7 @@ void add_ports(MetricPage& page, const ApplianceView& view) {
     counter("weir_port_errors_total", "Packets that the device received wrongly.", port.errors);
     counter("weir_port_no_mbuf_total", "Packets lost for want of a buffer.", port.no_mbuf);
     page.gauge("weir_port_up", "1 while the port's link is up.", labels, port.link_up);
+    if (port.tcp) add_sessions(page, port.name, *port.tcp);
     if (port.exception) add_exception(page, port.name, *port.exception);
   }
 }

@@ -71,6 +71,15 @@ json exception_json(const std::optional<dataplane::ExceptionStats>& exception) {
           {"not_sent", exception->not_sent},   {"too_long", exception->too_long}};
 }
 
+/// Null where it takes none.
+json sessions_json(const std::optional<dataplane::TcpStats>& tcp) {
+  if (!tcp) return {};
+  return {{"open", tcp->sessions},
+          {"opened", tcp->opened},
+          {"refused", tally_json(tcp->refused)},
+          {"ended", tally_json(tcp->ended)}};
+}
+
 json port_json(const dataplane::PortStats& port) {
   json object = {{"name", port.name},       {"kind", port.kind},       {"driver", port.driver},
                  {"device", port.device},   {"link_up", port.link_up}, {"at_end", port.at_end},
@@ -80,6 +89,7 @@ json port_json(const dataplane::PortStats& port) {
   object["missed"] = port.missed ? json(*port.missed) : json();
   object["errors"] = port.errors ? json(*port.errors) : json();
   object["no_mbuf"] = port.no_mbuf ? json(*port.no_mbuf) : json();
+  object["sessions"] = sessions_json(port.tcp);
   object["exception"] = exception_json(port.exception);
   return object;
 }

@@ -144,6 +144,23 @@ TEST(ApplianceConfig, SharesOutAmongThreadsThatReceiveFromSockets) {
   EXPECT_THAT(describe_plan(config), HasSubstr("  3 threads receive from kernel sockets, an exporter's datagrams one of them\n"));
 }
 
+TEST(ApplianceConfig, OpensSessionsBesideDatagramsWhereAListenerSaysSo) {
+  const auto config = config_of(
+      "ports: [{kind: socket, address: 127.0.0.1}]\n"
+      "listeners: [{name: a, protocol: ipfix, port: 4739, tcp: true}, {name: b, listen_addr: '127.0.0.2:4740', tcp: true}, {name: c, port: 2055}]\n"
+      "limits: {tcp_sessions: 100, tcp_sessions_per_exporter: 3, tcp_idle_timeout_secs: 60, tcp_message_timeout_secs: 5}\n");
+  const auto plane = data_plane_config(config);
+  std::vector<std::string> sockets;
+  for (const auto& port : plane.socket_ports)
+    sockets.push_back(fmt::format("{} {} {}", port.name, name_of(port.transport), port.port));
+  EXPECT_THAT(sockets, ElementsAre("p0/a udp 4739", "p0/a/tcp tcp 4739", "b udp 4740", "b/tcp tcp 4740", "p0/c udp 2055"));
+  EXPECT_EQ(plane.tcp.sessions_max, 100u);
+  EXPECT_EQ(plane.tcp.sessions_per_exporter_max, 3u);
+  EXPECT_EQ(plane.tcp.idle_ns, 60'000'000'000u);
+  EXPECT_EQ(plane.tcp.message_ns, 5'000'000'000u);
+  EXPECT_THAT(describe_plan(config), HasSubstr("udp 127.0.0.1:4739, tcp 127.0.0.1:4739"));
+}
+
 TEST(ApplianceConfig, GivesAPortsOtherFramesAnInterface) {
   const auto config = config_of(
       "ports:\n"
@@ -480,6 +497,9 @@ TEST(ApplianceConfig, RefusesWhatCannotWork) {
        "exception.addresses[0]: \"192.0.2.1\" is not allowed; allowed: an address with the prefix length"},
       {listener + "ports: [{device: net_null0, exception: {interface: w, addresses: [192.0.2.1/33]}}]", "192.0.2.1/33"},
       {listener + "ports: [{kind: socket, exception: {interface: w}}]", "has no queues"},
+      {"ports: [{device: net_null0}]\nlisteners: [{port: 2055, tcp: true}]\n",
+       "listeners[0].tcp: needs a socket of the kernel's"},
+      {"listeners: [{protocol: sflow, listen_addr: '[::]:6343', tcp: true}]\n", "listeners[0].tcp: is for IPFIX"},
       {listener + "socket_threads: 65", "socket_threads: \"65\" is not allowed; allowed: an integer from 1 to 64"},
       {listener + "ports: [{kind: socket, workers: 2}]", "a port of kind socket has neither device nor lcores nor workers"},
       {listener + "ports: [{device: net_null0, workers: 65}]", "ports[0].workers: \"65\" is not allowed; allowed: an integer from 0 to 64"},

@@ -17,6 +17,7 @@ inline ApplianceView full_view() {
   port.name = "p0";
   port.missed = port.errors = port.no_mbuf = 1;
   port.exception = dataplane::ExceptionStats{.interface = "weir0"};
+  port.tcp = dataplane::TcpStats{};
   view.ports.push_back(port);
   view.cores.push_back({});
   view.cores.back().buffers = 64;
@@ -49,6 +50,7 @@ inline ApplianceView full_view() {
   decode::DomainStats d;
   d.exporter = e.address;
   d.agent = e.address;
+  d.session_port = 40'000;
   d.version = 9;
   view.domains.push_back(d);
   return view;

@@ -1,0 +1,121 @@
+// tcp_test.cc — IPFIX over TCP, from exporters to the stream: the same messages give the same records by TCP as by UDP.
+#include <gmock/gmock.h>
+
+#include <algorithm>
+#include <fstream>
+
+#include "appliance_fixture.h"
+#include "support/payloads.h"
+
+namespace weir {
+namespace {
+
+using ::testing::HasSubstr;
+
+class TcpTest : public ApplianceTest {
+ protected:
+  /// The fixture's listener, which takes TCP as well.
+  std::unique_ptr<Process> start_tcp(const std::string& more = "") {
+    std::string text;
+    {
+      std::ifstream in(write_config(more));
+      text.assign(std::istreambuf_iterator<char>(in), {});
+    }
+    const std::string key = "subject: flows.raw.netflow,";
+    text.insert(text.find(key), "tcp: true, ");
+    std::ofstream(folder_ / "weir.yaml") << text;
+    auto process = std::make_unique<Process>(folder_, std::vector<std::string>{weir(), "run", "-c", folder_ / "weir.yaml"});
+    EXPECT_TRUE(eventually([&] { return ctl({"ready"}).status == 0 || !process->is_running(); }));
+    EXPECT_TRUE(process->is_running()) << process->err();
+    return process;
+  }
+  /// One stream of them, cut anyhow, from 127.0.0.66.
+  void send_tcp(const std::vector<std::string>& payloads, size_t piece) {
+    const int fd = socket(AF_INET, SOCK_STREAM, 0);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(0x7F000042);
+    ASSERT_EQ(bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+    address.sin_port = htons(port_);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    ASSERT_EQ(connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+    std::string all;
+    for (const std::string& payload : payloads) all += payload;
+    for (size_t at = 0; at < all.size(); at += piece)
+      ASSERT_GT(send(fd, all.data() + at, std::min(piece, all.size() - at), MSG_NOSIGNAL), 0);
+    close(fd);
+  }
+  json answer(const std::vector<std::string>& command) { return json::parse(ctl(command).out, nullptr, false); }
+  /// Records without what says when and by which port they came, sorted.
+  static std::vector<std::string> what_they_say(std::vector<json> records) {
+    std::vector<std::string> said;
+    for (json& record : records) {
+      for (const char* key : {"time_received_ns", "exporter_port"}) record.erase(key);
+      said.push_back(record.dump());
+    }
+    std::sort(said.begin(), said.end());
+    return said;
+  }
+};
+
+TEST_F(TcpTest, GivesTheRecordsThatTheSameMessagesGiveByUdp) {
+  const std::string pcap = folder_ / "flows.pcap";
+  ASSERT_EQ(run({weir(), "generate", "--protocol", "ipfix", "--pcap", pcap, "--count", "300", "--flows", "20"}).status, 0);
+  const auto payloads = test::read_payloads(pcap);
+  ASSERT_TRUE(payloads);
+  std::vector<std::string> messages;
+  for (const test::Payload& p : *payloads) messages.emplace_back(p.octets.begin(), p.octets.end());
+  ASSERT_GE(messages.size(), 300u);
+
+  auto weir = start_tcp();
+  send_udp(port_, messages);
+  uint64_t by_udp = 0;
+  ASSERT_TRUE(eventually([&] {
+    const uint64_t now = acknowledged();
+    return now > 0 && std::exchange(by_udp, now) == now;
+  }));
+  const auto first = read_stream();
+  ASSERT_EQ(first.size(), by_udp);
+  for (const size_t piece : {size_t{100'000}, size_t{1000}}) send_tcp(messages, piece);
+  ASSERT_TRUE(eventually([&] { return acknowledged() == 3 * by_udp; })) << ledger().dump(2);
+  auto all = read_stream();
+  ASSERT_EQ(all.size(), 3 * by_udp);
+  const auto begin = all.begin() + static_cast<ptrdiff_t>(by_udp);
+  const auto said = what_they_say(first);
+  EXPECT_EQ(what_they_say({begin, begin + static_cast<ptrdiff_t>(by_udp)}), said);
+  EXPECT_EQ(what_they_say({begin + static_cast<ptrdiff_t>(by_udp), all.end()}), said);
+  expect_books_balance(ledger());
+
+  const json ports = answer({"--json", "ports"})["ports"];
+  ASSERT_EQ(ports.size(), 2u) << ports;
+  EXPECT_EQ(ports[0]["sessions"], nullptr);
+  EXPECT_EQ(ports[1]["driver"], "tcp");
+  EXPECT_EQ(ports[1]["packets"], 2 * messages.size());
+  EXPECT_EQ(ports[1]["sessions"]["opened"], 2);
+  EXPECT_THAT(ctl({"ports"}).out, HasSubstr("by_exporter"));
+  EXPECT_THAT(ctl({"metrics"}).out, HasSubstr("weir_tcp_sessions_opened_total{port=\"host/netflow/tcp\"} 2"));
+  EXPECT_THAT(ctl({"exporters"}).out, HasSubstr("127.0.0.66"));
+  EXPECT_EQ(weir->terminate(), 0) << weir->err();
+}
+
+TEST_F(TcpTest, IsSwitchedByAReload) {
+  auto weir = start();
+  EXPECT_EQ(answer({"--json", "ports"})["ports"].size(), 1u);
+  std::string text;
+  {
+    std::ifstream in(folder_ / "weir.yaml");
+    text.assign(std::istreambuf_iterator<char>(in), {});
+  }
+  const std::string without = text;
+  text.insert(text.find("subject: flows"), "tcp: true, ");
+  std::ofstream(folder_ / "weir.yaml") << text;
+  EXPECT_EQ(answer({"--json", "reload"})["state"], "applied");
+  EXPECT_TRUE(eventually([&] { return answer({"--json", "ports"})["ports"].size() == 2; }));
+  std::ofstream(folder_ / "weir.yaml") << without;
+  EXPECT_EQ(answer({"--json", "reload"})["state"], "applied");
+  EXPECT_TRUE(eventually([&] { return answer({"--json", "ports"})["ports"].size() == 1; }));
+  EXPECT_EQ(weir->terminate(), 0) << weir->err();
+}
+
+}  // namespace
+}  // namespace weir
