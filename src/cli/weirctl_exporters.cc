@@ -150,14 +150,27 @@ void print_sampling(const json& rows) {
 
 std::string octets_of(const json& octets) { return octets.is_null() ? "varies" : text_of(octets); }
 
-/// Whether its records go straight to wire octets, and if not, why; of options nothing.
-std::string fused_of(const json& t) {
-  const json fused = t.value("fused", json());  // an older appliance does not say
-  if (fused.is_null()) return "-";
-  return fused == "fused" ? "yes" : "no: " + fused.get<std::string>();
+/// Who wants records one by one just now: `live tail, rules`.
+std::string readers_of(const json& detail) {
+  std::string all;
+  const json kinds = detail.value("record_readers", json());  // an older appliance does not say
+  for (const json& kind : kinds) {
+    if (!all.empty()) all += ", ";
+    all += kind.get<std::string>();
+  }
+  std::replace(all.begin(), all.end(), '_', ' ');
+  return all;
 }
 
-std::vector<std::string> template_row(const json& t) {
+/// Whether its records go straight to wire octets, and if not, why; of options nothing.
+std::string fused_of(const json& t, const std::string& readers) {
+  const json fused = t.value("fused", json());  // an older appliance does not say
+  if (fused.is_null()) return "-";
+  if (fused != "fused") return "no: " + fused.get<std::string>();
+  return readers.empty() ? "yes" : "off now: " + readers;
+}
+
+std::vector<std::string> template_row(const json& t, const std::string& readers) {
   return {text_of(t.at("id")),
           text_of(t.at("protocol")),
           text_of(t.at("domain")),
@@ -165,7 +178,7 @@ std::vector<std::string> template_row(const json& t) {
           text_of(t.at("port")),
           std::to_string(t.at("fields").size()),
           octets_of(t.at("record_octets")),
-          fused_of(t),
+          fused_of(t, readers),
           age_of(t.at("defined_ns"), now_ns())};
 }
 
@@ -190,11 +203,15 @@ void print_fields(const json& t) {
   table.print();
 }
 
-void print_templates(const json& templates, TemplateFields fields) {
-  if (templates.empty()) return;
+void print_templates(const json& templates, const std::string& readers, TemplateFields fields) {
+  if (templates.empty()) {
+    // NetFlow v5 has none, and is fused all the same.
+    if (!readers.empty()) std::printf("fused forms: off now: %s\n", readers.c_str());
+    return;
+  }
   if (fields == TemplateFields::counted) {
     Table table(kTemplateHeads, 4);
-    for (const json& t : templates) table.add(template_row(t));
+    for (const json& t : templates) table.add(template_row(t, readers));
     table.print();
     std::puts("--templates shows their fields");
     return;
@@ -204,7 +221,7 @@ void print_templates(const json& templates, TemplateFields fields) {
                 text_of(t.at("id")).c_str(), text_of(t.at("kind")).c_str(), text_of(t.at("protocol")).c_str(),
                 text_of(t.at("domain")).c_str(),
                 t.at("port").is_null() ? "" : (", of port " + text_of(t.at("port"))).c_str(), t.at("fields").size(),
-                octets_of(t.at("record_octets")).c_str(), fused_of(t).c_str(), age_of(t.at("defined_ns"), now_ns()).c_str());
+                octets_of(t.at("record_octets")).c_str(), fused_of(t, readers).c_str(), age_of(t.at("defined_ns"), now_ns()).c_str());
     print_fields(t);
     std::puts("");
   }
@@ -240,7 +257,7 @@ void print_one_exporter(const json& e, TemplateFields fields) {
   std::puts("");
   print_sampling(e.at("sampling"));
   std::puts("");
-  print_templates(e.at("template_list"), fields);
+  print_templates(e.at("template_list"), readers_of(e.at("detail")), fields);
   print_gaps(e.at("detail"));
 }
 

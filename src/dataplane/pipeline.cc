@@ -290,8 +290,19 @@ void Pipeline::choose_stage() noexcept {
 /// Who looks at flows needs them as records, as do rules that ask for what each of them has; rate limits count by
 /// bursts of them.
 void Pipeline::choose_way() noexcept {
-  const bool rules_ask_all = stage_ != nullptr && stage_->rules().asks_every_record();
-  decoder_->set_fusing(tap_ == nullptr && rate_limiter_.is_off() && !rules_ask_all);
+  RecordReaderKinds readers = 0;
+  const auto note = [&readers](RecordReaderKind kind, bool reads) {
+    if (reads) readers = static_cast<RecordReaderKinds>(readers | 1u << static_cast<unsigned>(kind));
+  };
+  note(RecordReaderKind::live_tail, tap_ != nullptr);
+  note(RecordReaderKind::rate_limit, !rate_limiter_.is_off());
+  note(RecordReaderKind::rules, stage_ != nullptr && stage_->rules().asks_every_record());
+  decoder_->set_fusing(readers == 0);
+  // That is by listener, and the decoder's to mind.
+  const auto& listeners = rules_->decoder.listeners;
+  note(RecordReaderKind::inline_names, std::any_of(listeners.begin(), listeners.end(),
+                                                   [](const auto& listener) { return listener.inline_names; }));
+  record_readers_ = readers;
 }
 
 decode::RecordFuser::Compiled Pipeline::compile(const decode::Plan& plan) noexcept {
@@ -444,6 +455,7 @@ bool Pipeline::answer_slice(DetailQuery& query) noexcept {
     return true;
   }
   query.filled += decoder_->copy_exporter(query.exporter, query.cursor, room);
+  query.record_readers = record_readers_;
   return query.cursor.is_over;
 }
 

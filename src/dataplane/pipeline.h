@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "base/counter.h"
+#include "base/named_enum.h"
 #include "base/result.h"
 #include "base/spsc_ring.h"
 #include "base/thread_roles.h"
@@ -98,6 +99,12 @@ struct StateQuery {
   void begin() noexcept { filled = 0; }
 };
 
+/// What wants records one by one just now, so that no template's records go straight to wire octets.
+#define WEIR_RECORD_READERS(X) X(live_tail) X(rate_limit) X(rules) X(inline_names)
+WEIR_NAMED_ENUM(RecordReaderKind, uint8_t, WEIR_RECORD_READERS)
+/// A bit each, from the first on.
+using RecordReaderKinds = uint8_t;
+
 /// A request for what one exporter said, answered a slice between two bursts.
 struct DetailQuery {
   IpAddress exporter;
@@ -105,9 +112,11 @@ struct DetailQuery {
   size_t filled = 0;
   decode::DetailCursor cursor;
   bool is_cut = false;  // there was more than room
+  RecordReaderKinds record_readers = 0;  // of the core, when it answered
 
   void begin() noexcept {
     filled = 0;
+    record_readers = 0;
     cursor = {};
     is_cut = false;
   }
@@ -321,6 +330,7 @@ class Pipeline final : private RecordSink, private decode::RecordFuser {
   RateLimiter rate_limiter_;
   const uint16_t core_;
   classify::Stage* stage_ = nullptr;  // of rules_; null: records are not classified
+  RecordReaderKinds record_readers_ = 0;
   std::unique_ptr<classify::Verdict[]> verdicts_;  // of a burst
   packet::Reassembler reassembler_;
   const DatagramTaps* datagram_taps_ = nullptr;                    // rx_lcore's; as with rules

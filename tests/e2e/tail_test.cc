@@ -14,6 +14,7 @@ namespace {
 using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
 using ::testing::MatchesRegex;
+using ::testing::Not;
 
 std::vector<std::string> lines_of(const std::string& text) {
   std::vector<std::string> lines;
@@ -49,6 +50,20 @@ class TailTest : public ApplianceTest {
     return process;
   }
 };
+
+TEST_F(TailTest, IsWhyNothingIsFusedMeanwhile) {
+  auto weir = start();
+  generate("v9", 10, 30);
+  const auto shown = [this] { return ctl({"exporters", "127.0.0.1"}).out; };
+  EXPECT_TRUE(eventually([&] { return shown().find("256") != std::string::npos; }));
+  if (shown().find("left_out") != std::string::npos) GTEST_SKIP() << "built without src/fuse";
+  EXPECT_THAT(shown(), Not(HasSubstr("off now")));
+  {
+    auto tail = this->tail();
+    EXPECT_THAT(shown(), HasSubstr("off now: live tail"));
+  }
+  EXPECT_TRUE(eventually([&] { return shown().find("off now") == std::string::npos; })) << "and on again";
+}
 
 TEST_F(TailTest, ShowsWhatPassesAndSaysAtTheEndWhatElseThereWas) {
   auto weir = start();

@@ -85,6 +85,7 @@ void ExporterDetails::take_answers(dataplane::DataPlane& plane) {
     at_hand_->answer.octets[i].assign(query->octets.begin(),
                                       query->octets.begin() + static_cast<ptrdiff_t>(query->filled));
     at_hand_->answer.is_cut |= query->is_cut;
+    at_hand_->answer.record_readers |= query->record_readers;
   }
 }
 

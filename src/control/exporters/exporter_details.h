@@ -35,6 +35,7 @@ struct DetailAnswer {
   std::vector<size_t> silent_cores;
   flowpb::ExporterInfo names;  // its own, and the operator's before them
   bool is_cut = false;  // a core had more to say than there was room
+  dataplane::RecordReaderKinds record_readers = 0;  // of any core that answered
 };
 
 class DetailAsk;

@@ -240,6 +240,16 @@ json interfaces_of(const flowpb::ExporterInfo& names) {
   return rows;
 }
 
+/// Why no template is fused just now, whatever its own verdict is.
+json record_readers_of(const DetailAnswer& answer) {
+  using dataplane::RecordReaderKind;
+  json kinds = json::array();
+  for (uint8_t i = 0; i < static_cast<uint8_t>(RecordReaderKind::count_); ++i) {
+    if ((answer.record_readers >> i & 1) != 0) kinds.push_back(name_of(static_cast<RecordReaderKind>(i)));
+  }
+  return kinds;
+}
+
 }  // namespace
 
 void add_detail(json& body, const DetailAnswer* answer, const decode::ExporterStats& exporter) {
@@ -255,6 +265,7 @@ void add_detail(json& body, const DetailAnswer* answer, const decode::ExporterSt
   body["template_list"] = std::move(templates);
   body["detail"] = {{"complete", answer != nullptr && !answer->is_cut && answer->silent_cores.empty()},
                     {"cut", answer != nullptr && answer->is_cut},
+                    {"record_readers", answer != nullptr ? record_readers_of(*answer) : json()},
                     {"silent_cores", answer != nullptr ? json(answer->silent_cores) : json()}};
 }
 

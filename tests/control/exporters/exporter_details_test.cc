@@ -71,7 +71,7 @@ TEST_F(ExporterDetailsTest, ShowsTemplatesWithFieldsAndWhereRatesComeFrom) {
   step();
   EXPECT_FALSE(response.stream->next(text));
   const json body = json::parse(text);
-  EXPECT_EQ(body["detail"], json::parse(R"({"complete":true,"cut":false,"silent_cores":[]})"));
+  EXPECT_EQ(body["detail"], json::parse(R"({"complete":true,"cut":false,"record_readers":[],"silent_cores":[]})"));
   ASSERT_EQ(body["template_list"].size(), 2u) << body["template_list"];
   const json& data = body["template_list"][0];
   EXPECT_EQ(data["id"], 256);
@@ -94,6 +94,27 @@ TEST_F(ExporterDetailsTest, ShowsTemplatesWithFieldsAndWhereRatesComeFrom) {
   EXPECT_EQ(body["sampling"][0]["rate"], 100);
   EXPECT_EQ(body["sampling"][1]["source"], "default");
   EXPECT_EQ(body["sampling"][1]["rate"], 7);
+}
+
+TEST_F(ExporterDetailsTest, SaysWhatKeepsRecordsFromBeingFusedJustNow) {
+  plane_.receive(0, ipfix(), wall_clock_ns());
+  dataplane::TapLane lane({});
+  const dataplane::TapSet watched{.lanes = {&lane}, .count = 1};
+  const dataplane::TapSet* const none = nullptr;
+  for (const auto& [tap, readers] : {std::pair{&watched, json::array({"live_tail"})}, std::pair{none, json::array()}}) {
+    {
+      const RoleScope role(control_thread);
+      plane_.pipeline(1).set_tap(tap);
+    }
+    const HttpResponse response = ask();
+    std::string text;
+    EXPECT_TRUE(response.stream->next(text));
+    step();
+    for (size_t core : {0, 1}) turn(core);
+    step();
+    EXPECT_FALSE(response.stream->next(text));
+    EXPECT_EQ(json::parse(text)["detail"]["record_readers"], readers) << "of one core is enough";
+  }
 }
 
 TEST_F(ExporterDetailsTest, ShowsWhatTheExporterCallsItsInterfacesUnderTheOperatorsWords) {
