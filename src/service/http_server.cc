@@ -5,6 +5,7 @@
 // clang-format on
 
 #include <fmt/format.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -172,8 +173,14 @@ class Session : public std::enable_shared_from_this<Session> {
   void write_and_close(HttpResponse response) { write({std::move(response), {}}, false); }
 
   void write(Answer answer, bool keep_alive) {
-    const auto& message = parser_->get();
     keep_alive_ = keep_alive;
+    if (answer.response.later) {
+      enter(Phase::streams);
+      later_ = std::move(answer.response.later);
+      look_wait_ = {};
+      return look_for_answer();
+    }
+    const auto& message = parser_->get();
     http::response_header<> header;
     header.version(message.version() == 10 ? 10 : 11);
     header.result(answer.response.status);
@@ -181,6 +188,7 @@ class Session : public std::enable_shared_from_this<Session> {
     header.set(http::field::content_type, answer.response.content_type);
     header.set(http::field::cache_control, "no-store");
     if (!answer.allow.empty()) header.set(http::field::allow, answer.allow);
+    for (const auto& [name, value] : answer.response.headers) header.set(name, value);
 
     if (message.method() == http::verb::head) {
       // RFC 9110 §9.3.2: the header of a GET, its length included, and no body.
@@ -212,6 +220,33 @@ class Session : public std::enable_shared_from_this<Session> {
     stream_.socket().shutdown(AnyStream::socket::shutdown_send, ignored);
     stream_.expires_after(kDiscardDeadline);
     discard_rest();
+  }
+
+  void look_for_answer() {
+    std::optional<HttpResponse> response;
+    try {
+      response = later_->look();
+    } catch (const std::exception& e) {
+      response = http_error(500, e.what());
+    }
+    if (!response) return wait_and(&Session::look_for_answer);
+    later_.reset();
+    write({std::move(*response), {}}, keep_alive_);
+  }
+
+  /// Calls it a little later, unless the client has gone: soon after something has come, or at the beginning, more is likelier than later.
+  void wait_and(void (Session::*go_on)()) {
+    pollfd look{stream_.socket().native_handle(), 0, 0};
+    if (poll(&look, 1, 0) > 0) {
+      later_.reset();
+      body_.reset();
+      return stream_.close();
+    }
+    look_wait_ = std::min<std::chrono::milliseconds>(std::max(2 * look_wait_, kStreamLookFirst), kStreamLookEvery);
+    timer_.emplace(stream_.get_executor(), look_wait_);
+    timer_->async_wait([self = shared_from_this(), go_on](error_code error) {
+      if (!error) (self.get()->*go_on)();
+    });
   }
 
   /// RFC 9112 §7.1: chunks, so that the connection goes on behind the last one. HTTP/1.0 has none: there the end of
@@ -252,12 +287,7 @@ class Session : public std::enable_shared_from_this<Session> {
       return write_piece();
     }
     if (is_over) return end_stream();
-    // Soon after something has come, or at the beginning, more is likelier than later.
-    look_wait_ = std::min<std::chrono::milliseconds>(std::max(2 * look_wait_, kStreamLookFirst), kStreamLookEvery);
-    timer_.emplace(stream_.get_executor(), look_wait_);
-    timer_->async_wait([self = shared_from_this()](error_code error) {
-      if (!error) self->go_on_streaming();
-    });
+    wait_and(&Session::go_on_streaming);
   }
 
   void write_piece() {
@@ -303,6 +333,7 @@ class Session : public std::enable_shared_from_this<Session> {
   std::optional<http::response<http::string_body>> response_;
   std::optional<http::response<http::empty_body>> head_response_;
   std::optional<http::response_serializer<http::empty_body>> head_writer_;
+  std::shared_ptr<HttpLater> later_;  // of one that is not there yet
   std::shared_ptr<HttpStream> body_;  // of a streamed answer that goes on
   std::string piece_;                 // of it, being written
   std::optional<asio::steady_timer> timer_;

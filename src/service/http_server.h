@@ -14,8 +14,10 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -55,11 +57,24 @@ class HttpStream {
   virtual bool next(std::string& out) = 0;
 };
 
+class HttpLater;
+
 struct HttpResponse {
   unsigned status = 200;
   std::string content_type = "application/json";
   std::string body;
   std::shared_ptr<HttpStream> stream = {};  // behind `body`, until it ends
+  std::shared_ptr<HttpLater> later = {};    // instead of all else: who knows it, once he does
+  std::vector<std::pair<std::string, std::string>> headers = {};
+};
+
+/// An answer of which not even the status is known yet: looked at as a stream is, until there is one, and destroyed then or when the client
+/// has gone.
+class HttpLater {
+ public:
+  virtual ~HttpLater() = default;
+  /// Without `later`.
+  virtual std::optional<HttpResponse> look() = 0;
 };
 
 /// Errors are `{"error": "what is wrong"}`.

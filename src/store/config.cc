@@ -195,6 +195,14 @@ DatabaseOptions database_options(const StoreConfig& config) {
   return options;
 }
 
+SqlLimits sql_limits(const StoreConfig& config) {
+  constexpr uint64_t kBatches = 3, kRowOctets = 600;
+  return {.queries_max = config.sql.queries_max,
+          .rows_max = config.sql.rows_max,
+          .timeout_ms = config.sql.timeout_ms,
+          .process_octets_max = config.database.memory_limit + kBatches * config.commit.rows * kRowOctets + kUncountedOctetsMax};
+}
+
 KeeperConfig keeper_config(const StoreConfig& config) {
   const auto micros = [](uint32_t secs) { return int64_t{secs} * kMicrosPerSecond; };
   const HistoryConfig& history = config.history;

@@ -18,6 +18,7 @@
 #include "service/config_reader.h"
 #include "store/database.h"
 #include "store/keeper.h"
+#include "store/sql_service.h"
 
 namespace weir::store {
 
@@ -97,6 +98,7 @@ std::string describe(const LoadedConfig& loaded);
 std::string describe_keys();
 
 DatabaseOptions database_options(const StoreConfig& config);
+SqlLimits sql_limits(const StoreConfig& config);
 KeeperConfig keeper_config(const StoreConfig& config);
 
 }  // namespace weir::store

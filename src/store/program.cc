@@ -90,7 +90,7 @@ Result<void> StoreProgram::open() {
   if (!ingest) return ingest.error();
   ingest_ = std::move(*ingest);
   keeper_ = std::make_unique<KeeperLoop>(*store_, keeper_config(config_));
-  sql_ = std::make_unique<SqlService>(*store_, SqlLimits{config_.sql.queries_max, config_.sql.rows_max, config_.sql.timeout_ms});
+  sql_ = std::make_unique<SqlService>(*store_, sql_limits(config_));
   return {};
 }
 

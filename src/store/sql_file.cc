@@ -32,13 +32,25 @@ void clear_answers(const std::string& folder) {
   std::filesystem::create_directories(folder, ignored);
 }
 
-SqlFile::SqlFile(const std::string& folder) : path_(next_path(folder)) {}
+SqlFile::SqlFile(const std::string& folder) : path_(next_path(folder)), cut_path_(path_ + ".cut") {}
 
-SqlFile::~SqlFile() { unlink(path_.c_str()); }
+SqlFile::~SqlFile() {
+  unlink(path_.c_str());
+  unlink(cut_path_.c_str());
+}
 
 std::string SqlFile::statement(std::string_view sql, uint64_t rows) const {
   // A line of its own for the bracket: the question may end with a comment.
-  return fmt::format("COPY (SELECT * FROM ({}\n) LIMIT {}) TO {} (FORMAT parquet, COMPRESSION zstd)", sql, rows, sql_text(path_));
+  return fmt::format("COPY (SELECT * FROM ({}\n) LIMIT {}) TO {} (FORMAT parquet, COMPRESSION zstd)", sql, rows + 1, sql_text(path_));
+}
+
+Result<void> SqlFile::cut(Connection& connection, uint64_t rows) {
+  const auto done = connection.execute(fmt::format("COPY (SELECT * FROM read_parquet({}) LIMIT {}) TO {} (FORMAT parquet, COMPRESSION zstd)",
+                                                   sql_text(path_), rows, sql_text(cut_path_)));
+  if (!done) return done.error();
+  unlink(path_.c_str());
+  path_ = cut_path_;
+  return {};
 }
 
 Result<void> SqlFile::read(const std::function<bool(std::string& piece)>& take) {

@@ -30,13 +30,16 @@ class SqlFile {
   SqlFile(const SqlFile&) = delete;
   SqlFile& operator=(const SqlFile&) = delete;
 
-  /// The statement that writes at most `rows` of what `sql`, one SELECT, answers.
+  /// The statement that writes what `sql`, one SELECT, answers: one more than `rows` where there are more.
   std::string statement(std::string_view sql, uint64_t rows) const;
+  /// Makes it one of the first `rows`.
+  Result<void> cut(Connection& connection, uint64_t rows);
   /// Piece by piece, until `take` says false.
   Result<void> read(const std::function<bool(std::string& piece)>& take);
 
  private:
-  const std::string path_;
+  std::string path_;
+  const std::string cut_path_;
 };
 
 }  // namespace weir::store

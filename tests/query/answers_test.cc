@@ -1,19 +1,23 @@
 // What real DuckDB answers, against what a test counts itself from the same flows: every query that people type, and more.
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "query/check.h"
 #include "query/known_flows.h"
+#include "query/parser.h"
 #include "query/rollups.h"
 #include "query/sql_shape.h"
 #include "query/srql_queries.h"
 #include "query/translate.h"
 #include "store/rollups.h"
+#include "store/sql_check.h"
 
 namespace weir::query {
 namespace {
@@ -62,6 +66,7 @@ class Answers : public testing::Test {
     EXPECT_EQ(trouble_in(statement), std::nullopt) << statement.sql;
     std::vector<store::SqlValue> values;
     for (const Parameter& p : statement.parameters) values.push_back(sql_value(p));
+    expect_allowed(statement.sql);
     const std::string text = db_->ask(statement.sql, values);
     EXPECT_FALSE(text.starts_with("error")) << text << statement.sql;
     Rows rows;
@@ -72,6 +77,18 @@ class Answers : public testing::Test {
       for (std::string cell; std::getline(cells, cell, '|');) row.push_back(cell);
     }
     return rows;
+  }
+
+  /// As weir-store looks at it before it answers.
+  void expect_allowed(const std::string& sql) {
+    const auto in_text = store::find_text_trouble(sql);
+    EXPECT_FALSE(in_text) << in_text->message << "\n" << sql.substr(0, 2000);
+    auto rows = db_->connection->query("SELECT json_serialize_sql($1::VARCHAR)", std::vector<store::SqlValue>{sql});
+    ASSERT_TRUE(rows) << rows.error().message;
+    const auto chunk = rows->next();
+    ASSERT_TRUE(chunk && *chunk);
+    const auto wrong = store::find_trouble(nlohmann::json::parse(chunk->text(0, 0)), 1000);
+    EXPECT_FALSE(wrong) << wrong->message << "\n" << sql.substr(0, 2000);
   }
 
   /// At most limit + 1 rows.
@@ -324,6 +341,7 @@ TEST_F(Answers, HaveColumnsAndTypesBeforeValuesAreBound) {
     Plan plan;
     ASSERT_FALSE(plan_query(query, kNowUs, plan));
     const Translation t = translate(plan, duckdb_dialect());
+    expect_allowed(t.statement.sql);
     const auto prepared = db_->connection->prepare(t.statement.sql);
     ASSERT_TRUE(prepared) << prepared.error().message;
     const auto columns = prepared->columns();
@@ -334,6 +352,21 @@ TEST_F(Answers, HaveColumnsAndTypesBeforeValuesAreBound) {
         EXPECT_EQ(columns[i].name, t.columns[i].name);
       }
     }
+  }
+}
+
+TEST_F(Answers, OfTheLargestQueriesAreAllowedByTheStore) {
+  std::string list = "in:flows time:last_7d groupby:src_ip dst_port:(", conditions = "in:flows time:last_7d groupby:src_ip ", nested = "in:flows time:last_7d groupby:src_ip ";
+  for (size_t i = 0; i < kListMax; ++i) list += (i == 0 ? "" : ",") + std::to_string(i);
+  for (size_t i = 0; i < kConditionsMax; ++i) conditions += fmt::format("!cidr:10.{}.0.0/16 ", i % 256);
+  for (unsigned i = 1; i < kNestingMax; ++i) nested += fmt::format("(dst_port:{} OR ", i);
+  nested += "proto:6";
+  for (unsigned i = 1; i < kNestingMax; ++i) nested += ")";
+  for (const std::string& text : {list + ")", conditions, nested}) {
+    Plan plan;
+    const auto error = plan_query(text, kNowUs, plan);
+    ASSERT_FALSE(error) << error->message;
+    expect_allowed(translate(plan, duckdb_dialect()).statement.sql);
   }
 }
 

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstdlib>
 #include <functional>
+#include <optional>
 #include <thread>
 
 #include "raw_client.h"
@@ -37,6 +38,18 @@ class TestStream final : public HttpStream {
   const Say say_;
 };
 
+class TestLater final : public HttpLater {
+ public:
+  using Say = std::function<std::optional<HttpResponse>(int look)>;
+  TestLater(Tap& tap, Say say) : tap_(tap), say_(std::move(say)) { ++tap_.open; }
+  ~TestLater() override { --tap_.open; }
+  std::optional<HttpResponse> look() override { return say_(++tap_.looks); }
+
+ private:
+  Tap& tap_;
+  const Say say_;
+};
+
 class HttpStreamTest : public testing::Test {
  protected:
   void SetUp() override {
@@ -60,6 +73,18 @@ class HttpStreamTest : public testing::Test {
     routes.push_back({.method = "GET", .path = "/v1/status", .handle = [](const HttpRequest&) {
                         return HttpResponse{.body = "well"};
                       }});
+    auto server = HttpServer::start({.unix_path = path_}, std::move(routes));
+    ASSERT_TRUE(server) << server.error().message;
+    server_ = std::move(*server);
+  }
+  void serve_later(TestLater::Say say) {
+    std::vector<HttpRoute> routes;
+    routes.push_back({.method = "GET", .path = "/v1/live", .handle = [this, say](const HttpRequest&) {
+                        HttpResponse response;
+                        response.later = std::make_shared<TestLater>(tap_, say);
+                        return response;
+                      }});
+    routes.push_back({.method = "GET", .path = "/v1/status", .handle = [](const HttpRequest&) { return HttpResponse{.body = "well"}; }});
     auto server = HttpServer::start({.unix_path = path_}, std::move(routes));
     ASSERT_TRUE(server) << server.error().message;
     server_ = std::move(*server);
@@ -165,6 +190,51 @@ TEST_F(HttpStreamTest, EndsWithTheServer) {
   ASSERT_TRUE(eventually([&] { return tap_.looks > 2; }));
   server_.reset();
   EXPECT_EQ(tap_.open, 0);
+}
+
+TEST_F(HttpStreamTest, AnAnswerMayComeLaterWithItsStatus) {
+  serve_later([](int look) {
+    if (look < 4) return std::optional<HttpResponse>();
+    HttpResponse response{.status = 507, .body = "too much"};
+    response.headers.emplace_back("Weir-Said", "yes");
+    return std::optional(response);
+  });
+  RawClient client = ask("GET /v1/live HTTP/1.1\r\nHost: x\r\n\r\nGET /v1/status HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+  const std::string answers = client.read_all();
+  EXPECT_THAT(answers, AllOf(HasSubstr("HTTP/1.1 507"), HasSubstr("Weir-Said: yes"), HasSubstr("too much"), EndsWith("well")));
+  EXPECT_EQ(tap_.open, 0);
+}
+
+TEST_F(HttpStreamTest, AnAnswerThatComesLaterMayBeAStream) {
+  serve_later([this](int) {
+    HttpResponse response{.body = "first\n"};
+    response.stream = std::make_shared<TestStream>(tap_, [](int, std::string& out) {
+      out += "last\n";
+      return false;
+    });
+    return std::optional(response);
+  });
+  EXPECT_THAT(ask("GET /v1/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").read_all(), EndsWith("first\nlast\n\r\n0\r\n\r\n"));
+  EXPECT_EQ(tap_.open, 0);
+}
+
+TEST_F(HttpStreamTest, WhoHasGoneIsWaitedForByNobodyThoughNothingIsSaid) {
+  serve_later([](int) { return std::optional<HttpResponse>(); });
+  {
+    RawClient client = ask("GET /v1/live HTTP/1.1\r\nHost: x\r\n\r\n");
+    EXPECT_TRUE(eventually([&] { return tap_.looks >= 3; }));
+    for (int i = 0; i < 3; ++i) EXPECT_THAT(ask("GET /v1/status HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").read_all(), EndsWith("well"));
+    EXPECT_EQ(tap_.open, 1);
+  }
+  EXPECT_TRUE(eventually([&] { return tap_.open == 0; }));
+  server_.reset();
+  serve([](int, std::string&) { return true; });  // a stream that says nothing
+  {
+    RawClient client = ask("GET /v1/live HTTP/1.1\r\nHost: x\r\n\r\n");
+    client.read_until("first");
+    EXPECT_EQ(tap_.open, 1);
+  }
+  EXPECT_TRUE(eventually([&] { return tap_.open == 0; }));
 }
 
 }  // namespace
