@@ -45,7 +45,7 @@ done
 
 # What is committed was made by this program, of this template and that run.
 render perf/results/run.json "$dir/committed" committed
-diff -r "$dir/committed/PERFORMANCE.md" docs/PERFORMANCE.md >/dev/null || fail "docs/PERFORMANCE.md: perf/report.sh makes another"
+diff -r "$dir/committed/PERFORMANCE.md" docs/PERFORMANCE.md >/dev/null || fail "docs/PERFORMANCE.md is not what perf/report.sh makes: words belong in perf/PERFORMANCE.md.in"
 diff -r "$dir/committed/performance" docs/performance >/dev/null || fail "docs/performance: perf/report.sh makes others"
 
 exit $failed
