@@ -67,6 +67,7 @@ std::optional<DeliveryPlace> parse_ack_subject(std::string_view subject) noexcep
   place.deliveries = *deliveries;
   place.stream_sequence = *stream;
   place.consumer_sequence = *consumer;
+  place.stored_ns = number_of(token[at + 5]).value_or(0);
   return place;
 }
 
@@ -344,7 +345,7 @@ void JetStreamConsumer::take(std::vector<Delivery>& deliveries, int wait_ms) {
           found->expiry.on_delivery(place->consumer_sequence, place->stream_sequence, found->look.takes_whole_stream);
     }
     deliveries.push_back({std::move(reply), static_cast<uint32_t>(found - inputs_.begin()), place->deliveries,
-                          place->stream_sequence});
+                          place->stream_sequence, place->stored_ns});
   }
   replies_.clear();
 }

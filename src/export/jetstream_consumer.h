@@ -49,6 +49,7 @@ struct DeliveryPlace {
   uint64_t deliveries = 0;         // 1: the first
   uint64_t stream_sequence = 0;
   uint64_t consumer_sequence = 0;
+  uint64_t stored_ns = 0;          // since the epoch, by the server; the same at each delivery
 };
 std::optional<DeliveryPlace> parse_ack_subject(std::string_view subject) noexcept;
 
@@ -57,6 +58,7 @@ struct Delivery {
   uint32_t input = 0;  // which of the subjects
   uint64_t deliveries = 0;
   uint64_t sequence = 0;  // in the stream
+  uint64_t stored_ns = 0; // when the stream took it
 };
 
 /// A consumer, as it was when it was last looked at.

@@ -1,5 +1,7 @@
 #include "feed/dead_letter.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 namespace weir::feed {
@@ -45,7 +47,8 @@ void put_octets(const DeadSource& source, std::span<const uint8_t> octets, outbo
 std::string id_of(const outbound::Delivery& delivery, const std::string& stream) {
   const char* const id = delivery.message.header("Nats-Msg-Id");
   if (id != nullptr && *id != '\0' && std::string_view(id).size() <= kMessageIdOctetsMax) return id;
-  return stream + "." + std::to_string(delivery.sequence);
+  // A stream that was made anew counts from the beginning again.
+  return fmt::format("{}.{}.{}", stream, delivery.sequence, delivery.stored_ns);
 }
 
 void write_dead_message(const DeadSource& source, DeadReason reason, outbound::OutboundBatch& letter, outbound::ReplayedAs& as,

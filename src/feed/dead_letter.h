@@ -16,7 +16,7 @@
 
 namespace weir::feed {
 
-/// Its Nats-Msg-Id, or without one `stream` and its place in it.
+/// Its Nats-Msg-Id, or without one `stream`, its place in it and when it took it.
 std::string id_of(const outbound::Delivery& delivery, const std::string& stream);
 
 /// A message in hand, of which something is dead.

@@ -15,6 +15,7 @@ TEST(AckSubject, SaysWhichMessageItIs) {
   EXPECT_EQ(place->deliveries, 3u);
   EXPECT_EQ(place->stream_sequence, 1042u);
   EXPECT_EQ(place->consumer_sequence, 977u);
+  EXPECT_EQ(place->stored_ns, 1'700'000'000'000'000'000u);
 }
 
 TEST(AckSubject, IsReadWithDomainAndAccountToo) {
@@ -24,6 +25,7 @@ TEST(AckSubject, IsReadWithDomainAndAccountToo) {
   EXPECT_EQ(place->consumer, "etl");
   EXPECT_EQ(place->stream_sequence, 7u);
   EXPECT_EQ(place->consumer_sequence, 5u);
+  EXPECT_EQ(place->stored_ns, 1'700'000'000'000'000'000u);
 }
 
 TEST(AckSubject, IsNoneThatAnybodyElseMade) {
