@@ -3,12 +3,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
 
 #include "service/common_values.h"
 #include "service/config_text.h"
+#include "store/file_book.h"
 #include "store/rules_in_use.h"
 #include "store/sql_file.h"
 
@@ -28,7 +30,7 @@ const Schema<DatabaseConfig>& database_schema() {
           .key("memory_limit", &C::memory_limit, size<uint64_t>(256 << 20, 1ull << 44),
                "Memory that storing and queries have together; queries that need more use temp_directory, or end.")
           .key("threads", &C::threads, integer<uint32_t>(1, 256), "Threads of queries.")
-          .key("temp_directory", &C::temp_directory, service::any_text(), "Where queries put what exceeds memory; empty: temp, beside the database.")
+          .key("temp_directory", &C::temp_directory, service::any_text(), "Where queries put what exceeds memory; empty: beside flows.duckdb temp, beside NAME.duckdb NAME.temp.")
           .key("temp_limit", &C::temp_limit, size<uint64_t>(1 << 20, 1ull << 50), "At most so much of it.");
   return schema;
 }
@@ -49,7 +51,7 @@ const Schema<HistoryConfig>& history_schema() {
   constexpr uint64_t kSec = 1'000'000'000;
   static const auto schema =
       Schema<C>()
-          .key("folder", &C::folder, service::any_text(), "Where the files (Parquet) of older rows lie; made if absent. Empty: history, beside the database.")
+          .key("folder", &C::folder, service::any_text(), "Where the files (Parquet) of older rows lie; made if absent. Empty: beside flows.duckdb history, beside NAME.duckdb NAME.history.")
           .key("realtime_threshold_secs", &C::realtime_threshold_secs, duration<uint32_t>(kSec, 3600, UINT32_MAX),
                "Hours older than that leave the database and become files.")
           .key("retention_secs", &C::retention_secs, duration<uint32_t>(kSec, 0, UINT32_MAX),
@@ -73,10 +75,20 @@ const Schema<SqlConfig>& sql_schema() {
   return schema;
 }
 
+/// A question that is told to stop may take a little longer.
+constexpr int64_t kAnswerLagMs = 60'000;
+
 /// The folder that `path` lies in.
 std::string folder_of(const std::string& path) {
   const size_t slash = path.rfind('/');
   return slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
+}
+
+/// Of a database of the usual name `what`, beside it; of another `<name>.what`, so that several may lie in one folder.
+std::string beside(const std::string& path, const std::string& what) {
+  const std::filesystem::path name = std::filesystem::path(path).filename();
+  const std::filesystem::path folder = std::filesystem::absolute(folder_of(path));
+  return folder / (name == "flows.duckdb" ? what : name.stem().string() + "." + what);
 }
 
 Result<LoadedConfig> finish(LoadedConfig loaded, service::ConfigReport& report) {
@@ -84,10 +96,11 @@ Result<LoadedConfig> finish(LoadedConfig loaded, service::ConfigReport& report) 
   feed::check_connection(loaded.config, findings);
   feed::check_source(loaded.config, "whose flows would be stored twice", findings);
   feed::check_stream(loaded.config, loaded.config.dead.stream, "dead.stream", findings);
-  const std::filesystem::path beside = std::filesystem::absolute(folder_of(loaded.config.database.path));
-  if (loaded.config.database.temp_directory.empty()) loaded.config.database.temp_directory = beside / "temp";
-  if (loaded.config.history.folder.empty()) loaded.config.history.folder = beside / "history";
+  DatabaseConfig& database = loaded.config.database;
+  if (database.temp_directory.empty()) database.temp_directory = beside(database.path, "temp");
+  if (loaded.config.history.folder.empty()) loaded.config.history.folder = beside(database.path, "history");
   if (loaded.config.history.folder.front() != '/') findings.error("history.folder", "is to begin with /");
+  else loaded.config.history.folder = canonical_folder(loaded.config.history.folder);
   const HistoryConfig& history = loaded.config.history;
   if (history.retention_secs != 0 && history.retention_secs <= history.realtime_threshold_secs) {
     findings.error("history.retention_secs", fmt::format("{} is not more than history.realtime_threshold_secs ({})",
@@ -190,7 +203,8 @@ DatabaseOptions database_options(const StoreConfig& config) {
   options.threads = config.database.threads;
   options.temp_directory = config.database.temp_directory;
   options.temp_limit = fmt::format("{}MiB", config.database.temp_limit >> 20);
-  if (!config.history.folder.empty()) options.folders = {config.history.folder};
+  options.folders = {config.history.folder};
+  options.history_folder = config.history.folder;
   if (const std::string answers = answers_folder(options); !answers.empty()) options.folders.push_back(answers);
   return options;
 }
@@ -210,6 +224,7 @@ KeeperConfig keeper_config(const StoreConfig& config) {
   keeper.folder = history.folder;
   keeper.recent_micros = micros(history.realtime_threshold_secs);
   keeper.history_micros = micros(history.retention_secs);
+  keeper.retired_micros = std::max(kRetiredKeptMicros, 1000 * (int64_t{config.sql.timeout_ms} + kAnswerLagMs));
   keeper.rollups = {.minutes_micros = micros(history.rollup_minutes_secs),
                     .hours_micros = micros(history.rollup_hours_secs),
                     .days_micros = micros(history.rollup_days_secs)};

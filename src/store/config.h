@@ -28,7 +28,7 @@ struct DatabaseConfig {
   std::string path = "/var/lib/weir-store/flows.duckdb";
   uint64_t memory_limit = 2ull << 30;
   uint32_t threads = 2;
-  std::string temp_directory;  // empty: `temp` beside the database
+  std::string temp_directory;  // empty: `temp` beside flows.duckdb, `NAME.temp` beside NAME.duckdb
   uint64_t temp_limit = 16ull << 30;
 };
 
@@ -39,7 +39,7 @@ struct CommitConfig {
 
 /// Older rows, in files; sums of rows.
 struct HistoryConfig {
-  std::string folder;  // empty: `history` beside the database
+  std::string folder;  // empty: `history` beside flows.duckdb, `NAME.history` beside NAME.duckdb
   uint32_t realtime_threshold_secs = 172'800;
   uint32_t retention_secs = 0;           // 0: for ever; likewise below
   uint32_t rollup_minutes_secs = 604'800;

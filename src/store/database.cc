@@ -11,6 +11,7 @@ namespace weir::store {
 
 namespace {
 
+constexpr size_t kSuspicionsMax = 16;
 constexpr uint64_t kSignBit = uint64_t{1} << 63;
 
 std::string beginning(std::string_view sql) {
@@ -213,6 +214,16 @@ Result<Connection> Database::connect() {
   duckdb_connection connection = nullptr;
   if (duckdb_connect(database_, &connection) != DuckDBSuccess) return Error{"DuckDB gives no connection"};
   return Connection(connection);
+}
+
+void Database::suspect(const std::string& words) {
+  const std::lock_guard lock(suspicions_lock_);
+  if (suspicions_.size() < kSuspicionsMax) suspicions_.push_back(words);
+}
+
+std::vector<std::string> Database::take_suspicions() {
+  const std::lock_guard lock(suspicions_lock_);
+  return std::exchange(suspicions_, {});
 }
 
 Result<Appender> Appender::make(const Connection& connection, const std::string& table) {

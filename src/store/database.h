@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <string>
 #include <string_view>
@@ -47,6 +48,7 @@ struct DatabaseOptions {
   std::string temp_limit = "8GiB";
   /// Folders whose files statements may read and write. Nothing else outside the database's own file can be reached.
   std::vector<std::string> folders;
+  std::string history_folder;    // one of them: where files of older rows lie; empty: there are none
 };
 
 /// A chunk of a result: at most duckdb_vector_size() rows, by columns.
@@ -166,8 +168,14 @@ class Database {
 
   Result<Connection> connect();
 
+  /// A question ended with these words, which may be of a file: for whoever looks after files. Any thread.
+  void suspect(const std::string& words);
+  std::vector<std::string> take_suspicions();
+
  private:
   duckdb_database database_;
+  std::mutex suspicions_lock_;  // not a path of data: a question failed
+  std::vector<std::string> suspicions_;
 };
 
 /// Rows into a table, chunk by chunk; in the connection's transaction, and nothing of a chunk is there before `flush`.

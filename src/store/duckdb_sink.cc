@@ -7,6 +7,7 @@
 #include <string>
 #include <utility>
 
+#include "base/clock.h"
 #include "store/row_chunk.h"
 
 namespace weir::store {
@@ -14,6 +15,9 @@ namespace {
 
 constexpr int kReopenWaitMs = 30'000;
 constexpr int kHoldTriesMax = 50;
+/// Longer than until the next try.
+constexpr uint64_t kQuietNs = 3 * kNsPerSec;
+constexpr uint64_t kRefusedMaxNs = 30 * kNsPerSec;
 constexpr size_t kListMax = 1024;  // in one statement
 
 /// Runs a statement for each kListMax of them, with their texts in a list.
@@ -210,10 +214,19 @@ Result<void> DuckdbSink::tidy() {
   }
   if (auto connected = connect(); !connected) return failed(connected.error());
   auto done = connection_->execute("CHECKPOINT");
-  if (done) return {};
-  // Others write just now: the next time.
-  if (done.error().message.find("other") != std::string::npos && !is_fatal(done.error())) return {};
-  return failed(done.error());
+  if (done) {
+    store_.ask_for_quiet(0);
+    refused_since_ns_ = 0;
+    return {};
+  }
+  if (done.error().message.find("other") == std::string::npos || is_fatal(done.error())) return failed(done.error());
+  // Others write just now: the keeper, who waits then. That it comes to nothing all the same is worth a word.
+  const uint64_t now_ns = steady_clock_ns();
+  store_.ask_for_quiet(now_ns + kQuietNs);
+  if (refused_since_ns_ == 0) refused_since_ns_ = now_ns;
+  if (now_ns - refused_since_ns_ < kRefusedMaxNs) return {};
+  return Error{fmt::format("the log of {} MiB cannot be put into the file for {} s: {}", wal >> 20, (now_ns - refused_since_ns_) / kNsPerSec,
+                           done.error().message)};
 }
 
 }  // namespace weir::store

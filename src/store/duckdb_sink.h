@@ -45,6 +45,7 @@ class DuckdbSink final : public Sink {
   ColumnSet used_now_, used_before_;     // since the newest hour's table was made, and while the one before it was the newest
   int64_t last_seen_ = 0;     // of what is known of messages, in their order
   uint64_t last_number_ = 0;  // of the batch that was committed last
+  uint64_t refused_since_ns_ = 0;  // steady; since when no checkpoint could be made for others' sake; 0: it can
   bool is_broken_ = false;
   bool is_unsure_ = false;  // the last batch failed
 };

@@ -1,59 +1,57 @@
-// history.h — Hours that are over become Parquet files; files are merged, retired and checked.
+// history.h — Hours that are over become files; files are merged, retired and removed.
 //
-// Spec:     docs/STORE.md, "History". Files as Iceberg can adopt them: no unsigned types, a field id for each column, one
-//           day a file.
+// Spec:     docs/STORE.md, "Files".
 // Runs on:  the keeper's thread, with its Connection.
-// Owns:     the files under its folder that are named as it names them.
+// Owns:     the files under its folder that the database knows, and no others.
 // Bounds:   one hour, or one hour's files, at a time.
-// Failure:  an Error; then nothing has changed but a file that nobody knows, which the next start removes. A file is on the disk
-//           (fsync) before the transaction that names it and drops its rows.
+// Failure:  an Error; then nothing has changed but a file that the database knows as one that was not ended. A file is on the disk
+//           (fsync) before the transaction that keeps it and drops its rows.
+//
+// `passed_micros` is a time that never jumps (RetentionClock::passed).
 #pragma once
 
 #include <cstdint>
 #include <string>
-#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
 #include "store/database.h"
+#include "store/file_book.h"
+#include "store/parquet_file.h"
 
 namespace weir::store {
 
-/// So long a retired file is left to those who are reading it.
+/// So long, at least, a retired file is left to those who are reading it.
 inline constexpr int64_t kRetiredKeptMicros = 600'000'000;
-inline constexpr size_t kHistoryFilesMax = 100'000;
 
 class History {
  public:
-  /// `folder` is absolute and there.
-  explicit History(std::string folder) : folder_(std::move(folder)) {}
-
-  /// At start: files that no transaction knows are removed; those that are not what they should be are left out from now on.
-  /// The latter, each with why.
-  Result<std::vector<std::string>> check(Connection& connection, int64_t now_micros);
-  /// Reads the whole file: what a look at its end does not show. True: it is broken, and left out from now on.
-  Result<bool> check_whole(Connection& connection, const std::string& path, int64_t now_micros);
+  /// `folder` is there. `on_step`: told what has been done, for those who want to see it stopped there.
+  explicit History(const std::string& folder, OnFileStep on_step = [](FileStep) {})
+      : folder_(canonical_folder(folder)), on_step_(std::move(on_step)) {}
+  const std::string& folder() const noexcept { return folder_; }
 
   /// The hour's rows become a file and its table goes. False where rows are not folded yet, or came meanwhile: later.
-  Result<bool> archive(Connection& connection, int64_t hour, int64_t now_micros);
-  /// The hour that has the most files, if it has more than one, gets one instead. How many files it had.
-  Result<uint64_t> merge(Connection& connection, int64_t now_micros);
+  Result<bool> archive(Connection& connection, int64_t hour, int64_t passed_micros);
+  /// Hours that have more than one file, those with most first.
+  Result<std::vector<int64_t>> hours_to_merge(Connection& connection) const;
+  /// One file in place of the hour's. How many it had. Where it cannot be, files that are damaged are left out from now on.
+  Result<uint64_t> merge(Connection& connection, int64_t hour, int64_t passed_micros);
   /// Retires files of hours before `hour`.
-  Result<uint64_t> retire_before(Connection& connection, int64_t hour, int64_t now_micros);
-  /// Removes files that were retired long enough ago.
-  Result<uint64_t> remove_retired(Connection& connection, int64_t now_micros);
+  Result<uint64_t> retire_before(Connection& connection, int64_t hour, int64_t passed_micros);
+  /// Removes files that have been retired for `kept_micros`.
+  Result<uint64_t> remove_retired(Connection& connection, int64_t passed_micros, int64_t kept_micros = kRetiredKeptMicros);
 
  private:
-  struct Written {
-    std::string path;
-    int64_t rows = 0;
-    int64_t octets = 0;
-  };
-  std::string path_of(int64_t hour) const;
-  Result<Written> write(Connection& connection, const std::string& select, int64_t hour) const;
-  Result<void> set_broken(Connection& connection, const std::string& path, const std::string& why, int64_t now_micros);
+  /// A file of the query's rows, of which there are so many, that the database knows as one that is being made.
+  Result<FileRow> make_file(Connection& connection, const std::string& query, int64_t hour, int64_t rows,
+                            const std::vector<std::string>& replaces, int64_t passed_micros);
+  /// After an error: what was made goes, unless the database has kept it.
+  Error given_up(Connection& connection, Error error) const;
 
   const std::string folder_;
+  const OnFileStep on_step_;
 };
 
 }  // namespace weir::store

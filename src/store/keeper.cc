@@ -11,7 +11,7 @@ namespace weir::store {
 namespace {
 
 constexpr int64_t kMinute = 60 * kMicrosPerSecond;
-constexpr size_t kSuspectsMax = 16;
+constexpr int64_t kReadOnMicros = kMicrosPerSecond;  // files in doubt are read with pauses
 
 std::array<int64_t, kKeeperTasks> intervals(const KeeperConfig& config) {
   std::array<int64_t, kKeeperTasks> every{};
@@ -29,8 +29,8 @@ bool goes_on(KeeperTask task) noexcept {
 
 }  // namespace
 
-Keeper::Keeper(Connection connection, const KeeperConfig& config)
-    : connection_(std::move(connection)), config_(config), history_(config.folder) {
+Keeper::Keeper(Connection connection, const KeeperConfig& config, RetentionClock clock)
+    : connection_(std::move(connection)), config_(config), history_(config.folder), watch_(history_.folder()), clock_(std::move(clock)) {
   const auto every = intervals(config);
   for (size_t i = 0; i < kKeeperTasks; ++i) schedule_[i].every_micros = every[i];
 }
@@ -38,30 +38,25 @@ Keeper::Keeper(Connection connection, const KeeperConfig& config)
 Result<std::unique_ptr<Keeper>> Keeper::make(Database& database, const KeeperConfig& config, int64_t now_micros) {
   auto connection = database.connect();
   if (!connection) return connection.error();
-  std::unique_ptr<Keeper> keeper(new Keeper(std::move(*connection), config));
-  const auto broken = keeper->history_.check(keeper->connection_, now_micros);
-  if (!broken) return broken.error();
-  for (const std::string& text : *broken) keeper->name_broken(text);
+  auto saved = load_clock(*connection, now_micros);
+  if (!saved) return saved.error();
+  RetentionClock clock(std::move(*saved), config.boot, now_micros, config.steady_micros());
+  std::unique_ptr<Keeper> keeper(new Keeper(std::move(*connection), config, std::move(clock)));
+  if (auto kept = keeper->keep_clock(); !kept) return kept.error();
+  if (auto begun = keeper->watch_.begin(keeper->connection_); !begun) return begun.error();
   if (auto published = keeper->publish(); !published) return published.error();
   return keeper;
 }
 
-void Keeper::suspect(const std::string& path) {
-  const std::lock_guard lock(suspects_lock_);
-  if (suspects_.size() < kSuspectsMax && std::find(suspects_.begin(), suspects_.end(), path) == suspects_.end()) {
-    suspects_.push_back(path);
-  }
-}
-
-void Keeper::name_broken(const std::string& text) {
-  if (current_.newly_broken.size() < kBrokenNamedMax) current_.newly_broken.push_back(text);
+Result<void> Keeper::keep_clock() {
+  if (auto saved = save_clock(connection_, clock_.state()); !saved) return saved;
+  clock_kept_ = clock_.passed();
+  return {};
 }
 
 bool Keeper::step(int64_t now_micros) {
-  {
-    const std::lock_guard lock(suspects_lock_);
-    if (!suspects_.empty()) schedule_[static_cast<size_t>(KeeperTask::look)].next_micros = 0;
-  }
+  clock_.advance(now_micros, config_.steady_micros());
+  if (watch_.has_suspicion()) schedule_[static_cast<size_t>(KeeperTask::look)].next_micros = 0;
   bool has_more = false;
   bool has_run = false;
   for (size_t i = 0; i < kKeeperTasks; ++i) {
@@ -81,12 +76,13 @@ bool Keeper::step(int64_t now_micros) {
       schedule.next_micros = now_micros + std::max(kRetryMicros, schedule.every_micros);
       continue;
     }
-    view.trouble.clear();
+    view.trouble = aside(task).trouble();
     view.done += *done;
     if (*done > 0 && goes_on(task)) {
       schedule.next_micros = now_micros;
       has_more = true;
     }
+    if (task == KeeperTask::look && watch_.is_reading()) schedule.next_micros = now_micros + kReadOnMicros;
   }
   if (has_run) {
     if (auto published = publish(); !published) current_.tasks[static_cast<size_t>(KeeperTask::look)].trouble = published.error().message;
@@ -98,55 +94,48 @@ Result<uint64_t> Keeper::run(KeeperTask task, int64_t now_micros) {
   switch (task) {
     case KeeperTask::fold: return fold(connection_);
     case KeeperTask::close: return close(now_micros);
-    case KeeperTask::roll_up: return roll_up(connection_, now_micros);
-    case KeeperTask::look: return look(now_micros);
+    case KeeperTask::roll_up: return roll_up(connection_, std::min(now_micros, clock_.now() + kClockAheadMaxMicros));
+    case KeeperTask::look: return watch_.look(connection_, config_.steady_micros());
     case KeeperTask::archive: return archive(now_micros);
-    case KeeperTask::merge: return history_.merge(connection_, now_micros);
-    case KeeperTask::retire: {
-      if (config_.history_micros > 0) {
-        const auto newest = newest_micros();
-        if (!newest) return newest.error();
-        const int64_t bound = std::min(now_micros, *newest + kClockAheadMaxMicros) - config_.history_micros;
-        auto retired = history_.retire_before(connection_, hour_of(bound), now_micros);
-        if (!retired) return retired;
-      }
-      return history_.remove_retired(connection_, now_micros);
-    }
-    case KeeperTask::expire: return expire_rollups(connection_, now_micros, config_.rollups);
+    case KeeperTask::merge: return merge(now_micros);
+    case KeeperTask::retire: return retire();
+    case KeeperTask::expire: return expire_rollups(connection_, clock_.now(), config_.rollups);
     case KeeperTask::count_: break;
   }
   return uint64_t{0};
 }
 
-Result<int64_t> Keeper::newest_micros() {
-  auto rows = connection_.query("SELECT coalesce(max(hour), 0)::BIGINT FROM (SELECT hour FROM flow_hours UNION ALL SELECT hour FROM history_files)");
-  if (!rows) return rows.error();
-  auto chunk = rows->next();
-  if (!chunk) return chunk.error();
-  return (chunk->at<int64_t>(0, 0) + 1) * kMicrosPerHour;
+Result<uint64_t> Keeper::retire() {
+  if (clock_.passed() - clock_kept_ >= kKeepClockMicros) {
+    if (auto kept = keep_clock(); !kept) return kept.error();
+  }
+  if (config_.history_micros > 0) {
+    const int64_t bound = clock_.now() - config_.history_micros;
+    auto retired = history_.retire_before(connection_, hour_of(bound), clock_.passed());
+    if (!retired) return retired;
+  }
+  return history_.remove_retired(connection_, clock_.passed(), config_.retired_micros);
 }
 
-Result<uint64_t> Keeper::look(int64_t now_micros) {
-  std::vector<std::string> suspects;
-  {
-    const std::lock_guard lock(suspects_lock_);
-    suspects.swap(suspects_);
+/// One hour; where it cannot be done it is left for a while, and the next one's turn comes.
+Result<uint64_t> Keeper::merge(int64_t now_micros) {
+  const auto hours = history_.hours_to_merge(connection_);
+  if (!hours) return hours.error();
+  SetAside& failed = aside(KeeperTask::merge);
+  failed.keep_only([&](int64_t hour) { return std::find(hours->begin(), hours->end(), hour) != hours->end(); });
+  int tries = 0;
+  for (const int64_t hour : *hours) {
+    if (failed.has(hour, now_micros)) continue;
+    const auto merged = history_.merge(connection_, hour, clock_.passed());
+    if (merged) {
+      failed.done(hour);
+      return merged;
+    }
+    failed.failed(hour, merged.error().message, now_micros);
+    ++current_.tasks[static_cast<size_t>(KeeperTask::merge)].failures;
+    if (++tries == kAsideAStepMax) break;
   }
-  uint64_t found = 0;
-  for (const std::string& path : suspects) {
-    const auto is_broken = history_.check_whole(connection_, path, now_micros);
-    if (!is_broken) return is_broken.error();
-    if (!*is_broken) continue;
-    ++found;
-    name_broken(path + ": it cannot be read");
-  }
-  const auto files = kept_files(connection_);
-  if (!files) return files.error();
-  if (std::all_of(files->begin(), files->end(), looks_whole)) return found;
-  const auto broken = history_.check(connection_, now_micros);
-  if (!broken) return broken.error();
-  for (const std::string& text : *broken) name_broken(text);
-  return found + broken->size();
+  return uint64_t{0};
 }
 
 /// How often each hour was written to, and since when no more.
@@ -181,11 +170,21 @@ Result<uint64_t> Keeper::close(int64_t now_micros) {
 
 Result<uint64_t> Keeper::archive(int64_t now_micros) {
   if (auto looked = look_at_writes(now_micros); !looked) return looked.error();
+  SetAside& failed = aside(KeeperTask::archive);
+  failed.keep_only([&](int64_t hour) { return writes_.count(hour) != 0; });
+  int tries = 0;
   for (const auto& [hour, writes] : writes_) {
     if ((hour + 1) * kMicrosPerHour > now_micros - config_.recent_micros) break;  // and all behind it
     if (!is_quiet(writes, now_micros)) continue;
-    const auto done = history_.archive(connection_, hour, now_micros);
-    if (!done) return done.error();
+    if (failed.has(hour, now_micros)) continue;
+    const auto done = history_.archive(connection_, hour, clock_.passed());
+    if (!done) {
+      failed.failed(hour, done.error().message, now_micros);
+      ++current_.tasks[static_cast<size_t>(KeeperTask::archive)].failures;
+      if (++tries == kAsideAStepMax) break;
+      continue;
+    }
+    failed.done(hour);
     if (*done) return uint64_t{1};
   }
   return uint64_t{0};
@@ -194,7 +193,7 @@ Result<uint64_t> Keeper::archive(int64_t now_micros) {
 Result<void> Keeper::publish() {
   auto rows = connection_.query(
       "SELECT (SELECT count(*) FROM flow_hours), count(*) FILTER (state = 'kept'), coalesce(sum(octets) FILTER (state = 'kept'), 0)::BIGINT, "
-      "coalesce(sum(rows) FILTER (state = 'kept'), 0)::BIGINT, count(*) FILTER (state = 'broken') FROM history_files");
+      "coalesce(sum(rows) FILTER (state = 'kept'), 0)::BIGINT, count(*) FILTER (state IN ('broken', 'damaged')) FROM history_files");
   if (!rows) return rows.error();
   auto chunk = rows->next();
   if (!chunk) return chunk.error();
@@ -204,6 +203,8 @@ Result<void> Keeper::publish() {
   current_.file_octets = number(2);
   current_.file_rows = number(3);
   current_.broken_files = number(4);
+  current_.watch = watch_.view();
+  current_.clock_ahead_micros = clock_.behind();
   view_.publish(std::make_shared<const KeeperView>(current_));
   return {};
 }

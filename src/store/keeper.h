@@ -10,17 +10,20 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <vector>
 
 #include "base/named_enum.h"
 #include "base/result.h"
 #include "base/snapshot.h"
+#include "store/file_watch.h"
 #include "store/history.h"
+#include "store/retention_clock.h"
 #include "store/rollups.h"
+#include "store/set_aside.h"
 
 namespace weir::store {
 
@@ -30,7 +33,9 @@ inline constexpr size_t kKeeperTasks = static_cast<size_t>(KeeperTask::count_);
 
 inline constexpr int64_t kMicrosPerSecond = 1'000'000;
 inline constexpr int64_t kRetryMicros = 60 * kMicrosPerSecond;
-/// A clock that is further ahead of the newest flow is not believed where files would go for it.
+/// The clock that files and sums become too old by is kept so often.
+inline constexpr int64_t kKeepClockMicros = 600 * kMicrosPerSecond;
+/// A wall clock that is further ahead of it is not believed where sums are made of sums, either.
 inline constexpr int64_t kClockAheadMaxMicros = 7 * 24 * 3600 * kMicrosPerSecond;
 
 struct KeeperConfig {
@@ -38,8 +43,11 @@ struct KeeperConfig {
   int64_t recent_micros = 48 * 3600 * kMicrosPerSecond;  // hours older than that become files
   int64_t history_micros = 0;                            // files older than that go; 0: never
   RollupRetention rollups = {.minutes_micros = 48 * 3600 * kMicrosPerSecond, .hours_micros = 0, .days_micros = 0};
+  int64_t retired_micros = kRetiredKeptMicros;           // who reads a file that was replaced or retired has so long
   int64_t fold_every_micros = 10 * kMicrosPerSecond;
   int64_t quiet_micros = 600 * kMicrosPerSecond;  // an hour that nobody wrote to for so long is closed, and may become a file
+  std::function<int64_t()> steady_micros = machine_steady_micros;
+  std::string boot = machine_boot();
 };
 
 struct KeeperTaskView {
@@ -55,11 +63,11 @@ struct KeeperView {
   uint64_t files = 0;             // that are asked
   uint64_t file_octets = 0;
   uint64_t file_rows = 0;
-  uint64_t broken_files = 0;
-  std::vector<std::string> newly_broken;  // since the start, each with why; at most kBrokenNamedMax
+  uint64_t broken_files = 0;      // that are left out
+  FileWatchView watch;
+  int64_t clock_ahead_micros = 0; // how far the wall clock is ahead of the time that files and sums become too old by
   const KeeperTaskView& of(KeeperTask task) const noexcept { return tasks[static_cast<size_t>(task)]; }
 };
-inline constexpr size_t kBrokenNamedMax = 100;
 
 class Keeper {
  public:
@@ -68,8 +76,8 @@ class Keeper {
 
   /// Whatever is due. True: there is more to do at once.
   bool step(int64_t now_micros);
-  /// Somebody could not read this file: it is read as a whole at the next step. Any thread.
-  void suspect(const std::string& path);
+  /// Somebody's question ended with these words, which may be of a file. Any thread.
+  void suspect(const std::string& words) { watch_.suspect(words); }
   std::shared_ptr<const KeeperView> view() const { return view_.read(); }
 
  private:
@@ -77,20 +85,24 @@ class Keeper {
     int64_t every_micros = 0;
     int64_t next_micros = 0;
   };
-  Keeper(Connection connection, const KeeperConfig& config);
+  Keeper(Connection connection, const KeeperConfig& config, RetentionClock clock);
   Result<uint64_t> run(KeeperTask task, int64_t now_micros);
   Result<uint64_t> close(int64_t now_micros);
   Result<uint64_t> archive(int64_t now_micros);
   Result<void> look_at_writes(int64_t now_micros);
-  Result<uint64_t> look(int64_t now_micros);
-  /// Where the newest hour that there is ends.
-  Result<int64_t> newest_micros();
+  Result<uint64_t> merge(int64_t now_micros);
+  Result<uint64_t> retire();
+  Result<void> keep_clock();
+  SetAside& aside(KeeperTask task) noexcept { return aside_[static_cast<size_t>(task)]; }
   Result<void> publish();
-  void name_broken(const std::string& text);
 
   Connection connection_;
   const KeeperConfig config_;
   History history_;
+  FileWatch watch_;
+  RetentionClock clock_;
+  int64_t clock_kept_ = 0;  // what it had passed when it was kept last
+  std::array<SetAside, kKeeperTasks> aside_;
   std::array<Schedule, kKeeperTasks> schedule_;
   KeeperView current_;
   /// Of each hour: how often it was written to, and since when it has not been more.
@@ -103,8 +115,6 @@ class Keeper {
     return now_micros - writes.since_micros >= config_.quiet_micros;
   }
   std::map<int64_t, Writes> writes_;
-  std::mutex suspects_lock_;  // not a path of data: somebody could not read a file
-  std::vector<std::string> suspects_;
   Snapshot<KeeperView> view_;
 };
 

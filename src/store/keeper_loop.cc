@@ -1,7 +1,10 @@
 #include "store/keeper_loop.h"
 
+#include <utility>
+
 #include "base/clock.h"
 #include "service/log.h"
+#include "store/schema.h"
 
 namespace weir::store {
 namespace {
@@ -20,6 +23,7 @@ void KeeperLoop::run() {
   while (!is_stopping()) {
     if (auto now = store_.database(); now != database || now == nullptr) {
       keeper.reset();
+      told_broken_ = told_taken_back_ = 0;
       database = std::move(now);
     }
     int wait_ms = kIdleMs;
@@ -35,12 +39,37 @@ void KeeperLoop::run() {
         database.reset();
       }
     }
-    if (keeper != nullptr) {
+    // Whoever writes rows cannot make a checkpoint while others write.
+    const bool is_quiet = steady_clock_ns() < store_.quiet_until_ns();
+    if (keeper != nullptr && !is_quiet) {
+      for (const std::string& words : database->take_suspicions()) keeper->suspect(words);
       if (keeper->step(now_micros())) wait_ms = 0;
       view_.publish(keeper->view());
+      tell(*keeper->view());
     }
     if (wait_ms != 0) waker_.wait(wait_ms, is_stopping);
   }
+}
+
+/// What is new of files and of the clock, each once.
+void KeeperLoop::tell(const KeeperView& view) {
+  const FileWatchView& watch = view.watch;
+  for (size_t i = std::exchange(told_broken_, watch.newly_broken.size()); i < watch.newly_broken.size(); ++i) {
+    service::log_error("a file is left out of every answer: {}", watch.newly_broken[i]);
+  }
+  if (const uint64_t before = std::exchange(told_taken_back_, watch.taken_back); watch.taken_back > before) {
+    service::log_info("files that can be read again are asked again: {}", watch.taken_back - before);
+  }
+  if (std::exchange(told_unknown_, watch.unknown) != watch.unknown && watch.unknown != 0) {
+    service::log_warning("{} files in {} are not this database's: they are left alone, and nobody is shown their rows: {}, …", watch.unknown,
+                         config_.folder, watch.unknown_named.front());
+  }
+  const bool is_ahead = view.clock_ahead_micros > kAtStartMaxMicros;
+  if (is_ahead && !told_ahead_) {
+    service::log_warning("the clock is {} hours ahead of the time that has passed: what is too old goes by the latter, which catches up slowly",
+                         view.clock_ahead_micros / kMicrosPerHour);
+  }
+  told_ahead_ = is_ahead;
 }
 
 }  // namespace weir::store

@@ -29,12 +29,18 @@ class KeeperLoop {
   std::shared_ptr<const std::string> trouble() const { return trouble_.read(); }
 
  private:
+  void tell(const KeeperView& view);
+
   OpenStore& store_;
   const KeeperConfig config_;
   std::atomic<bool> is_stopping_{false};
   Waker waker_;
   Snapshot<KeeperView> view_;
   Snapshot<std::string> trouble_;
+  size_t told_broken_ = 0;
+  uint64_t told_taken_back_ = 0;
+  uint64_t told_unknown_ = 0;
+  bool told_ahead_ = false;
 };
 
 }  // namespace weir::store

@@ -68,6 +68,12 @@ void add_keeper(MetricPage& page, const KeeperView& keeper) {
   page.gauge("weir_store_file_octets", "Their octets.", {}, static_cast<double>(keeper.file_octets));
   page.gauge("weir_store_file_rows", "Their rows.", {}, static_cast<double>(keeper.file_rows));
   page.gauge("weir_store_files_broken", "Files that cannot be read and are left out.", {}, static_cast<double>(keeper.broken_files));
+  page.gauge("weir_store_files_in_doubt", "Files that a question may have failed at: they are being read.", {},
+             static_cast<double>(keeper.watch.in_doubt));
+  page.gauge("weir_store_files_unknown", "Files in the folder that are not this database's: left alone, and not asked.", {},
+             static_cast<double>(keeper.watch.unknown));
+  page.gauge("weir_store_clock_ahead_seconds", "How far the clock is ahead of the time that files and sums become too old by.", {},
+             static_cast<double>(keeper.clock_ahead_micros) / 1e6);
   for (size_t i = 0; i < kKeeperTasks; ++i) {
     const service::Labels labels = {{"task", name_of(static_cast<KeeperTask>(i))}};
     page.counter("weir_store_keeper_runs_total", "Pieces of the keeper's work.", labels, keeper.tasks[i].runs);

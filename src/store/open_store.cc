@@ -8,6 +8,7 @@
 
 #include "store/address_functions.h"
 #include "store/duckdb_sink.h"
+#include "store/file_book.h"
 #include "store/schema.h"
 
 namespace weir::store {
@@ -42,6 +43,9 @@ Result<std::shared_ptr<Database>> OpenStore::open_once() const {
   auto connection = (*database)->connect();
   if (!connection) return connection.error();
   if (auto done = register_address_functions(*connection); !done) return done.error();
+  if (!options_.history_folder.empty()) {
+    if (auto done = settle_folder(*connection, options_.history_folder); !done) return done.error();
+  }
   if (auto done = prepare_schema(*connection); !done) return done.error();
   if (auto done = prepare_identities(*connection); !done) return done.error();
   return std::shared_ptr<Database>(std::move(*database));

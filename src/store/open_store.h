@@ -28,6 +28,10 @@ class OpenStore {
   uint64_t reopened() const noexcept { return reopened_.load(std::memory_order_relaxed); }
   const DatabaseOptions& options() const noexcept { return options_; }
 
+  /// The keeper is asked to write nothing until then (steady clock); 0: it may.
+  void ask_for_quiet(uint64_t until_steady_ns) noexcept { quiet_until_ns_.store(until_steady_ns, std::memory_order_relaxed); }
+  uint64_t quiet_until_ns() const noexcept { return quiet_until_ns_.load(std::memory_order_relaxed); }
+
   /// Waits, at most `wait_ms`, until nobody uses the old one any more.
   Result<void> reopen(int wait_ms);
 
@@ -44,6 +48,7 @@ class OpenStore {
   const DatabaseOptions options_;
   std::atomic<std::shared_ptr<Database>> database_;
   std::atomic<uint64_t> reopened_{0};
+  std::atomic<uint64_t> quiet_until_ns_{0};
 };
 
 }  // namespace weir::store

@@ -73,7 +73,10 @@ json keeper_json(const KeeperView* keeper) {
   }
   return {{"hours", keeper->hours},         {"files", keeper->files},
           {"file_octets", keeper->file_octets}, {"file_rows", keeper->file_rows},
-          {"broken_files", keeper->broken_files}, {"newly_broken", keeper->newly_broken},
+          {"broken_files", keeper->broken_files}, {"newly_broken", keeper->watch.newly_broken},
+          {"files_in_doubt", keeper->watch.in_doubt}, {"unknown_files", keeper->watch.unknown},
+          {"unknown_named", keeper->watch.unknown_named},
+          {"clock_ahead_seconds", keeper->clock_ahead_micros / kMicrosPerSecond},
           {"tasks", std::move(tasks)}};
 }
 

@@ -281,6 +281,7 @@ void SqlQuery::run() {
     error = e.what();
   }
   statement_.reset();
+  if (!error.empty()) database_->suspect(error);
   end(std::move(refused), std::move(error), is_truncated, std::move(text));
 }
 

@@ -8,7 +8,6 @@
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
 #include <string>
 
 #include "store/rollups.h"
@@ -107,10 +106,12 @@ TEST_F(HistoryTest, LateRowsMakeAnotherFileAndFilesOfAnHourAreMerged) {
   archive(kHour, kNow + 2);
   const std::string before = sums();
   EXPECT_EQ(files().size(), 3u);
-  EXPECT_EQ(*history->merge(*store->connection, kNow + 3), 3u);
+  EXPECT_EQ(*history->hours_to_merge(*store->connection), std::vector<int64_t>{kHour});
+  EXPECT_EQ(*history->merge(*store->connection, kHour, kNow + 3), 3u);
   EXPECT_EQ(sums(), before);
   EXPECT_EQ(store->ask("SELECT rows FROM history_files WHERE state = 'kept'"), "533\n");
-  EXPECT_EQ(*history->merge(*store->connection, kNow + 4), 0u);
+  EXPECT_TRUE(history->hours_to_merge(*store->connection)->empty());
+  EXPECT_EQ(*history->merge(*store->connection, kHour, kNow + 4), 0u);
   // Who reads them still finds them for a while.
   EXPECT_EQ(*history->remove_retired(*store->connection, kNow + 3 + kRetiredKeptMicros - 1), 0u);
   EXPECT_EQ(files().size(), 4u);
@@ -132,38 +133,6 @@ TEST_F(HistoryTest, WhatIsTooOldGoes) {
   EXPECT_TRUE(fs::exists(folder + "/day=2025-11-08/hour=01"));
 }
 
-TEST_F(HistoryTest, FilesThatNobodyKnowsAreRemovedAndOthersAreNot) {
-  append(kHour, 500);
-  archive(kHour);
-  const std::string known = files()[0];
-  const fs::path where = fs::path(known).parent_path();
-  for (const char* name : {"flows-489600-5.parquet", "flows-489600-6.parquet.unfinished", "notes.txt", "other.parquet"}) {
-    std::ofstream(where / name) << "x";
-  }
-  const auto broken = history->check(*store->connection, kNow);
-  ASSERT_TRUE(broken) << broken.error().message;
-  EXPECT_TRUE(broken->empty());
-  EXPECT_EQ(files(), (std::vector<std::string>{known, where / "notes.txt", where / "other.parquet"}));
-}
-
-TEST_F(HistoryTest, ABrokenFileIsLeftOutAndNamedAndComesBackWhenItIsWhole) {
-  append(kHour, 500);
-  append(kHour + 1, 7);
-  archive(kHour);
-  archive(kHour + 1);
-  const std::string path = files()[0];
-  fs::copy_file(path, folder + "/saved");
-  fs::resize_file(path, 100);
-  const auto broken = history->check(*store->connection, kNow);
-  ASSERT_TRUE(broken) << broken.error().message;
-  ASSERT_EQ(broken->size(), 1u);
-  EXPECT_THAT(broken->front(), HasSubstr(path));
-  EXPECT_EQ(store->ask("SELECT count(*) FROM flow_rows"), "7\n");
-  fs::copy_file(folder + "/saved", path, fs::copy_options::overwrite_existing);
-  EXPECT_TRUE(history->check(*store->connection, kNow)->empty());
-  EXPECT_EQ(store->ask("SELECT count(*) FROM flow_rows"), "507\n");
-}
-
 TEST_F(HistoryTest, AFileThatIsGoneOrCutShortHoldsUpNobody) {
   append(kHour, 500);
   append(kHour + 1, 7);
@@ -181,24 +150,6 @@ TEST_F(HistoryTest, AFileThatIsGoneOrCutShortHoldsUpNobody) {
   }
 }
 
-TEST_F(HistoryTest, DamageInsideIsFoundByReadingAllOfIt) {
-  append(kHour, 50'000);
-  archive(kHour);
-  const std::string path = files()[0];
-  EXPECT_FALSE(*history->check_whole(*store->connection, path, kNow));
-  const auto size = static_cast<std::streamoff>(fs::file_size(path));
-  std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
-  for (std::streamoff at = 4; at < size - 20'000; at += 64) {
-    file.seekp(at);
-    file.put('\x55');
-  }
-  file.close();
-  const auto broken = history->check_whole(*store->connection, path, kNow);
-  ASSERT_TRUE(broken) << broken.error().message;
-  EXPECT_TRUE(*broken);
-  EXPECT_EQ(store->ask("SELECT count(*) FROM flow_rows"), "0\n");
-}
-
 TEST_F(HistoryTest, WhereNoFileCanBeWrittenRowsStay) {
   append(kHour, 50'000);
   ASSERT_TRUE(fold(*store->connection));
@@ -214,6 +165,7 @@ TEST_F(HistoryTest, WhereNoFileCanBeWrittenRowsStay) {
   std::signal(SIGXFSZ, handler);
   EXPECT_FALSE(done);
   EXPECT_TRUE(files().empty());
+  EXPECT_EQ(store->ask("SELECT count(*) FROM history_files"), "0\n");
   EXPECT_EQ(store->ask("SELECT count(*) FROM flow_rows"), "50000\n");
   archive(kHour);
 }

@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <string>
 #include <thread>
 
@@ -30,6 +31,7 @@ struct KeeperTest : testing::Test {
   std::unique_ptr<Keeper> keeper;
   KeeperConfig config;
   int64_t now = kBegin;
+  int64_t jumped = 0;  // of `now`, what no time passed for
 
   KeeperTest() {
     char name[] = "/tmp/weir-keeper-XXXXXX";
@@ -38,6 +40,12 @@ struct KeeperTest : testing::Test {
     options.folders = {folder};
     store = std::make_unique<StoreDatabase>(options);
     config.folder = folder;
+    config.steady_micros = [this] { return now - jumped; };
+    config.boot = "this one";
+  }
+  void jump(int64_t micros) {
+    now += micros;
+    jumped += micros;
   }
   ~KeeperTest() override { fs::remove_all(folder); }
 
@@ -140,8 +148,8 @@ TEST_F(KeeperTest, AFileThatIsCutShortIsFoundAndNamed) {
   fs::resize_file(kept_files(*store->connection)->front().path, 50);
   steps(1);
   EXPECT_EQ(keeper->view()->broken_files, 1u);
-  ASSERT_EQ(keeper->view()->newly_broken.size(), 1u);
-  EXPECT_THAT(keeper->view()->newly_broken[0], HasSubstr("flows-489600-"));
+  ASSERT_EQ(keeper->view()->watch.newly_broken.size(), 1u);
+  EXPECT_THAT(keeper->view()->watch.newly_broken[0], HasSubstr("flows-489600-"));
   EXPECT_EQ(store->ask("SELECT count(*) FROM flow_rows"), "7\n");
 }
 
@@ -155,18 +163,96 @@ TEST_F(KeeperTest, GoesOnWhenTheClockIsSetBack) {
   EXPECT_EQ(keeper->view()->of(KeeperTask::fold).done, 10u);
 }
 
-TEST_F(KeeperTest, AClockThatIsYearsAheadCostsNoFiles) {
+TEST_F(KeeperTest, AClockThatIsYearsAheadCostsNothingThoughFlowsComeUnderIt) {
   config.recent_micros = kMicrosPerHour;
-  config.history_micros = 365 * 24 * kMicrosPerHour;
+  config.history_micros = 30 * 24 * kMicrosPerHour;
+  make();
+  now = kBegin + 10 * kMicrosPerHour;
+  append(kHour, 10);
+  append(kHour + 10, 7);
+  steps(15);
+  ASSERT_EQ(keeper->view()->files, 1u);
+  const std::string sums = store->ask("SELECT sum(flows), count(*) FROM rollup_src_1m");
+  const int64_t years = 12 * 365 * 24 * kMicrosPerHour;
+  jump(years);
+  append(hour_of(now), 1);
+  for (int start = 0; start < 8; ++start) {
+    make();
+    steps(2);
+  }
+  EXPECT_GT(keeper->view()->clock_ahead_micros, years - 24 * kMicrosPerHour);
+  EXPECT_EQ(store->ask("SELECT count(*), (SELECT count(*) FROM history_files WHERE state = 'retired') FROM flow_rows"), "18|0\n");
+  EXPECT_EQ(store->ask("SELECT sum(flows) FROM rollup_src_1m WHERE time < TIMESTAMPTZ '2030-01-01'"), "17\n") << sums;
+  jump(-years);
+  steps(15);
+  EXPECT_EQ(keeper->view()->clock_ahead_micros, 0);
+  EXPECT_EQ(store->ask("SELECT count(*) FROM flow_rows"), "18\n");
+}
+
+TEST_F(KeeperTest, WhoReadsAFileThatWasReplacedHasHisTimeWhateverTheClockSays) {
+  config.recent_micros = kMicrosPerHour;
   make();
   now = kBegin + 10 * kMicrosPerHour;
   append(kHour, 10);
   steps(15);
-  ASSERT_EQ(keeper->view()->files, 1u);
-  now += 20 * 365 * 24 * kMicrosPerHour;
+  append(kHour, 5);
+  for (int i = 0; i < 60 && keeper->view()->of(KeeperTask::merge).done == 0; ++i) steps(1);
+  ASSERT_EQ(keeper->view()->of(KeeperTask::merge).done, 2u);
+  const auto retired = [&] { return store->ask("SELECT count(*) FROM history_files WHERE state = 'retired'"); };
+  jump(kMicrosPerHour);
+  steps(5);
+  EXPECT_EQ(retired(), "2\n");
+  steps(8);
+  EXPECT_EQ(retired(), "0\n");
+}
+
+// Of two hours that are to be made files the first cannot be.
+TEST_F(KeeperTest, AnHourThatCannotBecomeAFileHoldsUpNoOther) {
+  config.recent_micros = kMicrosPerHour;
+  make();
+  now = kBegin + 30 * kMicrosPerHour;
+  append(kHour, 10);
+  append(kHour + 24, 7);  // of the next day
+  const fs::path day = fs::path(folder) / "day=2025-11-08";
+  std::fclose(std::fopen(day.c_str(), "w"));
   steps(15);
-  EXPECT_EQ(keeper->view()->files, 1u);
-  EXPECT_EQ(store->ask("SELECT count(*) FROM flow_rows"), "10\n");
+  EXPECT_EQ(keeper->view()->file_rows, 7u);
+  EXPECT_THAT(keeper->view()->of(KeeperTask::archive).trouble, HasSubstr("cannot make the folder"));
+  EXPECT_GE(keeper->view()->of(KeeperTask::archive).failures, 1u);
+  fs::remove(day);
+  steps(20);
+  EXPECT_EQ(keeper->view()->file_rows, 17u);
+  EXPECT_EQ(troubles(), "");
+}
+
+// A file of the hour that would be merged first is damaged inside: it is found, and left out; all else is merged.
+TEST_F(KeeperTest, DamageThatAMergeMeetsIsLeftOutAndHoldsUpNoOtherHour) {
+  config.recent_micros = kMicrosPerHour;
+  make();
+  now = kBegin + 30 * kMicrosPerHour;
+  History history(folder);
+  const auto make_file = [&](int64_t hour, int rows) {
+    append(hour, rows);
+    ASSERT_TRUE(fold(*store->connection));
+    const auto done = history.archive(*store->connection, hour, now);
+    ASSERT_TRUE(done && *done) << done.error().message;
+  };
+  make_file(kHour, 20'000);
+  const std::string path = kept_files(*store->connection)->front().path;
+  for (int i = 1; i < 3; ++i) make_file(kHour, i);
+  for (int i = 0; i < 2; ++i) make_file(kHour + 1, 50);
+  std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+  const auto size = static_cast<std::streamoff>(fs::file_size(path));
+  for (std::streamoff at = 4; at < size - 20'000; at += 64) {
+    file.seekp(at);
+    file.put('\x55');
+  }
+  file.close();
+  steps(5);
+  EXPECT_EQ(keeper->view()->broken_files, 1u);
+  EXPECT_EQ(store->ask("SELECT hour, rows FROM history_files WHERE state = 'kept' ORDER BY hour"), "489600|3\n489601|100\n");
+  EXPECT_EQ(store->ask("SELECT path FROM history_files WHERE state = 'damaged'"), path + "\n");
+  EXPECT_EQ(store->ask("SELECT count(*) FROM flow_rows"), "103\n");
 }
 
 TEST_F(KeeperTest, WhatFailsIsSaidAndTriedAgain) {
@@ -182,7 +268,7 @@ TEST_F(KeeperTest, WhatFailsIsSaidAndTriedAgain) {
   EXPECT_GE(keeper->view()->of(KeeperTask::archive).failures, 2u);
   EXPECT_EQ(store->ask("SELECT count(*) FROM flow_rows"), "10\n");
   fs::remove(day);
-  steps(3);
+  steps(10);
   EXPECT_EQ(keeper->view()->of(KeeperTask::archive).trouble, "");
   EXPECT_EQ(keeper->view()->files, 1u);
 }

@@ -1,0 +1,138 @@
+#include "store/file_book.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <filesystem>
+#include <set>
+#include <system_error>
+
+#include "store/schema.h"
+
+namespace weir::store {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view kNamePrefix = "flows-";
+constexpr std::string_view kSuffix = ".parquet";
+
+bool ends_with(std::string_view text, std::string_view end) {
+  return text.size() >= end.size() && text.substr(text.size() - end.size()) == end;
+}
+
+bool is_named_as_ours(std::string_view name) {
+  if (ends_with(name, kUnfinished)) name.remove_suffix(kUnfinished.size());
+  return name.substr(0, kNamePrefix.size()) == kNamePrefix && ends_with(name, kSuffix);
+}
+
+/// `day=…/hour=…/flows-….parquet` of a path.
+std::string place_of(const std::string& path) {
+  const fs::path whole(path);
+  return whole.parent_path().parent_path().filename() / whole.parent_path().filename() / whole.filename();
+}
+
+Result<void> done(const Result<uint64_t>& changed) {
+  if (!changed) return changed.error();
+  return {};
+}
+
+}  // namespace
+
+Result<std::vector<FileRow>> file_rows(Connection& connection, const std::string& condition) {
+  auto rows = connection.query("SELECT path, hour, rows, octets, state FROM history_files WHERE " + condition + " ORDER BY hour, changed, path");
+  if (!rows) return rows.error();
+  std::vector<FileRow> files;
+  while (true) {
+    auto chunk = rows->next();
+    if (!chunk) return chunk.error();
+    if (!*chunk) return files;
+    for (size_t row = 0; row < chunk->rows(); ++row) {
+      files.push_back({std::string(chunk->text(0, row)), chunk->at<int64_t>(1, row), chunk->at<int64_t>(2, row),
+                       chunk->at<int64_t>(3, row), std::string(chunk->text(4, row))});
+    }
+  }
+}
+
+std::string canonical_folder(const std::string& folder) {
+  std::error_code failed;
+  std::string path = fs::weakly_canonical(fs::absolute(folder, failed), failed).string();
+  if (failed) path = folder;
+  while (path.size() > 1 && path.back() == '/') path.pop_back();
+  return path;
+}
+
+Result<void> settle_folder(Connection& connection, const std::string& folder) {
+  auto table = connection.query("SELECT 1 FROM duckdb_tables() WHERE table_name = 'history_files'");
+  if (!table) return table.error();
+  auto is_there = table->next();
+  if (!is_there) return is_there.error();
+  if (!*is_there) return {};
+  const std::string prefix = canonical_folder(folder) + "/";
+  const auto elsewhere = file_rows(connection, "NOT starts_with(path, " + sql_text(prefix) + ")");
+  if (!elsewhere) return elsewhere.error();
+  std::error_code failed;
+  for (const FileRow& file : *elsewhere) {
+    if (file.state == "retired" || fs::exists(prefix + place_of(file.path), failed) || !fs::exists(file.path, failed)) continue;
+    return Error{fmt::format("{} is a file of this database's and is not in {}: take history.folder back, or move the files there",
+                             file.path, folder)};
+  }
+  // One spelt with two slashes is in the folder, too.
+  return done(connection.execute(fmt::format("UPDATE history_files SET path = {0} || regexp_extract(path, '[^/]+/+[^/]+/+[^/]+$') "
+                                             "WHERE path <> {0} || regexp_extract(path, '[^/]+/+[^/]+/+[^/]+$')", sql_text(prefix))));
+}
+
+Result<void> note_making(Connection& connection, const std::string& path, int64_t hour, int64_t passed_micros) {
+  return done(connection.execute(
+      fmt::format("INSERT INTO history_files VALUES ({}, {}, 0, 0, 'making', '', {})", sql_text(path), hour, passed_micros)));
+}
+
+Result<void> note_kept(Connection& connection, const FileRow& file, int64_t passed_micros) {
+  return done(connection.execute(fmt::format("UPDATE history_files SET state = 'kept', rows = {}, octets = {}, changed = {} WHERE path = {}",
+                                             file.rows, file.octets, passed_micros, sql_text(file.path))));
+}
+
+Result<void> change_states(Connection& connection, const std::vector<StateChange>& changes) {
+  if (changes.empty()) return {};
+  return retry_conflicts(connection, [&]() -> Result<void> {
+    for (const StateChange& change : changes) {
+      auto changed = connection.execute(fmt::format("UPDATE history_files SET state = {}, trouble = {} WHERE path = {}", sql_text(change.state),
+                                                    sql_text(change.trouble), sql_text(change.path)));
+      if (!changed) return changed.error();
+    }
+    return make_views(connection);
+  });
+}
+
+Result<void> remove_leftovers(Connection& connection) {
+  const auto files = file_rows(connection, "state = 'making'");
+  if (!files) return files.error();
+  const auto is_gone = [](const std::string& path) { return unlink(path.c_str()) == 0 || errno == ENOENT || errno == ENOTDIR; };
+  for (const FileRow& file : *files) {
+    // One that cannot be removed just now keeps its entry, and holds up nobody.
+    if (!is_gone(file.path) || !is_gone(file.path + std::string(kUnfinished))) continue;
+    auto forgotten = connection.execute("DELETE FROM history_files WHERE state = 'making' AND path = " + sql_text(file.path));
+    if (!forgotten) return forgotten.error();
+  }
+  return {};
+}
+
+Result<std::vector<std::string>> strangers(Connection& connection, const std::string& folder) {
+  const auto files = file_rows(connection, "true");
+  if (!files) return files.error();
+  std::set<std::string> known;
+  for (const FileRow& file : *files) known.insert(file.path);
+  std::error_code failed;
+  std::vector<std::string> found;
+  for (fs::recursive_directory_iterator at(folder, failed), end; !failed && at != end; at.increment(failed)) {
+    if (is_named_as_ours(at->path().filename().string()) && known.count(at->path().string()) == 0) found.push_back(at->path().string());
+  }
+  if (failed) return Error{fmt::format("cannot look through {}: {}", folder, failed.message())};
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
+}  // namespace weir::store

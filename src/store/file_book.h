@@ -1,0 +1,58 @@
+// file_book.h — What the database knows of files of older rows: the table history_files.
+//
+// Spec:     docs/STORE.md, "Files". A file's state goes making → kept → retired → no entry, or kept → broken or damaged → kept.
+// Runs on:  whoever holds a Connection that may write; of one store one at a time.
+// Failure:  an Error; nothing has changed then.
+//
+// An entry is there, committed, before its file is: so a file without one is never ours to remove. Only `making` files may be
+// removed at once (whoever made them did not come to the end), and `retired` ones when nobody can be reading them any more.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "store/database.h"
+
+namespace weir::store {
+
+inline constexpr std::string_view kUnfinished = ".unfinished";
+
+struct FileRow {
+  std::string path;
+  int64_t hour = 0;
+  int64_t rows = 0;
+  int64_t octets = 0;
+  std::string state;  // making; kept: in the views; retired; broken: its length or end is wrong; damaged: its inside is
+};
+/// Those that meet `condition`, by hour, and of an hour by when they became what they are.
+Result<std::vector<FileRow>> file_rows(Connection& connection, const std::string& condition);
+
+/// Without `.` and symbolic links, and without a `/` at the end.
+std::string canonical_folder(const std::string& folder);
+
+/// At start, before anybody makes views: files whose entries name another folder, for it was moved or is spelt otherwise, are entered
+/// under this one. An Error where they still lie in the other: then it is the configuration that is wrong.
+Result<void> settle_folder(Connection& connection, const std::string& folder);
+
+/// A file is about to be made: if nothing else becomes of it, `remove_leftovers` removes it.
+Result<void> note_making(Connection& connection, const std::string& path, int64_t hour, int64_t passed_micros);
+/// In the caller's transaction.
+Result<void> note_kept(Connection& connection, const FileRow& file, int64_t passed_micros);
+struct StateChange {
+  std::string path;
+  std::string state;
+  std::string trouble;
+};
+/// In a transaction of its own, with the views; nothing where there are none.
+Result<void> change_states(Connection& connection, const std::vector<StateChange>& changes);
+
+/// Removes what was begun and not ended. After a commit that failed it is the database that says which of both it was.
+Result<void> remove_leftovers(Connection& connection);
+
+/// Files under `folder` that are named as ours and have no entry.
+Result<std::vector<std::string>> strangers(Connection& connection, const std::string& folder);
+
+}  // namespace weir::store
