@@ -40,7 +40,7 @@ if $veth && [ "${WEIR_PEERS_INSIDE:-}" != yes ]; then
 fi
 
 dir=$(mktemp -d)
-pid= keeper=
+pid='' keeper=''
 cleanup() {
   [ -n "$pid" ] && kill -KILL "$pid" 2>/dev/null
   [ -n "$keeper" ] && kill -KILL "$keeper" 2>/dev/null

@@ -236,7 +236,9 @@ TEST(Classification, SwapsPatternsUnderLoad) {
   is_over = true;
   receiver.join();
   drain();
-  EXPECT_EQ(seen, sent.load());
+  // Whatever there was no buffer for is in the books.
+  EXPECT_EQ(seen, core.pipeline->ledger().encoded);
+  EXPECT_LE(seen, sent.load());
   EXPECT_EQ(labels.size(), size_t{kSwaps + 1});
   core.expect_balanced();
 }
