@@ -643,27 +643,34 @@ TEST_F(EtlWorkerTest, TakesNothingAgainThatItGivesBackWhenItStops) {
   EXPECT_THAT(dead(), IsEmpty());
 }
 
-/// The server goes on counting those that were delivered twice when a purge has taken them.
+/// The server goes on counting those that were delivered twice when a purge has taken them: mostly, by what it was about
+/// just then, so this is tried until it does.
 TEST_F(EtlWorkerTest, IsCarefulForNobodyWhoIsGone) {
   start(config());
   ASSERT_TRUE(eventually([&] { return consumer().contains("config"); }));
-  stop();
-  for (uint64_t i = 0; i < 3; ++i) publish("flows.raw.netflow", flow_batch(i, 1));
-  const auto deliver_all = [&] {
-    const json some = {{"batch", 1}, {"expires", 3'000'000'000}};
-    for (int i = 0; i < 3; ++i) static_cast<void>(client_->request("$JS.API.CONSUMER.MSG.NEXT.events.weir-etl-flows-raw-any", some.dump(), 5000));
+  uint64_t flows = 0;
+  const auto publish_some = [&](uint64_t messages) {
+    for (uint64_t i = 0; i < messages; ++i) publish("flows.raw.netflow", flow_batch(flows++, 1));
   };
-  ASSERT_TRUE(eventually([&] {
-    deliver_all();
-    return consumer()["num_redelivered"] == 3;
-  }, std::chrono::seconds(30)));
-  ASSERT_TRUE(api("STREAM.PURGE.events").value("success", false));
-  start(config());
-  for (uint64_t i = 3; i < 30; ++i) publish("flows.raw.netflow", flow_batch(i, 1));
-  settle(27);
-  EXPECT_EQ(consumer()["num_redelivered"], 3) << "else this tests nothing";
-  EXPECT_FALSE(worker_->view()->is_careful);
-  for (uint64_t i = 30; i < 60; ++i) publish("flows.raw.netflow", flow_batch(i, 1));
+  const auto is_counted = [&] { return consumer()["num_redelivered"] == 3; };
+  for (int attempt = 0; attempt < 6; ++attempt) {
+    stop();
+    publish_some(3);
+    ASSERT_TRUE(eventually([&] {
+      const json some = {{"batch", 1}, {"expires", 3'000'000'000}};
+      for (int i = 0; i < 3; ++i)
+        static_cast<void>(client_->request("$JS.API.CONSUMER.MSG.NEXT.events.weir-etl-flows-raw-any", some.dump(), 5000));
+      return is_counted();
+    }, std::chrono::seconds(30)));
+    ASSERT_TRUE(api("STREAM.PURGE.events").value("success", false));
+    start(config());
+    publish_some(27);
+    settle(27);
+    EXPECT_FALSE(worker_->view()->is_careful);
+    if (is_counted()) break;
+  }
+  EXPECT_TRUE(is_counted()) << "else this tests nothing";
+  publish_some(30);
   settle(57);
   EXPECT_FALSE(worker_->view()->is_careful);
 }
