@@ -302,7 +302,13 @@ use
 check "back on a kernel socket" start
 kept=$(sha256sum <"$config")
 before=$(main_pid)
+# What a shell would take for something else.
+echo 'NATS_URL=nats://a:b&c(d@192.0.2.9:4222' >"$debian/etc/default/weir"
+check "weir-api beside it" inside systemctl start weir-api.service
+api_pid() { inside systemctl show -p MainPID --value weir-api.service; }
+api_before=$(api_pid)
 check "upgrade over a running service" inside dpkg -i /root/new.deb
+check "weir-api's new version runs" test "$(api_pid)" != "$api_before" -a "$(api_pid)" != 0
 check "the new version is there" says "$(dpkg-deb -f "$new" Version)" inside dpkg-query -W weir
 check "the operator's configuration is as it was" test "$(sha256sum <"$config")" = "$kept"
 check "the new version runs" test "$(main_pid)" != "$before" -a "$(main_pid)" != 0
@@ -319,7 +325,7 @@ check "until it is mended" start
 # ── Away with it.
 
 check "remove" inside dpkg -r weir
-check "nothing runs" fails_saying "" inside pgrep -x weir
+check "nothing runs" fails_saying "" inside pgrep -x 'weir|weir-api|weir-etl'
 check "the configuration stays" test "$(sha256sum <"$config")" = "$kept"
 check "what was received stays" test -s "$flows"
 check "so does what survives a restart" test -d "$debian/var/lib/weir"
@@ -329,8 +335,8 @@ check "purge" inside dpkg -P weir
 check "leaves no configuration" not test -e "$debian/etc/weir"
 check "nor state" not test -e "$debian/var/lib/weir"
 check "nor flows" not test -e "$debian/var/log/weir"
-# The drop-ins are the operator's own.
-rm -rf "$drop_ins"
+# The drop-ins and the environment are the operator's own.
+rm -rf "$drop_ins" "$debian/etc/default/weir"
 left() { find "$debian"/{etc,usr,lib,var/lib,var/log} -path "$debian/var/lib/dpkg" -prune -o -name '*weir*' -print | grep -v '/share/doc\|deb-systemd-helper'; }
 check "nor anything else" test -z "$(left)"
 done_testing

@@ -7,7 +7,7 @@
 set -euo pipefail
 usage() { sed -n '4,6s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 
-arguments=(--count 0)
+arguments=(--count 0 --fewer)
 while [ $# -gt 0 ]; do
   case "$1" in
     --size | --node)

@@ -1,25 +1,27 @@
 #!/usr/bin/env bash
 # reserve.sh — Reserve hugepages for DPDK, now and if asked at each boot, on one NUMA node or on all.
 #
-# usage: reserve.sh [--size 2M|1G] [--count N] [--node N] [--persistent] [--dry-run]
+# usage: reserve.sh [--size 2M|1G] [--count N] [--node N] [--persistent] [--fewer] [--dry-run]
 #   --size        2M (default) or 1G
 #   --count       pages on each node (default 512 of 2M, 1 of 1G)
 #   --node        only this NUMA node (default: all)
 #   --persistent  at each boot too, by a line in /etc/tmpfiles.d/weir-hugepages.conf; with --count 0 the
 #                 line goes. 1G pages are found surely only by the kernel's command line, which is printed
+#   --fewer       take pages away where there are more: others may have reserved them
 #   --dry-run     say what would be written, write nothing
 # Fails when the kernel could not find as many; release.sh gives them back, show.sh shows them.
 set -euo pipefail
 sys=${WEIR_SYSFS:-/sys} etc=${WEIR_ETC:-/etc}
-usage() { sed -n '4,12s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+usage() { sed -n '4,13s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 
-size=2M count='' node='' dry_run=false persistent=false
+size=2M count='' node='' dry_run=false persistent=false fewer=false
 while [ $# -gt 0 ]; do
   case "$1" in
     --size | --count | --node)
       [ $# -ge 2 ] || usage
       declare "${1#--}=$2"; shift 2 ;;
     --persistent) persistent=true; shift ;;
+    --fewer) fewer=true; shift ;;
     --dry-run) dry_run=true; shift ;;
     *) usage ;;
   esac
@@ -57,6 +59,11 @@ for pages in "$sys"/devices/system/node/node*/hugepages/hugepages-"$kb"kB; do
   [ -z "$node" ] || [ "$of_node" = "$node" ] || continue
   nodes+=("$of_node")
   if $persistent; then keep "/sys${pages#"$sys"}/nr_hugepages"; fi
+  there=$(cat "$pages/nr_hugepages")
+  if [ "$there" -gt "$count" ] && ! $fewer; then
+    echo "node $of_node: has $there pages of $size, which may be others': they stay (--fewer takes them away)"
+    continue
+  fi
   if $dry_run; then
     echo "would write $count to $pages/nr_hugepages"
     continue

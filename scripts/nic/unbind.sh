@@ -23,6 +23,8 @@ addresses=()
 for name in "${names[@]}"; do addresses+=("$(address_of "$name")"); done
 for address in "${addresses[@]}"; do
   device=$devices/$address
+  rule=${WEIR_ETC:-/etc}/udev/rules.d/90-weir-$address.rules
+  [ ! -e "$rule" ] || run rm -f "$rule"
   case "$(driver_of "$address")" in
     vfio-pci | uio_pci_generic | igb_uio) write "$address" "$device/driver/unbind" ;;
     '') ;;
@@ -31,8 +33,6 @@ for address in "${addresses[@]}"; do
   # An empty line, not an empty write, which sysfs would not see.
   write $'\n' "$device/driver_override"
   write "$address" "$sys/bus/pci/drivers_probe"
-  rule=${WEIR_ETC:-/etc}/udev/rules.d/90-weir-$address.rules
-  [ ! -e "$rule" ] || run rm -f "$rule"
   $dry_run && continue
   now=$(driver_of "$address")
   echo "$address: ${now:-no driver of the kernel wants it}"

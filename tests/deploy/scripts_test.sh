@@ -82,12 +82,16 @@ check "hugepages: 1 GiB pages on one node" $h/reserve.sh --size 1G --count 3 --n
 check "hugepages: that node only" file_is "$(node_pages 0 1048576)/nr_hugepages" 0
 check "hugepages: which has them" file_is "$(node_pages 1 1048576)/nr_hugepages" 3
 check "hugepages: show adds them up" says "1         1024M        3        0       3072" $h/show.sh
-check "hugepages: a dry run says what it would do" says "would write 7 to $(node_pages 0 2048)/nr_hugepages" $h/reserve.sh --count 7 --dry-run
+check "hugepages: a dry run says what it would do" says "would write 7 to $(node_pages 0 2048)/nr_hugepages" $h/reserve.sh --count 7 --fewer --dry-run
 check "hugepages: and what it would keep" says "would keep in $WEIR_ETC/tmpfiles.d/weir-hugepages.conf" $h/reserve.sh --count 7 --dry-run --persistent
 check "hugepages: and does nothing" file_is "$(node_pages 0 2048)/nr_hugepages" 64
+check "hugepages: what others reserved stays" says "node 0: has 64 pages of 2M" $h/reserve.sh --count 7
+check "hugepages: and is there" file_is "$(node_pages 0 2048)/nr_hugepages" 64
+check "hugepages: unless fewer are asked for" $h/reserve.sh --count 60 --node 0 --fewer
+check "hugepages: which are there then" file_is "$(node_pages 0 2048)/nr_hugepages" 60
 check "hugepages: nor keeps anything" not test -e "$WEIR_ETC/tmpfiles.d"
-check "hugepages: persistently" $h/reserve.sh --count 32 --node 0 --persistent
-check "hugepages: persistently, more" $h/reserve.sh --count 48 --persistent
+check "hugepages: persistently" $h/reserve.sh --count 32 --node 0 --persistent --fewer
+check "hugepages: persistently, more" $h/reserve.sh --count 48 --persistent --fewer
 check "hugepages: 1 GiB pages need the command line" says "hugepagesz=1G hugepages=0:2,1:2" $h/reserve.sh --size 1G --count 2 --persistent
 kept=$WEIR_ETC/tmpfiles.d/weir-hugepages.conf
 line='w /sys/devices/system/node/node%s/hugepages/hugepages-%skB/nr_hugepages - - - - %s\n'
@@ -126,7 +130,10 @@ check "nic: given back" $n/unbind.sh 0000:01:00.0 0000:02:00.0
 sleep 0.2
 check "nic: the kernel has them" test "$(driver_of 0000:01:00.0)$(driver_of 0000:02:00.0)" = ixgbeixgbe
 check "nic: nothing is kept" not test -e "$WEIR_ETC/udev/rules.d/90-weir-0000:01:00.0.rules"
+mkdir -p "$WEIR_ETC/udev/rules.d"
+touch "$WEIR_ETC/udev/rules.d/90-weir-0000:01:00.0.rules"
 check "nic: what the kernel has is left alone" says "has the kernel's driver ixgbe" $n/unbind.sh eth1
+check "nic: but will not be bound at the next boot" not test -e "$WEIR_ETC/udev/rules.d/90-weir-0000:01:00.0.rules"
 ln -s "$pci/devices/0000:04:00.1" "$pci/devices/0000:01:00.0/iommu_group/devices/0000:04:00.1"
 check "nic: others of its IOMMU group are named" says "0000:04:00.1 is in the same IOMMU group" $n/bind.sh 0000:01:00.0
 
