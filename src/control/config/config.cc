@@ -13,7 +13,6 @@
 namespace weir::control {
 namespace {
 
-constexpr uint32_t kListenBufferOctets = 8u << 20;  // as conf/weir.yaml has it
 
 /// Part of the configuration, so that it is refused with it, and as it is.
 void read_exporter_list(LoadedConfig& loaded, service::ConfigReport& report) {
@@ -102,7 +101,6 @@ Result<LoadedConfig> config_from_listen_urls(std::span<const std::string> urls,
       continue;
     }
     listener.protocol = *admitted;
-    listener.buffer_size = kListenBufferOctets;
     listener.listen_addr = address;
   }
   appliance_schema().read_environment(&config, environment, context);

@@ -89,7 +89,7 @@ struct ListenerConfig {
   std::optional<SocketAddress> listen_addr;  // also opens a kernel socket of its own
   bool tcp = false;                          // its kernel sockets take IPFIX over TCP as well
   std::string subject;                       // default: flows.raw.netflow, flows.raw.sflow
-  uint32_t buffer_size = 65'536;             // SO_RCVBUF of its kernel sockets
+  uint32_t buffer_size = dataplane::kReceiveBufferOctets;  // SO_RCVBUF of its kernel sockets
   uint32_t max_templates = 2000;             // of an exporter that sends here
   uint32_t max_template_fields = 10'000;
   std::optional<uint32_t> template_lifetime_secs;  // default: the one of limits

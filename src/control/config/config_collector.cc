@@ -1,5 +1,7 @@
 #include "control/config/config_collector.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 
@@ -9,6 +11,7 @@ namespace weir::control {
 namespace {
 
 constexpr uint32_t kBatchSize = 100;
+constexpr uint32_t kBufferSize = 65'536;
 
 constexpr std::array<std::string_view, 14> kKeys = {
     "nats_url",         "nats_creds_file", "stream_name",        "stream_subjects",
@@ -62,6 +65,9 @@ void imply_collector_values(ApplianceConfig& config, const service::ConfigNode& 
     config.batch_size = kBatchSize;
     context.origins["batch_size"] = document.origin;
   }
+  for (size_t i = 0; i < config.listeners.size(); ++i)
+    if (context.origins.try_emplace(fmt::format("listeners[{}].buffer_size", i), document.origin).second)
+      config.listeners[i].buffer_size = kBufferSize;
   context.report.warning(document.origin, "framing",
                          "this is a flow collector's file (JSON, with its keys only), whose "
                          "consumers expect one FlowMessage a message: single; write framing to "

@@ -64,7 +64,8 @@ TEST(CollectorFile, IsTakenAsItIs) {
 TEST(CollectorFile, WithLessInItHasTheCollectorsDefaults) {
   const auto loaded = read(R"({"nats_url": "nats://nats:4222", "security": null, "nats_creds_file": null,
     "listeners": [{"protocol": "netflow", "listen_addr": "0.0.0.0:2055", "subject": "flows.raw.netflow",
-                   "pending_flows": null}]})");
+                   "pending_flows": null},
+                  {"protocol": "sflow", "listen_addr": "0.0.0.0:6343", "subject": "flows.raw.sflow", "buffer_size": 1048576}]})");
   ASSERT_TRUE(loaded) << loaded.error().message;
   const ApplianceConfig& c = loaded->config;
   EXPECT_EQ(c.framing, outbound::Framing::single);
@@ -76,6 +77,7 @@ TEST(CollectorFile, WithLessInItHasTheCollectorsDefaults) {
   EXPECT_EQ(c.batch_size, 100u);
   EXPECT_EQ(c.publish_timeout_ms, 5000u);
   EXPECT_EQ(c.listeners[0].buffer_size, 65'536u);
+  EXPECT_EQ(c.listeners[1].buffer_size, 1u << 20);
   EXPECT_EQ(c.security.mode, SecurityMode::none);
 }
 
