@@ -38,7 +38,7 @@ const char* advice_for(DeliveryFailure reason) {
   switch (reason) {
     case DeliveryFailure::queue_full:
       return "it is slower than the flows: see why, or raise channel_size and buffer_bytes";
-    case DeliveryFailure::too_large: return "raise max_payload of the broker";
+    case DeliveryFailure::too_large: return "raise what the destination takes: max_payload of a NATS server, max_msg_size of the stream";
     default: return "weirctl status says what ails it";
   }
 }

@@ -19,7 +19,7 @@ constexpr uint64_t kCheckWaitMaxMs = 5000;
 constexpr uint64_t kDeletedWaitMs = 2000;
 constexpr uint64_t kHoldMs = 20;              // after the library would not take a message
 constexpr uint8_t kRejectionsMax = 5;         // a definite no, so often, is the answer
-constexpr size_t kHeaderOctetsReserve = 512;  // our headers, which count towards max_payload
+constexpr size_t kHeaderOctetsReserve = 512;  // our headers, which count towards max_payload and max_msg_size
 // Messages without an answer that keep a server busy for longer than we gather: of batches, and of records.
 constexpr size_t kMessageHeadersMax = 24;
 constexpr size_t kGatherFromBatches = 16;
@@ -261,16 +261,41 @@ void JetStreamPublisher::pump(uint64_t now_ns, OutcomeSink& outcomes) {
 
 // -------------------------------------------------------------------------------- one message
 
+size_t JetStreamPublisher::headers_octets_max() const noexcept {
+  return kHeaderOctetsReserve + config_.stream.name.size();
+}
+
 /// What a message may hold beside our headers.
 size_t JetStreamPublisher::message_octets_max() const noexcept {
   size_t limit = client_->payload_max();
   if (stream_octets_max_ != 0) limit = std::min<size_t>(limit, stream_octets_max_);
-  const size_t reserve = kHeaderOctetsReserve + config_.stream.name.size();
+  const size_t reserve = headers_octets_max();
   return limit > 2 * reserve ? limit - reserve : limit / 2;
+}
+
+/// Puts parts in the place of a message that the stream would not take; false where it has none.
+bool JetStreamPublisher::shrink(Token token) {
+  const size_t octets = window_.find(token).message->slice.octets;
+  size_t limit = message_octets_max();
+  // Nobody tells the limit of a stream that we may not ask about: it is found by halving.
+  const bool is_told = limit < octets;
+  if (!is_told) limit = octets / 2;
+  if (window_.divide_further(token, former_, limit)) {
+    if (!is_told) stream_octets_max_ = limit + headers_octets_max();
+    return true;
+  }
+  if (!is_told && window_.divide_further(token, former_, octets - 1)) return true;
+  trouble_.set("stream " + config_.stream.name + ": a message of " + std::to_string(octets) +
+               " octets that cannot be divided exceeds its max_msg_size");
+  return false;
 }
 
 void JetStreamPublisher::send(Token token, uint64_t now_ns, OutcomeSink& outcomes) {
   const auto found = window_.find(token);
+  if (found.message->was_too_large) {
+    if (!shrink(token)) fail(found.index, DeliveryFailure::too_large, outcomes);
+    return;
+  }
   Slot& slot = *found.slot;
   const Message* const message = found.message;
   const size_t id_octets = slot.id.size();
@@ -384,7 +409,12 @@ void JetStreamPublisher::on_refusal(Token token, const PublishAck& ack, OutcomeS
   }
   trouble_.set("stream " + config_.stream.name + ": " + ack.description + code);
   if (ack.err_code == kMessageTooLarge) {
-    fail(found.index, DeliveryFailure::too_large, outcomes);
+    // The stream takes less than when it was looked at last, or was never told of: what it takes now, its parts fit.
+    message.was_too_large = true;
+    stream_ready_ = false;
+    must_check_ = true;
+    next_check_ns_ = std::min(next_check_ns_, now);
+    delay(token, now, DeliveryFailure::too_large);
     return;
   }
   // 5xx says *not now* (no space, no leader); 4xx says *no*.

@@ -77,7 +77,9 @@ class JetStreamPublisher final : public Publisher {
   void on_refusal(Token token, const PublishAck& ack, OutcomeSink& outcomes);
   void expire(uint64_t now_ns, OutcomeSink& outcomes);
   void pump(uint64_t now_ns, OutcomeSink& outcomes);
+  bool shrink(Token token);
   void send(Token token, uint64_t now_ns, OutcomeSink& outcomes);
+  size_t headers_octets_max() const noexcept;
   size_t message_octets_max() const noexcept;
   void delay(Token token, uint64_t now_ns, DeliveryFailure why);
   void finish(uint32_t index, const Outcome& outcome, OutcomeSink& outcomes);

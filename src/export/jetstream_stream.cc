@@ -13,6 +13,7 @@ constexpr int kSubjectOverlap = 10065;
 constexpr int kNoStorage = 10047;
 
 constexpr size_t kSubjectTokensMax = 64;
+constexpr size_t kOwnersMax = 16;  // streams that are asked about before something is published into them
 
 std::vector<std::string> strings_in(const Json& object, const char* key) {
   std::vector<std::string> strings;
@@ -58,34 +59,69 @@ Json creation_of(const StreamConfig& config) {
               {"duplicate_window", window}};
 }
 
-/// Which stream has one of our subjects, and what the operator may do about it.
-std::string explain_overlap(NatsClient& client, const StreamConfig& config, int timeout_ms) {
+/// A stream that has one of our subjects.
+struct Owner {
+  std::string name;
+  std::string subject;  // ours
+  Json config;          // null where the server did not tell it
+};
+
+/// At most `owners_max` of them; none but those that the server tells of in time.
+std::vector<Owner> owners_of(NatsClient& client, const StreamConfig& config, size_t owners_max, int timeout_ms) {
+  std::vector<Owner> owners;
   for (const std::string& subject : config.subjects) {
     const ApiAnswer names =
         call_jetstream(client, "STREAM.NAMES", Json{{"subject", subject}}.dump(), timeout_ms);
+    if (names.state == ApiAnswer::State::no_answer) return owners;
     if (names.state != ApiAnswer::State::ok) continue;
-    for (const std::string& owner : strings_in(names.body, "streams")) {
-      if (owner == config.name) continue;
-      std::vector<std::string> keeps;
-      const ApiAnswer info = call_jetstream(client, "STREAM.INFO." + owner, "", timeout_ms);
-      if (info.state == ApiAnswer::State::ok && info.body.contains("config")) {
-        for (std::string& theirs : strings_in(info.body["config"], "subjects")) {
-          const bool ours = std::any_of(config.subjects.begin(), config.subjects.end(),
-                                        [&](const std::string& s) { return overlap(theirs, s); });
-          if (!ours) keeps.push_back(std::move(theirs));
-        }
-      }
-      const std::string command =
-          keeps.empty() ? "nats stream rm " + owner + " (which deletes what it holds)"
-                        : "nats stream edit " + owner + " --subjects=" + joined(keeps);
-      return "stream " + config.name + ": subject " + subject + " belongs to stream " + owner +
-             "; nothing is published and nothing was changed. Either give the subject up there: " +
-             command + ", or publish into it: stream_adopt: true in the collector's configuration, the name " + owner +
-             " for the stream in another program's";
+    for (std::string& name : strings_in(names.body, "streams")) {
+      if (owners.size() == owners_max) return owners;
+      const bool known = std::any_of(owners.begin(), owners.end(), [&](const Owner& o) { return o.name == name; });
+      if (name == config.name || known) continue;
+      Owner owner{std::move(name), subject, {}};
+      const ApiAnswer info = call_jetstream(client, "STREAM.INFO." + owner.name, "", timeout_ms);
+      if (info.state == ApiAnswer::State::ok && info.body.contains("config")) owner.config = info.body["config"];
+      owners.push_back(std::move(owner));
     }
+  }
+  return owners;
+}
+
+/// Which stream has one of our subjects, and what the operator may do about it.
+std::string explain_overlap(NatsClient& client, const StreamConfig& config, int timeout_ms) {
+  for (const Owner& owner : owners_of(client, config, 1, timeout_ms)) {
+    std::vector<std::string> keeps;
+    for (std::string& theirs : strings_in(owner.config, "subjects")) {
+      const bool ours = std::any_of(config.subjects.begin(), config.subjects.end(),
+                                    [&](const std::string& s) { return overlap(theirs, s); });
+      if (!ours) keeps.push_back(std::move(theirs));
+    }
+    const std::string command =
+        keeps.empty() ? "nats stream rm " + owner.name + " (which deletes what it holds)"
+                      : "nats stream edit " + owner.name + " --subjects=" + joined(keeps);
+    return "stream " + config.name + ": subject " + owner.subject + " belongs to stream " + owner.name +
+           "; nothing is published and nothing was changed. Either give the subject up there: " + command +
+           ", or publish into it: stream_adopt: true in the collector's configuration, the name " + owner.name +
+           " for the stream in another program's";
   }
   return "stream " + config.name + ": one of the subjects " + joined(config.subjects) +
          " belongs to another stream; nothing is published and nothing was changed";
+}
+
+/// What a stream that exists asks of who publishes into it.
+void heed(const Json& stream, StreamCheck& check) {
+  const int64_t octets_max = number_in(stream, "max_msg_size").value_or(-1);
+  if (octets_max <= 0) return;
+  const auto limit = static_cast<uint64_t>(octets_max);
+  check.message_octets_max = check.message_octets_max == 0 ? limit : std::min(check.message_octets_max, limit);
+}
+
+/// Others have our subjects, and we publish into them as they are.
+StreamCheck adopt_owners(NatsClient& client, const StreamConfig& config, int timeout_ms) {
+  StreamCheck check;
+  check.state = StreamCheck::State::ready;
+  for (const Owner& owner : owners_of(client, config, kOwnersMax, timeout_ms)) heed(owner.config, check);
+  return check;
 }
 
 StreamCheck refused_or_unknown(NatsClient& client, const StreamConfig& config,
@@ -100,10 +136,7 @@ StreamCheck refused_or_unknown(NatsClient& client, const StreamConfig& config,
       return check;
     case ApiAnswer::State::error:
       if (answer.error.err_code == kSubjectOverlap) {
-        if (config.overlap == SubjectOverlap::adopt) {
-          check.state = StreamCheck::State::ready;
-          return check;
-        }
+        if (config.overlap == SubjectOverlap::adopt) return adopt_owners(client, config, timeout_ms);
         check.state = StreamCheck::State::refused;
         check.trouble = explain_overlap(client, config, timeout_ms);
         return check;
@@ -167,8 +200,7 @@ StreamCheck ensure_stream(NatsClient& client, const StreamConfig& config, int ti
   StreamCheck check;
   check.state = StreamCheck::State::ready;
   check.created = created;
-  const int64_t message_max = number_in(stream, "max_msg_size").value_or(-1);
-  check.message_octets_max = message_max > 0 ? static_cast<uint64_t>(message_max) : 0;
+  heed(stream, check);
   if (auto subjects =
           merged(strings_in(stream, "subjects"), config.subjects)) {
     stream["subjects"] = *subjects;

@@ -39,6 +39,7 @@ class MessageWindow {
     uint16_t attempts = 0;
     uint8_t rejections = 0;
     State state = State::queued;
+    bool was_too_large = false;  // the broker said so: it goes again in parts, or not at all
     uint64_t due_ns = 0;
   };
   struct Slot {

@@ -565,6 +565,75 @@ TEST_F(JetStreamPublisherTest, DividesForAServerThatComesBackWithASmallerLimit) 
   expect_stored_exactly(read_all(server));
 }
 
+TEST_F(JetStreamPublisherTest, KeepsToTheLimitOfAStreamThatItAdopts) {
+  NatsServer server;
+  ASSERT_TRUE(server.start());
+  api(server, "STREAM.CREATE.flows", {{"name", "flows"}, {"subjects", {"flows.>"}}, {"max_msg_size", 20'000}});
+  JetStreamConfig config = config_for(server);
+  config.stream.overlap = SubjectOverlap::adopt;
+  open(config);
+  for (int i = 0; i < 5; ++i) submit(make_batch(600));
+  ASSERT_GT(boxes_[0].octets.size(), 20'000u);
+  settle();
+  EXPECT_EQ(ledger_.acknowledged, 5u);
+  EXPECT_EQ(publisher_->stream_octets_max(), 20'000u);
+  EXPECT_EQ(publisher_->counters().negative_acknowledgements.value(), 0u) << "divided before they were sent";
+  expect_stored_exactly(read_all(server, "flows"));
+}
+
+TEST_F(JetStreamPublisherTest, DividesWhatAStreamTakesNoMoreSinceItsLimitWasLowered) {
+  NatsServer server;
+  ASSERT_TRUE(server.start());
+  open(config_for(server));
+  submit(make_batch(600));
+  settle();
+  Json stream = api(server, "STREAM.INFO.events", nullptr)["config"];
+  stream["max_msg_size"] = 20'000;
+  ASSERT_EQ(api(server, "STREAM.UPDATE.events", stream)["config"]["max_msg_size"], 20'000);
+  for (int i = 0; i < 5; ++i) submit(make_batch(600));
+  settle();
+  EXPECT_EQ(ledger_.acknowledged, 6u);
+  const uint64_t refused = publisher_->counters().negative_acknowledgements.value();
+  EXPECT_GT(refused, 0u);
+  submit(make_batch(600));
+  settle();
+  EXPECT_EQ(publisher_->counters().negative_acknowledgements.value(), refused) << "it knows the new limit";
+  EXPECT_THAT(publisher_->last_error(), IsEmpty());
+  expect_stored_exactly(read_all(server));
+
+  // What cannot be divided is lost, and said with the limit that it meets.
+  stream["max_msg_size"] = 100;
+  api(server, "STREAM.UPDATE.events", stream);
+  submit(make_batch(1));
+  settle();
+  EXPECT_EQ(ledger_.failures[DeliveryFailure::too_large], 1u);
+  EXPECT_THAT(publisher_->last_error(), HasSubstr("max_msg_size"));
+}
+
+TEST_F(JetStreamPublisherTest, FindsTheLimitOfAStreamThatItMayNotAskAbout) {
+  NatsServer server(R"(no_auth_user: admin
+authorization { users: [
+  { user: admin, password: a }
+  { user: weir, password: w, permissions: { publish: "flows.>", subscribe: "_INBOX.>" } }
+]})");
+  ASSERT_TRUE(server.start());
+  api(server, "STREAM.CREATE.events",
+      {{"name", "events"}, {"subjects", {"flows.raw.*"}}, {"max_msg_size", 20'000}});
+  JetStreamConfig config = config_for(server);
+  config.nats.user = "weir";
+  config.nats.password = "w";
+  config.api_timeout_ms = 200;
+  open(config);
+  for (int i = 0; i < 3; ++i) submit(make_batch(600));
+  settle();
+  const uint64_t refused = publisher_->counters().negative_acknowledgements.value();
+  for (int i = 0; i < 3; ++i) submit(make_batch(600));
+  settle();
+  EXPECT_EQ(ledger_.acknowledged, 6u);
+  EXPECT_EQ(publisher_->counters().negative_acknowledgements.value(), refused) << "what it found, it keeps to";
+  expect_stored_exactly(read_all(server));
+}
+
 TEST_F(JetStreamPublisherTest, FailsABatchWhoseRecordAloneIsTooLarge) {
   NatsServer server("max_payload: 2048");
   ASSERT_TRUE(server.start());
