@@ -109,7 +109,14 @@ std::string explain_overlap(NatsClient& client, const StreamConfig& config, int 
 }
 
 /// What a stream that exists asks of who publishes into it.
-void heed(const Json& stream, StreamCheck& check) {
+void heed(const std::string& name, const Json& stream, StreamCheck& check) {
+  const auto no_ack = stream.is_object() ? stream.find("no_ack") : stream.end();
+  if (no_ack != stream.end() && no_ack->is_boolean() && no_ack->get<bool>()) {
+    check.state = StreamCheck::State::refused;
+    check.trouble = "stream " + name +
+                    " acknowledges nothing (no_ack), so that nobody knows what it has; nothing is published: nats stream edit " +
+                    name + " --ack";
+  }
   const int64_t octets_max = number_in(stream, "max_msg_size").value_or(-1);
   if (octets_max <= 0) return;
   const auto limit = static_cast<uint64_t>(octets_max);
@@ -120,7 +127,7 @@ void heed(const Json& stream, StreamCheck& check) {
 StreamCheck adopt_owners(NatsClient& client, const StreamConfig& config, int timeout_ms) {
   StreamCheck check;
   check.state = StreamCheck::State::ready;
-  for (const Owner& owner : owners_of(client, config, kOwnersMax, timeout_ms)) heed(owner.config, check);
+  for (const Owner& owner : owners_of(client, config, kOwnersMax, timeout_ms)) heed(owner.name, owner.config, check);
   return check;
 }
 
@@ -200,7 +207,8 @@ StreamCheck ensure_stream(NatsClient& client, const StreamConfig& config, int ti
   StreamCheck check;
   check.state = StreamCheck::State::ready;
   check.created = created;
-  heed(stream, check);
+  heed(config.name, stream, check);
+  if (check.state == StreamCheck::State::refused) return check;
   if (auto subjects =
           merged(strings_in(stream, "subjects"), config.subjects)) {
     stream["subjects"] = *subjects;

@@ -523,6 +523,34 @@ TEST_F(JetStreamPublisherTest, PublishesIntoTheOwningStreamOnlyWhenToldTo) {
   expect_stored_exactly(read_all(server, "flows"));
 }
 
+TEST_F(JetStreamPublisherTest, PublishesNothingIntoAStreamThatAcknowledgesNothingAndSaysWhy) {
+  for (const SubjectOverlap overlap : {SubjectOverlap::refuse, SubjectOverlap::adopt}) {
+    SCOPED_TRACE(overlap == SubjectOverlap::adopt ? "adopted" : "own");
+    NatsServer server;
+    ASSERT_TRUE(server.start());
+    const std::string name = overlap == SubjectOverlap::adopt ? "flows" : "events";
+    Json stream = {{"name", name}, {"subjects", {"flows.>"}}, {"no_ack", true}};
+    api(server, "STREAM.CREATE." + name, stream);
+    JetStreamConfig config = config_for(server);
+    config.stream.overlap = overlap;
+    open(config);
+    boxes_.clear();
+    ledger_ = {};
+    submitted_ = 0;
+    submit(make_batch(5));
+    poll_until([&] { return !publisher_->last_error().empty(); });
+    EXPECT_THAT(publisher_->last_error(), HasSubstr("stream " + name + " acknowledges nothing (no_ack)"));
+    EXPECT_THAT(publisher_->last_error(), HasSubstr("nats stream edit " + name + " --ack"));
+    EXPECT_EQ(publisher_->counters().messages.value(), 0u);
+
+    stream["no_ack"] = false;
+    api(server, "STREAM.UPDATE." + name, stream);
+    settle();
+    EXPECT_EQ(ledger_.acknowledged, 1u);
+    expect_stored_exactly(read_all(server, name));
+  }
+}
+
 TEST_F(JetStreamPublisherTest, DividesABatchThatTheServerWouldNotTake) {
   NatsServer server("max_payload: 4096");
   ASSERT_TRUE(server.start());
