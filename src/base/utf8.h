@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <string_view>
 
 namespace weir {
 
@@ -26,6 +27,16 @@ inline size_t utf8_character_octets(const uint8_t* p, size_t n) noexcept {
     if ((p[i] & 0xc0) != 0x80) return 0;
   }
   return octets;
+}
+
+inline bool is_utf8(std::string_view text) noexcept {
+  const auto* const p = reinterpret_cast<const uint8_t*>(text.data());
+  for (size_t i = 0; i < text.size();) {
+    const size_t octets = utf8_character_octets(p + i, text.size() - i);
+    if (octets == 0) return false;
+    i += octets;
+  }
+  return true;
 }
 
 /// Puts '?' for each octet that belongs to no character; the length stays.

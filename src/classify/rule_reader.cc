@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "base/utf8.h"
 #include "base/value_named.h"
 #include "classify/record_view.h"
 #include "classify/rule.h"
@@ -24,7 +25,7 @@ class RuleFileReader : private rules::YamlReader {
 
   Result<void> read(const std::string& text) {
     try {
-      read_root(YAML::Load(text));
+      if (const YAML::Node root = only_document(text); error_.empty()) read_root(root);
     } catch (const YAML::Exception& e) {
       fail(e.mark.line >= 0 ? static_cast<size_t>(e.mark.line) + 1 : 1, e.msg);
     }
@@ -80,7 +81,18 @@ class RuleFileReader : private rules::YamlReader {
       fail(node, fmt::format("{}: {} is to be text of 1 to {} octets", where, key, octets_max));
       return {};
     }
+    // A pattern may be of any octets; all else ends in records.
+    if (std::string_view(key) != "pattern" && !is_utf8(node.Scalar())) {
+      fail(node, fmt::format("{}: {} is no UTF-8", where, key));
+      return {};
+    }
     return node.Scalar();
+  }
+
+  std::vector<std::string> some(const YAML::Node& list, const std::string& where) {
+    auto items = scalars(list, where);
+    if (items.empty()) fail(list, where + ": has nothing in it");
+    return items;
   }
 
   std::optional<int64_t> whole_number(const YAML::Node& node, const char* key, int64_t least, int64_t most) {
@@ -156,13 +168,13 @@ class RuleFileReader : private rules::YamlReader {
     }
     if (const YAML::Node ports = node["ports"]) {
       rule.ports.emplace();
-      for (const std::string& item : scalars(ports, where_ + ": ports")) {
+      for (const std::string& item : some(ports, where_ + ": ports")) {
         if (auto added = rule.ports->add(item); !added) return void(fail(ports, fmt::format("{}: ports: {}", where_, added.error().message)));
       }
     }
     if (const YAML::Node exporters = node["exporters"]) {
       rule.exporters.emplace();
-      for (const std::string& item : scalars(exporters, where_ + ": exporters")) {
+      for (const std::string& item : some(exporters, where_ + ": exporters")) {
         if (auto added = rule.exporters->add(item); !added) {
           return void(fail(exporters, fmt::format("{}: exporters: {}", where_, added.error().message)));
         }
@@ -217,11 +229,11 @@ class RuleFileReader : private rules::YamlReader {
     rule.application = text_of(then, "application", where, kApplicationOctetsMax);
     rule.route = text_of(then, "route", where, kStringOctetsMax);
     if (!then["labels"] || !error_.empty()) return;
-    rule.labels = scalars(then["labels"], where + ": labels");
+    rule.labels = some(then["labels"], where + ": labels");
     if (rule.labels.size() > kLabelsMax) return void(fail(then["labels"], fmt::format("{}: {} labels, limit {}", where, rule.labels.size(), kLabelsMax)));
     for (const std::string& label : rule.labels) {
-      if (label.empty() || label.size() > kStringOctetsMax) {
-        return void(fail(then["labels"], fmt::format("{}: a label has 1 to {} octets", where, kStringOctetsMax)));
+      if (label.empty() || label.size() > kStringOctetsMax || !is_utf8(label)) {
+        return void(fail(then["labels"], fmt::format("{}: a label has 1 to {} octets of UTF-8", where, kStringOctetsMax)));
       }
     }
   }

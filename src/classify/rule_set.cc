@@ -7,6 +7,7 @@
 #include <map>
 #include <set>
 
+#include "classify/rule_groups.h"
 #include "rules/yaml_reader.h"
 
 namespace weir::classify {
@@ -22,7 +23,9 @@ Result<std::vector<std::string>> files_of(const std::string& path) {
   std::vector<std::string> files;
   fs::directory_iterator entry(path, error);
   for (; !error && entry != fs::directory_iterator(); entry.increment(error)) {
-    if (entry->path().extension() == ".yaml") files.push_back(entry->path().string());
+    // What begins with a dot is an editor's or a volume's own.
+    const bool is_hidden = entry->path().filename().string().starts_with('.');
+    if (entry->path().extension() == ".yaml" && !is_hidden && !entry->is_directory(error)) files.push_back(entry->path().string());
     if (files.size() > kRuleFilesMax) return Error{fmt::format("{}: more than {} files", path, kRuleFilesMax)};
   }
   if (error) return Error{fmt::format("{}: {}", path, error.message())};
@@ -123,57 +126,6 @@ Result<void> RuleSet::prepare_actions() {
   return {};
 }
 
-// What can begin alike is scanned for at once; what is only looked for at certain ports, with its own.
-void RuleSet::sort_into_groups(const std::vector<uint16_t>& rules, PayloadGate& gate) const {
-  struct Draft {
-    std::vector<PortRange> ports;  // all of its rules'
-    bool is_selective = false;
-    bool is_exact = false;  // each can be met octet by octet
-    uint32_t flags = 0;     // of all
-    std::vector<uint16_t> rules;
-    std::vector<std::optional<PatternHead>> heads;
-  };
-  constexpr size_t kSelectiveMax = 128;  // octets that a pattern may begin with, for one that tells something by them
-  std::vector<Draft> drafts;
-  for (const uint16_t index : rules) {
-    const Rule& rule = rules_[index];
-    const auto head = head_of(rule.pattern);
-    const auto ports = rule.ports ? rule.ports->ranges() : std::vector<PortRange>();
-    const bool is_selective = head && std::min((*head)[0].count(), (*head)[1].count()) <= kSelectiveMax;
-    const bool is_exact = exact_ways_of(rule.pattern).has_value();
-    const auto belongs = [&](const Draft& draft) {
-      if (draft.ports != ports || draft.is_selective != is_selective || draft.is_exact != is_exact) return false;
-      // PERF: with patterns of other flags a scan of an HTTP request took twice the time of two scans (sflow_all_known).
-      if (!is_exact && draft.flags != rule.pattern.flags) return false;
-      if (!ports.empty() || !is_selective) return true;
-      return std::any_of(draft.heads.begin(), draft.heads.end(), [&](const auto& other) { return overlap(*head, *other); });
-    };
-    auto at = std::find_if(drafts.begin(), drafts.end(), belongs);
-    if (at == drafts.end() && drafts.size() == kGateGroupsMax) {
-      at = drafts.end() - 1;
-      at->ports.clear();  // whatever the port
-    } else if (at == drafts.end()) {
-      at = drafts.insert(at, {ports, is_selective, is_exact, rule.pattern.flags, {}, {}});
-    }
-    at->rules.push_back(index);
-    at->heads.push_back(head);
-  }
-  for (Draft& draft : drafts) {
-    GateGroup group;
-    group.is_anchored = std::all_of(draft.heads.begin(), draft.heads.end(), [](const auto& head) { return head.has_value(); });
-    group.lookout.rules = std::move(draft.rules);
-    group.exact.emplace();
-    for (size_t i = 0; i < group.lookout.rules.size() && group.exact; ++i) {
-      if (const auto ways = exact_ways_of(rules_[group.lookout.rules[i]].pattern)) {
-        group.exact->add(static_cast<uint16_t>(i), *ways);
-      } else {
-        group.exact.reset();
-      }
-    }
-    gate.add(std::move(group), draft.heads, draft.ports);
-  }
-}
-
 Result<void> RuleSet::compile(const RuleSetOptions& options) {
   std::vector<uint16_t> tcp, udp;
   std::map<std::pair<LookPlace, bool>, std::vector<uint16_t>> texts;  // and whether they are UTF-8's
@@ -194,8 +146,8 @@ Result<void> RuleSet::compile(const RuleSetOptions& options) {
   }
   // Elements without a column travel by fused plans as well.
   asks_every_record_ = !plain_.empty() || !elements.empty();
-  sort_into_groups(tcp, tcp_);
-  sort_into_groups(udp, udp_);
+  sort_into_groups(rules_, tcp, tcp_);
+  sort_into_groups(rules_, udp, udp_);
   for (auto& [place, rules] : texts) texts_.emplace_back(place.first, Lookout{.rules = std::move(rules), .is_utf8 = place.second});
   for (auto& [element, rules] : elements) elements_.emplace_back(element, Lookout{.rules = std::move(rules)});
 

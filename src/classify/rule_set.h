@@ -78,7 +78,6 @@ class RuleSet {
   }
   Result<void> compile(const RuleSetOptions& options);
   /// Rules of one transport by what can be scanned for together.
-  void sort_into_groups(const std::vector<uint16_t>& rules, PayloadGate& gate) const;
   Result<void> prepare_actions();
 
   std::vector<std::string> files_;

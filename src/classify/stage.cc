@@ -76,6 +76,12 @@ void Stage::Matches::add(uint16_t rule, StageCounters& counters) noexcept {
   ++count;
 }
 
+void Stage::Matches::keep(const Matches& other) noexcept {
+  std::copy_n(other.rules.begin(), other.count, rules.begin());
+  count = other.count;
+  method = other.method;
+}
+
 bool Stage::Matches::is_same(const Matches& other) const noexcept {
   return count == other.count && method.data() == other.method.data() &&
          std::equal(rules.begin(), rules.begin() + count, other.rules.begin());
@@ -110,8 +116,13 @@ bool Stage::look(const RecordBurst& burst, std::span<Verdict> verdicts) noexcept
   if (!rules_->asks_every_record_ && (parts & kLookedInto) == 0) return true;
   bool is_plain = true;
   for (size_t i = 0; i < burst.records.size(); ++i) {
-    verdicts[i] = look_at(burst, burst.records[i]);
-    is_plain &= verdicts[i] == Verdict{};
+    const Verdict verdict = look_at(burst, burst.records[i]);
+    if (is_plain) {
+      if (verdict == Verdict{}) continue;
+      is_plain = false;
+      std::fill_n(verdicts.begin(), i, Verdict{});
+    }
+    verdicts[i] = verdict;
   }
   return is_plain;
 }
@@ -310,7 +321,7 @@ bool Stage::write_of_one(const RecordBurst& burst) noexcept {
 
 void Stage::write_anew(const RecordBurst& burst, size_t rules) noexcept {
   has_written_ = true;
-  written_for_ = matches_;
+  written_for_.keep(matches_);
   if (matches_.count == 1 && rules == 1 && matches_.method.empty() && write_of_one(burst)) return;
   const uint64_t before = counters_.labels_left_out.value();
   written_ = {};

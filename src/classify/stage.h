@@ -69,6 +69,7 @@ class Stage {
     std::string_view method;  // HTTP's, where a rule extracts
 
     void add(uint16_t rule, StageCounters& counters) noexcept;
+    void keep(const Matches& other) noexcept;  // all that other has of them
     bool is_same(const Matches& other) const noexcept;
   };
   /// What one outcome looks like in the arena: records with the same share it.

@@ -38,7 +38,7 @@ void print_reload(const json& reload) {
   } else if (state == "unchanged") {
     fmt::print("nothing has changed\n");
   } else if (state == "running") {
-    fmt::print("still under way: weirctl --json reload says later how it went\n");
+    fmt::print("still under way: GET /v1/reload on the control socket, and the log, say how it went\n");
   }
   list("goes now:", "applied");
   list("only a restart takes up:", "needs_restart");

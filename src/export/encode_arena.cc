@@ -114,9 +114,15 @@ uint8_t* put_unmapped(uint8_t* p, std::span<const uint8_t> elements) noexcept {
 /// Tag and length of a field of octets.
 constexpr size_t kHeadOctetsMax = wire::kTagOctetsMax + wire::kVarint32OctetsMax;
 
+/// Labels and ids of rules were looked at when the rules were read.
 constexpr Text text_of(Field f) {
-  return f == Field::application_id || f == Field::bgp_extended_communities ? Text::any_octets
-                                                                            : Text::utf8;
+  switch (f) {
+    case Field::application_id:
+    case Field::bgp_extended_communities:
+    case Field::labels:
+    case Field::rule_ids: return Text::any_octets;
+    default: return Text::utf8;
+  }
 }
 
 /// How many refs of a kind a record has; they lie one behind the other.

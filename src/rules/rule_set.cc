@@ -35,8 +35,7 @@ class RuleReader : private YamlReader {
     set_->name_ = name_.substr(name_.rfind('/') + 1);
     digest_.add(text);
     try {
-      const YAML::Node root = YAML::Load(text);
-      read_root(root);
+      if (const YAML::Node root = only_document(text); error_.empty()) read_root(root);
     } catch (const YAML::Exception& e) {
       fail(e.mark.line >= 0 ? static_cast<size_t>(e.mark.line) + 1 : 1, e.msg);
     }

@@ -54,6 +54,13 @@ bool YamlReader::fail(size_t line, const std::string& what) {
   return false;
 }
 
+YAML::Node YamlReader::only_document(const std::string& text) {
+  const std::vector<YAML::Node> documents = YAML::LoadAll(text);
+  for (size_t i = 1; i < documents.size(); ++i)
+    if (documents[i].IsDefined() && !documents[i].IsNull()) fail(documents[i], "another document begins behind '---': one a file");
+  return documents.empty() ? YAML::Node() : documents.front();
+}
+
 bool YamlReader::check_keys(const YAML::Node& map, const std::string& where,
                             const std::vector<std::string_view>& allowed) {
   if (!map.IsMap()) return fail(map, fmt::format("{} is to be a mapping", where));

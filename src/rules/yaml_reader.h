@@ -42,6 +42,8 @@ class YamlReader {
   }
   bool fail(size_t line, const std::string& what);
   bool fail(const YAML::Node& node, const std::string& what) { return fail(line_of(node), what); }
+  /// Of a file: the only one. Throws as YAML::Load does.
+  YAML::Node only_document(const std::string& text);
   /// A mapping with these keys and no others, none twice.
   bool check_keys(const YAML::Node& map, const std::string& where, const std::vector<std::string_view>& allowed);
   std::vector<std::string> scalars(const YAML::Node& list, const std::string& where);

@@ -53,6 +53,13 @@ TEST(RuleSet, NamesFileLineAndWhatIsAllowed) {
   EXPECT_THAT(error_of(rule("then: {sample: 0}")), HasSubstr("sample is '0'"));
   EXPECT_THAT(error_of(rule("then: {labels: [a,b,c,d,e,f,g,h,i]}")), HasSubstr("9 labels, limit 8"));
   EXPECT_THAT(error_of(rule("then: {labels: ['']}")), HasSubstr("a label has 1 to 256 octets"));
+  EXPECT_THAT(error_of(rule("then: {labels: ['\xe9t\xe9']}")), HasSubstr("octets of UTF-8"));
+  EXPECT_THAT(error_of(rule("then: {application: '\xe9t\xe9'}")), HasSubstr("application is no UTF-8"));
+  EXPECT_THAT(error_of(rule("then: {labels: []}")), HasSubstr("labels: has nothing in it"));
+  EXPECT_THAT(error_of(rule("ports: []\n    then: {drop: true}")), HasSubstr("ports: has nothing in it"));
+  EXPECT_THAT(error_of(rule("exporters: []\n    then: {drop: true}")), HasSubstr("exporters: has nothing in it"));
+  EXPECT_THAT(error_of(rule("then: {drop: true}") + "---\n- {id: y, then: {drop: true}}\n"), HasSubstr("rules.yaml:6: another document begins"));
+  EXPECT_EQ(error_of("---\n" + rule("then: {drop: true}") + "---\n"), "");
   EXPECT_THAT(error_of(rule("extract: dns\n    then: {drop: true}")), HasSubstr("only a pattern in payload"));
   EXPECT_THAT(error_of(rule("in: payload\n    then: {drop: true}")), HasSubstr("in is of a pattern, and there is none"));
   EXPECT_THAT(error_of(rule("pattern: a\n    then: {drop: true}")), HasSubstr("where does the pattern look?"));
@@ -97,6 +104,9 @@ TEST(RuleSet, ReadsFilesAndFolders) {
   std::ofstream(folder / "b.yaml") << "version: 1\nrules: [{id: b, then: {drop: true}}]";
   std::ofstream(folder / "a.yaml") << "version: 1\nrules: [{id: a, then: {drop: true}}]";
   std::ofstream(folder / "a.txt") << "nothing of ours";
+  std::ofstream(folder / ".c.yaml") << "an editor's";
+  fs::create_symlink("nobody@nowhere.1", folder / ".#b.yaml");
+  fs::create_directories(folder / "more.yaml");
   const auto all = RuleSet::read({folder.string()}, {});
   ASSERT_TRUE(all) << all.error().message;
   EXPECT_EQ((*all)->files().size(), 2u);

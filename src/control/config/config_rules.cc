@@ -72,11 +72,12 @@ void check_names(const ApplianceConfig& config, Findings& findings) {
   using classify::LookPlace;
   const bool has_names = std::any_of(config.listeners.begin(), config.listeners.end(), [](const auto& l) { return l.inline_names; });
   for (const classify::Rule& rule : config.rule_set->rules()) {
+    const bool is_application = rule.look == LookPlace::application_name;
     const bool needs_names = rule.look >= LookPlace::in_if_name && rule.look <= LookPlace::egress_vrf_name;
-    if (!needs_names || has_names) continue;
+    if ((!needs_names && !is_application) || has_names) continue;
     findings.warning("classification.rules",
-                     fmt::format("{}:{}: rule {} looks in {}, which records carry where a listener has inline_names; none has",
-                                 rule.file, rule.line, rule.id, name_of(rule.look)));
+                     fmt::format("{}:{}: rule {} looks in {}, which records carry where {}a listener has inline_names; none has", rule.file,
+                                 rule.line, rule.id, name_of(rule.look), is_application ? "an exporter sends it in each, or where " : ""));
   }
 }
 
