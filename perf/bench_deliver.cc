@@ -3,12 +3,15 @@
 //
 //     bench_deliver [--framing batch|single|delimited] [--compression none|lz4|zstd]
 //                   [--protocol netflow_v5|netflow_v9|ipfix] [--seconds N] [--rounds N] [--batch-bytes N]
+//                   [--bare-headers 5|1]
 //
 // net_pcap replays a capture for ever and drop_policy is block, so the broker's speed is what there is and
 // nothing may be lost. One nats-server with file storage on the same CPUs serves both, a stream for each.
-// The bare loop does what any publisher must: a Nats-Msg-Id, a reply for each message, a window. The two
-// take turns, each in a process of its own, for the server slows down as its files grow, and a shared
-// machine has its moods: what counts is the median of the rounds' ratios.
+// The bare loop does what any publisher must: a Nats-Msg-Id, a reply for each message, a window; and its messages are
+// as long as Weir's, headers included, unless it is to have that one only (--bare-headers 1). The two take turns, each in a
+// process of its own, now one first and now the other, for a shared machine has its moods: what counts is the median of
+// the rounds' ratios. Each turn has a new stream of the size that Weir makes by itself: in one that is full, the server's
+// time goes into removing the oldest message for each new one.
 #include <nats/nats.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -33,6 +36,9 @@ namespace weir::perf {
 namespace {
 
 constexpr double kWarmSeconds = 1;
+constexpr int64_t kStreamOctets = 10ll << 30;  // stream_max_bytes by default
+/// What buffers, hugepages and the program itself may hold; the first two as run_appliance has them.
+constexpr uint64_t kResidentKibMax = (256 + 256 + 128) * 1024;
 
 struct Options {
   std::string framing = "batch";
@@ -46,6 +52,7 @@ struct Options {
   std::string url;
   std::string capture;
   size_t message_octets = 0;
+  int bare_headers = 5;
 };
 
 [[noreturn]] void fail(const std::string& what) {
@@ -103,7 +110,7 @@ Measured run_appliance(const Options& options) {
                            ",infinite_rx=1', mbufs: 8191}]\n" +
                            "eal: {memory_mb: 256}\nlisteners: [{protocol: netflow, port: " +
                            std::to_string(kReplayPort) + "}]\nnats_url: " + options.url +
-                           "\nstream_max_bytes: 1GiB\ncontrol_socket: {path: ''}\nstate_dir: ''\n" +
+                           "\nstream_max_bytes: " + std::to_string(kStreamOctets) + "\ncontrol_socket: {path: ''}\nstate_dir: ''\n" +
                            "drop_policy: block\nchannel_size: 100000\nframing: " + options.framing +
                            "\ncompression: " + options.compression +
                            "\nbatch_bytes: " + std::to_string(options.batch_bytes) +
@@ -135,15 +142,18 @@ Measured run_appliance(const Options& options) {
     }
     r.seconds = static_cast<double>(now_ns - began_ns) / 1e9;
     r.records = p.records_acknowledged - before.records_acknowledged;
-    r.messages = p.messages - before.messages;
-    r.octets = p.octets - before.octets;
-    r.lost = p.records_failed + p.records_dropped + view.total().record_drops.total();
+    // A message that was sent again counts once.
+    r.messages = options.framing == "single" ? r.records : p.batches_acknowledged - before.batches_acknowledged;
+    r.octets = r.messages * (p.octets / std::max<uint64_t>(p.messages, 1));
     r.resident_kib = resident_kib();
     usage.report(r);
     return control::Request::stop;
   };
   auto last = (*appliance)->run(run);
   if (!last) fail(last.error().message);
+  // Also of what was still on its way when it was told to stop.
+  const control::PublisherView& p = (*last)->publishers.at(0);
+  r.lost = p.records_failed + p.records_dropped + p.records_in_flight + (*last)->total().record_drops.total();
   return r;
 }
 
@@ -164,6 +174,9 @@ void check(natsStatus status, const char* what) {
   if (status != NATS_OK) fail(std::string(what) + ": " + natsStatus_GetText(status));
 }
 
+/// What Weir's messages have beside the id, in their lengths.
+constexpr const char* kHeaders[][2] = {{"Weir-Framing", "batch"}, {"Weir-Compression", "none"}, {"Weir-Records", "481"}, {"Nats-Expected-Stream", "bare"}};
+
 /// Publishes messages of one size until the time is over; how many were acknowledged.
 Measured run_bare(const Options& options) {
   const size_t octets = options.message_octets;
@@ -179,7 +192,7 @@ Measured run_bare(const Options& options) {
   stream.Name = "bare";
   stream.Subjects = subjects;
   stream.SubjectsLen = 1;
-  stream.MaxBytes = 1 << 30;
+  stream.MaxBytes = kStreamOctets;
   jsErrCode code{};
   if (js_AddStream(nullptr, js, &stream, nullptr, &code) != NATS_OK && code != 0) fail("stream");
   natsInbox* inbox = nullptr;
@@ -235,6 +248,7 @@ Measured run_bare(const Options& options) {
                          payload.data(), static_cast<int>(payload.size())),
           "message");
     check(natsMsgHeader_Set(message, "Nats-Msg-Id", (id_base + number).c_str()), "header");
+    for (int i = 1; i < options.bare_headers; ++i) check(natsMsgHeader_Set(message, kHeaders[i - 1][0], kHeaders[i - 1][1]), "header");
     check(natsConnection_PublishMsg(connection, message), "publish");
     natsMsg_Destroy(message);
   }
@@ -255,7 +269,7 @@ Measured take_turn(const Options& options, const char* turn, size_t message_octe
       std::string(self) + " --turn " + turn + " --url " + url + " --capture " + capture +
       " --message-octets " + std::to_string(message_octets) + " --framing " + options.framing +
       " --compression " + options.compression + " --seconds " + std::to_string(options.seconds) +
-      " --batch-bytes " + std::to_string(options.batch_bytes);
+      " --batch-bytes " + std::to_string(options.batch_bytes) + " --bare-headers " + std::to_string(options.bare_headers);
   std::FILE* const out = popen(command.c_str(), "r");
   if (out == nullptr) fail("cannot start a turn");
   Measured r;
@@ -279,6 +293,21 @@ void print_turn(const Measured& r) {
               static_cast<unsigned long long>(r.octets), static_cast<unsigned long long>(r.lost),
               static_cast<unsigned long long>(r.resident_kib), r.cpu_seconds,
               static_cast<unsigned long long>(r.switches));
+}
+
+/// So that the next turn has a stream of its own.
+void forget_streams(const std::string& url) {
+  natsConnection* connection = nullptr;
+  jsCtx* js = nullptr;
+  check(natsConnection_ConnectTo(&connection, url.c_str()), "connect");
+  check(natsConnection_JetStream(&js, connection, nullptr), "jetstream");
+  for (const char* name : {"bare", "events"}) {
+    jsErrCode code{};
+    if (js_DeleteStream(js, name, nullptr, &code) != NATS_OK && code != JSStreamNotFoundErr) fail("a stream cannot be deleted");
+  }
+  jsCtx_Destroy(js);
+  natsConnection_Destroy(connection);
+  usleep(2'000'000);  // nats-server 2.9 answers before it is done
 }
 
 double median(std::vector<double> values) {
@@ -308,19 +337,34 @@ int run(const Options& options, const char* self) {
         r.cpu_seconds * 1e6 / messages, static_cast<double>(r.switches) / messages);
   };
   std::vector<double> ratios, records_s;
-  for (int i = 0; i < options.rounds; ++i) {
-    const Measured weir = take_turn(options, "weir", 0, server.url(), capture, self);
-    show("weir", weir);
-    std::printf("; %.2f M records/s, lost %llu, resident %llu MiB\n",
-                static_cast<double>(weir.records) / weir.seconds / 1e6,
-                static_cast<unsigned long long>(weir.lost),
-                static_cast<unsigned long long>(weir.resident_kib / 1024));
-    if (weir.lost != 0) fail("records were lost");
-    if (weir.messages == 0) fail("nothing was acknowledged");
-    const Measured bare =
-        take_turn(options, "bare", weir.octets / weir.messages, server.url(), capture, self);
-    show("bare", bare);
+  size_t message_octets = 0;
+  const auto turn = [&](const char* who) {
+    const Measured r = take_turn(options, who, message_octets, server.url(), capture, self);
+    forget_streams(server.url());
+    show(who, r);
+    return r;
+  };
+  const auto turn_of_weir = [&] {
+    const Measured r = turn("weir");
+    std::printf("; %.2f M records/s, lost %llu, resident %llu MiB\n", static_cast<double>(r.records) / r.seconds / 1e6,
+                static_cast<unsigned long long>(r.lost), static_cast<unsigned long long>(r.resident_kib / 1024));
+    if (r.lost != 0) fail("records were lost");
+    if (r.messages == 0) fail("nothing was acknowledged");
+    if (r.resident_kib > kResidentKibMax) fail("it takes more memory than its configuration allows");
+    message_octets = r.octets / r.messages;
+    return r;
+  };
+  const auto turn_of_bare = [&] {
+    const Measured r = turn("bare");
     std::printf("\n");
+    return r;
+  };
+  for (int i = 0; i < options.rounds; ++i) {
+    const bool is_first = i % 2 == 0;
+    Measured weir, bare;
+    if (is_first) weir = turn_of_weir();
+    bare = turn_of_bare();
+    if (!is_first) weir = turn_of_weir();
     std::fflush(stdout);
     ratios.push_back(static_cast<double>(weir.messages) / weir.seconds /
                      (static_cast<double>(bare.messages) / bare.seconds));
@@ -328,9 +372,10 @@ int run(const Options& options, const char* self) {
   }
   unlink(capture);
   std::printf(
-      "median: %.2f M records/s acknowledged (best %.2f), %.0f %% of the bare loop's messages\n",
-      median(records_s) / 1e6, *std::max_element(records_s.begin(), records_s.end()) / 1e6,
-      100 * median(ratios));
+      "median: %.2f M records/s acknowledged (%.2f to %.2f), %.0f %% of the bare loop's messages (%.0f to %.0f)\n",
+      median(records_s) / 1e6, *std::min_element(records_s.begin(), records_s.end()) / 1e6,
+      *std::max_element(records_s.begin(), records_s.end()) / 1e6, 100 * median(ratios),
+      100 * *std::min_element(ratios.begin(), ratios.end()), 100 * *std::max_element(ratios.begin(), ratios.end()));
   return 0;
 }
 
@@ -356,6 +401,8 @@ Options parse(int argc, char** argv) {
       options.capture = value;
     } else if (key == "--message-octets") {
       options.message_octets = std::strtoul(value.c_str(), nullptr, 10);
+    } else if (key == "--bare-headers") {
+      options.bare_headers = std::clamp(std::atoi(value.c_str()), 1, 5);
     } else if (key == "--batch-bytes") {
       options.batch_bytes = static_cast<uint32_t>(std::strtoul(value.c_str(), nullptr, 10));
     } else if (const auto protocol = replay_protocol(value); key == "--protocol" && protocol) {

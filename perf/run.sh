@@ -126,7 +126,7 @@ if command -v nats-server >/dev/null; then
   for options in "--batch-bytes 65536" "--batch-bytes 262144" "--batch-bytes 65536 --compression lz4" "--framing single"; do
     [ -x build/perf/bench_deliver ] || { skip "build/perf/bench_deliver is not built"; break; }
     # shellcheck disable=SC2086
-    timeout 120 build/perf/bench_deliver $options --seconds 2 --rounds 1 2>/dev/null | sed -n 's/^median: \([0-9.]*\) M records.*, \([0-9]*\) %.*/\1 \2/p' |
+    timeout 300 build/perf/bench_deliver $options --seconds 2 --rounds "$rounds" 2>/dev/null | sed -n 's/^median: \([0-9.]*\) M records.*, \([0-9]*\) %.*/\1 \2/p' |
       jq -Rc --arg options "$options" 'split(" ") | {options: $options, records_per_second: (.[0] | tonumber * 1e6), of_bare_percent: (.[1] | tonumber)}'
   done >"$dir/batches"
 else
