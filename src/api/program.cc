@@ -56,7 +56,7 @@ class Program final : public ApiProgram {
 
   uint16_t tcp_port() const noexcept override { return server_->tcp_port(); }
 
-  bool run(const std::function<Ask()>& poll) override {
+  bool run(const std::function<service::ProgramRequest()>& poll) override {
     const auto thread = start_thread(
         "weir-api",
         [](void* self) -> void* {
@@ -74,9 +74,9 @@ class Program final : public ApiProgram {
     uint64_t stop_at_ns = 0;
     for (;;) {
       const uint64_t now_ns = steady_clock_ns();
-      const Ask asked = poll();
-      if (asked == Ask::reload) reload();
-      if (asked == Ask::stop) {
+      const service::ProgramRequest asked = poll();
+      if (asked == service::ProgramRequest::reload) reload();
+      if (asked == service::ProgramRequest::stop) {
         if (stop_at_ns != 0) break;  // a second one waits for nothing
         notify_.stopping("finishing answers", kStopNs);
         is_stopping_ = true;

@@ -10,10 +10,9 @@
 
 #include "api/config.h"
 #include "base/result.h"
+#include "service/program_request.h"
 
 namespace weir::api {
-
-enum class Ask : uint8_t { none, reload, stop };
 
 class ApiProgram {
  public:
@@ -21,7 +20,7 @@ class ApiProgram {
   static Result<std::unique_ptr<ApiProgram>> create(const LoadedConfig& loaded, std::shared_ptr<const Tokens> tokens, Load load);
   virtual ~ApiProgram() = default;
   /// Until `poll` says stop; false where its thread could not be started.
-  virtual bool run(const std::function<Ask()>& poll) = 0;
+  virtual bool run(const std::function<service::ProgramRequest()>& poll) = 0;
   virtual uint16_t tcp_port() const noexcept = 0;
 };
 

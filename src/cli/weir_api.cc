@@ -3,76 +3,35 @@
 
 #include <CLI/CLI.hpp>
 #include <csignal>
-#include <cstdio>
 #include <string>
 
 #include "api/config.h"
 #include "api/program.h"
 #include "base/version.h"
-#include "cli/finish_log.h"
+#include "cli/configured_program.h"
 #include "cli/run_app.h"
-#include "cli/signals.h"
 #include "query/check.h"
 #include "query/translate.h"
 
 namespace weir::cli {
 namespace {
 
-api::Ask ask_of(Signals& signals) {
-  switch (signals.take()) {
-    case 0: return api::Ask::none;
-    case SIGHUP: service::log_info("SIGHUP: tokens, certificates and the log's level are read anew"); return api::Ask::reload;
-    case SIGTERM: service::log_info("SIGTERM: stopping"); return api::Ask::stop;
-    default: service::log_info("SIGINT: stopping"); return api::Ask::stop;
-  }
+api::ApiProgram::Load load_of(const std::string& path) {
+  return [path] { return api::load_config(path, api::process_environment()); };
 }
 
 int run(const std::string& path) {
-  const auto load = [path] { return api::load_config(path, api::process_environment()); };
-  const auto loaded = load();
-  if (!loaded) {
-    std::fprintf(stderr, "%s\n", loaded.error().message.c_str());
-    return 1;
-  }
-  Signals signals;  // before any thread
-  service::start_log(loaded->config.log, stderr, service::LogWriting::own_thread);
-  const FinishLog finish;
-  const auto checked = api::check_files(loaded->config);
-  if (!checked) {
-    service::log_error("{}", checked.error().message);
-    return 1;
-  }
-  for (const auto* warnings : {&loaded->warnings, &checked->warnings}) {
-    for (const std::string& warning : *warnings) service::log_warning("{}", warning);
-  }
-  service::log_info("{} starting", version_line("weir-api"));
-  const auto program = api::ApiProgram::create(*loaded, checked->tokens, load);
-  if (!program) {
-    service::log_error("{}", program.error().message);
-    return 1;
-  }
-  const api::ListenConfig& listen = loaded->config.listen;
-  if (!listen.tcp.empty()) service::log_info("listening on {} (port {})", listen.tcp, (*program)->tcp_port());
-  if (!listen.unix_path.empty()) service::log_info("listening on {}", listen.unix_path);
-  return (*program)->run([&signals] { return ask_of(signals); }) ? 0 : 1;
-}
-
-int check(const std::string& path) {
-  const auto loaded = api::load_config(path, api::process_environment());
-  if (!loaded) {
-    std::fprintf(stderr, "%s\n", loaded.error().message.c_str());
-    return 1;
-  }
-  const auto checked = api::check_files(loaded->config);
-  if (!checked) {
-    std::fprintf(stderr, "%s\n", checked.error().message.c_str());
-    return 1;
-  }
-  for (const auto* warnings : {&loaded->warnings, &checked->warnings}) {
-    for (const std::string& warning : *warnings) std::fprintf(stderr, "warning: %s\n", warning.c_str());
-  }
-  std::fputs(api::describe(*loaded).c_str(), stdout);
-  return 0;
+  return run_configured("weir-api", load_of(path), api::check_files, [&](const auto& loaded, const auto& checked, Signals& signals) {
+    const auto program = api::ApiProgram::create(loaded, checked.tokens, load_of(path));
+    if (!program) {
+      service::log_error("{}", program.error().message);
+      return 1;
+    }
+    const api::ListenConfig& listen = loaded.config.listen;
+    if (!listen.tcp.empty()) service::log_info("listening on {} (port {})", listen.tcp, (*program)->tcp_port());
+    if (!listen.unix_path.empty()) service::log_info("listening on {}", listen.unix_path);
+    return (*program)->run([&signals] { return request_of(signals, "tokens, certificates and the log's level"); }) ? 0 : 1;
+  });
 }
 
 /// What a query comes to, without a store.
@@ -108,22 +67,11 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   app.set_version_flag("--version", weir::version_line("weir-api"));
   int exit_code = 0;
-  std::string path, text;
-  bool keys = false;
-  CLI::App* const run = app.add_subcommand("run", "Answer until a signal ends it");
-  run->add_option("-c,--config", path, "Configuration file (YAML or JSON; docs/API.md)")->required();
-  run->callback([&] { exit_code = weir::cli::run(path); });
-  CLI::App* const check = app.add_subcommand("check", "Validate a configuration and its files, and print what would run");
-  auto* const config = check->add_option("-c,--config", path, "Configuration file");
-  check->add_flag("--keys", keys, "Print all keys with their defaults (Markdown)");
-  check->callback([&] {
-    if (keys) {
-      std::fputs(weir::api::describe_keys().c_str(), stdout);
-      return;
-    }
-    if (config->count() == 0) throw CLI::RequiredError("-c FILE or --keys");
-    exit_code = weir::cli::check(path);
-  });
+  std::string text;
+  weir::cli::add_run_command(app, "Answer until a signal ends it", "docs/API.md", "limits", exit_code, weir::cli::run);
+  weir::cli::add_check_command(app, "check", "Validate a configuration and its files, and print what would run", exit_code,
+                               [](const std::string& path) { return weir::cli::check_configured(weir::cli::load_of(path), weir::api::check_files, weir::api::describe); },
+                               weir::api::describe_keys);
   CLI::App* const explain = app.add_subcommand("explain", "Read a query, and print the SQL that it becomes or what is wrong with it");
   explain->add_option("QUERY", text, "SRQL (docs/SRQL.md)")->required();
   explain->callback([&] { exit_code = weir::cli::explain(text); });

@@ -5,72 +5,49 @@
 //           happens around it. A reload that is wrong is refused as a whole: what went goes on.
 #pragma once
 
-#include <atomic>
 #include <functional>
 #include <memory>
-#include <optional>
 
-#include "base/background_job.h"
 #include "base/snapshot.h"
 #include "base/thread_roles.h"
 #include "etl/config.h"
 #include "etl/rules_in_use.h"
 #include "etl/worker.h"
 #include "feed/names_reader.h"
-#include "service/operation_routes.h"
-#include "service/service_notify.h"
+#include "feed/program_watch.h"
+#include "feed/reloader.h"
+#include "service/program_request.h"
 
 namespace weir::etl {
-
-enum class Request : uint8_t { none, reload, stop };
 
 class EtlProgram {
  public:
   using Load = std::function<Result<LoadedConfig>()>;
   /// `load`: where the configuration comes from again.
   /// `rules`: what check_files has read.
-  static Result<std::unique_ptr<EtlProgram>> create(LoadedConfig loaded, std::shared_ptr<const RulesInUse> rules, Load load);
-  ~EtlProgram();
+  static Result<std::unique_ptr<EtlProgram>> create(const LoadedConfig& loaded, std::shared_ptr<const RulesInUse> rules, Load load);
 
   /// Until `poll_request` says stop; the last books.
-  std::shared_ptr<const EtlView> run(const std::function<Request()>& poll_request) WEIR_RUNS_ON(control_thread);
+  std::shared_ptr<const EtlView> run(const std::function<service::ProgramRequest()>& poll_request) WEIR_RUNS_ON(control_thread);
 
  private:
-  EtlProgram(LoadedConfig loaded, Load load);
-  std::optional<uint64_t> ask_reload();  // any thread
-  /// Has the files read on a thread of their own, which may take long, and takes up what they say.
-  void step_reload() WEIR_RUNS_ON(control_thread);
-  struct Reading {
-    Result<LoadedConfig> config;
-    Result<std::shared_ptr<const RulesInUse>> rules;
-  };
-  static Reading read_files(const Load& load, uint64_t version, const std::atomic<bool>& gives_up);
-  void reload(uint64_t number, Reading reading) WEIR_RUNS_ON(control_thread);
+  using Rules = std::shared_ptr<const RulesInUse>;
+
+  EtlProgram(const LoadedConfig& loaded, Load load);
+  Result<void> open();
+  void take_up(LoadedConfig& loaded, const Rules& rules, service::ReloadView& view) WEIR_RUNS_ON(control_thread);
   void tell(const EtlView& view, uint64_t now_ns) WEIR_RUNS_ON(control_thread);
   void publish_config(const service::Origins& origins);
 
   EtlConfig config_;
-  const Load load_;
-  const uint64_t started_steady_ns_;
   Snapshot<RulesInUse> rules_;
   Snapshot<std::vector<service::EffectiveValue>> effective_;
-  Snapshot<service::ReloadView> reload_view_;
-  std::atomic<uint64_t> reloads_asked_{0};
-  std::atomic<uint64_t> reloads_ended_{0};
-  service::ServiceNotify notify_;
-  uint64_t next_tell_ns_ = 0;
-  uint64_t next_watchdog_ns_ = 0;
-  bool was_ready_ = false;
+  feed::ProgramWatch watch_;
   feed::SourceWatch source_watch_;
-  std::string told_trouble_;
-  std::string told_discrepancy_;
   std::unique_ptr<feed::NamesReader> names_;  // null: none
   std::unique_ptr<EtlWorker> worker_;
+  feed::Reloader<LoadedConfig, Rules> reloader_;
   std::unique_ptr<service::HttpServer> server_;  // reads all of the above
-  std::atomic<bool> gives_up_{false};
-  std::optional<Reading> reading_;  // the job's while it runs
-  uint64_t reading_number_ = 0;     // of the reload that the job is for; 0: none
-  BackgroundJob job_;
 };
 
 }  // namespace weir::etl

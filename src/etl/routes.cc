@@ -4,27 +4,15 @@
 
 #include <nlohmann/json.hpp>
 
-#include "base/clock.h"
 #include "base/version.h"
+#include "etl/config.h"
 #include "etl/metrics.h"
+#include "feed/view_routes.h"
 
 namespace weir::etl {
 namespace {
 
 using nlohmann::json;
-using service::HttpRequest;
-using service::HttpResponse;
-
-HttpResponse answer(unsigned status, const json& body) {
-  return {.status = status,
-          .content_type = "application/json",
-          .body = body.dump(-1, ' ', false, json::error_handler_t::replace) + "\n"};
-}
-
-HttpResponse verdict(const char* good, const char* bad, const std::string& why) {
-  if (why.empty()) return answer(200, {{"status", good}});
-  return answer(503, {{"status", bad}, {"because", why}});
-}
 
 json ledger_json(const EtlView& view) {
   const EtlBooks& b = view.books;
@@ -103,48 +91,14 @@ json status_json(const EtlView& view) {
 
 }  // namespace
 
-std::string unhealthy_because(const EtlView* view, uint64_t started_steady_ns, uint64_t steady_now_ns) {
-  const uint64_t since_ns = view == nullptr ? started_steady_ns : view->taken_steady_ns;
-  const uint64_t age_ns = steady_now_ns > since_ns ? steady_now_ns - since_ns : 0;
-  if (age_ns <= kStandstillMaxNs) return {};
-  return fmt::format("the etl thread has stood still for {:.0f} s", static_cast<double>(age_ns) / 1e9);
-}
-
 std::vector<service::HttpRoute> etl_routes(ViewSource view, ReloadSource reload, uint64_t started_steady_ns) {
-  std::vector<service::HttpRoute> routes;
-  const auto with_view = [view](auto make) {
-    return [view, make](const HttpRequest&) {
-      const auto current = view();
-      return current == nullptr ? service::http_error(503, "weir-etl is starting") : make(*current);
-    };
-  };
-  const auto add = [&](const char* path, auto make) {
-    routes.push_back({.method = "GET", .path = path, .handle = with_view([make](const EtlView& v) { return answer(200, make(v)); })});
-  };
-  add("/v1/status", status_json);
-  add("/v1/ledger", ledger_json);
-  add("/v1/rules", [](const EtlView& v) { return rules_json(v.rules); });
-  routes.push_back({.method = "GET", .path = "/metrics", .also_on_tcp = true, .handle = with_view([reload](const EtlView& v) {
-                      service::MetricPage page;
-                      add_metrics(v, *reload(), page);
-                      return HttpResponse{200, std::string(service::kMetricsContentType), page.render()};
-                    })});
-  routes.push_back({.method = "GET",
-                    .path = "/healthz",
-                    .also_on_tcp = true,
-                    .handle = [view, started_steady_ns](const HttpRequest&) {
-                      return verdict("alive", "unhealthy",
-                                     unhealthy_because(view().get(), started_steady_ns, steady_clock_ns()));
-                    }});
-  routes.push_back({.method = "GET",
-                    .path = "/readyz",
-                    .also_on_tcp = true,
-                    .handle = with_view([started_steady_ns](const EtlView& v) {
-                      std::string why = v.is_stopping ? "it is stopping" : v.not_ready_because();
-                      if (why.empty()) why = unhealthy_because(&v, started_steady_ns, steady_clock_ns());
-                      return verdict("ready", "not_ready", why);
-                    })});
-  return routes;
+  feed::ViewRoutes<EtlView> routes(kProgram, kThread, std::move(view), started_steady_ns);
+  routes.add_json("/v1/status", status_json);
+  routes.add_json("/v1/ledger", ledger_json);
+  routes.add_json("/v1/rules", [](const EtlView& v) { return rules_json(v.rules); });
+  routes.add_metrics([reload](const EtlView& v, service::MetricPage& page) { add_metrics(v, *reload(), page); });
+  routes.add_health();
+  return routes.take();
 }
 
 }  // namespace weir::etl

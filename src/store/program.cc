@@ -14,11 +14,7 @@ namespace weir::store {
 namespace {
 
 using service::log_error;
-using service::log_info;
 using service::log_warning;
-
-constexpr auto kTurn = std::chrono::milliseconds(50);
-constexpr uint64_t kTellEveryNs = kNsPerSec;
 
 void* run_ingest(void* ingest) {
   const RoleScope role(ingest_thread);
@@ -46,24 +42,23 @@ bool is_live(std::string_view key) { return key == "rules" || key == "log.level"
 
 }  // namespace
 
-StoreProgram::StoreProgram(LoadedConfig loaded, Load load)
-    : config_(std::move(loaded.config)),
-      load_(std::move(load)),
-      started_steady_ns_(steady_clock_ns()),
-      notify_(service::ServiceNotify::from_environment()) {
-  reload_view_.publish(std::make_shared<const service::ReloadView>());
+StoreProgram::StoreProgram(const LoadedConfig& loaded, Load load)
+    : config_(loaded.config),
+      reloader_(std::move(load),
+                [this](const LoadedConfig& wanted, const std::atomic<bool>& gives_up) {
+                  return read_rules(wanted.config.rules, wanted.config.enrichment, rules_.read()->version + 1, &gives_up);
+                },
+                [this](LoadedConfig& wanted, Rules& rules, service::ReloadView& view) { take_up(wanted, rules, view); }) {
   publish_config(loaded.origins);
 }
-
-StoreProgram::~StoreProgram() { gives_up_.store(true, std::memory_order_relaxed); }
 
 void StoreProgram::publish_config(const service::Origins& origins) {
   effective_.publish(
       std::make_shared<const std::vector<service::EffectiveValue>>(store_schema().effective(&config_, origins)));
 }
 
-Result<std::unique_ptr<StoreProgram>> StoreProgram::create(LoadedConfig loaded, std::shared_ptr<const RulesInUse> rules, Load load) {
-  auto made = std::unique_ptr<StoreProgram>(new StoreProgram(std::move(loaded), std::move(load)));
+Result<std::unique_ptr<StoreProgram>> StoreProgram::create(const LoadedConfig& loaded, std::shared_ptr<const RulesInUse> rules, Load load) {
+  auto made = std::unique_ptr<StoreProgram>(new StoreProgram(loaded, std::move(load)));
   made->rules_.publish(std::move(rules));
   if (auto opened = made->open(); !opened) return opened.error();
   if (auto served = made->serve(); !served) return served.error();
@@ -97,14 +92,14 @@ Result<void> StoreProgram::open() {
 Result<void> StoreProgram::serve() {
   auto routes = store_routes({.view = [this] { return ingest_->view(); },
                               .keeper = [this] { return keeper_->view(); },
-                              .reload = [this] { return reload_view_.read(); },
+                              .reload = [this] { return reloader_.view(); },
                               .store = store_.get(),
-                              .started_steady_ns = started_steady_ns_});
+                              .started_steady_ns = watch_.started_steady_ns()});
   for (auto& route : service::operation_routes({.program = kProgram,
                                                 .config = [this] { return effective_.read(); },
-                                                .reload = [this] { return reload_view_.read(); },
+                                                .reload = [this] { return reloader_.view(); },
                                                 .can_reload = [] { return true; },
-                                                .ask_reload = [this] { return ask_reload(); }})) {
+                                                .ask_reload = [this] { return reloader_.ask(); }})) {
     routes.push_back(std::move(route));
   }
   routes.push_back(sql_->route());
@@ -145,35 +140,26 @@ void StoreProgram::stop_threads() {
   join(names_thread_);
 }
 
-std::shared_ptr<const StoreView> StoreProgram::run(const std::function<Request()>& poll_request) {
+std::shared_ptr<const StoreView> StoreProgram::run(const std::function<service::ProgramRequest()>& poll_request) {
+  using service::ProgramRequest;
   if (!start_threads()) {
     stop_threads();
     return nullptr;
   }
-  bool is_stopping = false;
   for (;;) {
     const uint64_t now_ns = steady_clock_ns();
-    const Request request = poll_request();
-    if (request == Request::reload) ask_reload();
-    if (request == Request::stop) {
-      if (!is_stopping) notify_.stopping("committing what is begun", uint64_t{config_.shutdown_deadline_ms} * kNsPerMs);
-      is_stopping = true;
+    const ProgramRequest request = poll_request();
+    if (request == ProgramRequest::reload) reloader_.ask();
+    if (request == ProgramRequest::stop) {
+      watch_.stopping("committing what is begun", uint64_t{config_.shutdown_deadline_ms} * kNsPerMs);
       ingest_->ask_to_stop();
     }
-    step_reload();
+    reloader_.step();
     const auto view = ingest_->view();
-    if (view != nullptr && now_ns >= next_tell_ns_) {
-      next_tell_ns_ = now_ns + kTellEveryNs;
-      tell(*view, now_ns);
-      service::flush_log_limits(now_ns);
-    }
-    if (notify_.watchdog_interval_ns() != 0 && now_ns >= next_watchdog_ns_ &&
-        unhealthy_because(view.get(), started_steady_ns_, now_ns).empty()) {
-      next_watchdog_ns_ = now_ns + notify_.watchdog_interval_ns() / 2;
-      notify_.watchdog();
-    }
-    if (is_stopping && view != nullptr && pthread_tryjoin_np(*ingest_thread_, nullptr) == 0) break;
-    std::this_thread::sleep_for(kTurn);
+    if (view != nullptr && watch_.is_due(now_ns)) tell(*view, now_ns);
+    watch_.beat(feed::unhealthy_because(kThread, view.get(), watch_.started_steady_ns(), now_ns).empty(), now_ns);
+    if (watch_.is_stopping() && view != nullptr && pthread_tryjoin_np(*ingest_thread_, nullptr) == 0) break;
+    std::this_thread::sleep_for(std::chrono::nanoseconds(feed::kTurnNs));
   }
   ingest_thread_.reset();
   server_.reset();
@@ -182,97 +168,32 @@ std::shared_ptr<const StoreView> StoreProgram::run(const std::function<Request()
   return ingest_->view();
 }
 
-/// What changed since it was last told.
 void StoreProgram::tell(const StoreView& view, uint64_t now_ns) {
-  const std::string why = view.not_ready_because();
-  if (why != told_trouble_ && !why.empty()) log_warning("not ready: {}", why);
-  told_trouble_ = why;
-  if (why.empty() && !was_ready_) {
-    was_ready_ = true;
-    notify_.ready("storing flows");
-    log_info("ready: {} of stream {} to {}", config_.source.subjects[0].subject, config_.source.stream_name, config_.database.path);
-  }
-  // A service that waits for a broker has started all the same.
-  if (!was_ready_ && now_ns - started_steady_ns_ > 10 * kNsPerSec) {
-    was_ready_ = true;
-    notify_.ready(why);
-  }
+  watch_.tell(view.not_ready_because(), view.books.discrepancy(), "storing flows",
+              fmt::format("{} of stream {} to {}", config_.source.subjects[0].subject, config_.source.stream_name, config_.database.path), now_ns);
   source_watch_.look(view.source, "the disk, or this machine, is too slow for it");
   const std::string& tidy = view.committer.tidy_trouble;
   if (tidy.empty() != told_tidy_.empty() && !tidy.empty()) log_warning("{}", tidy);
   told_tidy_ = tidy;
-  const std::string discrepancy = view.books.discrepancy();
-  if (!discrepancy.empty() && discrepancy != told_discrepancy_) log_error("the books do not balance: {}", discrepancy);
-  told_discrepancy_ = discrepancy;
+  service::flush_log_limits(now_ns);
 }
 
-// ------------------------------------------------------------------------------------ reload
-
-std::optional<uint64_t> StoreProgram::ask_reload() {
-  uint64_t ended = reloads_ended_.load();
-  if (!reloads_asked_.compare_exchange_strong(ended, ended + 1)) return std::nullopt;
-  return ended + 1;
-}
-
-StoreProgram::Reading StoreProgram::read_files(const Load& load, uint64_t version, const std::atomic<bool>& gives_up) {
-  auto loaded = load();
-  if (!loaded) return {loaded.error(), Error{}};
-  auto rules = read_rules(loaded->config.rules, loaded->config.enrichment, version, &gives_up);
-  return {std::move(loaded), std::move(rules)};
-}
-
-void StoreProgram::step_reload() {
-  if (reading_number_ != 0) {
-    if (!job_.is_running()) reload(std::exchange(reading_number_, 0), std::move(*reading_));
-    return;
-  }
-  const uint64_t asked = reloads_asked_.load();
-  if (asked == reloads_ended_.load()) return;
-  reload_view_.publish(std::make_shared<const service::ReloadView>(service::ReloadView{.number = asked, .state = service::ReloadState::running}));
-  const auto begun = job_.begin([this, version = rules_.read()->version + 1] { reading_.emplace(read_files(load_, version, gives_up_)); });
-  if (!begun) return reload(asked, {begun.error(), Error{}});
-  reading_number_ = asked;
-}
-
-void StoreProgram::reload(uint64_t number, Reading reading) {
-  service::ReloadView next{.number = number};
-  const auto end = [&](service::ReloadState state) {
-    next.state = state;
-    next.ended_ns = wall_clock_ns();
-    reload_view_.publish(std::make_shared<const service::ReloadView>(next));
-    reloads_ended_.store(number);
-  };
-  const auto refuse = [&](const std::string& why) {
-    next.error = why;
-    log_error("reload refused, what went goes on: {}", why);
-    end(service::ReloadState::refused);
-  };
-  const auto& [loaded, rules] = reading;
-  if (!loaded) return refuse(loaded.error().message);
-  next.warnings = loaded->warnings;
-  const auto now = rules_.read();
-  if (!rules) return refuse(rules.error().message);
-
-  const bool has_other_rules = hash_of(**rules) != hash_of(*now);
-  if (has_other_rules) next.applied.push_back(fmt::format("rules and enrichment ({})", hash_of(**rules).substr(0, 12)));
-  for (const std::string& key : store_schema().differences(&config_, &loaded->config)) {
+void StoreProgram::take_up(LoadedConfig& loaded, const Rules& rules, service::ReloadView& view) {
+  const bool has_other_rules = hash_of(*rules) != hash_of(*rules_.read());
+  if (has_other_rules) view.applied.push_back(fmt::format("rules and enrichment ({})", hash_of(*rules).substr(0, 12)));
+  for (const std::string& key : store_schema().differences(&config_, &loaded.config)) {
     if (!is_live(key)) {
-      next.needs_restart.push_back(key);
+      view.needs_restart.push_back(key);
     } else if (key == "log.level" || !has_other_rules) {
-      next.applied.push_back(key);
+      view.applied.push_back(key);
     }
   }
-  config_.rules = loaded->config.rules;
-  config_.enrichment = loaded->config.enrichment;
-  config_.log.level = loaded->config.log.level;
+  config_.rules = loaded.config.rules;
+  config_.enrichment = loaded.config.enrichment;
+  config_.log.level = loaded.config.log.level;
   service::set_log_level(config_.log.level);
-  publish_config(loaded->origins);
-  if (has_other_rules) rules_.publish(*rules);
-  if (!next.applied.empty()) log_info("reload: {}", service::joined(next.applied));
-  if (!next.needs_restart.empty()) log_warning("reload: only a restart takes up {}", service::joined(next.needs_restart));
-  const bool none = next.applied.empty() && next.needs_restart.empty();
-  if (none) log_info("reload: nothing has changed");
-  end(none ? service::ReloadState::unchanged : service::ReloadState::applied);
+  publish_config(loaded.origins);
+  if (has_other_rules) rules_.publish(rules);
 }
 
 }  // namespace weir::store

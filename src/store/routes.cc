@@ -4,8 +4,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include "base/clock.h"
 #include "base/version.h"
+#include "feed/view_routes.h"
 #include "store/config.h"
 #include "store/metrics.h"
 
@@ -13,19 +13,6 @@ namespace weir::store {
 namespace {
 
 using nlohmann::json;
-using service::HttpRequest;
-using service::HttpResponse;
-
-HttpResponse answer(unsigned status, const json& body) {
-  return {.status = status,
-          .content_type = "application/json",
-          .body = body.dump(-1, ' ', false, json::error_handler_t::replace) + "\n"};
-}
-
-HttpResponse verdict(const char* good, const char* bad, const std::string& why) {
-  if (why.empty()) return answer(200, {{"status", good}});
-  return answer(503, {{"status", bad}, {"because", why}});
-}
 
 FileLook file_look(const OpenStore& store) {
   return {.octets = store.file_octets(),
@@ -123,49 +110,16 @@ json status_json(const StoreView& view, const KeeperView* keeper, const OpenStor
 
 }  // namespace
 
-std::string unhealthy_because(const StoreView* view, uint64_t started_steady_ns, uint64_t steady_now_ns) {
-  const uint64_t since_ns = view == nullptr ? started_steady_ns : view->taken_steady_ns;
-  const uint64_t age_ns = steady_now_ns > since_ns ? steady_now_ns - since_ns : 0;
-  if (age_ns <= kStandstillMaxNs) return {};
-  return fmt::format("the ingest thread has stood still for {:.0f} s", static_cast<double>(age_ns) / 1e9);
-}
-
 std::vector<service::HttpRoute> store_routes(StoreSources from) {
   const auto sources = std::make_shared<const StoreSources>(std::move(from));
-  std::vector<service::HttpRoute> routes;
-  const auto with_view = [sources](auto make) {
-    return [sources, make](const HttpRequest&) {
-      const auto current = sources->view();
-      return current == nullptr ? service::http_error(503, "weir-store is starting") : make(*current);
-    };
-  };
-  routes.push_back({.method = "GET", .path = "/v1/status", .handle = with_view([sources](const StoreView& v) {
-                      return answer(200, status_json(v, sources->keeper().get(), *sources->store));
-                    })});
-  routes.push_back({.method = "GET", .path = "/v1/ledger", .handle = with_view([](const StoreView& v) {
-                      return answer(200, ledger_json(v));
-                    })});
-  routes.push_back({.method = "GET", .path = "/metrics", .also_on_tcp = true, .handle = with_view([sources](const StoreView& v) {
-                      service::MetricPage page;
-                      add_metrics(v, sources->keeper().get(), file_look(*sources->store), *sources->reload(), page);
-                      return HttpResponse{200, std::string(service::kMetricsContentType), page.render()};
-                    })});
-  routes.push_back({.method = "GET",
-                    .path = "/healthz",
-                    .also_on_tcp = true,
-                    .handle = [sources](const HttpRequest&) {
-                      return verdict("alive", "unhealthy",
-                                     unhealthy_because(sources->view().get(), sources->started_steady_ns, steady_clock_ns()));
-                    }});
-  routes.push_back({.method = "GET",
-                    .path = "/readyz",
-                    .also_on_tcp = true,
-                    .handle = with_view([sources](const StoreView& v) {
-                      std::string why = v.is_stopping ? "it is stopping" : v.not_ready_because();
-                      if (why.empty()) why = unhealthy_because(&v, sources->started_steady_ns, steady_clock_ns());
-                      return verdict("ready", "not_ready", why);
-                    })});
-  return routes;
+  feed::ViewRoutes<StoreView> routes(kProgram, kThread, sources->view, sources->started_steady_ns);
+  routes.add_json("/v1/status", [sources](const StoreView& v) { return status_json(v, sources->keeper().get(), *sources->store); });
+  routes.add_json("/v1/ledger", ledger_json);
+  routes.add_metrics([sources](const StoreView& v, service::MetricPage& page) {
+    add_metrics(v, sources->keeper().get(), file_look(*sources->store), *sources->reload(), page);
+  });
+  routes.add_health();
+  return routes.take();
 }
 
 }  // namespace weir::store

@@ -17,11 +17,7 @@
 
 namespace weir::store {
 
-/// The ingest thread shows itself four times a second; a client library may hold it for its time-outs.
-inline constexpr uint64_t kStandstillMaxNs = 60'000'000'000;
-
-/// Empty, or why it is stuck. `view` may be null: not yet taken, since `started_steady_ns`.
-std::string unhealthy_because(const StoreView* view, uint64_t started_steady_ns, uint64_t steady_now_ns);
+inline constexpr const char* kThread = "ingest";
 
 /// Where the routes take what they show from. All of it outlives the server.
 struct StoreSources {

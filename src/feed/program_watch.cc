@@ -1,0 +1,48 @@
+#include "feed/program_watch.h"
+
+namespace weir::feed {
+namespace {
+
+constexpr uint64_t kTellEveryNs = kNsPerSec;
+constexpr uint64_t kStartedAfterNs = 10 * kNsPerSec;
+
+}  // namespace
+
+ProgramWatch::ProgramWatch() : started_steady_ns_(steady_clock_ns()), notify_(service::ServiceNotify::from_environment()) {}
+
+bool ProgramWatch::is_due(uint64_t now_ns) noexcept {
+  if (now_ns < next_tell_ns_) return false;
+  next_tell_ns_ = now_ns + kTellEveryNs;
+  return true;
+}
+
+void ProgramWatch::tell(const std::string& why_not, const std::string& discrepancy, const char* status, const std::string& line,
+                        uint64_t now_ns) {
+  if (why_not != told_trouble_ && !why_not.empty()) service::log_warning("not ready: {}", why_not);
+  told_trouble_ = why_not;
+  if (why_not.empty() && !was_ready_) {
+    was_ready_ = true;
+    notify_.ready(status);
+    service::log_info("ready: {}", line);
+  }
+  // A service that waits for a broker has started all the same.
+  if (!was_ready_ && now_ns - started_steady_ns_ > kStartedAfterNs) {
+    was_ready_ = true;
+    notify_.ready(why_not);
+  }
+  if (!discrepancy.empty() && discrepancy != told_discrepancy_) service::log_error("the books do not balance: {}", discrepancy);
+  told_discrepancy_ = discrepancy;
+}
+
+void ProgramWatch::beat(bool is_healthy, uint64_t now_ns) {
+  if (notify_.watchdog_interval_ns() == 0 || now_ns < next_watchdog_ns_ || !is_healthy) return;
+  next_watchdog_ns_ = now_ns + notify_.watchdog_interval_ns() / 2;
+  notify_.watchdog();
+}
+
+void ProgramWatch::stopping(const char* what, uint64_t deadline_ns) {
+  if (!is_stopping_) notify_.stopping(what, deadline_ns);
+  is_stopping_ = true;
+}
+
+}  // namespace weir::feed
