@@ -263,6 +263,8 @@ Result<ApplianceConfig> replay_config(const ReplayTarget& target, const lab::Rep
   for (control::PublisherConfig& publisher : config.publishers) {
     if (publisher.drop_policy && spools(*publisher.drop_policy)) publisher.drop_policy = control::DropPolicy::drop_newest;
   }
+  // Nobody else is to take a laboratory's datagrams for an exporter's.
+  config.replicate.clear();
   config.control_socket.path.clear();
   config.metrics_addr.clear();
   config.state_dir.clear();

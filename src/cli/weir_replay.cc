@@ -130,7 +130,7 @@ void add_replay_command(CLI::App& app, int& exit_code) {
   const CLI::Range percent(0.0, 100.0);
   command->add_option("CAPTURE", o->captures, "Captures of exports: pcap or pcapng, also packed with gzip or zstd")->required();
   auto* config = command->add_option("-c,--config", o->target.config_path,
-                                     "Listeners, publishers and limits from this file; its ports are not used");
+                                     "Listeners, publishers and limits from this file; its ports and replicate are not used");
   command->add_option("--publish", o->target.publish,
                       "Without --config: discard, file:PATH (FlowBatches) or nats://HOST:PORT (JetStream)")
       ->capture_default_str()

@@ -50,6 +50,7 @@ void print_ledger(const json& l) {
   if (is_of_etl(l)) return print_etl_ledger(l);
   if (is_of_store(l)) return print_store_ledger(l);
   print_ports(l.at("ports"));
+  print_replicas(l.at("replicate"));
   std::puts("");
   Table table({"ledger", "what became of it", "number", "share"}, 2);
   LedgerRows rows(table);

@@ -113,14 +113,16 @@ void print_exceptions(const json& ports) {
   }
 }
 
+/// Those of which there are any: `12 idle, 3 malformed`.
+std::string reasons(const json& tally) {
+  std::string text;
+  for (const auto& [name, count] : tally.items())
+    if (count != 0) text += fmt::format("{}{} {}", text.empty() ? "" : ", ", text_of(count), name);
+  return text.empty() ? "-" : text;
+}
+
 /// Of ports that take IPFIX over TCP.
 void print_sessions(const json& ports) {
-  const auto reasons = [](const json& tally) {
-    std::string text;
-    for (const auto& [name, count] : tally.items())
-      if (count != 0) text += fmt::format("{}{} {}", text.empty() ? "" : ", ", text_of(count), name);
-    return text.empty() ? "-" : text;
-  };
   Table table({"port", "sessions", "opened", "ended", "refused"});
   bool is_any = false;
   for (const json& p : ports) {
@@ -156,6 +158,16 @@ void print_ports(const json& ports) {
       std::printf("port %s: %s\n", text_of(p.at("name")).c_str(), note.c_str());
     }
   }
+}
+
+void print_replicas(const json& replicas) {
+  if (replicas.empty()) return;
+  Table table({"replicated to", "source", "offered", "sent", "octets", "returned", "dropped"});
+  for (const json& r : replicas)
+    table.add({text_of(r.at("to")), r.at("spoof_source").get<bool>() ? "exporter's" : "ours", text_of(r.at("offered")),
+               text_of(r.at("sent")), text_of(r.at("sent_octets")), text_of(r.at("returned")), reasons(r.at("dropped"))});
+  std::puts("");
+  table.print();
 }
 
 /// What workers get from the cores that receive; there need not be any.
@@ -251,6 +263,7 @@ void print_status(const json& s) {
   std::printf("%s records/s, %s datagrams/s\n\n", text_of(s.at("records_per_second")).c_str(),
               text_of(s.at("datagrams_per_second")).c_str());
   print_ports(s.at("ports"));
+  print_replicas(s.at("replicate"));
   std::puts("");
   print_cores(s.at("cores"));
   print_state(s.at("state_kept"), now_ns);

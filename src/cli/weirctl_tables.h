@@ -15,6 +15,7 @@ uint64_t now_ns();
 
 void print_status(const nlohmann::json& status);
 void print_ports(const nlohmann::json& ports);
+void print_replicas(const nlohmann::json& replicas);
 void print_listeners(const nlohmann::json& listeners);
 void print_queues(const nlohmann::json& queues);
 void print_cores(const nlohmann::json& cores);

@@ -31,6 +31,9 @@ void Appliance::refresh_view(ApplianceState state) {
   view->taken_ns = wall_clock_ns();
   view->taken_steady_ns = now_ns;
   view->ports = data_plane_->port_stats();
+  view->replicas = data_plane_->replica_stats();
+  for (const SiteConfig& site : config_.exporters.sites)
+    view->sites.push_back({{site.exporters.address, site.exporters.bits}, site.site});
   const size_t cores = data_plane_->cores().size();
   for (size_t i = 0; i < cores; ++i) {
     const bool known = before && i < before->cores.size();

@@ -16,7 +16,7 @@ namespace {
 /// What goes without a restart: these keys and what stands in them.
 constexpr std::string_view kLiveKeys[] = {
     "listeners", "sampling", "exporters", "exporter_info", "classification", "limits.records_per_second",
-    "limits.records_per_second_per_exporter", "log.level", "shutdown_deadline_ms",
+    "limits.records_per_second_per_exporter", "limits.packets_per_second_per_exporter", "log.level", "shutdown_deadline_ms",
     // of publishers
     "publishers", "nats_url", "nats_creds_file", "nats_nkey_file", "nats_user", "nats_password", "nats_token",
     "security", "stream_name", "stream_subjects", "stream_max_bytes", "stream_replicas", "stream_storage",
@@ -98,6 +98,7 @@ ApplianceConfig with_live_keys(const ApplianceConfig& running, const ApplianceCo
   config.rule_set = say_the_same(running.rule_set, wanted.rule_set) ? running.rule_set : wanted.rule_set;
   config.limits.records_per_second = wanted.limits.records_per_second;
   config.limits.records_per_second_per_exporter = wanted.limits.records_per_second_per_exporter;
+  config.limits.packets_per_second_per_exporter = wanted.limits.packets_per_second_per_exporter;
   config.log.level = wanted.log.level;
   config.shutdown_deadline_ms = wanted.shutdown_deadline_ms;
   config.publishers = wanted.publishers;

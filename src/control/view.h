@@ -82,6 +82,8 @@ struct ApplianceView {
   uint64_t taken_ns = 0;
   uint64_t taken_steady_ns = 0;
   std::vector<dataplane::PortStats> ports;
+  std::vector<dataplane::ReplicaStats> replicas;  // by target
+  std::vector<decode::SiteRule> sites;            // of exporters that the list says nothing of
   std::vector<CoreView> cores;
   std::vector<ListenerView> listeners;
   std::vector<PublisherView> publishers;

@@ -16,6 +16,8 @@
 #include "dataplane/placement.h"
 #include "dataplane/plane_check.h"
 #include "dataplane/port_plan.h"
+#include "dataplane/replica_check.h"
+#include "dataplane/replicator.h"
 #include "dataplane/socket_plane.h"
 #include "dataplane/xdp_steering.h"
 
@@ -50,6 +52,7 @@ class RunningDataPlane final : public DataPlane {
   Pipeline& pipeline(size_t core) noexcept override { return *pipelines_[core]; }
   std::optional<WorkerStats> worker_stats(size_t core) const override;
   std::vector<PortStats> port_stats() override WEIR_RUNS_ON(control_thread);
+  std::vector<ReplicaStats> replica_stats() const override WEIR_RUNS_ON(control_thread);
   std::shared_ptr<const classify::Stages> stages() const override WEIR_RUNS_ON(control_thread);
   bool at_end() const noexcept override;
 
@@ -59,6 +62,7 @@ class RunningDataPlane final : public DataPlane {
   Result<void> open_dpdk(const DataPlaneConfig& config) WEIR_RUNS_ON(control_thread);
   Result<void> steer(DpdkDevice& device, std::span<const DpdkPort> ports) WEIR_RUNS_ON(control_thread);
   Result<void> make_pipelines(const DataPlaneConfig& config);
+  Result<void> replicate(const DataPlaneConfig& config) WEIR_RUNS_ON(control_thread);
   Result<void> make_cores(const DataPlaneConfig& config) WEIR_RUNS_ON(control_thread);
   void join_workers(uint64_t hash_seed);
   WorkerLane& lane_between(size_t receiver, size_t worker);
@@ -72,6 +76,7 @@ class RunningDataPlane final : public DataPlane {
   std::shared_ptr<const PlaneRules> next_rules_;  // null: no change is under way
   // In this order: what is made later goes first.
   std::vector<CoreInfo> cores_;
+  std::unique_ptr<Replicator> replicator_;  // null: nobody else gets anything
   std::vector<std::unique_ptr<Pipeline>> pipelines_;
   std::unique_ptr<Eal> eal_;
   std::unique_ptr<ExceptionPath> exceptions_;  // null: no port wants one
@@ -110,7 +115,17 @@ Result<void> RunningDataPlane::open(const DataPlaneConfig& config) {
   for (size_t thread = 0; sockets_ && thread < sockets_->threads(); ++thread)
     cores_.push_back({.core = static_cast<uint16_t>(cores_.size()), .cpu = -1, .serves = sockets_->serves(thread)});
   if (Result<void> made = make_pipelines(config); !made) return made;
+  if (!config.replicas.empty())
+    if (Result<void> replicated = replicate(config); !replicated) return replicated;
   return make_cores(config);
+}
+
+Result<void> RunningDataPlane::replicate(const DataPlaneConfig& config) {
+  Result<std::unique_ptr<Replicator>> opened = Replicator::open(config.replicas, pipelines_.size());
+  if (!opened) return opened.error();
+  replicator_ = std::move(*opened);
+  for (size_t i = 0; i < pipelines_.size(); ++i) pipelines_[i]->set_replica(&replicator_->lane(i));
+  return {};
 }
 
 Result<void> RunningDataPlane::make_cores(const DataPlaneConfig& config) {
@@ -255,6 +270,8 @@ Result<void> RunningDataPlane::start() {
 }
 
 Result<void> RunningDataPlane::start_everything() {
+  if (replicator_)
+    if (Result<void> started = replicator_->start(); !started) return started;
   for (const std::unique_ptr<DpdkDevice>& device : devices_)
     if (Result<void> started = device->start(); !started) return started;
   for (const std::unique_ptr<XdpSteering>& steering : steerings_) {
@@ -284,6 +301,9 @@ Result<void> RunningDataPlane::start_everything() {
 
 Result<void> RunningDataPlane::change(const DataPlaneConfig& config) {
   if (next_rules_) return Error{"the change before is still under way: try again"};
+  // A listener that is new may be where somebody is sent what we receive. Rights were another user's, perhaps.
+  if (const auto found = find_replica_trouble(config, Rights{}); !found.empty())
+    return Error{"replicate: " + found.front().what};
   auto rules = config.pipeline.rules(cores_.size(), rules_.get());
   if (!rules) return rules.error();
   if (!sockets_ && !config.socket_ports.empty())
@@ -326,6 +346,7 @@ void RunningDataPlane::stop() {
   for (size_t i = launched_; i < dpdk_cores_.size(); ++i) dpdk_cores_[i]->close_lanes();
   for (; launched_ > 0; --launched_) rte_eal_wait_lcore(Eal::lcore_of(launched_ - 1));
   if (exceptions_) exceptions_->stop();
+  if (replicator_) replicator_->stop();
   for (const std::unique_ptr<XdpSteering>& steering : steerings_) steering->detach();
   for (const std::unique_ptr<DpdkDevice>& device : devices_) device->stop();
 }
@@ -359,6 +380,10 @@ std::vector<PortStats> RunningDataPlane::port_stats() {
   }
   if (sockets_) sockets_->append_stats(stats);
   return stats;
+}
+
+std::vector<ReplicaStats> RunningDataPlane::replica_stats() const {
+  return replicator_ ? replicator_->stats() : std::vector<ReplicaStats>{};
 }
 
 std::shared_ptr<const classify::Stages> RunningDataPlane::stages() const {

@@ -17,6 +17,7 @@
 #include "base/ip_address.h"
 #include "base/named_enum.h"
 #include "base/result.h"
+#include "base/socket_address.h"
 #include "base/thread_roles.h"
 #include "dataplane/pipeline.h"
 
@@ -100,6 +101,13 @@ struct TcpLimits {
   uint64_t message_ns = 30ull * 1'000'000'000;  // from a message's first octet to its last
 };
 
+/// Another collector, which gets datagrams as they were received.
+struct ReplicaConfig {
+  SocketAddress to;
+  std::vector<ListenerId> listeners;  // whose; empty: of all
+  bool spoof_source = false;          // from the exporter's address and port; needs CAP_NET_RAW
+};
+
 struct DataPlaneConfig {
   EalConfig eal;
   IdlePolicy idle = IdlePolicy::adaptive;
@@ -108,6 +116,7 @@ struct DataPlaneConfig {
   /// That receive from them, each some of the exporters, by a socket of each port.
   uint16_t socket_threads = 1;
   TcpLimits tcp;
+  std::vector<ReplicaConfig> replicas;
   PipelineConfig pipeline;  // a copy for each core; core and cores are filled in
 };
 
@@ -137,6 +146,23 @@ struct TcpStats {
   uint64_t opened = 0;
   Tally<TcpRefusal> refused;
   Tally<TcpEnd> ended;
+};
+
+/// Why a datagram did not go on to another collector: it found no room on its way to the thread that sends, or in the
+/// kernel; no way leads to the target; it is longer than the target's path carries; the exporter's address, which it was to
+/// have, is of another family than the target's; it was seen on its way to a target; the kernel says something else.
+#define WEIR_REPLICA_DROPS(X) X(no_room) X(busy) X(unreachable) X(too_long) X(other_family) X(on_its_way) X(failed)
+WEIR_NAMED_ENUM(ReplicaDrop, uint8_t, WEIR_REPLICA_DROPS)
+
+/// offered = sent + dropped + those that wait.
+struct ReplicaStats {
+  std::string to;
+  bool is_spoofed = false;
+  uint64_t offered = 0;
+  uint64_t sent = 0;
+  uint64_t sent_octets = 0;  // of payload
+  uint64_t returned = 0;     // of sent: of which the network said that nobody got them (ICMP)
+  Tally<ReplicaDrop> dropped;
 };
 
 /// Counters of a port since it was started; what the device cannot tell stays nullopt.
@@ -203,6 +229,8 @@ class DataPlane {
   /// Of a core that is a worker; else nullopt.
   virtual std::optional<WorkerStats> worker_stats(size_t core) const = 0;
   virtual std::vector<PortStats> port_stats() WEIR_RUNS_ON(control_thread) = 0;
+  /// By target, as configured.
+  virtual std::vector<ReplicaStats> replica_stats() const WEIR_RUNS_ON(control_thread) { return {}; }
   /// What classifies records as of the last change; null: nothing does.
   virtual std::shared_ptr<const classify::Stages> stages() const WEIR_RUNS_ON(control_thread) = 0;
   /// Every port replays files and all have been read to their end.

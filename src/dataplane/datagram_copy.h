@@ -20,14 +20,14 @@ struct Arrival {
   std::span<const uint8_t> frame{};
   packet::LinkType link = packet::LinkType::ethernet;
   uint8_t vlan_tags = 0;
-  const IpAddress* destination = nullptr;  // where there is no frame and it is known
+  const IpAddress* destination = nullptr;  // null: not known
 };
 
 /// What is known of a datagram beside the octets that were kept.
 struct DatagramNote {
   uint64_t received_ns = 0;
   IpAddress source;
-  IpAddress destination;        // where there are no headers; ::, not known
+  IpAddress destination;        // ::, not known
   uint16_t source_port = 0;
   uint16_t local_port = 0;
   ListenerId listener;

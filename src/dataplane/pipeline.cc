@@ -15,6 +15,8 @@ namespace {
 constexpr uint64_t kTickIntervalNs = kNsPerSec;
 constexpr size_t kExporterRowsPerPoll = 64;  // about 10 KiB copied between two bursts
 constexpr size_t kDomainRowsPerPoll = 256;   // as many as an exporter may have, unless configured
+RateLimits packet_limits(const RateLimits& limits) noexcept { return {.per_exporter = limits.packets_per_exporter}; }
+
 /// Each slice moves its cursor on or is the last; the bound holds should a decoder not do so.
 constexpr size_t kSlicesAtEndMax = size_t{1} << 20;
 
@@ -27,6 +29,7 @@ Result<std::shared_ptr<const PlaneRules>> PipelineConfig::rules(size_t cores, co
   made.decoder.sampling_override = decoder.sampling_override;
   made.decoder.sampling_default = decoder.sampling_default;
   made.decoder.access = decoder.access;
+  made.decoder.sites = decoder.sites;
   made.decoder.labels = decoder.labels;
   made.splits = batcher.splits;
   made.buffers_in_reserve = batcher.buffers_in_reserve;
@@ -75,6 +78,7 @@ Pipeline::Pipeline(std::shared_ptr<const PlaneRules> rules, std::unique_ptr<Even
       sflow_encoder_(config.batcher.kernel),
       rate_limiter_(config.rate_limits, config.decoder.limits.exporters_max,
                     config.decoder.hash_seed),
+      packet_limiter_(packet_limits(config.rate_limits), config.decoder.limits.exporters_max, config.decoder.hash_seed),
       core_(config.batcher.core),
       verdicts_(std::make_unique<classify::Verdict[]>(kBurstRecords)),
       reassembler_(config.reassembly, config.decoder.hash_seed) {
@@ -90,6 +94,7 @@ void Pipeline::take_rules(const PlaneRules& rules) noexcept {
   batcher_->set_splits(rules.splits);
   batcher_->set_reserve(rules.buffers_in_reserve);
   rate_limiter_.set_limits(rules.rate_limits);
+  packet_limiter_.set_limits(packet_limits(rules.rate_limits));
   choose_stage();
   choose_way();
   rules_in_use_.store(&rules, std::memory_order_release);
@@ -109,7 +114,7 @@ void Pipeline::on_frame(std::span<const uint8_t> frame, packet::LinkType link, u
   packet::FrameView view = packet::parse_frame(frame, link);
   counters_.verdicts[view.verdict].increment();
   if (view.verdict == FrameVerdict::udp) [[likely]] {
-    if (!on_udp(view, {frame, link, view.vlan_tags}, received_ns)) pass_on(frame, view, kernel);
+    if (!on_udp(view, {frame, link, view.vlan_tags, &view.dst}, received_ns)) pass_on(frame, view, kernel);
   } else if (view.verdict == FrameVerdict::fragment) {
     on_fragment(view, received_ns);
   } else if (view.verdict == FrameVerdict::not_ip || view.verdict == FrameVerdict::not_udp) {
@@ -155,7 +160,7 @@ void Pipeline::on_handed_frame(std::span<const uint8_t> frame, const HandedFrame
   counters_.taken[handed.kind].increment();
   packet::FrameView view = packet::parse_frame(frame, handed.link);
   if (handed.kind == HandedKind::fragment) return on_fragment(view, handed.received_ns);
-  const Arrival arrival{frame, handed.link, view.vlan_tags};
+  const Arrival arrival{frame, handed.link, view.vlan_tags, &view.dst};
   // A listener that is gone keeps its place; one that is not there yet can only be when two cores hand frames to
   // each other.
   if (handed.listener.value < rules_->listeners.size()) [[likely]] {
@@ -217,12 +222,18 @@ void Pipeline::on_datagram(const Datagram& datagram) noexcept {
 void Pipeline::decode(const Datagram& datagram, const Arrival& arrival) noexcept {
   counters_.datagrams.increment();
   last_received_ns_ = datagram.received_ns;
+  // What a session loses it would not say again: TCP has the exporter wait instead.
+  if (!packet_limiter_.is_off() && datagram.session == 0 && !packet_limiter_.admit(datagram.source, 1)) [[unlikely]]
+    return decoder_->refuse(datagram, decode::DatagramError::rate_limited);
   if (datagram_taps_ != nullptr) [[unlikely]] {
     decode_tapped(datagram, arrival);
   } else {
     decoder_->decode(datagram, *this);
   }
-  if (const decode::Faults faults = decoder_->faults(); faults != 0) [[unlikely]]
+  const decode::Faults faults = decoder_->faults();
+  if (replica_ != nullptr && datagram.session == 0 && (faults & bit_of(decode::Fault::exporter_not_allowed)) == 0)
+    replica_->offer(datagram, arrival.destination);
+  if (faults != 0) [[unlikely]]
     quarantine_.take(faults, datagram, arrival);
 }
 
@@ -348,6 +359,8 @@ void Pipeline::poll(uint64_t steady_now_ns, uint64_t wall_now_ns) noexcept {
   }
   batcher_->poll(steady_now_ns);
   rate_limiter_.tick(steady_now_ns);
+  packet_limiter_.tick(steady_now_ns);
+  if (replica_ != nullptr) replica_->end_burst();
   quarantine_.poll(steady_now_ns);
   const uint64_t datagram_now_ns = datagram_clock_ns(steady_now_ns, wall_now_ns);
   if (steady_now_ns >= next_tick_ns_) {

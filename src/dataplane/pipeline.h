@@ -27,6 +27,7 @@
 #include "dataplane/plane_rules.h"
 #include "dataplane/quarantine.h"
 #include "dataplane/rate_limiter.h"
+#include "dataplane/replica_lane.h"
 #include "dataplane/datagram_tap.h"
 #include "dataplane/worker_lane.h"
 #include "decode/decoder.h"
@@ -180,6 +181,9 @@ class Pipeline final : private RecordSink, private decode::RecordFuser {
     return datagram_taps_in_use_.load(std::memory_order_acquire) == taps;
   }
 
+  /// Before the core starts: where copies of what it receives go for other collectors. Null: nowhere.
+  void set_replica(ReplicaLane* lane) noexcept WEIR_RUNS_ON(control_thread) { replica_ = lane; }
+
   /// What is no export traffic is offered to `kernel`, if there is one.
   void on_frame(std::span<const uint8_t> frame, packet::LinkType link, uint64_t received_ns,
                 ExceptionLane* kernel = nullptr) noexcept WEIR_RUNS_ON(rx_lcore);
@@ -328,6 +332,8 @@ class Pipeline final : private RecordSink, private decode::RecordFuser {
   std::unique_ptr<outbound::Batcher> batcher_;
   outbound::SflowEncoder sflow_encoder_;
   RateLimiter rate_limiter_;
+  RateLimiter packet_limiter_;        // of datagrams, before they are decoded
+  ReplicaLane* replica_ = nullptr;
   const uint16_t core_;
   classify::Stage* stage_ = nullptr;  // of rules_; null: records are not classified
   RecordReaderKinds record_readers_ = 0;

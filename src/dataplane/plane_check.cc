@@ -16,6 +16,7 @@
 #include "dataplane/pcap_file.h"
 #include "dataplane/placement.h"
 #include "dataplane/port_plan.h"
+#include "dataplane/replica_check.h"
 #include "dataplane/socket_group.h"
 
 namespace weir::dataplane {
@@ -302,6 +303,7 @@ Error PlaneTrouble::to_error(const DataPlaneConfig& config) const {
     case PlaneKey::exception:
       return Error{fmt::format("port {}: exception: {}", config.dpdk_ports[index].name, what)};
     case PlaneKey::socket: return Error{what};
+    case PlaneKey::replicate: return Error{"replicate: " + what};
     case PlaneKey::memory_mb:
     case PlaneKey::hugepages:
     case PlaneKey::main_lcore: return Error{fmt::format("eal.{}: {}", name_of(key), what)};
@@ -310,7 +312,10 @@ Error PlaneTrouble::to_error(const DataPlaneConfig& config) const {
 }
 
 std::vector<PlaneTrouble> find_trouble(const DataPlaneConfig& config, const Machine& machine) {
-  return Finder(config, machine).find();
+  std::vector<PlaneTrouble> found = Finder(config, machine).find();
+  for (ReplicaTrouble& trouble : find_replica_trouble(config, machine.rights))
+    found.push_back({PlaneKey::replicate, trouble.target, std::move(trouble.what)});
+  return found;
 }
 
 std::vector<PlaneTrouble> try_sockets(const DataPlaneConfig& config) {

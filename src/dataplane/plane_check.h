@@ -36,13 +36,14 @@ struct Machine {
 // clang-format off
 #define WEIR_PLANE_KEYS(X)                                                                        \
   X(ports) X(device) X(queues) X(lcores) X(worker_lcores) X(rx_descriptors) X(mbufs) X(data_room)  \
-  X(memory_mb) X(hugepages) X(main_lcore) X(socket) X(exception)
+  X(memory_mb) X(hugepages) X(main_lcore) X(socket) X(exception)    \
+  X(replicate)
 // clang-format on
 WEIR_NAMED_ENUM(PlaneKey, uint8_t, WEIR_PLANE_KEYS)
 
 struct PlaneTrouble {
   PlaneKey key = PlaneKey::ports;
-  size_t index = 0;  // of dpdk_ports, for socket of socket_ports; else unused
+  size_t index = 0;  // of dpdk_ports, for socket of socket_ports, for replicate of replicas; else unused
   std::string what;
   bool may_pass = false;  // another program holds it just now: this one itself, perhaps
 

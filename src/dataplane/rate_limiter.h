@@ -21,6 +21,7 @@ namespace weir::dataplane {
 struct RateLimits {
   uint64_t per_exporter = 0;  // records a second; 0: no limit
   uint64_t total = 0;         // of this core to begin with
+  uint64_t packets_per_exporter = 0;  // datagrams a second, before they are decoded; 0: no limit
 };
 
 class RateLimiter {

@@ -108,7 +108,7 @@ Result<std::unique_ptr<Decoder>> Decoder::create(const DecoderConfig& config) {
 DecoderState::DecoderState(const DecoderConfig& config) noexcept
     : config_(config),
       first_rules_{config.listeners, config.sampling_override, config.sampling_default, config.access,
-                   config.labels},
+                   config.sites, config.labels},
       rules_(&first_rules_),
       quirks_(counters_.quirks),
       ledger_(counters_, quirks_, faults_),
@@ -217,6 +217,13 @@ bool DecoderState::decode(const Datagram& d, RecordSink& sink) noexcept {
   return reject(d, DatagramError::protocol_not_allowed);
 }
 
+void DecoderState::refuse(const Datagram& d, DatagramError error) noexcept {
+  faults_ = 0;
+  counters_.datagrams.increment();
+  counters_.octets.add(d.payload.size());
+  reject(d, error);
+}
+
 bool DecoderState::reject(const Datagram& d, DatagramError error) noexcept {
   counters_.datagram_errors[error].increment();
   counters_.listeners[place_of(d.listener)].rejected.increment();
@@ -267,7 +274,7 @@ bool DecoderState::begin(const Datagram& d, uint16_t version, uint32_t domain_id
   m.header.exporter_address = d.source;
   m.header.exporter_port = d.source_port;
   m.header.partition = config_.partition;
-  if (m.exporter->label != nullptr) m.header.site = m.exporter->label->site;
+  m.header.site = m.exporter->site;
   m.times.received_ns = d.received_ns;
   m.times.past_max_ns = config_.limits.time_past_max_ns;
   m.times.future_max_ns = config_.limits.time_future_max_ns;

@@ -44,7 +44,8 @@ WEIR_NAMED_ENUM(Protocol, uint8_t, WEIR_PROTOCOLS)
 #define WEIR_DATAGRAM_ERRORS(X)                                                        \
   X(empty) X(truncated_header) X(unknown_version) X(unsupported_version)               \
   X(protocol_not_allowed) X(bad_count) X(bad_length) X(exporter_table_full)            \
-  X(domain_table_full) X(bad_agent_address) X(exporter_not_allowed) X(truncated_message)
+  X(domain_table_full) X(bad_agent_address) X(exporter_not_allowed) X(truncated_message) \
+  X(rate_limited)
 // clang-format on
 WEIR_NAMED_ENUM(DatagramError, uint8_t, WEIR_DATAGRAM_ERRORS)
 
@@ -139,6 +140,7 @@ struct DecoderConfig {
   std::vector<SamplingRule> sampling_override;
   std::vector<SamplingRule> sampling_default;
   AccessList access;
+  std::vector<SiteRule> sites;
   std::shared_ptr<const ExporterLabels> labels;
   /// What was known when the appliance last ran; taken up when an exporter is heard of again.
   std::shared_ptr<const StateImage> restored;
@@ -272,6 +274,8 @@ class Decoder {
   /// Decodes one datagram; its records go to `sink` in bursts before the call returns. Returns
   /// whether the datagram was decoded (else it was rejected and counted).
   virtual bool decode(const Datagram& datagram, RecordSink& sink) noexcept = 0;
+  /// Counts a datagram that was rejected before it came here.
+  virtual void refuse(const Datagram& datagram, DatagramError error) noexcept = 0;
   /// A transport session (Datagram::session) of the exporter's has ended: its templates are forgotten, and what waits
   /// for them is evicted. The number may be another session's from now on.
   virtual void end_session(const IpAddress& exporter, uint32_t session) noexcept = 0;

@@ -24,6 +24,13 @@ bool ExporterPrefix::covers(const IpAddress& exporter) const noexcept {
   return rest == 0 || ((exporter.octets[octets] ^ address.octets[octets]) & mask) == 0;
 }
 
+std::string_view site_of(const std::vector<SiteRule>& rules, const IpAddress& exporter) noexcept {
+  const SiteRule* best = nullptr;
+  for (const SiteRule& rule : rules)
+    if ((best == nullptr || rule.exporters.bits > best->exporters.bits) && rule.exporters.covers(exporter)) best = &rule;
+  return best != nullptr ? std::string_view(best->site) : std::string_view();
+}
+
 bool AccessList::admits(const IpAddress& exporter) const noexcept {
   const int allowed = longest_match(allow, exporter);
   const int denied = longest_match(deny, exporter);

@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/ip_address.h"
@@ -64,6 +66,14 @@ struct SamplingRule {
   }
 };
 
+/// Where the exporters under a prefix are, if nothing is said of one itself; the longest prefix wins.
+struct SiteRule {
+  ExporterPrefix exporters;
+  std::string site;
+};
+/// Empty: none covers it.
+std::string_view site_of(const std::vector<SiteRule>& rules, const IpAddress& exporter) noexcept;
+
 /// Whose datagrams are taken: the longest prefix decides, and where none covers an exporter, whether
 /// there are any that let in.
 struct AccessList {
@@ -79,6 +89,7 @@ struct DecoderRules {
   std::vector<SamplingRule> sampling_override;  // before anything that the exporter says
   std::vector<SamplingRule> sampling_default;   // before the listener's default
   AccessList access;
+  std::vector<SiteRule> sites;                  // where labels say none
   std::shared_ptr<const ExporterLabels> labels;  // null: none
 };
 

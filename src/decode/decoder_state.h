@@ -100,6 +100,7 @@ class DecoderState final : public Decoder {
   [[nodiscard]] bool adopt(std::shared_ptr<const StateImage> image) noexcept;
 
   bool decode(const Datagram& datagram, RecordSink& sink) noexcept override;
+  void refuse(const Datagram& d, DatagramError error) noexcept override;
   void end_session(const IpAddress& exporter, uint32_t session) noexcept override {
     exporters_.end_session(exporter, session);
   }

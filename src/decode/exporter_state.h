@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string_view>
 
 #include "decode/decoder.h"
 #include "decode/events.h"
@@ -173,6 +174,7 @@ struct Exporter {
   uint64_t rate_override;                                   // the operator's; 0: none
   uint64_t rate_default;
   const ExporterLabel* label;  // null: none
+  std::string_view site;       // the rules'
   ExporterStats stats;  // gauges are filled in when copied
   Domain* last_domain;  // of the datagram before
   List<Domain, &Domain::by_use> domains;

@@ -90,6 +90,8 @@ void ExporterTable::apply_rules(Exporter& e) noexcept {
   e.rate_override = longest_match(rules_->sampling_override, e.stats.address);
   e.rate_default = longest_match(rules_->sampling_default, e.stats.address);
   e.label = rules_->labels != nullptr ? rules_->labels->find(e.stats.address) : nullptr;
+  e.site = e.label != nullptr && !e.label->site.empty() ? std::string_view(e.label->site)
+                                                        : site_of(rules_->sites, e.stats.address);
   e.stats.sampling_rate_override = e.rate_override;
 }
 

@@ -31,16 +31,18 @@ TEST(CompareConfigs, TellsWhatGoesNowFromWhatARestartTakesUp) {
   const ApplianceConfig b =
       load("listeners: [{protocol: netflow, port: 9995}]\n"
            "log: {level: debug, format: json}\n"
-           "limits: {records_per_second: 7, exporters_per_core: 100}\n"
+           "limits: {records_per_second: 7, packets_per_second_per_exporter: 8, exporters_per_core: 100}\n"
            "sampling: {override: [{exporters: 192.0.2.0/24, rate: 5}]}\n"
-           "exporters: {allow: [192.0.2.0/24]}\n"
+           "exporters: {allow: [192.0.2.0/24], sites: [{exporters: 192.0.2.0/24, site: here}]}\n"
+           "replicate: [{to: '192.0.2.20:2055'}]\n"
            "nats_password: other\n"
            "batch_linger_ms: 70\n")
           .config;
   const ConfigChange change = compare(a, a, b);
-  EXPECT_THAT(change.now, ElementsAre("listeners[0].port", "limits.records_per_second", "sampling.override",
-                                      "exporters.allow", "nats_password", "log.level"));
-  EXPECT_THAT(change.at_restart, ElementsAre("limits.exporters_per_core", "batch_linger_ms", "log.format"));
+  EXPECT_THAT(change.now, ElementsAre("listeners[0].port", "limits.records_per_second",
+                                      "limits.packets_per_second_per_exporter", "sampling.override", "exporters.allow",
+                                      "exporters.sites", "nats_password", "log.level"));
+  EXPECT_THAT(change.at_restart, ElementsAre("limits.exporters_per_core", "replicate", "batch_linger_ms", "log.format"));
 
   const ApplianceConfig merged = with_live_keys(a, b);
   EXPECT_THAT(compare(a, merged, b).now, IsEmpty()) << "all that goes now has been taken over";

@@ -203,6 +203,49 @@ TEST_F(ChangeTest, TakesNoMoreListenersThanThereArePlaces) {
   EXPECT_THAT(refused.error().message, HasSubstr("257 listeners, limit 256"));
 }
 
+TEST(PipelineRules, DatagramsBeyondAnExportersRateAreRejectedBeforeTheyAreDecoded) {
+  PipelineConfig config = netflow_pipeline();
+  auto made = Pipeline::create(config);
+  ASSERT_TRUE(made);
+  Pipeline& pipeline = **made;
+  uint64_t now_ns = kNsPerSec;
+  const auto go_by = [&](uint64_t rate) {
+    config.rate_limits.packets_per_exporter = rate;
+    const auto rules = config.rules();
+    {
+      const RoleScope role(control_thread);
+      pipeline.set_rules(**rules);
+    }
+    const RoleScope role(rx_lcore);
+    pipeline.poll(now_ns, kCaptureTimeNs);
+    return *rules;
+  };
+  const auto decoded_of = [&](const char* exporter, size_t datagrams) {
+    const uint64_t before = pipeline.decoder_counters().records.value();
+    const RoleScope role(rx_lcore);
+    for (size_t i = 0; i < datagrams; ++i) {
+      const lab::Octets octets = v5_datagram(1);
+      pipeline.on_datagram({.payload = octets, .source = *IpAddress::parse(exporter), .source_port = 1, .listener = {0},
+                            .received_ns = kCaptureTimeNs});
+    }
+    return pipeline.decoder_counters().records.value() - before;
+  };
+  EXPECT_EQ(decoded_of("192.0.2.1", 50), 50u) << "there is no limit yet";
+  const auto limited = go_by(10);
+  EXPECT_EQ(decoded_of("192.0.2.1", 50), 10u);
+  EXPECT_EQ(decoded_of("192.0.2.2", 5), 5u) << "each has its own";
+  now_ns += kNsPerSec / 2;
+  const auto still = go_by(10);
+  EXPECT_EQ(decoded_of("192.0.2.1", 50), 5u);
+  const auto none = go_by(0);
+  EXPECT_EQ(decoded_of("192.0.2.1", 50), 50u);
+  EXPECT_EQ(pipeline.decoder_counters().datagram_errors[decode::DatagramError::rate_limited].value(), 85u);
+  EXPECT_EQ(pipeline.decoder_counters().listeners[0].rejected.value(), 85u);
+  expect_ledger(pipeline);
+  const RoleScope role(rx_lcore);
+  pipeline.finish();
+}
+
 TEST(PipelineRules, FramesGoByTheNewListenersFromTheNextBurstOn) {
   PipelineConfig config = netflow_pipeline();
   auto made = Pipeline::create(config);

@@ -393,6 +393,31 @@ TEST_F(LabelsTest, ChangeBetweenDatagrams) {
   EXPECT_EQ(bench.kept(4).header.site, "Zürich");
 }
 
+TEST_F(LabelsTest, WithoutASiteOfItsOwnAnExporterHasThatOfTheLongestPrefix) {
+  Bench bench(config(false));
+  const auto site_by = [&](std::vector<SiteRule> sites, std::shared_ptr<const ExporterLabels> labels = nullptr) {
+    DecoderRules rules{.listeners = config(false).listeners};
+    rules.sites = std::move(sites);
+    rules.labels = std::move(labels);
+    bench.decoder->set_rules(rules);
+    bench.send(v5());
+    return std::string(bench.kept(bench.records() - 1).header.site);
+  };
+  const IpAddress exporter = Bench::From{}.source;
+  IpAddress other = exporter;
+  other.octets[15] ^= 1;
+  const SiteRule all{{{}, 0}, "Earth"}, whole{{exporter, 112}, "Europe"}, one{{exporter, 128}, "Basel"}, not_him{{other, 128}, "Mars"};
+  EXPECT_EQ(site_by({}), "");
+  EXPECT_EQ(site_by({not_him}), "");
+  EXPECT_EQ(site_by({all}), "Earth");
+  EXPECT_EQ(site_by({whole, all}), "Europe");
+  EXPECT_EQ(site_by({all, one, whole, not_him}), "Basel");
+  EXPECT_EQ(site_by({all, one}, labels(exporter)), "Zürich") << "what is said of itself goes before";
+  const auto nameless = std::make_shared<const ExporterLabels>(std::vector<ExporterLabel>{{exporter, "", {{1, "x"}}}});
+  EXPECT_EQ(site_by({all}, nameless), "Earth");
+  EXPECT_EQ(site_by({}), "");
+}
+
 TEST_F(LabelsTest, ATextThatIsTooLongIsCut) {
   const IpAddress source = Bench::From{}.source;
   DecoderConfig long_texts = config(true);

@@ -120,6 +120,8 @@ TEST(Words, AreAllReached) {
     b.send(v9().templates({{.id = 256, .fields = {{4, 1}}}}).set(256, filled(60'000, 6)).build());
   });
 
+  run(plain, [](Bench& b) { b.decoder->refuse({.payload = {}, .received_ns = kNow}, DatagramError::rate_limited); });
+
   run(plain, [](Bench& b) {  // a transport session that ends within a message
     const Octets half = {0, 10, 0};
     b.decoder->decode({.payload = half, .received_ns = kNow, .session = 1}, b.sink);

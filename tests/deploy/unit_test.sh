@@ -40,7 +40,7 @@ for service in $services; do
 done
 check "weir.service: verified" verifies
 check "weir.service: exposure of at most 2.0" exposure 20
-for drop_in in "af-packet 25" "pcap 25" "tap 25" "af-xdp 33" "physical-addresses 35"; do
+for drop_in in "af-packet 25" "pcap 25" "replicate 25" "tap 25" "af-xdp 33" "physical-addresses 35"; do
   name=${drop_in% *} most=${drop_in#* }
   mkdir "$dir/weir.service.d"
   cp "deploy/systemd/$name.conf" "$dir/weir.service.d"
@@ -51,5 +51,5 @@ done
 sed -i 's/^ProtectHome=/ProtectHomes=/' "$dir/weir.service"
 check "a key that systemd does not know would be noticed" not verifies
 shipped=$(grep -c '' <(ls deploy/systemd/*.conf))
-check "every drop-in was looked at" test "$shipped" -eq 5
+check "every drop-in was looked at" test "$shipped" -eq 6
 done_testing

@@ -109,6 +109,7 @@ struct LimitsConfig {
   uint32_t exporters_total = 65'536;  // divided among the cores when they start
   uint64_t records_per_second = 0;    // of all exporters together; 0: no limit, as the next
   uint64_t records_per_second_per_exporter = 0;
+  uint64_t packets_per_second_per_exporter = 0;
   uint32_t domains_per_exporter = 256;
   uint32_t names_per_exporter = 4096;
   uint64_t name_octets_per_exporter = 512ull << 10;
@@ -137,10 +138,24 @@ struct SamplingConfig {
   std::vector<SamplingRuleConfig> defaults;   // `default`
 };
 
+/// What records of exporters under a prefix carry as their site, where names_file says nothing; the longest prefix wins.
+struct SiteConfig {
+  AddressPrefix exporters;
+  std::string site;
+};
+
+/// Another collector that gets received datagrams.
+struct ReplicateConfig {
+  std::optional<SocketAddress> to;
+  std::vector<std::string> listeners;  // names; empty: all
+  bool spoof_source = false;
+};
+
 /// Whose datagrams are taken; the longest prefix decides. With nothing in `allow`: all that is not denied.
 struct ExportersConfig {
   std::vector<AddressPrefix> allow;
   std::vector<AddressPrefix> deny;
+  std::vector<SiteConfig> sites;
 };
 
 enum class PublisherKind : uint8_t { jetstream, standard_output, file, http, kafka, discard };
@@ -240,6 +255,7 @@ struct ApplianceConfig {
   LimitsConfig limits;
   SamplingConfig sampling;
   ExportersConfig exporters;
+  std::vector<ReplicateConfig> replicate;
 
   std::string nats_url = "nats://127.0.0.1:4222";  // several with commas
   std::string nats_creds_file;

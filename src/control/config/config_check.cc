@@ -358,8 +358,51 @@ void check_sampling(const ApplianceConfig& config, Findings& findings) {
 
 // ── exporters ────────────────────────────────────────────────────────────────────────────────────
 
+void check_sites(const std::vector<SiteConfig>& sites, Findings& findings) {
+  if (sites.size() > kSamplingRulesMax)
+    return findings.error("exporters.sites", {}, fmt::format("{} prefixes, limit {}", sites.size(), kSamplingRulesMax));
+  std::map<std::string, size_t> first;
+  for (size_t i = 0; i < sites.size(); ++i) {
+    const std::string at = at_index("exporters.sites", i);
+    if (sites[i].site.empty()) findings.error(at + ".site", {at}, "is missing");
+    if (sites[i].exporters == AddressPrefix{}) {
+      findings.error(at + ".exporters", {at}, "is missing");
+      continue;
+    }
+    const auto [other, is_new] = first.emplace(sites[i].exporters.to_string(), i);
+    if (!is_new)
+      findings.error(at + ".exporters", {at}, fmt::format("{} is what {} says already", other->first,
+                                                          at_index("exporters.sites", other->second)));
+  }
+}
+
+void check_replicas(const ApplianceConfig& config, Findings& findings) {
+  if (config.replicate.size() > dataplane::kReplicaTargetsMax)
+    findings.error("replicate", {}, fmt::format("{} targets, limit {}", config.replicate.size(), dataplane::kReplicaTargetsMax));
+  for (size_t i = 0; i < config.replicate.size(); ++i) {
+    const ReplicateConfig& replica = config.replicate[i];
+    const std::string at = at_index("replicate", i);
+    if (!replica.to) {
+      findings.error(at + ".to", {at}, "is missing");
+    } else if (replica.to->port == 0 || replica.to->address.is_unspecified()) {
+      findings.error(at + ".to", {at}, fmt::format("{} is no collector's address and port", replica.to->to_string()));
+    }
+    const auto before = std::find_if(config.replicate.begin(), config.replicate.begin() + static_cast<ptrdiff_t>(i),
+                                     [&](const ReplicateConfig& other) { return replica.to && other.to == replica.to; });
+    if (before != config.replicate.begin() + static_cast<ptrdiff_t>(i))
+      findings.error(at + ".to", {at}, fmt::format("{} is what {} says already", replica.to->to_string(),
+                                                   at_index("replicate", static_cast<size_t>(before - config.replicate.begin()))));
+    for (size_t j = 0; j < replica.listeners.size(); ++j) {
+      const bool is_there = std::any_of(config.listeners.begin(), config.listeners.end(),
+                                        [&](const auto& l) { return l.name == replica.listeners[j]; });
+      if (!is_there) findings.error(at_index(at + ".listeners", j), {at}, fmt::format("no listener is called {}", replica.listeners[j]));
+    }
+  }
+}
+
 void check_exporters(const ApplianceConfig& config, Findings& findings) {
-  const auto& [allow, deny] = config.exporters;
+  const auto& [allow, deny, sites] = config.exporters;
+  check_sites(sites, findings);
   if (allow.size() + deny.size() > kAccessPrefixesMax) {
     findings.error("exporters", {}, fmt::format("{} prefixes, limit {}", allow.size() + deny.size(),
                                                 kAccessPrefixesMax));
@@ -446,6 +489,7 @@ void complete_and_check(ApplianceConfig& config, const service::Origins& origins
   check_listeners(config, findings);
   check_sampling(config, findings);
   check_exporters(config, findings);
+  check_replicas(config, findings);
   check_delivery(config, findings);
   check_publishers(config, origins, findings);
   check_security(config, origins, findings);

@@ -260,6 +260,13 @@ dataplane::DataPlaneConfig data_plane_config(const ApplianceConfig& config,
   };
   plane.pipeline.decoder.access = {prefixes(config.exporters.allow),
                                    prefixes(config.exporters.deny)};
+  for (const SiteConfig& site : config.exporters.sites)
+    plane.pipeline.decoder.sites.push_back({{site.exporters.address, site.exporters.bits}, site.site});
+  for (const ReplicateConfig& replica : config.replicate) {
+    dataplane::ReplicaConfig made{.to = replica.to.value_or(SocketAddress{}), .listeners = {}, .spoof_source = replica.spoof_source};
+    for (const std::string& name : replica.listeners) made.listeners.push_back(ListenerId{place_of(numbers.listeners, name)});
+    plane.replicas.push_back(std::move(made));
+  }
   if (config.exporter_list != nullptr) plane.pipeline.decoder.labels = config.exporter_list->labels();
   const uint32_t cores = std::max(decoding_cores(config), 1u);
   plane.pipeline.decoder.limits = decoder_limits(config);
@@ -281,6 +288,7 @@ dataplane::DataPlaneConfig data_plane_config(const ApplianceConfig& config,
 
   // Each core begins with an even share, which then follows the traffic (RateBalancer).
   plane.pipeline.rate_limits.per_exporter = config.limits.records_per_second_per_exporter;
+  plane.pipeline.rate_limits.packets_per_exporter = config.limits.packets_per_second_per_exporter;
   if (config.limits.records_per_second != 0) {
     plane.pipeline.rate_limits.total =
         std::max<uint64_t>(config.limits.records_per_second / cores, 1);

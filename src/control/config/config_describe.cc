@@ -86,6 +86,12 @@ std::string describe_plan(const ApplianceConfig& config) {
                        protocol_word(listener.protocol), listener.udp_port(),
                        describe_sources(config, plane, i), describe_subjects(listener));
   }
+  for (const ReplicateConfig& replica : config.replicate) {
+    out += fmt::format("  what comes by {} goes on to {}{}\n",
+                       replica.listeners.empty() ? "all listeners" : "listener " + service::joined(replica.listeners),
+                       replica.to.value_or(SocketAddress{}).to_string(),
+                       replica.spoof_source ? ", from the exporters' own addresses" : "");
+  }
   for (const PublisherConfig& publisher : config.publishers) {
     if (publisher.kind == PublisherKind::jetstream) {
       out += fmt::format("  publisher {}: JetStream at {}{}, stream {} ({})\n", publisher.name,

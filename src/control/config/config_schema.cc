@@ -1,5 +1,8 @@
 // Which keys there are, what each may hold, and what it means: the table behind reading, `weir check` and
 // the documentation.
+#include <fmt/format.h>
+
+#include "base/utf8.h"
 #include "control/config/config.h"
 #include "control/config/config_values.h"
 #include "export/kafka.h"
@@ -178,6 +181,10 @@ const Schema<LimitsConfig>& limits_schema() {
                "encoded, and counted. 0: no limit.")
           .key("records_per_second_per_exporter", &LimitsConfig::records_per_second_per_exporter,
                integer<uint64_t>(0, 1ull << 40), "The same of each exporter.")
+          .key("packets_per_second_per_exporter", &LimitsConfig::packets_per_second_per_exporter,
+               integer<uint64_t>(0, 1ull << 40),
+               "Datagrams that are taken of each exporter; what is beyond is rejected before it is decoded, and counted "
+               "(rate_limited). 0: no limit. TCP sessions have none: they are read no faster than all others.")
           .key("exporters_total", &LimitsConfig::exporters_total,
                integer<uint32_t>(1, 16'000'000),
                "The same over all cores: each has its share, one at least.")
@@ -243,6 +250,41 @@ const Schema<SamplingConfig>& sampling_schema() {
   return schema;
 }
 
+/// As names_file wants it: what is no UTF-8, protobuf would refuse.
+bool is_site(std::string_view text) {
+  const auto* const p = reinterpret_cast<const uint8_t*>(text.data());
+  for (size_t i = 0; i < text.size();) {
+    const size_t octets = utf8_character_octets(p + i, text.size() - i);
+    const bool is_control = p[i] < 0x20 || p[i] == 0x7f || (p[i] == 0xc2 && octets == 2 && p[i + 1] < 0xa0);
+    if (octets == 0 || is_control) return false;
+    i += octets;
+  }
+  return !text.empty() && text.size() <= kExporterListFieldOctetsMax;
+}
+
+const Schema<SiteConfig>& site_schema() {
+  static const auto schema =
+      Schema<SiteConfig>()
+          .key("exporters", &SiteConfig::exporters, address_prefix(),
+               "The exporters, by the source address of their datagrams; the longest prefix wins.")
+          .key("site", &SiteConfig::site,
+               text_where(fmt::format("1 to {} octets of UTF-8 without control characters", kExporterListFieldOctetsMax), is_site),
+               "What their records and `weirctl exporters` show as their site, where names_file says nothing.");
+  return schema;
+}
+
+const Schema<ReplicateConfig>& replicate_schema() {
+  static const auto schema =
+      Schema<ReplicateConfig>()
+          .key("to", &ReplicateConfig::to, service::optional_of(udp_address(), "none"),
+               "Where received datagrams go as well: another collector's address and port.")
+          .list("listeners", &ReplicateConfig::listeners, name_text(),
+                "What comes by these listeners; empty: by all.")
+          .key("spoof_source", &ReplicateConfig::spoof_source, service::boolean(),
+               "From the exporter's own address and port, as if it had sent them itself; needs CAP_NET_RAW. Else from ours.");
+  return schema;
+}
+
 const Schema<ExportersConfig>& exporters_schema() {
   using C = ExportersConfig;
   static const auto schema =
@@ -251,7 +293,8 @@ const Schema<ExportersConfig>& exporters_schema() {
                 "Whose datagrams are taken, by their source address; empty: all that are not denied.")
           .list("deny", &C::deny, address_prefix(),
                 "Whose are not; of all prefixes here and above the longest decides. What is refused "
-                "is counted (exporter_not_allowed).");
+                "is counted (exporter_not_allowed).")
+          .objects("sites", &C::sites, site_schema(), "Where exporters are, by prefix.");
   return schema;
 }
 
@@ -464,6 +507,7 @@ const service::Schema<ApplianceConfig>& appliance_schema() {
           .object("limits", &C::limits, limits_schema(), "What decoders may hold.")
           .object("sampling", &C::sampling, sampling_schema(), "Sampling rates by exporter.")
           .object("exporters", &C::exporters, exporters_schema(), "Whose datagrams are taken.")
+          .objects("replicate", &C::replicate, replicate_schema(), "Other collectors that get received datagrams too.")
           .key("nats_url", &C::nats_url,
                text_where("nats:// or tls://[user:password@]host[:port] with a port from 1 to 65535, several with commas",
                           is_nats_url_list),

@@ -103,7 +103,8 @@ json exporter_json(const ApplianceView& view, const decode::ExporterStats& e) {
   }
   return {{"address", e.address.to_string()},
           {"name", text_or_null(said != nullptr ? said->name : "")},
-          {"site", text_or_null(said != nullptr ? said->site : "")},
+          {"site", text_or_null(said != nullptr && !said->site.empty() ? said->site
+                                                                       : std::string(decode::site_of(view.sites, e.address)))},
           {"verdicts", std::move(verdicts)},
           {"quirks", std::move(quirks)},
           {"protocols", std::move(types)},

@@ -77,6 +77,19 @@ void add_ports(MetricPage& page, const ApplianceView& view) {
   }
 }
 
+void add_replicas(MetricPage& page, const ApplianceView& view) {
+  for (const dataplane::ReplicaStats& r : view.replicas) {
+    const Labels labels = {{"to", r.to}};
+    page.counter("weir_replica_offered_total", "Datagrams that another collector was to get.", labels, r.offered);
+    page.counter("weir_replica_sent_total", "Datagrams that were sent on to another collector.", labels, r.sent);
+    page.counter("weir_replica_sent_octets_total", "Octets of payload in datagrams sent on.", labels, r.sent_octets);
+    page.counter("weir_replica_returned_total", "Datagrams sent on of which the network said that nobody got them (ICMP).",
+                 labels, r.returned);
+    counter_each(page, "weir_replica_dropped_total", "Datagrams that did not go on to another collector, by reason.", labels,
+                 "reason", r.dropped);
+  }
+}
+
 void add_core(MetricPage& page, const CoreView& core) {
   const std::string number = std::to_string(core.info.core);
   const Labels labels = {{"core", number}};
@@ -374,6 +387,7 @@ std::string metrics_text(const ApplianceView& view) {
   page.counter("weir_ledger_mismatches_total", "Checks in which the books did not balance.", {},
                view.ledger_mismatches);
   add_ports(page, view);
+  add_replicas(page, view);
   for (const CoreView& core : view.cores) add_core(page, core);
   add_listeners(page, view);
   for (const PublisherView& publisher : view.publishers) add_publisher(page, publisher);

@@ -227,6 +227,19 @@ json ports_json(const ApplianceView& view) {
   return ports;
 }
 
+json replicas_json(const ApplianceView& view) {
+  json rows = json::array();
+  for (const dataplane::ReplicaStats& r : view.replicas)
+    rows.push_back({{"to", r.to},
+                    {"spoof_source", r.is_spoofed},
+                    {"offered", r.offered},
+                    {"sent", r.sent},
+                    {"sent_octets", r.sent_octets},
+                    {"returned", r.returned},
+                    {"dropped", tally_json(r.dropped)}});
+  return rows;
+}
+
 /// Null for a core that is no worker.
 json worker_json(const std::optional<dataplane::WorkerStats>& worker) {
   if (!worker) return {};
@@ -331,6 +344,7 @@ json status_json(const ApplianceView& view) {
           {"datagrams_per_second", view.datagrams_per_second},
           {"state_kept", state_json(view)},
           {"ports", ports_json(view)},
+          {"replicate", replicas_json(view)},
           {"cores", cores_json(view)},
           {"publishers", publishers_json(view)},
           {"exporter_info",
@@ -357,6 +371,7 @@ json ledger_json(const ApplianceView& view) {
     cores.push_back(std::move(books));
   }
   body["ports"] = ports_json(view);
+  body["replicate"] = replicas_json(view);
   body["cores"] = std::move(cores);
   body["publishers"] = publishers_json(view);
   body["losses"] = losses_json(view.losses, view.loss_rows, view.subjects);

@@ -57,6 +57,7 @@ class Checker {
         const bool own = config_.listeners[i].listen_addr.has_value();
         return at_index("listeners", i) + (own ? ".listen_addr" : ".port");
       }
+      case PlaneKey::replicate: return at_index("replicate", trouble.index) + ".to";
       default: break;
     }
     size_t dpdk = 0;

@@ -19,6 +19,7 @@ inline ApplianceView full_view() {
   port.exception = dataplane::ExceptionStats{.interface = "weir0"};
   port.tcp = dataplane::TcpStats{};
   view.ports.push_back(port);
+  view.replicas.push_back({.to = "192.0.2.20:2055"});
   view.cores.push_back({});
   view.cores.back().buffers = 64;
   view.cores.back().worker = dataplane::WorkerStats{.capacity = 2048};

@@ -1,0 +1,326 @@
+// Datagrams go on to other collectors, and nobody who receives waits for them. What has the exporters' own addresses runs in
+// network namespaces.
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "dataplane/replica_lane.h"
+#include "dataplane/replica_target.h"
+#include "replica_collector.h"
+#include "support.h"
+#include "support/ports.h"
+#include "udp_sender.h"
+
+namespace weir::dataplane::testing {
+namespace {
+
+using ::testing::HasSubstr;
+
+class Replicas : public ::testing::Test {
+ protected:
+  void make() {
+    const RoleScope role(control_thread);
+    config_.pipeline = netflow_pipeline();
+    config_.pipeline.listeners.push_back({.name = "other", .port = 0, .route = {}, .rules = {}});
+    for (const uint16_t listener : {uint16_t{0}, uint16_t{1}})
+      config_.socket_ports.push_back({.name = fmt::format("s{}", listener),
+                                      .address = *IpAddress::parse("127.0.0.1"),
+                                      .listener = {listener},
+                                      .receive_buffer_octets = 4 << 20});
+    Result<std::unique_ptr<DataPlane>> made = DataPlane::create(config_);
+    ASSERT_TRUE(made) << made.error().message;
+    plane_ = std::move(*made);
+    const Result<void> started = plane_->start();
+    ASSERT_TRUE(started) << started.error().message;
+  }
+  uint16_t port(size_t index = 0) {
+    const RoleScope role(control_thread);
+    const std::string device = plane_->port_stats().at(index).device;
+    return static_cast<uint16_t>(std::stoul(device.substr(device.rfind(':') + 1)));
+  }
+  ReplicaStats stats(size_t target = 0) {
+    const RoleScope role(control_thread);
+    return plane_->replica_stats().at(target);
+  }
+  bool wait(const std::function<bool()>& done) { return run_until(*plane_, collected_, done); }
+
+  DataPlaneConfig config_;
+  std::unique_ptr<DataPlane> plane_;
+  Collected collected_;
+};
+
+TEST_F(Replicas, GetWhatComesByTheirListenersWhateverWeMakeOfIt) {
+  const Collector all, one;
+  config_.replicas = {{.to = at("127.0.0.1", all.port()), .listeners = {}},
+                      {.to = at("127.0.0.1", one.port()), .listeners = {ListenerId{1}}}};
+  make();
+  const Sender sender(AF_INET);
+  const lab::Octets good = v5_datagram(3), bad = {1, 2, 3, 4, 5};
+  ASSERT_TRUE(sender.send(port(0), good));
+  EXPECT_EQ(all.receive().value_or(Collector::Received{}).octets, good);
+  ASSERT_TRUE(sender.send(port(1), bad));
+  EXPECT_EQ(all.receive().value_or(Collector::Received{}).octets, bad);
+  EXPECT_EQ(one.receive().value_or(Collector::Received{}).octets, bad);
+  stop(*plane_, collected_);
+  EXPECT_FALSE(one.receive(0));
+  EXPECT_EQ(collected_.records, 3u);
+  EXPECT_EQ(stats(0).offered, 2u);
+  EXPECT_EQ(stats(0).sent, 2u);
+  EXPECT_EQ(stats(0).sent_octets, good.size() + bad.size());
+  EXPECT_EQ(stats(1).sent, 1u);
+  expect_ledger(*plane_);
+}
+
+TEST_F(Replicas, GetNothingOfWhomTheAccessListRefuses) {
+  const Collector collector;
+  config_.replicas = {{.to = at("127.0.0.1", collector.port()), .listeners = {}}};
+  make();
+  config_.pipeline.decoder.access.deny = {{*IpAddress::parse("127.0.0.1"), 128}};
+  {
+    const RoleScope role(control_thread);
+    ASSERT_TRUE(plane_->change(config_));
+  }
+  ASSERT_TRUE(wait([&] {
+    const RoleScope role(control_thread);
+    return plane_->settle_change();
+  }));
+  ASSERT_TRUE(Sender(AF_INET).send(port(), v5_datagram(1)));
+  ASSERT_TRUE(wait([&] { return datagrams(*plane_) == 1; }));
+  stop(*plane_, collected_);
+  EXPECT_EQ(stats().offered, 0u);
+}
+
+// One target's host answers that nobody is there, another never reads.
+TEST_F(Replicas, TakeNothingFromWhoReceives) {
+  uint16_t nobody = 0;
+  {
+    const Collector gone;
+    nobody = gone.port();
+  }
+  const Collector never_reads(AF_INET, 4096);
+  config_.replicas = {{.to = at("127.0.0.1", nobody), .listeners = {}},
+                      {.to = at("127.0.0.1", never_reads.port()), .listeners = {}}};
+  make();
+  const Sender sender(AF_INET);
+  constexpr uint32_t kDatagrams = 20'000;
+  for (uint32_t i = 0; i < kDatagrams; ++i) {
+    ASSERT_TRUE(sender.send(port(), v5_datagram(30, i * 30)));
+    if (i % 64 == 0) {
+      ASSERT_TRUE(wait([&] { return datagrams(*plane_) + 512 > i; }));
+    }
+  }
+  ASSERT_TRUE(wait([&] { return datagrams(*plane_) == kDatagrams; }));
+  stop(*plane_, collected_);
+  for (size_t target : {0u, 1u}) {
+    const ReplicaStats s = stats(target);
+    EXPECT_EQ(s.offered, kDatagrams);
+    EXPECT_EQ(s.offered, s.sent + s.dropped.total()) << s.to;
+  }
+  // The kernel says for nobody's port, datagram by datagram.
+  EXPECT_GT(stats(0).returned, kDatagrams / 2);
+  EXPECT_LE(stats(0).returned, stats(0).sent);
+  EXPECT_EQ(stats(1).returned, 0u);
+  expect_ledger(*plane_);
+}
+
+// What was well when it started would come back by a listener that a reload brings.
+TEST_F(Replicas, AreNotSentToAListenerThatAReloadBrings) {
+  const uint16_t later = test::free_udp_port();
+  config_.replicas = {{.to = at("127.0.0.1", later), .listeners = {}}};
+  make();
+  DataPlaneConfig changed = config_;
+  changed.socket_ports[0].port = port(0);
+  changed.socket_ports[1].port = later;
+  const RoleScope role(control_thread);
+  const Result<void> refused = plane_->change(changed);
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().message, HasSubstr("round for ever"));
+}
+
+TEST(ReplicaLane, DropsAndCountsWhatFindsNoRoomAndKeepsTheRestWhole) {
+  Waker waker;
+  ReplicaMasks masks{};
+  masks[0] = 0b101;
+  ReplicaLane lane(masks, waker);
+  size_t next_out = 0, next_in = 0, dropped = 0, taken = 0;
+  std::vector<size_t> accepted;
+  lab::Octets octets;
+  const auto offer = [&](size_t size) {
+    const RoleScope role(rx_lcore);
+    octets.assign(size, static_cast<uint8_t>(next_in));
+    const uint64_t before = lane.no_room(0);
+    lane.offer({.payload = octets, .source = *IpAddress::parse("192.0.2.1"), .source_port = 7, .listener = {0}});
+    lane.no_room(0) == before ? accepted.push_back(next_in) : void(++dropped);
+    ++next_in;
+  };
+  const auto take = [&](size_t count) {
+    size_t at = lane.first();
+    for (size_t i = 0; i < count; ++i) {
+      const ReplicaNote* const note = lane.next(at);
+      if (note == nullptr) break;
+      ++taken;
+      EXPECT_EQ(note->targets, 0b101u);
+      ASSERT_LT(next_out, accepted.size());
+      for (const uint8_t octet : note->payload()) ASSERT_EQ(octet, static_cast<uint8_t>(accepted[next_out]));
+      ++next_out;
+    }
+    lane.release(at);
+  };
+  uint32_t random = 1;
+  for (int round = 0; round < 3000; ++round) {
+    random = random * 1'664'525u + 1'013'904'223u;
+    for (int i = 0; i < 4; ++i) offer((random >> 8) % (round % 100 == 0 ? 65'000 : 1500));
+    take(random >> 30);
+  }
+  while (lane.has_waiting()) take(100);
+  EXPECT_GT(dropped, 0u);
+  EXPECT_EQ(taken + dropped, next_in);
+  EXPECT_EQ(lane.offered(2), next_in);
+  EXPECT_EQ(lane.no_room(2), dropped);
+  EXPECT_EQ(lane.offered(1), 0u);
+  const RoleScope role(rx_lcore);
+  lane.offer({.payload = octets, .listener = {1}});
+  EXPECT_FALSE(lane.has_waiting()) << "nobody wants it";
+}
+
+TEST(ReplicaLane, TakesNothingThatWasSeenOnItsWayToACollector) {
+  Waker waker;
+  ReplicaMasks masks{};
+  masks[0] = 0b11;
+  ReplicaLane lane(masks, waker, {at("192.0.2.20", 2055), at("2001:db8::20", 2055)});
+  const RoleScope role(rx_lcore);
+  const lab::Octets octets = v5_datagram(1);
+  const Datagram datagram{.payload = octets, .source = *IpAddress::parse("192.0.2.1"), .source_port = 7, .local_port = 2055, .listener = {0}};
+  for (const char* collector : {"192.0.2.20", "2001:db8::20"}) {
+    const IpAddress destination = *IpAddress::parse(collector);
+    lane.offer(datagram, &destination);
+  }
+  EXPECT_FALSE(lane.has_waiting()) << "not even for the other one, who would send it on to the first";
+  EXPECT_EQ(lane.offered(0), 2u);
+  EXPECT_EQ(lane.on_its_way(0), 2u);
+  EXPECT_EQ(lane.on_its_way(1), 2u);
+  Datagram other_port = datagram;
+  other_port.local_port = 2056;
+  const IpAddress to_us = *IpAddress::parse("192.0.2.10"), to_them = *IpAddress::parse("192.0.2.20");
+  lane.offer(datagram, &to_us);
+  lane.offer(other_port, &to_them);
+  lane.offer(datagram);
+  size_t from = lane.first(), taken = 0;
+  while (lane.next(from) != nullptr) ++taken;
+  EXPECT_EQ(taken, 3u);
+  EXPECT_EQ(lane.on_its_way(0), 2u);
+}
+
+TEST(ReplicaTarget, HasTheChecksumOfRfc768) {
+  // Counted by hand: 192.0.2.1 to 192.0.2.2, ports 1 and 2, two octets.
+  const lab::Octets header = {0, 1, 0, 2, 0, 10, 0, 0}, payload = {0x12, 0x34};
+  const uint32_t sum = 2 * (0xC000u + 0x0200u) + 1 + 2 + 17 + 10 + 1 + 2 + 10 + 0x1234u;
+  const auto expected = static_cast<uint16_t>(~((sum & 0xffff) + (sum >> 16)));
+  EXPECT_EQ(udp_checksum(*IpAddress::parse("192.0.2.1"), *IpAddress::parse("192.0.2.2"), header, payload), expected);
+}
+
+// ── with the exporters' own addresses ────────────────────────────────────────────────────────────
+
+TEST(SpoofedReplica, ComesFromTheExportersAddressAndPort) {
+  if (!can_make_namespaces()) GTEST_SKIP() << "needs root and ip(8)";
+  in_child([] {
+    struct Both {
+      std::unique_ptr<Collector> v4, v6;
+    };
+    const auto there = [] { return Both{std::make_unique<Collector>(AF_INET), std::make_unique<Collector>(AF_INET6)}; };
+    between_two_networks(there, [](const Both& collectors) {
+      const RoleScope role(control_thread);
+      auto v4 = ReplicaTarget::open({.to = at("192.0.2.20", collectors.v4->port()), .listeners = {}, .spoof_source = true});
+      auto v6 = ReplicaTarget::open({.to = at("2001:db8::20", collectors.v6->port()), .listeners = {}, .spoof_source = true});
+      ASSERT_TRUE(v4 && v6) << v4.error().message;
+      Waker waker;
+      ReplicaMasks masks{};
+      masks[0] = 1;
+      ReplicaLane lane(masks, waker);
+      const RoleScope receiving(rx_lcore);
+      const RoleScope sending(exception_thread);
+      const struct {
+        ReplicaTarget& target;
+        const Collector& collector;
+        std::string exporter;
+      } cases[] = {{**v4, *collectors.v4, "198.51.100.7"}, {**v6, *collectors.v6, "2001:db8:77::7"}};
+      for (const auto& c : cases) {
+        // Odd, empty, and longer than the wire carries whole.
+        for (const size_t octets : {size_t{0}, size_t{1}, size_t{501}, size_t{1400}, size_t{9000}, size_t{60'000}}) {
+          lab::Octets payload(octets);
+          for (size_t i = 0; i < octets; ++i) payload[i] = static_cast<uint8_t>(i * 7);
+          lane.offer({.payload = payload, .source = *IpAddress::parse(c.exporter), .source_port = 50'123, .listener = {0}});
+          size_t at = lane.first();
+          const ReplicaNote* const note = lane.next(at);
+          ASSERT_NE(note, nullptr);
+          c.target.add(*note);
+          c.target.flush();
+          lane.release(at);
+          const auto received = c.collector.receive();
+          ASSERT_TRUE(received) << c.exporter << ", " << octets << " octets: its checksum is wrong, or it did not come";
+          EXPECT_EQ(received->from, c.exporter);
+          EXPECT_EQ(received->port, 50'123);
+          EXPECT_EQ(received->octets, payload);
+        }
+        EXPECT_EQ(c.target.stats().sent, 6u);
+        EXPECT_EQ(c.target.stats().dropped.total(), 0u);
+      }
+      // Neither has an address of the other family.
+      lane.offer({.payload = {}, .source = *IpAddress::parse("2001:db8:77::7"), .source_port = 1, .listener = {0}});
+      size_t at = lane.first();
+      (*v4)->add(*lane.next(at));
+      (*v4)->flush();
+      EXPECT_EQ((*v4)->stats().dropped[ReplicaDrop::other_family], 1u);
+    });
+  });
+}
+
+// Nobody's network is up when an appliance starts, and addresses change while it runs.
+TEST(ReplicaTarget, IsTriedAgainWhereNoWayLed) {
+  if (!can_make_namespaces()) GTEST_SKIP() << "needs root and ip(8)";
+  in_child([] {
+    between_two_networks([] { return std::make_unique<Collector>(AF_INET); }, [](const std::unique_ptr<Collector>& collector) {
+      const auto run = [](const std::string& command) { return std::system((command + " >/dev/null 2>&1").c_str()) == 0; };
+      ASSERT_TRUE(run("ip link set wire down"));
+      const RoleScope role(control_thread);
+      Result<std::unique_ptr<ReplicaTarget>> opened = ReplicaTarget::open({.to = at("192.0.2.20", collector->port()), .listeners = {}});
+      ASSERT_TRUE(opened) << opened.error().message;
+      ReplicaTarget& target = **opened;
+      Waker waker;
+      ReplicaMasks masks{};
+      masks[0] = 1;
+      ReplicaLane lane(masks, waker);
+      uint64_t offered = 0;
+      const auto send_one = [&] {
+        const RoleScope receiving(rx_lcore);
+        const RoleScope sending(exception_thread);
+        const lab::Octets octets = v5_datagram(1);
+        lane.offer({.payload = octets, .source = *IpAddress::parse("198.51.100.7"), .source_port = 50'123, .listener = {0}});
+        size_t from = lane.first();
+        target.add(*lane.next(from));
+        target.flush();
+        lane.release(from);
+        ++offered;
+      };
+      const auto comes_from = [&](const std::string& address) {
+        for (int i = 0; i < 50; ++i) {
+          send_one();
+          const auto received = collector->receive(100);
+          if (received && received->from == address) return true;
+        }
+        return false;
+      };
+      send_one();
+      EXPECT_EQ(target.stats().dropped[ReplicaDrop::unreachable], 1u);
+      EXPECT_EQ(target.stats().sent, 0u);
+      ASSERT_TRUE(run("ip link set wire up"));
+      EXPECT_TRUE(comes_from("192.0.2.10"));
+      ASSERT_TRUE(run("ip addr del 192.0.2.10/24 dev wire") && run("ip addr add 192.0.2.11/24 dev wire"));
+      EXPECT_TRUE(comes_from("192.0.2.11"));
+      EXPECT_EQ(target.stats().sent + target.stats().dropped.total(), offered);
+    });
+  });
+}
+
+}  // namespace
+}  // namespace weir::dataplane::testing
