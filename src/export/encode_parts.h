@@ -28,7 +28,6 @@ inline constexpr size_t kBlockFields = 8;
 /// The eight tags of a block of integers, for one field after the other and for all at once.
 struct alignas(64) BlockTags {
   std::array<uint64_t, kBlockFields> lanes{};  // a two-octet tag in octets 0 and 1, a shorter in 1
-  uint64_t kept_octets = 0;                    // all but the octets below a shorter tag, a bit each
   std::array<Tag, kBlockFields> tags{};
 
   constexpr explicit BlockTags(const std::array<uint32_t, kBlockFields>& numbers) {
@@ -36,7 +35,6 @@ struct alignas(64) BlockTags {
       const Tag t = wire::tag(numbers[i], WireType::varint);
       tags[i] = t;
       lanes[i] = t.length == 1 ? uint64_t{t.octets} << 8 : t.octets;
-      kept_octets |= (t.length == 1 ? uint64_t{0xfe} : uint64_t{0xff}) << (8 * i);
     }
   }
 };

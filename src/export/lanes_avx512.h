@@ -10,69 +10,51 @@
 
 namespace weir::outbound::parts {
 
-/// How a lane of eight octets comes to hold a tagged varint: two octets of tag, six of seven bits
-/// each. Values are below 2^42. The tables go by the value's leading zeros; 64 of them (the value
-/// 0) are 0 there.
-struct alignas(64) LaneTables {
-  std::array<uint8_t, 64> kept{};        // a bit an octet: the tag's and the varint's
-  std::array<uint8_t, 64> shift_bits{};  // of a row of 0x80: shifted right, it ends in time
-  constexpr LaneTables() {
-    for (unsigned zeros = 64 - kLaneBits; zeros < 64; ++zeros) {
-      const unsigned octets = (64 - zeros + 6) / 7;
-      kept[zeros] = static_cast<uint8_t>(((1u << octets) - 1) << 2 | 3u);
-      shift_bits[zeros] = static_cast<uint8_t>(64 - 8 * (octets + 1));
-    }
-  }
-  static constexpr unsigned kLaneBits = 42;
-};
-inline constexpr LaneTables kLaneTables;
+/// A lane of eight octets holds a tagged varint: two octets of tag, six of seven bits each. So values are below 2^42.
+inline constexpr unsigned kLaneBits = 42;
+inline constexpr uint64_t kBeyondLane = ~uint64_t{0} << kLaneBits;
 
 /// For each octet of a lane the bit of the value at which its seven bits begin; where the tag goes,
 /// one beyond the 42.
 inline constexpr uint64_t kSevens = 0x231c'150e'0700'3030;
 inline constexpr uint64_t kSevenBits = 0x7f7f'7f7f'7f7f'0000;
-inline constexpr uint64_t kContinued = 0x8080'8080'8080'8080;
-inline constexpr uint64_t kVarintOctets = 0xffff'ffff'ffff'0000;
+inline constexpr uint64_t kContinued = 0x8080'8080'8080'0000;
 
 WEIR_AVX512_INLINE __m512i each_lane(uint64_t v) noexcept {
   return _mm512_set1_epi64(static_cast<long long>(v));
+}
+/// What stays in a register, instead of being made anew for each record.
+WEIR_AVX512_INLINE __m512i held(__m512i v) noexcept {
+  asm("" : "+v"(v));
+  return v;
 }
 
 /// The constants of put_tagged_lanes, so that a loop keeps them in registers. PERF: left to itself the compiler makes them
 /// anew for each block, two instructions each.
 struct LaneConstants {
-  __m512i kept, shift_bits, sevens, seven_bits, continued, varint_octets;
+  __m512i sevens, seven_bits, continued, ones;
 
-  WEIR_AVX512_INLINE static __m512i held(__m512i v) noexcept {
-    asm("" : "+v"(v));
-    return v;
-  }
   WEIR_AVX512_INLINE LaneConstants() noexcept
-      : kept(held(_mm512_load_si512(kLaneTables.kept.data()))),
-        shift_bits(held(_mm512_load_si512(kLaneTables.shift_bits.data()))),
-        sevens(held(each_lane(kSevens))),
+      : sevens(held(each_lane(kSevens))),
         seven_bits(held(each_lane(kSevenBits))),
         continued(held(each_lane(kContinued))),
-        varint_octets(held(each_lane(kVarintOctets))) {}
+        ones(held(each_lane(~uint64_t{0}))) {}
 };
 
-/// Eight values below 2^42 as tagged varints, those that are 0 left out: each value is cut into
-/// octets of seven bits in a lane of its own, all but the last get the continuation bit, the tag
-/// goes below, and what is kept of the lanes is compressed into one run. `tags` and `tag_octets` are
-/// BlockTags' lanes and kept_octets.
+/// Eight values below 2^42 as tagged varints, those that are 0 left out: each value is cut into octets of seven bits in
+/// a lane of its own with its tag (BlockTags::lanes) below, all octets under the highest get the continuation bit, and
+/// what is not 0 then is compressed into one run: a varint has no octet of 0, nor has a tag.
 WEIR_AVX512_INLINE uint8_t* put_tagged_lanes(const LaneConstants& c, uint8_t* p, __m512i values,
-                                             __m512i tags, uint64_t tag_octets) noexcept {
-  const __m512i zeros = _mm512_lzcnt_epi64(values);
-  const __m512i shift = _mm512_permutexvar_epi8(zeros, c.shift_bits);
-  const __m512i continued = _mm512_srlv_epi64(c.continued, shift);
+                                             __m512i tags) noexcept {
   constexpr int kAndThenOr = 0xea;  // (a & b) | c
+  const __mmask8 any = _mm512_test_epi64_mask(values, values);
   __m512i x = _mm512_multishift_epi64_epi8(c.sevens, values);
-  x = _mm512_ternarylogic_epi64(x, c.seven_bits, tags, kAndThenOr);
-  x = _mm512_ternarylogic_epi64(continued, c.varint_octets, x, kAndThenOr);
-  const __m512i kept_by_lane = _mm512_permutexvar_epi8(zeros, c.kept);
-  const auto kept = static_cast<uint64_t>(_mm_cvtsi128_si64(_mm512_cvtepi64_epi8(kept_by_lane))) &
-                    tag_octets;
-  _mm512_storeu_si512(p, _mm512_maskz_compress_epi8(kept, x));
+  x = _mm512_maskz_ternarylogic_epi64(any, x, c.seven_bits, tags, kAndThenOr);
+  const __m512i up_to_highest = _mm512_srlv_epi64(c.ones, _mm512_lzcnt_epi64(x));
+  x = _mm512_ternarylogic_epi64(up_to_highest, c.continued, x, kAndThenOr);
+  const __mmask64 kept = _mm512_test_epi8_mask(x, x);
+  // PERF: the register that it is compressed into is waited for on Zen 5, whatever the instruction says: so into its own.
+  _mm512_storeu_si512(p, _mm512_mask_compress_epi8(x, kept, x));
   return p + __builtin_popcountll(kept);
 }
 

@@ -296,7 +296,6 @@ LaneBlock block_of(std::span<const Lane> lanes) noexcept {
     const Lane& lane = lanes[i];
     const bool is_short = lane.tag.length == 1;
     b.tags[i] = static_cast<uint16_t>(is_short ? lane.tag.octets << 8 : lane.tag.octets);
-    b.kept_octets |= (is_short ? uint64_t{0xfe} : uint64_t{0xff}) << (8 * i);
     for (size_t k = 0; k < lane.width; ++k) {
       b.from[8 * i + k] = static_cast<uint8_t>(lane.offset + lane.width - 1u - k);
       b.filled |= uint64_t{1} << (8 * i + k);
@@ -349,14 +348,15 @@ size_t compile_form(const decode::Plan& plan, Kernel kernel, std::span<uint8_t, 
   const std::span<const Lane> icmp = c.lanes_of(kIcmp);
   if (kernel == Kernel::avx512_vbmi2) {
     const size_t lanes = std::max(most.size(), icmp.size());
-    c.form.block_count = static_cast<uint8_t>((lanes + kBlockLanes - 1) / kBlockLanes);
+    c.form.block_count =
+        static_cast<uint8_t>(std::max(kBlocksMin, (lanes + kBlockLanes - 1) / kBlockLanes));
     for (size_t i = 0; i < c.form.block_count; ++i) {
       blocks[kPorts][i] = block_of(part_of(most, i));
       blocks[kIcmp][i] = block_of(part_of(icmp, i));
     }
     ChunkWriter addresses(chunks);
     add_addresses(c.form, addresses);
-    c.form.chunk_count = addresses.finish();
+    c.form.chunk_count = std::max<uint8_t>(1, addresses.finish());  // the kernel's least, be it empty
     if (c.form.times != TimesForm::shared) cut_times(c.form);
   }
   uint8_t* to = out.data();

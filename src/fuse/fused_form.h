@@ -23,6 +23,7 @@ using outbound::wire::Tag;
 inline constexpr uint32_t kFusedRecordOctetsMax = 128;  // two registers
 inline constexpr size_t kBlockLanes = 8;
 inline constexpr size_t kLanesMax = 56;  // there are 50 columns of integers
+inline constexpr size_t kBlocksMin = 2;   // the kernel's least, be they empty
 inline constexpr size_t kAddressesMax = 8;
 inline constexpr size_t kChunkOctets = 64;
 inline constexpr size_t kTailOctetsMax = 256;  // of elements without a column
@@ -41,8 +42,7 @@ struct Lane {
 struct LaneBlock {
   uint8_t from[64];  // for each octet of the lanes: which of the record
   uint16_t tags[kBlockLanes];
-  uint64_t filled;       // octets of the lanes, a bit each
-  uint64_t kept_octets;  // all but those below a tag of one octet
+  uint64_t filled;  // octets of the lanes, a bit each
 };
 
 /// 64 octets that are the same for all records but for those moved from them.

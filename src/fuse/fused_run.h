@@ -57,7 +57,8 @@ struct Progress {
   bool is_stopped;     // the next record is for the ordinary way
 };
 
-/// Writes records until `count` are done, the next would begin behind `last`, or one is not for a form.
+/// Writes records until `count` are done, which count_plain let pass, the next would begin behind `last`, or one is not
+/// for a form.
 Progress run_portable(FusedRun& run, const uint8_t* records, uint32_t count, uint8_t* out,
                       const uint8_t* last) noexcept;
 #if defined(__x86_64__)
@@ -70,7 +71,7 @@ inline bool is_icmp(uint32_t proto) noexcept { return proto == 1 || proto == kIc
 
 /// Whether a record of ICMP says type and code where most do (decode::move_icmp_out_of_ports): else it takes a look
 /// at what the ports hold.
-inline bool is_plain_icmp(const FusedForm& form, const uint8_t* record, uint8_t proto) noexcept {
+WEIR_INLINE bool is_plain_icmp(const FusedForm& form, const uint8_t* record, uint8_t proto) noexcept {
   const uint8_t* const port = record + form.dst_port_offset;
   const bool has_port = (port[0] | port[1]) != 0;
   if (form.icmp == IcmpForm::in_port) {
@@ -87,10 +88,6 @@ WEIR_INLINE uint64_t sampler_of(const FusedForm& form, const uint8_t* record) no
 }
 WEIR_INLINE bool has_other_sampler(const FusedRun& run, const uint8_t* record) noexcept {
   return run.form.sampler_width != 0 && (!run.has_sampler || sampler_of(run.form, record) != run.sampler);
-}
-
-WEIR_INLINE bool names_rates(const FusedForm& form) noexcept {
-  return (form.rate_width | form.sampler_width) != 0;
 }
 
 /// Whether what a record says of its sampling rate is what the run takes it to say.
@@ -123,29 +120,38 @@ WEIR_INLINE size_t first_chunk_of(const FusedForm& form, const uint8_t* record) 
   return kUnknownFamily;
 }
 
-/// The chunk of EtherType, protocol and name; null where the record is not for a form.
-WEIR_INLINE uint8_t* put_family(uint8_t* p, const FusedForm& form, const uint8_t* record,
-                                LaneSet& set) noexcept {
+/// The chunks by protocol of the IP version that all records have; null where they say it themselves, or no protocol.
+WEIR_INLINE const outbound::parts::ProtocolChunk* protocols_of_all(const FusedForm& form) noexcept {
+  if (!form.has_proto || (form.family != FamilyForm::ipv4 && form.family != FamilyForm::ipv6)) return nullptr;
+  return &outbound::parts::kProtocolChunks.by_family_and_number[first_chunk_of(form, nullptr)];
+}
+
+/// The chunk of EtherType, protocol and name; null where the record is not for a form. `protocols` is
+/// protocols_of_all's.
+WEIR_INLINE uint8_t* put_family(uint8_t* p, const FusedForm& form,
+                                const outbound::parts::ProtocolChunk* protocols,
+                                const uint8_t* record, LaneSet& set) noexcept {
   set = kPorts;
-  const size_t first = first_chunk_of(form, record);
-  if (first == kUnknownFamily) [[unlikely]] {
-    return nullptr;
-  }
-  if (!form.has_proto) {
-    // The EtherType alone, as a tag of two octets and a varint of two or three.
-    const uint64_t octets = first == 0 ? 0x1080'01f0u : 0x02'8ddd'01f0u;
-    std::memcpy(p, &octets, sizeof octets);
-    return p + (first == 0 ? 4 : 5);
+  if (protocols == nullptr) {
+    const size_t first = first_chunk_of(form, record);
+    if (first == kUnknownFamily) [[unlikely]] {
+      return nullptr;
+    }
+    if (!form.has_proto) {
+      // The EtherType alone, as a tag of two octets and a varint of two or three.
+      const uint64_t octets = first == 0 ? 0x1080'01f0u : 0x02'8ddd'01f0u;
+      std::memcpy(p, &octets, sizeof octets);
+      return p + (first == 0 ? 4 : 5);
+    }
+    protocols = &outbound::parts::kProtocolChunks.by_family_and_number[first];
   }
   const uint8_t proto = record[form.proto_offset];
   if (is_icmp(proto)) [[unlikely]] {
     if (!is_plain_icmp(form, record, proto)) return nullptr;
     set = kIcmp;
   }
-  const outbound::parts::ProtocolChunk& chunk =
-      outbound::parts::kProtocolChunks.by_family_and_number[first + proto];
-  std::memcpy(p, &chunk, 32);
-  return p + chunk.length;
+  std::memcpy(p, &protocols[proto], 32);
+  return p + protocols[proto].length;
 }
 
 /// Whether an address of 16 octets holds an IPv4 one, which is written as four.
@@ -157,10 +163,19 @@ WEIR_INLINE bool is_mapped(const uint8_t* address) noexcept {
   return (high | (middle ^ 0xffff0000u)) == 0;
 }
 
-WEIR_INLINE bool has_mapped_address(const FusedForm& form, const uint8_t* record) noexcept {
-  bool any = false;
-  for (size_t i = 0; i < form.v6_count; ++i) any |= is_mapped(record + form.v6_offsets[i]);
-  return any;
+/// How many records there are before one that takes a look at several fields beside times and protocol. PERF: looked for
+/// beforehand, since few forms can have any, and the kernels need their registers.
+inline uint32_t count_plain(const FusedRun& run, const uint8_t* records, uint32_t count) noexcept {
+  const FusedForm& form = run.form;
+  const bool has_rates = (form.rate_width | form.sampler_width) != 0;
+  if (form.v6_count == 0 && !has_rates) return count;
+  const uint8_t* r = records;
+  for (uint32_t n = 0; n < count; ++n, r += form.record_octets) {
+    bool is_odd = has_rates && has_other_rate(run, r);
+    for (size_t i = 0; i < form.v6_count; ++i) is_odd |= is_mapped(r + form.v6_offsets[i]);
+    if (is_odd) return n;
+  }
+  return count;
 }
 
 }  // namespace weir::fuse

@@ -157,6 +157,14 @@ class Way final : public FusedWay {
 
   Progress run_kernel(FusedRun& run, const uint8_t* records, uint32_t count, uint8_t* out,
                       const uint8_t* last) const noexcept {
+    const uint32_t plain = count_plain(run, records, count);
+    Progress done = run_kernel_on_plain(run, records, plain, out, last);
+    done.is_stopped |= plain < count && done.records == plain;
+    return done;
+  }
+
+  Progress run_kernel_on_plain(FusedRun& run, const uint8_t* records, uint32_t count, uint8_t* out,
+                               const uint8_t* last) const noexcept {
 #if defined(__x86_64__)
     if (kernel_ == Kernel::avx512_vbmi2) return run_avx512_vbmi2(run, records, count, out, last);
 #endif

@@ -12,10 +12,11 @@ namespace weir::fuse {
 namespace {
 
 using outbound::parts::each_lane;
+using outbound::parts::held;
 using outbound::parts::kTimeEnd;
 using outbound::parts::kTimeStart;
 
-constexpr uint64_t kBeyondLane = ~uint64_t{0} << kLaneBits;
+static_assert(kLaneBits == outbound::parts::kLaneBits);
 
 /// A record of up to 64 or up to 128 octets in registers. A masked load does not touch what lies outside its mask.
 template <bool kWide>
@@ -56,11 +57,6 @@ struct alignas(64) TimesTables {
 constexpr TimesTables kTimes;
 static_assert(kTimeStart.length == 2 && kTimeEnd.length == 2);
 
-/// What stays in a register, instead of being made anew for each record.
-WEIR_AVX512_INLINE __m512i held(__m512i v) noexcept {
-  asm("" : "+v"(v));
-  return v;
-}
 WEIR_AVX512_INLINE __m256i held(__m256i v) noexcept {
   asm("" : "+v"(v));
   return v;
@@ -70,87 +66,129 @@ WEIR_AVX512_INLINE __m256i table(const uint8_t* at) noexcept {
   return _mm256_load_si256(reinterpret_cast<const __m256i*>(at));
 }
 
-template <TimesForm kForm>
+/// How the kernel reads times: not at all, before an uptime, or in units since the epoch.
+enum class TimesRead : uint8_t { shared, uptime, epoch };
+
+template <TimesRead kRead>
 struct Times {
   __m512i from;
   uint64_t filled;
-  __m256i uptime_ms, export_ns, begin, span, unit, groups, order, fixed;
+  __m256i uptime_ms, export_ns, begin, span, unit, units_max, groups, order, fixed;
 
-  WEIR_AVX512_INLINE explicit Times(const FusedRun& run) noexcept
-      : from(_mm512_loadu_si512(run.form.times_from)),
-        filled(run.form.times_filled),
+  WEIR_AVX512_INLINE explicit Times(const FusedRun& run, const FusedForm& form) noexcept
+      : from(_mm512_loadu_si512(form.times_from)),
+        filled(form.times_filled),
         uptime_ms(_mm256_set1_epi64x(run.uptime_ms)),
-        export_ns(_mm256_set1_epi64x(static_cast<long long>(run.export_ns))),
-        begin(_mm256_set1_epi64x(static_cast<long long>(run.window_begin_ns))),
-        span(_mm256_set1_epi64x(static_cast<long long>(run.window_span_ns))),
-        unit(held(_mm256_set1_epi64x(kForm == TimesForm::seconds ? kNsPerSec : kNsPerMs))),
+        export_ns(both(run.export_ns)),
+        begin(both(run.window_begin_ns)),
+        span(both(run.window_span_ns)),
+        unit(held(both(form.times == TimesForm::seconds ? kNsPerSec : kNsPerMs))),
+        units_max(both(form.times == TimesForm::seconds ? UINT32_MAX : UINT64_MAX / kNsPerMs - 1)),
         groups(held(table(kTimes.groups))),
         order(held(table(kTimes.order))),
         fixed(held(table(kTimes.fixed))) {}
 
+  WEIR_AVX512_INLINE static __m256i both(uint64_t v) noexcept {
+    return _mm256_set1_epi64x(static_cast<long long>(v));
+  }
+
+  /// Which times, if any, are not plausible: what is written then is not to be kept.
   template <bool kWide>
   WEIR_AVX512_INLINE uint8_t* put(uint8_t* p, const RecordOctets<kWide>& r,
-                                  unsigned& odd) const noexcept {
+                                  __mmask8& odd) const noexcept {
     const __m256i v = _mm512_castsi512_si256(r.take(filled, from));
     __m256i t;
-    if constexpr (kForm == TimesForm::uptime) {
+    if constexpr (kRead == TimesRead::uptime) {
       const __m256i before_ms = _mm256_sub_epi32(uptime_ms, v);
       t = _mm256_sub_epi64(export_ns, _mm256_mul_epi32(before_ms, unit));
-    } else if constexpr (kForm == TimesForm::milliseconds) {
-      const __mmask8 fits = _mm256_cmplt_epu64_mask(
-          v, _mm256_set1_epi64x(static_cast<long long>(UINT64_MAX / kNsPerMs)));
-      t = _mm256_maskz_mullo_epi64(fits, v, unit);
     } else {
-      t = _mm256_mul_epu32(v, unit);
+      t = _mm256_maskz_mullo_epi64(_mm256_cmple_epu64_mask(v, units_max), v, unit);
     }
-    odd |= _mm256_cmpgt_epu64_mask(_mm256_sub_epi64(t, begin), span);
-    constexpr int kAndThenOr = 0xea;  // (a & b) | c
+    odd = _mm256_cmpgt_epu64_mask(_mm256_sub_epi64(t, begin), span);
+    // The bit above seven is the next group's; where it counts `fixed` has it set, and the ninth octet has none.
     const __m256i cut = _mm256_multishift_epi64_epi8(groups, t);
     const __m256i placed = _mm256_maskz_permutexvar_epi8(TimesTables::kMoved, order, cut);
-    const __m256i whole =
-        _mm256_ternarylogic_epi64(placed, _mm256_set1_epi8(0x7f), fixed, kAndThenOr);
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), whole);
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm256_or_si256(placed, fixed));
     return p + TimesTables::kOctets;
   }
 };
 
 template <>
-struct Times<TimesForm::shared> {
-  WEIR_AVX512_INLINE explicit Times(const FusedRun&) noexcept {}
+struct Times<TimesRead::shared> {
+  WEIR_AVX512_INLINE explicit Times(const FusedRun&, const FusedForm&) noexcept {}
   template <bool kWide>
-  WEIR_AVX512_INLINE uint8_t* put(uint8_t* p, const RecordOctets<kWide>&, unsigned&) const noexcept {
+  WEIR_AVX512_INLINE uint8_t* put(uint8_t* p, const RecordOctets<kWide>&, __mmask8&) const noexcept {
     return p;
   }
 };
 
-template <bool kWide>
-WEIR_AVX512_INLINE uint8_t* put_chunks(uint8_t* p, const RecordOctets<kWide>& record,
-                                       const Chunk* chunks, size_t count) noexcept {
-  for (size_t i = 0; i < count; ++i) {
-    const Chunk& c = chunks[i];
-    const __m512i moved = record.take(c.moved, _mm512_loadu_si512(c.from));
-    _mm512_storeu_si512(p, _mm512_or_si512(moved, _mm512_loadu_si512(c.fixed)));
-    p += c.octets;
-  }
-  return p;
+/// The 64 octets of a chunk, of which `octets` count.
+struct ChunkTables {
+  __m512i from, fixed;
+  uint64_t moved, octets;
+};
+
+WEIR_AVX512_INLINE ChunkTables tables_of(const Chunk& c) noexcept {
+  return {_mm512_loadu_si512(c.from), _mm512_loadu_si512(c.fixed), c.moved, c.octets};
 }
 
-template <TimesForm kForm, bool kWide>
+template <bool kWide>
+WEIR_AVX512_INLINE uint8_t* put_chunk(uint8_t* p, const RecordOctets<kWide>& record,
+                                      const ChunkTables& c) noexcept {
+  _mm512_storeu_si512(p, _mm512_or_si512(record.take(c.moved, c.from), c.fixed));
+  return p + c.octets;
+}
+
+/// A block and what all records have in it.
+struct BlockTables {
+  __m512i from, tags, shared;
+  uint64_t filled;
+};
+
+WEIR_AVX512_INLINE BlockTables tables_of(const LaneBlock& b, const uint64_t* shared) noexcept {
+  return {_mm512_loadu_si512(b.from),
+          _mm512_cvtepu16_epi64(_mm_loadu_si128(reinterpret_cast<const __m128i*>(b.tags))),
+          _mm512_load_si512(shared), b.filled};
+}
+
+/// The lanes of a record, and what of all their values is beyond them.
+template <bool kWide>
+struct Lanes {
+  const outbound::parts::LaneConstants& constants;
+  const RecordOctets<kWide>& record;
+  __m512i any = _mm512_setzero_si512();
+
+  WEIR_AVX512_INLINE uint8_t* put(uint8_t* p, const BlockTables& b) noexcept {
+    const __m512i values = _mm512_or_si512(record.take(b.filled, b.from), b.shared);
+    any = _mm512_or_si512(any, values);
+    return outbound::parts::put_tagged_lanes(constants, p, values, b.tags);
+  }
+};
+
+/// The prefix's first octets, a chunk and kHeld blocks stay in registers. PERF: what is read for each record instead waits
+/// for stores whose places the records before decide: tables of two blocks cost 2.4 of 8.2 ns (v5), far more than so few
+/// loads should, the prefix and the chunk 1.1.
+template <TimesRead kRead, bool kWide, size_t kHeld>
 WEIR_AVX512_INLINE Progress run_form(FusedRun& run, const uint8_t* records, uint32_t count,
                                      uint8_t* out, const uint8_t* last) noexcept {
-  const FusedForm& form = run.form;
+  const FusedForm form = run.form;  // a copy, which no store of octets can change
   const uint32_t octets = form.record_octets;
   const uint64_t first_mask = octets >= 64 ? ~uint64_t{0} : ~uint64_t{0} >> (64 - octets);
   const uint64_t second_mask = octets <= 64 ? 0 : ~uint64_t{0} >> (128 - octets);
-  const Times<kForm> times(run);
-  const outbound::parts::LaneConstants lanes;
-  const __m512i beyond = held(each_lane(kBeyondLane));
-  const Chunk* const chunks = form.chunks();
-  const LaneBlock* const blocks = form.blocks();
-  const size_t block_count = form.block_count;
-  const bool has_v6 = form.v6_count != 0;
-  const bool has_rates = names_rates(form);
+  const Times<kRead> times(run, form);
+  const outbound::parts::LaneConstants lane_constants;
+  const __m512i beyond = held(each_lane(outbound::parts::kBeyondLane));
+  const std::span<const uint8_t> prefix = run.prefix;
+  const __m512i prefix_begin = held(_mm512_loadu_si512(prefix.data()));
+  const Chunk* const chunks = run.form.chunks();
+  const ChunkTables first_chunk = tables_of(chunks[0]);
   const size_t chunk_count = form.chunk_count;
+  const outbound::parts::ProtocolChunk* const protocols = protocols_of_all(form);
+  const LaneBlock* const blocks = run.form.blocks();
+  BlockTables held_blocks[kHeld];
+  for (size_t i = 0; i < kHeld; ++i) {
+    held_blocks[i] = tables_of(blocks[i], run.shared[kPorts] + kBlockLanes * i);
+  }
   outbound::parts::FrameGuess guess = run.guess;
   uint8_t* p = out;
   const uint8_t* r = records;
@@ -158,34 +196,36 @@ WEIR_AVX512_INLINE Progress run_form(FusedRun& run, const uint8_t* records, uint
   bool is_stopped = false;
   for (; n < count && p <= last; ++n, r += octets) {
     const RecordOctets<kWide> record(r, first_mask, second_mask);
-    unsigned odd = 0;
-    uint8_t* end = outbound::parts::put_prefix(p + guess.octets, run.prefix);
-    end = times.put(end, record, odd);
-    end = put_chunks(end, record, chunks, chunk_count);
+    uint8_t* end = p + guess.octets;
+    _mm512_storeu_si512(end, prefix_begin);
+    for (size_t i = 64; i < prefix.size(); i += 64) std::memcpy(end + i, prefix.data() + i, 64);
+    end += prefix.size();
+    __mmask8 odd_times = 0;
+    end = times.put(end, record, odd_times);
+    end = put_chunk(end, record, first_chunk);
+    for (size_t i = 1; i < chunk_count; ++i) end = put_chunk(end, record, tables_of(chunks[i]));
     LaneSet set;
-    end = put_family(end, form, r, set);
-    if (end == nullptr || (has_v6 && has_mapped_address(form, r)) ||
-        (has_rates && has_other_rate(run, r))) [[unlikely]] {
+    end = put_family(end, form, protocols, r, set);
+    if (end == nullptr) [[unlikely]] {
       is_stopped = true;
       break;
     }
-    const LaneBlock* const set_blocks = blocks + (set == kIcmp ? block_count : 0);
-    const uint64_t* const shared = run.shared[set];
-    for (size_t i = 0; i < block_count; ++i) {
-      const LaneBlock& b = set_blocks[i];
-      const __m512i values =
-          _mm512_or_si512(record.take(b.filled, _mm512_loadu_si512(b.from)),
-                          _mm512_load_si512(shared + kBlockLanes * i));
-      odd |= _mm512_test_epi64_mask(values, beyond);
-      const __m512i tags =
-          _mm512_cvtepu16_epi64(_mm_loadu_si128(reinterpret_cast<const __m128i*>(b.tags)));
-      end = outbound::parts::put_tagged_lanes(lanes, end, values, tags, b.kept_octets);
+    Lanes<kWide> lanes{lane_constants, record};
+    size_t block = 0;
+    if (set == kPorts) [[likely]] {
+      for (; block < kHeld; ++block) end = lanes.put(end, held_blocks[block]);
+    }
+    const LaneBlock* const of_set = blocks + (set == kIcmp ? form.block_count : 0);
+    for (; block < form.block_count; ++block) {
+      end = lanes.put(end, tables_of(of_set[block], run.shared[set] + kBlockLanes * block));
     }
     for (size_t i = 0; i < form.mac_count; ++i) {
       end = outbound::parts::put_short(end, form.macs[i].tag, load_be48(r + form.macs[i].offset));
     }
-    end = put_chunks(end, record, chunks + chunk_count, form.tail_chunk_count);
-    if (odd != 0) [[unlikely]] {
+    for (size_t i = 0; i < form.tail_chunk_count; ++i) {
+      end = put_chunk(end, record, tables_of(chunks[chunk_count + i]));
+    }
+    if ((odd_times | _mm512_test_epi64_mask(lanes.any, beyond)) != 0) [[unlikely]] {
       is_stopped = true;
       break;
     }
@@ -195,11 +235,16 @@ WEIR_AVX512_INLINE Progress run_form(FusedRun& run, const uint8_t* records, uint
   return {n, p, is_stopped};
 }
 
-template <TimesForm kForm>
-WEIR_AVX512_INLINE Progress run_of_width(FusedRun& run, const uint8_t* records, uint32_t count,
-                                         uint8_t* out, const uint8_t* last) noexcept {
-  if (run.form.record_octets <= 64) return run_form<kForm, false>(run, records, count, out, last);
-  return run_form<kForm, true>(run, records, count, out, last);
+template <TimesRead kRead>
+WEIR_AVX512_INLINE Progress run_of_size(FusedRun& run, const uint8_t* records, uint32_t count,
+                                        uint8_t* out, const uint8_t* last) noexcept {
+  const bool is_wide = run.form.record_octets > 64;
+  if (run.form.block_count == kBlocksMin) {
+    return is_wide ? run_form<kRead, true, kBlocksMin>(run, records, count, out, last)
+                   : run_form<kRead, false, kBlocksMin>(run, records, count, out, last);
+  }
+  return is_wide ? run_form<kRead, true, kBlocksMin + 1>(run, records, count, out, last)
+                 : run_form<kRead, false, kBlocksMin + 1>(run, records, count, out, last);
 }
 
 }  // namespace
@@ -207,14 +252,12 @@ WEIR_AVX512_INLINE Progress run_of_width(FusedRun& run, const uint8_t* records, 
 WEIR_AVX512 Progress run_avx512_vbmi2(FusedRun& run, const uint8_t* records, uint32_t count,
                                       uint8_t* out, const uint8_t* last) noexcept {
   switch (run.form.times) {
-    case TimesForm::uptime: return run_of_width<TimesForm::uptime>(run, records, count, out, last);
+    case TimesForm::uptime: return run_of_size<TimesRead::uptime>(run, records, count, out, last);
     case TimesForm::milliseconds:
-      return run_of_width<TimesForm::milliseconds>(run, records, count, out, last);
-    case TimesForm::seconds:
-      return run_of_width<TimesForm::seconds>(run, records, count, out, last);
+    case TimesForm::seconds: return run_of_size<TimesRead::epoch>(run, records, count, out, last);
     case TimesForm::shared: break;
   }
-  return run_of_width<TimesForm::shared>(run, records, count, out, last);
+  return run_of_size<TimesRead::shared>(run, records, count, out, last);
 }
 
 }  // namespace weir::fuse

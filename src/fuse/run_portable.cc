@@ -36,13 +36,14 @@ uint64_t read_number(const uint8_t* p, uint8_t width) noexcept {
 }
 
 /// Null where the record is not for a form.
-uint8_t* put_record(uint8_t* p, const FusedRun& run, const uint8_t* r) noexcept {
+uint8_t* put_record(uint8_t* p, const FusedRun& run,
+                    const outbound::parts::ProtocolChunk* protocols, const uint8_t* r) noexcept {
   const FusedForm& form = run.form;
-  bool is_odd = has_mapped_address(form, r) || (names_rates(form) && has_other_rate(run, r));
+  bool is_odd = false;
   if (form.times != TimesForm::shared) {
     const uint64_t start = read_time(run, r + form.start_offset);
     const uint64_t end = read_time(run, r + form.end_offset);
-    is_odd |= start - run.window_begin_ns > run.window_span_ns ||
+    is_odd = start - run.window_begin_ns > run.window_span_ns ||
               end - run.window_begin_ns > run.window_span_ns;
     p = outbound::parts::put_time(p, kTimeStart, start);
     p = outbound::parts::put_time(p, kTimeEnd, end);
@@ -58,7 +59,7 @@ uint8_t* put_record(uint8_t* p, const FusedRun& run, const uint8_t* r) noexcept 
     p += a.octets;
   }
   LaneSet set;
-  p = put_family(p, form, r, set);
+  p = put_family(p, form, protocols, r, set);
   if (is_odd || p == nullptr) return nullptr;
   const Lane* const lanes = form.lanes(set);
   for (size_t i = 0; i < form.shared[set].count; ++i) {
@@ -107,12 +108,13 @@ void FusedRun::share(const uint64_t (&values)[kSharedPieces], Kernel kernel) noe
 
 Progress run_portable(FusedRun& run, const uint8_t* records, uint32_t count, uint8_t* out,
                       const uint8_t* last) noexcept {
+  const outbound::parts::ProtocolChunk* const protocols = protocols_of_all(run.form);
   uint8_t* p = out;
   const uint8_t* r = records;
   uint32_t n = 0;
   for (; n < count && p <= last; ++n, r += run.form.record_octets) {
     uint8_t* const end =
-        put_record(outbound::parts::put_prefix(p + run.guess.octets, run.prefix), run, r);
+        put_record(outbound::parts::put_prefix(p + run.guess.octets, run.prefix), run, protocols, r);
     if (end == nullptr) return {n, p, true};
     p = outbound::parts::finish_frame(p, end, run.guess);
   }
