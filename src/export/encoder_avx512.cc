@@ -8,15 +8,15 @@
 namespace weir::outbound::parts {
 namespace {
 
-WEIR_AVX512_INLINE uint8_t* put_lanes(const LaneConstants& c, uint8_t* p, __m512i values,
+WEIR_AVX512_INLINE uint8_t* put_block(const LaneConstants& c, uint8_t* p, __m512i values,
                                       const BlockTags& tags) noexcept {
-  return put_tagged_lanes(c, p, values, _mm512_load_si512(tags.lanes.data()));
+  return put_lanes(p, pack_tagged_lanes(c, values, _mm512_load_si512(tags.lanes.data())));
 }
 
 WEIR_AVX512_INLINE uint8_t* put_block32(const LaneConstants& c, uint8_t* p, const uint32_t* fields,
                                         const BlockTags& tags) noexcept {
   const __m256i packed = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(fields));
-  return put_lanes(c, p, _mm512_cvtepu32_epi64(packed), tags);
+  return put_block(c, p, _mm512_cvtepu32_epi64(packed), tags);
 }
 
 /// Source, destination and next hop, which lie side by side, where all of them that are present are
@@ -74,7 +74,7 @@ WEIR_AVX512_INLINE uint8_t* put_counters(const LaneConstants& c, uint8_t* p,
     for (size_t i = 0; i < kBlockFields; ++i) p = wire::put_field(p, kCounters.tags[i], fields[i]);
     return p;
   }
-  return put_lanes(c, p, values, kCounters);
+  return put_block(c, p, values, kCounters);
 }
 
 WEIR_AVX512_INLINE uint8_t* put_time_shortly(uint8_t* p, Tag t, uint64_t ns) noexcept {

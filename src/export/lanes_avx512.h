@@ -41,11 +41,17 @@ struct LaneConstants {
         ones(held(each_lane(~uint64_t{0}))) {}
 };
 
+/// Tagged varints one behind the other; what is behind them counts for nothing.
+struct PackedLanes {
+  __m512i octets;
+  size_t length;
+};
+
 /// Eight values below 2^42 as tagged varints, those that are 0 left out: each value is cut into octets of seven bits in
 /// a lane of its own with its tag (BlockTags::lanes) below, all octets under the highest get the continuation bit, and
 /// what is not 0 then is compressed into one run: a varint has no octet of 0, nor has a tag.
-WEIR_AVX512_INLINE uint8_t* put_tagged_lanes(const LaneConstants& c, uint8_t* p, __m512i values,
-                                             __m512i tags) noexcept {
+WEIR_AVX512_INLINE PackedLanes pack_tagged_lanes(const LaneConstants& c, __m512i values,
+                                                 __m512i tags) noexcept {
   constexpr int kAndThenOr = 0xea;  // (a & b) | c
   const __mmask8 any = _mm512_test_epi64_mask(values, values);
   __m512i x = _mm512_multishift_epi64_epi8(c.sevens, values);
@@ -54,8 +60,12 @@ WEIR_AVX512_INLINE uint8_t* put_tagged_lanes(const LaneConstants& c, uint8_t* p,
   x = _mm512_ternarylogic_epi64(up_to_highest, c.continued, x, kAndThenOr);
   const __mmask64 kept = _mm512_test_epi8_mask(x, x);
   // PERF: the register that it is compressed into is waited for on Zen 5, whatever the instruction says: so into its own.
-  _mm512_storeu_si512(p, _mm512_mask_compress_epi8(x, kept, x));
-  return p + __builtin_popcountll(kept);
+  return {_mm512_mask_compress_epi8(x, kept, x), static_cast<size_t>(__builtin_popcountll(kept))};
+}
+
+WEIR_AVX512_INLINE uint8_t* put_lanes(uint8_t* p, const PackedLanes& lanes) noexcept {
+  _mm512_storeu_si512(p, lanes.octets);
+  return p + lanes.length;
 }
 
 /// wire::put_field of what is below 2^56.

@@ -126,23 +126,22 @@ WEIR_INLINE const outbound::parts::ProtocolChunk* protocols_of_all(const FusedFo
   return &outbound::parts::kProtocolChunks.by_family_and_number[first_chunk_of(form, nullptr)];
 }
 
+/// The EtherType alone, as a tag of two octets and a varint of two or three: IPv4's, IPv6's.
+inline constexpr outbound::parts::ProtocolChunk kFamilyChunks[2] = {{{0xf0, 0x01, 0x80, 0x10}, 4},
+                                                                    {{0xf0, 0x01, 0xdd, 0x8d, 0x02}, 5}};
+
 /// The chunk of EtherType, protocol and name; null where the record is not for a form. `protocols` is
 /// protocols_of_all's.
-WEIR_INLINE uint8_t* put_family(uint8_t* p, const FusedForm& form,
-                                const outbound::parts::ProtocolChunk* protocols,
-                                const uint8_t* record, LaneSet& set) noexcept {
+WEIR_INLINE const outbound::parts::ProtocolChunk* find_family(
+    const FusedForm& form, const outbound::parts::ProtocolChunk* protocols, const uint8_t* record,
+    LaneSet& set) noexcept {
   set = kPorts;
   if (protocols == nullptr) {
     const size_t first = first_chunk_of(form, record);
     if (first == kUnknownFamily) [[unlikely]] {
       return nullptr;
     }
-    if (!form.has_proto) {
-      // The EtherType alone, as a tag of two octets and a varint of two or three.
-      const uint64_t octets = first == 0 ? 0x1080'01f0u : 0x02'8ddd'01f0u;
-      std::memcpy(p, &octets, sizeof octets);
-      return p + (first == 0 ? 4 : 5);
-    }
+    if (!form.has_proto) return &kFamilyChunks[first == 0 ? 0 : 1];
     protocols = &outbound::parts::kProtocolChunks.by_family_and_number[first];
   }
   const uint8_t proto = record[form.proto_offset];
@@ -150,8 +149,12 @@ WEIR_INLINE uint8_t* put_family(uint8_t* p, const FusedForm& form,
     if (!is_plain_icmp(form, record, proto)) return nullptr;
     set = kIcmp;
   }
-  std::memcpy(p, &protocols[proto], 32);
-  return p + protocols[proto].length;
+  return protocols + proto;
+}
+
+WEIR_INLINE uint8_t* put_family(uint8_t* p, const outbound::parts::ProtocolChunk& chunk) noexcept {
+  std::memcpy(p, &chunk, 32);
+  return p + chunk.length;
 }
 
 /// Whether an address of 16 octets holds an IPv4 one, which is written as four.

@@ -59,8 +59,9 @@ uint8_t* put_record(uint8_t* p, const FusedRun& run,
     p += a.octets;
   }
   LaneSet set;
-  p = put_family(p, form, protocols, r, set);
-  if (is_odd || p == nullptr) return nullptr;
+  const outbound::parts::ProtocolChunk* const family = find_family(form, protocols, r, set);
+  if (is_odd || family == nullptr) return nullptr;
+  p = put_family(p, *family);
   const Lane* const lanes = form.lanes(set);
   for (size_t i = 0; i < form.shared[set].count; ++i) {
     const Lane& lane = lanes[i];
