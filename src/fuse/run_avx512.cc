@@ -171,6 +171,17 @@ struct Lanes {
   }
 };
 
+/// What few templates have: MAC addresses, and elements without a column.
+template <bool kWide>
+WEIR_AVX512_INLINE uint8_t* put_rest(uint8_t* p, const FusedForm& form, const RecordOctets<kWide>& record,
+                                     const uint8_t* octets, const Chunk* tail) noexcept {
+  for (size_t i = 0; i < form.mac_count; ++i) {
+    p = outbound::parts::put_short(p, form.macs[i].tag, load_be48(octets + form.macs[i].offset));
+  }
+  for (size_t i = 0; i < form.tail_chunk_count; ++i) p = put_chunk(p, record, tables_of(tail[i]));
+  return p;
+}
+
 /// Writes the frame of a message of so many octets, below 16384, and says how many it takes. What a short length does not
 /// need of its two is the message's to write over. PERF: without a branch, for messages that lie around 128 octets.
 WEIR_AVX512_INLINE size_t put_frame(uint8_t* p, uint32_t octets) noexcept {
@@ -219,18 +230,18 @@ WEIR_AVX512_INLINE Progress run_form(FusedRun& run, const uint8_t* records, uint
     const RecordOctets<kWide> record(r, first_mask, second_mask);
     Lanes<kWide> lanes{lane_constants, record};
     LaneSet set;
-    const outbound::parts::ProtocolChunk* family;
+    const outbound::parts::ProtocolChunk* const family = find_family(form, protocols, r, set);
+    if (family == nullptr) [[unlikely]] {
+      is_stopped = true;
+      break;
+    }
+    const LaneBlock* const of_set = blocks + (set == kIcmp ? form.block_count : 0);
     [[maybe_unused]] PackedLanes packed[kHeld];
     if constexpr (kKnowsLength) {
-      family = find_family(form, protocols, r, set);
-      if (family == nullptr) [[unlikely]] {
-        is_stopped = true;
-        break;
-      }
       size_t message_octets = fixed_octets + family->length;
       for (size_t i = 0; i < kHeld; ++i) {
         packed[i] = lanes.pack(set == kPorts ? held_blocks[i]
-                                             : tables_of(blocks[form.block_count + i], run.shared[set] + kBlockLanes * i));
+                                             : tables_of(of_set[i], run.shared[set] + kBlockLanes * i));
         message_octets += packed[i].length;
       }
       guess.octets = put_frame(p, static_cast<uint32_t>(message_octets));
@@ -243,13 +254,6 @@ WEIR_AVX512_INLINE Progress run_form(FusedRun& run, const uint8_t* records, uint
     end = times.put(end, record, odd_times);
     end = put_chunk(end, record, first_chunk);
     for (size_t i = 1; i < chunk_count; ++i) end = put_chunk(end, record, tables_of(chunks[i]));
-    if constexpr (!kKnowsLength) {
-      family = find_family(form, protocols, r, set);
-      if (family == nullptr) [[unlikely]] {
-        is_stopped = true;
-        break;
-      }
-    }
     end = put_family(end, *family);
     size_t block = 0;
     if constexpr (kKnowsLength) {
@@ -257,16 +261,10 @@ WEIR_AVX512_INLINE Progress run_form(FusedRun& run, const uint8_t* records, uint
     } else if (set == kPorts) [[likely]] {
       for (; block < kHeld; ++block) end = lanes.put(end, held_blocks[block]);
     }
-    const LaneBlock* const of_set = blocks + (set == kIcmp ? form.block_count : 0);
     for (; block < form.block_count; ++block) {
       end = lanes.put(end, tables_of(of_set[block], run.shared[set] + kBlockLanes * block));
     }
-    for (size_t i = 0; i < form.mac_count; ++i) {
-      end = outbound::parts::put_short(end, form.macs[i].tag, load_be48(r + form.macs[i].offset));
-    }
-    for (size_t i = 0; i < form.tail_chunk_count; ++i) {
-      end = put_chunk(end, record, tables_of(chunks[chunk_count + i]));
-    }
+    end = put_rest(end, form, record, r, chunks + chunk_count);
     if ((odd_times | _mm512_test_epi64_mask(lanes.any, beyond)) != 0) [[unlikely]] {
       is_stopped = true;
       break;
