@@ -25,6 +25,10 @@ std::string own_listener_at(const DataPlaneConfig& config, const SocketAddress& 
   return {};
 }
 
+bool is_link_local(const IpAddress& address) noexcept {
+  return !address.is_v4() && address.octets[0] == 0xfe && (address.octets[1] & 0xc0) == 0x80;
+}
+
 /// Empty: nothing.
 std::string trouble_with(const DataPlaneConfig& config, size_t target, DestinationKind kind) {
   const SocketAddress& to = config.replicas[target].to;
@@ -32,6 +36,7 @@ std::string trouble_with(const DataPlaneConfig& config, size_t target, Destinati
   if (to.port == 0 || to.address.is_unspecified()) return text + " is no collector's address and port";
   if (kind == DestinationKind::broadcast || kind == DestinationKind::multicast)
     return fmt::format("{} is a {} address, and no collector's", text, name_of(kind));
+  if (is_link_local(to.address)) return text + " is a link-local address, which means nothing without an interface";
   for (size_t i = 0; i < target; ++i)
     if (config.replicas[i].to == to) return text + " is there twice: it would get the same datagrams twice";
   const std::string own = own_listener_at(config, to, kind == DestinationKind::own);

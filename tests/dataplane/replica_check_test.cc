@@ -55,7 +55,8 @@ TEST(ReplicaCheck, RefusesWhatIsNoCollector) {
                {"0.0.0.0", 2055, "no collector's address and port"},
                {"::", 2055, "no collector's address and port"},
                {"192.0.2.255", 2055, "a broadcast address"},
-               {"ff02::1", 2055, "a multicast address"}};
+               {"ff02::1", 2055, "a multicast address"},
+               {"fe80::1", 2055, "means nothing without an interface"}};
   for (const auto& c : cases) {
     DataPlaneConfig config;
     config.replicas = {{.to = at(c.address, c.port), .listeners = {}}};
