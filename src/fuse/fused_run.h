@@ -10,6 +10,7 @@
 // neither.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <span>
 
@@ -39,6 +40,7 @@ struct FusedRun {
   bool has_sampler = false;  // there is one yet
   bool records_say_rate = false;  // else what they say is 0, where they may say one
   outbound::parts::FrameGuess guess;
+  const uint8_t* plain_end = nullptr;  // records before it are count_plain's
   // The lanes that are no field's, as the kernels want them: their octets, or their values.
   struct Piece {
     uint8_t octets[15];
@@ -168,17 +170,22 @@ WEIR_INLINE bool is_mapped(const uint8_t* address) noexcept {
 
 /// How many records there are before one that takes a look at several fields beside times and protocol. PERF: looked for
 /// beforehand, since few forms can have any, and the kernels need their registers.
-inline uint32_t count_plain(const FusedRun& run, const uint8_t* records, uint32_t count) noexcept {
+/// Each record is looked at once, however often the kernel is asked again before it.
+inline uint32_t count_plain(FusedRun& run, const uint8_t* records, uint32_t count) noexcept {
   const FusedForm& form = run.form;
   const bool has_rates = (form.rate_width | form.sampler_width) != 0;
   if (form.v6_count == 0 && !has_rates) return count;
-  const uint8_t* r = records;
-  for (uint32_t n = 0; n < count; ++n, r += form.record_octets) {
+  if (records < run.plain_end) {
+    return std::min(count, static_cast<uint32_t>(run.plain_end - records) / form.record_octets);
+  }
+  uint32_t n = 0;
+  for (const uint8_t* r = records; n < count; ++n, r += form.record_octets) {
     bool is_odd = has_rates && has_other_rate(run, r);
     for (size_t i = 0; i < form.v6_count; ++i) is_odd |= is_mapped(r + form.v6_offsets[i]);
-    if (is_odd) return n;
+    if (is_odd) break;
   }
-  return count;
+  run.plain_end = records + size_t{n} * form.record_octets;
+  return n;
 }
 
 }  // namespace weir::fuse
