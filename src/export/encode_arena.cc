@@ -114,15 +114,13 @@ uint8_t* put_unmapped(uint8_t* p, std::span<const uint8_t> elements) noexcept {
 /// Tag and length of a field of octets.
 constexpr size_t kHeadOctetsMax = wire::kTagOctetsMax + wire::kVarint32OctetsMax;
 
-/// Labels and ids of rules were looked at when the rules were read.
 constexpr Text text_of(Field f) {
-  switch (f) {
-    case Field::application_id:
-    case Field::bgp_extended_communities:
-    case Field::labels:
-    case Field::rule_ids: return Text::any_octets;
-    default: return Text::utf8;
-  }
+  return f == Field::application_id || f == Field::bgp_extended_communities ? Text::any_octets
+                                                                            : Text::utf8;
+}
+/// PERF: lists that rules add were looked at when the rules were read (bench_classify, sflow_all_known).
+constexpr Text list_text_of(Field f, ArenaRef ref) {
+  return ref.offset >= kArenaOctets ? Text::any_octets : text_of(f);
 }
 
 /// How many refs of a kind a record has; they lie one behind the other.
@@ -191,7 +189,7 @@ uint8_t* put_arena(uint8_t* p, const FlowRecord& r, const uint8_t* arena) noexce
   }
 #undef WEIR_LIST_
 #define WEIR_LIST_(member, number) \
-  p = put_string_list(p, WEIR_TAG_(number), octets_of(r.member, 1, arena), text_of(Field::member));
+  p = put_string_list(p, WEIR_TAG_(number), octets_of(r.member, 1, arena), list_text_of(Field::member, r.member));
   if ((parts & arena_part::kStringLists) != 0) {
     WEIR_STRING_LISTS(WEIR_LIST_)
   }
