@@ -59,9 +59,7 @@ void Appliance::refresh_view(ApplianceState state) {
       said_troubles_.erase(publisher.name);  // it neither works nor complains any more
       continue;
     }
-    // Without the seconds, so that it is said once.
-    const bool takes_nothing = publisher.last_error.empty() && publisher.takes_nothing_ns > 0;
-    say_trouble(publisher.name, takes_nothing ? "takes nothing any more" : publisher.last_error);
+    say_trouble(publisher.name, publisher.lasting_trouble());
     say_news(publisher, before.get());
   }
   audit_.on_check("delivery", delivery_->discrepancies());

@@ -31,8 +31,9 @@ std::string ApplianceView::not_ready_because() const {
   for (const auto& publisher : publishers) {
     if (publisher.state != PublisherState::running) continue;
     if (publisher.is_fresh && !publisher.connected) continue;
+    if (publisher.connected && publisher.publish_trouble().empty()) continue;
+    if (publisher.is_kept_on_disk()) continue;
     const std::string trouble = publisher.trouble();
-    if (publisher.connected && trouble.empty()) continue;
     return fmt::format("publisher {}: {}{}{}", publisher.name,
                        publisher.connected ? "cannot publish" : "not connected",
                        trouble.empty() ? "" : ": ", trouble);

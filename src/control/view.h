@@ -105,7 +105,7 @@ struct ApplianceView {
   uint64_t datagrams_per_second = 0;
 
   Ledger total() const;
-  /// Empty when ready to accept: ports up and a publisher connected; else why not.
+  /// Empty when ready to accept: ports up, and each publisher can publish or keeps on disk what it cannot; else why not.
   std::string not_ready_because() const;
 };
 

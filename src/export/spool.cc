@@ -208,21 +208,15 @@ SpoolAppend Spool::append(const SpoolEntry& entry) {
     last_error_ = name_of(SpoolAppend::too_large);
     return SpoolAppend::too_large;
   }
-  const auto fits_active = [&] {
-    return has_active_ &&
-           segments_.rbegin()->second.file.octets() + octets <= config_.segment_octets;
-  };
-  const auto fits_disk = [&] {
-    const uint64_t more = octets + (fits_active() ? 0 : kSpoolFileHeaderOctets);
-    return counters_.octets.value() + more <= config_.octets_max;
-  };
-  if (!fits_disk()) remove_released_segments(Active::remove_too);
-  if (!fits_disk()) forget_expired(entry.sealed_wall_ns);
-  if (!fits_disk()) {
+  refused_octets_ = 0;
+  if (!fits_disk(octets)) remove_released_segments(Active::remove_too);
+  if (!fits_disk(octets)) forget_expired(entry.sealed_wall_ns);
+  if (!fits_disk(octets)) {
     last_error_ = name_of(SpoolAppend::full);
+    refused_octets_ = octets;
     return SpoolAppend::full;
   }
-  if (!fits_active() && !begin_segment()) return SpoolAppend::write_error;
+  if (!fits_active(octets) && !begin_segment()) return SpoolAppend::write_error;
 
   Segment& active = segments_.rbegin()->second;
   if (!active.file.append(entry)) {
@@ -248,6 +242,24 @@ SpoolAppend Spool::append(const SpoolEntry& entry) {
   return SpoolAppend::stored;
 }
 
+bool Spool::fits_active(uint64_t octets) const noexcept {
+  return has_active_ && segments_.rbegin()->second.file.octets() + octets <= config_.segment_octets;
+}
+
+bool Spool::fits_disk(uint64_t octets) const noexcept {
+  const uint64_t more = octets + (fits_active(octets) ? 0 : kSpoolFileHeaderOctets);
+  return counters_.octets.value() + more <= config_.octets_max;
+}
+
+/// Nobody need append anything to hear that there is room again: who publishes may never do so.
+void Spool::forget_fullness() {
+  if (refused_octets_ == 0) return;
+  if (!fits_disk(refused_octets_)) remove_released_segments(Active::remove_too);
+  if (!fits_disk(refused_octets_)) return;
+  refused_octets_ = 0;
+  last_error_.clear();
+}
+
 bool Spool::begin_segment() {
   if (has_active_ && unsynced_ != 0 && config_.sync != SpoolSync::never) {
     [[maybe_unused]] const bool synced = segments_.rbegin()->second.file.sync();
@@ -269,6 +281,7 @@ bool Spool::begin_segment() {
 void Spool::tick(uint64_t steady_now_ns) {
   if (steady_now_ns < next_sync_ns_) return;
   next_sync_ns_ = steady_now_ns + kSyncIntervalNs;
+  forget_fullness();
   flush();
 }
 

@@ -106,7 +106,7 @@ class Spool {
 
   const SpoolConfig& config() const noexcept { return config_; }
   const SpoolCounters& counters() const noexcept { return counters_; }
-  /// Why the last append was not stored, or not flushed; empty when it was.
+  /// Why the last append was not stored, or not flushed; empty when it was, or when there is room again for what found none.
   const std::string& last_error() const noexcept { return last_error_; }
 
  private:
@@ -129,6 +129,9 @@ class Spool {
   Result<void> load();
   Result<void> load_segment(uint64_t number, Place from, SpoolSegment::Check check);
   std::string path_of(uint64_t number) const;
+  bool fits_active(uint64_t octets) const noexcept;
+  bool fits_disk(uint64_t octets) const noexcept;
+  void forget_fullness();
   bool begin_segment();
   std::optional<Given> take_again(std::vector<uint8_t>& room);
   std::optional<SpoolEntry> read_next(std::vector<uint8_t>& room);
@@ -164,6 +167,7 @@ class Spool {
   std::vector<uint8_t> scan_room_;
   uint64_t unsynced_ = 0;
   uint64_t next_sync_ns_ = 0;
+  uint64_t refused_octets_ = 0;  // of the entry that found the disk full; 0: the last one did not
   std::string last_error_;
   SpoolCounters counters_;
 };

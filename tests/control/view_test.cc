@@ -200,6 +200,51 @@ TEST(Readiness, SaysWhyNot) {
   EXPECT_EQ(view.not_ready_because(), "the appliance is draining");
 }
 
+TEST(Readiness, APublisherThatSpoolsIsReadyWhileItsDiskTakesMore) {
+  ApplianceView view = sample_view();
+  PublisherView& publisher = view.publishers[0];
+  publisher.connected = false;
+  publisher.last_error = "no servers available";
+  publisher.policy = DropPolicy::spool;
+  publisher.spool.dir = "/var/lib/weir/spool/jetstream";
+  publisher.spool.octets = 999;
+  publisher.spool.octets_max = 1000;
+  EXPECT_EQ(view.not_ready_because(), "");
+  EXPECT_EQ(ask(view, "/readyz").status, 200u);
+  EXPECT_EQ(ask_json(view, "/v1/status")["publishers"][0]["last_error"], "no servers available") << "it is told all the same";
+  publisher.connected = true;
+  publisher.last_error.clear();
+  publisher.takes_nothing_ns = 6'000'000'000;
+  EXPECT_EQ(view.not_ready_because(), "") << "what it does not take goes to disk";
+
+  const struct {
+    void (*spoil)(PublisherView&);
+    const char* why;
+  } cases[] = {
+      {[](PublisherView& p) { p.spool.octets = 1000; }, "not connected: no servers available"},
+      {[](PublisherView& p) { p.spool.dir.clear(); }, "not connected: no servers available"},
+      {[](PublisherView& p) { p.policy = DropPolicy::drop_oldest; }, "not connected: no servers available"},
+      {[](PublisherView& p) { p.spool.last_error = "spool: full"; }, "not connected: no servers available; spool: full"},
+      {[](PublisherView& p) { p.spool.takes_nothing_ns = 7'000'000'000; },
+       "not connected: no servers available; spool: takes nothing since 7 s"},
+  };
+  publisher.connected = false;
+  publisher.takes_nothing_ns = 0;
+  publisher.last_error = "no servers available";
+  const PublisherView spools = publisher;
+  for (const auto& c : cases) {
+    publisher = spools;
+    c.spoil(publisher);
+    EXPECT_EQ(view.not_ready_because(), std::string("publisher jetstream: ") + c.why);
+    EXPECT_EQ(ask(view, "/readyz").status, 503u);
+  }
+  publisher = spools;
+  publisher.connected = true;
+  publisher.last_error.clear();
+  publisher.spool.last_error = "spool: full";
+  EXPECT_EQ(view.not_ready_because(), "") << "nothing needs the disk";
+}
+
 TEST(Routes, LedgerHasEveryReasonAsAKey) {
   const auto body = ask_json(sample_view(), "/v1/ledger");
   EXPECT_EQ(body["frames"]["verdicts"]["not_ip"], 2);

@@ -160,6 +160,17 @@ TEST_F(SpoolTest, StaysWithinItsOctetsAndTakesMoreOnceSomeIsReleased) {
   EXPECT_EQ(spool->append(batch(0, limit).entry()), SpoolAppend::too_large);
 }
 
+TEST_F(SpoolTest, SaysThatItIsFullUntilThereIsRoomThoughNothingMoreIsAppended) {
+  const auto spool = open({.octets_max = 4096, .segment_octets = 1024});
+  while (spool->append(batch(1).entry()) == SpoolAppend::stored) {
+  }
+  spool->tick(10 * kNsPerSec);
+  EXPECT_EQ(spool->last_error(), "full");
+  drain(*spool);
+  spool->tick(20 * kNsPerSec);
+  EXPECT_EQ(spool->last_error(), "");
+}
+
 TEST_F(SpoolTest, DoesNotGiveWhatIsTooOld) {
   const auto spool = open({.age_max_ns = 100});
   for (uint64_t i = 0; i < 4; ++i) {

@@ -123,6 +123,12 @@ class Faults : public ::testing::Test {
     return json::parse(ctl.out(), nullptr, false);
   }
 
+  /// What weirctl ready ends with.
+  int ready() {
+    Process ctl(folder_, {built("weirctl"), "--socket", control_socket(), "ready"});
+    return ctl.wait();
+  }
+
   /// Records a second for a while, from a program of their own.
   class Load {
    public:
@@ -280,6 +286,8 @@ TEST_F(Faults, BrokerStopped) {
 TEST_F(Faults, BrokerAbsentAtTheStart) {
   start();
   { Load load(*this, 4, 15'000); }
+  EXPECT_GT(at(ledger()["publishers"][0], {"spool", "records", "stored"}), 0u);
+  EXPECT_EQ(ready(), 0) << "what it takes it keeps";
   ASSERT_TRUE(nats_.start());
   finish("nats-server absent for the first 4 s");
 }

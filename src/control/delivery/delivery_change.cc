@@ -218,6 +218,8 @@ std::vector<PublisherView> Delivery::views(uint64_t steady_now_ns) {
     row.connected = row.is_fresh = row.is_handing_over = false;
     row.last_error.clear();
     row.takes_nothing_ns = 0;
+    row.spool.last_error.clear();
+    row.spool.takes_nothing_ns = 0;
     row.queue_depth = 0;
     row.queue_fill = 0;
     complete(std::move(row), standing);

@@ -112,6 +112,9 @@ class Destination {
     size_t storing = 0;                   // batches on their way to disk
     size_t replays_out = 0;               // read from it, and with the publisher
     bool closes = false;
+    uint64_t settled = 0;       // batches that were stored, or not,
+    uint64_t settled_seen = 0;  // as of the last look,
+    uint64_t moved_ns = 0;      // and when some were, or none was to be stored
   };
 
   bool may_offer() const noexcept;
@@ -146,7 +149,7 @@ class Destination {
 
   // destination_view.cc
   double fill() const noexcept;
-  SpoolView spool_view() const;
+  SpoolView spool_view(uint64_t steady_now_ns);
   static void add_counters_of(const outbound::Publisher& publisher, PublisherView& row);
   static void add_counters_of(const SpoolThread& thread, SpoolView& view);
 

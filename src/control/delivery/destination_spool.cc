@@ -40,6 +40,7 @@ void Destination::settle_stored(SpoolSide& side, const StoredBatch& stored) {
   OutboundBatch* const batch = stored.batch;
   assert(side.storing > 0);
   --side.storing;
+  ++side.settled;
   records_storing_ -= batch->records;
   switch (stored.result) {
     case SpoolAppend::stored:

@@ -49,7 +49,7 @@ void Destination::add_counters_of(const outbound::Publisher& publisher, Publishe
   row.streams_extended += counters.streams_extended.value();
 }
 
-SpoolView Destination::spool_view() const {
+SpoolView Destination::spool_view(uint64_t steady_now_ns) {
   SpoolView view = before_.spool;
   for (const SpoolSide* side : {&leaving_spool_, &spool_}) {
     if (!side->thread) continue;
@@ -59,6 +59,14 @@ SpoolView Destination::spool_view() const {
     view.octets += counters.octets.value();
     view.batches += counters.entries.value();
     view.records += counters.records.value();
+  }
+  if (spool_.thread) {
+    view.last_error = spool_.thread->last_error();
+    if (spool_.storing == 0 || spool_.settled != spool_.settled_seen || spool_.moved_ns == 0)
+      spool_.moved_ns = steady_now_ns;
+    spool_.settled_seen = spool_.settled;
+    const uint64_t still_ns = steady_now_ns - spool_.moved_ns;
+    view.takes_nothing_ns = still_ns >= kTakesNothingNs ? still_ns : 0;
   }
   view.records_replayed = replayed_records_;
   view.batches_replayed = replayed_batches_;
@@ -89,11 +97,6 @@ PublisherView Destination::view(uint64_t steady_now_ns) {
   row.policy = config_.policy;
   row.connected = publisher().counters().connected.value() != 0;
   row.last_error = publisher().last_error();
-  if (const std::string of_spool = spool_.thread ? spool_.thread->last_error() : std::string();
-      !of_spool.empty()) {
-    // Both: while the broker is away, what ails the disk matters most.
-    row.last_error += (row.last_error.empty() ? "" : "; ") + of_spool;
-  }
   row.takes_nothing_ns = still_ns >= kTakesNothingNs ? still_ns : 0;
   row.records_routed = records_routed_;
   row.records_acknowledged = records_acknowledged_;
@@ -115,7 +118,7 @@ PublisherView Destination::view(uint64_t steady_now_ns) {
   row.queue_fill = fill();
   row.delivery = delivery_;
   row.failures = lost_records_;
-  row.spool = spool_view();
+  row.spool = spool_view(steady_now_ns);
   row.losses = losses_.largest();
   row.loss_rows = losses_.rows();
   return row;

@@ -15,9 +15,43 @@ std::vector<Discrepancy> PublisherView::discrepancies() const {
   return {{"records", static_cast<int64_t>(records_routed - accounted_for)}};
 }
 
-std::string PublisherView::trouble() const {
-  if (!last_error.empty() || takes_nothing_ns == 0) return last_error;
-  return fmt::format("takes nothing since {} s", takes_nothing_ns / kNsPerSec);
+namespace {
+
+enum class Duration : uint8_t { told, left_out };
+
+std::string standstill(uint64_t still_ns, Duration duration) {
+  if (duration == Duration::left_out) return "takes nothing any more";
+  return fmt::format("takes nothing since {} s", still_ns / kNsPerSec);
+}
+
+std::string of_publisher(const PublisherView& p, Duration duration) {
+  if (!p.last_error.empty() || p.takes_nothing_ns == 0) return p.last_error;
+  return standstill(p.takes_nothing_ns, duration);
+}
+
+std::string of_spool(const SpoolView& spool, Duration duration) {
+  if (!spool.last_error.empty() || spool.takes_nothing_ns == 0) return spool.last_error;
+  return "spool: " + standstill(spool.takes_nothing_ns, duration);
+}
+
+/// Both: while the broker is away, what ails the disk matters most.
+std::string of_both(const PublisherView& p, Duration duration) {
+  const std::string publishing = of_publisher(p, duration), disk = of_spool(p.spool, duration);
+  if (publishing.empty() || disk.empty()) return publishing + disk;
+  return fmt::format("{}; {}", publishing, disk);
+}
+
+}  // namespace
+
+std::string PublisherView::publish_trouble() const { return of_publisher(*this, Duration::told); }
+
+std::string PublisherView::trouble() const { return of_both(*this, Duration::told); }
+
+std::string PublisherView::lasting_trouble() const { return of_both(*this, Duration::left_out); }
+
+bool PublisherView::is_kept_on_disk() const noexcept {
+  return policy == DropPolicy::spool && !spool.dir.empty() && spool.last_error.empty() &&
+         spool.takes_nothing_ns == 0 && spool.octets < spool.octets_max;
 }
 
 namespace {

@@ -40,6 +40,8 @@ struct SpoolView {
   bool was_killed = false;
   uint64_t batches_lost_before = 0;
   uint64_t records_lost_before = 0;
+  std::string last_error;         // what is wrong with the disk
+  uint64_t takes_nothing_ns = 0;  // it has batches to write and has written none; from kTakesNothingNs on, else 0
 };
 
 /// draining: a reload has removed it, and it delivers what it has; gone: only its totals are left.
@@ -51,8 +53,15 @@ WEIR_NAMED_ENUM(PublisherState, uint8_t, WEIR_PUBLISHER_STATES)
 /// records_absent: encoded while it was not there, so it never owed them.
 struct PublisherView {
   std::vector<Discrepancy> discrepancies() const;
-  /// In an operator's words: what it says itself, or that it takes nothing; empty when all is well.
+  /// What keeps it from publishing, in an operator's words: what it says itself, or that it takes nothing; empty
+  /// when all is well.
+  std::string publish_trouble() const;
+  /// That, and what ails its spool.
   std::string trouble() const;
+  /// The same without how long, so that it is said once.
+  std::string lasting_trouble() const;
+  /// What it cannot publish is kept on disk, and the disk takes it.
+  bool is_kept_on_disk() const noexcept;
 
   std::string name;
   std::string kind;

@@ -112,7 +112,7 @@ void SpoolThread::run() {
     }
     moved |= read_ahead();
     spool_->tick(steady_clock_ns());
-    if (!spool_->last_error().empty()) tell(spool_->last_error());
+    tell(spool_->last_error());
     if (moved) continue;
     work_ready_.wait(kIdleWaitMs, [this] {
       return to_store_.size_approx() > 0 || returned_.size_approx() > 0 ||

@@ -261,10 +261,47 @@ TEST_F(DropPolicyTest, AFullSpoolIsAReasonLikeAnother) {
   EXPECT_GT(v.failures[DeliveryFailure::spool_full], 0u);
   EXPECT_EQ(v.records_spooled + v.failures[DeliveryFailure::spool_full], 2000u);
   EXPECT_EQ(v.records_dropped, v.failures[DeliveryFailure::spool_full]);
-  EXPECT_EQ(v.last_error, "no broker; spool: full");
+  EXPECT_EQ(v.trouble(), "no broker; spool: full");
+  EXPECT_FALSE(v.is_kept_on_disk());
   expect_balanced();
   drain_now();
   expect_spool_balanced(view(0));
+}
+
+TEST_F(DropPolicyTest, KeepsOnDiskUntilThatIsFullAndAgainWhenThereIsRoom) {
+  FakePublisher& fake = add("p", 8, Mode::away, spooling(/*octets_max=*/4096), /*queue=*/4);
+  delivery_.start();
+  seal(100);
+  step_until([&] { return view(0).records_spooled == 100; });
+  EXPECT_TRUE(view(0).is_kept_on_disk());
+  EXPECT_EQ(view(0).publish_trouble(), "no broker");
+  for (int i = 0; i < 20; ++i) {
+    seal(100);
+    step_until([&] { return view(0).records_waiting == 0 && view(0).batches_in_flight == 0; });
+  }
+  EXPECT_FALSE(view(0).is_kept_on_disk());
+  fake.set_mode(Mode::acknowledge);
+  // Nothing more is given to the disk: that it has room again is seen all the same.
+  step_until([&] { return view(0).spool.records == 0 && view(0).is_kept_on_disk(); });
+  EXPECT_EQ(view(0).trouble(), "");
+  drain_now();
+}
+
+TEST_F(DropPolicyTest, ADiskThatTakesNothingKeepsNothing) {
+  add("p", 8, Mode::away, spooling(64 << 20, /*records_max=*/1), /*queue=*/4);
+  seal(10);
+  seal(10);
+  // Its thread has not begun, as one that hangs in a write.
+  step_until([&] { return view(0).records_in_flight == 20; });
+  EXPECT_TRUE(view(0).is_kept_on_disk()) << "it has them for a moment";
+  ahead_ns_ += 2 * kTakesNothingNs;
+  EXPECT_FALSE(view(0).is_kept_on_disk());
+  EXPECT_NE(view(0).trouble().find("; spool: takes nothing since 1"), std::string::npos) << view(0).trouble();
+  EXPECT_NE(view(0).lasting_trouble().find("; spool: takes nothing any more"), std::string::npos);
+  delivery_.start();
+  step_until([&] { return view(0).records_spooled != 0; });
+  EXPECT_TRUE(view(0).is_kept_on_disk());
+  drain_now();
 }
 
 TEST_F(DropPolicyTest, WhatTheBrokerRefusesForGoodIsNotSpooled) {
