@@ -25,6 +25,7 @@
 #include "control/event_log.h"
 #include "control/exporters/exporter_census.h"
 #include "control/exporters/exporter_feed.h"
+#include "control/exporters/exporter_history.h"
 #include "control/exporters/exporter_list_watch.h"
 #include "control/exporters/names_file.h"
 #include "control/http/exporter_detail_routes.h"
@@ -155,6 +156,7 @@ class Appliance {
   bool was_healthy_ = true;
 
   std::unique_ptr<ExporterCensus> census_;
+  ExporterHistory exporter_history_;
   BooksAudit audit_;
   LossBook<outbound::RecordDrop> drops_;
   RateBalancer rates_;

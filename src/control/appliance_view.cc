@@ -50,6 +50,7 @@ void Appliance::refresh_view(ApplianceState state) {
   balance_rates();
 
   census_->fill(*view);
+  view->recent = exporter_history_.recent(view->exporters, {.steady_ns = now_ns, .wall_ns = view->taken_ns});
   event_log_.on_exporters(view->exporters, now_ns);
   view->state_kept = state_->view();
 

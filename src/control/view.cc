@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace weir::control {
 
 std::string_view name_of(ApplianceState state) noexcept {
@@ -18,6 +20,13 @@ Ledger ApplianceView::total() const {
   Ledger sum;
   for (const CoreView& core : cores) sum += core.ledger;
   return sum;
+}
+
+std::optional<size_t> ApplianceView::row_of(const IpAddress& exporter) const noexcept {
+  const auto at = std::lower_bound(exporters.begin(), exporters.end(), exporter,
+                                   [](const decode::ExporterStats& e, const IpAddress& a) { return e.address < a; });
+  if (at == exporters.end() || at->address != exporter) return std::nullopt;
+  return static_cast<size_t>(at - exporters.begin());
 }
 
 std::string ApplianceView::not_ready_because() const {

@@ -13,6 +13,7 @@
 #include "control/delivery/loss_book.h"
 #include "control/delivery/publisher_view.h"
 #include "control/exporters/exporter_feed.h"
+#include "control/exporters/exporter_history.h"
 #include "control/rule_book.h"
 #include "control/state/state_view.h"
 #include "dataplane/data_plane.h"
@@ -96,6 +97,7 @@ struct ApplianceView {
   ExporterFeedView exporter_feed;                // their publication
   RulesView rules;                               // of classification
   std::vector<decode::ExporterStats> exporters;  // by address; one row each, whatever the core
+  std::vector<ExporterActivity> recent;          // row by row: what they did of late
   std::vector<decode::DomainStats> domains;      // by exporter's address
   StateView state_kept;
   uint64_t exporters_not_listed = 0;
@@ -105,6 +107,8 @@ struct ApplianceView {
   uint64_t datagrams_per_second = 0;
 
   Ledger total() const;
+  /// Which of `exporters` is its.
+  std::optional<size_t> row_of(const IpAddress& exporter) const noexcept;
   /// Empty when ready to accept: ports up, and each publisher can publish or keeps on disk what it cannot; else why not.
   std::string not_ready_because() const;
 };

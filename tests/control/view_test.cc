@@ -284,6 +284,17 @@ TEST(Routes, ExportersComeInPages) {
       ask_json(view, "/v1/exporters", {{"offset", "18446744073709551615"}})["exporters"].empty());
 }
 
+TEST(Routes, HoldAgainstAnExporterWhatItDidOfLate) {
+  ApplianceView view = sample_view();
+  for (decode::ExporterStats& e : view.exporters) e.datagrams_rejected = e.datagrams;  // in all its life
+  view.recent.resize(view.exporters.size());
+  view.recent[1].datagrams = view.recent[1].datagrams_rejected = 1;
+  for (const auto& e : ask_json(view, "/v1/exporters")["exporters"]) {
+    EXPECT_EQ(e["verdicts"].size(), e["address"] == "192.0.2.2" ? 1u : 0u) << e;
+  }
+  EXPECT_EQ(ask_json(view, "/v1/exporters/192.0.2.2")["verdicts"][0]["about"], "rejected");
+}
+
 TEST(Routes, WrongQuestionsAreAnsweredClearly) {
   const ApplianceView view = sample_view();
   for (const char* limit : {"x", "-1", "1001", "", "1 "}) {

@@ -16,54 +16,54 @@ constexpr uint64_t kLostShare = 100;      // one missing of so many
 
 }  // namespace
 
-std::vector<ExporterVerdict> verdicts_of(const decode::ExporterStats& e, uint64_t now_ns) {
+std::vector<ExporterVerdict> verdicts_of(const decode::ExporterStats& e, const ExporterActivity& recent,
+                                         uint64_t now_ns) {
   std::vector<ExporterVerdict> found;
   if (e.last_seen_ns != 0 && now_ns > e.last_seen_ns + kSilentNs) {
     found.push_back({ExporterTrouble::silent,
                      fmt::format("silent for {} minutes: is it up, and does it still export to here?",
                                  (now_ns - e.last_seen_ns) / (60 * kNsPerSec))});
   }
-  if (e.datagrams_rejected * kRejectedShare > e.datagrams) {
+  if (recent.datagrams_rejected * kRejectedShare > recent.datagrams) {
     const std::string_view why =
         e.last_error == decode::DatagramError::count_ ? "" : name_of(e.last_error);
     found.push_back({ExporterTrouble::rejected,
-                     fmt::format("{} of {} datagrams were rejected, the last one as {}: does it send another protocol to "
-                                 "this port?",
-                                 e.datagrams_rejected, e.datagrams, why)});
+                     fmt::format("{} of {} datagrams were rejected in the last {} minutes, the last one as {}: does it "
+                                 "send another protocol to this port?",
+                                 recent.datagrams_rejected, recent.datagrams, kRecentMinutes, why)});
   }
-  const uint64_t evicted = e.data_templates.evictions + e.options_templates.evictions;
-  const uint64_t hits = e.data_templates.hits + e.options_templates.hits;
-  const uint64_t misses = e.data_templates.misses;
-  if (evicted > 0 || (e.templates_max != 0 && e.templates * 10 > e.templates_max * 9)) {
+  if (recent.template_evictions > 0 || (e.templates_max != 0 && e.templates * 10 > e.templates_max * 9)) {
     found.push_back({ExporterTrouble::templates_full,
-                     fmt::format("{} of {} templates, {} made room for others: raise max_templates", e.templates,
-                                 e.templates_max, evicted)});
-  } else if (misses > 0 && hits < misses * 9) {
+                     fmt::format("{} of {} templates, {} made room for others in the last {} minutes: raise max_templates",
+                                 e.templates, e.templates_max, recent.template_evictions, kRecentMinutes)});
+  } else if (recent.template_misses > 0 && recent.template_hits < recent.template_misses * 9) {
     found.push_back({ExporterTrouble::templates_missing,
-                     fmt::format("{} of {} data sets came without template: have it send templates more often (every "
-                                 "60 seconds)",
-                                 misses, hits + misses)});
+                     fmt::format("{} of {} data sets came without template in the last {} minutes: have it send templates "
+                                 "more often (every 60 seconds)",
+                                 recent.template_misses, recent.template_hits + recent.template_misses, kRecentMinutes)});
   }
-  const uint64_t expected = e.records + e.datagrams;  // whichever of the two its numbers count
-  if (e.sequence_lost * kLostShare > expected) {
+  const uint64_t expected = recent.records + recent.datagrams;  // whichever of the two its numbers count
+  if (recent.sequence_lost * kLostShare > expected) {
     found.push_back({ExporterTrouble::sequence_loss,
-                     fmt::format("{} are missing by its sequence numbers: look for drops on the way, and at missed of the "
-                                 "ports",
-                                 e.sequence_lost)});
+                     fmt::format("{} are missing by its sequence numbers in the last {} minutes: look for drops on the "
+                                 "way, and at missed of the ports",
+                                 recent.sequence_lost, kRecentMinutes)});
   }
-  if (e.clock_implausible > 0) {
+  if (recent.clock_implausible > 0) {
     found.push_back({ExporterTrouble::clock_not_set,
-                     fmt::format("its clock was not set in {} datagrams: give it NTP", e.clock_implausible)});
+                     fmt::format("its clock was not set in {} datagrams in the last {} minutes: give it NTP",
+                                 recent.clock_implausible, kRecentMinutes)});
   } else if (e.clock_samples > 0 && std::abs(e.clock_skew_ns) > kSkewMaxNs) {
     found.push_back({ExporterTrouble::clock_wrong,
                      fmt::format("its clock is {} seconds {}: give it NTP",
                                  std::abs(e.clock_skew_ns) / static_cast<int64_t>(kNsPerSec),
                                  e.clock_skew_ns > 0 ? "behind" : "ahead")});
   }
-  if (e.samples_dropped > 0) {
+  if (recent.samples_dropped > 0) {
     found.push_back({ExporterTrouble::samples_dropped,
-                     fmt::format("it had to drop {} samples itself: sample less often (a larger sampling rate)",
-                                 e.samples_dropped)});
+                     fmt::format("it had to drop {} samples itself in the last {} minutes: sample less often (a larger "
+                                 "sampling rate)",
+                                 recent.samples_dropped, kRecentMinutes)});
   }
   return found;
 }

@@ -1,6 +1,7 @@
 // exporter_verdict.h — What is wrong with an exporter, and what to do about it, in an operator's words.
 //
-// Runs on:  http_thread; a function of what is counted.
+// Runs on:  http_thread; a function of what is counted. What is over is not told: counts are those of the last
+//           kRecentMinutes.
 #pragma once
 
 #include <cstdint>
@@ -8,6 +9,7 @@
 #include <vector>
 
 #include "base/named_enum.h"
+#include "control/exporters/exporter_history.h"
 #include "decode/decoder.h"
 
 namespace weir::control {
@@ -24,7 +26,8 @@ struct ExporterVerdict {
   std::string text;  // what is seen, and what to do
 };
 
-/// Nothing where all is well. `now_ns`: wall clock.
-std::vector<ExporterVerdict> verdicts_of(const decode::ExporterStats& exporter, uint64_t now_ns);
+/// Nothing where all is well. `recent`: what it did of late. `now_ns`: wall clock.
+std::vector<ExporterVerdict> verdicts_of(const decode::ExporterStats& exporter, const ExporterActivity& recent,
+                                         uint64_t now_ns);
 
 }  // namespace weir::control

@@ -48,6 +48,12 @@ const ListedExporter* listed(const ApplianceView& view, const IpAddress& exporte
   return view.exporter_list != nullptr ? view.exporter_list->find(exporter) : nullptr;
 }
 
+/// A row's fellow in another list; nothing where that is shorter.
+template <class T>
+T beside(const std::vector<T>& list, std::optional<size_t> row) {
+  return row && *row < list.size() ? list[*row] : T{};
+}
+
 json text_or_null(const std::string& text) { return text.empty() ? json() : json(text); }
 
 }  // namespace
@@ -87,8 +93,9 @@ json interfaces_json(const ApplianceView& view, const IpAddress& address) {
 
 json exporter_json(const ApplianceView& view, const decode::ExporterStats& e) {
   const ListedExporter* said = listed(view, e.address);
+  const std::optional<size_t> row = view.row_of(e.address);
   json verdicts = json::array();
-  for (const ExporterVerdict& verdict : verdicts_of(e, view.taken_ns)) {
+  for (const ExporterVerdict& verdict : verdicts_of(e, beside(view.recent, row), view.taken_ns)) {
     verdicts.push_back({{"about", name_of(verdict.about)}, {"text", verdict.text}});
   }
   json quirks = json::array();
