@@ -20,7 +20,7 @@ esac
 # A broker, a real exporter, and what makes traffic for it.
 quickstart_packages=(nats-server softflowd tcpdump iproute2 netcat-openbsd iputils-ping jq curl)
 # What the tests compare with, and the compiler of the fuzzers.
-test_packages=(pmacct bind9-dnsutils openssh-client clang llvm libclang-rt-14-dev tshark nats-server iproute2 jq curl shellcheck systemd man-db libxml2-utils nfdump)
+test_packages=(pmacct bind9-dnsutils openssh-client clang llvm libclang-rt-14-dev tshark nats-server iproute2 jq curl shellcheck systemd man-db libxml2-utils nfdump tmux)
 
 wanted=()
 for set_name in "$@"; do

@@ -10,7 +10,7 @@
 #include <atomic>
 #include <csignal>
 #include <cstdio>
-#include <map>
+#include <optional>
 #include <utility>
 
 #include "cli/weirctl_table.h"
@@ -51,14 +51,13 @@ const json* find_row(const json& rows, const char* key, const json& name) {
 
 class Rates {
  public:
-  Rates(const TopSample& before, const TopSample& now)
+  Rates(const json& status_before, const json& status_now)
       : seconds_(static_cast<double>(std::max<uint64_t>(
-                     number(now.status.at("taken_ns")) - number(before.status.at("taken_ns")), 1)) /
+                     number(status_now.at("taken_ns")) - number(status_before.at("taken_ns")), 1)) /
                  1e9) {}
   /// A counter that began anew, after a restart, counts from zero.
-  std::string operator()(uint64_t before, uint64_t now) const { return rate_of(value(before, now)); }
-  double value(uint64_t before, uint64_t now) const {
-    return static_cast<double>(now >= before ? now - before : now) / seconds_;
+  std::string operator()(uint64_t before, uint64_t now) const {
+    return rate_of(static_cast<double>(now >= before ? now - before : now) / seconds_);
   }
 
  private:
@@ -124,36 +123,26 @@ std::vector<std::string> publisher_lines(const TopSample& before, const TopSampl
   return lines;
 }
 
-std::vector<std::string> exporter_lines(const TopSample& before, const TopSample& now, const Rates& rate,
-                                        size_t rows_max) {
+std::vector<std::string> exporter_lines(const json& rows, const ExporterRates& rates, size_t rows_max) {
   struct Busy {
-    double records;
-    double datagrams;
-    uint64_t lost;
+    std::optional<ExporterRates::Rate> rate;
     const json* row;
+    double records() const { return rate ? rate->records : 0; }
   };
-  std::map<std::string, const json*> then;
-  for (const json& row : before.exporters) then[row.at("address").get<std::string>()] = &row;
   std::vector<Busy> busy;
-  for (const json& row : now.exporters) {
-    const auto old = then.find(row.at("address").get<std::string>());
-    const auto was = [&](uint64_t value) { return old == then.end() ? 0 : value; };
-    const json& o = old == then.end() ? row : *old->second;
-    busy.push_back({rate.value(was(number(o.at("records"))), number(row.at("records"))),
-                    rate.value(was(number(o.at("datagrams").at("received"))), number(row.at("datagrams").at("received"))),
-                    number(row.at("sequence_lost")), &row});
-  }
-  std::stable_sort(busy.begin(), busy.end(), [](const Busy& a, const Busy& b) { return a.records > b.records; });
+  for (const json& row : rows) busy.push_back({rates.of(row.at("address").get<std::string>()), &row});
+  std::stable_sort(busy.begin(), busy.end(), [](const Busy& a, const Busy& b) { return a.records() > b.records(); });
   Table table({"exporter", "records/s", "datagrams/s", "sequence lost", "what is wrong"});
   for (size_t i = 0; i < busy.size() && i < rows_max; ++i) {
+    const auto& [rate, row] = busy[i];
     std::string wrong;
-    for (const json& verdict : busy[i].row->at("verdicts")) {
+    for (const json& verdict : row->at("verdicts")) {
       wrong += (wrong.empty() ? "" : ", ") + text_of(verdict.at("about"));
     }
-    const json& name = busy[i].row->at("name");
-    const std::string address = text_of(busy[i].row->at("address"));
-    table.add({name.is_null() ? address : address + " " + text_of(name), rate_of(busy[i].records), rate_of(busy[i].datagrams),
-               std::to_string(busy[i].lost), wrong});
+    const json& name = row->at("name");
+    const std::string address = text_of(row->at("address"));
+    table.add({name.is_null() ? address : address + " " + text_of(name), rate ? rate_of(rate->records) : "-",
+               rate ? rate_of(rate->datagrams) : "-", std::to_string(number(row->at("sequence_lost"))), wrong});
   }
   std::vector<std::string> lines = table.lines();
   if (busy.size() > rows_max) lines.push_back(fmt::format("and {} more exporters", busy.size() - rows_max));
@@ -216,9 +205,10 @@ class Screen {
 
 }  // namespace
 
-std::vector<std::string> top_screen(const TopSample& before, const TopSample& now, size_t lines_max) {
+std::vector<std::string> top_screen(const TopSample& before, const TopSample& now, const ExporterRates& exporters,
+                                    size_t lines_max) {
   const json& s = now.status;
-  const Rates rate(before, now);
+  const Rates rate(before.status, now.status);
   std::vector<std::string> lines;
   lines.push_back(fmt::format("weir {}  {}, {}", text_of(s.at("version")), text_of(s.at("state")),
                               s.at("ready").get<bool>() ? std::string("ready")
@@ -239,21 +229,24 @@ std::vector<std::string> top_screen(const TopSample& before, const TopSample& no
   append(lines, publisher_lines(before, now, rate));
   // An empty line, heads, and the one that says how many more there are.
   const size_t left = lines.size() + 3 < lines_max ? lines_max - lines.size() - 3 : 0;
-  if (left > 0) append(lines, exporter_lines(before, now, rate, std::min(left, kExportersMax)));
+  if (left > 0) append(lines, exporter_lines(now.exporters, exporters, std::min(left, kExportersMax)));
   if (lines.size() > lines_max) lines.resize(lines_max);
   return lines;
 }
 
 void run_top(const TopOptions& options, const std::function<bool(TopSample&)>& look) {
   TopSample before, now;
+  ExporterRates exporters;
   if (!look(before)) return;
+  exporters.look(before.exporters);
   was_interrupted = 0;
   std::signal(SIGINT, [](int) { was_interrupted = 1; });
   std::signal(SIGTERM, [](int) { was_interrupted = 1; });
   const Screen screen;
   for (uint32_t shown = 0; options.count == 0 || shown < options.count; ++shown) {
     if (!screen.wait(options.interval) || !look(now)) return;
-    screen.show(top_screen(before, now, screen.lines()));
+    exporters.look(now.exporters);
+    screen.show(top_screen(before, now, exporters, screen.lines()));
     before = std::move(now);
   }
 }

@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "cli/exporter_rates.h"
+
 namespace weir::cli {
 
 /// The answers of one look.
@@ -19,8 +21,9 @@ struct TopSample {
   nlohmann::json exporters;  // rows
 };
 
-/// The screen for what happened between two looks, at most `lines_max` lines.
-std::vector<std::string> top_screen(const TopSample& before, const TopSample& now, size_t lines_max);
+/// The screen for what happened between two looks, at most `lines_max` lines. `exporters` has seen both.
+std::vector<std::string> top_screen(const TopSample& before, const TopSample& now, const ExporterRates& exporters,
+                                    size_t lines_max);
 
 struct TopOptions {
   std::chrono::milliseconds interval{1000};

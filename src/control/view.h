@@ -97,6 +97,7 @@ struct ApplianceView {
   ExporterFeedView exporter_feed;                // their publication
   RulesView rules;                               // of classification
   std::vector<decode::ExporterStats> exporters;  // by address; one row each, whatever the core
+  std::vector<uint64_t> exporters_taken_ns;      // row by row: when that was counted, by the wall clock
   std::vector<ExporterActivity> recent;          // row by row: what they did of late
   std::vector<decode::DomainStats> domains;      // by exporter's address
   StateView state_kept;

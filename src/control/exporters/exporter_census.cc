@@ -69,6 +69,7 @@ void ExporterCensus::step(dataplane::DataPlane& plane, uint64_t steady_now_ns) {
     if (!core.is_asked || !plane.pipeline(i).take_answer(answer)) continue;
     core.is_asked = false;
     core.omitted = answer->omitted;
+    core.taken_ns = wall_clock_ns();
     core.rows.assign(answer->rows.begin(),
                      answer->rows.begin() + static_cast<ptrdiff_t>(answer->filled));
     core.domains.assign(answer->domains.begin(),
@@ -103,12 +104,18 @@ void ExporterCensus::finish(dataplane::DataPlane& plane) {
 }
 
 void ExporterCensus::fill(ApplianceView& view) const {
-  std::map<IpAddress, decode::ExporterStats> merged;
+  struct Row {
+    decode::ExporterStats stats;
+    uint64_t taken_ns;
+  };
+  std::map<IpAddress, Row> merged;
   for (const auto& core : cores_) {
     view.exporters_not_listed += core->omitted;
     for (const decode::ExporterStats& row : core->rows) {
-      const auto [it, is_new] = merged.try_emplace(row.address, row);
-      if (!is_new) merge(it->second, row);
+      const auto [it, is_new] = merged.try_emplace(row.address, Row{row, core->taken_ns});
+      if (is_new) continue;
+      merge(it->second.stats, row);
+      it->second.taken_ns = std::max(it->second.taken_ns, core->taken_ns);
     }
     view.domains.insert(view.domains.end(), core->domains.begin(), core->domains.end());
   }
@@ -117,7 +124,8 @@ void ExporterCensus::fill(ApplianceView& view) const {
       view.exporters_not_listed += merged.size() - kExporterRowsMax;
       break;
     }
-    view.exporters.push_back(row);
+    view.exporters.push_back(row.stats);
+    view.exporters_taken_ns.push_back(row.taken_ns);
   }
   std::stable_sort(view.domains.begin(), view.domains.end(),
                    [](const auto& x, const auto& y) { return x.exporter < y.exporter; });

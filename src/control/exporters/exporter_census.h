@@ -39,6 +39,7 @@ class ExporterCensus {
     std::vector<decode::ExporterStats> rows;
     std::vector<decode::DomainStats> domains;
     uint64_t omitted = 0;
+    uint64_t taken_ns = 0;  // when it answered, by the wall clock
   };
 
   const OnBooks on_books_;

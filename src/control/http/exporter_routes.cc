@@ -115,6 +115,7 @@ json exporter_json(const ApplianceView& view, const decode::ExporterStats& e) {
           {"verdicts", std::move(verdicts)},
           {"quirks", std::move(quirks)},
           {"protocols", std::move(types)},
+          {"taken_ns", beside(view.exporters_taken_ns, row)},
           {"first_seen_ns", e.first_seen_ns},
           {"last_seen_ns", e.last_seen_ns},
           {"datagrams",
