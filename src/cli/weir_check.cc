@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "cli/commands.h"
+#include "cli/service_environment.h"
 #include "control/config/config.h"
 #include "control/config/config_describe.h"
 #include "control/machine/machine_check.h"
@@ -17,6 +18,7 @@ struct CheckArguments {
   std::string config_path;
   std::vector<std::string> listen_urls;
   std::string format = "json";
+  std::string environment_file;
   bool keys = false;
   bool until_end = false;
 };
@@ -26,11 +28,12 @@ int check(const CheckArguments& arguments) {
     std::fputs(control::describe_keys().c_str(), stdout);
     return 0;
   }
-  const auto environment = control::process_environment();
-  const auto loaded =
-      arguments.listen_urls.empty()
-          ? control::load_config(arguments.config_path, environment)
-          : control::config_from_listen_urls(arguments.listen_urls, arguments.format, environment);
+  const ServiceEnvironment environment(arguments.config_path, arguments.environment_file);
+  if (!environment.trouble().empty()) std::fprintf(stderr, "warning: %s\n", environment.trouble().c_str());
+  const auto loaded = arguments.listen_urls.empty()
+                          ? control::load_config(arguments.config_path, environment.entries())
+                          : control::config_from_listen_urls(arguments.listen_urls, arguments.format,
+                                                             environment.entries());
   if (!loaded) {
     std::fprintf(stderr, "%s\n", loaded.error().message.c_str());
     return 1;
@@ -80,6 +83,9 @@ void add_check_command(CLI::App& app, int& exit_code) {
                                   "What `weir run --listen` would take, instead of a file")
                      ->type_name("URL")
                      ->excludes(config);
+  command->add_option("--environment", arguments->environment_file,
+                      "Variables of the service beside this shell's, which win (/etc/default/weir for /etc/weir/weir.yaml)")
+      ->type_name("FILE");
   command->add_option("--format", arguments->format, "As of `weir run --listen`")->needs(listen);
   command->add_flag("--until-end", arguments->until_end, "As of `weir run`: is there an end?");
   auto* keys =

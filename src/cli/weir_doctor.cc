@@ -9,8 +9,10 @@
 #include <vector>
 
 #include "cli/commands.h"
+#include "cli/service_environment.h"
 #include "cli/weirctl_client.h"
 #include "control/machine/doctor.h"
+#include "service/log.h"
 
 namespace weir::cli {
 namespace {
@@ -18,16 +20,15 @@ namespace {
 using control::DoctorFinding;
 using control::DoctorGrade;
 
-constexpr const char* kInstalledConfig = "/etc/weir/weir.yaml";
-
 struct DoctorArguments {
   std::string config_path;
   std::string socket;
+  std::string environment_file;
   bool json = false;
 };
 
 /// The configuration that is named, or the installed one, or the defaults; a wrong one is a finding.
-control::ApplianceConfig config_of(const DoctorArguments& arguments, std::vector<DoctorFinding>& findings) {
+control::LoadedConfig config_of(const DoctorArguments& arguments, std::vector<DoctorFinding>& findings) {
   std::string path = arguments.config_path;
   std::error_code error;
   if (path.empty() && std::filesystem::exists(kInstalledConfig, error)) path = kInstalledConfig;
@@ -37,31 +38,60 @@ control::ApplianceConfig config_of(const DoctorArguments& arguments, std::vector
                         "weir doctor -c FILE"});
     return {};
   }
-  auto loaded = control::load_config(path, control::process_environment());
+  const ServiceEnvironment environment(path, arguments.environment_file);
+  if (!environment.trouble().empty()) {
+    findings.push_back({"environment", DoctorGrade::note, environment.trouble(), "sudo weir doctor -c " + path});
+  }
+  auto loaded = control::load_config(path, environment.entries());
   if (!loaded) {
     findings.push_back({"configuration", DoctorGrade::wrong, loaded.error().message, "weir check -c " + path});
     return {};
   }
   for (const std::string& warning : loaded->warnings) {
-    findings.push_back({"configuration", DoctorGrade::warning, warning, ""});
+    findings.push_back({"configuration", DoctorGrade::warning, warning, "weir check -c " + path});
   }
   if (loaded->warnings.empty()) findings.push_back({"configuration", DoctorGrade::fine, path + " is right", ""});
-  return std::move(loaded->config);
+  return std::move(*loaded);
 }
 
-void ask_appliance(const std::string& socket, std::vector<DoctorFinding>& findings) {
+/// The key of an answer; null where there is none.
+nlohmann::json part_of(const Answer& answer, const char* key) {
+  const auto body = nlohmann::json::parse(answer.body, nullptr, false);
+  return answer.exit_code == kAnswered && body.is_object() && body.contains(key) ? body.at(key) : nlohmann::json();
+}
+
+/// The broker that the running appliance goes by, which may be another than this shell knows of.
+std::vector<DoctorFinding> look_at_broker(const std::string& socket, control::LoadedConfig& loaded) {
+  const nlohmann::json values = part_of(get(socket, "/v1/config"), "values");
+  const control::BrokerDifference other =
+      values.is_array() ? control::compare_broker(values, loaded) : control::BrokerDifference{};
+  if (other.keys.empty()) return control::ask_broker(loaded.config);
+  std::vector<DoctorFinding> findings = {
+      {"nats", DoctorGrade::note,
+       fmt::format("the running weir goes by another {} than is known here (from {}): {}", service::joined(other.keys),
+                   other.from, other.nats_url.empty() ? "the broker is not asked" : other.nats_url + " is asked"),
+       fmt::format("sudo weir doctor -c {}, or --environment FILE with the service's variables; weirctl config shows its "
+                   "values",
+                   kInstalledConfig)}};
+  if (other.nats_url.empty()) return findings;
+  loaded.config.nats_url = other.nats_url;
+  const auto asked = control::ask_broker(loaded.config);
+  findings.insert(findings.end(), asked.begin(), asked.end());
+  return findings;
+}
+
+std::vector<DoctorFinding> ask_appliance(const std::string& socket) {
   const Answer answer = get(socket, "/v1/status");
   if (answer.exit_code == kNoAppliance) {
-    findings.push_back({"appliance", DoctorGrade::note, answer.trouble, "systemctl start weir"});
-    return;
+    return {{"appliance", DoctorGrade::note, answer.trouble, "systemctl start weir"}};
   }
   const auto status = nlohmann::json::parse(answer.body, nullptr, false);
   if (answer.exit_code != kAnswered || !status.is_object()) {
-    findings.push_back({"appliance", DoctorGrade::warning, answer.trouble, ""});
-    return;
+    return {{"appliance", DoctorGrade::warning,
+             answer.trouble.empty() ? std::string("its answer is no status") : answer.trouble,
+             answer.exit_code == kNoPermission ? "sudo weir doctor" : "journalctl -u weir"}};
   }
-  const auto found = control::diagnose_appliance(status);
-  findings.insert(findings.end(), found.begin(), found.end());
+  return control::diagnose_appliance(status);
 }
 
 void print(const std::vector<DoctorFinding>& findings) {
@@ -86,14 +116,15 @@ void print_json(const std::vector<DoctorFinding>& findings) {
 
 int examine(const DoctorArguments& arguments) {
   std::vector<DoctorFinding> findings;
-  const control::ApplianceConfig config = config_of(arguments, findings);
+  control::LoadedConfig loaded = config_of(arguments, findings);
+  const std::string socket = arguments.socket.empty() ? loaded.config.control_socket.path : arguments.socket;
   const auto append = [&](const std::vector<DoctorFinding>& more) {
     findings.insert(findings.end(), more.begin(), more.end());
   };
-  append(control::diagnose_host(control::HostFacts::look(), config,
+  append(control::diagnose_host(control::HostFacts::look(), loaded.config,
                                 [](const std::string& address) { return control::pci_facts(address); }));
-  append(control::ask_broker(config));
-  ask_appliance(arguments.socket.empty() ? config.control_socket.path : arguments.socket, findings);
+  append(look_at_broker(socket, loaded));
+  append(ask_appliance(socket));
   arguments.json ? print_json(findings) : print(findings);
   bool is_wrong = false;
   for (const DoctorFinding& f : findings) is_wrong |= f.grade == DoctorGrade::wrong;
@@ -107,6 +138,10 @@ void add_doctor_command(CLI::App& app, int& exit_code) {
   CLI::App* doctor = app.add_subcommand(
       "doctor", "Look at the machine, the broker and the running appliance: what is wrong, and what to type");
   doctor->add_option("-c,--config", arguments.config_path, fmt::format("The configuration ({}, if it is there)", kInstalledConfig));
+  doctor->add_option("--environment", arguments.environment_file,
+                     fmt::format("Variables of the service beside this shell's, which win ({} for {})", kInstalledEnvironment,
+                                 kInstalledConfig))
+      ->type_name("FILE");
   doctor->add_option("--socket", arguments.socket, "The appliance's control socket (as the configuration has it)")
       ->envname("WEIR_CONTROL_SOCKET_PATH");
   doctor->add_flag("--json", arguments.json, "For scripts");

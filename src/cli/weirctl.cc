@@ -105,6 +105,7 @@ class Program {
     level->callback([this] { log_level_.empty() ? show("/v1/log-level", print_level) : set_log_level(); });
     CLI::App* doctor = app.add_subcommand("doctor", "What is wrong with machine, broker and appliance, and what to type: weir doctor");
     doctor->add_option("-c,--config", doctor_config_, "The configuration (/etc/weir/weir.yaml, if it is there)");
+    doctor->add_option("--environment", doctor_environment_, "Variables of the service (/etc/default/weir for that file)");
     doctor->callback([this, doctor] { run_doctor(doctor->count("--config") != 0); });
     app.add_subcommand("metrics", "The metrics in Prometheus' format")->callback([this] {
       if (!has_text_only("metrics")) return;
@@ -404,6 +405,7 @@ class Program {
     std::vector<std::string> words = {"weir", "doctor"};
     if (socket_ != kDefaultSocket) words.insert(words.end(), {"--socket", socket_});
     if (has_config) words.insert(words.end(), {"--config", doctor_config_});
+    if (!doctor_environment_.empty()) words.insert(words.end(), {"--environment", doctor_environment_});
     if (as_json_) words.push_back("--json");
     become_weir(std::move(words));
   }
@@ -453,6 +455,7 @@ class Program {
   std::string exporter_;
   std::string log_level_;
   std::string doctor_config_;
+  std::string doctor_environment_;
   TailOptions tail_;
   CaptureOptions capture_;
   uint64_t removed_capture_ = 0;

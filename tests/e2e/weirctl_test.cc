@@ -1,6 +1,9 @@
 // Every command of weirctl against a running appliance: its table, its JSON, its exit status.
 #include <gmock/gmock.h>
 
+#include <fstream>
+#include <iterator>
+#include <map>
 #include <set>
 
 #include "appliance_fixture.h"
@@ -122,6 +125,42 @@ TEST_F(WeirctlTest, EveryCommandSaysThatNobodyIsThere) {
     EXPECT_EQ(nobody.status, 3) << nobody.out;
     EXPECT_THAT(nobody.err, HasSubstr("is weir running"));
   }
+}
+
+TEST_F(WeirctlTest, TheDoctorLooksWhereTheServiceLooks) {
+  const std::string config = write_config();
+  std::string text = test::contents_of(config);
+  text.replace(text.find(nats_.url()), nats_.url().size(), "nats://127.0.0.1:1");
+  std::ofstream(config) << text;
+  // As systemd reads it, and no shell would.
+  const std::string variables = folder_ / "variables";
+  std::ofstream(variables) << "# of the service\nNATS_URL=" << nats_.url() << "\nWEIR_EXPORTERS_DENY=192.0.2.0/24, 10.0.0.0/8\n";
+  const auto findings = [&](std::vector<std::string> words, int status) {
+    words.insert(words.begin(), {"--json", "doctor", "-c", config});
+    const Answer answer = ctl(words);
+    EXPECT_EQ(answer.status, status) << answer.out;
+    std::multimap<std::string, std::string> found;
+    const json body = json::parse(answer.out, nullptr, false);
+    if (!body.is_object()) return found;
+    for (const json& f : body.at("findings")) {
+      found.emplace(f.at("about").get<std::string>(), f.at("grade").get<std::string>() + ": " + f.at("found").get<std::string>());
+    }
+    return found;
+  };
+  EXPECT_THAT(findings({}, 1).find("nats")->second, HasSubstr("wrong: "));
+  EXPECT_THAT(findings({"--environment", variables}, 0).find("nats")->second, HasSubstr("fine: "));
+  EXPECT_THAT(findings({"--environment", folder_ / ""}, 1).find("environment")->second, HasSubstr("not a regular file"));
+  EXPECT_THAT(run({weir(), "check", "-c", config, "--environment", variables}).out, HasSubstr(nats_.url()));
+
+  auto weir = std::make_unique<Process>(folder_, std::vector<std::string>{this->weir(), "run", "-c", config},
+                                        std::vector<std::string>{"NATS_URL=" + nats_.url()});
+  ASSERT_TRUE(eventually([&] { return ctl({"ready"}).status == 0 || !weir->is_running(); })) << weir->err();
+  const auto beside = findings({}, 0);
+  EXPECT_EQ(beside.count("nats"), 2u);
+  EXPECT_THAT(beside.find("nats")->second, HasSubstr("note: the running weir goes by another nats_url than is known here"));
+  EXPECT_THAT(std::next(beside.find("nats"))->second, HasSubstr("fine: " + nats_.url()));
+  EXPECT_EQ(findings({"--environment", variables}, 0).count("nats"), 1u);
+  EXPECT_EQ(weir->terminate(), 0) << weir->err();
 }
 
 TEST_F(WeirctlTest, TheDoctorGoesWithoutAnAppliance) {

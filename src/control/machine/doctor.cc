@@ -3,13 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <set>
+#include <sstream>
+#include <utility>
 
-#include "base/clock.h"
-#include "control/config/config_security.h"
 #include "dataplane/device_name.h"
-#include "export/jetstream_stream.h"
-#include "service/config_reader.h"
 #include "service/log.h"
 
 namespace weir::control {
@@ -18,10 +17,9 @@ namespace {
 using nlohmann::json;
 using Diagnosis = std::vector<DoctorFinding>;
 
-constexpr int kAskTimeoutMs = 2000;
 constexpr uint64_t kKib = 1024, kMib = kKib * 1024;
-// Of an outage that retries must survive without a record being stored twice.
-constexpr uint64_t kShortWindowNs = 60 * kNsPerSec;
+constexpr const char* kIommuAdvice =
+    "turn VT-d or AMD-Vi on in the firmware, and intel_iommu=on iommu=pt in the kernel's command line";
 
 std::string list_of(const std::vector<unsigned>& numbers) {
   std::vector<std::string> words;
@@ -78,7 +76,7 @@ void look_at_hugepages(const HostFacts& facts, const ApplianceConfig& config, Di
         {"hugepages", taken ? DoctorGrade::note : DoctorGrade::wrong,
          fmt::format("{}; eal.memory_mb wants {} MiB{}", found, config.eal.memory_mb,
                      taken ? " (a running weir has its own already)" : ""),
-         taken ? ""
+         taken ? "/usr/lib/weir/hugepages/show.sh, where no weir runs: another program has them"
                : fmt::format("/usr/lib/weir/hugepages/reserve.sh --size 2M --count {} --persistent",
                              config.eal.memory_mb / 2 + config.eal.memory_mb % 2)});
   }
@@ -130,10 +128,10 @@ void look_at_devices(const HostFacts& facts, const ApplianceConfig& config, PciL
     out.push_back({"iommu", DoctorGrade::fine, "the IOMMU is on", ""});
   } else if (facts.has_unsafe_vfio) {
     out.push_back({"iommu", DoctorGrade::note,
-                   "there is none, and vfio goes without: the NIC may write to all of memory", ""});
+                   "there is none, and vfio goes without: the NIC may write to all of memory", kIommuAdvice});
   } else {
     out.push_back({"iommu", DoctorGrade::wrong, "there is none, or it is off: vfio-pci will refuse",
-                   "turn VT-d or AMD-Vi on in the firmware, and intel_iommu=on iommu=pt in the kernel's command line"});
+                   kIommuAdvice});
   }
 }
 
@@ -171,7 +169,7 @@ void look_at_cpus(const HostFacts& facts, const ApplianceConfig& config, Diagnos
   out.push_back({"encoder", facts.has_fast_encoder ? DoctorGrade::fine : DoctorGrade::note,
                  facts.has_fast_encoder ? "this CPU has AVX-512 VBMI2: the fast kernels are used"
                                         : "this CPU has no AVX-512 VBMI2: the portable kernels are used, at about half the speed",
-                 ""});
+                 facts.has_fast_encoder ? "" : "grep -c avx512_vbmi2 /proc/cpuinfo on others: Ice Lake, Zen 4 and what came later"});
 }
 
 void look_at_clock(const HostFacts& facts, Diagnosis& out) {
@@ -181,7 +179,8 @@ void look_at_clock(const HostFacts& facts, Diagnosis& out) {
                    "apt-get install chrony"});
   } else {
     out.push_back({"clock", facts.clock_is_synchronized ? DoctorGrade::fine : DoctorGrade::note,
-                   facts.clock_is_synchronized ? "synchronised" : "cannot be asked", ""});
+                   facts.clock_is_synchronized ? "synchronised" : "cannot be asked",
+                   facts.clock_is_synchronized ? "" : "timedatectl"});
   }
   if (!facts.clocksource.empty() && facts.clocksource != "tsc" && facts.clocksource != "kvm-clock" &&
       facts.clocksource != "arch_sys_counter") {
@@ -214,6 +213,31 @@ void look_at_sockets(const HostFacts& facts, const ApplianceConfig& config, Diag
   }
 }
 
+/// What is to be done about an interface that nothing comes by.
+std::string port_advice(const std::string& trouble) {
+  std::istringstream words(trouble);
+  std::string first, name;
+  words >> first >> name;
+  if (first != "interface" || name.empty()) return "weirctl ports; ip link show";
+  if (trouble.ends_with("is down")) return fmt::format("ip link set {} up", name);
+  if (trouble.ends_with("has no carrier")) return fmt::format("ethtool {}: is the cable in, and its other end up?", name);
+  if (trouble.find("made anew") != std::string::npos) return "systemctl restart weir";
+  return fmt::format("ip link show {}", name);
+}
+
+/// What a device cannot do: what makes up for it.
+std::string note_advice(const std::string& note) {
+  static constexpr std::array<std::pair<std::string_view, const char*>, 3> kAdvice = {{
+      {"RSS", "workers: N in that port keeps each exporter on one core; then systemctl restart weir (docs/PORTS.md#workers)"},
+      {"rmem_max", "sysctl -w net.core.rmem_max=OCTETS, then systemctl restart weir"},
+      {"count", "ip -s link and ethtool -S have the driver's own counters"},
+  }};
+  for (const auto& [word, advice] : kAdvice) {
+    if (note.find(word) != std::string::npos) return advice;
+  }
+  return "weirctl ports; docs/PORTS.md says what devices can do";
+}
+
 }  // namespace
 
 std::vector<DoctorFinding> diagnose_host(const HostFacts& facts, const ApplianceConfig& config,
@@ -233,12 +257,12 @@ std::vector<DoctorFinding> diagnose_appliance(const nlohmann::json& status) {
   if (status.at("ready").get<bool>()) {
     out.push_back({"appliance", DoctorGrade::fine, fmt::format("weir {} runs and is ready", text(status.at("version"))), ""});
   } else {
-    out.push_back({"appliance", DoctorGrade::wrong, "not ready: " + text(status.at("not_ready_because")), "weirctl status"});
+    out.push_back({"appliance", DoctorGrade::wrong, "not ready: " + text(status.at("not_ready_because")), "weirctl ready; weirctl status"});
   }
   for (const json& port : status.at("ports")) {
     const std::string about = "port " + text(port.at("name"));
     if (const std::string trouble = text(port.at("trouble")); !trouble.empty()) {
-      out.push_back({about, DoctorGrade::wrong, trouble, ""});
+      out.push_back({about, DoctorGrade::wrong, trouble, port_advice(trouble)});
     }
     if (const json& exception = port.at("exception"); !exception.is_null() && !text(exception.at("trouble")).empty()) {
       out.push_back({about, DoctorGrade::wrong, text(exception.at("trouble")),
@@ -247,7 +271,7 @@ std::vector<DoctorFinding> diagnose_appliance(const nlohmann::json& status) {
     }
     // RSS that the device cannot do, counters that it has not.
     if (const std::string note = text(port.at("note")); !note.empty()) {
-      out.push_back({about, DoctorGrade::note, note, ""});
+      out.push_back({about, DoctorGrade::note, note, note_advice(note)});
     }
     const uint64_t missed = port.at("missed").is_null() ? 0 : port.at("missed").get<uint64_t>();
     const uint64_t packets = port.at("packets");
@@ -271,7 +295,10 @@ std::vector<DoctorFinding> diagnose_appliance(const nlohmann::json& status) {
     const std::string error = text(p.at("last_error"));
     const json& r = p.at("records");
     const uint64_t lost = r.at("failed").get<uint64_t>() + r.at("dropped").get<uint64_t>();
-    if (!error.empty()) out.push_back({about, DoctorGrade::wrong, error, ""});
+    if (!error.empty()) {
+      out.push_back({about, DoctorGrade::wrong, error,
+                     "weirctl publishers; it goes on by itself when the cause is gone: docs/DELIVERY.md"});
+    }
     if (lost != 0) {
       out.push_back({about, DoctorGrade::warning, fmt::format("{} records were lost", lost),
                      "weirctl ledger says why; drop_policy: spool keeps them on disk"});
@@ -279,95 +306,6 @@ std::vector<DoctorFinding> diagnose_appliance(const nlohmann::json& status) {
     if (error.empty() && lost == 0) {
       out.push_back({about, DoctorGrade::fine, fmt::format("{} records acknowledged, none lost", text(r.at("acknowledged"))), ""});
     }
-  }
-  return out;
-}
-
-std::vector<DoctorFinding> diagnose_stream(const nlohmann::json& stream, uint64_t payload_max,
-                                           const ApplianceConfig& config) {
-  Diagnosis out;
-  const std::string about = "stream " + config.stream_name;
-  const auto number = [&](const char* key) { return stream.value(key, int64_t{0}); };
-  const auto word = [&](const char* key) { return stream.value(key, std::string()); };
-  const size_t before = out.size();
-  const json subjects = stream.value("subjects", json::array());
-  for (const std::string& subject : all_stream_subjects(config)) {
-    const bool carried = std::any_of(subjects.begin(), subjects.end(), [&](const json& pattern) {
-      return pattern.is_string() && outbound::covers(pattern.get<std::string>(), subject);
-    });
-    if (!carried) {
-      out.push_back({about, DoctorGrade::note, fmt::format("does not carry {} yet", subject),
-                     "weir adds it when it starts; without leave to do so: nats stream edit " + config.stream_name});
-    }
-  }
-  if (word("storage") == "memory") {
-    out.push_back({about, DoctorGrade::warning, "is kept in memory: a restart of the server loses it", "storage cannot be changed: make it anew with stream_storage: file"});
-  }
-  if (number("max_bytes") <= 0 && number("max_age") <= 0 && word("retention") == "limits") {
-    out.push_back({about, DoctorGrade::warning, "has no bound: it grows until the server's disk is full",
-                   fmt::format("nats stream edit {} --max-bytes=10GB", config.stream_name)});
-  }
-  if (word("discard") == "new") {
-    out.push_back({about, DoctorGrade::warning, "refuses new messages when it is full",
-                   fmt::format("nats stream edit {} --discard=old", config.stream_name)});
-  }
-  const auto window_ns = static_cast<uint64_t>(std::max<int64_t>(number("duplicate_window"), 0));
-  if (window_ns < kShortWindowNs) {
-    out.push_back({about, DoctorGrade::warning,
-                   fmt::format("knows a message again for {} s only: what is sent again after a longer outage is stored twice",
-                               window_ns / kNsPerSec),
-                   fmt::format("nats stream edit {} --dupe-window=10m", config.stream_name)});
-  }
-  const uint64_t message_max = [&] {
-    const int64_t of_stream = number("max_msg_size");
-    return of_stream > 0 ? std::min(payload_max, static_cast<uint64_t>(of_stream)) : payload_max;
-  }();
-  if (config.framing == outbound::Framing::batch && message_max != 0 && message_max < config.batch_bytes) {
-    out.push_back({about, DoctorGrade::note,
-                   fmt::format("takes messages of at most {}; batches of {} are sent in parts", service::print_size(message_max),
-                               service::print_size(config.batch_bytes)),
-                   "raise max_payload of the server, or lower batch_bytes"});
-  }
-  if (out.size() == before) {
-    out.push_back({about, DoctorGrade::fine,
-                   fmt::format("{}, {} replica{}, known again for {} s", word("storage"), number("num_replicas"),
-                               number("num_replicas") == 1 ? "" : "s", window_ns / kNsPerSec),
-                   ""});
-  }
-  return out;
-}
-
-std::vector<DoctorFinding> ask_broker(const ApplianceConfig& config) {
-  if (!publishes_to_nats(config)) return {};
-  const outbound::NatsConfig nats = nats_config(config);
-  const std::string about = "nats";
-  const std::string where = outbound::urls_without_secrets(nats.urls);
-  auto made = outbound::NatsClient::make(nats);
-  if (!made) return {{about, DoctorGrade::wrong, made.error().message, ""}};
-  outbound::NatsClient& client = **made;
-  if (const auto connected = client.connect(); !connected) {
-    return {{about, DoctorGrade::wrong, connected.error().message,
-             "is it running, reachable, and does it take these credentials? nats_url, security"}};
-  }
-  Diagnosis out = {{about, DoctorGrade::fine,
-                   fmt::format("{} answers; messages up to {}", where, service::print_size(client.payload_max())), ""}};
-  const auto reply = client.request("$JS.API.STREAM.INFO." + config.stream_name, "", kAskTimeoutMs);
-  if (!reply || !*reply) {
-    out.push_back({"jetstream", DoctorGrade::wrong,
-                   !reply ? reply.error().message : std::string("JetStream does not answer"),
-                   "start nats-server with -js, or give this user leave to publish to $JS.API.>"});
-    return out;
-  }
-  const json body = json::parse(reply->body(), nullptr, false);
-  if (body.is_object() && body.contains("config")) {
-    const Diagnosis stream = diagnose_stream(body.at("config"), client.payload_max(), config);
-    out.insert(out.end(), stream.begin(), stream.end());
-  } else {
-    const bool is_absent = body.is_object() && body.value(json::json_pointer("/error/err_code"), 0) == 10059;
-    out.push_back({"stream " + config.stream_name, is_absent ? DoctorGrade::note : DoctorGrade::warning,
-                   is_absent ? "is not there yet; weir makes it when it starts"
-                             : "JetStream says: " + std::string(reply->body().substr(0, 200)),
-                   ""});
   }
   return out;
 }

@@ -37,6 +37,15 @@ std::vector<DoctorFinding> diagnose_appliance(const nlohmann::json& status);
 /// The broker's settings as it told them: STREAM.INFO's `config`.
 std::vector<DoctorFinding> diagnose_stream(const nlohmann::json& stream, uint64_t payload_max,
                                            const ApplianceConfig& config);
+/// Where the broker is and who asks, as far as the running appliance goes by something else than what was loaded here.
+struct BrokerDifference {
+  std::vector<std::string> keys;  // empty: it goes by the same
+  std::string from;               // where the appliance has the first of them from
+  std::string nats_url;           // the appliance's, where that is all and hides no secret
+};
+/// `values` as GET /v1/config answers: secrets are masked, so two that are set are taken for the same.
+BrokerDifference compare_broker(const nlohmann::json& values, const LoadedConfig& loaded);
+
 /// Connects as the appliance would; none where it publishes nothing to NATS.
 std::vector<DoctorFinding> ask_broker(const ApplianceConfig& config);
 

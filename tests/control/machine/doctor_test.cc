@@ -12,7 +12,9 @@ namespace weir::control {
 namespace {
 
 using nlohmann::json;
+using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 ApplianceConfig config_with(const std::string& text) {
   const bool has_listeners = text.find("listeners:") != std::string::npos;
@@ -57,6 +59,15 @@ std::string all_of(const std::vector<DoctorFinding>& findings, DoctorGrade at_le
   return text;
 }
 
+/// Findings that leave an operator alone.
+std::string without_advice(const std::vector<DoctorFinding>& findings) {
+  std::string text;
+  for (const DoctorFinding& f : findings) {
+    if (f.grade != DoctorGrade::fine && f.advice.empty()) text += f.about + ": " + f.found + "\n";
+  }
+  return text;
+}
+
 TEST(Doctor, FindsNothingOnAMachineThatIsRight) {
   EXPECT_EQ(all_of(diagnose_host(good_host(), config_with(kNic), bound), DoctorGrade::note), "");
   EXPECT_EQ(all_of(diagnose_host(good_host(), config_with("ports: [{kind: socket}]"), absent), DoctorGrade::note), "");
@@ -76,7 +87,7 @@ TEST(Doctor, SaysWhatIsWrongWithAMachineAndWhatToType) {
       {"few hugepages", kNic, bound, [](HostFacts& f) { f.hugepages = {{0, 2048, 100, 100}}; }, DoctorGrade::wrong,
        "hugepages", "200 MiB reserved", "reserve.sh --size 2M --count 512"},
       {"hugepages that weir has taken", kNic, bound, [](HostFacts& f) { f.hugepages = {{0, 2048, 600, 88}}; },
-       DoctorGrade::note, "hugepages", "a running weir", ""},
+       DoctorGrade::note, "hugepages", "a running weir", "show.sh"},
       {"no hugepages wanted", "ports: [{name: p0, device: net_null0}]", bound, [](HostFacts&) {}, DoctorGrade::note,
        "hugepages", "eal.hugepages is false", "hugepages: true"},
       {"no such NIC", kNic, absent, [](HostFacts&) {}, DoctorGrade::wrong, "port p0", "no PCI device 0000:01:00.0",
@@ -90,7 +101,8 @@ TEST(Doctor, SaysWhatIsWrongWithAMachineAndWhatToType) {
       {"no IOMMU", kNic, bound, [](HostFacts& f) { f.has_iommu = false; }, DoctorGrade::wrong, "iommu", "off",
        "intel_iommu=on"},
       {"no IOMMU, and vfio without", kNic, bound,
-       [](HostFacts& f) { f.has_iommu = false, f.has_unsafe_vfio = true; }, DoctorGrade::note, "iommu", "all of memory", ""},
+       [](HostFacts& f) { f.has_iommu = false, f.has_unsafe_vfio = true; }, DoctorGrade::note, "iommu", "all of memory",
+       "intel_iommu=on"},
       {"shared CPUs", kNic, bound, [](HostFacts& f) { f.isolated_cpus = {3}; }, DoctorGrade::note, "cpu isolation",
        "CPU 2 is not isolated", "isolcpus=2 "},
       {"more of them", kNic, bound, [](HostFacts& f) { f.isolated_cpus = {}; }, DoctorGrade::note, "cpu isolation",
@@ -98,7 +110,9 @@ TEST(Doctor, SaysWhatIsWrongWithAMachineAndWhatToType) {
       {"slow CPUs", kNic, bound, [](HostFacts& f) { f.governors[2] = "powersave"; }, DoctorGrade::note, "governor",
        "CPU 2 runs under powersave", "cpupower"},
       {"old CPU", kNic, bound, [](HostFacts& f) { f.has_fast_encoder = false; }, DoctorGrade::note, "encoder",
-       "portable", ""},
+       "portable", "avx512_vbmi2"},
+      {"a clock that nobody knows", kNic, bound, [](HostFacts& f) { f.clock_is_synchronized.reset(); }, DoctorGrade::note,
+       "clock", "cannot be asked", "timedatectl"},
       {"wild clock", kNic, bound, [](HostFacts& f) { f.clock_is_synchronized = false; }, DoctorGrade::warning, "clock",
        "nothing keeps", "chrony"},
       {"slow clock", kNic, bound, [](HostFacts& f) { f.clocksource = "hpet"; }, DoctorGrade::warning, "clocksource",
@@ -122,6 +136,7 @@ TEST(Doctor, SaysWhatIsWrongWithAMachineAndWhatToType) {
     EXPECT_EQ(troubles[0].about, c.about);
     EXPECT_THAT(troubles[0].found, HasSubstr(c.found));
     EXPECT_THAT(troubles[0].advice, HasSubstr(c.advice));
+    EXPECT_EQ(without_advice(troubles), "");
   }
 }
 
@@ -152,7 +167,9 @@ TEST(Doctor, JudgesAStreamBySettingsThatHurtLater) {
     SCOPED_TRACE(c.key);
     json stream = good_stream();
     stream[c.key] = c.value;
-    EXPECT_THAT(all_of(diagnose_stream(stream, 1 << 20, config), DoctorGrade::note), HasSubstr(c.found));
+    const auto findings = diagnose_stream(stream, 1 << 20, config);
+    EXPECT_THAT(all_of(findings, DoctorGrade::note), HasSubstr(c.found));
+    EXPECT_EQ(without_advice(findings), "");
   }
   EXPECT_THAT(all_of(diagnose_stream(good_stream(), 1000, config), DoctorGrade::note), HasSubstr("sent in parts"));
 }
@@ -182,6 +199,77 @@ TEST(Doctor, NamesAWorkerThatIsTooFarBehind) {
   EXPECT_THAT(found({{"handed", 100}, {"full", 20}}), HasSubstr("p0 worker 1: too far behind for 20 of 120 frames -> more workers"));
 }
 
+TEST(Doctor, SaysWhatToTypeForWhateverARunningApplianceComplainsOf) {
+  const auto found_of_port = [](const char* trouble, const char* note, uint64_t missed) {
+    const json port = {{"name", "p0"},     {"trouble", trouble}, {"note", note},
+                       {"missed", missed}, {"packets", 7},       {"exception", {{"interface", "weir0"}, {"trouble", "is down"}}}};
+    const json publisher = {{"name", "jetstream"},
+                            {"state", "running"},
+                            {"last_error", "no servers"},
+                            {"records", {{"failed", 1}, {"dropped", 2}, {"acknowledged", 3}}}};
+    const json core = {{"serves", "p0 worker 1"}, {"worker", {{"handed", 100}, {"full", 20}}}};
+    return diagnose_appliance({{"ready", false},
+                               {"not_ready_because", "port p0"},
+                               {"version", "1"},
+                               {"ports", {port}},
+                               {"cores", {core}},
+                               {"publishers", {publisher}}});
+  };
+  const struct {
+    const char* trouble;
+    const char* note;
+    const char* advice;
+  } cases[] = {
+      {"interface eth1 is down", "", "ip link set eth1 up"},
+      {"interface eth1 has no carrier", "", "ethtool eth1"},
+      {"interface eth1 is gone", "", "ip link show eth1"},
+      {"interface eth1 was made anew: restart to receive from it", "", "systemctl restart weir"},
+      {"something else", "", "weirctl ports"},
+      {"", "no RSS on addresses: one exporter's datagrams may meet several cores", "workers: N"},
+      {"", "receive buffer of 1 octets, 2 asked: raise net.core.rmem_max", "sysctl -w net.core.rmem_max"},
+      {"", "the driver does not count what it drops", "ethtool -S"},
+      {"", "512 receive descriptors", "docs/PORTS.md"},
+  };
+  for (const auto& c : cases) {
+    const auto findings = found_of_port(c.trouble, c.note, 5);
+    EXPECT_EQ(without_advice(findings), "");
+    EXPECT_THAT(all_of(findings, DoctorGrade::note), HasSubstr(c.advice));
+  }
+}
+
+json rows_of(const LoadedConfig& loaded) {
+  json rows = json::array();
+  for (const auto& value : appliance_schema().effective(&loaded.config, loaded.origins)) {
+    rows.push_back({{"key", value.path}, {"value", value.value}, {"from", value.origin.to_string()}});
+  }
+  return rows;
+}
+
+TEST(Doctor, KnowsThatTheRunningApplianceGoesByAnotherBroker) {
+  const auto read = [](const char* text, std::vector<const char*> environment) {
+    auto loaded = read_config(std::string("listeners: [{name: n, listen_addr: '127.0.0.1:2055'}]\n") + text, "test.yaml", environment);
+    EXPECT_TRUE(loaded) << loaded.error().message;
+    return loaded ? *loaded : LoadedConfig{};
+  };
+  const LoadedConfig here = read("nats_url: nats://a:1\n", {});
+  EXPECT_TRUE(compare_broker(rows_of(here), here).keys.empty());
+
+  const auto elsewhere = compare_broker(rows_of(read("nats_url: nats://a:1\n", {"NATS_URL=nats://b:2"})), here);
+  EXPECT_EQ(elsewhere.keys, std::vector<std::string>{"nats_url"});
+  EXPECT_THAT(elsewhere.from, HasSubstr("NATS_URL"));
+  EXPECT_EQ(elsewhere.nats_url, "nats://b:2");
+
+  const auto secret = compare_broker(rows_of(read("nats_url: nats://u:p@b:2\n", {})), here);
+  EXPECT_EQ(secret.keys, std::vector<std::string>{"nats_url"});
+  EXPECT_EQ(secret.nats_url, "") << "it cannot be asked without";
+
+  const auto user = compare_broker(rows_of(read("nats_url: nats://b:2\n", {"WEIR_NATS_USER=u", "WEIR_NATS_PASSWORD=p"})), here);
+  EXPECT_EQ(user.keys.size(), 3u);
+  EXPECT_EQ(user.nats_url, "");
+
+  EXPECT_TRUE(compare_broker(json::array(), here).keys.empty()) << "an older weir says nothing of it";
+}
+
 TEST(Doctor, SurvivesAnswersThatAreNotAsTheyShouldBe) {
   for (const json& stream : {json::object(), json{{"subjects", 7}}, json{{"subjects", {1, 2}}}}) {
     EXPECT_FALSE(diagnose_stream(stream, 0, config_with("")).empty());
@@ -193,6 +281,10 @@ TEST(Doctor, SaysWhereNobodyAnswers) {
   ASSERT_EQ(findings.size(), 1u);
   EXPECT_EQ(findings[0].grade, DoctorGrade::wrong);
   EXPECT_THAT(findings[0].found, HasSubstr("127.0.0.1:1"));
+  EXPECT_THAT(findings[0].advice, HasSubstr("nc -vz 127.0.0.1 1;"));
+  EXPECT_THAT(findings[0].advice, HasSubstr("nats --server 127.0.0.1:1 account info"));
+  EXPECT_THAT(ask_broker(config_with("nats_url: 'nats://u:geheim@[::1]:1'\n"))[0].advice,
+              AllOf(HasSubstr("nc -vz ::1 1;"), HasSubstr("--server [::1]:1 "), Not(HasSubstr("geheim"))));
   EXPECT_TRUE(ask_broker(config_with("publishers: [{kind: stdout}]\n")).empty());
 }
 
