@@ -164,23 +164,46 @@ Error ConfigReport::to_error() const {
   return Error{all};
 }
 
+namespace {
+
+/// The first URL of a list. What a query has may have commas: one goes up to the next URL that says its scheme.
+std::string_view first_url(std::string_view list) {
+  const size_t query = list.substr(0, list.find(',')).find('?');
+  if (query == std::string_view::npos) return list.substr(0, list.find(','));
+  for (size_t comma = list.find(',', query); comma != std::string_view::npos; comma = list.find(',', comma + 1)) {
+    const std::string_view next = list.substr(comma + 1);
+    const size_t scheme = next.find("://");
+    if (scheme != std::string_view::npos && scheme < next.find_first_of(",?/@=&")) return list.substr(0, comma);
+  }
+  return list;
+}
+
+/// nats://user:password@host?token: all up to the @ and all behind the ? may be secrets; with the @ behind the ? nobody
+/// can tell which it is.
+std::string masked_url(std::string_view url) {
+  const size_t scheme = url.find("://");
+  const size_t host = scheme == std::string_view::npos ? 0 : scheme + 3;
+  const size_t query = url.find('?', host);
+  const std::string_view place = url.substr(0, query);
+  const size_t at = place.rfind('@');
+  std::string out(url.substr(0, host));
+  if (query != std::string_view::npos && url.find('@', query) != std::string_view::npos) return out + "****";
+  out += at == std::string_view::npos || at < host ? std::string(place.substr(host)) : fmt::format("****{}", place.substr(at));
+  if (query != std::string_view::npos) out += query + 1 < url.size() ? "?****" : "?";
+  return out;
+}
+
+}  // namespace
+
 std::string masked(std::string_view value, Secrecy secrecy) {
   if (secrecy == Secrecy::open || value.empty()) return std::string(value);
   if (secrecy == Secrecy::secret) return "****";
-  // nats://user:password@host: hides everything up to the @ of each URL of a list.
   std::string out;
   while (!value.empty()) {
-    const std::string_view url = value.substr(0, value.find(','));
+    const std::string_view url = first_url(value);
     value.remove_prefix(std::min(value.size(), url.size() + 1));
-    const size_t scheme = url.find("://");
-    const size_t host = scheme == std::string_view::npos ? 0 : scheme + 3;
-    const size_t at = url.rfind('@');
     if (!out.empty()) out += ',';
-    if (at == std::string_view::npos || at < host) {
-      out += url;
-    } else {
-      out.append(url.substr(0, host)).append("****").append(url.substr(at));
-    }
+    out += masked_url(url);
   }
   return out;
 }

@@ -259,6 +259,13 @@ TEST(ConfigValues, HideWhatIsSecret) {
             "nats://****@h,nats://****@i,nats://j");
   EXPECT_EQ(masked("u:p@h", Secrecy::url), "****@h");
   EXPECT_EQ(masked("nats://h", Secrecy::url), "nats://h");
+  EXPECT_EQ(masked("http://u:p@h:9/x?token=abc", Secrecy::url), "http://****@h:9/x?****");
+  EXPECT_EQ(masked("https://h/x?token=a,b,c", Secrecy::url), "https://h/x?****");
+  EXPECT_EQ(masked("https://h/x?token=a@b", Secrecy::url), "https://****");
+  EXPECT_EQ(masked("nats://u:p?q@h", Secrecy::url), "nats://****");
+  EXPECT_EQ(masked("http://h/x?a=b,http://v@i?c,d://e/", Secrecy::url), "http://h/x?****,http://****@i?****,d://e/");
+  EXPECT_EQ(masked("http://h/x?next=a://b,c", Secrecy::url), "http://h/x?****");
+  EXPECT_EQ(masked("http://h/x?", Secrecy::url), "http://h/x?") << "nothing to hide";
   EXPECT_EQ(masked("", Secrecy::secret), "");
   EXPECT_EQ(masked("x", Secrecy::secret), "****");
 }

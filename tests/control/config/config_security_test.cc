@@ -105,7 +105,9 @@ TEST(ConfigSecurity, ShowsNoSecret) {
   ASSERT_TRUE(token);
   const auto url = read("nats_url: 'tls://a:geheim4@h:1,tls://geheim5@i'\n");
   ASSERT_TRUE(url) << url.error().message;
-  for (const auto* config : {&*loaded, &*token, &*url}) {
+  const auto webhook = read("publishers: [{kind: http, url: 'https://a:geheim6@h/x?token=geheim7'}]\n");
+  ASSERT_TRUE(webhook) << webhook.error().message;
+  for (const auto* config : {&*loaded, &*token, &*url, &*webhook}) {
     const std::string shown = describe_values(*config) + describe_plan(config->config);
     EXPECT_THAT(shown, AllOf(HasSubstr("****"), Not(HasSubstr("geheim"))));
   }
