@@ -107,6 +107,14 @@ TEST_P(NamedMetrics, AreAllThere) {
 INSTANTIATE_TEST_SUITE_P(Files, NamedMetrics,
                          ::testing::Values("deploy/prometheus/weir.rules.yaml", "deploy/grafana/weir.json"));
 
+/// What ends in records lost when nobody looks.
+TEST_P(NamedMetrics, WatchWhatFillsUp) {
+  const std::string text = text_of(GetParam());
+  for (const char* metric : {"weir_publisher_queue_fill_ratio", "weir_spool_octets_max"}) {
+    EXPECT_NE(text.find(metric), std::string::npos) << metric;
+  }
+}
+
 TEST(AlertRules, ArePrometheusOwn) {
   // scripts/fetch_promtool.sh puts it there.
   const std::string path = "PATH=\"$PATH:" + source_file("build/tools") + "\"; ";
