@@ -232,8 +232,11 @@ void print_quarantine(const json& answer) {
   for (const json& d : answer.at("datagrams")) {
     std::string hex = text_of(d.at("hex"));
     if (hex.size() > kHexShown) hex = hex.substr(0, kHexShown) + "…";
+    const json& name = d.at("exporter_name");
     table.add({text_of(d.at("reason")), time_of(d.at("received_ns")),
-               fmt::format("{} {}", text_of(d.at("exporter")), text_of(d.at("port"))), text_of(d.at("listener")),
+               fmt::format("{} {}{}", text_of(d.at("exporter")), text_of(d.at("port")),
+                           name.is_null() ? std::string() : fmt::format(" {}", text_of(name))),
+               text_of(d.at("listener")),
                text_of(d.at("octets")), hex});
   }
   table.print();

@@ -87,7 +87,7 @@ Result<std::unique_ptr<Appliance>> Appliance::create(const ApplianceConfig& conf
     routes.push_back(std::move(route));
   }
   for (service::HttpRoute& route : live_routes(a.live_flows_, a.listener_names_)) routes.push_back(std::move(route));
-  for (service::HttpRoute& route : capture_routes(a.captures_, a.quarantine_)) routes.push_back(std::move(route));
+  for (service::HttpRoute& route : capture_routes(a.captures_, a.quarantine_, a.view_)) routes.push_back(std::move(route));
   routes.push_back(exporter_detail_route(a.view_, a.exporter_details_));
   routes.push_back(rules_route(a.view_));
   auto server = service::HttpServer::start(http_server_config(config), std::move(routes));

@@ -259,6 +259,18 @@ TEST(Routes, LedgerHasEveryReasonAsAKey) {
   EXPECT_EQ(body["balanced"], true);
 }
 
+TEST(Routes, NameWhoLostRecords) {
+  ApplianceView view = sample_view();
+  view.exporter_list = std::make_shared<const ExporterList>(*ExporterList::parse("address,name\n192.0.2.1,edge1\n", "list"));
+  view.losses.push_back({IpAddress::from_v4(0xC0000201u), RouteId{0}, {}});
+  view.losses.push_back({IpAddress::from_v4(0xC0000202u), RouteId{0}, {}});
+  view.publishers[0].losses.push_back({IpAddress::from_v4(0xC0000201u), RouteId{0}, {}});
+  const auto body = ask_json(view, "/v1/ledger");
+  EXPECT_EQ(body["losses"]["rows"][0]["exporter_name"], "edge1");
+  EXPECT_TRUE(body["losses"]["rows"][1]["exporter_name"].is_null());
+  EXPECT_EQ(body["publishers"][0]["losses"]["rows"][0]["exporter_name"], "edge1");
+}
+
 TEST(Routes, StatusSaysWhetherItIsReady) {
   ApplianceView view = sample_view();
   EXPECT_EQ(ask_json(view, "/v1/status")["ready"], true);

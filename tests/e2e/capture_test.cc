@@ -138,6 +138,18 @@ TEST_F(CaptureTest, WhatCannotBeDoneIsSaidAndLeavesNoFile) {
   EXPECT_FALSE(std::filesystem::exists(file()));
 }
 
+TEST_F(CaptureTest, TheQuarantineNamesExportersAsTheOperatorDoes) {
+  std::ofstream(folder_ / "exporters.csv") << "address,name\n127.0.0.66,edge1\n";
+  auto weir = start("exporter_info: {names_file: " + (folder_ / "exporters.csv") + "}\n");
+  send_udp(port_, {std::string(40, '\xee')});
+  std::string table;
+  EXPECT_TRUE(eventually([&] {
+    table = ctl({"quarantine"}).out;
+    return table.find(" edge1 ") != std::string::npos;
+  })) << table;
+  EXPECT_THAT(table, ContainsRegex("127.0.0.66 [0-9]+ edge1 +netflow +40 +eeee"));
+}
+
 TEST_F(CaptureTest, WhatCouldNotBeDecodedIsWrongForTheSameReasonsInAFile) {
   auto weir = start();
   EXPECT_THAT(ctl({"quarantine"}).out, HasSubstr("nothing"));

@@ -125,7 +125,7 @@ auto with_id(Answer answer) {
 
 // ── quarantine ───────────────────────────────────────────────────────────────────────────────────
 
-json row_json(const QuarantineRow& row, const CaptureGround* ground) {
+json row_json(const QuarantineRow& row, const CaptureGround* ground, const ApplianceView* view) {
   const dataplane::DatagramNote& note = row.datagram.note;
   const std::span<const uint8_t> payload = row.datagram.view().payload();
   static constexpr char kDigits[] = "0123456789abcdef";
@@ -137,6 +137,7 @@ json row_json(const QuarantineRow& row, const CaptureGround* ground) {
   const bool is_known = ground != nullptr && note.listener.value < ground->listeners.size();
   return {{"reason", name_of(row.datagram.reason)},
           {"exporter", note.source.to_string()},
+          {"exporter_name", view != nullptr ? exporter_name_json(*view, note.source) : json()},
           {"port", note.source_port},
           {"listener", is_known ? json(ground->listeners[note.listener.value]) : json()},
           {"local_port", note.local_port},
@@ -160,17 +161,18 @@ Result<std::vector<const QuarantineRow*>> rows_asked_for(const QuarantineView& v
   return rows;
 }
 
-HttpResponse quarantine_list(const QuarantineView& view, const CaptureGround* ground, const HttpRequest& request) {
-  const auto rows = rows_asked_for(view, request);
+HttpResponse quarantine_list(const QuarantineView& quarantine, const CaptureGround* ground, const ApplianceView* view,
+                             const HttpRequest& request) {
+  const auto rows = rows_asked_for(quarantine, request);
   if (!rows) return service::http_error(400, rows.error().message);
   json list = json::array();
-  for (const QuarantineRow* row : *rows) list.push_back(row_json(*row, ground));
+  for (const QuarantineRow* row : *rows) list.push_back(row_json(*row, ground, view));
   json reasons = json::object();
   for (size_t i = 0; i < dataplane::kFaults; ++i) {
     const auto fault = static_cast<decode::Fault>(i);
-    reasons[std::string(name_of(fault))] = {{"copied", view.copied[fault]}, {"passed_over", view.passed_over[fault]}};
+    reasons[std::string(name_of(fault))] = {{"copied", quarantine.copied[fault]}, {"passed_over", quarantine.passed_over[fault]}};
   }
-  return json_response({{"datagrams", std::move(list)}, {"reasons", std::move(reasons)}, {"taken_ns", view.taken_ns}});
+  return json_response({{"datagrams", std::move(list)}, {"reasons", std::move(reasons)}, {"taken_ns", quarantine.taken_ns}});
 }
 
 HttpResponse quarantine_pcap(const QuarantineView& view, const HttpRequest& request) {
@@ -223,7 +225,8 @@ Result<CaptureSpec> capture_spec_of(std::string_view text, const CaptureGround& 
   return spec;
 }
 
-std::vector<service::HttpRoute> capture_routes(CaptureDesk& captures, const QuarantineDesk& quarantine) {
+std::vector<service::HttpRoute> capture_routes(CaptureDesk& captures, const QuarantineDesk& quarantine,
+                                               const Snapshot<ApplianceView>& view) {
   std::vector<service::HttpRoute> routes;
   routes.push_back({.method = "POST",
                     .path = "/v1/captures",
@@ -256,8 +259,8 @@ std::vector<service::HttpRoute> capture_routes(CaptureDesk& captures, const Quar
                     .access = HttpAccess::admin});
   routes.push_back({.method = "GET",
                     .path = "/v1/quarantine",
-                    .handle = [&captures, &quarantine](const HttpRequest& request) {
-                      return quarantine_list(*quarantine.view(), captures.ground().get(), request);
+                    .handle = [&captures, &quarantine, &view](const HttpRequest& request) {
+                      return quarantine_list(*quarantine.view(), captures.ground().get(), view.read().get(), request);
                     },
                     .access = HttpAccess::admin,
                     .parameters = {"reason"}});

@@ -9,8 +9,10 @@
 #include <vector>
 
 #include "base/result.h"
+#include "base/snapshot.h"
 #include "control/taps/capture_desk.h"
 #include "control/taps/quarantine_desk.h"
+#include "control/view.h"
 #include "service/http_server.h"
 
 namespace weir::control {
@@ -18,7 +20,8 @@ namespace weir::control {
 /// A body of POST /v1/captures; an Error says which key is wrong, and what it may be.
 Result<CaptureSpec> capture_spec_of(std::string_view body, const CaptureGround& ground);
 
-/// Both outlive the server that serves the routes.
-std::vector<service::HttpRoute> capture_routes(CaptureDesk& captures, const QuarantineDesk& quarantine);
+/// All outlive the server that serves the routes. The view has the names of exporters.
+std::vector<service::HttpRoute> capture_routes(CaptureDesk& captures, const QuarantineDesk& quarantine,
+                                               const Snapshot<ApplianceView>& view);
 
 }  // namespace weir::control

@@ -77,6 +77,11 @@ HttpResponse exporters_page(const ApplianceView& view, const HttpRequest& reques
   return json_response(body);
 }
 
+json exporter_name_json(const ApplianceView& view, const IpAddress& exporter) {
+  const ListedExporter* const said = listed(view, exporter);
+  return text_or_null(said != nullptr ? said->name : "");
+}
+
 json interfaces_json(const ApplianceView& view, const IpAddress& address) {
   const ListedExporter* const exporter = listed(view, address);
   json rows = json::array();
@@ -109,7 +114,7 @@ json exporter_json(const ApplianceView& view, const decode::ExporterStats& e) {
     if (e.protocols >> i & 1) types.push_back(name_of(static_cast<decode::Protocol>(i)));
   }
   return {{"address", e.address.to_string()},
-          {"name", text_or_null(said != nullptr ? said->name : "")},
+          {"name", exporter_name_json(view, e.address)},
           {"site", text_or_null(said != nullptr && !said->site.empty() ? said->site
                                                                        : std::string(decode::site_of(view.sites, e.address)))},
           {"verdicts", std::move(verdicts)},

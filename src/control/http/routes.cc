@@ -117,12 +117,12 @@ json spool_json(const SpoolView& s) {
 
 /// Who lost how much, and why: the largest of them.
 template <class Row>
-json losses_json(const std::vector<Row>& losses, uint64_t total,
-                 const std::vector<std::string>& subjects) {
+json losses_json(const ApplianceView& view, const std::vector<Row>& losses, uint64_t total) {
   json rows = json::array();
   for (const Row& row : losses) {
     rows.push_back({{"exporter", row.exporter == IpAddress{} ? json() : json(row.exporter.to_string())},
-                    {"subject", row.route.value < subjects.size() ? json(subjects[row.route.value]) : json()},
+                    {"exporter_name", exporter_name_json(view, row.exporter)},
+                    {"subject", row.route.value < view.subjects.size() ? json(view.subjects[row.route.value]) : json()},
                     {"records", tally_json(row.records)}});
   }
   return {{"rows", std::move(rows)}, {"total", total}};
@@ -137,7 +137,7 @@ json delivery_json(const LatencyHistogram& h) {
           {"max_ms", ms(h.max_ns())}};
 }
 
-json publisher_json(const PublisherView& p, const std::vector<std::string>& subjects) {
+json publisher_json(const ApplianceView& view, const PublisherView& p) {
   return {{"name", p.name},
           {"kind", p.kind},
           {"state", name_of(p.state)},
@@ -174,7 +174,7 @@ json publisher_json(const PublisherView& p, const std::vector<std::string>& subj
           {"reconnects", p.reconnects},
           {"renewals", p.renewals},
           {"failures", tally_json(p.failures)},
-          {"losses", losses_json(p.losses, p.loss_rows, subjects)},
+          {"losses", losses_json(view, p.losses, p.loss_rows)},
           {"spool", spool_json(p.spool)}};
 }
 
@@ -322,7 +322,7 @@ json queues_json(const ApplianceView& view) {
 
 json publishers_json(const ApplianceView& view) {
   json publishers = json::array();
-  for (const auto& p : view.publishers) publishers.push_back(publisher_json(p, view.subjects));
+  for (const auto& p : view.publishers) publishers.push_back(publisher_json(view, p));
   return publishers;
 }
 
@@ -374,7 +374,7 @@ json ledger_json(const ApplianceView& view) {
   body["replicate"] = replicas_json(view);
   body["cores"] = std::move(cores);
   body["publishers"] = publishers_json(view);
-  body["losses"] = losses_json(view.losses, view.loss_rows, view.subjects);
+  body["losses"] = losses_json(view, view.losses, view.loss_rows);
   body["balanced"] = view.discrepancies.empty();
   body["discrepancies"] = view.discrepancies;
   body["mismatches"] = view.ledger_mismatches;

@@ -17,6 +17,9 @@ inline service::HttpResponse json_response(const nlohmann::json& body) {
           .body = body.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n"};
 }
 
+/// What the operator calls it; null: nothing.
+nlohmann::json exporter_name_json(const ApplianceView& view, const IpAddress& exporter);
+
 /// Those of the operator's list.
 nlohmann::json interfaces_json(const ApplianceView& view, const IpAddress& exporter);
 

@@ -38,7 +38,7 @@ class OpenApiTest : public ::testing::Test {
     for (auto& route : live_routes(live_flows_, listeners_, [this] { return now_ns_ += 10 * kNsPerSec; })) {
       routes_.push_back(std::move(route));
     }
-    for (auto& route : capture_routes(captures_, quarantine_)) routes_.push_back(std::move(route));
+    for (auto& route : capture_routes(captures_, quarantine_, view_)) routes_.push_back(std::move(route));
     captures_.set_ground({1, {"netflow"}});
     routes_.push_back(exporter_detail_route(view_, details_, [this] { return now_ns_ += 10 * kNsPerSec; }));
     routes_.push_back(rules_route(view_));

@@ -61,7 +61,7 @@ class CaptureTest : public ::testing::Test {
  protected:
   CaptureTest() {
     desk_.set_ground({kCores, {"netflow", "sflow"}});
-    routes_ = capture_routes(desk_, quarantine_);
+    routes_ = capture_routes(desk_, quarantine_, view_);
   }
   HttpResponse ask(const std::string& method, const std::string& route, const std::string& tail = {},
                    const std::string& body = {}, const std::map<std::string, std::string>& query = {}) {
@@ -97,6 +97,7 @@ class CaptureTest : public ::testing::Test {
   static constexpr size_t kCores = 2;
   CaptureDesk desk_;
   QuarantineDesk quarantine_;
+  Snapshot<ApplianceView> view_;
   std::vector<service::HttpRoute> routes_;
   TurningPlane plane_{kCores};
   uint64_t steady_ns_ = 1000 * kNsPerSec;
@@ -335,7 +336,7 @@ TEST_F(CaptureTest, ThoseThatCoresHaveNotLetGoOfAreBounded) {
 
 TEST_F(CaptureTest, IsRefusedWhileTheApplianceStarts) {
   CaptureDesk desk;
-  const auto routes = capture_routes(desk, quarantine_);
+  const auto routes = capture_routes(desk, quarantine_, view_);
   EXPECT_EQ(routes[0].handle({.method = "POST"}).status, 503u);
 }
 
@@ -350,8 +351,14 @@ TEST_F(CaptureTest, ListsWhatCouldNotBeDecoded) {
     settle();
     steady_ns_ += kNsPerSec;
   }
+  ApplianceView named;
+  named.exporter_list = std::make_shared<const ExporterList>(*ExporterList::parse("address,name\n192.0.2.7,edge1\n", "list"));
+  EXPECT_TRUE(json::parse(ask("GET", "/v1/quarantine").body)["datagrams"][0]["exporter_name"].is_null());
+  view_.publish(std::make_shared<const ApplianceView>(std::move(named)));
   const json answer = json::parse(ask("GET", "/v1/quarantine").body);
   ASSERT_EQ(answer["datagrams"].size(), 3u);
+  EXPECT_EQ(answer["datagrams"][0]["exporter_name"], "edge1");
+  EXPECT_TRUE(answer["datagrams"][1]["exporter_name"].is_null());
   const json& shortest = answer["datagrams"][0];
   EXPECT_EQ(shortest["reason"], "truncated_header");
   EXPECT_EQ(shortest["hex"], "0102");
