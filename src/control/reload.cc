@@ -13,7 +13,6 @@
 namespace weir::control {
 namespace {
 
-/// What goes without a restart: these keys and what stands in them.
 constexpr std::string_view kLiveKeys[] = {
     "listeners", "sampling", "exporters", "exporter_info", "classification", "limits.records_per_second",
     "limits.records_per_second_per_exporter", "limits.packets_per_second_per_exporter", "log.level", "shutdown_deadline_ms",
@@ -64,6 +63,8 @@ bool say_the_same(const std::shared_ptr<const classify::RuleSet>& a, const std::
 }
 
 }  // namespace
+
+std::span<const std::string_view> live_keys() noexcept { return kLiveKeys; }
 
 ConfigChange compare(const ApplianceConfig& started, const ApplianceConfig& running,
                      const ApplianceConfig& wanted) {
@@ -149,7 +150,9 @@ void Reloader::end(ReloadState state) {
     case ReloadState::unchanged:
       service::log_info("reload: nothing has changed");
       break;
-    default: service::log_info("reload: now goes {}", service::joined(next_.applied)); break;
+    default:
+      if (!next_.applied.empty()) service::log_info("reload: now goes {}", service::joined(next_.applied));
+      break;
   }
   if (!next_.needs_restart.empty()) {
     service::log_warning("reload: only a restart takes up {}", service::joined(next_.needs_restart));

@@ -11,7 +11,9 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -25,6 +27,9 @@ namespace weir::control {
 
 using service::ReloadState;
 using service::ReloadView;
+
+/// What goes without a restart: these keys and what stands in them. docs/REST.md has them.
+std::span<const std::string_view> live_keys() noexcept;
 
 /// The keys that differ, by what can be done about them.
 struct ConfigChange {

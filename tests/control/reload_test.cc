@@ -1,10 +1,13 @@
 // A configuration read anew: what goes at once, what only a restart takes up, and what is refused.
 #include "control/reload.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <cstdlib>
+#include <fstream>
 #include <thread>
 
 namespace weir::control {
@@ -22,6 +25,23 @@ LoadedConfig load(const std::string& text) {
 }
 
 constexpr char kOneListener[] = "listeners: [{protocol: netflow, port: 2055}]\n";
+
+TEST(LiveKeys, StandInTheTableOfTheDocument) {
+  const char* root = std::getenv("WEIR_SOURCE_ROOT");
+  std::ifstream file(std::string(root != nullptr ? root : ".") + "/docs/REST.md");
+  ASSERT_TRUE(file);
+  std::string rows, line;  // of keys that go, `all else` is the last
+  while (std::getline(file, line) && !line.starts_with("| keys | a reload")) {
+  }
+  while (std::getline(file, line) && !line.starts_with("| all else")) rows += line + "\n";
+  EXPECT_FALSE(file.eof());
+  for (const std::string_view key : live_keys()) {
+    const std::string family(key.substr(0, key.find('_')));  // nats_…, stream_…
+    const bool is_told = rows.find(fmt::format("`{}`", key)) != std::string::npos ||
+                         rows.find(fmt::format("`{}_…`", family)) != std::string::npos;
+    EXPECT_TRUE(is_told) << key;
+  }
+}
 
 TEST(CompareConfigs, TellsWhatGoesNowFromWhatARestartTakesUp) {
   const ApplianceConfig a = load(kOneListener).config;

@@ -100,6 +100,10 @@ TEST_F(ReloadTest, SighupReloadsAndTheLogSaysWhatGoesAndWhatWaitsForARestart) {
   EXPECT_TRUE(eventually([&] { return ctl({"log-level"}).out == "debug\n"; }));
   EXPECT_TRUE(eventually([&] { return weir->err().find("only a restart takes up batch_bytes") != std::string::npos; }));
   EXPECT_THAT(weir->err(), HasSubstr("reload: now goes log.level"));
+  write_config("log: {level: debug}\nbatch_bytes: 256KiB\nbatch_linger_ms: 70\n");
+  EXPECT_THAT(ctl({"reload"}).out, HasSubstr("batch_linger_ms"));
+  EXPECT_TRUE(eventually([&] { return weir->err().find("takes up batch_bytes, batch_linger_ms") != std::string::npos; }));
+  EXPECT_EQ(weir->err().find("now goes \n"), std::string::npos) << "nothing goes, and nothing is said of it";
   EXPECT_EQ(ctl({"log-level", "warning"}).status, 0);
   EXPECT_EQ(ctl({"log-level"}).out, "warning\n");
   const Answer wrong = ctl({"log-level", "loud"});
