@@ -34,7 +34,7 @@ _weir() {
   done
 
   case $previous in
-    -c | --config | --pcap | --socket | --raw | -w | --write | --api | --ca | --cert | --key)
+    -c | --config | --environment | --pcap | --socket | --raw | -w | --write | --api | --ca | --cert | --key)
       mapfile -t COMPREPLY < <(compgen -f -- "$current")
       return ;;
     --format)

@@ -11,7 +11,7 @@ namespace weir::cli {
 
 ServiceEnvironment::ServiceEnvironment(const std::string& config_path, std::string file) {
   if (file.empty() && config_path == kInstalledConfig) file = kInstalledEnvironment;
-  if (!file.empty()) {
+  if (!file.empty() && file != kNoEnvironmentFile) {
     if (auto read = service::read_environment_file(file)) {
       of_file_ = std::move(*read);
     } else {

@@ -10,10 +10,12 @@ namespace weir::cli {
 inline constexpr const char* kInstalledConfig = "/etc/weir/weir.yaml";
 inline constexpr const char* kInstalledEnvironment = "/etc/default/weir";  // EnvironmentFile of weir.service
 
+inline constexpr const char* kNoEnvironmentFile = "none";
+
 /// The variables of a file, as systemd would give them to the service, and those of this process, which win.
 class ServiceEnvironment {
  public:
-  /// `file`: empty: kInstalledEnvironment where `config_path` is kInstalledConfig, else none.
+  /// `file`: empty: kInstalledEnvironment where `config_path` is kInstalledConfig; kNoEnvironmentFile, and elsewhere: none.
   ServiceEnvironment(const std::string& config_path, std::string file);
   ServiceEnvironment(const ServiceEnvironment&) = delete;
   ServiceEnvironment& operator=(const ServiceEnvironment&) = delete;

@@ -84,7 +84,8 @@ void add_check_command(CLI::App& app, int& exit_code) {
                      ->type_name("URL")
                      ->excludes(config);
   command->add_option("--environment", arguments->environment_file,
-                      "Variables of the service beside this shell's, which win (/etc/default/weir for /etc/weir/weir.yaml)")
+                      "Variables of the service beside this shell's, which win; none: no file "
+                      "(/etc/default/weir for /etc/weir/weir.yaml)")
       ->type_name("FILE");
   command->add_option("--format", arguments->format, "As of `weir run --listen`")->needs(listen);
   command->add_flag("--until-end", arguments->until_end, "As of `weir run`: is there an end?");

@@ -139,8 +139,8 @@ void add_doctor_command(CLI::App& app, int& exit_code) {
       "doctor", "Look at the machine, the broker and the running appliance: what is wrong, and what to type");
   doctor->add_option("-c,--config", arguments.config_path, fmt::format("The configuration ({}, if it is there)", kInstalledConfig));
   doctor->add_option("--environment", arguments.environment_file,
-                     fmt::format("Variables of the service beside this shell's, which win ({} for {})", kInstalledEnvironment,
-                                 kInstalledConfig))
+                     fmt::format("Variables of the service beside this shell's, which win; none: no file ({} for {})",
+                                 kInstalledEnvironment, kInstalledConfig))
       ->type_name("FILE");
   doctor->add_option("--socket", arguments.socket, "The appliance's control socket (as the configuration has it)")
       ->envname("WEIR_CONTROL_SOCKET_PATH");

@@ -151,6 +151,10 @@ TEST_F(WeirctlTest, TheDoctorLooksWhereTheServiceLooks) {
   EXPECT_THAT(findings({"--environment", variables}, 0).find("nats")->second, HasSubstr("fine: "));
   EXPECT_THAT(findings({"--environment", folder_ / ""}, 1).find("environment")->second, HasSubstr("not a regular file"));
   EXPECT_THAT(run({weir(), "check", "-c", config, "--environment", variables}).out, HasSubstr(nats_.url()));
+  const Answer without = run({weir(), "check", "-c", config, "--environment", "none"});
+  EXPECT_EQ(without.status, 0) << without.err;
+  EXPECT_THAT(without.out, ::testing::Not(HasSubstr(nats_.url())));
+  EXPECT_EQ(without.err.find("none"), std::string::npos) << without.err;
 
   auto weir = std::make_unique<Process>(folder_, std::vector<std::string>{this->weir(), "run", "-c", config},
                                         std::vector<std::string>{"NATS_URL=" + nats_.url()});

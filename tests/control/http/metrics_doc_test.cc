@@ -115,6 +115,10 @@ TEST_P(NamedMetrics, WatchWhatFillsUp) {
   }
 }
 
+TEST(AlertRules, TellOfAPublisherThatSpoolsThoughWeirIsReady) {
+  EXPECT_NE(text_of("deploy/prometheus/weir.rules.yaml").find("rate(weir_publisher_records_spooled_total["), std::string::npos);
+}
+
 TEST(AlertRules, ArePrometheusOwn) {
   // scripts/fetch_promtool.sh puts it there.
   const std::string path = "PATH=\"$PATH:" + source_file("build/tools") + "\"; ";
