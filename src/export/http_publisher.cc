@@ -52,15 +52,15 @@ bool HttpPublisher::submit(OutboundBatch& batch, OutcomeSink& outcomes) {
 
 void HttpPublisher::poll(int wait_ms, OutcomeSink& outcomes) {
   const size_t before = in_flight();
-  step(outcomes);
+  step(Draining::no, outcomes);
   if (wait_ms <= 0 || in_flight() != before) return;
   client_->perform(wait_until_due(wait_ms));
-  step(outcomes);
+  step(Draining::no, outcomes);
 }
 
 void HttpPublisher::drain(const std::atomic<uint64_t>& deadline_steady_ns, OutcomeSink& outcomes) {
   while (in_flight() > 0) {
-    step(outcomes);
+    step(Draining::yes, outcomes);
     const uint64_t deadline_ns = deadline_steady_ns.load(std::memory_order_acquire);
     const uint64_t now_ns = steady_clock_ns();
     if (in_flight() == 0 || now_ns >= deadline_ns) break;
@@ -78,13 +78,31 @@ void HttpPublisher::drain(const std::atomic<uint64_t>& deadline_steady_ns, Outco
 
 // --------------------------------------------------------------------------------- one step
 
-void HttpPublisher::step(OutcomeSink& outcomes) {
+void HttpPublisher::step(Draining draining, OutcomeSink& outcomes) {
   client_->perform(0);
   take_answers(outcomes);
   const uint64_t now_ns = steady_clock_ns();
   window_.queue_due(now_ns);
   pump(now_ns, outcomes);
+  give_back(now_ns, draining, outcomes);
   probe(now_ns);
+}
+
+void HttpPublisher::give_back(uint64_t now_ns, Draining draining, OutcomeSink& outcomes) {
+  const uint64_t patience = patience_ns();
+  if (patience == kPatientForEver) return;
+  const bool is_away = counters_.connected.value() == 0 || now_ns < hold_until_ns_;
+  const uint64_t answers_ns = 2 * config_.http.timeout_ms * kNsPerMs;
+  for (uint32_t i = 0; i < window_.slots(); ++i) {
+    const bool need_not_wait = draining == Draining::yes && is_away && window_.is_idle_replay(i);
+    if (!need_not_wait && !window_.is_overdue(i, now_ns, patience, answers_ns)) continue;
+    const MessageWindow::Slot& slot = window_.slot(i);
+    if (slot.awaiting == 0) {
+      finish(i, {slot.batch, false, false, slot.passing_trouble()}, outcomes);
+    } else {
+      doomed_.emplace(i, slot.passing_trouble());
+    }
+  }
 }
 
 void HttpPublisher::take_answers(OutcomeSink& outcomes) {

@@ -55,7 +55,9 @@ class HttpPublisher final : public Publisher {
 
   HttpPublisher(HttpPublisherConfig config, std::unique_ptr<HttpClient> client);
 
-  void step(OutcomeSink& outcomes);
+  enum class Draining : bool { no, yes };
+  void step(Draining draining, OutcomeSink& outcomes);
+  void give_back(uint64_t now_ns, Draining draining, OutcomeSink& outcomes);
   void take_answers(OutcomeSink& outcomes);
   void on_answer(const HttpAnswer& answer, OutcomeSink& outcomes);
   void pump(uint64_t now_ns, OutcomeSink& outcomes);

@@ -17,7 +17,8 @@ constexpr uint64_t kCheckWaitMaxMs = 5000;
 // A server removes the files of a stream that was deleted while it answers already: one of the same name that is
 // made meanwhile loses its own with them, and takes nothing any more (nats-server 2.9.10).
 constexpr uint64_t kDeletedWaitMs = 2000;
-constexpr uint64_t kHoldMs = 20;              // after the library would not take a message
+constexpr uint64_t kGiveBackEveryNs = 50 * kNsPerMs;  // looks for what has waited too long
+constexpr uint64_t kHoldMs = 20;                      // after the library would not take a message
 constexpr uint8_t kRejectionsMax = 5;         // a definite no, so often, is the answer
 constexpr size_t kHeaderOctetsReserve = 512;  // our headers, which count towards max_payload and max_msg_size
 // Messages without an answer that keep a server busy for longer than we gather: of batches, and of records.
@@ -146,8 +147,9 @@ void JetStreamPublisher::step(uint64_t now_ns, uint64_t deadline_ns, OutcomeSink
   check_stream(now_ns);
   // All of that may have taken seconds: what is sent now has its whole time.
   now_ns = steady_clock_ns();
-  expire(now_ns, outcomes);
+  expire(now_ns);
   pump(now_ns, outcomes);
+  give_back(now_ns, deadline_ns, outcomes);
 }
 
 void JetStreamPublisher::keep_connected(uint64_t now_ns, uint64_t deadline_ns) {
@@ -224,7 +226,7 @@ void JetStreamPublisher::take_replies(int wait_ms, OutcomeSink& outcomes) {
   replies_.clear();
 }
 
-void JetStreamPublisher::expire(uint64_t now_ns, OutcomeSink& outcomes) {
+void JetStreamPublisher::expire(uint64_t now_ns) {
   while (const auto token = window_.take_timed_out(now_ns)) {
     // The server refuses a publish without permission by an error of the connection, not an answer.
     const std::string why = client_->last_trouble();
@@ -234,12 +236,18 @@ void JetStreamPublisher::expire(uint64_t now_ns, OutcomeSink& outcomes) {
     delay(*token, now_ns, DeliveryFailure::timed_out);
   }
   window_.queue_due(now_ns);
-  if (config_.retry_horizon_ms == 0) return;
+}
+
+void JetStreamPublisher::give_back(uint64_t now_ns, uint64_t deadline_ns, OutcomeSink& outcomes) {
+  const uint64_t patience = patience_ns();
+  if (patience == kPatientForEver || now_ns < next_give_back_ns_) return;
+  next_give_back_ns_ = now_ns + kGiveBackEveryNs;
+  const bool is_away = !client_->connected() || !may_publish_;
+  const uint64_t answers_ns = 2 * config_.publish_timeout_ms * kNsPerMs;
   for (uint32_t i = 0; i < window_.slots(); ++i) {
-    const Slot& slot = window_.slot(i);
-    if (slot.batch != nullptr &&
-        now_ns - slot.submitted_ns > config_.retry_horizon_ms * kNsPerMs) {
-      fail(i, slot.trouble, outcomes);
+    const bool need_not_wait = deadline_ns != kNoDeadline && is_away && window_.is_idle_replay(i);
+    if (need_not_wait || window_.is_overdue(i, now_ns, patience, answers_ns)) {
+      fail(i, window_.slot(i).passing_trouble(), outcomes);
     }
   }
 }
@@ -442,6 +450,7 @@ void JetStreamPublisher::fail(uint32_t index, DeliveryFailure why, OutcomeSink& 
 /// When poll has something to do even without an answer.
 uint64_t JetStreamPublisher::next_due_ns() const noexcept {
   uint64_t due = window_.next_due_ns();
+  if (in_flight() > 0 && patience_ns() != kPatientForEver) due = std::min(due, next_give_back_ns_);
   if (client_->closed()) return std::min(due, next_connect_ns_);
   if (!client_->connected()) {
     // Nothing tells us that the library is connected again: look now and then.

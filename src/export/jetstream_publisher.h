@@ -6,7 +6,7 @@
 //           at most for the connection's time-outs (NatsConfig).
 // Failure:  a message that is not acknowledged within publish_timeout_ms, is refused, or was under way
 //           when the connection broke is sent again under the same Nats-Msg-Id, with exponential
-//           back-off and jitter, for as long as its batch is in flight (retry_horizon_ms bounds that).
+//           back-off and jitter, for as long as its batch is in flight (set_patience bounds that).
 //
 // One batch is one broker message, one for each record (framings single and netflow_record), or several
 // parts where it exceeds what the server or the stream takes; it is acknowledged when all of them are. A
@@ -36,7 +36,6 @@ struct JetStreamConfig {
   uint32_t api_timeout_ms = 2000;  // for requests about the stream
   uint32_t retry_first_ms = 100;
   uint32_t retry_max_ms = 5000;
-  uint64_t retry_horizon_ms = 0;  // 0: while the batch is in flight
 };
 
 class JetStreamPublisher final : public Publisher {
@@ -75,7 +74,8 @@ class JetStreamPublisher final : public Publisher {
   void take_replies(int wait_ms, OutcomeSink& outcomes);
   void on_reply(const NatsReply& reply, OutcomeSink& outcomes);
   void on_refusal(Token token, const PublishAck& ack, OutcomeSink& outcomes);
-  void expire(uint64_t now_ns, OutcomeSink& outcomes);
+  void expire(uint64_t now_ns);
+  void give_back(uint64_t now_ns, uint64_t deadline_ns, OutcomeSink& outcomes);
   void pump(uint64_t now_ns, OutcomeSink& outcomes);
   bool shrink(Token token);
   void send(Token token, uint64_t now_ns, OutcomeSink& outcomes);
@@ -107,6 +107,7 @@ class JetStreamPublisher final : public Publisher {
   uint64_t check_wait_ns_ = 0;
   uint64_t stream_octets_max_ = 0;
   uint64_t next_connect_ns_ = 0;
+  uint64_t next_give_back_ns_ = 0;
   uint64_t hold_until_ns_ = 0;  // the library would not take a message just now
   uint64_t disconnects_seen_ = 0;
   uint64_t reconnects_seen_ = 0;

@@ -18,6 +18,7 @@ constexpr uint64_t kHoldNs = 20 * kNsPerMs;
 constexpr uint64_t kAnswersMaxNs = 600 * kNsPerMs;  // of brokers, to what a dead producer had sent
 constexpr uint64_t kPurgeMaxNs = 500 * kNsPerMs;    // for the reports of what was given up
 constexpr int kDrainWaitMs = 1000;
+constexpr uint64_t kGiveBackEveryNs = 250 * kNsPerMs;  // looks for what has waited too long
 
 }  // namespace
 
@@ -55,6 +56,7 @@ bool KafkaPublisher::submit(OutboundBatch& batch, OutcomeSink& outcomes) {
   Slot& slot = slots_[index];
   slot.batch = &batch;
   slot.open = slot.under_way = 0;
+  slot.submitted_ns = steady_clock_ns();
   slot.doomed = DeliveryFailure::count_;
   slot.id = addressing_.id_of(batch);
   slot.topic = kafka_topic(config_.topic, addressing_.subject_of(batch));
@@ -70,15 +72,15 @@ bool KafkaPublisher::submit(OutboundBatch& batch, OutcomeSink& outcomes) {
 
 void KafkaPublisher::poll(int wait_ms, OutcomeSink& outcomes) {
   const size_t before = in_flight_;
-  step(0, outcomes);
+  step(0, Draining::no, outcomes);
   if (wait_ms <= 0 || in_flight_ != before) return;
-  step(wait_until_due(wait_ms), outcomes);
+  step(wait_until_due(wait_ms), Draining::no, outcomes);
 }
 
 void KafkaPublisher::drain(const std::atomic<uint64_t>& deadline_steady_ns, OutcomeSink& outcomes) {
   int wait_ms = 0;
   while (in_flight_ > 0) {
-    step(wait_ms, outcomes);
+    step(wait_ms, Draining::yes, outcomes);
     const uint64_t deadline_ns = deadline_steady_ns.load(std::memory_order_acquire);
     const uint64_t now_ns = steady_clock_ns();
     if (now_ns >= deadline_ns) break;
@@ -104,7 +106,7 @@ void KafkaPublisher::drain(const std::atomic<uint64_t>& deadline_steady_ns, Outc
 
 // --------------------------------------------------------------------------------- one step
 
-void KafkaPublisher::step(int wait_ms, OutcomeSink& outcomes) {
+void KafkaPublisher::step(int wait_ms, Draining draining, OutcomeSink& outcomes) {
   keep_open(steady_clock_ns(), outcomes);
   client_->perform(wait_ms);
   take_reports(outcomes);
@@ -120,6 +122,29 @@ void KafkaPublisher::step(int wait_ms, OutcomeSink& outcomes) {
     delayed_.pop();
   }
   pump(now_ns, outcomes);
+  give_back(now_ns, draining, outcomes);
+}
+
+/// What whoever submitted wants back. What the library has, it gives up where it did not send it yet.
+void KafkaPublisher::give_back(uint64_t now_ns, Draining draining, OutcomeSink& outcomes) {
+  const uint64_t patience = patience_ns();
+  if (patience == kPatientForEver || now_ns < next_give_back_ns_) return;
+  next_give_back_ns_ = now_ns + kGiveBackEveryNs;
+  const bool is_away = counters_.connected.value() == 0;
+  bool waits_for_library = false;
+  for (uint32_t i = 0; i < slots_.size(); ++i) {
+    const Slot& slot = slots_[i];
+    if (slot.batch == nullptr) continue;
+    const bool need_not_wait = draining == Draining::yes && is_away && slot.batch->replayed_as != nullptr;
+    const bool is_overdue = is_away || slot.under_way == 0
+                                ? is_older(waits_since_ns(*slot.batch, slot.submitted_ns), patience, now_ns)
+                                : is_older(slot.submitted_ns, patience + kAnswersMaxNs, now_ns);
+    if (!need_not_wait && !is_overdue) continue;
+    if (slot.messages.empty()) std::erase(undivided_, i);
+    waits_for_library = waits_for_library || slot.under_way != 0;
+    doom(i, is_away ? DeliveryFailure::not_connected : DeliveryFailure::timed_out, outcomes);
+  }
+  if (waits_for_library) client_->purge(KafkaPurge::waiting);
 }
 
 void KafkaPublisher::keep_open(uint64_t now_ns, OutcomeSink& outcomes) {

@@ -55,6 +55,7 @@ class KafkaPublisher final : public Publisher {
     OutboundBatch* batch = nullptr;  // null: free
     uint32_t open = 0;               // messages not stored
     uint32_t under_way = 0;
+    uint64_t submitted_ns = 0;
     bool numbered = false;           // ids end in the message's number
     // Why it fails as soon as nothing of it is under way; its octets are in use until then.
     DeliveryFailure doomed = DeliveryFailure::count_;
@@ -71,7 +72,9 @@ class KafkaPublisher final : public Publisher {
 
   KafkaPublisher(KafkaPublisherConfig config, std::unique_ptr<KafkaClient> client);
 
-  void step(int wait_ms, OutcomeSink& outcomes);
+  enum class Draining : bool { no, yes };
+  void step(int wait_ms, Draining draining, OutcomeSink& outcomes);
+  void give_back(uint64_t now_ns, Draining draining, OutcomeSink& outcomes);
   void keep_open(uint64_t now_ns, OutcomeSink& outcomes);
   void replace_producer(OutcomeSink& outcomes);
   void purge(KafkaPurge what, uint64_t at_most_ns, OutcomeSink& outcomes);
@@ -106,6 +109,7 @@ class KafkaPublisher final : public Publisher {
   size_t under_way_ = 0;
   size_t formed_octets_ = 0;  // of messages under way
   uint64_t own_retries_ = 0;
+  uint64_t next_give_back_ns_ = 0;
   uint64_t hold_until_ns_ = 0;  // the library's queue was full
   uint64_t next_open_ns_ = 0;
   uint32_t deaths_ = 0;  // of producers, since one of them stored something

@@ -4,6 +4,8 @@
 #include <cassert>
 #include <utility>
 
+#include "export/publisher_parts.h"
+
 namespace weir::outbound {
 namespace {
 
@@ -37,6 +39,18 @@ MessageWindow::Slot& MessageWindow::admit(OutboundBatch& batch, uint64_t now_ns)
   slot.messages.clear();
   undivided_.push_back(index);
   return slot;
+}
+
+bool MessageWindow::is_overdue(uint32_t index, uint64_t now_ns, uint64_t patience_ns, uint64_t answers_ns) const noexcept {
+  const Slot& slot = slots_[index];
+  if (slot.batch == nullptr || patience_ns == kPatientForEver) return false;
+  if (slot.awaiting != 0) return is_older(slot.submitted_ns, patience_ns + answers_ns, now_ns);
+  return is_older(waits_since_ns(*slot.batch, slot.submitted_ns), patience_ns, now_ns);
+}
+
+bool MessageWindow::is_idle_replay(uint32_t index) const noexcept {
+  const Slot& slot = slots_[index];
+  return slot.batch != nullptr && slot.batch->replayed_as != nullptr && slot.awaiting == 0;
 }
 
 OutboundBatch* MessageWindow::remove(uint32_t index) noexcept {

@@ -50,6 +50,8 @@ class MessageWindow {
     bool numbered = false;  // ids end in the message's number, or in those of its records
     bool duplicate = false;
     DeliveryFailure trouble = DeliveryFailure::not_connected;  // the last reason not to be done
+    /// The same of one that another try may deliver.
+    DeliveryFailure passing_trouble() const noexcept { return is_final(trouble) ? DeliveryFailure::timed_out : trouble; }
     uint64_t submitted_ns = 0;
     std::string id;
     std::string subject;
@@ -76,6 +78,11 @@ class MessageWindow {
 
   /// Into a free slot, which there must be; its id and subject are the caller's to set.
   Slot& admit(OutboundBatch& batch, uint64_t now_ns);
+  /// Whether its submitter wants a batch back (Publisher::set_patience): one of which nothing awaits an answer, or which
+  /// is not done `answers_ns` after that.
+  bool is_overdue(uint32_t index, uint64_t now_ns, uint64_t patience_ns, uint64_t answers_ns) const noexcept;
+  /// One that came from a spool, of which nothing awaits an answer.
+  bool is_idle_replay(uint32_t index) const noexcept;
   /// The slot's batch is over; none of its tokens is found from now on.
   OutboundBatch* remove(uint32_t index) noexcept;
 

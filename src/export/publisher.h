@@ -42,6 +42,9 @@ constexpr bool is_final(DeliveryFailure failure) noexcept {
   return failure == DeliveryFailure::rejected || failure == DeliveryFailure::too_large;
 }
 
+/// As long as a batch is in flight.
+inline constexpr uint64_t kPatientForEver = ~uint64_t{0};
+
 struct Outcome {
   OutboundBatch* batch = nullptr;
   bool acknowledged = false;
@@ -94,6 +97,11 @@ class Publisher {
   /// Ends a wait in poll or drain early: there is something to submit, or less time. Any thread.
   virtual void wake() noexcept {}
 
+  /// Whoever submits has a place for what is not delivered in so long a time since it was sealed, and wants it back
+  /// then: not_connected, timed_out or the like, never is_final. What comes from such a place (replayed_as) counts from
+  /// its submission, and a drain does not wait for what cannot be sent of it. Any thread.
+  void set_patience(uint64_t ns) noexcept { patience_ns_.store(ns, std::memory_order_relaxed); }
+
   /// Takes a line of its own kind, to be written between batches; false where there is no room for it,
   /// or where the destination knows no lines. Control thread.
   virtual bool offer_line(const std::string&) { return false; }
@@ -108,6 +116,12 @@ class Publisher {
   virtual const PublisherCounters& counters() const noexcept = 0;
   /// The last trouble in an operator's words; empty when all is well. Any thread.
   virtual std::string last_error() const = 0;
+
+ protected:
+  uint64_t patience_ns() const noexcept { return patience_ns_.load(std::memory_order_relaxed); }
+
+ private:
+  std::atomic<uint64_t> patience_ns_{kPatientForEver};
 };
 
 }  // namespace weir::outbound

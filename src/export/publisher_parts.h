@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "export/framing.h"
+#include "export/outbound_batch.h"
 
 namespace weir::outbound {
 
@@ -37,6 +38,15 @@ class Backoff {
   uint32_t max_ms_;
   uint64_t random_;
 };
+
+/// Since when a batch waits, as Publisher::set_patience counts.
+inline uint64_t waits_since_ns(const OutboundBatch& batch, uint64_t submitted_ns) noexcept {
+  return batch.replayed_as != nullptr || batch.sealed_steady_ns == 0 ? submitted_ns : batch.sealed_steady_ns;
+}
+
+inline bool is_older(uint64_t since_ns, uint64_t than_ns, uint64_t now_ns) noexcept {
+  return now_ns > since_ns && now_ns - since_ns > than_ns;
+}
 
 /// The last trouble in an operator's words. Set by one thread, read by any.
 class Trouble {

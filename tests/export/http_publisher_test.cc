@@ -191,6 +191,35 @@ TEST_F(HttpPublisherTest, GivesUpWhatIsUnderWayAtTheDrainsDeadline) {
   EXPECT_EQ(ledger_.failures[DeliveryFailure::shutdown_deadline], 10u);
 }
 
+TEST_F(HttpPublisherTest, GivesBackWhatWaitsTooLong) {
+  std::atomic<bool> takes{false};
+  HttpServer server([&](const HttpRequest&) { return HttpReply{takes ? 200 : 503}; });
+  make(config(server.url()));
+  publisher_->set_patience(300 * kNsPerMs);
+  submit(10);
+  ASSERT_TRUE(poll_until_settled());
+  EXPECT_EQ(ledger_.failed, 10u);
+  EXPECT_EQ(ledger_.failures[DeliveryFailure::rejected], 0u) << "a status 503 is no answer for good";
+  takes = true;
+  submit(10);
+  ASSERT_TRUE(poll_until_settled());
+  EXPECT_EQ(ledger_.acknowledged, 10u);
+  drain(0);
+}
+
+TEST_F(HttpPublisherTest, GivesBackWhatIsUnderWayOnceItHasItsAnswer) {
+  HttpServer server([&](const HttpRequest&) { return HttpReply{.way = Way::hang}; });
+  auto c = config(server.url());
+  c.http.timeout_ms = 200;
+  c.http.requests_max = 4;
+  make(c);
+  publisher_->set_patience(100 * kNsPerMs);
+  submit(10);
+  ASSERT_TRUE(poll_until_settled());
+  EXPECT_EQ(ledger_.failed, 10u);
+  drain(0);
+}
+
 TEST_F(HttpPublisherTest, DeliversWhatIsInFlightBeforeTheDrainsDeadline) {
   size_t calls = 0;
   HttpServer server([&](const HttpRequest&) { return HttpReply{calls++ < 10 ? 503 : 200}; });

@@ -728,14 +728,57 @@ TEST_F(JetStreamPublisherTest, DrainWaitsForAcknowledgements) {
   EXPECT_EQ(ledger_.acknowledged, 10u);
 }
 
-TEST_F(JetStreamPublisherTest, GivesUpAfterTheRetryHorizonWithTheLastReason) {
+TEST_F(JetStreamPublisherTest, GivesBackWhatWaitsTooLongWithTheLastReason) {
   NatsServer server;
-  JetStreamConfig config = config_for(server);
-  config.retry_horizon_ms = 300;
-  open(config);
+  open(config_for(server));
+  publisher_->set_patience(300 * kNsPerMs);
   submit(make_batch(5));
   settle();
   EXPECT_EQ(ledger_.failures[DeliveryFailure::not_connected], 1u);
+
+  // Since it was sealed; one that comes from a spool, since it came.
+  const ReplayedAs then{"an.earlier.run.1", "flows.raw.other"};
+  BatchBox& old = make_batch(5);
+  BatchBox& replayed = make_batch(5);
+  replayed.batch.replayed_as = &then;
+  old.batch.sealed_steady_ns = replayed.batch.sealed_steady_ns = steady_clock_ns() - kNsPerSec;
+  submit(old);
+  submit(replayed);
+  const uint64_t begun_ns = steady_clock_ns();
+  poll_until([&] { return publisher_->in_flight() == 1; });
+  EXPECT_LT(steady_clock_ns() - begun_ns, 300 * kNsPerMs);
+  settle();
+  EXPECT_GE(steady_clock_ns() - begun_ns, 300 * kNsPerMs);
+  EXPECT_EQ(ledger_.failures[DeliveryFailure::not_connected], 3u);
+}
+
+TEST_F(JetStreamPublisherTest, GivesBackAsPassingWhatAStreamHasNoRoomFor) {
+  NatsServer server;
+  ASSERT_TRUE(server.start());
+  api(server, "STREAM.CREATE.events",
+      {{"name", "events"}, {"subjects", {"flows.raw.*"}}, {"discard", "new"}, {"max_msgs", 3}});
+  open(config_for(server));
+  publisher_->set_patience(500 * kNsPerMs);
+  for (int i = 0; i < 5; ++i) submit(make_batch(5));
+  settle();
+  EXPECT_EQ(ledger_.acknowledged, 3u);
+  EXPECT_EQ(ledger_.failures[DeliveryFailure::timed_out], 2u) << "no reason to lose it where there is a disk";
+}
+
+TEST_F(JetStreamPublisherTest, ADrainWaitsForNothingOfASpoolWhileTheBrokerIsAway) {
+  NatsServer server;
+  open(config_for(server));
+  publisher_->set_patience(20 * kNsPerSec);
+  const ReplayedAs then{"an.earlier.run.1", "flows.raw.other"};
+  for (int i = 0; i < 3; ++i) {
+    BatchBox& box = make_batch(5);
+    box.batch.replayed_as = &then;
+    submit(box);
+  }
+  const uint64_t begun_ns = steady_clock_ns();
+  drain(begun_ns + 10 * kNsPerSec);
+  EXPECT_LT(steady_clock_ns() - begun_ns, 5 * kNsPerSec);
+  ledger_.expect_balance(3);
 }
 
 TEST_F(JetStreamPublisherTest, RetriesWhatAFullStreamRefusesUntilThereIsRoom) {

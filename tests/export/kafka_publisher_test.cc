@@ -272,6 +272,33 @@ TEST_F(KafkaDeliveryTest, SurvivesAllBrokersGoingAndComing) {
   expect_each_stored_once(cluster_);
 }
 
+TEST_F(KafkaDeliveryTest, GivesBackWhatWaitsTooLongForBrokersThatAreAway) {
+  make(config(cluster_.addresses()));
+  publisher_->set_patience(1 * kNsPerSec);
+  submit(50);
+  ASSERT_TRUE(poll_until_settled());
+  cluster_.set_down();
+  submit(64);
+  ASSERT_TRUE(poll_until_settled()) << publisher_->last_error();
+  EXPECT_EQ(ledger_.acknowledged, 50u);
+  EXPECT_EQ(ledger_.failed, 64u);
+  for (const auto& [why, count] : ledger_.failures) EXPECT_FALSE(is_final(why)) << name_of(why);
+
+  // They come again from where they were kept, and all others with them.
+  cluster_.set_up();
+  ledger_ = {};
+  {
+    const RoleScope role(publisher_thread);
+    for (size_t i = 50; i < boxes_.size(); ++i) {
+      while (!publisher_->submit(boxes_[i].batch, ledger_)) publisher_->poll(20, ledger_);
+    }
+  }
+  publisher_->set_patience(kPatientForEver);
+  ASSERT_TRUE(poll_until_settled()) << publisher_->last_error();
+  EXPECT_EQ(ledger_.acknowledged, 64u);
+  expect_each_stored_once(cluster_);
+}
+
 TEST_F(KafkaDeliveryTest, MakesAProducerAnewThatCanDoNothingAnyMore) {
   make(config(cluster_.addresses()));
   submit(5);

@@ -542,5 +542,48 @@ TEST_F(Faults, CollectorKilled) {
   rows().push_back(row_);
 }
 
+TEST_F(Faults, CollectorKilledInSilenceLosesNothing) {
+  start("channel_size: 10000\n");
+  { Load load(*this, 2, 15'000); }
+  // All of it would fit the queue, but memory does not survive what comes.
+  EXPECT_TRUE(eventually([&] {
+    const json l = ledger();
+    return l.is_object() && at(l, {"records", "encoded"}) == row_.sent &&
+           at(l["publishers"][0], {"spool", "records", "stored"}) == row_.sent &&
+           at(l["publishers"][0], {"records", "in_flight"}) == 0;
+  }, 30s)) << ledger();
+  weir_->signal(SIGKILL);
+  weir_->wait();
+  start();
+  const json spool = ledger()["publishers"][0]["spool"];
+  EXPECT_TRUE(spool["killed_before"].is_null()) << spool;
+  ASSERT_TRUE(nats_.start());
+  sent_before_ = row_.sent;
+  settle();
+  EXPECT_EQ(weir_->terminate(), 0) << weir_->err();
+  const Stored stored = read_stream();
+  row_.fault = "collector killed with SIGKILL after some seconds without exports, nats-server away";
+  row_.acknowledged = stored.records;
+  row_.spooled = row_.sent;
+  row_.duplicates = stored.duplicates;
+  row_.lost = row_.sent - stored.records;
+  EXPECT_EQ(stored.duplicates, 0u);
+  EXPECT_EQ(row_.lost, 0u);
+  rows().push_back(row_);
+}
+
+TEST_F(Faults, AStopIsQuickWhenAllIsOnDisk) {
+  start();
+  { Load load(*this, 1, 15'000); }
+  EXPECT_TRUE(eventually([&] {
+    const json l = ledger();
+    return l.is_object() && at(l["publishers"][0], {"spool", "records", "stored"}) == row_.sent &&
+           at(l["publishers"][0], {"records", "in_flight"}) == 0;
+  }, 30s)) << ledger();
+  const auto begun = std::chrono::steady_clock::now();
+  EXPECT_EQ(weir_->terminate(), 0) << weir_->err();
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, 4s) << "of a deadline of ten";
+}
+
 }  // namespace
 }  // namespace weir

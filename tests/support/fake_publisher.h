@@ -30,6 +30,7 @@ class FakePublisher final : public outbound::Publisher {
   /// The same, to be kept when the publisher is gone.
   std::shared_ptr<const std::vector<uint64_t>> kept_sequences() const { return sequences_seen_; }
 
+  uint64_t patience() const noexcept { return patience_ns(); }
   const std::vector<std::string>& replays_seen() const { return replays_seen_; }
 
   std::string_view kind() const noexcept override { return "fake"; }

@@ -21,9 +21,6 @@ constexpr unsigned kLivePerReplay =
 // What a thread that leaves has in flight gets so long to come home before the next one is given anything: where all
 // is well, order is kept; where a server is dead, nothing waits for it.
 constexpr uint64_t kOrderWaitNs = kNsPerSec;
-// What has waited so long in memory goes to disk: the broker is away, and memory does not survive a kill.
-constexpr uint64_t kWaitBeforeSpoolNs = 5 * kNsPerSec;
-
 }  // namespace
 
 Destination::Destination(const DestinationConfig& config, size_t cores, DestinationParts parts,
@@ -260,6 +257,7 @@ bool Destination::step(uint64_t steady_now_ns) {
   moved |= take_stored(spool_);
   moved |= take_stored(leaving_spool_);
   step_leaving_spool();
+  keep_patience(steady_now_ns);
   moved |= hand_over(steady_now_ns);
   // As many as it takes while nothing newer waits.
   while (waiting_.empty() && thread_->queued() == 0 && hand_over_replay(steady_now_ns))

@@ -20,6 +20,7 @@
 #include <optional>
 #include <vector>
 
+#include "base/clock.h"
 #include "control/delivery/disposal.h"
 #include "control/delivery/drop_policy.h"
 #include "control/delivery/loss_book.h"
@@ -29,6 +30,9 @@
 #include "control/delivery/spool_thread.h"
 
 namespace weir::control {
+
+/// What has waited so long in memory goes to disk: the broker is away, and memory does not survive a kill.
+inline constexpr uint64_t kWaitBeforeSpoolNs = 5 * kNsPerSec;
 
 struct DestinationConfig {
   DropPolicy policy = DropPolicy::drop_newest;
@@ -143,6 +147,7 @@ class Destination {
   void settle_replay(ReplayBatch* batch, const outbound::Outcome& outcome)
       WEIR_RUNS_ON(control_thread);
   bool hand_over_replay(uint64_t steady_now_ns) WEIR_RUNS_ON(control_thread);
+  void keep_patience(uint64_t steady_now_ns) WEIR_RUNS_ON(control_thread);
   void keep_replays() WEIR_RUNS_ON(control_thread);
   void leave_spool() WEIR_RUNS_ON(control_thread);
   void step_leaving_spool() WEIR_RUNS_ON(control_thread);
@@ -171,6 +176,7 @@ class Destination {
   std::deque<ReplayBatch*> replays_;  // read, and not with the publisher; of spool_
   unsigned live_since_replay_ = 0;
   uint64_t replays_from_ns_ = 0;  // not before
+  uint64_t patience_from_ns_ = 0;
   uint64_t records_storing_ = 0;
   uint64_t leave_deadline_ns_ = 0;
   uint64_t offers_from_ns_ = 0;   // while another leaves: not before

@@ -17,8 +17,17 @@ namespace {
 
 constexpr int kStoredPerStepMax = 256;
 constexpr uint64_t kReplayAgainNs = kNsPerSec;  // after one that failed
+constexpr uint64_t kLookAtDiskNs = kNsPerSec;
 
 }  // namespace
+
+/// What has waited too long comes back from the publisher too, to go to disk; not to a disk that takes nothing.
+void Destination::keep_patience(uint64_t steady_now_ns) {
+  if (steady_now_ns < patience_from_ns_) return;
+  patience_from_ns_ = steady_now_ns + kLookAtDiskNs;
+  const bool has_disk = spool_.thread && spool_.thread->last_error().empty();
+  thread_->set_patience(has_disk ? kWaitBeforeSpoolNs : outbound::kPatientForEver);
+}
 
 void Destination::to_spool(OutboundBatch* batch) {
   ++spool_.storing;

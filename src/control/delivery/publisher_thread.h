@@ -58,6 +58,8 @@ class PublisherThread final : private outbound::OutcomeSink {
   const std::string& name() const noexcept { return config_.name; }
   const std::string& place() const noexcept { return config_.place; }
   const outbound::Publisher& publisher() const noexcept { return *publisher_; }
+  /// What is not delivered by then comes back.
+  void set_patience(uint64_t ns) noexcept { publisher_->set_patience(ns); }
   /// Files are opened anew by their names.
   void reopen() noexcept { publisher_->reopen(); }
 

@@ -78,6 +78,16 @@ TEST_F(DropPolicyTest, DropOldestLosesWhatHasWaitedLongest) {
   EXPECT_EQ(view(0).records_acknowledged, seen.size() * 10);
 }
 
+TEST_F(DropPolicyTest, SpoolWantsBackInFiveSecondsWhatItsPublisherCannotDeliver) {
+  FakePublisher& spools = add("spools", 4, Mode::acknowledge, spooling(), /*queue=*/4);
+  FakePublisher& drops = add("drops", 4, Mode::acknowledge, bounds(DropPolicy::drop_newest), /*queue=*/4);
+  delivery_.start();
+  delivery_.step();
+  EXPECT_EQ(spools.patience(), kWaitBeforeSpoolNs);
+  EXPECT_EQ(drops.patience(), outbound::kPatientForEver);
+  drain_now();
+}
+
 TEST_F(DropPolicyTest, DropOldestLeavesTheCoreBuffersToFill) {
   add("slow", 1, Mode::hold, bounds(DropPolicy::drop_oldest, 0, /*waiting=*/100), /*queue=*/1);
   delivery_.start();
