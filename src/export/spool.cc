@@ -216,13 +216,14 @@ SpoolAppend Spool::append(const SpoolEntry& entry) {
     refused_octets_ = octets;
     return SpoolAppend::full;
   }
-  if (!fits_active(octets) && !begin_segment()) return SpoolAppend::write_error;
-
-  Segment& active = segments_.rbegin()->second;
-  if (!active.file.append(entry)) {
-    last_error_ = error_of(active.file.path(), "cannot be written").message;
-    return SpoolAppend::write_error;
+  if (!write(entry)) {
+    // Others may have filled the disk before max_bytes was reached: what is wanted no more gives its place.
+    const uint64_t before = counters_.octets.value();
+    remove_released_segments(Active::remove_too);
+    const bool has_freed = before - counters_.octets.value() > kSpoolFileHeaderOctets;
+    if (!has_freed || !write(entry)) return SpoolAppend::write_error;
   }
+  Segment& active = segments_.rbegin()->second;
   active.disk_octets += octets;
   counters_.octets.add(octets);
   counters_.entries.increment();
@@ -258,6 +259,15 @@ void Spool::forget_fullness() {
   if (!fits_disk(refused_octets_)) return;
   refused_octets_ = 0;
   last_error_.clear();
+}
+
+/// Behind the last entry, or into a new file; false where the disk does not take it.
+bool Spool::write(const SpoolEntry& entry) {
+  if (!fits_active(entry.octets()) && !begin_segment()) return false;
+  SpoolSegment& file = segments_.rbegin()->second.file;
+  if (file.append(entry)) return true;
+  last_error_ = error_of(file.path(), "cannot be written").message;
+  return false;
 }
 
 bool Spool::begin_segment() {

@@ -132,6 +132,7 @@ class Spool {
   bool fits_active(uint64_t octets) const noexcept;
   bool fits_disk(uint64_t octets) const noexcept;
   void forget_fullness();
+  bool write(const SpoolEntry& entry);
   bool begin_segment();
   std::optional<Given> take_again(std::vector<uint8_t>& room);
   std::optional<SpoolEntry> read_next(std::vector<uint8_t>& room);

@@ -312,6 +312,27 @@ TEST_F(SpoolTest, LeavesNothingOfAnEntryThatTheDiskDidNotTake) {
   EXPECT_EQ(drain(*spool), (std::vector<Batch>{batch(0), batch(2), batch(3, 5000)}));
 }
 
+TEST_F(SpoolTest, GivesItsDiskBackWhereThatIsFullBeforeItsOwnBound) {
+  std::signal(SIGXFSZ, SIG_IGN);
+  rlimit before{};
+  getrlimit(RLIMIT_FSIZE, &before);
+  const auto spool = open();  // far from its bound, and its file from half of a segment
+  rlimit small = before;
+  small.rlim_cur = 20'000;
+  setrlimit(RLIMIT_FSIZE, &small);
+  for (uint64_t outage = 0; outage < 3; ++outage) {
+    size_t stored = 0;
+    while (stored < 100 && spool->append(batch(stored, 5000).entry()) == SpoolAppend::stored) ++stored;
+    EXPECT_EQ(stored, 3u) << "outage " << outage;
+    EXPECT_EQ(drain(*spool).size(), stored);
+  }
+  // What is still wanted keeps its place.
+  EXPECT_EQ(spool->append(batch(1, 5000).entry()), SpoolAppend::stored);
+  EXPECT_EQ(spool->append(batch(2, 19'000).entry()), SpoolAppend::write_error);
+  setrlimit(RLIMIT_FSIZE, &before);
+  EXPECT_EQ(drain(*spool), std::vector<Batch>{batch(1, 5000)});
+}
+
 /// Against a plain list, with crashes: the folder as it is at any time is what a killed program leaves.
 TEST_F(SpoolTest, LosesNothingHoweverOftenTheProgramIsKilled) {
   std::mt19937_64 random(20'261'120);
