@@ -14,6 +14,8 @@ namespace {
 constexpr uint64_t kViewIntervalNs = 250 * kNsPerMs;
 constexpr uint64_t kConnectGraceNs = 2 * kNsPerSec;
 
+constexpr uint64_t kEndOfTimeNs = ~uint64_t{0};  // long after any line
+
 }  // namespace
 
 void Appliance::refresh_view(ApplianceState state) {
@@ -78,7 +80,8 @@ void Appliance::refresh_view(ApplianceState state) {
                         config_.exporter_info.stream_name);
     }
   }
-  losses_.look(*view, now_ns);
+  // At the end nobody can ask any more: what was held back is said, however short ago its like was.
+  losses_.look(*view, state == ApplianceState::stopped ? kEndOfTimeNs : now_ns);
 
   if (before && elapsed_ns > 0) {
     const Ledger now = view->total(), then = before->total();

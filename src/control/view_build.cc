@@ -70,17 +70,44 @@ std::vector<ListenerView> listener_views(dataplane::DataPlane& plane, const Appl
   return views;
 }
 
+namespace {
+
+/// ` (queue_full 967, timed_out 3)`: what is not nothing, and is not `fine`.
+template <class E>
+std::string reasons_of(const Tally<E>& tally, E fine = E::count_) {
+  std::string text;
+  for (size_t i = 0; i < tally.values.size(); ++i) {
+    const auto reason = static_cast<E>(i);
+    if (reason == fine || tally[reason] == 0) continue;
+    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", name_of(reason), tally[reason]);
+  }
+  return text.empty() ? text : fmt::format(" ({})", text);
+}
+
+}  // namespace
+
 std::string summary_of(const ApplianceView& view) {
   const Ledger total = view.total();
-  std::string text = fmt::format("received {} datagrams, decoded {} records, encoded {}",
-                                 total.datagrams, total.records, total.encoded);
+  std::string text = fmt::format("received {} datagrams", total.datagrams);
+  if (const uint64_t rejected = total.datagram_errors.total(); rejected != 0) {
+    text += fmt::format(", rejected {}{}", rejected, reasons_of(total.datagram_errors));
+  }
+  if (total.sets != total.set_outcomes[decode::SetOutcome::decoded]) {
+    text += fmt::format(", {} of {} sets not decoded{}", total.sets - total.set_outcomes[decode::SetOutcome::decoded],
+                        total.sets, reasons_of(total.set_outcomes, decode::SetOutcome::decoded));
+  }
+  text += fmt::format(", decoded {} records, encoded {}", total.records, total.encoded);
+  if (const uint64_t dropped = total.record_drops.total(); dropped != 0) {
+    text += fmt::format(", not encoded {}{}", dropped, reasons_of(total.record_drops));
+  }
   for (const PublisherView& p : view.publishers) {
     text += fmt::format("; {}: acknowledged {}, failed {}, dropped {}, in flight {}", p.name,
                         p.records_acknowledged, p.records_failed, p.records_dropped,
                         p.records_in_flight + p.records_waiting);
+    text += reasons_of(p.failures);
     if (p.spool.dir.empty()) continue;
-    text += fmt::format(", spooled {}, replayed {}, on disk {}", p.records_spooled,
-                        p.spool.records_replayed, p.spool.records);
+    text += fmt::format(", spooled {}, replayed {}, on disk {}{}", p.records_spooled,
+                        p.spool.records_replayed, p.spool.records, reasons_of(p.spool.failures));
   }
   uint64_t missed = 0;
   for (const auto& port : view.ports) missed += port.missed.value_or(0);

@@ -60,6 +60,22 @@ TEST(LossLog, NamesTheWorkerThatIsTooFarBehind) {
   EXPECT_THAT(g_lines, ElementsAre(HasSubstr("core 1 (p0 worker 0): 8 frames lost (worker_full, 8 in all): a worker was")));
 }
 
+TEST(LossLog, SaysAtTheEndOfTimeWhatItHeldBack) {
+  g_lines.clear();
+  LossLog log(keep);
+  ApplianceView view;
+  PublisherView& p = view.publishers.emplace_back();
+  p.name = "kafka";
+  p.failures[outbound::DeliveryFailure::queue_full] = 967;
+  log.look(view, 100 * kSec);
+  p.failures[outbound::DeliveryFailure::queue_full] = 30'371;
+  log.look(view, 101 * kSec);
+  EXPECT_EQ(g_lines.size(), 1u);
+  log.look(view, ~uint64_t{0});
+  ASSERT_EQ(g_lines.size(), 2u);
+  EXPECT_THAT(g_lines[1], HasSubstr("29404 records lost (queue_full, 30371 in all)"));
+}
+
 TEST(LossLog, SaysWhatASpoolLost) {
   g_lines.clear();
   LossLog log(keep);

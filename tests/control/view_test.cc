@@ -9,6 +9,7 @@
 #include "control/http/metrics.h"
 #include "control/http/routes.h"
 #include "control/state/identity.h"
+#include "control/view_build.h"
 
 namespace weir::control {
 namespace {
@@ -128,6 +129,20 @@ nlohmann::json ask_json(const ApplianceView& view, std::string path,
 
 TEST(Ledger, BalancesWhenEverythingIsAccountedFor) {
   EXPECT_TRUE(sample_view().total().discrepancies().empty());
+}
+
+TEST(Ledger, IsSummedUpWithEachReasonAtTheEnd) {
+  ApplianceView view = sample_view();
+  view.cores[0].ledger.set_outcomes[SetOutcome::waiting_for_template] = 0;
+  view.cores[0].ledger.set_outcomes[SetOutcome::expired] = 2;
+  view.publishers[0].failures[DeliveryFailure::queue_full] = 1;
+  const std::string text = summary_of(view);
+  for (const char* part :
+       {"received 7 datagrams, rejected 2 (unknown_version 2)", "2 of 6 sets not decoded (expired 2)",
+        "decoded 90 records, encoded 80, not encoded 10 (no_buffer 10)",
+        "jetstream: acknowledged 70, failed 3, dropped 0, in flight 7 (queue_full 1, timed_out 3)"}) {
+    EXPECT_NE(text.find(part), std::string::npos) << text;
+  }
 }
 
 TEST(Ledger, NamesEachEquationThatDoesNotHold) {
