@@ -11,6 +11,7 @@ namespace {
 
 constexpr unsigned kMessageBits = 24;
 constexpr unsigned kGenerationBits = 28;
+constexpr size_t kDeadlinesSlack = 64;
 constexpr uint32_t kMessageMask = (1u << kMessageBits) - 1;
 constexpr uint32_t kGenerationMask = (1u << kGenerationBits) - 1;
 static_assert(kWindowMessagesMax == kMessageMask);
@@ -148,6 +149,12 @@ void MessageWindow::note_sent(Token token, uint64_t due_ns) {
   if (due_ns != kNoTimeOut) deadlines_.push_back({due_ns, token});
   ++found.slot->awaiting;
   ++awaiting_;
+  if (deadlines_.size() <= 2 * awaiting_ + kDeadlinesSlack) return;
+  // One without an answer at the head keeps those behind it that have theirs: a time-out's worth of messages.
+  std::erase_if(deadlines_, [this](const Due& due) {
+    const Found other = find(due.token);
+    return !other || other.message->state != State::awaiting || other.message->due_ns != due.at_ns;
+  });
 }
 
 void MessageWindow::end_awaiting(const Found& found) noexcept {

@@ -113,6 +113,8 @@ class MessageWindow {
   std::optional<Token> take_timed_out(uint64_t now_ns);
   /// Queues what was delayed until now.
   void queue_due(uint64_t now_ns);
+  /// Deadlines that are kept: at most twice as many as there are messages without an answer, and some.
+  size_t deadlines() const noexcept { return deadlines_.size(); }
   /// When one of these two has something; ~0: never.
   uint64_t next_due_ns() const noexcept;
 
@@ -130,7 +132,7 @@ class MessageWindow {
   std::vector<uint32_t> free_;
   std::deque<uint32_t> undivided_;
   std::deque<Token> ready_;
-  std::deque<Due> deadlines_;  // of what awaits an answer, in order
+  std::deque<Due> deadlines_;  // of what awaits an answer, in order, and of some that has it
   std::priority_queue<Due, std::vector<Due>, std::greater<>> delayed_;
   size_t awaiting_ = 0;
   std::vector<MessageSlice> slices_;  // of what is being divided

@@ -111,6 +111,21 @@ TEST_F(MessageWindowTest, TellsWhatHasTimedOutOnceAndQueuesWhatWasDelayed) {
   EXPECT_EQ(window_.next_due_ns(), ~uint64_t{0});
 }
 
+TEST_F(MessageWindowTest, KeepsNoDeadlineForEachMessageThatOneWithoutAnAnswerOutlasts) {
+  BatchBox stuck(1, 3), other(2, 3);
+  admit(stuck);
+  const auto waits = send(1'000'000);
+  for (uint64_t i = 0; i < 10'000; ++i) {
+    admit(other);
+    const auto token = send(1'000'001 + i);
+    ASSERT_TRUE(window_.note_acknowledged(token));
+    window_.remove(window_.find(token).index);
+  }
+  EXPECT_LE(window_.deadlines(), 128u);
+  EXPECT_EQ(window_.next_due_ns(), 1'000'000u);
+  EXPECT_EQ(window_.take_timed_out(1'000'000), waits);
+}
+
 TEST_F(MessageWindowTest, QueuesWhatIsUnansweredWhenTheConnectionIsLost) {
   BatchBox one(1, 40), two(2, 3);
   admit(one, one.octets.size() / 2);
