@@ -297,9 +297,10 @@ fi
 
 # ── Another version.
 
-write_config '{name: kernel, kind: socket, address: "127.0.0.1"}'
-use
-check "back on a kernel socket" start
+# On a device that needs a right: who asks whether the configuration is good has it as well.
+write_config '{name: p0, device: "net_af_packet0,iface=a0"}'
+use af-packet
+check "back on net_af_packet" start
 kept=$(sha256sum <"$config")
 before=$(main_pid)
 # What a shell would take for something else.
@@ -312,12 +313,12 @@ check "weir-api's new version runs" test "$(api_pid)" != "$api_before" -a "$(api
 check "the new version is there" says "$(dpkg-deb -f "$new" Version)" inside dpkg-query -W weir
 check "the operator's configuration is as it was" test "$(sha256sum <"$config")" = "$kept"
 check "the new version runs" test "$(main_pid)" != "$before" -a "$(main_pid)" != 0
-check "flows after it" receives generate 127.0.0.1:2055
+check "flows after it" receives over_cable
 echo "nonsense: true" >>"$config"
 before=$(main_pid)
 check "upgrade with a configuration that is refused" says "goes on running" inside dpkg -i /root/new.deb
 check "the running one goes on" test "$(main_pid)" = "$before"
-check "and receives" receives generate 127.0.0.1:2055
+check "and receives" receives over_cable
 check "a restart with it is refused" not inside timeout 20 systemctl restart weir.service
 sed -i /nonsense/d "$config"
 check "until it is mended" start

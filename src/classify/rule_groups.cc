@@ -27,6 +27,7 @@ struct Draft {
     }
     rules.insert(rules.end(), other.rules.begin(), other.rules.end());
     heads.insert(heads.end(), other.heads.begin(), other.heads.end());
+    is_selective = is_selective && other.is_selective;
     is_exact = is_exact && other.is_exact;
   }
 };

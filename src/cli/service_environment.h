@@ -12,7 +12,7 @@ inline constexpr const char* kInstalledEnvironment = "/etc/default/weir";  // En
 
 inline constexpr const char* kNoEnvironmentFile = "none";
 
-/// The variables of a file, as systemd would give them to the service, and those of this process, which win.
+/// The variables of a file, as systemd would give them to the service, and those of this process, which win over the same names there.
 class ServiceEnvironment {
  public:
   /// `file`: empty: kInstalledEnvironment where `config_path` is kInstalledConfig; kNoEnvironmentFile, and elsewhere: none.

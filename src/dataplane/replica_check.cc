@@ -13,12 +13,15 @@ namespace {
 std::string own_listener_at(const DataPlaneConfig& config, const SocketAddress& to, bool is_own) {
   for (const SocketPort& port : config.socket_ports) {
     if (port.transport != Transport::udp || port.port != to.port) continue;
-    if (port.address == to.address || (port.address.is_unspecified() && is_own)) return port.name;
+    // A socket on 0.0.0.0 hears nothing of IPv6.
+    const bool hears = port.address.is_unspecified() && (port.address == IpAddress{} || to.address.is_v4());
+    if (port.address == to.address || (hears && is_own)) return port.name;
   }
   for (const DpdkPort& port : config.dpdk_ports) {
     const bool has_address = std::any_of(port.exception.addresses.begin(), port.exception.addresses.end(),
                                          [&](const InterfaceAddress& a) { return a.address == to.address; });
-    if (!has_address && !is_own) continue;
+    // What goes to any other address of this machine never meets a device: an old collector may live there.
+    if (!has_address) continue;
     for (const Listener& listener : config.pipeline.listeners)
       if (listener.port == to.port) return port.name + "/" + listener.name;
   }

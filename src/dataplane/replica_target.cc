@@ -219,7 +219,7 @@ void ReplicaTarget::count_returned() noexcept {
       sock_extended_err said;
       std::memcpy(&said, CMSG_DATA(c), sizeof said);
       const bool is_icmp = said.ee_origin == SO_EE_ORIGIN_ICMP || said.ee_origin == SO_EE_ORIGIN_ICMP6;
-      if (is_icmp && said.ee_errno != EMSGSIZE) returned_.increment();
+      if (is_icmp) returned_.increment();  // also that it is too long for the way: the kernel had taken it
     }
   }
 }

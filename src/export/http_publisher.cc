@@ -159,6 +159,7 @@ void HttpPublisher::on_answer(const HttpAnswer& answer, OutcomeSink& outcomes) {
     } else if (++message->rejections >= kRefusalsMax) {
       return doom(answer.token, DeliveryFailure::rejected, outcomes);
     } else {
+      slot->was_refused = true;
       delay(answer.token, now_ns, DeliveryFailure::rejected);
     }
   }

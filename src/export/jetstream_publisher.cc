@@ -190,6 +190,7 @@ void JetStreamPublisher::notice_disconnects() {
   disconnects_seen_ = disconnects;
   stream_ready_ = may_publish_ = false;
   next_check_ns_ = hold_until_ns_ = check_wait_ns_ = 0;
+  found_octets_max_ = 0;
   window_.queue_awaiting(DeliveryFailure::not_connected);
 }
 
@@ -203,7 +204,7 @@ void JetStreamPublisher::check_stream(uint64_t now_ns) {
   if (check.created) counters_.streams_created.increment();
   if (check.extended) counters_.streams_extended.increment();
   if (stream_ready_) {
-    stream_octets_max_ = check.message_octets_max;
+    stream_octets_max_ = check.message_octets_max != 0 ? check.message_octets_max : found_octets_max_;
     check_wait_ns_ = 0;
     trouble_.clear();
     return;
@@ -289,7 +290,7 @@ bool JetStreamPublisher::shrink(Token token) {
   const bool is_told = limit < octets;
   if (!is_told) limit = octets / 2;
   if (window_.divide_further(token, former_, limit)) {
-    if (!is_told) stream_octets_max_ = limit + headers_octets_max();
+    if (!is_told) stream_octets_max_ = found_octets_max_ = limit + headers_octets_max();
     return true;
   }
   if (!is_told && window_.divide_further(token, former_, octets - 1)) return true;
@@ -426,7 +427,9 @@ void JetStreamPublisher::on_refusal(Token token, const PublishAck& ack, OutcomeS
     return;
   }
   // 5xx says *not now* (no space, no leader); 4xx says *no*.
-  if (ack.code >= 400 && ack.code < 500 && ++message.rejections >= kRejectionsMax) {
+  const bool is_definite = ack.code >= 400 && ack.code < 500;
+  found.slot->was_refused |= is_definite;
+  if (is_definite && ++message.rejections >= kRejectionsMax) {
     fail(found.index, DeliveryFailure::rejected, outcomes);
     return;
   }

@@ -106,6 +106,7 @@ class JetStreamPublisher final : public Publisher {
   uint64_t next_check_ns_ = 0;
   uint64_t check_wait_ns_ = 0;
   uint64_t stream_octets_max_ = 0;
+  uint64_t found_octets_max_ = 0;  // by halving, where nobody tells; as long as the connection is
   uint64_t next_connect_ns_ = 0;
   uint64_t next_give_back_ns_ = 0;
   uint64_t hold_until_ns_ = 0;  // the library would not take a message just now

@@ -15,6 +15,7 @@ constexpr uint8_t kRefusalsMax = 5;            // a definite no, so often, is th
 constexpr size_t kEnvelopeOctetsReserve = 1024;  // key, headers and the library's own, in message.max.bytes
 constexpr uint64_t kHoldNs = 20 * kNsPerMs;
 // Both together, and the second once more, are less than a stop waits for a publisher behind its deadline.
+constexpr uint64_t kBegunMaxNs = 60 * kNsPerSec;      // for what is stored in part, or refused and tried again
 constexpr uint64_t kAnswersMaxNs = 600 * kNsPerMs;  // of brokers, to what a dead producer had sent
 constexpr uint64_t kPurgeMaxNs = 500 * kNsPerMs;    // for the reports of what was given up
 constexpr int kDrainWaitMs = 1000;
@@ -136,9 +137,12 @@ void KafkaPublisher::give_back(uint64_t now_ns, Draining draining, OutcomeSink& 
     const Slot& slot = slots_[i];
     if (slot.batch == nullptr) continue;
     const bool need_not_wait = draining == Draining::yes && is_away && slot.batch->replayed_as != nullptr;
-    const bool is_overdue = is_away || slot.under_way == 0
+    // As MessageWindow has it: what is stored in part, or was refused, ends better where it is.
+    const bool is_begun = slot.open < slot.messages.size() ||
+                          std::any_of(slot.messages.begin(), slot.messages.end(), [](const Message& m) { return m.refusals != 0; });
+    const bool is_overdue = !is_begun && (is_away || slot.under_way == 0)
                                 ? is_older(waits_since_ns(*slot.batch, slot.submitted_ns), patience, now_ns)
-                                : is_older(slot.submitted_ns, patience + kAnswersMaxNs, now_ns);
+                                : is_older(slot.submitted_ns, patience + (is_begun ? kBegunMaxNs : kAnswersMaxNs), now_ns);
     if (!need_not_wait && !is_overdue) continue;
     if (slot.messages.empty()) std::erase(undivided_, i);
     waits_for_library = waits_for_library || slot.under_way != 0;

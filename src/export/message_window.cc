@@ -34,7 +34,7 @@ MessageWindow::Slot& MessageWindow::admit(OutboundBatch& batch, uint64_t now_ns)
   slot.batch = &batch;
   slot.generation = (slot.generation + 1) & kGenerationMask;
   slot.open = slot.awaiting = 0;
-  slot.numbered = slot.duplicate = false;
+  slot.numbered = slot.duplicate = slot.was_refused = false;
   slot.trouble = DeliveryFailure::not_connected;
   slot.submitted_ns = now_ns;
   slot.messages.clear();
@@ -45,7 +45,10 @@ MessageWindow::Slot& MessageWindow::admit(OutboundBatch& batch, uint64_t now_ns)
 bool MessageWindow::is_overdue(uint32_t index, uint64_t now_ns, uint64_t patience_ns, uint64_t answers_ns) const noexcept {
   const Slot& slot = slots_[index];
   if (slot.batch == nullptr || patience_ns == kPatientForEver) return false;
-  if (slot.awaiting != 0) return is_older(slot.submitted_ns, patience_ns + answers_ns, now_ns);
+  constexpr uint64_t kRefusedAnswers = 8;  // more than the tries
+  if (slot.was_refused) return is_older(slot.submitted_ns, patience_ns + kRefusedAnswers * answers_ns, now_ns);
+  const bool is_partly_stored = slot.open < slot.messages.size();
+  if (slot.awaiting != 0 || is_partly_stored) return is_older(slot.submitted_ns, patience_ns + answers_ns, now_ns);
   return is_older(waits_since_ns(*slot.batch, slot.submitted_ns), patience_ns, now_ns);
 }
 

@@ -49,6 +49,7 @@ class MessageWindow {
     uint32_t awaiting = 0;
     bool numbered = false;  // ids end in the message's number, or in those of its records
     bool duplicate = false;
+    bool was_refused = false;  // one of its messages, by a definite no, which is counted
     DeliveryFailure trouble = DeliveryFailure::not_connected;  // the last reason not to be done
     /// The same of one that another try may deliver.
     DeliveryFailure passing_trouble() const noexcept { return is_final(trouble) ? DeliveryFailure::timed_out : trouble; }
@@ -79,7 +80,8 @@ class MessageWindow {
   /// Into a free slot, which there must be; its id and subject are the caller's to set.
   Slot& admit(OutboundBatch& batch, uint64_t now_ns);
   /// Whether its submitter wants a batch back (Publisher::set_patience): one of which nothing awaits an answer, or which
-  /// is not done `answers_ns` after that.
+  /// is not done `answers_ns` after that. One that is stored in part would be stored twice, and one that was refused would begin
+  /// its count of refusals anew: the first has as long, the second as long as its tries take.
   bool is_overdue(uint32_t index, uint64_t now_ns, uint64_t patience_ns, uint64_t answers_ns) const noexcept;
   /// One that came from a spool, of which nothing awaits an answer.
   bool is_idle_replay(uint32_t index) const noexcept;

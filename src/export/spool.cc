@@ -203,12 +203,12 @@ void Spool::write_cursor() {
 
 SpoolAppend Spool::append(const SpoolEntry& entry) {
   const uint64_t octets = entry.octets();
+  refused_octets_ = 0;
   if (entry.id.size() > UINT8_MAX || entry.subject.size() > UINT16_MAX ||
       octets > kSpoolEntryOctetsMax || octets + kSpoolFileHeaderOctets > config_.octets_max) {
     last_error_ = name_of(SpoolAppend::too_large);
     return SpoolAppend::too_large;
   }
-  refused_octets_ = 0;
   if (!fits_disk(octets)) remove_released_segments(Active::remove_too);
   if (!fits_disk(octets)) forget_expired(entry.sealed_wall_ns);
   if (!fits_disk(octets)) {

@@ -91,5 +91,16 @@ TEST(RuleGroups, AreBoundedWhateverRulesSay) {
   EXPECT_TRUE(many.is_asked(3000, "Aa12", 5));
 }
 
+TEST(RuleGroups, BeyondTheDraftsShareOneOfAnyKind) {
+  Rules many;
+  for (int i = 0; i < 1024; ++i) many.add("^AB[0-9]+x", {std::to_string(i + 1)});
+  many.add("foo[0-9]+bar");
+  many.add("^QZ[0-9]+y");
+  many.sort();
+  EXPECT_TRUE(many.is_asked(1024, "it is foo1bar", 5));
+  EXPECT_TRUE(many.is_asked(1025, "QZ12y", 5));
+  EXPECT_TRUE(many.is_asked(7, "AB1x", 8));
+}
+
 }  // namespace
 }  // namespace weir::classify

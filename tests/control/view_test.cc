@@ -316,7 +316,9 @@ TEST(Routes, HoldAgainstAnExporterWhatItDidOfLate) {
   for (decode::ExporterStats& e : view.exporters) e.datagrams_rejected = e.datagrams;  // in all its life
   view.recent.resize(view.exporters.size());
   view.recent[1].datagrams = view.recent[1].datagrams_rejected = 1;
-  for (const auto& e : ask_json(view, "/v1/exporters")["exporters"]) {
+  const auto all = ask_json(view, "/v1/exporters");
+  ASSERT_EQ(all["exporters"].size(), view.exporters.size());
+  for (const auto& e : all["exporters"]) {
     EXPECT_EQ(e["verdicts"].size(), e["address"] == "192.0.2.2" ? 1u : 0u) << e;
   }
   EXPECT_EQ(ask_json(view, "/v1/exporters/192.0.2.2")["verdicts"][0]["about"], "rejected");

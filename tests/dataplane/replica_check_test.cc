@@ -36,6 +36,13 @@ TEST(ReplicaCheck, RefusesWhatWouldComeBack) {
                        at("203.0.113.2", kNetflowPort), at("192.0.2.10", 4739)}),
               ElementsAre(0u, 2u, 4u));
   EXPECT_THAT(find_replica_trouble(config, {}, is_own)[0].what, HasSubstr("round for ever"));
+  // Another collector on this machine: no device ever sees what goes there. And IPv4's wildcard hears no IPv6.
+  config.socket_ports = {{.name = "v4", .address = IpAddress::from_v4(0u), .port = 2055}};
+  const auto all_own = [](const IpAddress&) { return DestinationKind::own; };
+  config.replicas = {{.to = at("127.0.0.1", kNetflowPort == 2055 ? 2056 : kNetflowPort), .listeners = {}}, {.to = at("::1", 2055), .listeners = {}}};
+  EXPECT_THAT(find_replica_trouble(config, {}, all_own), IsEmpty());
+  config.replicas = {{.to = at("127.0.0.1", 2055), .listeners = {}}};
+  EXPECT_THAT(find_replica_trouble(config, {}, all_own), SizeIs(1));
   EXPECT_THAT(targets({at("192.0.2.20", 2055)}, Rights{.net_raw = false}), SizeIs(1));
   EXPECT_THAT(find_replica_trouble(config, Rights{.net_raw = false}, is_own)[0].what, HasSubstr("CAP_NET_RAW"));
   EXPECT_THAT(targets({at("192.0.2.20", 2055)}), IsEmpty());

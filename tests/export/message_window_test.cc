@@ -66,6 +66,21 @@ TEST_F(MessageWindowTest, ABatchIsAcknowledgedWhenAllOfItsPartsAre) {
   for (const auto token : tokens) EXPECT_EQ(window_.note_acknowledged(token), --left == 0);
 }
 
+TEST_F(MessageWindowTest, GivesBackWhatIsStoredInPartOrRefusedLaterThanWhatIsNot) {
+  constexpr uint64_t kPatience = 1000, kAnswers = 100;
+  BatchBox box(1, 40);
+  box.batch.sealed_steady_ns = 1;
+  admit(box, box.octets.size() / 4);
+  EXPECT_FALSE(window_.is_overdue(0, kPatience, kPatience, kAnswers));
+  EXPECT_TRUE(window_.is_overdue(0, kPatience + 2, kPatience, kAnswers));
+  EXPECT_FALSE(window_.note_acknowledged(send()));
+  EXPECT_FALSE(window_.is_overdue(0, kPatience + kAnswers, kPatience, kAnswers)) << "its first part would be stored twice";
+  EXPECT_TRUE(window_.is_overdue(0, kPatience + kAnswers + 2, kPatience, kAnswers));
+  window_.slot(0).was_refused = true;
+  EXPECT_FALSE(window_.is_overdue(0, kPatience + 5 * kAnswers, kPatience, kAnswers)) << "it is to hear five";
+  EXPECT_TRUE(window_.is_overdue(0, kPatience + 10 * kAnswers, kPatience, kAnswers));
+}
+
 TEST_F(MessageWindowTest, PartsTakeTheirMessagesPlace) {
   BatchBox box(1, 40);
   admit(box);

@@ -5,11 +5,28 @@
 #include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 
 #include "support/ports.h"
 #include "support/program.h"
 
 namespace weir::truth {
+namespace {
+
+/// Of the socket at a port of 127.0.0.1, what is not read yet; nothing where there is no such socket.
+std::optional<uint64_t> octets_waiting(uint16_t port) {
+  const std::string local = fmt::format(" 0100007F:{:04X} ", port);
+  std::ifstream sockets("/proc/net/udp");
+  for (std::string line; std::getline(sockets, line);) {
+    if (line.find(local) == std::string::npos) continue;
+    // sl local rem st tx_queue:rx_queue …
+    const size_t colon = line.find(':', line.find(local) + local.size() + 14 + 3);
+    return std::stoull(line.substr(colon + 1, 8), nullptr, 16);
+  }
+  return std::nullopt;
+}
+
+}  // namespace
 
 bool Nfcapd::is_installed() {
   return test::run_program({"nfdump", "-V"}).status == 0 && test::run_program({"nfcapd", "-V"}).status == 0;
@@ -23,17 +40,12 @@ Nfcapd::Nfcapd() : port_(test::free_udp_port()) {
 }
 
 bool Nfcapd::is_listening() {
-  const std::string local = fmt::format(":{:04X} ", port_);
-  return test::eventually([&] {
-    std::ifstream sockets("/proc/net/udp");
-    for (std::string line; std::getline(sockets, line);) {
-      if (line.find(local) != std::string::npos) return true;
-    }
-    return false;
-  });
+  return test::eventually([&] { return octets_waiting(port_).has_value(); });
 }
 
 std::vector<nlohmann::json> Nfcapd::finish() {
+  // It ends without reading what waits.
+  static_cast<void>(test::eventually([&] { return octets_waiting(port_).value_or(0) == 0; }));
   process_->signal(SIGTERM);
   process_->wait();
   said_ = process_->err() + process_->out();

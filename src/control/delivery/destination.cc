@@ -51,6 +51,7 @@ void Destination::change(const DestinationConfig& config, DestinationParts parts
   config_ = config;
   config_.held_batches_max = held_batches_max;
   if (spool_.thread && (parts.spool || config.policy != DropPolicy::spool)) leave_spool();
+  patience_from_ns_ = 0;
   if (parts.spool) {
     spool_ = {.thread = std::move(parts.spool)};
     journal_ = std::move(parts.journal);
@@ -206,6 +207,10 @@ void Destination::settle(const Outcome& outcome, From from) {
   }
   assert(outcome.failure != DeliveryFailure::count_);
   if (from == From::leaving && !thread_drains_ && !outbound::is_final(outcome.failure)) return put_back(batch);
+  // For a moment after its spool was left a publisher goes on giving back what it had that for.
+  constexpr uint64_t kGivesBackNs = kNsPerSec;
+  const bool is_given_back = !outbound::is_final(outcome.failure) && now_ns_ < spool_left_ns_ + kGivesBackNs;
+  if (!spool_.thread && !thread_drains_ && is_given_back) return put_back(batch);
   if (spool_.thread && !outbound::is_final(outcome.failure)) return to_spool(batch);
   lose(batch, outcome.failure);
 }
@@ -221,6 +226,8 @@ bool Destination::hand_over(uint64_t steady_now_ns) {
   }
   while (spool_.thread && !waiting_.empty() &&
          waiting_.front()->sealed_steady_ns + kWaitBeforeSpoolNs <= steady_now_ns) {
+    // Of what memory holds, a disk that takes nothing gets one a second, which says whether it takes again.
+    if (!disk_takes_ && !std::exchange(may_try_disk_, false)) break;
     OutboundBatch* const batch = waiting_.front();
     waiting_.pop_front();
     to_spool(batch);

@@ -177,6 +177,9 @@ class Destination {
   unsigned live_since_replay_ = 0;
   uint64_t replays_from_ns_ = 0;  // not before
   uint64_t patience_from_ns_ = 0;
+  uint64_t spool_left_ns_ = 0;
+  bool disk_takes_ = false;  // as of the last look; else one batch may be tried on it
+  bool may_try_disk_ = false;
   uint64_t records_storing_ = 0;
   uint64_t leave_deadline_ns_ = 0;
   uint64_t offers_from_ns_ = 0;   // while another leaves: not before

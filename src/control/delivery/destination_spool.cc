@@ -25,8 +25,9 @@ constexpr uint64_t kLookAtDiskNs = kNsPerSec;
 void Destination::keep_patience(uint64_t steady_now_ns) {
   if (steady_now_ns < patience_from_ns_) return;
   patience_from_ns_ = steady_now_ns + kLookAtDiskNs;
-  const bool has_disk = spool_.thread && spool_.thread->last_error().empty();
-  thread_->set_patience(has_disk ? kWaitBeforeSpoolNs : outbound::kPatientForEver);
+  disk_takes_ = spool_.thread && spool_.thread->last_error().empty();
+  may_try_disk_ = !disk_takes_;
+  thread_->set_patience(disk_takes_ ? kWaitBeforeSpoolNs : outbound::kPatientForEver);
 }
 
 void Destination::to_spool(OutboundBatch* batch) {
@@ -109,6 +110,7 @@ void Destination::leave_spool() {
   assert(leaving_spool_.thread == nullptr);
   keep_replays();
   leaving_spool_ = std::exchange(spool_, {});
+  spool_left_ns_ = steady_clock_ns();
   if (journal_) journal_->end();
   disposal_.add(std::move(journal_));
 }

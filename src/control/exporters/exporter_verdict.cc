@@ -24,7 +24,14 @@ std::vector<ExporterVerdict> verdicts_of(const decode::ExporterStats& e, const E
                      fmt::format("silent for {} minutes: is it up, and does it still export to here?",
                                  (now_ns - e.last_seen_ns) / (60 * kNsPerSec))});
   }
-  if (recent.datagrams_rejected * kRejectedShare > recent.datagrams) {
+  // What our own rate refuses is missing by its sequence numbers, too.
+  const bool is_bounded = e.last_error == decode::DatagramError::rate_limited && recent.datagrams_rejected > 0;
+  if (is_bounded) {
+    found.push_back({ExporterTrouble::rejected,
+                     fmt::format("{} of {} datagrams were refused in the last {} minutes, the last one as beyond "
+                                 "limits.packets_per_second_per_exporter: raise that, or have it send less",
+                                 recent.datagrams_rejected, recent.datagrams, kRecentMinutes)});
+  } else if (recent.datagrams_rejected * kRejectedShare > recent.datagrams) {
     const std::string_view why =
         e.last_error == decode::DatagramError::count_ ? "" : name_of(e.last_error);
     found.push_back({ExporterTrouble::rejected,
@@ -43,7 +50,7 @@ std::vector<ExporterVerdict> verdicts_of(const decode::ExporterStats& e, const E
                                  recent.template_misses, recent.template_hits + recent.template_misses, kRecentMinutes)});
   }
   const uint64_t expected = recent.records + recent.datagrams;  // whichever of the two its numbers count
-  if (recent.sequence_lost * kLostShare > expected) {
+  if (!is_bounded && recent.sequence_lost * kLostShare > expected) {
     found.push_back({ExporterTrouble::sequence_loss,
                      fmt::format("{} are missing by its sequence numbers in the last {} minutes: look for drops on the "
                                  "way, and at missed of the ports",

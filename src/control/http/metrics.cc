@@ -160,7 +160,7 @@ void add_core(MetricPage& page, const CoreView& core) {
   counter("weir_encoded_octets_total", "Octets of encoded records.", core.encoded_octets);
   counter("weir_batches_sealed_total", "Batches sealed.", core.batches_sealed);
   counter("weir_sequence_lost_total",
-          "Missing in the exporters' sequence numbers: lost before arrival.",
+          "Missing in the exporters' sequence numbers: lost before arrival, or refused by a rate of datagrams.",
           core.ledger.sequence_lost);
   each("weir_quirks_total", "Deviations from the standards that were tolerated.", "quirk",
        core.quirks);

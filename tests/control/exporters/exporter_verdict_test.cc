@@ -69,6 +69,16 @@ TEST(ExporterVerdict, SaysWhatIsWrongAndWhatToDo) {
   }
 }
 
+TEST(ExporterVerdict, ARateOfOursIsNoLossOnTheWay) {
+  ExporterStats e = healthy();
+  e.datagrams_rejected = 700;
+  e.sequence_lost = 9000;
+  e.last_error = decode::DatagramError::rate_limited;
+  const auto found = verdicts_of(e, activity_of(e), kNow);
+  ASSERT_EQ(found.size(), 1u);
+  EXPECT_THAT(found[0].text, HasSubstr("700 of 1000 datagrams were refused in the last 10 minutes, the last one as beyond limits.packets_per_second"));
+}
+
 TEST(ExporterVerdict, HoldsNothingAgainstItThatIsOver) {
   ExporterStats e = healthy();
   e.datagrams_rejected = 900;
