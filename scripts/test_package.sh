@@ -305,7 +305,8 @@ kept=$(sha256sum <"$config")
 before=$(main_pid)
 # What a shell would take for something else.
 echo 'NATS_URL=nats://a:b&c(d@192.0.2.9:4222' >"$debian/etc/default/weir"
-check "weir-api beside it" inside systemctl start weir-api.service
+start_api() { inside systemctl start weir-api.service || { inside systemctl status --no-pager -l weir-api.service; return 1; }; }
+check "weir-api beside it" start_api
 api_pid() { inside systemctl show -p MainPID --value weir-api.service; }
 api_before=$(api_pid)
 check "upgrade over a running service" inside dpkg -i /root/new.deb
