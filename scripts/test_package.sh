@@ -118,7 +118,7 @@ exec unshare --fork --pid --kill-child --mount --uts --ipc --net --cgroup sh -ec
   mount -t tmpfs none run; mount -t tmpfs none tmp; mount -t tmpfs -o mode=755 none dev
   for d in null zero full random urandom tty; do touch dev/$d; mount --bind /dev/$d dev/$d; done
   touch dev/console; mount --bind "$1" dev/console
-  mkdir dev/shm dev/pts dev/net; ln -s /proc/self/fd dev/fd
+  mkdir dev/shm dev/pts dev/net; ln -s /proc/self/fd dev/fd; ln -s pts/ptmx dev/ptmx
   if [ -c /dev/net/tun ]; then touch dev/net/tun; mount --bind /dev/net/tun dev/net/tun; fi
   mount -t cgroup2 cgroup sys/fs/cgroup
   mkdir -p host; pivot_root . host; cd /; umount -l host; rmdir host
