@@ -49,7 +49,7 @@ bool belong_together(const Draft& draft, const Draft& one) {
   // PERF: with patterns of other flags a scan of an HTTP request took twice the time of two scans (sflow_all_known).
   if (!one.is_exact && draft.flags != one.flags) return false;
   if (!one.ports.empty() || !one.is_selective) return true;
-  return std::any_of(draft.heads.begin(), draft.heads.end(), [&](const auto& other) { return overlap(*one.heads[0], *other); });
+  return std::any_of(draft.heads.begin(), draft.heads.end(), [&](const auto& other) { return overlap(one.heads[0].value(), other.value()); });
 }
 
 /// Drafts for which `may` says so into the one before for which it does, as long as that has `fits`.
