@@ -221,7 +221,7 @@ jq -s --slurpfile limits "$dir/limits" --argjson veth $veth \
   def median: sort | .[(length - 1) / 2 | floor];
   {path: (if $veth then "veth" else "loopback" end), rate: '"$rate"', seconds: '"$seconds"', rounds: '"$rounds"', skipped: $skipped, runs: .,
    peers: (group_by(.peer) | map({peer: .[0].peer, does: .[0].does,
-     cpu_us_per_record: (map(.cpu_us_per_record) | median), lost: (map(.lost) | median),
+     cpu_us_per_record: (map(.cpu_us_per_record) | median), least: (map(.cpu_us_per_record) | min), most: (map(.cpu_us_per_record) | max), lost: (map(.lost) | median),
      datagrams: (map(.datagrams) | median), memory_mib: (map(.memory_mib) | median)}
      + ((.[0].peer) as $p | ($limits | map(select(.peer == $p)) | .[0] // {} | {datagrams_per_second_lossless: .datagrams_per_second, bound_by_sender})))
      | sort_by(.cpu_us_per_record))}' \

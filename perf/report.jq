@@ -8,7 +8,8 @@ def m: if . == null then "–" else . / 1e6 | digits end;
 def thousands: if . == null then "–" else round | tostring | [while(length > 0; .[:-3])] | map(.[-3:]) | reverse | join(",") end;
 def row: "| " + (map(tostring) | join(" | ")) + " |";
 def table($head): ([$head | row, ($head | map("---") | row)] + map(row)) | join("\n");
-def spread(f): "\(.median | f) (\(.least | f) to \(.most | f))";
+def spread(f): if . == null then "–" elif .least == null then (.median | f) else "\(.median | f) (\(.least | f) to \(.most | f))" end;
+def ms: if . == null then "–" else . / 1e6 | digits end;
 def escaped: tostring | gsub("&"; "&amp;") | gsub("<"; "&lt;") | gsub(">"; "&gt;");
 
 # Horizontal bars of [{label, value, text}], in colours that are read on light and on dark.
@@ -53,19 +54,23 @@ def decode:
   + ($all["bare_loop/netflow_v5"] | if . == null then "" else "\n\nThe bare loop without checks takes \(.median | digits) ns a v5 record." end);
 
 def replay:
-  . as $all | .wire_to_encoded // [] | map(. as $r | [(.name | kind), (.records_per_second | spread(m)), (.frames_per_second | thousands), (.cpu_ns_per_record.median | digits), (.memory_mib | round),
+  . as $all | .wire_to_encoded // [] | map(. as $r | [(.name | kind), (.records_per_second | spread(m)), (.frames_per_second | thousands), (.wire_octets_per_record | digits), (.cpu_ns_per_record.median | digits), (.cycles_per_record.median | digits), (.memory_mib | round),
       ($all.lossless_limit // [] | map(select(.name == $r.name)) | .[0].frames_per_second | thousands)])
-  | table(["", "million records/s", "datagrams/s", "ns of CPU a record, whole process", "MiB", "datagrams/s without loss, by halving"]);
+  | table(["", "million records/s", "datagrams/s", "octets of frames a record", "ns of CPU a record, whole process", "cycles a record, receive core", "MiB", "datagrams/s without loss, by halving"]);
+
+def stages:
+  .wire_to_encoded // [] | map(select(.stages != null) | [(.name | kind), (.stages | (.parse_ns, .decode_ns, .decode_ns + .encode_ns, .all_ns | digits))])
+  | if length == 0 then "Not measured in this run." else table(["ns of CPU a record", "parse the frame", "decode to records", "decode and encode", "in all"]) end;
 
 def scaling:
   .scaling // [] | group_by(.name) | map(.[0].name as $name | sort_by(.x | tonumber? // .)
-    | "**\($name)**\n\n" + (map([.x, (.records_per_second.median | m), (.cpu_ns_per_record.median | digits), (.memory_mib | round)]) | table([$name, "million records/s", "ns of CPU a record", "MiB"])))
+    | "**\($name)**\n\n" + (map([.x, (.records_per_second | spread(m)), (.cpu_ns_per_record.median | digits), (.memory_mib | round)]) | table([$name, "million records/s", "ns of CPU a record", "MiB"])))
   | join("\n\n");
 
 def acknowledged:
-  (.wire_to_acknowledged // [] | map([.name, (.acknowledged_per_second | spread(m)), (.cpu_ns_per_record.median | digits), (.delivery_ns.p50 / 1e6 | digits), (.delivery_ns.p99 / 1e6 | digits), (.octets_per_record | digits)])
-    | table(["", "million records/s acknowledged", "ns of CPU a record", "p50 ms", "p99 ms", "octets a record"]))
-  + (if (.batches // [] | length) == 0 then "" else "\n\n" + (.batches | map(["`\(.options)`", (.records_per_second | m), "\(.of_bare_percent) %"]) | table(["`bench_deliver`", "million records/s", "of a bare publisher's messages"])) end);
+  (.wire_to_acknowledged // [] | map([.name, (.acknowledged_per_second | spread(m)), (.cpu_ns_per_record.median | digits), (.delivery_ns | (.p50, .p99, .p999, .max | ms)), (.octets_per_record | digits), (.memory_mib | round)])
+    | table(["", "million records/s acknowledged", "ns of CPU a record", "p50 ms", "p99 ms", "p99.9 ms", "max ms", "octets a record", "MiB"]))
+  + (if (.batches // [] | length) == 0 then "" else "\n\n" + (.batches | map(["`\(.options)`", ({median: .records_per_second, least, most} | spread(m)), "\(.of_bare_percent) %"]) | table(["`bench_deliver`", "million records/s", "of a bare publisher's messages"])) end);
 
 def queryable:
   .wire_to_queryable | if . == null then "Not measured in this run." else
@@ -75,12 +80,27 @@ def queryable:
 
 def peers_table:
   . as $run | .peers | (map(select(.peer == "nfcapd")) | .[0].cpu_us_per_record) as $nfcapd
-  | map([.peer, (.cpu_us_per_record | places(3)), (if $nfcapd == null or $nfcapd == 0 then "–" else .cpu_us_per_record / $nfcapd | places(2) end), "\(.lost | thousands) of \(.datagrams | thousands)",
+  | map([.peer, ({median: .cpu_us_per_record, least, most} | spread(places(3))), (if $nfcapd == null or $nfcapd == 0 then "–" else .cpu_us_per_record / $nfcapd | places(2) end), "\(.lost | thousands) of \(.datagrams | thousands)",
       (.datagrams_per_second_lossless | if . == null then "–" else thousands end) + (if .bound_by_sender then " and more" else "" end), (.memory_mib | round), .does])
   | table(["", "CPU µs a record", "of nfcapd's", "lost at \($run.rate | thousands)/s", "datagrams/s without loss", "MiB", "does with a record"]);
 def peers:
   [.peers, .peers_veth] | map(select(. != null)) | if length == 0 then "Not measured in this run." else
     map("Over \(if .path == "veth" then "a pair of interfaces between two namespaces" else "loopback, kernel sockets" end)\(if (.skipped // [] | length) > 0 then " (not installed: " + (.skipped | join(", ")) + ")" else "" end):\n\n" + peers_table) | join("\n\n") end;
+
+# The whole process's CPU a record beside nfcapd's in the same run, least first.
+def goals:
+  def of(run; $peer): (run.peers // []) | map(select(.peer == $peer)) | .[0].cpu_us_per_record;
+  . as $all | of(.peers; "nfcapd") as $loopback | of(.peers_veth; "nfcapd") as $veth
+  | (of_v9.cpu_ns_per_record.median | if . == null then null else . / 1000 end) as $replay
+  | [ ["replay of NetFlow v9, no kernel", $replay, $loopback, "loopback", 0.1],
+      ["replay of NetFlow v9, no kernel", $replay, $veth, "veth", 0.1],
+      ["kernel sockets, loopback", of(.peers; "weir"), $loopback, "loopback", 0.5],
+      ["kernel sockets, veth", of(.peers_veth; "weir"), $veth, "veth", 0.5],
+      ["net_af_packet, veth", of(.peers_veth; "weir-af-packet"), $veth, "veth", 0.1],
+      ["net_af_xdp, veth", of(.peers_veth; "weir-af-xdp"), $veth, "veth", 0.1] ]
+  | map(select(.[1] != null and .[2] != null and .[2] > 0) | (.[1] / .[2]) as $share
+    | [.[0], (.[1] | places(3)), "\(.[2] | places(3)) (\(.[3]))", ($share | places(2)), "\(.[4])\(if $share <= .[4] then "" else ": missed" end)"])
+  | if length == 0 then "Not measured in this run." else table(["Weir by", "CPU µs a record", "nfcapd's", "share", "goal, at most"]) end;
 
 # Twice of what was measured, for bursts and what else the host does.
 def sizing:
@@ -112,5 +132,7 @@ elif $section == "acknowledged" then acknowledged
 elif $section == "queryable" then queryable
 elif $section == "peers" then peers
 elif $section == "sizing" then sizing
+elif $section == "goals" then goals
+elif $section == "stages" then stages
 elif ($section | startswith("chart-")) then charts
 else error("no section \($section)") end

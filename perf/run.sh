@@ -2,7 +2,7 @@
 # run.sh — How much, on how many cores, with how much loss: every figure of one machine in one run.
 #
 # usage: perf/run.sh [--quick] [--json FILE] [--report]
-#   --quick      fewer and shorter runs: some ten minutes, less on cores that do nothing else
+#   --quick      fewer and shorter runs: less than ten minutes on two cores; without it, some forty
 #   --json FILE  the whole result (default build/perf/run.json)
 #   --report     write docs/PERFORMANCE.md of it (perf/report.sh)
 #
@@ -21,8 +21,8 @@ while [ $# -gt 0 ]; do
     *) sed -n '2,12p' "$0" | sed 's/^# \{0,1\}//' >&2; exit 2 ;;
   esac
 done
-rounds=5 seconds=10 halvings=8 bench_s=0.5 peer_rounds=3 peer_halvings=6 flows=5000000
-if $quick; then rounds=3 seconds=2 halvings=5 bench_s=0.05 peer_rounds=1 peer_halvings=3 flows=1000000; fi
+rounds=5 seconds=10 halvings=8 bench_s=0.5 scaling_s=4 peer_rounds=5 peer_s=5 peer_halvings=6 flows=5000000
+if $quick; then rounds=3 seconds=2 halvings=5 bench_s=0.05 scaling_s=0.7 peer_rounds=2 peer_s=2 peer_halvings=3 flows=1000000; fi
 for need in jq build/weir build/weirctl build/perf/bench_decode; do
   command -v "$need" >/dev/null || { echo "run.sh: $need is not there (scripts/build.sh build)" >&2; exit 1; }
 done
@@ -51,13 +51,17 @@ say "captures for the replay"
 make_capture() { # name, arguments of weir generate
   local name=$1
   shift
-  build/weir generate --pcap "$dir/$name.pcap" --count 20000 --start 1767225600 "$@" >/dev/null 2>&1
+  build/weir generate --pcap "$dir/$name.pcap" --count 20000 --start 1767225600 --json "$@" >"$dir/$name.made" 2>/dev/null
 }
 for protocol in v5 v9 ipfix sflow; do make_capture $protocol --protocol $protocol --exporters 100; done
 make_capture variable --protocol ipfix --with variable --exporters 100
 make_capture one --protocol v9
 for refresh in 1 10; do make_capture churn$refresh --protocol v9 --template-refresh $refresh --exporters 100; done
-make_capture options --protocol v9 --template-refresh 4 --with interfaces,samplers --exporters 100
+for refresh in 1 4 20; do make_capture options$refresh --protocol v9 --template-refresh $refresh --with interfaces,samplers --exporters 100; done
+for flows_each in 1 5; do make_capture flows$flows_each --protocol v9 --flows $flows_each --exporters 100; done
+make_capture all --protocol ipfix --with all --exporters 100
+# Of all records, in percent.
+options_share() { jq -r '.options_records / (.records + .options_records) * 100 | round' "$dir/$1.made"; }
 
 # replay NAME X ARGUMENT…: one line of JSON a run; X is what NAME is scaled by.
 replay() {
@@ -67,6 +71,7 @@ replay() {
     played_per_second: .played.records_per_second, frames_per_second: .played.frames_per_second,
     acknowledged_per_second: .publishers[0].records_per_second, delivery_ns: .publishers[0].delivery_ns,
     octets_per_record: (if .publishers[0].acknowledged > 0 then .publishers[0].octets / .publishers[0].acknowledged else null end),
+    wire_octets_per_record: (if .played.records > 0 then .played.octets / .played.records else null end), cycles_per_record: .cores[0].cycles_per_record,
     cpu_ns_per_record, memory_mib: (.memory_octets / 1048576), stages, lost: .frames_lost}'
 }
 for_ever="--seconds $seconds --rounds 1000000"
@@ -95,18 +100,25 @@ for protocol in v5 v9 ipfix; do
   jq -nc --arg name $protocol --argjson pps "$best" '{name: $name, frames_per_second: $pps}'
 done >"$dir/limit"
 
-say "scaling: exporters, queues, templates and options in between"
+say "scaling: cores, exporters, sizes of datagrams and records, templates and options in between"
+# All of them in turn, so that what else the machine does meets none of them alone.
+scaled="--seconds $scaling_s --rounds 1000000"
 # shellcheck disable=SC2086
-{
-  replay exporters 1 "$dir/one.pcap" $for_ever
-  replay exporters 10 "$dir/one.pcap" $for_ever --exporters 10
-  for times in 1 10 100; do replay exporters $((times * 100)) "$dir/v9.pcap" $for_ever --exporters $times; done
-  for queues in $(seq "$(nproc)"); do replay queues "$queues" "$dir/v9.pcap" $for_ever --queues "$queues"; done
-  for refresh in 1 10; do replay "datagrams between templates" $refresh "$dir/churn$refresh.pcap" $for_ever; done
-  replay "datagrams between templates" 200 "$dir/v9.pcap" $for_ever
-  replay "options data" "each 4th datagram" "$dir/options.pcap" $for_ever
-  replay "options data" none "$dir/v9.pcap" $for_ever
-} >"$dir/scaling"
+for _ in $(seq $rounds); do
+  replay exporters 1 "$dir/one.pcap" $scaled
+  replay exporters 10 "$dir/one.pcap" $scaled --exporters 10
+  for times in 1 10 100; do replay exporters $((times * 100)) "$dir/v9.pcap" $scaled --exporters $times; done
+  for queues in $(seq "$(nproc)"); do replay queues "$queues" "$dir/v9.pcap" $scaled --queues "$queues"; done
+  for flows_each in 1 5; do replay "records a datagram" $flows_each "$dir/flows$flows_each.pcap" $scaled; done
+  replay "records a datagram" "$(jq '.records / 20000 | round' "$dir/v9.made")" "$dir/v9.pcap" $scaled
+  replay "what IPFIX records say" "plain flows" "$dir/ipfix.pcap" $scaled
+  replay "what IPFIX records say" "three strings" "$dir/variable.pcap" $scaled
+  replay "what IPFIX records say" "all that weir generate knows" "$dir/all.pcap" $scaled
+  for refresh in 1 10; do replay "datagrams between templates" $refresh "$dir/churn$refresh.pcap" $scaled; done
+  replay "datagrams between templates" 200 "$dir/v9.pcap" $scaled
+  replay "options data, percent of all records" 0 "$dir/v9.pcap" $scaled
+  for refresh in 20 4 1; do replay "options data, percent of all records" "$(options_share options$refresh)" "$dir/options$refresh.pcap" $scaled; done
+done >"$dir/scaling"
 
 : >"$dir/acknowledged"
 : >"$dir/batches"
@@ -126,8 +138,10 @@ if command -v nats-server >/dev/null; then
   for options in "--batch-bytes 65536" "--batch-bytes 262144" "--batch-bytes 65536 --compression lz4" "--framing single"; do
     [ -x build/perf/bench_deliver ] || { skip "build/perf/bench_deliver is not built"; break; }
     # shellcheck disable=SC2086
-    timeout 300 build/perf/bench_deliver $options --seconds 2 --rounds "$rounds" 2>/dev/null | sed -n 's/^median: \([0-9.]*\) M records.*, \([0-9]*\) %.*/\1 \2/p' |
-      jq -Rc --arg options "$options" 'split(" ") | {options: $options, records_per_second: (.[0] | tonumber * 1e6), of_bare_percent: (.[1] | tonumber)}'
+    timeout 300 build/perf/bench_deliver $options --seconds 2 --rounds "$rounds" 2>"$dir/deliver.log" |
+      sed -n 's/^median: \([0-9.]*\) M records.* (\([0-9.]*\) to \([0-9.]*\)), \([0-9]*\) %.*/\1 \2 \3 \4/p' |
+      jq -Rc --arg options "$options" 'split(" ") | map(tonumber) | {options: $options, records_per_second: (.[0] * 1e6), least: (.[1] * 1e6), most: (.[2] * 1e6), of_bare_percent: .[3]}' |
+      grep . || skip "bench_deliver $options: $(tail -1 "$dir/deliver.log")"
   done >"$dir/batches"
 else
   skip "nats-server is not installed"
@@ -140,9 +154,9 @@ perf/queryable.sh --records $flows --seconds 5 --json "$dir/queryable" 2>"$dir/q
 }
 
 say "collectors side by side, over loopback"
-perf/peers.sh --rounds $peer_rounds --seconds $seconds --limit $peer_halvings --json "$dir/peers" >/dev/null || echo null >"$dir/peers"
+perf/peers.sh --rounds $peer_rounds --seconds $peer_s --limit $peer_halvings --json "$dir/peers" >/dev/null || echo null >"$dir/peers"
 say "collectors side by side, over a veth pair: af_packet and AF_XDP too"
-perf/peers.sh --veth --rounds $peer_rounds --seconds $seconds --limit $peer_halvings --json "$dir/peers_veth" >/dev/null || {
+perf/peers.sh --veth --rounds $peer_rounds --seconds $peer_s --limit $peer_halvings --json "$dir/peers_veth" >/dev/null || {
   skip "the veth pair (needs root and network namespaces)"
   echo null >"$dir/peers_veth"
 }
@@ -165,6 +179,7 @@ jq -n --slurpfile decode "$dir/decode" --slurpfile encoded "$dir/encoded" --slur
   def by_name: group_by([.name, .x]) | map({name: .[0].name, x: .[0].x, lossless: (map(.lossless) | all),
     records_per_second: (map(.played_per_second) | spread), acknowledged_per_second: (map(.acknowledged_per_second) | spread),
     frames_per_second: (map(.frames_per_second) | median), octets_per_record: .[0].octets_per_record,
+    wire_octets_per_record: .[0].wire_octets_per_record, cycles_per_record: (map(.cycles_per_record) | spread),
     cpu_ns_per_record: (map(.cpu_ns_per_record) | spread), delivery_ns: (sort_by(.delivery_ns.p99) | .[(length - 1) / 2 | floor].delivery_ns),
     stages: .[0].stages, memory_mib: (map(.memory_mib) | max)});
   {machine: {cpu: $cpu, cpus: $cpus, memory_mib: $memory_mib, kernel: $kernel, compiler: $compiler, version: $version, programs: $programs[0],

@@ -193,8 +193,8 @@ std::vector<std::string> replay_table(const ReplayResult& r) {
   }
   for (std::string& line : cores.lines()) lines.push_back(std::move(line));
   if (r.stages && r.stages->records != 0) {
-    lines.push_back(fmt::format("stages     parse {:.1f}, decode {:.1f}, encode {:.1f} = {:.1f} ns of CPU a record, on these frames without a port",
-                                r.stages->parse, r.stages->decode, r.stages->encode, r.stages->all()));
+    lines.push_back(fmt::format("stages     parse {:.1f}, decode {:.1f}, decode and encode {:.1f}; in all {:.1f} ns of CPU a record, on these frames without a port",
+                                r.stages->parse, r.stages->decode, r.stages->decode + r.stages->encode, r.stages->all()));
   }
   lines.emplace_back();
   Table publishers({"publisher", "acknowledged", "failed", "dropped", "records/s", "p50", "p99", "p99.9", "max"});

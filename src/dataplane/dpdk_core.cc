@@ -160,6 +160,7 @@ unsigned DpdkCore::receive_all(uint64_t wall_ns, bool& is_held) noexcept {
 void DpdkCore::run() noexcept {
   prepare_waiting();
   PipelineCounters& counters = pipeline_.counters();
+  const unsigned looks = has_fds_ ? kEmptyPollsBeforeFdWait : kEmptyPollsBeforeWait;
   unsigned empty_polls = 0;
   while (!waiter_.is_stopping()) {
     const uint64_t began_ns = clock_.steady_ns();
@@ -173,6 +174,8 @@ void DpdkCore::run() noexcept {
       empty_polls = 0;
       nap_ns_ = kNapMinNs;
       naps_ = 0;
+      gathering_.took(received);
+      if (received < kBurst) pause();
       continue;
     }
     if (is_held) {  // the queue fills meanwhile, and the device counts what it drops
@@ -182,10 +185,10 @@ void DpdkCore::run() noexcept {
       continue;
     }
     counters.empty_polls.increment();
-    if (idle_ == IdlePolicy::adaptive && ++empty_polls >= kEmptyPollsBeforeWait) {
+    if (idle_ == IdlePolicy::adaptive && ++empty_polls >= looks) {
       wait();
       clock_.look();
-      empty_polls = kEmptyPollsBeforeWait - 1;  // one look, then the next wait
+      empty_polls = looks - 1;  // one look, then the next wait
     }
   }
   drain();
@@ -258,6 +261,19 @@ void DpdkCore::prepare_waiting() noexcept {
     if (queue->wait_fd < 0 || !waiter_.add(queue->wait_fd)) has_fds_ = false;
   }
   if (!lanes_.empty() && !waiter_.add(bell_.waker.fd())) has_fds_ = false;
+  if (idle_ != IdlePolicy::adaptive || !has_fds_ || queues_.empty()) return;
+  longest_pause_ns_ = lanes_.empty() ? kPauseMaxNs : longest_pause_of_ring_ns(kLaneFrames);
+  for (const RxQueue* queue : queues_)
+    longest_pause_ns_ = queue->ends ? 0 : std::min(longest_pause_ns_, longest_pause_of_ring_ns(queue->frames));
+}
+
+void DpdkCore::pause() noexcept {
+  if (longest_pause_ns_ == 0 || pipeline_.has_open_question()) return;
+  const uint64_t pause_ns = gathering_.pause_ns(clock_.steady_ns(), longest_pause_ns_);
+  if (pause_ns == 0) return;
+  pipeline_.counters().sleeps.increment();
+  waiter_.nap(pause_ns);
+  clock_.look();
 }
 
 void DpdkCore::wait() noexcept {

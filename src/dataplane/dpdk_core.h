@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "dataplane/dpdk_port.h"
+#include "dataplane/gathering.h"
 #include "dataplane/pipeline.h"
 #include "dataplane/receive_core.h"
 
@@ -68,6 +69,8 @@ class DpdkCore {
   bool lanes_have_any() const noexcept WEIR_RUNS_ON(worker_lcore);
   void prepare_waiting() noexcept;
   void wait() noexcept WEIR_RUNS_ON(rx_lcore) WEIR_RUNS_ON(worker_lcore);
+  /// Lets frames gather, where that pays.
+  void pause() noexcept WEIR_RUNS_ON(rx_lcore) WEIR_RUNS_ON(worker_lcore);
 
   Pipeline& pipeline_;
   const IdlePolicy idle_;
@@ -82,6 +85,8 @@ class DpdkCore {
   CoreClock clock_;
   std::atomic<bool> has_ended_{false};
   bool has_fds_ = false;  // for every queue that may still bring something
+  Gathering gathering_;
+  uint64_t longest_pause_ns_ = 0;  // 0: frames do not gather
   uint64_t nap_ns_ = kNapMinNs;
   unsigned naps_ = 0;
   std::array<uint8_t, kScratchOctets> scratch_;  // a chain of segments in one piece

@@ -187,6 +187,7 @@ Result<void> DpdkDevice::configure() {
     queue->port = port_id_;
     queue->queue = q;
     queue->is_endless = replays_files_ || driver_ == "net_null";
+    queue->frames = spec_.driver == "net_af_packet" ? af_packet_ring(spec_).frames : rx_descriptors;
     queues_.push_back(std::move(queue));
   }
   return {};

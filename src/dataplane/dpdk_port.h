@@ -38,6 +38,7 @@ struct alignas(kCacheLineBytes) RxQueue {
   bool can_be_shut = false;   // wait_fd is a socket that takes a filter
   bool ends = false;          // a file that is read once
   int wait_fd = -1;           // readable when there are frames; -1: not known
+  uint32_t frames = 0;        // that wait for us at most, or more
   int timestamp_offset = -1;  // of the driver's time stamp in µs since the epoch; -1: none
   uint64_t timestamp_flag = 0;
   ExceptionLane* exceptions = nullptr;  // what is no export traffic goes there; null: it is dropped

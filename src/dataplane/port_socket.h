@@ -16,6 +16,7 @@
 
 #include "base/result.h"
 #include "dataplane/data_plane.h"
+#include "dataplane/gathering.h"
 #include "dataplane/receive_core.h"
 
 namespace weir::dataplane {
@@ -66,6 +67,8 @@ class PortSocket {
   bool is_at(const SocketPort& other) const noexcept {
     return config_.transport == other.transport && config_.address == other.address && bound_port_ == other.port;
   }
+  /// How long what comes may gather in it.
+  uint64_t longest_pause_ns() const noexcept { return longest_pause_ns_.load(std::memory_order_relaxed); }
   /// Of the last error.
   int error_number() const noexcept { return failure_; }
 
@@ -79,6 +82,7 @@ class PortSocket {
     config_ = config;
     listener_.store(config.listener.value, std::memory_order_relaxed);
   }
+  void set_longest_pause(uint64_t ns) noexcept { longest_pause_ns_.store(ns, std::memory_order_relaxed); }
   ListenerId listener() const noexcept { return {listener_.load(std::memory_order_relaxed)}; }
   Error error(std::string_view what, int number);
   /// Of what has no queue of its own that the kernel counts.
@@ -91,6 +95,7 @@ class PortSocket {
 
  private:
   std::atomic<uint16_t> listener_{0};  // of config_
+  std::atomic<uint64_t> longest_pause_ns_{kPauseMaxNs};
   bool is_v4_ = false;
   int failure_ = 0;
   std::string bound_address_;

@@ -72,6 +72,7 @@ void SocketCore::run() noexcept {
     });
     clock.look();
     pipeline_->poll(clock.steady_ns(), clock.wall_ns());
+    gathering_.took(received);
     if (received != 0) {
       counters.bursts.increment();
       counters.busy_ns.add(clock.steady_ns() - began_ns);
@@ -79,18 +80,31 @@ void SocketCore::run() noexcept {
     } else {
       counters.empty_polls.increment();
     }
-    const uint64_t patience_ns = Waiter::patience_ns(*pipeline_, linger_ns_);
-    if (idle_ == IdlePolicy::adaptive && patience_ns != 0) {
-      counters.sleeps.increment();
-      waiter_.wait(patience_ns);
-      clock.look();
-    }
+    if (idle_ == IdlePolicy::adaptive) wait(clock);
   }
   const uint64_t hold_until_ns = clock.steady_ns() + kEndHoldMaxNs;
   take_changes(clock);
   for (PortSocket* socket : served_) socket->drain(*buffers_, *pipeline_, clock, hold_until_ns);
   pipeline_->finish();
   has_ended_.store(true, std::memory_order_release);
+}
+
+void SocketCore::wait(CoreClock& clock) noexcept {
+  const uint64_t patience_ns = Waiter::patience_ns(*pipeline_, linger_ns_);
+  if (patience_ns == 0) return;
+  pipeline_->counters().sleeps.increment();
+  if (const uint64_t pause_ns = gathering_.pause_ns(clock.steady_ns(), longest_pause_ns()); pause_ns != 0) {
+    waiter_.nap(pause_ns);
+  } else {
+    waiter_.wait(patience_ns);
+  }
+  clock.look();
+}
+
+uint64_t SocketCore::longest_pause_ns() const noexcept {
+  uint64_t longest_ns = kPauseMaxNs;
+  for (const PortSocket* socket : served_) longest_ns = std::min(longest_ns, socket->longest_pause_ns());
+  return longest_ns;
 }
 
 void SocketCore::stop() {

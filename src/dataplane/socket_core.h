@@ -62,6 +62,9 @@ class SocketCore {
     bool is_gone = false;
   };
   void take_changes(CoreClock& clock) noexcept WEIR_RUNS_ON(rx_lcore);
+  void wait(CoreClock& clock) noexcept WEIR_RUNS_ON(rx_lcore);
+  /// How long what comes may gather in every one of the sockets.
+  uint64_t longest_pause_ns() const noexcept WEIR_RUNS_ON(rx_lcore);
 
   std::vector<PortSocket*> served_;                    // the thread's; kSocketsMax reserved
   FairTurn turn_;
@@ -72,6 +75,7 @@ class SocketCore {
   Pipeline* pipeline_ = nullptr;
   IdlePolicy idle_ = IdlePolicy::adaptive;
   uint64_t linger_ns_ = 0;
+  Gathering gathering_;
   Waiter waiter_;
   std::optional<pthread_t> thread_;
   std::atomic<bool> has_ended_{false};

@@ -81,7 +81,9 @@ Result<void> UdpSocket::set_buffer() {
   buffer_note_.clear();
   int doubled = 0;  // the kernel doubles what it is asked for, for its own overhead
   socklen_t octets = sizeof doubled;
-  if (getsockopt(fd_, SOL_SOCKET, SO_RCVBUF, &doubled, &octets) == 0 && doubled / 2 < limited) {
+  if (getsockopt(fd_, SOL_SOCKET, SO_RCVBUF, &doubled, &octets) != 0) return error("SO_RCVBUF", errno);
+  set_longest_pause(longest_pause_of_buffer_ns(static_cast<uint64_t>(doubled)));
+  if (doubled / 2 < limited) {
     buffer_note_ = fmt::format("receive buffer of {} octets, {} asked: raise net.core.rmem_max",
                          doubled / 2, limited);
   }

@@ -228,6 +228,48 @@ TEST_F(SocketPortTest, EndsWhereBuffersDoNotComeBackAndCountsWhatFoundNone) {
   expect_ledger(plane_->pipeline(0));
 }
 
+/// One each 50 µs, for so long.
+uint64_t send_steadily(const Sender& sender, uint16_t port, uint64_t for_ns) {
+  const lab::Octets datagram = v5_datagram(1);
+  const uint64_t began_ns = steady_clock_ns();
+  uint64_t sent = 0;
+  while (sent * 50 * kNsPerUs < for_ns) {
+    while (steady_clock_ns() < began_ns + sent * 50 * kNsPerUs) {
+    }
+    sent += sender.send(port, datagram);
+  }
+  return sent;
+}
+
+TEST_F(SocketPortTest, TakesSeveralAtATimeWhereManyCome) {
+  make({"127.0.0.1"});
+  const uint64_t sent = send_steadily(Sender(AF_INET), port(), 300 * kNsPerMs);
+  ASSERT_TRUE(wait_for_datagrams(sent));
+  EXPECT_LT(plane_->pipeline(0).counters().bursts.value(), sent / 4);
+  EXPECT_EQ(stats().missed, 0u);
+  stop(*plane_, collected_);
+  EXPECT_EQ(collected_.records, sent);
+}
+
+// Datagrams gather while the flood begins. It fits into the buffer beside what has gathered, so that all of it must
+// come through.
+TEST_F(SocketPortTest, LosesNothingOfAFloodThatBeginsWhileDatagramsGather) {
+  make({"127.0.0.1"}, 256 << 10);
+  const Sender sender(AF_INET);
+  const uint16_t to = port();
+  uint64_t sent = 0;
+  for (int flood = 0; flood < 5; ++flood) {
+    sent += send_steadily(sender, to, 60 * kNsPerMs);
+    ASSERT_TRUE(wait_for_datagrams(sent));
+    for (int i = 0; i < 400; ++i) sent += sender.send(to, v5_datagram(1));
+    ASSERT_TRUE(wait_for_datagrams(sent));
+  }
+  EXPECT_EQ(stats().missed, 0u);
+  stop(*plane_, collected_);
+  EXPECT_EQ(collected_.records, sent);
+  expect_ledger(*plane_);
+}
+
 TEST_F(SocketPortTest, CountsWhatTheKernelDropped) {
   const RoleScope role(control_thread);
   DataPlaneConfig config;
