@@ -1,7 +1,5 @@
 #include "base/start_thread.h"
 
-#include <signal.h>
-
 #include <cstring>
 
 namespace weir {
@@ -10,6 +8,7 @@ Result<pthread_t> start_thread(const std::string& name, void* (*run)(void*), voi
   // A new thread inherits the mask of its maker.
   sigset_t all, before;
   sigfillset(&all);
+  sigdelset(&all, rights_signal());
   pthread_sigmask(SIG_SETMASK, &all, &before);
   pthread_t thread;
   const int rc = pthread_create(&thread, nullptr, run, argument);

@@ -1,7 +1,10 @@
 // weir_check.cc — `weir check`: is a configuration right, what would run, where each value came
 // from.
+#include <unistd.h>
+
 #include <cstdio>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -10,6 +13,7 @@
 #include "control/config/config.h"
 #include "control/config/config_describe.h"
 #include "control/machine/machine_check.h"
+#include "service/process_rights.h"
 
 namespace weir::cli {
 namespace {
@@ -30,6 +34,15 @@ int check(const CheckArguments& arguments) {
   }
   const ServiceEnvironment environment(arguments.config_path, arguments.environment_file);
   if (!environment.trouble().empty()) std::fprintf(stderr, "warning: %s\n", environment.trouble().c_str());
+  // As it would be run: root asks as the user that it would become.
+  const control::ApplianceConfig glance = control::glance_at_config(arguments.config_path, environment.entries());
+  const auto rights = geteuid() == 0 ? service::ProcessRights::assume({glance.user, glance.group})
+                                     : service::ProcessRights::assume({});
+  if (!rights) {
+    std::fprintf(stderr, "%s\n", rights.error().message.c_str());
+    return 1;
+  }
+  std::optional<service::FileRights> reading(std::in_place);
   const auto loaded = arguments.listen_urls.empty()
                           ? control::load_config(arguments.config_path, environment.entries())
                           : control::config_from_listen_urls(arguments.listen_urls, arguments.format,
@@ -38,6 +51,7 @@ int check(const CheckArguments& arguments) {
     std::fprintf(stderr, "%s\n", loaded.error().message.c_str());
     return 1;
   }
+  reading.reset();
   const auto checked = control::check_machine(*loaded, dataplane::Machine::look(),
                                               control::InUse::warn);
   if (!checked) {

@@ -1,5 +1,8 @@
 // weir_run.cc — `weir run`: the appliance, until a signal ends it.
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <unistd.h>
+
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -16,7 +19,9 @@
 #include "control/appliance.h"
 #include "control/config/config.h"
 #include "control/machine/machine_check.h"
+#include "dataplane/driver_rights.h"
 #include "service/log.h"
+#include "service/process_rights.h"
 
 namespace weir::cli {
 
@@ -29,7 +34,55 @@ struct RunArguments {
   std::vector<std::string> listen_urls;
   std::string format = "json";
   bool until_end = false;
+  service::Identity run_as;  // over what the file says
 };
+
+/// A group is of the user that is said with it.
+void override_identity(const RunArguments& arguments, control::ApplianceConfig& config) {
+  if (arguments.run_as.user.empty()) return;
+  config.user = arguments.run_as.user;
+  config.group = arguments.run_as.group;
+}
+
+/// What the command line says of it, the file, or nobody.
+Result<service::ProcessRights> become_user(const RunArguments& arguments) {
+  control::ApplianceConfig glance = control::glance_at_config(arguments.config_path, control::process_environment());
+  override_identity(arguments, glance);
+  // Without a file nothing is kept, and there is no control socket.
+  const auto folders = arguments.config_path.empty() ? std::vector<service::OwnFolder>{} : control::own_folders(glance);
+  return service::ProcessRights::assume({glance.user, glance.group}, folders);
+}
+
+/// As root would: the user may not be let into where it lies.
+Result<control::LoadedConfig> load(const RunArguments& arguments) {
+  const service::FileRights rights;
+  auto loaded = arguments.listen_urls.empty()
+                    ? control::load_config(arguments.config_path, control::process_environment(), control::Keeping::compiled_patterns)
+                    : control::config_from_listen_urls(arguments.listen_urls, arguments.format,
+                                                       control::process_environment());
+  if (loaded) override_identity(arguments, loaded->config);
+  return loaded;
+}
+
+std::vector<service::KeptRight> lasting_rights(const control::ApplianceConfig& config) {
+  std::vector<service::KeptRight> kept;
+  for (dataplane::LastingRight& right : dataplane::find_lasting_rights(control::data_plane_config(config)))
+    kept.push_back({right.capability, std::move(right.why)});
+  return kept;
+}
+
+void say_rights(const service::RightsView& view) {
+  if (!view.has_given_up) {
+    if (view.uid == 0) service::log_info("runs as root: `user` in the configuration, or --user, gives that up once ports are up");
+    return;
+  }
+  service::log_info("runs as {} (uid {}, gid {}), {}", view.user, view.uid, view.gid,
+                    view.kept.empty() ? "without capabilities" : "and keeps, in the control thread:");
+  for (const service::KeptRight& right : view.kept)
+    service::log_info("{}: {}", service::capability_name(right.number), right.why);
+  if (!view.threads_with_more.empty())
+    service::log_warning("capabilities are kept by threads that take no signals: {}", service::joined(view.threads_with_more));
+}
 
 control::Request request_of(Signals& signals) {
   switch (signals.take()) {
@@ -43,10 +96,12 @@ control::Request request_of(Signals& signals) {
 }
 
 int run(const RunArguments& arguments) {
-  auto loaded = arguments.listen_urls.empty()
-                    ? control::load_config(arguments.config_path, control::process_environment(), control::Keeping::compiled_patterns)
-                    : control::config_from_listen_urls(arguments.listen_urls, arguments.format,
-                                                       control::process_environment());
+  auto rights = become_user(arguments);
+  if (!rights) {
+    std::fprintf(stderr, "weir: %s\n", rights.error().message.c_str());
+    return 1;
+  }
+  auto loaded = load(arguments);
   if (!loaded) {
     std::fprintf(stderr, "%s\n", loaded.error().message.c_str());
     return arguments.listen_urls.empty() ? 1 : kWrongUsage;
@@ -73,6 +128,8 @@ int run(const RunArguments& arguments) {
   for (const std::string& warning : loaded->warnings) service::log_warning("{}", warning);
   for (const std::string& warning : *checked) service::log_warning("{}", warning);
   service::log_info("{} starting", version_line("weir"));
+  if (!arguments.config_path.empty() && faccessat(AT_FDCWD, arguments.config_path.c_str(), R_OK, AT_EACCESS) != 0)
+    service::log_warning("{} cannot be read by {}: a reload will be refused", arguments.config_path, service::RightsView::look().user);
 
   RoleScope role(control_thread);
   auto appliance = control::Appliance::create(config);
@@ -85,10 +142,13 @@ int run(const RunArguments& arguments) {
   options.poll_request = [&signals] { return request_of(signals); };
   options.origins = loaded->origins;
   if (arguments.listen_urls.empty()) {
-    options.reload = [path = arguments.config_path] {
-      return control::load_config(path, control::process_environment(), control::Keeping::compiled_patterns);
-    };
+    options.reload = [&arguments] { return load(arguments); };
   }
+  options.give_up_rights = [&]() -> Result<service::RightsView> {
+    auto view = rights->give_up(lasting_rights(config));
+    if (view) say_rights(*view);
+    return view;
+  };
   options.on_running = [&](const control::ApplianceView& view) {
     for (const auto& port : view.ports) {
       service::log_info("port {}: {} {}{}{}", port.name, port.driver, port.device,
@@ -170,6 +230,9 @@ void add_run_command(CLI::App& app, int& exit_code) {
   command->add_option("--format", arguments->format, "With --listen: json (one line a flow)")
       ->needs(listen)
       ->check(CLI::IsMember({"json"}));
+  command->add_option("--user", arguments->run_as.user,
+                      "Who weir is once ports are up, where root starts it (`user` in the file)");
+  command->add_option("--group", arguments->run_as.group, "The group with it (the user's own)")->needs("--user");
   command->add_flag("--until-end", arguments->until_end,
                     "Stop when every port has been read to its end (ports that replay files)");
   command->footer(

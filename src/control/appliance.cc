@@ -101,7 +101,11 @@ Result<std::unique_ptr<Appliance>> Appliance::create(const ApplianceConfig& conf
                                      [](const auto& listener) { return listener.inline_names; });
   plane.pipeline.decoder.restored = a.state_->load(any_names ? &a.directory_ : nullptr);
   plane.eal.log = log_of_eal;
-  auto data_plane = dataplane::DataPlane::create(plane);
+  auto data_plane = [&] {
+    const RoleScope role(control_thread);
+    const service::FileRights rights;  // devices may be root's
+    return dataplane::DataPlane::create(plane);
+  }();
   if (!data_plane) return Error{"ports: " + data_plane.error().message};
   a.data_plane_ = std::move(*data_plane);
 
@@ -236,6 +240,10 @@ Result<std::shared_ptr<const ApplianceView>> Appliance::run(const RunOptions& op
   show_config(options.origins);
   delivery_->start();
   if (feed_) feed_->start();
+  if (auto up = data_plane_->bring_up(); !up) return up.error();
+  auto rights = options.give_up_rights ? options.give_up_rights() : service::RightsView::look();
+  if (!rights) return Error{"rights cannot be given up: " + rights.error().message};
+  rights_ = std::move(*rights);
   if (auto started = data_plane_->start(); !started) return started.error();
   refresh_view(ApplianceState::running);
   if (options.on_running) options.on_running(*view_.read());

@@ -61,6 +61,8 @@ struct RunOptions {
   Reloader::Load reload;
   /// Where the values that it was made from came from, for those who ask.
   service::Origins origins;
+  /// Called when ports are up and no packet has been looked at; who runs from then on. Empty: who runs already.
+  std::function<Result<service::RightsView>()> give_up_rights;
   /// Called when packets can come in.
   std::function<void(const ApplianceView&)> on_running;
 };
@@ -121,6 +123,7 @@ class Appliance {
       WEIR_RUNS_ON(control_thread);
 
   ApplianceConfig config_;
+  service::RightsView rights_;
   Numbering numbers_;
   outbound::Subjects subjects_;  // by route; publishers have copies
   std::string uuid_;

@@ -26,6 +26,7 @@ void Appliance::refresh_view(ApplianceState state) {
 
   auto view = std::make_shared<ApplianceView>();
   view->appliance_uuid = uuid_;
+  view->rights = rights_;
   view->partition = config_.partition;
   view->state = state;
   view->started_ns = started_ns_;

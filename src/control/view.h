@@ -20,6 +20,7 @@
 #include "dataplane/ledger.h"
 #include "decode/decoder.h"
 #include "export/batcher.h"
+#include "service/process_rights.h"
 
 namespace weir::control {
 
@@ -78,6 +79,7 @@ struct ApplianceView {
   std::string appliance_uuid;
   std::string partition;
   ApplianceState state = ApplianceState::starting;
+  service::RightsView rights;
   uint64_t started_ns = 0;  // since the epoch
   uint64_t uptime_ns = 0;   // by a clock that nobody sets
   uint64_t taken_ns = 0;

@@ -9,6 +9,7 @@
 #include <map>
 #include <utility>
 
+#include "base/thread_rights.h"
 #include "dataplane/dpdk_core.h"
 #include "dataplane/dpdk_port.h"
 #include "dataplane/eal.h"
@@ -42,6 +43,7 @@ class RunningDataPlane final : public DataPlane {
   ~RunningDataPlane() override;
 
   Result<void> open(const DataPlaneConfig& config) WEIR_RUNS_ON(control_thread);
+  Result<void> bring_up() override WEIR_RUNS_ON(control_thread);
   Result<void> start() override WEIR_RUNS_ON(control_thread);
   Result<void> change(const DataPlaneConfig& config) override WEIR_RUNS_ON(control_thread);
   bool settle_change() override WEIR_RUNS_ON(control_thread);
@@ -57,7 +59,7 @@ class RunningDataPlane final : public DataPlane {
   bool at_end() const noexcept override;
 
  private:
-  enum class State : uint8_t { made, started, stopped };
+  enum class State : uint8_t { made, up, started, stopped };
 
   Result<void> open_dpdk(const DataPlaneConfig& config) WEIR_RUNS_ON(control_thread);
   Result<void> steer(DpdkDevice& device, std::span<const DpdkPort> ports) WEIR_RUNS_ON(control_thread);
@@ -66,7 +68,8 @@ class RunningDataPlane final : public DataPlane {
   Result<void> make_cores(const DataPlaneConfig& config) WEIR_RUNS_ON(control_thread);
   void join_workers(uint64_t hash_seed);
   WorkerLane& lane_between(size_t receiver, size_t worker);
-  Result<void> start_everything() WEIR_RUNS_ON(control_thread);
+  Result<void> start_devices() WEIR_RUNS_ON(control_thread);
+  Result<void> start_threads() WEIR_RUNS_ON(control_thread);
 
   State state_ = State::made;
   IdlePolicy idle_ = IdlePolicy::adaptive;
@@ -260,30 +263,45 @@ Result<void> RunningDataPlane::make_pipelines(const DataPlaneConfig& config) {
   return {};
 }
 
+Result<void> RunningDataPlane::bring_up() {
+  if (state_ == State::up || state_ == State::started) return {};
+  if (state_ == State::stopped) return Error{"the data plane was stopped: make a new one"};
+  state_ = State::up;
+  Result<void> up = start_devices();
+  if (!up) stop();
+  return up;
+}
+
 Result<void> RunningDataPlane::start() {
   if (state_ == State::started) return {};
-  if (state_ == State::stopped) return Error{"the data plane was stopped: make a new one"};
+  if (Result<void> up = bring_up(); !up) return up;
   state_ = State::started;
-  Result<void> started = start_everything();
+  Result<void> started = start_threads();
   if (!started) stop();
   return started;
 }
 
-Result<void> RunningDataPlane::start_everything() {
-  if (replicator_)
-    if (Result<void> started = replicator_->start(); !started) return started;
+Result<void> RunningDataPlane::start_devices() {
   for (const std::unique_ptr<DpdkDevice>& device : devices_)
     if (Result<void> started = device->start(); !started) return started;
   for (const std::unique_ptr<XdpSteering>& steering : steerings_) {
     if (Result<void> added = steering->add_ports(rules_->listeners); !added) return added;
     if (Result<void> attached = steering->attach(); !attached) return attached;
   }
+  return {};
+}
+
+/// They have the rights that this thread has by now.
+Result<void> RunningDataPlane::start_threads() {
+  if (replicator_)
+    if (Result<void> started = replicator_->start(); !started) return started;
   if (exceptions_)
     if (Result<void> started = exceptions_->start(); !started) return started;
   for (size_t i = 0; i < dpdk_cores_.size(); ++i) {
     const auto run = [](void* core) -> int {
       const RoleScope role(rx_lcore);
       const RoleScope working(worker_lcore);
+      give_up_capabilities();
       static_cast<DpdkCore*>(core)->run();
       return 0;
     };

@@ -206,6 +206,9 @@ class DataPlane {
       WEIR_RUNS_ON(control_thread);
   virtual ~DataPlane() = default;
 
+  /// Devices, programs and interfaces come up, and nobody looks at a packet yet: what needs rights that receiving does not.
+  /// start() does it too, where it was not asked for.
+  virtual Result<void> bring_up() WEIR_RUNS_ON(control_thread) { return {}; }
   virtual Result<void> start() WEIR_RUNS_ON(control_thread) = 0;
 
   /// What `config` says of listeners (at their places, new ones behind), sampling, access, rates and kernel

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <linux/capability.h>
+#include <netinet/in.h>
 #include <sys/resource.h>
 
 #include <cstdio>
@@ -73,6 +74,25 @@ std::vector<MissingRight> find_missing_rights(std::span<const DpdkPort> ports, c
                                       spec.name, locked >> 10, rights.memlock_octets >> 10,
                                       spec.driver == "net_af_packet" ? "; a smaller framecnt= needs less" : "")});
     }
+  }
+  return found;
+}
+
+std::vector<LastingRight> find_lasting_rights(const DataPlaneConfig& config) {
+  std::vector<LastingRight> found;
+  for (const DpdkPort& port : config.dpdk_ports) {
+    const DeviceSpec spec = DeviceSpec::parse(port.device);
+    if (spec.driver == "net_af_packet" || spec.driver == "net_af_xdp")
+      found.push_back({CAP_NET_ADMIN, fmt::format("port {}: its interface leaves promiscuous mode at the end", port.name)});
+  }
+  for (const SocketPort& port : config.socket_ports) {
+    if (port.port != 0 && port.port < IPPORT_RESERVED)
+      found.push_back({CAP_NET_BIND_SERVICE, fmt::format("port {}: {} may be bound again by a reload", port.name, port.port)});
+  }
+  for (const ReplicaConfig& target : config.replicas) {
+    if (target.spoof_source)
+      found.push_back({CAP_NET_RAW, fmt::format("replicate to {}: its socket is opened anew when a way to it comes back",
+                                                target.to.to_string())});
   }
   return found;
 }

@@ -1,4 +1,4 @@
-// driver_rights.h — What a process must be allowed to do for a port's driver to start.
+// driver_rights.h — What a process must be allowed to do for a port's driver to start, and what of that when it receives.
 //
 // Runs on:  start-up. Pure, but for Rights::of_this_process.
 #pragma once
@@ -31,5 +31,14 @@ struct MissingRight {
 
 std::vector<MissingRight> find_missing_rights(std::span<const DpdkPort> ports, const EalConfig& eal,
                                               const Rights& rights);
+
+/// A capability that is needed after the start, by its number, and what for.
+struct LastingRight {
+  unsigned capability = 0;
+  std::string why;
+};
+
+/// Sockets, devices and programs that are open stay open without any; this is for what is opened or set back later.
+std::vector<LastingRight> find_lasting_rights(const DataPlaneConfig& config);
 
 }  // namespace weir::dataplane

@@ -13,6 +13,7 @@
 #include "base/byte_order.h"
 #include "base/clock.h"
 #include "base/start_thread.h"
+#include "base/thread_rights.h"
 #include "dataplane/dpdk_port.h"
 #include "dataplane/receive_core.h"
 
@@ -180,6 +181,7 @@ Result<void> ExceptionPath::start() {
       "weir-exceptions",
       [](void* self) -> void* {
         const RoleScope role(exception_thread);
+        give_up_capabilities();
         static_cast<ExceptionPath*>(self)->run();
         return nullptr;
       },

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/start_thread.h"
+#include "base/thread_rights.h"
 
 namespace weir::dataplane {
 
@@ -37,6 +38,7 @@ Result<void> SocketCore::start(Pipeline& pipeline, size_t core, IdlePolicy idle,
       fmt::format("weir-rx-{}", core),
       [](void* self) -> void* {
         const RoleScope role(rx_lcore);
+        give_up_capabilities();
         static_cast<SocketCore*>(self)->run();
         return nullptr;
       },

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "base/socket_address.h"
+#include "service/process_rights.h"
 
 namespace weir::service {
 
@@ -130,6 +131,7 @@ std::optional<ListenTrouble> look_at_unix(const HttpServerConfig& config, sockad
 
   // One folder is made where it is missing, /run/weir for example.
   std::string folder = folder_of(path);
+  if (is_for_root_to_make(folder)) return std::nullopt;
   struct stat status {};
   if (stat(folder.c_str(), &status) != 0) {
     if (errno == ENOENT) folder = folder_of(folder);

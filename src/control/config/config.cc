@@ -59,6 +59,18 @@ Result<LoadedConfig> load_config(const std::string& path,
   return read_config(*text, path, environment, keeping);
 }
 
+ApplianceConfig glance_at_config(const std::string& path, std::span<const char* const> environment) {
+  ApplianceConfig config;
+  service::ConfigReport report;
+  service::Origins origins;
+  service::ReadContext context{report, origins};
+  const auto text = path.empty() ? Result<std::string>(std::string()) : service::read_config_file(path);
+  auto document = text ? service::parse_config_document(*text, path) : Result<service::ConfigNode>(text.error());
+  if (document) appliance_schema().read(&config, *document, "", context);
+  appliance_schema().read_environment(&config, environment, context);
+  return config;
+}
+
 Result<LoadedConfig> config_from_listen_urls(std::span<const std::string> urls,
                                              std::string_view format,
                                              std::span<const char* const> environment) {

@@ -32,6 +32,7 @@
 #include "service/config_text.h"
 #include "service/http_server.h"
 #include "service/log.h"
+#include "service/process_rights.h"
 
 namespace weir::control {
 
@@ -247,6 +248,8 @@ struct ControlSocketConfig {
 };
 
 struct ApplianceConfig {
+  std::string user;   // that it is once ports are up; empty: as it was started
+  std::string group;  // empty: the user's own
   std::vector<PortConfig> ports;
   std::vector<ListenerConfig> listeners;
   dataplane::EalConfig eal;
@@ -342,6 +345,9 @@ dataplane::DataPlaneConfig data_plane_config(const ApplianceConfig& config,
 
 service::HttpServerConfig http_server_config(const ApplianceConfig& config);
 
+/// What is made for `user` where it is missing: the folders of the state, the spool and the control socket.
+std::vector<service::OwnFolder> own_folders(const ApplianceConfig& config);
+
 struct LoadedConfig {
   ApplianceConfig config;
   service::Origins origins;
@@ -354,6 +360,10 @@ enum class Keeping : uint8_t { nothing, compiled_patterns };
 /// Reads the file, applies `environment` (`NAME=value` each; usually environ) and checks the whole.
 Result<LoadedConfig> load_config(const std::string& path, std::span<const char* const> environment,
                                  Keeping keeping = Keeping::nothing);
+
+/// What it says by itself, unchecked: who is to read and check it, and where that one keeps what. Where it cannot be read,
+/// load_config says why.
+ApplianceConfig glance_at_config(const std::string& path, std::span<const char* const> environment);
 
 /// The same from text; `name` stands for the file in messages.
 Result<LoadedConfig> read_config(std::string_view text, const std::string& name,

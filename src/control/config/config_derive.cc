@@ -328,4 +328,13 @@ service::HttpServerConfig http_server_config(const ApplianceConfig& config) {
           .tcp_address = config.metrics_addr};
 }
 
+std::vector<service::OwnFolder> own_folders(const ApplianceConfig& config) {
+  std::vector<service::OwnFolder> folders;
+  if (!config.state_dir.empty()) folders.push_back({config.state_dir, 0750});
+  if (!config.spool.dir.empty()) folders.push_back({config.spool.dir, 0750});
+  const std::string& socket = config.control_socket.path;
+  if (const size_t slash = socket.rfind('/'); slash != std::string::npos && slash != 0) folders.push_back({socket.substr(0, slash), 0755});
+  return folders;
+}
+
 }  // namespace weir::control

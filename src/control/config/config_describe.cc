@@ -6,6 +6,7 @@
 
 #include "control/config/config_check.h"
 #include "control/config/config_publishers.h"
+#include "dataplane/driver_rights.h"
 #include "service/config_text.h"
 
 namespace weir::control {
@@ -123,6 +124,13 @@ std::string describe_plan(const ApplianceConfig& config) {
   } else {
     out += fmt::format("  DPDK with {} MiB {}\n", config.eal.memory_mb,
                        config.eal.hugepages ? "of hugepages" : "without hugepages");
+  }
+  if (!config.user.empty()) {
+    std::vector<std::string> kept;
+    for (const dataplane::LastingRight& right : dataplane::find_lasting_rights(plane))
+      kept.push_back(service::capability_name(right.capability) + " (" + right.why + ")");
+    out += fmt::format("  runs as {} once ports are up, {}{}\n", service::printable(config.user),
+                       kept.empty() ? "without capabilities" : "and keeps ", service::joined(kept));
   }
   out += config.control_socket.path.empty()
              ? "  no control socket\n"

@@ -493,6 +493,9 @@ const service::Schema<ApplianceConfig>& appliance_schema() {
   using C = ApplianceConfig;
   static const auto schema =
       Schema<C>()
+          .key("user", &C::user, service::any_text(),
+               "Who weir is once ports are up, where root starts it, by name or number; empty: who starts it.")
+          .key("group", &C::group, service::any_text(), "The group with it; empty: the user's own.")
           .objects("ports", &C::ports, port_schema(), "Where packets come from.")
           .objects("listeners", &C::listeners, listener_schema(), "What is listened for.")
           .object("eal", &C::eal, eal_schema(), "DPDK's environment; used only with a dpdk port.")

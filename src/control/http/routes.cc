@@ -326,6 +326,19 @@ json publishers_json(const ApplianceView& view) {
   return publishers;
 }
 
+json rights_json(const service::RightsView& rights) {
+  json kept = json::array();
+  for (const service::KeptRight& right : rights.kept)
+    kept.push_back({{"capability", service::capability_name(right.number)}, {"why", right.why}});
+  return {{"user", rights.user},
+          {"uid", rights.uid},
+          {"gid", rights.gid},
+          {"given_up", rights.has_given_up},
+          {"capabilities", rights.capabilities},
+          {"kept", std::move(kept)},
+          {"threads_with_more", rights.threads_with_more}};
+}
+
 }  // namespace
 
 json status_json(const ApplianceView& view) {
@@ -343,6 +356,7 @@ json status_json(const ApplianceView& view) {
           {"records_per_second", view.records_per_second},
           {"datagrams_per_second", view.datagrams_per_second},
           {"state_kept", state_json(view)},
+          {"rights", rights_json(view.rights)},
           {"ports", ports_json(view)},
           {"replicate", replicas_json(view)},
           {"cores", cores_json(view)},

@@ -238,6 +238,26 @@ std::string note_advice(const std::string& note) {
   return "weirctl ports; docs/PORTS.md says what devices can do";
 }
 
+void look_at_rights(const json& rights, Diagnosis& out) {
+  const std::string user = rights.at("user").get<std::string>();
+  if (rights.at("uid") == 0) {
+    return out.push_back({"rights", DoctorGrade::note, "the running weir is root for good",
+                          "user: weir in the configuration gives that up once ports are up; the service's unit starts as weir"});
+  }
+  std::vector<std::string> kept;
+  for (const json& right : rights.at("kept"))
+    kept.push_back(right.at("capability").get<std::string>() + " (" + right.at("why").get<std::string>() + ")");
+  out.push_back({"rights", DoctorGrade::fine,
+                 kept.empty() ? fmt::format("weir runs as {} without capabilities", user)
+                              : fmt::format("weir runs as {}, and its control thread keeps {}", user, service::joined(kept)),
+                 ""});
+  std::vector<std::string> threads = rights.at("threads_with_more");
+  if (!threads.empty()) {
+    out.push_back({"rights", DoctorGrade::note, "threads that kept what weir was started with: " + service::joined(threads),
+                   "start it as root with `user`: then they have none"});
+  }
+}
+
 }  // namespace
 
 std::vector<DoctorFinding> diagnose_host(const HostFacts& facts, const ApplianceConfig& config,
@@ -259,6 +279,7 @@ std::vector<DoctorFinding> diagnose_appliance(const nlohmann::json& status) {
   } else {
     out.push_back({"appliance", DoctorGrade::wrong, "not ready: " + text(status.at("not_ready_because")), "weirctl ready; weirctl status"});
   }
+  if (const auto rights = status.find("rights"); rights != status.end()) look_at_rights(*rights, out);
   for (const json& port : status.at("ports")) {
     const std::string about = "port " + text(port.at("name"));
     if (const std::string trouble = text(port.at("trouble")); !trouble.empty()) {

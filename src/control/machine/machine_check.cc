@@ -14,6 +14,7 @@
 #include "control/delivery/publishers.h"
 #include "control/state/state_lock.h"
 #include "service/http_server.h"
+#include "service/process_rights.h"
 
 namespace weir::control {
 namespace {
@@ -190,6 +191,7 @@ class Checker {
   /// As it is, or as it would be made: the nearest folder above that exists must let us.
   bool check_folder(const KeptFolder& folder) {
     namespace fs = std::filesystem;
+    if (service::is_for_root_to_make(folder.path)) return true;
     std::error_code error;
     fs::path at = fs::absolute(folder.path, error);
     while (!error && !fs::exists(at, error) && at.has_relative_path()) at = at.parent_path();

@@ -187,6 +187,21 @@ TEST(Doctor, SaysThatNothingAnswersForTheAppliancesAddress) {
             "port p0: interface weir0 is down -> nothing answers for the appliance's address on that wire: ip link show weir0\n");
 }
 
+TEST(Doctor, SaysWhoseTheProcessIsAndWhatItKeeps) {
+  const auto found = [](uint32_t uid, const json& kept, const json& threads) {
+    const json rights = {{"user", uid == 0 ? "root" : "weir"}, {"uid", uid}, {"kept", kept}, {"threads_with_more", threads}};
+    return all_of(diagnose_appliance({{"ready", true}, {"version", "1"}, {"rights", rights}, {"ports", json::array()},
+                                      {"cores", json::array()}, {"publishers", json::array()}}),
+                  DoctorGrade::fine);
+  };
+  const json none = json::array();
+  EXPECT_THAT(found(0, none, none), HasSubstr("rights: the running weir is root for good -> user: weir"));
+  EXPECT_THAT(found(998, none, none), HasSubstr("rights: weir runs as weir without capabilities"));
+  EXPECT_THAT(found(998, {{{"capability", "CAP_NET_ADMIN"}, {"why", "port w: promiscuous"}}}, none),
+              HasSubstr("its control thread keeps CAP_NET_ADMIN (port w: promiscuous)"));
+  EXPECT_THAT(found(998, none, {"rdk:main"}), HasSubstr("threads that kept what weir was started with: rdk:main"));
+}
+
 TEST(Doctor, NamesAWorkerThatIsTooFarBehind) {
   const auto found = [](const json& worker) {
     const json core = {{"serves", "p0 worker 1"}, {"worker", worker}};
