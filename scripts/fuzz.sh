@@ -25,7 +25,7 @@ while [ $# -gt 0 ]; do
   esac
 done
 targets=("$@")
-[ ${#targets[@]} -eq 0 ] && targets=(netflow_fixed netflow_v9 ipfix sflow_v5 sequence plan fused frame framer fragments state payload_names srql)
+[ ${#targets[@]} -eq 0 ] && targets=(netflow_fixed netflow_v9 ipfix sflow_v5 sequence plan fused frame framer fragments state payload_names srql rules lists)
 
 out=build-fuzz
 CXX=clang++ scripts/build.sh $out --buildtype=debugoptimized -Dfuzz=true -Dtests=true -Dperf=false -Dwerror=false \

@@ -5,11 +5,11 @@
 #include <CLI/CLI.hpp>
 #include <csignal>
 #include <cstdio>
-#include <fstream>
 #include <iostream>
-#include <iterator>
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/version.h"
@@ -19,6 +19,7 @@
 #include "flow/flow_parser.h"
 #include "rules/jdm.h"
 #include "rules/rule_set.h"
+#include "rules/yaml_reader.h"
 #include "transform/ocsf_event.h"
 
 namespace weir::cli {
@@ -117,20 +118,33 @@ int explain(const std::string& path) {
   return good && flows != 0 ? 0 : 1;
 }
 
+/// Standard input to its end; nothing where it is longer.
+std::optional<std::string> read_input(size_t octets_max) {
+  std::string text;
+  char some[64 * 1024];
+  while (text.size() <= octets_max && (std::cin.read(some, sizeof some), std::cin.gcount() > 0)) {
+    text.append(some, static_cast<size_t>(std::cin.gcount()));
+  }
+  return text.size() <= octets_max ? std::optional(std::move(text)) : std::nullopt;
+}
+
 int evaluate(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  const std::string text{std::istreambuf_iterator<char>(file), {}};
-  if (!file.good()) {
-    fmt::print(stderr, "weir-etl: {}: cannot be read\n", path);
+  const auto text = rules::contents_of(path, rules::kDecisionOctetsMax);
+  if (!text) {
+    fmt::print(stderr, "weir-etl: {}\n", text.error().message);
     return 1;
   }
-  const auto decision = rules::Decision::parse(text);
+  const auto decision = rules::Decision::parse(*text);
   if (!decision) {
     fmt::print(stderr, "weir-etl: {}: {}\n", path, decision.error().message);
     return 1;
   }
-  const std::string input_text{std::istreambuf_iterator<char>(std::cin), {}};
-  const auto input = rules::parse_json(input_text);
+  const auto input_text = read_input(rules::kDecisionOctetsMax);
+  if (!input_text) {
+    fmt::print(stderr, "weir-etl eval: standard input is longer than {} octets\n", rules::kDecisionOctetsMax);
+    return 1;
+  }
+  const auto input = rules::parse_json(*input_text);
   if (!input || !input->is(rules::ValueKind::object)) {
     fmt::print(stderr, "weir-etl eval: standard input is no JSON object\n");
     return 1;

@@ -4,9 +4,9 @@
 
 #include <algorithm>
 #include <map>
-#include <regex>
 
 #include "rules/interpreter.h"
+#include "rules/pattern.h"
 
 namespace weir::rules {
 namespace {
@@ -149,17 +149,14 @@ Result<Value> regex_of(std::string_view function, const Arguments& a, bool group
     if (!v.is(ValueKind::string)) return not_for(function, v);
   }
   if (a[0].string.size() > 64 * 1024) return Error{fmt::format("{}() of a text longer than 64 KiB", function)};
-  try {
-    const std::regex pattern(a[1].string);
-    std::smatch match;
-    const bool found = std::regex_search(a[0].string, match, pattern);
-    if (!groups) return Value::of(found);
-    Value all = Value::array();
-    for (const auto& group : match) all.items.push_back(Value::of(group.str()));
-    return all;
-  } catch (const std::regex_error& e) {
-    return Error{fmt::format("{}(): '{}': {}", function, a[1].string, e.what())};
-  }
+  const auto pattern = Pattern::parse(a[1].string);
+  if (!pattern) return Error{fmt::format("{}(): {}", function, pattern.error().message)};
+  auto found = pattern->find(a[0].string);
+  if (!groups) return Value::of(found.has_value());
+  Value all = Value::array();
+  if (!found) return all;
+  for (std::string& group : *found) all.items.push_back(Value::of(std::move(group)));
+  return all;
 }
 
 Result<Value> to_number(const Arguments& a) {

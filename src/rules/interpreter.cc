@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <cstdint>
 
 #include "rules/functions.h"
 #include "rules/parser.h"
@@ -14,9 +15,16 @@ constexpr std::array<std::string_view, 8> kClosures = {"all", "none", "some", "o
 
 class Interpreter {
  public:
-  explicit Interpreter(const Scope& scope) : scope_(scope) {}
+  explicit Interpreter(const Scope& scope) : scope_(scope), left_(scope.left != nullptr ? *scope.left : own_left_) {}
 
   Result<Value> of(const Node& n) {
+    auto v = any(n);
+    if (!v || take(weight_of(*v))) return v;
+    return wrong(n, "it takes more than an expression may");
+  }
+
+ private:
+  Result<Value> any(const Node& n) {
     switch (n.kind) {
       case NodeKind::null_literal:
       case NodeKind::count_: return Value();
@@ -67,7 +75,18 @@ class Interpreter {
     return Value();
   }
 
- private:
+  static uint64_t weight_of(const Value& v) noexcept {
+    uint64_t weight = 1 + v.string.size() / kOctetsOfValue;
+    for (const Value& item : v.items) weight += weight_of(item);
+    for (const auto& [name, member] : v.members) weight += name.size() / kOctetsOfValue + weight_of(member);
+    return weight;
+  }
+  bool take(uint64_t weight) noexcept {
+    const bool is_there = weight <= left_;
+    left_ = is_there ? left_ - weight : 0;
+    return is_there;
+  }
+
   static Error wrong(const Node& n, const std::string& what) { return Error{fmt::format("at {}: {}", n.at + 1, what)}; }
 
   Result<bool> truth(const Node& n, std::string_view for_whom) {
@@ -180,12 +199,11 @@ class Interpreter {
     auto low = ends->first.to_int64();
     auto high = ends->second.to_int64();
     if (!low || !high) return wrong(n, "only of whole numbers there are all");
-    if (n.flag) ++*low;
-    if (n.flag2) --*high;
     Value all = Value::array();
     for (int64_t i = *low; i <= *high; ++i) {
       if (all.items.size() >= kItemsMax) return wrong(n, "too many numbers");
-      all.items.push_back(Value::of(Decimal::of(i)));
+      if (!(n.flag && i == *low) && !(n.flag2 && i == *high)) all.items.push_back(Value::of(Decimal::of(i)));
+      if (i == INT64_MAX) break;
     }
     return all;
   }
@@ -285,6 +303,10 @@ class Interpreter {
     if (scope_.call) {
       if (auto v = scope_.call(n, arguments)) return std::move(*v);
     }
+    // A pattern goes through all of the text.
+    if ((n.text == "matches" || n.text == "extract") && arguments.size() == 2 && !take(arguments[0].string.size())) {
+      return wrong(n, "it takes more than an expression may");
+    }
     if (auto v = call_function(n.text, arguments)) {
       if (!*v) return wrong(n, v->error().message);
       return std::move(*v);
@@ -323,7 +345,11 @@ class Interpreter {
     return Value::of(n.text == "one" ? matched == 1 : matched > 0);
   }
 
+  static constexpr uint64_t kOctetsOfValue = 16;
+
   const Scope& scope_;
+  uint64_t own_left_ = kInterpretedMax;
+  uint64_t& left_;
   std::vector<std::pair<std::string, const Value*>> elements_;  // of closures: alias and element, the innermost last
 };
 

@@ -189,11 +189,11 @@ Result<Decision> Decision::parse(std::string_view json) {
   return decision;
 }
 
-Result<Value> Decision::run(const Step& step, const Value& input) const {
+Result<Value> Decision::run(const Step& step, const Value& input, uint64_t& left) const {
   const Value seen = step.input_path.empty() ? input : value_at(input, step.input_path);
   Value made = Value::object();
   for (const Expression& e : step.expressions) {
-    auto v = interpret(*e.tree, {.root = &seen, .reference = &made});
+    auto v = interpret(*e.tree, {.root = &seen, .reference = &made, .in_set = nullptr, .call = nullptr, .left = &left});
     if (!v) {
       return Error{fmt::format("node '{}': {}: {}", step.name.empty() ? step.id : step.name, e.text, v.error().message)};
     }
@@ -213,6 +213,7 @@ Result<Value> Decision::run(const Step& step, const Value& input) const {
 Result<Value> Decision::evaluate(const Value& input) const {
   std::vector<Value> outputs;
   Value result = Value::object();
+  uint64_t left = kInterpretedMax;
   for (const Step& step : steps_) {
     Value in = Value::object();
     for (const size_t parent : step.parents) merge_patch(in, outputs[parent]);
@@ -222,7 +223,7 @@ Result<Value> Decision::evaluate(const Value& input) const {
       outputs.push_back(std::move(in));
       continue;
     }
-    auto out = run(step, in);
+    auto out = run(step, in, left);
     if (!out) return out.error();
     outputs.push_back(std::move(*out));
   }

@@ -3,7 +3,7 @@
 // Spec:     docs/RULES.md, "Decision files": input, output and expression nodes in any graph without circles; the same results as the
 //           reference engine (@gorules/zen-engine), which tests ask where it is at hand.
 // Runs on:  any thread. Allocates.
-// Bounds:   kDecisionOctetsMax, kDecisionNodesMax, kDecisionExpressionsMax.
+// Bounds:   kDecisionOctetsMax, kDecisionNodesMax, kDecisionExpressionsMax; kInterpretedMax (interpreter.h) for all expressions together.
 // Failure:  an Error that names node and expression: when the file is read for what is beyond us, when it runs for what has no value.
 #pragma once
 
@@ -45,7 +45,7 @@ class Decision {
     std::vector<size_t> parents;  // steps before it, in the order in which their outputs are merged
   };
 
-  Result<Value> run(const Step& step, const Value& input) const;
+  Result<Value> run(const Step& step, const Value& input, uint64_t& left) const;
   static Result<Step> read_step(const Value& node, size_t& expressions);
 
   std::vector<Step> steps_;  // in an order in which all parents come first

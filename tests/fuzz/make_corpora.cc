@@ -15,10 +15,12 @@
 
 #include "decode/decoder.h"
 #include "decode/state_image.h"
+#include "enrich/good_lists.h"
 #include "fuzz/good_messages.h"
 #include "packet/sampled_header.h"
 #include "fuzz/oracle_sink.h"
 #include "query/srql_queries.h"
+#include "rules/good_rules.h"
 #include "support/captures.h"
 #include "support/payloads.h"
 
@@ -265,6 +267,13 @@ int main(int argc, char** argv) {
   decode::add_payloads(corpora);
   for (const char* const query : query::kQueries) add_query(query);
   for (const char* const query : query::kMoreQueries) add_query(query);
+  const auto add_text = [&](const char* target, uint8_t kind, std::string_view text) {
+    corpora.add(target, kind, {reinterpret_cast<const uint8_t*>(text.data()), text.size()});
+  };
+  for (const char* const text : rules::testing::kGoodExpressions) add_text("rules", 0, text);
+  for (const char* const text : rules::testing::kGoodRules) add_text("rules", 1, text);
+  for (const char* const text : rules::testing::kGoodDecisions) add_text("rules", 2, text);
+  for (const auto& [kind, text] : enrich::testing::good_lists()) add_text("lists", kind, text);
   for (const test::CaptureFile& file : test::read_captures_index()) {
     if (file.is_pcap()) decode::take_frames(file.path(), corpora);
     if (file.kind == "traffic") continue;

@@ -134,6 +134,32 @@ TEST(Jdm, RefusesWhatIsBeyondItByNodeAndExpression) {
             "its nodes go in a circle");
 }
 
+/// What would take hours, all memory, or the stack.
+TEST(Jdm, EndsWhateverAnExpressionAsks) {
+  const auto error = [](const std::string& file, const std::string& input) {
+    const auto decision = Decision::parse(file);
+    EXPECT_TRUE(decision) << decision.error().message;
+    const auto result = decision->evaluate(*parse_json(input));
+    return result ? result->to_json().substr(0, 100) : result.error().message;
+  };
+  std::string items = "1";
+  for (int i = 0; i < 300; ++i) items += ",1";
+  EXPECT_THAT(error(one_node({{"a", "map(s, map(s, map(s, map(s, 1))))"}}), R"({"s":[)" + items + "]}"), HasSubstr("takes more than an expression may"));
+  json doubling = json::parse(one_node({{"a0", "'xxxxxxxxxxxxxxxx'"}}));
+  for (int i = 1; i < 60; ++i) {
+    const std::string last = "$.a" + std::to_string(i - 1);
+    doubling["nodes"][1]["content"]["expressions"].push_back({{"id", "x"}, {"key", "a" + std::to_string(i)}, {"value", last + " + " + last}});
+  }
+  EXPECT_THAT(error(doubling.dump(), "{}"), HasSubstr("takes more than an expression may"));
+  const std::string long_text = R"({"s":")" + std::string(60'000, 'z') + "\"}";
+  EXPECT_EQ(error(one_node({{"a", "extract(s, '(.|x)*y')"}}), long_text), R"({"a":[]})");
+  EXPECT_EQ(error(one_node({{"a", "matches(s, '^(a+)+$')"}}), R"({"s":")" + std::string(60, 'a') + "b\"}"), R"({"a":false})");
+  EXPECT_EQ(error(one_node({{"a", "extract(s, '^x(a+)b?(c|)')"}}), R"({"s":"xaab"})"), R"({"a":["xaab","aa",""]})");
+  EXPECT_THAT(error(one_node({{"a", "matches(s, '(a)\\1')"}}), R"({"s":"aa"})"), HasSubstr("matches()")) << "the engine has no references back either";
+  EXPECT_THAT(error(one_node({{"a", "matches('x', s)"}}), long_text), HasSubstr("a pattern longer than"));
+  EXPECT_EQ(error(one_node({{"a", "len((9223372036854775806..9223372036854775807])"}}), "{}"), R"({"a":1})");
+}
+
 // ---- the engine itself ----
 
 json random_flow(std::mt19937_64& random) {

@@ -1,0 +1,54 @@
+// pattern.h — Regular expressions of matches() and extract(): what a pattern finds in a text.
+//
+// Spec:     the dialect that the reference engine has (Rust's): literals, . \d \w \s \b, classes, groups with and without a name, alternatives,
+//           greedy and lazy repetition, (?i), (?s) and (?m) in front. No references back, no looking around, no classes of Unicode.
+// Runs on:  any thread. Allocates.
+// Bounds:   kPatternOctetsMax, kPatternStepsMax, kPatternGroupsMax. All ways through a pattern are followed at once, so time grows with the
+//           text's octets times the pattern's steps, whatever the text is; nothing recurses through a text.
+// Failure:  an Error that says what of the pattern is not understood.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/result.h"
+
+namespace weir::rules {
+
+inline constexpr size_t kPatternOctetsMax = 1000;
+inline constexpr size_t kPatternStepsMax = 2000;
+inline constexpr size_t kPatternGroupsMax = 50;
+
+class Pattern {
+ public:
+  static Result<Pattern> parse(std::string_view text);
+
+  /// What the first match is, and each group in it (empty where it took no part); nothing where there is none.
+  std::optional<std::vector<std::string>> find(std::string_view text) const;
+
+ private:
+  friend class PatternParser;
+  friend class PatternRun;
+  enum class Op : uint8_t { characters, split, jump, save, text_begin, text_end, line_begin, line_end, word_edge, no_word_edge, found };
+  struct Step {
+    Op op = Op::found;
+    bool is_lazy = false;  // split: the second way first
+    int32_t to = 0;        // split, jump: from here; save: the place; characters: the class
+  };
+  struct Class {
+    std::vector<std::pair<uint32_t, uint32_t>> ranges;
+    bool is_negated = false;
+    bool has(uint32_t character) const noexcept;
+  };
+
+  std::vector<Step> steps_;
+  std::vector<Class> classes_;
+  size_t groups_ = 1;
+  bool ignores_case_ = false;
+};
+
+}  // namespace weir::rules
