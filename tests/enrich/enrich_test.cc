@@ -265,8 +265,9 @@ TEST_F(EnrichFiles, ADatabaseIsReadWhileItIsCutShort) {
   }
   is_over = true;
   other.join();
-  EXPECT_GT(whole, 0);
   EXPECT_EQ(whole + refused, 40);
+  // How many were whole is a matter of who was faster; once nobody writes, it is.
+  EXPECT_TRUE(read_database(path("city.mmdb")));
 }
 
 TEST_F(EnrichFiles, ADatabaseIsAFile) {
