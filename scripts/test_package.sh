@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# test_package.sh — Build the Debian package from a clean clone, and install, use, upgrade, remove and purge it in a
-# clean Debian whose systemd runs it: debootstrap, in namespaces of its own.
+# test_package.sh — Build the Debian packages from a clean clone, and install, use, upgrade, remove and purge them in a
+# clean Debian whose systemd runs them: debootstrap, in namespaces of its own.
 #
 # usage: scripts/test_package.sh [--keep] [--packages DIR]
 #   --keep      leave the folder of work
-#   --packages  do not build: DIR has a package and one of a higher version, as --keep left them
+#   --packages  do not build: DIR has packages and those of a higher version, as --keep left them
+# Where DuckDB's library cannot be fetched there is no package weir-store, and the rest is tested.
 # Needs root, debhelper, debootstrap, iproute2 and Debian's mirror; takes some minutes. Says what it found as TAP, and
 # with status 0 that all was well. Nothing of it touches this machine's network, services or packages.
 # shellcheck disable=SC2317,SC2015,SC2119,SC2120  # functions are called by check; A && B || die is meant
@@ -18,7 +19,7 @@ while [ $# -gt 0 ]; do
   case "$1" in
     --keep) keep=true; shift ;;
     --packages) packages=${2:?}; shift 2 ;;
-    *) sed -n '5,9s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+    *) sed -n '5,10s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
   esac
 done
 die() { echo "test_package: $*" >&2; exit 1; }
@@ -61,6 +62,12 @@ build_packages() {
     (cd "$work/source" && DEB_BUILD_OPTIONS="parallel=2 noautodbgsym reproducible=-fixfilepath" \
       dpkg-buildpackage -b -us -uc "$@" >>"$work/build.log" 2>&1)
   }
+  rules_say() { make -C "$work/source" -n -f debian/rules binary; }
+  check "without DuckDB's library there would be no weir-store, and it says so" says "weir-store is left out" rules_say
+  if scripts/fetch_duckdb.sh; then
+    cp -a build-duckdb "$work/source"
+    check "and with it there is" not says -Nweir-store rules_say
+  fi
   check "dpkg-buildpackage -b from a clean clone" build
   check "the clone's tree is as clean as it was" test -z "$(git -C "$work/source" status --porcelain)"
   {
@@ -75,8 +82,17 @@ mapfile -t built < <(ls "$packages"/weir_*.deb)
 old=${built[0]:-} new=${built[1]:-}
 [ -f "$old" ] && [ -f "$new" ] || { tail -30 "$work/build.log"; die "no packages"; }
 if dpkg --compare-versions "$(dpkg-deb -f "$old" Version)" gt "$(dpkg-deb -f "$new" Version)"; then old=${built[1]} new=${built[0]}; fi
+old_packages=("$old") new_packages=("$new")
+has_store=false
+store_of() { echo "$(dirname "$1")/weir-store_${1##*/weir_}"; }
+if [ -f "$(store_of "$old")" ]; then
+  has_store=true
+  old_packages+=("$(store_of "$old")") new_packages+=("$(store_of "$new")")
+else
+  skip "weir-store's package" "DuckDB's library could not be fetched"
+fi
 if command -v lintian >/dev/null; then
-  check "lintian finds no error" lintian --fail-on error --tag-display-limit 0 --suppress-tags bogus-mail-host,bogus-mail-host-in-debian-changelog "$old"
+  check "lintian finds no error" lintian --fail-on error --tag-display-limit 0 --suppress-tags bogus-mail-host,bogus-mail-host-in-debian-changelog "${old_packages[@]}"
 else
   skip "lintian finds no error" "lintian is not installed"
 fi
@@ -87,13 +103,17 @@ echo "# debootstrap"
 debootstrap --variant=minbase --include=systemd,systemd-sysv,dbus,iproute2,procps,jq bookworm "$debian" >"$work/debootstrap.log" 2>&1 ||
   { tail "$work/debootstrap.log"; die "debootstrap failed"; }
 cp /etc/resolv.conf "$debian/etc/resolv.conf"
-cp "$old" "$debian/root/old.deb"
-cp "$new" "$debian/root/new.deb"
+mkdir "$debian/root/old" "$debian/root/new"
+cp "${old_packages[@]}" "$debian/root/old"
+cp "${new_packages[@]}" "$debian/root/new"
 mount --bind "$debian" "$debian" && umount "$debian" || die "this machine lets nobody mount"
 in_root() { chroot "$debian" env DEBIAN_FRONTEND=noninteractive PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 "$@"; }
 in_root apt-get update -qq
 drivers=(librte-net-af-packet23 librte-net-af-xdp23 librte-net-pcap23 librte-net-tap23)
-check "apt installs it with what it needs" in_root apt-get install -y -qq --no-install-recommends /root/old.deb "${drivers[@]}"
+# As the container sees them.
+packages_of() { (cd "$debian" && printf '/%s\n' "root/$1"/*.deb); }
+# shellcheck disable=SC2046
+check "apt installs it with what it needs" in_root apt-get install -y -qq --no-install-recommends $(packages_of old) "${drivers[@]}"
 check "weir --version" says "weir 0." in_root weir --version
 check "weirctl --version" says "weirctl 0." in_root weirctl --version
 check "weir check of the file that comes" in_root weir check -c /etc/weir/weir.yaml
@@ -102,6 +122,15 @@ check "who may not log in" says nologin in_root getent passwd weir
 check "manual pages" test -s "$debian/usr/share/man/man1/weir.1.gz" -a -s "$debian/usr/share/man/man5/weir.yaml.5.gz"
 check "helpers" test -x "$debian/usr/lib/weir/hugepages/reserve.sh" -a -x "$debian/usr/lib/weir/nic/bind.sh"
 check "not enabled by itself" not test -e "$debian/etc/systemd/system/multi-user.target.wants/weir.service"
+if $has_store; then
+  in_root apt-get install -y -qq --no-install-recommends nats-server >/dev/null
+  in_root systemctl mask nats-server.service 2>/dev/null  # one with JetStream is run below
+  check "weir-store --version" says "weir-store 0." in_root weir-store --version
+  check "weir-store check-config of the file that comes" in_root weir-store check-config -c /etc/weir/weir-store.yaml
+  check "its manual pages" test -s "$debian/usr/share/man/man1/weir-store.1.gz" -a -s "$debian/usr/share/man/man5/weir-store.yaml.5.gz"
+  check "its library is the one that was checked" test "$(sha256sum <"$debian/usr/lib/weir/libduckdb.so")" = "$(sha256sum <build-duckdb/libduckdb.so)"
+  check "it is not enabled by itself" not test -e "$debian/etc/systemd/system/multi-user.target.wants/weir-store.service"
+fi
 
 # ── Its systemd, in namespaces of its own: mounts, processes, network, cgroup (of version 2, for the devices' filter).
 
@@ -297,6 +326,38 @@ else
   skip "nor do hugepages" "this machine has none to spare"
 fi
 
+# ── Flows by way of a stream into the store, and asked for.
+
+store_pid() { inside systemctl show -p MainPID --value weir-store.service; }
+stored() { inside weirctl query --format ndjson 'in:flows time:last_1h stats:"count(*) as flows"' | jq .flows; }
+store_has() { for _ in $(seq 100); do [ "$(stored 2>/dev/null)" != "$1" ] || return 0; sleep 0.2; done; stored; inside journalctl --no-pager -q -u weir-store -u weir-api -n 20; return 1; }
+start_unit() { inside systemctl start "$1.service" || { inside systemctl status --no-pager -l "$1.service"; return 1; }; }
+if $has_store; then
+  # The bus as Debian's package runs it, but for JetStream.
+  mkdir -p "$debian/var/tmp/jetstream"
+  check "a NATS server" inside systemd-run --quiet --unit nats nats-server -js -sd /var/tmp/jetstream -a 127.0.0.1
+  cat >"$config" <<'YAML'
+ports: [{name: kernel, kind: socket, address: "127.0.0.1"}]
+listeners: [{name: netflow, port: 2055}]
+stream_max_bytes: 64MiB
+eal: {memory_mb: 128}
+YAML
+  use
+  check "weir, that publishes to it" start
+  check "weir-store is not started by itself" fails_saying inactive inside systemctl is-active weir-store.service
+  check "systemctl start weir-store, which waits for READY=1" start_unit weir-store
+  check "and weir-api" start_unit weir-api
+  check "flows" generate 127.0.0.1:2055
+  check "are stored and answered" store_has 15
+  check "as its own user" says "$(in_root id -u weir)" inside stat -c %u "/proc/$(store_pid)"
+  check "its state is nobody else's to read" test "$(stat -c %a "$debian/var/lib/weir-store")" = 750
+  check "its database is there" test -s "$debian/var/lib/weir-store/flows.duckdb"
+  check "systemctl reload weir-store" inside systemctl reload weir-store.service
+  kill_store() { inside sh -c "kill -KILL $(store_pid)"; }
+  check "killed, it comes back by itself" kill_store
+  check "with what it had" store_has 15
+fi
+
 # ── Another version.
 
 # On a device that needs a right: who asks whether the configuration is good has it as well.
@@ -307,20 +368,34 @@ kept=$(sha256sum <"$config")
 before=$(main_pid)
 # What a shell would take for something else.
 echo 'NATS_URL=nats://a:b&c(d@192.0.2.9:4222' >"$debian/etc/default/weir"
-start_api() { inside systemctl start weir-api.service || { inside systemctl status --no-pager -l weir-api.service; return 1; }; }
-check "weir-api beside it" start_api
+check "weir-api beside it" start_unit weir-api
 api_pid() { inside systemctl show -p MainPID --value weir-api.service; }
 api_before=$(api_pid)
-check "upgrade over a running service" inside dpkg -i /root/new.deb
+store_before=$($has_store && store_pid)
+# shellcheck disable=SC2046
+upgrade() { inside dpkg -i $(packages_of new); }
+check "upgrade over a running service" upgrade
 check "weir-api's new version runs" test "$(api_pid)" != "$api_before" -a "$(api_pid)" != 0
 check "the new version is there" says "$(dpkg-deb -f "$new" Version)" inside dpkg-query -W weir
 check "the operator's configuration is as it was" test "$(sha256sum <"$config")" = "$kept"
 check "the new version runs" test "$(main_pid)" != "$before" -a "$(main_pid)" != 0
 check "flows after it" receives over_cable
+if $has_store; then
+  check "weir-store's new version runs" test "$(store_pid)" != "$store_before" -a "$(store_pid)" != 0
+  check "and has what the version before had stored" store_has 15
+  echo "nonsense: true" >>"$debian/etc/weir/weir-store.yaml"
+  store_before=$(store_pid)
+fi
 echo "nonsense: true" >>"$config"
 before=$(main_pid)
-check "upgrade with a configuration that is refused" says "goes on running" inside dpkg -i /root/new.deb
+upgrade >"$work/upgrade.log" 2>&1
+check "upgrade with a configuration that is refused" says "weir: this version refuses" cat "$work/upgrade.log"
 check "the running one goes on" test "$(main_pid)" = "$before"
+if $has_store; then
+  check "weir-store's too" says "weir-store: this version refuses" cat "$work/upgrade.log"
+  check "its running one goes on" test "$(store_pid)" = "$store_before"
+  sed -i /nonsense/d "$debian/etc/weir/weir-store.yaml"
+fi
 check "and receives" receives over_cable
 check "a restart with it is refused" not inside timeout 20 systemctl restart weir.service
 sed -i /nonsense/d "$config"
@@ -328,16 +403,30 @@ check "until it is mended" start
 
 # ── Away with it.
 
-check "remove" inside dpkg -r weir
-check "nothing runs" fails_saying "" inside pgrep -x 'weir|weir-api|weir-etl'
+if $has_store; then
+  check "remove the store" inside dpkg -r weir-store
+  check "it does not run" fails_saying "" inside pgrep -x weir-store
+  check "what it stored stays" test -s "$debian/var/lib/weir-store/flows.duckdb"
+  check "and its configuration" test -s "$debian/etc/weir/weir-store.yaml"
+  check "weir-api says that there is no store" fails_saying "" stored
+  upgrade >/dev/null 2>&1
+  check "installed again" start_unit weir-store
+  check "it has what it had" store_has 15
+  check "remove all" inside dpkg -r weir-store weir
+else
+  check "remove" inside dpkg -r weir
+fi
+check "nothing runs" fails_saying "" inside pgrep -x 'weir|weir-api|weir-etl|weir-store'
 check "the configuration stays" test "$(sha256sum <"$config")" = "$kept"
 check "what was received stays" test -s "$flows"
 check "so does what survives a restart" test -d "$debian/var/lib/weir"
-check "installed again, it finds both" inside dpkg -i /root/new.deb
+check "installed again, it finds both" upgrade
 check "configuration" test "$(sha256sum <"$config")" = "$kept"
-check "purge" inside dpkg -P weir
+# shellcheck disable=SC2046
+check "purge" inside dpkg -P $($has_store && echo weir-store) weir
 check "leaves no configuration" not test -e "$debian/etc/weir"
 check "nor state" not test -e "$debian/var/lib/weir"
+check "nor what was stored" not test -e "$debian/var/lib/weir-store"
 check "nor flows" not test -e "$debian/var/log/weir"
 # The drop-ins and the environment are the operator's own.
 rm -rf "$drop_ins" "$debian/etc/default/weir"
