@@ -8,6 +8,7 @@
 
 #include "api/store_rows.h"
 #include "base/printable.h"
+#include "query/time_window.h"
 #include "service/log.h"
 
 namespace weir::api {
@@ -21,6 +22,24 @@ unsigned status_of(std::string_view why) {
 }
 
 constexpr std::string_view kParquetMark = "PAR1";  // at both ends of a file
+
+/// The value of `key=` in the store's header.
+std::string_view value_in(std::string_view header, std::string_view key) {
+  const size_t at = header.find(fmt::format("{}=", key));
+  if (at == std::string_view::npos) return {};
+  const std::string_view rest = header.substr(at + key.size() + 1);
+  return rest.substr(0, rest.find(';'));
+}
+
+/// What it says, unless none of it can be what was asked for.
+std::string left_out_for(std::string_view header, const Question& question) {
+  if (!question.reads_files) return {};
+  const auto from_us = query::instant_of(value_in(header, "from")), to_us = query::instant_of(value_in(header, "to"));
+  const query::TimeWindow& window = question.window;
+  if (window.end_us && from_us && *from_us >= *window.end_us) return {};
+  if (window.start_us && to_us && *to_us <= *window.start_us) return {};
+  return printable(header);
+}
 
 std::optional<int64_t> integer_of(std::string_view cell) {
   int64_t number = 0;
@@ -110,7 +129,10 @@ class Answer final : public Body, public std::enable_shared_from_this<Answer> {
   void on_part(StorePart part) {
     if (part.state == StorePart::State::failed) return fail(part.status, part.octets, part.position);
     const bool is_last = part.state == StorePart::State::over;
+    if (!part.left_out.empty()) left_out_ = left_out_for(part.left_out, q_);
     if (q_.format == Format::parquet) {
+      is_file_cut_ |= part.is_cut;
+      if (done_) is_truncated_ = is_file_cut_ ? "true" : "false";
       out_ += part.octets;
       end_.append(part.octets);
       if (end_.size() > kParquetMark.size()) end_.erase(0, end_.size() - kParquetMark.size());
@@ -212,6 +234,7 @@ class Answer final : public Body, public std::enable_shared_from_this<Answer> {
     }
     is_truncated_ = truncated ? "true" : "false";
     std::string members = fmt::format("\"count\":{},\"truncated\":{}", given_, truncated);
+    if (!left_out_.empty()) members += fmt::format(",\"left_out\":{}", nlohmann::json(left_out_).dump());
     if (q_.has_page_columns && !q_.text.empty()) {
       members += ",\"next_cursor\":";
       members += has_more_ && last_ ? fmt::format("\"{}\"", write_cursor({q_.window, *last_}, q_.text)) : "null";
@@ -227,9 +250,10 @@ class Answer final : public Body, public std::enable_shared_from_this<Answer> {
     if (const Done done = std::exchange(done_, nullptr)) {
       Response response;
       response.content_type = content_type_of(q_.format);
+      if (!is_truncated_.empty()) response.headers.emplace_back(kTruncatedHeader, std::exchange(is_truncated_, {}));
+      if (!left_out_.empty()) response.headers.emplace_back(kLeftOutHeader, left_out_);
       if (is_over_) {
         response.body = std::move(out_);
-        if (!is_truncated_.empty()) response.headers.emplace_back(kTruncatedHeader, is_truncated_);
       } else {
         response.stream = shared_from_this();
       }
@@ -267,7 +291,9 @@ class Answer final : public Body, public std::enable_shared_from_this<Answer> {
   std::unique_ptr<StoreCall> call_;
   StoreRows probe_, rows_;
   std::string row_trouble_;
-  std::string is_truncated_;  // true or false, at the end; of a file it is not known
+  std::string is_truncated_;  // true or false, when it is known and until it is said: of a file at the beginning, else at the end
+  bool is_file_cut_ = false;
+  std::string left_out_;      // empty: nothing of what was asked for
   std::string end_;  // of a file, as far as it has come
   std::string out_;
   std::optional<query::PageStart> last_;  // of the last row: its time and tie, and how many rows had the same

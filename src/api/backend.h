@@ -31,7 +31,9 @@ struct StorePart {
   enum class State : uint8_t { more, over, failed } state = State::more;
   std::string octets;
   unsigned status = 0;
-  size_t position = 0;  // of what is wrong in the statement, from 1; 0: not known
+  size_t position = 0;     // of what is wrong in the statement, from 1; 0: not known
+  bool is_cut = false;     // there were more rows than max_rows: known of a file from its first part on
+  std::string left_out{};  // what the store has and cannot read, in its header's words; empty: nothing
 };
 
 /// A statement that runs. Destroyed early it is cancelled, and calls nobody.

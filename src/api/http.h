@@ -33,6 +33,8 @@ struct Piece {
 
 /// Whether rows are missing, where the body has no place to say so: a header, or behind a body that comes in chunks.
 inline constexpr const char* kTruncatedHeader = "X-Weir-Truncated";
+/// What the store has of the window and cannot read: `files=2; rows=300; from=…; to=…`.
+inline constexpr const char* kLeftOutHeader = "X-Weir-Left-Out";
 
 /// Asked for one piece after the other, the next when the last is on its way. Destroyed when it is over or the client has gone.
 class Body {

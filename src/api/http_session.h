@@ -206,7 +206,8 @@ class Session : public SessionBase, public std::enable_shared_from_this<Session<
     is_chunked_ = head.version() == 11;
     if (is_chunked_) {
       head.chunked(true);
-      head.set(http::field::trailer, kTruncatedHeader);
+      says_behind_ = head.find(kTruncatedHeader) == head.end();  // else it is said already
+      if (says_behind_) head.set(http::field::trailer, kTruncatedHeader);
     } else {
       keep_alive_ = false;  // the end of the connection is the end of the body
     }
@@ -261,7 +262,7 @@ class Session : public SessionBase, public std::enable_shared_from_this<Session<
     const auto written = [self = this->shared_from_this()](error_code error, size_t) {
       if (!error) self->after_answer();
     };
-    if (is_truncated_.empty()) return asio::async_write(stream_, http::make_chunk_last(), written);
+    if (is_truncated_.empty() || !says_behind_) return asio::async_write(stream_, http::make_chunk_last(), written);
     piece_ = fmt::format("0\r\n{}: {}\r\n\r\n", kTruncatedHeader, is_truncated_);
     asio::async_write(stream_, asio::buffer(piece_), written);
   }
@@ -302,6 +303,7 @@ class Session : public SessionBase, public std::enable_shared_from_this<Session<
   std::shared_ptr<Body> body_;  // of an answer that goes on
   std::string piece_;
   std::string is_truncated_;  // what is said behind the body
+  bool says_behind_ = false;
   std::shared_ptr<Session> held_;  // while nothing of the socket's own is under way
   bool is_reading_ = false;  // for whoever comes after this request
   std::function<void()> after_reading_;

@@ -234,13 +234,14 @@ Question question_of(const ApiContext& context, query::Plan plan, std::string_vi
     return std::max<int64_t>(0, context.now_us() - secs * query::kUsPerSec + kKeptMarginUs);
   };
   plan.rollups_kept = {kept_from(context.kept.days), kept_from(context.kept.hours), kept_from(context.kept.minutes)};
-  query::Translation t = query::translate(plan, query::duckdb_dialect(), page, by_rows ? query::RowsAsked::with_one_more : query::RowsAsked::exactly);
+  query::Translation t = query::translate(plan, query::duckdb_dialect(), page, by_rows ? query::RowsAsked::with_place : query::RowsAsked::plain);
   Question question;
   question.desk = context.desk;
   question.backend = &context.backend;
   question.format = format;
   const auto statement = [&](query::Statement s) {
-    return StoreQuery{std::move(s.sql), std::move(s.parameters), by_rows ? "json" : "parquet", uint64_t{plan.limit} + 1, context.limits.query_timeout_ms};
+    // A file is cut by who makes it, who says so.
+    return StoreQuery{std::move(s.sql), std::move(s.parameters), by_rows ? "json" : "parquet", uint64_t{plan.limit} + by_rows, context.limits.query_timeout_ms};
   };
   ordered_json head;
   head["query"] = text;
@@ -263,6 +264,7 @@ Question question_of(const ApiContext& context, query::Plan plan, std::string_vi
   question.rows_max = plan.limit;
   question.has_page_columns = t.has_page_columns;
   question.window = plan.window;
+  question.reads_files = t.table == "flow_rows";
   question.page = page;
   question.text = text;
   question.is_srql = true;

@@ -12,6 +12,7 @@
 #include <nlohmann/json.hpp>
 
 #include "api/backend.h"
+#include "api/http.h"
 #include "base/printable.h"
 
 namespace weir::api {
@@ -94,7 +95,7 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   }
 
   void read() {
-    if (parser_.is_done()) return is_error_ ? tell_error() : tell({StorePart::State::over, {}, 0, 0});
+    if (parser_.is_done()) return is_error_ ? tell_error() : tell(part_of(StorePart::State::over, {}));
     auto& body = parser_.get().body();
     body.data = part_.data();
     body.size = part_.size();
@@ -107,8 +108,13 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
         return self->read();
       }
       if (octets == 0) return self->read();
-      self->tell({StorePart::State::more, std::string(self->part_.data(), octets), 0, 0});
+      self->tell(self->part_of(StorePart::State::more, std::string(self->part_.data(), octets)));
     });
+  }
+
+  StorePart part_of(StorePart::State state, std::string octets) {
+    const auto& head = parser_.get();
+    return {state, std::move(octets), 0, 0, head[kTruncatedHeader] == "true", std::string(head[kLeftOutHeader])};
   }
 
   void tell_error() {

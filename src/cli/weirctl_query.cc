@@ -39,6 +39,7 @@ struct Reply {
   bool is_table = false;
   std::string body;  // of a table or an error; else it goes to standard output as it comes
   bool is_truncated = false;  // as a header, or behind the body
+  std::string left_out;       // empty: nothing
 
   static size_t take(char* data, size_t size, size_t count, void* self) {
     auto& reply = *static_cast<Reply*>(self);
@@ -59,11 +60,15 @@ struct Reply {
 /// Trailers come here too.
 size_t take_header(char* data, size_t size, size_t count, void* self) {
   const std::string_view line(data, size * count);
-  constexpr std::string_view kTruncated = "x-weir-truncated: true";
-  const bool is_it = line.size() >= kTruncated.size() && std::equal(kTruncated.begin(), kTruncated.end(), line.begin(), [](char a, char b) {
-    return a == b || (b >= 'A' && b <= 'Z' && a == b - 'A' + 'a');
-  });
-  if (is_it) static_cast<Reply*>(self)->is_truncated = true;
+  const auto begins = [line](std::string_view with) {
+    return line.size() >= with.size() && std::equal(with.begin(), with.end(), line.begin(), [](char a, char b) {
+      return a == b || (b >= 'A' && b <= 'Z' && a == b - 'A' + 'a');
+    });
+  };
+  constexpr std::string_view kLeftOut = "x-weir-left-out: ";
+  auto& reply = *static_cast<Reply*>(self);
+  if (begins("x-weir-truncated: true")) reply.is_truncated = true;
+  if (begins(kLeftOut)) reply.left_out = line.substr(kLeftOut.size(), line.find_last_not_of("\r\n") + 1 - kLeftOut.size());
   return size * count;
 }
 
@@ -152,6 +157,7 @@ int ask(const QueryOptions& options, const std::string& text, std::string& table
   if (status != 200) return explain_status(status, reply.body, options, text);
   // In a table the body itself says so, with how many there are.
   if (reply.is_truncated && options.format != "table") say(options.is_sql ? "there are more rows than these" : "there are more rows than these (limit:)");
+  if (!reply.left_out.empty()) say("the store cannot read all that it has of this time, and left out: " + printable(reply.left_out));
   table = std::move(reply.body);
   return kAnswered;
 }

@@ -23,6 +23,7 @@ void print_store_status(const json& s) {
              age_of(s.at("started_ns"), s.at("taken_ns")));
   const char* const state = s.at("stopping").get<bool>() ? "stopping" : "running";
   fmt::print("{}, {}\n", state, s.at("ready").get<bool>() ? "ready" : "not ready: " + text_of(s.at("because")));
+  for (const json& line : s.value("degraded", json::array())) fmt::print("DEGRADED: {}\n", text_of(line));
   const json& rules = s.at("rules");
   if (text_of(rules.at("name")).empty()) {
     fmt::print("no rules: each flow becomes a row\n\n");
@@ -42,6 +43,7 @@ void print_store_status(const json& s) {
     fmt::print("{} hours in the database; {} files of older ones, {}, {} rows; {} broken\n", text_of(keeper.at("hours")),
                text_of(keeper.at("files")), mib(keeper.at("file_octets")), text_of(keeper.at("file_rows")),
                text_of(keeper.at("broken_files")));
+    for (const json& named : keeper.value("broken_named", json::array())) fmt::print("left out: {}\n", text_of(named));
     for (const auto& task : keeper.at("tasks").items()) {
       const std::string trouble = text_of(task.value().at("trouble"));
       if (!trouble.empty()) fmt::print("{}: {}\n", task.key(), trouble);
@@ -70,6 +72,11 @@ void print_store_ledger(const json& l) {
   rows.parts("dead", records.at("dead"));
   rows.part("returned, to be delivered again", number(records, "returned"));
   rows.part("in flight", number(records, "in_flight"));
+  if (const json files = l.value("files", json()); files.is_object()) {
+    rows.begin("files", "rows of older hours", files.at("rows"));
+    rows.part("answered", number(files, "answered"));
+    rows.part("left out: their file cannot be read", number(files, "left_out"));
+  }
   const bool adds_up = rows.add_up();
   table.print();
   std::puts("");

@@ -45,17 +45,18 @@ class ViewRoutes {
       return service::HttpResponse{200, std::string(service::kMetricsContentType), page.render()};
     });
   }
-  void add_health() {
+  /// `degraded`: what is wrong though the program does its work, which a restart would not mend; one line each.
+  void add_health(std::function<std::vector<std::string>()> degraded = [] { return std::vector<std::string>(); }) {
     const auto unhealthy = [thread = thread_, started = started_steady_ns_](const View* view) {
       return unhealthy_because(thread, view, started, steady_clock_ns());
     };
-    routes_.push_back({.method = "GET", .path = "/healthz", .also_on_tcp = true, .handle = [unhealthy, view = view_](const service::HttpRequest&) {
-                         return verdict("alive", "unhealthy", unhealthy(view().get()));
+    routes_.push_back({.method = "GET", .path = "/healthz", .also_on_tcp = true, .handle = [unhealthy, degraded, view = view_](const service::HttpRequest&) {
+                         return verdict("alive", "unhealthy", unhealthy(view().get()), degraded());
                        }});
-    add("/readyz", true, [unhealthy](const View& v) {
+    add("/readyz", true, [unhealthy, degraded](const View& v) {
       std::string why = v.is_stopping ? "it is stopping" : v.not_ready_because();
       if (why.empty()) why = unhealthy(&v);
-      return verdict("ready", "not_ready", why);
+      return verdict("ready", "not_ready", why, degraded());
     });
   }
   std::vector<service::HttpRoute> take() { return std::move(routes_); }
@@ -69,9 +70,11 @@ class ViewRoutes {
                          return current == nullptr ? service::http_error(503, std::string(program) + " is starting") : answer(*current);
                        }});
   }
-  static service::HttpResponse verdict(const char* good, const char* bad, const std::string& why) {
-    if (why.empty()) return json_answer(200, {{"status", good}});
-    return json_answer(503, {{"status", bad}, {"because", why}});
+  static service::HttpResponse verdict(const char* good, const char* bad, const std::string& why, const std::vector<std::string>& degraded) {
+    nlohmann::json body = {{"status", why.empty() ? good : bad}};
+    if (!why.empty()) body["because"] = why;
+    if (!degraded.empty()) body["degraded"] = degraded;
+    return json_answer(why.empty() ? 200 : 503, body);
   }
 
   const char* const program_;

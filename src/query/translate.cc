@@ -11,8 +11,9 @@ namespace {
 
 constexpr int64_t kMondayUs = 946'857'600 * kUsPerSec;  // 2000-01-03: weeks begin on Mondays
 
-std::string limit_of(const Plan& plan, RowsAsked rows, uint32_t skip = 0) {
-  std::string sql = fmt::format(" LIMIT {}", uint64_t{plan.limit} + (rows == RowsAsked::with_one_more));
+/// With one more.
+std::string limit_of(const Plan& plan, uint32_t skip = 0) {
+  std::string sql = fmt::format(" LIMIT {}", uint64_t{plan.limit} + 1);
   if (skip != 0) sql += fmt::format(" OFFSET {}", skip);
   return sql;
 }
@@ -23,8 +24,8 @@ std::string limit_of(const Plan& plan, RowsAsked rows, uint32_t skip = 0) {
 /// rows are made text.
 class GroupQuery {
  public:
-  GroupQuery(const Plan& plan, const Dialect& dialect, RowsAsked rows)
-      : plan_(plan), dialect_(dialect), rows_(rows), rollup_(rollup_for(plan)), out_(plan, dialect) {}
+  GroupQuery(const Plan& plan, const Dialect& dialect)
+      : plan_(plan), dialect_(dialect), rollup_(rollup_for(plan)), out_(plan, dialect) {}
 
   Translation translate() {
     Translation t;
@@ -38,7 +39,7 @@ class GroupQuery {
     out_.put(") AS g) AS v");
     put_having();
     const std::string order = order_by();
-    out_.put(order + limit_of(plan_, rows_) + ") AS p" + order);
+    out_.put(order + limit_of(plan_) + ") AS p" + order);
     t.statement = out_.take();
     return t;
   }
@@ -196,7 +197,6 @@ class GroupQuery {
 
   const Plan& plan_;
   const Dialect& dialect_;
-  const RowsAsked rows_;
   const Rollup* const rollup_;
   SqlWriter out_;
   std::vector<std::vector<std::string>> key_names_;
@@ -228,7 +228,7 @@ Columns columns_for(const Plan& plan, const Dialect& dialect, std::vector<Answer
 Translation rows_by_time(const Plan& plan, const Dialect& dialect, const std::optional<PageStart>& page, RowsAsked rows) {
   Translation t;
   t.table = "flow_rows";
-  t.has_page_columns = rows == RowsAsked::with_one_more;
+  t.has_page_columns = rows == RowsAsked::with_place;
   const bool newest_first = plan.order.front().is_descending;
   const std::string_view way = newest_first ? "DESC" : "ASC";
   const std::string_view behind = newest_first ? "<" : ">";
@@ -239,7 +239,7 @@ Translation rows_by_time(const Plan& plan, const Dialect& dialect, const std::op
   probe.put_source(nullptr);
   probe.put_where(nullptr);
   if (page) probe.put(fmt::format(" AND f.time {} {}", behind, probe.bind(Instant{page->time_us})));
-  probe.put(fmt::format(" ORDER BY t {}{}) AS n", way, limit_of(plan, RowsAsked::with_one_more)));
+  probe.put(fmt::format(" ORDER BY t {}{}) AS n", way, limit_of(plan)));
   t.probe = probe.take();
 
   SqlWriter out(plan, dialect);
@@ -261,12 +261,12 @@ Translation rows_by_time(const Plan& plan, const Dialect& dialect, const std::op
     const std::string tie = out.bind(page->tie);
     out.put(fmt::format(" WHERE (t {} {} OR (t = {} AND h {}= {}))", behind, time, same_time, behind, tie));
   }
-  out.put(order + limit_of(plan, rows, page ? page->skip : 0));
+  out.put(order + limit_of(plan, page ? page->skip : 0));
   t.statement = out.take();
   return t;
 }
 
-Translation rows_by_fields(const Plan& plan, const Dialect& dialect, RowsAsked rows) {
+Translation rows_by_fields(const Plan& plan, const Dialect& dialect) {
   Translation t;
   t.table = "flow_rows";
   SqlWriter out(plan, dialect);
@@ -281,7 +281,7 @@ Translation rows_by_fields(const Plan& plan, const Dialect& dialect, RowsAsked r
   out.put_source(nullptr);
   out.put_where(nullptr);
   order += ", t DESC";
-  out.put(fmt::format("{}{}) AS r{}", order, limit_of(plan, rows), order));
+  out.put(fmt::format("{}{}) AS r{}", order, limit_of(plan), order));
   t.statement = out.take();
   return t;
 }
@@ -289,8 +289,8 @@ Translation rows_by_fields(const Plan& plan, const Dialect& dialect, RowsAsked r
 }  // namespace
 
 Translation translate(const Plan& plan, const Dialect& dialect, const std::optional<PageStart>& page, RowsAsked rows) {
-  if (plan.shape != Shape::rows) return GroupQuery(plan, dialect, rows).translate();
-  return plan.can_be_paged() ? rows_by_time(plan, dialect, page, rows) : rows_by_fields(plan, dialect, rows);
+  if (plan.shape != Shape::rows) return GroupQuery(plan, dialect).translate();
+  return plan.can_be_paged() ? rows_by_time(plan, dialect, page, rows) : rows_by_fields(plan, dialect);
 }
 
 }  // namespace weir::query

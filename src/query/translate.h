@@ -36,9 +36,9 @@ struct PageStart {
   uint32_t skip = 0;
 };
 
-/// Whether one row more than the plan's limit is asked for, to know whether there are more, and pages can follow; or the rows
-/// are to be handed on as they come.
-enum class RowsAsked : uint8_t { with_one_more, exactly };
+/// One row more than the plan's limit is asked for, to know whether there are more. Whether each has its place behind it, so that
+/// another page can follow.
+enum class RowsAsked : uint8_t { with_place, plain };
 
 struct Translation {
   Statement statement;
@@ -55,6 +55,6 @@ inline constexpr std::string_view kPageTimeColumn = "page_time_us";
 inline constexpr std::string_view kPageTieColumn = "page_tie";
 
 Translation translate(const Plan& plan, const Dialect& dialect, const std::optional<PageStart>& page = std::nullopt,
-                      RowsAsked rows = RowsAsked::with_one_more);
+                      RowsAsked rows = RowsAsked::with_place);
 
 }  // namespace weir::query

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <ctime>
 #include <filesystem>
 #include <set>
 #include <system_error>
@@ -40,6 +41,13 @@ Result<void> done(const Result<uint64_t>& changed) {
   return {};
 }
 
+std::string time_text(int64_t hour) {
+  const std::time_t seconds = hour * 3600;
+  std::tm parts{};
+  gmtime_r(&seconds, &parts);
+  return fmt::format("{:04}-{:02}-{:02}T{:02}:00:00Z", parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday, parts.tm_hour);
+}
+
 }  // namespace
 
 Result<std::vector<FileRow>> file_rows(Connection& connection, const std::string& condition) {
@@ -55,6 +63,37 @@ Result<std::vector<FileRow>> file_rows(Connection& connection, const std::string
                        chunk->at<int64_t>(3, row), std::string(chunk->text(4, row))});
     }
   }
+}
+
+Result<LeftOut> left_out_files(Connection& connection) {
+  constexpr const char* kWhich = "FROM history_files WHERE state IN ('broken', 'damaged')";
+  auto sums = connection.query(fmt::format("SELECT count(*), coalesce(sum(rows), 0)::BIGINT, coalesce(min(hour), 0), coalesce(max(hour) + 1, 0) {}", kWhich));
+  if (!sums) return sums.error();
+  auto sum = sums->next();
+  if (!sum) return sum.error();
+  LeftOut left_out{static_cast<uint64_t>(sum->at<int64_t>(0, 0)), static_cast<uint64_t>(sum->at<int64_t>(1, 0)), sum->at<int64_t>(2, 0),
+                   sum->at<int64_t>(3, 0), {}};
+  if (left_out.files == 0) return left_out;
+  auto rows = connection.query(fmt::format("SELECT path || ': ' || trouble {} ORDER BY hour DESC, path LIMIT {}", kWhich, kFilesNamedMax));
+  if (!rows) return rows.error();
+  while (true) {
+    auto chunk = rows->next();
+    if (!chunk) return chunk.error();
+    if (!*chunk) return left_out;
+    for (size_t row = 0; row < chunk->rows(); ++row) left_out.named.emplace_back(chunk->text(0, row));
+  }
+}
+
+std::string text_of(const LeftOut& left_out) {
+  if (left_out.files == 0) return {};
+  return fmt::format("{} {} with {} flows of {} to {} cannot be read and {} left out of every answer", left_out.files,
+                     left_out.files == 1 ? "file" : "files", left_out.rows, time_text(left_out.from_hour), time_text(left_out.until_hour),
+                     left_out.files == 1 ? "is" : "are");
+}
+
+std::string header_of(const LeftOut& left_out) {
+  if (left_out.files == 0) return {};
+  return fmt::format("files={}; rows={}; from={}; to={}", left_out.files, left_out.rows, time_text(left_out.from_hour), time_text(left_out.until_hour));
 }
 
 std::string canonical_folder(const std::string& folder) {

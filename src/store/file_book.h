@@ -19,6 +19,7 @@
 namespace weir::store {
 
 inline constexpr std::string_view kUnfinished = ".unfinished";
+inline constexpr size_t kFilesNamedMax = 100;
 
 struct FileRow {
   std::string path;
@@ -29,6 +30,20 @@ struct FileRow {
 };
 /// Those that meet `condition`, by hour, and of an hour by when they became what they are.
 Result<std::vector<FileRow>> file_rows(Connection& connection, const std::string& condition);
+
+/// Files that cannot be read, and so what every answer lacks.
+struct LeftOut {
+  uint64_t files = 0;
+  uint64_t rows = 0;
+  int64_t from_hour = 0;           // the first of theirs
+  int64_t until_hour = 0;          // behind the last
+  std::vector<std::string> named;  // each with why, newest hour first; at most kFilesNamedMax
+};
+Result<LeftOut> left_out_files(Connection& connection);
+/// For people, in a line; empty where there is none.
+std::string text_of(const LeftOut& left_out);
+/// For programs: `files=2; rows=300; from=2025-11-08T00:00:00Z; to=2025-11-08T02:00:00Z`.
+std::string header_of(const LeftOut& left_out);
 
 /// Without `.` and symbolic links, and without a `/` at the end.
 std::string canonical_folder(const std::string& folder);

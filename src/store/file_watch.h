@@ -22,7 +22,6 @@
 namespace weir::store {
 
 inline constexpr uint64_t kWatchBudgetNs = 1'000'000'000;
-inline constexpr size_t kFilesNamedMax = 100;
 
 struct FileWatchView {
   std::vector<std::string> newly_broken;  // since the start, each with why; at most kFilesNamedMax

@@ -193,7 +193,7 @@ Result<uint64_t> Keeper::archive(int64_t now_micros) {
 Result<void> Keeper::publish() {
   auto rows = connection_.query(
       "SELECT (SELECT count(*) FROM flow_hours), count(*) FILTER (state = 'kept'), coalesce(sum(octets) FILTER (state = 'kept'), 0)::BIGINT, "
-      "coalesce(sum(rows) FILTER (state = 'kept'), 0)::BIGINT, count(*) FILTER (state IN ('broken', 'damaged')) FROM history_files");
+      "coalesce(sum(rows) FILTER (state = 'kept'), 0)::BIGINT FROM history_files");
   if (!rows) return rows.error();
   auto chunk = rows->next();
   if (!chunk) return chunk.error();
@@ -202,7 +202,9 @@ Result<void> Keeper::publish() {
   current_.files = number(1);
   current_.file_octets = number(2);
   current_.file_rows = number(3);
-  current_.broken_files = number(4);
+  auto left_out = left_out_files(connection_);
+  if (!left_out) return left_out.error();
+  current_.left_out = std::move(*left_out);
   current_.watch = watch_.view();
   current_.clock_ahead_micros = clock_.behind();
   view_.publish(std::make_shared<const KeeperView>(current_));

@@ -63,7 +63,7 @@ struct KeeperView {
   uint64_t files = 0;             // that are asked
   uint64_t file_octets = 0;
   uint64_t file_rows = 0;
-  uint64_t broken_files = 0;      // that are left out
+  LeftOut left_out;
   FileWatchView watch;
   int64_t clock_ahead_micros = 0; // how far the wall clock is ahead of the time that files and sums become too old by
   const KeeperTaskView& of(KeeperTask task) const noexcept { return tasks[static_cast<size_t>(task)]; }

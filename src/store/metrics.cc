@@ -67,7 +67,8 @@ void add_keeper(MetricPage& page, const KeeperView& keeper) {
   page.gauge("weir_store_files", "Files of older rows.", {}, static_cast<double>(keeper.files));
   page.gauge("weir_store_file_octets", "Their octets.", {}, static_cast<double>(keeper.file_octets));
   page.gauge("weir_store_file_rows", "Their rows.", {}, static_cast<double>(keeper.file_rows));
-  page.gauge("weir_store_files_broken", "Files that cannot be read and are left out.", {}, static_cast<double>(keeper.broken_files));
+  page.gauge("weir_store_files_broken", "Files that cannot be read and are left out.", {}, static_cast<double>(keeper.left_out.files));
+  page.gauge("weir_store_file_rows_left_out", "Their rows, which every answer lacks.", {}, static_cast<double>(keeper.left_out.rows));
   page.gauge("weir_store_files_in_doubt", "Files that a question may have failed at: they are being read.", {},
              static_cast<double>(keeper.watch.in_doubt));
   page.gauge("weir_store_files_unknown", "Files in the folder that are not this database's: left alone, and not asked.", {},

@@ -21,7 +21,25 @@ FileLook file_look(const OpenStore& store) {
           .reopened = store.reopened()};
 }
 
-json ledger_json(const StoreView& view) {
+/// Rows of older hours; those in files that cannot be read are in no answer.
+json files_ledger_json(const KeeperView* keeper) {
+  if (keeper == nullptr) return nullptr;
+  const LeftOut& left_out = keeper->left_out;
+  return {{"rows", keeper->file_rows + left_out.rows}, {"answered", keeper->file_rows}, {"left_out", left_out.rows}, {"files_left_out", left_out.files}};
+}
+
+/// What answers lack, though the program works: one line each.
+std::vector<std::string> degraded(const KeeperView* keeper) {
+  std::vector<std::string> lines;
+  if (keeper == nullptr) return lines;
+  if (std::string text = text_of(keeper->left_out); !text.empty()) lines.push_back(std::move(text));
+  if (const uint64_t unknown = keeper->watch.unknown; unknown != 0) {
+    lines.push_back(fmt::format("{} files in the folder of files are not this database's: nobody is shown their rows", unknown));
+  }
+  return lines;
+}
+
+json ledger_json(const StoreView& view, const KeeperView* keeper) {
   const StoreBooks& b = view.books;
   const std::string discrepancy = b.discrepancy();
   return {{"program", kProgram},
@@ -44,6 +62,7 @@ json ledger_json(const StoreView& view) {
             {"dead", feed::dead_json(b.records_dead, true)},
             {"returned", b.records_returned},
             {"in_flight", b.records_in_flight}}},
+          {"files", files_ledger_json(keeper)},
           {"times_replaced", b.times_replaced},
           {"remainders_cut", b.remainders_cut},
           {"rule_errors", b.rule_errors},
@@ -60,7 +79,8 @@ json keeper_json(const KeeperView* keeper) {
   }
   return {{"hours", keeper->hours},         {"files", keeper->files},
           {"file_octets", keeper->file_octets}, {"file_rows", keeper->file_rows},
-          {"broken_files", keeper->broken_files}, {"newly_broken", keeper->watch.newly_broken},
+          {"broken_files", keeper->left_out.files}, {"broken_rows", keeper->left_out.rows},
+          {"broken_named", keeper->left_out.named}, {"newly_broken", keeper->watch.newly_broken},
           {"files_in_doubt", keeper->watch.in_doubt}, {"unknown_files", keeper->watch.unknown},
           {"unknown_named", keeper->watch.unknown_named},
           {"clock_ahead_seconds", keeper->clock_ahead_micros / kMicrosPerSecond},
@@ -78,6 +98,7 @@ json status_json(const StoreView& view, const KeeperView* keeper, const OpenStor
           {"stopping", view.is_stopping},
           {"ready", because.empty()},
           {"because", because},
+          {"degraded", degraded(keeper)},
           {"careful", view.is_careful},
           {"behind", view.source.is_behind()},
           {"lag", view.source.lag()},
@@ -114,11 +135,11 @@ std::vector<service::HttpRoute> store_routes(StoreSources from) {
   const auto sources = std::make_shared<const StoreSources>(std::move(from));
   feed::ViewRoutes<StoreView> routes(kProgram, kThread, sources->view, sources->started_steady_ns);
   routes.add_json("/v1/status", [sources](const StoreView& v) { return status_json(v, sources->keeper().get(), *sources->store); });
-  routes.add_json("/v1/ledger", ledger_json);
+  routes.add_json("/v1/ledger", [sources](const StoreView& v) { return ledger_json(v, sources->keeper().get()); });
   routes.add_metrics([sources](const StoreView& v, service::MetricPage& page) {
     add_metrics(v, sources->keeper().get(), file_look(*sources->store), *sources->reload(), page);
   });
-  routes.add_health();
+  routes.add_health([sources] { return degraded(sources->keeper().get()); });
   return routes.take();
 }
 

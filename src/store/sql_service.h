@@ -11,9 +11,11 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "service/http_server.h"
@@ -32,11 +34,15 @@ struct SqlLimits {
 /// Beyond what the process had before the first of those that run, so that what is not given back ends nobody for ever.
 inline constexpr uint64_t kUncountedOctetsMax = uint64_t{1} << 30;
 
+/// Files that cannot be read, of whose rows nothing is in the answer: `files=2; rows=300; from=…; to=…`.
+inline constexpr const char* kLeftOutHeader = "X-Weir-Left-Out";
+
 class SqlQuery;
 
 class SqlService {
  public:
-  SqlService(OpenStore& store, SqlLimits limits);
+  /// `left_out`: what every answer lacks just now, as a header's value; empty: nothing.
+  SqlService(OpenStore& store, SqlLimits limits, std::function<std::string()> left_out = [] { return std::string(); });
   /// Ends what runs.
   ~SqlService();
 
@@ -55,6 +61,7 @@ class SqlService {
 
   OpenStore& store_;
   const SqlLimits limits_;
+  const std::function<std::string()> left_out_;
   std::mutex mutex_;
   std::condition_variable changed_;
   std::vector<Runner> runners_;

@@ -60,7 +60,8 @@ TEST(ApiServer, AnswersInTheFormatThatIsAskedFor) {
   server.fake->lay_out({F::more("PAR1"), F::more("PAR1"), F::over()});
   EXPECT_EQ(server.post("/api/query?format=parquet", kGroups).body, "PAR1PAR1");
   EXPECT_EQ(server.fake->asked().at(0).format, "parquet");
-  EXPECT_THAT(server.fake->asked().at(0).sql, HasSubstr("LIMIT 2)"));
+  EXPECT_THAT(server.fake->asked().at(0).sql, HasSubstr("LIMIT 3)"));
+  EXPECT_EQ(server.fake->asked().at(0).max_rows, 2u) << "the store cuts a file, and says so";
   const auto plain = server.post("/api/query", "in:flows time:last_1h groupby:src_ip", {"Content-Type: text/plain"});
   EXPECT_EQ(plain.status, 502);  // PAR1 is no answer of rows
 }
@@ -437,6 +438,53 @@ TEST(ApiServer, EveryFormatOfRowsSaysWhetherItIsAllOfThem) {
   EXPECT_EQ(answer.headers.at("trailer"), "X-Weir-Truncated");
   EXPECT_EQ(answer.headers.at("x-weir-truncated"), "true");
   EXPECT_TRUE(answer.body.ends_with("\n49999\n"));
+}
+
+TEST(ApiServer, OfAFileItSaysFromTheBeginningWhetherItIsAllOfThem) {
+  RunningServer server;
+  StorePart cut = F::more("PAR1");
+  cut.is_cut = true;
+  server.fake->lay_out({cut, F::more("PAR1"), F::over()});
+  EXPECT_EQ(server.post("/api/query?format=parquet", kGroups).headers.at("x-weir-truncated"), "true");
+  server.fake->clear();
+  server.fake->lay_out({F::more("PAR1"), F::more("PAR1"), F::over()});
+  EXPECT_EQ(server.post("/api/query?format=parquet", kGroups).headers.at("x-weir-truncated"), "false");
+  // Of a long one too.
+  server.fake->clear();
+  cut.octets += std::string(1'000'000, 'x');
+  server.fake->lay_out({cut, F::more("PAR1"), F::over()});
+  const auto answer = server.post("/api/sql?format=parquet", R"({"sql":"SELECT n"})");
+  EXPECT_EQ(answer.trouble, "");
+  EXPECT_EQ(answer.headers.at("x-weir-truncated"), "true");
+  EXPECT_EQ(answer.headers.count("trailer"), 0u);
+}
+
+TEST(ApiServer, SaysWhatTheStoreCouldNotReadOfTheWindow) {
+  RunningServer server;
+  StorePart rows = F::more(kThree);
+  rows.left_out = "files=2; rows=30; from=2026-11-02T10:00:00Z; to=2026-11-02T12:00:00Z";
+  server.fake->lay_out({rows, F::over()});
+  const auto ask = [&](const char* query) { return server.post("/api/query", json{{"query", query}}.dump()); };
+  // Sums lie in no file.
+  const auto sums = ask("in:flows time:last_1h groupby:src_ip");
+  EXPECT_EQ(sums.headers.count("x-weir-left-out"), 0u) << sums.body;
+  constexpr const char* kFromFlows = R"(in:flows time:[2026-11-02T11:30:00Z,2026-11-02T11:45:00Z] stats:"max(bytes_total) as m, min(bytes_total) as n, count(*) as c by src_ip")";
+  const auto flows = ask(kFromFlows);
+  ASSERT_EQ(flows.headers.count("x-weir-left-out"), 1u) << flows.body;
+  EXPECT_EQ(flows.headers.at("x-weir-left-out"), rows.left_out);
+  EXPECT_EQ(json::parse(flows.body)["left_out"], rows.left_out);
+  EXPECT_EQ(server.post("/api/query?format=csv", json{{"query", kFromFlows}}.dump()).headers.at("x-weir-left-out"), rows.left_out);
+  // None of them is of this hour.
+  const auto before = ask(R"(in:flows time:[2026-11-02T09:00:00Z,2026-11-02T10:00:00Z] stats:"max(bytes_total) as m, min(bytes_total) as n, count(*) as c by src_ip")");
+  EXPECT_EQ(before.status, 200);
+  EXPECT_EQ(before.headers.count("x-weir-left-out"), 0u);
+  const auto behind = ask(R"(in:flows time:[2026-11-02T12:00:00Z,2026-11-02T13:00:00Z] stats:"max(bytes_total) as m, min(bytes_total) as n, count(*) as c by src_ip")");
+  EXPECT_EQ(behind.headers.count("x-weir-left-out"), 0u);
+  // Of a statement nobody knows which time it is about.
+  server.fake->clear();
+  rows.octets = R"({"columns":[{"name":"n","type":"BIGINT"}],"rows":[[1]],"truncated":false})";
+  server.fake->lay_out({rows, F::over()});
+  EXPECT_EQ(server.post("/api/sql", R"({"sql":"SELECT 1"})").headers.at("x-weir-left-out"), rows.left_out);
 }
 
 TEST(ApiServer, LearnsFromTheStoreHowLongSumsAreKept) {

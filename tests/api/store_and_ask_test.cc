@@ -48,6 +48,11 @@ TEST_F(StoreAndAsk, WhatWasPublishedIsWhatIsAnswered) {
   EXPECT_THAT(ctl({"sql", "SELECT protocol_name, dst_endpoint_ip FROM flows WHERE bytes_total = 1001"}).out, HasSubstr("tcp            198.51.100.7"));
   const auto parquet = post("/api/query?format=parquet", {{"query", std::string("in:flows limit:10 ") + kWindow}});
   EXPECT_TRUE(parquet.body.starts_with("PAR1") && parquet.body.ends_with("PAR1")) << parquet.body.substr(0, 200);
+  EXPECT_EQ(parquet.headers.at("x-weir-truncated"), "true");
+  const auto whole = post("/api/query?format=parquet", {{"query", std::string("in:flows bytes_total:1000 ") + kWindow}});
+  EXPECT_EQ(whole.headers.at("x-weir-truncated"), "false") << whole.body.substr(0, 200);
+  const auto cut_sql = post("/api/sql?format=parquet", {{"sql", "SELECT bytes_total FROM flows"}, {"max_rows", 3}});
+  EXPECT_EQ(cut_sql.headers.at("x-weir-truncated"), "true");
 }
 
 TEST_F(StoreAndAsk, WhatIsWrongIsSaidAndNothingIsChanged) {

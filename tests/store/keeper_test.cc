@@ -147,7 +147,13 @@ TEST_F(KeeperTest, AFileThatIsCutShortIsFoundAndNamed) {
   ASSERT_EQ(keeper->view()->files, 2u);
   fs::resize_file(kept_files(*store->connection)->front().path, 50);
   steps(1);
-  EXPECT_EQ(keeper->view()->broken_files, 1u);
+  const LeftOut left_out = keeper->view()->left_out;
+  EXPECT_EQ(left_out.files, 1u);
+  EXPECT_EQ(left_out.rows, 10u);
+  EXPECT_EQ(text_of(left_out), "1 file with 10 flows of 2025-11-08T00:00:00Z to 2025-11-08T01:00:00Z cannot be read and is left out of every answer");
+  EXPECT_EQ(header_of(left_out), "files=1; rows=10; from=2025-11-08T00:00:00Z; to=2025-11-08T01:00:00Z");
+  ASSERT_EQ(left_out.named.size(), 1u);
+  EXPECT_THAT(left_out.named[0], testing::AllOf(HasSubstr("flows-489600-"), HasSubstr("it has 50 octets where")));
   ASSERT_EQ(keeper->view()->watch.newly_broken.size(), 1u);
   EXPECT_THAT(keeper->view()->watch.newly_broken[0], HasSubstr("flows-489600-"));
   EXPECT_EQ(store->ask("SELECT count(*) FROM flow_rows"), "7\n");
@@ -249,7 +255,7 @@ TEST_F(KeeperTest, DamageThatAMergeMeetsIsLeftOutAndHoldsUpNoOtherHour) {
   }
   file.close();
   steps(5);
-  EXPECT_EQ(keeper->view()->broken_files, 1u);
+  EXPECT_EQ(keeper->view()->left_out.files, 1u);
   EXPECT_EQ(store->ask("SELECT hour, rows FROM history_files WHERE state = 'kept' ORDER BY hour"), "489600|3\n489601|100\n");
   EXPECT_EQ(store->ask("SELECT path FROM history_files WHERE state = 'damaged'"), path + "\n");
   EXPECT_EQ(store->ask("SELECT count(*) FROM flow_rows"), "103\n");

@@ -7,8 +7,12 @@
 #include <thread>
 
 #include "exporter.pb.h"
+#include "store/history.h"
+#include "store/rollups.h"
+#include "store_database.h"
 #include "support/flow_stream.h"
 #include "support/program.h"
+#include "support/web_client.h"
 
 namespace weir {
 namespace {
@@ -209,6 +213,52 @@ TEST_F(StoreProgramTest, CommitsWhatIsBegunWhenItIsToldToStop) {
   ASSERT_TRUE(eventually([&] { return is_ready() && is_all_done(); }, 30s)) << consumer().dump();
   EXPECT_EQ(number("SELECT count(*) FROM flow_rows"), 20'000u);
   EXPECT_EQ(number("SELECT count(DISTINCT bytes_raw) FROM flow_rows"), 20'000u);
+}
+
+TEST_F(StoreProgramTest, AFileThatCannotBeReadIsSaidWhereverSomebodyLooks) {
+  constexpr int64_t kHour = 489'600;  // 2025-11-08T00:00:00Z
+  const std::string files = folder_ / "history";
+  std::filesystem::create_directories(files);
+  {
+    store::DatabaseOptions options;
+    options.path = folder_ / "flows.duckdb";
+    options.folders = {files};
+    store::StoreDatabase database(options);
+    const int64_t hours[] = {kHour, kHour + 1};
+    ASSERT_TRUE(store::open_hours(*database.connection, hours));
+    for (const int64_t hour : hours) {
+      database.run(fmt::format("INSERT INTO {} (time, src_endpoint_addr, bytes_total, packets_total, bytes_raw, packets_raw) SELECT "
+                               "make_timestamptz({} + i), ip_parse('192.0.2.1'), 1, 1, 1, 1 FROM range({}) t(i)",
+                               store::hour_table(hour), hour * store::kMicrosPerHour, hour == kHour ? 30 : 12));
+    }
+    ASSERT_TRUE(store::fold(*database.connection));
+    store::History history(files);
+    for (const int64_t hour : hours) ASSERT_TRUE(*history.archive(*database.connection, hour, 1));
+    std::filesystem::resize_file(store::kept_files(*database.connection)->front().path, 60);
+  }
+  auto store = start();
+  ASSERT_TRUE(eventually([&] { return is_ready(); })) << store->err();
+  ASSERT_TRUE(eventually([&] { return number("SELECT count(*) FROM flows") == 12; })) << store->err();
+  constexpr const char* kSays = "1 file with 30 flows of 2025-11-08T00:00:00Z to 2025-11-08T01:00:00Z cannot be read and is left out of every answer";
+  for (const char* path : {"/healthz", "/readyz"}) {
+    json body;
+    ASSERT_TRUE(eventually([&] {
+      const auto answer = test::fetch({.url = std::string("http://localhost") + path, .unix_path = socket()});
+      body = json::parse(answer.body, nullptr, false);
+      return answer.status == 200 && body.contains("degraded");  // it works: to start it anew would mend nothing
+    })) << path;
+    EXPECT_EQ(body["degraded"], json::array({kSays})) << path;
+  }
+  const std::string status = ctl({"status"}).out;
+  EXPECT_THAT(status, HasSubstr(std::string("DEGRADED: ") + kSays));
+  EXPECT_THAT(status, HasSubstr("octets where"));
+  const json books = ledger();
+  EXPECT_EQ(books["files"], (json{{"rows", 42}, {"answered", 12}, {"left_out", 30}, {"files_left_out", 1}}));
+  const std::string table = ctl({"ledger"}).out;
+  EXPECT_THAT(table, HasSubstr("+ left out: their file cannot be read"));
+  EXPECT_THAT(table, HasSubstr("the books balance"));
+  const auto asked = test::fetch({.url = "http://localhost/v1/sql", .method = "POST", .body = R"({"sql":"SELECT 1"})", .unix_path = socket()});
+  EXPECT_EQ(asked.headers.at("x-weir-left-out"), "files=1; rows=30; from=2025-11-08T00:00:00Z; to=2025-11-08T01:00:00Z");
 }
 
 TEST_F(StoreProgramTest, AnswersQuestions) {
