@@ -1,9 +1,11 @@
 // What weir-etl answers, as tables.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
 
 #include "cli/weirctl_ledger_rows.h"
 #include "cli/weirctl_table.h"
@@ -83,6 +85,34 @@ void print_etl_ledger(const json& l) {
   if (l.at("balanced").get<bool>() && adds_up) {
     std::puts("the books balance: in each ledger the rows with = and + make up the first");
   }
+}
+
+void print_etl_rules(const json& answer, bool only_hits) {
+  if (text_of(answer.at("name")).empty()) {
+    std::puts("no rules: each flow becomes an event");
+  } else {
+    fmt::print("rules {}, version {} since the start, sha256 {}\n\n", text_of(answer.at("name")), text_of(answer.at("version")),
+               text_of(answer.at("hash")));
+    std::vector<json> rows = answer.at("rules");
+    if (only_hits) {
+      std::erase_if(rows, [](const json& r) { return r.at("matched") == 0 && r.at("errors") == 0; });
+      std::stable_sort(rows.begin(), rows.end(), [](const json& a, const json& b) { return a.at("matched") > b.at("matched"); });
+    }
+    Table table({"rule", "matched", "left out", "errors"});
+    for (const json& r : rows) table.add({text_of(r.at("id")), text_of(r.at("matched")), text_of(r.at("dropped")), text_of(r.at("errors"))});
+    const json& former = answer.at("former");
+    if (former.at("matched") != 0 || former.at("errors") != 0) {
+      table.add({"(of rules that are gone)", text_of(former.at("matched")), text_of(former.at("dropped")), text_of(former.at("errors"))});
+    }
+    table.print();
+  }
+  if (answer.at("enrichment").empty()) return;
+  std::puts("");
+  Table sources({"known of addresses by", "from", "type", "version", "entries"}, 4);
+  for (const json& s : answer.at("enrichment")) {
+    sources.add({text_of(s.at("kind")), text_of(s.at("path")), text_of(s.at("type")), text_of(s.at("version")), text_of(s.at("prefixes"))});
+  }
+  sources.print();
 }
 
 }  // namespace weir::cli

@@ -13,6 +13,7 @@ namespace weir::cli {
 using nlohmann::json;
 
 void print_rules(const json& answer) {
+  if (is_of_etl(answer)) return print_etl_rules(answer, false);
   if (answer.at("total") == 0) {
     std::puts("records are not classified: there are no rules (classification.rules)");
     return;
@@ -26,6 +27,7 @@ void print_rules(const json& answer) {
 }
 
 void print_hits(const json& answer) {
+  if (is_of_etl(answer)) return print_etl_rules(answer, true);
   std::vector<json> rows;
   for (const json& r : answer.at("rules"))
     if (r.at("hits") != 0 || r.at("errors") != 0) rows.push_back(r);

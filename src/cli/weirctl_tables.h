@@ -25,6 +25,8 @@ void print_ledger(const nlohmann::json& ledger);
 /// The same of weir-etl's, which says so by its key `program`.
 void print_etl_status(const nlohmann::json& status);
 void print_etl_ledger(const nlohmann::json& ledger);
+/// Its rules, what each has done, and what is known of addresses. `only_hits`: those that matched something, the busiest first.
+void print_etl_rules(const nlohmann::json& rules, bool only_hits);
 bool is_of_etl(const nlohmann::json& answer);
 /// Where a consuming program's messages come from, and a line of space.
 void print_source(const nlohmann::json& status);

@@ -33,6 +33,7 @@ Result<bool> CsvReader::next(std::vector<std::string>& cells) {
       } else if (c == '"') {
         quoted = !quoted;
       } else if (c == ',' && !quoted) {
+        if (cells.size() == kCsvColumnsMax) return Error{fmt::format("{}: more than {} columns", where(), kCsvColumnsMax)};
         cells.emplace_back();
       } else if (c != '\r' || quoted) {
         cells.back() += c;

@@ -2,6 +2,7 @@
 //
 // Spec:     RFC 4180: quotes, doubled inside; lines end with LF or CRLF. Blank lines, and those that begin with #, are left out.
 // Runs on:  whoever loads. Keeps a view of the text.
+// Bounds:   kCsvColumnsMax columns.
 // Failure:  an Error with the file and the line.
 #pragma once
 
@@ -12,6 +13,8 @@
 #include "base/result.h"
 
 namespace weir::enrich {
+
+inline constexpr size_t kCsvColumnsMax = 64;
 
 class CsvReader {
  public:

@@ -52,7 +52,7 @@ json rules_json(const RulesView& rules) {
     sources.push_back({{"kind", enrich::name_of(s.kind)}, {"path", s.path}, {"type", s.type}, {"version", s.version}, {"prefixes", s.prefixes}});
   }
   former.erase("id");
-  return {{"version", rules.version}, {"name", rules.name},        {"hash", rules.hash},
+  return {{"program", "weir-etl"},    {"version", rules.version}, {"name", rules.name},        {"hash", rules.hash},
           {"read_ns", rules.read_ns}, {"rules", std::move(rows)}, {"former", std::move(former)},
           {"enrichment", std::move(sources)}};
 }

@@ -18,18 +18,24 @@ bool ProgramWatch::is_due(uint64_t now_ns) noexcept {
 
 void ProgramWatch::tell(const std::string& why_not, const std::string& discrepancy, const char* status, const std::string& line,
                         uint64_t now_ns) {
-  if (why_not != told_trouble_ && !why_not.empty()) service::log_warning("not ready: {}", why_not);
+  const bool is_new = why_not != told_trouble_ || !was_told_;
   told_trouble_ = why_not;
-  if (why_not.empty() && !was_ready_) {
+  if (is_new && why_not.empty()) {
+    service::log_info("ready{}: {}", was_ready_ ? " again" : "", line);
     was_ready_ = true;
-    notify_.ready(status);
-    service::log_info("ready: {}", line);
+  } else if (is_new) {
+    service::log_warning("not ready: {}", why_not);
   }
+  was_told_ = true;
   // A service that waits for a broker has started all the same.
-  if (!was_ready_ && now_ns - started_steady_ns_ > kStartedAfterNs) {
-    was_ready_ = true;
-    notify_.ready(why_not);
+  const bool is_started = is_started_ || why_not.empty() || now_ns - started_steady_ns_ > kStartedAfterNs;
+  const std::string state = why_not.empty() ? status : "not ready: " + why_not;
+  if (is_started && !is_started_) {
+    notify_.ready(state);
+  } else if (is_new) {
+    notify_.status(state);
   }
+  is_started_ = is_started;
   if (!discrepancy.empty() && discrepancy != told_discrepancy_) service::log_error("the books do not balance: {}", discrepancy);
   told_discrepancy_ = discrepancy;
 }

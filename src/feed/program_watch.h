@@ -48,7 +48,9 @@ class ProgramWatch {
   service::ServiceNotify notify_;
   uint64_t next_tell_ns_ = 0;
   uint64_t next_watchdog_ns_ = 0;
+  bool was_told_ = false;
   bool was_ready_ = false;
+  bool is_started_ = false;  // as the service manager has it
   bool is_stopping_ = false;
   std::string told_trouble_;
   std::string told_discrepancy_;

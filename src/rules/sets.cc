@@ -151,6 +151,9 @@ Result<Dictionary> Dictionary::parse(std::string name, std::string_view csv) {
       } else if (c == '"') {
         quoted = !quoted;
       } else if (c == ',' && !quoted) {
+        if (cells.size() == kDictionaryColumnsMax) {
+          return Error{fmt::format("{}:{}: more than {} columns", d.name_, first_line, kDictionaryColumnsMax)};
+        }
         cells.emplace_back();
       } else if (c != '\r' || quoted) {
         cells.back() += c;
@@ -161,10 +164,7 @@ Result<Dictionary> Dictionary::parse(std::string name, std::string_view csv) {
     if (quoted) return Error{fmt::format("{}:{}: a quote has no end", d.name_, first_line)};
     if (cells.size() == 1 && cells[0].empty()) continue;
     if (d.columns_.empty()) {
-      if (cells.size() < 2 || cells.size() > kDictionaryColumnsMax) {
-        return Error{fmt::format("{}:{}: {} columns; it takes a key and 1 to {} values", d.name_, first_line, cells.size(),
-                                 kDictionaryColumnsMax - 1)};
-      }
+      if (cells.size() < 2) return Error{fmt::format("{}:{}: one column; it takes a key and 1 to {} values", d.name_, first_line, kDictionaryColumnsMax - 1)};
       d.columns_ = std::move(cells);
       continue;
     }

@@ -6,6 +6,7 @@
 #include <fstream>
 #include <set>
 
+#include "base/utf8.h"
 #include "rules/compile_parts.h"
 #include "rules/parser.h"
 
@@ -55,6 +56,17 @@ bool YamlReader::fail(size_t line, const std::string& what) {
 }
 
 YAML::Node YamlReader::only_document(const std::string& text) {
+  // Of a file in UTF-16 the reader knows the mark; what is in no encoding would become labels that nobody can read.
+  const bool is_utf16 = text.starts_with("\xff\xfe") || text.starts_with("\xfe\xff");
+  for (size_t i = 0, line = 1; i < text.size() && !is_utf16;) {
+    const size_t octets = utf8_character_octets(reinterpret_cast<const uint8_t*>(text.data()) + i, text.size() - i);
+    if (octets == 0) {
+      fail(line, fmt::format("octet {:02x} is no UTF-8", static_cast<uint8_t>(text[i])));
+      return {};
+    }
+    line += text[i] == '\n';
+    i += octets;
+  }
   const std::vector<YAML::Node> documents = YAML::LoadAll(text);
   for (size_t i = 1; i < documents.size(); ++i)
     if (documents[i].IsDefined() && !documents[i].IsNull()) fail(documents[i], "another document begins behind '---': one a file");

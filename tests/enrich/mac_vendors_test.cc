@@ -82,6 +82,7 @@ TEST(MacVendors, MistakesAreSaidWithFileAndLine) {
   EXPECT_THAT(why_not("Registry,Assignment,Name\nMA-L,00000,Short,x\n"), HasSubstr("oui.csv:2: '00000' is no block"));
   EXPECT_THAT(why_not("Registry,Assignment,Name\nMA-L,00000G,No digit,x\n"), HasSubstr("is no block"));
   EXPECT_THAT(why_not("Registry,Assignment,Name\nMA-L\n"), HasSubstr("a block has a registry"));
+  EXPECT_EQ(why_not(("Registry,Assignment,Name\n" + std::string(1 << 20, ',')).c_str()), "oui.csv:2: more than 64 columns");
   EXPECT_THAT(why_not("\n# c\nwhatever\n"), HasSubstr("oui.csv:3: a block and a name have a tab between them"));
   EXPECT_THAT(why_not("xyz\tname\n"), HasSubstr("oui.csv:1: 'xyz' is no block"));
 }

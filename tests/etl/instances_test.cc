@@ -244,6 +244,17 @@ TEST_F(EtlInstances, StartWithoutAServerAndCatchUp) {
   connect();
   ASSERT_TRUE(eventually([&] { return is_all_done(); }));
   EXPECT_EQ(numbers_of(events()), run_of(0, 5));
+  // A server that goes is told, and that it is there again.
+  const auto is_said = [&](const char* before, const char* behind) {
+    const std::string log = instance->err();
+    const size_t at = log.find(before);
+    return at != std::string::npos && log.find(behind, at) != std::string::npos;
+  };
+  ASSERT_TRUE(eventually([&] { return is_said("ready: flows.raw.*", "\n"); })) << instance->err();
+  nats_.kill();
+  ASSERT_TRUE(eventually([&] { return is_said("ready: flows.raw.*", "not ready: "); })) << instance->err();
+  ASSERT_TRUE(nats_.start());
+  EXPECT_TRUE(eventually([&] { return is_said("ready: flows.raw.*", "ready again: flows.raw.*"); }, 30s)) << instance->err();
   EXPECT_EQ(instance->terminate(), 0);
   EXPECT_THAT(instance->err(), HasSubstr("1 messages in: 1 done"));
 }
@@ -284,6 +295,12 @@ TEST_F(EtlInstances, ReloadRulesAndKeepTheLastGoodOnes) {
     hashes.push_back(event["metadata"]["transformation_info_list"][0].dump());
   }
   EXPECT_THAT(labels, ::testing::ElementsAre("one", "one", "two", "three"));
+  // What each rule has done, and those that are there no more.
+  EXPECT_TRUE(eventually([&] {
+    const std::string rows = ctl(0, {"rules"}).out;
+    return rows.find("three                           1         0       0") != std::string::npos &&
+           rows.find("(of rules that are gone)        3         0       0") != std::string::npos;
+  })) << ctl(0, {"rules"}).out << ctl(0, {"rules", "hits"}).err;
   EXPECT_EQ(hashes[0], hashes[1]);
   EXPECT_NE(hashes[1], hashes[2]);
   std::string metrics;
@@ -344,6 +361,7 @@ TEST_F(EtlInstances, AreLookedAtWithWeirctl) {
   EXPECT_EQ(ctl(0, {"log-level", "debug"}).status, 0);
   EXPECT_THAT(ctl(0, {"log-level"}).out, HasSubstr("debug"));
   EXPECT_EQ(json::parse(ctl(0, {"--json", "status"}).out)["rules"]["version"], 1);
+  EXPECT_THAT(ctl(0, {"rules"}).out, HasSubstr("no rules: each flow becomes an event"));
   // What only an appliance has is not there, and weirctl says so.
   EXPECT_EQ(ctl(0, {"ports"}).status, 1);
   EXPECT_EQ(instance->terminate(), 0);

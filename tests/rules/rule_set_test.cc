@@ -147,6 +147,8 @@ TEST(RuleSet, LooksUpInDictionaries) {
   EXPECT_EQ(dictionary->find("444", 1), std::nullopt);
   EXPECT_EQ(Dictionary::parse("d", "a,b\nx,y,z\n").error().message, "d:2: 3 columns, the heading has 2");
   EXPECT_EQ(Dictionary::parse("d", "a,b\nx,\"y\n").error().message, "d:2: a quote has no end");
+  EXPECT_EQ(Dictionary::parse("d", "a,b\n" + std::string(1 << 20, ',')).error().message, "d:2: more than 64 columns");
+  EXPECT_EQ(Dictionary::parse("d", "\n\na\n").error().message, "d:3: one column; it takes a key and 1 to 63 values");
   EXPECT_EQ(Dictionary::parse("d", "a,b\nx,y\nx,z\n").error().message, "d:3: its key stands there twice");
 }
 
@@ -190,6 +192,7 @@ TEST(RuleSet, SaysWhatIsWrongAndWhere) {
   EXPECT_THAT(error_of("version: 1\nlocal_prefixes: '@x'\n"), HasSubstr("there is no set @x"));
   EXPECT_THAT(error_of("version: 1\ndictionaries: {a: /nowhere/a.csv}\n"), HasSubstr("rules.yaml:2: /nowhere/a.csv: cannot be read"));
   EXPECT_THAT(error_of("version: [\n"), HasSubstr("rules.yaml:"));
+  EXPECT_EQ(error_of("version: 1\n# gr\xc3\xbcn\nrules:\n  - {id: gr\xfcn, then: {drop: true}}\n"), "rules.yaml:4: octet fc is no UTF-8");
   EXPECT_THAT(error_of("version: 1\nrules:\n  - {id: a, when: \"" + std::string(200, '(') + "\", then: {drop: true}}\n"),
               HasSubstr("deeper than 64"));
 }
