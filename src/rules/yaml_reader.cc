@@ -1,10 +1,14 @@
 #include "rules/yaml_reader.h"
 
 #include <fmt/format.h>
+#include <yaml-cpp/eventhandler.h>
+#include <yaml-cpp/parser.h>
 
 #include <algorithm>
 #include <fstream>
 #include <set>
+#include <sstream>
+#include <utility>
 
 #include "base/utf8.h"
 #include "rules/compile_parts.h"
@@ -50,6 +54,33 @@ std::string Digest::hex() {
   return text;
 }
 
+namespace {
+
+/// Whether there is something in a document, and where it begins.
+class DocumentLook final : public YAML::EventHandler {
+ public:
+  bool is_empty = true;
+  size_t line = 1;
+
+  void OnDocumentStart(const YAML::Mark& mark) override { line = line_of(mark); }
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override { begin(mark); }
+  void OnScalar(const YAML::Mark& mark, const std::string&, YAML::anchor_t, const std::string&) override { begin(mark); }
+  void OnSequenceStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override { begin(mark); }
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override { begin(mark); }
+  void OnMapEnd() override {}
+
+ private:
+  static size_t line_of(const YAML::Mark& mark) { return mark.line >= 0 ? static_cast<size_t>(mark.line) + 1 : 1; }
+  void begin(const YAML::Mark& mark) {
+    if (std::exchange(is_empty, false)) line = line_of(mark);
+  }
+};
+
+}  // namespace
+
 bool YamlReader::fail(size_t line, const std::string& what) {
   if (error_.empty()) error_ = fmt::format("{}:{}: {}", name_, line, what);
   return false;
@@ -67,10 +98,23 @@ YAML::Node YamlReader::only_document(const std::string& text) {
     line += text[i] == '\n';
     i += octets;
   }
-  const std::vector<YAML::Node> documents = YAML::LoadAll(text);
-  for (size_t i = 1; i < documents.size(); ++i)
-    if (documents[i].IsDefined() && !documents[i].IsNull()) fail(documents[i], "another document begins behind '---': one a file");
-  return documents.empty() ? YAML::Node() : documents.front();
+  // Not LoadAll: where a character can begin no document (`,` and behind it anything), yaml-cpp finds empty ones there for ever.
+  std::istringstream in(text);
+  YAML::Parser parser(in);
+  DocumentLook look;
+  constexpr size_t kEmptyDocumentsMax = 100;
+  for (size_t document = 0; parser.HandleNextDocument(look); ++document) {
+    const bool is_empty = std::exchange(look.is_empty, true);
+    if (document > 0 && !is_empty) {
+      fail(look.line, "another document begins behind '---': one a file");
+      return {};
+    }
+    if (document == kEmptyDocumentsMax) {
+      fail(look.line, "this can begin neither a mapping nor a document");
+      return {};
+    }
+  }
+  return YAML::Load(text);
 }
 
 bool YamlReader::check_keys(const YAML::Node& map, const std::string& where,

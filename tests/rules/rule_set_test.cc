@@ -192,6 +192,8 @@ TEST(RuleSet, SaysWhatIsWrongAndWhere) {
   EXPECT_THAT(error_of("version: 1\nlocal_prefixes: '@x'\n"), HasSubstr("there is no set @x"));
   EXPECT_THAT(error_of("version: 1\ndictionaries: {a: /nowhere/a.csv}\n"), HasSubstr("rules.yaml:2: /nowhere/a.csv: cannot be read"));
   EXPECT_THAT(error_of("version: [\n"), HasSubstr("rules.yaml:"));
+  // Places at which yaml-cpp would find empty documents for ever.
+  for (const char* const text : {",", ",\"a", "version: 1\n---\n,x\n", "]", "a: 1\n}"}) EXPECT_THAT(error_of(text), HasSubstr("rules.yaml:")) << text;
   EXPECT_EQ(error_of("version: 1\n# gr\xc3\xbcn\nrules:\n  - {id: gr\xfcn, then: {drop: true}}\n"), "rules.yaml:4: octet fc is no UTF-8");
   EXPECT_THAT(error_of("version: 1\nrules:\n  - {id: a, when: \"" + std::string(200, '(') + "\", then: {drop: true}}\n"),
               HasSubstr("deeper than 64"));
