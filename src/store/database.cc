@@ -43,6 +43,8 @@ std::string lock_statements(const DatabaseOptions& options) {
          "SET GLOBAL parquet_metadata_cache = true; "
          // A checkpoint writes what it knows of every column of every table, however little has changed.
          "SET GLOBAL checkpoint_threshold = '512MiB'; "
+         // Two that are tried on every column and are hardly ever the smallest (docs/decisions/0293).
+         "SET GLOBAL disabled_compression_methods = 'rle,roaring'; "
          "SET autoinstall_known_extensions = false; SET autoload_known_extensions = false; "
          "SET allowed_directories = [" + folders + "]; SET enable_external_access = false; "
          "SET lock_configuration = true;";
