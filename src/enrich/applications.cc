@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 #include <map>
+#include <numeric>
 #include <optional>
 
 #include "base/utf8.h"
@@ -147,14 +148,24 @@ int ApplicationTable::place_of(uint8_t protocol) noexcept {
 
 /// Of lines that fit alike the first one holds.
 void ApplicationTable::index_ports() {
+  constexpr size_t kPorts = 65536;
   const auto put = [&](size_t place, size_t port, uint16_t row) {
     uint16_t& page = page_of_[place][port >> 8];
     if (page == 0) {
       page = static_cast<uint16_t>(pages_.size());
       pages_.emplace_back();
     }
-    uint16_t& there = pages_[page][port & 0xff];
-    if (there == 0) there = row;
+    pages_[page][port & 0xff] = row;
+  };
+  // From a port to the next that nobody has: however many lines are about the same ports, each port is taken once.
+  std::array<std::vector<uint32_t>, kWithPorts.size()> next;
+  for (std::vector<uint32_t>& ports : next) {
+    ports.resize(kPorts + 1);
+    std::iota(ports.begin(), ports.end(), 0u);
+  }
+  const auto free_from = [](std::vector<uint32_t>& ports, uint32_t port) {
+    while (ports[port] != port) port = ports[port] = ports[ports[port]];
+    return port;
   };
   for (size_t i = 1; i < rows_.size(); ++i) {
     const Row& row = rows_[i];
@@ -168,7 +179,10 @@ void ApplicationTable::index_ports() {
     for (size_t place = 0; place < kWithPorts.size(); ++place) {
       if (row.protocol >= 0 && row.protocol != kWithPorts[place]) continue;
       for (const PortRange& range : row.ports) {
-        for (size_t port = range.first; port <= range.last; ++port) put(place, port, number);
+        for (uint32_t port = free_from(next[place], range.first); port <= range.last; port = free_from(next[place], port)) {
+          put(place, port, number);
+          next[place][port] = port + 1;
+        }
       }
     }
   }

@@ -176,6 +176,19 @@ TEST_F(Applications, AreWhatLookingAtEachLineWouldFind) {
   }
 }
 
+/// Each port is taken once: entered line by line these would be 65 thousand million.
+TEST_F(Applications, LinesAboutTheSamePortsTakeNoTime) {
+  std::string all;
+  for (int i = 0; i < 100; ++i) all += "1-65535 ";
+  std::string lines = "ssh,,22,\nhigh,tcp,1000-65535,\n";
+  for (int i = 0; i < 2000; ++i) lines += "any" + std::to_string(i) + ",," + all + ",\n";
+  read(lines);
+  EXPECT_EQ(ask(kTcp, 22, 60000), "ssh");
+  EXPECT_EQ(ask(kTcp, 1000, 60000), "high");
+  EXPECT_EQ(ask(kTcp, 999, 60000), "any0");
+  EXPECT_EQ(ask(kUdp, 65535, 65535), "any0");
+}
+
 TEST_F(Applications, OurOwnTableIsRead) {
   const char* const root = std::getenv("WEIR_SOURCE_ROOT");
   ASSERT_NE(root, nullptr);
