@@ -144,8 +144,6 @@ Result<void> RuleSet::compile(const RuleSetOptions& options) {
     }
     patterns_ += rule.has_pattern();
   }
-  // Elements without a column travel by fused plans as well.
-  asks_every_record_ = !plain_.empty() || !elements.empty();
   sort_into_groups(rules_, tcp, tcp_);
   sort_into_groups(rules_, udp, udp_);
   for (auto& [place, rules] : texts) texts_.emplace_back(place.first, Lookout{.rules = std::move(rules), .is_utf8 = place.second});

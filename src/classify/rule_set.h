@@ -49,7 +49,9 @@ class RuleSet {
   const std::vector<std::string>& routes() const noexcept { return routes_; }
   /// Whether there is something to ask of records that have no text, no packet and no element: then none may go by
   /// unseen (FusedWay).
-  bool asks_every_record() const noexcept { return asks_every_record_; }
+  bool asks_every_record() const noexcept { return !plain_.empty(); }
+  /// Whether those that have elements without a column may not.
+  bool asks_elements() const noexcept { return !elements_.empty(); }
   size_t patterns() const noexcept { return patterns_; }
   size_t database_octets() const noexcept;
 
@@ -95,7 +97,6 @@ class RuleSet {
   std::string hash_;
   std::vector<std::string> warnings_;
   size_t patterns_ = 0;
-  bool asks_every_record_ = false;
 };
 
 }  // namespace weir::classify

@@ -112,8 +112,9 @@ bool Stage::look(const RecordBurst& burst, std::span<Verdict> verdicts) noexcept
     if ((record.arena_parts & arena_part::kPayload) != 0) prefetch(burst.packets + record.payload.offset, record.payload.octets);
   }
   // Most records of NetFlow have nothing that somebody looks into.
-  constexpr uint32_t kLookedInto = arena_part::kPayload | arena_part::kStrings;
-  if (!rules_->asks_every_record_ && (parts & kLookedInto) == 0) return true;
+  const uint32_t looked_into =
+      arena_part::kPayload | arena_part::kStrings | (rules_->asks_elements() ? arena_part::kUnmapped : 0u);
+  if (!rules_->asks_every_record() && (parts & looked_into) == 0) return true;
   bool is_plain = true;
   for (size_t i = 0; i < burst.records.size(); ++i) {
     const Verdict verdict = look_at(burst, burst.records[i]);

@@ -150,27 +150,37 @@ void print_sampling(const json& rows) {
 
 std::string octets_of(const json& octets) { return octets.is_null() ? "varies" : text_of(octets); }
 
-/// Who wants records one by one just now: `live tail, rules`.
-std::string readers_of(const json& detail) {
-  std::string all;
+/// Who wants records one by one just now, `live tail, rules`: all of them, and those with elements that have no column.
+struct Readers {
+  std::string of_all;
+  std::string of_elements;
+};
+
+Readers readers_of(const json& detail) {
+  Readers readers;
   const json kinds = detail.value("record_readers", json());  // an older appliance does not say
   for (const json& kind : kinds) {
-    if (!all.empty()) all += ", ";
-    all += kind.get<std::string>();
+    auto name = kind.get<std::string>();
+    const bool is_of_all = name != "element_rules";
+    std::replace(name.begin(), name.end(), '_', ' ');
+    const auto add = [&name](std::string& list) { list += (list.empty() ? "" : ", ") + name; };
+    if (is_of_all) add(readers.of_all);
+    add(readers.of_elements);
   }
-  std::replace(all.begin(), all.end(), '_', ' ');
-  return all;
+  return readers;
 }
 
 /// Whether its records go straight to wire octets, and if not, why; of options nothing.
-std::string fused_of(const json& t, const std::string& readers) {
+std::string fused_of(const json& t, const Readers& readers) {
   const json fused = t.value("fused", json());  // an older appliance does not say
   if (fused.is_null()) return "-";
-  if (fused != "fused") return "no: " + fused.get<std::string>();
-  return readers.empty() ? "yes" : "off now: " + readers;
+  const bool has_elements = fused == "fused_with_elements";
+  if (fused != "fused" && !has_elements) return "no: " + fused.get<std::string>();
+  const std::string& now = has_elements ? readers.of_elements : readers.of_all;
+  return now.empty() ? "yes" : "off now: " + now;
 }
 
-std::vector<std::string> template_row(const json& t, const std::string& readers) {
+std::vector<std::string> template_row(const json& t, const Readers& readers) {
   return {text_of(t.at("id")),
           text_of(t.at("protocol")),
           text_of(t.at("domain")),
@@ -203,10 +213,10 @@ void print_fields(const json& t) {
   table.print();
 }
 
-void print_templates(const json& templates, const std::string& readers, TemplateFields fields) {
+void print_templates(const json& templates, const Readers& readers, TemplateFields fields) {
   if (templates.empty()) {
     // NetFlow v5 has none, and is fused all the same.
-    if (!readers.empty()) std::printf("fused forms: off now: %s\n", readers.c_str());
+    if (!readers.of_all.empty()) std::printf("fused forms: off now: %s\n", readers.of_all.c_str());
     return;
   }
   if (fields == TemplateFields::counted) {

@@ -309,6 +309,9 @@ void Pipeline::choose_way() noexcept {
   note(RecordReaderKind::rate_limit, !rate_limiter_.is_off());
   note(RecordReaderKind::rules, stage_ != nullptr && stage_->rules().asks_every_record());
   decoder_->set_fusing(readers == 0);
+  // Neither NetFlow v5 nor most templates have what these ask for.
+  asks_elements_ = stage_ != nullptr && stage_->rules().asks_elements();
+  note(RecordReaderKind::element_rules, asks_elements_);
   // That is by listener, and the decoder's to mind.
   const auto& listeners = rules_->decoder.listeners;
   note(RecordReaderKind::inline_names, std::any_of(listeners.begin(), listeners.end(),
@@ -322,6 +325,7 @@ decode::RecordFuser::Compiled Pipeline::compile(const decode::Plan& plan) noexce
 
 bool Pipeline::on_laid_out(const decode::LaidOutRecords& records) noexcept {
   assert(records.listener.value < rules_->listeners.size());
+  if (asks_elements_ && records.has_elements) return false;
   if (!fused_way_->add(records, rules_->listeners[records.listener.value].route, *batcher_)) {
     return false;
   }

@@ -100,8 +100,9 @@ struct StateQuery {
   void begin() noexcept { filled = 0; }
 };
 
-/// What wants records one by one just now, so that no template's records go straight to wire octets.
-#define WEIR_RECORD_READERS(X) X(live_tail) X(rate_limit) X(rules) X(inline_names)
+/// What wants records one by one just now, so that no template's records go straight to wire octets; `element_rules`
+/// only those with elements that have no column.
+#define WEIR_RECORD_READERS(X) X(live_tail) X(rate_limit) X(rules) X(element_rules) X(inline_names)
 WEIR_NAMED_ENUM(RecordReaderKind, uint8_t, WEIR_RECORD_READERS)
 /// A bit each, from the first on.
 using RecordReaderKinds = uint8_t;
@@ -337,6 +338,7 @@ class Pipeline final : private RecordSink, private decode::RecordFuser {
   const uint16_t core_;
   classify::Stage* stage_ = nullptr;  // of rules_; null: records are not classified
   RecordReaderKinds record_readers_ = 0;
+  bool asks_elements_ = false;  // rules do, of records that have some without a column
   std::unique_ptr<classify::Verdict[]> verdicts_;  // of a burst
   packet::Reassembler reassembler_;
   const DatagramTaps* datagram_taps_ = nullptr;                    // rx_lcore's; as with rules

@@ -17,10 +17,12 @@
 
 namespace weir::decode {
 
-/// Whether a template's records go straight to wire octets, and if not, why.
+/// Whether a template's records go straight to wire octets, and if not, why. Of those that do, some carry elements that
+/// have no column.
 // clang-format off
 #define WEIR_FUSE_VERDICTS(X)                                                          \
-  X(fused) X(left_out) X(variable_length) X(record_too_long) X(texts_or_lists)         \
+  X(fused) X(fused_with_elements) X(left_out) X(variable_length) X(record_too_long)     \
+  X(texts_or_lists)                                                                    \
   X(both_address_families) X(times_to_choose)                                          \
   X(column_filled_twice) X(unusual_width) X(no_ip_version) X(elements_kept_raw)
 // clang-format on
@@ -45,6 +47,7 @@ struct LaidOutRecords {
   const RateResolver* rates;      // of samplers that records name
   SamplerKind sampler;
   std::span<const uint8_t> form;  // RecordFuser::compile's; empty: NetFlow v5
+  bool has_elements;              // without a column
   const uint8_t* octets;
   uint32_t count;
   const uint8_t* arena;  // the reader's

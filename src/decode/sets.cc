@@ -223,6 +223,7 @@ bool DecoderState::data_fused(Message& m, const Template& t, const uint8_t* octe
        .rates = &context.rates,
        .sampler = t.plan.sampler,
        .form = t.form,
+       .has_elements = t.fuse_verdict == FuseVerdict::fused_with_elements,
        .octets = octets,
        .count = count,
        .arena = context.arena.data(),

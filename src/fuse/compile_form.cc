@@ -67,7 +67,7 @@ class FormCompiler {
       if (const FuseVerdict v = (this->*stage)(); v != FuseVerdict::fused) return v;
     }
     add_addresses();
-    return FuseVerdict::fused;
+    return form.unmapped_octets != 0 ? FuseVerdict::fused_with_elements : FuseVerdict::fused;
   }
 
   FusedForm form{};
@@ -341,7 +341,7 @@ size_t compile_form(const decode::Plan& plan, Kernel kernel, std::span<uint8_t, 
                     decode::FuseVerdict& verdict) noexcept {
   FormCompiler c(plan);
   verdict = c.run();
-  if (verdict != FuseVerdict::fused) return 0;
+  if (verdict != FuseVerdict::fused && verdict != FuseVerdict::fused_with_elements) return 0;
   LaneBlock blocks[kLaneSets][kBlocksMax]{};
   Chunk chunks[kChunksMax]{};
   const std::span<const Lane> most = c.lanes_of(kPorts);

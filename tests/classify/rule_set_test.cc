@@ -34,6 +34,7 @@ rules:
   EXPECT_THAT(ids, ElementsAre("high", "middle", "low"));
   EXPECT_THAT((*set)->routes(), ElementsAre("flows.raw.big"));
   EXPECT_TRUE((*set)->asks_every_record());
+  EXPECT_FALSE((*set)->asks_elements());
   EXPECT_EQ((*set)->patterns(), 0u);
 }
 

@@ -292,7 +292,8 @@ rules:
   - {id: ssh, in: payload, protocol: tcp, pattern: '^SSH', then: {labels: [ssh]}}
 )"}}, {find, {}});
   ASSERT_TRUE(set) << set.error().message;
-  EXPECT_TRUE((*set)->asks_every_record());
+  EXPECT_FALSE((*set)->asks_every_record());
+  EXPECT_TRUE((*set)->asks_elements());
   Classifier c(*set);
   const lab::Record record{lab::u16(80), lab::variable(octets("Admin")), octets("axyzb..."),
                            lab::variable(tcp_frame(22, octets("SSH-2.0")))};

@@ -26,8 +26,13 @@ constexpr uint16_t kPort = 2055;
 constexpr RouteId kListenerRoute{0};
 constexpr RouteId kRuleRoute{1};
 
+Result<classify::ElementKey> one_element(std::string_view name) {
+  if (name != "12345/7") return Error{"no such element"};
+  return classify::ElementKey{12345, 7};
+}
+
 std::shared_ptr<const classify::RuleSet> rules_of(const std::string& rules) {
-  auto set = classify::RuleSet::parse({{"rules.yaml", "version: 1\nrules:\n" + rules}}, {});
+  auto set = classify::RuleSet::parse({{"rules.yaml", "version: 1\nrules:\n" + rules}}, {one_element, {}});
   EXPECT_TRUE(set) << (set ? "" : set.error().message);
   return set ? *set : nullptr;
 }
@@ -127,6 +132,56 @@ TEST(Classification, TurnsFusingOffOnlyWhereRulesAskEveryRecord) {
   Core some(config_with(rules_of("")));
   some.receive(v5({1, 2}));
   EXPECT_EQ(some.pipeline->counters().records_fused.value(), 2u);
+}
+
+// Whoever looks into elements needs the records of templates that have some, and of no others.
+TEST(Classification, TurnsFusingOffForElementsOnlyWhereThereAreSome) {
+  if (fuse::FusedWay::create() == nullptr) GTEST_SKIP() << "this build fuses nothing";
+  if (classify::pattern_engine().empty()) GTEST_SKIP() << "no Hyperscan in this build";
+  const char* const root = std::getenv("WEIR_BUILD_ROOT");
+  classify::set_compiler_program({std::string(root != nullptr ? root : "build") + "/tests/classify/compile_patterns", {}});
+  PipelineConfig config = config_with(rules_of("  - {id: own, in: 12345/7, pattern: 'xyz', then: {labels: [own]}}\n"));
+  Core core(config);
+  const auto fused = [&core] { return core.pipeline->counters().records_fused.value(); };
+  core.receive(v5({1, 2}));
+  EXPECT_EQ(fused(), 2u);
+
+  // The same fields, and one more of which nothing is known.
+  const lab::Record plain{lab::u32(0x0a000001), lab::u32(0x0a000002), lab::u16(80)};
+  const lab::Record own{lab::u32(0x0a000001), lab::u32(0x0a000002), lab::u16(81), lab::text("axyzb...")};
+  const auto send = [&](uint32_t sequence) {
+    core.receive(lab::IpfixBuilder{}
+                     .domain(1)
+                     .sequence(sequence)
+                     .templates({{.id = 256, .fields = {{8, 4}, {12, 4}, {11, 2}}},
+                                 {.id = 257, .fields = {{8, 4}, {12, 4}, {11, 2}, {7, 8, 12345}}}})
+                     .data(256, {plain, plain, plain})
+                     .data(257, {own, own})
+                     .build());
+  };
+  send(0);
+  EXPECT_EQ(fused(), 2u + 3u);
+  const auto flows = core.take();
+  ASSERT_EQ(flows.at(0).size(), 7u);
+  for (const flowpb::FlowMessage& flow : flows.at(0)) {
+    EXPECT_EQ(flow.labels_size(), flow.dst_port() == 81 ? 1 : 0);
+  }
+
+  config = config_with(nullptr);
+  const auto none = config.rules();
+  ASSERT_TRUE(none);
+  {
+    const RoleScope role(control_thread);
+    core.pipeline->set_rules(**none);
+  }
+  {
+    const RoleScope role(rx_lcore);
+    core.pipeline->poll(1, 1);
+  }
+  send(5);
+  EXPECT_EQ(fused(), 2u + 3u + 5u);
+  EXPECT_EQ(core.take().at(0).size(), 5u);
+  core.expect_balanced();
 }
 
 TEST(Classification, ChangesBetweenBurstsAndKeepsWhatStays) {
