@@ -13,6 +13,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -88,11 +89,8 @@ class SequenceOracle {
     require(first == again, "the same again");
     return first;
   }
-
- private:
-  static constexpr uint8_t kExporters = 4;
-  static constexpr size_t kKept = 8;
-  static constexpr uint16_t kNamesListener = 1;  // of the last exporter
+  /// Is given each datagram as well.
+  std::function<void(const Datagram&)> also;
 
   static DecoderConfig config(Kernel kernel) {
     DecoderConfig c = oracle_config();
@@ -102,6 +100,11 @@ class SequenceOracle {
     c.sampling_default = {{*IpAddress::parse("2001:db8::"), 32, 10}};
     return c;
   }
+
+ private:
+  static constexpr uint8_t kExporters = 4;
+  static constexpr size_t kKept = 8;
+  static constexpr uint16_t kNamesListener = 1;  // of the last exporter
 
   std::span<uint8_t> octets_of(size_t length, std::span<const uint8_t>& input,
                                std::array<std::span<const uint8_t>, kKept>& kept, size_t number) {
@@ -137,6 +140,7 @@ class SequenceOracle {
       d.source_port = static_cast<uint16_t>(1000 + (control >> 2 & 3));
       d.listener = {static_cast<uint16_t>((control & 3) == 3 ? kNamesListener : 0)};
       d.received_ns = now;
+      if (also && &decoder == &decoders_[0]) also(d);
       round.decode(d);
       now += uint64_t{1'000'000'000} << (control >> 4 & 7);
       if ((control & 0x80) != 0) {

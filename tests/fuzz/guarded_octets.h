@@ -35,7 +35,15 @@ class GuardedOctets {
     end_ = static_cast<uint8_t*>(p) + kOctetsMax;
     if (mprotect(end_, page, PROT_NONE) != 0) std::abort();
   }
-  /// For the life of the process; what was held before is overwritten.
+  ~GuardedOctets() {
+#ifdef WEIR_ADDRESS_SANITIZER
+    if (fence_ != nullptr) __asan_unpoison_memory_region(fence_, kFenceOctets);
+#endif
+    munmap(end_ - kOctetsMax, kOctetsMax + static_cast<size_t>(sysconf(_SC_PAGESIZE)));
+  }
+  GuardedOctets(const GuardedOctets&) = delete;
+  GuardedOctets& operator=(const GuardedOctets&) = delete;
+  /// What was held before is overwritten.
   std::span<uint8_t> hold(std::span<const uint8_t> octets) noexcept {
     if (octets.size() > kOctetsMax) std::abort();
     uint8_t* const begin = end_ - octets.size();

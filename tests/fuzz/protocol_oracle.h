@@ -8,6 +8,7 @@
 #pragma once
 
 #include <algorithm>
+#include <functional>
 
 #include "base/byte_order.h"
 #include "fuzz/datagram_oracle.h"
@@ -140,7 +141,9 @@ class ProtocolOracle {
     return first;
   }
 
- private:
+  /// Is given each datagram as well.
+  std::function<void(const Datagram&)> also;
+
   static DecoderConfig config(Kernel kernel) {
     DecoderConfig c = oracle_config();
     c.limits.exporters_max = 1;
@@ -156,6 +159,7 @@ class ProtocolOracle {
     return c;
   }
 
+ private:
   void write_version(std::span<uint8_t> octets, uint8_t control) const noexcept {
     if (octets.size() < 4) return;
     if (version_ == Version::sflow_5) return store_be32(octets.data(), 5);
@@ -186,6 +190,7 @@ class ProtocolOracle {
   }
 
   void decode(CleanDecoder& decoder, OracleRound& round, const Datagram& d) const {
+    if (also && &decoder == &decoders_[0]) also(d);
     const DecoderCounters& c = (*decoder).counters();
     const OracleSink& sink = round.sink;
     const uint64_t sets = c.sets.value();

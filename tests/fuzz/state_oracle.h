@@ -39,8 +39,13 @@ class StateOracle {
     return true;
   }
 
- private:
   static constexpr uint64_t kNowNs = 1'760'000'000ull * 1'000'000'000;
+  // Version 10, a data set of template 256 with twelve octets.
+  static constexpr uint8_t kMessage[] = {0, 10, 0, 32, 0x68, 0xe7, 0x78, 0, 0,  0, 0,
+                                         0, 0,  0, 0,  1,    1,    0,    0, 16, 1, 1,
+                                         1, 1,  1, 1,  1,    1,    1,    1, 1,  1};
+
+ private:
 
   static DecoderConfig config() {
     DecoderConfig c = oracle_config();
@@ -71,10 +76,6 @@ class StateOracle {
 
   /// Until all of its part of the image is taken up: a datagram takes up more than 1,400 octets.
   void hear(const IpAddress& address, size_t octets) {
-    // Version 10, a data set of template 256 with twelve octets.
-    static constexpr uint8_t kMessage[] = {0, 10, 0, 32, 0x68, 0xe7, 0x78, 0, 0,  0, 0,
-                                           0, 0,  0, 0,  1,    1,    0,    0, 16, 1, 1,
-                                           1, 1,  1, 1,  1,    1,    1,    1, 1,  1};
     for (size_t n = 0; n < 2 + octets / 1400; ++n) {
       require(send(address, kMessage, kNowNs), "an exporter's place");
     }
