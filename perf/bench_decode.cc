@@ -282,6 +282,8 @@ constexpr Protocol kProtocols[] = {
     Protocol::netflow_v9_options_mix,
     Protocol::mixed_1000_exporters,
     Protocol::mixed_10_exporters,
+    Protocol::fixed_1000_exporters,
+    Protocol::fixed_10_exporters,
     Protocol::sflow_raw_header,
 };
 

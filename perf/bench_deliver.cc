@@ -325,7 +325,7 @@ int run(const Options& options, const char* self) {
   const int fd = mkstemp(capture);
   if (fd < 0) fail("no temporary file");
   close(fd);
-  if (auto frames = write_replay_capture(options.protocol, 0, capture); !frames) {
+  if (auto frames = write_replay_capture({.protocol = options.protocol}, capture); !frames) {
     fail(frames.error().message);
   }
 

@@ -2,17 +2,18 @@
 // decode, encode, hand over.
 //
 //     bench_replay [--protocol netflow_v5|netflow_v9|ipfix] [--records N] [--cores N]
-//                  [--workers N] [--seconds N] [--tap all|one] [--way records|fused] [--garbage] [--smoke]
+//                  [--exporters N] [--from pcap|memory] [--workers N] [--seconds N] [--tap all|one] [--way records|fused]
+//                  [--garbage] [--smoke]
 //
+// --from: pcap, the default, has net_pcap replay a capture for ever (its infinite_rx): it allocates an mbuf and copies the
+// frame into it. memory has frames lie in the mbufs already, as a NIC writes them (memory_wire.h); one core, no workers.
 // --way: records, by FlowRecords; fused, the default, by forms where there is one (fuse/fused_way.h).
 // --tap: somebody looks at the flows (dataplane/flow_tap.h): at all of them, or for one that does not come.
 // --garbage: datagrams that nobody can decode.
 // --workers: so many cores decode what the others receive; the CPU seconds of each are printed.
 //
-// net_pcap replays a capture for ever (its infinite_rx): it allocates an mbuf and copies the frame
-// into it, as a driver would. The control thread only gives batches back. CPU seconds are the
-// receive threads' own, so that a busy machine does not spoil the figure; the wall clock's is there
-// beside it.
+// The control thread only gives batches back. CPU seconds are the receive threads' own, so that a busy machine does not
+// spoil the figure; the wall clock's is there beside it.
 //
 // Not a google-benchmark: DPDK starts once in a process.
 #include <dirent.h>
@@ -30,20 +31,20 @@
 #include "allocation_counter.h"
 #include "base/clock.h"
 #include "dataplane/data_plane.h"
+#include "memory_wire.h"
 #include "replay_capture.h"
 
 namespace weir::perf {
 namespace {
 
 struct Options {
-  lab::ExportProtocol protocol = lab::ExportProtocol::netflow_v5;
-  uint32_t records = 0;  // a datagram; 0: what fits into 1472 octets
+  ReplayTraffic traffic;
+  bool from_memory = false;
   uint16_t cores = 1;
   uint16_t workers = 0;
   double seconds = 3;
   bool may_fuse = true;
   std::string tap;  // empty: nobody looks
-  ReplayContent content = ReplayContent::exports;
   bool is_smoke = false;
 };
 
@@ -138,27 +139,59 @@ void run_for(dataplane::DataPlane& plane, Watch* watch, double seconds) {
   }
 }
 
+/// Where frames come from: a capture, or memory.
+struct Source {
+  explicit Source(const Options& options) {
+    if (options.from_memory) {
+      frames = replay_frames(options.traffic, wall_clock_ns());
+      count = frames.size();
+      size_t octets = 0;
+      for (const lab::Octets& frame : frames) octets = std::max(octets, frame.size());
+      device = MemoryWire::device(octets);
+      return;
+    }
+    const int fd = mkstemp(path);
+    if (fd < 0) fail("no temporary file");
+    close(fd);
+    const Result<uint64_t> written = write_replay_capture(options.traffic, path);
+    if (!written) fail(written.error().message);
+    count = *written;
+    device = "net_pcap0,infinite_rx=1";
+    for (uint16_t i = 0; i < options.cores; ++i) device += std::string(",rx_pcap=") + path;
+  }
+  /// Once the port is there.
+  void open() {
+    if (frames.empty()) {
+      unlink(path);
+      return;
+    }
+    auto laid = MemoryWire::lay(frames);
+    if (!laid) fail(laid.error().message);
+    wire = std::move(*laid);
+  }
+
+  char path[32] = "/tmp/weir-bench-replay-XXXXXX";
+  std::vector<lab::Octets> frames;
+  std::unique_ptr<MemoryWire> wire;
+  size_t count = 0;
+  std::string device;
+};
+
 int run(const Options& options) {
   const RoleScope role(control_thread);
-  char path[] = "/tmp/weir-bench-replay-XXXXXX";
-  const int fd = mkstemp(path);
-  if (fd < 0) fail("no temporary file");
-  close(fd);
-  const Result<uint64_t> frames = write_replay_capture(options.protocol, options.records, path, options.content);
-  if (!frames) fail(frames.error().message);
+  Source source(options);
 
   dataplane::DataPlaneConfig config;
-  config.eal.memory_mb = 64 + 128 * options.cores + 64 * options.workers * options.cores;
+  const auto for_frames = static_cast<uint32_t>(source.count / 64);  // MB: a page for each of twice as many buffers
+  config.eal.memory_mb = 64 + (64 + for_frames) * options.cores + 64 * options.workers * options.cores;
   config.eal.log = [](dataplane::EalLogLevel level, std::string_view line) {
     if (level == dataplane::EalLogLevel::error)
       std::fprintf(stderr, "%.*s\n", static_cast<int>(line.size()), line.data());
   };
-  std::string device = "net_pcap0,infinite_rx=1";
-  for (uint16_t i = 0; i < options.cores; ++i) device += std::string(",rx_pcap=") + path;
   config.dpdk_ports.push_back({.name = "replay",
-                               .device = device,
+                               .device = source.device,
                                .queues = options.cores,
-                               .mbufs = static_cast<uint32_t>(2 * *frames - 1) + options.workers * 4096u,
+                               .mbufs = memory_wire_mbufs(source.count) + options.workers * 4096u,
                                .workers = options.workers});
   config.pipeline.listeners.push_back({.name = "netflow", .port = kReplayPort, .route = {}, .rules = {}});
   config.pipeline.may_fuse = options.may_fuse;
@@ -166,8 +199,9 @@ int run(const Options& options) {
 
   Result<std::unique_ptr<dataplane::DataPlane>> plane = dataplane::DataPlane::create(config);
   if (!plane) fail(plane.error().message);
+  if (options.from_memory) source.open();
   if (Result<void> started = (*plane)->start(); !started) fail(started.error().message);
-  unlink(path);
+  if (!options.from_memory) source.open();
   dataplane::DataPlane& p = **plane;
 
   std::unique_ptr<Watch> watch;
@@ -217,7 +251,7 @@ int run(const Options& options) {
               static_cast<unsigned long long>(allocated));
 
   const Totals end = totals(p);
-  if ((end.records == 0) != (options.content == ReplayContent::garbage) || end.records != end.encoded + end.dropped)
+  if ((end.records == 0) != (options.traffic.content == ReplayContent::garbage) || end.records != end.encoded + end.dropped)
     fail("the ledger does not balance");
   if (records > 0 && static_cast<double>(allocated) > records / 1000)
     fail("the receive path allocates");
@@ -233,7 +267,7 @@ Options parse(int argc, char** argv) {
       continue;
     }
     if (key == "--garbage") {
-      options.content = ReplayContent::garbage;
+      options.traffic.content = ReplayContent::garbage;
       continue;
     }
     if (i + 1 == argc) fail("unknown option " + key);
@@ -243,7 +277,11 @@ Options parse(int argc, char** argv) {
     } else if (key == "--workers") {
       options.workers = static_cast<uint16_t>(std::strtoul(value.c_str(), nullptr, 10));
     } else if (key == "--records") {
-      options.records = static_cast<uint32_t>(std::strtoul(value.c_str(), nullptr, 10));
+      options.traffic.records = static_cast<uint32_t>(std::strtoul(value.c_str(), nullptr, 10));
+    } else if (key == "--exporters") {
+      options.traffic.exporters = static_cast<uint32_t>(std::strtoul(value.c_str(), nullptr, 10));
+    } else if (key == "--from" && (value == "pcap" || value == "memory")) {
+      options.from_memory = value == "memory";
     } else if (key == "--seconds") {
       options.seconds = std::strtod(value.c_str(), nullptr);
     } else if (key == "--way" && (value == "records" || value == "fused")) {
@@ -251,13 +289,16 @@ Options parse(int argc, char** argv) {
     } else if (key == "--tap" && (value == "all" || value == "one")) {
       options.tap = value;
     } else if (const auto protocol = replay_protocol(value); key == "--protocol" && protocol) {
-      options.protocol = *protocol;
+      options.traffic.protocol = *protocol;
     } else {
       fail("unknown option " + key + " " + value);
     }
   }
   if (options.cores == 0 || options.cores > 64 || options.workers > 62 || options.seconds <= 0)
     fail("1 to 64 cores, up to 62 workers, some seconds");
+  constexpr uint32_t kExportersMax = 4096;
+  if (options.traffic.exporters == 0 || options.traffic.exporters > kExportersMax) fail("1 to 4096 exporters");
+  if (options.from_memory && (options.cores != 1 || options.workers != 0)) fail("from memory one core receives");
   return options;
 }
 

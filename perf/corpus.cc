@@ -281,13 +281,26 @@ Shape shape_of(Protocol p) {
   switch (p) {
     case Protocol::mixed_1000_exporters: return {1000, 8, true};
     case Protocol::mixed_10_exporters: return {10, 800, true};
+    case Protocol::fixed_1000_exporters: return {1000, 8, true};
+    case Protocol::fixed_10_exporters: return {10, 800, true};
     default: return {256, kPacketsPerExporter, false};
   }
 }
 
-/// A mix has as many exporters of each kind.
+/// A mix has as many exporters of each kind; where all records are of fixed length, of the first three.
 constexpr Protocol kMix[] = {Protocol::netflow_v5, Protocol::netflow_v9, Protocol::ipfix,
                              Protocol::ipfix_varlen, Protocol::netflow_v9_options_mix};
+constexpr size_t kFixedKinds = 3;
+
+Protocol kind_of(Protocol p, uint32_t exporter) {
+  switch (p) {
+    case Protocol::mixed_1000_exporters:
+    case Protocol::mixed_10_exporters: return kMix[exporter % std::size(kMix)];
+    case Protocol::fixed_1000_exporters:
+    case Protocol::fixed_10_exporters: return kMix[exporter % kFixedKinds];
+    default: return p;
+  }
+}
 
 uint32_t sequence_offset(const uint8_t* datagram) {
   switch (load_be16(datagram)) {
@@ -309,6 +322,8 @@ std::string_view name_of(Protocol p) {
     case Protocol::netflow_v9_options_mix: return "netflow_v9_options_mix";
     case Protocol::mixed_1000_exporters: return "mixed_1000_exporters";
     case Protocol::mixed_10_exporters: return "mixed_10_exporters";
+    case Protocol::fixed_1000_exporters: return "fixed_1000_exporters";
+    case Protocol::fixed_10_exporters: return "fixed_10_exporters";
     case Protocol::sflow_raw_header: return "sflow_raw_header";
   }
   return {};
@@ -341,7 +356,7 @@ Corpus make_corpus(Protocol protocol) {
   std::vector<Source> sources;
   std::vector<uint32_t> units_a_pass(shape.exporters, 0);
   for (uint32_t e = 0; e < shape.exporters; ++e) {
-    sources.emplace_back(shape.mixed ? kMix[e % std::size(kMix)] : protocol, e, shape.mixed);
+    sources.emplace_back(kind_of(protocol, e), e, shape.mixed);
     if (const lab::Octets t = sources[e].templates(); !t.empty()) append(corpus.templates, t, e);
   }
   for (uint32_t i = 0; i < shape.packets_per_exporter; ++i) {

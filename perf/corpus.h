@@ -22,6 +22,8 @@ enum class Protocol : uint8_t {
   netflow_v9_options_mix,  // 20 of 21 fields; options data or refreshed templates in each fourth
   mixed_1000_exporters,    // all of the above from 1000 exporters in turn: 2400 templates
   mixed_10_exporters,      // the same from 10: their templates stay in the caches
+  fixed_1000_exporters,    // the first three: records of fixed length, from 1000 exporters in turn
+  fixed_10_exporters,      // the same from 10
   sflow_raw_header,        // 7 flow samples of 128 octets of header and the VLANs
 };
 std::string_view name_of(Protocol p);
