@@ -24,6 +24,7 @@ class BothWays {
   }
 
   void decode(const Datagram& d) {
+    if (!has_forms_) return;
     if (ways_ == nullptr) make();
     ways_->decode(d);
   }
@@ -52,6 +53,7 @@ class BothWays {
     ways_ = std::make_unique<TwoWays>(c);
   }
 
+  const bool has_forms_ = FusedWay::create() != nullptr;  // in this build
   decode::DecoderConfig config_;
   std::unique_ptr<TwoWays> ways_;
   uint32_t inputs_ = 0;

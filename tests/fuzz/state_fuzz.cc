@@ -9,7 +9,7 @@ namespace {
 /// Each exporter's domain 0 and template 256, which most images have.
 void take_up_both_ways(const uint8_t* data, size_t size) {
   auto image = weir::decode::StateImage::parse({data, data + size});
-  if (!image) return;
+  if (!image || weir::fuse::FusedWay::create() == nullptr) return;
   weir::fuse::TwoWaysConfig c;
   c.decoder = weir::decode::oracle_config();
   c.decoder.limits.template_lifetime_ns = 0;
