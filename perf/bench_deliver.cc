@@ -302,7 +302,10 @@ void forget_streams(const std::string& url) {
   natsConnection* connection = nullptr;
   jsCtx* js = nullptr;
   check(natsConnection_ConnectTo(&connection, url.c_str()), "connect");
-  check(natsConnection_JetStream(&js, connection, nullptr), "jetstream");
+  jsOptions patient;
+  check(jsOptions_Init(&patient), "jetstream");
+  patient.Wait = 60'000;  // a stream of a message a record is not removed in the five seconds that are usual
+  check(natsConnection_JetStream(&js, connection, &patient), "jetstream");
   for (const char* name : {"bare", "events"}) {
     jsErrCode code{};
     if (js_DeleteStream(js, name, nullptr, &code) != NATS_OK && code != JSStreamNotFoundErr) fail("a stream cannot be deleted");

@@ -21,8 +21,8 @@ while [ $# -gt 0 ]; do
     *) sed -n '2,12p' "$0" | sed 's/^# \{0,1\}//' >&2; exit 2 ;;
   esac
 done
-rounds=5 seconds=10 halvings=8 bench_s=0.5 scaling_s=4 peer_rounds=5 peer_s=5 peer_halvings=6 flows=5000000
-if $quick; then rounds=3 seconds=2 halvings=5 bench_s=0.05 scaling_s=0.7 peer_rounds=2 peer_s=2 peer_halvings=3 flows=1000000; fi
+rounds=5 seconds=10 halvings=8 bench_s=0.5 scaling_s=4 deliver_s=2 peer_rounds=5 peer_s=5 peer_halvings=6 flows=5000000 minutes=40
+if $quick; then rounds=3 seconds=2 halvings=5 bench_s=0.05 scaling_s=0.5 deliver_s=1 peer_rounds=2 peer_s=2 peer_halvings=3 flows=1000000 minutes=10; fi
 for need in jq build/weir build/weirctl build/perf/bench_decode; do
   command -v "$need" >/dev/null || { echo "run.sh: $need is not there (scripts/build.sh build)" >&2; exit 1; }
 done
@@ -36,6 +36,7 @@ cleanup() {
   rm -rf "$dir"
 }
 trap cleanup EXIT
+echo "run.sh: some $minutes minutes" >&2
 say() { echo "== $((SECONDS - begin)) s: $1" >&2; }
 skip() { echo "skipped: $1" >&2; printf '%s\n' "$1" >>"$dir/skipped"; }
 : >"$dir/skipped"
@@ -138,7 +139,7 @@ if command -v nats-server >/dev/null; then
   for options in "--batch-bytes 65536" "--batch-bytes 262144" "--batch-bytes 65536 --compression lz4" "--framing single"; do
     [ -x build/perf/bench_deliver ] || { skip "build/perf/bench_deliver is not built"; break; }
     # shellcheck disable=SC2086
-    timeout 300 build/perf/bench_deliver $options --seconds 2 --rounds "$rounds" 2>"$dir/deliver.log" |
+    timeout 300 build/perf/bench_deliver $options --seconds $deliver_s --rounds "$rounds" 2>"$dir/deliver.log" |
       sed -n 's/^median: \([0-9.]*\) M records.* (\([0-9.]*\) to \([0-9.]*\)), \([0-9]*\) %.*/\1 \2 \3 \4/p' |
       jq -Rc --arg options "$options" 'split(" ") | map(tonumber) | {options: $options, records_per_second: (.[0] * 1e6), least: (.[1] * 1e6), most: (.[2] * 1e6), of_bare_percent: .[3]}' |
       grep . || skip "bench_deliver $options: $(tail -1 "$dir/deliver.log")"

@@ -101,6 +101,7 @@ Result<std::unique_ptr<Appliance>> Appliance::create(const ApplianceConfig& conf
                                      [](const auto& listener) { return listener.inline_names; });
   plane.pipeline.decoder.restored = a.state_->load(any_names ? &a.directory_ : nullptr);
   plane.eal.log = log_of_eal;
+  plane.pipeline.batcher.on_many_sealed = &a.waker_;
   auto data_plane = [&] {
     const RoleScope role(control_thread);
     const service::FileRights rights;  // devices may be root's
@@ -266,7 +267,7 @@ Result<std::shared_ptr<const ApplianceView>> Appliance::run(const RunOptions& op
     }
     if (!moved) {
       if (options.stop_at_end && data_plane_->at_end()) break;
-      waker_.wait(kIdleWaitMs, [] { return false; });
+      waker_.wait(idle_wait_ms(), [] { return false; });
     }
   }
 

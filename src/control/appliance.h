@@ -5,6 +5,7 @@
 //           delivered.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -85,7 +86,10 @@ class Appliance {
   const std::vector<std::string>& stuck() const noexcept { return stuck_; }
 
  private:
-  static constexpr int kIdleWaitMs = 2;  // how long a sealed batch may wait for an idle control thread
+  static constexpr int kIdleWaitMs = 2;  // between two looks of a control thread that has nothing to do
+  /// While it takes flows: sealed batches wait for so long, a tenth of what their records waited for already, unless so
+  /// many wait that a core wakes it up.
+  int idle_wait_ms() const noexcept { return static_cast<int>(std::clamp(config_.batch_linger_ms / 10, 2u, 5u)); }
 
   explicit Appliance(const ApplianceConfig& config);
 

@@ -84,6 +84,8 @@ struct Batcher::State {
   }
   void seal(size_t place) noexcept;
   void take_back() noexcept;
+  /// What is sealed until somebody has woken up finds the other buffers.
+  bool has_many_sealed() const noexcept { return sealed.size_approx() > batches.size() / 8; }
 
   const BatcherConfig config;
   std::span<const RouteSplit> splits;
@@ -175,6 +177,8 @@ void Batcher::State::seal(size_t place) noexcept {
   counters.records_sealed.add(batch->records);  // before it is handed on: never behind who takes it
   [[maybe_unused]] const bool pushed = sealed.push(batch);
   assert(pushed);
+  if (config.on_many_sealed != nullptr && has_many_sealed()) [[unlikely]]
+    config.on_many_sealed->wake();
 }
 
 void Batcher::State::take_back() noexcept {

@@ -19,6 +19,7 @@
 #include "base/named_enum.h"
 #include "base/spsc_ring.h"
 #include "base/thread_roles.h"
+#include "base/waker.h"
 #include "export/addressing.h"
 #include "export/drop_rows.h"
 #include "export/encoder.h"
@@ -41,6 +42,9 @@ struct BatcherConfig {
   // With fewer free buffers has_room says no: for who would rather wait than drop.
   uint32_t buffers_in_reserve = 0;
   Kernel kernel = best_kernel();
+  // Woken by each batch that is sealed while an eighth of the buffers wait to be taken already: for who looks for them
+  // now and then. It outlives the batcher.
+  Waker* on_many_sealed = nullptr;
 };
 
 /// records = encoded + Σ drops, for what was given to add() and its like.

@@ -1,6 +1,7 @@
 #include "export/batcher.h"
 
 #include <gtest/gtest.h>
+#include <poll.h>
 
 #include <atomic>
 #include <map>
@@ -320,6 +321,31 @@ std::vector<OutboundBatch> seal_and_take(Batcher& batcher) {
   std::vector<OutboundBatch> all;
   for (OutboundBatch* batch = nullptr; batcher.take_sealed(batch);) all.push_back(*batch);
   return all;
+}
+
+TEST(Batcher, WakesWhoLooksForBatchesNowAndThenWhenManyWait) {
+  Waker taker;
+  taker.lie_down();
+  const auto is_woken = [&] {
+    pollfd p{taker.fd(), POLLIN, 0};
+    return poll(&p, 1, 0) == 1;
+  };
+  Batcher batcher({.buffers = 16, .on_many_sealed = &taker});
+  const auto seal_one = [&] {
+    add_from(batcher, "192.0.2.1", FlowType::ipfix, 1);
+    const RoleScope role(rx_lcore);
+    batcher.seal_all();
+  };
+  seal_one();
+  seal_one();
+  EXPECT_FALSE(is_woken()) << "it will look in time";
+  seal_one();
+  EXPECT_TRUE(is_woken());
+  taker.get_up();
+  EXPECT_EQ(take_all(batcher).size(), 3u);
+  taker.lie_down();
+  seal_one();
+  EXPECT_FALSE(is_woken()) << "they were taken";
 }
 
 TEST(BatcherOrigins, CountTheRecordsOfEachRunOfAnExporter) {
