@@ -34,6 +34,7 @@ class RuleReader : private YamlReader {
   Result<std::unique_ptr<const RuleSet>> read(const std::string& text) {
     set_->name_ = name_.substr(name_.rfind('/') + 1);
     digest_.add(text);
+    if (!check_text(text)) return Error{error_};
     try {
       if (const YAML::Node root = only_document(text); error_.empty()) read_root(root);
     } catch (const YAML::Exception& e) {

@@ -86,18 +86,19 @@ bool YamlReader::fail(size_t line, const std::string& what) {
   return false;
 }
 
-YAML::Node YamlReader::only_document(const std::string& text) {
-  // Of a file in UTF-16 the reader knows the mark; what is in no encoding would become labels that nobody can read.
+/// Of a file in UTF-16 yaml-cpp knows the mark; what is in no encoding would become labels that nobody can read.
+bool YamlReader::check_text(const std::string& text) {
   const bool is_utf16 = text.starts_with("\xff\xfe") || text.starts_with("\xfe\xff");
   for (size_t i = 0, line = 1; i < text.size() && !is_utf16;) {
     const size_t octets = utf8_character_octets(reinterpret_cast<const uint8_t*>(text.data()) + i, text.size() - i);
-    if (octets == 0) {
-      fail(line, fmt::format("octet {:02x} is no UTF-8", static_cast<uint8_t>(text[i])));
-      return {};
-    }
+    if (octets == 0) return fail(line, fmt::format("octet {:02x} is no UTF-8", static_cast<uint8_t>(text[i])));
     line += text[i] == '\n';
     i += octets;
   }
+  return true;
+}
+
+YAML::Node YamlReader::only_document(const std::string& text) {
   // Not LoadAll: where a character can begin no document (`,` and behind it anything), yaml-cpp finds empty ones there for ever.
   std::istringstream in(text);
   YAML::Parser parser(in);

@@ -42,6 +42,8 @@ class YamlReader {
   }
   bool fail(size_t line, const std::string& what);
   bool fail(const YAML::Node& node, const std::string& what) { return fail(line_of(node), what); }
+  /// Whether it is UTF-8, or says that it is UTF-16.
+  bool check_text(const std::string& text);
   /// Of a file: the only one. Throws as YAML::Load does.
   YAML::Node only_document(const std::string& text);
   /// A mapping with these keys and no others, none twice.
