@@ -203,7 +203,7 @@ Result<void> RunningDataPlane::open_dpdk(const DataPlaneConfig& config) {
   eal_ = std::move(*eal);
 
   for (const DpdkPort& port : config.dpdk_ports) {
-    Result<std::unique_ptr<DpdkDevice>> device = DpdkDevice::attach(port);
+    Result<std::unique_ptr<DpdkDevice>> device = DpdkDevice::attach(port, idle_);
     if (!device) return device.error();
     devices_.push_back(std::move(*device));
     if (Result<void> steered = steer(*devices_.back(), config.dpdk_ports); !steered) return steered;

@@ -1,6 +1,7 @@
 #include "dataplane/dpdk_core.h"
 
 #include <rte_ethdev.h>
+#include <rte_interrupts.h>
 #include <rte_mbuf.h>
 #include <rte_mbuf_dyn.h>
 
@@ -183,6 +184,7 @@ void DpdkCore::run() noexcept {
       empty_polls = 0;
       nap_ns_ = kNapMinNs;
       naps_ = 0;
+      disarm_interrupts();
       gathering_.took(received);
       if (received < kBurst) pause();
       continue;
@@ -194,8 +196,10 @@ void DpdkCore::run() noexcept {
       continue;
     }
     counters.empty_polls.increment();
-    if (idle_ == IdlePolicy::adaptive && ++empty_polls >= looks) {
+    if (idle_ != IdlePolicy::poll && ++empty_polls >= looks) {
+      if (!are_armed_ && arm_interrupts()) continue;  // a frame that came before raises none: one look more
       wait();
+      disarm_interrupts();
       clock_.look();
       empty_polls = looks - 1;  // one look, then the next wait
     }
@@ -274,6 +278,32 @@ void DpdkCore::prepare_waiting() noexcept {
   longest_pause_ns_ = lanes_.empty() ? kPauseMaxNs : longest_pause_of_ring_ns(kLaneFrames);
   for (const RxQueue* queue : queues_)
     longest_pause_ns_ = queue->ends ? 0 : std::min(longest_pause_ns_, longest_pause_of_ring_ns(queue->frames));
+}
+
+/// Whether there are any.
+bool DpdkCore::arm_interrupts() noexcept {
+  for (const RxQueue* queue : queues_) {
+    if (queue->interrupts == nullptr) continue;
+    // Where the driver knows of no switch the descriptor is that of the frames themselves.
+    rte_spinlock_lock(queue->interrupts);
+    rte_eth_dev_rx_intr_enable(queue->port, queue->queue);
+    rte_spinlock_unlock(queue->interrupts);
+    are_armed_ = true;
+  }
+  return are_armed_;
+}
+
+void DpdkCore::disarm_interrupts() noexcept {
+  if (!are_armed_) return;
+  are_armed_ = false;
+  for (const RxQueue* queue : queues_) {
+    if (queue->interrupts == nullptr) continue;
+    rte_spinlock_lock(queue->interrupts);
+    rte_eth_dev_rx_intr_disable(queue->port, queue->queue);
+    rte_spinlock_unlock(queue->interrupts);
+    rte_epoll_event taken;
+    rte_epoll_wait(queue->wait_fd, &taken, 1, 0);
+  }
 }
 
 void DpdkCore::pause() noexcept {

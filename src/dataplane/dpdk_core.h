@@ -69,6 +69,8 @@ class DpdkCore {
   bool lanes_have_any() const noexcept WEIR_RUNS_ON(worker_lcore);
   void prepare_waiting() noexcept;
   void wait() noexcept WEIR_RUNS_ON(rx_lcore) WEIR_RUNS_ON(worker_lcore);
+  bool arm_interrupts() noexcept WEIR_RUNS_ON(rx_lcore) WEIR_RUNS_ON(worker_lcore);
+  void disarm_interrupts() noexcept WEIR_RUNS_ON(rx_lcore) WEIR_RUNS_ON(worker_lcore);
   /// Lets frames gather, where that pays.
   void pause() noexcept WEIR_RUNS_ON(rx_lcore) WEIR_RUNS_ON(worker_lcore);
 
@@ -84,6 +86,7 @@ class DpdkCore {
   Waiter waiter_;
   CoreClock clock_;
   std::atomic<bool> has_ended_{false};
+  bool are_armed_ = false;  // interrupts of queues
   bool has_fds_ = false;  // for every queue that may still bring something
   Gathering gathering_;
   uint64_t longest_pause_ns_ = 0;  // 0: frames do not gather

@@ -4,12 +4,16 @@
 #include <rte_bus_vdev.h>
 #include <rte_errno.h>
 #include <rte_ethdev.h>
+#include <rte_interrupts.h>
 #include <rte_mbuf.h>
 #include <rte_mbuf_dyn.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <utility>
 
 #include "dataplane/device_name.h"
 #include "dataplane/driver_sockets.h"
@@ -36,6 +40,9 @@ struct Descriptor {
   }
 };
 
+/// The driver's, on which a core waits.
+bool has_sockets(const DeviceSpec& spec) { return spec.driver == "net_af_packet" || spec.driver == "net_af_xdp"; }
+
 std::string reason(int negative_errno) { return rte_strerror(-negative_errno); }
 
 /// Drivers whose counters say nothing of what they drop; a bond has the sum of its devices' counters.
@@ -48,10 +55,11 @@ bool hides_drops(const DeviceSpec& spec) {
 
 }  // namespace
 
-DpdkDevice::DpdkDevice(const DpdkPort& config, DeviceSpec spec)
+DpdkDevice::DpdkDevice(const DpdkPort& config, DeviceSpec spec, IdlePolicy idle)
     : config_(config),
       spec_(std::move(spec)),
       replays_files_(dataplane::replays_files(spec_)),
+      wants_interrupts_(idle == IdlePolicy::interrupt && !replays_files_ && !has_sockets(spec_) && spec_.driver != "net_null"),
       has_own_xdp_program_(wants_own_xdp_program(spec_)) {}
 
 Error DpdkDevice::error(std::string_view what) const {
@@ -63,13 +71,12 @@ void DpdkDevice::add_note(std::string_view note) {
   note_ += note;
 }
 
-Result<std::unique_ptr<DpdkDevice>> DpdkDevice::attach(const DpdkPort& config) {
-  std::unique_ptr<DpdkDevice> device(new DpdkDevice(config, DeviceSpec::parse(config.device)));
+Result<std::unique_ptr<DpdkDevice>> DpdkDevice::attach(const DpdkPort& config, IdlePolicy idle) {
+  std::unique_ptr<DpdkDevice> device(new DpdkDevice(config, DeviceSpec::parse(config.device), idle));
   Eal::forget_complaints();
-  const bool has_sockets =
-      device->spec_.driver == "net_af_packet" || device->spec_.driver == "net_af_xdp";
+  const bool looks_for_sockets = has_sockets(device->spec_);
   std::vector<int> before;
-  if (has_sockets) before = open_sockets(device->spec_.driver == "net_af_xdp" ? AF_XDP : AF_PACKET);
+  if (looks_for_sockets) before = open_sockets(device->spec_.driver == "net_af_xdp" ? AF_XDP : AF_PACKET);
   Descriptor stub;
   if (device->has_own_xdp_program_) {
     if (Result<void> free = XdpSteering::expect_free(device->xdp_interface()); !free)
@@ -85,7 +92,7 @@ Result<std::unique_ptr<DpdkDevice>> DpdkDevice::attach(const DpdkPort& config) {
     if (Result<void> cleared = XdpSteering::clear(device->xdp_interface()); !cleared)
       return device->error(cleared.error().message);
   if (Result<void> looked = device->look_at_files(); !looked) return looked.error();
-  if (has_sockets) device->find_sockets(std::move(before));
+  if (looks_for_sockets) device->find_sockets(std::move(before));
   return device;
 }
 
@@ -149,8 +156,14 @@ Result<void> DpdkDevice::configure() {
                    : "no RSS on addresses: one exporter's datagrams may meet several cores");
     }
   }
-  if (const int rc = rte_eth_dev_configure(port_id_, queues, tx_queues, &conf); rc != 0)
-    return error(fmt::format("cannot be configured with {} queues: {}", queues, reason(rc)));
+  conf.intr_conf.rxq = wants_interrupts_ ? 1 : 0;
+  int configured = rte_eth_dev_configure(port_id_, queues, tx_queues, &conf);
+  if (configured != 0 && wants_interrupts_) {
+    conf.intr_conf.rxq = 0;  // find_interrupts says that there are none
+    configured = rte_eth_dev_configure(port_id_, queues, tx_queues, &conf);
+  }
+  if (configured != 0)
+    return error(fmt::format("cannot be configured with {} queues: {}", queues, reason(configured)));
 
   uint16_t rx_descriptors = config_.rx_descriptors;
   uint16_t tx_descriptors = 512;
@@ -235,8 +248,9 @@ void DpdkDevice::find_sockets(std::vector<int> before) {
 Result<void> DpdkDevice::start() {
   Eal::forget_complaints();
   if (const int rc = rte_eth_dev_start(port_id_); rc != 0)
-    return error(fmt::format("does not start: {}", reason(rc)));
+    return error(fmt::format("does not start{}: {}", wants_interrupts_ ? " with interrupts (idle: adaptive needs none)" : "", reason(rc)));
   is_started_ = true;
+  if (wants_interrupts_) find_interrupts();
   if (rss_hash_ != 0) verify_rss();
 
   if (config_.promiscuous) {
@@ -264,6 +278,30 @@ Result<void> DpdkDevice::start() {
   if (driver_ == "net_af_xdp")
     add_note("frames longer than the data room less 384 octets count as missed");
   return {};
+}
+
+/// A descriptor for each queue, which is readable when its interrupt has come; or for none of them.
+void DpdkDevice::find_interrupts() {
+  for (const std::unique_ptr<RxQueue>& queue : queues_) {
+    const int fd = epoll_create1(EPOLL_CLOEXEC);
+    const int rc = fd < 0 ? -errno : rte_eth_dev_rx_intr_ctl_q(port_id_, queue->queue, fd, RTE_INTR_EVENT_ADD, nullptr);
+    if (fd >= 0) queue->wait_fd = fd;
+    if (rc == 0) {
+      queue->interrupts = &interrupts_;
+      continue;
+    }
+    forget_interrupts();
+    return add_note(fmt::format("no interrupts on receiving ({}): looked at in naps of up to 1 ms, as idle: adaptive does", reason(rc)));
+  }
+  if (spec_.is_pci) add_note("interrupts on receiving, which are not verified on hardware");
+}
+
+void DpdkDevice::forget_interrupts() noexcept {
+  if (!wants_interrupts_) return;
+  for (const std::unique_ptr<RxQueue>& queue : queues_) {
+    queue->interrupts = nullptr;
+    if (queue->wait_fd >= 0) close(std::exchange(queue->wait_fd, -1));
+  }
 }
 
 /// What the device says that it does is not always what it was told to: a driver may take a wish and do nothing about it.
@@ -345,6 +383,7 @@ void DpdkDevice::stop() {
   // The interface would stay promiscuous: closing does not set it back.
   if (is_promiscuous_) rte_eth_promiscuous_disable(port_id_);
   rte_eth_dev_stop(port_id_);
+  forget_interrupts();
   for (const std::unique_ptr<RxQueue>& queue : queues_) queue->wait_fd = -1;
   sockets_.clear();
 }

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <rte_mempool.h>
+#include <rte_spinlock.h>
 
 #include <atomic>
 #include <cstdint>
@@ -38,6 +39,7 @@ struct alignas(kCacheLineBytes) RxQueue {
   bool can_be_shut = false;   // wait_fd is a socket that takes a filter
   bool ends = false;          // a file that is read once
   int wait_fd = -1;           // readable when there are frames; -1: not known
+  rte_spinlock_t* interrupts = nullptr;  // wait_fd is of the queue's interrupt, switched with the device's lock; null: it is not
   uint32_t frames = 0;        // that wait for us at most, or more
   int timestamp_offset = -1;  // of the driver's time stamp in µs since the epoch; -1: none
   uint64_t timestamp_flag = 0;
@@ -52,7 +54,7 @@ class XdpSteering;
 class DpdkDevice {
  public:
   /// EAL runs. The device is configured afterwards, not started.
-  static Result<std::unique_ptr<DpdkDevice>> attach(const DpdkPort& config) WEIR_RUNS_ON(control_thread);
+  static Result<std::unique_ptr<DpdkDevice>> attach(const DpdkPort& config, IdlePolicy idle) WEIR_RUNS_ON(control_thread);
   ~DpdkDevice();
   DpdkDevice(const DpdkDevice&) = delete;
   DpdkDevice& operator=(const DpdkDevice&) = delete;
@@ -76,12 +78,14 @@ class DpdkDevice {
   PortStats stats();
 
  private:
-  DpdkDevice(const DpdkPort& config, DeviceSpec spec);
+  DpdkDevice(const DpdkPort& config, DeviceSpec spec, IdlePolicy idle);
   Result<void> probe();
   Result<void> configure();
   Result<void> look_at_files();
   void find_sockets(std::vector<int> before);
   void verify_rss();
+  void find_interrupts();
+  void forget_interrupts() noexcept;
   void read_kernel_drops();
   void add_note(std::string_view note);
   Error error(std::string_view what) const;
@@ -93,6 +97,8 @@ class DpdkDevice {
   bool is_started_ = false;
   bool is_promiscuous_ = false;
   bool replays_files_ = false;
+  bool wants_interrupts_ = false;
+  rte_spinlock_t interrupts_ = RTE_SPINLOCK_INITIALIZER;
   bool has_own_xdp_program_ = false;  // net_af_xdp without one of the operator's
   uint64_t rss_hash_ = 0;  // that was asked for; 0: none
   std::string driver_;

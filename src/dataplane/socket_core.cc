@@ -82,7 +82,7 @@ void SocketCore::run() noexcept {
     } else {
       counters.empty_polls.increment();
     }
-    if (idle_ == IdlePolicy::adaptive) wait(clock);
+    if (idle_ != IdlePolicy::poll) wait(clock);
   }
   const uint64_t hold_until_ns = clock.steady_ns() + kEndHoldMaxNs;
   take_changes(clock);
@@ -95,7 +95,8 @@ void SocketCore::wait(CoreClock& clock) noexcept {
   const uint64_t patience_ns = Waiter::patience_ns(*pipeline_, linger_ns_);
   if (patience_ns == 0) return;
   pipeline_->counters().sleeps.increment();
-  if (const uint64_t pause_ns = gathering_.pause_ns(clock.steady_ns(), longest_pause_ns()); pause_ns != 0) {
+  const uint64_t pause_ns = idle_ == IdlePolicy::adaptive ? gathering_.pause_ns(clock.steady_ns(), longest_pause_ns()) : 0;
+  if (pause_ns != 0) {
     waiter_.nap(pause_ns);
   } else {
     waiter_.wait(patience_ns);

@@ -503,10 +503,10 @@ const service::Schema<ApplianceConfig>& appliance_schema() {
                "Threads that receive from kernel sockets, each some of the exporters, by source address.")
           .key("idle", &C::idle,
                choice<dataplane::IdlePolicy>({{"adaptive", dataplane::IdlePolicy::adaptive},
+                                              {"interrupt", dataplane::IdlePolicy::interrupt},
                                               {"poll", dataplane::IdlePolicy::poll}}),
-               "What a core does with nothing to receive: adaptive gives the CPU back, poll burns "
-               "it for "
-               "latency.")
+               "What a core does with nothing to receive: adaptive gives the CPU back, and lets packets gather where that pays; "
+               "interrupt sleeps until the device has one, as adaptive where it cannot say so; poll burns the CPU for latency.")
           .object("limits", &C::limits, limits_schema(), "What decoders may hold.")
           .object("sampling", &C::sampling, sampling_schema(), "Sampling rates by exporter.")
           .object("exporters", &C::exporters, exporters_schema(), "Whose datagrams are taken.")

@@ -227,9 +227,10 @@ std::string port_advice(const std::string& trouble) {
 
 /// What a device cannot do: what makes up for it.
 std::string note_advice(const std::string& note) {
-  static constexpr std::array<std::pair<std::string_view, const char*>, 3> kAdvice = {{
+  static constexpr std::array<std::pair<std::string_view, const char*>, 4> kAdvice = {{
       {"RSS", "workers: N in that port keeps each exporter on one core; then systemctl restart weir (docs/PORTS.md#workers)"},
       {"rmem_max", "sysctl -w net.core.rmem_max=OCTETS, then systemctl restart weir"},
+      {"no interrupts", "idle: adaptive costs the same here; vfio-pci (not UIO) has interrupts for each queue"},
       {"count", "ip -s link and ethtool -S have the driver's own counters"},
   }};
   for (const auto& [word, advice] : kAdvice) {
