@@ -2,7 +2,7 @@
 // same run a bare loop that publishes messages of the same size by the same library.
 //
 //     bench_deliver [--framing batch|single|delimited] [--compression none|lz4|zstd]
-//                   [--protocol netflow_v5|netflow_v9|ipfix] [--seconds N] [--rounds N] [--batch-bytes N]
+//                   [--protocol netflow_v5|netflow_v9|ipfix] [--seconds N] [--rounds N] [--batch-bytes N] [--connections N]
 //                   [--bare-headers 5|1]
 //
 // net_pcap replays a capture for ever and drop_policy is block, so the broker's speed is what there is and
@@ -47,6 +47,7 @@ struct Options {
   double seconds = 5;
   int rounds = 3;
   uint32_t batch_bytes = 64 * 1024;
+  uint32_t connections = 1;  // to the server
   // A process that takes a turn:
   std::string turn;  // weir or bare
   std::string url;
@@ -113,6 +114,7 @@ Measured run_appliance(const Options& options) {
                            "\nstream_max_bytes: " + std::to_string(kStreamOctets) + "\ncontrol_socket: {path: ''}\nstate_dir: ''\n" +
                            "drop_policy: block\nchannel_size: 100000\nframing: " + options.framing +
                            "\ncompression: " + options.compression +
+                           "\nnats_connections: " + std::to_string(options.connections) +
                            "\nbatch_bytes: " + std::to_string(options.batch_bytes) +
                            "\nlog: {level: warning}\n";
   auto loaded = control::read_config(text, "bench", {});
@@ -271,7 +273,7 @@ Measured take_turn(const Options& options, const char* turn, size_t message_octe
       std::string(self) + " --turn " + turn + " --url " + url + " --capture " + capture +
       " --message-octets " + std::to_string(message_octets) + " --framing " + options.framing +
       " --compression " + options.compression + " --seconds " + std::to_string(options.seconds) +
-      " --batch-bytes " + std::to_string(options.batch_bytes) + " --bare-headers " + std::to_string(options.bare_headers);
+      " --batch-bytes " + std::to_string(options.batch_bytes) + " --connections " + std::to_string(options.connections) + " --bare-headers " + std::to_string(options.bare_headers);
   std::FILE* const out = popen(command.c_str(), "r");
   if (out == nullptr) fail("cannot start a turn");
   Measured r;
@@ -408,6 +410,8 @@ Options parse(int argc, char** argv) {
       options.message_octets = std::strtoul(value.c_str(), nullptr, 10);
     } else if (key == "--bare-headers") {
       options.bare_headers = std::clamp(std::atoi(value.c_str()), 1, 5);
+    } else if (key == "--connections") {
+      options.connections = static_cast<uint32_t>(std::strtoul(value.c_str(), nullptr, 10));
     } else if (key == "--batch-bytes") {
       options.batch_bytes = static_cast<uint32_t>(std::strtoul(value.c_str(), nullptr, 10));
     } else if (const auto protocol = replay_protocol(value); key == "--protocol" && protocol) {

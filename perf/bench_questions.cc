@@ -173,6 +173,8 @@ constexpr Question kQuestions[] = {
     {"two days, services", "in:flows time:last_2d stats:\"sum(bytes_total) as bytes by dst_endpoint_port\" sort:bytes:desc limit:10"},
     {"two days, interfaces", "in:flows time:last_2d stats:\"sum(bytes_total) as bytes by sampler_address, in_if\" sort:bytes:desc limit:10"},
     {"two days, a chart by hour", "in:flows time:last_2d bucket:1h agg:sum value_field:bytes_total series:protocol_num limit:4000"},
+    {"two days, countries' ports (rows)", "in:flows time:last_2d stats:\"sum(bytes_total) as bytes by src_country_iso2, dst_endpoint_port\" sort:bytes:desc limit:25"},
+    {"two days, one interface (rows)", "in:flows time:last_2d in_if:3 stats:\"sum(bytes_total) as bytes by protocol_num, src_country_iso2\" sort:bytes:desc limit:25"},
     {"two days, pairs (rows)", "in:flows time:last_2d stats:\"sum(bytes_total) as bytes by src_endpoint_ip, dst_endpoint_ip\" sort:bytes:desc limit:10"},
     {"two days, distinct (rows)", "in:flows time:last_2d stats:\"count_distinct(dst_endpoint_ip) as peers by src_country_iso2, dst_endpoint_port\" limit:20"},
     {"an hour, newest flows", "in:flows time:last_2h sort:time:desc limit:50"},

@@ -242,6 +242,9 @@ void print_publishers(const json& publishers) {
     if (const std::string error = text_of(p.at("last_error")); !error.empty()) {
       std::printf("publisher %s: %s\n", text_of(p.at("name")).c_str(), error.c_str());
     }
+    if (const std::string remark = text_of(p.at("remark")); !remark.empty()) {
+      std::printf("publisher %s delivers, but: %s\n", text_of(p.at("name")).c_str(), remark.c_str());
+    }
     if (p.at("handing_over").get<bool>()) {
       std::printf("publisher %s: what a reload has replaced of it still delivers what it had\n",
                   text_of(p.at("name")).c_str());

@@ -17,7 +17,7 @@ constexpr std::string_view kLiveKeys[] = {
     "listeners", "sampling", "exporters", "exporter_info", "classification", "limits.records_per_second",
     "limits.records_per_second_per_exporter", "limits.packets_per_second_per_exporter", "log.level", "shutdown_deadline_ms",
     // of publishers
-    "publishers", "nats_url", "nats_creds_file", "nats_nkey_file", "nats_user", "nats_password", "nats_token",
+    "publishers", "nats_url", "nats_creds_file", "nats_nkey_file", "nats_user", "nats_password", "nats_token", "nats_connections",
     "security", "stream_name", "stream_subjects", "stream_max_bytes", "stream_replicas", "stream_storage",
     "stream_retention", "stream_max_age_secs", "stream_duplicate_window_secs", "stream_adopt", "publish_timeout_ms",
     "framing", "compression", "channel_size", "drop_policy", "spool"};
@@ -109,6 +109,7 @@ ApplianceConfig with_live_keys(const ApplianceConfig& running, const ApplianceCo
   config.nats_user = wanted.nats_user;
   config.nats_password = wanted.nats_password;
   config.nats_token = wanted.nats_token;
+  config.nats_connections = wanted.nats_connections;
   config.security = wanted.security;
   config.stream_name = wanted.stream_name;
   config.stream_subjects = wanted.stream_subjects;

@@ -1,8 +1,8 @@
 #include "export/jetstream_publisher.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
-#include <cassert>
-#include <charconv>
 #include <chrono>
 #include <thread>
 
@@ -11,31 +11,13 @@
 namespace weir::outbound {
 namespace {
 
-constexpr uint64_t kConnectWaitMs = 500;     // between our own attempts, before jitter
-constexpr uint64_t kCheckWaitFirstMs = 250;  // between looks at a stream that is not ready
-constexpr uint64_t kCheckWaitMaxMs = 5000;
-// A server removes the files of a stream that was deleted while it answers already: one of the same name that is
-// made meanwhile loses its own with them, and takes nothing any more (nats-server 2.9.10).
-constexpr uint64_t kDeletedWaitMs = 2000;
-constexpr uint64_t kGiveBackEveryNs = 50 * kNsPerMs;  // looks for what has waited too long
-constexpr uint64_t kHoldMs = 20;                      // after the library would not take a message
-constexpr uint8_t kRejectionsMax = 5;         // a definite no, so often, is the answer
-constexpr size_t kHeaderOctetsReserve = 512;  // our headers, which count towards max_payload and max_msg_size
 // Messages without an answer that keep a server busy for longer than we gather: of batches, and of records.
-constexpr size_t kMessageHeadersMax = 24;
 constexpr size_t kGatherFromBatches = 16;
 constexpr size_t kGatherFromRecords = 512;
 constexpr std::chrono::microseconds kGatherFor{500};
 
-// JetStream's own error codes.
-constexpr int kOtherStream = 10060;  // Nats-Expected-Stream: another stream has the subject
-constexpr int kMessageTooLarge = 10054;
-
-}  // namespace
-
-Result<std::unique_ptr<JetStreamPublisher>> JetStreamPublisher::make(JetStreamConfig config) {
-  if (config.stream.name.empty() ||
-      config.stream.name.find_first_of(". \t*>/\\") != std::string::npos) {
+Result<void> check_names(const JetStreamConfig& config) {
+  if (config.stream.name.empty() || config.stream.name.find_first_of(". \t*>/\\") != std::string::npos) {
     return Error{"stream_name '" + config.stream.name +
                  "': a stream's name has no dot, blank, '*', '>' or slash, and is not empty"};
   }
@@ -47,424 +29,167 @@ Result<std::unique_ptr<JetStreamPublisher>> JetStreamPublisher::make(JetStreamCo
       return Error{"subject '" + subject + "': no blanks, no wildcards, not empty"};
     }
   }
-  config.window_batches =
-      std::clamp(config.window_batches, 1u, static_cast<uint32_t>(kWindowBatchesMax));
-  config.window_messages = std::max(config.window_messages, 1u);
-  auto client = NatsClient::make(config.nats);
-  if (!client) return client.error();
-  return std::unique_ptr<JetStreamPublisher>(
-      new JetStreamPublisher(std::move(config), std::move(*client)));
+  return {};
 }
 
-JetStreamPublisher::JetStreamPublisher(JetStreamConfig config, std::unique_ptr<NatsClient> client)
+}  // namespace
+
+Result<std::unique_ptr<JetStreamPublisher>> JetStreamPublisher::make(JetStreamConfig config) {
+  if (auto checked = check_names(config); !checked) return checked.error();
+  config.connections = std::clamp(config.connections, 1u, kJetStreamConnectionsMax);
+  config.window_batches =
+      std::clamp(config.window_batches, config.connections, static_cast<uint32_t>(kWindowBatchesMax));
+  config.window_messages = std::max(config.window_messages, config.connections);
+  std::unique_ptr<JetStreamPublisher> made(new JetStreamPublisher(std::move(config)));
+  for (uint32_t i = 0; i < made->config_.connections; ++i) {
+    auto connection = JetStreamConnection::make(made->config_, made->counters_, made->waker_, i);
+    if (!connection) return connection.error();
+    made->connections_.push_back(std::move(*connection));
+  }
+  return made;
+}
+
+JetStreamPublisher::JetStreamPublisher(JetStreamConfig config)
     : config_(std::move(config)),
-      addressing_(config_.identity, config_.subjects),
-      stream_(config_.stream),
-      former_(config_.framing, config_.compression),
-      client_(std::move(client)),
-      backoff_(config_.retry_first_ms, config_.retry_max_ms, config_.identity.start_ns),
-      window_(config_.window_batches),
       gather_from_(is_record_a_message(config_.framing) ? kGatherFromRecords : kGatherFromBatches) {}
 
 JetStreamPublisher::~JetStreamPublisher() = default;
 
-// ------------------------------------------------------------------------------------ the seam
-
 bool JetStreamPublisher::submit(OutboundBatch& batch, OutcomeSink& outcomes) {
-  if (window_.is_full()) return false;
-  const uint64_t now = steady_clock_ns();
-  Slot& slot = window_.admit(batch, now);
-  slot.id = addressing_.id_of(batch);
-  slot.subject = addressing_.subject_of(batch);
-  take_subjects();
-  pump(now, outcomes);
+  JetStreamConnection* const connection = with_room();
+  if (connection == nullptr) return false;
+  connection->submit(batch, outcomes);
   return true;
+}
+
+/// The next in turn that can publish; where none can, one to wait in.
+JetStreamConnection* JetStreamPublisher::with_room() noexcept {
+  JetStreamConnection* to_wait_in = nullptr;
+  bool can_publish = false;
+  for (size_t i = 0; i < connections_.size(); ++i) {
+    const size_t at = (next_ + i) % connections_.size();
+    JetStreamConnection& connection = *connections_[at];
+    can_publish |= connection.can_publish();
+    if (connection.is_full()) continue;
+    if (connection.can_publish()) {
+      next_ = at + 1;
+      return &connection;
+    }
+    if (to_wait_in == nullptr) to_wait_in = &connection;
+  }
+  return can_publish ? nullptr : to_wait_in;
 }
 
 void JetStreamPublisher::poll(int wait_ms, OutcomeSink& outcomes) {
   const size_t before = in_flight();
-  uint64_t now = steady_clock_ns();
-  step(now, kNoDeadline, outcomes);
+  step(JetStreamConnection::kNoDeadline, outcomes);
   if (wait_ms <= 0 || in_flight() != before) return;
 
   // Waits for an answer, but not past the next thing that is due.
   const uint64_t due = next_due_ns();
-  now = steady_clock_ns();
+  const uint64_t now = steady_clock_ns();
   const uint64_t until_due_ms = due <= now ? 1 : (due - now) / kNsPerMs + 1;
-  take_replies(static_cast<int>(std::min<uint64_t>(until_due_ms, static_cast<uint64_t>(wait_ms))),
-               outcomes);
-  step(steady_clock_ns(), kNoDeadline, outcomes);
+  await_replies(static_cast<int>(std::min<uint64_t>(until_due_ms, static_cast<uint64_t>(wait_ms))));
+  step(JetStreamConnection::kNoDeadline, outcomes);
 }
 
-void JetStreamPublisher::drain(const std::atomic<uint64_t>& deadline_steady_ns,
-                               OutcomeSink& outcomes) {
+void JetStreamPublisher::drain(const std::atomic<uint64_t>& deadline_steady_ns, OutcomeSink& outcomes) {
   for (;;) {
     const uint64_t deadline_ns = deadline_steady_ns.load(std::memory_order_acquire);
-    uint64_t now = steady_clock_ns();
-    if (in_flight() == 0 || now >= deadline_ns) break;
-    step(now, deadline_ns, outcomes);
+    if (in_flight() == 0 || steady_clock_ns() >= deadline_ns) break;
+    step(deadline_ns, outcomes);
     if (in_flight() == 0) break;
-    now = steady_clock_ns();
+    const uint64_t now = steady_clock_ns();
     const uint64_t until = std::min(next_due_ns(), deadline_ns);
-    if (until > now) {
-      take_replies(static_cast<int>(std::min<uint64_t>((until - now) / kNsPerMs + 1, 1000)),
-                   outcomes);
-    }
+    if (until > now) await_replies(static_cast<int>(std::min<uint64_t>((until - now) / kNsPerMs + 1, 1000)));
   }
-  for (uint32_t i = 0; i < window_.slots(); ++i) {
-    if (window_.slot(i).batch != nullptr) fail(i, DeliveryFailure::shutdown_deadline, outcomes);
+  for (auto& connection : connections_) connection->fail_all(DeliveryFailure::shutdown_deadline, outcomes);
+}
+
+void JetStreamPublisher::step(uint64_t deadline_ns, OutcomeSink& outcomes) {
+  turn_ = (turn_ + 1) % connections_.size();
+  uint32_t able = 0;
+  uint64_t connected = 0;
+  for (size_t i = 0; i < connections_.size(); ++i) {
+    JetStreamConnection& connection = *connections_[i];
+    connection.step({deadline_ns, patience_ns(), i == turn_}, outcomes);
+    connected += connection.connected() ? 1 : 0;
+    able += connection.can_publish() ? 1 : 0;
   }
+  counters_.connected.set(connected);
+  if (able > 0 && able < connections_.size()) rescue_stranded(outcomes);
 }
 
-std::string JetStreamPublisher::last_error() const {
-  std::string text = trouble_.text();
-  return text.empty() ? client_->renewal_trouble() : text;
-}
-
-// --------------------------------------------------------------------------------- one step
-
-/// Some may have been added: nothing goes until the stream has them.
-void JetStreamPublisher::take_subjects() {
-  auto subjects = addressing_.subjects();
-  if (subjects == subjects_seen_) return;
-  subjects_seen_ = std::move(subjects);
-  for (const std::string& subject : *subjects_seen_) {
-    auto& list = stream_.subjects;
-    const std::string pattern = stream_pattern(subject);
-    const bool there = std::any_of(list.begin(), list.end(),
-                                   [&](const std::string& p) { return covers(p, pattern); });
-    if (!there) list.push_back(pattern);
-  }
-  stream_ready_ = may_publish_ = false;
-  next_check_ns_ = 0;
-}
-
-void JetStreamPublisher::step(uint64_t now_ns, uint64_t deadline_ns, OutcomeSink& outcomes) {
-  take_subjects();
-  keep_connected(now_ns, deadline_ns);
-  notice_disconnects();
-  take_replies(0, outcomes);
-  check_stream(now_ns);
-  // All of that may have taken seconds: what is sent now has its whole time.
-  now_ns = steady_clock_ns();
-  expire(now_ns);
-  pump(now_ns, outcomes);
-  give_back(now_ns, deadline_ns, outcomes);
-}
-
-void JetStreamPublisher::keep_connected(uint64_t now_ns, uint64_t deadline_ns) {
-  // Not while it drains: a connection may take longer than is left.
-  if (deadline_ns == kNoDeadline) client_->keep_fresh(now_ns);
-  if (!client_->closed()) {
-    if (!client_->connected()) {
-      const std::string why = client_->last_trouble();
-      trouble_.set("NATS connection lost, reconnecting" + (why.empty() ? "" : ": " + why));
-    }
-    counters_.connected.set(client_->connected() ? 1 : 0);
-    const uint64_t reconnects = client_->reconnects();
-    counters_.reconnects.add(reconnects - reconnects_seen_);
-    reconnects_seen_ = reconnects;
-    return;
-  }
-  counters_.connected.set(0);
-  const uint64_t longest_ns =
-      static_cast<uint64_t>(config_.nats.connect_timeout_ms) * config_.nats.urls.size() * kNsPerMs;
-  if (now_ns < next_connect_ns_) return;
-  if (deadline_ns != kNoDeadline && now_ns + longest_ns > deadline_ns) return;
-  if (const auto connected = client_->connect(); !connected) {
-    trouble_.set(connected.error().message);
-    next_connect_ns_ = steady_clock_ns() + backoff_.jittered(kConnectWaitMs * kNsPerMs);
-    return;
-  }
-  counters_.connected.set(1);
-  if (connects_++ > 0) counters_.reconnects.increment();
-  stream_ready_ = may_publish_ = false;
-  next_check_ns_ = hold_until_ns_ = 0;
-}
-
-/// Answers that were under way are lost with the connection: everything unanswered goes again.
-void JetStreamPublisher::notice_disconnects() {
-  counters_.renewals.set(client_->renewals());
-  const uint64_t disconnects = client_->disconnects();
-  if (disconnects == disconnects_seen_) return;
-  disconnects_seen_ = disconnects;
-  stream_ready_ = may_publish_ = false;
-  next_check_ns_ = hold_until_ns_ = check_wait_ns_ = 0;
-  found_octets_max_ = 0;
-  window_.queue_awaiting(DeliveryFailure::not_connected);
-}
-
-void JetStreamPublisher::check_stream(uint64_t now_ns) {
-  if (stream_ready_ || now_ns < next_check_ns_ || !client_->connected()) return;
-  const StreamCheck check =
-      ensure_stream(*client_, stream_, static_cast<int>(config_.api_timeout_ms));
-  stream_ready_ = check.state == StreamCheck::State::ready;
-  must_check_ = false;
-  may_publish_ = check.state != StreamCheck::State::refused;
-  if (check.created) counters_.streams_created.increment();
-  if (check.extended) counters_.streams_extended.increment();
-  if (stream_ready_) {
-    stream_octets_max_ = check.message_octets_max != 0 ? check.message_octets_max : found_octets_max_;
-    check_wait_ns_ = 0;
-    trouble_.clear();
-    return;
-  }
-  trouble_.set(check.trouble);
-  check_wait_ns_ =
-      std::clamp(check_wait_ns_ * 2, kCheckWaitFirstMs * kNsPerMs, kCheckWaitMaxMs * kNsPerMs);
-  // The request itself may have taken its whole time-out: the wait starts at its end.
-  next_check_ns_ = steady_clock_ns() + backoff_.jittered(check_wait_ns_);
-}
-
-void JetStreamPublisher::take_replies(int wait_ms, OutcomeSink& outcomes) {
-  client_->take_replies(replies_, wait_ms);
-  if (wait_ms > 0 && !replies_.empty() && window_.awaiting() >= gather_from_) {
-    // The server has enough to do: its next answers come together, not each by a wake-up of its own.
-    std::this_thread::sleep_for(kGatherFor);
-    client_->take_replies(replies_, 0);
-  }
-  for (const NatsReply& reply : replies_) on_reply(reply, outcomes);
-  replies_.clear();
-}
-
-void JetStreamPublisher::expire(uint64_t now_ns) {
-  while (const auto token = window_.take_timed_out(now_ns)) {
-    // The server refuses a publish without permission by an error of the connection, not an answer.
-    const std::string why = client_->last_trouble();
-    trouble_.set("no acknowledgement of a message within " +
-                 std::to_string(config_.publish_timeout_ms) + " ms, sent again" +
-                 (why.empty() ? "" : ": " + why));
-    delay(*token, now_ns, DeliveryFailure::timed_out);
-  }
-  window_.queue_due(now_ns);
-}
-
-void JetStreamPublisher::give_back(uint64_t now_ns, uint64_t deadline_ns, OutcomeSink& outcomes) {
-  const uint64_t patience = patience_ns();
-  if (patience == kPatientForEver || now_ns < next_give_back_ns_) return;
-  next_give_back_ns_ = now_ns + kGiveBackEveryNs;
-  const bool is_away = !client_->connected() || !may_publish_;
-  const uint64_t answers_ns = 2 * config_.publish_timeout_ms * kNsPerMs;
-  for (uint32_t i = 0; i < window_.slots(); ++i) {
-    const bool need_not_wait = deadline_ns != kNoDeadline && is_away && window_.is_idle_replay(i);
-    if (need_not_wait || window_.is_overdue(i, now_ns, patience, answers_ns)) {
-      fail(i, window_.slot(i).passing_trouble(), outcomes);
+/// What waits in a connection that is away goes over those that are not.
+void JetStreamPublisher::rescue_stranded(OutcomeSink& outcomes) {
+  for (auto& from : connections_) {
+    if (from->can_publish()) continue;
+    while (from->in_flight() > 0) {
+      JetStreamConnection* const to = with_room();
+      if (to == nullptr) return;
+      OutboundBatch* const batch = from->hand_over();
+      if (batch == nullptr) break;
+      to->submit(*batch, outcomes);
     }
   }
 }
 
-void JetStreamPublisher::pump(uint64_t now_ns, OutcomeSink& outcomes) {
-  if (!client_->connected()) return;
-  while (may_publish_ && now_ns >= hold_until_ns_ && window_.awaiting() < config_.window_messages) {
-    if (const auto token = window_.take_queued()) {
-      send(*token, now_ns, outcomes);
-    } else if (const auto index = window_.take_undivided()) {
-      if (!window_.divide(*index, former_, message_octets_max())) {
-        fail(*index, DeliveryFailure::too_large, outcomes);
-      }
-    } else {
-      return;
-    }
+void JetStreamPublisher::await_replies(int wait_ms) {
+  waker_->wait(wait_ms, [&] {
+    return is_woken_.exchange(false, std::memory_order_acq_rel) ||
+           std::any_of(connections_.begin(), connections_.end(), [](const auto& c) { return c->has_replies(); });
+  });
+  is_woken_.exchange(false, std::memory_order_acq_rel);
+  size_t awaiting = 0;
+  bool has_replies = false;
+  for (const auto& connection : connections_) {
+    awaiting += connection->awaiting();
+    has_replies |= connection->has_replies();
   }
+  // The servers have enough to do: their next answers come together, not each by a wake-up of its own.
+  if (has_replies && awaiting >= gather_from_) std::this_thread::sleep_for(kGatherFor);
 }
 
-// -------------------------------------------------------------------------------- one message
-
-size_t JetStreamPublisher::headers_octets_max() const noexcept {
-  return kHeaderOctetsReserve + config_.stream.name.size();
+void JetStreamPublisher::wake() noexcept {
+  is_woken_.store(true, std::memory_order_release);
+  waker_->wake();
 }
 
-/// What a message may hold beside our headers.
-size_t JetStreamPublisher::message_octets_max() const noexcept {
-  size_t limit = client_->payload_max();
-  if (stream_octets_max_ != 0) limit = std::min<size_t>(limit, stream_octets_max_);
-  const size_t reserve = headers_octets_max();
-  return limit > 2 * reserve ? limit - reserve : limit / 2;
+size_t JetStreamPublisher::in_flight() const noexcept {
+  size_t batches = 0;
+  for (const auto& connection : connections_) batches += connection->in_flight();
+  return batches;
 }
 
-/// Puts parts in the place of a message that the stream would not take; false where it has none.
-bool JetStreamPublisher::shrink(Token token) {
-  const size_t octets = window_.find(token).message->slice.octets;
-  size_t limit = message_octets_max();
-  // Nobody tells the limit of a stream that we may not ask about: it is found by halving.
-  const bool is_told = limit < octets;
-  if (!is_told) limit = octets / 2;
-  if (window_.divide_further(token, former_, limit)) {
-    if (!is_told) stream_octets_max_ = found_octets_max_ = limit + headers_octets_max();
-    return true;
-  }
-  if (!is_told && window_.divide_further(token, former_, octets - 1)) return true;
-  trouble_.set("stream " + config_.stream.name + ": a message of " + std::to_string(octets) +
-               " octets that cannot be divided exceeds its max_msg_size");
-  return false;
-}
-
-void JetStreamPublisher::send(Token token, uint64_t now_ns, OutcomeSink& outcomes) {
-  const auto found = window_.find(token);
-  if (found.message->was_too_large) {
-    if (!shrink(token)) fail(found.index, DeliveryFailure::too_large, outcomes);
-    return;
-  }
-  Slot& slot = *found.slot;
-  const Message* const message = found.message;
-  const size_t id_octets = slot.id.size();
-  if (slot.numbered) append_part_number(slot.id, message->slice, config_.framing);
-  char records[12];
-  *std::to_chars(records, records + sizeof records - 1, message->slice.records).ptr = '\0';
-  MessageHeader headers[kMessageHeadersMax] = {{"Nats-Msg-Id", slot.id.c_str()}};
-  size_t header_count = 1;
-  const auto add = [&](const char* name, const char* value) {
-    assert(header_count < kMessageHeadersMax);
-    headers[header_count++] = {name, value};
-  };
-  if (const BatchHeaders* const own = slot.batch->headers) {
-    for (const auto& [name, value] : *own) add(name.c_str(), value.c_str());
-  } else {
-    // The names are literals, so they end in a zero.
-    add("Weir-Framing", name_of(former_.framing_of(slot.batch->kind)).data());
-    add("Weir-Compression", name_of(former_.compression()).data());
-    add("Weir-Records", records);
-    if (slot.batch->kind != RecordKind::flow) add("Weir-Kind", name_of(slot.batch->kind).data());
-  }
-  if (config_.stream.overlap != SubjectOverlap::adopt) {
-    // So that another stream that has taken our subject refuses instead of keeping it.
-    add("Nats-Expected-Stream", config_.stream.name.c_str());
-  }
-  const std::span<const uint8_t> octets = former_.form(*slot.batch, message->slice);
-  const Sent sent = client_->publish(slot.subject.c_str(), token, octets, {headers, header_count});
-  slot.id.resize(id_octets);
-
-  switch (sent) {
-    case Sent::sent:
-      counters_.messages.increment();
-      counters_.octets.add(octets.size());
-      if (message->attempts > 0) counters_.retries.increment();
-      window_.note_sent(token, now_ns + config_.publish_timeout_ms * kNsPerMs);
-      return;
-    case Sent::not_connected:
-      window_.put_back(token);
-      hold_until_ns_ = now_ns + kHoldMs * kNsPerMs;
-      return;
-    case Sent::too_large:
-      // The server came back with a smaller limit.
-      if (window_.divide_further(token, former_, message_octets_max())) return;
-      trouble_.set("a message of " + std::to_string(octets.size()) +
-                   " octets exceeds the server's max_payload " +
-                   std::to_string(client_->payload_max()));
-      fail(found.index, DeliveryFailure::too_large, outcomes);
-      return;
-    case Sent::refused:
-      trouble_.set("publish on " + slot.subject + ": " + client_->last_trouble());
-      fail(found.index, DeliveryFailure::rejected, outcomes);
-      return;
-  }
-}
-
-void JetStreamPublisher::on_reply(const NatsReply& reply, OutcomeSink& outcomes) {
-  Token token = 0;
-  if (!NatsClient::token_of(reply, token)) return;
-  const auto [slot, message, index] = window_.find(token);
-  if (message == nullptr || message->state == State::acknowledged) return;  // a late one
-
-  PublishAck ack;
-  if (reply.no_responders()) {
-    ack.valid = true;
-    ack.code = 503;
-  } else {
-    ack = parse_publish_ack(reply.body());
-  }
-  // Not an answer of JetStream: whoever sent it, the time-out decides.
-  if (!ack.valid) return;
-
-  if (!ack.positive) {
-    counters_.negative_acknowledgements.increment();
-    // A late refusal of an earlier attempt: the attempt now under way has its own answer.
-    if (message->state == State::awaiting) on_refusal(token, ack, outcomes);
-    return;
-  }
-  counters_.acknowledgements.increment();
-  slot->duplicate = slot->duplicate || ack.duplicate;
-  // An acknowledgement is proof enough of the stream, also for a user who may not ask about it; but not that it
-  // has every subject, once it did not take one.
-  if (!stream_ready_ && may_publish_ && !must_check_) stream_ready_ = true;
-  if (stream_ready_) trouble_.clear();
-  if (window_.note_acknowledged(token)) {
-    finish(index, {slot->batch, true, slot->duplicate, DeliveryFailure::count_}, outcomes);
-  }
-}
-
-void JetStreamPublisher::on_refusal(Token token, const PublishAck& ack, OutcomeSink& outcomes) {
-  const auto found = window_.find(token);
-  Message& message = *found.message;
-  const uint64_t now = steady_clock_ns();
-  const std::string code = " (JetStream error " + std::to_string(ack.err_code) + ")";
-
-  if (ack.description.empty() || ack.err_code == kOtherStream) {
-    // Deleted under way, or its subject taken away: the look at the stream says which.
-    trouble_.set("stream " + config_.stream.name + " does not take what is published" +
-                 (ack.description.empty() ? std::string() : ": " + ack.description + code));
-    // Without a reason nobody answers: it was there a moment ago, and is no more.
-    const bool was_deleted = stream_ready_ && ack.description.empty();
-    if (was_deleted) {
-      next_check_ns_ = now + kDeletedWaitMs * kNsPerMs;
-    } else if (!ack.description.empty()) {
-      next_check_ns_ = std::min(next_check_ns_, now);
-    }
-    stream_ready_ = false;
-    must_check_ = true;
-    may_publish_ = ack.err_code != kOtherStream && may_publish_;
-    delay(token, now, DeliveryFailure::no_stream);
-    return;
-  }
-  trouble_.set("stream " + config_.stream.name + ": " + ack.description + code);
-  if (ack.err_code == kMessageTooLarge) {
-    // The stream takes less than when it was looked at last, or was never told of: what it takes now, its parts fit.
-    message.was_too_large = true;
-    stream_ready_ = false;
-    must_check_ = true;
-    next_check_ns_ = std::min(next_check_ns_, now);
-    delay(token, now, DeliveryFailure::too_large);
-    return;
-  }
-  // 5xx says *not now* (no space, no leader); 4xx says *no*.
-  const bool is_definite = ack.code >= 400 && ack.code < 500;
-  found.slot->was_refused |= is_definite;
-  if (is_definite && ++message.rejections >= kRejectionsMax) {
-    fail(found.index, DeliveryFailure::rejected, outcomes);
-    return;
-  }
-  delay(token, now, DeliveryFailure::rejected);
-}
-
-/// Sends it again later: each attempt waits twice as long as the one before.
-void JetStreamPublisher::delay(Token token, uint64_t now_ns, DeliveryFailure why) {
-  window_.delay(token, now_ns + backoff_.wait_ns(window_.find(token).message->attempts), why);
-}
-
-void JetStreamPublisher::finish(uint32_t index, const Outcome& outcome, OutcomeSink& outcomes) {
-  window_.remove(index);
-  outcomes.on_outcome(outcome);
-}
-
-void JetStreamPublisher::fail(uint32_t index, DeliveryFailure why, OutcomeSink& outcomes) {
-  finish(index, {window_.slot(index).batch, false, false, why}, outcomes);
-}
-
-/// When poll has something to do even without an answer.
 uint64_t JetStreamPublisher::next_due_ns() const noexcept {
-  uint64_t due = window_.next_due_ns();
-  if (in_flight() > 0 && patience_ns() != kPatientForEver) due = std::min(due, next_give_back_ns_);
-  if (client_->closed()) return std::min(due, next_connect_ns_);
-  if (!client_->connected()) {
-    // Nothing tells us that the library is connected again: look now and then.
-    return std::min(due, steady_clock_ns() + kHoldMs * kNsPerMs);
-  }
-  if (!stream_ready_) due = std::min(due, next_check_ns_);
-  if (may_publish_ && hold_until_ns_ != 0 && window_.has_to_send() &&
-      window_.awaiting() < config_.window_messages) {
-    due = std::min(due, hold_until_ns_);
-  }
+  uint64_t due = ~uint64_t{0};
+  for (const auto& connection : connections_) due = std::min(due, connection->next_due_ns(patience_ns()));
   return due;
+}
+
+/// While others are up, one connection that is away is no reason to call the publisher away: it is a remark.
+std::string JetStreamPublisher::last_error() const {
+  for (const auto& connection : connections_) {
+    if (std::string trouble = connection->trouble(); !trouble.empty()) return trouble;
+  }
+  std::string first;
+  for (const auto& connection : connections_) {
+    std::string trouble = connection->away_trouble();
+    if (trouble.empty()) return {};
+    if (first.empty()) first = std::move(trouble);
+  }
+  return first;
+}
+
+std::string JetStreamPublisher::remark() const {
+  std::string first;
+  size_t away = 0;
+  for (size_t i = 0; i < connections_.size(); ++i) {
+    const std::string trouble = connections_[i]->away_trouble();
+    if (trouble.empty()) continue;
+    if (++away == 1) first = fmt::format("connection {} of {}: {}", i + 1, connections_.size(), trouble);
+  }
+  return away < connections_.size() ? first : std::string();
 }
 
 }  // namespace weir::outbound

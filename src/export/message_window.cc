@@ -57,6 +57,11 @@ bool MessageWindow::is_idle_replay(uint32_t index) const noexcept {
   return slot.batch != nullptr && slot.batch->replayed_as != nullptr && slot.awaiting == 0;
 }
 
+bool MessageWindow::is_untouched(uint32_t index) const noexcept {
+  const Slot& slot = slots_[index];
+  return slot.batch != nullptr && slot.awaiting == 0 && !slot.was_refused && slot.open == slot.messages.size();
+}
+
 OutboundBatch* MessageWindow::remove(uint32_t index) noexcept {
   Slot& slot = slots_[index];
   // Its place among those not yet divided goes with it, so that the list stays within the window.

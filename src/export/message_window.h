@@ -85,6 +85,8 @@ class MessageWindow {
   bool is_overdue(uint32_t index, uint64_t now_ns, uint64_t patience_ns, uint64_t answers_ns) const noexcept;
   /// One that came from a spool, of which nothing awaits an answer.
   bool is_idle_replay(uint32_t index) const noexcept;
+  /// Has a batch of which nothing was acknowledged or refused for good, and no answer is awaited.
+  bool is_untouched(uint32_t index) const noexcept;
   /// The slot's batch is over; none of its tokens is found from now on.
   OutboundBatch* remove(uint32_t index) noexcept;
 

@@ -28,7 +28,7 @@ constexpr uint64_t kRetiredForNs = 10 * kNsPerSec;   // for answers that are sti
 }  // namespace
 
 struct NatsClient::State {
-  explicit State(const NatsConfig& nats);
+  State(const NatsConfig& nats, std::shared_ptr<Waker> to_tell);
   ~State();
 
   void note(const char* text) {
@@ -42,6 +42,7 @@ struct NatsClient::State {
   void end(std::unique_ptr<Link> link) noexcept;
 
   const NatsConfig config;
+  const std::shared_ptr<Waker> waker;
   /// False where the server has not said: while the library takes up a connection anew it knows 0 for a moment, for which
   /// every message is too large.
   bool learn_payload_max(natsConnection* nc) noexcept {
@@ -117,14 +118,17 @@ struct NatsClient::Link {
   // Not a synchronous subscription, which keeps for itself what nobody answered (3.4.1).
   static void on_reply(natsConnection*, natsSubscription*, natsMsg* message, void* closure) {
     State& state = static_cast<Link*>(closure)->state;
+    bool is_first = false;
     {
       const std::lock_guard lock(state.mutex);
       if (state.waiting.size() < kRepliesMax) {
         state.waiting.push_back(message);
         message = nullptr;
-        if (state.waiting.size() == 1) state.changed.notify_all();
+        is_first = state.waiting.size() == 1;
+        if (is_first) state.changed.notify_all();
       }
     }
+    if (is_first && state.waker != nullptr) state.waker->wake();
     natsMsg_Destroy(message);
   }
   static void on_unsubscribed(void* closure) {
@@ -201,7 +205,8 @@ struct NatsClient::Link {
   }
 };
 
-NatsClient::State::State(const NatsConfig& nats) : config(nats), watch(files_of(nats)) {}
+NatsClient::State::State(const NatsConfig& nats, std::shared_ptr<Waker> to_tell)
+    : config(nats), waker(std::move(to_tell)), watch(files_of(nats)) {}
 
 NatsClient::State::~State() {
   for (natsMsg* message : waiting) natsMsg_Destroy(message);
@@ -216,10 +221,10 @@ void NatsClient::State::end(std::unique_ptr<Link> ending) noexcept {
 
 NatsClient::NatsClient(std::unique_ptr<State> state) : state_(std::move(state)) {}
 
-Result<std::unique_ptr<NatsClient>> NatsClient::make(const NatsConfig& config) {
+Result<std::unique_ptr<NatsClient>> NatsClient::make(const NatsConfig& config, std::shared_ptr<Waker> waker) {
   auto options = make_nats_options(config);
   if (!options) return options.error();
-  auto state = std::make_unique<State>(config);
+  auto state = std::make_unique<State>(config, std::move(waker));
   return std::unique_ptr<NatsClient>(new NatsClient(std::move(state)));
 }
 
@@ -400,6 +405,11 @@ NatsReply NatsClient::next_reply(int wait_ms) {
   natsMsg* message = state.waiting.front();
   state.waiting.pop_front();
   return NatsReply(message);
+}
+
+bool NatsClient::has_replies() const noexcept {
+  const std::lock_guard lock(state_->mutex);
+  return !state_->waiting.empty();
 }
 
 void NatsClient::wake() noexcept {

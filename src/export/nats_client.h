@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "base/waker.h"
 #include "export/tls_files.h"
 
 // nats.c's types, so that its header stays out of ours.
@@ -83,7 +84,8 @@ class NatsReply {
 
 class NatsClient {
  public:
-  static Result<std::unique_ptr<NatsClient>> make(const NatsConfig& config);
+  /// `waker`, where there is one, is told when there are replies.
+  static Result<std::unique_ptr<NatsClient>> make(const NatsConfig& config, std::shared_ptr<Waker> waker = nullptr);
   ~NatsClient();
   NatsClient(const NatsClient&) = delete;
   NatsClient& operator=(const NatsClient&) = delete;
@@ -122,6 +124,7 @@ class NatsClient {
   NatsReply next_reply(int wait_ms);
   /// All replies that are there, behind those in `replies`; waits for a first one at most `wait_ms`.
   void take_replies(std::vector<NatsReply>& replies, int wait_ms);
+  bool has_replies() const noexcept;
   /// Ends such a wait, or the next one, early. Any thread.
   void wake() noexcept;
   /// The token of a reply to publish(); false when it is none of ours.

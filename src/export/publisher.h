@@ -62,7 +62,7 @@ class OutcomeSink {
 
 /// What a publisher says about itself; single-writer, read by any thread.
 struct PublisherCounters {
-  Counter connected;  // gauge: 1 or 0
+  Counter connected;  // gauge: connections that are up
   Counter messages;   // broker messages sent, retries included
   Counter octets;
   Counter acknowledgements;
@@ -116,6 +116,8 @@ class Publisher {
   virtual const PublisherCounters& counters() const noexcept = 0;
   /// The last trouble in an operator's words; empty when all is well. Any thread.
   virtual std::string last_error() const = 0;
+  /// What is not well though batches go out: one of several connections is away. Any thread.
+  virtual std::string remark() const { return {}; }
 
  protected:
   uint64_t patience_ns() const noexcept { return patience_ns_.load(std::memory_order_relaxed); }

@@ -266,6 +266,7 @@ struct ApplianceConfig {
   std::string nats_user;
   std::string nats_password;
   std::string nats_token;
+  uint32_t nats_connections = 1;
   SecurityConfig security;
   std::string stream_name = "events";
   std::vector<std::string> stream_subjects;  // those of the listeners are always added

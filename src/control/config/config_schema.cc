@@ -5,6 +5,7 @@
 #include "base/utf8.h"
 #include "control/config/config.h"
 #include "control/config/config_values.h"
+#include "export/jetstream_connection.h"
 #include "export/kafka.h"
 #include "packet/reassembly.h"
 
@@ -525,6 +526,9 @@ const service::Schema<ApplianceConfig>& appliance_schema() {
                "The user's password; better in the environment.", {Secrecy::secret, ""})
           .key("nats_token", &C::nats_token, service::any_text(),
                "Token; better in the environment; empty: none.", {Secrecy::secret, ""})
+          .key("nats_connections", &C::nats_connections, integer<uint32_t>(1, outbound::kJetStreamConnectionsMax),
+               "Over so many connections batches go to a stream: more than one where a server has CPUs to spare for each, or "
+               "TLS is what holds.")
           .object("security", &C::security, security_schema(),
                   "Protection of the connection to NATS.")
           .key("stream_name", &C::stream_name, name_text(),

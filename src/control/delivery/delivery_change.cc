@@ -217,6 +217,8 @@ std::vector<PublisherView> Delivery::views(uint64_t steady_now_ns) {
     row.state = PublisherState::gone;
     row.connected = row.is_fresh = row.is_handing_over = false;
     row.last_error.clear();
+    row.remark.clear();
+    row.connections = 0;
     row.takes_nothing_ns = 0;
     row.spool.last_error.clear();
     row.spool.takes_nothing_ns = 0;

@@ -96,7 +96,9 @@ PublisherView Destination::view(uint64_t steady_now_ns) {
   row.kind = std::string(publisher().kind());
   row.policy = config_.policy;
   row.connected = publisher().counters().connected.value() != 0;
+  row.connections = publisher().counters().connected.value();
   row.last_error = publisher().last_error();
+  row.remark = publisher().remark();
   row.takes_nothing_ns = still_ns >= kTakesNothingNs ? still_ns : 0;
   row.records_routed = records_routed_;
   row.records_acknowledged = records_acknowledged_;

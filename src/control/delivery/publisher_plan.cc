@@ -23,7 +23,7 @@ auto connection_keys(const ApplianceConfig& c) {
 
 auto stream_keys(const ApplianceConfig& c) {
   return std::tie(c.stream_name, c.stream_subjects, c.stream_max_bytes, c.stream_storage, c.stream_retention,
-                  c.stream_max_age_secs, c.stream_duplicate_window_secs);
+                  c.stream_max_age_secs, c.stream_duplicate_window_secs, c.nats_connections);
 }
 
 auto message_keys(const ApplianceConfig& c) { return std::tie(c.framing, c.compression); }

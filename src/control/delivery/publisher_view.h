@@ -69,7 +69,9 @@ struct PublisherView {
   bool is_fresh = false;         // made by a reload a moment ago: it may still connect
   bool is_handing_over = false;  // what a reload has replaced still delivers what it had
   bool connected = false;
+  uint64_t connections = 0;       // that are up
   std::string last_error;         // as the publisher says
+  std::string remark;             // the same: what is not well though batches go out
   uint64_t takes_nothing_ns = 0;  // for so long, from kTakesNothingNs on; else 0
   uint64_t records_routed = 0;  // offered to it; all but what is waiting
   uint64_t records_acknowledged = 0;

@@ -46,6 +46,7 @@ Result<std::unique_ptr<outbound::Publisher>> make_jetstream(const ApplianceConfi
   c.framing = config.framing;
   c.compression = config.compression;
   c.identity = identity;
+  c.connections = config.nats_connections;
   c.publish_timeout_ms = config.publish_timeout_ms;
   // One message a record: batch_size bounds how many of them may be under way.
   if (outbound::is_record_a_message(config.framing) && config.batch_size != 0) {

@@ -196,6 +196,8 @@ void add_publisher(MetricPage& page, const PublisherView& p) {
   };
   if (p.state == PublisherState::running) {
     gauge("weir_publisher_connected", "1 while the publisher reaches its destination.", p.connected);
+    gauge("weir_publisher_connections", "Connections of it that are up; of a file or standard output, 1 while it can be written.",
+          static_cast<double>(p.connections));
   }
   counter("weir_publisher_records_acknowledged_total", "Records acknowledged by the destination.",
           p.records_acknowledged);

@@ -321,6 +321,10 @@ std::vector<DoctorFinding> diagnose_appliance(const nlohmann::json& status) {
       out.push_back({about, DoctorGrade::wrong, error,
                      "weirctl publishers; it goes on by itself when the cause is gone: docs/DELIVERY.md"});
     }
+    if (const std::string remark = p.value("remark", ""); !remark.empty()) {
+      out.push_back({about, DoctorGrade::warning, remark,
+                     "the others deliver; does the server, or the account, allow so many (nats_connections)?"});
+    }
     if (lost != 0) {
       out.push_back({about, DoctorGrade::warning, fmt::format("{} records were lost", lost),
                      "weirctl ledger says why; drop_policy: spool keeps them on disk"});

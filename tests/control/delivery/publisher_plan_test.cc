@@ -33,6 +33,7 @@ TEST(PublisherPlan, MakesAnewWhoeverIsMadeFromAKeyThatDiffers) {
       {"nats_nkey_file: /etc/x.nk\n", js},
       {"nats_user: u\nnats_password: p\n", js},
       {"nats_token: t\n", js},
+      {"nats_connections: 2\n", js},
       {"security: {mode: tls}\n", js},
       {"security: {mode: tls, server_name: broker}\n", js},
       {"security: {mode: tls, tls: {ca_file: /etc/ca.pem}}\n", js},

@@ -221,6 +221,7 @@ TEST(Doctor, SaysWhatToTypeForWhateverARunningApplianceComplainsOf) {
     const json publisher = {{"name", "jetstream"},
                             {"state", "running"},
                             {"last_error", "no servers"},
+                            {"remark", "connection 2 of 4: too many"},
                             {"records", {{"failed", 1}, {"dropped", 2}, {"acknowledged", 3}}}};
     const json core = {{"serves", "p0 worker 1"}, {"worker", {{"handed", 100}, {"full", 20}}}};
     return diagnose_appliance({{"ready", false},
@@ -244,6 +245,8 @@ TEST(Doctor, SaysWhatToTypeForWhateverARunningApplianceComplainsOf) {
       {"", "receive buffer of 1 octets, 2 asked: raise net.core.rmem_max", "sysctl -w net.core.rmem_max"},
       {"", "the driver does not count what it drops", "ethtool -S"},
       {"", "512 receive descriptors", "docs/PORTS.md"},
+      {"", "", "connection 2 of 4: too many"},
+      {"", "", "nats_connections"},
   };
   for (const auto& c : cases) {
     const auto findings = found_of_port(c.trouble, c.note, 5);
