@@ -161,13 +161,20 @@ Result<CheckedFiles> check_files(const StoreConfig& config) {
   if (access(folder.c_str(), W_OK | X_OK) != 0) {
     refuse(fmt::format("database.path: nothing can be made in {}", service::printable(folder)));
   }
-  if (mkdir(config.history.folder.c_str(), 0750) != 0 && errno != EEXIST) {
-    refuse(fmt::format("history.folder: {} cannot be made: {}", service::printable(config.history.folder), std::strerror(errno)));
-  } else if (access(config.history.folder.c_str(), W_OK | X_OK) != 0) {
-    refuse(fmt::format("history.folder: nothing can be made in {}", service::printable(config.history.folder)));
+  // Made by who runs the store: root, who only checks, would leave one that the store cannot write.
+  const std::string& history = config.history.folder;
+  const std::string place = access(history.c_str(), F_OK) == 0 ? history : folder_of(history);
+  if (access(place.c_str(), W_OK | X_OK) != 0) {
+    refuse(fmt::format("history.folder: nothing can be made in {}", service::printable(place)));
   }
   if (!errors.empty()) return Error{errors};
   return CheckedFiles{std::move(*found), std::move(*rules)};
+}
+
+Result<void> make_folders(const StoreConfig& config) {
+  const std::string& history = config.history.folder;
+  if (mkdir(history.c_str(), 0750) == 0 || errno == EEXIST) return {};
+  return Error{fmt::format("history.folder: {} cannot be made: {}", service::printable(history), std::strerror(errno))};
 }
 
 std::string describe(const LoadedConfig& loaded) {

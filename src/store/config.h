@@ -91,6 +91,8 @@ struct CheckedFiles {
 };
 /// feed::check_files, rules and data that can be read, a folder for the database; or all that is wrong.
 Result<CheckedFiles> check_files(const StoreConfig& config);
+/// Those that a run needs and that are not there.
+Result<void> make_folders(const StoreConfig& config);
 
 /// Every value with where it came from, secrets masked, and what would run.
 std::string describe(const LoadedConfig& loaded);

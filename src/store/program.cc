@@ -66,6 +66,7 @@ Result<std::unique_ptr<StoreProgram>> StoreProgram::create(const LoadedConfig& l
 }
 
 Result<void> StoreProgram::open() {
+  if (auto made = make_folders(config_); !made) return made.error();
   auto store = OpenStore::open(database_options(config_));
   if (!store) return store.error();
   store_ = std::move(*store);

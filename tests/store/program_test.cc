@@ -203,6 +203,21 @@ TEST_F(StoreProgramTest, IsTheOnlyOneAtItsFile) {
   EXPECT_TRUE(is_ready());
 }
 
+TEST_F(StoreProgramTest, MakesItsFoldersWhenItRunsAndNotWhenItIsChecked) {
+  // Root checks what another user runs: a folder of root's would stay shut to the store.
+  Process check(folder_, {built("weir-store"), "check-config", "-c", config()});
+  EXPECT_EQ(check.wait(), 0) << check.err();
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "history"));
+  auto store = start();
+  ASSERT_TRUE(eventually([&] { return is_ready(); })) << store->err();
+  EXPECT_TRUE(std::filesystem::is_directory(folder_ / "history"));
+
+  std::ofstream(folder_ / "nowhere.yaml") << "history: {folder: " << folder_ / "nowhere/history" << "}\n";
+  Process wrong(folder_, {built("weir-store"), "check-config", "-c", folder_ / "nowhere.yaml"});
+  EXPECT_NE(wrong.wait(), 0);
+  EXPECT_THAT(wrong.err(), HasSubstr("nothing can be made in " + (folder_ / "nowhere")));
+}
+
 TEST_F(StoreProgramTest, CommitsWhatIsBegunWhenItIsToldToStop) {
   auto store = start("log: {level: info}\n");
   ASSERT_TRUE(eventually([&] { return is_ready(); })) << store->err();
