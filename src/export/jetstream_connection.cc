@@ -65,11 +65,14 @@ void JetStreamConnection::submit(OutboundBatch& batch, OutcomeSink& outcomes) {
   pump(now, outcomes);
 }
 
-OutboundBatch* JetStreamConnection::hand_over() noexcept {
+bool JetStreamConnection::hand_over(JetStreamConnection& to, OutcomeSink& outcomes) {
   for (uint32_t i = 0; i < window_.slots(); ++i) {
-    if (window_.is_untouched(i)) return window_.remove(i);
+    if (!window_.awaits_nothing(i)) continue;
+    window_.move_to(to.window_, i);
+    to.pump(steady_clock_ns(), outcomes);
+    return true;
   }
-  return nullptr;
+  return false;
 }
 
 void JetStreamConnection::fail_all(DeliveryFailure why, OutcomeSink& outcomes) {

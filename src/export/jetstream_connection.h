@@ -56,8 +56,8 @@ class JetStreamConnection {
 
   void submit(OutboundBatch& batch, OutcomeSink& outcomes);
   void step(const Step& step, OutcomeSink& outcomes);
-  /// A batch of which nothing was acknowledged and no answer is awaited, no longer ours; null: there is none.
-  OutboundBatch* hand_over() noexcept;
+  /// One batch of which no answer is awaited, with what is known of its messages; false: there is none. `to` has room.
+  bool hand_over(JetStreamConnection& to, OutcomeSink& outcomes);
   void fail_all(DeliveryFailure why, OutcomeSink& outcomes);
 
   bool is_full() const noexcept { return window_.is_full(); }

@@ -126,10 +126,9 @@ void JetStreamPublisher::rescue_stranded(OutcomeSink& outcomes) {
     if (from->can_publish()) continue;
     while (from->in_flight() > 0) {
       JetStreamConnection* const to = with_room();
-      if (to == nullptr) return;
-      OutboundBatch* const batch = from->hand_over();
-      if (batch == nullptr) break;
-      to->submit(*batch, outcomes);
+      // The last that could publish may have gone meanwhile: what is left would go round in circles.
+      if (to == nullptr || !to->can_publish()) return;
+      if (!from->hand_over(*to, outcomes)) break;
     }
   }
 }

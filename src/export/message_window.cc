@@ -57,9 +57,34 @@ bool MessageWindow::is_idle_replay(uint32_t index) const noexcept {
   return slot.batch != nullptr && slot.batch->replayed_as != nullptr && slot.awaiting == 0;
 }
 
-bool MessageWindow::is_untouched(uint32_t index) const noexcept {
-  const Slot& slot = slots_[index];
-  return slot.batch != nullptr && slot.awaiting == 0 && !slot.was_refused && slot.open == slot.messages.size();
+bool MessageWindow::awaits_nothing(uint32_t index) const noexcept {
+  return slots_[index].batch != nullptr && slots_[index].awaiting == 0;
+}
+
+void MessageWindow::move_to(MessageWindow& other, uint32_t index) {
+  Slot& from = slots_[index];
+  assert(awaits_nothing(index) && !other.is_full());
+  if (from.messages.empty()) std::erase(undivided_, index);
+  const uint32_t at = other.free_.back();
+  other.free_.pop_back();
+  Slot& slot = other.slots_[at];
+  const uint32_t generation = (slot.generation + 1) & kGenerationMask;
+  const uint32_t left = from.generation;
+  slot = std::exchange(from, Slot{});
+  slot.generation = generation;
+  from.generation = left;
+  free_.push_back(index);
+  if (slot.messages.empty()) other.undivided_.push_back(at);
+  for (size_t m = 0; m < slot.messages.size(); ++m) {
+    if (slot.messages[m].state == State::acknowledged) continue;
+    slot.messages[m].state = State::queued;
+    other.ready_.push_back(other.token_of(at, m));
+  }
+  if (in_flight() != 0) return;
+  // Nothing that these are about is here any more: a window that is never emptied by sending would keep them.
+  ready_.clear();
+  deadlines_.clear();
+  delayed_ = {};
 }
 
 OutboundBatch* MessageWindow::remove(uint32_t index) noexcept {

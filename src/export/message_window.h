@@ -85,8 +85,11 @@ class MessageWindow {
   bool is_overdue(uint32_t index, uint64_t now_ns, uint64_t patience_ns, uint64_t answers_ns) const noexcept;
   /// One that came from a spool, of which nothing awaits an answer.
   bool is_idle_replay(uint32_t index) const noexcept;
-  /// Has a batch of which nothing was acknowledged or refused for good, and no answer is awaited.
-  bool is_untouched(uint32_t index) const noexcept;
+  /// Has a batch, and no answer to any of its messages is awaited.
+  bool awaits_nothing(uint32_t index) const noexcept;
+  /// Such a batch goes into a free slot of another window, which there must be, with its messages as they are: the same
+  /// parts under the same ids, those acknowledged not again, those refused with their refusals.
+  void move_to(MessageWindow& other, uint32_t index);
   /// The slot's batch is over; none of its tokens is found from now on.
   OutboundBatch* remove(uint32_t index) noexcept;
 

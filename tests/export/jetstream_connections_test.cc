@@ -154,6 +154,34 @@ TEST_F(JetStreamConnectionsTest, DeliverOverThoseThatThereAre) {
   expect_all_stored_once(server);
 }
 
+TEST_F(JetStreamConnectionsTest, DeliverTheRestOfWhatOneThatStaysAwayHasDeliveredInPart) {
+  NatsServer server;
+  ASSERT_TRUE(server.start());
+  JetStreamConfig config = config_for(server, 2);
+  config.framing = Framing::single;
+  config.window_messages = 8;  // of a batch's 400
+  make(config);
+  ASSERT_TRUE(connected(2));
+  submit(4, 400);
+  ASSERT_TRUE(poll_until([&] { return publisher_->counters().acknowledgements.value() > 40; }));
+  ASSERT_EQ(ledger_.acknowledged, 0u) << "each batch is stored in part";
+  server.kill();
+  ASSERT_TRUE(connected(0));
+  server.set_extra("max_connections: 1");
+  ASSERT_TRUE(server.start());
+  ASSERT_TRUE(poll_until_settled()) << publisher_->last_error() << publisher_->remark();
+  EXPECT_EQ(ledger_.acknowledged, 4u);
+  publisher_.reset();
+
+  ReaderConfig reading;
+  reading.nats.urls = {server.url()};
+  reading.stream = "events";
+  reading.subject = "flows.>";
+  auto reader = JetStreamReader::open(reading);
+  ASSERT_TRUE(reader) << reader.error().message;
+  EXPECT_EQ((*reader)->pending(), 1600u) << "each record once";
+}
+
 TEST_F(JetStreamConnectionsTest, TellOfAStreamThatDoesNotTakeWhatOneOfThemSent) {
   NatsServer server;
   ASSERT_TRUE(server.start());

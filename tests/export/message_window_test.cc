@@ -160,6 +160,52 @@ TEST_F(MessageWindowTest, QueuesWhatIsUnansweredWhenTheConnectionIsLost) {
   EXPECT_EQ(again, sent - 1);
 }
 
+TEST_F(MessageWindowTest, ABatchGoesToAnotherWindowWithWhatIsKnownOfIt) {
+  BatchBox parted(1, 40), whole(2, 3), undivided(3, 3);
+  MessageWindow from{3}, to{3};
+  const auto admit = [&](BatchBox& box, size_t octets_max) {
+    from.admit(box.batch, 1).id = "id of " + std::to_string(box.batch.sequence);
+    ASSERT_TRUE(from.divide(*from.take_undivided(), former_, octets_max));
+  };
+  admit(parted, parted.octets.size() / 4);
+  admit(whole, SIZE_MAX);
+  const auto first = from.take_queued(), second = from.take_queued();
+  from.note_sent(*first, 100);
+  from.note_sent(*second, 100);
+  EXPECT_FALSE(from.note_acknowledged(*first));
+  const auto parts = from.find(*first).slot->messages.size();
+  const uint32_t slot = from.find(*first).index;
+  EXPECT_FALSE(from.awaits_nothing(slot)) << "the second part";
+  from.delay(*second, 50, DeliveryFailure::rejected);
+  from.find(*second).message->rejections = 2;
+  from.find(*second).slot->was_refused = true;
+  ASSERT_TRUE(from.awaits_nothing(slot));
+  from.move_to(to, slot);
+  EXPECT_FALSE(from.find(*first)) << "a late answer is nobody's any more";
+  from.admit(undivided.batch, 1);
+  for (uint32_t i = 0; i < from.slots(); ++i) {
+    if (from.awaits_nothing(i)) from.move_to(to, i);
+  }
+  EXPECT_EQ(from.in_flight(), 0u);
+  EXPECT_FALSE(from.has_to_send());
+  EXPECT_EQ(from.next_due_ns(), MessageWindow::kNoTimeOut) << "nothing is left of what was delayed";
+  EXPECT_TRUE(to.is_full());
+
+  size_t sent = 0, refused = 0;
+  while (const auto token = to.take_queued()) {
+    const auto found = to.find(*token);
+    EXPECT_EQ(found.slot->id, "id of " + std::to_string(found.slot->batch->sequence));
+    refused += found.message->rejections;
+    to.note_sent(*token, 100);
+    ++sent;
+  }
+  EXPECT_EQ(sent, parts - 1 + 1) << "the acknowledged part not again";
+  EXPECT_EQ(refused, 2u);
+  const auto index = to.take_undivided();
+  ASSERT_TRUE(index);
+  EXPECT_EQ(to.slot(*index).batch, &undivided.batch);
+}
+
 TEST_F(MessageWindowTest, ABatchThatIsGoneIsNotMadeIntoMessages) {
   BatchBox one(1, 3), two(2, 3);
   window_.admit(one.batch, 1);
