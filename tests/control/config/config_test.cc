@@ -498,7 +498,7 @@ TEST(ApplianceConfig, RefusesWhatCannotWork) {
       {listener + "listners: []", "listners: unknown key; did you mean listeners?"},
       {listener + "batch_bytes: 64k",
        "batch_bytes: \"64k\" is not allowed; allowed: octets from 4KiB to 16MiB"},
-      {listener + "idle: busy", "allowed: adaptive, poll"},
+      {listener + "idle: busy", "allowed: adaptive, interrupt, poll"},
       {listener + "ports: [{device: net_null0, exception: {vlan: 5}}]",
        "ports[0].exception: has no interface, which the other keys are about"},
       {listener + "ports: [{device: net_null0, exception: {interface: a/b}}]", "exception.interface: \"a/b\" is not allowed"},
