@@ -170,7 +170,8 @@ unsigned DpdkCore::receive_all(uint64_t wall_ns, bool& is_held) noexcept {
 void DpdkCore::run() noexcept {
   prepare_waiting();
   PipelineCounters& counters = pipeline_.counters();
-  const unsigned looks = has_fds_ ? kEmptyPollsBeforeFdWait : kEmptyPollsBeforeWait;
+  // Lanes are memory: looking at them costs no system call, and who fills them pays for waking us.
+  const unsigned looks = has_fds_ && !queues_.empty() ? kEmptyPollsBeforeFdWait : kEmptyPollsBeforeWait;
   unsigned empty_polls = 0;
   while (!waiter_.is_stopping()) {
     const uint64_t began_ns = clock_.steady_ns();

@@ -20,8 +20,8 @@ namespace weir::dataplane {
 
 /// Empty polls before an adaptive core waits: some microseconds of looking, cheaper than a sleep.
 inline constexpr unsigned kEmptyPollsBeforeWait = 128;
-/// Where there are descriptors to wait on. Each look is a system call of the driver's there, and waiting for what is
-/// there already is no more.
+/// Where there are descriptors of devices to wait on. Each look is a system call of the driver's there, and waiting for
+/// what is there already is no more.
 inline constexpr unsigned kEmptyPollsBeforeFdWait = 1;
 /// At the end, what has been received but not looked at is still taken: all of it where the socket
 /// can be told to take no more (the bound is then only a guard), else up to so much a queue.
