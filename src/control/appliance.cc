@@ -267,7 +267,11 @@ Result<std::shared_ptr<const ApplianceView>> Appliance::run(const RunOptions& op
     }
     if (!moved) {
       if (options.stop_at_end && data_plane_->at_end()) break;
-      waker_.wait(idle_wait_ms(), [] { return false; });
+      // What was sealed while it looked around found it awake, and may have been the last that there was a buffer for.
+      waker_.wait(idle_wait_ms(), [this] {
+        const RoleScope role(control_thread);
+        return delivery_->has_news();
+      });
     }
   }
 

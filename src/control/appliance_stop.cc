@@ -62,7 +62,12 @@ bool Appliance::end_cores(const std::function<bool()>& asked_again,
     if (deadline.is_over(steady_clock_ns(), kHurriedCoresEndNs)) return false;
     take_events();
     look_around(ApplianceState::draining, notify);
-    if (!delivery_->step()) waker_.wait(kIdleWaitMs, [] { return false; });
+    if (!delivery_->step()) {
+      waker_.wait(kIdleWaitMs, [this] {
+        const RoleScope role(control_thread);
+        return delivery_->has_news();
+      });
+    }
   }
   was_hurried_ = deadline.was_hurried();
   return true;

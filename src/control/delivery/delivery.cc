@@ -28,11 +28,12 @@ bool Delivery::step() noexcept {
   // Outcomes first: they free the room that new batches need.
   for (auto& destination : destinations_) moved |= destination->step(now_ns);
   for (Draining& d : draining_) moved |= d.destination->step(now_ns);
+  batches_left_ = 0;
   const bool is_over = drain_deadline_ns_ != 0 && now_ns >= drain_deadline_ns_;
   for (size_t core = 0; core < cores_.size(); ++core) {
     moved |= take_from(core, is_over ? Blocking::over : Blocking::heeded, now_ns);
   }
-  if (drain_deadline_ns_ != 0 && has_taken_all()) {
+  if (drain_deadline_ns_ != 0 && batches_waiting() == 0) {
     for (auto& destination : destinations_) destination->begin_drain(drain_deadline_ns_);
     for (Draining& d : draining_) d.destination->begin_drain(std::min(d.deadline_ns, drain_deadline_ns_));
   }
@@ -65,7 +66,11 @@ bool Delivery::take_from(size_t core, Blocking blocking, uint64_t now_ns) noexce
     for (auto& destination : destinations_) destination->take(batch);
     release(batch);
   }
-  if (empty) check_routed(core);
+  if (empty) {
+    check_routed(core);
+  } else {
+    batches_left_ += cores_[core]->sealed_waiting();
+  }
   return taken > 0;
 }
 
@@ -126,9 +131,10 @@ std::vector<Discrepancy> Delivery::discrepancies() const {
   return found;
 }
 
-bool Delivery::has_taken_all() const noexcept {
-  return std::all_of(cores_.begin(), cores_.end(),
-                     [](const outbound::Batcher* core) { return core->sealed_waiting() == 0; });
+uint64_t Delivery::batches_waiting() const noexcept {
+  uint64_t batches = 0;
+  for (const outbound::Batcher* core : cores_) batches += core->sealed_waiting();
+  return batches;
 }
 
 void Delivery::begin_drain(uint64_t deadline_steady_ns) noexcept {
@@ -140,7 +146,7 @@ void Delivery::begin_drain(uint64_t deadline_steady_ns) noexcept {
 }
 
 bool Delivery::drained() const noexcept {
-  return (destinations_.empty() || has_taken_all()) && has_changed_over() &&
+  return (destinations_.empty() || batches_waiting() == 0) && has_changed_over() &&
          std::all_of(destinations_.begin(), destinations_.end(),
                      [](const auto& d) { return d->has_drained(); });
 }

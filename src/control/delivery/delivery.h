@@ -73,6 +73,9 @@ class Delivery {
   /// Moves what there is to move, a bounded amount; whether anything moved.
   bool step() noexcept WEIR_RUNS_ON(control_thread);
 
+  /// Cores have sealed more than step() left with them, which are those that a publisher who blocks does not take.
+  bool has_news() const noexcept WEIR_RUNS_ON(control_thread) { return batches_waiting() > batches_left_; }
+
   /// Gives a line to the publisher of that name; false where it takes none just now.
   bool offer_line(const std::string& publisher, const std::string& line)
       WEIR_RUNS_ON(control_thread);
@@ -128,7 +131,7 @@ class Delivery {
   void check_routed(size_t core) noexcept WEIR_RUNS_ON(control_thread);
   enum class Blocking : uint8_t { heeded, over };
   bool take_from(size_t core, Blocking blocking, uint64_t now_ns) noexcept WEIR_RUNS_ON(control_thread);
-  bool has_taken_all() const noexcept;
+  uint64_t batches_waiting() const noexcept;
   void release(outbound::OutboundBatch* batch) noexcept WEIR_RUNS_ON(control_thread);
   void note_taken() noexcept WEIR_RUNS_ON(control_thread);
 
@@ -141,6 +144,7 @@ class Delivery {
   bool is_started_ = false;
   uint64_t records_routed_ = 0;
   uint64_t batches_routed_ = 0;
+  uint64_t batches_left_ = 0;  // with their cores, by the last step
   std::vector<Routed> routed_;      // by core
   uint64_t drain_deadline_ns_ = 0;  // 0: not draining
 };

@@ -22,6 +22,18 @@ TEST_F(DeliveryTest, AcknowledgesEveryBatchInOrderAndReusesItsBuffer) {
   EXPECT_EQ(fake.sequences_seen(), expected);
 }
 
+/// Who sleeps until there are some looks for them once more before it does.
+TEST_F(DeliveryTest, HasNewsOfWhatWasSealedSinceItLooked) {
+  delivery_.start();
+  EXPECT_FALSE(delivery_.has_news());
+  seal();
+  EXPECT_TRUE(delivery_.has_news());
+  EXPECT_TRUE(delivery_.step());
+  EXPECT_FALSE(delivery_.has_news());
+  seal();
+  EXPECT_TRUE(delivery_.has_news());
+}
+
 TEST_F(DeliveryTest, TellsHowLongBatchesTookFromTheirFirstRecord) {
   add("a", 2, Mode::acknowledge);
   delivery_.start();

@@ -113,6 +113,7 @@ TEST_F(DropPolicyTest, BlockLeavesBatchesWithTheirCoreUntilThereIsRoom) {
   EXPECT_EQ(view(0).records_in_flight, 20u);
   EXPECT_EQ(view(0).records_waiting, 30u);
   EXPECT_EQ(batcher_.sealed_waiting(), 3u);
+  EXPECT_FALSE(delivery_.has_news()) << "who looks for what can be moved would look without end";
   expect_balanced();
   slow.set_mode(Mode::acknowledge);
   step_until([&] { return view(0).records_acknowledged == 50; });
