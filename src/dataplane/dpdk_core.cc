@@ -6,6 +6,7 @@
 #include <rte_mbuf_dyn.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 
 #include "base/prefetch.h"
@@ -281,15 +282,20 @@ void DpdkCore::prepare_waiting() noexcept {
     longest_pause_ns_ = queue->ends ? 0 : std::min(longest_pause_ns_, longest_pause_of_ring_ns(queue->frames));
 }
 
-/// Whether there are any.
+/// Whether any will come from now on. Where one could not be armed the core is_deaf_.
 bool DpdkCore::arm_interrupts() noexcept {
+  is_deaf_ = false;
   for (const RxQueue* queue : queues_) {
     if (queue->interrupts == nullptr) continue;
-    // Where the driver knows of no switch the descriptor is that of the frames themselves.
     rte_spinlock_lock(queue->interrupts);
-    rte_eth_dev_rx_intr_enable(queue->port, queue->queue);
+    const int rc = rte_eth_dev_rx_intr_enable(queue->port, queue->queue);
     rte_spinlock_unlock(queue->interrupts);
-    are_armed_ = true;
+    // Where the driver knows of no switch the descriptor is that of the frames themselves.
+    if (rc == 0 || rc == -ENOTSUP) {
+      are_armed_ = true;
+    } else {
+      is_deaf_ = true;
+    }
   }
   return are_armed_;
 }
@@ -327,7 +333,7 @@ void DpdkCore::wait() noexcept {
   if (!lanes_.empty()) bell_.waker.lie_down();
   if (lanes_have_any()) {
     // Handed over since the last look.
-  } else if (has_fds_ && !has_unread_file) {
+  } else if (has_fds_ && !has_unread_file && !is_deaf_) {
     waiter_.wait(patience_ns);
   } else {
     // Nothing to wait on: naps that grow while nothing comes.

@@ -87,6 +87,7 @@ class DpdkCore {
   CoreClock clock_;
   std::atomic<bool> has_ended_{false};
   bool are_armed_ = false;  // interrupts of queues
+  bool is_deaf_ = false;    // one of them could not be armed: this wait is a nap
   bool has_fds_ = false;  // for every queue that may still bring something
   Gathering gathering_;
   uint64_t longest_pause_ns_ = 0;  // 0: frames do not gather
