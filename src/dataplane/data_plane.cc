@@ -63,6 +63,7 @@ class RunningDataPlane final : public DataPlane {
 
   Result<void> open_dpdk(const DataPlaneConfig& config) WEIR_RUNS_ON(control_thread);
   Result<void> steer(DpdkDevice& device, std::span<const DpdkPort> ports) WEIR_RUNS_ON(control_thread);
+  void keep_ports(XdpSteering& steering) WEIR_RUNS_ON(control_thread);
   Result<void> make_pipelines(const DataPlaneConfig& config);
   Result<void> replicate(const DataPlaneConfig& config) WEIR_RUNS_ON(control_thread);
   Result<void> make_cores(const DataPlaneConfig& config) WEIR_RUNS_ON(control_thread);
@@ -340,13 +341,20 @@ Result<void> RunningDataPlane::change(const DataPlaneConfig& config) {
   return {};
 }
 
+/// The change is under way by then and does not fail by it: the note of the port says what could not be taken back.
+void RunningDataPlane::keep_ports(XdpSteering& steering) {
+  const Result<void> kept = steering.keep_ports(rules_->listeners);
+  for (const std::unique_ptr<DpdkDevice>& device : devices_)
+    if (device->xdp_interface() == steering.interface()) device->set_steering_note(kept ? "" : kept.error().message);
+}
+
 // Rules first: when a socket's datagrams come, their listener is known.
 bool RunningDataPlane::settle_change() {
   if (next_rules_) {
     for (const std::unique_ptr<Pipeline>& pipeline : pipelines_)
       if (!pipeline->goes_by(*next_rules_)) return false;
     rules_ = std::move(next_rules_);
-    for (const std::unique_ptr<XdpSteering>& steering : steerings_) steering->keep_ports(rules_->listeners);
+    for (const std::unique_ptr<XdpSteering>& steering : steerings_) keep_ports(*steering);
     if (sockets_) {
       sockets_->begin_change();
       for (size_t thread = 0; thread < sockets_->threads(); ++thread)

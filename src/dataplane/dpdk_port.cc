@@ -346,6 +346,8 @@ PortStats DpdkDevice::stats() {
   stats.device = config_.device;
   stats.at_end = is_at_end();
   stats.note = note_;
+  if (!note_.empty() && !steering_note_.empty()) stats.note += "; ";
+  stats.note += steering_note_;
 
   rte_eth_link link{};
   if (rte_eth_link_get_nowait(port_id_, &link) == 0)

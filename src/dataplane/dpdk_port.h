@@ -68,6 +68,8 @@ class DpdkDevice {
   std::string xdp_interface() const { return has_own_xdp_program_ ? interfaces_of(spec_).back() : std::string(); }
   /// Its receive queues of that interface, and the sockets that serve them, are `steering`'s from now on.
   Result<void> join(XdpSteering& steering) WEIR_RUNS_ON(control_thread);
+  /// What its port's note says of the steering, until it is something else.
+  void set_steering_note(std::string note) { steering_note_ = std::move(note); }
 
   uint16_t port_id() const noexcept { return port_id_; }
   uint16_t workers() const noexcept { return config_.workers; }
@@ -109,6 +111,7 @@ class DpdkDevice {
   uint64_t packet_socket_drops_ = 0;     // summed up
   std::optional<PortStats> last_stats_;  // once stopped
   std::string note_;
+  std::string steering_note_;
 };
 
 /// PCI devices of these ports, as EAL's allow list takes them.

@@ -83,15 +83,23 @@ Result<void> XdpSteering::add_ports(std::span<const Listener> listeners) {
   return {};
 }
 
-void XdpSteering::keep_ports(std::span<const Listener> listeners) {
+Result<void> XdpSteering::keep_ports(std::span<const Listener> listeners) {
   std::array<bool, kUdpPorts> is_wanted{};
+  uint32_t failed_port = 0;  // the first
+  int failed_number = 0;
   for (const Listener& listener : listeners) is_wanted[listener.port] = true;
   for (uint32_t port = 1; port < kUdpPorts; ++port) {
     if (!is_taken_[port] || is_wanted[port]) continue;
     const uint32_t no = 0;
-    // An update of an array's element that is there cannot fail.
-    if (bpf_map_update_elem(maps_.ports, &port, &no, BPF_ANY) == 0) is_taken_[port] = false;
+    if (bpf_map_update_elem(maps_.ports, &port, &no, BPF_ANY) == 0) {
+      is_taken_[port] = false;
+    } else if (failed_number == 0) {
+      failed_port = port;
+      failed_number = errno;
+    }
   }
+  if (failed_number != 0) return error(fmt::format("UDP port {} is kept from the kernel still", failed_port), failed_number);
+  return {};
 }
 
 Result<void> XdpSteering::expect_free(const std::string& interface) {

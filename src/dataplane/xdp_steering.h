@@ -38,8 +38,8 @@ class XdpSteering {
 
   /// The ports of these listeners are taken from now on, those of others still.
   Result<void> add_ports(std::span<const Listener> listeners) WEIR_RUNS_ON(control_thread);
-  /// Only theirs are.
-  void keep_ports(std::span<const Listener> listeners) WEIR_RUNS_ON(control_thread);
+  /// Only theirs are, but for those that the kernel does not let go of, which the next call tries again.
+  Result<void> keep_ports(std::span<const Listener> listeners) WEIR_RUNS_ON(control_thread);
 
   /// Nobody's program is on the interface.
   static Result<void> expect_free(const std::string& interface) WEIR_RUNS_ON(control_thread);

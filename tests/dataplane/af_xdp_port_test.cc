@@ -1,4 +1,5 @@
 // net_af_xdp over a veth pair with our own XDP program. Needs root.
+#include <bpf/bpf.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -9,6 +10,7 @@ namespace weir::dataplane::testing {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 /// The kernel's own addresses on the interface that the port takes datagrams from.
 bool give_kernel_addresses(const TwoHosts& hosts) {
@@ -107,6 +109,41 @@ TEST(AfXdpPort, FollowsItsListenersWhenTheyChange) {
     ASSERT_TRUE(hosts.send(v5_datagram(1), 9'995));
     EXPECT_TRUE(run_until(*plane, collected, [&] { return datagrams(*plane) == 2 && first.received() == 1; }));
     EXPECT_EQ(second.received(), 1u);
+    stop(*plane, collected);
+  });
+}
+
+/// Makes that map of this process one that only the kernel may write to.
+bool freeze_map(const std::string& name) {
+  for (int fd = 3; fd < 1024; ++fd) {
+    bpf_map_info info{};
+    uint32_t octets = sizeof info;
+    if (bpf_obj_get_info_by_fd(fd, &info, &octets) == 0 && info.name == name) return bpf_map_freeze(fd) == 0;
+  }
+  return false;
+}
+
+TEST(AfXdpPort, SaysThatAPortWhichIsListenedToNoMoreIsStillKeptFromTheKernel) {
+  SKIP_WITHOUT_ROOT();
+  in_child([] {
+    TwoHosts hosts;
+    ASSERT_TRUE(hosts.lay());
+    DataPlaneConfig config = xdp_collector();
+    auto plane = started(config);
+    ASSERT_NE(plane, nullptr);
+    Collected collected;
+    EXPECT_THAT(stats(*plane).note, Not(HasSubstr("UDP port")));
+    ASSERT_TRUE(freeze_map("weir_ports"));
+    config.pipeline.listeners[0].port = 0;
+    {
+      const RoleScope role(control_thread);
+      ASSERT_TRUE(plane->change(config));
+    }
+    ASSERT_TRUE(run_until(*plane, collected, [&] {
+      const RoleScope role(control_thread);
+      return plane->settle_change();
+    }));
+    EXPECT_THAT(stats(*plane).note, HasSubstr("interface port: XDP UDP port 2055 is kept from the kernel still: "));
     stop(*plane, collected);
   });
 }
