@@ -16,6 +16,8 @@ namespace {
 // Not a multiple of a page: else the same cache sets would hold the beginnings of all buffers.
 constexpr size_t kBufferStride = 65'536 + 2 * kCacheLineBytes;
 
+constexpr int kLeastBufferOctets = 4096;  // the kernel grants a little more than less
+
 /// Asks for the kernel's time of arrival in a control message.
 std::optional<uint64_t> kernel_time_ns(msghdr& message) noexcept {
   for (cmsghdr* c = CMSG_FIRSTHDR(&message); c != nullptr; c = CMSG_NXTHDR(&message, c)) {
@@ -25,6 +27,22 @@ std::optional<uint64_t> kernel_time_ns(msghdr& message) noexcept {
     return static_cast<uint64_t>(time.tv_sec) * kNsPerSec + static_cast<uint64_t>(time.tv_nsec);
   }
   return {};
+}
+
+/// Half of what the kernel says, which doubles what it is asked for, for its own overhead. Negative: it says nothing.
+int buffer_of(int fd) noexcept {
+  int doubled = 0;
+  socklen_t octets = sizeof doubled;
+  return getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &doubled, &octets) == 0 ? doubled / 2 : -1;
+}
+
+/// What a socket gets that asks for so much: net.core.rmem_max cannot be read everywhere.
+int granted_without_rights(int octets) noexcept {
+  const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return octets;
+  const int granted = set_option(fd, SOL_SOCKET, SO_RCVBUF, octets) ? buffer_of(fd) : octets;
+  ::close(fd);
+  return granted;
 }
 
 }  // namespace
@@ -74,18 +92,22 @@ Result<void> UdpSocket::set_buffer() {
   const uint32_t wanted =
       config_.receive_buffer_octets != 0 ? config_.receive_buffer_octets : kReceiveBufferOctets;
   const auto limited = static_cast<int>(std::min<uint32_t>(wanted, INT32_MAX / 2));
-  // The first needs CAP_NET_ADMIN and knows no limit; the second stays below net.core.rmem_max.
-  if (!set_option(fd_, SOL_SOCKET, SO_RCVBUFFORCE, limited) &&
-      !set_option(fd_, SOL_SOCKET, SO_RCVBUF, limited))
-    return error("SO_RCVBUF", errno);
+  // The first needs CAP_NET_ADMIN and knows no limit; the second stays below net.core.rmem_max. Who had the right and
+  // gave it up would be left with less than it has, whatever it asks for.
+  if (!set_option(fd_, SOL_SOCKET, SO_RCVBUFFORCE, limited)) {
+    const int without_rights = granted_without_rights(limited);
+    const bool would_shrink = without_rights < limited && without_rights < buffer_of(fd_);
+    if (!would_shrink && !set_option(fd_, SOL_SOCKET, SO_RCVBUF, limited)) return error("SO_RCVBUF", errno);
+  }
   buffer_note_.clear();
-  int doubled = 0;  // the kernel doubles what it is asked for, for its own overhead
-  socklen_t octets = sizeof doubled;
-  if (getsockopt(fd_, SOL_SOCKET, SO_RCVBUF, &doubled, &octets) != 0) return error("SO_RCVBUF", errno);
-  set_longest_pause(longest_pause_of_buffer_ns(static_cast<uint64_t>(doubled)));
-  if (doubled / 2 < limited) {
-    buffer_note_ = fmt::format("receive buffer of {} octets, {} asked: raise net.core.rmem_max",
-                         doubled / 2, limited);
+  const int granted = buffer_of(fd_);
+  if (granted < 0) return error("SO_RCVBUF", errno);
+  set_longest_pause(longest_pause_of_buffer_ns(2 * static_cast<uint64_t>(granted)));
+  if (granted < limited) {
+    buffer_note_ = fmt::format("receive buffer of {} octets, {} asked: raise net.core.rmem_max", granted, limited);
+  } else if (granted > std::max(limited, kLeastBufferOctets)) {
+    buffer_note_ = fmt::format("receive buffer stays at {} octets, {} asked: without rights it would become smaller than that",
+                               granted, limited);
   }
   return {};
 }

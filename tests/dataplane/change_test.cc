@@ -2,8 +2,12 @@
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <linux/capability.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <atomic>
+#include <fstream>
 #include <thread>
 
 #include "support.h"
@@ -84,6 +88,46 @@ class ChangeTest : public ::testing::Test {
   Collected collected_;
   size_t added_ = 0;
 };
+
+/// While it lives this thread may not do what CAP_NET_ADMIN allows.
+class WithoutNetAdmin {
+ public:
+  WithoutNetAdmin() {
+    header_.version = _LINUX_CAPABILITY_VERSION_3;
+    syscall(SYS_capget, &header_, had_);
+    __user_cap_data_struct less[2] = {had_[0], had_[1]};
+    less[0].effective &= ~(1u << CAP_NET_ADMIN);
+    syscall(SYS_capset, &header_, less);
+  }
+  ~WithoutNetAdmin() { syscall(SYS_capset, &header_, had_); }
+  bool had_it() const { return (had_[0].effective >> CAP_NET_ADMIN & 1u) != 0; }
+
+ private:
+  __user_cap_header_struct header_{};
+  __user_cap_data_struct had_[2]{};
+};
+
+TEST_F(ChangeTest, ABufferThatTookARightToMakeIsNotMadeLessThanAskedWithoutIt) {
+  std::ifstream file("/proc/sys/net/core/rmem_max");
+  uint32_t rmem_max = 0;
+  if (!(file >> rmem_max) || rmem_max > 64u << 20) GTEST_SKIP() << "needs net.core.rmem_max of 64 MiB at most";
+  if (!WithoutNetAdmin().had_it()) GTEST_SKIP() << "needs CAP_NET_ADMIN";
+  add_socket(0);
+  config_.socket_ports[0].receive_buffer_octets = 4 * rmem_max;
+  start(0);
+  const auto note_with = [&](uint32_t octets) {
+    const WithoutNetAdmin given_up;
+    config_.socket_ports[0].receive_buffer_octets = octets;
+    EXPECT_TRUE(change());
+    EXPECT_TRUE(settle());
+    const RoleScope role(control_thread);
+    return plane_->port_stats().at(0).note;
+  };
+  EXPECT_THAT(note_with(2 * rmem_max), HasSubstr(fmt::format("receive buffer stays at {} octets, {} asked", 4 * rmem_max, 2 * rmem_max)));
+  EXPECT_THAT(note_with(8 * rmem_max), HasSubstr(fmt::format("receive buffer of {} octets, {} asked", 4 * rmem_max, 8 * rmem_max)));
+  EXPECT_EQ(note_with(rmem_max / 2), "") << "which takes no right";
+  EXPECT_THAT(note_with(2 * rmem_max), HasSubstr(fmt::format("receive buffer of {} octets, {} asked", rmem_max, 2 * rmem_max)));
+}
 
 TEST_F(ChangeTest, ASocketThatStaysLosesNothingWhileOthersComeAndGo) {
   start(1);
