@@ -151,11 +151,14 @@ Result<Value> regex_of(std::string_view function, const Arguments& a, bool group
   if (a[0].string.size() > 64 * 1024) return Error{fmt::format("{}() of a text longer than 64 KiB", function)};
   const auto pattern = Pattern::parse(a[1].string);
   if (!pattern) return Error{fmt::format("{}(): {}", function, pattern.error().message)};
-  auto found = pattern->find(a[0].string);
+  const auto found = pattern->find(a[0].string);
   if (!groups) return Value::of(found.has_value());
   Value all = Value::array();
   if (!found) return all;
-  for (std::string& group : *found) all.items.push_back(Value::of(std::move(group)));
+  // As the engine does: a group that took no part is left out, and those behind it move up.
+  for (const Pattern::Group& group : *found) {
+    if (group) all.items.push_back(Value::of(std::string(*group)));
+  }
   return all;
 }
 

@@ -14,6 +14,8 @@ namespace {
 
 constexpr std::string_view kClosures[] = {"all", "none", "some", "one", "filter", "map", "flatMap", "count"};
 
+std::string too_deep() { return fmt::format("its result is deeper than {} values", kDecisionDepthMax); }
+
 std::string text_at(const Value& object, std::string_view key) {
   const Value* const v = object.find(key);
   return v != nullptr && v->is(ValueKind::string) ? v->string : std::string();
@@ -46,16 +48,15 @@ Value value_at(const Value& root, const std::vector<std::string>& path) {
 }
 
 /// Makes the objects on the way; where something else is, it stays, and nothing is set.
-void set_at(Value& root, const std::vector<std::string>& path, size_t depth, Value value) {
-  if (depth + 1 == path.size()) {
-    root.set(path[depth], std::move(value));
-    return;
+void set_at(Value& root, const std::vector<std::string>& path, Value value) {
+  Value* at = &root;
+  for (size_t i = 0; i + 1 < path.size(); ++i) {
+    Value* next = at->find(path[i]);
+    if (next == nullptr) next = &at->set(path[i], Value::object());
+    if (!next->is(ValueKind::object)) return;
+    at = next;
   }
-  const Value* const there = root.find(path[depth]);
-  Value next = there != nullptr ? *there : Value::object();
-  if (!next.is(ValueKind::object)) return;
-  set_at(next, path, depth + 1, std::move(value));
-  root.set(path[depth], std::move(next));
+  at->set(path.back(), std::move(value));
 }
 
 /// The first function that is not there; empty where all are.
@@ -83,14 +84,12 @@ void merge_patch(Value& into, const Value& patch) {
       std::erase_if(into.members, [&key = key](const auto& member) { return member.first == key; });
       continue;
     }
-    const Value* const there = into.find(key);
-    if (there == nullptr || !there->is(ValueKind::object) || !value.is(ValueKind::object)) {
+    Value* const there = into.find(key);
+    if (there != nullptr && there->is(ValueKind::object) && value.is(ValueKind::object)) {
+      merge_patch(*there, value);
+    } else {
       into.set(key, value);
-      continue;
     }
-    Value merged = *there;
-    merge_patch(merged, value);
-    into.set(key, std::move(merged));
   }
 }
 
@@ -191,17 +190,21 @@ Result<Decision> Decision::parse(std::string_view json) {
 
 Result<Value> Decision::run(const Step& step, const Value& input, uint64_t& left) const {
   const Value seen = step.input_path.empty() ? input : value_at(input, step.input_path);
+  const auto wrong = [&step](const std::string& what) {
+    return Error{fmt::format("node '{}': {}", step.name.empty() ? step.id : step.name, what)};
+  };
   Value made = Value::object();
   for (const Expression& e : step.expressions) {
     auto v = interpret(*e.tree, {.root = &seen, .reference = &made, .in_set = nullptr, .call = nullptr, .left = &left});
-    if (!v) {
-      return Error{fmt::format("node '{}': {}: {}", step.name.empty() ? step.id : step.name, e.text, v.error().message)};
-    }
-    set_at(made, e.path, 0, std::move(*v));
+    if (!v) return wrong(fmt::format("{}: {}", e.text, v.error().message));
+    // Each step may put its paths around all that the one before it made.
+    if (e.path.size() + depth_of(*v) > kDecisionDepthMax) return wrong(fmt::format("{}: {}", e.text, too_deep()));
+    set_at(made, e.path, std::move(*v));
   }
   if (!step.output_path.empty()) {
+    if (step.output_path.size() + depth_of(made) > kDecisionDepthMax) return wrong(too_deep());
     Value outer = Value::object();
-    set_at(outer, step.output_path, 0, std::move(made));
+    set_at(outer, step.output_path, std::move(made));
     made = std::move(outer);
   }
   if (!step.passes_through) return made;

@@ -3,7 +3,7 @@
 // Spec:     docs/RULES.md, "Decision files": input, output and expression nodes in any graph without circles; the same results as the
 //           reference engine (@gorules/zen-engine), which tests ask where it is at hand.
 // Runs on:  any thread. Allocates.
-// Bounds:   kDecisionOctetsMax, kDecisionNodesMax, kDecisionExpressionsMax; kInterpretedMax (interpreter.h) for all expressions together.
+// Bounds:   kDecisionOctetsMax, kDecisionNodesMax, kDecisionExpressionsMax, kDecisionDepthMax; kInterpretedMax (interpreter.h) for all expressions together.
 // Failure:  an Error that names node and expression: when the file is read for what is beyond us, when it runs for what has no value.
 #pragma once
 
@@ -21,6 +21,8 @@ namespace weir::rules {
 inline constexpr size_t kDecisionOctetsMax = 4 << 20;
 inline constexpr size_t kDecisionNodesMax = 1000;
 inline constexpr size_t kDecisionExpressionsMax = 10'000;
+/// Values in values that a step may make: what copies, compares and writes them recurses.
+inline constexpr size_t kDecisionDepthMax = 512;
 
 class Decision {
  public:

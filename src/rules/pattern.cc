@@ -328,7 +328,7 @@ class PatternRun {
  public:
   PatternRun(const Pattern& pattern, std::string_view text) : pattern_(pattern), text_(text), seen_(pattern.steps_.size(), SIZE_MAX) {}
 
-  std::optional<std::vector<std::string>> run() {
+  std::optional<std::vector<Pattern::Group>> run() {
     std::vector<Way> ways, next;
     for (size_t at = 0;;) {
       if (best_.empty()) follow({0, Places(2 * pattern_.groups_, SIZE_MAX)}, at, ways);
@@ -351,10 +351,10 @@ class PatternRun {
       std::swap(ways, next);
     }
     if (best_.empty()) return std::nullopt;
-    std::vector<std::string> groups;
+    std::vector<Pattern::Group> groups;
     for (size_t i = 0; i < pattern_.groups_; ++i) {
       const size_t begin = best_[2 * i], end = best_[2 * i + 1];
-      groups.emplace_back(begin == SIZE_MAX || end == SIZE_MAX ? std::string_view() : text_.substr(begin, end - begin));
+      groups.push_back(begin == SIZE_MAX || end == SIZE_MAX ? Pattern::Group() : text_.substr(begin, end - begin));
     }
     return groups;
   }
@@ -420,6 +420,6 @@ class PatternRun {
 
 Result<Pattern> Pattern::parse(std::string_view text) { return PatternParser(text).parse(); }
 
-std::optional<std::vector<std::string>> Pattern::find(std::string_view text) const { return PatternRun(*this, text).run(); }
+std::optional<std::vector<Pattern::Group>> Pattern::find(std::string_view text) const { return PatternRun(*this, text).run(); }
 
 }  // namespace weir::rules

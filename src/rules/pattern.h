@@ -27,8 +27,10 @@ class Pattern {
  public:
   static Result<Pattern> parse(std::string_view text);
 
-  /// What the first match is, and each group in it (empty where it took no part); nothing where there is none.
-  std::optional<std::vector<std::string>> find(std::string_view text) const;
+  /// A group's text; nothing where it took no part.
+  using Group = std::optional<std::string_view>;
+  /// What the first match is, and each group in it, as views into the text; nothing where there is none.
+  std::optional<std::vector<Group>> find(std::string_view text) const;
 
  private:
   friend class PatternParser;

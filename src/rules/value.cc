@@ -1,6 +1,8 @@
 #include "rules/value.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 namespace weir::rules {
 namespace {
@@ -108,13 +110,18 @@ const Value* Value::find(std::string_view key) const noexcept {
   return nullptr;
 }
 
-void Value::set(const std::string& key, Value v) {
-  for (auto& [name, value] : members) {
-    if (name != key) continue;
-    value = std::move(v);
-    return;
-  }
-  members.emplace_back(key, std::move(v));
+Value* Value::find(std::string_view key) noexcept { return const_cast<Value*>(std::as_const(*this).find(key)); }
+
+Value& Value::set(const std::string& key, Value v) {
+  if (Value* const there = find(key)) return *there = std::move(v);
+  return members.emplace_back(key, std::move(v)).second;
+}
+
+size_t depth_of(const Value& value) noexcept {
+  size_t deepest = 0;
+  for (const Value& item : value.items) deepest = std::max(deepest, depth_of(item));
+  for (const auto& [name, member] : value.members) deepest = std::max(deepest, depth_of(member));
+  return deepest + 1;
 }
 
 bool operator==(const Value& a, const Value& b) {

@@ -37,11 +37,16 @@ struct Value {
   bool is(ValueKind k) const noexcept { return kind == k; }
   /// Null where there is no such member.
   const Value* find(std::string_view key) const noexcept;
-  void set(const std::string& key, Value v);
+  Value* find(std::string_view key) noexcept;
+  /// The member as it is then; it stays where it is until the next one is set.
+  Value& set(const std::string& key, Value v);
   std::string to_json() const;
 
   friend bool operator==(const Value& a, const Value& b);
 };
+
+/// 1, and what the deepest item or member has.
+size_t depth_of(const Value& value) noexcept;
 
 /// The value of a JSON text; nothing where it is none, or is deeper than 64 values.
 std::optional<Value> parse_json(std::string_view text);

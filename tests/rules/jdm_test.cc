@@ -78,6 +78,8 @@ std::vector<Case> cases() {
        R"({"o":{"x":1,"q":2,"y":[5,6]},"z":4,"k":null})", R"({"o":{"q":2,"y":[1]}})"},
       {"decimal numbers", one_node({{"a", "7/2"}, {"b", "string(1.50)"}, {"c", "1/3"}, {"d", "10/4*2"}}), "{}",
        R"({"a":3.5,"b":"1.50","c":0.3333333333333333,"d":5})"},
+      {"groups that took no part are left out", one_node({{"a", "extract('y', '(x)?(y)')"}, {"b", "extract('y', '(x?)(y)')"}, {"c", "extract('z', '(x)|(y)|(z)')"}}),
+       "{}", R"({"a":["y","y"],"b":["y","","y"],"c":["z","z"]})"},
       {"the last of two keys", one_node({{"b", "1"}, {"a", "2"}, {"b", "3"}}), "{}", R"({"a":2,"b":3})"},
   };
 }
@@ -158,6 +160,43 @@ TEST(Jdm, EndsWhateverAnExpressionAsks) {
   EXPECT_THAT(error(one_node({{"a", "matches(s, '(a)\\1')"}}), R"({"s":"aa"})"), HasSubstr("matches()")) << "the engine has no references back either";
   EXPECT_THAT(error(one_node({{"a", "matches('x', s)"}}), long_text), HasSubstr("a pattern longer than"));
   EXPECT_EQ(error(one_node({{"a", "len((9223372036854775806..9223372036854775807])"}}), "{}"), R"({"a":1})");
+}
+
+std::string path_of_names(size_t count) {
+  std::string names = "a";
+  for (size_t i = 1; i < count; ++i) names += ".a";
+  return names;
+}
+
+/// `nodes` nodes in a row; each puts all that it is given under a key, and that under a path, of 64 names each.
+std::string nested(size_t nodes, const char* key = nullptr) {
+  const std::string names = path_of_names(64);
+  json file = {{"nodes", {{{"id", "n0"}, {"type", "inputNode"}}}}, {"edges", json::array()}};
+  for (size_t i = 1; i <= nodes; ++i) {
+    const json expression = {{"id", "x"}, {"key", key != nullptr ? key : names}, {"value", "$root"}};
+    json content = {{"expressions", {expression}}};
+    if (key == nullptr) content["outputPath"] = names;
+    file["nodes"].push_back({{"id", "n" + std::to_string(i)}, {"type", i == nodes ? "outputNode" : "expressionNode"}, {"content", content}});
+    file["edges"].push_back({{"id", "e"}, {"sourceId", "n" + std::to_string(i - 1)}, {"targetId", "n" + std::to_string(i)}});
+  }
+  return file.dump();
+}
+
+TEST(Jdm, EndsBeforeNodesInARowMakeWhatIsTooDeepForTheStack) {
+  const auto outcome = [](const std::string& file) {
+    const auto decision = Decision::parse(file);
+    EXPECT_TRUE(decision) << decision.error().message;
+    const auto result = decision->evaluate(Value::object());
+    return result ? std::to_string(depth_of(*result)) : result.error().message;
+  };
+  EXPECT_EQ(outcome(nested(4)), "385");
+  EXPECT_EQ(outcome(nested(999)), "node 'n4': its result is deeper than 512 values");
+  EXPECT_EQ(outcome(nested(512, "a")), "512");
+  EXPECT_EQ(outcome(nested(514, "a")), "node 'n512': $root: its result is deeper than 512 values");
+  const std::string names = path_of_names(64);
+  json file = json::parse(one_node({}));
+  for (int i = 0; i < 1000; ++i) file["nodes"][1]["content"]["expressions"].push_back({{"id", "x"}, {"key", names + std::to_string(i)}, {"value", "$"}});
+  EXPECT_THAT(outcome(file.dump()), HasSubstr("node 'make': $: its result is deeper than 512 values"));
 }
 
 // ---- the engine itself ----
