@@ -8,7 +8,7 @@ def m: if . == null then "–" else . / 1e6 | digits end;
 def thousands: if . == null then "–" else round | tostring | [while(length > 0; .[:-3])] | map(.[-3:]) | reverse | join(",") end;
 def row: "| " + (map(tostring) | join(" | ")) + " |";
 def table($head): ([$head | row, ($head | map("---") | row)] + map(row)) | join("\n");
-def spread(f): if . == null then "–" elif .least == null then (.median | f) else "\(.median | f) (\(.least | f) to \(.most | f))" end;
+def spread(f): if . == null then "–" elif .least == null or .least == .most then (.median | f) else "\(.median | f) (\(.least | f) to \(.most | f))" end;
 def ms: if . == null then "–" else . / 1e6 | digits end;
 def escaped: tostring | gsub("&"; "&amp;") | gsub("<"; "&lt;") | gsub(">"; "&gt;");
 
