@@ -107,9 +107,11 @@ bool is_constant(const Node& node) {
                      [](const NodePtr& child) { return child == nullptr || is_constant(*child); });
 }
 
-std::optional<Value> constant_of(const Node& node) {
+std::optional<Value> constant_of(const Node& node, uint64_t& left) {
   if (!is_constant(node)) return std::nullopt;
-  auto v = interpret(node, {});
+  Scope scope;
+  scope.left = &left;
+  auto v = interpret(node, scope);
   return v ? std::optional(std::move(*v)) : std::nullopt;
 }
 

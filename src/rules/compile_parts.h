@@ -32,7 +32,8 @@ bool is_list(FieldKind kind);
 std::optional<FieldRef> field_of(const Node& node);
 /// Whether it is the same for every flow.
 bool is_constant(const Node& node);
-std::optional<Value> constant_of(const Node& node);
+/// `left`: what is left for all constants of a file (Scope::left).
+std::optional<Value> constant_of(const Node& node, uint64_t& left);
 /// Nothing for arrays and objects. Text is a view into the value.
 std::optional<Cell> cell_of(const Value& value);
 /// The octets of an address whose text is written as ours are; nothing of other texts.

@@ -122,7 +122,7 @@ Result<bool> Compiler::fused(const Node& node, bool when, Label& label) {
 bool Compiler::fused_comparison(const Node& node, bool when, Label& label) {
   const bool flipped = is_constant(*node.children[0]);
   const auto field = field_of(*node.children[flipped ? 1 : 0]);
-  const auto other = constant_of(*node.children[flipped ? 0 : 1]);
+  const auto other = folded(*node.children[flipped ? 0 : 1]);
   if (!field || !other || node.op > BinaryOperator::greater_equal) return false;
   if (field->kind == FieldKind::number) {
     const auto number = other->is(ValueKind::number) ? other->number.to_uint64() : std::nullopt;
@@ -150,7 +150,7 @@ bool Compiler::fused_comparison(const Node& node, bool when, Label& label) {
 Result<bool> Compiler::fused_membership(const Node& node, bool when, Label& label) {
   const Node& in = *node.children[1];
   if (const auto list = field_of(in); list && list->kind == FieldKind::numbers) {
-    const auto wanted = constant_of(*node.children[0]);
+    const auto wanted = folded(*node.children[0]);
     const auto number = wanted && wanted->is(ValueKind::number) ? wanted->number.to_uint64() : std::nullopt;
     if (!number) return false;
     emit_condition({.op = Op::if_list_has, .a = list->slot, .value = *number}, when, label);
@@ -168,8 +168,8 @@ Result<bool> Compiler::fused_membership(const Node& node, bool when, Label& labe
     return true;
   }
   if (in.kind == NodeKind::interval && field->kind == FieldKind::number) {
-    const auto low = constant_of(*in.children[0]);
-    const auto high = constant_of(*in.children[1]);
+    const auto low = folded(*in.children[0]);
+    const auto high = folded(*in.children[1]);
     const auto first = low && low->is(ValueKind::number) ? low->number.to_uint64() : std::nullopt;
     const auto last = high && high->is(ValueKind::number) ? high->number.to_uint64() : std::nullopt;
     if (!first || !last) return false;
@@ -182,7 +182,7 @@ Result<bool> Compiler::fused_membership(const Node& node, bool when, Label& labe
     bind(outside);
     return true;
   }
-  const auto items = in.kind == NodeKind::array ? constant_of(in) : std::nullopt;
+  const auto items = in.kind == NodeKind::array ? folded(in) : std::nullopt;
   if (!items || field->kind != FieldKind::number) return false;
   std::vector<std::string> numbers;
   for (const Value& item : items->items) {
@@ -205,7 +205,9 @@ Result<void> Compiler::value(const Node& node) {
 Result<Compiler::Types> Compiler::value_in(const Node& node, uint8_t target) {
   if (target + 4u >= kRegistersMax) return wrong(node, "too many values at once");
   if (is_constant(node) && node.kind != NodeKind::array && node.kind != NodeKind::object) {
-    const auto v = interpret(node, {});
+    Scope scope;
+    scope.left = &left_;
+    const auto v = interpret(node, scope);
     if (!v) return v.error();
     const auto cell = cell_of(*v);
     if (!cell) return wrong(node, fmt::format("a {} is no value here", name_of(v->kind)));

@@ -12,6 +12,7 @@
 
 #include "base/result.h"
 #include "rules/ast.h"
+#include "rules/compile_parts.h"
 #include "rules/interpreter.h"
 #include "rules/program.h"
 
@@ -39,6 +40,11 @@ class Compiler {
   Result<void> jump_if(const Node& node, bool when, Label& label);
   /// Code that leaves the expression's value in register 0.
   Result<void> value(const Node& node);
+
+  /// The value of a constant; nothing of what is none, or has none.
+  std::optional<Value> folded(const Node& node) { return compile::constant_of(node, left_); }
+  /// More to spend on constants: an expression's own literals always go.
+  void grant(size_t expression_octets) noexcept { left_ += kWeightOfOctet * expression_octets; }
 
   size_t emit(const Instruction& instruction);
   void bind(const Label& label);
@@ -69,8 +75,11 @@ class Compiler {
   uint16_t constant(const Cell& cell);
   Error wrong(const Node& node, const std::string& what) const;
 
+  static constexpr uint64_t kWeightOfOctet = 8;  // `1,` is two octets, one value, and folded twice in two compilations at most
+
   const Environment& environment_;
   Program& program_;
+  uint64_t left_ = kInterpretedMax;  // for all constants together
 };
 
 }  // namespace weir::rules

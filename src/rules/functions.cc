@@ -6,7 +6,6 @@
 #include <map>
 
 #include "rules/interpreter.h"
-#include "rules/pattern.h"
 
 namespace weir::rules {
 namespace {
@@ -67,13 +66,14 @@ Result<Value> median(const Arguments& a) {
 Result<Value> mode(const Arguments& a) {
   auto numbers = numbers_of("mode", a[0]);
   if (!numbers) return numbers.error();
-  Decimal best;
-  long most = 0;
-  for (const Decimal& n : *numbers) {
-    const auto times = std::count(numbers->begin(), numbers->end(), n);
-    if (times > most) most = times, best = n;
+  // Of those that are there as often as another, the greatest, as in the engine.
+  std::sort(numbers->begin(), numbers->end(), [](const Decimal& x, const Decimal& y) { return compare(x, y) < 0; });
+  size_t most = 0, best = 0;
+  for (size_t i = 0, end = 0; i < numbers->size(); i = end) {
+    while (end < numbers->size() && compare((*numbers)[end], (*numbers)[i]) == 0) ++end;
+    if (end - i >= most) most = end - i, best = i;
   }
-  return Value::of(best);
+  return Value::of((*numbers)[best]);
 }
 
 Result<Value> rounding(std::string_view function, const Arguments& a, Decimal::Toward toward) {
@@ -143,23 +143,10 @@ Result<Value> split(const Arguments& a) {
   }
 }
 
-/// What the pattern finds: whether, or its groups.
-Result<Value> regex_of(std::string_view function, const Arguments& a, bool groups) {
-  for (const Value& v : a) {
-    if (!v.is(ValueKind::string)) return not_for(function, v);
-  }
-  if (a[0].string.size() > 64 * 1024) return Error{fmt::format("{}() of a text longer than 64 KiB", function)};
-  const auto pattern = Pattern::parse(a[1].string);
-  if (!pattern) return Error{fmt::format("{}(): {}", function, pattern.error().message)};
-  const auto found = pattern->find(a[0].string);
-  if (!groups) return Value::of(found.has_value());
-  Value all = Value::array();
-  if (!found) return all;
-  // As the engine does: a group that took no part is left out, and those behind it move up.
-  for (const Pattern::Group& group : *found) {
-    if (group) all.items.push_back(Value::of(std::string(*group)));
-  }
-  return all;
+Result<Value> regex_of(std::string_view function, const Arguments& a) {
+  const auto pattern = pattern_of(function, a);
+  if (!pattern) return pattern.error();
+  return found_by(*pattern, function, a);
 }
 
 Result<Value> to_number(const Arguments& a) {
@@ -261,8 +248,8 @@ const std::map<std::string_view, Entry>& table() {
       {"trim", {1, 1, trimmed}},
       {"startsWith", {2, 2, [](A a) { return begins_or_ends("startsWith", a, true); }}},
       {"endsWith", {2, 2, [](A a) { return begins_or_ends("endsWith", a, false); }}},
-      {"matches", {2, 2, [](A a) { return regex_of("matches", a, false); }}},
-      {"extract", {2, 2, [](A a) { return regex_of("extract", a, true); }}},
+      {"matches", {2, 2, [](A a) { return regex_of("matches", a); }}},
+      {"extract", {2, 2, [](A a) { return regex_of("extract", a); }}},
       {"split", {2, 2, split}},
       {"abs", {1, 1, absolute}},
       {"sum", {1, 1, [](A a) { return sum_of("sum", a[0], false); }}},
@@ -303,6 +290,28 @@ std::optional<Result<Value>> call_function(std::string_view name, const std::vec
     return Error{fmt::format("{}() has {} arguments, takes {}", name, arguments.size(), at->second.least)};
   }
   return at->second.function(arguments);
+}
+
+Result<Pattern> pattern_of(std::string_view function, const std::vector<Value>& arguments) {
+  for (const Value& v : arguments) {
+    if (!v.is(ValueKind::string)) return not_for(function, v);
+  }
+  if (arguments[0].string.size() > 64 * 1024) return Error{fmt::format("{}() of a text longer than 64 KiB", function)};
+  auto pattern = Pattern::parse(arguments[1].string);
+  if (!pattern) return Error{fmt::format("{}(): {}", function, pattern.error().message)};
+  return pattern;
+}
+
+Value found_by(const Pattern& pattern, std::string_view function, const std::vector<Value>& arguments) {
+  const auto found = pattern.find(arguments[0].string);
+  if (function == "matches") return Value::of(found.has_value());
+  Value all = Value::array();
+  if (!found) return all;
+  // As the engine does: a group that took no part is left out, and those behind it move up.
+  for (const Pattern::Group& group : *found) {
+    if (group) all.items.push_back(Value::of(std::string(*group)));
+  }
+  return all;
 }
 
 std::string text_of(const Value& value) {

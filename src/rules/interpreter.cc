@@ -13,6 +13,9 @@ namespace {
 
 constexpr std::array<std::string_view, 8> kClosures = {"all", "none", "some", "one", "filter", "map", "flatMap", "count"};
 
+constexpr uint64_t kOctetsOfValue = 16;
+constexpr uint64_t kWorkOfValue = 16;  // of Pattern::work
+
 class Interpreter {
  public:
   explicit Interpreter(const Scope& scope) : scope_(scope), left_(scope.left != nullptr ? *scope.left : own_left_) {}
@@ -75,12 +78,6 @@ class Interpreter {
     return Value();
   }
 
-  static uint64_t weight_of(const Value& v) noexcept {
-    uint64_t weight = 1 + v.string.size() / kOctetsOfValue;
-    for (const Value& item : v.items) weight += weight_of(item);
-    for (const auto& [name, member] : v.members) weight += name.size() / kOctetsOfValue + weight_of(member);
-    return weight;
-  }
   bool take(uint64_t weight) noexcept {
     const bool is_there = weight <= left_;
     left_ = is_there ? left_ - weight : 0;
@@ -303,15 +300,20 @@ class Interpreter {
     if (scope_.call) {
       if (auto v = scope_.call(n, arguments)) return std::move(*v);
     }
-    // A pattern goes through all of the text.
-    if ((n.text == "matches" || n.text == "extract") && arguments.size() == 2 && !take(arguments[0].string.size())) {
-      return wrong(n, "it takes more than an expression may");
-    }
+    if ((n.text == "matches" || n.text == "extract") && arguments.size() == 2) return search(n, arguments);
     if (auto v = call_function(n.text, arguments)) {
       if (!*v) return wrong(n, v->error().message);
       return std::move(*v);
     }
     return wrong(n, n.text + "() is not known");
+  }
+
+  /// A pattern's steps may all be taken at each octet of the text.
+  Result<Value> search(const Node& n, const std::vector<Value>& arguments) {
+    const auto pattern = pattern_of(n.text, arguments);
+    if (!pattern) return wrong(n, pattern.error().message);
+    if (!take(pattern->work(arguments[0].string.size()) / kWorkOfValue)) return wrong(n, "it takes more than an expression may");
+    return found_by(*pattern, n.text, arguments);
   }
 
   Result<Value> call_closure(const Node& n) {
@@ -345,8 +347,6 @@ class Interpreter {
     return Value::of(n.text == "one" ? matched == 1 : matched > 0);
   }
 
-  static constexpr uint64_t kOctetsOfValue = 16;
-
   const Scope& scope_;
   uint64_t own_left_ = kInterpretedMax;
   uint64_t& left_;
@@ -354,6 +354,13 @@ class Interpreter {
 };
 
 }  // namespace
+
+uint64_t weight_of(const Value& value) noexcept {
+  uint64_t weight = 1 + value.string.size() / kOctetsOfValue;
+  for (const Value& item : value.items) weight += weight_of(item);
+  for (const auto& [name, member] : value.members) weight += name.size() / kOctetsOfValue + weight_of(member);
+  return weight;
+}
 
 Result<Value> interpret(const Node& expression, const Scope& scope) { return Interpreter(scope).of(expression); }
 

@@ -20,6 +20,9 @@ inline constexpr size_t kItemsMax = 100'000;
 /// Values, and 16 octets of text a value: closures in closures, and text that is doubled, end here and not with the memory.
 inline constexpr uint64_t kInterpretedMax = 4'000'000;
 
+/// What of kInterpretedMax a value takes.
+uint64_t weight_of(const Value& value) noexcept;
+
 /// What names mean.
 struct Scope {
   const Value* root = nullptr;       // an object: names are its members; $root

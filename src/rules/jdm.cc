@@ -38,13 +38,10 @@ std::vector<std::string> path_of(const std::string& dotted) {
 }
 
 /// What is at the end of the path; null where nothing is.
-Value value_at(const Value& root, const std::vector<std::string>& path) {
+const Value* value_at(const Value& root, const std::vector<std::string>& path) {
   const Value* at = &root;
-  for (const std::string& key : path) {
-    at = at->find(key);
-    if (at == nullptr) return {};
-  }
-  return *at;
+  for (size_t i = 0; i < path.size() && at != nullptr; ++i) at = at->find(path[i]);
+  return at;
 }
 
 /// Makes the objects on the way; where something else is, it stays, and nothing is set.
@@ -189,7 +186,9 @@ Result<Decision> Decision::parse(std::string_view json) {
 }
 
 Result<Value> Decision::run(const Step& step, const Value& input, uint64_t& left) const {
-  const Value seen = step.input_path.empty() ? input : value_at(input, step.input_path);
+  const Value* const found = value_at(input, step.input_path);
+  const Value nothing;
+  const Value& seen = found != nullptr ? *found : nothing;
   const auto wrong = [&step](const std::string& what) {
     return Error{fmt::format("node '{}': {}", step.name.empty() ? step.id : step.name, what)};
   };
@@ -218,6 +217,14 @@ Result<Value> Decision::evaluate(const Value& input) const {
   Value result = Value::object();
   uint64_t left = kInterpretedMax;
   for (const Step& step : steps_) {
+    uint64_t weight = step.parents.empty() ? weight_of(input) : 0;
+    for (const size_t parent : step.parents) {
+      weight += weight_of(outputs[parent]);
+      if (weight > left) break;
+    }
+    // What a step is given is copied, and what passes through is kept.
+    if (weight > left) return Error{fmt::format("node '{}': the decision takes more than one may", step.name.empty() ? step.id : step.name)};
+    left -= weight;
     Value in = Value::object();
     for (const size_t parent : step.parents) merge_patch(in, outputs[parent]);
     if (step.parents.empty()) in = input;

@@ -41,6 +41,17 @@ Ranges all_but(const Ranges& ranges) {
   return others;
 }
 
+/// Puts them in order, and makes one of those that meet.
+void join(Ranges& ranges) {
+  std::sort(ranges.begin(), ranges.end());
+  size_t kept = 0;
+  for (size_t i = 1; i < ranges.size(); ++i) {
+    if (ranges[i].first <= ranges[kept].second + 1) ranges[kept].second = std::max(ranges[kept].second, ranges[i].second);
+    else ranges[++kept] = ranges[i];
+  }
+  if (!ranges.empty()) ranges.resize(kept + 1);
+}
+
 /// \d and the like.
 std::optional<Ranges> shorthand(char c) {
   switch (c) {
@@ -69,8 +80,8 @@ std::optional<Ranges> named_class(std::string_view name) {
 }  // namespace
 
 bool Pattern::Class::has(uint32_t character) const noexcept {
-  const bool is_there = std::any_of(ranges.begin(), ranges.end(), [&](const auto& r) { return character >= r.first && character <= r.second; });
-  return is_there != is_negated;
+  const auto behind = std::upper_bound(ranges.begin(), ranges.end(), character, [](uint32_t c, const auto& r) { return c < r.first; });
+  return (behind != ranges.begin() && character <= std::prev(behind)->second) != is_negated;
 }
 
 /// Text → steps. The jumps of a part are from where they stand, so that a repeated one can be copied.
@@ -311,6 +322,7 @@ class PatternParser {
         }
       }
     }
+    join(characters.ranges);
     pattern_.classes_.push_back(std::move(characters));
     return {{.op = Op::characters, .to = static_cast<int32_t>(pattern_.classes_.size() - 1)}};
   }

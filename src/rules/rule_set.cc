@@ -108,6 +108,7 @@ class RuleReader : private YamlReader {
       }
       NodePtr value = expression(entry.second, where);
       if (value == nullptr) return;
+      compiler.grant(entry.second.Scalar().size());
       // Null first, so that one that has no value for a flow is null.
       const auto place = static_cast<uint16_t>(names.size());
       const size_t begin = compiler.emit({.op = Op::begin_rule, .index = UINT16_MAX});
@@ -159,6 +160,7 @@ class RuleReader : private YamlReader {
       rule.when = expression(node["when"], where + ": when");
       if (rule.when == nullptr) return;
       rule.condition = node["when"].Scalar();
+      compiler.grant(rule.condition.size());
       const size_t before = set_->program_.code.size();
       auto compiled = compiler.jump_if(*rule.when, false, next);
       if (compiled && may_fail_from(before)) {
@@ -227,10 +229,13 @@ class RuleReader : private YamlReader {
       }
       NodePtr value = expression(entry.second, fmt::format("{}: set {}", where, name));
       if (value == nullptr) return;
+      compiler.grant(entry.second.Scalar().size());
       if (const auto compiled = compiler.value(*value); !compiled) {
         return void(fail(entry.second, fmt::format("{}: set {}: {}", where, name, compiled.error().message)));
       }
-      if (const auto v = compile::constant_of(*value)) {
+      if (compile::is_constant(*value)) {
+        const auto v = compiler.folded(*value);
+        if (!v) return void(fail(entry.second, fmt::format("{}: set {}: constants take more than a file may", where, name)));
         const auto cell = compile::cell_of(*v);
         if (!cell || !is_allowed(set_->program_.targets[*target], *cell)) {
           return void(fail(entry.second, fmt::format("{}: {} cannot be {}; {}", where, name, v->to_json(),

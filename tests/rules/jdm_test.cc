@@ -80,6 +80,8 @@ std::vector<Case> cases() {
        R"({"a":3.5,"b":"1.50","c":0.3333333333333333,"d":5})"},
       {"groups that took no part are left out", one_node({{"a", "extract('y', '(x)?(y)')"}, {"b", "extract('y', '(x?)(y)')"}, {"c", "extract('z', '(x)|(y)|(z)')"}}),
        "{}", R"({"a":["y","y"],"b":["y","","y"],"c":["z","z"]})"},
+      {"the greatest of those that are there as often", one_node({{"a", "mode([3, 2, 2, 3])"}, {"b", "mode([2, 3, 3, 2, 1])"}, {"c", "mode([5, 1, 1.0, 5, 1])"}}), "{}",
+       R"({"a":3,"b":3,"c":1})"},
       {"the last of two keys", one_node({{"b", "1"}, {"a", "2"}, {"b", "3"}}), "{}", R"({"a":2,"b":3})"},
   };
 }
@@ -155,6 +157,8 @@ TEST(Jdm, EndsWhateverAnExpressionAsks) {
   EXPECT_THAT(error(doubling.dump(), "{}"), HasSubstr("takes more than an expression may"));
   const std::string long_text = R"({"s":")" + std::string(60'000, 'z') + "\"}";
   EXPECT_EQ(error(one_node({{"a", "extract(s, '(.|x)*y')"}}), long_text), R"({"a":[]})");
+  EXPECT_THAT(error(one_node({{"a", "matches(s, '[^ab]{1900}x')"}}), long_text), HasSubstr("takes more than an expression may"));
+  EXPECT_EQ(error(one_node({{"a", "mode([1..99999])"}}), "{}"), R"({"a":99999})") << "in the time of sorting them";
   EXPECT_EQ(error(one_node({{"a", "matches(s, '^(a+)+$')"}}), R"({"s":")" + std::string(60, 'a') + "b\"}"), R"({"a":false})");
   EXPECT_EQ(error(one_node({{"a", "extract(s, '^x(a+)b?(c|)')"}}), R"({"s":"xaab"})"), R"({"a":["xaab","aa",""]})");
   EXPECT_THAT(error(one_node({{"a", "matches(s, '(a)\\1')"}}), R"({"s":"aa"})"), HasSubstr("matches()")) << "the engine has no references back either";
@@ -197,6 +201,18 @@ TEST(Jdm, EndsBeforeNodesInARowMakeWhatIsTooDeepForTheStack) {
   json file = json::parse(one_node({}));
   for (int i = 0; i < 1000; ++i) file["nodes"][1]["content"]["expressions"].push_back({{"id", "x"}, {"key", names + std::to_string(i)}, {"value", "$"}});
   EXPECT_THAT(outcome(file.dump()), HasSubstr("node 'make': $: its result is deeper than 512 values"));
+}
+
+TEST(Jdm, WeighsWhatPassesThrough) {
+  json file = json::parse(nested(400, "a"));
+  for (json& node : file["nodes"]) node["content"] = {{"passThrough", true}, {"expressions", json::array()}};
+  const auto decision = Decision::parse(file.dump());
+  ASSERT_TRUE(decision) << decision.error().message;
+  const auto input = [](size_t items) { return Value::object({{"s", Value::array(std::vector<Value>(items))}}); };
+  EXPECT_TRUE(decision->evaluate(input(5'000)));
+  const auto result = decision->evaluate(input(20'000));
+  ASSERT_FALSE(result);
+  EXPECT_THAT(result.error().message, HasSubstr("the decision takes more than one may"));
 }
 
 // ---- the engine itself ----

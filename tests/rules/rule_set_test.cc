@@ -35,6 +35,18 @@ struct Ran {
   }
 };
 
+TEST(RuleSet, HasOneBudgetForAllConstantsOfAFile) {
+  const auto file = [](int rules, const std::string& when) {
+    std::string text = "version: 1\nrules:\n";
+    for (int i = 0; i < rules; ++i) text += "  - {id: r" + std::to_string(i) + ", when: '" + when + "', then: {drop: true}}\n";
+    return text;
+  };
+  EXPECT_THAT(error_of(file(100, "bytes == mode([1..99999])")), HasSubstr("takes more than an expression may"));
+  std::string ports = "1";
+  for (int i = 2; i < 1000; ++i) ports += "," + std::to_string(i % 10);
+  EXPECT_EQ(rules_of(file(2000, "dst_port in [" + ports + "]"))->rules().size(), 2000u) << "what is written out goes, however much";
+}
+
 TEST(RuleSet, AppliesRulesInTheirOrder) {
   const auto rules = rules_of(R"yaml(
 version: 1
