@@ -169,9 +169,10 @@ class PatternParser {
       Part all;
       for (size_t i = 0; i < least && error_.empty(); ++i) append(all, part);
       if (most == SIZE_MAX) {
-        put(all, {.op = Op::split, .is_lazy = is_lazy, .to = size_of(part) + 2});
-        append(all, part);
-        put(all, {.op = Op::jump, .to = -size_of(part) - 1});
+        // x* is (x+)?, and behind x+ the way back: so what may be empty is taken as the engine takes it.
+        if (least == 0) put(all, {.op = Op::split, .is_lazy = is_lazy, .to = size_of(part) + 2});
+        if (least == 0) append(all, part);
+        put(all, {.op = Op::split, .is_lazy = !is_lazy, .to = -size_of(part)});
       }
       for (size_t i = least; i < most && most != SIZE_MAX && error_.empty(); ++i) {
         const auto rest = static_cast<int32_t>(most - i);
@@ -217,8 +218,7 @@ class PatternParser {
     if (take("?:")) {
       is_kept = false;
     } else if (take("?P<") || (text_.substr(at_).starts_with("?<") && text_.substr(at_, 3) != "?<=" && text_.substr(at_, 3) != "?<!" && take("?<"))) {
-      while (!is_over() && text_[at_] != '>') ++at_;
-      take(">");
+      take_name();
     } else if (take("?")) {
       return fail("no such group is known: (…), (?:…) and (?P<name>…) are"), Part();
     }
@@ -232,6 +232,15 @@ class PatternParser {
     append(part, inner);
     put(part, {.op = Op::save, .to = static_cast<int32_t>(2 * number + 1)});
     return part;
+  }
+
+  void take_name() {
+    const size_t begin = at_;
+    while (!is_over() && is_in_word(static_cast<uint8_t>(text_[at_]))) ++at_;
+    const std::string_view name = text_.substr(begin, at_ - begin);
+    if (name.empty() || (name[0] >= '0' && name[0] <= '9') || !take(">")) return fail("a group's name is letters, digits and _");
+    if (std::find(names_.begin(), names_.end(), name) != names_.end()) return fail(fmt::format("there are two groups {}", name));
+    names_.push_back(name);
   }
 
   Part escaped() {
@@ -256,15 +265,20 @@ class PatternParser {
       const bool is_open = take("{");
       if (is_open) digits = 6;
       uint32_t value = 0;
-      for (size_t i = 0; i < digits && !is_over() && text_[at_] != '}'; ++i, ++at_) {
+      size_t i = 0;
+      for (; i < digits && !is_over() && !(is_open && text_[at_] == '}'); ++i, ++at_) {
         const size_t digit = std::string_view("0123456789abcdef").find(static_cast<char>(lower(static_cast<uint8_t>(text_[at_]))));
         if (digit == std::string_view::npos) return fail("a hexadecimal digit is wanted"), 0;
         value = value << 4 | static_cast<uint32_t>(digit);
       }
-      if ((is_open && !take("}")) || value > kCharacterMax) fail("it is no character");
+      const bool is_whole = is_open ? i != 0 && take("}") : i == digits;
+      if (!is_whole || value > kCharacterMax || (value >= 0xd800 && value <= 0xdfff)) fail("it is no character");
       return value;
     }
-    if (is_in_word(static_cast<uint8_t>(c))) return fail(fmt::format("\\{} is not known here", c)), 0;
+    const auto octet = static_cast<uint8_t>(c);
+    // \< and \> are edges of words to the engine.
+    if (octet >= 0x80) return fail("there is no such character to be had by a backslash"), 0;
+    if ((is_in_word(octet) && c != '_') || c == '<' || c == '>') return fail(fmt::format("\\{} is not known here", c)), 0;
     return next_character();
   }
 
@@ -287,18 +301,24 @@ class PatternParser {
         made.ranges.insert(made.ranges.end(), ranges->begin(), ranges->end());
         continue;
       }
+      // To the engine, classes in classes, and what both have or one has alone.
+      for (const std::string_view other : {"[", "&&", "--", "~~"}) {
+        if (text_.substr(at_).starts_with(other)) return fail(fmt::format("'{}' in a class is not known here", other)), made;
+      }
       const bool is_escaped = take("\\");
       if (is_escaped && !is_over()) {
         if (const auto ranges = shorthand(text_[at_])) {
           ++at_;
           made.ranges.insert(made.ranges.end(), ranges->begin(), ranges->end());
+          if (at_ + 1 < text_.size() && text_[at_] == '-' && text_[at_ + 1] != ']') return fail("a range begins with a character"), made;
           continue;
         }
       }
       const uint32_t first = is_escaped ? escaped_character() : next_character();
       uint32_t last = first;
-      if (at_ + 1 < text_.size() && text_[at_] == '-' && text_[at_ + 1] != ']') {
+      if (at_ + 1 < text_.size() && text_[at_] == '-' && text_[at_ + 1] != ']' && text_[at_ + 1] != '-') {
         ++at_;
+        if (text_[at_] == '[') return fail("a range ends with a character"), made;
         last = take("\\") ? escaped_character() : next_character();
       }
       if (last < first) fail("a range goes backwards");
@@ -331,6 +351,7 @@ class PatternParser {
   size_t at_ = 0;
   int depth_ = 0;
   bool dot_is_all_ = false, has_lines_ = false;
+  std::vector<std::string_view> names_;
   std::string error_;
   Pattern pattern_;
 };

@@ -1,7 +1,8 @@
 // pattern.h — Regular expressions of matches() and extract(): what a pattern finds in a text.
 //
 // Spec:     the dialect that the reference engine has (Rust's): literals, . \d \w \s \b, classes, groups with and without a name, alternatives,
-//           greedy and lazy repetition, (?i), (?s) and (?m) in front. No references back, no looking around, no classes of Unicode.
+//           greedy and lazy repetition, (?i), (?s) and (?m) in front. No references back, no looking around, no
+//           classes of Unicode or of classes. \w \d \s \b and (?i) know ASCII alone, where the engine's know Unicode.
 // Runs on:  any thread. Allocates.
 // Bounds:   kPatternOctetsMax, kPatternStepsMax, kPatternGroupsMax. All ways through a pattern are followed at once, so time grows with the
 //           text's octets times the pattern's steps, whatever the text is; nothing recurses through a text.

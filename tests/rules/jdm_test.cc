@@ -256,6 +256,13 @@ TEST(Jdm, AgreesWithTheReferenceEngine) {
   json beside = json::parse(one_node({{"a", "1"}, {"n", "null"}}, json::object(), true));
   std::reverse(beside["edges"].begin(), beside["edges"].end());
   work.push_back({{"file", beside.dump()}, {"input", json::parse(R"({"a":5,"n":6,"z":{"q":null}})")}});
+  for (const char* const pattern : {"(|a)*", "(|a)+", "(a|b?)+?", "(|a)*b", "(a{0,2}?){2,}", "(a|)*?", "(a*)*b", "(a?b?){2,}?c", "((a?)*|b)*", "(?:(a)|b|)*", "(^|a)*b",
+                                    "(a*?)*", "(a?\?){2,3}", "((a)|(b)?)+", "[a-c-e]+", "[]a]+", "[^]a]+", "[\\d-]+", "[-a]+", "[\\_]", "\\x61b"}) {
+    const std::string asked = std::string("extract(s, '") + pattern + "')";
+    for (const char* const text : {"aaa", "aab", "aabbc", "b-a]", "", "_1-e"}) {
+      work.push_back({{"file", one_node({{"a", asked.c_str()}})}, {"input", {{"s", text}}}});
+    }
+  }
   // Two nodes side by side that set the same key: whose output is merged last?
   for (const bool turned : {false, true}) {
     json file = json::parse(one_node({{"a", "1"}, {"b", "{x: 1}"}}));

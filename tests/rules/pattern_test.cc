@@ -58,7 +58,8 @@ TEST(Pattern, KnowsTheDialect) {
 }
 
 TEST(Pattern, SaysWhatItDoesNotUnderstand) {
-  for (const char* const wrong : {"(a", "a)", "[a", "[b-a]", "*a", "a{2", "a{3,2}", "\\", "(a)\\1", "(?=a)", "(?<!a)", "\\p{L}", "[[:odd:]]", "(?x)a", "\\xg0"}) {
+  for (const char* const wrong : {"(a", "a)", "[a", "[b-a]", "*a", "a{2", "a{3,2}", "\\", "(a)\\1", "(?=a)", "(?<!a)", "\\p{L}", "[[:odd:]]", "(?x)a", "\\xg0", "[a[b]]", "[a-[b]]", "[a&&b]", "[a--b]", "[--a]", "[a~~b]",
+                                "[\\d-z]", "\\<a", "a\\>", "[\\<]", "\\x4", "[\\x]", "\\u12", "\\x{}", "\\ud800", "(?P<>a)", "(?<1>a)", "(?<a", "(?P<n>a)(?P<n>b)", "\\ü"}) {
     EXPECT_THAT(found(wrong, "a"), HasSubstr(std::string("error: '") + wrong + "': at ")) << wrong;
   }
   EXPECT_THAT(found(std::string(1001, 'a'), ""), HasSubstr("longer than 1000"));
@@ -67,6 +68,15 @@ TEST(Pattern, SaysWhatItDoesNotUnderstand) {
   for (int i = 0; i < 100; ++i) deep += "(?:";
   EXPECT_THAT(found(deep, ""), HasSubstr("too deep"));
   EXPECT_THAT(found(std::string(60, '('), ""), HasSubstr("more than 50 groups"));
+}
+
+TEST(Pattern, TakesWhatMayBeEmptyAsTheEngineDoes) {
+  EXPECT_EQ(found("(|a)*", "aaa"), "<>,<>");
+  EXPECT_EQ(found("(|a)+", "aaa"), "<>,<>");
+  EXPECT_EQ(found("(a|b?)+?", "aab"), "<a>,<a>");
+  EXPECT_EQ(found("(|a)*b", "ab"), "<ab>,<a>");
+  EXPECT_EQ(found("(a{0,2}?){2,}", "aaa"), "<>,<>");
+  EXPECT_EQ(found("(a|)*?", "aaa"), "<>,-");
 }
 
 TEST(Pattern, TakesNoLongerForAnyText) {
