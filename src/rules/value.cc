@@ -151,8 +151,17 @@ std::string Value::to_json() const {
 }
 
 std::optional<Value> parse_json(std::string_view text) {
-  const ordered_json parsed = ordered_json::parse(text, nullptr, false);
-  if (parsed.is_discarded()) return std::nullopt;
+  std::vector<size_t> members;  // of the objects that are open
+  bool is_too_large = false;
+  const auto look = [&](int, ordered_json::parse_event_t event, const ordered_json&) {
+    if (is_too_large) return false;
+    if (event == ordered_json::parse_event_t::object_start) members.push_back(0);
+    if (event == ordered_json::parse_event_t::object_end) members.pop_back();
+    if (event == ordered_json::parse_event_t::key) is_too_large = ++members.back() > kMembersMax;
+    return !is_too_large;
+  };
+  const ordered_json parsed = ordered_json::parse(text, look, false);
+  if (parsed.is_discarded() || is_too_large) return std::nullopt;
   return value_of(parsed, 0);
 }
 

@@ -48,7 +48,9 @@ struct Value {
 /// 1, and what the deepest item or member has.
 size_t depth_of(const Value& value) noexcept;
 
-/// The value of a JSON text; nothing where it is none, or is deeper than 64 values.
+/// Members of an object are looked for one after the other.
+inline constexpr size_t kMembersMax = 4096;
+/// The value of a JSON text; nothing where it is none, is deeper than 64 values, or has an object of more than kMembersMax members.
 std::optional<Value> parse_json(std::string_view text);
 
 }  // namespace weir::rules

@@ -203,6 +203,19 @@ TEST(Jdm, EndsBeforeNodesInARowMakeWhatIsTooDeepForTheStack) {
   EXPECT_THAT(outcome(file.dump()), HasSubstr("node 'make': $: its result is deeper than 512 values"));
 }
 
+TEST(Jdm, TakesNoObjectOfSoManyMembersThatLookingForThemTakesLong) {
+  const auto object = [](size_t members) {
+    std::string text = R"({"o":[{)";
+    for (size_t i = 0; i < members; ++i) text += (i == 0 ? "\"" : ",\"") + std::to_string(i) + "\":{}";
+    return parse_json(text + "}, {}]}");
+  };
+  const auto all = object(4096);
+  ASSERT_TRUE(all);
+  EXPECT_EQ(all->find("o")->items[0].members.size(), 4096u);
+  EXPECT_FALSE(object(4097));
+  EXPECT_FALSE(object(100'000));
+}
+
 TEST(Jdm, WeighsWhatPassesThrough) {
   json file = json::parse(nested(400, "a"));
   for (json& node : file["nodes"]) node["content"] = {{"passThrough", true}, {"expressions", json::array()}};
