@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "base/result.h"
+#include "base/thread_rights.h"
 
 namespace weir {
 
@@ -33,6 +34,7 @@ class BackgroundJob {
     is_running_.store(true, std::memory_order_relaxed);
     try {
       thread_ = std::thread([this, job = std::move(job)]() mutable {
+        give_up_capabilities_unless_root();
         job();
         is_running_.store(false, std::memory_order_release);
       });

@@ -92,6 +92,13 @@ bool parse_request(std::span<const uint8_t> octets, Mode& mode, std::vector<Patt
   return true;
 }
 
+/// Who starts it may be root still by its real user id, and a user by the effective one: by that alone from now on.
+bool be_one_user() {
+  const gid_t group = getegid();
+  const uid_t user = geteuid();
+  return setresgid(group, group, group) == 0 && setresuid(user, user, user) == 0;
+}
+
 /// From now on; SIGXCPU ends the process then.
 bool may_take(uint64_t cpu_seconds) {
   timespec used{};
@@ -264,6 +271,7 @@ std::optional<Databases> split_databases(std::span<const uint8_t> octets) {
 void set_compiler_program(CompilerProgram program) { compiler_program() = std::move(program); }
 
 int serve_patterns(const CompileBounds& bounds) {
+  if (!be_one_user()) return 1;
   prctl(PR_SET_PDEATHSIG, SIGKILL);  // nobody would take the answer
   close_range(STDERR_FILENO + 1, ~0u, 0);
   const rlimit addresses{bounds.address_bytes, bounds.address_bytes};

@@ -45,6 +45,7 @@
 #include "service/http_server.h"
 #include "service/log.h"
 #include "service/service_notify.h"
+#include "service/thread_look.h"
 
 namespace weir::control {
 
@@ -110,6 +111,7 @@ class Appliance {
   void watch_exporter_list(uint64_t steady_now_ns) WEIR_RUNS_ON(control_thread);
   void change_labels() WEIR_RUNS_ON(control_thread);
   void refresh_view(ApplianceState state) WEIR_RUNS_ON(control_thread);
+  void look_at_threads(uint64_t steady_now_ns) WEIR_RUNS_ON(control_thread);
   void say_trouble(const std::string& name, const std::string& trouble)
       WEIR_RUNS_ON(control_thread);
   void say_lost_log_lines() WEIR_RUNS_ON(control_thread);
@@ -128,6 +130,8 @@ class Appliance {
 
   ApplianceConfig config_;
   service::RightsView rights_;
+  service::ThreadWatch thread_watch_;
+  uint64_t next_thread_look_ns_ = 0;
   Numbering numbers_;
   outbound::Subjects subjects_;  // by route; publishers have copies
   std::string uuid_;

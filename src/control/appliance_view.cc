@@ -12,6 +12,7 @@ namespace weir::control {
 namespace {
 
 constexpr uint64_t kViewIntervalNs = 250 * kNsPerMs;
+constexpr uint64_t kThreadLookEveryNs = 5 * kNsPerSec;
 constexpr uint64_t kConnectGraceNs = 2 * kNsPerSec;
 
 constexpr uint64_t kEndOfTimeNs = ~uint64_t{0};  // long after any line
@@ -26,6 +27,7 @@ void Appliance::refresh_view(ApplianceState state) {
 
   auto view = std::make_shared<ApplianceView>();
   view->appliance_uuid = uuid_;
+  look_at_threads(now_ns);
   view->rights = rights_;
   view->partition = config_.partition;
   view->state = state;
@@ -93,6 +95,19 @@ void Appliance::refresh_view(ApplianceState state) {
     view->datagrams_per_second = per_second(now.datagrams - then.datagrams);
   }
   view_.publish(std::move(view));
+}
+
+/// A reload makes threads, and libraries make theirs when they like: each inherits what the one that makes it has.
+void Appliance::look_at_threads(uint64_t steady_now_ns) {
+  if (!rights_.has_given_up || steady_now_ns < next_thread_look_ns_) return;
+  const bool is_first = next_thread_look_ns_ == 0;
+  next_thread_look_ns_ = steady_now_ns + kThreadLookEveryNs;
+  std::vector<std::string> names = thread_watch_.look();
+  if (is_first || names == rights_.threads_with_more) return;
+  rights_.threads_with_more = std::move(names);
+  static service::LogLimit limit(10, 60 * kNsPerSec);
+  if (!rights_.threads_with_more.empty())
+    service::log_limited(limit, service::LogLevel::warning, "threads have capabilities: {}", service::joined(rights_.threads_with_more));
 }
 
 /// What a publisher last complained of is in the log when it changes, and when it is over.

@@ -89,11 +89,6 @@ std::vector<LastingRight> find_lasting_rights(const DataPlaneConfig& config) {
     if (port.port != 0 && port.port < IPPORT_RESERVED)
       found.push_back({CAP_NET_BIND_SERVICE, fmt::format("port {}: {} may be bound again by a reload", port.name, port.port)});
   }
-  for (const ReplicaConfig& target : config.replicas) {
-    if (target.spoof_source)
-      found.push_back({CAP_NET_RAW, fmt::format("replicate to {}: its socket is opened anew when a way to it comes back",
-                                                target.to.to_string())});
-  }
   return found;
 }
 

@@ -6,6 +6,7 @@
 #include <ctime>
 
 #include "base/start_thread.h"
+#include "base/thread_rights.h"
 
 namespace weir::dataplane {
 namespace {
@@ -54,6 +55,7 @@ Result<void> Replicator::start() {
       "weir-replicate",
       [](void* self) -> void* {
         const RoleScope role(exception_thread);
+        give_up_capabilities();
         static_cast<Replicator*>(self)->run();
         return nullptr;
       },

@@ -22,6 +22,7 @@
 
 #include "base/clock.h"
 #include "base/start_thread.h"
+#include "base/thread_rights.h"
 #include "base/thread_roles.h"
 #include "service/http_answer.h"
 #include "service/http_listen.h"
@@ -447,6 +448,7 @@ class Server final : public HttpServer {
         "weir-http",
         [](void* self) -> void* {
           const RoleScope role(http_thread);
+          give_up_capabilities_unless_root();
           static_cast<Server*>(self)->io_.run();
           return nullptr;
         },

@@ -18,11 +18,11 @@
 #include <cstring>
 #include <ctime>
 #include <filesystem>
-#include <fstream>
 #include <optional>
 
 #include "base/start_thread.h"
 #include "base/thread_rights.h"
+#include "service/thread_look.h"
 
 namespace weir::service {
 namespace {
@@ -152,40 +152,6 @@ Result<void> take_groups(const Account& account) {
   return {};
 }
 
-/// What /proc says of one thread.
-struct ThreadFacts {
-  std::string name;
-  bool is_of = false;  // all its user ids are that one
-  uint64_t permitted = UINT64_MAX;
-};
-
-std::vector<ThreadFacts> look_at_threads(uid_t uid, pid_t besides = 0) {
-  std::vector<ThreadFacts> threads;
-  std::error_code error;
-  for (const auto& task : std::filesystem::directory_iterator("/proc/self/task", error)) {
-    if (task.path().filename() == std::to_string(besides)) continue;
-    std::ifstream file(task.path() / "status");
-    ThreadFacts facts;
-    for (std::string line; std::getline(file, line);) {
-      unsigned long long bits = 0;
-      unsigned ids[4] = {};
-      if (line.starts_with("Name:\t")) facts.name = line.substr(6);
-      if (std::sscanf(line.c_str(), "CapPrm: %llx", &bits) == 1) facts.permitted = bits;
-      if (std::sscanf(line.c_str(), "Uid: %u %u %u %u", &ids[0], &ids[1], &ids[2], &ids[3]) == 4)
-        facts.is_of = ids[0] == uid && ids[1] == uid && ids[2] == uid && ids[3] == uid;
-    }
-    if (!facts.name.empty()) threads.push_back(std::move(facts));  // else it has ended
-  }
-  return threads;
-}
-
-std::vector<std::string> names_with_any(const std::vector<ThreadFacts>& threads) {
-  std::vector<std::string> names;
-  for (const ThreadFacts& thread : threads)
-    if (thread.permitted != 0) names.push_back(thread.name);
-  return names;
-}
-
 /// One system call, which a handler may make.
 void give_up_own(int) {
   const int before = errno;
@@ -194,21 +160,22 @@ void give_up_own(int) {
 }
 
 /// Each thread but this one has none any more; the names of those that would not.
-std::vector<std::string> tell_threads(uid_t uid) {
+Result<std::vector<std::string>> tell_threads(uid_t uid) {
   struct sigaction action {};
   action.sa_handler = give_up_own;
   action.sa_flags = SA_RESTART;
   sigfillset(&action.sa_mask);
-  if (sigaction(rights_signal(), &action, nullptr) != 0) return {"all"};
+  if (sigaction(rights_signal(), &action, nullptr) != 0) return Error{with_errno("sigaction")};
   const pid_t self = gettid();
-  std::error_code error;
-  for (const auto& task : std::filesystem::directory_iterator("/proc/self/task", error)) {
-    const auto id = number_of<pid_t>(task.path().filename().string());
-    if (id && *id != self) syscall(SYS_tgkill, getpid(), *id, rights_signal());
-  }
+  const auto ids = thread_ids();
+  if (!ids) return ids.error();
+  for (const pid_t id : *ids)
+    if (id != self) syscall(SYS_tgkill, getpid(), id, rights_signal());
   std::vector<std::string> left;
   for (int ms = 0; ms < kSignalPatienceMs; ++ms) {
-    left = names_with_any(look_at_threads(uid, self));
+    const auto others = look_at_threads(uid, self);
+    if (!others) return others.error();
+    left = names_with_any(*others);
     if (left.empty()) break;
     constexpr timespec kNap{.tv_sec = 0, .tv_nsec = 1'000'000};
     nanosleep(&kNap, nullptr);
@@ -269,7 +236,10 @@ Result<ProcessRights> ProcessRights::assume(const Identity& identity, std::span<
     return Error{fmt::format("user: {} (uid {}, gid {}): only root can become another user, and this is {} (uid {}, gid {})",
                              account->name, account->uid, account->gid, name_of_user(geteuid()), geteuid(), getegid())};
   }
-  if (account->uid == 0) return rights;
+  if (account->uid == 0) {  // nothing is taken then, the group neither
+    if (identity.group.empty() || account->gid == getegid()) return rights;
+    return Error{fmt::format("group: {} goes with a `user` that is not root", identity.group)};
+  }
 
   for (const OwnFolder& folder : folders)
     if (auto made = make_folder(folder, *account); !made) return made.error();
@@ -304,11 +274,19 @@ Result<RightsView> ProcessRights::give_up(std::vector<KeptRight> kept) {
   prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
   const bool is_more = (own.permitted | own.inheritable) != 0;
   if (is_more && !Capabilities{wanted, wanted, 0}.take()) return Error{with_errno("capset")};
-  if (!names_with_any(look_at_threads(uid_, gettid())).empty()) left = tell_threads(uid_);
+  const auto others = look_at_threads(uid_, gettid());
+  if (!others) return others.error();
+  if (!names_with_any(*others).empty()) {
+    auto told = tell_threads(uid_);
+    if (!told) return told.error();
+    left = std::move(*told);
+  }
 
   // Not believed but seen.
-  for (const ThreadFacts& thread : look_at_threads(uid_))
-    if (!thread.is_of) return Error{fmt::format("thread {} is still another user's", thread.name)};
+  const auto threads = look_at_threads(uid_);
+  if (!threads) return threads.error();
+  for (const ThreadFacts& thread : *threads)
+    if (!thread.is_of) return Error{thread.is_seen ? fmt::format("thread {} is still another user's", thread.name) : thread.name};
   if (setresuid(static_cast<uid_t>(-1), 0, static_cast<uid_t>(-1)) == 0) return Error{"it could still become root"};
   RightsView view = RightsView::look();
   view.has_given_up = true;

@@ -39,7 +39,7 @@ struct RightsView {
   bool has_given_up = false;  // and could not have them again
   std::vector<KeptRight> kept;
   std::vector<std::string> capabilities;      // of the control thread, by name
-  std::vector<std::string> threads_with_more; // that would not give up theirs: a library's, which takes no signals
+  std::vector<std::string> threads_with_more; // that have some: a library's, which takes no signals, or came later
 
   /// As it is now.
   static RightsView look();

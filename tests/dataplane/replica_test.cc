@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "base/thread_rights.h"
 #include "dataplane/replica_lane.h"
 #include "dataplane/replica_target.h"
 #include "replica_collector.h"
@@ -318,6 +319,62 @@ TEST(ReplicaTarget, IsTriedAgainWhereNoWayLed) {
       ASSERT_TRUE(run("ip addr del 192.0.2.10/24 dev wire") && run("ip addr add 192.0.2.11/24 dev wire"));
       EXPECT_TRUE(comes_from("192.0.2.11"));
       EXPECT_EQ(target.stats().sent + target.stats().dropped.total(), offered);
+    });
+  });
+}
+
+// Whoever sends them gives up what opening their sockets took: it lasts through the loss of the way and of our own address.
+TEST(SpoofedReplica, NeedsNoRightsOnceItIsOpen) {
+  if (!can_make_namespaces()) GTEST_SKIP() << "needs root and ip(8)";
+  in_child([] {
+    struct Both {
+      std::unique_ptr<Collector> v4, v6;
+    };
+    const auto there = [] { return Both{std::make_unique<Collector>(AF_INET), std::make_unique<Collector>(AF_INET6)}; };
+    between_two_networks(there, [](const Both& collectors) {
+      const auto run = [](const std::string& command) { return std::system((command + " >/dev/null 2>&1").c_str()) == 0; };
+      const RoleScope role(control_thread);
+      auto v4 = ReplicaTarget::open({.to = at("192.0.2.20", collectors.v4->port()), .listeners = {}, .spoof_source = true});
+      auto v6 = ReplicaTarget::open({.to = at("2001:db8::20", collectors.v6->port()), .listeners = {}, .spoof_source = true});
+      ASSERT_TRUE(v4 && v6) << v4.error().message;
+      ASSERT_TRUE(give_up_capabilities());
+      ASSERT_LT(socket(AF_INET, SOCK_RAW, IPPROTO_UDP), 0) << "it could open another";
+      Waker waker;
+      ReplicaMasks masks{};
+      masks[0] = 1;
+      ReplicaLane lane(masks, waker);
+      const RoleScope receiving(rx_lcore);
+      const RoleScope sending(exception_thread);
+      const auto send_one = [&](ReplicaTarget& target, const std::string& exporter) {
+        const lab::Octets octets = v5_datagram(1);
+        lane.offer({.payload = octets, .source = *IpAddress::parse(exporter), .source_port = 50'123, .listener = {0}});
+        size_t from = lane.first();
+        target.add(*lane.next(from));
+        target.flush();
+        lane.release(from);
+      };
+      const struct {
+        ReplicaTarget& target;
+        const Collector& collector;
+        std::string exporter;
+      } cases[] = {{**v4, *collectors.v4, "198.51.100.7"}, {**v6, *collectors.v6, "2001:db8:77::7"}};
+      const auto arrives = [&](const auto& c) {
+        for (int i = 0; i < 50; ++i) {
+          send_one(c.target, c.exporter);
+          const auto received = c.collector.receive(100);
+          if (received && received->from == c.exporter && received->port == 50'123) return true;
+        }
+        return false;
+      };
+      for (const auto& c : cases) EXPECT_TRUE(arrives(c)) << c.exporter;
+      ASSERT_TRUE(run("ip link set wire down"));
+      for (const auto& c : cases) {
+        send_one(c.target, c.exporter);
+        EXPECT_GT(c.target.stats().dropped[ReplicaDrop::unreachable], 0u) << c.exporter;
+      }
+      ASSERT_TRUE(run("ip addr del 192.0.2.10/24 dev wire") && run("ip addr add 192.0.2.11/24 dev wire") && run("ip link set wire up") &&
+                  run("ip addr add 2001:db8::11/64 dev wire nodad"));  // an interface that goes down loses those of IPv6
+      for (const auto& c : cases) EXPECT_TRUE(arrives(c)) << c.exporter;
     });
   });
 }

@@ -35,12 +35,12 @@ class RightsTest : public ::testing::Test {
   std::string config() const { return folder_ / "weir.yaml"; }
 
   /// Flows go to a file, and to a broker that is away: those are spooled.
-  void write_config(const std::string& ports, const std::string& listeners) const {
+  void write_config(const std::string& ports, const std::string& listeners, const std::string& more_publishers = "") const {
     std::ofstream(config()) << "user: \"65534\"\ngroup: \"65534\"\neal: {memory_mb: 256}\nports: [" << ports << "]\nlisteners: [" << listeners << "]\n"
                             << "nats_url: nats://127.0.0.1:1\nspool: {dir: " << (folder_ / "spool") << "}\n"
                             << "publishers:\n  - {name: file, kind: file, path: " << flows() << "}\n"
                             << "  - {name: away, kind: jetstream, drop_policy: spool, channel_size: 1000}\n"
-                            << "state_dir: " << (folder_ / "state") << "\nstate_interval_secs: 1\n"
+                            << more_publishers << "state_dir: " << (folder_ / "state") << "\nstate_interval_secs: 1\n"
                             << "control_socket: {path: " << control_socket() << "}\n";
   }
   std::string ctl(std::vector<std::string> arguments) const {
@@ -151,6 +151,35 @@ TEST_F(RightsTest, APacketSocketComesBackAfterItsLinkWasLost) {
   EXPECT_TRUE(eventually([&] { return status()["ports"][0]["trouble"] == ""; }));
   EXPECT_TRUE(arrives(there, "192.0.2.2:2055"));
   expect_no_rights(weir->pid(), admin);
+  EXPECT_EQ(weir->terminate() >= 0, true);
+}
+
+/// The names of those that may something, but for the control thread.
+std::vector<std::string> threads_with_any(pid_t pid) {
+  std::vector<std::string> names;
+  for (const auto& task : std::filesystem::directory_iterator("/proc/" + std::to_string(pid) + "/task")) {
+    const std::string text = test::contents_of(task.path() / "status");
+    if (task.path().filename() != std::to_string(pid) && text.find("\nCapPrm:\t0000000000000000\n") == std::string::npos)
+      names.push_back(text.substr(0, text.find('\n')));
+  }
+  return names;
+}
+
+TEST_F(RightsTest, WhatAReloadStartsHasNothingOfWhatIsKept) {
+  const std::string host = "{name: host, kind: socket, address: 127.0.0.1}", listener = "{name: netflow, buffer_size: 1MiB, port: 999}";
+  write_config(host, listener);
+  const auto weir = start({"unshare", "-n", "sh", "-c", "ip link set lo up && exec " + built("weir") + " run -c " + config()});
+  const std::string bind_service = "0000000000000400";
+  expect_no_rights(weir->pid(), bind_service);
+  const std::string more = "  - {name: second, kind: file, path: " + out() + "/second.json}\n" +
+                           "  - {name: third, kind: http, url: 'http://127.0.0.1:1/', drop_policy: spool, channel_size: 1000}\n";
+  write_config(host, listener, more);
+  weir->signal(SIGHUP);
+  ASSERT_TRUE(eventually([&] { return status()["publishers"].size() == 4; })) << weir->err();
+  EXPECT_TRUE(eventually([&] { return threads_with_any(weir->pid()).empty(); }))
+      << ::testing::PrintToString(threads_with_any(weir->pid()));
+  expect_no_rights(weir->pid(), bind_service);
+  EXPECT_EQ(status()["rights"]["threads_with_more"], json::array());
   EXPECT_EQ(weir->terminate() >= 0, true);
 }
 

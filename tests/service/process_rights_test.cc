@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <linux/capability.h>
 #include <pthread.h>
+#include <spawn.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -19,6 +20,7 @@
 
 #include "base/start_thread.h"
 #include "base/thread_rights.h"
+#include "service/thread_look.h"
 #include "support/process.h"
 
 namespace weir::service {
@@ -118,6 +120,105 @@ TEST(ProcessRights, WhatIsKeptIsTheControlThreadsAlone) {
   });
 }
 
+/// What the line of that key says of a thread or process.
+std::string status_of(const std::string& task, const std::string& key) {
+  std::ifstream file("/proc/" + task + "/status");
+  for (std::string line; std::getline(file, line);)
+    if (line.starts_with(key + ":\t")) return line.substr(key.size() + 2);
+  return {};
+}
+
+// It is started while the configuration is read, between the two steps: real user root.
+TEST(ProcessRights, WhoCompilesPatternsCannotBecomeRootAgain) {
+  SKIP_WITHOUT_ROOT();
+  in_child([] {
+    auto rights = ProcessRights::assume(kIdentity);
+    ASSERT_TRUE(rights) << rights.error().message;
+    int to[2];
+    ASSERT_EQ(pipe(to), 0);
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_adddup2(&actions, to[0], STDIN_FILENO);
+    std::string path = test::built("tests/classify/compile_patterns");
+    char* const argv[] = {path.data(), nullptr};
+    pid_t pid = 0;
+    ASSERT_EQ(posix_spawn(&pid, path.c_str(), &actions, nullptr, argv, environ), 0) << path;
+    const std::string task = std::to_string(pid);
+    EXPECT_TRUE(test::eventually([&] { return status_of(task, "Uid") == "65534\t65534\t65534\t65534"; }, std::chrono::seconds(5)))
+        << status_of(task, "Uid");
+    EXPECT_EQ(status_of(task, "Gid"), "65534\t65534\t65534\t65534");
+    EXPECT_EQ(status_of(task, "CapPrm"), std::string(16, '0'));
+    kill(pid, SIGKILL);
+    waitpid(pid, nullptr, 0);
+  });
+}
+
+TEST(ProcessRights, NamesAThreadThatCameLaterAndHasWhatIsKept) {
+  SKIP_WITHOUT_ROOT();
+  in_child([] {
+    auto rights = ProcessRights::assume(kIdentity);
+    ASSERT_TRUE(rights) << rights.error().message;
+    start_deaf_thread("before");
+    ASSERT_TRUE(rights->give_up({{CAP_NET_ADMIN, "a port"}}));
+    ThreadWatch watch;
+    EXPECT_THAT(watch.look(), IsEmpty());
+    start_deaf_thread("late");
+    static std::atomic<bool> may_go{false}, has_given_up{false};
+    const auto own = [](void*) -> void* {
+      while (!may_go) usleep(1000);
+      has_given_up = give_up_capabilities_unless_root();
+      return sleep_for_good(nullptr);
+    };
+    ASSERT_TRUE(start_thread("own", own, nullptr));
+    EXPECT_THAT(watch.look(), IsEmpty()) << "either may be about to give them up";
+    may_go = true;
+    while (!has_given_up) usleep(1000);
+    EXPECT_THAT(watch.look(), ElementsAre("late"));
+    EXPECT_THAT(watch.look(), ElementsAre("late"));
+  });
+}
+
+TEST(ProcessRights, ThreadsOfRootThatStaysRootOpenFilesAsRoot) {
+  SKIP_WITHOUT_ROOT();
+  in_child([] {
+    const std::string before = status_of("thread-self", "CapPrm");
+    EXPECT_TRUE(give_up_capabilities_unless_root());
+    EXPECT_EQ(status_of("thread-self", "CapPrm"), before);
+    EXPECT_TRUE(give_up_capabilities());
+    EXPECT_EQ(status_of("thread-self", "CapPrm"), std::string(16, '0'));
+  });
+}
+
+// What is not seen is not believed.
+TEST(ProcessRights, GivesNothingForGivenUpWhereThreadsCannotBeSeen) {
+  SKIP_WITHOUT_ROOT();
+  test::TemporaryFolder folder;
+  ASSERT_EQ(chmod((folder / ".").c_str(), 0755), 0);
+  const auto try_it = [&](const char* says) {
+    in_child([&] {
+      const std::string task = folder / "proc/self/task/" + std::to_string(gettid());
+      if (std::filesystem::exists(folder / "proc/self/task/999999")) {
+        std::filesystem::create_directories(task);
+        std::ofstream(task + "/status") << "Name:\tweir\nUid:\t65534\t65534\t65534\t65534\nCapPrm:\t0000000000000000\n";
+      }
+      ASSERT_EQ(chroot((folder / ".").c_str()), 0);
+      ASSERT_EQ(chdir("/"), 0);
+      auto rights = ProcessRights::assume(kIdentity);
+      ASSERT_TRUE(rights) << rights.error().message;
+      const auto view = rights->give_up({});
+      ASSERT_FALSE(view) << says;
+      EXPECT_THAT(view.error().message, HasSubstr(says));
+    });
+  };
+  try_it("threads cannot be looked at: /proc/self/task: No such file or directory");
+  ASSERT_TRUE(std::filesystem::create_directories(folder / "proc/self/task"));
+  try_it("the one that looks is not there");
+  // One that is there and cannot be looked into; one that has ended is no matter.
+  ASSERT_TRUE(std::filesystem::create_directories(folder / "proc/self/task/999999/status"));
+  ASSERT_TRUE(std::filesystem::create_directories(folder / "proc/self/task/999998"));
+  try_it("thread 999999 (cannot be looked into: Is a directory)");
+}
+
 TEST(ProcessRights, FilesAreTheUsersFromTheFirstMoment) {
   SKIP_WITHOUT_ROOT();
   test::TemporaryFolder folder;
@@ -196,6 +297,19 @@ TEST(ProcessRights, OnlyRootBecomesAnother) {
     const auto other = ProcessRights::assume({"1", "1"});
     ASSERT_FALSE(other);
     EXPECT_THAT(other.error().message, HasSubstr("only root can become another user"));
+  });
+}
+
+TEST(ProcessRights, AGroupOfRootsIsNotPassedOver) {
+  SKIP_WITHOUT_ROOT();
+  in_child([] {
+    for (const Identity& identity : {Identity{"", "65534"}, Identity{"root", "65534"}}) {
+      const auto rights = ProcessRights::assume(identity);
+      ASSERT_FALSE(rights);
+      EXPECT_EQ(rights.error().message, "group: 65534 goes with a `user` that is not root");
+    }
+    EXPECT_TRUE(ProcessRights::assume({"root", "root"}));
+    EXPECT_TRUE(ProcessRights::assume({"root", ""}));
   });
 }
 

@@ -169,6 +169,11 @@ std::string extra_argument_trouble(std::string_view argument) {
   return {};
 }
 
+void check_identity(const ApplianceConfig& config, Findings& findings) {
+  if (config.user.empty() && !config.group.empty())
+    findings.error("group", {"group"}, fmt::format("\"{}\" goes with a `user`, which is missing", service::printable(config.group)));
+}
+
 void check_ports(const ApplianceConfig& config, Findings& findings) {
   for (const std::string& argument : config.eal.extra_args) {
     if (const std::string trouble = extra_argument_trouble(argument); !trouble.empty()) {
@@ -485,6 +490,7 @@ void complete_and_check(ApplianceConfig& config, const service::Origins& origins
   check_names(config.ports, "ports", findings);
   check_names(config.listeners, "listeners", findings);
   check_names(config.publishers, "publishers", findings);
+  check_identity(config, findings);
   check_ports(config, findings);
   check_listeners(config, findings);
   check_sampling(config, findings);

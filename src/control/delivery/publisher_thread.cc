@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "base/thread_rights.h"
 
 namespace weir::control {
 
@@ -88,6 +89,7 @@ void PublisherThread::on_outcome(const outbound::Outcome& outcome) {
 void PublisherThread::run() {
   pthread_setname_np(pthread_self(), ("pub-" + config_.name).substr(0, 15).c_str());
   RoleScope role(publisher_thread);
+  give_up_capabilities_unless_root();
   publish_until_drained();
   finished_.store(true, std::memory_order_release);
   on_outcome_ready_.wake();

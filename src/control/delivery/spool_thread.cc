@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "base/thread_rights.h"
 
 namespace weir::control {
 
@@ -50,6 +51,7 @@ Result<void> SpoolThread::start() {
     thread_ = std::thread([this] {
       pthread_setname_np(pthread_self(), ("spool-" + name_).substr(0, 15).c_str());
       RoleScope role(spool_thread);
+      give_up_capabilities_unless_root();
       run();
       has_ended_.store(true, std::memory_order_release);
       on_news_.wake();

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "base/thread_rights.h"
 
 namespace weir::control {
 namespace {
@@ -118,6 +119,7 @@ void ExporterFeed::on_meta_outcome(outbound::MetaMessage& message, bool acknowle
 void ExporterFeed::run() {
   pthread_setname_np(pthread_self(), "pub-meta");
   RoleScope role(publisher_thread);
+  give_up_capabilities_unless_root();
   publish_until_drained();
   finished_.store(true, std::memory_order_release);
 }

@@ -254,8 +254,8 @@ void look_at_rights(const json& rights, Diagnosis& out) {
                  ""});
   std::vector<std::string> threads = rights.at("threads_with_more");
   if (!threads.empty()) {
-    out.push_back({"rights", DoctorGrade::note, "threads that kept what weir was started with: " + service::joined(threads),
-                   "start it as root with `user`: then they have none"});
+    out.push_back({"rights", DoctorGrade::note, "threads that have capabilities: " + service::joined(threads),
+                   "start it as root with `user`: then a library's have none, or at most what the control thread keeps"});
   }
 }
 

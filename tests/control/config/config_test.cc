@@ -367,6 +367,7 @@ TEST(ApplianceConfig, RefusesWhatCannotWork) {
   } cases[] = {
       {"", "listeners: nothing is listened for"},
       {"listeners: []", "w.yaml:1:12: listeners: nothing is listened for"},
+      {listener + "group: weir", "group: \"weir\" goes with a `user`, which is missing"},
       {"listeners: [{protocol: any}]",
        "w.yaml:1:13: listeners[0]: has neither port nor listen_addr"},
       {"listeners:\n  - port: 2055",

@@ -199,7 +199,7 @@ TEST(Doctor, SaysWhoseTheProcessIsAndWhatItKeeps) {
   EXPECT_THAT(found(998, none, none), HasSubstr("rights: weir runs as weir without capabilities"));
   EXPECT_THAT(found(998, {{{"capability", "CAP_NET_ADMIN"}, {"why", "port w: promiscuous"}}}, none),
               HasSubstr("its control thread keeps CAP_NET_ADMIN (port w: promiscuous)"));
-  EXPECT_THAT(found(998, none, {"rdk:main"}), HasSubstr("threads that kept what weir was started with: rdk:main"));
+  EXPECT_THAT(found(998, none, {"rdk:main"}), HasSubstr("threads that have capabilities: rdk:main"));
 }
 
 TEST(Doctor, NamesAWorkerThatIsTooFarBehind) {
