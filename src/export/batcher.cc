@@ -13,6 +13,7 @@ namespace weir::outbound {
 namespace {
 
 constexpr size_t kNoPlace = SIZE_MAX;
+constexpr size_t kManySealed = 32;  // a millisecond of the fastest core
 constexpr uint64_t kDropsFlushNs = 1'000'000'000;
 constexpr size_t kBufferAlignmentBytes = 64;
 
@@ -84,8 +85,8 @@ struct Batcher::State {
   }
   void seal(size_t place) noexcept;
   void take_back() noexcept;
-  /// What is sealed until somebody has woken up finds the other buffers.
-  bool has_many_sealed() const noexcept { return sealed.size_approx() > batches.size() / 8; }
+  /// What is sealed until somebody has woken up finds the other buffers, and publishers' queues have room for it.
+  bool has_many_sealed() const noexcept { return sealed.size_approx() > std::min(batches.size() / 8, kManySealed); }
 
   const BatcherConfig config;
   std::span<const RouteSplit> splits;

@@ -42,7 +42,7 @@ struct BatcherConfig {
   // With fewer free buffers has_room says no: for who would rather wait than drop.
   uint32_t buffers_in_reserve = 0;
   Kernel kernel = best_kernel();
-  // Woken by each batch that is sealed while an eighth of the buffers wait to be taken already: for who looks for them
+  // Woken by each batch that is sealed while an eighth of the buffers, or 32, wait to be taken already: for who looks for them
   // now and then. It outlives the batcher.
   Waker* on_many_sealed = nullptr;
 };

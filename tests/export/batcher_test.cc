@@ -348,6 +348,22 @@ TEST(Batcher, WakesWhoLooksForBatchesNowAndThenWhenManyWait) {
   EXPECT_FALSE(is_woken()) << "they were taken";
 }
 
+TEST(Batcher, WakesWhoTakesLongBeforeAPublishersQueueIsFull) {
+  // With many buffers an eighth of them is more records than a publisher's queue holds.
+  Waker taker;
+  taker.lie_down();
+  Batcher batcher({.buffers = 1024, .batch_octets = 4096, .on_many_sealed = &taker});
+  size_t sealed = 0;
+  pollfd p{taker.fd(), POLLIN, 0};
+  while (sealed < 128 && poll(&p, 1, 0) == 0) {
+    add_from(batcher, "192.0.2.1", FlowType::ipfix, 1);
+    const RoleScope role(rx_lcore);
+    batcher.seal_all();
+    ++sealed;
+  }
+  EXPECT_EQ(sealed, 33u);
+}
+
 TEST(BatcherOrigins, CountTheRecordsOfEachRunOfAnExporter) {
   Batcher batcher({.buffers = 2});
   add_from(batcher, "192.0.2.1", FlowType::ipfix, 3);
