@@ -1,16 +1,29 @@
 // Several connections of one publisher against a real nats-server: all are used, and one that is away strands nothing.
+#include <dlfcn.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <nats/nats.h>
 
+#include <functional>
 #include <map>
 #include <nlohmann/json.hpp>
-#include <set>
+#include <thread>
 
 #include "export/jetstream_publisher.h"
 #include "export/jetstream_reader.h"
 #include "support/nats_server.h"
 #include "support/publisher_driver.h"
 #include "support/web_client.h"
+
+/// What is called before each message is given to nats.c.
+static std::function<void()> before_publish;
+
+// In place of the library's, which it calls.
+extern "C" natsStatus natsConnection_PublishMsg(natsConnection* nc, natsMsg* message) {
+  if (before_publish) before_publish();
+  static const auto real = reinterpret_cast<decltype(&natsConnection_PublishMsg)>(dlsym(RTLD_NEXT, "natsConnection_PublishMsg"));
+  return real(nc, message);
+}
 
 namespace weir::outbound {
 namespace {
@@ -45,16 +58,20 @@ class JetStreamConnectionsTest : public test::PublisherDriver<JetStreamPublisher
     return poll_until([&] { return publisher_->counters().connected.value() == connections; });
   }
 
+  static auto read(const NatsServer& server) {
+    ReaderConfig config;
+    config.nats.urls = {server.url()};
+    config.stream = "events";
+    config.subject = "flows.>";
+    return JetStreamReader::open(config);
+  }
+
   /// Every batch is in the stream, and none twice.
   void expect_all_stored_once(const NatsServer& server) {
     ASSERT_TRUE(poll_until_settled()) << publisher_->last_error();
     ledger_.expect_balance(boxes_.size());
     EXPECT_EQ(ledger_.failed, 0u);
-    ReaderConfig config;
-    config.nats.urls = {server.url()};
-    config.stream = "events";
-    config.subject = "flows.>";
-    auto reader = JetStreamReader::open(config);
+    auto reader = read(server);
     ASSERT_TRUE(reader) << reader.error().message;
     std::map<std::string, int> stored;
     while ((*reader)->pending() > 0) {
@@ -173,13 +190,29 @@ TEST_F(JetStreamConnectionsTest, DeliverTheRestOfWhatOneThatStaysAwayHasDelivere
   EXPECT_EQ(ledger_.acknowledged, 4u);
   publisher_.reset();
 
-  ReaderConfig reading;
-  reading.nats.urls = {server.url()};
-  reading.stream = "events";
-  reading.subject = "flows.>";
-  auto reader = JetStreamReader::open(reading);
+  auto reader = read(server);
   ASSERT_TRUE(reader) << reader.error().message;
   EXPECT_EQ((*reader)->pending(), 1600u) << "each record once";
+}
+
+TEST_F(JetStreamConnectionsTest, HandNothingRoundWhenTheLastOneGoesMeanwhile) {
+  NatsServer server("max_connections: 1");  // not started yet
+  make(config_for(server, 2));
+  submit(16);  // eight into each
+  size_t published = 0;
+  // The first beyond its own eight is one that the other handed over.
+  before_publish = [&] {
+    if (++published != 9) return;
+    server.kill();
+    std::this_thread::sleep_for(std::chrono::milliseconds(500));  // the library notices
+  };
+  ASSERT_TRUE(server.start());
+  ASSERT_TRUE(poll_until([&] { return published >= 9; }));
+  before_publish = nullptr;
+  ASSERT_TRUE(connected(0)) << "and it goes on";
+  server.set_extra("");
+  ASSERT_TRUE(server.start());
+  expect_all_stored_once(server);
 }
 
 TEST_F(JetStreamConnectionsTest, TellOfAStreamThatDoesNotTakeWhatOneOfThemSent) {
