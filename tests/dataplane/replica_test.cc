@@ -222,17 +222,24 @@ TEST(ReplicaTarget, HasTheChecksumOfRfc768) {
 
 // ── with the exporters' own addresses ────────────────────────────────────────────────────────────
 
+struct BothFamilies {
+  static BothFamilies make() { return {std::make_unique<Collector>(AF_INET), std::make_unique<Collector>(AF_INET6)}; }
+  std::unique_ptr<Collector> v4, v6;
+};
+struct BothTargets {
+  static BothTargets of(const BothFamilies& collectors) {
+    return {ReplicaTarget::open({.to = at("192.0.2.20", collectors.v4->port()), .listeners = {}, .spoof_source = true}),
+            ReplicaTarget::open({.to = at("2001:db8::20", collectors.v6->port()), .listeners = {}, .spoof_source = true})};
+  }
+  Result<std::unique_ptr<ReplicaTarget>> v4, v6;
+};
+
 TEST(SpoofedReplica, ComesFromTheExportersAddressAndPort) {
   if (!can_make_namespaces()) GTEST_SKIP() << "needs root and ip(8)";
   in_child([] {
-    struct Both {
-      std::unique_ptr<Collector> v4, v6;
-    };
-    const auto there = [] { return Both{std::make_unique<Collector>(AF_INET), std::make_unique<Collector>(AF_INET6)}; };
-    between_two_networks(there, [](const Both& collectors) {
+    between_two_networks(BothFamilies::make, [](const BothFamilies& collectors) {
       const RoleScope role(control_thread);
-      auto v4 = ReplicaTarget::open({.to = at("192.0.2.20", collectors.v4->port()), .listeners = {}, .spoof_source = true});
-      auto v6 = ReplicaTarget::open({.to = at("2001:db8::20", collectors.v6->port()), .listeners = {}, .spoof_source = true});
+      auto [v4, v6] = BothTargets::of(collectors);
       ASSERT_TRUE(v4 && v6) << v4.error().message;
       Waker waker;
       ReplicaMasks masks{};
@@ -327,15 +334,10 @@ TEST(ReplicaTarget, IsTriedAgainWhereNoWayLed) {
 TEST(SpoofedReplica, NeedsNoRightsOnceItIsOpen) {
   if (!can_make_namespaces()) GTEST_SKIP() << "needs root and ip(8)";
   in_child([] {
-    struct Both {
-      std::unique_ptr<Collector> v4, v6;
-    };
-    const auto there = [] { return Both{std::make_unique<Collector>(AF_INET), std::make_unique<Collector>(AF_INET6)}; };
-    between_two_networks(there, [](const Both& collectors) {
+    between_two_networks(BothFamilies::make, [](const BothFamilies& collectors) {
       const auto run = [](const std::string& command) { return std::system((command + " >/dev/null 2>&1").c_str()) == 0; };
       const RoleScope role(control_thread);
-      auto v4 = ReplicaTarget::open({.to = at("192.0.2.20", collectors.v4->port()), .listeners = {}, .spoof_source = true});
-      auto v6 = ReplicaTarget::open({.to = at("2001:db8::20", collectors.v6->port()), .listeners = {}, .spoof_source = true});
+      auto [v4, v6] = BothTargets::of(collectors);
       ASSERT_TRUE(v4 && v6) << v4.error().message;
       ASSERT_TRUE(give_up_capabilities());
       ASSERT_LT(socket(AF_INET, SOCK_RAW, IPPROTO_UDP), 0) << "it could open another";
