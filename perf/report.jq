@@ -117,6 +117,17 @@ def sizing:
     + "\n\nCores are twice \($cpu | digits) ns a record, measured to the acknowledgement; a record is \($octets | digits) octets on the way to NATS. nats-server and the store have cores of their own."
   end;
 
+# CPU of the receive thread a datagram beside that of bare loops over the same kind of wire.
+def ports:
+  .ports | if . == null then "Not measured in this run." else . as $run
+    | {socket: "kernel socket", af_packet: "af_packet", af_xdp: "AF_XDP"} as $kinds
+    | {bare: "bare loop", driver: "bare loop over DPDK's driver", port: "Weir, receiving only", whole: "Weir, decoding and encoding"} as $words
+    | .receivers | map(. as $r | ($run.receivers | map(select(.kind == $r.kind))) as $kind
+      | def beside($who): $kind | map(select(.who == $who)) | .[0].full_ns.median | if . == null or $r.full_ns == null or $r.who == $who then "–" else "\(. / $r.full_ns.median * 100 | round) %" end;
+      ["\($kinds[.kind]): \($words[.who])", (.full_ns | spread(digits)), beside("bare"), beside("driver"), (.paced_ns | spread(digits)), "\(.paced_lost | thousands) of \(.paced_sent | thousands)",
+       (.datagrams_per_second_lossless | if . == null or . == 0 then "–" else thousands end) + (if .bound_by_sender then " and more" else "" end)])
+    | table(["", "ns a datagram, queue full", "rate of the bare loop's", "rate of the driver's", "ns a datagram at \($run.rate | thousands)/s", "lost then", "datagrams/s without loss"]) end;
+
 def charts:
   if $section == "chart-encoded" then .wire_to_encoded // [] | map({label: (.name | kind), value: .records_per_second.median, text: "\(.records_per_second.median | m) M/s"}) | bars("Wire to encoded, records a second on one core")
   elif $section == "chart-exporters" then .scaling // [] | map(select(.name == "exporters")) | sort_by(.x | tonumber) | map({label: "\(.x) exporters", value: .records_per_second.median, text: "\(.records_per_second.median | m) M/s"}) | bars("NetFlow v9 by number of exporters, records a second")
@@ -134,5 +145,6 @@ elif $section == "peers" then peers
 elif $section == "sizing" then sizing
 elif $section == "goals" then goals
 elif $section == "stages" then stages
+elif $section == "ports" then ports
 elif ($section | startswith("chart-")) then charts
 else error("no section \($section)") end

@@ -28,6 +28,9 @@ has small "**options data, percent of all records**"
 has small "| 27 | 1.5 (1 to 2) | 150 | 500 |"
 has small '| `--framing single` | 0.1 (0.09 to 0.11) | 70 % |'
 has small "| v9 to JetStream | 1 (0.9 to 1.1) | 200 | 4 | 9 | 12 | 30 | 140 | 400 |"
+has small "| AF_XDP: bare loop | 100 (90 to 110) | – | 180 % | 1500 (1400 to 1600) | 0 of 150,000 | 250,000 and more |"
+has small "| AF_XDP: Weir, receiving only | 200 (190 to 210) | 50 % | 90 % | 600 (500 to 700) | 12 of 150,000 | – |"
+has small "| kernel socket: Weir, decoding and encoding | – | – | – | 1000 | 0 of 150,000 | – |"
 has small "Not measured here: goflow2 is asleep."
 grep -q "not quiet" "$dir/small/PERFORMANCE.md" && fail "small: says that the machine was not quiet"
 
