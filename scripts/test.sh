@@ -74,6 +74,7 @@ if ! scripts/fetch_duckdb.sh; then
 fi
 scripts/build.sh build || fail_hard "the release build failed"
 scripts/fetch_promtool.sh build/tools || true  # its test says that it was skipped
+scripts/fetch_zen_engine.sh build/tools || true  # likewise
 run_suite build "release"
 
 if ! $quick; then

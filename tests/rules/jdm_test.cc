@@ -1,5 +1,5 @@
 // Decision files do what the reference engine makes of them. Expected results are those of @gorules/zen-engine 0.54.0; where a Node with
-// that engine is at hand (NODE_PATH), it is asked again.
+// that engine is at hand (NODE_PATH, or what scripts/fetch_zen_engine.sh left), it is asked again.
 #include "rules/jdm.h"
 
 #include <gmock/gmock.h>
@@ -249,8 +249,10 @@ json random_flow(std::mt19937_64& random) {
 }
 
 TEST(Jdm, AgreesWithTheReferenceEngine) {
+  const char* const root = std::getenv("WEIR_SOURCE_ROOT");
+  setenv("NODE_PATH", (std::string(root != nullptr ? root : ".") + "/build/tools/node_modules").c_str(), 0);
   if (test::run_program({"node", "-e", "require('@gorules/zen-engine')"}).status != 0) {
-    GTEST_SKIP() << "no Node with @gorules/zen-engine (NODE_PATH)";
+    GTEST_SKIP() << "no Node with @gorules/zen-engine: scripts/fetch_zen_engine.sh build/tools says why";
   }
   json work = json::array();
   for (const Case& c : cases()) work.push_back({{"file", c.file}, {"input", json::parse(c.input)}});
