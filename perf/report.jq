@@ -72,6 +72,17 @@ def acknowledged:
     | table(["", "million records/s acknowledged", "ns of CPU a record", "p50 ms", "p99 ms", "p99.9 ms", "max ms", "octets a record", "MiB"]))
   + (if (.batches // [] | length) == 0 then "" else "\n\n" + (.batches | map(["`\(.options)`", ({median: .records_per_second, least, most} | spread(m)), "\(.of_bare_percent) %"]) | table(["`bench_deliver`", "million records/s", "of a bare publisher's messages"])) end);
 
+def event_stages: [["parse", "message to fields"], ["rules", "parse and fifty rules"], ["event", "parse and event, without rules"], ["transform", "parse, fifty rules, event"],
+  ["enriched", "the same, with a country and an ASN database of half a million prefixes each"], ["decision", "parse, and a decision file's result in place of the event"],
+  ["plain_consumer", "protobuf's classes and a line of JSON, without a mapping"]];
+def events:
+  .events // [] | if length == 0 then "Not measured in this run." else
+    group_by(.of) | map((map({key: .stage, value: .}) | from_entries) as $by | .[0].of as $of | $by.plain_consumer.ns_per_flow.median as $plain
+      | "**\($of)**\n\n" + (event_stages | map(. as [$stage, $what] | $by[$stage] | select(. != null)
+          | ["\($stage): \($what)", (.ns_per_flow | spread(digits)), (if $plain == null then "–" else .ns_per_flow.median / $plain | places(2) end),
+             (1e9 / .ns_per_flow.median | m), (.octets_per_flow | if . == null then "–" else round end), (.allocations_per_flow | digits)])
+        | table(["stage", "ns a flow", "of the plain consumer's", "million flows/s a core", "octets a flow", "allocations a flow"]))) | join("\n\n") end;
+
 def queryable:
   .wire_to_queryable | if . == null then "Not measured in this run." else
     "\(.flows | thousands) flows were played as fast as they were taken; \(.acknowledged | thousands) were acknowledged, and a query counted \(.stored | thousands) of them \(.seconds | digits) s after the first datagram: "
@@ -141,6 +152,7 @@ elif $section == "replay" then replay
 elif $section == "scaling" then scaling
 elif $section == "acknowledged" then acknowledged
 elif $section == "queryable" then queryable
+elif $section == "events" then events
 elif $section == "peers" then peers
 elif $section == "sizing" then sizing
 elif $section == "goals" then goals

@@ -21,8 +21,9 @@ while [ $# -gt 0 ]; do
     *) sed -n '2,12p' "$0" | sed 's/^# \{0,1\}//' >&2; exit 2 ;;
   esac
 done
+event_protocols="netflow_v9|ipfix|mixed_10_exporters" event_s=0.2
 rounds=5 seconds=10 halvings=8 bench_s=0.5 scaling_s=4 deliver_s=2 peer_rounds=5 peer_s=5 peer_halvings=6 flows=5000000 minutes=40 ports="--rounds 5 --seconds 0.5 --halvings 6"
-if $quick; then rounds=3 seconds=2 halvings=5 bench_s=0.05 scaling_s=0.5 deliver_s=1 peer_rounds=2 peer_s=2 peer_halvings=3 flows=1000000 minutes=10 ports="--rounds 3 --seconds 0.1 --halvings 1"; fi
+if $quick; then event_protocols=mixed_10_exporters event_s=0.05 rounds=3 seconds=2 halvings=5 bench_s=0.05 scaling_s=0.5 deliver_s=1 peer_rounds=2 peer_s=2 peer_halvings=3 flows=1000000 minutes=10 ports="--rounds 3 --seconds 0.1 --halvings 1"; fi
 for need in jq build/weir build/weirctl build/perf/bench_decode; do
   command -v "$need" >/dev/null || { echo "run.sh: $need is not there (scripts/build.sh build)" >&2; exit 1; }
 done
@@ -47,6 +48,18 @@ timeout 600 build/perf/bench_decode --benchmark_filter='^(decode_encode|decode_e
   --benchmark_repetitions=$rounds --benchmark_min_time=$bench_s --benchmark_format=json >"$dir/bench.json" 2>/dev/null
 jq "$median"' [.benchmarks[] | select(.run_type == "iteration")] | group_by(.run_name)
   | map({key: .[0].run_name, value: (map(1e9 / .items_per_second) | spread)}) | from_entries' "$dir/bench.json" >"$dir/decode"
+
+echo '[]' >"$dir/events"
+if [ -x build/perf/bench_transform ]; then
+  say "from flows to events, on one core"
+  timeout 600 build/perf/bench_transform --benchmark_filter="^(parse|rules|event|transform|enriched|decision|plain_consumer)/($event_protocols)\$" \
+    --benchmark_repetitions=3 --benchmark_min_time=$event_s --benchmark_format=json >"$dir/events.json" 2>/dev/null
+  jq "$median"' [.benchmarks[] | select(.run_type == "iteration")] | group_by(.run_name)
+    | map((.[0].run_name | split("/")) as $name | {stage: $name[0], of: $name[1], ns_per_flow: (map(1e9 / .items_per_second) | spread),
+        octets_per_flow: .[0].octets_per_flow, allocations_per_flow: (map(.allocations_per_flow) | max)})' "$dir/events.json" >"$dir/events" || echo '[]' >"$dir/events"
+else
+  skip "build/perf/bench_transform is not built"
+fi
 
 say "captures for the replay"
 make_capture() { # name, arguments of weir generate
@@ -175,7 +188,7 @@ jq -nc --arg nats "$(version_of nats-server --version)" --arg nfdump "$(version_
   --arg dpdk "$(pkg-config --modversion libdpdk 2>/dev/null)" '{"nats-server": $nats, nfdump: $nfdump, pmacct: $pmacct, DPDK: $dpdk} | with_entries(select(.value != ""))' >"$dir/programs"
 
 mkdir -p "$(dirname "$json")"
-jq -n --slurpfile decode "$dir/decode" --slurpfile encoded "$dir/encoded" --slurpfile limit "$dir/limit" \
+jq -n --slurpfile decode "$dir/decode" --slurpfile events "$dir/events" --slurpfile encoded "$dir/encoded" --slurpfile limit "$dir/limit" \
   --slurpfile scaling "$dir/scaling" --slurpfile acknowledged "$dir/acknowledged" --slurpfile batches "$dir/batches" \
   --slurpfile queryable "$dir/queryable" --slurpfile peers "$dir/peers" --slurpfile peers_veth "$dir/peers_veth" --slurpfile ports "$dir/ports" \
   --slurpfile programs "$dir/programs" --argjson skipped "$(jq -Rnc '[inputs]' <"$dir/skipped")" \
@@ -193,13 +206,14 @@ jq -n --slurpfile decode "$dir/decode" --slurpfile encoded "$dir/encoded" --slur
   {machine: {cpu: $cpu, cpus: $cpus, memory_mib: $memory_mib, kernel: $kernel, compiler: $compiler, version: $version, programs: $programs[0],
      when: $when, load_before: $load_before},
    settings: {quick: $quick, rounds: $rounds, seconds: $seconds, halvings: $halvings, took_seconds: $took, skipped: $skipped},
-   decode_encode_ns_per_record: $decode[0], wire_to_encoded: ($encoded | by_name), lossless_limit: $limit,
+   decode_encode_ns_per_record: $decode[0], events: $events[0], wire_to_encoded: ($encoded | by_name), lossless_limit: $limit,
    scaling: ($scaling | by_name), wire_to_acknowledged: ($acknowledged | by_name), batches: $batches,
    wire_to_queryable: $queryable[0], peers: $peers[0], peers_veth: $peers_veth[0], ports: $ports[0]}' >"$json" || exit 1
 
 jq -r 'def m: . / 1e6 * 100 | round / 100; def r: . * 100 | round / 100;
   "\(.machine.cpu), \(.machine.cpus) CPUs, \(.machine.version); load before: \(.machine.load_before)", "",
   "decode and encode, ns a record", (.decode_encode_ns_per_record | to_entries[] | "  \(.key)  \(.value.median | r)"), "",
+  "from flows to events, ns a flow", (.events[] | "  \(.stage) \(.of)  \(.ns_per_flow.median | r)"), "",
   "(a) wire to encoded, M records/s on one core", (.wire_to_encoded[] | "  \(.name)  \(.records_per_second.median | m)  lossless \(.lossless)  CPU \(.cpu_ns_per_record.median | r) ns"), "",
   "    without loss, datagrams/s", (.lossless_limit[] | "  \(.name)  \(.frames_per_second)"), "",
   "    scaling, M records/s", (.scaling[] | "  \(.name) \(.x)  \(.records_per_second.median | m)"), "",

@@ -32,6 +32,9 @@ has small "| AF_XDP: bare loop | 100 (90 to 110) | – | 180 % | 1500 (1400 to 1
 has small "| AF_XDP: Weir, receiving only | 200 (190 to 210) | 50 % | 90 % | 600 (500 to 700) | 12 of 150,000 | – |"
 has small "| kernel socket: Weir, decoding and encoding | – | – | – | 1000 | 0 of 150,000 | – |"
 has small "Not measured here: goflow2 is asleep."
+has small "| parse: message to fields | 100 | 0.16 | 10 | – | 0 |"
+has small "| enriched: the same, with a country and an ASN database of half a million prefixes each | 800 (790 to 820) | 1.25 | 1.25 | 1700 | 0 |"
+has small "JSON, without a mapping | 640 (600 to 700) | 1 | 1.56 | 1200 | 12.5 |"
 grep -q "not quiet" "$dir/small/PERFORMANCE.md" && fail "small: says that the machine was not quiet"
 
 # A busy machine is said to have been one.
