@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include <algorithm>
+#include <bit>
 #include <fstream>
 #include <memory>
 #include <system_error>
@@ -24,10 +25,10 @@ using control::PublisherView;
 
 namespace {
 
-constexpr uint32_t kMbufs = 8191;                // a queue
 constexpr uint32_t kRoomBesidesFrame = 256;      // headroom, and what the driver wants
 constexpr uint32_t kOctetsBesidesRoom = 1024;    // of a buffer, in the pool
 constexpr uint32_t kDataRoomMin = 2176;
+constexpr uint32_t kMbufsMin = 8192;             // a queue, with one that a pool does not use
 constexpr uint32_t kMemoryMbOfDpdk = 192;        // beside the buffers
 constexpr uint64_t kSettleMaxNs = 60 * kNsPerSec;  // from the last frame on
 constexpr uint64_t kSettleWhenStoppedNs = 5 * kNsPerSec;
@@ -252,11 +253,13 @@ Result<ApplianceConfig> replay_config(const ReplayTarget& target, const lab::Rep
   port.queues = target.queues;
   port.workers = target.workers;
   port.data_room_bytes = std::min<uint32_t>(std::max(frames.frame_octets_max() + kRoomBesidesFrame, kDataRoomMin), 65'535);
-  port.mbufs = kMbufs;
+  port.rx_descriptors = target.descriptors;
+  // As many again for workers and for frames that are being made.
+  port.mbufs = std::max(std::bit_ceil(2u * target.descriptors), kMbufsMin) - 1;
   config.ports = {port};
   config.eal.hugepages = false;
   config.eal.file_prefix.clear();
-  config.eal.memory_mb = kMemoryMbOfDpdk + static_cast<uint32_t>((uint64_t{port.data_room_bytes + kOctetsBesidesRoom} * kMbufs * port.queues) >> 20);
+  config.eal.memory_mb = kMemoryMbOfDpdk + static_cast<uint32_t>((uint64_t{port.data_room_bytes + kOctetsBesidesRoom} * port.mbufs * port.queues) >> 20);
   // What cannot be delivered is lost, and reported: a spool is the installation's own.
   const auto spools = [](control::DropPolicy policy) { return policy == control::DropPolicy::spool; };
   if (spools(config.drop_policy)) config.drop_policy = control::DropPolicy::drop_newest;

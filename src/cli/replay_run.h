@@ -24,6 +24,7 @@ struct ReplayTarget {
   std::string publish = "discard";  // discard, file:PATH, or nats://HOST:PORT
   uint16_t queues = 1;
   uint16_t workers = 0;
+  uint16_t descriptors = 4096;  // frames that a queue holds, as many as NICs have at most
 };
 
 /// The appliance's configuration, with a port of rings in place of its own, no kernel sockets, no control socket and

@@ -145,6 +145,9 @@ void add_replay_command(CLI::App& app, int& exit_code) {
       ->check(CLI::Range(1u, static_cast<uint32_t>(lab::kReplayExportersMax)))
       ->capture_default_str();
   command->add_option("--queues", o->target.queues, "Queues, each with a receive core")->check(CLI::Range(1, 16))->capture_default_str();
+  command->add_option("--descriptors", o->target.descriptors, "Frames that a queue holds, as a NIC's descriptors: what a pause is outlasted by")
+      ->check(CLI::Range(64, 16'384))
+      ->capture_default_str();
   command->add_option("--workers", o->target.workers, "Cores that decode what those of the queues receive; 0: these do it")
       ->check(CLI::Range(0, 64))
       ->capture_default_str();

@@ -43,6 +43,9 @@ struct Descriptor {
 /// The driver's, on which a core waits.
 bool has_sockets(const DeviceSpec& spec) { return spec.driver == "net_af_packet" || spec.driver == "net_af_xdp"; }
 
+/// Rings that are as deep as its descriptors say; those that arguments speak of are the driver's.
+bool has_own_rings(const DeviceSpec& spec) { return spec.driver == "net_ring" && spec.arguments.empty(); }
+
 std::string reason(int negative_errno) { return rte_strerror(-negative_errno); }
 
 /// Drivers whose counters say nothing of what they drop; a bond has the sum of its devices' counters.
@@ -97,7 +100,13 @@ Result<std::unique_ptr<DpdkDevice>> DpdkDevice::attach(const DpdkPort& config, I
 }
 
 Result<void> DpdkDevice::probe() {
-  if (!spec_.is_pci) {
+  std::string port_name = spec_.name;
+  if (has_own_rings(spec_)) {
+    auto rings = RingDevice::make(spec_, queues_of(config_, spec_), config_.rx_descriptors);
+    if (!rings) return error(rings.error().message);
+    rings_ = std::move(*rings);
+    port_name = RingDevice::port_name(spec_);
+  } else if (!spec_.is_pci) {
     // The name decides the driver; EAL itself would go on without a device that fails.
     const std::string arguments = driver_arguments(spec_, queues_of(config_, spec_));
     const int rc = rte_vdev_init(spec_.name.c_str(), arguments.c_str());
@@ -107,8 +116,8 @@ Result<void> DpdkDevice::probe() {
                             : "no such driver, or arguments that it does not take");
     }
   }
-  if (rte_eth_dev_get_port_by_name(spec_.name.c_str(), &port_id_) != 0) {
-    if (!spec_.is_pci) rte_vdev_uninit(spec_.name.c_str());
+  if (rte_eth_dev_get_port_by_name(port_name.c_str(), &port_id_) != 0) {
+    if (is_vdev_of_ours()) rte_vdev_uninit(spec_.name.c_str());
     return error(spec_.is_pci
                      ? "no such device, or it is not bound to a driver that DPDK uses (vfio-pci)"
                      : "not an Ethernet device");
@@ -394,7 +403,8 @@ DpdkDevice::~DpdkDevice() {
   stop();
   if (!is_attached_) return;
   rte_eth_dev_close(port_id_);
-  if (!spec_.is_pci) rte_vdev_uninit(spec_.name.c_str());
+  if (is_vdev_of_ours()) rte_vdev_uninit(spec_.name.c_str());
+  rings_.reset();
   for (rte_mempool* pool : pools_) rte_mempool_free(pool);
 }
 

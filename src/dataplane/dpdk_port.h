@@ -25,6 +25,7 @@
 #include "dataplane/exception_lane.h"
 #include "dataplane/kernel_interface.h"
 #include "dataplane/port_plan.h"
+#include "dataplane/ring_device.h"
 #include "dataplane/worker_lane.h"
 #include "packet/frame.h"
 
@@ -82,6 +83,7 @@ class DpdkDevice {
  private:
   DpdkDevice(const DpdkPort& config, DeviceSpec spec, IdlePolicy idle);
   Result<void> probe();
+  bool is_vdev_of_ours() const noexcept { return !spec_.is_pci && !rings_; }
   Result<void> configure();
   Result<void> look_at_files();
   void find_sockets(std::vector<int> before);
@@ -104,6 +106,7 @@ class DpdkDevice {
   bool has_own_xdp_program_ = false;  // net_af_xdp without one of the operator's
   uint64_t rss_hash_ = 0;  // that was asked for; 0: none
   std::string driver_;
+  std::unique_ptr<RingDevice> rings_;  // which it lies on, where it has them of us
   std::vector<std::unique_ptr<RxQueue>> queues_;
   std::vector<rte_mempool*> pools_;
   std::optional<KernelInterface> interface_;  // under the device, if there is one

@@ -10,6 +10,7 @@
 #include <algorithm>
 
 #include "dataplane/port_plan.h"
+#include "dataplane/ring_device.h"
 
 namespace weir::dataplane {
 
@@ -29,7 +30,7 @@ Result<std::unique_ptr<RingFeeder>> RingFeeder::open(const std::string& device, 
   const DeviceSpec spec = DeviceSpec::parse(device);
   uint16_t port = 0;
   rte_eth_dev_info info{};
-  if (spec.driver != "net_ring" || rte_eth_dev_get_port_by_name(spec.name.c_str(), &port) != 0 ||
+  if (spec.driver != "net_ring" || rte_eth_dev_get_port_by_name(RingDevice::port_name(spec).c_str(), &port) != 0 ||
       rte_eth_dev_info_get(port, &info) != 0) {
     return Error{device + ": no device of rings that runs"};
   }

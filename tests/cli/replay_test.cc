@@ -58,7 +58,8 @@ TEST_F(Replay, DeliversEveryRecordOfEachRound) {
 }
 
 TEST_F(Replay, SpreadsExportersOverQueues) {
-  const json r = report({capture("v5"), "--rounds", "10", "--exporters", "25", "--queues", "2", "--rate", "200kpps"});
+  const json r = report({capture("v5"), "--rounds", "10", "--exporters", "25", "--queues", "2", "--rate", "50kpps",
+                         "--descriptors", "16384"});  // what pauses of a machine that is shared cannot fill
   EXPECT_EQ(r["played"]["exporters"], 100);
   ASSERT_EQ(r["cores"].size(), 2u);
   for (const json& core : r["cores"]) EXPECT_EQ(core["records"], r["played"]["records"].get<uint64_t>() / 2);

@@ -5,7 +5,10 @@
 #include <sched.h>
 
 #include <fstream>
+#include <utility>
 
+#include "dataplane/port_plan.h"
+#include "dataplane/ring_device.h"
 #include "support.h"
 
 namespace weir::dataplane::testing {
@@ -305,6 +308,25 @@ TEST(RingPort, WaitsQuietlyForNothing) {
     stop(*plane, collected);
     EXPECT_EQ(frames(*plane), 0u);
   });
+}
+
+TEST(RingPort, HoldsAsManyFramesAsItHasDescriptors) {
+  const std::pair<uint16_t, uint32_t> cases[] = {{64, 63}, {3000, 4095}, {4096, 4095}};  // the driver's own rings: 1023
+  for (const auto& [descriptors, frames] : cases) {
+    in_child([descriptors = descriptors, frames = frames] {
+      DataPlaneConfig config = config_of({{.name = "p0", .device = "net_ring0", .queues = 2, .rx_descriptors = descriptors}});
+      config.eal.memory_mb = 128;
+      auto plane = created(config);
+      ASSERT_NE(plane, nullptr);
+      const auto ring_of = [](uint16_t queue) { return RingDevice::room(DeviceSpec::parse("net_ring0"), queue); };
+      EXPECT_EQ(ring_of(0), frames);
+      EXPECT_EQ(ring_of(1), frames);
+      EXPECT_EQ(ring_of(2), 0u) << "there are two queues";
+      start(*plane);
+      Collected collected;
+      stop(*plane, collected);
+    });
+  }
 }
 
 TEST(BondedPort, ReceivesFromADeviceThatExtraArgumentsMakeAndDoesNotSayThatItDroppedNothing) {
