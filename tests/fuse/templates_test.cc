@@ -1,6 +1,7 @@
 // Templates and records of them straight to wire octets: seeded inputs of the fuzz target, and what each form leaves.
 #include <gtest/gtest.h>
 
+#include <array>
 #include <iostream>
 #include <random>
 
@@ -62,6 +63,36 @@ TEST(FusedTemplates, TakeNoSamplerForTheOneThatIsNotThere) {
     ways.finish();
     EXPECT_EQ(ways.records(), 9u);
     EXPECT_GE(ways.fused(), 7u) << first;
+  }
+}
+
+/// Elements for type and code that are 0 leave both to the port, where it is not 0: then it takes a look at all three.
+TEST(FusedTemplates, LeaveTypeAndCodeThatThePortSaysToTheOrdinaryWay) {
+  if (FusedWay::create() == nullptr) GTEST_SKIP() << "built without src/fuse";
+  for (const Kernel kernel : {Kernel::portable, best_kernel()}) {
+    TwoWaysConfig config;
+    config.kernel = kernel;
+    config.decoder.listeners.resize(1);
+    TwoWays ways(config);
+    std::vector<lab::Record> records;
+    for (const uint8_t proto : std::to_array<uint8_t>({1, 58, 6})) {
+      for (const uint8_t type : std::to_array<uint8_t>({0, 8, 128})) {
+        for (const uint16_t port : std::to_array<uint16_t>({0, 0x0800, 0x0303, 0x8000, 0x0087, 0x1234})) {
+          records.push_back({lab::ipv4("192.0.2.1"), lab::ipv4("192.0.2.2"), lab::u16(0), lab::u16(port), lab::u8(proto),
+                             lab::u8(type), lab::u8(0), lab::u32(1)});
+        }
+      }
+    }
+    const lab::Octets flows =
+        lab::IpfixBuilder{}
+            .export_time(1'760'000'000)
+            .templates({{.id = 301, .fields = {{8, 4}, {12, 4}, {7, 2}, {11, 2}, {4, 1}, {176, 1}, {177, 1}, {1, 4}}}})
+            .data(301, records)
+            .build();
+    EXPECT_TRUE(ways.decode({.payload = flows, .source = IpAddress::from_v4(0xC0000201u), .source_port = 4739, .local_port = 4739,
+                             .listener = {}, .received_ns = 1'760'000'000ull * kNsPerSec}));
+    ways.finish();
+    EXPECT_EQ(ways.fused(), records.size());
   }
 }
 
