@@ -15,6 +15,9 @@ constexpr int kBacklog = 256;
 constexpr int kAcceptsPerTurn = 4;
 constexpr size_t kReadOctets = kBurst * 1500;  // a burst of Ethernet's datagrams, for which buffers are in reserve
 constexpr size_t kTurnOctets = 64 * 1024;
+// Of a turn, up to which what comes may gather: less than a window, so that nobody waits for us to read. A stream that comes faster is read
+// at once, or it would be no faster than a window a pause.
+constexpr size_t kGatherOctets = 16 * 1024;
 constexpr unsigned kDrainReadsMax = 256;  // of a session: more than the kernel holds for it
 constexpr uint64_t kLookNs = 250 * kNsPerMs;
 constexpr uint64_t kHeldUpNs = kNsPerSec;  // between two turns: we were, not the exporters
@@ -93,6 +96,7 @@ PortSocket::Turn TcpSocket::receive(ReceiveBuffers& buffers, Pipeline& pipeline,
     TcpSession& session = buffers.sessions->at(number);
     if (session.owner == this) octets += read(session, way, turn.received);
   }
+  set_longest_pause(octets < kGatherOctets ? kPauseMaxNs : 0);
   turn.has_more = next_event_ < event_count_ || event_count_ == events_.size();
   return turn;
 }
