@@ -259,6 +259,7 @@ Result<void> DpdkDevice::start() {
   if (const int rc = rte_eth_dev_start(port_id_); rc != 0)
     return error(fmt::format("does not start{}: {}", wants_interrupts_ ? " with interrupts (idle: adaptive needs none)" : "", reason(rc)));
   is_started_ = true;
+  rte_eth_stats_reset(port_id_);  // those of a virtual function go on from who had it before
   if (wants_interrupts_) find_interrupts();
   if (rss_hash_ != 0) verify_rss();
 
