@@ -30,6 +30,7 @@ struct GenerateOptions {
   double duration_s = 0;
   uint64_t start_s = 0;
   uint32_t template_refresh = 200;
+  bool by_tcp = false;
   bool json = false;
 };
 
@@ -112,6 +113,8 @@ std::string contradiction(const GenerateOptions& o) {
   if (o.to.empty() && o.pcap.empty()) {
     return "say where to: --to HOST:PORT sends, --pcap FILE writes a capture";
   }
+  if (o.by_tcp && !o.pcap.empty()) return "--tcp sends, --pcap writes a capture: not both";
+  if (o.by_tcp && o.protocol != "ipfix") return fmt::format("--tcp: {} has no sessions, but ipfix", o.protocol);
   if (o.protocol == "v5" && o.flows > lab::kNetflowV5RecordsMax) {
     return fmt::format("--flows {}: NetFlow v5 holds at most {} in a datagram", o.flows,
                        lab::kNetflowV5RecordsMax);
@@ -138,6 +141,7 @@ std::string contradiction(const GenerateOptions& o) {
 
 Result<std::unique_ptr<lab::Destination>> open_destination(const GenerateOptions& o,
                                                            uint32_t& exporters) {
+  if (o.by_tcp) return lab::open_session_destination(o.to, exporters);
   if (o.pcap.empty()) return lab::open_udp_destination(o.to, exporters);
   const std::string target = o.to.empty() ? kCaptureTarget : o.to;
   return lab::open_capture_destination(o.pcap, *SocketAddress::parse(target));
@@ -210,13 +214,15 @@ int run_generate(const GenerateOptions& o) {
 
 void add_generate_command(CLI::App& app, int& exit_code) {
   CLI::App* generate = app.add_subcommand(
-      "generate", "Make export traffic of made-up exporters: send it by UDP, or write a capture");
+      "generate", "Make export traffic of made-up exporters: send it by UDP or TCP, or write a capture");
   const auto o = std::make_shared<GenerateOptions>();
   generate->add_option("--to", o->to,
-                       "Send to HOST:PORT by UDP. With --pcap: what the frames are addressed to "
+                       "Send to HOST:PORT by UDP, or with --tcp. With --pcap: what the frames are addressed to "
                        "(198.51.100.1:2055)");
   generate->add_option("--pcap", o->pcap,
                        "Write a pcap (Ethernet, nanoseconds) instead; - is standard output");
+  generate->add_flag("--tcp", o->by_tcp,
+                     "IPFIX: send by TCP, a session of each exporter, which also elsewhere than towards 127.0.0.0/8 may be several");
   generate->add_option("--protocol", o->protocol, "What the exporters speak: v5, v9, ipfix or sflow")
       ->check(CLI::IsMember({"v5", "v9", "ipfix", "sflow"}))
       ->capture_default_str();

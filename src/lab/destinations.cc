@@ -1,6 +1,5 @@
 // Where generated datagrams go: a UDP socket, or a capture.
 #include <fmt/format.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -9,11 +8,11 @@
 #include <array>
 #include <cassert>
 #include <cerrno>
-#include <charconv>
 #include <cstring>
 
 #include "base/clock.h"
 #include "lab/capture_file.h"
+#include "lab/destination_parts.h"
 #include "lab/frame_builder.h"
 #include "lab/generator.h"
 
@@ -25,21 +24,6 @@ constexpr int kSendBufferBytes = 4 << 20;
 constexpr size_t kSendBatchMax = 64;
 constexpr int kBusyWaitMs = 100;
 constexpr int kBusyTriesMax = 50;
-
-void count_sent(const OutgoingDatagram& d, GeneratorReport& report) {
-  ++report.datagrams;
-  report.template_datagrams += d.content.templates != 0;
-  report.records += d.content.records;
-  report.options_records += d.content.options_records;
-  report.counter_samples += d.content.counter_samples;
-  report.flow_octets += d.content.flow_octets;
-  report.flow_packets += d.content.flow_packets;
-  report.octets += d.content.octets.size();
-}
-
-void note_error(GeneratorReport& report, std::string what) {
-  if (report.first_error.empty()) report.first_error = std::move(what);
-}
 
 // ---- UDP ---------------------------------------------------------------------------------------
 
@@ -111,7 +95,7 @@ class UdpDestination final : public Destination {
     header = {};
     header.msg_iov = &vectors_[i];
     header.msg_iovlen = 1;
-    if (exporters_ > 1) set_source(header, controls_[i], 0x7f010001u + d.exporter);
+    if (exporters_ > 1) set_source(header, controls_[i], kLoopbackExporters + d.exporter);
   }
 
   struct alignas(cmsghdr) Control {
@@ -137,13 +121,6 @@ class UdpDestination final : public Destination {
   std::array<iovec, kSendBatchMax> vectors_{};
   std::array<Control, kSendBatchMax> controls_{};
 };
-
-bool is_loopback_v4(const addrinfo& a) {
-  if (a.ai_family != AF_INET) return false;
-  sockaddr_in in;
-  std::memcpy(&in, a.ai_addr, sizeof in);
-  return ntohl(in.sin_addr.s_addr) >> 24 == 127;
-}
 
 // ---- Capture -----------------------------------------------------------------------------------
 
@@ -192,39 +169,18 @@ class CaptureDestination final : public Destination {
 
 Result<std::unique_ptr<Destination>> open_udp_destination(const std::string& host_port,
                                                           uint32_t& exporters) {
-  const size_t colon = host_port.rfind(':');
-  std::string host = host_port.substr(0, colon);
-  const std::string port = colon == std::string::npos ? "" : host_port.substr(colon + 1);
-  const bool bracketed = host.size() > 2 && host.front() == '[' && host.back() == ']';
-  if (bracketed) host = host.substr(1, host.size() - 2);
-  if (host.empty() || port.empty() || (!bracketed && host.find(':') != std::string::npos)) {
-    return Error{
-        fmt::format("'{}' is not HOST:PORT, such as 127.0.0.1:2055 or [::1]:2055", host_port)};
-  }
-  uint32_t number = 0;
-  const auto [end, wrong] = std::from_chars(port.data(), port.data() + port.size(), number);
-  if (wrong != std::errc{} || end != port.data() + port.size() || number == 0 || number > 65'535) {
-    return Error{fmt::format("{}: port {} is not allowed; allowed: 1 to 65535", host_port, port)};
-  }
-  addrinfo hints{};
-  hints.ai_socktype = SOCK_DGRAM;
-  hints.ai_flags = AI_NUMERICSERV;
-  addrinfo* found = nullptr;
-  if (const int why = getaddrinfo(host.c_str(), port.c_str(), &hints, &found); why != 0) {
-    return Error{fmt::format("{}: {}", host_port, gai_strerror(why))};
-  }
-  const std::unique_ptr<addrinfo, void (*)(addrinfo*)> owner(found, freeaddrinfo);
-
-  const int fd = socket(found->ai_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  const Result<Target> found = find_target(host_port, SOCK_DGRAM);
+  if (!found) return found.error();
+  const int fd = socket(found->family(), SOCK_DGRAM | SOCK_CLOEXEC, 0);
   if (fd < 0) return Error{fmt::format("{}: no socket: {}", host_port, std::strerror(errno))};
   setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &kSendBufferBytes, sizeof kSendBufferBytes);
   // Connected, so that a closed port is told to us.
-  if (connect(fd, found->ai_addr, found->ai_addrlen) != 0) {
+  if (connect(fd, found->address(), found->length) != 0) {
     const Error error{fmt::format("{}: {}", host_port, std::strerror(errno))};
     close(fd);
     return error;
   }
-  if (!is_loopback_v4(*found)) exporters = std::min(exporters, 1u);
+  if (!found->is_loopback_v4()) exporters = std::min(exporters, 1u);
   return std::unique_ptr<Destination>(std::make_unique<UdpDestination>(fd, host_port, exporters));
 }
 

@@ -1,4 +1,4 @@
-// generator.h — Exporters at work: their datagrams, at a rate, to a UDP address or into a capture.
+// generator.h — Exporters at work: their datagrams, at a rate, to a UDP address, by TCP sessions or into a capture.
 //
 // Bounds:   kExportersMax exporters; a count, a duration or `stop` ends it.
 // Failure:  Error where nothing can be sent at all; what fails on the way is counted in the report.
@@ -60,6 +60,10 @@ class Destination {
 /// from 127.1.0.1 on. `exporters` is reduced to 1 elsewhere.
 Result<std::unique_ptr<Destination>> open_udp_destination(const std::string& host_port,
                                                           uint32_t& exporters);
+
+/// By a TCP session of each exporter, which only IPFIX has (RFC 7011 §10.4). Towards 127.0.0.0/8 from addresses as
+/// above, elsewhere all from ours. A session that ends is not opened again: what it would have had is counted as failed.
+Result<std::unique_ptr<Destination>> open_session_destination(const std::string& host_port, uint32_t exporters);
 
 /// A pcap of Ethernet frames to `target` from 192.0.2.1 on (beyond 254 exporters 198.18.0.0/15, and
 /// under IPv6 2001:db8::1 on). `path` "-" is standard output.

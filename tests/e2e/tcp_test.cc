@@ -101,6 +101,98 @@ TEST_F(TcpTest, GivesTheRecordsThatTheSameMessagesGiveByUdp) {
   EXPECT_EQ(weir->terminate(), 0) << weir->err();
 }
 
+TEST_F(TcpTest, TakesWhatSoftflowdExports) {
+  if (run({"softflowd", "-h"}).status == 127) GTEST_SKIP() << "softflowd is not installed";
+  // The traffic that it looks at: ten exporters' datagrams are ten flows of UDP.
+  const std::string pcap = folder_ / "traffic.pcap";
+  const Answer made = run({weir(), "generate", "--protocol", "v5", "--pcap", pcap, "--count", "500", "--exporters", "10", "--json"});
+  ASSERT_EQ(made.status, 0);
+  auto weir = start_tcp();
+  // Without a control socket, on which it may wait for ever when it reads a file.
+  const Answer exported = run({"softflowd", "-r", pcap, "-d", "-v", "10", "-P", "tcp", "-n", "127.0.0.1:" + std::to_string(port_), "-p",
+                               folder_ / "softflowd.pid", "-c", "none"});
+  ASSERT_EQ(exported.status, 0) << exported.err;
+  ASSERT_TRUE(eventually([&] { return acknowledged() >= 10; })) << ledger().dump(2);
+  const auto records = read_stream();
+  ASSERT_EQ(records.size(), 10u);
+  uint64_t packets = 0;
+  for (const json& record : records) {
+    EXPECT_EQ(record["proto"], "UDP") << record;
+    EXPECT_EQ(record["dst_port"], 2055) << record;
+    packets += record["packets"].is_string() ? std::stoull(record["packets"].get<std::string>()) : record["packets"].get<uint64_t>();
+  }
+  EXPECT_EQ(packets, json::parse(made.out).at("datagrams").get<uint64_t>());
+  const json ports = answer({"--json", "ports"})["ports"];
+  EXPECT_EQ(ports[1]["sessions"]["ended"]["by_exporter"], 1) << ports;
+  expect_books_balance(ledger());
+  EXPECT_EQ(weir->terminate(), 0) << weir->err();
+}
+
+TEST_F(TcpTest, TakesASessionOfEachGeneratedExporter) {
+  auto weir = start_tcp();
+  const Answer sent = run({this->weir(), "generate", "--tcp", "--to", "127.0.0.1:" + std::to_string(port_), "--protocol", "ipfix", "--count",
+                           "400", "--flows", "10", "--exporters", "20", "--rate", "0", "--json"});
+  ASSERT_EQ(sent.status, 0) << sent.err;
+  const uint64_t records = json::parse(sent.out).at("records").get<uint64_t>();
+  EXPECT_EQ(records, 4000u);
+  ASSERT_TRUE(eventually([&] { return acknowledged() == records; })) << ledger().dump(2);
+  const json ports = answer({"--json", "ports"})["ports"];
+  EXPECT_EQ(ports[1]["sessions"]["opened"], 20) << ports;
+  EXPECT_TRUE(eventually([&] { return answer({"--json", "exporters"})["exporters"].size() == 20; })) << ctl({"exporters"}).out;
+  expect_books_balance(ledger());
+  EXPECT_EQ(weir->terminate(), 0) << weir->err();
+}
+
+/// A connection from 127.0.0.66 that sends that, and what it then sees: that it is closed.
+class HalfSession {
+ public:
+  explicit HalfSession(uint16_t port, const std::string& octets) : fd_(socket(AF_INET, SOCK_STREAM, 0)) {
+    sockaddr_in to{};
+    to.sin_family = AF_INET;
+    to.sin_port = htons(port);
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    EXPECT_EQ(connect(fd_, reinterpret_cast<sockaddr*>(&to), sizeof to), 0);
+    EXPECT_EQ(send(fd_, octets.data(), octets.size(), MSG_NOSIGNAL), static_cast<ssize_t>(octets.size()));
+  }
+  ~HalfSession() { close(fd_); }
+  bool drips(const std::string& octet) const { return send(fd_, octet.data(), 1, MSG_NOSIGNAL) == 1; }
+
+ private:
+  int fd_;
+};
+
+TEST_F(TcpTest, CountsWhoDiesInMidMessageAndEndsWhoDripsAndKeepsTemplatesApart) {
+  const std::string pcap = folder_ / "flows.pcap";
+  ASSERT_EQ(run({weir(), "generate", "--protocol", "ipfix", "--pcap", pcap, "--count", "1", "--flows", "20"}).status, 0);
+  const auto payloads = test::read_payloads(pcap);
+  ASSERT_TRUE(payloads);
+  ASSERT_EQ(payloads->size(), 2u);
+  const auto text = [&](size_t i) { return std::string((*payloads)[i].octets.begin(), (*payloads)[i].octets.end()); };
+  const std::string templates = text(0), flows = text(1);
+
+  auto weir = start_tcp("limits: {tcp_message_timeout_secs: 1}\n");
+  const auto sessions = [&] { return answer({"--json", "ports"})["ports"][1]["sessions"]; };
+  {
+    const HalfSession dies(port_, templates + flows.substr(0, flows.size() / 2));
+  }
+  EXPECT_TRUE(eventually([&] { return ledger()["datagrams"]["rejected"]["truncated_message"] == 1; })) << ledger().dump(2);
+  EXPECT_EQ(acknowledged(), 0u) << "no record of a message that did not come whole";
+
+  // An octet now and then keeps nobody's place.
+  const HalfSession dripping(port_, flows.substr(0, 20));
+  EXPECT_TRUE(eventually([&] { return !dripping.drips(std::string(1, '\0')) || sessions()["ended"]["message_late"] == 1; }));
+  EXPECT_TRUE(eventually([&] { return sessions()["ended"]["message_late"] == 1; })) << sessions();
+
+  // What one session says of templates is not another's: these flows wait, those of the one that knows them do not.
+  const HalfSession knows_none(port_, flows);
+  EXPECT_TRUE(eventually([&] { return ledger()["sets"]["outcomes"]["waiting_for_template"] > 0; })) << ledger().dump(2);
+  const HalfSession knows(port_, templates + flows);
+  EXPECT_TRUE(eventually([&] { return acknowledged() == 20; })) << ledger().dump(2);
+  EXPECT_EQ(sessions()["open"], 2) << sessions();
+  expect_books_balance(ledger());
+  EXPECT_EQ(weir->terminate(), 0) << weir->err();
+}
+
 TEST_F(TcpTest, IsSwitchedByAReload) {
   auto weir = start();
   EXPECT_EQ(answer({"--json", "ports"})["ports"].size(), 1u);

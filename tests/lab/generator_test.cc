@@ -11,6 +11,7 @@
 #include <set>
 #include <thread>
 
+#include "base/byte_order.h"
 #include "base/clock.h"
 #include "lab/capture_file.h"
 
@@ -94,6 +95,81 @@ TEST(Generator, SendsWhatItSays) {
     EXPECT_EQ(got.datagrams, report.datagrams);
     EXPECT_EQ(got.octets, report.octets);
   }
+}
+
+/// Sessions on a free port of 127.0.0.1, and what came by each.
+class SessionReceiver {
+ public:
+  SessionReceiver() : fd_(socket(AF_INET, SOCK_STREAM, 0)) {
+    sockaddr_in any{};
+    any.sin_family = AF_INET;
+    any.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    EXPECT_EQ(bind(fd_, reinterpret_cast<sockaddr*>(&any), sizeof any), 0);
+    EXPECT_EQ(listen(fd_, 16), 0);
+    socklen_t length = sizeof any;
+    getsockname(fd_, reinterpret_cast<sockaddr*>(&any), &length);
+    address_ = fmt::format("127.0.0.1:{}", ntohs(any.sin_port));
+  }
+  ~SessionReceiver() { close(fd_); }
+  const std::string& address() const { return address_; }
+  int fd() const { return fd_; }
+  /// The next session, to its end; who it is from.
+  std::string read_one(uint32_t& from_address) const {
+    sockaddr_in from{};
+    socklen_t length = sizeof from;
+    const int session = accept(fd_, reinterpret_cast<sockaddr*>(&from), &length);
+    from_address = ntohl(from.sin_addr.s_addr);
+    std::string all;
+    char octets[65536];
+    for (ssize_t n; (n = read(session, octets, sizeof octets)) > 0;) all.append(octets, static_cast<size_t>(n));
+    close(session);
+    return all;
+  }
+
+ private:
+  int fd_;
+  std::string address_;
+};
+
+TEST(Generator, SendsMessagesBySessions) {
+  const SessionReceiver receiver;
+  auto destination = open_session_destination(receiver.address(), 3);
+  ASSERT_TRUE(destination) << destination.error().message;
+  GeneratorConfig config = config_of(ExportProtocol::ipfix, 90);
+  config.exporters = 3;
+  const GeneratorReport report = generate(config, **destination, kNeverStop);
+  EXPECT_TRUE(report.complete()) << report.first_error;
+  EXPECT_EQ(report.records, 270u);
+  destination->reset();
+  size_t octets = 0, messages = 0;
+  std::set<uint32_t> sources;
+  for (int i = 0; i < 3; ++i) {
+    uint32_t from = 0;
+    const std::string all = receiver.read_one(from);
+    sources.insert(from);
+    octets += all.size();
+    for (size_t at = 0; at + 16 <= all.size(); ++messages) {
+      const auto* const header = reinterpret_cast<const uint8_t*>(all.data() + at);
+      ASSERT_EQ(load_be16(header), 10);
+      ASSERT_GE(load_be16(header + 2), 16);
+      at += load_be16(header + 2);
+    }
+  }
+  EXPECT_EQ(octets, report.octets);
+  EXPECT_EQ(messages, report.datagrams);
+  EXPECT_EQ(sources, (std::set<uint32_t>{0x7f010001, 0x7f010002, 0x7f010003}));
+}
+
+TEST(Generator, CountsWhatASessionThatEndedDidNotTake) {
+  auto receiver = std::make_unique<SessionReceiver>();
+  auto destination = open_session_destination(receiver->address(), 1);
+  ASSERT_TRUE(destination) << destination.error().message;
+  close(accept(receiver->fd(), nullptr, nullptr));
+  const GeneratorReport report = generate(config_of(ExportProtocol::ipfix, 1000), **destination, kNeverStop);
+  EXPECT_GT(report.failed, 0u);
+  EXPECT_THAT(report.first_error, HasSubstr("the session ended"));
+  receiver.reset();
+  EXPECT_FALSE(open_session_destination("127.0.0.1:1", 1));
 }
 
 TEST(Generator, GivesEachExporterAnAddressOnLoopback) {
