@@ -4,7 +4,7 @@
 //     build/perf/bench_store --smoke            few rows, all counted; part of the tests
 //
 // One thread does everything, one step behind the other, so that each can be told from the others: octets to FlowViews to chunks, chunks
-// to the appender, the commit (with the ledger's change), the checkpoint. What of it weir-store does at the same time is in bench_ingest.
+// into the table, the commit (with the ledger's change), the checkpoint. What of it weir-store does at the same time is in bench_ingest.
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -22,6 +22,7 @@
 #include "export/encoder.h"
 #include "flow/flow_parser.h"
 #include "store/address_functions.h"
+#include "store/row_source.h"
 #include "store/row_writer.h"
 #include "store/schema.h"
 
@@ -106,6 +107,7 @@ Costs measure(Protocol protocol, const std::string& file, size_t commits, size_t
   auto database = expect(store::Database::open({.path = file, .threads = 1}));
   auto connection = expect(database->connect());
   if (!store::register_address_functions(connection) || !store::prepare_schema(connection)) std::abort();
+  auto source = expect(store::RowSource::make(connection));
   const int64_t hour = store::hour_of(kNowUs);
 
   std::vector<std::unique_ptr<store::RowChunk>> chunks;
@@ -126,13 +128,8 @@ Costs measure(Protocol protocol, const std::string& file, size_t commits, size_t
     expect(connection.execute("BEGIN"));
     {
       const Stopwatch watch(costs.append);
-      store::ChunkColumns columns(expect(store::hour_tables(connection)).front().columns);
-      auto appender = expect(store::Appender::make(connection, store::hour_table(hour)));
-      for (auto& chunk : chunks) {
-        if (!appender.append(columns.of(*chunk))) std::abort();
-        costs.rows += chunk->rows();
-      }
-      if (!appender.flush()) std::abort();
+      for (auto& chunk : chunks) costs.rows += chunk->rows();
+      if (!source.insert(connection, store::hour_table(hour), expect(store::hour_tables(connection)).front().columns, chunks)) std::abort();
     }
     const Stopwatch watch(costs.commit);
     expect(connection.execute("COMMIT"));

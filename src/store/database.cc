@@ -26,6 +26,13 @@ Error error_of(duckdb_result& result) {
   return error;
 }
 
+Error pending_error(duckdb_pending_result pending) {
+  const char* text = duckdb_pending_error(pending);
+  Error error{text != nullptr ? text : "DuckDB does not say why"};
+  duckdb_destroy_pending(&pending);
+  return error;
+}
+
 struct Config {
   duckdb_config config = nullptr;
   Config() { duckdb_create_config(&config); }
@@ -45,6 +52,8 @@ std::string lock_statements(const DatabaseOptions& options) {
          "SET GLOBAL checkpoint_threshold = '512MiB'; "
          // Two that are tried on every column and are hardly ever the smallest (docs/decisions/0293).
          "SET GLOBAL disabled_compression_methods = 'rle,roaring'; "
+         // Whoever wants an order says it; what is inserted goes in from as many threads as there are (docs/decisions/0294).
+         "SET GLOBAL preserve_insertion_order = false; "
          "SET autoinstall_known_extensions = false; SET autoload_known_extensions = false; "
          "SET allowed_directories = [" + folders + "]; SET enable_external_access = false; "
          "SET lock_configuration = true;";
@@ -135,18 +144,22 @@ std::vector<ColumnLook> Statement::columns() const {
 }
 
 Result<Rows> Statement::run() {
-  duckdb_result result;
-  if (duckdb_execute_prepared(statement_, &result) != DuckDBSuccess) return error_of(result);
-  return Rows(connection_, result);
+  duckdb_pending_result pending = nullptr;
+  if (duckdb_pending_prepared(statement_, &pending) != DuckDBSuccess) return pending_error(pending);
+  return finish(pending);
 }
 
 Result<Rows> Statement::stream() {
   duckdb_pending_result pending = nullptr;
-  if (duckdb_pending_prepared_streaming(statement_, &pending) != DuckDBSuccess) {
-    const char* text = duckdb_pending_error(pending);
-    Error error{text != nullptr ? text : "DuckDB does not say why"};
-    duckdb_destroy_pending(&pending);
-    return error;
+  if (duckdb_pending_prepared_streaming(statement_, &pending) != DuckDBSuccess) return pending_error(pending);
+  return finish(pending);
+}
+
+Result<Rows> Statement::finish(duckdb_pending_result pending) {
+  constexpr auto kNap = std::chrono::microseconds(100);
+  for (auto state = duckdb_pending_execute_task(pending); !duckdb_pending_execution_is_finished(state);
+       state = duckdb_pending_execute_task(pending)) {
+    if (state == DUCKDB_PENDING_NO_TASKS_AVAILABLE) std::this_thread::sleep_for(kNap);
   }
   duckdb_result result;
   const duckdb_state state = duckdb_execute_pending(pending, &result);
@@ -226,33 +239,6 @@ void Database::suspect(const std::string& words) {
 std::vector<std::string> Database::take_suspicions() {
   const std::lock_guard lock(suspicions_lock_);
   return std::exchange(suspicions_, {});
-}
-
-Result<Appender> Appender::make(const Connection& connection, const std::string& table) {
-  duckdb_appender appender = nullptr;
-  if (duckdb_appender_create(connection.get(), nullptr, table.c_str(), &appender) == DuckDBSuccess) {
-    return Appender(appender);
-  }
-  const char* text = appender != nullptr ? duckdb_appender_error(appender) : nullptr;
-  Error error{"nothing can be appended to " + table + ": " + (text != nullptr ? text : "DuckDB does not say why")};
-  duckdb_appender_destroy(&appender);
-  return error;
-}
-
-Appender::~Appender() {
-  if (appender_ != nullptr) duckdb_appender_destroy(&appender_);
-}
-
-Result<void> Appender::append(duckdb_data_chunk chunk) {
-  if (duckdb_append_data_chunk(appender_, chunk) == DuckDBSuccess) return {};
-  const char* text = duckdb_appender_error(appender_);
-  return Error{text != nullptr ? text : "a chunk cannot be appended"};
-}
-
-Result<void> Appender::flush() {
-  if (duckdb_appender_flush(appender_) == DuckDBSuccess) return {};
-  const char* text = duckdb_appender_error(appender_);
-  return Error{text != nullptr ? text : "what was appended cannot be written"};
 }
 
 bool is_conflict(const Error& error) noexcept {

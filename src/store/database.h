@@ -127,6 +127,9 @@ class Statement {
   Result<Rows> stream();
 
  private:
+  /// Works at it with DuckDB's threads, and sleeps while they have all that is left: DuckDB itself would look for work without end.
+  Result<Rows> finish(duckdb_pending_result pending);
+
   duckdb_connection connection_;
   duckdb_prepared_statement statement_;
 };
@@ -146,7 +149,7 @@ class Connection {
 
   /// One statement.
   Result<Statement> prepare(const std::string& sql);
-  /// Any number of statements without parameters; of the last, how many rows it changed.
+  /// Any number of statements without parameters that are done at once (DuckDB spins while its other threads work); of the last, how many rows it changed.
   Result<uint64_t> execute(const std::string& sql);
   /// One statement with what stands for its question marks.
   Result<Rows> query(const std::string& sql, std::span<const SqlValue> values = {});
@@ -176,24 +179,6 @@ class Database {
   duckdb_database database_;
   std::mutex suspicions_lock_;  // not a path of data: a question failed
   std::vector<std::string> suspicions_;
-};
-
-/// Rows into a table, chunk by chunk; in the connection's transaction, and nothing of a chunk is there before `flush`.
-class Appender {
- public:
-  static Result<Appender> make(const Connection& connection, const std::string& table);
-  Appender(Appender&& other) noexcept : appender_(std::exchange(other.appender_, nullptr)) {}
-  Appender& operator=(Appender&& other) noexcept {
-    std::swap(appender_, other.appender_);
-    return *this;
-  }
-  ~Appender();
-  Result<void> append(duckdb_data_chunk chunk);
-  Result<void> flush();
-
- private:
-  explicit Appender(duckdb_appender appender) : appender_(appender) {}
-  duckdb_appender appender_;
 };
 
 /// Another connection's transaction was first: nothing is wrong, only this transaction has to begin again.

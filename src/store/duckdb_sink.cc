@@ -59,6 +59,7 @@ Result<void> prepare_identities(Connection& connection) {
 
 Result<void> DuckdbSink::connect() {
   if (is_broken_) {
+    source_.reset();
     connection_.reset();
     database_.reset();
     if (auto opened = store_.reopen(kReopenWaitMs); !opened) return opened;
@@ -72,7 +73,10 @@ Result<void> DuckdbSink::connect() {
   }
   auto connection = database_->connect();
   if (!connection) return connection.error();
+  auto source = RowSource::make(*connection);
+  if (!source) return source.error();
   connection_.emplace(std::move(*connection));
+  source_.emplace(std::move(*source));
   tables_.clear();
   return {};
 }
@@ -171,13 +175,8 @@ Result<bool> DuckdbSink::try_write(CommitBatch& batch, std::span<const int64_t> 
     if (!held || !*held) return held;
   }
   for (HourRows& rows : batch.hours) {
-    auto appender = Appender::make(*connection_, hour_table(rows.hour));
-    if (!appender) return appender.error();
-    ChunkColumns columns(tables_.at(rows.hour).columns);
-    for (const auto& chunk : rows.chunks) {
-      if (auto appended = appender->append(columns.of(*chunk)); !appended) return appended.error();
-    }
-    if (auto flushed = appender->flush(); !flushed) return flushed.error();
+    const auto inserted = source_->insert(*connection_, hour_table(rows.hour), tables_.at(rows.hour).columns, rows.chunks);
+    if (!inserted) return inserted.error();
   }
   if (auto written = write_identities(batch.identities); !written) return written.error();
   auto numbered = connection_->execute(fmt::format("UPDATE last_commit SET number = {}", batch.number));

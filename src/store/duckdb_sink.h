@@ -13,6 +13,7 @@
 #include "store/database.h"
 #include "store/hour_tables.h"
 #include "store/open_store.h"
+#include "store/row_source.h"
 #include "store/sink.h"
 
 namespace weir::store {
@@ -41,6 +42,7 @@ class DuckdbSink final : public Sink {
   OpenStore& store_;
   std::shared_ptr<Database> database_;
   std::optional<Connection> connection_;
+  std::optional<RowSource> source_;  // of the connection
   std::map<int64_t, HourTable> tables_;  // as they were
   ColumnSet used_now_, used_before_;     // since the newest hour's table was made, and while the one before it was the newest
   int64_t last_seen_ = 0;     // of what is known of messages, in their order

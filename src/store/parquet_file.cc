@@ -109,7 +109,7 @@ Result<FileRow> write_file(Connection& connection, const std::string& folder, co
   std::string names;
   for (const std::string& name : replaces) names += (names.empty() ? "" : ",") + name;
   // By source first: an address or a prefix of it touches few row groups, and neighbours compress each other.
-  auto copied = connection.execute(fmt::format(
+  auto copied = connection.query(fmt::format(
       "COPY (SELECT {} FROM ({}) ORDER BY src_endpoint_addr, dst_endpoint_addr, time) TO {} (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 9, "
       "ROW_GROUP_SIZE 122880, FIELD_IDS {{{}}}, KV_METADATA {{weir_replaces: {}}})",
       column_names(), query, sql_text(unfinished), field_ids(), sql_text(names)));

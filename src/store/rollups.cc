@@ -109,7 +109,7 @@ Result<MadeTo> made_to(Connection& connection) {
 
 Result<void> execute_all(Connection& connection, const std::vector<std::string>& statements) {
   for (const std::string& sql : statements) {
-    if (auto done = connection.execute(sql); !done) return done.error();
+    if (auto done = connection.query(sql); !done) return done.error();
   }
   return {};
 }

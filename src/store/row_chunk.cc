@@ -59,6 +59,8 @@ void assign_text(duckdb_vector vector, uint64_t at, std::string_view text) {
 
 }  // namespace
 
+duckdb_logical_type logical_type(Column column) noexcept { return logical_types()[static_cast<size_t>(column)]; }
+
 size_t RowChunk::capacity() noexcept {
   static const size_t capacity = duckdb_vector_size();
   return capacity;
@@ -83,9 +85,12 @@ void RowChunk::clear() {
   }
 }
 
-duckdb_data_chunk RowChunk::finished() noexcept {
-  duckdb_data_chunk_set_size(chunk_, rows_);
-  return chunk_;
+void RowChunk::lend(std::span<const Column> columns, duckdb_data_chunk output) noexcept {
+  for (size_t i = 0; i < columns.size(); ++i) {
+    duckdb_vector_reference_vector(duckdb_data_chunk_get_vector(output, i),
+                                   duckdb_data_chunk_get_vector(chunk_, static_cast<size_t>(columns[i])));
+  }
+  duckdb_data_chunk_set_size(output, rows_);
 }
 
 ColumnSet RowChunk::used() const noexcept {
@@ -131,24 +136,6 @@ void RowChunk::add_text(Column c, std::string_view text) {
   uint64_t at = 0;
   const duckdb_vector entries = grow_list(c, at);
   assign_text(entries, at, text);
-}
-
-ChunkColumns::ChunkColumns(std::vector<Column> columns) : columns_(std::move(columns)) {
-  std::vector<duckdb_logical_type> types;
-  for (const Column column : columns_) types.push_back(logical_types()[static_cast<size_t>(column)]);
-  chunk_ = duckdb_create_data_chunk(types.data(), types.size());
-}
-
-ChunkColumns::~ChunkColumns() { duckdb_destroy_data_chunk(&chunk_); }
-
-duckdb_data_chunk ChunkColumns::of(RowChunk& chunk) noexcept {
-  const duckdb_data_chunk whole = chunk.finished();
-  for (size_t i = 0; i < columns_.size(); ++i) {
-    duckdb_vector_reference_vector(duckdb_data_chunk_get_vector(chunk_, i),
-                                   duckdb_data_chunk_get_vector(whole, static_cast<size_t>(columns_[i])));
-  }
-  duckdb_data_chunk_set_size(chunk_, chunk.rows());
-  return chunk_;
 }
 
 }  // namespace weir::store

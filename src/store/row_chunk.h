@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -30,8 +31,8 @@ class RowChunk {
   bool is_full() const noexcept { return rows_ == capacity(); }
   /// Empty again.
   void clear();
-  /// For whoever appends it.
-  duckdb_data_chunk finished() noexcept;
+  /// Some of its columns and all of its rows, which `output` then refers to: it is emptied before the chunk is.
+  void lend(std::span<const Column> columns, duckdb_data_chunk output) noexcept;
   /// Those in which a row has something.
   ColumnSet used() const noexcept;
 
@@ -65,19 +66,7 @@ class RowChunk {
   size_t rows_ = 0;
 };
 
-/// Some columns of chunks in a table's order. What it gives refers to the chunk, which is not cleared before it gives another or ends.
-class ChunkColumns {
- public:
-  explicit ChunkColumns(std::vector<Column> columns);
-  ~ChunkColumns();
-  ChunkColumns(const ChunkColumns&) = delete;
-  ChunkColumns& operator=(const ChunkColumns&) = delete;
-
-  duckdb_data_chunk of(RowChunk& chunk) noexcept;
-
- private:
-  const std::vector<Column> columns_;
-  duckdb_data_chunk chunk_;
-};
+/// Made once, and never given back.
+duckdb_logical_type logical_type(Column column) noexcept;
 
 }  // namespace weir::store

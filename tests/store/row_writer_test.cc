@@ -9,6 +9,7 @@
 #include "flow.pb.h"
 #include "flow/flow_parser.h"
 #include "rules/rule_set.h"
+#include "store/row_source.h"
 #include "store/store_database.h"
 #include "support/process.h"
 #include "transform/decisions.h"
@@ -43,6 +44,12 @@ flowpb::FlowMessage plain_flow() {
   return flow;
 }
 
+const std::vector<Column> kAllColumns = [] {
+  std::vector<Column> all;
+  for (size_t i = 0; i < kColumns; ++i) all.push_back(Column{static_cast<uint8_t>(i)});
+  return all;
+}();
+
 class RowWriterTest : public ::testing::Test {
  protected:
   void add(const flowpb::FlowMessage& flow, const transform::Decisions& decisions = {}) {
@@ -54,11 +61,10 @@ class RowWriterTest : public ::testing::Test {
   void store() {
     const int64_t hour = hour_of(kNow);
     ASSERT_TRUE(open_hours(*db_.connection, {&hour, 1}));
-    auto appender = Appender::make(*db_.connection, hour_table(hour));
-    ASSERT_TRUE(appender) << appender.error().message;
-    ASSERT_TRUE(appender->append(chunk_.finished()));
-    const auto flushed = appender->flush();
-    ASSERT_TRUE(flushed) << flushed.error().message;
+    auto source = RowSource::make(*db_.connection);
+    ASSERT_TRUE(source) << source.error().message;
+    const auto inserted = source->insert(*db_.connection, hour_table(hour), kAllColumns, {&rows_, 1});
+    ASSERT_TRUE(inserted) << inserted.error().message;
     chunk_.clear();
   }
   std::string ask(const std::string& columns, const std::string& from = "flow_rows") {
@@ -67,7 +73,8 @@ class RowWriterTest : public ::testing::Test {
 
   StoreDatabase db_;
   RowWriter writer_;
-  RowChunk chunk_;
+  std::unique_ptr<RowChunk> rows_ = std::make_unique<RowChunk>();
+  RowChunk& chunk_ = *rows_;
 };
 
 TEST_F(RowWriterTest, WritesWhatTheFlowSays) {
