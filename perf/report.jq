@@ -139,6 +139,12 @@ def ports:
        (.datagrams_per_second_lossless | if . == null or . == 0 then "–" else thousands end) + (if .bound_by_sender then " and more" else "" end)])
     | table(["", "ns a datagram, queue full", "rate of the bare loop's", "rate of the driver's", "ns a datagram at \($run.rate | thousands)/s", "lost then", "datagrams/s without loss"]) end;
 
+def sessions:
+  .sessions | if . == null then "Not measured in this run." else
+    .sessions | map([.sessions, ({median: (1e9 / .cpu_ns_per_record.median), least: (1e9 / .cpu_ns_per_record.most), most: (1e9 / .cpu_ns_per_record.least)} | spread(m)),
+      (.records_per_second | spread(m)), (if .sessions < 100 then "–" else .kib_per_session.median | digits end), .lost])
+    | table(["sessions", "million records a second of a core's CPU", "million records/s sent", "KiB a session", "lost"]) end;
+
 def charts:
   if $section == "chart-encoded" then .wire_to_encoded // [] | map({label: (.name | kind), value: .records_per_second.median, text: "\(.records_per_second.median | m) M/s"}) | bars("Wire to encoded, records a second on one core")
   elif $section == "chart-exporters" then .scaling // [] | map(select(.name == "exporters")) | sort_by(.x | tonumber) | map({label: "\(.x) exporters", value: .records_per_second.median, text: "\(.records_per_second.median | m) M/s"}) | bars("NetFlow v9 by number of exporters, records a second")
@@ -158,5 +164,6 @@ elif $section == "sizing" then sizing
 elif $section == "goals" then goals
 elif $section == "stages" then stages
 elif $section == "ports" then ports
+elif $section == "sessions" then sessions
 elif ($section | startswith("chart-")) then charts
 else error("no section \($section)") end

@@ -22,8 +22,8 @@ while [ $# -gt 0 ]; do
   esac
 done
 event_protocols="netflow_v9|ipfix|mixed_10_exporters" event_s=0.2
-rounds=5 seconds=10 halvings=8 bench_s=0.5 scaling_s=4 deliver_s=2 peer_rounds=5 peer_s=5 peer_halvings=6 flows=5000000 minutes=40 ports="--rounds 5 --seconds 0.5 --halvings 6"
-if $quick; then event_protocols=mixed_10_exporters event_s=0.05 rounds=3 seconds=2 halvings=5 bench_s=0.05 scaling_s=0.5 deliver_s=1 peer_rounds=2 peer_s=2 peer_halvings=3 flows=1000000 minutes=10 ports="--rounds 3 --seconds 0.1 --halvings 1"; fi
+rounds=5 seconds=10 halvings=8 bench_s=0.5 scaling_s=4 deliver_s=2 peer_rounds=5 peer_s=5 peer_halvings=6 flows=5000000 minutes=40 ports="--rounds 5 --seconds 0.5 --halvings 6" sessions=""
+if $quick; then event_protocols=mixed_10_exporters event_s=0.05 rounds=3 seconds=2 halvings=5 bench_s=0.05 scaling_s=0.5 deliver_s=1 peer_rounds=2 peer_s=2 peer_halvings=3 flows=1000000 minutes=10 ports="--rounds 3 --seconds 0.1 --halvings 0" sessions="--sessions 1,1000 --rounds 1 --seconds 2"; fi
 for need in jq build/weir build/weirctl build/perf/bench_decode; do
   command -v "$need" >/dev/null || { echo "run.sh: $need is not there (scripts/build.sh build)" >&2; exit 1; }
 done
@@ -182,6 +182,13 @@ timeout 300 build/perf/bench_ports $ports --json >"$dir/ports" 2>"$dir/ports.log
   echo null >"$dir/ports"
 }
 
+say "IPFIX over TCP, by sessions"
+# shellcheck disable=SC2086
+timeout 300 perf/sessions.sh $sessions --json "$dir/sessions" >/dev/null 2>"$dir/sessions.log" || {
+  skip "IPFIX over TCP: $(tail -1 "$dir/sessions.log" | sed 's/^skipped: //')"
+  echo null >"$dir/sessions"
+}
+
 # What took part, by the words that it has for itself.
 version_of() { "$@" 2>&1 | grep -m1 -oE '[0-9]+\.[0-9]+(\.[0-9]+)?[^ ,)]*' || echo ""; }
 jq -nc --arg nats "$(version_of nats-server --version)" --arg nfdump "$(version_of nfdump -V)" --arg pmacct "$(version_of nfacctd -V)" \
@@ -190,7 +197,7 @@ jq -nc --arg nats "$(version_of nats-server --version)" --arg nfdump "$(version_
 mkdir -p "$(dirname "$json")"
 jq -n --slurpfile decode "$dir/decode" --slurpfile events "$dir/events" --slurpfile encoded "$dir/encoded" --slurpfile limit "$dir/limit" \
   --slurpfile scaling "$dir/scaling" --slurpfile acknowledged "$dir/acknowledged" --slurpfile batches "$dir/batches" \
-  --slurpfile queryable "$dir/queryable" --slurpfile peers "$dir/peers" --slurpfile peers_veth "$dir/peers_veth" --slurpfile ports "$dir/ports" \
+  --slurpfile queryable "$dir/queryable" --slurpfile peers "$dir/peers" --slurpfile peers_veth "$dir/peers_veth" --slurpfile ports "$dir/ports" --slurpfile sessions "$dir/sessions" \
   --slurpfile programs "$dir/programs" --argjson skipped "$(jq -Rnc '[inputs]' <"$dir/skipped")" \
   --arg cpu "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1)" --argjson cpus "$(nproc)" \
   --argjson memory_mib "$(awk '/^MemTotal/ { print int($2 / 1024) }' /proc/meminfo)" \
@@ -208,7 +215,7 @@ jq -n --slurpfile decode "$dir/decode" --slurpfile events "$dir/events" --slurpf
    settings: {quick: $quick, rounds: $rounds, seconds: $seconds, halvings: $halvings, took_seconds: $took, skipped: $skipped},
    decode_encode_ns_per_record: $decode[0], events: $events[0], wire_to_encoded: ($encoded | by_name), lossless_limit: $limit,
    scaling: ($scaling | by_name), wire_to_acknowledged: ($acknowledged | by_name), batches: $batches,
-   wire_to_queryable: $queryable[0], peers: $peers[0], peers_veth: $peers_veth[0], ports: $ports[0]}' >"$json" || exit 1
+   wire_to_queryable: $queryable[0], peers: $peers[0], peers_veth: $peers_veth[0], ports: $ports[0], sessions: $sessions[0]}' >"$json" || exit 1
 
 jq -r 'def m: . / 1e6 * 100 | round / 100; def r: . * 100 | round / 100;
   "\(.machine.cpu), \(.machine.cpus) CPUs, \(.machine.version); load before: \(.machine.load_before)", "",
@@ -221,6 +228,7 @@ jq -r 'def m: . / 1e6 * 100 | round / 100; def r: . * 100 | round / 100;
   (.batches[] | "  \(.options)  \(.records_per_second | m)  \(.of_bare_percent) % of the bare publisher"), "",
   "(c) wire to queryable", (.wire_to_queryable | if . == null then "  not measured" else "  \(.flows_per_second | m) M flows/s; the newest row is \(.paced.age_ms.p50) ms old, \(.paced.age_ms.p99) ms in a hundredth" end), "",
   (.ports | select(. != null) | "ports, ns a datagram from a full queue", (.receivers[] | "  \(.kind) \(.who)  \(.full_ns.median)"), ""),
+  (.sessions | select(. != null) | "IPFIX over TCP, M records a second of CPU", (.sessions[] | "  \(.sessions) sessions  \(1e9 / .cpu_ns_per_record.median | m)"), ""),
   ((.peers, .peers_veth) | select(. != null) | "collectors over \(.path), CPU µs a record", (.peers[] | "  \(.peer)  \(.cpu_us_per_record | r)  lost \(.lost)/\(.datagrams)  (\(.does))"))' "$json"
 echo "all of it, in $((SECONDS - begin)) s: $json" >&2
 if $report; then perf/report.sh "$json"; fi

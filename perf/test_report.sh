@@ -31,6 +31,8 @@ has small "| v9 to JetStream | 1 (0.9 to 1.1) | 200 | 4 | 9 | 12 | 30 | 140 | 40
 has small "| AF_XDP: bare loop | 100 (90 to 110) | – | 180 % | 1500 (1400 to 1600) | 0 of 150,000 | 250,000 and more |"
 has small "| AF_XDP: Weir, receiving only | 200 (190 to 210) | 50 % | 90 % | 600 (500 to 700) | 12 of 150,000 | – |"
 has small "| kernel socket: Weir, decoding and encoding | – | – | – | 1000 | 0 of 150,000 | – |"
+has small "| 1 | 20 (10 to 25) | 3 | – | 0 |"
+has small "| 1000 | 2.5 | 0.6 | 13 | 0 |"
 has small "Not measured here: goflow2 is asleep."
 has small "| parse: message to fields | 100 | 0.16 | 10 | – | 0 |"
 has small "| enriched: the same, with a country and an ASN database of half a million prefixes each | 800 (790 to 820) | 1.25 | 1.25 | 1700 | 0 |"
