@@ -23,14 +23,15 @@ void sleep_ns(uint64_t ns) {
 /// How far time has come: on the clock, or by what was made.
 class Pace {
  public:
-  Pace(uint64_t rate, bool real_time) : rate_(rate), real_(real_time), begin_(steady_clock_ns()) {}
+  Pace(uint64_t rate, bool real_time) : rate_(rate), real_(real_time) {}
 
-  uint64_t elapsed_ns() const { return real_ ? steady_clock_ns() - begin_ : made_up_ns(made_); }
+  /// Of all the time, also what a sender that is slower than its rate was behind.
+  uint64_t elapsed_ns() const { return real_ ? steady_clock_ns() - began_ : made_up_ns(made_); }
   /// Datagrams that may go now, at most `most`; 0 after a nap.
   size_t due(size_t most) {
     if (!real_) return 1;  // each has a time of its own
     if (rate_ == 0) return most;
-    const uint64_t elapsed = steady_clock_ns() - begin_;
+    const uint64_t elapsed = steady_clock_ns() - counted_from_;
     const uint64_t allowed = 1 + scaled(elapsed, rate_, kNsPerSec);
     if (allowed <= made_) {
       sleep_ns(std::min(scaled(made_, kNsPerSec, rate_) - elapsed + 1, kNapMaxNs));
@@ -39,7 +40,7 @@ class Pace {
     const uint64_t behind = allowed - made_;
     // Who was held up does not make up for all of it in one burst.
     const uint64_t burst = std::max<uint64_t>(rate_ / 10, kBatchDatagrams);
-    if (behind > burst) begin_ += scaled(behind - burst, kNsPerSec, rate_);
+    if (behind > burst) counted_from_ += scaled(behind - burst, kNsPerSec, rate_);
     return std::min<uint64_t>(behind, most);
   }
   void made(uint64_t datagrams) { made_ += datagrams; }
@@ -54,7 +55,8 @@ class Pace {
 
   const uint64_t rate_;
   const bool real_;
-  uint64_t begin_;
+  const uint64_t began_ = steady_clock_ns();
+  uint64_t counted_from_ = began_;  // what the rate allows; later than the beginning for who was held up
   uint64_t made_ = 0;
 };
 

@@ -250,6 +250,34 @@ TEST(Generator, KeepsToItsRate) {
   unlink(path.c_str());
 }
 
+/// Takes a while for each batch, so that no rate is reached.
+class SlowDestination : public Destination {
+ public:
+  static constexpr uint64_t kNapNs = 2 * kNsPerMs;
+  void send(std::span<const OutgoingDatagram> batch, GeneratorReport& report) override {
+    std::this_thread::sleep_for(std::chrono::nanoseconds(kNapNs));
+    report.datagrams += batch.size();
+    ++batches;
+  }
+  void finish(GeneratorReport& /*report*/) override {}
+  bool in_real_time() const noexcept override { return true; }
+  uint64_t batches = 0;
+};
+
+TEST(Generator, EndsInTimeAndSaysHowLongWhereTheSenderIsSlowerThanTheRate) {
+  GeneratorConfig config = config_of(ExportProtocol::netflow_v5, 0);
+  config.rate = 400'000;  // 64 datagrams in 2 ms are less than a tenth of that
+  config.duration_ns = 200 * kNsPerMs;  // longer than the tenth of a second that is made up for
+  SlowDestination destination;
+  const uint64_t before_ns = steady_clock_ns();
+  const GeneratorReport report = generate(config, destination, kNeverStop);
+  // Bounds that hold on a machine of any load: a batch takes its nap at least.
+  EXPECT_LE(destination.batches, config.duration_ns / SlowDestination::kNapNs + 1);
+  EXPECT_GE(report.elapsed_ns, config.duration_ns);
+  EXPECT_GE(report.elapsed_ns, destination.batches * SlowDestination::kNapNs);
+  EXPECT_LE(report.elapsed_ns, steady_clock_ns() - before_ns);
+}
+
 TEST(Generator, StopsWhenAsked) {
   Receiver receiver;
   uint32_t exporters = 1;
