@@ -7,17 +7,20 @@
 #   --rate PPS    datagrams a second of 21 records (default 20000)
 #   --seconds N   of each run (default 5)
 #   --rounds N    runs of each, in turn (default 3); medians are printed
-#   --limit N     also the highest rate without loss, by halving N times (default 0: not)
+#   --limit N     also the highest rate without loss, by halving N times (default 0: not), each for half of --seconds
 #   --json FILE   every run, for the record
 #
-# CPU is the whole process's, user and system, as the kernel counts it. Datagrams lost are those that were sent and did
-# not reach the collector. A peer that is not installed is named and left out. Weir is taken from build/.
+# CPU is the whole process's, user and system, as the kernel counts it. Datagrams lost are those that were sent and that
+# the collector did not take from its socket (or its device). What it drops inside is its own to say: nfacctd does, in its
+# log. A peer that is not installed is named and left out. Weir is taken from build/.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 
+usage() { sed -n '2,15p' "$0" | sed 's/^# \{0,1\}//' >&2; exit 2; }
 arguments=("$@")
 veth=false rate=20000 seconds=5 rounds=3 limit=0 json=
 while [ $# -gt 0 ]; do
+  [ "$1" = --veth ] || [ $# -gt 1 ] || usage
   case $1 in
     --veth) veth=true; shift ;;
     --rate) rate=$2; shift 2 ;;
@@ -25,7 +28,7 @@ while [ $# -gt 0 ]; do
     --rounds) rounds=$2; shift 2 ;;
     --limit) limit=$2; shift 2 ;;
     --json) json=$2; shift 2 ;;
-    *) sed -n '2,16p' "$0" | sed 's/^# \{0,1\}//' >&2; exit 2 ;;
+    *) usage ;;
   esac
 done
 for need in jq build/weir build/weirctl; do
@@ -96,7 +99,7 @@ start() {
     weir-af-xdp) config_weir '{name: p0, device: "net_af_xdp0,iface=collector"}' '{kind: discard}' ;;
     nfcapd) exec nfcapd -w "$dir/out" -p "$port" -b "$host" -B 8388608 -t 3600 ;;
     nfacctd)
-      printf 'nfacctd_port: %s\nnfacctd_ip: %s\nnfacctd_pipe_size: 8388608\nplugins: memory\naggregate: src_host, dst_host, src_port, dst_port, proto\nimt_path: %s/imt\nplugin_buffer_size: 102400\nplugin_pipe_size: 10240000\nimt_mem_pools_number: 256\n' \
+      printf 'nfacctd_port: %s\nnfacctd_ip: %s\nnfacctd_pipe_size: 8388608\nplugins: memory\naggregate: src_host, dst_host, src_port, dst_port, proto\nimt_path: %s/imt\nplugin_buffer_size: 102400\nplugin_pipe_size: 10240000\nimt_mem_pools_number: 0\n' \
         "$port" "$host" "$dir" >"$dir/nfacctd.conf"
       exec nfacctd -f "$dir/nfacctd.conf" ;;
     goflow2) exec goflow2 -listen "netflow://$host:$port" -format bin -transport file -transport.file /dev/null ;;
@@ -104,21 +107,21 @@ start() {
 }
 binary() { case $1 in weir*) echo build/weir ;; *) echo "$1" ;; esac; }
 
-# Of the process and those it made: ticks of user and system time.
-ticks() {
-  local p total=0 fields
-  for p in "$pid" $(pgrep -P "$pid" 2>/dev/null); do
-    fields=$(sed 's/.*) //' "/proc/$p/stat" 2>/dev/null) || continue
-    # shellcheck disable=SC2086
-    set -- $fields
-    total=$((total + ${12} + ${13}))
-  done
-  echo "$total"
+# Of the process and those it made, in ns: by thread to the nanosecond, which leaves out threads that have ended since;
+# and what stat has for whole processes, in ticks of some 10 ms.
+processes() { echo "$pid"; pgrep -P "$pid" 2>/dev/null; }
+cpu_threads() { local p; for p in $(processes); do cat "/proc/$p"/task/*/schedstat 2>/dev/null; done | awk '{ n += $1 } END { printf "%.0f", n }'; }
+cpu_processes() {
+  local p
+  for p in $(processes); do sed 's/.*) //' "/proc/$p/stat" 2>/dev/null; done |
+    awk -v tick_ns=$((1000000000 / $(getconf CLK_TCK))) '{ n += $12 + $13 } END { printf "%.0f", n * tick_ns }'
 }
 has_socket() { grep -q "$(printf ':%04X ' "$port")" /proc/net/udp; }
 drops() { awk -v p="$(printf ':%04X' "$port")" '$2 ~ p "$" { n += $NF } END { print n + 0 }' /proc/net/udp; }
 taken() { build/weirctl --socket "$dir/weir.sock" ledger --json 2>/dev/null | jq '[.cores[].datagrams.received] | add // 0'; }
 is_by_device() { case $1 in weir-af-*) true ;; *) false ;; esac; }
+# Lines in which a collector says that it drops what it has taken.
+complaints() { grep -cE 'Missing data detected|Unable to allocate' "$dir/log"; }
 memory_kib() {
   local p
   for p in "$pid" $(pgrep -P "$pid" 2>/dev/null); do sed -n 's/^VmHWM:[^0-9]*\([0-9]*\).*/\1/p' "/proc/$p/status" 2>/dev/null; done | awk '{ n += $1 } END { print n + 0 }'
@@ -155,52 +158,61 @@ take_down() {
   pid=
 }
 
-# Sends for a while; `sent`, `lost` and `cpu` (ticks) say what became of it.
-measure() { # peer, rate, seconds
-  local ticks_before before
-  ticks_before=$(ticks)
+# Sends for a while; `sent`, `per_second`, `lost`, `own` (complaints) and `cpu_ns` say what became of it.
+measure() { # peer, rate, seconds, seconds to settle
+  local threads processes before own_before
+  threads=$(cpu_threads) processes=$(cpu_processes) own_before=$(complaints)
   if is_by_device "$1"; then before=$(taken); else before=$(drops); fi
   sender build/weir generate --to "$host:$port" --protocol v9 --rate "$2" --duration "$3" --json >"$dir/sent" 2>/dev/null
-  sleep 1.5
-  cpu=$(($(ticks) - ticks_before))
+  sleep "$4"
+  threads=$(($(cpu_threads) - threads)) processes=$(($(cpu_processes) - processes))
+  cpu_ns=$threads
+  # More than rounding: threads have ended.
+  [ $((processes - threads)) -gt 40000000 ] && cpu_ns=$processes
   sent=$(jq .datagrams "$dir/sent")
+  per_second=$(jq '.datagrams * 1e9 / .elapsed_ns | floor' "$dir/sent")
+  own=$(($(complaints) - own_before))
   if is_by_device "$1"; then lost=$((sent - ($(taken) - before))); else lost=$(($(drops) - before)); fi
 }
 
 run_one() { # peer
   bring_up "$1" || return 1
-  measure "$1" "$rate" "$seconds"
-  jq -c --arg peer "$1" --arg does "${does[$1]}" --argjson ticks "$cpu" --argjson hz "$(getconf CLK_TCK)" \
+  measure "$1" "$rate" "$seconds" 1.5
+  jq -c --arg peer "$1" --arg does "${does[$1]}" --argjson ns "$cpu_ns" --argjson own "$own" \
     --argjson lost "$lost" --argjson kib "$(memory_kib)" \
-    '{peer: $peer, does: $does, datagrams, records, lost: $lost, cpu_s: ($ticks / $hz),
-      cpu_us_per_record: ($ticks / $hz * 1e6 / ([.records * (1 - $lost / .datagrams), 1] | max)), memory_mib: ($kib / 1024)}' \
+    '{peer: $peer, does: $does, datagrams, records, lost: $lost, complaints: $own, cpu_s: ($ns / 1e9),
+      cpu_us_per_record: ($ns / 1e3 / ([.records * (1 - $lost / .datagrams), 1] | max)), memory_mib: ($kib / 1024)}' \
     "$dir/sent" >>"$dir/runs"
   take_down
 }
 
-# The highest rate without loss that the sender reached, too.
+# The highest rate that was sent without loss: by the clock, which is less than what was asked where the sender could no more.
+# `below`: the lowest that was sent with loss.
 limit_of() { # peer
-  local low=0 high=400000 best=0 middle is_senders=true
+  local low=0 high=400000 best=null below=null middle settle=0.5
+  is_by_device "$1" && settle=1.5  # until its counters have been looked at
   bring_up "$1" || return 1
   for _ in $(seq "$limit"); do
     middle=$(((low + high) / 2))
-    measure "$1" "$middle" 2
-    if [ "$lost" -gt 0 ]; then
-      high=$middle is_senders=false
+    measure "$1" "$middle" "$limit_seconds" "$settle"
+    [ "$per_second" -gt "$middle" ] && per_second=$middle
+    if [ "$lost" -gt 0 ] || [ "$own" -gt 0 ]; then
+      high=$per_second below=$per_second
     else
       low=$middle
-      [ $((sent / 2)) -gt "$best" ] && best=$((sent / 2))
+      { [ "$best" = null ] || [ "$per_second" -gt "$best" ]; } && best=$per_second
       # The sender could no more: what the collector can is not known.
-      if [ "$sent" -lt $((middle * 2 * 95 / 100)) ]; then is_senders=true; break; fi
+      [ "$per_second" -lt $((middle * 95 / 100)) ] && break
     fi
   done
   take_down
-  jq -nc --arg peer "$1" --argjson pps "$best" --argjson sender "$is_senders" \
-    '{peer: $peer, datagrams_per_second: $pps, bound_by_sender: $sender}' >>"$dir/limits"
+  jq -nc --arg peer "$1" --argjson best "$best" --argjson below "$below" \
+    '{peer: $peer, sent_per_second: $best, below: $below, bound_by_sender: ($below == null)}' >>"$dir/limits"
 }
 
 all=(weir weir-file nfcapd nfacctd goflow2)
 $veth && all=(weir weir-af-packet weir-af-xdp nfcapd nfacctd goflow2)
+limit_seconds=$(((seconds + 1) / 2))
 peers=() skipped=()
 for peer in "${all[@]}"; do
   if command -v "$(binary "$peer")" >/dev/null; then
@@ -222,18 +234,19 @@ fi
 
 jq -s --slurpfile limits "$dir/limits" --argjson veth $veth \
   --argjson skipped "$(printf '%s\n' "${skipped[@]:-}" | jq -Rnc '[inputs | select(. != "")]')" '
-  def median: sort | .[(length - 1) / 2 | floor];
-  {path: (if $veth then "veth" else "loopback" end), rate: '"$rate"', seconds: '"$seconds"', rounds: '"$rounds"', skipped: $skipped, runs: .,
+  def median: sort | (.[(length - 1) / 2 | floor] + .[length / 2 | floor]) / 2;
+  {path: (if $veth then "veth" else "loopback" end), rate: '"$rate"', seconds: '"$seconds"', limit_seconds: '"$limit_seconds"', rounds: '"$rounds"', skipped: $skipped, runs: .,
    peers: (group_by(.peer) | map({peer: .[0].peer, does: .[0].does,
-     cpu_us_per_record: (map(.cpu_us_per_record) | median), least: (map(.cpu_us_per_record) | min), most: (map(.cpu_us_per_record) | max), lost: (map(.lost) | median),
+     cpu_us_per_record: (map(.cpu_us_per_record) | median), least: (map(.cpu_us_per_record) | min), most: (map(.cpu_us_per_record) | max), lost: (map(.lost) | median), complaints: (map(.complaints) | max),
      datagrams: (map(.datagrams) | median), memory_mib: (map(.memory_mib) | median)}
-     + ((.[0].peer) as $p | ($limits | map(select(.peer == $p)) | .[0] // {} | {datagrams_per_second_lossless: .datagrams_per_second, bound_by_sender})))
+     + ((.[0].peer) as $p | ($limits | map(select(.peer == $p)) | .[0] | if . == null then {} else {lossless: del(.peer)} end)))
      | sort_by(.cpu_us_per_record))}' \
   "$dir/runs" >"$dir/result"
 [ -z "$json" ] || cp "$dir/result" "$json"
 printf '%-15s %14s %16s %12s %18s   %s\n' peer "CPU µs/record" "lost" "memory MiB" "lossless pps" "what it does with a record"
-jq -r '.peers[] | [.peer, (.cpu_us_per_record * 1000 | round / 1000), "\(.lost)/\(.datagrams)", (.memory_mib | round),
-  (if .datagrams_per_second_lossless == null then "-" else "\(.datagrams_per_second_lossless)\(if .bound_by_sender then "+" else "" end)" end), .does] | @tsv' "$dir/result" |
+jq -r '.peers[] | [.peer, (.cpu_us_per_record * 1000 | round / 1000), "\(.lost)/\(.datagrams)\(if .complaints > 0 then "*" else "" end)", (.memory_mib | round),
+  (.lossless | if . == null then "-" elif .sent_per_second == null then "<\(.below)" else "\(.sent_per_second)\(if .bound_by_sender then "+" else "" end)" end), .does] | @tsv' "$dir/result" |
   while IFS=$'\t' read -r peer cpu lost memory lossless what; do
     printf '%-15s %14s %16s %12s %18s   %s\n' "$peer" "$cpu" "$lost" "$memory" "$lossless" "$what"
   done
+jq -r '.peers[] | select(.complaints > 0) | "* \(.peer) said in its log that it dropped more"' "$dir/result"

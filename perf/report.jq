@@ -29,7 +29,9 @@ def of_v9: (.wire_to_encoded // [] | map(select(.name == "v9")) | .[0]);
 def machine:
   "\(.machine.cpu), \(.machine.cpus) CPUs, \(.machine.memory_mib / 1024 | places(1)) GiB of memory; Linux \(.machine.kernel); \(.machine.compiler); \(.machine.version)"
   + (.machine.programs // {} | to_entries | map("; \(.key) \(.value)") | join("")) + ".\n\n"
-  + "Run \(.machine.when), `perf/run.sh\(if .settings.quick then " --quick" else "" end)`, \(.settings.took_seconds) s: medians of \(.settings.rounds) runs of \(.settings.seconds) s, least and most in brackets."
+  + "Run \(.machine.when), `perf/run.sh\(if .settings.quick then " --quick" else "" end)`, \(.settings.took_seconds) s: medians, least and most in brackets; whole replays \(.settings.rounds) x \(.settings.seconds) s"
+  + (.settings.parts // [] | map(", \(.of) \(.rounds) x \(.seconds) s") | join(""))
+  + (.peers | if . == null then "" else ", collectors side by side \(.rounds) x \(.seconds) s" end) + (if .settings.parts == null then ", other parts less" else "" end) + "."
   + (if .machine.load_before > 0.5 * .machine.cpus then "\n\n**The machine was not quiet: its load was \(.machine.load_before) on \(.machine.cpus) CPUs when the run began.** Absolute figures are too low, by how much nobody can say; take ratios of what ran in turn."
      else " Load when it began: \(.machine.load_before)." end)
   + (if (.settings.skipped | length) > 0 then "\n\nNot measured here: " + (.settings.skipped | join("; ")) + "." else "" end);
@@ -90,10 +92,12 @@ def queryable:
     + (.paced | if .age_ms == null then "no answer came." else "\(.answers) answers had rows whose newest was \(.age_ms.p50 | digits) ms old in the median, \(.age_ms.p99 | digits) ms in a hundredth, \(.age_ms.max | digits) ms at most." end) end;
 
 def peers_table:
-  . as $run | .peers | (map(select(.peer == "nfcapd")) | .[0].cpu_us_per_record) as $nfcapd
-  | map([.peer, ({median: .cpu_us_per_record, least, most} | spread(places(3))), (if $nfcapd == null or $nfcapd == 0 then "–" else .cpu_us_per_record / $nfcapd | places(2) end), "\(.lost | thousands) of \(.datagrams | thousands)",
-      (.datagrams_per_second_lossless | if . == null then "–" else thousands end) + (if .bound_by_sender then " and more" else "" end), (.memory_mib | round), .does])
-  | table(["", "CPU µs a record", "of nfcapd's", "lost at \($run.rate | thousands)/s", "datagrams/s without loss", "MiB", "does with a record"]);
+  . as $run | .peers | (map(select(.peer == "nfcapd")) | .[0].cpu_us_per_record) as $nfcapd | any(.lossless) as $limits
+  | map([.peer, ({median: .cpu_us_per_record, least, most} | spread(places(3))), (if $nfcapd == null or $nfcapd == 0 then "–" else .cpu_us_per_record / $nfcapd | places(2) end), "\(.lost | thousands) of \(.datagrams | thousands)\(if (.complaints // 0) > 0 then ", and by its log more" else "" end)",
+      (if $limits then .lossless | if . == null then "–" elif .sent_per_second == null then "below \(.below | thousands)" else (.sent_per_second | thousands) + (if .bound_by_sender then " and more" else "" end) end else empty end), (.memory_mib | round), .does])
+  | table(["", "CPU µs a record", "of nfcapd's", "lost at \($run.rate | thousands)/s", (if $limits then "datagrams/s without loss" else empty end), "MiB", "does with a record"])
+  + (if $limits then "\n\n*Without loss* by halving, in runs of \($run.limit_seconds) s, counted as sent by the clock; *and more*: the sender, which has the same CPUs, could no more." else "" end)
+  + (if any($run.peers[]; has("complaints")) then "" else "\n\nNobody looked into their logs in this run." end);
 def peers:
   [.peers, .peers_veth] | map(select(. != null)) | if length == 0 then "Not measured in this run." else
     map("Over \(if .path == "veth" then "a pair of interfaces between two namespaces" else "loopback, kernel sockets" end)\(if (.skipped // [] | length) > 0 then " (not installed: " + (.skipped | join(", ")) + ")" else "" end):\n\n" + peers_table) | join("\n\n") end;

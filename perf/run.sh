@@ -23,7 +23,7 @@ while [ $# -gt 0 ]; do
 done
 event_protocols="netflow_v9|ipfix|mixed_10_exporters" event_s=0.2
 rounds=5 seconds=10 halvings=8 bench_s=0.5 scaling_s=4 deliver_s=2 peer_rounds=5 peer_s=5 peer_halvings=6 flows=5000000 minutes=40 ports="--rounds 5 --seconds 0.5 --halvings 6" sessions=""
-if $quick; then event_protocols=mixed_10_exporters event_s=0.05 rounds=3 seconds=2 halvings=5 bench_s=0.05 scaling_s=0.5 deliver_s=1 peer_rounds=2 peer_s=2 peer_halvings=3 flows=1000000 minutes=10 ports="--rounds 3 --seconds 0.1 --halvings 0" sessions="--sessions 1,1000 --rounds 1 --seconds 2"; fi
+if $quick; then event_protocols=mixed_10_exporters event_s=0.05 rounds=3 seconds=2 halvings=5 bench_s=0.05 scaling_s=0.5 deliver_s=1 peer_rounds=3 peer_s=2 peer_halvings=4 flows=1000000 minutes=10 ports="--rounds 3 --seconds 0.1 --halvings 0" sessions="--sessions 1,1000 --rounds 1 --seconds 2"; fi
 for need in jq build/weir build/weirctl build/perf/bench_decode; do
   command -v "$need" >/dev/null || { echo "run.sh: $need is not there (scripts/build.sh build)" >&2; exit 1; }
 done
@@ -192,7 +192,7 @@ timeout 300 perf/sessions.sh $sessions --json "$dir/sessions" >/dev/null 2>"$dir
 # What took part, by the words that it has for itself.
 version_of() { "$@" 2>&1 | grep -m1 -oE '[0-9]+\.[0-9]+(\.[0-9]+)?[^ ,)]*' || echo ""; }
 jq -nc --arg nats "$(version_of nats-server --version)" --arg nfdump "$(version_of nfdump -V)" --arg pmacct "$(version_of nfacctd -V)" \
-  --arg dpdk "$(pkg-config --modversion libdpdk 2>/dev/null)" '{"nats-server": $nats, nfdump: $nfdump, pmacct: $pmacct, DPDK: $dpdk} | with_entries(select(.value != ""))' >"$dir/programs"
+  --arg goflow2 "$(version_of grep -aoE 'netsampler/goflow2(/v[0-9]+)?[[:space:]]+v[0-9.]+' "$(command -v goflow2 || echo /dev/null)")" --arg dpdk "$(pkg-config --modversion libdpdk 2>/dev/null)" '{"nats-server": $nats, nfdump: $nfdump, pmacct: $pmacct, goflow2: $goflow2, DPDK: $dpdk} | with_entries(select(.value != ""))' >"$dir/programs"
 
 mkdir -p "$(dirname "$json")"
 jq -n --slurpfile decode "$dir/decode" --slurpfile events "$dir/events" --slurpfile encoded "$dir/encoded" --slurpfile limit "$dir/limit" \
@@ -203,7 +203,8 @@ jq -n --slurpfile decode "$dir/decode" --slurpfile events "$dir/events" --slurpf
   --argjson memory_mib "$(awk '/^MemTotal/ { print int($2 / 1024) }' /proc/meminfo)" \
   --arg kernel "$(uname -r)" --arg compiler "$(c++ --version | head -1)" --arg version "$(build/weir version | head -1)" \
   --arg when "$(date -u +%FT%TZ)" --argjson load_before "$load_before" --argjson took $((SECONDS - begin)) \
-  --argjson quick $quick --argjson rounds $rounds --argjson seconds $seconds --argjson halvings $halvings "$median"'
+  --argjson quick $quick --argjson rounds $rounds --argjson seconds $seconds --argjson halvings $halvings \
+  --argjson scaling_s "$scaling_s" --argjson bench_s "$bench_s" --argjson deliver_s "$deliver_s" --argjson event_s "$event_s" "$median"'
   def by_name: group_by([.name, .x]) | map({name: .[0].name, x: .[0].x, lossless: (map(.lossless) | all),
     records_per_second: (map(.played_per_second) | spread), acknowledged_per_second: (map(.acknowledged_per_second) | spread),
     frames_per_second: (map(.frames_per_second) | median), octets_per_record: .[0].octets_per_record,
@@ -212,7 +213,9 @@ jq -n --slurpfile decode "$dir/decode" --slurpfile events "$dir/events" --slurpf
     stages: .[0].stages, memory_mib: (map(.memory_mib) | max)});
   {machine: {cpu: $cpu, cpus: $cpus, memory_mib: $memory_mib, kernel: $kernel, compiler: $compiler, version: $version, programs: $programs[0],
      when: $when, load_before: $load_before},
-   settings: {quick: $quick, rounds: $rounds, seconds: $seconds, halvings: $halvings, took_seconds: $took, skipped: $skipped},
+   settings: {quick: $quick, rounds: $rounds, seconds: $seconds, halvings: $halvings, took_seconds: $took,
+     parts: [{of: "scaling", rounds: $rounds, seconds: $scaling_s}, {of: "decoder and encoder", rounds: $rounds, seconds: $bench_s},
+       {of: "events", rounds: 3, seconds: $event_s}, {of: "`bench_deliver`", rounds: $rounds, seconds: $deliver_s}], skipped: $skipped},
    decode_encode_ns_per_record: $decode[0], events: $events[0], wire_to_encoded: ($encoded | by_name), lossless_limit: $limit,
    scaling: ($scaling | by_name), wire_to_acknowledged: ($acknowledged | by_name), batches: $batches,
    wire_to_queryable: $queryable[0], peers: $peers[0], peers_veth: $peers_veth[0], ports: $ports[0], sessions: $sessions[0]}' >"$json" || exit 1

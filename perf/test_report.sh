@@ -37,12 +37,24 @@ has small "Not measured here: goflow2 is asleep."
 has small "| parse: message to fields | 100 | 0.16 | 10 | – | 0 |"
 has small "| enriched: the same, with a country and an ASN database of half a million prefixes each | 800 (790 to 820) | 1.25 | 1.25 | 1700 | 0 |"
 has small "JSON, without a mapping | 640 (600 to 700) | 1 | 1.56 | 1200 | 12.5 |"
+has small "whole replays 3 x 2 s, scaling 3 x 0.5 s, collectors side by side 3 x 5 s."
+has small "| weir | 0.3 | 0.6 | 0 of 100,000 | 90,000 and more | 291 | protobuf |"
+has small "| nfcapd | 0.5 (0.4 to 0.6) | 1 | 10 of 100,000, and by its log more | below 80,000 | 10 | its own |"
+has small "*Without loss* by halving, in runs of 3 s"
 grep -q "not quiet" "$dir/small/PERFORMANCE.md" && fail "small: says that the machine was not quiet"
 
 # A busy machine is said to have been one.
 jq '.machine.load_before = 9' perf/testdata/run.json >"$dir/busy.json"
 render "$dir/busy.json" "$dir/busy" busy
 has busy "The machine was not quiet: its load was 9 on 4 CPUs"
+
+# A run from before the sender's time was taken by the clock has no rate without loss that could be believed.
+jq '.peers.peers |= map(del(.lossless, .complaints) + {datagrams_per_second_lossless: 332496, bound_by_sender: true}) | del(.settings.parts)' perf/testdata/run.json >"$dir/before.json"
+render "$dir/before.json" "$dir/before" before
+has before "| weir | 0.3 | 0.6 | 0 of 100,000 | 291 | protobuf |"
+has before "Nobody looked into their logs in this run."
+has before "whole replays 3 x 2 s, collectors side by side 3 x 5 s, other parts less."
+sed -n '/^### Beside other collectors/,/^### Ports/p' "$dir/before/PERFORMANCE.md" | grep -qE '332,496|without loss' && fail "before: says a rate without loss"
 
 # Nothing but the machine.
 jq '{machine, settings}' perf/testdata/run.json >"$dir/bare.json"
