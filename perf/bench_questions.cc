@@ -2,12 +2,14 @@
 //
 //   bench_questions fill DIR [--flows N] [--days N] [--addresses N] [--recent-hours N]
 //   bench_questions ask DIR [--rounds N] [--cold] [--only TEXT]
+//   bench_questions sql DIR SQL [--rounds N]
 //   bench_questions --smoke
 //
 // fill makes DIR/flows.duckdb and DIR/history through the store's own tables, keeper and rollups; flows end now. One that was ended goes
 // on where it is called again. Addresses are
 // drawn so that a hundredth of them has a third of the flows. ask prints for each question the time of its first round (with
-// --cold the page cache is dropped before each round, which wants root), the median of all, and which table answered; with --only of those whose name has the text.
+// --cold the page cache is dropped before each round, which wants root), the median of all, and which table answered; with --only of those whose name has the text. sql prints the
+// time of each round of a statement, and the beginning of its last row.
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -16,6 +18,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -41,6 +44,7 @@ struct Options {
   int rounds = 3;
   bool is_cold = false;
   std::string only;
+  std::string sql;
 };
 
 [[noreturn]] void die(const std::string& why) {
@@ -241,6 +245,24 @@ int ask(const Options& options) {
   return 0;
 }
 
+int sql(const Options& options) {
+  Store store(options);
+  for (int round = 0; round < options.rounds; ++round) {
+    const auto begin = std::chrono::steady_clock::now();
+    const std::clock_t cpu = std::clock();
+    auto rows = must(store.connection->query("SELECT COLUMNS(*)::VARCHAR FROM (" + options.sql + ")"));
+    std::string last;
+    while (true) {
+      auto chunk = must(rows.next());
+      if (!chunk) break;
+      for (size_t row = 0; row < chunk.rows(); ++row) last = chunk.is_null(0, row) ? "NULL" : std::string(chunk.text(0, row));
+    }
+    fmt::print("{:.3f} s, {:.3f} s of CPU; {}\n", seconds_since(begin), static_cast<double>(std::clock() - cpu) / CLOCKS_PER_SEC, last);
+    std::fflush(stdout);
+  }
+  return 0;
+}
+
 int smoke() {
   Options options;
   char name[] = "/tmp/weir-questions-XXXXXX";
@@ -260,13 +282,16 @@ int smoke() {
 int main(int argc, char** argv) {
   Options options;
   const auto usage = [] {
-    fmt::print(stderr, "usage: bench_questions fill|ask DIR [--flows N] [--days N] [--addresses N] [--recent-hours N] [--rounds N] [--cold] [--only TEXT]\n");
+    fmt::print(stderr, "usage: bench_questions fill|ask|sql DIR [SQL] [--flows N] [--days N] [--addresses N] [--recent-hours N] [--rounds N] [--cold] [--only TEXT]\n");
     return 2;
   };
   if (argc == 2 && std::strcmp(argv[1], "--smoke") == 0) return smoke();
   if (argc < 3) return usage();
   options.dir = argv[2];
-  for (int i = 3; i < argc; ++i) {
+  const bool is_sql = std::strcmp(argv[1], "sql") == 0;
+  if (is_sql && argc < 4) return usage();
+  if (is_sql) options.sql = argv[3];
+  for (int i = is_sql ? 4 : 3; i < argc; ++i) {
     const std::string_view key = argv[i];
     if (key == "--cold") {
       options.is_cold = true;
@@ -288,5 +313,6 @@ int main(int argc, char** argv) {
   }
   if (std::strcmp(argv[1], "fill") == 0) return fill(options);
   if (std::strcmp(argv[1], "ask") == 0) return ask(options);
+  if (is_sql) return sql(options);
   return usage();
 }
