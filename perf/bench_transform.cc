@@ -21,6 +21,7 @@
 #include "flow/flow_parser.h"
 #include "export/json_lines.h"
 #include "rules/rule_set.h"
+#include "transform/decision_writer.h"
 #include "transform/ocsf_event.h"
 
 namespace weir::perf {
@@ -195,6 +196,60 @@ void write_all(const Flows& flows, const transform::OcsfWriter& writer, EventRin
   }
 }
 
+/// A decision file as installations have them for flows: one node, whose result says most fields of a flow.
+rules::DecisionProgram event_decision() {
+  std::string unmapped = "{";
+  for (const char* const field : {"flow_type", "sampling_rate", "ip_tos", "vlan_id", "observation_domain_id", "sequence_num", "src_vlan", "dst_vlan", "src_mac", "dst_mac",
+                                  "forwarding_status", "icmp_type", "icmp_code", "ipv6_flow_label", "src_net", "dst_net", "bgp_next_hop", "bgp_communities", "as_path",
+                                  "mpls_label", "etype", "ip_ttl", "next_hop_as"}) {
+    for (const char* const part : {field, ": ", field, ", "}) unmapped += part;
+  }
+  unmapped += "country: null}";
+  const std::pair<std::string, std::string> expressions[] = {
+      {"class_uid", "4001"},
+      {"category_uid", "4"},
+      {"activity_id", "6"},
+      {"type_uid", "400106"},
+      {"severity_id", "1"},
+      {"time", "floor((time_flow_end_ns > 0 ? time_flow_end_ns : time_received_ns) / 1000000)"},
+      {"start_time", "time_flow_start_ns > 0 ? floor(time_flow_start_ns / 1000000) : null"},
+      {"src_endpoint", "{ip: src_addr, port: src_port, autonomous_system: src_as > 0 ? {number: src_as} : null, interface_uid: in_if > 0 ? string(in_if) : null}"},
+      {"dst_endpoint", "{ip: dst_addr, port: dst_port, autonomous_system: dst_as > 0 ? {number: dst_as} : null, interface_uid: out_if > 0 ? string(out_if) : null}"},
+      {"connection_info", "{protocol_num: proto, protocol_name: proto == 6 ? 'tcp' : proto == 17 ? 'udp' : 'other', tcp_flags: tcp_flags, direction_id: 0}"},
+      {"traffic.bytes", "bytes"},
+      {"traffic.packets", "packets"},
+      {"device", "{ip: sampler_address, type_id: 12}"},
+      {"metadata", "{product: {name: 'bench'}, version: '1.7.0', original_time: string(time_received_ns)}"},
+      {"unmapped", unmapped},
+      {"osint", "[]"}};
+  std::string list;
+  for (const auto& [key, value] : expressions) {
+    if (!list.empty()) list += ',';
+    for (const std::string_view part : {std::string_view("{\"key\":\""), std::string_view(key), std::string_view("\",\"value\":\""), std::string_view(value), std::string_view("\"}")}) list += part;
+  }
+  const auto decision = rules::Decision::parse(
+      "{\"nodes\":[{\"id\":\"i\",\"type\":\"inputNode\"},{\"id\":\"o\",\"type\":\"outputNode\"},{\"id\":\"e\",\"type\":\"expressionNode\",\"content\":"
+      "{\"expressions\":[" + list + "]}}],\"edges\":[{\"sourceId\":\"i\",\"targetId\":\"e\"},{\"sourceId\":\"e\",\"targetId\":\"o\"}]}");
+  auto program = decision ? rules::DecisionProgram::compile(*decision) : decision.error();
+  if (!program) {
+    std::fprintf(stderr, "%s\n", program.error().message.c_str());
+    std::exit(1);
+  }
+  return std::move(*program);
+}
+
+void decide_all(const Flows& flows, const rules::DecisionProgram& decision, transform::DecisionWriter& writer, EventRing& ring) {
+  FlowView view;
+  outbound::BatchWalk walk(flows.octets);
+  auto end = transform::DecisionEnd::written;
+  for (outbound::BatchEntry entry; walk.next(entry);) {
+    if (!parse_flow(entry.message, view)) std::abort();
+    const size_t octets = writer.write(decision, view, {}, ring.next(), end);
+    if (octets == 0) std::abort();
+    ring.keep(octets);
+  }
+}
+
 void report(benchmark::State& state, uint64_t flows, uint64_t octets, uint64_t allocated) {
   state.SetItemsProcessed(static_cast<int64_t>(flows));
   const auto per_flow = [flows](uint64_t n) { return static_cast<double>(n) / static_cast<double>(flows); };
@@ -259,6 +314,17 @@ void bench_enriched(benchmark::State& state, Protocol protocol) {
   report(state, state.iterations() * flows.records, ring.total, allocations() - before);
 }
 
+/// A decision file's result in place of the event.
+void bench_decision(benchmark::State& state, Protocol protocol) {
+  const Flows flows(protocol);
+  const rules::DecisionProgram decision = event_decision();
+  transform::DecisionWriter writer;
+  EventRing ring;
+  const uint64_t before = allocations();
+  for (auto _ : state) decide_all(flows, decision, writer, ring);
+  report(state, state.iterations() * flows.records, ring.total, allocations() - before);
+}
+
 /// Of random addresses, one in five of IPv6.
 void bench_lookup(benchmark::State& state) {
   const auto known = two_databases();
@@ -307,8 +373,12 @@ int smoke() {
     rules::Scratch scratch;
     rules::Outcome outcome;
     std::vector<rules::RuleCounts> counts(rules->rules().size());
+    const rules::DecisionProgram decision = event_decision();
+    transform::DecisionWriter decision_writer;
+    EventRing results;
     const uint64_t before = allocations();
     parse_all(flows);
+    decide_all(flows, decision, decision_writer, results);
     write_all(flows, writer, ring);
     transform_all(flows, *rules, scratch, outcome, counts, writer, ring, known.get());
     if (allocations() != before) {
@@ -343,6 +413,7 @@ int main(int argc, char** argv) {
     benchmark::RegisterBenchmark(("rules/" + name).c_str(), bench_rules, p);
     benchmark::RegisterBenchmark(("transform/" + name).c_str(), bench_transform, p);
     benchmark::RegisterBenchmark(("enriched/" + name).c_str(), bench_enriched, p);
+    benchmark::RegisterBenchmark(("decision/" + name).c_str(), bench_decision, p);
     benchmark::RegisterBenchmark(("plain_consumer/" + name).c_str(), bench_plain_consumer, p);
   }
   benchmark::RegisterBenchmark("lookup", bench_lookup);

@@ -27,7 +27,7 @@ class RuleFileReader : private rules::YamlReader {
     try {
       if (const YAML::Node root = only_document(text); error_.empty()) read_root(root);
     } catch (const YAML::Exception& e) {
-      fail(e.mark.line >= 0 ? static_cast<size_t>(e.mark.line) + 1 : 1, e.msg);
+      fail(place_of(e.mark), e.msg);
     }
     if (!error_.empty()) return Error{error_};
     return {};
@@ -37,7 +37,7 @@ class RuleFileReader : private rules::YamlReader {
   void read_root(const YAML::Node& root) {
     if (!check_keys(root, "the file", {"version", "sets", "rules"})) return;
     if (!root["version"] || !root["version"].IsScalar() || root["version"].Scalar() != "1") {
-      return void(fail(root["version"] ? line_of(root["version"]) : 1, "version is to be 1"));
+      return void(fail(root["version"] ? place_of(root["version"]) : Place(), "version is to be 1"));
     }
     if (root["sets"]) read_sets(root["sets"], environment_);
     if (!error_.empty() || !root["rules"] || root["rules"].IsNull()) return;
@@ -192,7 +192,7 @@ class RuleFileReader : private rules::YamlReader {
     rule.entry = program_.code.size();
     rules::Label otherwise{compiler.emit({.op = Op::begin_rule})};
     if (const auto compiled = compiler.jump_if(*when, false, otherwise); !compiled) {
-      return void(fail(node, fmt::format("{}: when: {}", where_, compiled.error().message)));
+      return void(fail_in(node, where_ + ": when", compiled.error()));
     }
     compiler.emit({.op = Op::drop});
     compiler.bind(otherwise);

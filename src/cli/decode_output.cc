@@ -123,7 +123,14 @@ void PrintingSink::print_events(std::span<const uint8_t> batch) {
       }
       context.decisions = {&outcome_, &rules_->program(), rules_->local_prefixes()};
     }
-    const size_t octets = events_.write(flow, context, event_);
+    const rules::DecisionFile* const decision = rules_ != nullptr ? rules_->decision() : nullptr;
+    auto end = transform::DecisionEnd::written;
+    const size_t octets = decision != nullptr ? decision_writer_.write(decision->program, flow, context.decisions, event_, end)
+                                              : events_.write(flow, context, event_);
+    if (end == transform::DecisionEnd::no_value) {
+      ++undecided_;
+      continue;
+    }
     if (octets == 0) {
       ++unreadable_;
       continue;

@@ -14,6 +14,7 @@
 #include "export/sflow_encoder.h"
 #include "flow/export_header.h"
 #include "rules/rule_set.h"
+#include "transform/decision_writer.h"
 #include "transform/ocsf_event.h"
 
 namespace weir::cli {
@@ -59,6 +60,7 @@ class PrintingSink final : public RecordSink {
   /// Flows that rules left out, and what they did one by one.
   uint64_t dropped() const { return dropped_; }
   uint64_t sampled_out() const { return sampled_out_; }
+  uint64_t undecided() const { return undecided_; }
   std::span<const rules::RuleCounts> rule_counts() const { return rule_counts_; }
 
  private:
@@ -76,9 +78,11 @@ class PrintingSink final : public RecordSink {
   const rules::RuleSet* const rules_;
   rules::Scratch scratch_;
   rules::Outcome outcome_;
+  transform::DecisionWriter decision_writer_;
   std::vector<rules::RuleCounts> rule_counts_;
   uint64_t dropped_ = 0;
   uint64_t sampled_out_ = 0;
+  uint64_t undecided_ = 0;  // a decision file has no result for them
   std::vector<uint8_t> encoded_;
   bool heading_printed_ = false;
   uint64_t unreadable_ = 0;

@@ -189,6 +189,9 @@ void print_summary(const FileCounters& files, const packet::ReassemblyCounters& 
 void print_rules(const rules::RuleSet& rules, const PrintingSink& sink) {
   print_row("dropped", sink.dropped() + sink.sampled_out(),
             fmt::format("by rules: {} dropped, {} sampled out", sink.dropped(), sink.sampled_out()));
+  if (sink.undecided() != 0) {
+    print_row("without", sink.undecided(), fmt::format("result: an expression of {} has no value", rules.decision()->program.name));
+  }
   for (size_t i = 0; i < rules.rules().size(); ++i) {
     const rules::RuleCounts& counts = sink.rule_counts()[i];
     if (counts.hits + counts.errors == 0) continue;

@@ -8,6 +8,7 @@
 #include <iostream>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -20,6 +21,8 @@
 #include "rules/jdm.h"
 #include "rules/rule_set.h"
 #include "rules/yaml_reader.h"
+#include "transform/decision_writer.h"
+#include "transform/flow_facts.h"
 #include "transform/ocsf_event.h"
 
 namespace weir::cli {
@@ -52,6 +55,11 @@ int check(const std::string& path) {
   fmt::print("{}: good. {} rules, {} sets, {} dictionaries, {} derived values; {} instructions; sha256 {}\n", path,
              rules->rules().size(), names.sets.size(), names.dictionaries.size(), names.derived.size(),
              rules->program().code.size(), rules->hash());
+  if (rules->decision() != nullptr) {
+    const rules::DecisionProgram& program = rules->decision()->program;
+    fmt::print("decision {}: {} steps, {} instructions; its results stand for the events\n", program.name, program.steps.size(),
+               program.values.code.size());
+  }
   for (const rules::Rule& rule : rules->rules()) {
     fmt::print("  {:<24} {}  ({})\n", rule.id, actions_of(rule, rules->program()),
                rule.condition.empty() ? "always" : rule.condition);
@@ -68,6 +76,20 @@ void print_trace(const rules::PlainOutcome& outcome) {
     fmt::print("rule   {:<24} {}{}\n", trace.rule->id, trace.matched ? "matched: " : trace.error.empty() ? "did not match" : "",
                did);
   }
+}
+
+/// What each expression of a decision file came to, and all of it.
+bool explain_decision(const rules::DecisionFile& decision, FlowView flow, const transform::Decisions& decisions, std::span<char> room) {
+  auto end = transform::DecisionEnd::written;
+  const size_t octets = transform::DecisionWriter().write(decision.program, flow, decisions, room, end);
+  flow.numbers[static_cast<size_t>(NumberSlot::sampling_rate)] = transform::sampling_rate_of(flow, decisions);
+  std::vector<rules::Decision::Trace> did;
+  [[maybe_unused]] const auto plain = decision.plain.evaluate(rules::context_of(flow), &did);
+  fmt::print("decision {}\n", decision.program.name);
+  for (const auto& trace : did) fmt::print("  node '{}': {} = {}\n", trace.node, trace.key, trace.value);
+  if (end == transform::DecisionEnd::written) fmt::print("result {}\n", std::string_view(room.data(), octets));
+  else fmt::print("no result: {}\n", end == transform::DecisionEnd::no_value ? "an expression has no value for this flow" : "it is too long");
+  return end == transform::DecisionEnd::written;
 }
 
 /// One flow: what each rule did, and the event that came of it.
@@ -94,6 +116,7 @@ bool explain_one(const rules::RuleSet& rules, const std::string& line) {
   std::vector<char> event(transform::kEventOctetsMax);
   transform::EventContext context;
   context.decisions = {&outcome, &rules.program(), rules.local_prefixes()};
+  if (rules.decision() != nullptr) return explain_decision(*rules.decision(), view, context.decisions, event);
   const size_t octets = transform::OcsfWriter({.rules_name = rules.name(), .rules_hash = rules.hash()}).write(view, context, event);
   fmt::print("event  {}\n", std::string_view(event.data(), octets));
   return octets != 0;

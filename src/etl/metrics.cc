@@ -59,6 +59,9 @@ void add_metrics(const EtlView& view, const service::ReloadView& reload, MetricP
   page.gauge("weir_etl_messages_in_hand", "Messages that are worked on.", {}, static_cast<double>(books.messages_in_hand));
   page.counter("weir_etl_records_in_total", "Flows read from messages.", {}, books.records_in);
   page.counter("weir_etl_records_dropped_total", "Flows that a rule dropped.", {}, books.records_dropped);
+  page.counter("weir_etl_rule_labels_left_out_total", "Labels of rules that a flow had no room for.", {}, books.labels_left_out);
+  page.counter("weir_etl_decisions_total", "Results that a decision file made, again those of messages that were worked on again.", {},
+               books.decisions);
   page.counter("weir_etl_records_sampled_out_total", "Flows that a rule's sampling left out.", {}, books.records_sampled_out);
   page.counter("weir_etl_records_returned_total", "Flows whose events were not acknowledged; they come again.", {},
                books.records_returned);

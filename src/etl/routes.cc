@@ -36,7 +36,9 @@ json ledger_json(const EtlView& view) {
             {"returned", b.records_returned},
             {"in_flight", b.records_in_flight}}},
           {"event_messages", {{"acknowledged", b.event_messages}, {"duplicate", b.event_messages_duplicate}}},
-          {"rule_errors", b.rule_errors}};
+          {"rule_errors", b.rule_errors},
+          {"labels_left_out", b.labels_left_out},
+          {"decisions", b.decisions}};
 }
 
 json rule_json(const RuleView& rule) {

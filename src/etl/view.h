@@ -47,6 +47,8 @@ struct EtlBooks {
   uint64_t event_messages = 0; // acknowledged
   uint64_t event_messages_duplicate = 0;  // of these, those that the stream had already
   uint64_t rule_errors = 0;    // expressions without a value
+  uint64_t labels_left_out = 0;  // of rules: a flow had as many as it may have
+  uint64_t decisions = 0;      // results of a decision file that were made; with those made again
 
   uint64_t messages_dead_total() const noexcept;
   uint64_t records_dead_total() const noexcept;

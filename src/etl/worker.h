@@ -29,6 +29,7 @@
 #include "feed/dead_letter.h"
 #include "feed/names_reader.h"
 #include "rules/program.h"
+#include "transform/decision_writer.h"
 #include "transform/given_names.h"
 
 namespace weir::etl {
@@ -129,6 +130,7 @@ class EtlWorker final : private outbound::OutcomeSink {
   RuleView former_rules_;
   rules::Scratch scratch_;
   rules::Outcome rule_outcome_;
+  transform::DecisionWriter decision_writer_;
   FlowView flow_;
   transform::NamesCursor exporter_;
   uint64_t processed_ms_ = 0;

@@ -115,6 +115,7 @@ void EtlWorker::make_event(Job& job, std::span<const uint8_t> record) {
   if (rules == nullptr) return write_event(job, decisions, record);
   rules->program().run(flow_, scratch_, rule_outcome_, rule_counts_);
   books_.rule_errors += rule_outcome_.errors;
+  books_.labels_left_out += rule_outcome_.labels_left_out;
   decisions.outcome = &rule_outcome_;
   decisions.program = &rules->program();
   decisions.local = rules->local_prefixes();
@@ -131,6 +132,8 @@ void EtlWorker::write_event(Job& job, const transform::Decisions& decisions, std
   context.decisions = decisions;
   const bool as_lines = config_.events.framing == EventFraming::json;
   const size_t message_max = message_octets_max();
+  const rules::DecisionFile* const decision = job.rules->rules != nullptr ? job.rules->rules->decision() : nullptr;
+  auto end = transform::DecisionEnd::written;
   for (;;) {
     const size_t begin = buffer_->used + slice_octets_;
     const size_t in_buffer = buffer_->capacity - begin;
@@ -138,8 +141,13 @@ void EtlWorker::write_event(Job& job, const transform::Decisions& decisions, std
     const size_t room = std::min(in_buffer, in_message);
     auto* const at = reinterpret_cast<char*>(buffer_->octets.get() + begin);
     // The last octet is the line's end.
-    const size_t octets = room < 2 ? 0 : job.rules->writer.write(flow_, context, {at, room - 1});
+    const std::span<char> place = {at, room < 2 ? 0 : room - 1};
+    const size_t octets = decision != nullptr ? decision_writer_.write(decision->program, flow_, decisions, place, end)
+                          : place.empty()     ? 0
+                                              : job.rules->writer.write(flow_, context, place);
+    if (end == transform::DecisionEnd::no_value) return bury_record(job, DeadReason::no_decision, record);
     if (octets != 0) {
+      books_.decisions += decision != nullptr ? 1 : 0;
       size_t all = octets;
       if (as_lines) at[all++] = '\n';
       slice_octets_ += all;
@@ -184,7 +192,8 @@ void EtlWorker::seal(Job& job, uint32_t last_index) {
   out.as.id = job.id + '.' + std::to_string(first_index);
   if (!alone) out.as.id += '-' + std::to_string(last_index);
   out.as.subject = config_.events.subject;
-  out.own_headers.emplace_back("Weir-Kind", "ocsf_event");
+  const bool is_decided = job.rules->rules != nullptr && job.rules->rules->decision() != nullptr;
+  out.own_headers.emplace_back("Weir-Kind", is_decided ? "decision" : "ocsf_event");
   out.own_headers.emplace_back("Weir-Framing", name_of(config_.events.framing));
   out.own_headers.emplace_back("Weir-Compression", name_of(config_.events.compression));
   out.own_headers.emplace_back("Weir-Records", std::to_string(slice_records_));

@@ -22,12 +22,12 @@ namespace weir::feed {
 // clang-format off
 #define WEIR_DEAD_REASONS(X)                                                                  \
   X(max_deliver) X(unknown_framing) X(unknown_compression) X(unknown_kind) X(not_flows)       \
-  X(undecodable) X(malformed_record) X(event_too_large)
+  X(undecodable) X(malformed_record) X(event_too_large) X(no_decision)
 // clang-format on
 WEIR_NAMED_ENUM(DeadReason, uint8_t, WEIR_DEAD_REASONS)
 
 constexpr bool is_of_record(DeadReason reason) noexcept {
-  return reason == DeadReason::malformed_record || reason == DeadReason::event_too_large;
+  return reason == DeadReason::malformed_record || reason == DeadReason::event_too_large || reason == DeadReason::no_decision;
 }
 
 /// How many, by reason.

@@ -32,6 +32,7 @@ struct Node {
   std::string text;     // a string, a name, a function, a member, a closure's alias
   std::vector<std::unique_ptr<Node>> children;  // an absent end of a slice is null; object: key, value, key, …
   size_t at = 0;        // octets before it
+  uint32_t expression = 0;  // in decisions on flows: the one that all of this is the value of; 0: none
 };
 using NodePtr = std::unique_ptr<Node>;
 

@@ -65,7 +65,7 @@ Result<Compiler::Types> Compiler::call_in(const Node& node, uint8_t target) {
   for (size_t i = 0; i < node.children.size(); ++i) {
     auto types = value_in(*node.children[i], static_cast<uint8_t>(target + i));
     if (!types) return types;
-    if ((*types & signature->takes) == 0) {
+    if (refuses() && (*types & signature->takes) == 0) {
       return wrong(*node.children[i], fmt::format("{}() of {}, takes {}", node.text, describe(*types), describe(signature->takes)));
     }
   }
@@ -166,11 +166,11 @@ Result<Compiler::Types> Compiler::membership_in(const Node& node, uint8_t target
     return finish();
   }
   if (in.kind == NodeKind::interval) {
-    if ((*types & kNumber) == 0) return wrong(node, fmt::format("{} in an interval", describe(*types)));
+    if (refuses() && (*types & kNumber) == 0) return wrong(node, fmt::format("{} in an interval", describe(*types)));
     for (size_t i = 0; i < 2; ++i) {
       auto bound = value_in(*in.children[i], register_behind(2 + i));
       if (!bound) return bound;
-      if ((*bound & kNumber) == 0) return wrong(in, "an interval's ends are numbers");
+      if (refuses() && (*bound & kNumber) == 0) return wrong(in, "an interval's ends are numbers");
     }
     emit({.op = Op::in_interval,
           .a = target,

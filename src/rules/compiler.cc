@@ -15,6 +15,13 @@ Error Compiler::wrong(const Node& node, const std::string& what) const {
   return Error{fmt::format("at {}: {}", node.at + 1, what)};
 }
 
+std::optional<Value> Compiler::folded(const Node& node) {
+  if (!is_constant(node)) return std::nullopt;
+  const auto [at, is_new] = folded_.try_emplace(&node);
+  if (is_new) at->second = constant_of(node, left_);
+  return at->second;
+}
+
 size_t Compiler::emit(const Instruction& instruction) {
   program_.code.push_back(instruction);
   return program_.code.size() - 1;
@@ -99,7 +106,7 @@ Result<void> Compiler::jump_if(const Node& node, bool when, Label& label) {
   if (*is_fused) return {};
   const auto types = value_in(node, 0);
   if (!types) return types.error();
-  if ((*types & kBoolean) == 0) return wrong(node, fmt::format("{} where true or false is wanted", describe(*types)));
+  if (refuses() && (*types & kBoolean) == 0) return wrong(node, fmt::format("{} where true or false is wanted", describe(*types)));
   emit_condition({.op = Op::if_true, .a = 0}, when, label);
   return {};
 }
@@ -205,10 +212,15 @@ Result<void> Compiler::value(const Node& node) {
 Result<Compiler::Types> Compiler::value_in(const Node& node, uint8_t target) {
   if (target + 4u >= kRegistersMax) return wrong(node, "too many values at once");
   if (is_constant(node) && node.kind != NodeKind::array && node.kind != NodeKind::object) {
-    Scope scope;
-    scope.left = &left_;
-    const auto v = interpret(node, scope);
-    if (!v) return v.error();
+    const auto v = folded(node);
+    if (!v) {
+      Scope scope;
+      scope.left = &left_;
+      const auto why = interpret(node, scope);
+      if (refuses() || left_ == 0) return why ? wrong(node, "constants take more than a file may") : why.error();
+      emit({.op = Op::no_value});
+      return kNull;
+    }
     const auto cell = cell_of(*v);
     if (!cell) return wrong(node, fmt::format("a {} is no value here", name_of(v->kind)));
     emit({.op = Op::load_constant, .a = target, .index = constant(*cell)});
@@ -227,7 +239,7 @@ Result<Compiler::Types> Compiler::value_in(const Node& node, uint8_t target) {
     case NodeKind::unary_plus: {
       auto types = value_in(*node.children[0], target);
       if (!types) return types;
-      if ((*types & kNumber) == 0) return wrong(node, fmt::format("the sign of {}", describe(*types)));
+      if (refuses() && (*types & kNumber) == 0) return wrong(node, fmt::format("the sign of {}", describe(*types)));
       if (node.kind == NodeKind::unary_minus) emit({.op = Op::negate, .a = target, .b = target});
       else emit({.op = Op::check_number, .a = target});
       return kNumber;
@@ -247,7 +259,7 @@ Result<Compiler::Types> Compiler::value_in(const Node& node, uint8_t target) {
       // A condition works in registers from 0 on; what is below the target must stay.
       auto condition = value_in(*node.children[0], target);
       if (!condition) return condition;
-      if ((*condition & kBoolean) == 0) return wrong(node, fmt::format("{} before '?'", describe(*condition)));
+      if (refuses() && (*condition & kBoolean) == 0) return wrong(node, fmt::format("{} before '?'", describe(*condition)));
       emit_condition({.op = Op::if_true, .a = target}, false, otherwise);
       auto yes = value_in(*node.children[1], target);
       if (!yes) return yes;
@@ -274,7 +286,7 @@ Result<Compiler::Types> Compiler::boolean_in(const Node& node, uint8_t target) {
   if (node.kind == NodeKind::logical_not) {
     auto types = value_in(*node.children[0], target);
     if (!types) return types;
-    if ((*types & kBoolean) == 0) return wrong(node, fmt::format("'not' of {}", describe(*types)));
+    if (refuses() && (*types & kBoolean) == 0) return wrong(node, fmt::format("'not' of {}", describe(*types)));
     emit({.op = Op::invert, .a = target, .b = target});
     return kBoolean;
   }
@@ -283,7 +295,7 @@ Result<Compiler::Types> Compiler::boolean_in(const Node& node, uint8_t target) {
   for (const NodePtr& child : node.children) {
     auto types = value_in(*child, target);
     if (!types) return types;
-    if ((*types & kBoolean) == 0) return wrong(*child, fmt::format("{} beside '{}'", describe(*types), is_or ? "or" : "and"));
+    if (refuses() && (*types & kBoolean) == 0) return wrong(*child, fmt::format("{} beside '{}'", describe(*types), is_or ? "or" : "and"));
     if (child == node.children[0]) emit_condition({.op = Op::if_true, .a = target}, is_or, end);
     else emit({.op = Op::check_boolean, .a = target});
   }
@@ -319,11 +331,11 @@ Result<Compiler::Types> Compiler::binary_in(const Node& node, uint8_t target) {
   emit({.op = Op::arithmetic, .a = target, .b = target, .c = right_target, .index = static_cast<uint16_t>(node.op)});
   const auto both = static_cast<Types>(*left & *right);
   if (node.op == BinaryOperator::equal || node.op == BinaryOperator::not_equal) {
-    if (both == 0) return wrong(node, fmt::format("{} and {} are never equal", describe(*left), describe(*right)));
+    if (refuses() && both == 0) return wrong(node, fmt::format("{} and {} are never equal", describe(*left), describe(*right)));
     return kBoolean;
   }
   const bool can_join = node.op == BinaryOperator::add && (both & kText) != 0;
-  if ((both & kNumber) == 0 && !can_join) {
+  if (refuses() && (both & kNumber) == 0 && !can_join) {
     return wrong(node, fmt::format("'{}' of {} and {}", symbol_of(node.op), describe(*left), describe(*right)));
   }
   if (node.op < BinaryOperator::add) return kBoolean;

@@ -32,9 +32,14 @@ Scope scope_of(const Environment& environment, const Value& root);
 /// Where jumps lead that are not yet known.
 using Label = std::vector<size_t>;
 
+/// Whether types that can never go together are an error, as what somebody writes for flows; or have no value when a flow comes to them,
+/// as decision files have it.
+enum class TypeMistakes : uint8_t { are_refused, have_no_value };
+
 class Compiler {
  public:
-  Compiler(const Environment& environment, Program& program) : environment_(environment), program_(program) {}
+  Compiler(const Environment& environment, Program& program, TypeMistakes mistakes = TypeMistakes::are_refused)
+      : environment_(environment), program_(program), mistakes_(mistakes) {}
 
   /// Code that jumps to `label` where the expression is `when`, and goes on where it is not.
   Result<void> jump_if(const Node& node, bool when, Label& label);
@@ -42,7 +47,7 @@ class Compiler {
   Result<void> value(const Node& node);
 
   /// The value of a constant; nothing of what is none, or has none.
-  std::optional<Value> folded(const Node& node) { return compile::constant_of(node, left_); }
+  std::optional<Value> folded(const Node& node);
   /// More to spend on constants: an expression's own literals always go.
   void grant(size_t expression_octets) noexcept { left_ += kWeightOfOctet * expression_octets; }
 
@@ -74,12 +79,15 @@ class Compiler {
   uint16_t add_set(std::shared_ptr<const NamedSet> set);
   uint16_t constant(const Cell& cell);
   Error wrong(const Node& node, const std::string& what) const;
+  bool refuses() const noexcept { return mistakes_ == TypeMistakes::are_refused; }
 
   static constexpr uint64_t kWeightOfOctet = 8;  // `1,` is two octets, one value, and folded twice in two compilations at most
 
   const Environment& environment_;
   Program& program_;
+  const TypeMistakes mistakes_;
   uint64_t left_ = kInterpretedMax;  // for all constants together
+  std::map<const Node*, std::optional<Value>> folded_;  // trees outlive their compilation
 };
 
 }  // namespace weir::rules

@@ -95,7 +95,7 @@ Result<Decision::Step> Decision::read_step(const Value& node, size_t& expression
   step.id = text_at(node, "id");
   step.name = text_at(node, "name");
   const std::string type = text_at(node, "type");
-  const std::string where = fmt::format("node '{}'", step.name.empty() ? step.id : step.name);
+  const std::string where = fmt::format("node '{}'", step.shown());
   const Value* const found = node.find("content");
   const Value content = found != nullptr && found->is(ValueKind::object) ? *found : Value::object();
   step.is_output = type == "outputNode";
@@ -122,7 +122,7 @@ Result<Decision::Step> Decision::read_step(const Value& node, size_t& expression
   if (list == nullptr || !list->is(ValueKind::array)) return Error{fmt::format("{} has no expressions", where)};
   for (const Value& each : list->items) {
     const std::string key = text_at(each, "key");
-    Expression expression{path_of(key), text_at(each, "value"), nullptr};
+    Expression expression{path_of(key), key, text_at(each, "value"), nullptr};
     if (key.empty() || expression.text.empty()) continue;  // as the engine does
     if (expression.path.size() > kDepthMax) return Error{fmt::format("{}: a key of more than {} names", where, kDepthMax)};
     if (++expressions > kDecisionExpressionsMax) return Error{fmt::format("more than {} expressions", kDecisionExpressionsMax)};
@@ -185,16 +185,17 @@ Result<Decision> Decision::parse(std::string_view json) {
   return decision;
 }
 
-Result<Value> Decision::run(const Step& step, const Value& input, uint64_t& left) const {
+Result<Value> Decision::run(const Step& step, const Value& input, uint64_t& left, std::vector<Trace>* did) const {
   const Value* const found = value_at(input, step.input_path);
   const Value nothing;
   const Value& seen = found != nullptr ? *found : nothing;
   const auto wrong = [&step](const std::string& what) {
-    return Error{fmt::format("node '{}': {}", step.name.empty() ? step.id : step.name, what)};
+    return Error{fmt::format("node '{}': {}", step.shown(), what)};
   };
   Value made = Value::object();
   for (const Expression& e : step.expressions) {
     auto v = interpret(*e.tree, {.root = &seen, .reference = &made, .in_set = nullptr, .call = nullptr, .left = &left});
+    if (did != nullptr) did->push_back({step.shown(), e.key, v ? v->to_json() : "no value: " + v.error().message});
     if (!v) return wrong(fmt::format("{}: {}", e.text, v.error().message));
     // Each step may put its paths around all that the one before it made.
     if (e.path.size() + depth_of(*v) > kDecisionDepthMax) return wrong(fmt::format("{}: {}", e.text, too_deep()));
@@ -212,7 +213,7 @@ Result<Value> Decision::run(const Step& step, const Value& input, uint64_t& left
   return all;
 }
 
-Result<Value> Decision::evaluate(const Value& input) const {
+Result<Value> Decision::evaluate(const Value& input, std::vector<Trace>* did) const {
   std::vector<Value> outputs;
   Value result = Value::object();
   uint64_t left = kInterpretedMax;
@@ -223,7 +224,7 @@ Result<Value> Decision::evaluate(const Value& input) const {
       if (weight > left) break;
     }
     // What a step is given is copied, and what passes through is kept.
-    if (weight > left) return Error{fmt::format("node '{}': the decision takes more than one may", step.name.empty() ? step.id : step.name)};
+    if (weight > left) return Error{fmt::format("node '{}': the decision takes more than one may", step.shown())};
     left -= weight;
     Value in = Value::object();
     for (const size_t parent : step.parents) merge_patch(in, outputs[parent]);
@@ -233,7 +234,7 @@ Result<Value> Decision::evaluate(const Value& input) const {
       outputs.push_back(std::move(in));
       continue;
     }
-    auto out = run(step, in, left);
+    auto out = run(step, in, left, did);
     if (!out) return out.error();
     outputs.push_back(std::move(*out));
   }

@@ -28,13 +28,16 @@ class Decision {
  public:
   static Result<Decision> parse(std::string_view json);
 
-  /// What comes out at the output node. An expression without a value ends all of it, as in the engine.
-  Result<Value> evaluate(const Value& input) const;
+  /// What comes out at the output node. An expression without a value ends all of it, as in the engine. `did`: takes what each expression
+  /// came to.
+  struct Trace {
+    std::string node, key, value;
+  };
+  Result<Value> evaluate(const Value& input, std::vector<Trace>* did = nullptr) const;
 
- private:
   struct Expression {
     std::vector<std::string> path;  // of the key, by its points
-    std::string text;
+    std::string key, text;
     NodePtr tree;
   };
   struct Step {
@@ -45,9 +48,14 @@ class Decision {
     std::vector<std::string> input_path, output_path;
     std::vector<Expression> expressions;
     std::vector<size_t> parents;  // steps before it, in the order in which their outputs are merged
-  };
 
-  Result<Value> run(const Step& step, const Value& input, uint64_t& left) const;
+    /// For messages.
+    const std::string& shown() const { return name.empty() ? id : name; }
+  };
+  const std::vector<Step>& steps() const { return steps_; }
+
+ private:
+  Result<Value> run(const Step& step, const Value& input, uint64_t& left, std::vector<Trace>* did) const;
   static Result<Step> read_step(const Value& node, size_t& expressions);
 
   std::vector<Step> steps_;  // in an order in which all parents come first

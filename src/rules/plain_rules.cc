@@ -8,7 +8,9 @@ namespace weir::rules {
 
 struct PlainRun {
   PlainRun(const RuleSet& of, const FlowView& view)
-      : rules(of), flow(view), context(context_of(view)), scope(scope_of(of.environment(), context)) {}
+      : rules(of), flow(view), context(context_of(view)), scope(scope_of(of.environment(), context)) {
+    scope.left = &left;
+  }
 
   PlainOutcome run() {
     derive();
@@ -76,15 +78,21 @@ struct PlainRun {
       out.set.emplace_back(target.name, *v);
     }
     for (const std::string& label : rule.labels) {
-      if (out.labels.size() < kFlowLabelsMax) out.labels.push_back(label);
-      trace.did.push_back("labelled it " + label);
+      if (out.labels.size() < kFlowLabelsMax) {
+        out.labels.push_back(label);
+        trace.did.push_back("labelled it " + label);
+      } else {
+        ++out.labels_left_out;
+        trace.did.push_back(fmt::format("left the label {} out: a flow has {} already", label, kFlowLabelsMax));
+      }
     }
   }
 
   const RuleSet& rules;
   const FlowView& flow;
   Value context;
-  const Scope scope;
+  Scope scope;
+  uint64_t left = kInterpretedMax;  // for all of the rules together
   PlainOutcome out;
 };
 

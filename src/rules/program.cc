@@ -150,6 +150,7 @@ void Program::run(const FlowView& flow, Scratch& scratch, Outcome& out, std::spa
   out.sampling_factor = 1;
   out.targets_set = 0;
   out.errors = out.labels = 0;
+  out.labels_left_out = 0;
   auto& r = scratch.registers;
   uint32_t next_rule = 0;
   uint16_t rule = 0;
@@ -252,6 +253,7 @@ void Program::run(const FlowView& flow, Scratch& scratch, Outcome& out, std::spa
         r[i.a] = found ? Cell::of(*found) : Cell();
         goto checked;
       }
+      case Op::no_value: good = false; goto checked;
       case Op::begin_rule:
         rule = i.index;
         next_rule = i.jump;
@@ -280,6 +282,7 @@ void Program::run(const FlowView& flow, Scratch& scratch, Outcome& out, std::spa
         goto checked;
       case Op::add_label:
         if (out.labels < kFlowLabelsMax) out.label[out.labels++] = constants[i.index].text;
+        else ++out.labels_left_out;
         continue;
       case Op::next_rule: {
         if (index.empty()) continue;

@@ -88,6 +88,7 @@ enum class Op : uint8_t {
   call,             // b: first argument, c: how many, index: CellFunction
   concatenate,      // b: first, c: how many; templates
   lookup,           // b: key's register, c: column, index: dictionary
+  no_value,         // what cannot have one, whatever the flow
   // Rules.
   begin_rule,       // index: rule; jump: the next rule
   hit,
@@ -127,6 +128,7 @@ struct Outcome {
   uint64_t targets_set = 0;      // bit i: targets[i] has a value
   uint16_t errors = 0;
   uint16_t labels = 0;
+  uint32_t labels_left_out = 0;  // beyond kFlowLabelsMax
   std::array<std::string_view, kFlowLabelsMax> label;
   std::array<Cell, kTargetsMax> targets;
 

@@ -38,7 +38,7 @@ class RuleReader : private YamlReader {
     try {
       if (const YAML::Node root = only_document(text); error_.empty()) read_root(root);
     } catch (const YAML::Exception& e) {
-      fail(e.mark.line >= 0 ? static_cast<size_t>(e.mark.line) + 1 : 1, e.msg);
+      fail(place_of(e.mark), e.msg);
     }
     if (!error_.empty()) return Error{error_};
     set_->hash_ = digest_.hex();
@@ -47,9 +47,9 @@ class RuleReader : private YamlReader {
 
  private:
   void read_root(const YAML::Node& root) {
-    if (!check_keys(root, "the file", {"version", "sets", "dictionaries", "local_prefixes", "derive", "rules"})) return;
+    if (!check_keys(root, "the file", {"version", "sets", "dictionaries", "local_prefixes", "derive", "rules", "decision"})) return;
     if (!root["version"] || !root["version"].IsScalar() || root["version"].Scalar() != "1") {
-      fail(root["version"] ? line_of(root["version"]) : 1, "version is to be 1");
+      fail(root["version"] ? place_of(root["version"]) : Place(), "version is to be 1");
       return;
     }
     if (root["sets"]) read_sets(root["sets"], set_->environment_);
@@ -58,10 +58,11 @@ class RuleReader : private YamlReader {
     Compiler compiler(set_->environment_, set_->program_);
     if (root["derive"] && error_.empty()) read_derived(root["derive"], compiler);
     if (root["rules"] && error_.empty()) read_rules(root["rules"], compiler);
+    if (root["decision"] && error_.empty()) read_decision(root["decision"]);
     compiler.emit({.op = Op::finish});
     if (set_->program_.code.size() > kInstructionsMax || set_->program_.constants.size() > UINT16_MAX ||
         set_->program_.sets.size() > UINT16_MAX) {
-      fail(1, "the rules are too many for one program");
+      fail(Place(), "the rules are too many for one program");
     }
   }
 
@@ -85,7 +86,7 @@ class RuleReader : private YamlReader {
       const std::string name = entry.first.Scalar();
       if (!entry.second.IsScalar()) return void(fail(entry.second, fmt::format("dictionary {} is to be a file", name)));
       const std::string& file = entry.second.Scalar();
-      const std::string path = file.starts_with('/') || folder_.empty() ? file : folder_ + "/" + file;
+      const std::string path = beside(file);
       const auto text = contents_of(path, kDictionaryOctetsMax);
       if (!text) return void(fail(entry.second, text.error().message));
       digest_.add(*text);
@@ -93,6 +94,24 @@ class RuleReader : private YamlReader {
       if (!dictionary) return void(fail(entry.second, dictionary.error().message));
       set_->environment_.dictionaries.emplace(name, std::make_shared<const Dictionary>(std::move(*dictionary)));
     }
+  }
+
+  void read_decision(const YAML::Node& node) {
+    if (!node.IsScalar() || node.Scalar().empty()) return void(fail(node, "decision is to be a decision file (JDM)"));
+    const std::string path = beside(node.Scalar());
+    const auto text = contents_of(path, kDecisionOctetsMax);
+    if (!text) return void(fail(node, text.error().message));
+    digest_.add(*text);
+    auto plain = Decision::parse(*text);
+    if (!plain) return void(fail(node, fmt::format("{}: {}", path, plain.error().message)));
+    auto program = DecisionProgram::compile(*plain);
+    if (!program) return void(fail(node, fmt::format("{}: {}; of flows that cannot be asked", path, program.error().message)));
+    program->name = path.substr(path.rfind('/') + 1);
+    set_->decision_ = std::make_unique<const DecisionFile>(std::move(*plain), std::move(*program));
+  }
+
+  std::string beside(const std::string& file) const {
+    return file.starts_with('/') || folder_.empty() ? file : folder_ + "/" + file;
   }
 
   void read_derived(const YAML::Node& node, Compiler& compiler) {
@@ -117,7 +136,7 @@ class RuleReader : private YamlReader {
       compiler.emit({.op = Op::load_constant, .index = static_cast<uint16_t>(constants.size() - 1)});
       compiler.emit({.op = Op::store_derived, .index = place});
       if (const auto compiled = compiler.value(*value); !compiled) {
-        return void(fail(entry.second, fmt::format("{}: {}", where, compiled.error().message)));
+        return void(fail_in(entry.second, where, compiled.error()));
       }
       compiler.emit({.op = Op::store_derived, .index = place});
       compiler.bind({begin});
@@ -171,7 +190,7 @@ class RuleReader : private YamlReader {
       } else {
         next.push_back(compiler.emit({.op = Op::begin_rule, .index = index}));
       }
-      if (!compiled) return void(fail(node["when"], fmt::format("{}: when: {}", where, compiled.error().message)));
+      if (!compiled) return void(fail_in(node["when"], where + ": when", compiled.error()));
     } else {
       next.push_back(compiler.emit({.op = Op::begin_rule, .index = index}));
     }
@@ -231,7 +250,7 @@ class RuleReader : private YamlReader {
       if (value == nullptr) return;
       compiler.grant(entry.second.Scalar().size());
       if (const auto compiled = compiler.value(*value); !compiled) {
-        return void(fail(entry.second, fmt::format("{}: set {}: {}", where, name, compiled.error().message)));
+        return void(fail_in(entry.second, fmt::format("{}: set {}", where, name), compiled.error()));
       }
       if (compile::is_constant(*value)) {
         const auto v = compiler.folded(*value);

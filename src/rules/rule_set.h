@@ -12,6 +12,7 @@
 
 #include "base/result.h"
 #include "rules/compiler.h"
+#include "rules/decision_program.h"
 
 namespace weir::rules {
 
@@ -36,6 +37,12 @@ struct Rule {
   std::vector<std::string> labels;
 };
 
+/// Plainly, and as it runs for each flow.
+struct DecisionFile {
+  Decision plain;
+  DecisionProgram program;
+};
+
 class RuleSet {
  public:
   /// `targets`: what rules may set beside unmapped.<name>.
@@ -47,7 +54,9 @@ class RuleSet {
   const Program& program() const { return program_; }
   const std::vector<Rule>& rules() const { return rules_; }
   const Environment& environment() const { return environment_; }
-  /// SHA-256 of the file and its dictionaries, in hexadecimal digits: which rules made an event.
+  /// What makes of each flow that is kept what stands for its event; null where the file names none.
+  const DecisionFile* decision() const { return decision_.get(); }
+  /// SHA-256 of the file, its dictionaries and its decision file, in hexadecimal digits: which rules made an event.
   const std::string& hash() const { return hash_; }
   /// The file's name, without its folder.
   const std::string& name() const { return name_; }
@@ -64,6 +73,7 @@ class RuleSet {
   std::vector<NodePtr> derived_;
   std::vector<Rule> rules_;
   std::shared_ptr<const NamedSet> local_;
+  std::unique_ptr<const DecisionFile> decision_;
 };
 
 /// What each rule did, found out by interpreting it.
@@ -80,6 +90,7 @@ struct PlainOutcome {
   size_t errors = 0;
   std::vector<std::pair<std::string, Value>> set;  // target and value, the last one of each
   std::vector<std::string> labels;
+  size_t labels_left_out = 0;
   std::vector<std::pair<std::string, std::string>> derived;  // name and value, or why it has none
   std::vector<RuleTrace> trace;
 };

@@ -1,11 +1,16 @@
 #include "rules/yaml_reader.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/parser.h>
 
 #include <algorithm>
-#include <fstream>
+#include <cerrno>
+#include <charconv>
+#include <cstring>
 #include <set>
 #include <sstream>
 #include <utility>
@@ -17,14 +22,25 @@
 namespace weir::rules {
 
 Result<std::string> contents_of(const std::string& path, size_t octets_max) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return Error{fmt::format("{}: cannot be read", path)};
+  // Not waiting: a pipe that nobody writes to would stop whoever reads files.
+  struct Descriptor {
+    int fd;
+    ~Descriptor() {
+      if (fd >= 0) ::close(fd);
+    }
+  } const file{::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC)};
+  struct stat look {};
+  if (file.fd < 0 || ::fstat(file.fd, &look) != 0) return Error{fmt::format("{}: cannot be read: {}", path, std::strerror(errno))};
+  if (!S_ISREG(look.st_mode)) return Error{fmt::format("{}: cannot be read: it is no regular file", path)};
   std::string text;
   char some[64 * 1024];
-  while (text.size() <= octets_max && (file.read(some, sizeof some), file.gcount() > 0)) {
-    text.append(some, static_cast<size_t>(file.gcount()));
+  while (text.size() <= octets_max) {
+    const ssize_t n = ::read(file.fd, some, sizeof some);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return Error{fmt::format("{}: cannot be read: {}", path, std::strerror(errno))};
+    if (n == 0) break;
+    text.append(some, static_cast<size_t>(n));
   }
-  if (file.bad()) return Error{fmt::format("{}: cannot be read", path)};
   if (text.size() > octets_max) return Error{fmt::format("{}: larger than {} octets", path, octets_max)};
   return text;
 }
@@ -60,9 +76,9 @@ namespace {
 class DocumentLook final : public YAML::EventHandler {
  public:
   bool is_empty = true;
-  size_t line = 1;
+  YAML::Mark place;
 
-  void OnDocumentStart(const YAML::Mark& mark) override { line = line_of(mark); }
+  void OnDocumentStart(const YAML::Mark& mark) override { place = mark; }
   void OnDocumentEnd() override {}
   void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
   void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override { begin(mark); }
@@ -73,26 +89,78 @@ class DocumentLook final : public YAML::EventHandler {
   void OnMapEnd() override {}
 
  private:
-  static size_t line_of(const YAML::Mark& mark) { return mark.line >= 0 ? static_cast<size_t>(mark.line) + 1 : 1; }
   void begin(const YAML::Mark& mark) {
-    if (std::exchange(is_empty, false)) line = line_of(mark);
+    if (std::exchange(is_empty, false)) place = mark;
   }
 };
 
 }  // namespace
 
-bool YamlReader::fail(size_t line, const std::string& what) {
-  if (error_.empty()) error_ = fmt::format("{}:{}: {}", name_, line, what);
+bool YamlReader::fail(Place place, const std::string& what) {
+  if (error_.empty()) error_ = fmt::format("{}:{}:{}: {}", name_, place.line, place.column, what);
   return false;
+}
+
+bool YamlReader::fail_in(const YAML::Node& node, const std::string& where, const Error& error) {
+  constexpr std::string_view kAt = "at ";
+  const std::string& message = error.message;
+  size_t at = 0;
+  if (!message.starts_with(kAt)) return fail(node, fmt::format("{}: {}", where, message));
+  const auto [end, trouble] = std::from_chars(message.data() + kAt.size(), message.data() + message.size(), at);
+  const std::string_view rest = std::string_view(message).substr(static_cast<size_t>(end - message.data()));
+  if (trouble != std::errc() || at == 0 || !rest.starts_with(": ")) return fail(node, fmt::format("{}: {}", where, message));
+  return fail(place_in(node, at - 1), fmt::format("{}{}", where, rest));
+}
+
+/// Where the scalar's octet is in the file: both are read side by side, for in the file there are quotes, escapes and line ends that the
+/// scalar has not. Its beginning, where they do not go together.
+YamlReader::Place YamlReader::place_in(const YAML::Node& scalar, size_t octets) const {
+  const Place begin = place_of(scalar);
+  const std::string& value = scalar.Scalar();
+  if (scalar.Mark().pos < 0) return begin;
+  size_t at = static_cast<size_t>(scalar.Mark().pos) + (text_.starts_with("\xef\xbb\xbf") ? 3 : 0);
+  const auto is_space = [](char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; };
+  if (at >= text_.size()) return begin;
+  const char quote = text_[at] == '"' || text_[at] == '\'' ? text_[at] : '\0';
+  if (quote != '\0') ++at;
+  if (text_[at] == '|' || text_[at] == '>') at = std::min(text_.find('\n', at), text_.size());
+  const auto skip_space = [&] {
+    while (at < text_.size() && is_space(text_[at])) ++at;
+  };
+  for (size_t i = 0; i < std::min(octets, value.size()); ++i) {
+    if (is_space(value[i])) continue;
+    skip_space();
+    if (at >= text_.size()) return begin;
+    if (text_[at] == value[i] && !(quote == '"' && value[i] == '\\')) {
+      at += quote == '\'' && value[i] == quote ? 2 : 1;
+    } else if (quote == '"' && text_[at] == '\\' && (value[i] == '"' || value[i] == '\\')) {
+      at += 2;
+    } else {
+      return begin;
+    }
+  }
+  if (octets < value.size() && !is_space(value[octets])) skip_space();
+  Place place;
+  for (size_t i = 0; i < at && i < text_.size(); ++i) {
+    if (text_[i] == '\n') {
+      ++place.line;
+      place.column = 1;
+    } else if ((text_[i] & 0xc0) != 0x80) {
+      ++place.column;
+    }
+  }
+  return place;
 }
 
 /// Of a file in UTF-16 yaml-cpp knows the mark; what is in no encoding would become labels that nobody can read.
 bool YamlReader::check_text(const std::string& text) {
+  text_ = text;
   const bool is_utf16 = text.starts_with("\xff\xfe") || text.starts_with("\xfe\xff");
-  for (size_t i = 0, line = 1; i < text.size() && !is_utf16;) {
+  Place place;
+  for (size_t i = 0; i < text.size() && !is_utf16;) {
     const size_t octets = utf8_character_octets(reinterpret_cast<const uint8_t*>(text.data()) + i, text.size() - i);
-    if (octets == 0) return fail(line, fmt::format("octet {:02x} is no UTF-8", static_cast<uint8_t>(text[i])));
-    line += text[i] == '\n';
+    if (octets == 0) return fail(place, fmt::format("octet {:02x} is no UTF-8", static_cast<uint8_t>(text[i])));
+    place = text[i] == '\n' ? Place{place.line + 1, 1} : Place{place.line, place.column + 1};
     i += octets;
   }
   return true;
@@ -107,11 +175,11 @@ YAML::Node YamlReader::only_document(const std::string& text) {
   for (size_t document = 0; parser.HandleNextDocument(look); ++document) {
     const bool is_empty = std::exchange(look.is_empty, true);
     if (document > 0 && !is_empty) {
-      fail(look.line, "another document begins behind '---': one a file");
+      fail(place_of(look.place), "another document begins behind '---': one a file");
       return {};
     }
     if (document == kEmptyDocumentsMax) {
-      fail(look.line, "this can begin neither a mapping nor a document");
+      fail(place_of(look.place), "this can begin neither a mapping nor a document");
       return {};
     }
   }
@@ -173,7 +241,7 @@ NodePtr YamlReader::expression(const YAML::Node& node, const std::string& where)
   }
   auto parsed = parse_expression(node.Scalar());
   if (!parsed) {
-    fail(node, fmt::format("{}: {}", where, parsed.error().message));
+    fail_in(node, where, parsed.error());
     return nullptr;
   }
   return std::move(*parsed);

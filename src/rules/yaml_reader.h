@@ -37,11 +37,20 @@ class YamlReader {
  protected:
   explicit YamlReader(std::string name) : name_(std::move(name)) {}
 
-  static size_t line_of(const YAML::Node& node) {
-    return node.Mark().line >= 0 ? static_cast<size_t>(node.Mark().line) + 1 : 1;
+  /// Of a file, both from 1.
+  struct Place {
+    size_t line = 1, column = 1;
+  };
+  static Place place_of(const YAML::Mark& mark) {
+    if (mark.line < 0 || mark.column < 0) return {};
+    return {static_cast<size_t>(mark.line) + 1, static_cast<size_t>(mark.column) + 1};
   }
-  bool fail(size_t line, const std::string& what);
-  bool fail(const YAML::Node& node, const std::string& what) { return fail(line_of(node), what); }
+  static Place place_of(const YAML::Node& node) { return place_of(node.Mark()); }
+  static size_t line_of(const YAML::Node& node) { return place_of(node).line; }
+  bool fail(Place place, const std::string& what);
+  bool fail(const YAML::Node& node, const std::string& what) { return fail(place_of(node), what); }
+  /// What is wrong with the expression that the node has; where that begins with its place in it (`at 7: `), in the file.
+  bool fail_in(const YAML::Node& node, const std::string& where, const Error& error);
   /// Whether it is UTF-8, or says that it is UTF-16.
   bool check_text(const std::string& text);
   /// Of a file: the only one. Throws as YAML::Load does.
@@ -55,6 +64,10 @@ class YamlReader {
 
   const std::string name_;
   std::string error_;
+
+ private:
+  Place place_in(const YAML::Node& scalar, size_t octets) const;
+  std::string_view text_;  // the file's, while it is read
 };
 
 }  // namespace weir::rules

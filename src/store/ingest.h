@@ -35,6 +35,7 @@
 #include "store/row_writer.h"
 #include "store/rules_in_use.h"
 #include "store/view.h"
+#include "transform/decision_writer.h"
 #include "transform/given_names.h"
 
 namespace weir::store {
@@ -45,6 +46,7 @@ inline constexpr size_t kHoursOpenMax = 128;    // with what its last message ha
 inline constexpr size_t kBatchOctetsMax = 64u << 20;
 inline constexpr size_t kRecordsMax = 1u << 20;     // of one message; what has more is no batch of flows
 inline constexpr size_t kRecordLettersMax = 256;    // of one message; beyond, one more has it whole
+inline constexpr size_t kDecidedOctetsMax = 64 * 1024;  // of a decision file's result: half of what a remainder may be
 inline constexpr size_t kFreeChunksMax = 512;       // kept for the next batches
 inline constexpr size_t kLettersMax = 4096;     // without an outcome; beyond, no message is begun
 
@@ -119,6 +121,7 @@ class Ingest final : private outbound::OutcomeSink {
   void write_rows(HeldMessage& message);
   void look_for_dead(HeldMessage& message);
   bool write_row(std::span<const uint8_t> record);
+  std::string_view decided_by(const rules::DecisionProgram& program, const transform::Decisions& decisions);
   RowChunk& chunk_for(int64_t hour);
   CommitBatch& open_batch();
   bool seal_if_due(uint64_t now_ns);
@@ -173,6 +176,8 @@ class Ingest final : private outbound::OutcomeSink {
   transform::NamesCursor exporter_;
   rules::Scratch scratch_;
   rules::Outcome rule_outcome_;
+  transform::DecisionWriter decision_writer_;
+  const std::unique_ptr<char[]> decided_ = std::make_unique<char[]>(kDecidedOctetsMax);
   FlowView flow_;
   RowWriter writer_;
   int64_t now_us_ = 0;

@@ -130,6 +130,7 @@ bool Ingest::write_row(std::span<const uint8_t> record) {
   if (const rules::RuleSet* const rules = rules_seen_->rules.get(); rules != nullptr) {
     rules->program().run(flow_, scratch_, rule_outcome_, rule_counts_);
     books_.rule_errors += rule_outcome_.errors;
+    books_.labels_left_out += rule_outcome_.labels_left_out;
     if (rule_outcome_.is_dropped) {
       ++(rule_outcome_.is_sampled_out ? books_.records_sampled_out : books_.records_dropped);
       return true;
@@ -137,6 +138,7 @@ bool Ingest::write_row(std::span<const uint8_t> record) {
     decisions.outcome = &rule_outcome_;
     decisions.program = &rules->program();
     decisions.local = rules->local_prefixes();
+    if (rules->decision() != nullptr) decisions.decided = decided_by(rules->decision()->program, decisions);
   }
   decisions.look_up(flow_, rules_seen_->enrichment.get());
   if (exporter != nullptr) lent.take_back(flow_);
@@ -150,6 +152,14 @@ bool Ingest::write_row(std::span<const uint8_t> record) {
   batch_->octets += record.size();
   ++books_.records_in_flight;
   return true;
+}
+
+/// Empty, and counted, where it comes to nothing: the row is kept all the same.
+std::string_view Ingest::decided_by(const rules::DecisionProgram& program, const transform::Decisions& decisions) {
+  auto end = transform::DecisionEnd::written;
+  const size_t octets = decision_writer_.write(program, flow_, decisions, {decided_.get(), kDecidedOctetsMax}, end);
+  ++(end == transform::DecisionEnd::written ? books_.decisions : books_.decisions_missing);
+  return {decided_.get(), octets};
 }
 
 // ------------------------------------------------------------------------------------ batches

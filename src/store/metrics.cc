@@ -32,6 +32,10 @@ void add_books(MetricPage& page, const StoreBooks& books) {
   page.counter("weir_store_times_replaced_total", "Flows that said a time that cannot be.", {}, books.times_replaced);
   page.counter("weir_store_remainders_cut_total", "Rows whose remainder was too long and is not there.", {}, books.remainders_cut);
   page.counter("weir_store_rule_errors_total", "Expressions of rules without a value.", {}, books.rule_errors);
+  page.counter("weir_store_rule_labels_left_out_total", "Labels of rules that a flow had no room for.", {}, books.labels_left_out);
+  page.counter("weir_store_decisions_total", "Results that a decision file made.", {}, books.decisions);
+  page.counter("weir_store_decisions_missing_total", "Rows without the decision file's result: an expression had no value, or it was too long.", {},
+               books.decisions_missing);
   feed::add_dead_metrics(page, "weir_store", books.messages_dead, books.records_dead);
   page.gauge("weir_store_ledger_balanced", "1: every message and every flow is accounted for.", {},
              books.discrepancy().empty() ? 1 : 0);

@@ -66,6 +66,9 @@ json ledger_json(const StoreView& view, const KeeperView* keeper) {
           {"times_replaced", b.times_replaced},
           {"remainders_cut", b.remainders_cut},
           {"rule_errors", b.rule_errors},
+          {"labels_left_out", b.labels_left_out},
+          {"decisions", b.decisions},
+          {"decisions_missing", b.decisions_missing},
           {"expired_in_stream", view.source.expired_in_stream()}};
 }
 

@@ -43,6 +43,9 @@ struct StoreBooks {
   uint64_t times_replaced = 0;    // rows whose flow said a time that cannot be
   uint64_t remainders_cut = 0;    // rows without one, for it was too long
   uint64_t rule_errors = 0;       // expressions without a value
+  uint64_t labels_left_out = 0;   // of rules: a flow had as many as it may have
+  uint64_t decisions = 0;         // results of a decision file
+  uint64_t decisions_missing = 0; // rows without one, for an expression had no value, or it was too long
 
   uint64_t messages_dead_total() const noexcept;
   uint64_t records_dead_total() const noexcept;

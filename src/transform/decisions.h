@@ -4,6 +4,7 @@
 // Runs on:  any thread. Constant tables and views.
 #pragma once
 
+#include <string_view>
 #include <vector>
 
 #include "enrich/enrichment.h"
@@ -45,6 +46,7 @@ struct Decisions {
   const enrich::AddressFacts* dst = nullptr;
   const enrich::Enrichment* known = nullptr;  // what src and dst are of
   const enrich::ExporterNames* exporter = nullptr;  // of whoever told of the flow
+  std::string_view decided;  // what a decision file makes of the flow, for whoever keeps it beside the flow: an object; empty: none
 
   /// `enrichment` may be null.
   void look_up(const FlowView& flow, const enrich::Enrichment* enrichment) noexcept {

@@ -69,18 +69,8 @@ bool has_any(const FlowView& flow, uint64_t said, bool wants_application_id) noe
   return numbers != 0 || octets != 0 || lists;
 }
 
-}  // namespace
-
-size_t write_remainder(const FlowView& flow, const Decisions& decisions, uint64_t targets_elsewhere, std::span<char> out,
-                       bool& is_cut) noexcept {
-  is_cut = false;
-  const uint64_t set = decisions.outcome != nullptr ? decisions.outcome->targets_set : 0;
-  const uint64_t said = set & (kSaidMask | ~(kAttributesMask | targets_elsewhere));
-  const bool wants_application_id = flow[O::application_name].empty();
-  if (!has_any(flow, said, wants_application_id)) return 0;
-
-  TextBuffer text(out);
-  text.put('{');
+void put_what_is_said(TextBuffer& text, const FlowView& flow, const Decisions& decisions, uint64_t said, uint64_t targets_elsewhere,
+                      bool wants_application_id) {
   FieldChoice choice = kChoice;
   choice.targets_elsewhere = targets_elsewhere;
   choice.octets[static_cast<size_t>(O::application_id)] = wants_application_id;
@@ -95,6 +85,27 @@ size_t write_remainder(const FlowView& flow, const Decisions& decisions, uint64_
       put_text_if_any(text, each.key, decisions.text(each.target));
     }
   }
+}
+
+}  // namespace
+
+size_t write_remainder(const FlowView& flow, const Decisions& decisions, uint64_t targets_elsewhere, std::span<char> out,
+                       bool& is_cut) noexcept {
+  is_cut = false;
+  const uint64_t set = decisions.outcome != nullptr ? decisions.outcome->targets_set : 0;
+  const uint64_t said = set & (kSaidMask | ~(kAttributesMask | targets_elsewhere));
+  const bool wants_application_id = flow[O::application_name].empty();
+  const bool has_fields = has_any(flow, said, wants_application_id);
+  if (!has_fields && decisions.decided.empty()) return 0;
+
+  TextBuffer text(out);
+  text.put('{');
+  if (!decisions.decided.empty()) {
+    text.put("\"decision\":");
+    text.put(decisions.decided);
+    text.put(',');
+  }
+  if (has_fields) put_what_is_said(text, flow, decisions, said, targets_elsewhere, wants_application_id);
   is_cut = text.overflowed();
   if (is_cut || text.used() == 1) return 0;
   text.last() = '}';

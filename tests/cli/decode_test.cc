@@ -224,7 +224,7 @@ TEST_F(Decode, GoesByRules) {
   test::write_file(rules, "version: 1\nrules:\n  - {id: a, when: porto == 1, then: {drop: true}}\n");
   const Outcome wrong = decode({"--format", "ocsf", "--rules", rules, file});
   EXPECT_EQ(wrong.status, 1);
-  EXPECT_THAT(wrong.err, HasSubstr("rules.yaml:3: rule a: when: at 1: there is no field porto; is it proto?"));
+  EXPECT_THAT(wrong.err, HasSubstr("rules.yaml:3:19: rule a: when: there is no field porto; is it proto?"));
 }
 
 TEST_F(Decode, WritesOneBatchThatProtobufReads) {

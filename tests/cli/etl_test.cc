@@ -45,9 +45,28 @@ TEST_F(Etl, ChecksRules) {
 
   const Outcome wrong = run_program({built("weir-etl"), "check", rules("rules:\n  - {id: a, when: bytes > 'x', then: {drop: true}}\n")});
   EXPECT_EQ(wrong.status, 1);
-  EXPECT_THAT(wrong.err, HasSubstr("rules.yaml:3: rule a: when: at 7: '>' of a number and a text"));
+  EXPECT_THAT(wrong.err, HasSubstr("rules.yaml:3:25: rule a: when: '>' of a number and a text"));
   EXPECT_EQ(run_program({built("weir-etl"), "check", "/nowhere"}).status, 1);
   EXPECT_EQ(run_program({built("weir-etl")}).status, 2);
+}
+
+TEST_F(Etl, ExplainsWhatADecisionFileDidWithAFlow) {
+  test::write_file(folder_ / "d.json",
+                   R"({"nodes":[{"id":"i","type":"inputNode"},{"id":"e","name":"make","type":"expressionNode","content":{"expressions":[)"
+                   R"({"key":"half","value":"bytes / 2"},{"key":"app.name","value":"dst_port == 443 ? 'web' : 1 + application_name"},)"
+                   R"({"key":"rate","value":"sampling_rate"}]}},{"id":"o","type":"outputNode"}],)"
+                   R"("edges":[{"sourceId":"i","targetId":"e"},{"sourceId":"e","targetId":"o"}]})");
+  const std::string file = rules("decision: d.json\nrules:\n  - {id: one, then: {sample: 1}}\n  - {id: drop, when: dst_port == 1, then: {drop: true}}\n");
+  const Outcome good = run_program({built("weir-etl"), "check", file});
+  EXPECT_EQ(good.status, 0) << good.err;
+  EXPECT_THAT(good.out, HasSubstr("decision d.json: "));
+  const Outcome ran = explain(file, R"({"dst_port":443,"bytes":7,"sampling_rate":10})" "\n" R"({"dst_port":1})" "\n" R"({"dst_port":2})" "\n");
+  EXPECT_EQ(ran.status, 1) << "the last one has no result";
+  EXPECT_THAT(ran.out, HasSubstr("decision d.json\n  node 'make': half = 3.5\n  node 'make': app.name = \"web\"\n  node 'make': rate = 10\n"
+                                 "result {\"half\":3.5,\"app\":{\"name\":\"web\"},\"rate\":10}\n"));
+  EXPECT_THAT(ran.out, HasSubstr("dropped by drop"));
+  EXPECT_THAT(ran.out, HasSubstr("app.name = no value: at 25: add of a number and a string"));
+  EXPECT_THAT(ran.out, HasSubstr("no result: an expression has no value for this flow"));
 }
 
 TEST_F(Etl, ExplainsWhatEachRuleDidWithAFlow) {

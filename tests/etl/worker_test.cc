@@ -109,6 +109,29 @@ TEST_F(EtlWorkerTest, ReadsAllFramingsAndCompressionsThatHeadersSay) {
   EXPECT_EQ(b.messages_dead_total() + b.records_dead_total(), 0u);
 }
 
+TEST_F(EtlWorkerTest, PublishesWhatADecisionFileMakesOfFlows) {
+  std::ofstream(folder_ / "d.json")
+      << R"({"nodes":[{"id":"i","type":"inputNode"},{"id":"e","name":"make","type":"expressionNode","content":{"expressions":[)"
+      << R"({"key":"octets","value":"bytes"},{"key":"kind","value":"bytes % 2 == 0 ? 'even' : 1 + flow_type"}]}},{"id":"o","type":"outputNode"}],)"
+      << R"("edges":[{"sourceId":"i","targetId":"e"},{"sourceId":"e","targetId":"o"}]})";
+  take_rules(config(), 1, "decision: d.json\nrules:\n  - {id: few, when: bytes < 1010, then: {drop: true}}\n");
+  start(config());
+  publish("flows.raw.netflow", flow_batch(0, 30));
+  settle(1);
+  std::multiset<uint64_t> octets;
+  for (const json& result : events()) {
+    EXPECT_EQ(result.size(), 2u) << result.dump();
+    EXPECT_EQ(result.at("kind"), "even");
+    octets.insert(result.at("octets").get<uint64_t>());
+  }
+  EXPECT_EQ(octets, (std::multiset<uint64_t>{1010, 1012, 1014, 1016, 1018, 1020, 1022, 1024, 1026, 1028}));
+  EXPECT_EQ(read_stream("events_ocsf").at(0).header("Weir-Kind"), "decision");
+  EXPECT_EQ(books().records_dropped, 10u);
+  EXPECT_EQ(books().decisions, 10u);
+  EXPECT_EQ(books().records_dead[static_cast<size_t>(DeadReason::no_decision)], 10u);
+  EXPECT_EQ(dead().size(), 10u);
+}
+
 /// The most memory that this process has ever had, in KiB.
 uint64_t peak_kib() {
   std::ifstream status("/proc/self/status");

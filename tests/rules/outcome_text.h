@@ -25,6 +25,7 @@ inline std::string summary(const RuleSet& rules, const Outcome& out) {
       if (out.has(i)) text += " " + rules.program().targets[i].name + "=" + text_of_cell(out.targets[i]);
     }
     for (size_t i = 0; i < out.labels; ++i) text += " #" + std::string(out.label[i]);
+    text += " left out " + std::to_string(out.labels_left_out);
   }
   return text + " errors " + std::to_string(out.errors);
 }
@@ -38,6 +39,7 @@ inline std::string summary(const RuleSet& rules, const PlainOutcome& out) {
       }
     }
     for (const std::string& label : out.labels) text += " #" + label;
+    text += " left out " + std::to_string(out.labels_left_out);
   }
   return text + " errors " + std::to_string(out.errors);
 }

@@ -3,8 +3,11 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmath>
+#include <fstream>
 
 #include "rules/flow_maker.h"
 
@@ -74,6 +77,92 @@ rules:
   Ran dropped(*rules, small_flow.view);
   EXPECT_TRUE(dropped.out.is_dropped);
   EXPECT_EQ(dropped.counts[1].hits, 0u) << "nothing is asked behind a drop";
+}
+
+TEST(RuleSet, CountsLabelsThatAFlowHasNoRoomFor) {
+  std::string text = "version: 1\nrules:\n";
+  for (int i = 0; i < 20; ++i) text += "  - {id: r" + std::to_string(i) + ", then: {labels: [l" + std::to_string(i) + "]}}\n";
+  const auto rules = rules_of(text);
+  const Viewed flow(web_flow());
+  Ran ran(*rules, flow.view);
+  EXPECT_EQ(ran.out.labels, kFlowLabelsMax);
+  EXPECT_EQ(ran.out.labels_left_out, 4u);
+  const PlainOutcome plain = run_plainly(*rules, flow.view);
+  EXPECT_EQ(plain.labels_left_out, 4u);
+  EXPECT_EQ(plain.trace[15].did, (std::vector<std::string>{"labelled it l15"}));
+  EXPECT_EQ(plain.trace[16].did, (std::vector<std::string>{"left the label l16 out: a flow has 16 already"}));
+}
+
+/// Together they take more than one evaluation may, each for itself does not.
+TEST(RuleSet, InterpretsAllRulesOutOfOneBudget) {
+  std::string text = "version: 1\nrules:\n";
+  for (int i = 0; i < 60; ++i) {
+    text += "  - {id: r" + std::to_string(i) + ", then: {set: {unmapped.x: \"";
+    for (int k = 0; k < 100; ++k) text += "application_name == 'a' or ";
+    text += "false\"}}}\n";
+  }
+  flowpb::FlowMessage long_name = web_flow();
+  long_name.set_application_name(std::string(16'000, 'x'));
+  const auto rules = rules_of(text);
+  ASSERT_NE(rules, nullptr);
+  const Viewed flow(long_name);
+  const PlainOutcome plain = run_plainly(*rules, flow.view);
+  EXPECT_EQ(plain.trace.front().error, "");
+  EXPECT_THAT(plain.trace.back().error, HasSubstr("it takes more than an expression may"));
+}
+
+/// Quotes, escapes, and lines that YAML joins: the place is that of the file.
+TEST(RuleSet, SaysWhereInTheFileAnExpressionIsWrong) {
+  const auto when = [](const std::string& yaml) { return error_of("version: 1\nrules:\n  - id: a\n    then: {drop: true}\n    when: " + yaml + "\n"); };
+  constexpr const char* kSays = "rule a: when: there is no field prto; is it proto?";
+  EXPECT_EQ(when("bytes > 1 and prto == 6"), std::string("rules.yaml:5:25: ") + kSays);
+  EXPECT_EQ(when("'site == ''x'' and prto == 6'"), std::string("rules.yaml:5:30: ") + kSays);
+  EXPECT_EQ(when("\"site == \\\"x\\\" and prto == 6\""), std::string("rules.yaml:5:30: ") + kSays);
+  EXPECT_EQ(when("bytes > 1\n      and prto == 6"), std::string("rules.yaml:6:11: ") + kSays);
+  EXPECT_EQ(when(">-\n      bytes > 1\n      and prto == 6"), std::string("rules.yaml:7:11: ") + kSays);
+  EXPECT_EQ(when("|\n      bytes > 1\n      and prto == 6"), std::string("rules.yaml:7:11: ") + kSays);
+  EXPECT_EQ(when("bytes > 1 and"), "rules.yaml:5:24: rule a: when: the expression ends where a value is expected");
+  // What yaml-cpp makes of an escape that is not followed here: where the expression begins.
+  EXPECT_EQ(when("\"site == '\\u00e9' and prto == 6\""), std::string("rules.yaml:5:11: ") + kSays);
+}
+
+TEST(RuleSet, RefusesWhatIsNoRegularFileAndDoesNotWaitForIt) {
+  const std::string pipe = ::testing::TempDir() + "weir_rules_pipe_" + std::to_string(getpid());
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  const auto rules = RuleSet::read(pipe, testing::targets());
+  unlink(pipe.c_str());
+  ASSERT_FALSE(rules);
+  EXPECT_EQ(rules.error().message, pipe + ": cannot be read: it is no regular file");
+  EXPECT_THAT(RuleSet::read("/nowhere/rules.yaml", testing::targets()).error().message, HasSubstr("cannot be read: No such file"));
+}
+
+constexpr const char* kDecision =
+    R"({"nodes":[{"id":"i","type":"inputNode"},{"id":"e","name":"make","type":"expressionNode","content":{"expressions":[{"key":"a","value":"%s"}]}},)"
+    R"({"id":"o","type":"outputNode"}],"edges":[{"sourceId":"i","targetId":"e"},{"sourceId":"e","targetId":"o"}]})";
+
+TEST(RuleSet, NamesADecisionFile) {
+  const std::string path = ::testing::TempDir() + "weir_decision_" + std::to_string(getpid()) + ".json";
+  const auto read = [&](const std::string& expression) {
+    std::string text = kDecision;
+    text.replace(text.find("%s"), 2, expression);
+    std::ofstream(path) << text;
+    return RuleSet::parse("version: 1\ndecision: " + path + "\n", "rules.yaml", "", testing::targets());
+  };
+  const auto one = read("bytes + 1");
+  ASSERT_TRUE(one) << one.error().message;
+  ASSERT_NE((*one)->decision(), nullptr);
+  EXPECT_EQ((*one)->decision()->program.name, path.substr(path.rfind('/') + 1));
+  const auto other = read("bytes + 2");
+  ASSERT_TRUE(other);
+  EXPECT_NE((*one)->hash(), (*other)->hash());
+  EXPECT_EQ(read("bytes +").error().message,
+            "rules.yaml:2:11: " + path + ": node 'make': a = bytes +: at 8: the expression ends where a value is expected");
+  EXPECT_EQ(read("as_path[0]").error().message, "rules.yaml:2:11: " + path +
+                                                    ": node 'make': a = as_path[0]: at 8: an index of what only a flow's values would show; of flows that "
+                                                    "cannot be asked");
+  unlink(path.c_str());
+  EXPECT_THAT(error_of("version: 1\ndecision: /nowhere/d.json\n"), HasSubstr("rules.yaml:2:11: /nowhere/d.json: cannot be read"));
+  EXPECT_THAT(error_of("version: 1\ndecision: [a]\n"), HasSubstr("rules.yaml:2:11: decision is to be a decision file"));
 }
 
 TEST(RuleSet, CountsWhatHasNoValueAndGoesOn) {
@@ -170,8 +259,8 @@ TEST(RuleSet, SaysWhatIsWrongAndWhere) {
     const char* says;
   };
   const Case cases[] = {
-      {"  - {id: a, when: dst_prt == 1, then: {drop: true}}", "rules.yaml:3: rule a: when: at 1: there is no field dst_prt; is it dst_port?"},
-      {"  - {id: a, when: dst_port == , then: {drop: true}}", "at 12: the expression ends where a value is expected"},
+      {"  - {id: a, when: dst_prt == 1, then: {drop: true}}", "rules.yaml:3:19: rule a: when: there is no field dst_prt; is it dst_port?"},
+      {"  - {id: a, when: dst_port == , then: {drop: true}}", "rules.yaml:3:30: rule a: when: the expression ends where a value is expected"},
       {"  - {id: a, when: \"dst_port == 'x'\", then: {drop: true}}", "a number and a text are never equal"},
       {"  - {id: a, when: src_addr > 5, then: {drop: true}}", "'>' of a text and a number"},
       {"  - {id: a, when: bytes, then: {drop: true}}", "a number where true or false is wanted"},
@@ -184,13 +273,13 @@ TEST(RuleSet, SaysWhatIsWrongAndWhere) {
       {"  - {id: a, when: true}", "rule a does nothing: it needs 'then'"},
       {"  - {id: a, then: {dorp: true}}", "rule a: then has no key 'dorp'; there are drop, sample, set, labels"},
       {"  - {id: a, then: {drop: true, sample: 2}}", "what is dropped is nothing else"},
-      {"  - {id: a, then: {sample: 0}}", "rules.yaml:3: rule a: sample is '0', allowed are 1 to 1000000000"},
+      {"  - {id: a, then: {sample: 0}}", "rules.yaml:3:28: rule a: sample is '0', allowed are 1 to 1000000000"},
       {"  - {id: a, then: {set: {severity_id: 9}}}", "severity_id cannot be 9; it is one of 0, 1, 2, 3, 4, 5, 6, 99"},
       {"  - {id: a, then: {set: {app_name: 5}}}", "app_name cannot be 5; it is a text"},
       {"  - {id: a, then: {set: {ap_name: \"'x'\"}}}", "ap_name cannot be set; unmapped.<a name that no field has>, app_name"},
       {"  - {id: a, then: {set: {unmapped.bytes: 1}}}", "unmapped.bytes cannot be set"},
-      {"  - {id: a, then: {drop: true}}\n  - {id: a, then: {drop: true}}", "rules.yaml:4: there are two rules a"},
-      {"  - id: a\n    then: {set: {app_name: \"site + 1\"}}", "rules.yaml:4: rule a: set app_name: at 6: '+' of a text and a number"},
+      {"  - {id: a, then: {drop: true}}\n  - {id: a, then: {drop: true}}", "rules.yaml:4:5: there are two rules a"},
+      {"  - id: a\n    then: {set: {app_name: \"site + 1\"}}", "rules.yaml:4:34: rule a: set app_name: '+' of a text and a number"},
       {"  - {id: a, then: [drop]}", "rule a: then is to be a mapping"},
       {"  - {id: a, when: \"(((1\", then: {drop: true}}", "ends where ')' is expected"},
   };
@@ -198,15 +287,15 @@ TEST(RuleSet, SaysWhatIsWrongAndWhere) {
     EXPECT_THAT(error_of(std::string("version: 1\nrules:\n") + c.rules + "\n"), HasSubstr(c.says)) << c.rules;
   }
   EXPECT_THAT(error_of("rules: []\n"), HasSubstr("version is to be 1"));
-  EXPECT_THAT(error_of("version: 1\nruls: []\n"), HasSubstr("rules.yaml:2: the file has no key 'ruls'; there are version, sets"));
-  EXPECT_THAT(error_of("version: 1\nsets: {a: [10.0.0.0/8, x]}\n"), HasSubstr("rules.yaml:2: set a: 'x' is no prefix; it is a set of prefixes"));
+  EXPECT_THAT(error_of("version: 1\nruls: []\n"), HasSubstr("rules.yaml:2:1: the file has no key 'ruls'; there are version, sets"));
+  EXPECT_THAT(error_of("version: 1\nsets: {a: [10.0.0.0/8, x]}\n"), HasSubstr("rules.yaml:2:8: set a: 'x' is no prefix; it is a set of prefixes"));
   EXPECT_THAT(error_of("version: 1\nderive: {bytes: 1}\n"), HasSubstr("derive bytes: there is bytes already"));
   EXPECT_THAT(error_of("version: 1\nlocal_prefixes: '@x'\n"), HasSubstr("there is no set @x"));
-  EXPECT_THAT(error_of("version: 1\ndictionaries: {a: /nowhere/a.csv}\n"), HasSubstr("rules.yaml:2: /nowhere/a.csv: cannot be read"));
+  EXPECT_THAT(error_of("version: 1\ndictionaries: {a: /nowhere/a.csv}\n"), HasSubstr("rules.yaml:2:19: /nowhere/a.csv: cannot be read"));
   EXPECT_THAT(error_of("version: [\n"), HasSubstr("rules.yaml:"));
   // Places at which yaml-cpp would find empty documents for ever.
   for (const char* const text : {",", ",\"a", "version: 1\n---\n,x\n", "]", "a: 1\n}"}) EXPECT_THAT(error_of(text), HasSubstr("rules.yaml:")) << text;
-  EXPECT_EQ(error_of("version: 1\n# gr\xc3\xbcn\nrules:\n  - {id: gr\xfcn, then: {drop: true}}\n"), "rules.yaml:4: octet fc is no UTF-8");
+  EXPECT_EQ(error_of("version: 1\n# gr\xc3\xbcn\nrules:\n  - {id: gr\xfcn, then: {drop: true}}\n"), "rules.yaml:4:12: octet fc is no UTF-8");
   EXPECT_THAT(error_of("version: 1\nrules:\n  - {id: a, when: \"" + std::string(200, '(') + "\", then: {drop: true}}\n"),
               HasSubstr("deeper than 64"));
 }

@@ -299,6 +299,28 @@ TEST_F(IngestTest, DropsByRules) {
   EXPECT_EQ(rows().size(), 90u);
 }
 
+TEST_F(IngestTest, KeepsWhatADecisionFileMakesOfFlowsBesideThem) {
+  std::ofstream(folder_ / "d.json")
+      << R"({"nodes":[{"id":"i","type":"inputNode"},{"id":"e","name":"make","type":"expressionNode","content":{"expressions":[)"
+      << R"({"key":"octets","value":"bytes"},{"key":"kind","value":"bytes % 2 == 0 ? 'even' : 1 + flow_type"}]}},{"id":"o","type":"outputNode"}],)"
+      << R"("edges":[{"sourceId":"i","targetId":"e"},{"sourceId":"e","targetId":"o"}]})";
+  StoreConfig c = config();
+  c.rules = folder_ / "rules.yaml";
+  std::ofstream(c.rules) << "version: 1\ndecision: d.json\n";
+  start(c);
+  publish("flows.raw.a", flow_batch(0, 100));
+  settle(1);
+  EXPECT_EQ(rows().size(), 100u);
+  EXPECT_EQ(books().decisions, 50u);
+  EXPECT_EQ(books().decisions_missing, 50u);
+  auto connection = store_->database()->connect();
+  auto found = connection->query("SELECT count(*) FROM flow_rows WHERE remainder LIKE '{\"decision\":{\"octets\":' || bytes_raw || ',\"kind\":\"even\"}%'");
+  ASSERT_TRUE(found) << found.error().message;
+  auto chunk = found->next();
+  ASSERT_TRUE(chunk && *chunk);
+  EXPECT_EQ(chunk->at<int64_t>(0, 0), 50);
+}
+
 TEST_F(IngestTest, CountsWhatExpiredInTheStream) {
   StoreConfig c = config();
   start(c);

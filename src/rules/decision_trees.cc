@@ -1,0 +1,467 @@
+#include "rules/decision_trees.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "rules/compile_parts.h"
+#include "rules/flow_fields.h"
+#include "rules/interpreter.h"
+
+namespace weir::rules {
+namespace {
+
+constexpr std::array<std::string_view, 8> kClosures = {"all", "none", "some", "one", "filter", "map", "flatMap", "count"};
+
+bool is_literal(const Node& n) {
+  return n.kind == NodeKind::null_literal || n.kind == NodeKind::boolean_literal || n.kind == NodeKind::number_literal ||
+         n.kind == NodeKind::string_literal;
+}
+bool is_truth(const Node& n, bool value) { return n.kind == NodeKind::boolean_literal && n.flag == value; }
+
+NodePtr made(NodeKind kind, size_t at) {
+  auto node = std::make_unique<Node>();
+  node->kind = kind;
+  node->at = at;
+  return node;
+}
+
+NodePtr text_node(std::string text, size_t at) {
+  NodePtr node = made(NodeKind::string_literal, at);
+  node->text = std::move(text);
+  return node;
+}
+
+NodePtr node_of(const Value& value, size_t at) {
+  NodePtr node = made(NodeKind::null_literal, at);
+  switch (value.kind) {
+    case ValueKind::null:
+    case ValueKind::count_: break;
+    case ValueKind::boolean:
+      node->kind = NodeKind::boolean_literal;
+      node->flag = value.boolean;
+      break;
+    case ValueKind::number:
+      node->kind = NodeKind::number_literal;
+      node->number = value.number;
+      break;
+    case ValueKind::string: return text_node(value.string, at);
+    case ValueKind::array:
+      node->kind = NodeKind::array;
+      for (const Value& item : value.items) node->children.push_back(node_of(item, at));
+      break;
+    case ValueKind::object:
+      node->kind = NodeKind::object;
+      for (const auto& [key, member] : value.members) {
+        node->children.push_back(text_node(key, at));
+        node->children.push_back(node_of(member, at));
+      }
+      break;
+  }
+  return node;
+}
+
+size_t depth_of(const Node& n) {
+  size_t deepest = 0;
+  for (const NodePtr& child : n.children) {
+    if (child != nullptr) deepest = std::max(deepest, depth_of(*child));
+  }
+  return deepest + 1;
+}
+
+/// The place of a member's value among an object's children; of its key it is one less.
+std::optional<size_t> place_of(const Node& object, std::string_view name) {
+  for (size_t i = 0; i + 1 < object.children.size(); i += 2) {
+    if (object.children[i]->kind == NodeKind::string_literal && object.children[i]->text == name) return i + 1;
+  }
+  return std::nullopt;
+}
+
+void set_member(Node& object, const std::string& name, NodePtr value, bool unless_null = false) {
+  const auto there = place_of(object, name);
+  if (!there) {
+    object.children.push_back(text_node(name, value->at));
+    object.children.push_back(std::move(value));
+    object.children[object.children.size() - 2]->flag = unless_null;
+    return;
+  }
+  object.children[*there - 1]->flag = unless_null;
+  object.children[*there] = std::move(value);
+}
+
+void erase_member(Node& object, std::string_view name) {
+  const auto there = place_of(object, name);
+  if (!there) return;
+  const auto at = object.children.begin() + static_cast<std::ptrdiff_t>(*there);
+  object.children.erase(at - 1, at + 1);
+}
+
+/// A number for every flow: of what is compared there is no mistake then.
+bool is_number(const Node& n) {
+  if (n.kind == NodeKind::number_literal) return true;
+  const auto field = compile::field_of(n);
+  return field && field->kind == FieldKind::number;
+}
+bool is_scalar_field(const Node& n) {
+  const auto field = compile::field_of(n);
+  return field && !compile::is_list(field->kind);
+}
+
+/// A condition that is true or false for every flow.
+bool is_sure_condition(const Node& n) {
+  switch (n.kind) {
+    case NodeKind::boolean_literal: return true;
+    case NodeKind::logical_not:
+    case NodeKind::logical_and:
+    case NodeKind::logical_or:
+      return std::all_of(n.children.begin(), n.children.end(), [](const NodePtr& child) { return is_sure_condition(*child); });
+    case NodeKind::binary: return n.op <= BinaryOperator::greater_equal && !may_fail(n);
+    default: return false;
+  }
+}
+
+/// Makes the trees, and counts what they take.
+class Maker {
+ public:
+  explicit Maker(DecisionTrees& trees) : trees_(trees) {}
+
+  Result<void> run(const Decision& decision) {
+    const NodePtr flow = flow_tree();
+    std::vector<NodePtr> outputs;
+    NodePtr result = made(NodeKind::object, 0);
+    for (const Decision::Step& step : decision.steps()) {
+      where_ = fmt::format("node '{}'", step.shown());
+      NodePtr in = step.parents.empty() ? copy(*flow) : made(NodeKind::object, 0);
+      for (const size_t parent : step.parents) merge(*in, *outputs[parent]);
+      if (step.is_output) merge(*result, *in);
+      if (step.is_expression) in = outcome_of(step, std::move(in));
+      if (!error_.empty()) return Error{error_};
+      outputs.push_back(std::move(in));
+    }
+    trees_.result = std::move(result);
+    return {};
+  }
+
+ private:
+  static NodePtr flow_tree() {
+    NodePtr flow = made(NodeKind::object, 0);
+    for (const std::string_view name : field_names()) {
+      NodePtr field = made(NodeKind::name, 0);
+      field->text = name;
+      flow->children.push_back(text_node(std::string(name), 0));
+      flow->children.push_back(std::move(field));
+    }
+    return flow;
+  }
+
+  void fail(const std::string& what) {
+    if (error_.empty()) error_ = fmt::format("{}: {}", where_, what);
+  }
+  void fail(const Node& n, const std::string& what) { fail(fmt::format("at {}: {}", n.at + 1, what)); }
+
+  NodePtr copy(const Node& n) {
+    if (++made_ > kTreeNodesMax) {
+      fail(fmt::format("what it is of takes more than {} steps", kTreeNodesMax));
+      return made(NodeKind::null_literal, n.at);
+    }
+    NodePtr c = made(n.kind, n.at);
+    c->op = n.op;
+    c->flag = n.flag;
+    c->flag2 = n.flag2;
+    c->number = n.number;
+    c->text = n.text;
+    c->expression = n.expression;
+    for (const NodePtr& child : n.children) c->children.push_back(child == nullptr ? nullptr : copy(*child));
+    return c;
+  }
+
+  /// merge_patch, of objects.
+  void merge(Node& into, const Node& patch) {
+    for (size_t i = 0; i + 1 < patch.children.size(); i += 2) {
+      const std::string& key = patch.children[i]->text;
+      const Node& value = *patch.children[i + 1];
+      if (value.kind == NodeKind::null_literal) {
+        erase_member(into, key);
+        continue;
+      }
+      if (const auto place = place_of(into, key)) {
+        Node& there = *into.children[*place];
+        if (there.kind == NodeKind::object && value.kind == NodeKind::object) {
+          there.expression = 0;
+          merge(there, value);
+          continue;
+        }
+        if (objectness_of(there) != Objectness::never && objectness_of(value) != Objectness::never) {
+          fail(fmt::format("{}: two objects are merged here, one of which is not there for every flow", key));
+          return;
+        }
+      }
+      set_member(into, key, copy(value), may_be_null(value));
+      if (!error_.empty()) return;
+    }
+  }
+
+  /// What is at the end of the path; null where nothing is.
+  NodePtr at_path(const Node& root, const std::vector<std::string>& path) {
+    const Node* at = &root;
+    for (const std::string& name : path) {
+      if (at->kind != NodeKind::object && objectness_of(*at) != Objectness::never) {
+        fail(fmt::format("inputField: {} is of what is not there for every flow", name));
+      }
+      at = at->kind == NodeKind::object ? member_of(*at, name) : nullptr;
+      if (at == nullptr) return made(NodeKind::null_literal, 0);
+    }
+    return copy(*at);
+  }
+
+  /// Decision's set_at.
+  void set_at(Node& root, const std::vector<std::string>& path, NodePtr value) {
+    Node* at = &root;
+    for (size_t i = 0; i + 1 < path.size(); ++i) {
+      if (!place_of(*at, path[i])) set_member(*at, path[i], made(NodeKind::object, value->at));
+      Node* const next = at->children[*place_of(*at, path[i])].get();
+      if (next->kind != NodeKind::object && objectness_of(*next) != Objectness::never) {
+        fail(fmt::format("{} is not an object for every flow", path[i]));
+      }
+      if (next->kind != NodeKind::object) return;
+      next->expression = 0;  // it is more than that one's value now
+      at = next;
+    }
+    set_member(*at, path.back(), std::move(value));
+  }
+
+  NodePtr outcome_of(const Decision::Step& step, NodePtr in) {
+    const NodePtr seen = at_path(*in, step.input_path);
+    NodePtr all = made(NodeKind::object, 0);
+    seen_ = seen.get();
+    made_so_far_ = all.get();
+    const std::string node = where_;
+    for (const Decision::Expression& e : step.expressions) {
+      if (!error_.empty()) return all;
+      where_ = fmt::format("{}: {} = {}", node, e.key, e.text);
+      NodePtr tree = resolved(*e.tree);
+      if (e.path.size() + depth_of(*tree) > kDecisionDepthMax) fail(fmt::format("it is deeper than {} steps", kDecisionDepthMax));
+      if (!error_.empty()) return all;
+      const auto number = static_cast<uint32_t>(trees_.expressions.size() + 1);
+      tree->expression = number;
+      set_at(*all, e.path, copy(*tree));
+      trees_.expressions.push_back({where_, std::move(tree), number});
+    }
+    where_ = node;
+    if (!step.output_path.empty()) {
+      NodePtr outer = made(NodeKind::object, 0);
+      set_at(*outer, step.output_path, std::move(all));
+      all = std::move(outer);
+    }
+    if (depth_of(*all) > kDecisionDepthMax) fail(fmt::format("what it makes is deeper than {} values", kDecisionDepthMax));
+    if (!step.passes_through || !error_.empty()) return all;
+    merge(*in, *all);
+    return in;
+  }
+
+  /// The expression over the flow's fields.
+  NodePtr resolved(const Node& n) {
+    if (!error_.empty()) return made(NodeKind::null_literal, n.at);
+    switch (n.kind) {
+      case NodeKind::name:
+        for (const std::string_view alias : aliases_) {
+          if (alias == n.text) return copy(n);
+        }
+        return moved_to(n, seen_->kind == NodeKind::object ? member_of(*seen_, n.text) : whole_or_nothing(n));
+      case NodeKind::reference: return moved_to(n, made_so_far_);
+      case NodeKind::root: return moved_to(n, seen_);
+      case NodeKind::member: return member(n, resolved(*n.children[0]), n.text);
+      case NodeKind::index: return index(n);
+      default: break;
+    }
+    NodePtr r = copy_of_head(n);
+    const bool is_closure = n.kind == NodeKind::call && std::find(kClosures.begin(), kClosures.end(), n.text) != kClosures.end();
+    for (size_t i = 0; i < n.children.size(); ++i) {
+      const bool is_alias = is_closure && n.flag && i == 1 && n.children.size() == 3;
+      if (is_alias) aliases_.push_back(n.children[1]->text);
+      r->children.push_back(n.children[i] == nullptr ? nullptr : is_alias ? copy(*n.children[i]) : resolved(*n.children[i]));
+    }
+    if (is_closure && n.flag && n.children.size() == 3) aliases_.pop_back();
+    return simplified(std::move(r));
+  }
+
+  /// Names of what is no object are nothing.
+  const Node* whole_or_nothing(const Node& n) {
+    if (objectness_of(*seen_) != Objectness::never) fail(n, "its node's input is not an object for every flow");
+    return nullptr;
+  }
+  NodePtr moved_to(const Node& n, const Node* what) {
+    NodePtr r = what == nullptr ? made(NodeKind::null_literal, n.at) : copy(*what);
+    r->at = n.at;
+    return r;
+  }
+  NodePtr copy_of_head(const Node& n) {
+    NodePtr r = made(n.kind, n.at);
+    r->op = n.op;
+    r->flag = n.flag;
+    r->flag2 = n.flag2;
+    r->number = n.number;
+    r->text = n.text;
+    ++made_;
+    return r;
+  }
+
+  /// `of`.name. What would be left out of `of` must have a value for every flow, or be asked for elsewhere.
+  NodePtr member(const Node& n, NodePtr of, const std::string& name) {
+    if (of->kind == NodeKind::conditional) {
+      NodePtr r = copy_of_head(*of);
+      r->children.push_back(std::move(of->children[0]));
+      r->children.push_back(member(n, std::move(of->children[1]), name));
+      r->children.push_back(member(n, std::move(of->children[2]), name));
+      return simplified(std::move(r));
+    }
+    const bool is_simple = is_literal(*of) || is_scalar_field(*of);
+    if (is_simple || (of->kind == NodeKind::object && (of->expression != 0 || is_own(n) || !may_fail(*of)))) {
+      const auto place = of->kind == NodeKind::object ? place_of(*of, name) : std::nullopt;
+      return place ? std::move(of->children[*place]) : made(NodeKind::null_literal, n.at);
+    }
+    fail(n, "a member of what only a flow's values would show");
+    return made(NodeKind::null_literal, n.at);
+  }
+  NodePtr index(const Node& n) {
+    NodePtr of = resolved(*n.children[0]);
+    const NodePtr key = resolved(*n.children[1]);
+    if (key->kind == NodeKind::string_literal) return member(n, std::move(of), key->text);
+    if (of->kind == NodeKind::null_literal && is_literal(*key)) return of;
+    if (key->kind == NodeKind::number_literal && of->kind == NodeKind::array && (is_own(n) || !may_fail(*of))) {
+      const auto i = key->number.to_uint64();
+      return i && *i < of->children.size() ? std::move(of->children[*i]) : made(NodeKind::null_literal, n.at);
+    }
+    fail(n, "an index of what only a flow's values would show");
+    return of;
+  }
+  /// Of what the node is given or has made: all of it has its value already.
+  static bool is_own(const Node& n) {
+    const Node* at = &n;
+    while (at->kind == NodeKind::member || at->kind == NodeKind::index) at = at->children[0].get();
+    return at->kind == NodeKind::name || at->kind == NodeKind::reference || at->kind == NodeKind::root;
+  }
+
+  /// As little as is left of it where parts are constant; no operand that is still asked is left out.
+  NodePtr simplified(NodePtr n) {
+    auto& c = n->children;
+    switch (n->kind) {
+      case NodeKind::coalesce:
+        if (c[0]->kind == NodeKind::null_literal) return std::move(c[1]);
+        if (!may_be_null(*c[0])) return std::move(c[0]);
+        break;
+      case NodeKind::conditional:
+        if (is_truth(*c[0], true)) return std::move(c[1]);
+        if (is_truth(*c[0], false)) return std::move(c[2]);
+        break;
+      case NodeKind::logical_and:
+        if (is_truth(*c[0], false)) return std::move(c[0]);
+        break;
+      case NodeKind::logical_or:
+        if (is_truth(*c[0], true)) return std::move(c[0]);
+        break;
+      case NodeKind::object: return object(std::move(n));
+      case NodeKind::interval: return n;  // behind 'in' it is no list of numbers
+      default: break;
+    }
+    if (is_literal(*n) || n->kind == NodeKind::array || !compile::is_constant(*n)) return n;
+    Scope scope;
+    scope.left = &left_;
+    const auto value = interpret(*n, scope);
+    if (!value && left_ == 0) fail(*n, value.error().message);
+    return value ? node_of(*value, n->at) : std::move(n);
+  }
+
+  /// The last one of each key; which must be known.
+  NodePtr object(NodePtr n) {
+    NodePtr all = made(NodeKind::object, n->at);
+    for (size_t i = 0; i + 1 < n->children.size(); i += 2) {
+      if (n->children[i]->kind != NodeKind::string_literal) {
+        fail(*n->children[i], "a key that is no text that is the same for every flow");
+        break;
+      }
+      // What is written over is asked all the same.
+      if (const Node* const before = member_of(*all, n->children[i]->text); before != nullptr && may_fail(*before)) {
+        fail(*n, fmt::format("two members {}", n->children[i]->text));
+      }
+      set_member(*all, n->children[i]->text, std::move(n->children[i + 1]));
+    }
+    return all;
+  }
+
+  DecisionTrees& trees_;
+  std::string where_;
+  std::string error_;
+  size_t made_ = 0;
+  uint64_t left_ = kInterpretedMax;  // for all constants together
+  const Node* seen_ = nullptr;
+  const Node* made_so_far_ = nullptr;
+  std::vector<std::string_view> aliases_;  // of closures
+};
+
+}  // namespace
+
+Objectness objectness_of(const Node& n) {
+  switch (n.kind) {
+    case NodeKind::object: return Objectness::always;
+    case NodeKind::conditional:
+    case NodeKind::coalesce: {
+      const size_t first = n.kind == NodeKind::conditional ? 1 : 0;
+      const Objectness a = objectness_of(*n.children[first]), b = objectness_of(*n.children[first + 1]);
+      return a == b ? a : Objectness::maybe;
+    }
+    default: return Objectness::never;  // functions that make objects are none of flows
+  }
+}
+
+bool may_be_null(const Node& n) {
+  switch (n.kind) {
+    case NodeKind::null_literal: return true;
+    case NodeKind::conditional: return may_be_null(*n.children[1]) || may_be_null(*n.children[2]);
+    case NodeKind::coalesce: return may_be_null(*n.children[1]);
+    case NodeKind::binary:
+      if (n.op != BinaryOperator::divide && n.op != BinaryOperator::remainder) return false;
+      return n.children[1]->kind != NodeKind::number_literal || n.children[1]->number.is_zero();
+    default: return false;
+  }
+}
+
+bool may_fail(const Node& n) {
+  const auto any_child = [&n](size_t from = 0) {
+    return std::any_of(n.children.begin() + static_cast<std::ptrdiff_t>(from), n.children.end(),
+                       [](const NodePtr& child) { return child == nullptr || may_fail(*child); });
+  };
+  switch (n.kind) {
+    case NodeKind::null_literal:
+    case NodeKind::boolean_literal:
+    case NodeKind::number_literal:
+    case NodeKind::string_literal:
+    case NodeKind::name: return false;
+    case NodeKind::object:
+    case NodeKind::array:
+    case NodeKind::coalesce: return any_child();
+    case NodeKind::conditional: return !is_sure_condition(*n.children[0]) || any_child(1);
+    case NodeKind::logical_not:
+    case NodeKind::logical_and:
+    case NodeKind::logical_or: return !is_sure_condition(n);
+    case NodeKind::binary:
+      if (n.op == BinaryOperator::equal || n.op == BinaryOperator::not_equal) return any_child();
+      if (n.op <= BinaryOperator::greater_equal) return !is_number(*n.children[0]) || !is_number(*n.children[1]);
+      return true;
+    default: return true;
+  }
+}
+
+const Node* member_of(const Node& object, std::string_view name) {
+  const auto place = place_of(object, name);
+  return place ? object.children[*place].get() : nullptr;
+}
+
+Result<DecisionTrees> DecisionTrees::of(const Decision& decision) {
+  DecisionTrees trees;
+  if (const auto run = Maker(trees).run(decision); !run) return run.error();
+  return trees;
+}
+
+}  // namespace weir::rules

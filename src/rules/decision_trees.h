@@ -1,0 +1,44 @@
+// decision_trees.h — What a decision makes of a flow, as one tree over the flow's fields: its nodes run on trees instead of values.
+//
+// Spec:     jdm.h says what a decision means. A name that no flow has is null, and whatever is constant by that is worked out here.
+// Runs on:  any thread, when rules are read. Allocates.
+// Bounds:   kTreeNodesMax made for one decision, trees as deep as kDecisionDepthMax.
+// Failure:  an Error that names node, expression and place, for what depends on the flow in a way that only values show.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "rules/ast.h"
+#include "rules/jdm.h"
+
+namespace weir::rules {
+
+inline constexpr size_t kTreeNodesMax = 300'000;
+
+/// Whether a tree's value is an object.
+enum class Objectness : uint8_t { never, always, maybe };
+Objectness objectness_of(const Node& tree);
+/// Whether there may be flows for which its value is null.
+bool may_be_null(const Node& tree);
+/// Whether there may be flows for which it has no value.
+bool may_fail(const Node& tree);
+
+/// The member of an object's tree; null where it has none of that name.
+const Node* member_of(const Node& object, std::string_view name);
+
+struct DecisionTrees {
+  struct Expression {
+    std::string where;  // `node 'make': key = text`
+    NodePtr tree;       // over fields
+    uint32_t number;    // in Node::expression, of this tree and its copies
+  };
+  std::vector<Expression> expressions;
+  /// An object. Of a member whose key has `flag` set there is nothing where it is null.
+  NodePtr result;
+
+  static Result<DecisionTrees> of(const Decision& decision);
+};
+
+}  // namespace weir::rules
