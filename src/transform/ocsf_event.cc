@@ -166,45 +166,6 @@ void put_observables(TextBuffer& out, const FlowView& flow) {
   put("{\"name\":\"device.ip\",\"type_id\":2,\"type\":\"IP Address\",\"value\":", flow[OctetsSlot::sampler_address]);
 }
 
-/// What is known of the ends' addresses, calls `put(attribute, address, facts)` for those of whom something is.
-template <class Put>
-void for_each_end(const FlowView& flow, const Decisions& decisions, Put put) {
-  if (decisions.src != nullptr && is_address(flow[OctetsSlot::src_addr])) put("src_endpoint.ip", flow[OctetsSlot::src_addr], *decisions.src);
-  if (decisions.dst != nullptr && is_address(flow[OctetsSlot::dst_addr])) put("dst_endpoint.ip", flow[OctetsSlot::dst_addr], *decisions.dst);
-}
-
-/// Providers whose address it is. What a list says of threats is OCSF's osint.
-void put_enrichments(TextBuffer& out, const FlowView& flow, const Decisions& decisions) {
-  const Scope enrichments(out, "\"enrichments\":[", ']');
-  for_each_end(flow, decisions, [&](std::string_view attribute, std::string_view octets, const enrich::AddressFacts& facts) {
-    if (facts.cloud.empty()) return;
-    const Scope enrichment(out, "{");
-    put_plain(out, "\"name\":", attribute);
-    put_address(out, "\"value\":", octets);
-    put_plain(out, "\"type\":", "cloud");
-    put_text(out, "\"provider\":", facts.cloud);
-    out.put("\"data\":{\"provider\":");
-    put_string(out, facts.cloud);
-    out.put("},");
-  });
-}
-
-/// The list has to be there, and may be empty.
-void put_osint(TextBuffer& out, const FlowView& flow, const Decisions& decisions) {
-  out.put("\"osint\":[");
-  const size_t before = out.used();
-  for_each_end(flow, decisions, [&](std::string_view, std::string_view octets, const enrich::AddressFacts& facts) {
-    if (facts.threat.empty()) return;
-    const Scope indicator(out, "{");
-    out.put("\"type_id\":1,\"type\":\"IP Address\",");
-    put_address(out, "\"value\":", octets);
-    put_text(out, "\"name\":", facts.threat);
-  });
-  if (out.overflowed()) return;
-  if (out.used() != before) out.cut(out.used() - 1);
-  out.put("],");
-}
-
 /// Who began is known where the exporter tells directions apart, and of firewalls, which watch connections.
 bool knows_initiator(const FlowView& flow) noexcept {
   return (flow[NumberSlot::bytes_in] | flow[NumberSlot::bytes_out] | flow[NumberSlot::packets_in] |

@@ -96,7 +96,7 @@ size_t write_remainder(const FlowView& flow, const Decisions& decisions, uint64_
   const uint64_t said = set & (kSaidMask | ~(kAttributesMask | targets_elsewhere));
   const bool wants_application_id = flow[O::application_name].empty();
   const bool has_fields = has_any(flow, said, wants_application_id);
-  if (!has_fields && decisions.decided.empty()) return 0;
+  if (!has_fields && decisions.decided.empty() && decisions.known == nullptr) return 0;
 
   TextBuffer text(out);
   text.put('{');
@@ -106,6 +106,7 @@ size_t write_remainder(const FlowView& flow, const Decisions& decisions, uint64_
     text.put(',');
   }
   if (has_fields) put_what_is_said(text, flow, decisions, said, targets_elsewhere, wants_application_id);
+  put_enrichments_of_others(text, flow, decisions);
   is_cut = text.overflowed();
   if (is_cut || text.used() == 1) return 0;
   text.last() = '}';

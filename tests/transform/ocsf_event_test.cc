@@ -10,14 +10,17 @@
 #include <fstream>
 #include <functional>
 #include <iterator>
+#include <set>
 
 #include "base/version.h"
 #include "flow/enumerator_names.h"
 #include "rules/rule_set.h"
+#include "rules/sets.h"
 #include "support/process.h"
 #include "transform/flow_maker.h"
 #include "transform/given_names.h"
 #include "transform/judge.h"
+#include "transform/remainder.h"
 
 namespace weir::transform {
 namespace {
@@ -350,6 +353,69 @@ TEST(OcsfEvent, SaysWhatIsKnownOfItsAddresses) {
   if (test::has_ocsf_schema()) {
     EXPECT_EQ(test::Judge().faults_of(event), std::vector<std::string>());
   }
+}
+
+/// Everything that has an address, but the ends.
+std::shared_ptr<const enrich::Enrichment> known_of_all() {
+  std::vector<enrich::DataSet> sets(1);
+  sets[0].type = "Test";
+  sets[0].entries.resize(2);
+  sets[0].entries[1].country = "NL";
+  sets[0].entries[1].city = "Delft";
+  sets[0].entries[1].as_number = 64500;
+  sets[0].entries[1].as_name = "Example";
+  sets[0].entries[1].cloud = "examplecloud";
+  sets[0].entries[1].threat = "scanner";
+  for (const char* const network : {"203.0.113.0", "2001:db8:1::"}) {
+    const bool is_v4 = std::string_view(network).find(':') == std::string_view::npos;
+    sets[0].prefixes.push_back({*rules::parse_address(network), static_cast<uint8_t>(is_v4 ? 120 : 48), 1});
+  }
+  auto made = enrich::Enrichment::make(std::move(sets));
+  EXPECT_TRUE(made) << made.error().message;
+  return made ? *made : nullptr;
+}
+
+TEST(OcsfEvent, SaysWhatIsKnownOfAddressesThatAreNoEnds) {
+  const auto known = known_of_all();
+  Flow flow = usual_flow();
+  flow.set_post_nat_src_addr(wire("203.0.113.1"));
+  flow.set_post_nat_dst_addr(wire("198.51.100.1"));  // nothing is known of it
+  flow.set_inner_src_addr(wire("2001:db8:1::1"));
+  flow.set_inner_dst_addr(wire("203.0.113.2"));
+  flow.set_next_hop(wire("203.0.113.3"));
+  flow.set_bgp_next_hop(wire("0.0.0.0"));
+  flow.set_sampler_address(wire("203.0.113.4"));
+  flow.add_srv6_segments(wire("2001:db8:1::2"));
+  flow.add_srv6_segments(wire("2001:db8:2::2"));
+  EventContext context;
+  std::string message = flow.SerializeAsString();
+  FlowView view;
+  ASSERT_TRUE(parse_flow(test::octets_of(message), view));
+  context.decisions.look_up(view, known.get());
+  const json event = event_of(flow, {}, context);
+  std::multiset<std::pair<std::string, std::string>> places, clouds;
+  for (const json& each : event["enrichments"]) {
+    (each["type"] == "cloud" ? clouds : places).emplace(each["name"], each["value"]);
+    if (each["type"] == "address") {
+      EXPECT_EQ(each["data"], json::parse(R"({"country":"NL","city":"Delft","as_number":64500,"as_name":"Example"})"));
+    }
+  }
+  const std::multiset<std::pair<std::string, std::string>> expected = {
+      {"unmapped.post_nat_src_addr", "203.0.113.1"}, {"unmapped.inner_src_addr", "2001:db8:1::1"}, {"unmapped.inner_dst_addr", "203.0.113.2"},
+      {"unmapped.next_hop", "203.0.113.3"},          {"device.ip", "203.0.113.4"},                 {"unmapped.srv6_segments", "2001:db8:1::2"}};
+  EXPECT_EQ(places, expected);
+  EXPECT_EQ(clouds, expected);
+  EXPECT_EQ(event["osint"].size(), expected.size());
+  EXPECT_EQ(event["osint"][0]["name"], "scanner");
+  if (test::has_ocsf_schema()) {
+    EXPECT_EQ(test::Judge().faults_of(event), std::vector<std::string>());
+  }
+  std::vector<char> room(kEventOctetsMax);
+  bool is_cut = false;
+  const size_t octets = write_remainder(view, context.decisions, 0, room, is_cut);
+  const json remainder = json::parse(std::string_view(room.data(), octets));
+  EXPECT_EQ(remainder["enrichments"].size(), 2 * expected.size());
+  EXPECT_EQ(remainder["osint"].size(), expected.size());
 }
 
 /// Enrichment of files that a test writes.
