@@ -16,6 +16,12 @@ constexpr auto kPowers = [] {
   return powers;
 }();
 
+constexpr auto kPowers64 = [] {
+  std::array<uint64_t, 19> powers{};
+  for (size_t i = 0; i < powers.size(); ++i) powers[i] = static_cast<uint64_t>(kPowers[i]);
+  return powers;
+}();
+
 Int128 magnitude(Int128 v) { return v < 0 ? -v : v; }
 
 /// v / divisor (positive), halves to even.
@@ -133,6 +139,27 @@ std::optional<Decimal> multiply(const Decimal& a, const Decimal& b) noexcept {
 
 std::optional<Decimal> divide(const Decimal& a, const Decimal& b) noexcept {
   if (b.is_zero()) return std::nullopt;
+  // PERF: what fits 64 bits is shortened there; of 128 bits each division is a call (decision, perf/bench_transform).
+  const auto without_zeros = [](Int128 mantissa, unsigned digits) {
+    Decimal d;
+    d.scale_ = static_cast<uint8_t>(digits);
+    d.mantissa_ = mantissa;
+    if (const Int128 size = magnitude(mantissa); size <= Int128{UINT64_MAX}) {
+      auto small = static_cast<uint64_t>(size);
+      for (; d.scale_ > 0 && small % 10 == 0; --d.scale_) small /= 10;
+      d.mantissa_ = mantissa < 0 ? -Int128{small} : Int128{small};
+    }
+    for (; d.scale_ > 0 && d.mantissa_ % 10 == 0; --d.scale_) d.mantissa_ /= 10;
+    return d;
+  };
+  // By a power of ten, as units are changed: only the point moves.
+  if (b.scale_ == 0 && !b.is_negative() && b.mantissa_ <= kPowers[18]) {
+    const auto wanted = static_cast<uint64_t>(b.mantissa_);
+    for (unsigned zeros = 0; zeros <= 18 && a.scale_ + zeros <= Decimal::kScaleMax; ++zeros) {
+      if (kPowers64[zeros] != wanted) continue;
+      return without_zeros(a.mantissa_, a.scale_ + zeros);
+    }
+  }
   const bool negative = a.is_negative() != b.is_negative();
   const Int128 divisor = magnitude(b.mantissa_);
   Int128 quotient = magnitude(a.mantissa_) / divisor;
@@ -147,11 +174,7 @@ std::optional<Decimal> divide(const Decimal& a, const Decimal& b) noexcept {
   if (scale < 0) return std::nullopt;
   const Int128 other = divisor - rest;
   if (rest > other || (rest == other && quotient % 2 != 0)) ++quotient;
-  for (; scale > 0 && quotient % 10 == 0; --scale) quotient /= 10;
-  Decimal d;
-  d.mantissa_ = negative ? -quotient : quotient;
-  d.scale_ = static_cast<uint8_t>(scale);
-  return d.fitted();
+  return without_zeros(negative ? -quotient : quotient, static_cast<unsigned>(scale)).fitted();
 }
 
 std::optional<Decimal> remainder(const Decimal& a, const Decimal& b) noexcept {
@@ -236,10 +259,12 @@ char* Decimal::write(char* out) const noexcept {
   char digits[kTextMax];
   size_t n = 0;
   Int128 rest = magnitude(mantissa_);
+  for (; rest > Int128{UINT64_MAX}; rest /= 10) digits[n++] = static_cast<char>('0' + static_cast<int>(rest % 10));
+  auto small = static_cast<uint64_t>(rest);
   do {
-    digits[n++] = static_cast<char>('0' + static_cast<int>(rest % 10));
-    rest /= 10;
-  } while (rest != 0 || n <= scale_);
+    digits[n++] = static_cast<char>('0' + small % 10);
+    small /= 10;
+  } while (small != 0 || n <= scale_);
   if (is_negative()) *out++ = '-';
   while (n > 0) {
     if (n == scale_) *out++ = '.';

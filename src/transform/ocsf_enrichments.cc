@@ -86,42 +86,52 @@ void put_threat(TextBuffer& out, std::string_view octets, const enrich::AddressF
   put_text(out, "\"name\":", facts.threat);
 }
 
-void put_others(TextBuffer& out, const FlowView& flow, const Decisions& decisions) {
+/// Whether one of them is a threat.
+bool put_others(TextBuffer& out, const FlowView& flow, const Decisions& decisions) {
+  bool has_threat = false;
   for_each_other(flow, decisions, [&](std::string_view attribute, std::string_view octets, const enrich::AddressFacts& facts) {
     put_place_and_network(out, attribute, octets, facts);
     put_cloud(out, attribute, octets, facts);
+    has_threat |= !facts.threat.empty();
   });
+  return has_threat;
+}
+
+/// The list has to be there, and may be empty.
+void put_osint(TextBuffer& out, const FlowView& flow, const Decisions& decisions, bool with_others) {
+  out.put("\"osint\":[");
+  const size_t before = out.used();
+  const auto put = [&](std::string_view, std::string_view octets, const enrich::AddressFacts& facts) { put_threat(out, octets, facts); };
+  for_each_end(flow, decisions, put);
+  if (with_others) for_each_other(flow, decisions, put);
+  if (out.overflowed()) return;
+  if (out.used() != before) out.cut(out.used() - 1);
+  out.put("],");
 }
 
 }  // namespace
 
 void put_enrichments(TextBuffer& out, const FlowView& flow, const Decisions& decisions) {
-  const Scope enrichments(out, "\"enrichments\":[", ']');
-  for_each_end(flow, decisions, [&](std::string_view attribute, std::string_view octets, const enrich::AddressFacts& facts) {
-    put_cloud(out, attribute, octets, facts);
-  });
-  put_others(out, flow, decisions);
+  bool has_threat = false;
+  {
+    const Scope enrichments(out, "\"enrichments\":[", ']');
+    for_each_end(flow, decisions, [&](std::string_view attribute, std::string_view octets, const enrich::AddressFacts& facts) {
+      put_cloud(out, attribute, octets, facts);
+    });
+    has_threat = put_others(out, flow, decisions);
+  }
+  put_osint(out, flow, decisions, has_threat);
 }
 
 void put_enrichments_of_others(TextBuffer& out, const FlowView& flow, const Decisions& decisions) {
+  bool has_threat = false;
   {
     const Scope enrichments(out, "\"enrichments\":[", ']');
-    put_others(out, flow, decisions);
+    has_threat = put_others(out, flow, decisions);
   }
+  if (!has_threat) return;
   const Scope threats(out, "\"osint\":[", ']');
   for_each_other(flow, decisions, [&](std::string_view, std::string_view octets, const enrich::AddressFacts& facts) { put_threat(out, octets, facts); });
-}
-
-/// The list has to be there, and may be empty.
-void put_osint(TextBuffer& out, const FlowView& flow, const Decisions& decisions) {
-  out.put("\"osint\":[");
-  const size_t before = out.used();
-  const auto put = [&](std::string_view, std::string_view octets, const enrich::AddressFacts& facts) { put_threat(out, octets, facts); };
-  for_each_end(flow, decisions, put);
-  for_each_other(flow, decisions, put);
-  if (out.overflowed()) return;
-  if (out.used() != before) out.cut(out.used() - 1);
-  out.put("],");
 }
 
 }  // namespace weir::transform::parts

@@ -233,7 +233,6 @@ size_t OcsfWriter::write(const FlowView& flow, const EventContext& context, std:
   if (observables_) put_observables(text, flow);
   text.put(cloud_);
   put_enrichments(text, flow, decisions);
-  put_osint(text, flow, decisions);
   put_unmapped(text, flow, decisions);
   if (text.overflowed()) return 0;
   text.last() = '}';

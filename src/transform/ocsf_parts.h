@@ -104,9 +104,9 @@ void put_endpoints(TextBuffer& out, const FlowView& flow, const Decisions& decis
 void put_connection(TextBuffer& out, const FlowView& flow, const Decisions& decisions, const Inside& inside);
 void put_traffic(TextBuffer& out, const FlowView& flow);
 void put_unmapped(TextBuffer& out, const FlowView& flow, const Decisions& decisions);
+/// `enrichments` and `osint`.
 void put_enrichments(TextBuffer& out, const FlowView& flow, const Decisions& decisions);
-void put_osint(TextBuffer& out, const FlowView& flow, const Decisions& decisions);
-/// Both, but of the flow's ends.
+/// But for the flow's ends.
 void put_enrichments_of_others(TextBuffer& out, const FlowView& flow, const Decisions& decisions);
 
 }  // namespace weir::transform::parts

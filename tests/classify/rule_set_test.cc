@@ -39,12 +39,12 @@ rules:
 }
 
 TEST(RuleSet, NamesFileLineAndWhatIsAllowed) {
-  EXPECT_THAT(error_of("rules: []"), HasSubstr("rules.yaml:1: version is to be 1"));
-  EXPECT_THAT(error_of("version: 1\nruls: []"), HasSubstr("rules.yaml:2: the file has no key 'ruls'"));
+  EXPECT_THAT(error_of("rules: []"), HasSubstr("rules.yaml:1:1: version is to be 1"));
+  EXPECT_THAT(error_of("version: 1\nruls: []"), HasSubstr("rules.yaml:2:1: the file has no key 'ruls'"));
   EXPECT_THAT(error_of("version: 1\nrules: [a"), HasSubstr("rules.yaml:"));
   EXPECT_THAT(error_of("version: 1\nrules:\n  - id: x\n    wen: true\n    then: {drop: true}"),
-              HasSubstr("rules.yaml:4: a rule has no key 'wen'"));
-  EXPECT_THAT(error_of(rule("priority: high\n    then: {drop: true}")), HasSubstr("rules.yaml:4: rule x: priority is 'high'"));
+              HasSubstr("rules.yaml:4:5: a rule has no key 'wen'"));
+  EXPECT_THAT(error_of(rule("priority: high\n    then: {drop: true}")), HasSubstr("rules.yaml:4:15: rule x: priority is 'high'"));
   EXPECT_THAT(error_of(rule("protocol: icmp\n    then: {drop: true}")), HasSubstr("allowed are tcp and udp"));
   EXPECT_THAT(error_of(rule("ports: [a]\n    then: {drop: true}")), HasSubstr("rule x: ports: "));
   EXPECT_THAT(error_of(rule("exporters: [10.0.0.0/33]\n    then: {drop: true}")), HasSubstr("rule x: exporters: "));
@@ -59,14 +59,14 @@ TEST(RuleSet, NamesFileLineAndWhatIsAllowed) {
   EXPECT_THAT(error_of(rule("then: {labels: []}")), HasSubstr("labels: has nothing in it"));
   EXPECT_THAT(error_of(rule("ports: []\n    then: {drop: true}")), HasSubstr("ports: has nothing in it"));
   EXPECT_THAT(error_of(rule("exporters: []\n    then: {drop: true}")), HasSubstr("exporters: has nothing in it"));
-  EXPECT_THAT(error_of(rule("then: {drop: true}") + "---\n- {id: y, then: {drop: true}}\n"), HasSubstr("rules.yaml:6: another document begins"));
+  EXPECT_THAT(error_of(rule("then: {drop: true}") + "---\n- {id: y, then: {drop: true}}\n"), HasSubstr("rules.yaml:6:1: another document begins"));
   EXPECT_EQ(error_of("---\n" + rule("then: {drop: true}") + "---\n"), "");
   EXPECT_THAT(error_of(rule("extract: dns\n    then: {drop: true}")), HasSubstr("only a pattern in payload"));
   EXPECT_THAT(error_of(rule("in: payload\n    then: {drop: true}")), HasSubstr("in is of a pattern, and there is none"));
   EXPECT_THAT(error_of(rule("pattern: a\n    then: {drop: true}")), HasSubstr("where does the pattern look?"));
   EXPECT_THAT(error_of(rule("in: paylod\n    pattern: a\n    then: {drop: true}")), HasSubstr("nobody looks in 'paylod'"));
   EXPECT_THAT(error_of(rule("in: payload\n    pattern: a\n    flags: x\n    then: {drop: true}")), HasSubstr("flags are letters"));
-  EXPECT_THAT(error_of(rule("when: dst_prt == 1\n    then: {drop: true}")), HasSubstr("rules.yaml:4: rule x: when: "));
+  EXPECT_THAT(error_of(rule("when: dst_prt == 1\n    then: {drop: true}")), HasSubstr("rules.yaml:4:11: rule x: when: "));
   EXPECT_THAT(error_of(rule("when: 64500 in as_path\n    then: {drop: true}")), HasSubstr("lists cannot be asked for here"));
   EXPECT_THAT(error_of(rule("when: protocol_name == 'TCP'\n    then: {drop: true}")), HasSubstr("ask for proto"));
   EXPECT_THAT(error_of("version: 1\nrules:\n  - {id: x, then: {drop: true}}\n  - {id: x, then: {drop: true}}"),

@@ -65,7 +65,7 @@ TEST_F(Etl, ExplainsWhatADecisionFileDidWithAFlow) {
   EXPECT_THAT(ran.out, HasSubstr("decision d.json\n  node 'make': half = 3.5\n  node 'make': app.name = \"web\"\n  node 'make': rate = 10\n"
                                  "result {\"half\":3.5,\"app\":{\"name\":\"web\"},\"rate\":10}\n"));
   EXPECT_THAT(ran.out, HasSubstr("dropped by drop"));
-  EXPECT_THAT(ran.out, HasSubstr("app.name = no value: at 25: add of a number and a string"));
+  EXPECT_THAT(ran.out, HasSubstr("app.name = no value: at 29: add of a number and a string"));
   EXPECT_THAT(ran.out, HasSubstr("no result: an expression has no value for this flow"));
 }
 

@@ -8,6 +8,7 @@
 
 #include <cmath>
 #include <fstream>
+#include <random>
 
 #include "rules/flow_maker.h"
 
@@ -315,6 +316,23 @@ TEST(Sets, HoldNumbersOfAnySize) {
   ASSERT_TRUE(set) << set.error().message;
   for (const uint64_t in : {80ull, 1024ull, 2000ull, 65535ull, 65536ull, 65600ull, 4294967295ull, ~0ull}) EXPECT_TRUE(set->contains(in)) << in;
   for (const uint64_t out : {0ull, 79ull, 81ull, 2001ull, 65601ull, 4199999999ull, 4294967296ull}) EXPECT_FALSE(set->contains(out)) << out;
+}
+
+/// By a power of ten only the point moves; written with a digit behind its point, the divisor goes the way of all others.
+TEST(Decimals, AreDividedByPowersOfTenAsByAllOthers) {
+  std::mt19937_64 random(11);
+  std::string power = "1";
+  for (int zeros = 0; zeros <= 18; ++zeros, power += '0') {
+    for (int i = 0; i < 200; ++i) {
+      std::string text = std::to_string(random() >> random() % 64);
+      if (random() % 2 == 0) text += "." + std::to_string(random() % 1000);
+      if (random() % 4 == 0) text = "-" + text + "00";
+      const Decimal a = *Decimal::parse(text);
+      const auto quick = divide(a, *Decimal::parse(power)), slow = divide(a, *Decimal::parse(power + ".0"));
+      ASSERT_TRUE(quick && slow);
+      ASSERT_EQ(quick->to_string(), slow->to_string()) << text << " / " << power;
+    }
+  }
 }
 
 TEST(Decimals, AreExact) {
