@@ -49,7 +49,7 @@ Result<std::vector<std::string>> texts_of(Connection& connection, const std::str
 
 Result<void> prepare_identities(Connection& connection) {
   auto made = connection.execute(
-      "CREATE TABLE IF NOT EXISTS identity_sources (source VARCHAR PRIMARY KEY, runs VARCHAR NOT NULL, seen BIGINT NOT NULL);"
+      "CREATE TABLE IF NOT EXISTS identity_sources (source VARCHAR NOT NULL, runs VARCHAR NOT NULL, seen BIGINT NOT NULL);"
       "CREATE TABLE IF NOT EXISTS identity_ids (id VARCHAR NOT NULL, seen BIGINT NOT NULL);"
       "CREATE TABLE IF NOT EXISTS last_commit (number BIGINT NOT NULL);"
       "INSERT INTO last_commit SELECT 0 WHERE NOT EXISTS (FROM last_commit);");
@@ -188,11 +188,16 @@ Result<bool> DuckdbSink::try_write(CommitBatch& batch, std::span<const int64_t> 
 Result<void> DuckdbSink::write_identities(const IdentityLedger::Changes& changes) {
   // A number of its own, for what is seen first is forgotten first, whatever becomes of the clock.
   for (const auto& source : changes.sources) {
-    auto done = source.runs.empty()
-                    ? connection_->query("DELETE FROM identity_sources WHERE source = ?", std::array<SqlValue, 1>{source.source})
-                    : connection_->query("INSERT OR REPLACE INTO identity_sources VALUES (?, ?, ?)",
-                                         std::array<SqlValue, 3>{source.source, source.runs, ++last_seen_});
-    if (!done) return done.error();
+    if (source.runs.empty()) {
+      auto gone = connection_->query("DELETE FROM identity_sources WHERE source = ?", std::array<SqlValue, 1>{source.source});
+      if (!gone) return gone.error();
+      continue;
+    }
+    const std::array<SqlValue, 3> row{source.source, source.runs, ++last_seen_};
+    for (const char* sql : {"UPDATE identity_sources SET runs = $2, seen = $3 WHERE source = $1",
+                            "INSERT INTO identity_sources SELECT $1, $2, $3 WHERE NOT EXISTS (FROM identity_sources WHERE source = $1)"}) {
+      if (auto done = connection_->query(sql, row); !done) return done.error();
+    }
   }
   // In one statement each: one for each id would look through the table each time.
   const auto added = with_lists(

@@ -155,7 +155,8 @@ Result<int64_t> fold_hour(Connection& connection, const Fold& fold, const MadeTo
       statements.push_back("INSERT INTO " + table_of(spec, grain) + " " + from_rows(spec, grain, rows));
     }
   }
-  statements.push_back(fmt::format("INSERT OR REPLACE INTO rollup_folds VALUES ({}, {})", fold.table->hour, to));
+  statements.push_back(fmt::format("UPDATE rollup_folds SET folded = {1} WHERE hour = {0}", fold.table->hour, to));
+  statements.push_back(fmt::format("INSERT INTO rollup_folds SELECT {0}, {1} WHERE NOT EXISTS (FROM rollup_folds WHERE hour = {0})", fold.table->hour, to));
   if (auto done = execute_all(connection, statements); !done) return done.error();
   return to - fold.folded;
 }
@@ -177,7 +178,7 @@ std::span<const RollupSpec> rollup_specs() noexcept { return kSpecs; }
 
 std::string rollup_tables_ddl() {
   std::string ddl =
-      "CREATE TABLE rollup_folds (hour BIGINT PRIMARY KEY, folded BIGINT NOT NULL);"
+      "CREATE TABLE rollup_folds (hour BIGINT NOT NULL, folded BIGINT NOT NULL);"
       "CREATE TABLE rollup_state (hours BIGINT NOT NULL, days BIGINT NOT NULL); INSERT INTO rollup_state VALUES (0, 0);";
   for (const RollupSpec& spec : kSpecs) {
     for (const Grain& grain : kGrains) {

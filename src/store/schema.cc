@@ -13,11 +13,12 @@ namespace weir::store {
 
 namespace {
 
-/// Tables that are there whatever lies in them.
+/// Tables that are there whatever lies in them. What is deleted and comes again has no key: DuckDB would refuse it for as long as anybody
+/// reads who began before.
 std::string fixed_tables_ddl() {
   return "CREATE TABLE flow_none (" + columns_ddl(all_columns()) + ");"
          // Who appends to an hour's table counts here, who drops it deletes: they meet, as they do not at the table itself.
-         "CREATE TABLE flow_hours (hour BIGINT PRIMARY KEY, commits BIGINT NOT NULL, is_open BOOLEAN DEFAULT true);"
+         "CREATE TABLE flow_hours (hour BIGINT NOT NULL, commits BIGINT NOT NULL, is_open BOOLEAN DEFAULT true);"
          // state: kept (in the views), retired (replaced or too old; still on the disk for those who read it), broken.
          "CREATE TABLE history_files (path VARCHAR PRIMARY KEY, hour BIGINT NOT NULL, rows BIGINT NOT NULL,"
          " octets BIGINT NOT NULL, state VARCHAR NOT NULL, trouble VARCHAR NOT NULL, changed BIGINT NOT NULL);"
@@ -104,6 +105,14 @@ Result<int64_t> number_of(Connection& connection, const std::string& sql) {
 /// What makes a version's schema of the one's before it: the first of the list, version 2 of version 1.
 constexpr const char* kUpgrades[] = {
     "ALTER TABLE flow_hours ADD COLUMN is_open BOOLEAN DEFAULT true",
+    // Without keys.
+    "CREATE TABLE hours_3 (hour BIGINT NOT NULL, commits BIGINT NOT NULL, is_open BOOLEAN DEFAULT true);"
+    "INSERT INTO hours_3 FROM flow_hours; DROP TABLE flow_hours; ALTER TABLE hours_3 RENAME TO flow_hours;"
+    "CREATE TABLE folds_3 (hour BIGINT NOT NULL, folded BIGINT NOT NULL);"
+    "INSERT INTO folds_3 FROM rollup_folds; DROP TABLE rollup_folds; ALTER TABLE folds_3 RENAME TO rollup_folds;"
+    "CREATE TABLE IF NOT EXISTS identity_sources (source VARCHAR, runs VARCHAR, seen BIGINT);"
+    "CREATE TABLE sources_3 (source VARCHAR NOT NULL, runs VARCHAR NOT NULL, seen BIGINT NOT NULL);"
+    "INSERT INTO sources_3 FROM identity_sources; DROP TABLE identity_sources; ALTER TABLE sources_3 RENAME TO identity_sources",
 };
 static_assert(std::size(kUpgrades) == kSchemaVersion - 1);
 

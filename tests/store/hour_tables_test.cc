@@ -64,7 +64,9 @@ TEST(HourTables, GainColumnsAndKeepTheirRows) {
   StoreDatabase store;
   ASSERT_TRUE(open_hours(*store.connection, kHour, kPlain));
   append(store, 3);
-  EXPECT_EQ(*fold(*store.connection), 3u);
+  const auto folded = fold(*store.connection);
+  ASSERT_TRUE(folded) << folded.error().message;
+  EXPECT_EQ(*folded, 3u);
   ASSERT_TRUE(open_hours(*store.connection, kHour, kPlain | set_of({Column::app, Column::labels, Column::nat_src_addr})));
   append(store, 2, ", app, labels, nat_src_addr", ", 'web', ['a'], ip_parse('192.0.2.9')");
   EXPECT_EQ(store.ask("SELECT app, labels, nat_src_ip, count(*) FROM flows GROUP BY ALL ORDER BY ALL"), "web|[a]|192.0.2.9|2\n|||3\n");
@@ -79,6 +81,24 @@ TEST(HourTables, ANewOneBeginsWithWhatIsLikely) {
   StoreDatabase store;
   ASSERT_TRUE(open_hours(*store.connection, kHour, kPlain, set_of({Column::app})));
   EXPECT_EQ(hour_tables(*store.connection)->front().columns.size(), 5u);
+}
+
+// A question that began before still sees the hour, for as long as it takes.
+TEST(HourTables, AreMadeAnewWhileSomeoneStillReadsTheOneThatWasDropped) {
+  StoreDatabase store;
+  ASSERT_TRUE(open_hours(*store.connection, kHour, kPlain));
+  append(store, 3);
+  auto reader = store.database->connect();
+  ASSERT_TRUE(reader);
+  ASSERT_TRUE(reader->execute("BEGIN"));
+  ASSERT_TRUE(reader->query("SELECT count(*) FROM flow_hours"));
+  ASSERT_TRUE(store.connection->execute("BEGIN"));
+  ASSERT_TRUE(drop_hour(*store.connection, kHour[0]));
+  ASSERT_TRUE(store.connection->execute("COMMIT"));
+  const auto opened = open_hours(*store.connection, kHour, kPlain);
+  ASSERT_TRUE(opened) << opened.error().message;
+  EXPECT_TRUE(append_held(*store.connection, 2));
+  EXPECT_EQ(store.ask("SELECT count(*) FROM flow_rows"), "2\n");
 }
 
 TEST(HourTables, WithAColumnThatNobodyKnowsAreAnError) {
