@@ -117,8 +117,8 @@ TEST_F(Replicas, TakeNothingFromWhoReceives) {
     EXPECT_EQ(s.offered, kDatagrams);
     EXPECT_EQ(s.offered, s.sent + s.dropped.total()) << s.to;
   }
-  // The kernel says for nobody's port, datagram by datagram.
-  EXPECT_GT(stats(0).returned, kDatagrams / 2);
+  // The kernel says it for nobody's port; once for several that were sent before it was asked.
+  EXPECT_GT(stats(0).returned, 0u);
   EXPECT_LE(stats(0).returned, stats(0).sent);
   EXPECT_EQ(stats(1).returned, 0u);
   expect_ledger(*plane_);
