@@ -80,6 +80,11 @@ for ((i = 0; i < count; i++)); do
   fi
 done
 [ "$count" -eq 0 ] || run ip link set dev "$interface" up
+# Linux answers ARP for any of its addresses on any interface.
+answers=${WEIR_PROC:-/proc}/sys/net/ipv4/conf/$interface/arp_ignore
+if [ "$count" -gt 0 ] && [ "$(cat "$answers" 2>/dev/null)" = 0 ]; then
+  echo "note: $interface answers ARP for every address of this host, those of the VFs' interfaces too: sysctl net.ipv4.conf.$interface.arp_ignore=1"
+fi
 if $bind && [ ${#vfs[@]} -gt 0 ]; then
   flags=()
   ! $dry_run || flags+=(--dry-run)

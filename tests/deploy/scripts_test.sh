@@ -146,6 +146,11 @@ check "vfs: a dry run" says "would run: ip link set dev eth2 vf 1 mac 02:00:00:0
 check "vfs: does nothing" file_is "$vf/sriov_numvfs" 0
 check "vfs: made" $n/vfs.sh --count 2 --vlan 30 --spoofchk on --trust off --mac 02:00:00:00:00:10 eth2
 check "vfs: so many" file_is "$vf/sriov_numvfs" 2
+mkdir -p "$pci/proc/sys/net/ipv4/conf/eth2"
+echo 0 >"$pci/proc/sys/net/ipv4/conf/eth2/arp_ignore"
+check "vfs: the NIC would answer for them" says "sysctl net.ipv4.conf.eth2.arp_ignore=1" env WEIR_PROC="$pci/proc" $n/vfs.sh --count 2 eth2
+echo 1 >"$pci/proc/sys/net/ipv4/conf/eth2/arp_ignore"
+check "vfs: unless it was told" not says "note:" env WEIR_PROC="$pci/proc" $n/vfs.sh --count 2 eth2
 check "vfs: the first is told what it may" grep -qx 'link set dev eth2 vf 0 mac 02:00:00:00:00:10 vlan 30 spoofchk on trust off' "$IP_LOG"
 check "vfs: the second has the next MAC" grep -qx 'link set dev eth2 vf 1 mac 02:00:00:00:00:11 vlan 30 spoofchk on trust off' "$IP_LOG"
 check "vfs: another number is refused" fails_saying "say --force" $n/vfs.sh --count 4 eth2
