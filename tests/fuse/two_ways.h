@@ -60,14 +60,17 @@ class OneWay final : public RecordSink, public decode::RecordFuser {
   }
   bool on_laid_out(const decode::LaidOutRecords& records) noexcept override {
     const RoleScope role(rx_lcore);
-    const bool taken = way_->add(records, route_of(records.listener), *batcher_);
-    if (taken) fused += records.count;
-    return taken;
+    const FusedWay::Added added = way_->add(records, route_of(records.listener), *batcher_);
+    demand(added.fused <= (added.is_taken ? records.count : 0), "how many went by the kernel, and how many there are");
+    if (added.is_taken) taken += records.count;
+    fused += added.fused;
+    return added.is_taken;
   }
   bool decode(const Datagram& d) { return decoder_->decode(d, *this); }
   decode::Decoder& decoder() noexcept { return *decoder_; }
   outbound::Batcher& batcher() noexcept { return *batcher_; }
-  uint64_t fused = 0;  // records that were given to the fused way and taken
+  uint64_t taken = 0;  // records that were given to the fused way and taken
+  uint64_t fused = 0;  // of these, by the kernel
   std::array<uint64_t, static_cast<size_t>(decode::FuseVerdict::count_)> verdicts{};  // of templates
 
  private:
@@ -110,6 +113,7 @@ class TwoWays {
   }
 
   uint64_t records() const { return plain_counters().records.value(); }
+  uint64_t taken() const noexcept { return fused_.taken; }
   uint64_t fused() const noexcept { return fused_.fused; }
   uint64_t octets = 0;
   uint64_t batches = 0;

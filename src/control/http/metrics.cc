@@ -150,7 +150,7 @@ void add_core(MetricPage& page, const CoreView& core) {
           core.samples_lost);
   counter("weir_sflow_samples_dropped_total", "Samples that sFlow agents say they had to drop.",
           core.samples_dropped);
-  counter("weir_records_fused_total", "Flow records that went straight from template to wire octets.", core.records_fused);
+  counter("weir_records_fused_total", "Flow records that went straight from template to wire octets: not those that a form cannot express, nor what was dropped.", core.records_fused);
   counter("weir_records_encoded_total", "Records of every kind encoded into batches.",
           ledger.encoded);
   each("weir_record_drops_total", "Decoded records that were not encoded, by reason.", "reason",
