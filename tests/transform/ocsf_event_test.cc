@@ -384,7 +384,7 @@ TEST(OcsfEvent, SaysWhatIsKnownOfAddressesThatAreNoEnds) {
   flow.set_inner_dst_addr(wire("203.0.113.2"));
   flow.set_next_hop(wire("203.0.113.3"));
   flow.set_bgp_next_hop(wire("0.0.0.0"));
-  flow.set_sampler_address(wire("203.0.113.4"));
+  flow.set_sampler_address(wire("203.0.113.4"));  // the exporter's, which is none of the flow's
   flow.add_srv6_segments(wire("2001:db8:1::2"));
   flow.add_srv6_segments(wire("2001:db8:2::2"));
   EventContext context;
@@ -402,7 +402,7 @@ TEST(OcsfEvent, SaysWhatIsKnownOfAddressesThatAreNoEnds) {
   }
   const std::multiset<std::pair<std::string, std::string>> expected = {
       {"unmapped.post_nat_src_addr", "203.0.113.1"}, {"unmapped.inner_src_addr", "2001:db8:1::1"}, {"unmapped.inner_dst_addr", "203.0.113.2"},
-      {"unmapped.next_hop", "203.0.113.3"},          {"device.ip", "203.0.113.4"},                 {"unmapped.srv6_segments", "2001:db8:1::2"}};
+      {"unmapped.next_hop", "203.0.113.3"},          {"unmapped.srv6_segments", "2001:db8:1::2"}};
   EXPECT_EQ(places, expected);
   EXPECT_EQ(clouds, expected);
   EXPECT_EQ(event["osint"].size(), expected.size());
