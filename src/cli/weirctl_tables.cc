@@ -252,6 +252,16 @@ void print_publishers(const json& publishers) {
   }
 }
 
+/// Only where there is something to know.
+void print_clock(const json& clock) {
+  if (clock.at("steps") != 0)
+    std::printf("the wall clock was set %s times, last by %+.3f s\n", text_of(clock.at("steps")).c_str(),
+                clock.at("last_step_ns").get<double>() / 1e9);
+  if (clock.at("losses") != 0)
+    std::printf("the CPU's time stamp counter disagreed %s times with the kernel's clock%s\n", text_of(clock.at("losses")).c_str(),
+                text_of(clock.at("why")) == "given_up" ? " and is not used any more" : "");
+}
+
 void print_status(const json& s) {
   if (is_of_etl(s)) return print_etl_status(s);
   if (is_of_store(s)) return print_store_status(s);
@@ -263,6 +273,7 @@ void print_status(const json& s) {
       "%s for %s, %s\n", text_of(s.at("state")).c_str(), duration_of(s.at("uptime_ns")).c_str(),
       s.at("ready").get<bool>() ? "ready"
                                 : ("not ready: " + text_of(s.at("not_ready_because"))).c_str());
+  if (s.contains("clock")) print_clock(s.at("clock"));
   std::printf("%s records/s, %s datagrams/s\n\n", text_of(s.at("records_per_second")).c_str(),
               text_of(s.at("datagrams_per_second")).c_str());
   print_ports(s.at("ports"));

@@ -224,6 +224,7 @@ void Appliance::change_labels() {
 
 bool Appliance::turn() {
   bool moved = delivery_->step();
+  data_plane_->keep_time(steady_clock_ns());
   moved |= take_events();
   moved |= live_flows_.step(*data_plane_, directory_);
   moved |= step_feed(steady_clock_ns());

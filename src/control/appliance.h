@@ -103,6 +103,7 @@ class Appliance {
   void change_publishers() WEIR_RUNS_ON(control_thread);
   void make_feed(std::unique_ptr<outbound::MetaPublisher> meta) WEIR_RUNS_ON(control_thread);
   bool step_feed(uint64_t steady_now_ns) WEIR_RUNS_ON(control_thread);
+  static void say_clock(const dataplane::TimeStats& now, const dataplane::TimeStats& before);
   ExporterFeedView feed_view() WEIR_RUNS_ON(control_thread);
   Result<void> take_config(const ApplianceConfig& config, const service::Origins& origins)
       WEIR_RUNS_ON(control_thread);

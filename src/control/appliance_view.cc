@@ -35,6 +35,8 @@ void Appliance::refresh_view(ApplianceState state) {
   view->uptime_ns = now_ns - started_steady_ns_;
   view->taken_ns = wall_clock_ns();
   view->taken_steady_ns = now_ns;
+  view->time = data_plane_->time_stats();
+  say_clock(view->time, before ? before->time : dataplane::TimeStats{});
   view->ports = data_plane_->port_stats();
   view->replicas = data_plane_->replica_stats();
   for (const SiteConfig& site : config_.exporters.sites)
@@ -108,6 +110,21 @@ void Appliance::look_at_threads(uint64_t steady_now_ns) {
   static service::LogLimit limit(10, 60 * kNsPerSec);
   if (!rights_.threads_with_more.empty())
     service::log_limited(limit, service::LogLevel::warning, "threads have capabilities: {}", service::joined(rights_.threads_with_more));
+}
+
+/// A step is seldom, and whoever looks at records from around it needs to know.
+void Appliance::say_clock(const dataplane::TimeStats& now, const dataplane::TimeStats& before) {
+  static service::LogLimit limit(10, 60 * kNsPerSec);
+  if (now.steps > before.steps) {
+    service::log_limited(limit, service::LogLevel::warning,
+                         "the wall clock was set: {} step{}, the last by {:+.3f} s; receive times follow, what ages does not",
+                         now.steps - before.steps, now.steps - before.steps == 1 ? "" : "s",
+                         static_cast<double>(now.last_step_ns) / 1e9);
+  }
+  if (now.losses > before.losses)
+    service::log_limited(limit, service::LogLevel::warning, "the CPU's time stamp counter disagrees with the kernel's clock{}",
+                         now.trouble == TickTrouble::given_up ? ", too often: cores ask the kernel from now on"
+                                                              : ": cores ask the kernel until it agrees again");
 }
 
 /// What a publisher last complained of is in the log when it changes, and when it is over.

@@ -84,6 +84,7 @@ struct ApplianceView {
   uint64_t uptime_ns = 0;   // by a clock that nobody sets
   uint64_t taken_ns = 0;
   uint64_t taken_steady_ns = 0;
+  dataplane::TimeStats time;  // what cores go by, and what the wall clock did
   std::vector<dataplane::PortStats> ports;
   std::vector<dataplane::ReplicaStats> replicas;  // by target
   std::vector<decode::SiteRule> sites;            // of exporters that the list says nothing of

@@ -37,6 +37,28 @@ PipelineConfig without_decoding(PipelineConfig config) {
   return config;
 }
 
+/// Memory is of the node whose CPU first touches it: while this lives the calling thread is near a core that is to use what
+/// it makes. Nothing where all are near.
+class NearCpu {
+ public:
+  NearCpu(const CpuTopology& topology, int cpu) {
+    if (cpu < 0 || topology.nodes() < 2 || pthread_getaffinity_np(pthread_self(), sizeof before_, &before_) != 0) return;
+    cpu_set_t there;
+    CPU_ZERO(&there);
+    CPU_SET(static_cast<size_t>(cpu), &there);
+    moved_ = pthread_setaffinity_np(pthread_self(), sizeof there, &there) == 0;
+  }
+  ~NearCpu() {
+    if (moved_) pthread_setaffinity_np(pthread_self(), sizeof before_, &before_);
+  }
+  NearCpu(const NearCpu&) = delete;
+  NearCpu& operator=(const NearCpu&) = delete;
+
+ private:
+  cpu_set_t before_;
+  bool moved_ = false;
+};
+
 class RunningDataPlane final : public DataPlane {
  public:
   RunningDataPlane() = default;
@@ -47,6 +69,11 @@ class RunningDataPlane final : public DataPlane {
   Result<void> start() override WEIR_RUNS_ON(control_thread);
   Result<void> change(const DataPlaneConfig& config) override WEIR_RUNS_ON(control_thread);
   bool settle_change() override WEIR_RUNS_ON(control_thread);
+  void keep_time(uint64_t steady_now_ns) override WEIR_RUNS_ON(control_thread) {
+    keeper_.step(steady_now_ns);
+    for (const std::unique_ptr<DpdkDevice>& device : devices_) device->keep_time(steady_now_ns);
+  }
+  TimeStats time_stats() const override WEIR_RUNS_ON(control_thread) { return keeper_.stats(); }
   void request_stop() override WEIR_RUNS_ON(control_thread);
   bool has_ended() const noexcept override;
   void stop() override WEIR_RUNS_ON(control_thread);
@@ -75,10 +102,13 @@ class RunningDataPlane final : public DataPlane {
   State state_ = State::made;
   IdlePolicy idle_ = IdlePolicy::adaptive;
   uint64_t linger_ns_ = 0;
+  CpuTopology topology_;
+  std::vector<unsigned> usable_;  // CPUs, when it was made
   Placement placement_;
   std::shared_ptr<const PlaneRules> rules_;       // of the pipelines
   std::shared_ptr<const PlaneRules> next_rules_;  // null: no change is under way
   // In this order: what is made later goes first.
+  Timekeeper keeper_;
   std::vector<CoreInfo> cores_;
   std::unique_ptr<Replicator> replicator_;  // null: nobody else gets anything
   std::vector<std::unique_ptr<Pipeline>> pipelines_;
@@ -101,6 +131,8 @@ class RunningDataPlane final : public DataPlane {
 Result<void> RunningDataPlane::open(const DataPlaneConfig& config) {
   if (const std::vector<PlaneTrouble> found = find_trouble(config, Machine::look()); !found.empty())
     return found.front().to_error(config);
+  usable_ = usable_cpus();  // before EAL pins this thread
+  topology_ = CpuTopology::look();
   idle_ = config.idle;
   linger_ns_ = config.pipeline.batcher.linger_ns;
   for (const SocketPort& port : config.socket_ports) {
@@ -116,8 +148,12 @@ Result<void> RunningDataPlane::open(const DataPlaneConfig& config) {
   }
   if (!config.dpdk_ports.empty())
     if (Result<void> opened = open_dpdk(config); !opened) return opened;
+  std::vector<unsigned> cpus;
+  if (sockets_) cpus = place_socket_threads(config.socket_lcores, sockets_->threads(), placement_, usable_, topology_);
   for (size_t thread = 0; sockets_ && thread < sockets_->threads(); ++thread)
-    cores_.push_back({.core = static_cast<uint16_t>(cores_.size()), .cpu = -1, .serves = sockets_->serves(thread)});
+    cores_.push_back({.core = static_cast<uint16_t>(cores_.size()),
+                      .cpu = cpus.empty() ? -1 : static_cast<int>(cpus[thread]),
+                      .serves = sockets_->serves(thread)});
   if (Result<void> made = make_pipelines(config); !made) return made;
   if (!config.replicas.empty())
     if (Result<void> replicated = replicate(config); !replicated) return replicated;
@@ -134,7 +170,7 @@ Result<void> RunningDataPlane::replicate(const DataPlaneConfig& config) {
 
 Result<void> RunningDataPlane::make_cores(const DataPlaneConfig& config) {
   for (size_t i = 0; i < placement_.cores.size(); ++i) {
-    auto core = std::make_unique<DpdkCore>(*pipelines_[i], idle_, linger_ns_);
+    auto core = std::make_unique<DpdkCore>(*pipelines_[i], keeper_, idle_, linger_ns_);
     if (Result<void> opened = core->open(); !opened) return opened;
     for (const QueueRef& queue : placement_.cores[i].queues)
       core->serve(devices_[queue.port]->queue(queue.queue));
@@ -172,6 +208,7 @@ void RunningDataPlane::join_workers(uint64_t hash_seed) {
 WorkerLane& RunningDataPlane::lane_between(size_t receiver, size_t worker) {
   for (const Lane& lane : lanes_)
     if (lane.receiver == receiver && lane.worker == worker) return *lane.lane;
+  const NearCpu near(topology_, cores_[worker].cpu);
   lanes_.push_back({receiver, worker, std::make_unique<WorkerLane>(dpdk_cores_[worker]->bell())});
   WorkerLane& lane = *lanes_.back().lane;
   dpdk_cores_[receiver]->hand_over_by(lane);
@@ -195,7 +232,7 @@ std::optional<WorkerStats> RunningDataPlane::worker_stats(size_t core) const {
 Result<void> RunningDataPlane::open_dpdk(const DataPlaneConfig& config) {
   std::vector<PortDemand> demands;
   for (const DpdkPort& port : config.dpdk_ports) demands.push_back(demand_of(port));
-  Result<Placement> placement = place_cores(demands, config.eal.main_lcore, usable_cpus());
+  Result<Placement> placement = place_cores(demands, config.eal.main_lcore, usable_, topology_);
   if (!placement) return placement.error();
   placement_ = std::move(*placement);
   Result<std::unique_ptr<Eal>> eal =
@@ -212,6 +249,9 @@ Result<void> RunningDataPlane::open_dpdk(const DataPlaneConfig& config) {
     if (!exceptions_) exceptions_ = std::make_unique<ExceptionPath>();
     if (Result<void> added = exceptions_->add(*devices_.back(), port.exception); !added) return added;
   }
+  for (const NodeCrossing& crossing : placement_.crossings)
+    devices_[crossing.port]->add_note(fmt::format("CPU {} of NUMA node {} serves it, and the device is on node {}: what arrives crosses between them",
+                                                  crossing.cpu, crossing.cpu_node, crossing.port_node));
   for (const CorePlacement& core : placement_.cores) {
     CoreInfo info{.core = static_cast<uint16_t>(cores_.size()),
                   .cpu = static_cast<int>(core.cpu),
@@ -257,6 +297,7 @@ Result<void> RunningDataPlane::make_pipelines(const DataPlaneConfig& config) {
       static_cast<uint32_t>(std::count_if(cores_.begin(), cores_.end(), [](const CoreInfo& core) { return core.decodes; }));
   for (const CoreInfo& core : cores_) {
     one.batcher.core = core.core;
+    const NearCpu near(topology_, core.cpu);
     Result<std::unique_ptr<Pipeline>> pipeline = Pipeline::create(core.decodes ? one : without_decoding(one), rules_);
     if (!pipeline) return pipeline.error();
     pipelines_.push_back(std::move(*pipeline));
@@ -312,7 +353,7 @@ Result<void> RunningDataPlane::start_threads() {
   }
   for (size_t thread = 0; sockets_ && thread < sockets_->threads(); ++thread) {
     const size_t core = dpdk_cores_.size() + thread;
-    if (Result<void> started = sockets_->start(thread, *pipelines_[core], core, idle_, linger_ns_); !started)
+    if (Result<void> started = sockets_->start(thread, *pipelines_[core], keeper_, {core, idle_, linger_ns_, cores_[core].cpu}); !started)
       return started;
   }
   return {};

@@ -20,6 +20,7 @@
 #include "base/socket_address.h"
 #include "base/thread_roles.h"
 #include "dataplane/pipeline.h"
+#include "dataplane/timekeeper.h"
 
 namespace weir::dataplane {
 
@@ -116,6 +117,7 @@ struct DataPlaneConfig {
   std::vector<SocketPort> socket_ports;
   /// That receive from them, each some of the exporters, by a socket of each port.
   uint16_t socket_threads = 1;
+  std::vector<unsigned> socket_lcores;  // CPUs of these threads, in turn; empty: chosen, or the kernel's to choose
   TcpLimits tcp;
   std::vector<ReplicaConfig> replicas;
   PipelineConfig pipeline;  // a copy for each core; core and cores are filled in
@@ -218,6 +220,9 @@ class DataPlane {
   virtual Result<void> change(const DataPlaneConfig& config) WEIR_RUNS_ON(control_thread) = 0;
   /// Call now and then until it is true: every core goes by the last change, and what it took away is gone.
   virtual bool settle_change() WEIR_RUNS_ON(control_thread) = 0;
+  /// Call several times a second while it runs: keeps cores' clocks right. Never called: they ask the kernel.
+  virtual void keep_time(uint64_t steady_now_ns) WEIR_RUNS_ON(control_thread) { (void)steady_now_ns; }
+  virtual TimeStats time_stats() const WEIR_RUNS_ON(control_thread) { return {}; }
 
   /// Tells the cores to take what waits in their queues (a bounded amount), seal, and end; does not
   /// wait. Who goes on taking sealed batches until has_ended loses nothing for want of buffers

@@ -39,9 +39,9 @@ std::span<const uint8_t> DpdkCore::octets_of(const rte_mbuf& mbuf) noexcept {
 namespace {
 
 /// The driver's own time, where it has one.
-uint64_t time_of(const RxQueue& queue, const rte_mbuf& mbuf, uint64_t wall_ns) noexcept {
-  if (queue.timestamp_offset < 0 || (mbuf.ol_flags & queue.timestamp_flag) == 0) return wall_ns;
-  return *RTE_MBUF_DYNFIELD(&mbuf, queue.timestamp_offset, const uint64_t*) * kNsPerUs;
+Moment time_of(RxQueue& queue, const rte_mbuf& mbuf, const Moment& now) noexcept {
+  if (queue.stamp_offset < 0 || (mbuf.ol_flags & queue.stamp_flag) == 0) [[likely]] return now;
+  return queue.stamps.time_of(*RTE_MBUF_DYNFIELD(&mbuf, queue.stamp_offset, const uint64_t*), now);
 }
 
 /// Frames some steps ahead of their use. PERF: whole ones: with their beginnings only, and the rest asked for when it is decoded, a core on a
@@ -71,39 +71,42 @@ bool DpdkCore::may_receive(const RxQueue& queue) noexcept {
   return queue.workers == nullptr ? pipeline_.may_receive() : queue.workers->may_receive(queue.is_endless);
 }
 
-unsigned DpdkCore::receive(RxQueue& queue, uint64_t wall_ns) noexcept {
+unsigned DpdkCore::receive(RxQueue& queue) noexcept {
   rte_mbuf* mbufs[kBurst];
   const unsigned count = rte_eth_rx_burst(queue.port, queue.queue, mbufs, kBurst);
   if (count == 0) {
     if (queue.ends) look_for_end(queue);
     return 0;
   }
+  if (queue.stamp_offset >= 0) [[unlikely]] queue.stamps.look();
   if (queue.exceptions != nullptr) [[unlikely]] queue.exceptions->begin_burst(clock_.steady_ns());
   if (queue.workers == nullptr) {
-    decode(queue, {mbufs, count}, wall_ns);
+    decode(queue, {mbufs, count});
   } else {
-    distribute(queue, {mbufs, count}, wall_ns);
+    distribute(queue, {mbufs, count});
   }
   if (queue.exceptions != nullptr) [[unlikely]] queue.exceptions->end_burst();
   return count;
 }
 
-void DpdkCore::decode(const RxQueue& queue, std::span<rte_mbuf*> mbufs, uint64_t wall_ns) noexcept {
+void DpdkCore::decode(RxQueue& queue, std::span<rte_mbuf*> mbufs) noexcept {
+  const Moment now = clock_.now();
   const Prefetcher ahead(mbufs);
   for (size_t i = 0; i < mbufs.size(); ++i) {
     ahead.step(i);
-    pipeline_.on_frame(octets_of(*mbufs[i]), queue.link, time_of(queue, *mbufs[i], wall_ns), queue.exceptions);
+    pipeline_.on_frame(octets_of(*mbufs[i]), queue.link, time_of(queue, *mbufs[i], now), queue.exceptions);
   }
   rte_pktmbuf_free_bulk(mbufs.data(), static_cast<unsigned>(mbufs.size()));
 }
 
-void DpdkCore::distribute(const RxQueue& queue, std::span<rte_mbuf*> mbufs, uint64_t wall_ns) noexcept {
+void DpdkCore::distribute(RxQueue& queue, std::span<rte_mbuf*> mbufs) noexcept {
+  const Moment now = clock_.now();
   const Prefetcher ahead(mbufs, kHeaderOctets);
   unsigned done = 0;  // whose buffers are free again
   rte_mbuf* free[kBurst];
   for (size_t i = 0; i < mbufs.size(); ++i) {
     ahead.step(i);
-    HandedFrame handed{.mbuf = mbufs[i], .received_ns = time_of(queue, *mbufs[i], wall_ns)};
+    HandedFrame handed{.mbuf = mbufs[i], .received = time_of(queue, *mbufs[i], now)};
     IpAddress source;
     if (pipeline_.sort_frame(octets_of(*mbufs[i]), queue.link, queue.exceptions, handed, source)) {
       queue.workers->offer(handed, source);
@@ -142,13 +145,13 @@ void DpdkCore::look_for_end(RxQueue& queue) noexcept {
   queue.failures_seen = failures;
 }
 
-unsigned DpdkCore::receive_all(uint64_t wall_ns, bool& is_held) noexcept {
+unsigned DpdkCore::receive_all(bool& is_held) noexcept {
   unsigned received = 0;
   queue_turn_.over(queues_, [&](RxQueue& queue) {
     const RoleScope role(rx_lcore);
     if (queue.is_drained.load(std::memory_order_relaxed)) return true;
     if (may_receive(queue)) {
-      received += receive(queue, wall_ns);
+      received += receive(queue);
       return true;
     }
     is_held = true;
@@ -177,9 +180,9 @@ void DpdkCore::run() noexcept {
   while (!waiter_.is_stopping()) {
     const uint64_t began_ns = clock_.steady_ns();
     bool is_held = false;
-    const unsigned received = receive_all(clock_.wall_ns(), is_held);
+    const unsigned received = receive_all(is_held);
     clock_.look();
-    pipeline_.poll(clock_.steady_ns(), clock_.wall_ns());
+    pipeline_.poll(clock_.steady_ns(), clock_.now());
     if (received != 0) {
       counters.bursts.increment();
       counters.busy_ns.add(clock_.steady_ns() - began_ns);
@@ -224,7 +227,7 @@ void DpdkCore::drain() noexcept {
       } else {
         hold_for_workers(*queue->workers, hold_until_ns);
       }
-      const unsigned received = receive(*queue, clock_.wall_ns());
+      const unsigned received = receive(*queue);
       clock_.look();
       if (received < kBurst) break;
     }
@@ -237,7 +240,7 @@ void DpdkCore::hold_for_workers(Distributor& workers, uint64_t until_steady_ns) 
     unsigned taken = 0;
     for (WorkerLane* lane : lanes_)
       if (pipeline_.may_receive()) taken += take_handed(*lane);
-    pipeline_.poll(clock_.steady_ns(), clock_.wall_ns());
+    pipeline_.poll(clock_.steady_ns(), clock_.now());
     if (taken == 0) nap_through_stop(kHoldNs);
     clock_.look();
   }
@@ -259,7 +262,7 @@ void DpdkCore::drain_lanes() noexcept {
       is_over &= lane->is_over();
     }
     clock_.look();
-    pipeline_.poll(clock_.steady_ns(), clock_.wall_ns());
+    pipeline_.poll(clock_.steady_ns(), clock_.now());
     if (is_over) return;
     if (taken == 0) nap_through_stop(kHoldNs);
   }

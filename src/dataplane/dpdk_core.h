@@ -30,8 +30,8 @@ inline constexpr size_t kScratchOctets = 65'535 + 14 + 4 * packet::kVlanTagsMax 
 
 class DpdkCore {
  public:
-  DpdkCore(Pipeline& pipeline, IdlePolicy idle, uint64_t linger_ns)
-      : pipeline_(pipeline), idle_(idle), linger_ns_(linger_ns) {}
+  DpdkCore(Pipeline& pipeline, const Timekeeper& keeper, IdlePolicy idle, uint64_t linger_ns)
+      : pipeline_(pipeline), idle_(idle), linger_ns_(linger_ns), clock_(keeper) {}
 
   Result<void> open() { return waiter_.open(); }
   /// Before run: a queue that this core serves.
@@ -53,12 +53,12 @@ class DpdkCore {
  private:
   /// Whether what the queue brings finds room, here or with its workers.
   bool may_receive(const RxQueue& queue) noexcept WEIR_RUNS_ON(rx_lcore);
-  unsigned receive(RxQueue& queue, uint64_t wall_ns) noexcept WEIR_RUNS_ON(rx_lcore);
+  unsigned receive(RxQueue& queue) noexcept WEIR_RUNS_ON(rx_lcore);
   /// A turn over queues and lanes. `is_held`: something was left alone for want of room.
-  unsigned receive_all(uint64_t wall_ns, bool& is_held) noexcept WEIR_RUNS_ON(rx_lcore) WEIR_RUNS_ON(worker_lcore);
+  unsigned receive_all(bool& is_held) noexcept WEIR_RUNS_ON(rx_lcore) WEIR_RUNS_ON(worker_lcore);
   unsigned take_handed(WorkerLane& lane) noexcept WEIR_RUNS_ON(rx_lcore) WEIR_RUNS_ON(worker_lcore);
-  void decode(const RxQueue& queue, std::span<rte_mbuf*> mbufs, uint64_t wall_ns) noexcept WEIR_RUNS_ON(rx_lcore);
-  void distribute(const RxQueue& queue, std::span<rte_mbuf*> mbufs, uint64_t wall_ns) noexcept WEIR_RUNS_ON(rx_lcore);
+  void decode(RxQueue& queue, std::span<rte_mbuf*> mbufs) noexcept WEIR_RUNS_ON(rx_lcore);
+  void distribute(RxQueue& queue, std::span<rte_mbuf*> mbufs) noexcept WEIR_RUNS_ON(rx_lcore);
   /// The frame in one piece, until the next call.
   std::span<const uint8_t> octets_of(const rte_mbuf& mbuf) noexcept;
   void look_for_end(RxQueue& queue) noexcept WEIR_RUNS_ON(rx_lcore);

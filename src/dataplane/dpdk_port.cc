@@ -15,6 +15,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "dataplane/device_clock.h"
 #include "dataplane/device_name.h"
 #include "dataplane/driver_sockets.h"
 #include "dataplane/eal.h"
@@ -166,7 +167,15 @@ Result<void> DpdkDevice::configure() {
     }
   }
   conf.intr_conf.rxq = wants_interrupts_ ? 1 : 0;
+  stamps_frames_ = (info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_TIMESTAMP) != 0;
+  if (stamps_frames_) conf.rxmode.offloads |= RTE_ETH_RX_OFFLOAD_TIMESTAMP;
   int configured = rte_eth_dev_configure(port_id_, queues, tx_queues, &conf);
+  if (configured != 0 && stamps_frames_) {
+    stamps_frames_ = false;
+    conf.rxmode.offloads &= ~uint64_t{RTE_ETH_RX_OFFLOAD_TIMESTAMP};
+    add_note(fmt::format("no time stamps of the device, which says that it has them: {}", reason(configured)));
+    configured = rte_eth_dev_configure(port_id_, queues, tx_queues, &conf);
+  }
   if (configured != 0 && wants_interrupts_) {
     conf.intr_conf.rxq = 0;  // find_interrupts says that there are none
     configured = rte_eth_dev_configure(port_id_, queues, tx_queues, &conf);
@@ -189,9 +198,14 @@ Result<void> DpdkDevice::configure() {
     const bool is_shared = (spec_.driver == "net_af_xdp" && config_.exception.is_on()) || config_.workers != 0 ||
                            spec_.driver == "net_ring";
     const char* const ring = is_shared ? "ring_mt_rts" : nullptr;
-    rte_mempool* const pool =
-        rte_pktmbuf_pool_create_by_ops(pool_name(port_id_, q).c_str(), mbufs, pool_cache(config_, spec_), 0, room,
-                                       socket < 0 ? SOCKET_ID_ANY : socket, ring);
+    const auto make_pool = [&](int node) {
+      return rte_pktmbuf_pool_create_by_ops(pool_name(port_id_, q).c_str(), mbufs, pool_cache(config_, spec_), 0, room, node, ring);
+    };
+    rte_mempool* pool = make_pool(socket < 0 ? SOCKET_ID_ANY : socket);
+    if (pool == nullptr && socket >= 0) {  // without hugepages all memory is of one node
+      pool = make_pool(SOCKET_ID_ANY);
+      if (pool != nullptr && q == 0) add_note(fmt::format("buffers are not on NUMA node {}, which is the device's: it has no memory for them", socket));
+    }
     if (pool == nullptr)
       return error(fmt::format("no memory for {} mbufs of {} octets: {}", mbufs, room,
                                rte_strerror(rte_errno)));
@@ -273,21 +287,46 @@ Result<void> DpdkDevice::start() {
     const int rc = rte_eth_allmulticast_enable(port_id_);
     if (rc != 0) add_note(fmt::format("takes no frames to groups for the kernel: {}", reason(rc)));
   }
-  // Only net_pcap stamps in a unit that is known beforehand.
-  if (driver_ == "net_pcap") {
-    const int offset = rte_mbuf_dynfield_lookup(RTE_MBUF_DYNFIELD_TIMESTAMP_NAME, nullptr);
-    const int flag = rte_mbuf_dynflag_lookup(RTE_MBUF_DYNFLAG_RX_TIMESTAMP_NAME, nullptr);
-    if (offset >= 0 && flag >= 0) {
-      for (const std::unique_ptr<RxQueue>& queue : queues_) {
-        queue->timestamp_offset = offset;
-        queue->timestamp_flag = uint64_t{1} << flag;
-      }
-    }
-  }
+  find_stamps();
   if (hides_drops(spec_)) add_note("the driver does not count what it drops");
   if (driver_ == "net_af_xdp")
     add_note("frames longer than the data room less 384 octets count as missed");
   return {};
+}
+
+/// What the driver notes of when a frame came in. The places of that in a frame are registered when it starts.
+void DpdkDevice::find_stamps() {
+  // net_pcap says nothing of being able to, and has what the file says.
+  if (driver_ != "net_pcap" && !stamps_frames_) return;
+  const int offset = rte_mbuf_dynfield_lookup(RTE_MBUF_DYNFIELD_TIMESTAMP_NAME, nullptr);
+  const int flag = rte_mbuf_dynflag_lookup(RTE_MBUF_DYNFLAG_RX_TIMESTAMP_NAME, nullptr);
+  stamps_frames_ &= offset >= 0 && flag >= 0;
+  if (offset < 0 || flag < 0) return;
+  uint64_t ticks = 0;
+  const StampKind kind = !stamps_frames_               ? StampKind::file
+                         : read_device_clock(port_id_, ticks) ? StampKind::ticks
+                                                       : StampKind::epoch;
+  for (const std::unique_ptr<RxQueue>& queue : queues_) {
+    queue->stamp_offset = offset;
+    queue->stamp_flag = uint64_t{1} << flag;
+    queue->stamps.use(kind, kind == StampKind::ticks ? &clock_ : nullptr);
+  }
+}
+
+void DpdkDevice::keep_time(uint64_t steady_now_ns) noexcept {
+  if (!stamps_frames_ || !is_started_ || queues_.front()->stamps.kind() != StampKind::ticks) return;
+  clock_.step(steady_now_ns, [this](uint64_t& ticks) { return read_device_clock(port_id_, ticks); });
+}
+
+/// Empty: it stamps nothing.
+std::string DpdkDevice::stamps_note() const {
+  if (!stamps_frames_) return {};
+  uint64_t refused = 0;
+  for (const std::unique_ptr<RxQueue>& queue : queues_) refused += queue->stamps.refused();
+  const char* const by = queues_.front()->stamps.kind() == StampKind::ticks ? "its own clock" : "a clock that PTP is to keep";
+  if (refused == 0) return fmt::format("time stamps of the device, by {}, which are not verified on hardware", by);
+  return fmt::format("time stamps of the device, by {}, which are not verified on hardware; {} were not credible, and the time of the burst stood in",
+                     by, refused);
 }
 
 /// A descriptor for each queue, which is readable when its interrupt has come; or for none of them.
@@ -355,9 +394,10 @@ PortStats DpdkDevice::stats() {
   stats.driver = driver_;
   stats.device = config_.device;
   stats.at_end = is_at_end();
-  stats.note = note_;
-  if (!note_.empty() && !steering_note_.empty()) stats.note += "; ";
-  stats.note += steering_note_;
+  for (const std::string& note : {note_, steering_note_, stamps_note()}) {
+    if (!stats.note.empty() && !note.empty()) stats.note += "; ";
+    stats.note += note;
+  }
 
   rte_eth_link link{};
   if (rte_eth_link_get_nowait(port_id_, &link) == 0)

@@ -22,6 +22,7 @@
 #include "base/result.h"
 #include "base/spsc_ring.h"
 #include "dataplane/data_plane.h"
+#include "dataplane/device_stamps.h"
 #include "dataplane/exception_lane.h"
 #include "dataplane/kernel_interface.h"
 #include "dataplane/port_plan.h"
@@ -42,8 +43,9 @@ struct alignas(kCacheLineBytes) RxQueue {
   int wait_fd = -1;           // readable when there are frames; -1: not known
   rte_spinlock_t* interrupts = nullptr;  // wait_fd is of the queue's interrupt, switched with the device's lock; null: it is not
   uint32_t frames = 0;        // that wait for us at most, or more
-  int timestamp_offset = -1;  // of the driver's time stamp in µs since the epoch; -1: none
-  uint64_t timestamp_flag = 0;
+  int stamp_offset = -1;    // of the driver's time stamp in its frames; -1: it has none
+  uint64_t stamp_flag = 0;  // of frames that have one
+  StampReader stamps;       // the core's
   ExceptionLane* exceptions = nullptr;  // what is no export traffic goes there; null: it is dropped
   Distributor* workers = nullptr;       // who decodes the rest; null: who receives it
   std::atomic<bool> is_drained{false};  // ends, and has ended
@@ -71,6 +73,8 @@ class DpdkDevice {
   Result<void> join(XdpSteering& steering) WEIR_RUNS_ON(control_thread);
   /// What its port's note says of the steering, until it is something else.
   void set_steering_note(std::string note) { steering_note_ = std::move(note); }
+  /// What its port's note says from now on as well.
+  void add_note(std::string_view note);
 
   uint16_t port_id() const noexcept { return port_id_; }
   uint16_t workers() const noexcept { return config_.workers; }
@@ -78,6 +82,8 @@ class DpdkDevice {
   RxQueue& queue(uint16_t index) noexcept { return *queues_[index]; }
   bool replays_files() const noexcept { return replays_files_; }
   bool is_at_end() const noexcept;
+  /// Several times a second: keeps the device's clock, if it stamps by one.
+  void keep_time(uint64_t steady_now_ns) noexcept WEIR_RUNS_ON(control_thread);
   PortStats stats();
 
  private:
@@ -88,10 +94,11 @@ class DpdkDevice {
   Result<void> look_at_files();
   void find_sockets(std::vector<int> before);
   void verify_rss();
+  void find_stamps();
+  std::string stamps_note() const;
   void find_interrupts();
   void forget_interrupts() noexcept;
   void read_kernel_drops();
-  void add_note(std::string_view note);
   Error error(std::string_view what) const;
 
   const DpdkPort config_;
@@ -102,6 +109,8 @@ class DpdkDevice {
   bool is_promiscuous_ = false;
   bool replays_files_ = false;
   bool wants_interrupts_ = false;
+  bool stamps_frames_ = false;  // it was asked to note when they come in
+  DeviceClock clock_;
   rte_spinlock_t interrupts_ = RTE_SPINLOCK_INITIALIZER;
   bool has_own_xdp_program_ = false;  // net_af_xdp without one of the operator's
   uint64_t rss_hash_ = 0;  // that was asked for; 0: none

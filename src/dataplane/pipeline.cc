@@ -106,7 +106,7 @@ void Pipeline::take_tap(const TapSet* set) noexcept {
   tap_in_use_.store(set, std::memory_order_release);
 }
 
-void Pipeline::on_frame(std::span<const uint8_t> frame, packet::LinkType link, uint64_t received_ns,
+void Pipeline::on_frame(std::span<const uint8_t> frame, packet::LinkType link, const Moment& received,
                         ExceptionLane* kernel) noexcept {
   using packet::FrameVerdict;
   counters_.frames.increment();
@@ -114,9 +114,9 @@ void Pipeline::on_frame(std::span<const uint8_t> frame, packet::LinkType link, u
   packet::FrameView view = packet::parse_frame(frame, link);
   counters_.verdicts[view.verdict].increment();
   if (view.verdict == FrameVerdict::udp) [[likely]] {
-    if (!on_udp(view, {frame, link, view.vlan_tags, &view.dst}, received_ns)) pass_on(frame, view, kernel);
+    if (!on_udp(view, {frame, link, view.vlan_tags, &view.dst}, received)) pass_on(frame, view, kernel);
   } else if (view.verdict == FrameVerdict::fragment) {
-    on_fragment(view, received_ns);
+    on_fragment(view, received);
   } else if (view.verdict == FrameVerdict::not_ip || view.verdict == FrameVerdict::not_udp) {
     pass_on(frame, view, kernel);
   }
@@ -159,20 +159,20 @@ void Pipeline::catch_up() noexcept {
 void Pipeline::on_handed_frame(std::span<const uint8_t> frame, const HandedFrame& handed) noexcept {
   counters_.taken[handed.kind].increment();
   packet::FrameView view = packet::parse_frame(frame, handed.link);
-  if (handed.kind == HandedKind::fragment) return on_fragment(view, handed.received_ns);
+  if (handed.kind == HandedKind::fragment) return on_fragment(view, handed.received);
   const Arrival arrival{frame, handed.link, view.vlan_tags, &view.dst};
   // A listener that is gone keeps its place; one that is not there yet can only be when two cores hand frames to
   // each other.
   if (handed.listener.value < rules_->listeners.size()) [[likely]] {
-    on_listened(view, arrival, handed.listener, handed.received_ns);
-  } else if (!on_udp(view, arrival, handed.received_ns)) {
+    on_listened(view, arrival, handed.listener, handed.received);
+  } else if (!on_udp(view, arrival, handed.received)) {
     counters_.exceptions[ExceptionOutcome::no_interface].increment();
   }
 }
 
-void Pipeline::on_fragment(packet::FrameView& view, uint64_t received_ns) noexcept {
-  if (!join(view, received_ns) || view.verdict != packet::FrameVerdict::udp) return;
-  if (!on_udp(view, {.destination = &view.dst}, received_ns))
+void Pipeline::on_fragment(packet::FrameView& view, const Moment& received) noexcept {
+  if (!join(view, received) || view.verdict != packet::FrameVerdict::udp) return;
+  if (!on_udp(view, {.destination = &view.dst}, received))
     counters_.exceptions[ExceptionOutcome::joined].increment();
 }
 
@@ -183,34 +183,35 @@ void Pipeline::pass_on(std::span<const uint8_t> frame, const packet::FrameView& 
 }
 
 /// Whether the fragment completed a datagram, which `view` is then. Who may not export takes nobody's place.
-bool Pipeline::join(packet::FrameView& view, uint64_t received_ns) noexcept {
-  last_received_ns_ = received_ns;
+bool Pipeline::join(packet::FrameView& view, const Moment& received) noexcept {
+  last_received_ns_ = received.aged_ns;
   const decode::AccessList& access = rules_->decoder.access;
   if (!access.is_open() && !access.admits(view.src)) {
     reassembler_.refuse(packet::FragmentOutcome::not_allowed);
     return false;
   }
-  return reassembler_.add(view, received_ns);
+  return reassembler_.add(view, received.aged_ns);
 }
 
-bool Pipeline::on_udp(const packet::FrameView& view, const Arrival& arrival, uint64_t received_ns) noexcept {
+bool Pipeline::on_udp(const packet::FrameView& view, const Arrival& arrival, const Moment& received) noexcept {
   const uint16_t listener_plus_one = rules_->listener_by_port[view.dst_port];
   if (listener_plus_one == 0) {
     counters_.no_listener.increment();
     return false;
   }
-  on_listened(view, arrival, {static_cast<uint16_t>(listener_plus_one - 1)}, received_ns);
+  on_listened(view, arrival, {static_cast<uint16_t>(listener_plus_one - 1)}, received);
   return true;
 }
 
 void Pipeline::on_listened(const packet::FrameView& view, const Arrival& arrival, ListenerId listener,
-                           uint64_t received_ns) noexcept {
+                           const Moment& received) noexcept {
   decode({.payload = view.payload,
           .source = view.src,
           .source_port = view.src_port,
           .local_port = view.dst_port,
           .listener = listener,
-          .received_ns = received_ns},
+          .received_ns = received.wall_ns,
+          .aged_ns = received.aged_ns},
          arrival);
 }
 
@@ -221,7 +222,7 @@ void Pipeline::on_datagram(const Datagram& datagram) noexcept {
 
 void Pipeline::decode(const Datagram& datagram, const Arrival& arrival) noexcept {
   counters_.datagrams.increment();
-  last_received_ns_ = datagram.received_ns;
+  last_received_ns_ = datagram.age_time_ns();
   // What a session loses it would not say again: TCP has the exporter wait instead.
   if (!packet_limiter_.is_off() && datagram.session == 0 && !packet_limiter_.admit(datagram.source, 1)) [[unlikely]]
     return decoder_->refuse(datagram, decode::DatagramError::rate_limited);
@@ -352,7 +353,7 @@ void Pipeline::deliver(const Sample& sample, outbound::RecordKind kind,
   batcher_->add_message(sflow_encoder_.encode(sample), kind, *route, sample.header);
 }
 
-void Pipeline::poll(uint64_t steady_now_ns, uint64_t wall_now_ns) noexcept {
+void Pipeline::poll(uint64_t steady_now_ns, const Moment& now) noexcept {
   catch_up();
   if (const TapSet* wanted = wanted_tap_.load(std::memory_order_acquire); wanted != tap_) take_tap(wanted);
   if (tap_ != nullptr) [[unlikely]] tap_->tick(steady_now_ns);
@@ -365,7 +366,7 @@ void Pipeline::poll(uint64_t steady_now_ns, uint64_t wall_now_ns) noexcept {
   packet_limiter_.tick(steady_now_ns);
   if (replica_ != nullptr) replica_->end_burst();
   quarantine_.poll(steady_now_ns);
-  const uint64_t datagram_now_ns = datagram_clock_ns(steady_now_ns, wall_now_ns);
+  const uint64_t datagram_now_ns = datagram_clock_ns(steady_now_ns, now.aged_ns);
   if (steady_now_ns >= next_tick_ns_) {
     next_tick_ns_ = steady_now_ns + kTickIntervalNs;
     decoder_->tick(datagram_now_ns);
@@ -388,15 +389,15 @@ void Pipeline::answer(Inquiry<Query>& inquiry, size_t slices_max) noexcept {
   }
 }
 
-// The decoder's waiting data and templates age by the clock that its datagrams carry. That is the
-// wall clock, except for replayed captures, which bring their own: there the time goes on from the
+// The decoder's waiting data and templates age by the clock that its datagrams carry. That is one
+// that nobody sets, except for replayed captures, which bring their own: there the time goes on from the
 // newest datagram, or everything that waits would be years old at the first tick.
-uint64_t Pipeline::datagram_clock_ns(uint64_t steady_now_ns, uint64_t wall_now_ns) noexcept {
+uint64_t Pipeline::datagram_clock_ns(uint64_t steady_now_ns, uint64_t aged_now_ns) noexcept {
   if (last_received_ns_ != last_received_seen_ns_) {
     last_received_seen_ns_ = last_received_ns_;
     last_received_steady_ns_ = steady_now_ns;
   }
-  if (last_received_ns_ == 0) return wall_now_ns;
+  if (last_received_ns_ == 0) return aged_now_ns;
   return last_received_ns_ + (steady_now_ns - last_received_steady_ns_);
 }
 

@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/counter.h"
 #include "base/named_enum.h"
 #include "base/result.h"
@@ -186,7 +187,7 @@ class Pipeline final : private RecordSink, private decode::RecordFuser {
   void set_replica(ReplicaLane* lane) noexcept WEIR_RUNS_ON(control_thread) { replica_ = lane; }
 
   /// What is no export traffic is offered to `kernel`, if there is one.
-  void on_frame(std::span<const uint8_t> frame, packet::LinkType link, uint64_t received_ns,
+  void on_frame(std::span<const uint8_t> frame, packet::LinkType link, const Moment& received,
                 ExceptionLane* kernel = nullptr) noexcept WEIR_RUNS_ON(rx_lcore);
   /// Of a queue that has workers: counts the frame and gives the kernel its own. True when the rest is a worker's:
   /// then `handed` says what it is, and `source` whose.
@@ -213,7 +214,7 @@ class Pipeline final : private RecordSink, private decode::RecordFuser {
     return rules_->decoder.access.admits(exporter);
   }
   /// After each burst and when idle: timers, lingering batches, the control thread's questions.
-  void poll(uint64_t steady_now_ns, uint64_t wall_now_ns) noexcept WEIR_RUNS_ON(rx_lcore);
+  void poll(uint64_t steady_now_ns, const Moment& now) noexcept WEIR_RUNS_ON(rx_lcore);
   /// The control thread waits for an answer; the next polls give it.
   bool has_open_question() const noexcept WEIR_RUNS_ON(rx_lcore);
   /// True when sleeping would delay nothing but new packets.
@@ -295,15 +296,15 @@ class Pipeline final : private RecordSink, private decode::RecordFuser {
   template <class Sample>
   void deliver(const Sample& sample, outbound::RecordKind kind,
                std::optional<RouteId> route) noexcept WEIR_RUNS_ON(rx_lcore);
-  bool join(packet::FrameView& view, uint64_t received_ns) noexcept WEIR_RUNS_ON(rx_lcore);
-  void on_fragment(packet::FrameView& view, uint64_t received_ns) noexcept WEIR_RUNS_ON(rx_lcore);
+  bool join(packet::FrameView& view, const Moment& received) noexcept WEIR_RUNS_ON(rx_lcore);
+  void on_fragment(packet::FrameView& view, const Moment& received) noexcept WEIR_RUNS_ON(rx_lcore);
   /// Whether there is a listener for it.
-  bool on_udp(const packet::FrameView& view, const Arrival& arrival, uint64_t received_ns) noexcept
+  bool on_udp(const packet::FrameView& view, const Arrival& arrival, const Moment& received) noexcept
       WEIR_RUNS_ON(rx_lcore);
   void pass_on(std::span<const uint8_t> frame, const packet::FrameView& view, ExceptionLane* kernel) noexcept
       WEIR_RUNS_ON(rx_lcore);
   void on_listened(const packet::FrameView& view, const Arrival& arrival, ListenerId listener,
-                   uint64_t received_ns) noexcept WEIR_RUNS_ON(rx_lcore);
+                   const Moment& received) noexcept WEIR_RUNS_ON(rx_lcore);
   void decode(const Datagram& datagram, const Arrival& arrival) noexcept WEIR_RUNS_ON(rx_lcore);
   void decode_tapped(const Datagram& datagram, const Arrival& arrival) noexcept WEIR_RUNS_ON(rx_lcore);
   uint64_t templates_told() const noexcept;
@@ -317,7 +318,7 @@ class Pipeline final : private RecordSink, private decode::RecordFuser {
   /// Goes on with the question that is open, for so many parts at most.
   template <class Query>
   void answer(Inquiry<Query>& inquiry, size_t slices_max) noexcept WEIR_RUNS_ON(rx_lcore);
-  uint64_t datagram_clock_ns(uint64_t steady_now_ns, uint64_t wall_now_ns) noexcept
+  uint64_t datagram_clock_ns(uint64_t steady_now_ns, uint64_t aged_now_ns) noexcept
       WEIR_RUNS_ON(rx_lcore);
 
   const std::shared_ptr<const PlaneRules> first_rules_;

@@ -82,6 +82,8 @@ class Finder {
       add(PlaneKey::ports, 0,
           fmt::format("{} kernel sockets, limit {}", config_.socket_ports.size(), Waiter::kFdsMax));
     }
+    for (const unsigned cpu : config_.socket_lcores)
+      if (!machine_.may_use_cpu(cpu)) add(PlaneKey::ports, 0, fmt::format("lcores of sockets: CPU {} cannot be used here", cpu));
     for (size_t i = 0; i < config_.dpdk_ports.size(); ++i) look_at(config_.dpdk_ports[i], i);
     for (InterfaceTrouble& trouble : find_interface_trouble(config_.dpdk_ports, machine_.interface))
       add(PlaneKey::device, trouble.port, std::move(trouble.what));

@@ -219,10 +219,21 @@ uint32_t pool_cache(const DpdkPort& port, const DeviceSpec& spec) {
   return std::min(kPoolCacheMbufs, kWorkerCacheMbufsMin + to_spare / (2u * port.workers));
 }
 
+namespace {
+
+/// Of the device, or of the kernel's under it.
+std::optional<unsigned> node_of(const DpdkPort& port) {
+  const DeviceSpec spec = DeviceSpec::parse(port.device);
+  if (spec.is_pci) return node_of_pci(spec.name);
+  const std::vector<std::string> names = interfaces_of(spec);
+  return names.empty() ? std::nullopt : node_of_interface(names.back());
+}
+
+}  // namespace
+
 PortDemand demand_of(const DpdkPort& port) {
   const uint16_t queues = queues_of(port, DeviceSpec::parse(port.device));
-  return {port.name,    queues,       std::min(port.queues, queues),
-          port.lcores,  port.workers, port.worker_lcores};
+  return {port.name, queues, std::min(port.queues, queues), port.lcores, port.workers, port.worker_lcores, node_of(port)};
 }
 
 uint64_t memory_octets(const DpdkPort& port, bool hugepages) {

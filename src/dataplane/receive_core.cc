@@ -26,7 +26,7 @@ void nap_through_stop(uint64_t ns) noexcept {
 
 void hold_for_room(Pipeline& pipeline, CoreClock& clock, uint64_t until_steady_ns) noexcept {
   while (!pipeline.may_receive() && clock.steady_ns() < until_steady_ns) {
-    pipeline.poll(clock.steady_ns(), clock.wall_ns());
+    pipeline.poll(clock.steady_ns(), clock.now());
     nap_through_stop(kHoldNs);
     clock.look();
   }

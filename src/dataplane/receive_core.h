@@ -1,5 +1,5 @@
-// receive_core.h — What the loops of DPDK cores and of socket threads have in common: the one look
-// at the clock, waiting, and being told to end.
+// receive_core.h — What the loops of DPDK cores and of socket threads have in common: waiting, and
+// being told to end.
 //
 // Runs on:  rx_lcore, except wake and request_stop (control_thread).
 #pragma once
@@ -15,6 +15,7 @@
 #include "base/result.h"
 #include "dataplane/burst.h"
 #include "dataplane/data_plane.h"
+#include "dataplane/timekeeper.h"
 
 namespace weir::dataplane {
 
@@ -34,29 +35,6 @@ inline constexpr uint64_t kNapMaxNs = kNsPerMs;
 /// A filter that nothing passes: what the socket has queued is all that will come. A UDP socket
 /// counts what it refuses as dropped, a packet socket does not.
 bool refuse_all(int fd) noexcept;
-
-/// Both clocks for one system call's price a look: the wall clock is the steady one plus an offset
-/// that is renewed every 100 ms, so that a step of the wall clock is followed soon.
-class CoreClock {
- public:
-  CoreClock() noexcept { look(); }
-
-  void look() noexcept {
-    steady_ns_ = steady_clock_ns();
-    if (steady_ns_ >= renew_at_ns_) {
-      wall_offset_ns_ = wall_clock_ns() - steady_ns_;
-      renew_at_ns_ = steady_ns_ + kRenewIntervalNs;
-    }
-  }
-  uint64_t steady_ns() const noexcept { return steady_ns_; }
-  uint64_t wall_ns() const noexcept { return steady_ns_ + wall_offset_ns_; }
-
- private:
-  static constexpr uint64_t kRenewIntervalNs = 100 * kNsPerMs;
-  uint64_t steady_ns_ = 0;
-  uint64_t wall_offset_ns_ = 0;
-  uint64_t renew_at_ns_ = 0;
-};
 
 /// Turns over queues of one core, none of which goes before the others: where one turn had to break off, the next begins.
 class FairTurn {

@@ -2,7 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <sched.h>
+
 #include <algorithm>
+#include <cstring>
 
 #include "base/start_thread.h"
 #include "base/thread_rights.h"
@@ -28,14 +31,14 @@ bool SocketCore::serve(PortSocket& socket) {
   return true;
 }
 
-Result<void> SocketCore::start(Pipeline& pipeline, size_t core, IdlePolicy idle,
-                               uint64_t linger_ns) {
+Result<void> SocketCore::start(Pipeline& pipeline, const Timekeeper& keeper, const SocketThread& thread_config) {
   pipeline_ = &pipeline;
-  idle_ = idle;
-  linger_ns_ = linger_ns;
+  keeper_ = &keeper;
+  idle_ = thread_config.idle;
+  linger_ns_ = thread_config.linger_ns;
 
   const auto thread = start_thread(
-      fmt::format("weir-rx-{}", core),
+      fmt::format("weir-rx-{}", thread_config.core),
       [](void* self) -> void* {
         const RoleScope role(rx_lcore);
         give_up_capabilities();
@@ -45,18 +48,24 @@ Result<void> SocketCore::start(Pipeline& pipeline, size_t core, IdlePolicy idle,
       this);
   if (!thread) return Error{"socket ports: " + thread.error().message};
   thread_ = *thread;
+  if (thread_config.cpu < 0) return {};
+  cpu_set_t own;
+  CPU_ZERO(&own);
+  CPU_SET(static_cast<size_t>(thread_config.cpu), &own);
+  if (const int rc = pthread_setaffinity_np(*thread_, sizeof own, &own); rc != 0)
+    return Error{fmt::format("socket ports: a thread cannot be pinned to CPU {}: {}", thread_config.cpu, std::strerror(rc))};
   return {};
 }
 
 void SocketCore::run() noexcept {
   PipelineCounters& counters = pipeline_->counters();
-  CoreClock clock;
+  CoreClock clock(*keeper_);
   while (!waiter_.is_stopping()) {
     take_changes(clock);
     const uint64_t began_ns = clock.steady_ns();
     if (!pipeline_->may_receive()) {  // the sockets fill meanwhile, and the kernel counts its drops
       clock.look();
-      pipeline_->poll(clock.steady_ns(), clock.wall_ns());
+      pipeline_->poll(clock.steady_ns(), clock.now());
       counters.holds.increment();
       waiter_.nap(kHoldNs);
       clock.look();
@@ -73,7 +82,7 @@ void SocketCore::run() noexcept {
       return true;
     });
     clock.look();
-    pipeline_->poll(clock.steady_ns(), clock.wall_ns());
+    pipeline_->poll(clock.steady_ns(), clock.now());
     gathering_.took(received);
     if (received != 0) {
       counters.bursts.increment();

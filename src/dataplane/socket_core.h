@@ -25,6 +25,14 @@ namespace weir::dataplane {
 /// What one thread can wait for.
 inline constexpr size_t kSocketsMax = Waiter::kFdsMax;
 
+/// What a thread is told beside its pipeline.
+struct SocketThread {
+  size_t core = 0;  // its number among all
+  IdlePolicy idle = IdlePolicy::adaptive;
+  uint64_t linger_ns = 0;
+  int cpu = -1;  // that it is pinned to; -1: to none
+};
+
 class SocketCore {
  public:
   /// `tcp`: what of sessions is this thread's.
@@ -36,7 +44,7 @@ class SocketCore {
   /// Before start: a socket that it serves. False beyond kSocketsMax.
   bool serve(PortSocket& socket);
   /// Starts the thread, which feeds `pipeline` until stop.
-  Result<void> start(Pipeline& pipeline, size_t core, IdlePolicy idle, uint64_t linger_ns);
+  Result<void> start(Pipeline& pipeline, const Timekeeper& keeper, const SocketThread& thread_config);
   void request_stop() noexcept { waiter_.request_stop(); }
   bool has_ended() const noexcept { return !thread_ || has_ended_.load(std::memory_order_acquire); }
 
@@ -73,6 +81,7 @@ class SocketCore {
   size_t leaving_ = 0;  // that it is to give back; the control thread's
   std::unique_ptr<ReceiveBuffers> buffers_;
   Pipeline* pipeline_ = nullptr;
+  const Timekeeper* keeper_ = nullptr;
   IdlePolicy idle_ = IdlePolicy::adaptive;
   uint64_t linger_ns_ = 0;
   Gathering gathering_;

@@ -28,8 +28,8 @@ Result<std::unique_ptr<SocketPlane>> SocketPlane::open(std::span<const SocketPor
   return plane;
 }
 
-Result<void> SocketPlane::start(size_t thread, Pipeline& pipeline, size_t core, IdlePolicy idle, uint64_t linger_ns) {
-  return cores_[thread]->start(pipeline, core, idle, linger_ns);
+Result<void> SocketPlane::start(size_t thread, Pipeline& pipeline, const Timekeeper& keeper, const SocketThread& thread_config) {
+  return cores_[thread]->start(pipeline, keeper, thread_config);
 }
 
 void SocketPlane::request_stop() noexcept {

@@ -26,8 +26,8 @@ class SocketPlane {
                                                    const TcpLimits& tcp);
 
   size_t threads() const noexcept { return cores_.size(); }
-  /// Starts the thread, which feeds `pipeline` until stop; `core` is its number among all.
-  Result<void> start(size_t thread, Pipeline& pipeline, size_t core, IdlePolicy idle, uint64_t linger_ns);
+  /// Starts the thread, which feeds `pipeline` until stop.
+  Result<void> start(size_t thread, Pipeline& pipeline, const Timekeeper& keeper, const SocketThread& thread_config);
   void request_stop() noexcept;
   bool has_ended() const noexcept;
 

@@ -193,7 +193,8 @@ decode::Faults TcpSocket::give(const TcpSession& session, std::span<const uint8_
                                   .local_port = bound_port_,
                                   .listener = listener(),
                                   .received_ns = way.clock.wall_ns(),
-                                  .session = way.buffers.sessions->number_of(session)});
+                                  .session = way.buffers.sessions->number_of(session),
+                                  .aged_ns = way.clock.now().aged_ns});
 }
 
 void TcpSocket::end(TcpSession& session, TcpEnd how, const Way& way) noexcept {

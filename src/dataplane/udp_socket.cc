@@ -138,7 +138,8 @@ PortSocket::Turn UdpSocket::receive(ReceiveBuffers& buffers, Pipeline& pipeline,
                           .source_port = port_of(source),
                           .local_port = bound_port_,
                           .listener = listener(),
-                          .received_ns = kernel_time_ns(entry.msg_hdr).value_or(clock.wall_ns())});
+                          .received_ns = kernel_time_ns(entry.msg_hdr).value_or(clock.wall_ns()),
+                          .aged_ns = clock.now().aged_ns});
   }
   packets_.add(static_cast<uint64_t>(count));
   octets_.add(octets);

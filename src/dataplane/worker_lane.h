@@ -19,6 +19,7 @@
 #include <span>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/counter.h"
 #include "base/ip_address.h"
 #include "base/named_enum.h"
@@ -42,7 +43,7 @@ WEIR_NAMED_ENUM(HandedKind, uint8_t, WEIR_HANDED_KINDS)
 
 struct HandedFrame {
   rte_mbuf* mbuf = nullptr;
-  uint64_t received_ns = 0;
+  Moment received;
   ListenerId listener;  // of a datagram, as the receive core's rules had it
   HandedKind kind = HandedKind::datagram;
   packet::LinkType link = packet::LinkType::ethernet;

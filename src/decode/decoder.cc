@@ -234,22 +234,23 @@ bool DecoderState::reject(const Datagram& d, DatagramError error) noexcept {
     e->stats.octets += d.payload.size();
     ++e->stats.datagrams_rejected;
     e->stats.last_error = error;
-    e->stats.last_seen_ns = d.received_ns;
+    e->stats.last_seen_ns = d.age_time_ns();
   }
   return false;
 }
 
 bool DecoderState::begin(const Datagram& d, uint16_t version, uint32_t domain_id, Message& m,
                          const IpAddress& agent) noexcept {
-  events_.set_now(d.received_ns);
-  m.exporter = exporters_.find_or_add(d.source, d.received_ns);
+  const uint64_t now_ns = d.age_time_ns();
+  keep_time(now_ns, d.received_ns - now_ns);
+  m.exporter = exporters_.find_or_add(d.source, now_ns);
   if (m.exporter == nullptr) return reject(d, DatagramError::exporter_table_full);
   exporters_.prefetch_state(*m.exporter, may_fuse_);
   quirks_.open(m.exporter->stats.quirks);
   if (m.exporter->stats.datagrams == 0) [[unlikely]] {
     begin_restore(*m.exporter);
   }
-  m.domain = exporters_.find_or_add_domain(*m.exporter, version, domain_id, d.received_ns, agent,
+  m.domain = exporters_.find_or_add_domain(*m.exporter, version, domain_id, now_ns, agent,
                                            {d.session, d.session != 0 ? d.source_port : uint16_t{0}});
   // sFlow needs no state of its own but for its sequence: a relay of many agents is decoded
   // without.
@@ -261,7 +262,7 @@ bool DecoderState::begin(const Datagram& d, uint16_t version, uint32_t domain_id
   s.port = d.source_port;
   ++s.datagrams;
   s.octets += d.payload.size();
-  s.last_seen_ns = d.received_ns;
+  s.last_seen_ns = now_ns;
   ++s.datagrams_decoded;
   s.protocols |= 1u << static_cast<uint32_t>(m.protocol);
   counters_.datagrams_decoded.increment();
@@ -276,6 +277,7 @@ bool DecoderState::begin(const Datagram& d, uint16_t version, uint32_t domain_id
   m.header.partition = config_.partition;
   m.header.site = m.exporter->site;
   m.times.received_ns = d.received_ns;
+  m.times.aged_ns = now_ns;
   m.times.past_max_ns = config_.limits.time_past_max_ns;
   m.times.future_max_ns = config_.limits.time_future_max_ns;
   m.listener = d.listener;
@@ -301,7 +303,7 @@ void DecoderState::tell_exporter(const Datagram& d, uint16_t version, uint32_t d
   e.domain = domain_id;
   e.port = d.source_port;
   e.exporter = d.source;
-  e.exporter_since_ns = d.received_ns;
+  e.exporter_since_ns = d.age_time_ns();
   events_.emit(e);
 }
 
@@ -347,7 +349,7 @@ void DecoderState::observe_sequence(Message& m, SequenceMessage content) noexcep
       domain.has_last_uptime = true;
     }
   }
-  content.received_ns = m.times.received_ns;
+  content.received_ns = m.times.aged_ns;
   const uint64_t lost = domain.sequence.observe(content);
   if (lost != 0) {
     counters_.sequence_lost.add(lost);
@@ -356,8 +358,15 @@ void DecoderState::observe_sequence(Message& m, SequenceMessage content) noexcep
   }
 }
 
+/// State ages by a clock that nobody sets; what is told outside is by the wall clock, as it stands now.
+void DecoderState::keep_time(uint64_t aged_ns, uint64_t wall_offset_ns) noexcept {
+  wall_offset_ns_ = wall_offset_ns;
+  exporters_.set_wall_offset(wall_offset_ns);
+  events_.set_now(aged_ns, wall_offset_ns);
+}
+
 void DecoderState::tick(uint64_t now_ns) noexcept {
-  events_.set_now(now_ns);
+  keep_time(now_ns, wall_offset_ns_);
   templates_.expire(now_ns);
   exporters_.tick(now_ns);
 }

@@ -127,6 +127,7 @@ class DecoderState final : public Decoder {
   bool decode_ipfix(const Datagram& d, RecordSink& sink) noexcept;
   bool decode_sflow_v5(const Datagram& d, RecordSink& sink) noexcept;
 
+  void keep_time(uint64_t aged_ns, uint64_t wall_offset_ns) noexcept;
   bool reject(const Datagram& d, DatagramError error) noexcept;
   /// Finds exporter and domain (sFlow: perhaps none); counts the datagram as decoded or as rejected.
   bool begin(const Datagram& d, uint16_t version, uint32_t domain_id, Message& m,
@@ -160,6 +161,8 @@ class DecoderState final : public Decoder {
   // state_keep.cc
   bool save_exporter(Exporter& e, StateWriter& writer, uint32_t walk, uint32_t& budget) noexcept;
   void begin_restore(Exporter& e) noexcept;
+  /// What an image says, by the clock that state ages by; 0 stays that.
+  uint64_t aged(uint64_t wall_ns) const noexcept { return wall_ns != 0 ? wall_ns - wall_offset_ns_ : 0; }
   void restore_some(Message& m, RecordSink& sink) noexcept;
   void restore_domain(Exporter& e, const StateRecord& r) noexcept;
   void restore_name(Exporter& e, const StateRecord& r) noexcept;
@@ -250,6 +253,7 @@ class DecoderState final : public Decoder {
   uint32_t field_count_ = 0;
   uint32_t save_walk_ = 0;
   bool may_fuse_ = false;
+  uint64_t wall_offset_ns_ = 0;  // from the clock that state ages by to the wall clock
   std::shared_ptr<const StateImage> restored_;
   std::unique_ptr<uint8_t[]> taken_up_;  // of restored_, by the exporter's first piece
 };

@@ -90,7 +90,7 @@ class EventSink {
   ~EventSink() = default;
 };
 
-/// The decoder's way to its sink: fills in the time, counts.
+/// The decoder's way to its sink: fills in the time, makes the wall clock's of it, counts.
 class EventOutlet {
  public:
   EventOutlet(EventSink* sink, DecoderCounters& counters) noexcept
@@ -98,7 +98,11 @@ class EventOutlet {
 
   /// Nobody listens: there is no need to make an event.
   bool is_closed() const noexcept { return sink_ == nullptr; }
-  void set_now(uint64_t now_ns) noexcept { now_ns_ = now_ns; }
+  /// By the clock that state ages by, and from there to the wall clock, which events tell.
+  void set_now(uint64_t aged_ns, uint64_t wall_offset_ns) noexcept {
+    now_ns_ = aged_ns + wall_offset_ns;
+    wall_offset_ns_ = wall_offset_ns;
+  }
   /// False where it was lost and has to be told again, if that matters.
   bool emit(Event& event) noexcept;
 
@@ -106,6 +110,7 @@ class EventOutlet {
   EventSink* const sink_;
   DecoderCounters& counters_;
   uint64_t now_ns_ = 0;
+  uint64_t wall_offset_ns_ = 0;
 };
 
 }  // namespace weir::decode

@@ -104,7 +104,7 @@ size_t DecoderState::copy_exporter(const IpAddress& address, DetailCursor& curso
     cursor.is_over = true;
     return 0;
   }
-  StateWriter writer(out);
+  StateWriter writer(out, wall_offset_ns_);
   writer.exporter(*e, 0);
   writer.domain(*d);
   if (!cursor.has_domain || cursor.version != d->version || cursor.domain != d->id || cursor.session != d->session) {

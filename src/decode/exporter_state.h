@@ -30,6 +30,7 @@ struct PendingSet {
   ListLink<PendingSet> by_template;
   Template* owner;
   uint64_t received_ns;
+  uint64_t aged_ns;  // then, by the clock that state ages by
   uint64_t ttl_ns;
   uint64_t export_ns;
   uint32_t uptime_ms;
@@ -97,7 +98,6 @@ struct Domain {
   bool has_system_init;
   uint64_t system_init_ms;  // element 160
   uint64_t last_seen_ns;
-  uint64_t last_uptime_received_ns;
   uint32_t last_uptime_ms;
   bool has_last_uptime;
   uint32_t saved;  // walk that saved it last, twice the number: its templates too

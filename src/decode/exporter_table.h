@@ -65,6 +65,8 @@ class ExporterTable {
 
   /// Closes gaps and expires templates of a few exporters at a time.
   void tick(uint64_t now_ns) noexcept;
+  /// From the clock that state ages by to the wall clock, which copies tell.
+  void set_wall_offset(uint64_t ns) noexcept { wall_offset_ns_ = ns; }
   size_t copy(uint32_t& cursor, std::span<ExporterStats> out) const noexcept;
   size_t copy_domains(uint32_t& cursor, std::span<DomainStats> out) const noexcept;
 
@@ -103,6 +105,7 @@ class ExporterTable {
   Exporter* free_ = nullptr;
   uint32_t untouched_ = 0;
   uint32_t tick_cursor_ = 0;
+  uint64_t wall_offset_ns_ = 0;
 };
 
 }  // namespace weir::decode

@@ -207,7 +207,7 @@ bool DecoderState::decode_netflow_fixed(Protocol protocol, const Datagram& d,
     quirks_.note(Quirk::sampling_interval_overflow);
   }
   if (interval != 0) s.present.set(Field::sampling_rate);
-  if (interval != m.domain->rate.rate) m.domain->rate = {interval, d.received_ns};
+  if (interval != m.domain->rate.rate) m.domain->rate = {interval, d.age_time_ns()};
   s.rate = rate_of_header(m, interval, SamplingSource::header);
 
   burst_.begin(sink, m.header, d.listener, d.payload.data());

@@ -54,7 +54,7 @@ void DecoderState::options_record(Message& m, const Template& t, const Row& row)
     const auto id = static_cast<uint32_t>(v.scope_domain);
     Domain* named = exporters_.find_domain(*m.exporter, domain->version, id, {}, domain->session);
     if (named == nullptr && id != 0) {
-      named = exporters_.add_named_domain(*m.exporter, domain->version, id, m.times.received_ns,
+      named = exporters_.add_named_domain(*m.exporter, domain->version, id, m.times.aged_ns,
                                           {domain->session, domain->session_port});
     }
     if (named != nullptr) domain = named;
@@ -62,11 +62,11 @@ void DecoderState::options_record(Message& m, const Template& t, const Row& row)
   const bool has_sequence = (v.present & bit::kSequence) != 0;
   if (has_sequence && v.selector_count != 0) {
     const uint32_t n = v.selector_count <= std::size(v.selectors) ? v.selector_count : 0;
-    rates_.set_sequence(*domain, v.sequence_id, {v.selectors, n}, m.times.received_ns);
+    rates_.set_sequence(*domain, v.sequence_id, {v.selectors, n}, m.times.aged_ns);
   }
   if (rate == 0) return;  // PTX says 0 where it does not know
   if (rate > kRatePlausibleMax) quirks_.note(Quirk::implausible_rate);
-  const RateEntry entry{rate, m.times.received_ns};
+  const RateEntry entry{rate, m.times.aged_ns};
   if ((v.present & bit::kSampler) != 0) {
     rates_.set_keyed(*domain, RateKey::sampler, v.sampler_id, entry);
   } else if (has_sequence && v.selector_count != 1) {

@@ -47,6 +47,7 @@ bool PendingStore::hold(Template& owner, const Origin& origin,
   auto* set = new (memory) PendingSet{};
   set->owner = &owner;
   set->received_ns = origin.times.received_ns;
+  set->aged_ns = origin.times.aged_ns;
   set->export_ns = origin.times.export_ns;
   set->uptime_ms = origin.times.uptime_ms;
   set->has_uptime = origin.times.has_uptime;
@@ -85,8 +86,8 @@ void PendingStore::release(PendingSet& set, SetOutcome outcome) noexcept {
 PendingSet* PendingStore::expired(uint64_t now_ns) const noexcept {
   for (size_t i = 0; i < lists_used_; ++i) {
     PendingSet* set = by_age_[i].front();
-    if (set == nullptr || now_ns < set->received_ns) continue;
-    if (now_ns - set->received_ns >= set->ttl_ns) return set;
+    if (set == nullptr || now_ns < set->aged_ns) continue;
+    if (now_ns - set->aged_ns >= set->ttl_ns) return set;
   }
   return nullptr;
 }

@@ -110,8 +110,13 @@ void DecoderState::replay(Template& t, const Message& now, RecordSink& sink) noe
     m.header.sequence_num = set->sequence_num;
     m.header.time_received_ns = set->received_ns;
     m.header.exporter_port = set->source_port;
-    m.times = {set->received_ns, set->export_ns,        set->uptime_ms,
-               set->has_uptime,  now.times.past_max_ns, now.times.future_max_ns};
+    m.times = {.received_ns = set->received_ns,
+               .aged_ns = set->aged_ns,
+               .export_ns = set->export_ns,
+               .uptime_ms = set->uptime_ms,
+               .has_uptime = set->has_uptime,
+               .past_max_ns = now.times.past_max_ns,
+               .future_max_ns = now.times.future_max_ns};
     m.listener = set->listener;
     m.source_port = set->source_port;
     m.exporter = now.exporter;
@@ -131,7 +136,7 @@ void DecoderState::data_set(Message& m, uint16_t id, std::span<const uint8_t> bo
   const uint64_t octets = body.size() + kSetHeaderOctets;
   Template* t = templates_.find(*m.domain, id, m.source_port);
   if (t != nullptr && t->kind != TemplateKind::missing &&
-      templates_.is_stale(*t, m.times.received_ns)) {
+      templates_.is_stale(*t, m.times.aged_ns)) {
     templates_.expire_template(*t);
     t = nullptr;
   }
@@ -169,7 +174,7 @@ void DecoderState::data_records(Message& m, const Template& t,
                                 std::span<const uint8_t> body) noexcept {
   if (t.kind == TemplateKind::options) return options_records(m, t, body);
   const Plan& plan = t.plan;
-  const MessageRates rates(rates_, *m.domain, t.id, default_rate(m), m.times.received_ns);
+  const MessageRates rates(rates_, *m.domain, t.id, default_rate(m), m.times.aged_ns);
   const MessageTemplates templates(templates_, m);
   const bool v9 = t.format == TemplateFormat::netflow_v9;
   PlanContext context{m.times,          rates,         burst_.arena(), templates, v9,

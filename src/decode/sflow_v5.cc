@@ -184,7 +184,7 @@ void DecoderState::observe_source(Message& m, SflowSampleKind kind, SflowSourceK
                                   const SourceReport& source) noexcept {
   if (m.domain == nullptr) return;  // counted once a datagram
   const SflowSourceTable::News news = sflow_sources_.observe(
-      key, {source.sequence, source.pool, source.drops, m.times.received_ns});
+      key, {source.sequence, source.pool, source.drops, m.times.aged_ns});
   if (!news.tracked) return quirks_.note(Quirk::sequence_untracked);
   ExporterStats& s = m.exporter->stats;
   if (news.lost != 0) {

@@ -141,7 +141,7 @@ void StateWriter::exporter(const Exporter& e, uint8_t flags) noexcept {
   if (e.has_system_init) flags |= state_flag::kHasBootTime;
   uint8_t* p = begin(StateRecordType::exporter, kStateExporterOctets, flags);
   std::memcpy(p + 8, e.stats.address.octets.data(), e.stats.address.octets.size());
-  store_be64(p + 24, e.stats.last_seen_ns);
+  store_be64(p + 24, wall(e.stats.last_seen_ns));
   store_be64(p + 32, e.has_system_init ? e.system_init_ms : 0);
 }
 
@@ -178,14 +178,14 @@ void StateWriter::domain(const Domain& d) noexcept {
   p[15] = 0;
   store_be64(p + 16, d.has_system_init ? d.system_init_ms : 0);
   store_be64(p + 24, d.rate.rate);
-  store_be64(p + 32, d.rate.changed_ns);
+  store_be64(p + 32, wall(d.rate.changed_ns));
 }
 
 void StateWriter::rate(const KeyedRate& r) noexcept {
   uint8_t* p = begin(StateRecordType::rate, kStateRateOctets, static_cast<uint8_t>(r.kind));
   store_be64(p + 8, r.key);
   store_be64(p + 16, r.rate.rate);
-  store_be64(p + 24, r.rate.changed_ns);
+  store_be64(p + 24, wall(r.rate.changed_ns));
 }
 
 void StateWriter::template_(const Template& t, uint8_t flags) noexcept {
@@ -196,7 +196,7 @@ void StateWriter::template_(const Template& t, uint8_t flags) noexcept {
   store_be16(p + 12, t.scope_fields);
   p[14] = static_cast<uint8_t>(t.kind);
   p[15] = static_cast<uint8_t>(t.format);
-  store_be64(p + 16, t.defined_ns);
+  store_be64(p + 16, wall(t.defined_ns));
   p += kStateTemplateOctets;
   for (const FieldSpec& f : t.plan.fields) {
     store_be32(p, f.enterprise);

@@ -140,7 +140,9 @@ struct StateName {
 /// Writes records into what it was given, and nothing beyond.
 class StateWriter {
  public:
-  explicit StateWriter(std::span<uint8_t> out) noexcept : out_(out) {}
+  /// `wall_offset_ns`: from the clock that a decoder's state ages by to the wall clock, which an image has.
+  explicit StateWriter(std::span<uint8_t> out, uint64_t wall_offset_ns = 0) noexcept
+      : out_(out), wall_offset_ns_(wall_offset_ns) {}
 
   size_t octets() const noexcept { return used_; }
   bool has_room(size_t octets) const noexcept { return out_.size() - used_ >= octets; }
@@ -163,8 +165,10 @@ class StateWriter {
 
  private:
   uint8_t* begin(StateRecordType type, uint32_t octets, uint8_t flags) noexcept;
+  uint64_t wall(uint64_t aged_ns) const noexcept { return aged_ns != 0 ? aged_ns + wall_offset_ns_ : 0; }
 
   std::span<uint8_t> out_;
+  uint64_t wall_offset_ns_;
   size_t used_ = 0;
 };
 

@@ -39,7 +39,7 @@ size_t DecoderState::copy_state(StateCursor& cursor, std::span<uint8_t> out) noe
     save_walk_ += 2;
     cursor = {save_walk_, 0, false};
   }
-  StateWriter writer(out);
+  StateWriter writer(out, wall_offset_ns_);
   uint32_t budget = kSaveRecords;
   for (uint32_t n = 0; n < kSaveSlots && cursor.slot < exporters_.slot_count(); ++n) {
     Exporter* e = exporters_.at_slot(cursor.slot);
@@ -159,7 +159,7 @@ void DecoderState::restore_some(Message& m, RecordSink& sink) noexcept {
         break;
       case StateRecordType::rate: {
         const auto kind = static_cast<RateKey>(r.flags());
-        const RateEntry rate{r.u64(16), r.u64(24)};
+        const RateEntry rate{r.u64(16), aged(r.u64(24))};
         if (domain == nullptr || rate.rate == 0) break;
         if (rates_.find_keyed(*domain, kind, r.u64(8)) != 0) break;
         rates_.set_keyed(*domain, kind, r.u64(8), rate);
@@ -190,7 +190,7 @@ void DecoderState::restore_domain(Exporter& e, const StateRecord& r) noexcept {
     d->system_init_ms = r.u64(16);
   }
   if (d->sequence.is_new()) d->sequence = SequenceTracker(static_cast<SequenceUnit>(r.u8(14)));
-  const RateEntry rate{r.u64(24), r.u64(32)};
+  const RateEntry rate{r.u64(24), aged(r.u64(32))};
   if (rate.rate != 0 && d->rate.rate == 0) {
     rates_.set_domain(*d, rate);
     counters_.rates_restored.increment();
@@ -225,9 +225,9 @@ void DecoderState::restore_template(Message& m, Domain& domain, const StateRecor
                                     .kind = kind,
                                     .format = static_cast<TemplateFormat>(r.u8(15)),
                                     .fields = {fields_.get(), field_count_},
-                                    .now_ns = r.u64(16),
+                                    .now_ns = aged(r.u64(16)),
                                     .limits = *m.limits};
-  if (TemplateTable::is_stale(d.now_ns, m.limits->template_lifetime_ns, m.times.received_ns)) {
+  if (TemplateTable::is_stale(d.now_ns, m.limits->template_lifetime_ns, m.times.aged_ns)) {
     return;
   }
   Template* made = templates_.restore(domain, d, r.u16(10));

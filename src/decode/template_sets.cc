@@ -49,7 +49,7 @@ TemplateKind DecoderState::refuse_fields(const Message& m, uint16_t id, Template
                                 kind,
                                 format,
                                 {fields_.get(), field_count_},
-                                m.times.received_ns,
+                                m.times.aged_ns,
                                 *m.limits});
   field_count_ = 0;
   return TemplateKind::not_decodable;
@@ -79,7 +79,7 @@ void DecoderState::define(Message& m, uint16_t id, TemplateKind kind, TemplateFo
                                                  kind,
                                                  format,
                                                  {fields_.get(), field_count_},
-                                                 m.times.received_ns,
+                                                 m.times.aged_ns,
                                                  *m.limits});
   if (made != nullptr && !made->pending.empty()) replay(*made, m, sink);
 }

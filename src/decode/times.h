@@ -19,6 +19,7 @@ inline constexpr uint64_t kTimeEarliestNs = 946'684'800 * kNsPerSec;
 /// What the times of one message's records are measured against.
 struct TimeBase {
   uint64_t received_ns = 0;
+  uint64_t aged_ns = 0;    // the same moment, by the clock that state ages by
   uint64_t export_ns = 0;  // the header's time, as it says
   uint32_t uptime_ms = 0;  // at export_ns
   bool has_uptime = false;

@@ -31,6 +31,9 @@ struct Datagram {
   ListenerId listener;
   uint64_t received_ns = 0;  // since the epoch
   uint32_t session = 0;      // of a core's transport sessions; 0: by UDP, which has none
+  uint64_t aged_ns = 0;      // by the clock that state ages by (Moment); 0: received_ns
+
+  uint64_t age_time_ns() const noexcept { return aged_ns != 0 ? aged_ns : received_ns; }
 };
 
 struct ExportHeader {

@@ -22,13 +22,13 @@ class PipelineTest : public ::testing::Test {
     ASSERT_TRUE(made) << made.error().message;
     pipeline_ = std::move(*made);
   }
-  void frame(const lab::Octets& octets, uint64_t received_ns = kCaptureTimeNs) {
+  void frame(const lab::Octets& octets, const Moment& received = kCaptureTimeNs) {
     const RoleScope role(rx_lcore);
-    pipeline_->on_frame(octets, LinkType::ethernet, received_ns);
+    pipeline_->on_frame(octets, LinkType::ethernet, received);
   }
-  void poll(uint64_t steady_ns, uint64_t wall_ns = kCaptureTimeNs) {
+  void poll(uint64_t steady_ns, const Moment& now = kCaptureTimeNs) {
     const RoleScope role(rx_lcore);
-    pipeline_->poll(steady_ns, wall_ns);
+    pipeline_->poll(steady_ns, now);
   }
   void finish() {
     const RoleScope role(rx_lcore);
@@ -154,6 +154,22 @@ TEST_F(PipelineTest, CountsFragmentsThatMadeNothingAndDatagramsThatNobodyWanted)
   finish();
   EXPECT_EQ(expired(), 2u);
   EXPECT_THAT(pipeline_->ledger().discrepancies(), ::testing::IsEmpty());
+}
+
+TEST_F(PipelineTest, FragmentsWaitThroughAStepOfTheWallClock) {
+  PipelineConfig config = netflow_pipeline();
+  config.reassembly.timeout_ns = 2 * kNsPerSec;
+  make(config);
+  const lab::UdpEnds ends = {"192.0.2.1", "192.0.2.200", 40'000, kNetflowPort};
+  const auto pieces = lab::fragment_packets(ends, 1, lab::udp_segment(ends, v5_datagram(30)), 496);
+  constexpr uint64_t kSteps[] = {0, 86'400 * kNsPerSec, uint64_t{0} - 86'400 * kNsPerSec};
+  for (size_t i = 0; i < pieces.size(); ++i) {
+    const uint64_t aged_ns = kCaptureTimeNs + i * kNsPerSec / 2;
+    frame(lab::ethernet(lab::kEtherTypeIpv4, pieces[i]), {aged_ns + kSteps[i % 3], aged_ns});
+    poll((i + 1) * 2 * kNsPerSec, {aged_ns + kSteps[i % 3], aged_ns});
+  }
+  EXPECT_EQ(pipeline_->decoder_counters().records.value(), 30u);
+  EXPECT_EQ(pipeline_->ledger().fragments[packet::FragmentOutcome::expired], 0u);
 }
 
 TEST_F(PipelineTest, FragmentsOfWhoMayNotExportTakeNobodysPlace) {

@@ -6,11 +6,14 @@
 #include <sys/socket.h>
 
 #include <atomic>
+#include <filesystem>
 #include <map>
 #include <thread>
 
+#include "dataplane/placement.h"
 #include "dataplane/source_steering.h"
 #include "support.h"
+#include "support/process.h"
 #include "udp_sender.h"
 
 namespace weir::dataplane::testing {
@@ -151,6 +154,40 @@ class SocketThreads : public ::testing::Test {
   Collected collected_;
   size_t added_ = 0;
 };
+
+/// What the kernel lets this process's thread of that name run on; empty: there is none.
+std::string cpus_of_thread(const std::string& name) {
+  for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
+    if (test::contents_of(task.path() / "comm") != name + "\n") continue;
+    const std::string status = test::contents_of(task.path() / "status");
+    const std::string key = "Cpus_allowed_list:\t";
+    const size_t at = status.find(key) + key.size();
+    return status.substr(at, status.find('\n', at) - at);
+  }
+  return {};
+}
+
+TEST_F(SocketThreads, RunWhereTheyAreToldTo) {
+  const std::vector<unsigned> usable = usable_cpus();
+  config_.socket_lcores = {usable.back()};
+  make(1, 2);
+  start();
+  for (const size_t thread : {0u, 1u}) {
+    EXPECT_EQ(plane_->cores()[thread].cpu, static_cast<int>(usable.back()));
+    EXPECT_EQ(cpus_of_thread(fmt::format("weir-rx-{}", thread)), fmt::format("{}", usable.back()));
+  }
+  stop(*plane_, collected_);
+}
+
+TEST_F(SocketThreads, AreRefusedACpuThatIsNotThere) {
+  const RoleScope role(control_thread);
+  config_.pipeline = netflow_pipeline();
+  config_.socket_lcores = {1023};
+  add_socket("127.0.0.1", 0);
+  const auto made = DataPlane::create(config_);
+  ASSERT_FALSE(made);
+  EXPECT_THAT(made.error().message, HasSubstr("CPU 1023 cannot be used here"));
+}
 
 TEST_F(SocketThreads, AnExporterMeetsOneThreadFromWhateverPortToWhateverListener) {
   make(2, 3);

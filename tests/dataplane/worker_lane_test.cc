@@ -179,7 +179,7 @@ class HandOverTest : public ::testing::Test {
   /// Whether it was the worker's.
   bool sort(const lab::Octets& frame) {
     const RoleScope role(rx_lcore);
-    HandedFrame handed{.received_ns = kCaptureTimeNs};
+    HandedFrame handed{.received = kCaptureTimeNs};
     IpAddress source;
     if (!receiver_->sort_frame(frame, LinkType::ethernet, nullptr, handed, source)) return false;
     receiver_->counters().handover.handed[handed.kind].increment();

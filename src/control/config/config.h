@@ -340,6 +340,8 @@ struct Numbering {
 };
 
 /// Everything below the control thread. The caller draws decoder.hash_seed.
+/// CPUs that ports of kind socket name, each once.
+std::vector<unsigned> socket_lcores(const ApplianceConfig& config);
 dataplane::DataPlaneConfig data_plane_config(const ApplianceConfig& config);
 dataplane::DataPlaneConfig data_plane_config(const ApplianceConfig& config,
                                              const Numbering& numbers);

@@ -119,8 +119,8 @@ void check_exception(const dataplane::ExceptionConfig& exception, const std::str
 
 void check_port(const PortConfig& port, const std::string& path, Findings& findings) {
   if (port.kind == PortKind::socket) {
-    if (!port.device.empty() || !port.lcores.empty() || port.workers != 0 || !port.worker_lcores.empty()) {
-      findings.error(path, {path}, "a port of kind socket has neither device nor lcores nor workers");
+    if (!port.device.empty() || port.workers != 0 || !port.worker_lcores.empty()) {
+      findings.error(path, {path}, "a port of kind socket has neither device nor workers");
     }
     const PortConfig plain;
     if (port.queues != plain.queues || port.rx_descriptors != plain.rx_descriptors ||
@@ -208,6 +208,10 @@ void check_ports(const ApplianceConfig& config, Findings& findings) {
   const bool has_sockets =
       std::any_of(config.ports.begin(), config.ports.end(), [](const auto& p) { return p.kind == PortKind::socket; }) ||
       std::any_of(config.listeners.begin(), config.listeners.end(), [](const auto& l) { return l.listen_addr.has_value(); });
+  if (const size_t cpus = socket_lcores(config).size(); cpus > config.socket_threads) {
+    findings.error("socket_threads", {"socket_threads"},
+                   fmt::format("is {}, and ports of kind socket name {} lcores: at most one for each thread", config.socket_threads, cpus));
+  }
   if (config.socket_threads > 1 && !has_sockets) {
     findings.warning("socket_threads", "nothing comes by kernel sockets: there is no port of kind socket, and no listen_addr");
   }

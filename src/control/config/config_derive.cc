@@ -202,6 +202,16 @@ void Numbering::extend(const ApplianceConfig& config) {
   for (const std::string& subject : route_subjects(config)) add_once(subjects, subject);
 }
 
+std::vector<unsigned> socket_lcores(const ApplianceConfig& config) {
+  std::vector<unsigned> cpus;
+  for (const PortConfig& port : config.ports) {
+    if (port.kind != PortKind::socket) continue;
+    for (const unsigned cpu : port.lcores)
+      if (std::find(cpus.begin(), cpus.end(), cpu) == cpus.end()) cpus.push_back(cpu);
+  }
+  return cpus;
+}
+
 dataplane::DataPlaneConfig data_plane_config(const ApplianceConfig& config) {
   return data_plane_config(config, Numbering(config));
 }
@@ -220,6 +230,7 @@ dataplane::DataPlaneConfig data_plane_config(const ApplianceConfig& config,
   }
   plane.socket_ports = socket_ports(config, numbers);
   plane.socket_threads = config.socket_threads;
+  plane.socket_lcores = socket_lcores(config);
   plane.tcp = {.sessions_max = config.limits.tcp_sessions,
                .sessions_per_exporter_max = config.limits.tcp_sessions_per_exporter,
                .idle_ns = uint64_t{config.limits.tcp_idle_timeout_secs} * kNsPerSec,

@@ -21,7 +21,8 @@ std::string describe_cpus(const std::vector<unsigned>& cpus) {
 
 std::string describe_port(const PortConfig& port) {
   if (port.kind == PortKind::socket) {
-    return fmt::format("  port {}: kernel sockets on {}\n", port.name, port.address.to_string());
+    return fmt::format("  port {}: kernel sockets on {}{}\n", port.name, port.address.to_string(),
+                       port.lcores.empty() ? "" : ", threads on " + describe_cpus(port.lcores));
   }
   std::string text = fmt::format("  port {}: DPDK {}, {} queue{}, {}", port.name, service::printable(port.device),
                                  port.queues, port.queues == 1 ? "" : "s", describe_cpus(port.lcores));

@@ -60,7 +60,8 @@ const Schema<PortConfig>& port_schema() {
           .key("queues", &PortConfig::queues, integer<uint16_t>(1, 64),
                "Receive queues, among which the device spreads exporters (RSS on source address).")
           .list("lcores", &PortConfig::lcores, integer<unsigned>(0, kCpuMax),
-                "CPUs that serve the queues, one for each queue in turn; chosen when empty.")
+                "CPUs that serve the queues, one for each queue in turn; chosen when empty, of the device's NUMA node where there are. Of kind "
+                "socket: of the socket_threads, which all ports share; when empty they are pinned only where weir has CPUs of its own.")
           .key("workers", &PortConfig::workers, integer<uint16_t>(0, 64),
                "Cores that decode what those of the queues receive, each some of the exporters: where the device cannot "
                "spread them, or one core is too little. 0: who receives decodes.")

@@ -382,6 +382,15 @@ std::string metrics_text(const ApplianceView& view) {
              {{"version", version()}, {"commit", commit()}}, 1);
   page.gauge("weir_start_time_seconds", "When the appliance started, since the epoch.", {},
              static_cast<double>(view.started_ns) / 1e9);
+  page.gauge("weir_clock_ticks", "1 while receive cores take the time from the CPU's time stamp counter; 0: they ask the kernel.", {},
+             view.time.trouble == TickTrouble::none);
+  page.gauge("weir_clock_error_seconds", "What the time stamp counter was wrong by at the last look at the kernel's clock.", {},
+             static_cast<double>(view.time.error_ns) / 1e9);
+  page.counter("weir_clock_steps_total", "Times that the wall clock was set by a millisecond or more.", {}, view.time.steps);
+  page.gauge("weir_clock_last_step_seconds", "By how much the wall clock was last set.", {},
+             static_cast<double>(view.time.last_step_ns) / 1e9);
+  page.counter("weir_clock_losses_total", "Times that the time stamp counter disagreed with the kernel's clock.", {},
+               view.time.losses);
   page.gauge("weir_ready", "1 while the appliance can take and deliver flows.", {},
              view.not_ready_because().empty());
   page.gauge("weir_ledger_balanced", "1 while every record is accounted for.", {},

@@ -341,6 +341,15 @@ json rights_json(const service::RightsView& rights) {
           {"threads_with_more", rights.threads_with_more}};
 }
 
+json clock_json(const dataplane::TimeStats& time) {
+  return {{"source", time.trouble == TickTrouble::none ? "tsc" : "kernel"},
+          {"why", time.trouble == TickTrouble::none ? "" : std::string(name_of(time.trouble))},
+          {"error_ns", time.error_ns},
+          {"steps", time.steps},
+          {"last_step_ns", time.last_step_ns},
+          {"losses", time.losses}};
+}
+
 }  // namespace
 
 json status_json(const ApplianceView& view) {
@@ -355,6 +364,7 @@ json status_json(const ApplianceView& view) {
           {"started_ns", view.started_ns},
           {"uptime_ns", view.uptime_ns},
           {"taken_ns", view.taken_ns},
+          {"clock", clock_json(view.time)},
           {"records_per_second", view.records_per_second},
           {"datagrams_per_second", view.datagrams_per_second},
           {"state_kept", state_json(view)},

@@ -227,7 +227,9 @@ std::string port_advice(const std::string& trouble) {
 
 /// What a device cannot do: what makes up for it.
 std::string note_advice(const std::string& note) {
-  static constexpr std::array<std::pair<std::string_view, const char*>, 4> kAdvice = {{
+  static constexpr std::array<std::pair<std::string_view, const char*>, 6> kAdvice = {{
+      {"NUMA node", "lcores of the device's node in that port (lscpu -e), more of its CPUs for weir, or the NIC in a slot of the other; buffers want hugepages there (hugepages/reserve.sh --node N)"},
+      {"time stamps", "compare time_received with what you know of; docs/PORTS.md says what is not verified"},
       {"RSS", "workers: N in that port keeps each exporter on one core; then systemctl restart weir (docs/PORTS.md#workers)"},
       {"rmem_max", "sysctl -w net.core.rmem_max=OCTETS, then systemctl restart weir"},
       {"no interrupts", "idle: adaptive costs the same here; vfio-pci (not UIO) has interrupts for each queue"},
@@ -237,6 +239,26 @@ std::string note_advice(const std::string& note) {
     if (note.find(word) != std::string::npos) return advice;
   }
   return "weirctl ports; docs/PORTS.md says what devices can do";
+}
+
+void look_at_core_clock(const json& clock, Diagnosis& out) {
+  const uint64_t steps = clock.at("steps"), losses = clock.at("losses");
+  if (steps != 0) {
+    out.push_back({"clock", DoctorGrade::warning,
+                   fmt::format("the wall clock was set {} time{} while weir ran, last by {:+.3f} s: receive times jump there", steps,
+                               steps == 1 ? "" : "s", static_cast<double>(clock.at("last_step_ns").get<int64_t>()) / 1e9),
+                   "let chrony slew it (makestep only at the start)"});
+  }
+  const std::string why = clock.at("why").get<std::string>();
+  if (why == "not_invariant") {
+    out.push_back({"time stamp counter", DoctorGrade::note, "this CPU does not promise an even one: each burst asks the kernel for the time",
+                   "of a virtual machine: pass the CPU's invtsc on"});
+  } else if (losses != 0) {
+    out.push_back({"time stamp counter", why == "given_up" ? DoctorGrade::warning : DoctorGrade::note,
+                   fmt::format("disagreed with the kernel's clock {} time{}{}", losses, losses == 1 ? "" : "s",
+                               why == "given_up" ? ", and is not used any more" : ""),
+                   "dmesg | grep -i tsc; a migrated or suspended machine does it once"});
+  }
 }
 
 void look_at_rights(const json& rights, Diagnosis& out) {
@@ -293,7 +315,8 @@ std::vector<DoctorFinding> diagnose_appliance(const nlohmann::json& status) {
     }
     // RSS that the device cannot do, counters that it has not.
     if (const std::string note = text(port.at("note")); !note.empty()) {
-      out.push_back({about, DoctorGrade::note, note, note_advice(note)});
+      const bool is_far = note.find("NUMA node") != std::string::npos;
+      out.push_back({about, is_far ? DoctorGrade::warning : DoctorGrade::note, note, note_advice(note)});
     }
     const uint64_t missed = port.at("missed").is_null() ? 0 : port.at("missed").get<uint64_t>();
     const uint64_t packets = port.at("packets");
@@ -303,6 +326,7 @@ std::vector<DoctorFinding> diagnose_appliance(const nlohmann::json& status) {
                      "more queues and lcores, rx_descriptors up to 4096, or buffer_size of the listener"});
     }
   }
+  if (status.contains("clock")) look_at_core_clock(status.at("clock"), out);
   for (const json& core : status.at("cores")) {
     const json& worker = core.at("worker");
     if (worker.is_null() || worker.at("full") == 0) continue;

@@ -421,7 +421,7 @@ TEST(ApplianceConfig, RefusesWhatCannotWork) {
       {listener + "eal: {extra_args: ['--proc-type=auto']}", "makes weir wait for another DPDK program"},
       {listener + "eal: {extra_args: ['--proc-type', secondary]}", "makes weir wait for another DPDK program"},
       {listener + "ports: [{device: net_null0, lcores: [0, 0]}]", "names 2 CPUs for 1 queues"},
-      {listener + "ports: [{kind: socket, device: net_null0}]", "has neither device nor lcores"},
+      {listener + "ports: [{kind: socket, device: net_null0}]", "has neither device nor workers"},
       {listener + "ports: [{device: net_null0, address: 192.0.2.1}]", "is a socket port's"},
       {listener + "ports: [{kind: socket, queues: 2}]", "they are a dpdk port's"},
       {listener + "limits: {template_octets_total: 1MiB}\nports: [{device: net_null0, queues: 2, "
@@ -513,7 +513,8 @@ TEST(ApplianceConfig, RefusesWhatCannotWork) {
        "listeners[0].tcp: needs a socket of the kernel's"},
       {"listeners: [{protocol: sflow, listen_addr: '[::]:6343', tcp: true}]\n", "listeners[0].tcp: is for IPFIX"},
       {listener + "socket_threads: 65", "socket_threads: \"65\" is not allowed; allowed: an integer from 1 to 64"},
-      {listener + "ports: [{kind: socket, workers: 2}]", "a port of kind socket has neither device nor lcores nor workers"},
+      {listener + "ports: [{kind: socket, lcores: [0, 1]}]", "socket_threads: is 1, and ports of kind socket name 2 lcores"},
+      {listener + "ports: [{kind: socket, workers: 2}]", "a port of kind socket has neither device nor workers"},
       {listener + "ports: [{device: net_null0, workers: 65}]", "ports[0].workers: \"65\" is not allowed; allowed: an integer from 0 to 64"},
       {listener + "ports: [{device: net_null0, workers: 2, worker_lcores: [1]}]",
        "ports[0].worker_lcores: names 1 CPUs for 2 workers; one for each is expected, or none"},

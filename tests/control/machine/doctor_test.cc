@@ -187,6 +187,21 @@ TEST(Doctor, SaysThatNothingAnswersForTheAppliancesAddress) {
             "port p0: interface weir0 is down -> nothing answers for the appliance's address on that wire: ip link show weir0\n");
 }
 
+TEST(Doctor, SaysThatTheClockWasSetAndWhetherTicksAreTrusted) {
+  const auto found = [](uint64_t steps, int64_t last_step_ns, uint64_t losses, const char* why) {
+    const json clock = {{"steps", steps}, {"last_step_ns", last_step_ns}, {"losses", losses}, {"why", why}};
+    return all_of(diagnose_appliance({{"ready", true}, {"version", "1"}, {"clock", clock}, {"ports", json::array()},
+                                      {"cores", json::array()}, {"publishers", json::array()}}),
+                  DoctorGrade::note);
+  };
+  EXPECT_EQ(found(0, 0, 0, ""), "");
+  EXPECT_EQ(found(0, 0, 0, "measuring"), "");
+  EXPECT_THAT(found(1, -3'600'000'000'000, 0, ""), HasSubstr("clock: the wall clock was set 1 time while weir ran, last by -3600.000 s"));
+  EXPECT_THAT(found(0, 0, 0, "not_invariant"), HasSubstr("time stamp counter: this CPU does not promise"));
+  EXPECT_THAT(found(0, 0, 2, "disagrees"), HasSubstr("disagreed with the kernel's clock 2 times ->"));
+  EXPECT_THAT(found(0, 0, 8, "given_up"), HasSubstr("8 times, and is not used any more"));
+}
+
 TEST(Doctor, SaysWhoseTheProcessIsAndWhatItKeeps) {
   const auto found = [](uint32_t uid, const json& kept, const json& threads) {
     const json rights = {{"user", uid == 0 ? "root" : "weir"}, {"uid", uid}, {"kept", kept}, {"threads_with_more", threads}};
