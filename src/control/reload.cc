@@ -14,7 +14,7 @@ namespace weir::control {
 namespace {
 
 constexpr std::string_view kLiveKeys[] = {
-    "listeners", "sampling", "exporters", "exporter_info", "classification", "limits.records_per_second",
+    "listeners", "sampling", "replicate", "exporters", "exporter_info", "classification", "limits.records_per_second",
     "limits.records_per_second_per_exporter", "limits.packets_per_second_per_exporter", "log.level", "shutdown_deadline_ms",
     // of publishers
     "publishers", "nats_url", "nats_creds_file", "nats_nkey_file", "nats_user", "nats_password", "nats_token", "nats_connections",
@@ -92,6 +92,7 @@ ApplianceConfig with_live_keys(const ApplianceConfig& running, const ApplianceCo
   ApplianceConfig config = running;
   config.listeners = wanted.listeners;
   config.sampling = wanted.sampling;
+  config.replicate = wanted.replicate;
   config.exporters = wanted.exporters;
   config.exporter_info = wanted.exporter_info;
   config.exporter_list = wanted.exporter_list;

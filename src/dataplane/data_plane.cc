@@ -110,7 +110,7 @@ class RunningDataPlane final : public DataPlane {
   // In this order: what is made later goes first.
   Timekeeper keeper_;
   std::vector<CoreInfo> cores_;
-  std::unique_ptr<Replicator> replicator_;  // null: nobody else gets anything
+  std::unique_ptr<Replicator> replicator_;
   std::vector<std::unique_ptr<Pipeline>> pipelines_;
   std::unique_ptr<Eal> eal_;
   std::unique_ptr<ExceptionPath> exceptions_;  // null: no port wants one
@@ -155,8 +155,7 @@ Result<void> RunningDataPlane::open(const DataPlaneConfig& config) {
                       .cpu = cpus.empty() ? -1 : static_cast<int>(cpus[thread]),
                       .serves = sockets_->serves(thread)});
   if (Result<void> made = make_pipelines(config); !made) return made;
-  if (!config.replicas.empty())
-    if (Result<void> replicated = replicate(config); !replicated) return replicated;
+  if (Result<void> replicated = replicate(config); !replicated) return replicated;
   return make_cores(config);
 }
 
@@ -335,8 +334,7 @@ Result<void> RunningDataPlane::start_devices() {
 
 /// They have the rights that this thread has by now.
 Result<void> RunningDataPlane::start_threads() {
-  if (replicator_)
-    if (Result<void> started = replicator_->start(); !started) return started;
+  if (Result<void> started = replicator_->start(); !started) return started;
   if (exceptions_)
     if (Result<void> started = exceptions_->start(); !started) return started;
   for (size_t i = 0; i < dpdk_cores_.size(); ++i) {
@@ -364,6 +362,7 @@ Result<void> RunningDataPlane::change(const DataPlaneConfig& config) {
   // A listener that is new may be where somebody is sent what we receive. Rights were another user's, perhaps.
   if (const auto found = find_replica_trouble(config, Rights{}); !found.empty())
     return Error{"replicate: " + found.front().what};
+  if (Result<void> prepared = replicator_->prepare_change(config.replicas); !prepared) return prepared;
   auto rules = config.pipeline.rules(cores_.size(), rules_.get());
   if (!rules) return rules.error();
   if (!sockets_ && !config.socket_ports.empty())
@@ -375,6 +374,7 @@ Result<void> RunningDataPlane::change(const DataPlaneConfig& config) {
   for (const std::unique_ptr<XdpSteering>& steering : steerings_)
     if (Result<void> added = steering->add_ports((*rules)->listeners); !added) return added;
   next_rules_ = std::move(*rules);
+  replicator_->begin_change();
   // Workers first: what a core hands over has been sorted by rules that its workers can have, too.
   for (const bool workers : {true, false})
     for (size_t i = 0; i < pipelines_.size(); ++i)
@@ -402,7 +402,8 @@ bool RunningDataPlane::settle_change() {
         cores_[dpdk_cores_.size() + thread].serves = sockets_->serves(thread);
     }
   }
-  return !sockets_ || sockets_->settle_change();
+  const bool replicas_have = replicator_->settle_change();
+  return (!sockets_ || sockets_->settle_change()) && replicas_have;
 }
 
 void RunningDataPlane::stop() {

@@ -14,9 +14,10 @@ static_assert(std::has_single_bit(ReplicaLane::kLaneOctets));
 
 void ReplicaLane::Free::operator()(uint8_t* memory) const noexcept { ::operator delete(memory, kNoteAlign); }
 
-ReplicaLane::ReplicaLane(const ReplicaMasks& masks, Waker& consumer, std::vector<SocketAddress> collectors)
-    : masks_(masks),
-      collectors_(std::move(collectors)),
+ReplicaLane::ReplicaLane(const ReplicaPlan& plan, Waker& consumer)
+    : plan_(&plan),
+      wanted_plan_(&plan),
+      plan_in_use_(&plan),
       consumer_(consumer),
       octets_(static_cast<uint8_t*>(::operator new(kLaneOctets, kNoteAlign))) {}
 

@@ -1,6 +1,7 @@
 // replica_lane.h — What a core received and other collectors are to get as well, on its way to the thread that sends it.
 //
-// Runs on:  offer and end_burst on the rx_lcore; first, next and release on the sending thread; counters anywhere.
+// Runs on:  offer and end_burst on the rx_lcore; first, next and release on the sending thread; set_plan on the
+//           control_thread; counters anywhere.
 // Owns:     kLaneOctets of memory.
 // Bounds:   that. A datagram that finds no room is not replicated, and counted for each target that wanted it; the core
 //           never waits.
@@ -34,6 +35,12 @@ using ReplicaMask = uint32_t;
 /// Which targets get what comes by which listener; by ListenerId, those that come later included.
 using ReplicaMasks = std::array<ReplicaMask, decode::kListenersMax>;
 
+/// Who gets what, as of a configuration. Constant once cores go by it; a target keeps its bit while it is one.
+struct ReplicaPlan {
+  ReplicaMasks masks{};
+  std::vector<SocketAddress> collectors;  // where targets are
+};
+
 /// Stands before its payload.
 struct alignas(32) ReplicaNote {
   IpAddress source;
@@ -52,20 +59,31 @@ class ReplicaLane {
  public:
   static constexpr size_t kLaneOctets = 4u << 20;  // 40 ms of 800 Mbit/s; a power of two
 
-  /// `consumer` is woken at the end of a burst that brought something. `collectors` are where targets are.
-  ReplicaLane(const ReplicaMasks& masks, Waker& consumer, std::vector<SocketAddress> collectors = {});
+  /// `consumer` is woken at the end of a burst that brought something.
+  ReplicaLane(const ReplicaPlan& plan, Waker& consumer);
+
+  /// What goes from the next burst on. The plan before stays alive until goes_by(plan).
+  void set_plan(const ReplicaPlan& plan) noexcept WEIR_RUNS_ON(control_thread) {
+    wanted_plan_.store(&plan, std::memory_order_release);
+  }
+  bool goes_by(const ReplicaPlan& plan) const noexcept { return plan_in_use_.load(std::memory_order_acquire) == &plan; }
 
   /// `destination`: where it was going, null: to us. What is on its way to a collector already was seen on a wire (a mirrored
   /// port): it might be what we sent there, and would go round for ever.
   void offer(const Datagram& datagram, const IpAddress* destination = nullptr) noexcept WEIR_RUNS_ON(rx_lcore) {
-    const ReplicaMask targets = masks_[datagram.listener.value];
+    const ReplicaMask targets = plan_->masks[datagram.listener.value];
     if (targets == 0) return;
     count(offered_, targets);
     if (destination != nullptr && is_a_collectors({*destination, datagram.local_port})) [[unlikely]]
       return count(on_its_way_, targets);
     copy(datagram, targets);
   }
+  /// Between two bursts, also where there was none.
   void end_burst() noexcept WEIR_RUNS_ON(rx_lcore) {
+    if (const ReplicaPlan* wanted = wanted_plan_.load(std::memory_order_acquire); wanted != plan_) {
+      plan_ = wanted;
+      plan_in_use_.store(wanted, std::memory_order_release);
+    }
     if (!has_news_) return;
     has_news_ = false;
     consumer_.wake();
@@ -78,6 +96,9 @@ class ReplicaLane {
   /// Those before `at` are done with.
   void release(size_t at) noexcept { head_.store(at, std::memory_order_release); }
   bool has_waiting() const noexcept { return tail_.load(std::memory_order_acquire) != first(); }
+  /// Up to where it has been filled, and whether all before `at` is done with.
+  size_t end() const noexcept { return tail_.load(std::memory_order_acquire); }
+  bool is_released(size_t at) const noexcept { return head_.load(std::memory_order_acquire) - at < SIZE_MAX / 2; }
 
   uint64_t offered(size_t target) const noexcept { return offered_[target].value(); }
   uint64_t no_room(size_t target) const noexcept { return no_room_[target].value(); }
@@ -89,7 +110,7 @@ class ReplicaLane {
   };
   void copy(const Datagram& datagram, ReplicaMask targets) noexcept WEIR_RUNS_ON(rx_lcore);
   bool is_a_collectors(const SocketAddress& to) const noexcept {
-    for (const SocketAddress& collector : collectors_)
+    for (const SocketAddress& collector : plan_->collectors)
       if (collector == to) return true;
     return false;
   }
@@ -100,8 +121,9 @@ class ReplicaLane {
     for (; targets != 0; targets &= targets - 1) counters[static_cast<size_t>(std::countr_zero(targets))].increment();
   }
 
-  const ReplicaMasks masks_;
-  const std::vector<SocketAddress> collectors_;
+  const ReplicaPlan* plan_;  // the core's
+  std::atomic<const ReplicaPlan*> wanted_plan_;
+  std::atomic<const ReplicaPlan*> plan_in_use_;
   Waker& consumer_;
   const std::unique_ptr<uint8_t[], Free> octets_;
   std::array<Counter, kReplicaTargetsMax> offered_;

@@ -61,8 +61,8 @@ TEST(CompareConfigs, TellsWhatGoesNowFromWhatARestartTakesUp) {
   const ConfigChange change = compare(a, a, b);
   EXPECT_THAT(change.now, ElementsAre("listeners[0].port", "limits.records_per_second",
                                       "limits.packets_per_second_per_exporter", "sampling.override", "exporters.allow",
-                                      "exporters.sites", "nats_password", "log.level"));
-  EXPECT_THAT(change.at_restart, ElementsAre("limits.exporters_per_core", "replicate", "batch_linger_ms", "log.format"));
+                                      "exporters.sites", "replicate", "nats_password", "log.level"));
+  EXPECT_THAT(change.at_restart, ElementsAre("limits.exporters_per_core", "batch_linger_ms", "log.format"));
 
   const ApplianceConfig merged = with_live_keys(a, b);
   EXPECT_THAT(compare(a, merged, b).now, IsEmpty()) << "all that goes now has been taken over";

@@ -124,6 +124,128 @@ TEST_F(Replicas, TakeNothingFromWhoReceives) {
   expect_ledger(*plane_);
 }
 
+class ReloadedReplicas : public Replicas {
+ protected:
+  /// With every port where it is; whether all cores go by it and what is gone has got its last.
+  void change(std::vector<ReplicaConfig> replicas) {
+    config_.replicas = std::move(replicas);
+    for (size_t i = 0; i < config_.socket_ports.size(); ++i) config_.socket_ports[i].port = port(i);
+    {
+      const RoleScope role(control_thread);
+      const Result<void> changed = plane_->change(config_);
+      ASSERT_TRUE(changed) << changed.error().message;
+    }
+    ASSERT_TRUE(wait([&] {
+      const RoleScope role(control_thread);
+      return plane_->settle_change();
+    }));
+  }
+  static ReplicaConfig to(const Collector& collector, std::vector<ListenerId> listeners = {}) {
+    return {.to = at("127.0.0.1", collector.port()), .listeners = std::move(listeners)};
+  }
+  size_t targets() {
+    const RoleScope role(control_thread);
+    return plane_->replica_stats().size();
+  }
+  const lab::Octets datagram_ = v5_datagram(3);
+};
+
+TEST_F(ReloadedReplicas, ComeChangeAndGoWhilePacketsCome) {
+  const Collector first, second;
+  make();
+  const Sender sender(AF_INET);
+  ASSERT_TRUE(sender.send(port(0), datagram_));
+  ASSERT_TRUE(wait([&] { return datagrams(*plane_) == 1; }));
+  EXPECT_EQ(targets(), 0u);
+
+  change({to(first)});
+  ASSERT_TRUE(sender.send(port(0), datagram_));
+  EXPECT_TRUE(first.receive());
+
+  change({to(second, {ListenerId{1}}), to(first)});
+  ASSERT_TRUE(sender.send(port(0), datagram_));
+  ASSERT_TRUE(sender.send(port(1), datagram_));
+  EXPECT_TRUE(first.receive());
+  EXPECT_TRUE(first.receive());
+  EXPECT_TRUE(second.receive());
+  EXPECT_FALSE(second.receive(0));
+  EXPECT_EQ(stats(0).offered, 1u);
+  EXPECT_EQ(stats(1).offered, 3u) << "it has gone on counting, whatever its place in the list";
+
+  change({to(second)});  // of all listeners from now on
+  ASSERT_TRUE(sender.send(port(0), datagram_));
+  EXPECT_TRUE(second.receive());
+  EXPECT_FALSE(first.receive(0));
+  EXPECT_EQ(stats(0).sent, 2u);
+
+  change({to(first), to(second)});  // in a place that was another's, or its own before: it counts anew
+  EXPECT_EQ(stats(0).offered, 0u);
+  change({});
+  ASSERT_TRUE(sender.send(port(0), datagram_));
+  ASSERT_TRUE(wait([&] { return datagrams(*plane_) == 6; }));
+  EXPECT_FALSE(second.receive(0));
+  stop(*plane_, collected_);
+  expect_ledger(*plane_);
+}
+
+TEST_F(ReloadedReplicas, LoseNothingAndGetNothingTwiceWhileOthersComeAndGo) {
+  const Collector stays, comes_and_goes;
+  config_.replicas = {to(stays)};
+  make();
+  const Sender sender(AF_INET);
+  constexpr uint32_t kDatagrams = 4000;
+  uint32_t got = 0;
+  for (uint32_t i = 0; i < kDatagrams; ++i) {
+    ASSERT_TRUE(sender.send(port(0), v5_datagram(30, i * 30)));
+    if (i % 100 == 99) change(i % 200 == 99 ? std::vector{to(comes_and_goes), to(stays)} : std::vector{to(stays)});
+    while (stays.receive(0)) ++got;
+    while (comes_and_goes.receive(0)) {
+    }
+  }
+  ASSERT_TRUE(wait([&] { return datagrams(*plane_) == kDatagrams; }));
+  stop(*plane_, collected_);
+  while (stays.receive(0)) ++got;
+  EXPECT_EQ(got, kDatagrams);
+  EXPECT_EQ(stats(0).offered, kDatagrams);
+  EXPECT_EQ(stats(0).sent, kDatagrams);
+}
+
+TEST_F(ReloadedReplicas, AChangeThatCannotBeLeavesAllAsItIs) {
+  const Collector first;
+  config_.replicas = {to(first)};
+  make();
+  for (size_t i = 0; i < config_.socket_ports.size(); ++i) config_.socket_ports[i].port = port(i);
+  DataPlaneConfig wrong = config_;
+  wrong.replicas.push_back({.to = at("127.0.0.1", config_.socket_ports[0].port), .listeners = {}});
+  {
+    const RoleScope role(control_thread);
+    ASSERT_FALSE(plane_->change(wrong));
+  }
+  ASSERT_TRUE(Sender(AF_INET).send(port(0), datagram_));
+  EXPECT_TRUE(first.receive());
+  EXPECT_EQ(targets(), 1u);
+  stop(*plane_, collected_);
+}
+
+TEST_F(ReloadedReplicas, EveryPlaceCanBeAnothersAgain) {
+  make();
+  const Sender sender(AF_INET);
+  for (int turn = 0; turn < 3; ++turn) {
+    std::vector<std::unique_ptr<Collector>> collectors;
+    std::vector<ReplicaConfig> all;
+    for (size_t i = 0; i < kReplicaTargetsMax; ++i) {
+      collectors.push_back(std::make_unique<Collector>());
+      all.push_back(to(*collectors.back()));
+    }
+    change(all);
+    ASSERT_TRUE(sender.send(port(0), datagram_));
+    for (const auto& collector : collectors) EXPECT_TRUE(collector->receive());
+    for (size_t i = 0; i < kReplicaTargetsMax; ++i) EXPECT_EQ(stats(i).offered, 1u);
+    change({});
+  }
+  stop(*plane_, collected_);
+}
+
 // What was well when it started would come back by a listener that a reload brings.
 TEST_F(Replicas, AreNotSentToAListenerThatAReloadBrings) {
   const uint16_t later = test::free_udp_port();
@@ -142,7 +264,8 @@ TEST(ReplicaLane, DropsAndCountsWhatFindsNoRoomAndKeepsTheRestWhole) {
   Waker waker;
   ReplicaMasks masks{};
   masks[0] = 0b101;
-  ReplicaLane lane(masks, waker);
+  const ReplicaPlan plan{.masks = masks, .collectors = {}};
+  ReplicaLane lane(plan, waker);
   size_t next_out = 0, next_in = 0, dropped = 0, taken = 0;
   std::vector<size_t> accepted;
   lab::Octets octets;
@@ -188,7 +311,8 @@ TEST(ReplicaLane, TakesNothingThatWasSeenOnItsWayToACollector) {
   Waker waker;
   ReplicaMasks masks{};
   masks[0] = 0b11;
-  ReplicaLane lane(masks, waker, {at("192.0.2.20", 2055), at("2001:db8::20", 2055)});
+  const ReplicaPlan plan{.masks = masks, .collectors = {at("192.0.2.20", 2055), at("2001:db8::20", 2055)}};
+  ReplicaLane lane(plan, waker);
   const RoleScope role(rx_lcore);
   const lab::Octets octets = v5_datagram(1);
   const Datagram datagram{.payload = octets, .source = *IpAddress::parse("192.0.2.1"), .source_port = 7, .local_port = 2055, .listener = {0}};
@@ -244,7 +368,8 @@ TEST(SpoofedReplica, ComesFromTheExportersAddressAndPort) {
       Waker waker;
       ReplicaMasks masks{};
       masks[0] = 1;
-      ReplicaLane lane(masks, waker);
+      const ReplicaPlan plan{.masks = masks, .collectors = {}};
+      ReplicaLane lane(plan, waker);
       const RoleScope receiving(rx_lcore);
       const RoleScope sending(exception_thread);
       const struct {
@@ -297,7 +422,8 @@ TEST(ReplicaTarget, IsTriedAgainWhereNoWayLed) {
       Waker waker;
       ReplicaMasks masks{};
       masks[0] = 1;
-      ReplicaLane lane(masks, waker);
+      const ReplicaPlan plan{.masks = masks, .collectors = {}};
+      ReplicaLane lane(plan, waker);
       uint64_t offered = 0;
       const auto send_one = [&] {
         const RoleScope receiving(rx_lcore);
@@ -344,7 +470,8 @@ TEST(SpoofedReplica, NeedsNoRightsOnceItIsOpen) {
       Waker waker;
       ReplicaMasks masks{};
       masks[0] = 1;
-      ReplicaLane lane(masks, waker);
+      const ReplicaPlan plan{.masks = masks, .collectors = {}};
+      ReplicaLane lane(plan, waker);
       const RoleScope receiving(rx_lcore);
       const RoleScope sending(exception_thread);
       const auto send_one = [&](ReplicaTarget& target, const std::string& exporter) {
