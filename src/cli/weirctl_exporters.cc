@@ -154,6 +154,7 @@ std::string octets_of(const json& octets) { return octets.is_null() ? "varies" :
 struct Readers {
   std::string of_all;
   std::string of_elements;
+  bool some_names = false;  // listeners with inline_names, and no others
 };
 
 Readers readers_of(const json& detail) {
@@ -161,6 +162,10 @@ Readers readers_of(const json& detail) {
   const json kinds = detail.value("record_readers", json());  // an older appliance does not say
   for (const json& kind : kinds) {
     auto name = kind.get<std::string>();
+    if (name == "inline_names") {
+      readers.some_names = true;
+      continue;
+    }
     const bool is_of_all = name != "element_rules";
     std::replace(name.begin(), name.end(), '_', ' ');
     const auto add = [&name](std::string& list) { list += (list.empty() ? "" : ", ") + name; };
@@ -170,6 +175,8 @@ Readers readers_of(const json& detail) {
   return readers;
 }
 
+constexpr const char* kNotByNames = "not by listeners with inline_names";
+
 /// Whether its records go straight to wire octets, and if not, why; of options nothing.
 std::string fused_of(const json& t, const Readers& readers) {
   const json fused = t.value("fused", json());  // an older appliance does not say
@@ -177,7 +184,8 @@ std::string fused_of(const json& t, const Readers& readers) {
   const bool has_elements = fused == "fused_with_elements";
   if (fused != "fused" && !has_elements) return "no: " + fused.get<std::string>();
   const std::string& now = has_elements ? readers.of_elements : readers.of_all;
-  return now.empty() ? "yes" : "off now: " + now;
+  if (!now.empty()) return "off now: " + now;
+  return readers.some_names ? fmt::format("yes, {}", kNotByNames) : "yes";
 }
 
 std::vector<std::string> template_row(const json& t, const Readers& readers) {
@@ -216,7 +224,11 @@ void print_fields(const json& t) {
 void print_templates(const json& templates, const Readers& readers, TemplateFields fields) {
   if (templates.empty()) {
     // NetFlow v5 has none, and is fused all the same.
-    if (!readers.of_all.empty()) std::printf("fused forms: off now: %s\n", readers.of_all.c_str());
+    if (!readers.of_all.empty()) {
+      std::printf("fused forms: off now: %s\n", readers.of_all.c_str());
+    } else if (readers.some_names) {
+      std::printf("fused forms: %s\n", kNotByNames);
+    }
     return;
   }
   if (fields == TemplateFields::counted) {
