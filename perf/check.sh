@@ -79,7 +79,7 @@ fi
 
 if $ratios; then
   echo "== time a record, of the bare loop's"
-  "$bench" --benchmark_filter='^(bare_loop|decode_encode|fused)/(netflow_v5|netflow_v9|ipfix|ipfix_varlen|sflow_raw_header)$' \
+  "$bench" --benchmark_filter='^(bare_loop|decode_encode|fused)/(netflow_v5|netflow_v9|netflow_v9_options_mix|ipfix|ipfix_varlen|sflow_raw_header|mixed_10_exporters)$|^fused_portable/(netflow_v5|netflow_v9|ipfix)$' \
     --benchmark_repetitions=7 --benchmark_enable_random_interleaving=true --benchmark_min_time=0.1 \
     --benchmark_format=json >"$dir/bench" 2>/dev/null
   jq 'def median: sort | .[(length - 1) / 2 | floor];
@@ -89,5 +89,9 @@ if $ratios; then
     "$dir/bench" >"$dir/ratios"
   cpu=$(awk -F': ' '/^(vendor_id|cpu family|model)[ \t]*:/ { print $2 } /^$/ { exit }' /proc/cpuinfo | paste -sd-)
   compare "perf/baselines/ratios-$cpu.json" "$dir/ratios" 10
+  if [ ! -f "perf/baselines/ratios-$cpu.json" ]; then
+    echo "check.sh: TIME WAS COMPARED WITH NOTHING: nobody has recorded ratios of this CPU, $cpu." >&2
+    echo "  On a machine that does nothing else: perf/check.sh --ratios --record" >&2
+  fi
 fi
 exit $worst

@@ -44,7 +44,7 @@ skip() { echo "skipped: $1" >&2; printf '%s\n' "$1" >>"$dir/skipped"; }
 median='def median: sort | .[(length - 1) / 2 | floor]; def spread: {median: median, least: min, most: max, runs: .};'
 
 say "decoder and encoder on one core, datagrams in memory"
-timeout 600 build/perf/bench_decode --benchmark_filter='^(decode_encode|decode_encode_portable|fused|bare_loop)/' \
+timeout 600 build/perf/bench_decode --benchmark_filter='^((decode_encode|decode_encode_portable|fused|bare_loop)/|fused_portable/(netflow_v5|netflow_v9|ipfix)$)' \
   --benchmark_repetitions=$rounds --benchmark_min_time=$bench_s --benchmark_format=json >"$dir/bench.json" 2>/dev/null
 jq "$median"' [.benchmarks[] | select(.run_type == "iteration")] | group_by(.run_name)
   | map({key: .[0].run_name, value: (map(1e9 / .items_per_second) | spread)}) | from_entries' "$dir/bench.json" >"$dir/decode"
