@@ -14,6 +14,7 @@
 // two CPUs; ends with 77 where they are not.
 #include <dirent.h>
 #include <fmt/format.h>
+#include <net/if.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -180,9 +181,16 @@ void start(Lane& lane, const Cpus& cpus) {
   if (lane.kind == Kind::socket)
     if (const Result<void> given = VethWires::give_address(lane.wire); !given) fail(given.error().message);
   std::fflush(nullptr);
-  lane.pid = fork();
+  // The driver of af_packet makes a number of these two, which another of this namespace must not have.
+  static std::vector<unsigned> numbers;
+  const unsigned index = if_nametoindex(VethWires::interface_of(lane.wire).c_str());
+  const auto number_of = [&](pid_t pid) { return (static_cast<unsigned>(pid) ^ index) & 0xffffu; };
+  while ((lane.pid = fork()) > 0 && std::find(numbers.begin(), numbers.end(), number_of(lane.pid)) != numbers.end()) {
+    kill(lane.pid, SIGKILL);
+    waitpid(lane.pid, nullptr, 0);
+  }
   if (lane.pid < 0) fail("no process");
-  if (lane.pid != 0) return;
+  if (lane.pid != 0) return numbers.push_back(number_of(lane.pid));
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (lane.who == Who::bare || lane.who == Who::driver) be_bare(lane, cpus);
   be_weir(lane, cpus);
