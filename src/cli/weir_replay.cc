@@ -153,7 +153,7 @@ void add_replay_command(CLI::App& app, int& exit_code) {
       ->capture_default_str();
   command->add_option("--lose", o->lose, "Percent of the frames that are left out")->check(percent);
   command->add_option("--duplicate", o->duplicate, "Percent that come twice")->check(percent);
-  command->add_option("--reorder", o->reorder, "Percent that come after the next one")->check(percent);
+  command->add_option("--reorder", o->reorder, "Percent that come after the next one of their exporter")->check(percent);
   command->add_option("--corrupt", o->corrupt, "Percent in whose payload one octet is another")->check(percent);
   command->add_option("--seed", o->seed, "Of these dice")->capture_default_str();
   command->add_flag("--stages", o->stages, "Measure what each stage costs a record, too, on one core without a port");

@@ -67,7 +67,9 @@ std::optional<ReplayRate> ReplayRate::parse(std::string_view text) {
 }
 
 ReplayPlayer::ReplayPlayer(const ReplayFrames& frames, const ReplayPlan& plan)
-    : frames_(frames), plan_(plan), rewriter_(frames, plan.copies), random_(plan.seed) {}
+    : frames_(frames), plan_(plan), rewriter_(frames, plan.copies), random_(plan.seed) {
+  if (plan.faults.reordered != 0) held_.resize(frames.sources().size() * plan.copies);
+}
 
 double ReplayPlayer::progress(uint64_t steady_now_ns) const noexcept {
   const uint64_t began = began_steady_ns();
@@ -92,7 +94,7 @@ void ReplayPlayer::run(ReplayOutput& output, const std::atomic<bool>& stop) {
     counters_.rounds.set(round + 1);
     if (!play_round(round, output, stop)) break;
   }
-  if (held_) give(*std::exchange(held_, std::nullopt), output);
+  give_held(output);
   output.flush();
   ended_ns_.store(steady_clock_ns(), std::memory_order_release);
 }
@@ -114,7 +116,9 @@ uint64_t ReplayPlayer::due_ns(const Play& play) const noexcept {
   switch (plan_.rate.unit) {
     case ReplayRate::Unit::unlimited: return 0;
     case ReplayRate::Unit::packets: done = static_cast<double>(counters_.frames.value() + counters_.lost.value()); break;
-    case ReplayRate::Unit::bits: done = 8.0 * static_cast<double>(counters_.octets.value()); break;
+    case ReplayRate::Unit::bits:
+      done = 8.0 * static_cast<double>(counters_.octets.value() + counters_.lost_octets.value());
+      break;
     case ReplayRate::Unit::records:
       done = static_cast<double>(counters_.records.value() + counters_.lost_records.value());
       break;
@@ -153,11 +157,14 @@ bool ReplayPlayer::throw_dice(const Play& play, ReplayOutput& output) {
   if (falls(faults.lost)) {
     counters_.lost.increment();
     counters_.lost_records.add(play.frame->records);
+    counters_.lost_octets.add(play.frame->octets);
     return true;
   }
-  if (!held_ && falls(faults.reordered)) {
+  // Other exporters' frames that come in between put nothing out of order.
+  Play* const held = held_.empty() ? nullptr : &held_[exporter_of(play)];
+  if (held != nullptr && held->frame == nullptr && falls(faults.reordered)) {
     counters_.reordered.increment();
-    held_ = play;
+    *held = play;
     return true;
   }
   if (!give(play, output)) return false;
@@ -165,12 +172,19 @@ bool ReplayPlayer::throw_dice(const Play& play, ReplayOutput& output) {
     counters_.duplicated.increment();
     if (!give(play, output)) return false;
   }
-  return !held_ || give(*std::exchange(held_, std::nullopt), output);
+  return held == nullptr || held->frame == nullptr || give(std::exchange(*held, Play{}), output);
+}
+
+/// Of those that had no next one.
+void ReplayPlayer::give_held(ReplayOutput& output) {
+  for (Play& held : held_) {
+    if (held.frame != nullptr && !give(std::exchange(held, Play{}), output)) return;
+  }
 }
 
 bool ReplayPlayer::give(const Play& play, ReplayOutput& output) {
   const ReplayFrame& frame = *play.frame;
-  uint8_t* const room = output.room(frame.source * plan_.copies + play.copy, frame.octets);
+  uint8_t* const room = output.room(exporter_of(play), frame.octets);
   if (room == nullptr) return false;
   rewriter_.write(frame, play.copy, play.round, wall_ns_, room);
   if (frame.octets > frame.payload_at && falls(plan_.faults.corrupted)) {

@@ -1,13 +1,14 @@
 // replay_player.h — Plays captures at a rate, for rounds or a time, with faults of every kind by the same dice.
 //
 // Runs on:  a thread of its own (run); counters on any.
-// Bounds:   one frame is held back at a time; rounds, a time or `stop` end it.
+// Bounds:   of each exporter one frame is held back at a time; rounds, a time or `stop` end it.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
 #include <optional>
 #include <string_view>
+#include <vector>
 
 #include "base/counter.h"
 #include "base/result.h"
@@ -32,7 +33,7 @@ inline constexpr const char* kReplayRateForms = "max, 200kpps, 1.5Gbps (of frame
 struct ReplayFaults {
   uint32_t lost = 0;
   uint32_t duplicated = 0;
-  uint32_t reordered = 0;  // behind the next one
+  uint32_t reordered = 0;  // behind the next one of the same exporter
   uint32_t corrupted = 0;  // one octet of the payload is another
 };
 
@@ -53,6 +54,7 @@ struct ReplayCounters {
   Counter rounds;   // begun
   Counter lost;
   Counter lost_records;
+  Counter lost_octets;
   Counter duplicated;
   Counter reordered;
   Counter corrupted;
@@ -97,6 +99,8 @@ class ReplayPlayer {
   uint64_t due_ns(const Play& play) const noexcept;
   bool throw_dice(const Play& play, ReplayOutput& output);
   bool give(const Play& play, ReplayOutput& output);
+  void give_held(ReplayOutput& output);
+  uint32_t exporter_of(const Play& play) const noexcept { return play.frame->source * plan_.copies + play.copy; }
   bool falls(uint32_t of_a_million) { return of_a_million != 0 && random_.below(1'000'000) < of_a_million; }
 
   const ReplayFrames& frames_;
@@ -104,7 +108,7 @@ class ReplayPlayer {
   const ReplayRewriter rewriter_;
   ReplayCounters counters_;
   Random random_;
-  std::optional<Play> held_;  // until the next one has gone
+  std::vector<Play> held_;  // by exporter, until its next one has gone; empty where nothing is reordered
   uint64_t wall_ns_ = 0;
   uint64_t now_ns_ = 0;
   uint32_t until_look_ = 0;  // frames that may go before the clock is looked at

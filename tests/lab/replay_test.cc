@@ -205,6 +205,22 @@ TEST_F(ReplayTest, TheSameDiceFallTheSame) {
   EXPECT_NE(first, sequences(2));
 }
 
+TEST_F(ReplayTest, ReordersWhatAnExporterSendsThoughOthersTakeTurns) {
+  for (const uint32_t copies : {1u, 3u}) {
+    const ReplayFrames frames = load(capture(ExportProtocol::netflow_v9, 2, 9));
+    const Kept kept = play(frames, {.copies = copies, .faults = {.reordered = 1'000'000}});
+    ASSERT_EQ(kept.frames.size(), 2 * 9 * copies) << "also those behind which nothing came";
+    EXPECT_EQ(counted_.reordered, 2 * 5 * copies);
+    std::map<uint32_t, std::vector<uint32_t>> sequences;
+    for (size_t i = 0; i < kept.frames.size(); ++i) sequences[kept.exporters[i]].push_back(load_be32(kept.frames[i].data() + 54));
+    EXPECT_EQ(sequences.size(), 2 * copies);
+    for (auto& [exporter, got] : sequences) {
+      for (uint32_t& n : got) n -= *std::min_element(got.begin(), got.end());
+      EXPECT_THAT(got, testing::ElementsAre(1, 0, 3, 2, 5, 4, 7, 6, 8)) << "exporter " << exporter << " of " << copies << " copies";
+    }
+  }
+}
+
 TEST_F(ReplayTest, WhatIsCorruptedStillHasRightChecksums) {
   const ReplayFrames frames = load(capture(ExportProtocol::netflow_v5, 1, 500, true));
   const Kept kept = play(frames, {.faults = {.corrupted = 1'000'000}});
@@ -217,15 +233,17 @@ TEST_F(ReplayTest, GoesAtItsRate) {
   struct {
     const char* rate;
     double seconds;
-  } const wanted[] = {{"1kpps", 0.1}, {"5krps", 0.1}, {"x0.5", 0.2}};
+    uint32_t lost;
+  } const wanted[] = {{"1kpps", 0.1, 0},       {"5krps", 0.1, 0},       {"x0.5", 0.2, 0},         {"2448kbps", 0.1, 0},
+                      {"1kpps", 0.1, 1'000'000}, {"5krps", 0.1, 1'000'000}, {"2448kbps", 0.1, 1'000'000}};
   for (const auto& w : wanted) {
     const auto rate = ReplayRate::parse(w.rate);
     ASSERT_TRUE(rate) << w.rate;
     Kept kept;
-    ReplayPlayer player(frames, {.rate = *rate});
+    ReplayPlayer player(frames, {.rate = *rate, .faults = {.lost = w.lost}});
     player.run(kept, stop_);
     const double seconds = static_cast<double>(player.ended_steady_ns() - player.began_steady_ns()) / 1e9;
-    EXPECT_GE(seconds, w.seconds * 0.95) << w.rate << ": never faster";
+    EXPECT_GE(seconds, w.seconds * 0.95) << w.rate << ": never faster, " << w.lost << " of a million lost";
     EXPECT_EQ(player.progress(steady_clock_ns()), 1.0);
   }
 }
