@@ -33,6 +33,7 @@ using View = std::span<const uint8_t>;
 
 constexpr size_t kDataOctets = 160;      // of a data set
 constexpr size_t kSequenceOctets = 500;  // of a sequence
+constexpr size_t kFusedOctets = 1024;    // scripts/fuzz.sh's longest
 constexpr size_t kFramesPerCapture = 12;
 constexpr size_t kFrameOctets = 400;
 
@@ -68,6 +69,18 @@ class Corpora {
       if (input.size() > kSequenceOctets) break;
     }
     add("sequence", input);
+  }
+  /// As any datagrams one behind the other (fused_oracle.h), of each exporter that it has.
+  void add_fused(const std::vector<Octets>& datagrams) {
+    for (uint8_t exporter = 0; exporter < 4; ++exporter) {
+      Octets input{3, exporter};
+      for (const Octets& d : datagrams) {
+        if (input.size() + 2 + d.size() > kFusedOctets) break;
+        append(input, {static_cast<uint8_t>(d.size() & 0xff), static_cast<uint8_t>(d.size() >> 8)});
+        append(input, d);
+      }
+      if (input.size() > 2) add("fused", input);
+    }
   }
   size_t size() const { return seen_.size(); }
 
@@ -150,6 +163,7 @@ class Cutter {
     const Octets first = message(header, {known->second});
     const Octets then = message(header, {data});
     corpora_.add_sequence({first, then});
+    corpora_.add_fused({first, then});
     corpora_.add_sequence({then, first, then});
   }
 
@@ -259,6 +273,7 @@ int main(int argc, char** argv) {
     for (const lab::Octets& d : sequence) cutter.take(d, IpAddress::from_v4(0xC0000201u));
     corpora.add_sequence(sequence);
     corpora.add_sequence(sequence, 0x13);
+    corpora.add_fused(sequence);
     lab::Octets stream;
     for (const lab::Octets& d : sequence) lab::append(stream, d);
     corpora.add("framer", 3, stream);
