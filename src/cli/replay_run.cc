@@ -12,10 +12,12 @@
 #include <memory>
 #include <system_error>
 #include <thread>
+#include <utility>
 
 #include "base/clock.h"
 #include "control/appliance.h"
 #include "dataplane/ring_feeder.h"
+#include "service/log.h"
 
 namespace weir::cli {
 
@@ -32,6 +34,8 @@ constexpr uint32_t kMbufsMin = 8192;             // a queue, with one that a poo
 constexpr uint32_t kMemoryMbOfDpdk = 192;        // beside the buffers
 constexpr uint64_t kSettleMaxNs = 60 * kNsPerSec;  // from the last frame on
 constexpr uint64_t kSettleWhenStoppedNs = 5 * kNsPerSec;
+constexpr uint64_t kSettleUnreachedNs = 5 * kNsPerSec;  // where who still has records never had a connection
+constexpr uint64_t kSettleSilentNs = kNsPerSec;         // then it is said what is waited for
 constexpr uint32_t kListenersMax = 64;
 
 /// CLOCK_PROCESS_CPUTIME_ID or CLOCK_THREAD_CPUTIME_ID.
@@ -142,7 +146,11 @@ class Replay {
     if (ended_ns == 0 || view.taken_steady_ns < ended_ns) return false;
     end();
     const bool is_asked = stop_asked_.load(std::memory_order_relaxed);
-    if (!is_settled(view)) return view.taken_steady_ns > ended_ns + (is_asked ? kSettleWhenStoppedNs : kSettleMaxNs);
+    if (!is_settled(view)) {
+      const uint64_t wait_ns = is_asked ? kSettleWhenStoppedNs : is_reached(view) ? kSettleMaxNs : kSettleUnreachedNs;
+      if (view.taken_steady_ns > ended_ns + kSettleSilentNs) say_what_is_waited_for(view, wait_ns);
+      return view.taken_steady_ns > ended_ns + wait_ns;
+    }
     settled_ns_ = view.taken_steady_ns;
     return true;
   }
@@ -194,7 +202,34 @@ class Replay {
     });
   }
 
+  static bool owes(const PublisherView& p) { return p.records_in_flight + p.records_waiting != 0; }
+
+  /// Of those that still have records, whether any was ever connected.
+  bool is_reached(const ApplianceView& view) const {
+    bool someone_owes = false;
+    for (size_t i = 0; i < view.publishers.size(); ++i) {
+      if (!owes(view.publishers[i])) continue;
+      someone_owes = true;
+      if (i < reached_.size() && reached_[i]) return true;
+    }
+    return !someone_owes;  // it is the receive cores that are waited for
+  }
+
+  /// Once.
+  void say_what_is_waited_for(const ApplianceView& view, uint64_t wait_ns) {
+    if (std::exchange(has_said_, true)) return;
+    for (const PublisherView& p : view.publishers) {
+      if (!owes(p)) continue;
+      service::log_warning("all is played; waiting up to {} s for publisher {}, which has {} records: {}", wait_ns / kNsPerSec, p.name,
+                           p.records_in_flight + p.records_waiting, p.connected ? "it is slow" : p.publish_trouble());
+    }
+  }
+
   void note(const ApplianceView& view) {
+    reached_.resize(view.publishers.size());
+    for (size_t i = 0; i < view.publishers.size(); ++i) {
+      if (view.publishers[i].connected || view.publishers[i].batches_acknowledged != 0) reached_[i] = true;
+    }
     if (view.taken_steady_ns < began_ns_) return;
     ReplayMoment moment{.after_ns = view.taken_steady_ns - began_ns_,
                         .frames = player_.counters().frames.value(),
@@ -224,6 +259,8 @@ class Replay {
   std::thread thread_;
   std::string trouble_;
   std::vector<ReplayMoment> moments_;
+  std::vector<bool> reached_;  // publishers that were connected once
+  bool has_said_ = false;
   uint64_t refused_ = 0;
   uint64_t began_ns_ = 0;
   uint64_t settled_ns_ = 0;

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <nlohmann/json.hpp>
 
 #include "flow.pb.h"
@@ -127,6 +128,17 @@ TEST_F(Replay, CallsNothingLosslessThatIsNot) {
   EXPECT_EQ(process.wait(), 1) << process.err();
   EXPECT_FALSE(std::filesystem::exists("/spool"));
   EXPECT_FALSE(std::filesystem::exists(folder_ / "state/spool"));
+}
+
+TEST_F(Replay, DoesNotWaitLongForWhoWasNeverConnectedAndSaysSo) {
+  const std::string config = folder_ / "weir.yaml";
+  test::write_file(config, "ports: [{kind: socket, address: 127.0.0.1}]\nlog: {level: warning}\nlisteners: [{protocol: any, port: 2055}]\n"
+                           "nats_url: nats://127.0.0.1:1\nshutdown_deadline_ms: 100\n");
+  const auto before = std::chrono::steady_clock::now();
+  const Outcome played = replay({capture("v5"), "-c", config});
+  EXPECT_LT(std::chrono::steady_clock::now() - before, std::chrono::seconds(45)) << "a minute is for who was there";
+  EXPECT_EQ(played.status, 1) << played.err;
+  EXPECT_THAT(played.err, HasSubstr("all is played; waiting up to 5 s for publisher"));
 }
 
 TEST_F(Replay, DrawsAndTells) {
