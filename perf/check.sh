@@ -8,7 +8,8 @@
 #                   machine that does nothing else.
 #   --record        write what was found as the baseline
 #
-# Takes build/perf/bench_decode. Status: 0 as good as before, or no baseline yet, which is said; 1 slower; 2 wrong usage.
+# Takes build/perf/bench_decode. Status: 0 as good as before, or no baseline yet, which is said; 1 slower, or not all of it could be
+# measured; 2 wrong usage.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 
@@ -18,7 +19,7 @@ for argument in "$@"; do
     --instructions) ratios=false ;;
     --ratios) instructions=false ;;
     --record) record=true ;;
-    *) sed -n '2,13p' "$0" | sed 's/^# \{0,1\}//' >&2; exit 2 ;;
+    *) sed -n '2,14p' "$0" | sed 's/^# \{0,1\}//' >&2; exit 2 ;;
   esac
 done
 bench=build/perf/bench_decode
@@ -48,7 +49,8 @@ compare() {
       else ((.value / $was - 1) * 100) as $change
         | (if $change > $percent then "SLOWER" elif $change < -$percent then "better" else "same  " end)
           + "  \($k)  \(.value), was \($was) (\($change * 100 | round / 100) %)" end' "$found" | tee "$dir/lines"
-  if grep -q '^SLOWER' "$dir/lines"; then worst=1; fi
+  jq -r --slurpfile found "$found" 'keys - ($found[0] | keys) | .[] | "MISSING \(.)"' "$file" | tee "$dir/missing"
+  if grep -q '^SLOWER' "$dir/lines" || [ -s "$dir/missing" ]; then worst=1; fi
 }
 
 if $instructions; then
@@ -60,7 +62,7 @@ if $instructions; then
   for way in records fused; do
     for protocol in netflow_v5 netflow_v9 ipfix ipfix_varlen sflow_raw_header; do
       records=$(valgrind --tool=callgrind --callgrind-out-file="$dir/out" --toggle-collect='*Line::decode_encode*' \
-        "$bench" --passes $way $protocol 2>"$dir/log") || continue
+        "$bench" --passes $way $protocol 2>"$dir/log") || { echo "check.sh: $way/$protocol: $(tail -1 "$dir/log")" >&2; continue; }
       count=$(sed -n 's/^\(summary\|totals\): *\([0-9]*\).*/\2/p' "$dir/out" | tail -1)
       if [ "${count:-0}" -eq 0 ]; then
         echo "check.sh: $way/$protocol: nothing was counted" >&2
@@ -70,7 +72,7 @@ if $instructions; then
         '{($name): ($count / $records * 100 | round / 100)}'
     done
   done | jq -s add >"$dir/instructions"
-  if [ "$(jq 'length' "$dir/instructions")" -lt 5 ]; then
+  if [ "$(jq 'length' "$dir/instructions")" -ne 10 ]; then
     echo "check.sh: not everything was counted" >&2
     exit 1
   fi
@@ -81,7 +83,7 @@ if $ratios; then
   echo "== time a record, of the bare loop's"
   "$bench" --benchmark_filter='^(bare_loop|decode_encode|fused)/(netflow_v5|netflow_v9|netflow_v9_options_mix|ipfix|ipfix_varlen|sflow_raw_header|mixed_10_exporters)$|^fused_portable/(netflow_v5|netflow_v9|ipfix)$' \
     --benchmark_repetitions=7 --benchmark_enable_random_interleaving=true --benchmark_min_time=0.1 \
-    --benchmark_format=json >"$dir/bench" 2>/dev/null
+    --benchmark_format=json >"$dir/bench" 2>"$dir/log" || { echo "check.sh: $bench: $(tail -1 "$dir/log")" >&2; exit 1; }
   jq 'def median: sort | .[(length - 1) / 2 | floor];
     [.benchmarks[] | select(.run_type == "iteration")] | group_by(.run_name)
     | map({key: .[0].run_name, value: (map(1e9 / .items_per_second) | median)}) | from_entries

@@ -6,18 +6,19 @@
 #   --rate PPS    then datagrams a second of 21 flows, while a query asks for the newest (default 2000)
 #   --seconds N   for so long (default 5)
 #
-# Age is the time when an answer has come, less the time when the newest row in it was received from the wire.
+# Nothing is dropped on the way (drop_policy: block): the player waits for the stream. Seconds count from when the first row was
+# received from the wire. Age is the time when an answer has come, less the time when the newest row in it was received.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 
 records=2000000 rate=2000 seconds=5 json=/dev/stdout
 while [ $# -gt 0 ]; do
   case $1 in
-    --records) records=$2; shift 2 ;;
-    --rate) rate=$2; shift 2 ;;
-    --seconds) seconds=$2; shift 2 ;;
-    --json) json=$2; shift 2 ;;
-    *) sed -n '2,9p' "$0" | sed 's/^# \{0,1\}//' >&2; exit 2 ;;
+    --records) records=${2:?a number}; shift 2 ;;
+    --rate) rate=${2:?a number}; shift 2 ;;
+    --seconds) seconds=${2:?a number}; shift 2 ;;
+    --json) json=${2:?a file}; shift 2 ;;
+    *) sed -n '2,10p' "$0" | sed 's/^# \{0,1\}//' >&2; exit 2 ;;
   esac
 done
 for need in jq curl nats-server build/weir build/weir-store build/weir-api; do
@@ -40,6 +41,8 @@ running+=($!)
 mkdir "$dir/db"
 printf 'nats_url: %s\nsource: {stream_name: events}\ndatabase: {path: %s/db/flows.duckdb}\ncontrol_socket: {path: %s/store.sock}\nlog: {level: warning}\n' \
   "$url" "$dir" "$dir" >"$dir/store.yaml"
+printf 'nats_url: %s\nlisteners: [{protocol: any, port: 2055}]\npublishers: [{kind: jetstream}]\ndrop_policy: block\nlog: {level: warning}\n' \
+  "$url" >"$dir/weir.yaml"
 printf 'listen: {unix: %s/api.sock}\nstore: {socket: %s/store.sock}\nlog: {level: warning}\n' "$dir" "$dir" >"$dir/api.yaml"
 for _ in $(seq 100); do (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null && break; sleep 0.1; done
 build/weir-store run -c "$dir/store.yaml" >"$dir/store.log" 2>&1 &
@@ -47,10 +50,10 @@ running+=($!)
 build/weir-api run -c "$dir/api.yaml" >"$dir/api.log" 2>&1 &
 running+=($!)
 
-# Of the rows: [how many, when the newest was received in microseconds].
+# Of the rows: [how many, when the newest and the first were received in microseconds].
 ask() {
   curl -s -m 60 --unix-socket "$dir/api.sock" http://x/api/sql \
-    --json '{"sql": "SELECT count(*) AS n, epoch_us(max(received_time)) AS newest FROM flows"}' | jq -c '.rows[0] // empty' 2>/dev/null
+    --json '{"sql": "SELECT count(*) AS n, epoch_us(max(received_time)) AS newest, epoch_us(min(received_time)) AS first FROM flows"}' | jq -c '.rows[0] // empty' 2>/dev/null
 }
 now_us() { echo $(($(date +%s%N) / 1000)); }
 for _ in $(seq 100); do [ -n "$(ask)" ] && break; sleep 0.1; done
@@ -63,23 +66,23 @@ build/weir generate --pcap "$dir/v9.pcap" --protocol v9 --count 20000 --exporter
 rounds=$(((records + $(jq .records "$dir/made") - 1) / $(jq .records "$dir/made")))
 
 # As much as it takes, until the last one is there.
-begin=$(now_us)
-timeout 120 build/weir replay "$dir/v9.pcap" --publish "$url" --rounds "$rounds" -q --json >"$dir/played" 2>/dev/null
-# What JetStream did not take at that speed was dropped, and counted: it is no query's.
+timeout 120 build/weir replay "$dir/v9.pcap" --config "$dir/weir.yaml" --rounds "$rounds" -q --json >"$dir/played" 2>/dev/null
 expected=$(jq '.publishers[0].acknowledged' "$dir/played")
 until_counted() { # at least
   local give_up=$((SECONDS + 60))
   while [ $SECONDS -lt $give_up ]; do
-    counted=$(ask | jq '.[0]')
+    answer=$(ask)
+    answered=$(now_us)
+    counted=$(jq '.[0]' <<<"$answer")
     [ "${counted:-0}" -ge "$1" ] && return
     sleep 0.02
   done
 }
 until_counted "$expected"
-elapsed=$(($(now_us) - begin))
+elapsed=$((answered - $(jq '.[2] // 0' <<<"$answer")))
 
 # At a rate: how old the newest row of an answer is.
-timeout 120 build/weir replay "$dir/v9.pcap" --publish "$url" --rate "${rate}pps" --rounds 1000000 --seconds "$seconds" -q --json >"$dir/paced" 2>/dev/null &
+timeout 120 build/weir replay "$dir/v9.pcap" --config "$dir/weir.yaml" --rate "${rate}pps" --rounds 1000000 --seconds "$seconds" -q --json >"$dir/paced" 2>/dev/null &
 player=$!
 sleep 1.5
 : >"$dir/ages"
