@@ -75,8 +75,8 @@ TEST_F(ClassificationTest, AWrongRuleNamesFileAndLineAndLeavesTheOldOnesRunning)
   uint64_t sent = generate("v5", 10, 10);
   ASSERT_TRUE(eventually([&] { return rules()["rules"][0]["hits"] == sent; })) << rules().dump();
   const std::pair<const char*, const char*> kWrong[] = {
-      {"  - {id: all, then: {labels: [all]}}\n  - {id: b, ports: [x], then: {drop: true}}\n", "rules.yaml:4: rule b: ports"},
-      {"  - {id: b, colour: red, then: {drop: true}}\n", "rules.yaml:3: a rule has no key 'colour'"},
+      {"  - {id: all, then: {labels: [all]}}\n  - {id: b, ports: [x], then: {drop: true}}\n", "rules.yaml:4:20: rule b: ports"},
+      {"  - {id: b, colour: red, then: {drop: true}}\n", "rules.yaml:3:13: a rule has no key 'colour'"},
       {"  - {id: b, in: payload, pattern: '(a)\\1', then: {drop: true}}\n", "rules.yaml:3: rule b: pattern: "},
       {"  - {id: b, then: {route: 'flows raw'}}\n", "rules.yaml:3: rule b: route: flows raw is no NATS subject"},
   };
