@@ -76,4 +76,23 @@ render perf/results/run.json "$dir/committed" committed
 diff -r "$dir/committed/PERFORMANCE.md" docs/PERFORMANCE.md >/dev/null || fail "docs/PERFORMANCE.md is not what perf/report.sh makes: words belong in perf/PERFORMANCE.md.in"
 diff -r "$dir/committed/performance" docs/performance >/dev/null || fail "docs/performance: perf/report.sh makes others"
 
+# README claims no more than that run bears: each figure, as it stands there, against the measured one.
+readme=$(tr '\n' ' ' <README.md)
+claims() { # what, million a second by the run, a pattern whose first group is the claim
+  local measured claimed
+  measured=$(jq -r "$2" perf/results/run.json)
+  claimed=$(sed -nE "s/.*$3.*/\1/p" <<<"$readme")
+  [ -n "$claimed" ] || { fail "README.md says nothing of $1"; return; }
+  awk -v c="$claimed" -v m="$measured" 'BEGIN { exit !(c <= m * 1.005) }' || fail "README.md says $claimed million of $1, the run $measured"
+}
+rate() { echo "1e3 / .decode_encode_ns_per_record[\"$1\"].median"; }
+claims "NetFlow v5" "$(rate fused/netflow_v5)" 'encodes ([0-9.]+) million NetFlow v5'
+claims "NetFlow v9" "$(rate fused/netflow_v9)" 'v5 records a second, ([0-9.]+) million of v9'
+claims "IPFIX" "$(rate fused/ipfix)" 'of v9, ([0-9.]+) million of IPFIX'
+claims "sFlow" "$(rate decode_encode/sflow_raw_header)" 'IPFIX and ([0-9.]+) million samples of sFlow'
+claims "NetFlow v5 by records" "$(rate decode_encode/netflow_v5)" 'looks at records, ([0-9.]+), [0-9.]+ and'
+claims "NetFlow v9 by records" "$(rate decode_encode/netflow_v9)" 'looks at records, [0-9.]+, ([0-9.]+) and'
+claims "IPFIX by records" "$(rate decode_encode/ipfix)" 'looks at records, [0-9.]+, [0-9.]+ and ([0-9.]+) million'
+claims "JetStream's" ".wire_to_acknowledged[0].acknowledged_per_second.median / 1e6" 'what sends got ([0-9.]+) million records'
+
 exit $failed
