@@ -197,9 +197,37 @@ class Maker {
           return;
         }
       }
-      set_member(into, key, copy(value), may_be_null(value));
+      if (const auto place = place_of(into, key); place && patch.children[i]->flag) {
+        put_over(into, *place, value);
+      } else {
+        set_member(into, key, copy(value), may_be_null(value));
+      }
       if (!error_.empty()) return;
     }
+  }
+
+  /// A member that is not there where `value` is null: then the one that was there before stays.
+  void put_over(Node& into, size_t place, const Node& value) {
+    NodePtr all = either(value, *into.children[place]);
+    if (depth_of(*all) > kDecisionDepthMax) fail(fmt::format("what it is of is deeper than {} steps", kDecisionDepthMax));
+    into.children[place] = std::move(all);
+  }
+  /// `value ?? otherwise`, where the branches may be lists and objects, which no program computes.
+  NodePtr either(const Node& value, const Node& otherwise) {
+    if (value.kind == NodeKind::null_literal) return copy(otherwise);
+    if (!may_be_null(value)) return copy(value);
+    if (value.kind == NodeKind::conditional) {
+      NodePtr r = copy_of_head(value);
+      r->children.push_back(copy(*value.children[0]));
+      r->children.push_back(either(*value.children[1], otherwise));
+      r->children.push_back(either(*value.children[2], otherwise));
+      return r;
+    }
+    NodePtr r = made(NodeKind::coalesce, value.at);
+    const bool is_coalesce = value.kind == NodeKind::coalesce;
+    r->children.push_back(copy(is_coalesce ? *value.children[0] : value));
+    r->children.push_back(is_coalesce ? either(*value.children[1], otherwise) : copy(otherwise));
+    return r;
   }
 
   /// What is at the end of the path; null where nothing is.

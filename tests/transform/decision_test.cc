@@ -121,6 +121,33 @@ TEST(DecisionOnFlows, GoThroughNodesAndBesideThem) {
   EXPECT_EQ(all["as_path"], json::array());
 }
 
+TEST(DecisionOnFlows, LeaveWhatWasThereWhereANodeMadeNothingOfIt) {
+  flowpb::FlowMessage few, many;
+  few.set_bytes(7);
+  many.set_bytes(700);
+  const auto merged = [](const char* bytes) {
+    return graph({node("one", {{"bytes", bytes}}, {{"passThrough", true}})}, {edge("in", "one"), edge("one", "out"), edge("in", "out")});
+  };
+  const std::string number = merged("bytes > 100 ? bytes + 1 : null");
+  EXPECT_EQ(result_of(number, few)["bytes"], 7);
+  EXPECT_EQ(result_of(number, many)["bytes"], 701);
+  const std::string object = merged("bytes > 100 ? {of: [bytes, 'x']} : null");
+  EXPECT_EQ(result_of(object, few)["bytes"], 7);
+  EXPECT_EQ(result_of(object, many)["bytes"], json::parse(R"({"of":[700,"x"]})"));
+  const std::string quotient = merged("(bytes / src_as) ?? (bytes > 100 ? 1 : null)");
+  EXPECT_EQ(result_of(quotient, few)["bytes"], 7);
+  EXPECT_EQ(result_of(quotient, many)["bytes"], 1);
+
+  json nodes = json::array(), edges = json::array();
+  for (int i = 0; i < 600; ++i) {
+    const std::string id = "n" + std::to_string(i);
+    nodes.push_back(node(id.c_str(), {{"bytes", "proto / src_as"}}, {{"passThrough", true}}));
+    edges.push_back(edge("in", id.c_str()));
+    edges.push_back(edge(id.c_str(), "out"));
+  }
+  EXPECT_THAT(refusal_of(graph(nodes, edges)), HasSubstr("node 'out': what it is of "));
+}
+
 TEST(DecisionOnFlows, RefusesByNodeAndExpressionWhatOnlyValuesShow) {
   EXPECT_EQ(refusal_of(one_node({{"a", "1"}, {"n", "some(as_path, # > 1)"}})),
             "node 'make': n = some(as_path, # > 1): at 1: of the list as_path rules may ask len(as_path), contains(as_path, x) and x in as_path");
