@@ -308,10 +308,22 @@ class Maker {
     for (size_t i = 0; i < n.children.size(); ++i) {
       const bool is_alias = is_closure && n.flag && i == 1 && n.children.size() == 3;
       if (is_alias) aliases_.push_back(n.children[1]->text);
-      r->children.push_back(n.children[i] == nullptr ? nullptr : is_alias ? copy(*n.children[i]) : resolved(*n.children[i]));
+      if (n.children[i] == nullptr) r->children.push_back(nullptr);
+      else if (is_alias) r->children.push_back(copy(*n.children[i]));
+      else r->children.push_back(i == 1 && is_range(n) ? range(*n.children[i]) : resolved(*n.children[i]));
     }
     if (is_closure && n.flag && n.children.size() == 3) aliases_.pop_back();
     return simplified(std::move(r));
+  }
+
+  /// Right behind 'in' an interval has all numbers between its ends; anywhere else it is a list of whole ones.
+  static bool is_range(const Node& n) {
+    return (n.kind == NodeKind::membership || n.kind == NodeKind::not_membership) && n.children[1]->kind == NodeKind::interval;
+  }
+  NodePtr range(const Node& n) {
+    NodePtr r = copy_of_head(n);
+    for (const NodePtr& end : n.children) r->children.push_back(resolved(*end));
+    return r;
   }
 
   /// Names of what is no object are nothing.
@@ -390,7 +402,9 @@ class Maker {
         if (is_truth(*c[0], true)) return std::move(c[0]);
         break;
       case NodeKind::object: return object(std::move(n));
-      case NodeKind::interval: return n;  // behind 'in' it is no list of numbers
+      case NodeKind::interval:
+        if (!compile::is_constant(*n)) fail(*n, "a list of numbers whose ends only a flow's values would show");
+        break;
       default: break;
     }
     if (is_literal(*n) || n->kind == NodeKind::array || !compile::is_constant(*n)) return n;

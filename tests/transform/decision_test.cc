@@ -121,6 +121,20 @@ TEST(DecisionOnFlows, GoThroughNodesAndBesideThem) {
   EXPECT_EQ(all["as_path"], json::array());
 }
 
+TEST(DecisionOnFlows, TakeAnIntervalForAListWhereItIsNotRightBehindIn) {
+  flowpb::FlowMessage flow;
+  flow.set_bytes(7);
+  EXPECT_EQ(result_of(one_node({{"half", "bytes / 2 in [1..5]"},
+                                {"either", "bytes / 2 in ([1..5] ?? bytes)"},
+                                {"one of", "bytes / 2 in (true ? [1..5] : bytes)"},
+                                {"member", "bytes / 2 in {a: [1..5]}.a"},
+                                {"nothing", "nobody in ([1..5] ?? bytes)"},
+                                {"list", "[1..3]"}}),
+                      flow),
+            json::parse(R"({"half":true,"either":false,"one of":false,"member":false,"nothing":false,"list":[1,2,3]})"));
+  EXPECT_THAT(refusal_of(one_node({{"a", "bytes in ([1..packets] ?? bytes)"}})), HasSubstr("node 'make': a = bytes in ([1..packets] ?? bytes): at "));
+}
+
 TEST(DecisionOnFlows, LeaveWhatWasThereWhereANodeMadeNothingOfIt) {
   flowpb::FlowMessage few, many;
   few.set_bytes(7);
@@ -295,6 +309,7 @@ TEST(DecisionOnFlows, DoesWhatTheInterpreterDoesWithFilesMadeAtRandom) {
       edges.push_back(edge("one", "two"));
       edges.push_back(edge("two", "out"));
       if (maker.below(3) == 0) edges.push_back(edge("one", "out"));
+      if (maker.below(3) == 0) edges.push_back(edge("in", "two"));
     } else {
       edges.push_back(edge("one", "out"));
     }
