@@ -13,6 +13,7 @@ namespace weir::rules {
 namespace {
 
 constexpr std::array<std::string_view, 8> kClosures = {"all", "none", "some", "one", "filter", "map", "flatMap", "count"};
+constexpr size_t kOctetsOfNode = 64;  // of text, that count as much as a node
 
 bool is_literal(const Node& n) {
   return n.kind == NodeKind::null_literal || n.kind == NodeKind::boolean_literal || n.kind == NodeKind::number_literal ||
@@ -160,11 +161,16 @@ class Maker {
   }
   void fail(const Node& n, const std::string& what) { fail(fmt::format("at {}: {}", n.at + 1, what)); }
 
+  /// Counts a node, and its text, which may be all of what it takes.
+  bool take(std::string_view text) { return take(1 + text.size() / kOctetsOfNode); }
+  bool take(uint64_t weight) {
+    made_ += weight;
+    if (made_ > kTreeNodesMax) fail(fmt::format("what it is of takes more than {} steps", kTreeNodesMax));
+    return made_ <= kTreeNodesMax;
+  }
+
   NodePtr copy(const Node& n) {
-    if (++made_ > kTreeNodesMax) {
-      fail(fmt::format("what it is of takes more than {} steps", kTreeNodesMax));
-      return made(NodeKind::null_literal, n.at);
-    }
+    if (!take(n.text)) return made(NodeKind::null_literal, n.at);
     NodePtr c = made(n.kind, n.at);
     c->op = n.op;
     c->flag = n.flag;
@@ -343,7 +349,7 @@ class Maker {
     r->flag2 = n.flag2;
     r->number = n.number;
     r->text = n.text;
-    ++made_;
+    take(n.text);
     return r;
   }
 
@@ -412,6 +418,7 @@ class Maker {
     scope.left = &left_;
     const auto value = interpret(*n, scope);
     if (!value && left_ == 0) fail(*n, value.error().message);
+    if (value && !take(weight_of(*value))) return n;
     return value ? node_of(*value, n->at) : std::move(n);
   }
 
@@ -435,7 +442,7 @@ class Maker {
   DecisionTrees& trees_;
   std::string where_;
   std::string error_;
-  size_t made_ = 0;
+  uint64_t made_ = 0;
   uint64_t left_ = kInterpretedMax;  // for all constants together
   const Node* seen_ = nullptr;
   const Node* made_so_far_ = nullptr;

@@ -2,7 +2,7 @@
 //
 // Spec:     jdm.h says what a decision means. A name that no flow has is null, and whatever is constant by that is worked out here.
 // Runs on:  any thread, when rules are read. Allocates.
-// Bounds:   kTreeNodesMax made for one decision, trees as deep as kDecisionDepthMax.
+// Bounds:   kTreeNodesMax made for one decision, long text counting as several; trees as deep as kDecisionDepthMax.
 // Failure:  an Error that names node, expression and place, for what depends on the flow in a way that only values show.
 #pragma once
 

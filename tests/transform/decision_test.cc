@@ -169,6 +169,13 @@ TEST(DecisionOnFlows, RefusesByNodeAndExpressionWhatOnlyValuesShow) {
   EXPECT_THAT(refusal_of(one_node({{"n", "matches(site, 'a+')"}})), HasSubstr("node 'make': n = matches(site, 'a+'): at 1: matches() is not for rules on flows"));
   EXPECT_THAT(refusal_of(one_node({{"n", "{a: 1, b: proto} == {a: 1}"}})), HasSubstr("an object is not for"));
   EXPECT_THAT(refusal_of(one_node({{"n", "({a: bytes + site, b: 1}).b"}})), HasSubstr("a member of what"));
+  Expressions texts = {{"t0", "'" + std::string(15000, 'x') + "'"}};
+  for (int i = 1; i <= 8; ++i) texts.emplace_back("t" + std::to_string(i), "$.t" + std::to_string(i - 1) + " + $.t" + std::to_string(i - 1));
+  for (int i = 0; i < 40; ++i) texts.emplace_back("c" + std::to_string(i), "$.t8");
+  EXPECT_THAT(refusal_of(one_node(texts)), HasSubstr("takes more than"));
+  Expressions lists;
+  for (int i = 0; i < 8; ++i) lists.emplace_back("l" + std::to_string(i), "[1..99999]");
+  EXPECT_THAT(refusal_of(one_node(lists)), HasSubstr("takes more than"));
   Expressions many = {{"k", "bytes"}};
   for (int i = 0; i < 9000; ++i) many.emplace_back("k", "$.k + $.k");
   EXPECT_THAT(refusal_of(one_node(many)), HasSubstr("node 'make': k = $.k + $.k: "));
