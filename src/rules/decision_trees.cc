@@ -419,7 +419,14 @@ class Maker {
     const auto value = interpret(*n, scope);
     if (!value && left_ == 0) fail(*n, value.error().message);
     if (value && !take(weight_of(*value))) return n;
-    return value ? node_of(*value, n->at) : std::move(n);
+    return value ? node_of(*value, n->at) : nothing(n->at);
+  }
+
+  /// What never has a value, as short as can be: the constant that has none may be long, and is looked at again wherever it is copied to.
+  static NodePtr nothing(size_t at) {
+    NodePtr none = made(NodeKind::unary_minus, at);
+    none->children.push_back(made(NodeKind::null_literal, at));
+    return none;
   }
 
   /// The last one of each key; which must be known.

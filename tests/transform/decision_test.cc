@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -11,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "rules/decision_trees.h"
 #include "rules/flow_maker.h"
 #include "support/program.h"
 #include "transform/decision_writer.h"
@@ -179,6 +181,23 @@ TEST(DecisionOnFlows, RefusesByNodeAndExpressionWhatOnlyValuesShow) {
   Expressions many = {{"k", "bytes"}};
   for (int i = 0; i < 9000; ++i) many.emplace_back("k", "$.k + $.k");
   EXPECT_THAT(refusal_of(one_node(many)), HasSubstr("node 'make': k = $.k + $.k: "));
+}
+
+TEST(DecisionOnFlows, KeepNothingOfAConstantWithoutAValue) {
+  std::string list = "0";
+  for (int i = 0; i < 7000; ++i) list += ",0";
+  const std::string file = one_node({{"k", "proto == 6 ? 1 + [" + list + "] : 3"}});
+  const auto decision = Decision::parse(file);
+  ASSERT_TRUE(decision) << decision.error().message;
+  const auto trees = rules::DecisionTrees::of(*decision);
+  ASSERT_TRUE(trees) << trees.error().message;
+  const rules::Node& without = *trees->expressions[0].tree->children[1];
+  ASSERT_FALSE(without.children.empty());
+  EXPECT_TRUE(std::all_of(without.children.begin(), without.children.end(), [](const auto& child) { return child->children.empty(); }));
+  flowpb::FlowMessage flow;
+  EXPECT_EQ(result_of(file, flow), json::parse(R"({"k":3})"));
+  flow.set_proto(6);
+  EXPECT_EQ(result_of(file, flow), json());
 }
 
 TEST(DecisionOnFlows, HasTheRateOfSamplingThatRulesLeave) {
