@@ -275,6 +275,7 @@ class Maker {
       if (!error_.empty()) return all;
       where_ = fmt::format("{}: {} = {}", node, e.key, e.text);
       NodePtr tree = resolved(*e.tree);
+      if (never_has_a_value(*tree)) fail("it has no value, whatever the flow");
       if (e.path.size() + depth_of(*tree) > kDecisionDepthMax) fail(fmt::format("it is deeper than {} steps", kDecisionDepthMax));
       if (!error_.empty()) return all;
       const auto number = static_cast<uint32_t>(trees_.expressions.size() + 1);
@@ -292,6 +293,12 @@ class Maker {
     if (!step.passes_through || !error_.empty()) return all;
     merge(*in, *all);
     return in;
+  }
+
+  /// What is left of a constant that has none.
+  static bool never_has_a_value(const Node& n) {
+    if (n.kind != NodeKind::array && n.kind != NodeKind::object) return compile::is_constant(n) && may_fail(n);
+    return std::any_of(n.children.begin(), n.children.end(), [](const NodePtr& child) { return never_has_a_value(*child); });
   }
 
   /// The expression over the flow's fields.

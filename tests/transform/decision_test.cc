@@ -171,6 +171,8 @@ TEST(DecisionOnFlows, RefusesByNodeAndExpressionWhatOnlyValuesShow) {
   EXPECT_THAT(refusal_of(one_node({{"n", "matches(site, 'a+')"}})), HasSubstr("node 'make': n = matches(site, 'a+'): at 1: matches() is not for rules on flows"));
   EXPECT_THAT(refusal_of(one_node({{"n", "{a: 1, b: proto} == {a: 1}"}})), HasSubstr("an object is not for"));
   EXPECT_THAT(refusal_of(one_node({{"n", "({a: bytes + site, b: 1}).b"}})), HasSubstr("a member of what"));
+  EXPECT_EQ(refusal_of(one_node({{"a", "1"}, {"n", "len(nobody)"}})), "node 'make': n = len(nobody): it has no value, whatever the flow");
+  EXPECT_THAT(refusal_of(one_node({{"n", "{a: [bytes, 1 + 'x']}"}})), HasSubstr("it has no value, whatever the flow"));
   Expressions texts = {{"t0", "'" + std::string(15000, 'x') + "'"}};
   for (int i = 1; i <= 8; ++i) texts.emplace_back("t" + std::to_string(i), "$.t" + std::to_string(i - 1) + " + $.t" + std::to_string(i - 1));
   for (int i = 0; i < 40; ++i) texts.emplace_back("c" + std::to_string(i), "$.t8");
