@@ -312,7 +312,9 @@ class Maker {
         return moved_to(n, seen_->kind == NodeKind::object ? member_of(*seen_, n.text) : whole_or_nothing(n));
       case NodeKind::reference: return moved_to(n, made_so_far_);
       case NodeKind::root: return moved_to(n, seen_);
-      case NodeKind::member: return member(n, resolved(*n.children[0]), n.text);
+      case NodeKind::member:
+        if (const Node* const of = object_of(*n.children[0])) return moved_to(n, member_of(*of, n.text));
+        return member(n, resolved(*n.children[0]), n.text);
       case NodeKind::index: return index(n);
       default: break;
     }
@@ -327,6 +329,16 @@ class Maker {
     }
     if (is_closure && n.flag && n.children.size() == 3) aliases_.pop_back();
     return simplified(std::move(r));
+  }
+
+  /// Of `$`, `$root` and their members those that are objects, without a copy of all that a path leaves out; null: it takes resolving.
+  const Node* object_of(const Node& n) {
+    const Node* at = n.kind == NodeKind::reference ? made_so_far_ : n.kind == NodeKind::root ? seen_ : nullptr;
+    if (n.kind == NodeKind::member) {
+      const Node* const of = object_of(*n.children[0]);
+      at = of != nullptr ? member_of(*of, n.text) : nullptr;
+    }
+    return at != nullptr && at->kind == NodeKind::object ? at : nullptr;
   }
 
   /// Right behind 'in' an interval has all numbers between its ends; anywhere else it is a list of whole ones.
@@ -378,8 +390,11 @@ class Maker {
     return made(NodeKind::null_literal, n.at);
   }
   NodePtr index(const Node& n) {
-    NodePtr of = resolved(*n.children[0]);
     const NodePtr key = resolved(*n.children[1]);
+    if (key->kind == NodeKind::string_literal) {
+      if (const Node* const whole = object_of(*n.children[0])) return moved_to(n, member_of(*whole, key->text));
+    }
+    NodePtr of = resolved(*n.children[0]);
     if (key->kind == NodeKind::string_literal) return member(n, std::move(of), key->text);
     if (of->kind == NodeKind::null_literal && is_literal(*key)) return of;
     if (key->kind == NodeKind::number_literal && of->kind == NodeKind::array && (is_own(n) || !may_fail(*of))) {

@@ -185,6 +185,17 @@ TEST(DecisionOnFlows, RefusesByNodeAndExpressionWhatOnlyValuesShow) {
   EXPECT_THAT(refusal_of(one_node(many)), HasSubstr("node 'make': k = $.k + $.k: "));
 }
 
+TEST(DecisionOnFlows, TakeOneMemberOfManyWithoutTheRest) {
+  flowpb::FlowMessage flow;
+  flow.set_bytes(7);
+  Expressions chain = {{"k0", "bytes"}};
+  for (int i = 1; i <= 200; ++i) {
+    const std::string before = "k" + std::to_string(i - 1);
+    chain.emplace_back("k" + std::to_string(i), i % 2 == 0 ? "$." + before + " + 1" : "$['" + before + "'] + 1");
+  }
+  EXPECT_EQ(result_of(one_node(chain), flow)["k200"], 207);
+}
+
 TEST(DecisionOnFlows, KeepNothingOfAConstantWithoutAValue) {
   std::string list = "0";
   for (int i = 0; i < 7000; ++i) list += ",0";
