@@ -4,6 +4,7 @@
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <set>
 
@@ -280,7 +281,8 @@ class RuleReader : private YamlReader {
     constexpr std::string_view kOpen = "unmapped.";
     if (!name.starts_with(kOpen) || targets.size() >= kTargetsMax) return std::nullopt;
     const std::string own = name.substr(kOpen.size());
-    if (!is_name(own) || own == "elements" || find_field(own)) return std::nullopt;  // those are the flow's own
+    constexpr std::array<std::string_view, 4> kWritten = {"elements", "decision", "enrichments", "osint"};  // beside the fields (transform)
+    if (!is_name(own) || find_field(own) || std::find(kWritten.begin(), kWritten.end(), own) != kWritten.end()) return std::nullopt;
     targets.push_back({.name = name, .kind = TargetKind::any, .allowed = {}});
     return targets.size() - 1;
   }
