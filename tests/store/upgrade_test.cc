@@ -6,6 +6,7 @@
 #include "store/duckdb_sink.h"
 #include "store/rollups.h"
 #include "store_database.h"
+#include "support/process.h"
 
 namespace weir::store {
 namespace {
@@ -14,16 +15,25 @@ constexpr int64_t kHour = 490'000;
 
 class UpgradeTest : public ::testing::Test {
  protected:
-  UpgradeTest() {
-    database_ = std::move(*Database::open({}));
-    connection_ = std::make_unique<Connection>(std::move(*database_->connect()));
-    EXPECT_TRUE(register_address_functions(*connection_));
+  /// Empty: in memory.
+  explicit UpgradeTest(const std::string& file = "") : path_(file.empty() ? "" : folder_ / file) {
+    open();
     run(kSchemaV1);
     run("CREATE TABLE flow_h490000 AS FROM flow_none; INSERT INTO flow_hours VALUES (490000, 7); INSERT INTO rollup_folds VALUES (490000, 2)");
     for (int i = 0; i < 3; ++i) append(kHour, i);
     run("INSERT INTO rolled_src_1m SELECT time, src_endpoint_addr, 1, 10, 0, 0, 0 FROM flow_h490000 WHERE rowid < 2");
     run("CREATE VIEW flow_rows AS FROM flow_none UNION ALL FROM flow_h490000; CREATE VIEW flow_tail AS FROM flow_none UNION ALL FROM flow_h490000 "
         "WHERE rowid >= 2");
+  }
+  /// A file is closed before it is opened again.
+  void open() {
+    connection_.reset();
+    database_.reset();
+    auto opened = Database::open({.path = path_});
+    ASSERT_TRUE(opened) << opened.error().message;
+    database_ = std::move(*opened);
+    connection_ = std::make_unique<Connection>(std::move(*database_->connect()));
+    EXPECT_TRUE(register_address_functions(*connection_));
   }
   void run(const std::string& sql) {
     const auto done = connection_->execute(sql);
@@ -39,6 +49,8 @@ class UpgradeTest : public ::testing::Test {
     return std::string(rows->next()->text(0, 0));
   }
 
+  test::TemporaryFolder folder_;
+  const std::string path_;
   std::unique_ptr<Database> database_;
   std::unique_ptr<Connection> connection_;
 };
@@ -64,6 +76,38 @@ TEST_F(UpgradeTest, GoesOnWithItsHours) {
   EXPECT_EQ(ask("SELECT count(*) FROM flow_tail"), "0");
   EXPECT_EQ(ask("SELECT sum(flows) FROM rollup_src_1d"), "5");
 }
+
+/// A file holds what a checkpoint put there, its log the rest, which is done once more when it is opened.
+class FileUpgradeTest : public UpgradeTest, public ::testing::WithParamInterface<bool> {
+ protected:
+  FileUpgradeTest() : UpgradeTest("flows.duckdb") {}
+  void open_again() {
+    if (GetParam()) run("CHECKPOINT");
+    open();
+  }
+};
+
+TEST_P(FileUpgradeTest, IsThereWhenItIsOpenedAgain) {
+  run("INSERT INTO identity_sources VALUES ('u.1.0', '1-7', 1)");
+  open_again();
+  ASSERT_TRUE(prepare_schema(*connection_));
+  open_again();
+  EXPECT_EQ(ask("SELECT version FROM weir_schema"), std::to_string(kSchemaVersion));
+  EXPECT_EQ(ask("SELECT count(*) FROM flows"), "3");
+  EXPECT_EQ(ask("SELECT (hour, commits, is_open) FROM flow_hours"), "(490000, 7, true)");
+  EXPECT_EQ(ask("SELECT (hour, folded) FROM rollup_folds"), "(490000, 2)");
+  EXPECT_EQ(ask("SELECT (source, runs, seen) FROM identity_sources"), "(u.1.0, 1-7, 1)");
+  ASSERT_TRUE(prepare_schema(*connection_)) << "once";
+  ASSERT_TRUE(open_hours(*connection_, std::array<int64_t, 2>{kHour, kHour + 1}));
+  append(kHour, 4);
+  append(kHour + 1, 5);
+  EXPECT_EQ(*fold(*connection_), 3u);
+  open_again();
+  EXPECT_EQ(ask("SELECT count(*) FROM flows"), "5");
+  EXPECT_EQ(ask("SELECT sum(flows) FROM rollup_src_1d"), "5");
+}
+
+INSTANTIATE_TEST_SUITE_P(WithAndWithoutACheckpoint, FileUpgradeTest, ::testing::Bool());
 
 }  // namespace
 }  // namespace weir::store
