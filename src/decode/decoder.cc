@@ -360,6 +360,7 @@ void DecoderState::observe_sequence(Message& m, SequenceMessage content) noexcep
 
 /// State ages by a clock that nobody sets; what is told outside is by the wall clock, as it stands now.
 void DecoderState::keep_time(uint64_t aged_ns, uint64_t wall_offset_ns) noexcept {
+  aged_now_ns_ = aged_ns;
   wall_offset_ns_ = wall_offset_ns;
   exporters_.set_wall_offset(wall_offset_ns);
   events_.set_now(aged_ns, wall_offset_ns);

@@ -161,8 +161,11 @@ class DecoderState final : public Decoder {
   // state_keep.cc
   bool save_exporter(Exporter& e, StateWriter& writer, uint32_t walk, uint32_t& budget) noexcept;
   void begin_restore(Exporter& e) noexcept;
-  /// What an image says, by the clock that state ages by; 0 stays that.
-  uint64_t aged(uint64_t wall_ns) const noexcept { return wall_ns != 0 ? wall_ns - wall_offset_ns_ : 0; }
+  /// What an image says, by the clock that state ages by; 0 stays that. What would be yet to come, of a wall clock that was wrong then or is
+  /// now, is now: nothing would age it for as long.
+  uint64_t aged(uint64_t wall_ns) const noexcept {
+    return wall_ns != 0 ? std::min(wall_ns - wall_offset_ns_, aged_now_ns_) : 0;
+  }
   void restore_some(Message& m, RecordSink& sink) noexcept;
   void restore_domain(Exporter& e, const StateRecord& r) noexcept;
   void restore_name(Exporter& e, const StateRecord& r) noexcept;
@@ -253,6 +256,7 @@ class DecoderState final : public Decoder {
   uint32_t field_count_ = 0;
   uint32_t save_walk_ = 0;
   bool may_fuse_ = false;
+  uint64_t aged_now_ns_ = 0;     // of the datagram or tick that is worked on
   uint64_t wall_offset_ns_ = 0;  // from the clock that state ages by to the wall clock
   std::shared_ptr<const StateImage> restored_;
   std::unique_ptr<uint8_t[]> taken_up_;  // of restored_, by the exporter's first piece

@@ -282,8 +282,8 @@ size_t ExporterTable::copy(uint32_t& cursor, std::span<ExporterStats> out) const
     if (!e.in_use) continue;
     ExporterStats& s = out[n++];
     s = e.stats;
-    s.first_seen_ns += wall_offset_ns_;
-    s.last_seen_ns += wall_offset_ns_;
+    s.first_seen_ns = told(s.first_seen_ns);
+    s.last_seen_ns = told(s.last_seen_ns);
     s.sets_waiting = e.pending.size();
     s.templates = e.templates.size();
     s.domains = e.domains.size();
@@ -312,7 +312,7 @@ size_t ExporterTable::copy_domains(uint32_t& cursor, std::span<DomainStats> out)
                   .id = d->id,
                   .session_port = d->session_port,
                   .sequence_unit = d->sequence.unit(),
-                  .last_seen_ns = d->last_seen_ns + wall_offset_ns_,
+                  .last_seen_ns = told(d->last_seen_ns),
                   .templates = d->templates.size(),
                   .options_templates = d->options_templates.size(),
                   .sampling_rate = d->rate.rate,

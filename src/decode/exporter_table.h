@@ -87,6 +87,8 @@ class ExporterTable {
   void apply_rules(Exporter& exporter) noexcept;
   void drop(Exporter& exporter) noexcept;
   void drop(Domain& domain) noexcept;
+  /// By the wall clock; 0, which is not yet, stays that.
+  uint64_t told(uint64_t aged_ns) const noexcept { return aged_ns != 0 ? aged_ns + wall_offset_ns_ : 0; }
 
   const DecoderLimits limits_;
   const DecoderRules* rules_ = nullptr;

@@ -99,5 +99,30 @@ TEST_F(Ageing, AnImageIsOfTheWallClockAndIsTakenUpWhateverItsClockWas) {
   EXPECT_EQ(bench_->records(), 0u) << "too old by now";
 }
 
+TEST_F(Ageing, AnImageOfAClockThatIsAheadOfThisOneAgesAllTheSame) {
+  constexpr uint64_t kBehind = 365ull * 86'400 * kSecond;  // the battery is empty; whatever NTP does, state ages by the other clock
+  make({});
+  send(templates(), kNow, kNow);
+  DecoderConfig restored = restored_config(saved_state(*bench_->decoder));
+  restored.limits.template_lifetime_ns = 60 * kSecond;
+  make(restored);
+  send(data(), kNow - kBehind, kNow - kBehind);
+  EXPECT_EQ(bench_->records(), 1u);
+  send(data(), kNow, kNow - kBehind + 61 * kSecond);
+  EXPECT_EQ(bench_->records(), 1u) << "it has expired";
+}
+
+TEST_F(Ageing, ADomainThatHasNotBeenHeardAgainHasNoTime) {
+  make({});
+  send(templates(), kNow, kNow);
+  send(v9(2).templates({{.id = 256, .fields = {{1, 4}}}}).build(), kNow, kNow);
+  make(restored_config(saved_state(*bench_->decoder)));
+  send(data(), kNow - 5000, kNow);  // the kernel's stamp is before the burst
+  DomainStats domains[3];
+  uint32_t cursor = 0;
+  ASSERT_EQ(bench_->decoder->copy_domains(cursor, domains), 2u);
+  for (const DomainStats& d : {domains[0], domains[1]}) EXPECT_EQ(d.last_seen_ns, d.id == 1 ? kNow - 5000 : 0u) << d.id;
+}
+
 }  // namespace
 }  // namespace weir::decode
