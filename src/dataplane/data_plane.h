@@ -77,6 +77,7 @@ struct DpdkPort {
   /// them, or one core is too little. 0: who receives decodes.
   uint16_t workers = 0;
   std::vector<unsigned> worker_lcores{};  // their CPUs, one for each; empty: chosen
+  bool device_stamps = false;  // ask the device to note when frames come in
 };
 
 inline constexpr uint32_t kReceiveBufferOctets = 8u << 20;

@@ -167,7 +167,9 @@ Result<void> DpdkDevice::configure() {
     }
   }
   conf.intr_conf.rxq = wants_interrupts_ ? 1 : 0;
-  stamps_frames_ = (info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_TIMESTAMP) != 0;
+  const bool can_stamp = (info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_TIMESTAMP) != 0;
+  stamps_frames_ = config_.device_stamps && can_stamp;
+  if (config_.device_stamps && !can_stamp) add_note("the device has no time stamps (device_stamps): they are of the burst");
   if (stamps_frames_) conf.rxmode.offloads |= RTE_ETH_RX_OFFLOAD_TIMESTAMP;
   int configured = rte_eth_dev_configure(port_id_, queues, tx_queues, &conf);
   if (configured != 0 && stamps_frames_) {
@@ -202,7 +204,9 @@ Result<void> DpdkDevice::configure() {
       return rte_pktmbuf_pool_create_by_ops(pool_name(port_id_, q).c_str(), mbufs, pool_cache(config_, spec_), 0, room, node, ring);
     };
     rte_mempool* pool = make_pool(socket < 0 ? SOCKET_ID_ANY : socket);
-    if (pool == nullptr && socket >= 0) {  // without hugepages all memory is of one node
+    unsigned numa = socket < 0 ? 0 : static_cast<unsigned>(socket);
+    if (pool == nullptr && socket >= 0) {  // what the operator gave to that node is used up
+      numa = static_cast<unsigned>(SOCKET_ID_ANY);
       pool = make_pool(SOCKET_ID_ANY);
       if (pool != nullptr && q == 0) add_note(fmt::format("buffers are not on NUMA node {}, which is the device's: it has no memory for them", socket));
     }
@@ -210,7 +214,6 @@ Result<void> DpdkDevice::configure() {
       return error(fmt::format("no memory for {} mbufs of {} octets: {}", mbufs, room,
                                rte_strerror(rte_errno)));
     pools_.push_back(pool);
-    const unsigned numa = socket < 0 ? 0 : static_cast<unsigned>(socket);
     if (const int rc = rte_eth_rx_queue_setup(port_id_, q, rx_descriptors, numa, nullptr, pool);
         rc != 0)
       return error(fmt::format("receive queue {}: {}", q, reason(rc)));

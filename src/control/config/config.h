@@ -70,6 +70,7 @@ struct PortConfig {
   uint32_t mbufs = 0;            // per queue; 0: what rings and bursts need
   uint32_t data_room_bytes = 0;  // 0: what the device's largest frame needs
   bool promiscuous = true;
+  bool device_stamps = false;
   dataplane::ExceptionConfig exception;
   // socket
   IpAddress address;  // `::` listens on IPv4 and IPv6

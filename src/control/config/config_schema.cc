@@ -75,6 +75,8 @@ const Schema<PortConfig>& port_schema() {
                "Room of a packet buffer; 0: what the device's largest frame needs.")
           .key("promiscuous", &PortConfig::promiscuous, service::boolean(),
                "Take frames for other MAC addresses too.")
+          .key("device_stamps", &PortConfig::device_stamps, service::boolean(),
+               "Have the device note when frames come in, where it can; several drivers receive more slowly then.")
           .object("exception", &PortConfig::exception, exception_schema(),
                   "Of a dpdk port: an interface of the kernel's that takes what is no export traffic (ARP, ping, SSH), "
                   "and sends by the device.")

@@ -82,7 +82,7 @@ TEST(ApplianceConfig, ServesEveryListenerOnEveryPort) {
   const auto config = config_of(
       "ports:\n"
       "  - {device: '0000:01:00.0', queues: 4, lcores: [1, 2, 1, 2]}\n"
-      "  - {name: cap, device: 'net_pcap0,rx_pcap=a.pcap', promiscuous: false}\n"
+      "  - {name: cap, device: 'net_pcap0,rx_pcap=a.pcap', promiscuous: false, device_stamps: true}\n"
       "  - {kind: socket, address: 127.0.0.1}\n"
       "listeners:\n"
       "  - {protocol: netflow, port: 2055, sampling_rate_default: 100}\n"
@@ -95,6 +95,8 @@ TEST(ApplianceConfig, ServesEveryListenerOnEveryPort) {
   EXPECT_THAT(plane.dpdk_ports[0].lcores, ElementsAre(1u, 2u, 1u, 2u));
   EXPECT_EQ(plane.dpdk_ports[1].device, "net_pcap0,rx_pcap=a.pcap");
   EXPECT_FALSE(plane.dpdk_ports[1].promiscuous);
+  EXPECT_FALSE(plane.dpdk_ports[0].device_stamps);
+  EXPECT_TRUE(plane.dpdk_ports[1].device_stamps);
 
   std::vector<std::string> sockets;
   for (const auto& s : plane.socket_ports) {
