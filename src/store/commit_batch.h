@@ -16,6 +16,8 @@ namespace weir::store {
 
 struct HeldMessage;
 
+inline constexpr size_t kBatchOctetsMax = 64u << 20;
+
 /// Rows of one hour's table.
 struct HourRows {
   int64_t hour = 0;
@@ -28,7 +30,7 @@ struct CommitBatch {
   IdentityLedger::Changes identities;
   std::vector<HeldMessage*> messages;
   uint64_t rows = 0;
-  uint64_t octets = 0;  // of the records that they are of
+  uint64_t octets = 0;  // of the records that they are of, or of the rows' texts and lists where those are more
   uint64_t newest_us = 0;  // the latest time received of them
   uint64_t opened_steady_ns = 0;
   uint64_t committed_steady_ns = 0;  // 0: not yet

@@ -10,6 +10,7 @@
 
 #include "service/common_values.h"
 #include "service/config_text.h"
+#include "store/commit_batch.h"
 #include "store/file_book.h"
 #include "store/rules_in_use.h"
 #include "store/sql_file.h"
@@ -42,7 +43,7 @@ const Schema<CommitConfig>& commit_schema() {
           .key("interval_ms", &C::interval_ms, duration<uint32_t>(1'000'000, 10, 1000),
                "How long rows wait for others, at most, until they are committed together.")
           .key("rows", &C::rows, integer<uint64_t>(2048, 4'000'000),
-               "So many are committed without waiting. Three times as many may be in memory, at about 600 octets each.");
+               "So many are committed without waiting. Three times as many may be in memory, at about 600 octets each and 64 MiB of texts and lists in each third.");
   return schema;
 }
 
@@ -217,11 +218,12 @@ DatabaseOptions database_options(const StoreConfig& config) {
 }
 
 SqlLimits sql_limits(const StoreConfig& config) {
-  constexpr uint64_t kBatches = 3, kRowOctets = 600;
+  constexpr uint64_t kBatches = 3, kRowOctets = 600;  // a row's columns; its texts and lists lie beside them
+  const uint64_t rows_octets_max = kBatches * (config.commit.rows * kRowOctets + kBatchOctetsMax);
   return {.queries_max = config.sql.queries_max,
           .rows_max = config.sql.rows_max,
           .timeout_ms = config.sql.timeout_ms,
-          .process_octets_max = config.database.memory_limit + kBatches * config.commit.rows * kRowOctets + kUncountedOctetsMax};
+          .process_octets_max = config.database.memory_limit + rows_octets_max + kUncountedOctetsMax};
 }
 
 KeeperConfig keeper_config(const StoreConfig& config) {

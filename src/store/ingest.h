@@ -3,8 +3,9 @@
 //
 // Runs on:  run on the ingest_thread; ask_to_stop and view on any.
 // Owns:     two connections: to consume, and to publish what no row can be made of.
-// Bounds:   messages_in_hand; kBatchesMax batches of commit.rows rows or kBatchOctetsMax octets of records (and what the last message of
-//           each has beyond, kRecordsMax at most); where one of them is reached nothing more is asked for.
+// Bounds:   messages_in_hand; kBatchesMax batches of commit.rows rows or kBatchOctetsMax octets of texts and lists, or of records
+//           where those are more (and what the last message of each has beyond, kRecordsMax rows at most); where one of them is
+//           reached nothing more is asked for.
 // Failure:  none ends it. Whatever it is waiting for is in the view.
 //
 // A message is in one batch with all of its rows and with what the ledger knows of it. One that comes again while the first is not
@@ -43,7 +44,6 @@ namespace weir::store {
 inline constexpr uint64_t kSuspectFrom = 3;
 inline constexpr size_t kHoursMax = 64;         // in one batch
 inline constexpr size_t kHoursOpenMax = 128;    // with what its last message has beyond; a row of yet another counts as of now
-inline constexpr size_t kBatchOctetsMax = 64u << 20;
 inline constexpr size_t kRecordsMax = 1u << 20;     // of one message; what has more is no batch of flows
 inline constexpr size_t kRecordLettersMax = 256;    // of one message; beyond, one more has it whole
 inline constexpr size_t kDecidedOctetsMax = 64 * 1024;  // of a decision file's result: half of what a remainder may be

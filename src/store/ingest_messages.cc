@@ -147,9 +147,12 @@ bool Ingest::write_row(std::span<const uint8_t> record) {
   if (batch_->hours.size() >= kHoursOpenMax && batch_->find(hour_of(times.time)) == nullptr) times = {.time = now_us_, .is_replaced = true};
   books_.times_replaced += times.is_replaced ? 1 : 0;
   batch_->newest_us = std::max(batch_->newest_us, static_cast<uint64_t>(times.received));
-  writer_.write(flow_, decisions, times, chunk_for(hour_of(times.time)));
+  RowChunk& chunk = chunk_for(hour_of(times.time));
+  const size_t beside = chunk.octets_beside();
+  writer_.write(flow_, decisions, times, chunk);
   ++batch_->rows;
-  batch_->octets += record.size();
+  // What decisions and enrichments say of a record may be a thousand times what it is.
+  batch_->octets += std::max(record.size(), chunk.octets_beside() - beside);
   ++books_.records_in_flight;
   return true;
 }

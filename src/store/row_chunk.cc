@@ -76,6 +76,7 @@ RowChunk::~RowChunk() { duckdb_destroy_data_chunk(&chunk_); }
 void RowChunk::clear() {
   duckdb_data_chunk_reset(chunk_);
   rows_ = 0;
+  octets_beside_ = 0;
   for (size_t i = 0; i < kColumns; ++i) {
     const duckdb_vector vector = duckdb_data_chunk_get_vector(chunk_, i);
     duckdb_vector_ensure_validity_writable(vector);
@@ -106,6 +107,7 @@ ColumnSet RowChunk::used() const noexcept {
 void RowChunk::set_text(Column c, std::string_view text) {
   const auto i = static_cast<size_t>(c);
   assign_text(duckdb_data_chunk_get_vector(chunk_, i), rows_, text);
+  octets_beside_ += text.size();
   validity_[i][rows_ / 64] |= uint64_t{1} << rows_ % 64;
 }
 
@@ -130,12 +132,14 @@ void RowChunk::add_big_number(Column c, uint64_t v) {
   uint64_t at = 0;
   const duckdb_vector entries = grow_list(c, at);
   static_cast<int64_t*>(duckdb_vector_get_data(entries))[at] = static_cast<int64_t>(v);
+  octets_beside_ += sizeof(int64_t);
 }
 
 void RowChunk::add_text(Column c, std::string_view text) {
   uint64_t at = 0;
   const duckdb_vector entries = grow_list(c, at);
   assign_text(entries, at, text);
+  octets_beside_ += sizeof(duckdb_string_t) + text.size();
 }
 
 }  // namespace weir::store

@@ -50,6 +50,9 @@ class RowChunk {
   void add_text(Column c, std::string_view text);
   void end_row() noexcept { ++rows_; }
 
+  /// Of its texts and lists, which lie beside its columns.
+  size_t octets_beside() const noexcept { return octets_beside_; }
+
  private:
   template <class T>
   void set(Column c, const T& v) noexcept {
@@ -64,6 +67,7 @@ class RowChunk {
   std::array<void*, kColumns> data_{};
   std::array<uint64_t*, kColumns> validity_{};
   size_t rows_ = 0;
+  size_t octets_beside_ = 0;
 };
 
 /// Made once, and never given back.

@@ -321,6 +321,29 @@ TEST_F(IngestTest, KeepsWhatADecisionFileMakesOfFlowsBesideThem) {
   EXPECT_EQ(chunk->at<int64_t>(0, 0), 50);
 }
 
+/// However short the records are.
+TEST_F(IngestTest, TakesNoMoreWhenDecisionsFillItsBatches) {
+  std::string expressions;
+  for (const char* key : {"a", "b", "c", "d"}) {
+    expressions += (expressions.empty() ? "" : ",") + (R"({"key":")" + std::string(key)) + R"(","value":"')" + std::string(15'000, 'x') + R"('"})";
+  }
+  std::ofstream(folder_ / "d.json")
+      << R"({"nodes":[{"id":"i","type":"inputNode"},{"id":"e","name":"make","type":"expressionNode","content":{"expressions":[)" << expressions
+      << R"(]}},{"id":"o","type":"outputNode"}],"edges":[{"sourceId":"i","targetId":"e"},{"sourceId":"e","targetId":"o"}]})";
+  StoreConfig c = config();
+  c.shutdown_deadline_ms = 300;
+  c.rules = folder_ / "rules.yaml";
+  std::ofstream(c.rules) << "version: 1\ndecision: d.json\n";
+  start(c);
+  faulty_->fails = true;
+  constexpr uint64_t kRecords = 100, kFills = kBatchOctetsMax / (60'000 * kRecords) + 1, kMessages = 4 * kFills;
+  for (uint64_t i = 0; i < kMessages; ++i) publish("flows.raw.a", flow_batch(kRecords * i, kRecords));
+  ASSERT_TRUE(eventually([&] { return books().messages_in == kMessages && books().records_in >= kFills * kRecords; })) << books().records_in;
+  std::this_thread::sleep_for(std::chrono::seconds(1));
+  EXPECT_EQ(books().decisions, books().records_in);
+  EXPECT_LE(books().records_in, 3 * kFills * kRecords);
+}
+
 TEST_F(IngestTest, CountsWhatExpiredInTheStream) {
   StoreConfig c = config();
   start(c);
