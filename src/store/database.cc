@@ -157,14 +157,16 @@ Result<Rows> Statement::stream() {
 
 Result<Rows> Statement::finish(duckdb_pending_result pending) {
   constexpr auto kNap = std::chrono::microseconds(100);
-  for (auto state = duckdb_pending_execute_task(pending); !duckdb_pending_execution_is_finished(state);
-       state = duckdb_pending_execute_task(pending)) {
+  auto state = duckdb_pending_execute_task(pending);
+  for (; !duckdb_pending_execution_is_finished(state); state = duckdb_pending_execute_task(pending)) {
     if (state == DUCKDB_PENDING_NO_TASKS_AVAILABLE) std::this_thread::sleep_for(kNap);
   }
+  // Asked for its result, it would say first that it has none, and only then why.
+  if (state == DUCKDB_PENDING_ERROR) return pending_error(pending);
   duckdb_result result;
-  const duckdb_state state = duckdb_execute_pending(pending, &result);
+  const duckdb_state executed = duckdb_execute_pending(pending, &result);
   duckdb_destroy_pending(&pending);
-  if (state != DuckDBSuccess) return error_of(result);
+  if (executed != DuckDBSuccess) return error_of(result);
   return Rows(connection_, result);
 }
 

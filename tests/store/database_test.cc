@@ -18,6 +18,7 @@ namespace weir::store {
 namespace {
 
 using testing::HasSubstr;
+using testing::Not;
 
 struct Folder {
   std::string path;
@@ -76,6 +77,25 @@ TEST(Database, AWrongStatementSaysWhy) {
   StoreDatabase store;
   EXPECT_THAT(store.ask("SELECT x FROM nowhere"), HasSubstr("nowhere does not exist"));
   EXPECT_FALSE(store.connection->prepare(std::string("SELECT 1\0", 9)));
+}
+
+TEST(Database, WhatFailsWhileItRunsSaysWhyFirst) {
+  StoreDatabase store;
+  const auto asked = store.connection->query("SELECT error('x' || i) FROM range(5) t(i) WHERE i = 3");
+  ASSERT_FALSE(asked);
+  EXPECT_EQ(asked.error().message.substr(0, asked.error().message.find('\n')), "Invalid Input Error: x3");
+  EXPECT_THAT(asked.error().message, Not(HasSubstr("unsuccessful")));
+}
+
+TEST(Database, AConflictIsKnownAsOne) {
+  StoreDatabase store;
+  Connection other = std::move(*store.database->connect());
+  store.run("CREATE TABLE t AS SELECT 1 AS i; BEGIN; UPDATE t SET i = 2");
+  ASSERT_TRUE(other.execute("BEGIN"));
+  const auto refused = other.query("UPDATE t SET i = 3");
+  ASSERT_FALSE(refused);
+  EXPECT_TRUE(is_conflict(refused.error())) << refused.error().message;
+  EXPECT_THAT(refused.error().message, Not(HasSubstr("unsuccessful")));
 }
 
 TEST(Database, NoFileOutsideItsFoldersCanBeReached) {
