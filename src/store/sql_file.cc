@@ -45,8 +45,10 @@ std::string SqlFile::statement(std::string_view sql, uint64_t rows) const {
 }
 
 Result<void> SqlFile::cut(Connection& connection, uint64_t rows) {
-  const auto done = connection.execute(fmt::format("COPY (SELECT * FROM read_parquet({}) LIMIT {}) TO {} (FORMAT parquet, COMPRESSION zstd)",
-                                                   sql_text(path_), rows, sql_text(cut_path_)));
+  // Nothing but an order that is asked for keeps rows where they are.
+  const auto done = connection.execute(
+      fmt::format("COPY (SELECT * FROM read_parquet({}) ORDER BY file_row_number LIMIT {}) TO {} (FORMAT parquet, COMPRESSION zstd)",
+                  sql_text(path_), rows, sql_text(cut_path_)));
   if (!done) return done.error();
   unlink(path_.c_str());
   path_ = cut_path_;

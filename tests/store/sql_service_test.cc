@@ -1,5 +1,6 @@
 #include "store/sql_service.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
@@ -233,6 +234,22 @@ TEST_F(SqlServiceTest, SaysThatAFileWasCut) {
   EXPECT_TRUE(whole.headers.empty());
   EXPECT_EQ(rows_of(whole)[0], 100'000);
   EXPECT_TRUE(fs::is_empty(answers_folder(store->options())));
+}
+
+TEST_F(SqlServiceTest, CutsAFileBehindTheFirstRowsInTheirOrder) {
+  constexpr int kRows = 700'000;  // several row groups
+  const Told cut = ask(fmt::format("SELECT i, 'n' || i AS name FROM range({}) t(i) ORDER BY i DESC", kRows + 1), {{"format", "parquet"}, {"max_rows", kRows}});
+  EXPECT_THAT(cut.headers, testing::ElementsAre(testing::Pair("X-Weir-Truncated", "true")));
+  const std::string path = folder / "history" / "answer.parquet";
+  std::ofstream(path) << cut.body;
+  auto rows = store->database()->connect()->query(fmt::format(
+      "SELECT count(*), count(*) FILTER (i <> {} - file_row_number OR name <> 'n' || i), "
+      "(SELECT string_agg(name, ',') FROM parquet_schema({}) WHERE num_children IS NULL) FROM read_parquet({})", kRows, sql_text(path), sql_text(path)));
+  ASSERT_TRUE(rows) << rows.error().message;
+  const auto chunk = rows->next();
+  EXPECT_EQ(chunk->at<int64_t>(0, 0), kRows);
+  EXPECT_EQ(chunk->at<int64_t>(1, 0), 0) << "rows elsewhere than where they were asked for";
+  EXPECT_EQ(chunk->text(2, 0), "i,name");
 }
 
 TEST(SqlScan, FindsWhereAStatementEnds) {
