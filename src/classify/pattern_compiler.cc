@@ -99,6 +99,8 @@ bool be_one_user() {
   return setresgid(group, group, group) == 0 && setresuid(user, user, user) == 0;
 }
 
+constexpr uint64_t kSecondsToEnd = 60;
+
 /// From now on; SIGXCPU ends the process then.
 bool may_take(uint64_t cpu_seconds) {
   timespec used{};
@@ -290,6 +292,8 @@ int serve_patterns(const CompileBounds& bounds) {
     if (!write_all(STDOUT_FILENO, at) || !may_take(bounds.cpu_seconds)) return 1;
     if (const auto error = compile_here({&patterns[i], 1}, compiled)) return answer_error(*error, i);
   }
+  // The last one's bound is not that of what the process does to end.
+  if (mode == Mode::each && !may_take(kSecondsToEnd)) return 1;
   if (mode == Mode::each) return answer_error({{}, "together they take too much to compile; each alone does not"}, 0);
   std::vector<uint8_t> answer{kMade};
   for (size_t begin = 0, end = 0; begin < patterns.size(); begin = end) {

@@ -169,14 +169,14 @@ TEST_F(ReloadedReplicas, ComeChangeAndGoWhilePacketsCome) {
   EXPECT_TRUE(first.receive());
   EXPECT_TRUE(second.receive());
   EXPECT_FALSE(second.receive(0));
-  EXPECT_EQ(stats(0).offered, 1u);
-  EXPECT_EQ(stats(1).offered, 3u) << "it has gone on counting, whatever its place in the list";
+  EXPECT_TRUE(wait([&] { return stats(0).offered == 1; }));
+  EXPECT_TRUE(wait([&] { return stats(1).offered == 3; })) << "it has gone on counting, whatever its place in the list";
 
   change({to(second)});  // of all listeners from now on
   ASSERT_TRUE(sender.send(port(0), datagram_));
   EXPECT_TRUE(second.receive());
   EXPECT_FALSE(first.receive(0));
-  EXPECT_EQ(stats(0).sent, 2u);
+  EXPECT_TRUE(wait([&] { return stats(0).sent == 2; })) << "which is counted once it has gone";
 
   change({to(first), to(second)});  // in a place that was another's, or its own before: it counts anew
   EXPECT_EQ(stats(0).offered, 0u);
@@ -240,7 +240,7 @@ TEST_F(ReloadedReplicas, EveryPlaceCanBeAnothersAgain) {
     change(all);
     ASSERT_TRUE(sender.send(port(0), datagram_));
     for (const auto& collector : collectors) EXPECT_TRUE(collector->receive());
-    for (size_t i = 0; i < kReplicaTargetsMax; ++i) EXPECT_EQ(stats(i).offered, 1u);
+    for (size_t i = 0; i < kReplicaTargetsMax; ++i) EXPECT_TRUE(wait([&] { return stats(i).offered == 1; })) << i;
     change({});
   }
   stop(*plane_, collected_);
