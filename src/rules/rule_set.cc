@@ -108,7 +108,7 @@ class RuleReader : private YamlReader {
     auto program = DecisionProgram::compile(*plain);
     if (!program) return void(fail(node, fmt::format("{}: {}; of flows that cannot be asked", path, program.error().message)));
     program->name = path.substr(path.rfind('/') + 1);
-    set_->decision_ = std::make_unique<const DecisionFile>(std::move(*plain), std::move(*program));
+    set_->decision_ = std::make_unique<const DecisionFile>(DecisionFile{std::move(*plain), std::move(*program)});
   }
 
   std::string beside(const std::string& file) const {
