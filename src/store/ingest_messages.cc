@@ -194,7 +194,8 @@ CommitBatch& Ingest::open_batch() {
 
 bool Ingest::seal_if_due(uint64_t now_ns) {
   if (batch_ == nullptr) return false;
-  const bool is_due = must_seal_ || !may_read() || now_ns - batch_->opened_steady_ns >= config_.commit.interval_ms * kNsPerMs;
+  // It may have been opened after this step began.
+  const bool is_due = must_seal_ || !may_read() || now_ns >= batch_->opened_steady_ns + config_.commit.interval_ms * kNsPerMs;
   return is_due && seal();
 }
 

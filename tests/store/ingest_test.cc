@@ -287,6 +287,19 @@ TEST_F(IngestTest, LeavesToOthersWhatCannotBeWrittenWhenItStops) {
   EXPECT_EQ(rows(), run_of(0, 10));
 }
 
+TEST_F(IngestTest, LetsRowsWaitForOthersAsLongAsTheConfigurationSays) {
+  StoreConfig waiting = config();
+  waiting.commit.interval_ms = 600'000;
+  start(waiting);
+  for (uint64_t i = 0; i < 20; ++i) {
+    publish("flows.raw.a", flow_batch(10 * i, 10));
+    ASSERT_TRUE(eventually([&] { return books().records_in == 10 * (i + 1); }));
+  }
+  EXPECT_EQ(faulty_->tries, 0) << "no commit is due";
+  stop();
+  EXPECT_EQ(last_.rows, 200u) << "what waits is committed at the end";
+}
+
 TEST_F(IngestTest, DropsByRules) {
   StoreConfig c = config();
   c.rules = folder_ / "rules.yaml";
