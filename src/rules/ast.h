@@ -23,6 +23,19 @@ WEIR_NAMED_ENUM(NodeKind, uint8_t, WEIR_NODE_KINDS)
   X(remainder) X(power)
 WEIR_NAMED_ENUM(BinaryOperator, uint8_t, WEIR_BINARY_OPERATORS)
 
+/// Of the comparisons; any other holds of nothing.
+constexpr bool holds(BinaryOperator op, uint64_t a, uint64_t b) noexcept {
+  switch (op) {
+    case BinaryOperator::equal: return a == b;
+    case BinaryOperator::not_equal: return a != b;
+    case BinaryOperator::less: return a < b;
+    case BinaryOperator::less_equal: return a <= b;
+    case BinaryOperator::greater: return a > b;
+    case BinaryOperator::greater_equal: return a >= b;
+    default: return false;
+  }
+}
+
 struct Node {
   NodeKind kind = NodeKind::null_literal;
   BinaryOperator op = BinaryOperator::equal;

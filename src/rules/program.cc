@@ -39,18 +39,6 @@ bool operator==(const Cell& a, const Cell& b) noexcept {
 
 namespace {
 
-bool holds(BinaryOperator op, uint64_t a, uint64_t b) noexcept {
-  switch (op) {
-    case BinaryOperator::equal: return a == b;
-    case BinaryOperator::not_equal: return a != b;
-    case BinaryOperator::less: return a < b;
-    case BinaryOperator::less_equal: return a <= b;
-    case BinaryOperator::greater: return a > b;
-    case BinaryOperator::greater_equal: return a >= b;
-    default: return false;
-  }
-}
-
 /// The same for the same record, wherever and however often it is asked, and whatever order its fields came in; different for rules of
 /// different salts.
 uint64_t hash_of(const FlowView& flow, uint64_t salt) noexcept {

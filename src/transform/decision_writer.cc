@@ -9,21 +9,8 @@ namespace weir::transform {
 namespace {
 
 using outbound::TextBuffer;
-using rules::BinaryOperator;
 using rules::DecisionOp;
 using rules::FieldKind;
-
-bool holds(BinaryOperator op, uint64_t a, uint64_t b) noexcept {
-  switch (op) {
-    case BinaryOperator::equal: return a == b;
-    case BinaryOperator::not_equal: return a != b;
-    case BinaryOperator::less: return a < b;
-    case BinaryOperator::less_equal: return a <= b;
-    case BinaryOperator::greater: return a > b;
-    case BinaryOperator::greater_equal: return a >= b;
-    default: return false;
-  }
-}
 
 void put_cell(TextBuffer& out, const rules::Cell& cell) noexcept {
   switch (cell.kind) {
