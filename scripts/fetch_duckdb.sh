@@ -8,6 +8,7 @@
 # weir-store builds without.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. scripts/npm_package.sh
 
 # The library and the source that its header comes from, of one release.
 library_package=@duckdb/node-bindings-linux-x64@1.4.4-r.4
@@ -21,30 +22,12 @@ stamp="$library_sha256 $source_sha256"
 [ -f "$dir/libduckdb.so" ] && [ "$(cat "$dir/stamp" 2>/dev/null)" = "$stamp" ] && exit 0
 
 [ "$(uname -m)" = x86_64 ] || { echo "duckdb: there is a library for x86_64 only" >&2; exit 1; }
-if ! command -v npm >/dev/null; then
-  if [ "$(id -u)" -ne 0 ] || ! { apt-get update -qq && apt-get install -y -qq --no-install-recommends npm; } >/dev/null 2>&1; then
-    echo "duckdb: npm is not installed, and could not be" >&2
-    exit 1
-  fi
-fi
+npm_is_there duckdb
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-fetch() { # package sha256 → its file
-  local name
-  name=$(cd "$work" && timeout 300 npm pack --silent "$1" 2>"$work/npm.log" | tail -1) || true
-  if [ -z "$name" ] || [ ! -f "$work/$name" ]; then
-    echo "duckdb: $1 cannot be fetched: $(tail -1 "$work/npm.log")" >&2
-    exit 1
-  fi
-  if ! echo "$2  $work/$name" | sha256sum --check --status; then
-    echo "duckdb: $1 is not what it was: its SHA-256 is $(sha256sum "$work/$name" | cut -d' ' -f1), $2 was expected" >&2
-    exit 1
-  fi
-  echo "$work/$name"
-}
-library=$(fetch "$library_package" "$library_sha256")
-source=$(fetch "$source_package" "$source_sha256")
+library=$(npm_package duckdb "$library_package" "$library_sha256" "$work")
+source=$(npm_package duckdb "$source_package" "$source_sha256" "$work")
 tar -xzf "$library" -C "$work" --strip-components=1 package/libduckdb.so package/LICENSE
 tar -xzf "$source" -C "$work" --strip-components=5 package/src/duckdb/src/include/duckdb.h
 mv "$work/include/duckdb.h" "$work" 2>/dev/null || true

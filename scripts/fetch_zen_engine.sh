@@ -6,6 +6,8 @@
 # Leaves DIR/node_modules/@gorules/zen-engine (MIT) and its addon. Does nothing where they are there already. Where they cannot be
 # had, or there is no Node to run them, it says why and ends with status 1; the test that asks the engine says that it was skipped.
 set -euo pipefail
+# shellcheck source=scripts/npm_package.sh
+. "$(dirname "$0")/npm_package.sh"
 
 # What has JavaScript, and what it loads, of one release.
 package=@gorules/zen-engine@0.54.0
@@ -18,32 +20,18 @@ stamp="$package_sha256 $addon_sha256"
 [ "$(cat "$modules/stamp" 2>/dev/null)" = "$stamp" ] && exit 0
 
 [ "$(uname -m)" = x86_64 ] || { echo "zen-engine: there is an addon for x86_64 only" >&2; exit 1; }
-# Debian's npm brings Node.
-if ! command -v npm >/dev/null || ! command -v node >/dev/null; then
-  if [ "$(id -u)" -ne 0 ] || ! { apt-get update -qq && apt-get install -y -qq --no-install-recommends npm; } >/dev/null 2>&1; then
-    echo "zen-engine: npm is not installed, and could not be" >&2
-    exit 1
-  fi
-fi
+npm_is_there zen-engine
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-fetch() { # package sha256 folder
-  local name
-  name=$(cd "$work" && timeout 300 npm pack --silent "$1" 2>"$work/npm.log" | tail -1) || true
-  if [ -z "$name" ] || [ ! -f "$work/$name" ]; then
-    echo "zen-engine: $1 cannot be fetched: $(tail -1 "$work/npm.log")" >&2
-    exit 1
-  fi
-  if ! echo "$2  $work/$name" | sha256sum --check --status; then
-    echo "zen-engine: $1 is not what it was: its SHA-256 is $(sha256sum "$work/$name" | cut -d' ' -f1), $2 was expected" >&2
-    exit 1
-  fi
+unpack() { # package sha256 folder
+  local archive
+  archive=$(npm_package zen-engine "$1" "$2" "$work")
   mkdir -p "$work/$3"
-  tar -xzf "$work/$name" -C "$work/$3" --strip-components=1
+  tar -xzf "$archive" -C "$work/$3" --strip-components=1
 }
-fetch $package $package_sha256 modules/zen-engine
-fetch $addon $addon_sha256 modules/zen-engine-linux-x64-gnu
+unpack $package $package_sha256 modules/zen-engine
+unpack $addon $addon_sha256 modules/zen-engine-linux-x64-gnu
 
 mkdir -p "$modules"
 rm -rf "$modules/zen-engine" "$modules/zen-engine-linux-x64-gnu"
