@@ -119,7 +119,7 @@ class Finder {
   void look_at_exceptions(const std::string& name, const XdpUse& use) {
     for (const auto& [queue, port] : use.port_of_queue) {
       if (!ports_[port].exception.is_on()) continue;
-      const auto is_another = [port](const auto& served) { return served.second != port; };
+      const auto is_another = [own = port](const auto& served) { return served.second != own; };
       const auto other = std::find_if(use.port_of_queue.begin(), use.port_of_queue.end(), is_another);
       if (other == use.port_of_queue.end()) continue;
       return add(port, fmt::format("interface {} is port {}'s too: with an exception.interface a port must have all its queues, or what "
