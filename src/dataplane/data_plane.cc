@@ -231,7 +231,7 @@ std::optional<WorkerStats> RunningDataPlane::worker_stats(size_t core) const {
 Result<void> RunningDataPlane::open_dpdk(const DataPlaneConfig& config) {
   std::vector<PortDemand> demands;
   for (const DpdkPort& port : config.dpdk_ports) demands.push_back(demand_of(port));
-  Result<Placement> placement = place_cores(demands, config.eal.main_lcore, usable_, topology_);
+  Result<Placement> placement = place_cores(demands, config.eal.main_lcore, usable_, topology_, config.socket_lcores);
   if (!placement) return placement.error();
   placement_ = std::move(*placement);
   Result<std::unique_ptr<Eal>> eal =

@@ -39,11 +39,11 @@ class Builder {
 class CpuChooser {
  public:
   CpuChooser(std::span<const PortDemand> ports, unsigned main_cpu, std::span<const unsigned> usable,
-             const CpuTopology& topology)
+             const CpuTopology& topology, std::span<const unsigned> named_elsewhere)
       : topology_(topology) {
     for (const unsigned cpu : usable) {
-      const auto has = [cpu](const std::vector<unsigned>& cpus) { return std::find(cpus.begin(), cpus.end(), cpu) != cpus.end(); };
-      const bool is_named = std::any_of(ports.begin(), ports.end(), [&](const PortDemand& port) {
+      const auto has = [cpu](std::span<const unsigned> cpus) { return std::find(cpus.begin(), cpus.end(), cpu) != cpus.end(); };
+      const bool is_named = has(named_elsewhere) || std::any_of(ports.begin(), ports.end(), [&](const PortDemand& port) {
         return has(port.lcores) || has(port.worker_lcores);
       });
       candidates_.push_back({.cpu = cpu, .is_main = cpu == main_cpu, .is_named = is_named, .is_isolated = has(topology.isolated)});
@@ -95,11 +95,12 @@ void note_crossing(Placement& placement, size_t place, const PortDemand& port, u
 }  // namespace
 
 Result<Placement> place_cores(std::span<const PortDemand> ports, std::optional<unsigned> main_cpu,
-                              std::span<const unsigned> usable, const CpuTopology& topology) {
+                              std::span<const unsigned> usable, const CpuTopology& topology,
+                              std::span<const unsigned> named_elsewhere) {
   Placement placement;
   placement.main_cpu = main_cpu.value_or(usable.front());
   Builder builder(placement);
-  CpuChooser chooser(ports, placement.main_cpu, usable, topology);
+  CpuChooser chooser(ports, placement.main_cpu, usable, topology, named_elsewhere);
   for (size_t p = 0; p < ports.size(); ++p) {
     const PortDemand& port = ports[p];
     if (port.lcores.size() > port.queues)
@@ -145,7 +146,12 @@ std::vector<unsigned> place_socket_threads(std::span<const unsigned> asked, size
     for (size_t i = 0; i < threads; ++i) cpus.push_back(asked[i % asked.size()]);
     return cpus;
   }
-  if (topology.has_quota || usable.size() >= topology.online) return {};
+  // CPUs that are isolated from everybody are not what this process was spared: it shares the others.
+  const bool has_isolated = std::any_of(usable.begin(), usable.end(), [&](unsigned cpu) {
+    return std::find(topology.isolated.begin(), topology.isolated.end(), cpu) != topology.isolated.end();
+  });
+  const size_t withheld = has_isolated ? 0 : topology.isolated.size();
+  if (topology.has_quota || usable.size() + withheld >= topology.online) return {};
   const unsigned main_cpu = placement.cores.empty() ? usable.front() : placement.main_cpu;
   for (const unsigned cpu : usable) {
     const bool is_taken = std::any_of(placement.cores.begin(), placement.cores.end(),

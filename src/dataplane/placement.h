@@ -64,10 +64,11 @@ struct PortDemand {
 
 /// `usable` is not empty, in ascending order. CPUs named by lcores are shared by all ports that
 /// name them: one core a CPU, which may receive for some and work for others. Chosen CPUs come in turn, each a core of its
-/// own: those of the device's node first, of these isolated ones, then ones whose core nobody shares; what ports name
-/// later, the main one last.
+/// own: those of the device's node first, of these isolated ones, then ones whose core nobody shares; what ports name, and
+/// what is `named_elsewhere` (for threads of kernel sockets), later, the main one last.
 Result<Placement> place_cores(std::span<const PortDemand> ports, std::optional<unsigned> main_cpu,
-                              std::span<const unsigned> usable, const CpuTopology& topology = {});
+                              std::span<const unsigned> usable, const CpuTopology& topology = {},
+                              std::span<const unsigned> named_elsewhere = {});
 
 /// What threads that receive from kernel sockets are pinned to, one for each; empty: to nothing, the kernel moves them
 /// about. `asked`: CPUs that the configuration names, in turn. Else only where this process was given CPUs of its own

@@ -216,7 +216,7 @@ class Finder {
     }
     std::vector<PortDemand> demands;
     for (const DpdkPort& port : config_.dpdk_ports) demands.push_back(demand_of(port));
-    const auto placed = place_cores(demands, config_.eal.main_lcore, machine_.cpus);
+    const auto placed = place_cores(demands, config_.eal.main_lcore, machine_.cpus, {}, config_.socket_lcores);
     if (!placed) add(PlaneKey::ports, 0, placed.error().message);
   }
 

@@ -34,6 +34,13 @@ TEST(Placement, GivesOneQueueACpuThatIsNotTheMainOne) {
   EXPECT_THAT(cpus_of(placed({chosen(1, 1)}, {0, 1}, 1)), ElementsAre(0));
 }
 
+TEST(Placement, KeepsOffCpusThatThreadsOfSocketsAreGiven) {
+  const std::vector<unsigned> usable{0, 1, 2, 3}, of_sockets{1};
+  const auto placement = place_cores(std::vector{chosen(2, 2)}, 0, usable, {}, of_sockets);
+  ASSERT_TRUE(placement) << placement.error().message;
+  EXPECT_THAT(cpus_of(*placement), ElementsAre(2, 3));
+}
+
 TEST(Placement, SharesTheOnlyCpu) {
   const Placement placement = placed({chosen(2, 2)}, {3});
   EXPECT_EQ(placement.main_cpu, 3u);
@@ -204,6 +211,15 @@ TEST(SocketThreadPlacement, AreLeftToTheKernelUnlessTheProcessHasCpusOfItsOwnFor
   EXPECT_THAT(place_socket_threads({}, 2, {}, all, topology), ::testing::IsEmpty()) << "the machine is everybody's";
   topology.has_quota = true;
   EXPECT_THAT(place_socket_threads({}, 2, {}, own, topology), ::testing::IsEmpty()) << "a pod that has them for part of the time";
+}
+
+TEST(SocketThreadPlacement, CpusThatAreIsolatedFromEverybodyWereNotTakenFromUs) {
+  CpuTopology topology = two_nodes();
+  topology.online = 8;
+  topology.isolated = {6, 7};
+  const std::vector<unsigned> shared = {0, 1, 2, 3, 4, 5}, own = {5, 6, 7};
+  EXPECT_THAT(place_socket_threads({}, 2, {}, shared, topology), ::testing::IsEmpty()) << "the rest is everybody's";
+  EXPECT_THAT(place_socket_threads({}, 2, {}, own, topology), ElementsAre(6, 7)) << "nobody balances these";
 }
 
 TEST(EalArguments, AreThoseThatWorkWithoutHugepages) {
