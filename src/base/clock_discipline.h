@@ -112,16 +112,17 @@ class ClockBoard {
     turn_.store(turn + 2, std::memory_order_release);
   }
 
-  /// Renews `lines` if there are others than those of the turn `seen`.
-  void take(uint64_t& seen, ClockLines& lines) const noexcept {
+  /// Renews `lines` if there are others than those of the turn `seen`; whether it did.
+  bool take(uint64_t& seen, ClockLines& lines) const noexcept {
     const uint64_t turn = turn_.load(std::memory_order_acquire);
-    if (turn == seen || turn % 2 != 0) [[likely]] return;
+    if (turn == seen || turn % 2 != 0) [[likely]] return false;
     std::array<uint64_t, kWords> words;
     for (size_t i = 0; i < kWords; ++i) words[i] = words_[i].load(std::memory_order_relaxed);
     std::atomic_thread_fence(std::memory_order_acquire);
-    if (turn_.load(std::memory_order_relaxed) != turn) return;
+    if (turn_.load(std::memory_order_relaxed) != turn) return false;
     seen = turn;
     lines = {words[0], words[1], words[2], words[3], words[4], words[5]};
+    return true;
   }
 
  private:

@@ -103,9 +103,9 @@ class BasicCoreClock {
   }
 
   void look() noexcept {
-    board_.take(seen_, lines_);
+    if (board_.take(seen_, lines_)) agrees_ = agrees_here();
     const uint64_t since = Clocks::ticks() - lines_.ticks;
-    if (lines_.reach(since)) [[likely]] {
+    if (agrees_ && lines_.reach(since)) [[likely]] {
       set_steady(lines_.steady_at(since));
       wall_ns_ = lines_.wall_at(since);
       return;
@@ -117,6 +117,16 @@ class BasicCoreClock {
   Moment now() const noexcept { return {wall_ns_, steady_ns_ + aged_offset_ns_}; }
 
  private:
+  /// The lines are of the control thread's CPU: are this one's ticks the same?
+  bool agrees_here() const noexcept {
+    if (lines_.ticks_max == 0) return false;
+    const uint64_t before_ns = Clocks::steady_ns();
+    const uint64_t since = Clocks::ticks() - lines_.ticks;
+    const uint64_t after_ns = Clocks::steady_ns();
+    if (!lines_.reach(since)) return false;
+    const uint64_t by_ticks_ns = lines_.steady_at(since);
+    return by_ticks_ns + kApartNsMax > before_ns && by_ticks_ns < after_ns + kApartNsMax;
+  }
   /// Never back, where lines give way to others.
   void set_steady(uint64_t ns) noexcept {
     if (ns > steady_ns_) steady_ns_ = ns;
@@ -132,8 +142,11 @@ class BasicCoreClock {
     wall_ns_ = now_ns + wall_offset_ns_;
   }
 
+  static constexpr uint64_t kApartNsMax = kNsPerMs;
+
   const ClockBoard& board_;
   const uint64_t aged_offset_ns_;
+  bool agrees_ = false;  // as of the lines taken last
   uint64_t seen_ = ~uint64_t{0};
   ClockLines lines_;
   uint64_t steady_ns_ = 0;

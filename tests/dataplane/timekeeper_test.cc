@@ -55,6 +55,8 @@ TEST_F(CoreClockTest, AsksTheKernelUntilTicksAreTrustedAndThenNoMore) {
   EXPECT_GT(MadeClocks::asked, 0u);
   expect_near(clock_.wall_ns(), MadeClocks::now_wall_ns);
   keep(20);
+  look();
+  EXPECT_EQ(MadeClocks::asked, 2u) << "once for new lines: does this CPU have the same ticks?";
   MadeClocks::pass(12'345'678);
   look();
   EXPECT_EQ(MadeClocks::asked, 0u);
@@ -85,6 +87,7 @@ TEST_F(CoreClockTest, AsksTheKernelWhereTheLinesAreTooOldOrTicksJumped) {
   expect_near(clock_.wall_ns(), MadeClocks::now_wall_ns);
   keep(20);
   look();
+  look();
   EXPECT_EQ(MadeClocks::asked, 0u);
   MadeClocks::now_ticks = 17;
   look();
@@ -100,6 +103,26 @@ TEST_F(CoreClockTest, TicksThatStandStillAreLeftAfterTheNextReading) {
   look();
   EXPECT_GT(MadeClocks::asked, 0u);
   expect_near(clock_.steady_ns(), MadeClocks::now_steady_ns);
+}
+
+TEST_F(CoreClockTest, AsksTheKernelWhereThisCpusTicksAreNotThoseOfTheControlThreads) {
+  keep(20);
+  for (const int64_t apart_ns : {20'000'000, -20'000'000}) {
+    const auto apart = static_cast<uint64_t>(3 * apart_ns);
+    MadeClocks::now_ticks += apart;
+    for (int looks = 0; looks < 3; ++looks) {
+      MadeClocks::pass(kNsPerMs);
+      look();
+      EXPECT_GT(MadeClocks::asked, 0u);
+      expect_near(clock_.steady_ns(), MadeClocks::now_steady_ns);
+      expect_near(clock_.wall_ns(), MadeClocks::now_wall_ns);
+    }
+    MadeClocks::now_ticks -= apart;
+    keep();
+  }
+  look();
+  look();
+  EXPECT_EQ(MadeClocks::asked, 0u) << "they are the same again";
 }
 
 TEST_F(CoreClockTest, SteadyTimeNeverGoesBack) {
