@@ -83,9 +83,9 @@ class Encode final : public RecordSink, public decode::RecordFuser {
     batcher_.add(burst, RouteId{});
   }
   Compiled compile(const decode::Plan& plan) noexcept override { return way_->compile(plan); }
-  bool on_laid_out(const decode::LaidOutRecords& records) noexcept override {
+  decode::FuseRefusal on_laid_out(const decode::LaidOutRecords& records) noexcept override {
     RoleScope role(rx_lcore);
-    return way_->add(records, RouteId{}, batcher_).is_taken;
+    return way_->add(records, RouteId{}, batcher_).refusal;
   }
   decode::RecordFuser* fuser() noexcept { return way_ == nullptr ? nullptr : this; }
 
@@ -127,7 +127,7 @@ struct Line {
         batcher({.buffers = kBuffers, .kernel = kernel}),
         encode(batcher, way == Way::fused ? fuse::FusedWay::create(kernel) : nullptr),
         decoder(make_decoder(kernel, encode.fuser())) {
-    decoder->set_fusing(way == Way::fused);
+    decoder->set_fusing(way == Way::fused ? decode::Fusing::all : decode::Fusing::none);
     for (const Corpus::Packet& p : corpus.templates) decoder->decode(corpus.datagram(p), discard);
     if (discard.records != 0) std::abort();
   }

@@ -20,6 +20,7 @@
 #include "control/config/config.h"
 #include "control/machine/machine_check.h"
 #include "dataplane/driver_rights.h"
+#include "fuse/fused_way.h"
 #include "service/log.h"
 #include "service/process_rights.h"
 
@@ -128,6 +129,9 @@ int run(const RunArguments& arguments) {
   for (const std::string& warning : loaded->warnings) service::log_warning("{}", warning);
   for (const std::string& warning : *checked) service::log_warning("{}", warning);
   service::log_info("{} starting", version_line("weir"));
+  if (config.fused && fuse::FusedWay::create() == nullptr) {
+    service::log_info("fused: this build has no fused forms, so that all goes by the ordinary way");
+  }
   if (!arguments.config_path.empty() && faccessat(AT_FDCWD, arguments.config_path.c_str(), R_OK, AT_EACCESS) != 0)
     service::log_warning("{} cannot be read by {}: a reload will be refused", arguments.config_path, service::RightsView::look().user);
 

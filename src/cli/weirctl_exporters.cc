@@ -185,6 +185,11 @@ std::string fused_of(const json& t, const Readers& readers) {
   if (fused != "fused" && !has_elements) return "no: " + fused.get<std::string>();
   const std::string& now = has_elements ? readers.of_elements : readers.of_all;
   if (!now.empty()) return "off now: " + now;
+  if (const json refusal = t.value("not_fused_now", json()); !refusal.is_null()) {
+    auto words = refusal.get<std::string>();
+    std::replace(words.begin(), words.end(), '_', ' ');
+    return "not now: " + words;
+  }
   return readers.some_names ? fmt::format("yes, {}", kNotByNames) : "yes";
 }
 

@@ -57,7 +57,7 @@ Result<std::unique_ptr<Pipeline>> Pipeline::create(const PipelineConfig& config,
   auto events = std::make_unique<EventRing>();
   decoder_config.events = events.get();
   std::unique_ptr<Pipeline> pipeline(new Pipeline(std::move(rules), std::move(events), config));
-  if (pipeline->fused_way_ != nullptr) decoder_config.fuser = pipeline.get();
+  decoder_config.fuser = pipeline.get();
   Result<std::unique_ptr<decode::Decoder>> decoder = decode::Decoder::create(decoder_config);
   if (!decoder) return decoder.error();
   pipeline->decoder_ = std::move(*decoder);
@@ -73,6 +73,7 @@ Pipeline::Pipeline(std::shared_ptr<const PlaneRules> rules, std::unique_ptr<Even
       wanted_rules_(rules_),
       rules_in_use_(rules_),
       events_(std::move(events)),
+      why_unfused_(config.may_fuse ? decode::FuseVerdict::left_out : decode::FuseVerdict::switched_off),
       fused_way_(config.may_fuse ? fuse::FusedWay::create(config.batcher.kernel) : nullptr),
       batcher_(std::make_unique<outbound::Batcher>(config.batcher)),
       sflow_encoder_(config.batcher.kernel),
@@ -309,10 +310,13 @@ void Pipeline::choose_way() noexcept {
   note(RecordReaderKind::live_tail, tap_ != nullptr);
   note(RecordReaderKind::rate_limit, !rate_limiter_.is_off());
   note(RecordReaderKind::rules, stage_ != nullptr && stage_->rules().asks_every_record());
-  decoder_->set_fusing(readers == 0);
+  const bool may_fuse = fused_way_ != nullptr && readers == 0;
   // Neither NetFlow v5 nor most templates have what these ask for.
-  asks_elements_ = stage_ != nullptr && stage_->rules().asks_elements();
-  note(RecordReaderKind::element_rules, asks_elements_);
+  const bool asks_elements = stage_ != nullptr && stage_->rules().asks_elements();
+  note(RecordReaderKind::element_rules, asks_elements);
+  decoder_->set_fusing(!may_fuse       ? decode::Fusing::none
+                       : asks_elements ? decode::Fusing::without_elements
+                                       : decode::Fusing::all);
   // That is by listener, and the decoder's to mind.
   const auto& listeners = rules_->decoder.listeners;
   note(RecordReaderKind::inline_names, std::any_of(listeners.begin(), listeners.end(),
@@ -321,16 +325,16 @@ void Pipeline::choose_way() noexcept {
 }
 
 decode::RecordFuser::Compiled Pipeline::compile(const decode::Plan& plan) noexcept {
+  if (fused_way_ == nullptr) return {.verdict = why_unfused_, .form = {}};
   return fused_way_->compile(plan);
 }
 
-bool Pipeline::on_laid_out(const decode::LaidOutRecords& records) noexcept {
+decode::FuseRefusal Pipeline::on_laid_out(const decode::LaidOutRecords& records) noexcept {
   assert(records.listener.value < rules_->listeners.size());
-  if (asks_elements_ && records.has_elements) return false;
   const fuse::FusedWay::Added added =
       fused_way_->add(records, rules_->listeners[records.listener.value].route, *batcher_);
   counters_.records_fused.add(added.fused);
-  return added.is_taken;
+  return added.refusal;
 }
 
 void Pipeline::on_counters(const SflowCounters& sample) noexcept {

@@ -285,7 +285,7 @@ class Pipeline final : private RecordSink, private decode::RecordFuser {
   void take_tap(const TapSet* set) noexcept WEIR_RUNS_ON(rx_lcore);
   void on_records(const RecordBurst& burst) noexcept override WEIR_RUNS_ON(rx_lcore);
   Compiled compile(const decode::Plan& plan) noexcept override;
-  bool on_laid_out(const decode::LaidOutRecords& records) noexcept override WEIR_RUNS_ON(rx_lcore);
+  decode::FuseRefusal on_laid_out(const decode::LaidOutRecords& records) noexcept override WEIR_RUNS_ON(rx_lcore);
   void choose_way() noexcept WEIR_RUNS_ON(rx_lcore);
   void choose_stage() noexcept;
   /// Records of one verdict.
@@ -329,6 +329,7 @@ class Pipeline final : private RecordSink, private decode::RecordFuser {
   std::atomic<const TapSet*> wanted_tap_{nullptr};
   std::atomic<const TapSet*> tap_in_use_{nullptr};
   std::unique_ptr<EventRing> events_;            // before the decoder, which refers to it
+  const decode::FuseVerdict why_unfused_;  // without a fused way
   const std::unique_ptr<fuse::FusedWay> fused_way_;  // null: all goes by FlowRecords
   std::unique_ptr<decode::Decoder> decoder_;
   std::unique_ptr<outbound::Batcher> batcher_;
@@ -339,7 +340,6 @@ class Pipeline final : private RecordSink, private decode::RecordFuser {
   const uint16_t core_;
   classify::Stage* stage_ = nullptr;  // of rules_; null: records are not classified
   RecordReaderKinds record_readers_ = 0;
-  bool asks_elements_ = false;  // rules do, of records that have some without a column
   std::unique_ptr<classify::Verdict[]> verdicts_;  // of a burst
   packet::Reassembler reassembler_;
   const DatagramTaps* datagram_taps_ = nullptr;                    // rx_lcore's; as with rules

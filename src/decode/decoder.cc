@@ -245,7 +245,7 @@ bool DecoderState::begin(const Datagram& d, uint16_t version, uint32_t domain_id
   keep_time(now_ns, d.received_ns - now_ns);
   m.exporter = exporters_.find_or_add(d.source, now_ns);
   if (m.exporter == nullptr) return reject(d, DatagramError::exporter_table_full);
-  exporters_.prefetch_state(*m.exporter, may_fuse_);
+  exporters_.prefetch_state(*m.exporter, fusing_ != Fusing::none);
   quirks_.open(m.exporter->stats.quirks);
   if (m.exporter->stats.datagrams == 0) [[unlikely]] {
     begin_restore(*m.exporter);

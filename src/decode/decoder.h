@@ -28,6 +28,7 @@
 namespace weir::decode {
 
 class RecordFuser;
+enum class Fusing : uint8_t;
 class StateImage;
 struct StateCursor;
 struct DetailCursor;
@@ -286,8 +287,8 @@ class Decoder {
   /// beyond the decoder's limits they do not get, nor inline_names where no listener had them at first.
   virtual void set_rules(const DecoderRules& rules) noexcept = 0;
 
-  /// Whether records whose form the fuser knows go to it from the next datagram on, and not to the sink.
-  virtual void set_fusing(bool may_fuse) noexcept = 0;
+  /// Records whose form the fuser knows go to it from the next datagram on, and not to the sink.
+  virtual void set_fusing(Fusing fusing) noexcept = 0;
 
   /// Expires waiting data and templates; bounded work a call. Call about once a second.
   virtual void tick(uint64_t now_ns) noexcept = 0;

@@ -105,8 +105,8 @@ class DecoderState final : public Decoder {
     exporters_.end_session(exporter, session);
   }
   void set_rules(const DecoderRules& rules) noexcept override;
-  void set_fusing(bool may_fuse) noexcept override {
-    may_fuse_ = may_fuse && config_.fuser != nullptr;
+  void set_fusing(Fusing fusing) noexcept override {
+    fusing_ = config_.fuser != nullptr ? fusing : Fusing::none;
   }
   void tick(uint64_t now_ns) noexcept override;
   const DecoderCounters& counters() const noexcept override { return counters_; }
@@ -196,16 +196,20 @@ class DecoderState final : public Decoder {
   void walk_sets(Message& m, std::span<const uint8_t> octets, RecordSink& sink) noexcept;
   void replay(Template& t, const Message& now, RecordSink& sink) noexcept;
   void data_set(Message& m, uint16_t id, std::span<const uint8_t> body) noexcept;
-  void data_records(Message& m, const Template& t, std::span<const uint8_t> body) noexcept;
-  void data_fixed(Message& m, const Template& t, std::span<const uint8_t> body,
+  void data_records(Message& m, Template& t, std::span<const uint8_t> body) noexcept;
+  void data_fixed(Message& m, Template& t, std::span<const uint8_t> body,
                   PlanContext& context) noexcept;
-  bool data_fused(Message& m, const Template& t, const uint8_t* octets, uint32_t count,
+  bool data_fused(Message& m, Template& t, const uint8_t* octets, uint32_t count,
                   PlanContext& context) noexcept;
+  FuseRefusal offer(const Message& m, const Template& t, const uint8_t* octets, uint32_t count,
+                    PlanContext& context) noexcept;
   void padding(std::span<const uint8_t> rest) noexcept;
   void set_system_init(Message& m) const noexcept;
 
   /// Whether records may go straight to wire octets.
-  bool may_fuse(const Message& m) const noexcept { return may_fuse_ && !m.inline_names; }
+  bool may_fuse(const Message& m) const noexcept {
+    return fusing_ != Fusing::none && !m.inline_names;
+  }
   bool has_inline_names(ListenerId listener) const noexcept {
     return listener.value < rules_->listeners.size() &&
            rules_->listeners[listener.value].inline_names;
@@ -255,7 +259,7 @@ class DecoderState final : public Decoder {
   std::unique_ptr<uint16_t[]> widths_;
   uint32_t field_count_ = 0;
   uint32_t save_walk_ = 0;
-  bool may_fuse_ = false;
+  Fusing fusing_ = Fusing::none;
   uint64_t aged_now_ns_ = 0;     // of the datagram or tick that is worked on
   uint64_t wall_offset_ns_ = 0;  // from the clock that state ages by to the wall clock
   std::shared_ptr<const StateImage> restored_;

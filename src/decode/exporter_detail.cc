@@ -65,7 +65,7 @@ uint32_t octets_of(const KeyedRate&) noexcept { return kStateRateOctets; }
 uint32_t octets_of(const Template& t) noexcept { return StateWriter::octets_of(t); }
 void write(StateWriter& writer, const KeyedRate& r) noexcept { writer.rate(r); }
 void write(StateWriter& writer, const Template& t) noexcept {
-  writer.template_(t, static_cast<uint8_t>(t.fuse_verdict));
+  writer.template_(t, FuseState{t.fuse_verdict, t.fuse_refusal}.octet());
 }
 
 /// Writes what was found; true when that was the last of this stage.

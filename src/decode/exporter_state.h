@@ -73,6 +73,9 @@ struct Template {
   bool has_names;  // options: records may name interfaces and the like
   uint32_t saved;  // walk that saved it last
   FuseVerdict fuse_verdict;  // data only
+  FuseRefusal fuse_refusal;  // of the set that was offered last
+  uint8_t fuse_wait;         // so many sets go by before one is offered again
+  uint8_t fuse_wait_next;    // where that is refused, too
   std::span<const uint8_t> form;  // RecordFuser's; empty: none
   Plan plan;       // data only, but `fields` always
 };

@@ -224,11 +224,10 @@ bool DecoderState::decode_netflow_fixed(Protocol protocol, const Datagram& d,
                                                     .rates = nullptr,
                                                     .sampler = SamplerKind::none,
                                                     .form = {},
-                                                    .has_elements = false,
                                                     .octets = p,
                                                     .count = count,
                                                     .arena = burst_.arena().data(),
-                                                    .reader = reader});
+                                                    .reader = reader}) == FuseRefusal::none;
   for (uint32_t left = is_fused ? 0 : count; left != 0;) {
     const std::span<FlowRecord> records = burst_.room(left, arena_octets);
     switch (protocol) {

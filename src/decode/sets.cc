@@ -15,6 +15,9 @@
 namespace weir::decode {
 namespace {
 
+/// Sets of a template between two that are offered to the fuser, at most.
+constexpr int kFuseWaitMax = 31;
+
 /// The templates that the lists of one message refer to.
 class MessageTemplates final : public TemplateFinder {
  public:
@@ -170,7 +173,7 @@ void DecoderState::padding(std::span<const uint8_t> rest) noexcept {
   if (!all_octets_zero(rest)) quirks_.note(Quirk::nonzero_padding);
 }
 
-void DecoderState::data_records(Message& m, const Template& t,
+void DecoderState::data_records(Message& m, Template& t,
                                 std::span<const uint8_t> body) noexcept {
   if (t.kind == TemplateKind::options) return options_records(m, t, body);
   const Plan& plan = t.plan;
@@ -213,14 +216,32 @@ void DecoderState::data_records(Message& m, const Template& t,
   count_records(m, m.data_records - before);
 }
 
-/// Offers records to the fuser; false where they go the ordinary way.
-bool DecoderState::data_fused(Message& m, const Template& t, const uint8_t* octets, uint32_t count,
+/// Offers records to the fuser; false where they go the ordinary way. What refuses one set of a template mostly refuses
+/// the next, so that ever fewer are offered.
+bool DecoderState::data_fused(Message& m, Template& t, const uint8_t* octets, uint32_t count,
                               PlanContext& context) noexcept {
   if (t.form.empty() || !may_fuse(m)) return false;
-  if (t.plan.metered_if && context.rates.by_interface()) return false;
+  if (t.fuse_verdict == FuseVerdict::fused_with_elements && fusing_ != Fusing::all) return false;
+  if (t.fuse_wait != 0) {
+    --t.fuse_wait;
+    return false;
+  }
+  t.fuse_refusal = offer(m, t, octets, count, context);
+  if (t.fuse_refusal == FuseRefusal::none) {
+    t.fuse_wait_next = 0;
+    return true;
+  }
+  t.fuse_wait = t.fuse_wait_next;
+  t.fuse_wait_next = static_cast<uint8_t>(std::min(2 * t.fuse_wait_next + 1, kFuseWaitMax));
+  return false;
+}
+
+FuseRefusal DecoderState::offer(const Message& m, const Template& t, const uint8_t* octets,
+                                uint32_t count, PlanContext& context) noexcept {
+  if (t.plan.metered_if && context.rates.by_interface()) return FuseRefusal::rates_by_interface;
   burst_.flush();  // what was before goes first
   PlanReader reader(t.plan, context);
-  const bool is_taken = config_.fuser->on_laid_out(
+  const FuseRefusal refusal = config_.fuser->on_laid_out(
       {.header = m.header,
        .listener = m.listener,
        .times = m.times,
@@ -228,16 +249,15 @@ bool DecoderState::data_fused(Message& m, const Template& t, const uint8_t* octe
        .rates = &context.rates,
        .sampler = t.plan.sampler,
        .form = t.form,
-       .has_elements = t.fuse_verdict == FuseVerdict::fused_with_elements,
        .octets = octets,
        .count = count,
        .arena = context.arena.data(),
        .reader = reader});
   context.arena.clear();
-  return is_taken;
+  return refusal;
 }
 
-void DecoderState::data_fixed(Message& m, const Template& t, std::span<const uint8_t> body,
+void DecoderState::data_fixed(Message& m, Template& t, std::span<const uint8_t> body,
                               PlanContext& context) noexcept {
   const Plan& plan = t.plan;
   const uint32_t octets = plan.record_octets;

@@ -151,7 +151,7 @@ class StateWriter {
   void exporter(const Exporter& e, uint8_t flags) noexcept;
   void domain(const Domain& d) noexcept;
   void rate(const KeyedRate& r) noexcept;
-  /// `flags`: 0, but in an exporter's detail its FuseVerdict.
+  /// `flags`: 0, but in an exporter's detail FuseState.
   void template_(const Template& t, uint8_t flags = 0) noexcept;
   void exporter(const IpAddress& address, uint64_t last_seen_ns) noexcept;
   void name(const StateName& n) noexcept;

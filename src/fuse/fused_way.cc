@@ -1,6 +1,7 @@
 #include "fuse/fused_way.h"
 
 #include <algorithm>
+#include <cassert>
 #include <cstring>
 #include <new>
 
@@ -9,6 +10,7 @@
 namespace weir::fuse {
 namespace {
 
+using decode::FuseRefusal;
 using decode::LaidOutRecords;
 using outbound::Batcher;
 using outbound::BatchRoom;
@@ -54,22 +56,24 @@ bool has_many_samplers(const FusedForm& form, const LaidOutRecords& in) noexcept
   return changes * kRunMin > in.count;
 }
 
-/// Whether the kernels can write what all records of the set share.
-bool is_expressible(const FusedForm& form, const LaidOutRecords& in) noexcept {
-  if (in.rate.rate > kSharedMax) return false;
+/// Why the kernels cannot write what all records of the set share.
+FuseRefusal refusal_of(const FusedForm& form, const LaidOutRecords& in) noexcept {
+  if (in.rate.rate > kSharedMax) return FuseRefusal::rate_too_large;
   // What the operator says goes before what records say.
-  if (form.rate_width != 0 && in.rate.source == SamplingSource::override_) return false;
-  if (form.sampler_width != 0 && has_many_samplers(form, in)) return false;
-  if (form.times == TimesForm::shared) return true;
-  if (form.times == TimesForm::uptime && !in.times.has_uptime) return false;
+  if (form.rate_width != 0 && in.rate.source == SamplingSource::override_) return FuseRefusal::override_beside_rates;
+  if (form.sampler_width != 0 && has_many_samplers(form, in)) return FuseRefusal::samplers_in_turn;
+  if (form.times == TimesForm::shared) return FuseRefusal::none;
+  if (form.times == TimesForm::uptime && !in.times.has_uptime) return FuseRefusal::no_uptime;
   const uint64_t begin = in.times.window_begin_ns();
-  return begin <= kNineOctetsMax && in.times.window_span_ns() <= kNineOctetsMax - begin;
+  const bool fits = begin <= kNineOctetsMax && in.times.window_span_ns() <= kNineOctetsMax - begin;
+  return fits ? FuseRefusal::none : FuseRefusal::times_out_of_range;
 }
 
 class Way final : public FusedWay {
  public:
   explicit Way(Kernel kernel) noexcept : kernel_(kernel), encoder_(kernel) {
-    has_v5_ = compile_netflow_v5(kernel, netflow_v5_) != 0;
+    [[maybe_unused]] const size_t octets = compile_netflow_v5(kernel, netflow_v5_);
+    assert(octets != 0);
   }
 
   decode::RecordFuser::Compiled compile(const decode::Plan& plan) noexcept override {
@@ -80,15 +84,14 @@ class Way final : public FusedWay {
   }
 
   Added add(const LaidOutRecords& in, RouteId route, Batcher& batcher) noexcept override {
-    if (in.form.empty() && !has_v5_) return {};
     const FusedForm& form = form_of(in.form.empty() ? netflow_v5_ : in.form);
-    if (!is_expressible(form, in)) return {};
+    if (const FuseRefusal refusal = refusal_of(form, in); refusal != FuseRefusal::none) return {refusal};
     const HeaderPrefix prefix(in.header);
     if (form.times == TimesForm::shared) {
       const PrefixWithTimes with_times(prefix.octets(), in.times.fallback_ns());
-      return {true, add_with(form, in, prefix, with_times.octets(), route, batcher)};
+      return {FuseRefusal::none, add_with(form, in, prefix, with_times.octets(), route, batcher)};
     }
-    return {true, add_with(form, in, prefix, prefix.octets(), route, batcher)};
+    return {FuseRefusal::none, add_with(form, in, prefix, prefix.octets(), route, batcher)};
   }
 
  private:
@@ -196,7 +199,6 @@ class Way final : public FusedWay {
 
   const Kernel kernel_;
   const outbound::Encoder encoder_;
-  bool has_v5_ = false;
   FlowRecord odd_{};
   alignas(8) uint8_t netflow_v5_[kFormOctetsMax];
   alignas(8) uint8_t draft_[kFormOctetsMax];

@@ -18,7 +18,7 @@ namespace weir::fuse {
 class FusedWay {
  public:
   struct Added {
-    bool is_taken = false;
+    decode::FuseRefusal refusal;
     uint32_t fused = 0;  // of the records, straight to wire octets: neither the ordinary way nor dropped
   };
 

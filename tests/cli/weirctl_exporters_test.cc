@@ -37,9 +37,9 @@ std::string printed(const json& templates, const json& readers) {
   return ::testing::internal::GetCapturedStdout();
 }
 
-json template_of(const char* fused) {
+json template_of(const char* fused, const json& not_now = json()) {
   return {{"id", 256},       {"protocol", "netflow_v9"}, {"domain", 1},           {"kind", "data"}, {"port", nullptr},
-          {"fields", json::array({"x"})}, {"record_octets", 4},       {"fused", fused},        {"defined_ns", 1}};
+          {"fields", json::array({"x"})}, {"record_octets", 4},       {"fused", fused},        {"not_fused_now", not_now}, {"defined_ns", 1}};
 }
 
 // Other listeners than those that want names fuse their records.
@@ -61,6 +61,12 @@ TEST(WeirctlExporters, SayWhatKeepsElementsFromFormsOnlyWhereThereAreSome) {
   EXPECT_THAT(printed(json::array({template_of("fused")}), rules), Not(HasSubstr("off now")));
   EXPECT_THAT(printed(json::array({template_of("fused_with_elements")}), rules), HasSubstr("off now: element rules"));
   EXPECT_THAT(printed(json::array({template_of("variable_length")}), rules), HasSubstr("no: variable_length"));
+}
+
+TEST(WeirctlExporters, SayWhatOfTheirContentKeepsRecordsFromAForm) {
+  const json templates = json::array({template_of("fused", "samplers_in_turn")});
+  EXPECT_THAT(printed(templates, json::array()), HasSubstr("not now: samplers in turn"));
+  EXPECT_THAT(printed(templates, json::array({"live_tail"})), HasSubstr("off now: live tail"));
 }
 
 }  // namespace

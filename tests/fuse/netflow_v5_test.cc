@@ -234,7 +234,7 @@ TEST_F(FusedNetflowV5, IsOffWhereAListenerWantsNames) {
 TEST_F(FusedNetflowV5, IsTurnedOffAndOnBetweenDatagrams) {
   TwoWays ways(config(best_kernel()));
   for (int i = 0; i < 50; ++i) {
-    ways.with_forms().decoder().set_fusing(i % 3 != 0);
+    ways.with_forms().decoder().set_fusing(i % 3 != 0 ? decode::Fusing::all : decode::Fusing::none);
     const uint64_t before = ways.taken();
     ways.decode(of(datagram(30)));
     EXPECT_EQ(ways.taken() - before, i % 3 != 0 ? 30u : 0u);

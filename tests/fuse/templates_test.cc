@@ -6,6 +6,8 @@
 #include <random>
 
 #include "base/clock.h"
+#include "decode/exporter_detail.h"
+#include "decode/state_image.h"
 #include "fuzz/fused_oracle.h"
 #include "lab/message_builder.h"
 #include "support/captures.h"
@@ -13,6 +15,9 @@
 
 namespace weir::fuse {
 namespace {
+
+using decode::FuseRefusal;
+using decode::FuseState;
 
 TEST(FusedTemplates, ComeToWhatRecordsComeTo) {
   if (FusedWay::create() == nullptr) GTEST_SKIP() << "built without src/fuse";
@@ -94,6 +99,67 @@ TEST(FusedTemplates, LeaveTypeAndCodeThatThePortSaysToTheOrdinaryWay) {
     ways.finish();
     EXPECT_EQ(ways.taken(), records.size());
   }
+}
+
+/// What refuses a template's sets is told, and they are offered less and less often; one that goes makes up for all of that.
+TEST(FusedTemplates, AreOfferedLessOftenWhileTheyAreRefused) {
+  if (FusedWay::create() == nullptr) GTEST_SKIP() << "built without src/fuse";
+  TwoWaysConfig config;
+  config.decoder.listeners.resize(1);
+  TwoWays ways(config);
+  const auto address = IpAddress::from_v4(0xC0000201u);
+  const auto decode = [&ways, &address](lab::IpfixBuilder& message) {
+    const lab::Octets octets = message.export_time(1'760'000'000).build();
+    EXPECT_TRUE(ways.decode({.payload = octets, .source = address, .source_port = 4739, .local_port = 4739, .listener = {},
+                             .received_ns = 1'760'000'000ull * kNsPerSec}));
+  };
+  lab::IpfixBuilder options;
+  options.options_templates({{.id = 300, .scopes = {{302, 8}}, .fields = {{34, 8}}}})
+      .data(300, {{lab::u64(1), lab::u64(10)}, {lab::u64(2), lab::u64(100)}})
+      .templates({{.id = 301, .fields = {{8, 4}, {12, 4}, {302, 8}, {1, 4}}}});
+  decode(options);
+  const auto flows = [&decode](bool in_turn) {
+    std::vector<lab::Record> records;
+    for (uint64_t i = 0; i < 10; ++i) {
+      records.push_back({lab::ipv4("192.0.2.1"), lab::ipv4("192.0.2.2"), lab::u64(in_turn ? 1 + i % 2 : 1), lab::u32(1)});
+    }
+    lab::IpfixBuilder message;
+    decode(message.data(301, records));
+  };
+  const auto refused = [&ways](FuseRefusal why) { return ways.with_forms().offers[static_cast<size_t>(why)]; };
+  const auto told = [&ways, &address] {
+    std::vector<uint8_t> room(256 * 1024);
+    decode::DetailCursor cursor;
+    FuseState state{};
+    while (!cursor.is_over) {
+      const size_t octets = ways.with_forms().decoder().copy_exporter(address, cursor, room);
+      for (size_t at = 0; at < octets;) {
+        const decode::StateRecord r{room.data() + at};
+        if (r.type() == decode::StateRecordType::template_ && r.u16(8) == 301) state = FuseState::of(r.flags());
+        at += r.octets();
+      }
+    }
+    return state;
+  };
+  flows(false);
+  EXPECT_EQ(told().refusal, FuseRefusal::none);
+  EXPECT_EQ(ways.fused(), 10u);
+
+  for (int i = 0; i < 1000; ++i) flows(true);
+  EXPECT_EQ(told().verdict, decode::FuseVerdict::fused);
+  EXPECT_EQ(told().refusal, FuseRefusal::samplers_in_turn);
+  // The first five after 0, 1, 3, 7 and 15 sets that are not offered, then each 32nd.
+  EXPECT_EQ(refused(FuseRefusal::samplers_in_turn), 5u + (1000 - 31) / 32 + 1);
+  EXPECT_EQ(ways.fused(), 10u);
+
+  for (int i = 0; i < 100; ++i) flows(false);
+  EXPECT_EQ(told().refusal, FuseRefusal::none);
+  EXPECT_GE(ways.fused(), 10u * (1 + 100 - 31));
+  const uint64_t before = ways.taken();
+  flows(true);
+  flows(false);
+  EXPECT_EQ(ways.taken() - before, 10u) << "one refusal alone costs no other set its form";
+  ways.finish();
 }
 
 /// Every octet of every capture's datagrams may be another one: the first of each are, one by one.

@@ -47,7 +47,7 @@ class OneWay final : public RecordSink, public decode::RecordFuser {
     auto made = decode::Decoder::create(decoder);
     demand(made.has_value(), "a decoder");
     decoder_ = std::move(*made);
-    decoder_->set_fusing(is_fused);
+    decoder_->set_fusing(is_fused ? decode::Fusing::all : decode::Fusing::none);
   }
   void on_records(const RecordBurst& burst) noexcept override {
     const RoleScope role(rx_lcore);
@@ -58,19 +58,22 @@ class OneWay final : public RecordSink, public decode::RecordFuser {
     ++verdicts[static_cast<size_t>(made.verdict)];
     return made;
   }
-  bool on_laid_out(const decode::LaidOutRecords& records) noexcept override {
+  decode::FuseRefusal on_laid_out(const decode::LaidOutRecords& records) noexcept override {
     const RoleScope role(rx_lcore);
     const FusedWay::Added added = way_->add(records, route_of(records.listener), *batcher_);
-    demand(added.fused <= (added.is_taken ? records.count : 0), "how many went by the kernel, and how many there are");
-    if (added.is_taken) taken += records.count;
+    const bool is_taken = added.refusal == decode::FuseRefusal::none;
+    demand(added.fused <= (is_taken ? records.count : 0), "how many went by the kernel, and how many there are");
+    if (is_taken) taken += records.count;
+    ++offers[static_cast<size_t>(added.refusal)];
     fused += added.fused;
-    return added.is_taken;
+    return added.refusal;
   }
   bool decode(const Datagram& d) { return decoder_->decode(d, *this); }
   decode::Decoder& decoder() noexcept { return *decoder_; }
   outbound::Batcher& batcher() noexcept { return *batcher_; }
   uint64_t taken = 0;  // records that were given to the fused way and taken
   uint64_t fused = 0;  // of these, by the kernel
+  std::array<uint64_t, static_cast<size_t>(decode::FuseRefusal::count_)> offers{};  // of sets, by what came of them
   std::array<uint64_t, static_cast<size_t>(decode::FuseVerdict::count_)> verdicts{};  // of templates
 
  private:

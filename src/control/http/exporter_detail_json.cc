@@ -13,6 +13,7 @@
 namespace weir::control {
 namespace {
 
+using decode::FuseRefusal;
 using decode::RateKey;
 using decode::StateRecord;
 using decode::StateRecordType;
@@ -99,10 +100,15 @@ json field_json(const decode::FieldSpec& field, bool is_v9_scope) {
           {"octets", field.length == decode::kVariableLength ? json() : json(field.length)}};
 }
 
-/// Of data templates only.
+bool is_data(const StateRecord& r) noexcept {
+  return !is_options(r) && static_cast<TemplateKind>(r.u8(14)) == TemplateKind::data;
+}
 json fused_json(const StateRecord& r) {
-  if (is_options(r) || static_cast<TemplateKind>(r.u8(14)) != TemplateKind::data) return nullptr;
-  return name_of(static_cast<decode::FuseVerdict>(r.flags()));
+  return is_data(r) ? json(name_of(decode::FuseState::of(r.flags()).verdict)) : json();
+}
+json not_now_json(const StateRecord& r) {
+  const FuseRefusal refusal = decode::FuseState::of(r.flags()).refusal;
+  return is_data(r) && refusal != FuseRefusal::none ? json(name_of(refusal)) : json();
 }
 
 json template_json(const TemplateName& name, const StateRecord& r) {
@@ -127,6 +133,7 @@ json template_json(const TemplateName& name, const StateRecord& r) {
           {"scope_fields", scopes},
           {"record_octets", varies ? json() : json(octets)},
           {"fused", fused_json(r)},
+          {"not_fused_now", not_now_json(r)},
           {"fields", std::move(fields)}};
 }
 
