@@ -22,6 +22,11 @@ std::string joined(const std::vector<Item>& items) {
   return text;
 }
 
+/// What is written beside the fields where `unmapped` is: of all events, or of what a store has no column for (src/transform).
+constexpr std::array<std::string_view, 19> kWritten = {
+    "elements", "decision", "enrichments", "osint", "flow_type", "severity_id", "message", "boundary_id", "src_name", "src_hostname",
+    "src_svc_name", "src_zone", "dst_name", "dst_hostname", "dst_svc_name", "dst_zone", "device_name", "device_hostname", "tenant_uid"};
+
 }  // namespace
 
 /// Reads one file. The first error is kept, and everything after it is for nothing.
@@ -281,7 +286,6 @@ class RuleReader : private YamlReader {
     constexpr std::string_view kOpen = "unmapped.";
     if (!name.starts_with(kOpen) || targets.size() >= kTargetsMax) return std::nullopt;
     const std::string own = name.substr(kOpen.size());
-    constexpr std::array<std::string_view, 4> kWritten = {"elements", "decision", "enrichments", "osint"};  // beside the fields (transform)
     if (!is_name(own) || find_field(own) || std::find(kWritten.begin(), kWritten.end(), own) != kWritten.end()) return std::nullopt;
     targets.push_back({.name = name, .kind = TargetKind::any, .allowed = {}});
     return targets.size() - 1;

@@ -282,6 +282,8 @@ TEST(RuleSet, SaysWhatIsWrongAndWhere) {
       {"  - {id: a, then: {set: {unmapped.decision: 1}}}", "unmapped.decision cannot be set"},
       {"  - {id: a, then: {set: {unmapped.enrichments: 1}}}", "unmapped.enrichments cannot be set"},
       {"  - {id: a, then: {set: {unmapped.osint: 1}}}", "unmapped.osint cannot be set"},
+      {"  - {id: a, then: {set: {unmapped.flow_type: 1}}}", "unmapped.flow_type cannot be set"},
+      {"  - {id: a, then: {set: {unmapped.message: \"'a'\"}}}", "unmapped.message cannot be set"},
       {"  - {id: a, then: {drop: true}}\n  - {id: a, then: {drop: true}}", "rules.yaml:4:5: there are two rules a"},
       {"  - id: a\n    then: {set: {app_name: \"site + 1\"}}", "rules.yaml:4:34: rule a: set app_name: '+' of a text and a number"},
       {"  - {id: a, then: [drop]}", "rule a: then is to be a mapping"},

@@ -9,6 +9,7 @@
 #include "support/program.h"
 #include "transform/flow_maker.h"
 #include "transform/judge.h"
+#include "transform/remainder.h"
 
 namespace weir::transform {
 namespace {
@@ -75,6 +76,30 @@ rules:
   EXPECT_EQ(event["unmapped"]["team"], "net \"core\"");
   EXPECT_EQ(event["unmapped"]["ratio"], 1234.56);
   EXPECT_EQ(event["unmapped"]["is_web"], true);
+}
+
+/// All attributes that rules can set, in what no column of a store holds: no rule may set a field of its own under such a key.
+TEST(RemaindersUnderRules, HaveNoKeyTwice) {
+  std::string text = "version: 1\nrules:\n  - id: a\n    then:\n      set:\n";
+  for (const rules::Target& target : event_targets()) text += "        " + target.name + (target.kind == rules::TargetKind::text ? ": \"'x'\"\n" : ": 1\n");
+  const auto rules = rules::RuleSet::parse(text, "rules.yaml", "", event_targets());
+  ASSERT_TRUE(rules) << rules.error().message;
+  const std::string message = usual_flow().SerializeAsString();
+  FlowView view;
+  ASSERT_TRUE(parse_flow(test::octets_of(message), view));
+  rules::Scratch scratch;
+  rules::Outcome outcome;
+  (*rules)->program().run(view, scratch, outcome);
+  const Decisions decisions{&outcome, &(*rules)->program(), (*rules)->local_prefixes()};
+  std::vector<char> room(kEventOctetsMax);
+  bool is_cut = false;
+  const json remainder = json::parse(std::string_view(room.data(), write_remainder(view, decisions, 0, room, is_cut)));
+  EXPECT_EQ(remainder.count("message"), 1u);
+  EXPECT_GE(remainder.size(), event_targets().size() - 2) << "all but those with a column";
+  for (const auto& [key, value] : remainder.items()) {
+    const auto own = rules::RuleSet::parse("version: 1\nrules:\n  - {id: a, then: {set: {unmapped." + key + ": 1}}}\n", "rules.yaml", "", event_targets());
+    EXPECT_FALSE(own) << key;
+  }
 }
 
 TEST(RulesDocument, HasAnExampleThatIsRight) {
