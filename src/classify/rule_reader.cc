@@ -185,7 +185,7 @@ class RuleFileReader : private rules::YamlReader {
 
   /// Code that ends in `drop` where the condition holds, and in `finish` where it does not.
   void read_condition(const YAML::Node& node, Rule& rule) {
-    const rules::NodePtr when = expression(node, where_ + ": when");
+    const rules::NodePtr when = expression(node, where_ + ": when", environment_);
     if (when == nullptr) return;
     rules::Compiler compiler(environment_, program_);
     rule.condition = node.Scalar();

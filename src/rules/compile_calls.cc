@@ -159,7 +159,7 @@ Result<Compiler::Types> Compiler::membership_in(const Node& node, uint8_t target
     const auto set = set_index(in);
     if (!set) return set.error();
     const SetKind kind = program_.sets[*set]->kind;
-    if ((*types & (kind == SetKind::numbers ? kNumber : kText)) == 0) {
+    if (!program_.sets[*set]->is_empty() && (*types & (kind == SetKind::numbers ? kNumber : kText)) == 0) {
       return wrong(node, fmt::format("{} in @{}, a set of {}", describe(*types), in.text, name_of(kind)));
     }
     emit({.op = Op::member_of_set, .a = target, .b = register_behind(1), .index = *set});

@@ -63,7 +63,7 @@ Result<uint16_t> Compiler::prefixes_of(const Node& node) {
   }
   if (node.kind != NodeKind::set_name) return wrong(node, "cidr() takes an address and a prefix, as @set or '192.0.2.0/24'");
   auto index = set_index(node);
-  if (index && program_.sets[*index]->kind != SetKind::prefixes) {
+  if (index && program_.sets[*index]->kind != SetKind::prefixes && !program_.sets[*index]->is_empty()) {
     return wrong(node, fmt::format("@{} is a set of {}, not of prefixes", node.text, name_of(program_.sets[*index]->kind)));
   }
   return index;

@@ -78,12 +78,14 @@ class RuleReader : private YamlReader {
       if (at == set_->environment_.sets.end()) return void(fail(node, fmt::format("there is no set {}", node.Scalar())));
       set_->local_ = at->second;
     } else {
-      auto set = NamedSet::make("local_prefixes", scalars(node, "local_prefixes"));
+      const auto items = scalars(node, "local_prefixes");
       if (!error_.empty()) return;
-      if (!set) return void(fail(node, set.error().message));
+      size_t wrong_item = 0;
+      auto set = NamedSet::make("local_prefixes", items, &wrong_item);
+      if (!set) return void(fail(node[wrong_item], set.error().message));
       set_->local_ = std::make_shared<const NamedSet>(std::move(*set));
     }
-    if (set_->local_->kind != SetKind::prefixes) fail(node, "local_prefixes is to be prefixes, or @a-set of them");
+    if (set_->local_->kind != SetKind::prefixes && !set_->local_->is_empty()) fail(node, "local_prefixes is to be prefixes, or @a-set of them");
   }
 
   void read_dictionaries(const YAML::Node& node) {
@@ -131,7 +133,7 @@ class RuleReader : private YamlReader {
       if (find_field(name) || std::find(names.begin(), names.end(), name) != names.end()) {
         return void(fail(entry.first, fmt::format("{}: there is {} already", where, name)));
       }
-      NodePtr value = expression(entry.second, where);
+      NodePtr value = expression(entry.second, where, set_->environment_);
       if (value == nullptr) return;
       compiler.grant(entry.second.Scalar().size());
       // Null first, so that one that has no value for a flow is null.
@@ -182,7 +184,7 @@ class RuleReader : private YamlReader {
     const auto index = static_cast<uint16_t>(set_->rules_.size());
     Label next;
     if (node["when"]) {
-      rule.when = expression(node["when"], where + ": when");
+      rule.when = expression(node["when"], where + ": when", set_->environment_);
       if (rule.when == nullptr) return;
       rule.condition = node["when"].Scalar();
       compiler.grant(rule.condition.size());
@@ -252,7 +254,7 @@ class RuleReader : private YamlReader {
         for (const Target& t : set_->program_.targets) names.push_back(t.name);
         return void(fail(entry.first, fmt::format("{}: {} cannot be set; {} can", where, name, joined(names))));
       }
-      NodePtr value = expression(entry.second, fmt::format("{}: set {}", where, name));
+      NodePtr value = expression(entry.second, fmt::format("{}: set {}", where, name), set_->environment_);
       if (value == nullptr) return;
       compiler.grant(entry.second.Scalar().size());
       if (const auto compiled = compiler.value(*value); !compiled) {

@@ -79,12 +79,18 @@ void PrefixSet::finish() {
 
 bool PrefixSet::contains(const IpAddress& address) const noexcept { return in_ranges(ranges_, key_of(address)); }
 
-Result<void> NumberSet::add(std::string_view text) {
+std::optional<NumberSet::Range> NumberSet::range_of(std::string_view text) noexcept {
   const size_t dash = text.find('-');
   const auto first = number_of(text.substr(0, dash));
   const auto last = dash == std::string_view::npos ? first : number_of(text.substr(dash + 1));
-  if (!first || !last || *last < *first) return Error{fmt::format("'{}' is neither a number nor a range", text)};
-  ranges_.push_back({*first, *last});
+  if (!first || !last || *last < *first) return std::nullopt;
+  return Range{*first, *last};
+}
+
+Result<void> NumberSet::add(std::string_view text) {
+  const auto range = range_of(text);
+  if (!range) return Error{fmt::format("'{}' is neither a number nor a range", text)};
+  ranges_.push_back(*range);
   return {};
 }
 
@@ -97,24 +103,36 @@ void NumberSet::finish() {
 
 bool NumberSet::contains_large(uint64_t v) const noexcept { return in_ranges(ranges_, v); }
 
-Result<NamedSet> NamedSet::make(std::string name, const std::vector<std::string>& items) {
+SetKind kind_of_item(std::string_view item) {
+  if (NumberSet::is_item(item)) return SetKind::numbers;
+  return PrefixSet().add(item) ? SetKind::prefixes : SetKind::texts;
+}
+
+Result<NamedSet> NamedSet::make(std::string name, const std::vector<std::string>& items, size_t* wrong_item) {
   NamedSet set;
   set.name = std::move(name);
   if (items.size() > kSetItemsMax) {
     return Error{fmt::format("set {} has {} items, limit {}", set.name, items.size(), kSetItemsMax)};
   }
   if (!items.empty()) {
-    NumberSet numbers;
-    PrefixSet prefixes;
-    if (numbers.add(items.front())) set.kind = SetKind::numbers;
-    else if (prefixes.add(items.front())) set.kind = SetKind::prefixes;
+    set.kind = kind_of_item(items.front());
+    set.first_item = items.front();
   }
   for (const std::string& item : items) {
     Result<void> added;
     if (set.kind == SetKind::numbers) added = set.numbers.add(item);
     if (set.kind == SetKind::prefixes) added = set.prefixes.add(item);
-    if (set.kind == SetKind::texts) set.texts.emplace(item, true);
+    if (set.kind == SetKind::texts) {
+      // A slip in the first of some prefixes would make texts of them all, which no address is among.
+      if (const SetKind kind = kind_of_item(item); kind != SetKind::texts) {
+        const auto why = kind == SetKind::prefixes ? set.prefixes.add(set.first_item) : NumberSet().add(set.first_item);
+        return Error{fmt::format("set {}: {}; {} is one, and a set's items are all prefixes, all numbers or all texts", set.name,
+                                 why.error().message, item)};
+      }
+      set.texts.emplace(item, true);
+    }
     if (!added) {
+      if (wrong_item != nullptr) *wrong_item = static_cast<size_t>(&item - items.data());
       return Error{fmt::format("set {}: {}; it is a set of {} by its first item, {}", set.name, added.error().message,
                                name_of(set.kind), items.front())};
     }

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -55,6 +56,7 @@ class PrefixSet {
 class NumberSet {
  public:
   Result<void> add(std::string_view number_or_range);
+  static bool is_item(std::string_view text) noexcept { return range_of(text).has_value(); }
   void finish();
   bool contains(uint64_t v) const noexcept {
     return v < kBits ? (bits_[v / 64] >> (v % 64) & 1) != 0 : contains_large(v);
@@ -83,6 +85,7 @@ class NumberSet {
   struct Range {
     uint64_t first, last;
   };
+  static std::optional<Range> range_of(std::string_view text) noexcept;
   bool contains_large(uint64_t v) const noexcept;
   std::vector<uint64_t> bits_ = std::vector<uint64_t>(kBits / 64);
   std::vector<Range> ranges_;
@@ -97,15 +100,21 @@ struct TextHash {
 #define WEIR_SET_KINDS(X) X(prefixes) X(numbers) X(texts)
 WEIR_NAMED_ENUM(SetKind, uint8_t, WEIR_SET_KINDS)
 
-/// What the first item is, all are.
+/// By itself.
+SetKind kind_of_item(std::string_view item);
+
+/// What the first item is, all are. One without items is of every kind, and has nothing in it.
 struct NamedSet {
   std::string name;
+  std::string first_item;
   SetKind kind = SetKind::texts;
   PrefixSet prefixes;
   NumberSet numbers;
   std::unordered_map<std::string, bool, TextHash, std::equal_to<>> texts;
 
-  static Result<NamedSet> make(std::string name, const std::vector<std::string>& items);
+  /// Of an Error `wrong_item` says which item it is about; the first, of none.
+  static Result<NamedSet> make(std::string name, const std::vector<std::string>& items, size_t* wrong_item = nullptr);
+  bool is_empty() const noexcept { return first_item.empty() && texts.empty(); }
 
   bool contains(uint64_t number) const noexcept { return kind == SetKind::numbers && numbers.contains(number); }
   bool contains(std::string_view text) const noexcept;

@@ -17,6 +17,7 @@
 
 #include "base/utf8.h"
 #include "rules/compile_parts.h"
+#include "rules/field_constants.h"
 #include "rules/parser.h"
 
 namespace weir::rules {
@@ -226,15 +227,16 @@ void YamlReader::read_sets(const YAML::Node& sets, Environment& environment) {
     if (!is_name(name)) return void(fail(entry.first, fmt::format("'{}' is no name: letters, digits and _", name)));
     const auto items = scalars(entry.second, "set " + name);
     if (!error_.empty()) return;
-    auto set = NamedSet::make(name, items);
-    if (!set) return void(fail(entry.first, set.error().message));
+    size_t wrong_item = 0;
+    auto set = NamedSet::make(name, items, &wrong_item);
+    if (!set) return void(fail(entry.second[wrong_item], set.error().message));
     if (!environment.sets.emplace(name, std::make_shared<const NamedSet>(std::move(*set))).second) {
       return void(fail(entry.first, fmt::format("there are two sets {}", name)));
     }
   }
 }
 
-NodePtr YamlReader::expression(const YAML::Node& node, const std::string& where) {
+NodePtr YamlReader::expression(const YAML::Node& node, const std::string& where, const Environment& environment) {
   if (!node.IsScalar()) {
     fail(node, fmt::format("{} is to be an expression", where));
     return nullptr;
@@ -242,6 +244,10 @@ NodePtr YamlReader::expression(const YAML::Node& node, const std::string& where)
   auto parsed = parse_expression(node.Scalar());
   if (!parsed) {
     fail_in(node, where, parsed.error());
+    return nullptr;
+  }
+  if (const auto fitted = fit_constants(**parsed, environment); !fitted) {
+    fail_in(node, where, fitted.error());
     return nullptr;
   }
   return std::move(*parsed);

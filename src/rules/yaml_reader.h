@@ -59,8 +59,8 @@ class YamlReader {
   bool check_keys(const YAML::Node& map, const std::string& where, const std::vector<std::string_view>& allowed);
   std::vector<std::string> scalars(const YAML::Node& list, const std::string& where);
   void read_sets(const YAML::Node& sets, Environment& environment);
-  /// Null where it is none.
-  NodePtr expression(const YAML::Node& node, const std::string& where);
+  /// Null where it is none. Its constants are as flows have them.
+  NodePtr expression(const YAML::Node& node, const std::string& where, const Environment& environment);
 
   const std::string name_;
   std::string error_;

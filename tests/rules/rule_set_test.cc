@@ -294,7 +294,7 @@ TEST(RuleSet, SaysWhatIsWrongAndWhere) {
   }
   EXPECT_THAT(error_of("rules: []\n"), HasSubstr("version is to be 1"));
   EXPECT_THAT(error_of("version: 1\nruls: []\n"), HasSubstr("rules.yaml:2:1: the file has no key 'ruls'; there are version, sets"));
-  EXPECT_THAT(error_of("version: 1\nsets: {a: [10.0.0.0/8, x]}\n"), HasSubstr("rules.yaml:2:8: set a: 'x' is no prefix; it is a set of prefixes"));
+  EXPECT_THAT(error_of("version: 1\nsets: {a: [10.0.0.0/8, x]}\n"), HasSubstr("rules.yaml:2:24: set a: 'x' is no prefix; it is a set of prefixes"));
   EXPECT_THAT(error_of("version: 1\nderive: {bytes: 1}\n"), HasSubstr("derive bytes: there is bytes already"));
   EXPECT_THAT(error_of("version: 1\nlocal_prefixes: '@x'\n"), HasSubstr("there is no set @x"));
   EXPECT_THAT(error_of("version: 1\ndictionaries: {a: /nowhere/a.csv}\n"), HasSubstr("rules.yaml:2:19: /nowhere/a.csv: cannot be read"));
@@ -304,6 +304,85 @@ TEST(RuleSet, SaysWhatIsWrongAndWhere) {
   EXPECT_EQ(error_of("version: 1\n# gr\xc3\xbcn\nrules:\n  - {id: gr\xfcn, then: {drop: true}}\n"), "rules.yaml:4:12: octet fc is no UTF-8");
   EXPECT_THAT(error_of("version: 1\nrules:\n  - {id: a, when: \"" + std::string(200, '(') + "\", then: {drop: true}}\n"),
               HasSubstr("deeper than 64"));
+}
+
+/// In the first place as in the second: a set of texts has no address in it, and `not in` it is everything.
+TEST(Sets, AreNotMadeTextsByASlipInTheirFirstItem) {
+  const char* const slips[] = {"10.0.0.0/33", "10.0.0/8", "@a", "192.168.*", "192.168.1.0-192.168.1.255", "192.168.0.0 /16"};
+  for (const std::string slip : slips) {
+    const std::string quoted = "'" + slip + "'";
+    EXPECT_THAT(error_of("version: 1\nsets: {keep: [" + quoted + ", 192.168.0.0/16]}\n"),
+                ::testing::AllOf(HasSubstr("rules.yaml:2:15: set keep: '" + slip + "'"), HasSubstr("192.168.0.0/16 is one")))
+        << slip;
+    // Alone it may be a text; not where an address is looked for in it.
+    const std::string alone = "version: 1\nsets: {keep: [" + quoted + "]}\nrules:\n  - {id: a, when: src_addr not in @keep, then: {drop: true}}\n";
+    EXPECT_THAT(error_of(alone), ::testing::AllOf(HasSubstr("rules.yaml:4:35: rule a: when: src_addr is never in @keep, a set of texts by its first item: "), HasSubstr(slip)));
+  }
+  EXPECT_THAT(error_of("version: 1\nlocal_prefixes: [10.0.0.0/33, 10.0.0.0/8]\n"), HasSubstr("rules.yaml:2:18: set local_prefixes: '10.0.0.0/33': the length is 0 to 32"));
+  EXPECT_THAT(error_of("version: 1\nsets: {p: [8o, 80]}\n"), HasSubstr("rules.yaml:2:12: set p: '8o' is neither a number nor a range; 80 is one"));
+  EXPECT_EQ(error_of("version: 1\nsets: {p: [ssh, http, '']}\nrules: [{id: a, when: site in @p, then: {drop: true}}]\n"), "");
+}
+
+/// As a list that is made by a program may be today.
+TEST(Sets, MayBeEmpty) {
+  const auto rules = rules_of(R"yaml(
+version: 1
+sets: {none: []}
+local_prefixes: []
+derive: {a: site in @none}
+rules:
+  - {id: port, when: dst_port in @none, then: {labels: [x]}}
+  - {id: address, when: "src_addr in @none or cidr(src_addr, @none)", then: {labels: [x]}}
+  - {id: number, when: "bytes + 1 in @none or a or src_mac in @none", then: {labels: [x]}}
+  - {id: not, when: "src_addr not in @none and dst_port not in @none", then: {labels: [y]}}
+)yaml");
+  ASSERT_NE(rules, nullptr);
+  const Viewed flow(web_flow());
+  Ran ran(*rules, flow.view);
+  ASSERT_EQ(ran.out.labels, 1u);
+  EXPECT_EQ(ran.out.label[0], "y");
+  EXPECT_EQ(run_plainly(*rules, flow.view).labels, (std::vector<std::string>{"y"}));
+}
+
+TEST(RuleSet, KnowsAnAddressInAnyOfItsForms) {
+  const std::string forms[] = {"src_addr == '2001:DB8::1'", "'2001:0db8:0000:0000:0000:0000:0000:0001' == src_addr", "src_addr in ['x', '2001:DB8:0::1']",
+                               "src_addr in ['10.0.0.1', '2001:DB8:0::1']", "'2001:DB8::1' in srv6_segments", "contains(srv6_segments, '2001:db8:0::1')",
+                               "(src_addr == '2001:DB8::1' ? 1 : 0) == 1"};
+  flowpb::FlowMessage f = web_flow();
+  f.set_src_addr(std::string("\x20\1\xd\xb8\0\0\0\0\0\0\0\0\0\0\0\1", 16));
+  f.add_srv6_segments(f.src_addr());
+  const Viewed flow(f);
+  for (const std::string& form : forms) {
+    const std::string text = "version: 1\nrules:\n  - {id: a, when: \"" + form + "\", then: {labels: [x]}}\n";
+    if (form.find("'x'") != std::string::npos) {
+      EXPECT_THAT(error_of(text), HasSubstr("rules.yaml:3:33: rule a: when: 'x' is no address"));
+      continue;
+    }
+    const auto rules = rules_of(text);
+    ASSERT_NE(rules, nullptr);
+    EXPECT_EQ(Ran(*rules, flow.view).out.labels, 1u) << form;
+    EXPECT_EQ(run_plainly(*rules, flow.view).labels.size(), 1u) << form;
+  }
+}
+
+TEST(RuleSet, RefusesConstantsThatNoFlowHas) {
+  const auto when = [](const std::string& condition) {
+    return error_of("version: 1\nsets: {macs: ['02-00-00-00-00-01'], nets: [10.0.0.0/8], good: ['02:00:00:00:00:0a']}\nrules:\n  - {id: a, when: \"" + condition + "\", then: {drop: true}}\n");
+  };
+  EXPECT_THAT(when("src_addr == '10.0.0.001'"), HasSubstr("rules.yaml:4:32: rule a: when: '10.0.0.001' is no address; src_addr is '192.0.2.1', '2001:db8::1', or ''"));
+  EXPECT_THAT(when("src_addr != '10.0.0.0/8'"), HasSubstr("'10.0.0.0/8' is a prefix, no address: ask cidr(src_addr, '10.0.0.0/8')"));
+  EXPECT_THAT(when("src_mac == '02-00-00-00-00-01'"), HasSubstr("rules.yaml:4:31: rule a: when: src_mac is never '02-00-00-00-00-01'; write '02:00:00:00:00:01'"));
+  EXPECT_THAT(when("src_mac in ['0200.0000.00AA']"), HasSubstr("write '02:00:00:00:00:aa'"));
+  EXPECT_THAT(when("dst_mac == ''"), HasSubstr("'' is no MAC address; dst_mac is '02:00:00:00:00:01', and '00:00:00:00:00:00' where there is none"));
+  EXPECT_THAT(when("src_mac in @macs"), HasSubstr("@macs: src_mac is never '02-00-00-00-00-01'; write '02:00:00:00:00:01'"));
+  EXPECT_THAT(when("src_mac in @nets"), HasSubstr("src_mac is never in @nets, a set of prefixes by its first item, 10.0.0.0/8"));
+  EXPECT_THAT(when("flow_type == 'ipfix'"), HasSubstr("flow_type is never 'ipfix'; it is one of 'FLOWUNKNOWN', 'SFLOW_5', 'NETFLOW_V5', 'NETFLOW_V9', 'IPFIX', 'NETFLOW_V1'"));
+  EXPECT_THAT(when("flow_type not in ['NetFlow v9']"), HasSubstr("flow_type is never 'NetFlow v9'"));
+  EXPECT_THAT(when("application_id == '0D00'"), HasSubstr("application_id is never '0D00'"));
+  for (const char* const good : {"src_addr == ''", "src_mac == '02:00:00:00:00:0a'", "src_mac in @good", "flow_type in ['IPFIX', 'SFLOW_4', '']",
+                                 "application_id == '0d00'", "site == '2001:DB8::1'", "src_addr in @nets"}) {
+    EXPECT_EQ(when(good), "") << good;
+  }
 }
 
 TEST(Sets, HoldWhatIsUnderTheirPrefixesOnly) {

@@ -1,0 +1,157 @@
+#include "rules/field_constants.h"
+
+#include <arpa/inet.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cctype>
+
+#include "base/ip_text.h"
+#include "flow/enumerator_names.h"
+#include "rules/compile_parts.h"
+
+namespace weir::rules {
+namespace {
+
+using compile::field_of;
+
+constexpr uint64_t kFlowTypeNumberMax = 2000;  // beyond all that have a name
+constexpr size_t kMacDigits = 12;
+
+/// Text → the text that fields have; an Error where none can have it.
+Result<std::string> address_form(std::string_view field, const std::string& text) {
+  if (text.empty()) return text;
+  uint8_t octets[16];
+  char written[kIpv6TextRoom];
+  const bool is_whole = text.find('\0') == std::string::npos;
+  if (is_whole && inet_pton(AF_INET, text.c_str(), octets) == 1) return std::string(written, write_ipv4(written, octets));
+  if (is_whole && inet_pton(AF_INET6, text.c_str(), octets) == 1) return std::string(written, write_ipv6(written, octets));
+  if (PrefixSet().add(text)) return Error{fmt::format("'{0}' is a prefix, no address: ask cidr({1}, '{0}')", text, field)};
+  return Error{fmt::format("'{}' is no address; {} is '192.0.2.1', '2001:db8::1', or ''", text, field)};
+}
+
+Result<std::string> mac_form(std::string_view field, const std::string& text) {
+  std::string form;
+  size_t digits = 0;
+  bool is_mac = true;
+  for (const char c : text) {
+    if (c == ':' || c == '-' || c == '.') continue;
+    is_mac &= std::isxdigit(static_cast<unsigned char>(c)) != 0;
+    if (digits > 0 && digits % 2 == 0) form += ':';
+    form += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    ++digits;
+  }
+  if (!is_mac || digits != kMacDigits) {
+    return Error{fmt::format("'{}' is no MAC address; {} is '02:00:00:00:00:01', and '00:00:00:00:00:00' where there is none", text, field)};
+  }
+  if (form != text) return Error{fmt::format("{} is never '{}'; write '{}'", field, text, form)};
+  return text;
+}
+
+Result<std::string> flow_type_form(std::string_view field, const std::string& text) {
+  std::string names;
+  for (uint64_t number = 0; number <= kFlowTypeNumberMax; ++number) {
+    const std::string_view name = flow_type_name(number);
+    if (name == text) return text;  // '' is that of a number without a name
+    if (!name.empty()) names += fmt::format("{}'{}'", names.empty() ? "" : ", ", name);
+  }
+  return Error{fmt::format("{} is never '{}'; it is one of {}", field, text, names)};
+}
+
+Result<std::string> hex_form(std::string_view field, const std::string& text) {
+  const bool is_hex = text.size() % 2 == 0 && text.find_first_not_of("0123456789abcdef") == std::string::npos;
+  return is_hex ? Result<std::string>(text) : Error{fmt::format("{} is never '{}'; it is octets in hexadecimal, as '0d00ff'", field, text)};
+}
+
+using Form = Result<std::string> (*)(std::string_view field, const std::string& text);
+/// Null of fields that any text, or none, can be.
+Form form_of(FieldKind kind) {
+  switch (kind) {
+    case FieldKind::address:
+    case FieldKind::addresses: return address_form;
+    case FieldKind::mac: return mac_form;
+    case FieldKind::flow_type: return flow_type_form;
+    case FieldKind::octets: return hex_form;
+    default: return nullptr;
+  }
+}
+
+class Fitting {
+ public:
+  explicit Fitting(const Environment& environment) : environment_(environment) {}
+
+  Result<void> all(Node& node) {
+    for (const NodePtr& child : node.children) {
+      if (child == nullptr) continue;
+      if (const auto fitted = all(*child); !fitted) return fitted;
+    }
+    switch (node.kind) {
+      case NodeKind::binary:
+        if (node.op != BinaryOperator::equal && node.op != BinaryOperator::not_equal) return {};
+        if (const auto right = beside(*node.children[0], *node.children[1]); !right) return right;
+        return beside(*node.children[1], *node.children[0]);
+      case NodeKind::membership:
+      case NodeKind::not_membership: return membership(*node.children[0], *node.children[1]);
+      case NodeKind::call:
+        if (node.text != "contains" || node.children.size() != 2) return {};
+        return in_list(*node.children[0], *node.children[1]);
+      default: return {};
+    }
+  }
+
+ private:
+  static Error at(const Node& node, const std::string& what) { return Error{fmt::format("at {}: {}", node.at + 1, what)}; }
+
+  static Result<void> beside(const Node& name, Node& constant) {
+    const auto field = field_of(name);
+    if (!field || constant.kind != NodeKind::string_literal || form_of(field->kind) == nullptr) return {};
+    auto form = form_of(field->kind)(name.text, constant.text);
+    if (!form) return at(constant, form.error().message);
+    constant.text = std::move(*form);
+    return {};
+  }
+
+  static Result<void> in_list(const Node& list, Node& constant) {
+    const auto field = field_of(list);
+    return field && compile::is_list(field->kind) ? beside(list, constant) : Result<void>();
+  }
+
+  Result<void> membership(Node& what, Node& in) const {
+    if (in.kind == NodeKind::name) return in_list(in, what);
+    if (in.kind == NodeKind::set_name) return in_set(what, in);
+    if (in.kind != NodeKind::array) return {};
+    for (const NodePtr& item : in.children) {
+      if (const auto fitted = beside(what, *item); !fitted) return fitted;
+    }
+    return {};
+  }
+
+  Result<void> in_set(const Node& name, const Node& in) const {
+    const auto field = field_of(name);
+    const auto found = environment_.sets.find(in.text);
+    const Form form = field ? form_of(field->kind) : nullptr;
+    if (form == nullptr || found == environment_.sets.end() || found->second->is_empty()) return {};
+    const NamedSet& set = *found->second;
+    const bool is_address = field->kind == FieldKind::address;
+    if (set.kind == (is_address ? SetKind::prefixes : SetKind::texts)) {
+      for (const auto& [text, is_there] : set.texts) {
+        if (const auto fitted = form(name.text, text); !fitted) return at(in, fmt::format("@{}: {}", in.text, fitted.error().message));
+      }
+      return {};
+    }
+    if (set.kind == SetKind::texts) {
+      const auto prefix = PrefixSet().add(set.first_item);
+      return at(in, fmt::format("{} is never in @{}, a set of texts by its first item: {}", name.text, in.text,
+                                prefix ? set.first_item : prefix.error().message));
+    }
+    return at(in, fmt::format("{} is never in @{}, a set of {} by its first item, {}", name.text, in.text, name_of(set.kind), set.first_item));
+  }
+
+  const Environment& environment_;
+};
+
+}  // namespace
+
+Result<void> fit_constants(Node& expression, const Environment& environment) { return Fitting(environment).all(expression); }
+
+}  // namespace weir::rules
