@@ -27,6 +27,7 @@ void ClockDiscipline::look_for_step(const ClockReading& now) noexcept {
   has_stepped_ = true;
   ++steps_;
   last_step_ns_ = moved;
+  last_step_steady_ns_ = now.steady_ns;
 }
 
 void ClockDiscipline::begin_anew(const ClockReading& now) noexcept {

@@ -76,6 +76,7 @@ class ClockDiscipline {
   TickTrouble trouble() const noexcept { return trouble_; }
   uint64_t steps() const noexcept { return steps_; }              // of the wall clock
   int64_t last_step_ns() const noexcept { return last_step_ns_; }
+  uint64_t last_step_steady_ns() const noexcept { return last_step_steady_ns_; }  // when
   uint64_t losses() const noexcept { return losses_; }            // times that ticks disagreed after they had agreed
   int64_t error_ns() const noexcept { return error_ns_; }         // that the line was wrong by at the last reading
 
@@ -96,6 +97,7 @@ class ClockDiscipline {
   uint64_t steps_ = 0;
   uint64_t losses_ = 0;
   int64_t last_step_ns_ = 0;
+  uint64_t last_step_steady_ns_ = 0;
   int64_t error_ns_ = 0;
 };
 

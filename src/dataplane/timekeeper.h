@@ -55,6 +55,7 @@ struct TimeStats {
   TickTrouble trouble = TickTrouble::measuring;  // none: cores go by ticks
   uint64_t steps = 0;         // of the wall clock
   int64_t last_step_ns = 0;
+  uint64_t last_step_steady_ns = 0;
   uint64_t losses = 0;        // times that ticks disagreed after they had been gone by
   int64_t error_ns = 0;
 };
@@ -74,7 +75,12 @@ class Timekeeper {
     take(read_clocks<SystemClocks>());
   }
   TimeStats stats() const noexcept WEIR_RUNS_ON(control_thread) {
-    return {discipline_.trouble(), discipline_.steps(), discipline_.last_step_ns(), discipline_.losses(), discipline_.error_ns()};
+    return {.trouble = discipline_.trouble(),
+            .steps = discipline_.steps(),
+            .last_step_ns = discipline_.last_step_ns(),
+            .last_step_steady_ns = discipline_.last_step_steady_ns(),
+            .losses = discipline_.losses(),
+            .error_ns = discipline_.error_ns()};
   }
 
   const ClockBoard& board() const noexcept { return board_; }

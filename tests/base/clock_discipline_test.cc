@@ -88,6 +88,10 @@ TEST_F(Disciplined, ACpuThatDoesNotPromiseEvenTicksIsNotTrustedAndStepsAreSeenAl
   run(1);
   EXPECT_EQ(clock.steps(), 1u);
   EXPECT_NEAR(static_cast<double>(clock.last_step_ns()), 3e9, 1000);
+  const uint64_t then_ns = clock.last_step_steady_ns();
+  EXPECT_GT(then_ns, 0u);
+  run(30);
+  EXPECT_EQ(clock.last_step_steady_ns(), then_ns);
 }
 
 TEST_F(Disciplined, TicksThatDriftAreFollowed) {

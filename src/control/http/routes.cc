@@ -6,6 +6,7 @@
 #include <cmath>
 #include <utility>
 
+#include "base/clock.h"
 #include "base/version.h"
 #include "control/http/health.h"
 #include "control/http/metrics.h"
@@ -347,6 +348,7 @@ json clock_json(const dataplane::TimeStats& time) {
           {"error_ns", time.error_ns},
           {"steps", time.steps},
           {"last_step_ns", time.last_step_ns},
+          {"last_step_ago_ns", time.steps == 0 ? json() : json(steady_clock_ns() - time.last_step_steady_ns)},
           {"losses", time.losses}};
 }
 

@@ -8,6 +8,7 @@
 #include <sstream>
 #include <utility>
 
+#include "base/clock.h"
 #include "dataplane/device_name.h"
 #include "service/log.h"
 
@@ -18,6 +19,7 @@ using nlohmann::json;
 using Diagnosis = std::vector<DoctorFinding>;
 
 constexpr uint64_t kKib = 1024, kMib = kKib * 1024;
+constexpr uint64_t kStepRecentNs = 3600 * kNsPerSec;  // of the wall clock
 constexpr const char* kIommuAdvice =
     "turn VT-d or AMD-Vi on in the firmware, and intel_iommu=on iommu=pt in the kernel's command line";
 
@@ -244,7 +246,9 @@ std::string note_advice(const std::string& note) {
 void look_at_core_clock(const json& clock, Diagnosis& out) {
   const uint64_t steps = clock.at("steps"), losses = clock.at("losses");
   if (steps != 0) {
-    out.push_back({"clock", DoctorGrade::warning,
+    // What was set right at the start stays so.
+    const bool is_recent = clock.at("last_step_ago_ns").get<uint64_t>() < kStepRecentNs;
+    out.push_back({"clock", is_recent ? DoctorGrade::warning : DoctorGrade::note,
                    fmt::format("the wall clock was set {} time{} while weir ran, last by {:+.3f} s: receive times jump there", steps,
                                steps == 1 ? "" : "s", static_cast<double>(clock.at("last_step_ns").get<int64_t>()) / 1e9),
                    "let chrony slew it (makestep only at the start)"});

@@ -188,15 +188,19 @@ TEST(Doctor, SaysThatNothingAnswersForTheAppliancesAddress) {
 }
 
 TEST(Doctor, SaysThatTheClockWasSetAndWhetherTicksAreTrusted) {
-  const auto found = [](uint64_t steps, int64_t last_step_ns, uint64_t losses, const char* why) {
-    const json clock = {{"steps", steps}, {"last_step_ns", last_step_ns}, {"losses", losses}, {"why", why}};
+  const auto found = [](uint64_t steps, int64_t last_step_ns, uint64_t losses, const char* why, uint64_t seconds_ago = 60,
+                        DoctorGrade least = DoctorGrade::note) {
+    const json clock = {{"steps", steps}, {"last_step_ns", last_step_ns}, {"losses", losses}, {"why", why},
+                        {"last_step_ago_ns", steps == 0 ? json() : json(seconds_ago * kNsPerSec)}};
     return all_of(diagnose_appliance({{"ready", true}, {"version", "1"}, {"clock", clock}, {"ports", json::array()},
                                       {"cores", json::array()}, {"publishers", json::array()}}),
-                  DoctorGrade::note);
+                  least);
   };
   EXPECT_EQ(found(0, 0, 0, ""), "");
   EXPECT_EQ(found(0, 0, 0, "measuring"), "");
   EXPECT_THAT(found(1, -3'600'000'000'000, 0, ""), HasSubstr("clock: the wall clock was set 1 time while weir ran, last by -3600.000 s"));
+  EXPECT_THAT(found(1, 5'000'000'000, 0, "", 3599, DoctorGrade::warning), HasSubstr("last by +5.000 s"));
+  EXPECT_EQ(found(1, 5'000'000'000, 0, "", 3600, DoctorGrade::warning), "") << "NTP at the start is no trouble any more";
   EXPECT_THAT(found(0, 0, 0, "not_invariant"), HasSubstr("time stamp counter: this CPU does not promise"));
   EXPECT_THAT(found(0, 0, 2, "disagrees"), HasSubstr("disagreed with the kernel's clock 2 times ->"));
   EXPECT_THAT(found(0, 0, 8, "given_up"), HasSubstr("8 times, and is not used any more"));
