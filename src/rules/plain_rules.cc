@@ -69,12 +69,18 @@ struct PlainRun {
         return;
       }
       const auto cell = compile::cell_of(*v);
+      const auto forget = [&] { std::erase_if(out.set, [&](const auto& each) { return each.first == target.name; }); };
+      if (cell && is_left_out(target, *cell)) {
+        trace.did.push_back(fmt::format("left {} out, for it is null", target.name));
+        forget();
+        continue;
+      }
       if (!cell || !is_allowed(target, *cell)) {
         trace.error = fmt::format("set {}: it cannot be {}", target.name, v->to_json());
         return;
       }
       trace.did.push_back(fmt::format("set {} = {}", target.name, v->to_json()));
-      std::erase_if(out.set, [&](const auto& each) { return each.first == target.name; });
+      forget();
       out.set.emplace_back(target.name, *v);
     }
     for (const std::string& label : rule.labels) {

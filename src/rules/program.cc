@@ -125,6 +125,10 @@ bool is_allowed(const Target& target, const Cell& cell) noexcept {
   return false;
 }
 
+bool is_left_out(const Target& target, const Cell& cell) noexcept {
+  return cell.kind == CellKind::null && target.kind != TargetKind::integer;
+}
+
 bool keeps_sample(const FlowView& flow, uint16_t rule, uint64_t n) noexcept { return hash_of(flow, rule) % n == 0; }
 
 namespace {
@@ -262,6 +266,10 @@ void Program::run(const FlowView& flow, Scratch& scratch, Outcome& out, std::spa
         if (__builtin_mul_overflow(out.sampling_factor, i.value, &out.sampling_factor)) out.sampling_factor = UINT64_MAX;
         continue;
       case Op::set_target:
+        if (is_left_out(targets[i.index], r[i.a])) {
+          out.targets_set &= ~(uint64_t{1} << i.index);
+          continue;
+        }
         good = is_allowed(targets[i.index], r[i.a]);
         if (good) {
           out.targets[i.index] = r[i.a];

@@ -183,6 +183,28 @@ rules:
   EXPECT_EQ(ran.out.label[0], "reached");
 }
 
+TEST(RuleSet, LeavesOutWhatIsNull) {
+  const auto rules = rules_of(R"yaml(
+version: 1
+rules:
+  - {id: a, then: {set: {app_name: "'x'", unmapped.ratio: "1"}, labels: [one]}}
+  - {id: b, then: {set: {app_name: "bytes > 1 ? null : 'y'", unmapped.ratio: bytes / packets, unmapped.other: "5"}, labels: [two]}}
+  - {id: c, then: {set: {severity_id: bytes / packets}, labels: [three]}}
+)yaml");
+  const Viewed flow(web_flow());  // without packets
+  Ran ran(*rules, flow.view);
+  EXPECT_EQ(ran.out.labels, 2u);
+  EXPECT_EQ(ran.out.errors, 1u) << "a number is no number";
+  EXPECT_EQ(ran.counts[1].errors, 0u);
+  EXPECT_FALSE(ran.out.has(0)) << "what came last holds";
+  EXPECT_EQ(ran.out.targets_set, uint64_t{1} << 4) << "unmapped.other";
+  const PlainOutcome plain = run_plainly(*rules, flow.view);
+  EXPECT_EQ(plain.errors, 1u);
+  ASSERT_EQ(plain.set.size(), 1u);
+  EXPECT_EQ(plain.set[0].first, "unmapped.other");
+  EXPECT_EQ(plain.trace[1].did[0], "left app_name out, for it is null");
+}
+
 /// What is left out is made up for: bytes times the factor of what is kept add up to what came in.
 TEST(RuleSet, SamplingKeepsScaledTotalsRight) {
   const auto rules = rules_of(R"yaml(

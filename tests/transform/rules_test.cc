@@ -113,6 +113,34 @@ TEST(RulesDocument, HasAnExampleThatIsRight) {
   const auto rules = rules::RuleSet::parse(text.substr(begin, text.find("```\n", begin) - begin), "RULES.md", folder / "", event_targets());
   ASSERT_TRUE(rules) << rules.error().message;
   EXPECT_EQ((*rules)->rules().size(), 3u);
+  // Whether the dictionary knows the host or not, the rule goes on to its end.
+  size_t known = 0, unknown = 0;
+  for (uint32_t i = 0; i < 500; ++i) {
+    flowpb::FlowMessage flow = usual_flow();
+    flow.set_proto(6);
+    flow.set_dst_port(443);
+    flow.set_sequence_num(i);  // some are kept of what is sampled
+    flow.set_src_addr(i % 2 == 0 ? std::string("\xc0\0\2\x0a", 4) : std::string("\xc0\0\2\x0b", 4));
+    const std::string message = flow.SerializeAsString();
+    FlowView view;
+    ASSERT_TRUE(parse_flow(test::octets_of(message), view));
+    rules::Scratch scratch;
+    rules::Outcome outcome;
+    (*rules)->program().run(view, scratch, outcome);
+    EXPECT_EQ(outcome.errors, 0u);
+    EXPECT_EQ(rules::run_plainly(**rules, view).errors, 0u);
+    if (outcome.is_dropped) continue;
+    ++(i % 2 == 0 ? known : unknown);
+    std::vector<char> out(kEventOctetsMax);
+    const Decisions decisions{&outcome, &(*rules)->program(), (*rules)->local_prefixes()};
+    const json event = json::parse(std::string(out.data(), OcsfWriter({}).write(view, {.decisions = decisions}, out)));
+    EXPECT_EQ(event["metadata"]["labels"].back(), "web");
+    EXPECT_EQ(event["app_name"], "web");
+    EXPECT_EQ(event["src_endpoint"].value("hostname", "none"), i % 2 == 0 ? "www" : "none");
+    EXPECT_EQ(event["unmapped"].value("team", "none"), i % 2 == 0 ? "core" : "none");
+  }
+  EXPECT_GT(known, 5u);
+  EXPECT_GT(unknown, 5u);
   for (const rules::Target& target : event_targets()) {
     const size_t point = target.name.find("_endpoint.");
     const std::string name = point == std::string::npos ? target.name : target.name.substr(point + 9);
