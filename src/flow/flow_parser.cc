@@ -97,6 +97,7 @@ bool parse_flow(std::span<const uint8_t> message, FlowView& view) noexcept {
   if (message.size() > kFlowMessageOctetsMax) return false;
   const uint8_t* const begin = message.data();
   WireCursor at{begin, begin + message.size()};
+  bool is_flow = message.empty();
   while (!at.at_end()) {
     const uint8_t* const field = at.p;
     uint64_t key = 0;
@@ -111,11 +112,13 @@ bool parse_flow(std::span<const uint8_t> message, FlowView& view) noexcept {
         uint64_t v = 0;
         if (!at.varint(v)) return false;
         view.numbers[place.slot] = place.kind == Kind::number_64 ? v : static_cast<uint32_t>(v);
+        is_flow = true;
         continue;
       }
       case Kind::octets:
         if (type != kOctets) break;
         if (!at.octets(view.octets[place.slot])) return false;
+        is_flow = true;
         continue;
       case Kind::number_list:
       case Kind::octets_list: {
@@ -131,13 +134,14 @@ bool parse_flow(std::span<const uint8_t> message, FlowView& view) noexcept {
         ListRange& range = view.lists[place.slot];
         if (range.begin == range.end) range.begin = static_cast<uint32_t>(field - begin);
         range.end = static_cast<uint32_t>(at.p - begin);
+        is_flow = true;
         continue;
       }
       case Kind::unknown: break;
     }
     if (!at.skip(type)) return false;
   }
-  return true;
+  return is_flow;
 }
 
 bool parse_unmapped(std::string_view entry, UnmappedView& element) noexcept {

@@ -6,7 +6,8 @@
 // Runs on:  any thread. Pure.
 // Bounds:   messages of at most kFlowMessageOctetsMax; each step consumes at least one octet; nothing outside the
 //           message is read.
-// Failure:  false for octets that are no message; groups, which proto3 never had, are none.
+// Failure:  false for octets that are no message (groups, which proto3 never had, are none), and for messages of something else: there
+//           are fields, and none of them is known.
 #pragma once
 
 #include <cstdint>

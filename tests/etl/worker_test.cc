@@ -348,6 +348,20 @@ TEST_F(EtlWorkerTest, BuriesARecordAndKeepsItsNeighbours) {
   EXPECT_EQ(b.records_dead[static_cast<size_t>(DeadReason::malformed_record)], 1u);
 }
 
+TEST_F(EtlWorkerTest, BuriesMessagesOfSomethingElse) {
+  start(config());
+  const std::string batch = flow_batch(0, 14);
+  publish("flows.raw.netflow", batch, {{"Weir-Framing", "single"}, {"Nats-Msg-Id", "batch"}});
+  publish("flows.raw.netflow", "\x98\xb5\x18\x05", {{"Weir-Framing", "single"}, {"Nats-Msg-Id", "foreign"}});
+  settle(2);
+  EXPECT_THAT(events(), IsEmpty());
+  const auto messages = dead();
+  ASSERT_THAT(messages, SizeIs(2));
+  EXPECT_EQ(messages[0].subject, "flows.dead.malformed_record");
+  EXPECT_EQ(messages[0].body, batch);
+  EXPECT_EQ(books().records_dead[static_cast<size_t>(DeadReason::malformed_record)], 2u);
+}
+
 TEST_F(EtlWorkerTest, SaysWhatIsKnownOfAddresses) {
   EtlConfig known = config();
   known.enrichment.threats = {folder_ / "threats.csv"};

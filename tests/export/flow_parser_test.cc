@@ -144,6 +144,22 @@ TEST(FlowParser, SurvivesDamageAnywhere) {
   EXPECT_GT(both, 5000u);
 }
 
+/// It would be a flow that says nothing, at 1970.
+TEST(FlowParser, RefusesMessagesOfSomethingElse) {
+  testing::RecordMaker maker(5);
+  std::string flow = random_message(maker);
+  while (flow.size() < 20) flow = random_message(maker);
+  flowpb::FlowBatch batch;
+  for (int i = 0; i < 14; ++i) ASSERT_TRUE(batch.add_flows()->ParseFromString(flow));
+  FlowView view;
+  EXPECT_FALSE(parse_flow(octets_of(batch.SerializeAsString()), view)) << "field 1 is a number";
+  const std::string unknown = "\x98\xb5\x18\x05";
+  EXPECT_FALSE(parse_flow(octets_of(unknown), view));
+  EXPECT_TRUE(parse_flow(octets_of(unknown + flow), view)) << "of a newer schema";
+  EXPECT_TRUE(parse_flow(octets_of(flow + unknown), view));
+  EXPECT_TRUE(parse_flow({}, view));
+}
+
 TEST(FlowParser, RefusesWhatIsLargerThanAFlowCanBe) {
   std::string message = "\x3a";  // dst_addr
   uint8_t length[10];
