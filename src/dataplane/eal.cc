@@ -5,6 +5,7 @@
 #include <rte_eal.h>
 #include <rte_errno.h>
 #include <rte_log.h>
+#include <rte_pdump.h>
 #include <sched.h>
 
 #include <algorithm>
@@ -169,10 +170,18 @@ Result<std::unique_ptr<Eal>> Eal::start(const EalConfig& config, const Placement
     return Error{fmt::format("DPDK does not start: {}{}", rte_strerror(error), complaints())};
   }
   set_control_affinity(config, placement, before, idle);
-  return std::unique_ptr<Eal>(new Eal);
+  std::unique_ptr<Eal> eal(new Eal);
+  // Another process sees its memory then, and may ask for copies of what is received (dpdk-dumpcap).
+  if (config.hugepages && !config.file_prefix.empty()) {
+    eal->answers_dumpcap_ = rte_pdump_init() == 0;
+    if (!eal->answers_dumpcap_ && config.log)
+      config.log(EalLogLevel::warning, fmt::format("dpdk-dumpcap will not work: {}", rte_strerror(rte_errno)));
+  }
+  return eal;
 }
 
 Eal::~Eal() {
+  if (answers_dumpcap_) rte_pdump_uninit();
   rte_eal_cleanup();
   log_sink().set_hook(nullptr);
 }

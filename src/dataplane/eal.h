@@ -38,6 +38,7 @@ class Eal {
 
  private:
   Eal() = default;
+  bool answers_dumpcap_ = false;
 };
 
 /// The arguments, without the program's name. Pure.
