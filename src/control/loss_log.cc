@@ -76,8 +76,13 @@ void LossLog::look(const ApplianceView& view, uint64_t steady_now_ns) {
             steady_now_ns);
     look_at(whose, "packets", "no_mbuf", port.no_mbuf.value_or(0), "raise mbufs", steady_now_ns);
     if (!port.exception) continue;
-    look_at("interface " + port.exception->interface, "frames", "refused", port.exception->refused,
-            "the interface is down or gone", steady_now_ns);
+    const std::string interface = "interface " + port.exception->interface;
+    look_at(interface, "frames", "refused", port.exception->refused, "the interface is down or gone", steady_now_ns);
+    look_at(interface, "frames", "not_sent", port.exception->not_sent,
+            "the host sends more than the device has room for", steady_now_ns);
+    look_at(interface, "frames", "dropped", port.exception->dropped,
+            "the host, replicas among it, sends more than exception.to_wire_per_second admits or a thread carries",
+            steady_now_ns);
   }
   for (const CoreView& core : view.cores) {
     if (!core.worker) continue;

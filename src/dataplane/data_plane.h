@@ -58,7 +58,8 @@ struct ExceptionConfig {
   std::vector<InterfaceAddress> addresses;  // set on it
   uint16_t mtu = 0;                         // 0: the device's
   uint16_t vlan = 0;                        // its frames only, without their tag; 0: all, as they are
-  uint32_t frames_per_second = 10'000;      // each way, to the kernel of each queue
+  uint32_t frames_per_second = 10'000;      // to the kernel, of each queue
+  uint32_t to_wire_per_second = 0;          // what the kernel sends; 0: as many as the thread carries
 
   bool is_on() const noexcept { return !interface.empty(); }
 };
@@ -134,6 +135,7 @@ struct ExceptionStats {
   uint64_t sent = 0;       // frames from the kernel to the wire
   uint64_t not_sent = 0;   // for which the device had no room
   uint64_t too_long = 0;   // longer than the MTU that it was given
+  uint64_t dropped = 0;    // by the kernel: more waited for us than its queue for the interface holds
 };
 
 /// Why a connection was closed before it was a session: none left of all, or of the exporter's; the access list says no.

@@ -264,6 +264,10 @@ void DpdkDevice::find_sockets(std::vector<int> before) {
   } else {
     add_note("the driver's sockets were not found: its drops are not counted");
   }
+  if (spec_.driver == "net_af_xdp" && !sockets_.empty()) {
+    const std::optional<bool> zero_copy = is_zero_copy(sockets_.front());
+    if (zero_copy) add_note(*zero_copy ? "zero copy, not verified on hardware" : "copies frames: no zero copy");
+  }
   if (spec_.driver != "net_af_packet") return;
   const bool is_deaf_to_us = !sockets_.empty() && std::all_of(sockets_.begin(), sockets_.end(), [](int fd) {
     return ignore_outgoing(fd);

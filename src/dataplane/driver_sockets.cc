@@ -66,4 +66,11 @@ std::optional<uint64_t> xdp_socket_ring_full(int fd) {
   return statistics.rx_ring_full;
 }
 
+std::optional<bool> is_zero_copy(int fd) {
+  xdp_options options{};
+  socklen_t octets = sizeof options;
+  if (getsockopt(fd, SOL_XDP, XDP_OPTIONS, &options, &octets) != 0) return {};
+  return (options.flags & XDP_OPTIONS_ZEROCOPY) != 0;
+}
+
 }  // namespace weir::dataplane

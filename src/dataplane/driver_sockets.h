@@ -31,4 +31,7 @@ bool ignore_outgoing(int fd);
 /// Frames dropped because the receive ring was full, since the socket was opened.
 std::optional<uint64_t> xdp_socket_ring_full(int fd);
 
+/// Whether the NIC writes frames where the driver reads them, or the kernel copies them there. None: it does not say.
+std::optional<bool> is_zero_copy(int fd);
+
 }  // namespace weir::dataplane

@@ -35,7 +35,7 @@ bool finds_neighbours(std::span<const uint8_t> frame, size_t vlan_tags) noexcept
 }  // namespace
 
 FrameCredit::FrameCredit(uint32_t frames_per_second) noexcept
-    : cost_ns_(kNsPerSec / std::max(frames_per_second, 1u)), credit_ns_(kBurst * cost_ns_) {}
+    : cost_ns_(frames_per_second == 0 ? 0 : kNsPerSec / frames_per_second), credit_ns_(kBurst * cost_ns_) {}
 
 void FrameCredit::refill(uint64_t steady_now_ns) noexcept {
   const uint64_t since_ns = steady_now_ns - std::min(refilled_ns_, steady_now_ns);

@@ -34,7 +34,7 @@ namespace weir::dataplane {
 // clang-format on
 WEIR_NAMED_ENUM(ExceptionOutcome, uint8_t, WEIR_EXCEPTION_OUTCOMES)
 
-/// So many frames a second, kBurst of them at once.
+/// So many frames a second, kBurst of them at once; 0: any.
 class FrameCredit {
  public:
   static constexpr uint64_t kBurst = 256;  // what TCP sends in one go, some times over

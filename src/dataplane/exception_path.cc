@@ -30,7 +30,7 @@ constexpr uint64_t kShortOfMbufsNs = kNsPerMs;
 }  // namespace
 
 ExceptionPort::ExceptionPort(DpdkDevice& device, const ExceptionConfig& config)
-    : device_(device), config_(config), credit_(config.frames_per_second) {}
+    : device_(device), config_(config), credit_(config.to_wire_per_second) {}
 
 Result<std::unique_ptr<ExceptionPort>> ExceptionPort::open(DpdkDevice& device, const ExceptionConfig& config,
                                                            Waker& waker) {
@@ -109,7 +109,7 @@ bool ExceptionPort::to_wire(uint64_t steady_now_ns) noexcept {
   rte_mbuf* mbufs[kBurst];
   uint16_t count = 0;
   bool any = false;
-  while (!is_gone_ && count < kBurst && credit_.has_any()) {
+  for (unsigned reads = 0; !is_gone_ && reads < kBurst && credit_.has_any(); ++reads) {
     rte_mbuf* const mbuf = rte_pktmbuf_alloc(pool_);
     has_no_mbufs_ = mbuf == nullptr;
     if (has_no_mbufs_) break;  // the kernel keeps what it has to send, and counts what it drops
@@ -164,6 +164,7 @@ ExceptionStats ExceptionPort::stats(bool link_up) {
   stats.sent = sent_.value();
   stats.not_sent = not_sent_.value();
   stats.too_long = too_long_.value();
+  stats.dropped = tap_->dropped();
   return stats;
 }
 

@@ -4,7 +4,7 @@
 // Runs on:  control_thread makes, starts, stops and reads it; its own thread is the exception_thread, which is on no
 //           receive core, makes the system calls, and sleeps when there is nothing to carry.
 // Owns:     an interface, a lane a queue and buffers to send from, for each port that has an interface.
-// Bounds:   ExceptionConfig::frames_per_second each way; what the lanes hold.
+// Bounds:   ExceptionConfig::frames_per_second and to_wire_per_second; what the lanes hold; a burst each way in turn.
 // Failure:  an Error that names the port, at the start; afterwards every frame ends in a counter.
 //
 // Private to src/dataplane.

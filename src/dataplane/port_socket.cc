@@ -87,6 +87,10 @@ Result<void> PortSocket::bind_socket(Sharing sharing) {
     if (failure_ = errno; failure_ == EADDRINUSE)
       return Error{fmt::format("port {}: {} {} is in use by another program", config_.name, shown(config_.transport),
                                with_port(config_.port))};
+    if (failure_ == EADDRNOTAVAIL)
+      return Error{fmt::format("port {}: {} {}: {} (no interface has it; those of exception.addresses come later: listen on {})",
+                               config_.name, shown(config_.transport), with_port(config_.port), std::strerror(failure_),
+                               is_v4_ ? "0.0.0.0" : "::")};
     return error(fmt::format("{} {}", shown(config_.transport), with_port(config_.port)), failure_);
   }
   // Bound for itself alone; from here on for those that are to be beside it.

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <ifaddrs.h>
+#include <linux/if_link.h>
 #include <linux/if_tun.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
@@ -16,6 +17,7 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstring>
+#include <optional>
 #include <utility>
 
 namespace weir::dataplane {
@@ -105,7 +107,52 @@ int tell_kernel(const AddressRequest& request) noexcept {
   return number;
 }
 
+struct StatsRequest {
+  nlmsghdr header{};
+  if_stats_msg message{};
+};
+
+/// The kernel's own count, by netlink: /sys/class/net is of the network namespace that mounted it. None: it does not say.
+std::optional<uint64_t> frames_dropped_by(unsigned index) noexcept {
+  const int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+  if (fd < 0) return {};
+  StatsRequest request;
+  request.header.nlmsg_len = sizeof request;
+  request.header.nlmsg_type = RTM_GETSTATS;
+  request.header.nlmsg_flags = NLM_F_REQUEST;
+  request.message.ifindex = index;
+  request.message.filter_mask = IFLA_STATS_FILTER_BIT(IFLA_STATS_LINK_64);
+  alignas(nlmsghdr) std::array<uint8_t, 2048> answer{};
+  const ssize_t octets = send(fd, &request, sizeof request, 0) < 0 ? -1 : recv(fd, answer.data(), answer.size(), 0);
+  close(fd);
+  nlmsghdr header{};
+  constexpr size_t kAttributesAt = NLMSG_LENGTH(NLMSG_ALIGN(sizeof(if_stats_msg)));
+  if (octets < static_cast<ssize_t>(kAttributesAt)) return {};
+  std::memcpy(&header, answer.data(), sizeof header);
+  if (header.nlmsg_type != RTM_NEWSTATS) return {};
+  const size_t end = std::min<size_t>(static_cast<size_t>(octets), header.nlmsg_len);
+  for (size_t at = kAttributesAt; at + sizeof(rtattr) <= end;) {  // one may be there for alignment only
+    rtattr attribute{};
+    std::memcpy(&attribute, answer.data() + at, sizeof attribute);
+    if (attribute.rta_len < sizeof attribute || attribute.rta_len > end - at) return {};
+    if (attribute.rta_type == IFLA_STATS_LINK_64) {
+      rtnl_link_stats64 stats{};
+      std::memcpy(&stats, answer.data() + at + RTA_LENGTH(0), std::min<size_t>(sizeof stats, RTA_PAYLOAD(&attribute)));
+      return stats.tx_dropped;
+    }
+    at += RTA_ALIGN(attribute.rta_len);
+  }
+  return {};
+}
+
 }  // namespace
+
+TapInterface::TapInterface(std::string name, int fd)
+    : name_(std::move(name)),
+      fd_(fd),
+      index_(if_nametoindex(name_.c_str())),
+      dropped_before_(frames_dropped_by(index_).value_or(0)),
+      dropped_(dropped_before_) {}
 
 Result<std::unique_ptr<TapInterface>> TapInterface::open(const std::string& name) {
   const int fd = ::open(kTunDevice, O_RDWR | O_NONBLOCK | O_CLOEXEC);
@@ -154,8 +201,7 @@ Result<void> TapInterface::set_up(const Settings& settings) {
 
 Result<void> TapInterface::add_address(const InterfaceAddress& address) {
   if (is_set(name_, address)) return {};
-  const unsigned index = if_nametoindex(name_.c_str());
-  const int number = tell_kernel(AddressRequest(index, address));
+  const int number = tell_kernel(AddressRequest(index_, address));
   if (number == 0) return {};
   const std::string what = fmt::format("address {}/{}", address.address.to_string(), address.prefix_bits);
   if (number == EACCES && !address.address.is_v4()) return Error{fmt::format("interface {}: {}: IPv6 is off", name_, what)};
@@ -166,6 +212,11 @@ void TapInterface::set_carrier(bool is_up) noexcept {
   if (is_up == has_carrier_) return;
   int carrier = is_up ? 1 : 0;
   if (ioctl(fd_, TUNSETCARRIER, &carrier) == 0) has_carrier_ = is_up;
+}
+
+uint64_t TapInterface::dropped() {
+  dropped_ = std::max(dropped_, frames_dropped_by(index_).value_or(0));
+  return dropped_ - dropped_before_;
 }
 
 std::string TapInterface::trouble() const {

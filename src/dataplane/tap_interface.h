@@ -42,17 +42,22 @@ class TapInterface {
   void set_carrier(bool is_up) noexcept WEIR_RUNS_ON(control_thread);
   /// Why nothing goes by it: gone, or set down. Empty: it does.
   std::string trouble() const WEIR_RUNS_ON(control_thread);
+  /// Frames for us that the kernel has dropped since open, its queue being full. Gone: as many as were known.
+  uint64_t dropped() WEIR_RUNS_ON(control_thread);
 
   const std::string& name() const noexcept { return name_; }
   /// Does not block; readable when the kernel has sent something.
   int fd() const noexcept { return fd_; }
 
  private:
-  TapInterface(std::string name, int fd) : name_(std::move(name)), fd_(fd) {}
+  TapInterface(std::string name, int fd);
   Result<void> add_address(const InterfaceAddress& address);
 
   const std::string name_;
   const int fd_;
+  const unsigned index_;
+  uint64_t dropped_before_ = 0;  // it may be older than we are
+  uint64_t dropped_ = 0;         // in all, as last known
   bool has_carrier_ = true;
 };
 

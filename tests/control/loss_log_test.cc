@@ -49,6 +49,17 @@ TEST(LossLog, SaysEachKindOfLossOnceInAWhile) {
   EXPECT_EQ(g_lines.size(), 1u) << "nothing new";
 }
 
+TEST(LossLog, NamesTheInterfaceByWhichTheHostsFramesAreLost) {
+  g_lines.clear();
+  LossLog log(keep);
+  ApplianceView view;
+  view.cores.emplace_back();
+  view.ports.emplace_back().exception = dataplane::ExceptionStats{.interface = "weir0", .not_sent = 2, .dropped = 38770};
+  log.look(view, 100 * kSec);
+  EXPECT_THAT(g_lines, ElementsAre(HasSubstr("interface weir0: 2 frames lost (not_sent"),
+                                   HasSubstr("interface weir0: 38770 frames lost (dropped, 38770 in all): the host, replicas")));
+}
+
 TEST(LossLog, NamesTheWorkerThatIsTooFarBehind) {
   g_lines.clear();
   LossLog log(keep);

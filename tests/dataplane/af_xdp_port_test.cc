@@ -133,6 +133,7 @@ TEST(AfXdpPort, SaysThatAPortWhichIsListenedToNoMoreIsStillKeptFromTheKernel) {
     ASSERT_NE(plane, nullptr);
     Collected collected;
     EXPECT_THAT(stats(*plane).note, Not(HasSubstr("UDP port")));
+    EXPECT_THAT(stats(*plane).note, HasSubstr("copies frames: no zero copy")) << "a veth has none for who receives by copies";
     ASSERT_TRUE(freeze_map("weir_ports"));
     config.pipeline.listeners[0].port = 0;
     {

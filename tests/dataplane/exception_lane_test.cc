@@ -133,6 +133,13 @@ TEST(ExceptionLane, KeepsSharesOfItsRateForWhatSaysMore) {
   EXPECT_EQ(lane.fill(ipv4(), Outcome::rate_limited), FrameCredit::kBurst * 3 / 4) << "no more than a burst";
 }
 
+TEST(FrameCredit, HasAlwaysSomeWhereThereIsNoLimit) {
+  FrameCredit credit(0);
+  for (uint64_t i = 0; i < 10 * FrameCredit::kBurst; ++i) ASSERT_TRUE(credit.take());
+  EXPECT_TRUE(credit.has_any());
+  EXPECT_EQ(credit.missing_ns(), 0u);
+}
+
 TEST(ExceptionLane, KeepsRoomForWhatSaysMoreWhereTheKernelIsSlow) {
   Lane lane({.frames_per_second = 1'000'000});
   uint64_t now_ns = kStartNs;

@@ -39,8 +39,11 @@ const Schema<dataplane::ExceptionConfig>& exception_schema() {
           .key("vlan", &ExceptionConfig::vlan, integer<uint16_t>(0, 4094),
                "Only frames of this VLAN, which the interface has without their tag; 0: all, as they are.")
           .key("frames_per_second", &ExceptionConfig::frames_per_second, integer<uint32_t>(100, 1'000'000),
-               "Frames that may go each way, to the kernel from each queue. Of a burst a quarter is kept for ARP and "
-               "neighbour discovery, and a half from UDP.");
+               "Frames that may go to the kernel from each queue. Of a burst a quarter is kept for ARP and neighbour "
+               "discovery, and a half from UDP.")
+          .key("to_wire_per_second", &ExceptionConfig::to_wire_per_second, integer<uint32_t>(0, 10'000'000),
+               "Frames that the kernel may send by it, replicas among them; beyond that it drops. 0: as many as the "
+               "thread for it carries.");
   return schema;
 }
 

@@ -47,6 +47,7 @@ void add_exception(MetricPage& page, const std::string& port, const dataplane::E
   counter(kOut, kOutHelp, "sent", e.sent);
   counter(kOut, kOutHelp, "not_sent", e.not_sent);
   counter(kOut, kOutHelp, "too_long", e.too_long);
+  counter(kOut, kOutHelp, "dropped", e.dropped);
 }
 
 void add_sessions(MetricPage& page, const std::string& port, const dataplane::TcpStats& tcp) {

@@ -69,7 +69,8 @@ json exception_json(const std::optional<dataplane::ExceptionStats>& exception) {
   return {{"interface", exception->interface}, {"trouble", exception->trouble},
           {"delivered", exception->delivered}, {"refused", exception->refused},
           {"waiting", exception->waiting},     {"sent", exception->sent},
-          {"not_sent", exception->not_sent},   {"too_long", exception->too_long}};
+          {"not_sent", exception->not_sent},   {"too_long", exception->too_long},
+          {"dropped", exception->dropped}};
 }
 
 /// Null where it takes none.

@@ -229,12 +229,14 @@ std::string port_advice(const std::string& trouble) {
 
 /// What a device cannot do: what makes up for it.
 std::string note_advice(const std::string& note) {
-  static constexpr std::array<std::pair<std::string_view, const char*>, 6> kAdvice = {{
+  static constexpr std::array<std::pair<std::string_view, const char*>, 8> kAdvice = {{
       {"NUMA node", "lcores of the device's node in that port (lscpu -e), more of its CPUs for weir, or the NIC in a slot of the other; buffers want hugepages there (hugepages/reserve.sh --node N)"},
       {"time stamps", "compare time_received with what you know of; docs/PORTS.md says what is not verified"},
       {"RSS", "workers: N in that port keeps each exporter on one core; then systemctl restart weir (docs/PORTS.md#workers)"},
       {"rmem_max", "sysctl -w net.core.rmem_max=OCTETS, then systemctl restart weir"},
       {"no interrupts", "idle: adaptive costs the same here; vfio-pci (not UIO) has interrupts for each queue"},
+      {"zero copy, not verified", "compare missed with ethtool -S; force_copy=1 in the device text goes without (docs/PORTS.md#net_af_xdp)"},
+      {"no zero copy", "an interface whose driver has it, or the device itself by vfio-pci (docs/PORTS.md#net_af_xdp)"},
       {"count", "ip -s link and ethtool -S have the driver's own counters"},
   }};
   for (const auto& [word, advice] : kAdvice) {
@@ -316,6 +318,13 @@ std::vector<DoctorFinding> diagnose_appliance(const nlohmann::json& status) {
       out.push_back({about, DoctorGrade::wrong, text(exception.at("trouble")),
                      "nothing answers for the appliance's address on that wire: ip link show " +
                          text(exception.at("interface"))});
+    }
+    if (const json& exception = port.at("exception"); !exception.is_null() && exception.at("dropped") != 0) {
+      out.push_back({about, DoctorGrade::warning,
+                     fmt::format("interface {}: {} frames of the host's were dropped on their way to the wire",
+                                 text(exception.at("interface")), text(exception.at("dropped"))),
+                     "exception.to_wire_per_second higher, or 0; replicas by another interface, or a longer queue: ip link set " +
+                         text(exception.at("interface")) + " txqueuelen 8000"});
     }
     // RSS that the device cannot do, counters that it has not.
     if (const std::string note = text(port.at("note")); !note.empty()) {

@@ -182,9 +182,12 @@ TEST(Doctor, SaysThatNothingAnswersForTheAppliancesAddress) {
                   DoctorGrade::note);
   };
   EXPECT_EQ(found(nullptr), "");
-  EXPECT_EQ(found({{"interface", "weir0"}, {"trouble", ""}}), "");
-  EXPECT_EQ(found({{"interface", "weir0"}, {"trouble", "interface weir0 is down"}}),
+  EXPECT_EQ(found({{"interface", "weir0"}, {"trouble", ""}, {"dropped", 0}}), "");
+  EXPECT_EQ(found({{"interface", "weir0"}, {"trouble", "interface weir0 is down"}, {"dropped", 0}}),
             "port p0: interface weir0 is down -> nothing answers for the appliance's address on that wire: ip link show weir0\n");
+  EXPECT_THAT(found({{"interface", "weir0"}, {"trouble", ""}, {"dropped", 38770}}),
+              HasSubstr("port p0: interface weir0: 38770 frames of the host's were dropped on their way to the wire -> "
+                        "exception.to_wire_per_second higher"));
 }
 
 TEST(Doctor, SaysThatTheClockWasSetAndWhetherTicksAreTrusted) {
@@ -236,7 +239,7 @@ TEST(Doctor, NamesAWorkerThatIsTooFarBehind) {
 TEST(Doctor, SaysWhatToTypeForWhateverARunningApplianceComplainsOf) {
   const auto found_of_port = [](const char* trouble, const char* note, uint64_t missed) {
     const json port = {{"name", "p0"},     {"trouble", trouble}, {"note", note},
-                       {"missed", missed}, {"packets", 7},       {"exception", {{"interface", "weir0"}, {"trouble", "is down"}}}};
+                       {"missed", missed}, {"packets", 7},       {"exception", {{"interface", "weir0"}, {"trouble", "is down"}, {"dropped", 0}}}};
     const json publisher = {{"name", "jetstream"},
                             {"state", "running"},
                             {"last_error", "no servers"},
@@ -260,6 +263,8 @@ TEST(Doctor, SaysWhatToTypeForWhateverARunningApplianceComplainsOf) {
       {"interface eth1 is gone", "", "ip link show eth1"},
       {"interface eth1 was made anew: restart to receive from it", "", "systemctl restart weir"},
       {"something else", "", "weirctl ports"},
+      {"", "zero copy, not verified on hardware; frames longer than 9 octets count as missed", "force_copy=1"},
+      {"", "copies frames: no zero copy; frames longer than 9 octets count as missed", "by vfio-pci"},
       {"", "no RSS on addresses: one exporter's datagrams may meet several cores", "workers: N"},
       {"", "receive buffer of 1 octets, 2 asked: raise net.core.rmem_max", "sysctl -w net.core.rmem_max"},
       {"", "the driver does not count what it drops", "ethtool -S"},

@@ -1,0 +1,128 @@
+// What the host sends by the appliance's own interface: it goes out as fast as it comes, or is counted where the kernel had to drop it.
+// Over a veth pair into another network namespace. Needs root.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "two_hosts.h"
+
+namespace weir::dataplane::testing {
+namespace {
+
+constexpr uint16_t kNobodysPort = 3055;
+
+/// By weir0, which has 192.0.2.2/24.
+class HostSender {
+ public:
+  HostSender() : fd_(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_in to{};
+    to.sin_family = AF_INET;
+    to.sin_port = htons(kNobodysPort);
+    inet_pton(AF_INET, "192.0.2.1", &to.sin_addr);
+    EXPECT_EQ(connect(fd_, reinterpret_cast<const sockaddr*>(&to), sizeof to), 0);
+  }
+  ~HostSender() { close(fd_); }
+  /// ECONNREFUSED is about an earlier one.
+  void send() const {
+    const uint8_t payload[100] = {};
+    while (::send(fd_, payload, sizeof payload, 0) < 0) {
+    }
+  }
+
+ private:
+  const int fd_;
+};
+
+std::unique_ptr<DataPlane> appliance(uint32_t to_wire_per_second) {
+  DataPlaneConfig config = xdp_collector();
+  config.dpdk_ports[0].exception = {.interface = "weir0",
+                                    .addresses = {{*IpAddress::parse("192.0.2.2"), 24}},
+                                    .to_wire_per_second = to_wire_per_second};
+  return started(config);
+}
+
+ExceptionStats of(DataPlane& plane) { return *stats(plane).exception; }
+
+TEST(ExceptionToTheWire, CountsWhatTheKernelDropsBeyondTheLimit) {
+  SKIP_WITHOUT_ROOT();
+  in_child([] {
+    TwoHosts hosts;
+    ASSERT_TRUE(hosts.lay());
+    constexpr uint64_t kSent = 5000, kQueue = 1000;  // a TAP's, unless somebody sets another
+    auto plane = appliance(100);
+    ASSERT_NE(plane, nullptr);
+    Collected collected;
+    ASSERT_TRUE(run_until(*plane, collected, [&] { return hosts.there("ping -n -c1 -W1 192.0.2.2"); }));
+    const HostSender host;
+    for (uint64_t i = 0; i < kSent; ++i) host.send();
+    const ExceptionStats e = of(*plane);
+    EXPECT_GT(e.dropped, kSent - kQueue - 500);
+    EXPECT_GE(e.sent + e.not_sent + e.dropped + kQueue, kSent) << "some are in no counter";
+    // They stay in the books when the interface is gone.
+    ASSERT_TRUE(hosts.here("ip link delete weir0"));
+    EXPECT_GE(of(*plane).dropped, e.dropped);
+    stop(*plane, collected);
+  });
+}
+
+TEST(ExceptionToTheWire, CountsOnlyWhatWasDroppedSinceItTookTheInterface) {
+  SKIP_WITHOUT_ROOT();
+  in_child([] {
+    TwoHosts hosts;
+    ASSERT_TRUE(hosts.lay());
+    ASSERT_TRUE(hosts.here("ip tuntap add weir0 mode tap"));  // it outlives us
+    in_child([&hosts] {
+      auto plane = appliance(100);
+      ASSERT_NE(plane, nullptr);
+      Collected collected;
+      ASSERT_TRUE(run_until(*plane, collected, [&] { return hosts.there("ping -n -c1 -W1 192.0.2.2"); }));
+      const HostSender host;
+      for (uint64_t i = 0; i < 3000; ++i) host.send();
+      EXPECT_GT(of(*plane).dropped, 0u);
+      stop(*plane, collected);
+    });
+    in_child([] {
+      auto again = appliance(0);
+      ASSERT_NE(again, nullptr);
+      EXPECT_EQ(of(*again).dropped, 0u);
+      Collected collected;
+      stop(*again, collected);
+    });
+  });
+}
+
+TEST(ExceptionToTheWire, IsNotBoundedAsWhatGoesToTheKernelIs) {
+  SKIP_WITHOUT_ROOT();
+#if defined(__SANITIZE_ADDRESS__)
+  GTEST_SKIP() << "25,000 frames a second are too many with sanitizers";
+#endif
+  in_child([] {
+    TwoHosts hosts;
+    ASSERT_TRUE(hosts.lay());
+    auto plane = appliance(0);
+    ASSERT_NE(plane, nullptr);
+    Collected collected;
+    ASSERT_TRUE(run_until(*plane, collected, [&] { return hosts.there("ping -n -c1 -W1 192.0.2.2"); }));
+    const HostSender host;
+    constexpr uint64_t kRate = 25'000;  // 10,000 go to the kernel
+    constexpr int kTries = 10;          // others may want this machine's CPUs, too
+    std::string said;
+    bool is_right = false;
+    for (int i = 0; i < kTries && !is_right; ++i) {
+      const uint64_t dropped = of(*plane).dropped, before = of(*plane).sent, begin_ns = steady_clock_ns();
+      uint64_t sent = 0, elapsed_ns = 0;
+      while ((elapsed_ns = steady_clock_ns() - begin_ns) < kNsPerSec / 2) {
+        for (; sent < elapsed_ns * kRate / kNsPerSec; ++sent) host.send();
+        usleep(200);
+      }
+      run_until(*plane, collected, [&] { return of(*plane).sent - before + of(*plane).dropped - dropped >= sent; });
+      is_right = of(*plane).dropped == dropped;
+      said += fmt::format("{} of {} dropped\n", of(*plane).dropped - dropped, sent);
+    }
+    EXPECT_TRUE(is_right) << said;
+    EXPECT_EQ(of(*plane).not_sent, 0u);
+    stop(*plane, collected);
+  });
+}
+
+}  // namespace
+}  // namespace weir::dataplane::testing
