@@ -44,6 +44,9 @@ struct SourceLook {
   DataSetKind kind = DataSetKind::database;
   std::string path, type, version, digest;
   uint64_t prefixes = 0;  // or lines, or blocks
+
+  /// What tells it from all others that were in its place: two databases may be built in one second, or by hand.
+  std::string uid() const { return version == digest || digest.empty() ? version : version + " " + digest.substr(0, 8); }
 };
 
 class Enrichment {

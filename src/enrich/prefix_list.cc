@@ -50,11 +50,13 @@ Result<DataSet> parse_list(std::string_view text, const std::string& path, DataS
     auto prefix = parse_prefix(prefix_text);
     const auto wrong = [&](std::string_view why) { return Error{fmt::format("{}:{}: {}", path, number, why)}; };
     if (!prefix) return wrong(fmt::format("{} is no prefix, as 192.0.2.0/24 and 2001:db8::/32 are", printable(prefix_text.substr(0, 60))));
-    if (name.size() >= 2 && name.front() == '"' && name.back() == '"') name = name.substr(1, name.size() - 2);
+    const bool is_quoted = name.size() >= 2 && name.front() == '"' && name.back() == '"';
+    if (is_quoted) name = name.substr(1, name.size() - 2);
     if (name.empty()) return wrong("behind the prefix there is no name");
     if (name.size() > kNameOctetsMax) return wrong(fmt::format("a name has at most {} octets", kNameOctetsMax));
     if (set.prefixes.size() == kPrefixesMax) return wrong(fmt::format("a list has at most {} prefixes", kPrefixesMax));
     std::string fit(name);
+    for (size_t at = 0; is_quoted && (at = fit.find("\"\"", at)) != std::string::npos; ++at) fit.erase(at, 1);
     make_utf8(reinterpret_cast<uint8_t*>(fit.data()), fit.size());
     const auto [at, is_new] = values.try_emplace(fit, static_cast<uint32_t>(set.entries.size()));
     if (is_new) {

@@ -61,6 +61,7 @@ std::string describe(const LoadedConfig& loaded) {
   }
   out += config.rules.empty() ? "  no rules: each flow becomes an event\n"
                               : fmt::format("  rules of {}\n", service::printable(config.rules));
+  out += feed::describe(config.enrichment);
   out += config.names.stream_name.empty() ? "  no names of exporters and interfaces\n"
                                           : fmt::format("  names of exporters and interfaces from stream {}\n", config.names.stream_name);
   out += fmt::format("  events to {} in stream {}, {}\n", config.events.subject, config.events.stream.name,

@@ -126,8 +126,9 @@ void EtlProgram::take_up(LoadedConfig& loaded, const Rules& rules, service::Relo
   const auto hash_of = [](const RulesInUse& r) { return r.rules == nullptr ? std::string() : r.rules->hash(); };
   const bool has_other_rules = hash_of(*rules) != hash_of(*now);
   if (has_other_rules) view.applied.push_back(fmt::format("rules ({})", hash_of(*rules).substr(0, 12)));
-  bool is_other = rules->identity() != now->identity();
-  if (is_other && !has_other_rules) view.applied.push_back("enrichment");
+  const bool has_other_enrichment = rules->enrichment_identity() != now->enrichment_identity();
+  if (has_other_enrichment) view.applied.push_back("enrichment");
+  bool is_other = has_other_rules || has_other_enrichment;
   for (const std::string& key : etl_schema().differences(&config_, &loaded.config)) {
     if (!is_live(key)) {
       view.needs_restart.push_back(key);

@@ -27,7 +27,7 @@ Result<std::shared_ptr<const RulesInUse>> read_rules(const EtlConfig& config, ui
     auto loaded = enrich::Enrichment::load(config.enrichment, gives_up);
     if (!loaded) return Error{"enrichment: " + loaded.error().message};
     enrichment = std::move(*loaded);
-    for (const enrich::SourceLook& source : enrichment->sources()) options.data_sets.emplace_back(source.type, source.version);
+    for (const enrich::SourceLook& source : enrichment->sources()) options.data_sets.emplace_back(source.type, source.uid());
   }
   return std::shared_ptr<const RulesInUse>(
       new RulesInUse{std::move(rules), version, wall_clock_ns(), transform::OcsfWriter(options), std::move(enrichment)});
@@ -42,8 +42,8 @@ Result<CheckedFiles> check_files(const EtlConfig& config) {
   return Error{wrong};
 }
 
-std::string RulesInUse::identity() const {
-  std::string text = rules == nullptr ? "" : rules->hash();
+std::string RulesInUse::enrichment_identity() const {
+  std::string text;
   if (enrichment == nullptr) return text;
   for (const enrich::SourceLook& source : enrichment->sources()) {
     text += fmt::format(" {} {} {} {}", source.path, source.type, source.digest, source.prefixes);

@@ -23,8 +23,8 @@ struct RulesInUse {
   transform::OcsfWriter writer;
   std::shared_ptr<const enrich::Enrichment> enrichment;  // null: nothing is known of addresses
 
-  /// The same for rules and data that say the same.
-  std::string identity() const;
+  /// The same for data that say the same.
+  std::string enrichment_identity() const;
 };
 
 /// Reads the files that the configuration names, if it names some. `gives_up`: as Enrichment::load has it.

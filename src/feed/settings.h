@@ -86,6 +86,8 @@ const service::Schema<NamesConfig>& names_schema();
 
 /// Where what is known of addresses comes from (docs/ENRICHMENT.md).
 const service::Schema<enrich::EnrichConfig>& enrichment_schema();
+/// For "What would run": a line a file.
+std::string describe(const enrich::EnrichConfig& enrichment);
 
 struct ControlSocketConfig {
   std::string path;  // empty: none

@@ -1,4 +1,7 @@
 // Which keys those are, what each may hold, and what it means.
+#include <fmt/format.h>
+
+#include "base/printable.h"
 #include "base/socket_address.h"
 #include "feed/settings.h"
 #include "service/common_values.h"
@@ -64,6 +67,18 @@ const Schema<enrich::EnrichConfig>& enrichment_schema() {
           .list("mac_vendors", &C::mac_vendors, service::any_text(),
                 "The IEEE's registries MA-L, MA-M and MA-S (CSV), or Wireshark's manuf: who made interfaces.");
   return schema;
+}
+
+std::string describe(const enrich::EnrichConfig& enrichment) {
+  if (enrichment.empty()) return "  no enrichment: of addresses nothing is known\n";
+  std::string out;
+  const auto add = [&out](const char* what, const std::string& file) { out += fmt::format("  enrichment: {} {}\n", what, printable(file)); };
+  for (const std::string& file : enrichment.databases) add("database", file);
+  for (const std::string& file : enrichment.cloud) add("list of clouds", file);
+  for (const std::string& file : enrichment.threats) add("list of threats", file);
+  if (!enrichment.applications.empty()) add("names of applications", enrichment.applications);
+  for (const std::string& file : enrichment.mac_vendors) add("makers by MAC address", file);
+  return out;
 }
 
 const Schema<NamesConfig>& names_schema() {

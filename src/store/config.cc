@@ -189,6 +189,7 @@ std::string describe(const LoadedConfig& loaded) {
   }
   out += config.rules.empty() ? "  no rules: each flow becomes a row\n"
                               : fmt::format("  rules of {}\n", service::printable(config.rules));
+  out += feed::describe(config.enrichment);
   out += fmt::format("  rows to {}, committed every {} ms or {} rows\n", service::printable(config.database.path),
                      config.commit.interval_ms, config.commit.rows);
   out += fmt::format("  hours older than {} s become files in {}\n", config.history.realtime_threshold_secs,

@@ -312,6 +312,24 @@ TEST_F(EtlInstances, ReloadRulesAndKeepTheLastGoodOnes) {
   EXPECT_THAT(metrics, HasSubstr("weir_etl_ledger_balanced 1"));
 }
 
+TEST_F(EtlInstances, SayAllThatAReloadTookUp) {
+  const std::string list = folder_ / "threats.csv", rules = folder_ / "rules.yaml";
+  std::ofstream(list) << "192.0.2.0/24,one\n";
+  std::ofstream(rules) << "version: 1\n";
+  auto instance = start(0, "rules: " + rules + "\nenrichment: {threats: [" + list + "]}\n");
+  ASSERT_TRUE(eventually([&] { return is_ready(0); })) << instance->err();
+  std::ofstream(list) << "192.0.2.0/24,two\n";
+  std::ofstream(rules) << "version: 1\nrules: [{id: a, then: {labels: [x]}}]\n";
+  const auto both = ctl(0, {"reload"});
+  EXPECT_EQ(both.status, 0) << both.err;
+  EXPECT_THAT(both.out, HasSubstr("rules ("));
+  EXPECT_THAT(both.out, HasSubstr("enrichment"));
+  std::ofstream(rules) << "version: 1\n";
+  const auto one = ctl(0, {"reload"});
+  EXPECT_THAT(one.out, HasSubstr("rules ("));
+  EXPECT_EQ(one.out.find("enrichment"), std::string::npos) << one.out;
+}
+
 // What takes long to read keeps nobody from working, from answering and from stopping.
 TEST_F(EtlInstances, ReadFilesAsideWhileTheyWork) {
   const std::string list = folder_ / "cloud.csv";
