@@ -266,9 +266,9 @@ void bench_parse(benchmark::State& state, Protocol protocol) {
   report(state, state.iterations() * flows.records, 0, allocations() - before);
 }
 
-void bench_event(benchmark::State& state, Protocol protocol) {
+void bench_event(benchmark::State& state, Protocol protocol, const transform::OcsfOptions& options) {
   const Flows flows(protocol);
-  const transform::OcsfWriter writer({});
+  const transform::OcsfWriter writer(options);
   EventRing ring;
   const uint64_t before = allocations();
   for (auto _ : state) write_all(flows, writer, ring);
@@ -409,7 +409,8 @@ int main(int argc, char** argv) {
   for (const Protocol p : kProtocols) {
     const std::string name(name_of(p));
     benchmark::RegisterBenchmark(("parse/" + name).c_str(), bench_parse, p);
-    benchmark::RegisterBenchmark(("event/" + name).c_str(), bench_event, p);
+    benchmark::RegisterBenchmark(("event/" + name).c_str(), bench_event, p, weir::transform::OcsfOptions());
+    benchmark::RegisterBenchmark(("event_without_id/" + name).c_str(), bench_event, p, weir::transform::OcsfOptions{.community_id = false});
     benchmark::RegisterBenchmark(("rules/" + name).c_str(), bench_rules, p);
     benchmark::RegisterBenchmark(("transform/" + name).c_str(), bench_transform, p);
     benchmark::RegisterBenchmark(("enriched/" + name).c_str(), bench_enriched, p);

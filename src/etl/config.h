@@ -40,6 +40,7 @@ struct OcsfConfig {
   std::string product_name = "Weir";
   std::string product_vendor;
   std::string cloud_provider = "on_prem";
+  bool community_id = true;
   bool observables = false;
 };
 

@@ -32,6 +32,8 @@ const Schema<OcsfConfig>& ocsf_schema() {
           .key("product_name", &C::product_name, service::any_text(), "metadata.product.name.")
           .key("product_vendor", &C::product_vendor, service::any_text(), "metadata.product.vendor_name; empty: left out.")
           .key("cloud_provider", &C::cloud_provider, service::any_text(), "cloud.provider.")
+          .key("community_id", &C::community_id, service::boolean(),
+               "Events have the Community ID of their connection, as Zeek's and Suricata's have; false: an eighth of an event's time less.")
           .key("observables", &C::observables, service::boolean(), "Events list their addresses once more as observables.");
   return schema;
 }

@@ -2,6 +2,7 @@
 #include <array>
 
 #include "export/protocol_names.h"
+#include "transform/community_id.h"
 #include "transform/flow_facts.h"
 #include "transform/ocsf_parts.h"
 
@@ -183,10 +184,16 @@ void put_endpoints(TextBuffer& out, const FlowView& flow, const Decisions& decis
   if (out.used() == before) out.put("\"src_endpoint\":{\"name\":\"unknown\"},");
 }
 
-void put_connection(TextBuffer& out, const FlowView& flow, const Decisions& decisions, const Inside& inside) {
+void put_connection(TextBuffer& out, const FlowView& flow, const Decisions& decisions, const Inside& inside, bool with_community_id) {
   const std::string_view source = flow[O::src_addr];
   const std::string_view destination = flow[O::dst_addr];
   out.put("\"connection_info\":{");
+  if (std::array<char, kCommunityIdOctets> room; with_community_id) {
+    if (const std::string_view id = community_id_of(flow, room); !id.empty()) {
+      put_plain(out, "\"uid\":", id);
+      put_plain(out, "\"community_uid\":", id);
+    }
+  }
   if (const uint64_t number = flow[N::proto]; number != 0 || is_address(source) || is_address(destination)) {
     put_number(out, "\"protocol_num\":", number);
   }

@@ -174,7 +174,7 @@ bool knows_initiator(const FlowView& flow) noexcept {
 
 }  // namespace
 
-OcsfWriter::OcsfWriter(const OcsfOptions& options) : observables_(options.observables) {
+OcsfWriter::OcsfWriter(const OcsfOptions& options) : community_id_(options.community_id), observables_(options.observables) {
   TextBuffer head(head_);
   head.put("{\"class_uid\":4001,\"class_name\":\"Network Activity\",\"category_uid\":4,"
            "\"category_name\":\"Network Activity\",");
@@ -223,7 +223,7 @@ size_t OcsfWriter::write(const FlowView& flow, const EventContext& context, std:
   put_metadata(text, flow, times, context, metadata_, verdict.is_security);
   const Inside inside = inside_of(flow, decisions);
   put_endpoints(text, flow, decisions, inside);
-  put_connection(text, flow, decisions, inside);
+  put_connection(text, flow, decisions, inside, community_id_);
   put_traffic(text, flow);
   put_device(text, flow, decisions);
   text.put(knows_initiator(flow) ? "\"is_src_dst_assignment_known\":true," : "\"is_src_dst_assignment_known\":false,");

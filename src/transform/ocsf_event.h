@@ -32,6 +32,7 @@ struct OcsfOptions {
   std::string rules_name;  // of the rules that events go by, and their hash; empty: none
   std::string rules_hash;
   std::vector<std::pair<std::string, std::string>> data_sets;  // names and versions of what addresses are looked up in
+  bool community_id = true;  // a name of the connection that other tools have for it, too; an eighth of an event's time
   bool observables = false;  // a list of the event's addresses, for search engines; 150 octets an event
 };
 
@@ -56,6 +57,7 @@ class OcsfWriter {
   std::string head_;              // from the opening brace to category_name
   std::string metadata_;          // "metadata":{ … up to the product and what else never changes
   std::string cloud_;             // "cloud":{…},
+  const bool community_id_;
   const bool observables_;
 };
 

@@ -101,7 +101,7 @@ struct FieldChoice {
 void put_fields(TextBuffer& out, const FlowView& flow, const Decisions& decisions, const FieldChoice& choice);
 
 void put_endpoints(TextBuffer& out, const FlowView& flow, const Decisions& decisions, const Inside& inside);
-void put_connection(TextBuffer& out, const FlowView& flow, const Decisions& decisions, const Inside& inside);
+void put_connection(TextBuffer& out, const FlowView& flow, const Decisions& decisions, const Inside& inside, bool with_community_id);
 void put_traffic(TextBuffer& out, const FlowView& flow);
 void put_unmapped(TextBuffer& out, const FlowView& flow, const Decisions& decisions);
 /// `enrichments` and `osint`.

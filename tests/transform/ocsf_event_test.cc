@@ -43,7 +43,8 @@ TEST(OcsfEvent, OfAUsualFlowIsThis) {
                  "reporter": {"ip": "203.0.113.1"}},
     "src_endpoint": {"ip": "192.0.2.10", "port": 51514},
     "dst_endpoint": {"ip": "198.51.100.7", "port": 443},
-    "connection_info": {"protocol_num": 6, "protocol_name": "tcp", "protocol_ver_id": 4,
+    "connection_info": {"uid": "1:4xkicb3Uu6w+ETiHXoWiAzPyZD8=", "community_uid": "1:4xkicb3Uu6w+ETiHXoWiAzPyZD8=",
+                        "protocol_num": 6, "protocol_name": "tcp", "protocol_ver_id": 4,
                         "direction_id": 0, "direction": "Unknown", "boundary_id": 0, "boundary": "Unknown"},
     "traffic": {"bytes": 123456, "bytes_out": 123456, "packets": 100, "packets_out": 100},
     "device": {"type_id": 12, "type": "Router", "ip": "203.0.113.1"},
@@ -51,6 +52,22 @@ TEST(OcsfEvent, OfAUsualFlowIsThis) {
     "cloud": {"provider": "on_prem"}, "osint": [],
     "unmapped": {"flow_type": "IPFIX", "time_source": "TIME_MILLISECONDS"}})");
   EXPECT_EQ(event_of(usual_flow(), {.product_version = "9.9"}), expected);
+}
+
+TEST(OcsfEvent, NamesTheConnectionAsOtherToolsDo) {
+  Flow back = usual_flow();
+  std::swap(*back.mutable_src_addr(), *back.mutable_dst_addr());
+  const uint32_t port = back.src_port();
+  back.set_src_port(back.dst_port());
+  back.set_dst_port(port);
+  const json there = event_of(usual_flow(), {})["connection_info"], answer = event_of(back, {})["connection_info"];
+  EXPECT_EQ(there["uid"], there["community_uid"]);
+  EXPECT_EQ(there["uid"], answer["uid"]);
+  Flow half = usual_flow();
+  half.clear_dst_addr();
+  EXPECT_EQ(event_of(half, {})["connection_info"].count("uid"), 0u);
+  const json without = event_of(usual_flow(), {.community_id = false})["connection_info"];
+  EXPECT_EQ(without.count("uid") + without.count("community_uid"), 0u);
 }
 
 /// What a flow says more than a usual one, and what its event says then.
