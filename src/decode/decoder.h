@@ -230,6 +230,7 @@ struct ExporterStats {
   TemplateCacheStats data_templates;
   TemplateCacheStats options_templates;
   uint64_t domains = 0;
+  uint64_t session_domains = 0;  // of those, of TCP sessions that are open
   uint64_t sequence_lost = 0;
   // Receipt less export time, smoothed over some datagrams; v9 and IPFIX headers have seconds only.
   int64_t clock_skew_ns = 0;

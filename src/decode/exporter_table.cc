@@ -215,9 +215,9 @@ Domain* ExporterTable::install_domain(Exporter& exporter, void* memory, uint16_t
   return d;
 }
 
-void ExporterTable::drop(Domain& domain) noexcept {
+void ExporterTable::drop(Domain& domain, TemplateTable::DomainEnd why) noexcept {
   Exporter& exporter = *domain.exporter;
-  templates_.drop_domain(domain);
+  templates_.drop_domain(domain, why);
   rates_.drop_domain(domain);
   const uint64_t lost = domain.sequence.open_units();
   counters_.sequence_lost.add(lost);
@@ -235,7 +235,7 @@ void ExporterTable::end_session(const IpAddress& address, uint32_t session) noex
   if (exporter == nullptr || exporter->session_domains == 0) return;
   for (Domain* d = exporter->domains.front(); d != nullptr;) {
     Domain* const following = exporter->domains.next(d);
-    if (d->session == session) drop(*d);
+    if (d->session == session) drop(*d, TemplateTable::DomainEnd::session_over);
     d = following;
   }
 }
@@ -287,6 +287,7 @@ size_t ExporterTable::copy(uint32_t& cursor, std::span<ExporterStats> out) const
     s.sets_waiting = e.pending.size();
     s.templates = e.templates.size();
     s.domains = e.domains.size();
+    s.session_domains = e.session_domains;
     for (const Domain* d = e.domains.front(); d != nullptr; d = e.domains.next(d)) {
       s.sequence_lost += d->sequence.open_units();
       s.data_templates.size += d->templates.size();

@@ -86,7 +86,7 @@ class ExporterTable {
                          const IpAddress& agent, TransportSession session) noexcept;
   void apply_rules(Exporter& exporter) noexcept;
   void drop(Exporter& exporter) noexcept;
-  void drop(Domain& domain) noexcept;
+  void drop(Domain& domain, TemplateTable::DomainEnd why = TemplateTable::DomainEnd::made_room) noexcept;
   /// By the wall clock; 0, which is not yet, stays that.
   uint64_t told(uint64_t aged_ns) const noexcept { return aged_ns != 0 ? aged_ns + wall_offset_ns_ : 0; }
 

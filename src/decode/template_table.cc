@@ -356,16 +356,19 @@ void TemplateTable::settle(PendingSet& set, SetOutcome outcome) noexcept {
   if (owner.kind == TemplateKind::missing && owner.pending.empty()) remove(owner);
 }
 
-void TemplateTable::drop_domain(Domain& domain) noexcept {
+void TemplateTable::drop_domain(Domain& domain, DomainEnd why) noexcept {
   Exporter& exporter = *domain.exporter;
+  const bool is_over = why == DomainEnd::session_over;
   for (PendingSet* set = exporter.pending.front(); set != nullptr;) {
     PendingSet* following = exporter.pending.next(set);
-    if (set->owner->domain == &domain) settle(*set, SetOutcome::evicted);
+    // Its template cannot come any more.
+    if (set->owner->domain == &domain) settle(*set, is_over ? SetOutcome::expired : SetOutcome::evicted);
     set = following;
   }
   for (const TemplateKind kind : {TemplateKind::data, TemplateKind::options}) {
     while (Template* t = domain.templates_of(kind).front()) {
-      forget(*t, TemplateEvent::evicted, EventKind::template_evicted);
+      is_over ? forget(*t, TemplateEvent::withdrawn, EventKind::template_withdrawn)
+              : forget(*t, TemplateEvent::evicted, EventKind::template_evicted);
     }
   }
 }

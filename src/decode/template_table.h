@@ -63,8 +63,10 @@ class TemplateTable {
   /// Takes out a set; forgets the placeholder that it leaves empty.
   void settle(PendingSet& set, SetOutcome outcome) noexcept;
 
-  /// Forgets everything of the domain.
-  void drop_domain(Domain& domain) noexcept;
+  /// Forgets everything of the domain. A session that is over takes what it said with it (RFC 7011 §8): nobody has to do
+  /// anything about that.
+  enum class DomainEnd : uint8_t { made_room, session_over };
+  void drop_domain(Domain& domain, DomainEnd why) noexcept;
   /// Bounded work: sets that waited too long, templates past their lifetime.
   void expire(uint64_t now_ns) noexcept;
   bool is_stale(const Template& t, uint64_t now_ns) const noexcept {

@@ -204,6 +204,11 @@ TEST_F(TcpPort, ForgetsTemplatesWithTheSession) {
     ASSERT_TRUE(wait_for_messages(2));
   }
   ASSERT_TRUE(wait_for_end(TcpEnd::by_exporter));
+  const auto told = [&](decode::TemplateEvent e) {
+    return sum(*plane_, [e](Pipeline& p) { return p.decoder_counters().template_events[e].value(); });
+  };
+  EXPECT_EQ(told(decode::TemplateEvent::withdrawn), 1u);
+  EXPECT_EQ(told(decode::TemplateEvent::evicted), 0u);  // of which operators are warned
   const Connection second(tcp_port());
   ASSERT_TRUE(second.send(data(6)));
   ASSERT_TRUE(wait_for_messages(3));

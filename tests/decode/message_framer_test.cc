@@ -144,7 +144,10 @@ TEST_F(TransportSessions, ForgetTheirTemplatesWhenTheyEnd) {
   EXPECT_EQ(counters().templates.value(), 2u);
   decoder().end_session(kExporter, 1);
   EXPECT_EQ(counters().templates.value(), 1u);
-  EXPECT_EQ(counters().set_outcomes[SetOutcome::evicted].value(), 1u);
+  EXPECT_EQ(counters().set_outcomes[SetOutcome::expired].value(), 1u);
+  EXPECT_EQ(counters().set_outcomes[SetOutcome::evicted].value(), 0u);
+  EXPECT_EQ(counters().template_events[TemplateEvent::withdrawn].value(), 1u);
+  EXPECT_EQ(counters().template_events[TemplateEvent::evicted].value(), 0u);
   EXPECT_EQ(counters().set_outcomes[SetOutcome::waiting_for_template].value(), 0u);
   // The next one with that number knows nothing; nor does what comes by UDP.
   ASSERT_TRUE(send(1, ipfix().domain(7).data(256, {{u32(1), u32(100)}}).build()));

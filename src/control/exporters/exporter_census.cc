@@ -37,6 +37,7 @@ void merge(decode::ExporterStats& sum, const decode::ExporterStats& row) {
   sum.data_templates += row.data_templates;
   sum.options_templates += row.options_templates;
   sum.domains += row.domains;
+  sum.session_domains += row.session_domains;
   sum.sequence_lost += row.sequence_lost;
   sum.clock_implausible += row.clock_implausible;
   if (row.clock_samples > sum.clock_samples) sum.clock_skew_ns = row.clock_skew_ns;

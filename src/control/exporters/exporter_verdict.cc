@@ -14,6 +14,20 @@ constexpr int64_t kSkewMaxNs = 10 * static_cast<int64_t>(kNsPerSec);
 constexpr uint64_t kRejectedShare = 100;  // one in so many datagrams is worth a word, as is
 constexpr uint64_t kLostShare = 100;      // one missing of so many
 
+std::string_view about_rejected(decode::DatagramError error) {
+  // Of TCP sessions only.
+  if (error == decode::DatagramError::truncated_message)
+    return "its TCP session ended within a message: does it restart, or does a firewall or NAT on the way cut its sessions?";
+  return "does it send another protocol to this port?";
+}
+
+/// By a TCP session a template comes once (RFC 7011 §8).
+std::string_view about_missing(const decode::ExporterStats& e) {
+  if (e.session_domains != 0)
+    return "over TCP it has to send each template first, when its session begins; have it open a new session";
+  return "have it send templates more often (every 60 seconds)";
+}
+
 }  // namespace
 
 std::vector<ExporterVerdict> verdicts_of(const decode::ExporterStats& e, const ExporterActivity& recent,
@@ -35,9 +49,8 @@ std::vector<ExporterVerdict> verdicts_of(const decode::ExporterStats& e, const E
     const std::string_view why =
         e.last_error == decode::DatagramError::count_ ? "" : name_of(e.last_error);
     found.push_back({ExporterTrouble::rejected,
-                     fmt::format("{} of {} datagrams were rejected in the last {} minutes, the last one as {}: does it "
-                                 "send another protocol to this port?",
-                                 recent.datagrams_rejected, recent.datagrams, kRecentMinutes, why)});
+                     fmt::format("{} of {} datagrams were rejected in the last {} minutes, the last one as {}: {}",
+                                 recent.datagrams_rejected, recent.datagrams, kRecentMinutes, why, about_rejected(e.last_error))});
   }
   if (recent.template_evictions > 0 || (e.templates_max != 0 && e.templates * 10 > e.templates_max * 9)) {
     found.push_back({ExporterTrouble::templates_full,
@@ -45,9 +58,9 @@ std::vector<ExporterVerdict> verdicts_of(const decode::ExporterStats& e, const E
                                  e.templates, e.templates_max, recent.template_evictions, kRecentMinutes)});
   } else if (recent.template_misses > 0 && recent.template_hits < recent.template_misses * 9) {
     found.push_back({ExporterTrouble::templates_missing,
-                     fmt::format("{} of {} data sets came without template in the last {} minutes: have it send templates "
-                                 "more often (every 60 seconds)",
-                                 recent.template_misses, recent.template_hits + recent.template_misses, kRecentMinutes)});
+                     fmt::format("{} of {} data sets came without template in the last {} minutes: {}",
+                                 recent.template_misses, recent.template_hits + recent.template_misses, kRecentMinutes,
+                                 about_missing(e))});
   }
   const uint64_t expected = recent.records + recent.datagrams;  // whichever of the two its numbers count
   if (!is_bounded && recent.sequence_lost * kLostShare > expected) {

@@ -45,10 +45,23 @@ TEST(ExporterVerdict, SaysWhatIsWrongAndWhatToDo) {
          e.last_error = decode::DatagramError::unknown_version;
        },
        "11 of 1000 datagrams were rejected in the last 10 minutes, the last one as unknown_version"},
+      {ExporterTrouble::rejected,
+       [](ExporterStats& e) {
+         e.datagrams_rejected = 11;
+         e.last_error = decode::DatagramError::truncated_message;
+       },
+       "its TCP session ended within a message"},
       {ExporterTrouble::templates_full, [](ExporterStats& e) { e.data_templates.evictions = 1; }, "raise max_templates"},
       {ExporterTrouble::templates_full, [](ExporterStats& e) { e.templates = 1801; }, "1801 of 2000 templates"},
       {ExporterTrouble::templates_missing, [](ExporterStats& e) { e.data_templates.misses = 111; },
        "111 of 1101 data sets came without template in the last 10 minutes"},
+      {ExporterTrouble::templates_missing, [](ExporterStats& e) { e.data_templates.misses = 111; }, "(every 60 seconds)"},
+      {ExporterTrouble::templates_missing,
+       [](ExporterStats& e) {
+         e.data_templates.misses = 111;
+         e.session_domains = 1;
+       },
+       "when its session begins"},
       {ExporterTrouble::sequence_loss, [](ExporterStats& e) { e.sequence_lost = 300; }, "300 are missing by its sequence numbers in the last 10 minutes"},
       {ExporterTrouble::clock_not_set, [](ExporterStats& e) { e.clock_implausible = 3; }, "in 3 datagrams in the last 10 minutes"},
       {ExporterTrouble::clock_wrong,
