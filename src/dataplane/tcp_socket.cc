@@ -160,15 +160,21 @@ size_t TcpSocket::read(TcpSession& session, const Way& way, unsigned& messages) 
   std::span<const uint8_t> octets{way.buffers.payloads, size};
   std::span<const uint8_t> message;
   const uint64_t before = session.messages;
+  bool speaks = false;
   for (Step step = session.framer.next(octets, message); step != Step::wait; step = session.framer.next(octets, message)) {
     ++messages;
     messages_.increment();
     if (!take(session, message, way)) return size;
     ++session.messages;
+    speaks |= message.size() > decode::kIpfixHeaderOctets;
   }
   const uint64_t now_ns = way.clock.steady_ns();
   const bool has_moved = session.messages != before;
   if (has_moved) session.last_ns = now_ns;
+  if (speaks) {
+    session.spoke_ns = now_ns;
+    session.has_spoken = true;
+  }
   if (session.framer.held().empty()) {
     session.due_ns = 0;
   } else if (has_moved || session.due_ns == 0) {
@@ -224,6 +230,7 @@ void TcpSocket::look_at_time(const Way& way) noexcept {
     if (session.owner != this) continue;
     if (pause_ns > kHeldUpNs) {  // what came meanwhile has not been read
       session.last_ns += pause_ns;
+      session.spoke_ns += pause_ns;
       if (session.due_ns != 0) session.due_ns += pause_ns;
     }
     if (session.due_ns != 0 && now_ns >= session.due_ns) {

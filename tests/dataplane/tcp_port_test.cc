@@ -329,6 +329,62 @@ TEST_F(TcpPort, GivesThePlaceOfWhoNeverSaidAnythingToAnother) {
   stop_all();
 }
 
+// A header alone holds no place for the time that a session may be idle.
+TEST_F(TcpPort, GivesThePlaceOfWhoSentEmptyMessages) {
+  config_.tcp.sessions_max = 2;
+  config_.tcp.message_ns = 300 * kNsPerMs;
+  make();
+  const Connection speaks(tcp_port());
+  ASSERT_TRUE(speaks.send(definition()));
+  const Connection empty(tcp_port(), "127.0.0.2");
+  ASSERT_TRUE(empty.send(IpfixBuilder{}.build()));
+  ASSERT_TRUE(wait_for_messages(2));
+  usleep(400'000);
+  const Connection newcomer(tcp_port(), "127.0.0.3");
+  ASSERT_TRUE(newcomer.send(definition()));
+  ASSERT_TRUE(wait_for_messages(3));
+  EXPECT_EQ(tcp().ended[TcpEnd::displaced], 1u);
+  EXPECT_TRUE(empty.is_closed(2000));
+  EXPECT_FALSE(speaks.is_closed(0));
+  stop_all();
+}
+
+TEST_F(TcpPort, GivesANewcomerTheIdlestPlaceOfWhoHasMost) {
+  config_.tcp.sessions_max = 5;
+  config_.tcp.message_ns = 300 * kNsPerMs;
+  make();
+  std::vector<Connection> many;
+  for (int i = 0; i < 4; ++i) {
+    many.emplace_back(tcp_port(), "127.0.0.2");
+    ASSERT_TRUE(many.back().send(definition()));
+    ASSERT_TRUE(wait_for_messages(many.size()));
+  }
+  const Connection single(tcp_port());  // idle as well, and the only one of its exporter
+  ASSERT_TRUE(single.send(definition()));
+  ASSERT_TRUE(wait_for_messages(5));
+  const Connection early(tcp_port(), "127.0.0.3");  // all are at work
+  EXPECT_TRUE(early.is_closed(2000));
+  usleep(400'000);
+  ASSERT_TRUE(many[0].send(data(1)));  // not idle any more
+  ASSERT_TRUE(wait_for_messages(6));
+  const Connection first(tcp_port(), "127.0.0.3");
+  ASSERT_TRUE(first.send(definition()));
+  ASSERT_TRUE(wait_for_messages(7));
+  EXPECT_TRUE(many[1].is_closed(2000));
+  const Connection second(tcp_port(), "127.0.0.3");  // has one, and the other three: two each
+  ASSERT_TRUE(second.send(definition()));
+  ASSERT_TRUE(wait_for_messages(8));
+  EXPECT_TRUE(many[2].is_closed(2000));
+  usleep(400'000);
+  const Connection third(tcp_port(), "127.0.0.3");  // nobody has two more
+  EXPECT_TRUE(third.is_closed(2000));
+  EXPECT_FALSE(many[0].is_closed(0));
+  EXPECT_FALSE(single.is_closed(0));
+  EXPECT_EQ(tcp().ended[TcpEnd::displaced], 2u);
+  EXPECT_EQ(tcp().refused[TcpRefusal::sessions_max], 2u);
+  stop_all();
+}
+
 TEST_F(TcpPort, LetsInWhomTheAccessListAdmits) {
   config_.pipeline.decoder.access.deny = {{*IpAddress::parse("127.0.0.2"), 128}};
   make();
