@@ -79,6 +79,8 @@ struct DpdkPort {
   uint16_t workers = 0;
   std::vector<unsigned> worker_lcores{};  // their CPUs, one for each; empty: chosen
   bool device_stamps = false;  // ask the device to note when frames come in
+  packet::ChecksumPolicy::Check checksums = packet::ChecksumPolicy::Check::skip;  // of IPv4 headers, and of UDP
+  std::vector<uint16_t> vlans{};  // that export traffic may come in, 0 for what has no tag; empty: all
 };
 
 inline constexpr uint32_t kReceiveBufferOctets = 8u << 20;
@@ -143,7 +145,7 @@ struct ExceptionStats {
 WEIR_NAMED_ENUM(TcpRefusal, uint8_t, WEIR_TCP_REFUSALS)
 
 /// How a session ended: the exporter closed it, or the network did; a message was malformed; the access list says no
-/// now; nothing came for too long, or not all of a message; it had said nothing and another needed its place; we stop.
+/// now; nothing came for too long, or not all of a message; it was idle and another needed its place; we stop.
 #define WEIR_TCP_ENDS(X) X(by_exporter) X(failed) X(malformed) X(not_allowed) X(idle) X(message_late) X(displaced) X(stopped)
 WEIR_NAMED_ENUM(TcpEnd, uint8_t, WEIR_TCP_ENDS)
 
@@ -186,6 +188,7 @@ struct PortStats {
   std::optional<uint64_t> errors;
   std::optional<uint64_t> no_mbuf;
   std::string note;  // what this device does not count, RSS that it cannot do, …
+  bool needs_attention = false;  // somebody should do something about what the note says
   std::optional<TcpStats> tcp;              // where it takes sessions; its packets are their messages
   std::optional<ExceptionStats> exception;  // of its interface, if it has one
 };

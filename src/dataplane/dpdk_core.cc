@@ -94,7 +94,7 @@ void DpdkCore::decode(RxQueue& queue, std::span<rte_mbuf*> mbufs) noexcept {
   const Prefetcher ahead(mbufs);
   for (size_t i = 0; i < mbufs.size(); ++i) {
     ahead.step(i);
-    pipeline_.on_frame(octets_of(*mbufs[i]), queue.link, time_of(queue, *mbufs[i], now), queue.exceptions);
+    pipeline_.on_frame(octets_of(*mbufs[i]), queue.link, time_of(queue, *mbufs[i], now), queue.exceptions, queue.rules);
   }
   rte_pktmbuf_free_bulk(mbufs.data(), static_cast<unsigned>(mbufs.size()));
 }
@@ -108,7 +108,7 @@ void DpdkCore::distribute(RxQueue& queue, std::span<rte_mbuf*> mbufs) noexcept {
     ahead.step(i);
     HandedFrame handed{.mbuf = mbufs[i], .received = time_of(queue, *mbufs[i], now)};
     IpAddress source;
-    if (pipeline_.sort_frame(octets_of(*mbufs[i]), queue.link, queue.exceptions, handed, source)) {
+    if (pipeline_.sort_frame(octets_of(*mbufs[i]), queue.link, queue.exceptions, handed, source, queue.rules)) {
       queue.workers->offer(handed, source);
     } else {
       free[done++] = mbufs[i];

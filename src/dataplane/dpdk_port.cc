@@ -64,7 +64,9 @@ DpdkDevice::DpdkDevice(const DpdkPort& config, DeviceSpec spec, IdlePolicy idle)
       spec_(std::move(spec)),
       replays_files_(dataplane::replays_files(spec_)),
       wants_interrupts_(idle == IdlePolicy::interrupt && !replays_files_ && !has_sockets(spec_) && spec_.driver != "net_null"),
-      has_own_xdp_program_(wants_own_xdp_program(spec_)) {}
+      has_own_xdp_program_(wants_own_xdp_program(spec_)) {
+  for (const uint16_t vlan : config_.vlans) vlans_.set(vlan % kVlanIds);
+}
 
 Error DpdkDevice::error(std::string_view what) const {
   return Error{fmt::format("port {}: {}: {}{}", config_.name, spec_.name, what, Eal::complaints())};
@@ -225,6 +227,8 @@ Result<void> DpdkDevice::configure() {
     auto queue = std::make_unique<RxQueue>();
     queue->port = port_id_;
     queue->queue = q;
+    queue->rules = {.checksums = {.ip_header = config_.checksums, .udp = config_.checksums},
+                    .vlans = config_.vlans.empty() ? nullptr : &vlans_};
     queue->is_endless = replays_files_ || driver_ == "net_null";
     queue->frames = spec_.driver == "net_af_packet" ? af_packet_ring(spec_).frames : rx_descriptors;
     queues_.push_back(std::move(queue));

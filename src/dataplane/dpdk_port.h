@@ -37,6 +37,7 @@ struct alignas(kCacheLineBytes) RxQueue {
   uint16_t port = 0;
   uint16_t queue = 0;
   packet::LinkType link = packet::LinkType::ethernet;
+  FrameRules rules;
   bool is_endless = false;    // a generator or a file: there is no use in draining it at the end
   bool can_be_shut = false;   // wait_fd is a socket that takes a filter
   bool ends = false;          // a file that is read once
@@ -102,6 +103,7 @@ class DpdkDevice {
   Error error(std::string_view what) const;
 
   const DpdkPort config_;
+  VlanSet vlans_;  // of config_; all, where it names none
   DeviceSpec spec_;
   uint16_t port_id_ = 0;
   bool is_attached_ = false;

@@ -59,7 +59,8 @@ std::vector<Discrepancy> Ledger::discrepancies() const {
     expect(found, "udp frames",
            verdicts[FrameVerdict::udp] + taken[HandedKind::datagram] + reassembled[FrameVerdict::udp],
            no_listener + datagrams + for_workers(HandedKind::datagram));
-    expect(found, "other frames", verdicts[FrameVerdict::not_ip] + verdicts[FrameVerdict::not_udp] + no_listener,
+    expect(found, "other frames",
+           verdicts[FrameVerdict::not_ip] + verdicts[FrameVerdict::not_udp] + verdicts[FrameVerdict::other_vlan] + no_listener,
            exceptions.total());
   }
   expect(found, "datagrams", datagrams, datagrams_decoded + datagram_errors.total());

@@ -107,28 +107,44 @@ void Pipeline::take_tap(const TapSet* set) noexcept {
   tap_in_use_.store(set, std::memory_order_release);
 }
 
+namespace {
+
+/// The frame as its port sees it.
+packet::FrameView view_of(std::span<const uint8_t> frame, packet::LinkType link, FrameRules rules) noexcept {
+  using packet::FrameVerdict;
+  packet::FrameView view = packet::parse_frame(frame, link, rules.checksums);
+  if (rules.vlans != nullptr && (view.verdict == FrameVerdict::udp || view.verdict == FrameVerdict::fragment)) [[unlikely]] {
+    const uint16_t vlan = view.vlan_tags != 0 ? view.vlan_ids[0] : uint16_t{0};
+    if (!(*rules.vlans)[vlan % kVlanIds]) view.verdict = FrameVerdict::other_vlan;
+  }
+  return view;
+}
+
+}  // namespace
+
 void Pipeline::on_frame(std::span<const uint8_t> frame, packet::LinkType link, const Moment& received,
-                        ExceptionLane* kernel) noexcept {
+                        ExceptionLane* kernel, FrameRules rules) noexcept {
   using packet::FrameVerdict;
   counters_.frames.increment();
   counters_.frame_octets.add(frame.size());
-  packet::FrameView view = packet::parse_frame(frame, link);
+  packet::FrameView view = view_of(frame, link, rules);
   counters_.verdicts[view.verdict].increment();
   if (view.verdict == FrameVerdict::udp) [[likely]] {
     if (!on_udp(view, {frame, link, view.vlan_tags, &view.dst}, received)) pass_on(frame, view, kernel);
   } else if (view.verdict == FrameVerdict::fragment) {
     on_fragment(view, received);
-  } else if (view.verdict == FrameVerdict::not_ip || view.verdict == FrameVerdict::not_udp) {
+  } else if (view.verdict == FrameVerdict::not_ip || view.verdict == FrameVerdict::not_udp ||
+             view.verdict == FrameVerdict::other_vlan) {
     pass_on(frame, view, kernel);
   }
 }
 
 bool Pipeline::sort_frame(std::span<const uint8_t> frame, packet::LinkType link, ExceptionLane* kernel,
-                          HandedFrame& handed, IpAddress& source) noexcept {
+                          HandedFrame& handed, IpAddress& source, FrameRules rules) noexcept {
   using packet::FrameVerdict;
   counters_.frames.increment();
   counters_.frame_octets.add(frame.size());
-  const packet::FrameView view = packet::parse_frame(frame, link);
+  const packet::FrameView view = view_of(frame, link, rules);
   counters_.verdicts[view.verdict].increment();
   switch (view.verdict) {
     case FrameVerdict::udp: {
@@ -144,7 +160,8 @@ bool Pipeline::sort_frame(std::span<const uint8_t> frame, packet::LinkType link,
     }
     case FrameVerdict::fragment: handed.kind = HandedKind::fragment; break;
     case FrameVerdict::not_ip:
-    case FrameVerdict::not_udp: pass_on(frame, view, kernel); return false;
+    case FrameVerdict::not_udp:
+    case FrameVerdict::other_vlan: pass_on(frame, view, kernel); return false;
     default: return false;
   }
   handed.link = link;

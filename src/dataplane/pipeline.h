@@ -8,6 +8,7 @@
 #pragma once
 
 #include <atomic>
+#include <bitset>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -137,6 +138,15 @@ class EventRing final : public decode::EventSink {
   SpscRing<decode::Event> ring_{kEventsWaitingMax};
 };
 
+inline constexpr size_t kVlanIds = 4096;
+using VlanSet = std::bitset<kVlanIds>;  // 0: without a tag, or with one that is for priority only
+
+/// What a port asks of export traffic.
+struct FrameRules {
+  packet::ChecksumPolicy checksums{};
+  const VlanSet* vlans = nullptr;  // null: all
+};
+
 struct PipelineConfig {
   std::vector<Listener> listeners;  // ListenerId is the place in this list
   RateLimits rate_limits;
@@ -188,11 +198,11 @@ class Pipeline final : private RecordSink, private decode::RecordFuser {
 
   /// What is no export traffic is offered to `kernel`, if there is one.
   void on_frame(std::span<const uint8_t> frame, packet::LinkType link, const Moment& received,
-                ExceptionLane* kernel = nullptr) noexcept WEIR_RUNS_ON(rx_lcore);
+                ExceptionLane* kernel = nullptr, FrameRules rules = {}) noexcept WEIR_RUNS_ON(rx_lcore);
   /// Of a queue that has workers: counts the frame and gives the kernel its own. True when the rest is a worker's:
   /// then `handed` says what it is, and `source` whose.
   bool sort_frame(std::span<const uint8_t> frame, packet::LinkType link, ExceptionLane* kernel, HandedFrame& handed,
-                  IpAddress& source) noexcept WEIR_RUNS_ON(rx_lcore);
+                  IpAddress& source, FrameRules rules = {}) noexcept WEIR_RUNS_ON(rx_lcore);
   /// A worker, with a burst in hand and before it looks at it: its rules are then no older than those by which
   /// the burst was sorted.
   void catch_up() noexcept WEIR_RUNS_ON(rx_lcore);

@@ -28,11 +28,12 @@ inline constexpr size_t kExtensionHeadersMax = 16;
 // IP header whose length is shorter than itself; `truncated_udp` is an IP payload too short for a
 // UDP header, `bad_udp_length` a UDP length of less than 8 or more than the IP payload;
 // `bad_ip_address` an IPv6 packet from an IPv4-mapped address, which would pass for the IPv4
-// exporter (Linux drops it too).
+// exporter (Linux drops it too). `other_vlan` is a datagram, or a part of one, in a VLAN that its port
+// takes none of: who knows the port says it, not parse_frame.
 // clang-format off
 #define WEIR_FRAME_VERDICTS(X)                                                      \
   X(udp)                                                                            \
-  X(not_ip) X(not_udp) X(fragment)                                                  \
+  X(not_ip) X(not_udp) X(fragment) X(other_vlan)                                    \
   X(truncated_ethernet) X(truncated_vlan) X(too_many_vlan_tags)                     \
   X(truncated_ip) X(bad_ip_version) X(bad_ip_header_length) X(bad_ip_length)        \
   X(bad_ip_address) X(too_many_extension_headers) X(truncated_extension_header)     \
@@ -52,8 +53,9 @@ enum class LinkType : uint8_t {
   ether_type
 };
 
-/// The NIC has looked at checksums before we see a frame; captures and doubtful links may ask
-/// again.
+/// Nobody has looked at checksums before: NICs give on what is wrong, with a flag at most. The link's own has held the
+/// frame together from the last switch on; captures and doubtful ways ask for more. Octets of a veth or a virtual
+/// machine's interface may come without (their sender left them to a NIC that was not on the way).
 struct ChecksumPolicy {
   enum class Check : uint8_t { skip, verify };
   Check ip_header = Check::skip;  // IPv4 only: IPv6 has none

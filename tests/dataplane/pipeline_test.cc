@@ -81,6 +81,79 @@ TEST_F(PipelineTest, CountsEveryFrameUnderItsVerdict) {
   expect_ledger(*pipeline_);
 }
 
+// Whether a core of its own decodes or it hands over.
+TEST_F(PipelineTest, VerifiesChecksumsWhereThePortAsksForIt) {
+  make();
+  const lab::Octets sound = v5_frame(1);
+  lab::Octets wrong_ip = sound, wrong_udp = sound;
+  wrong_ip[14 + 10] ^= 1;   // the header's checksum
+  wrong_udp.back() ^= 1;
+  constexpr auto kVerify = packet::ChecksumPolicy::Check::verify;
+  const FrameRules verify{.checksums = {.ip_header = kVerify, .udp = kVerify}};
+  const RoleScope role(rx_lcore);
+  for (const lab::Octets* octets : std::initializer_list<const lab::Octets*>{&sound, &wrong_ip, &wrong_udp}) {
+    pipeline_->on_frame(*octets, LinkType::ethernet, kCaptureTimeNs);
+    pipeline_->on_frame(*octets, LinkType::ethernet, kCaptureTimeNs, nullptr, verify);
+    HandedFrame handed;
+    IpAddress source;
+    EXPECT_EQ(pipeline_->sort_frame(*octets, LinkType::ethernet, nullptr, handed, source, verify), octets == &sound);
+  }
+  const auto& verdicts = pipeline_->counters().verdicts;
+  EXPECT_EQ(verdicts[FrameVerdict::udp].value(), 5u);
+  EXPECT_EQ(verdicts[FrameVerdict::bad_ip_checksum].value(), 2u);
+  EXPECT_EQ(verdicts[FrameVerdict::bad_udp_checksum].value(), 2u);
+  EXPECT_EQ(pipeline_->counters().datagrams.value(), 4u);
+}
+
+TEST_F(PipelineTest, TakesExportTrafficOfThePortsVlansOnly) {
+  make();
+  const lab::UdpEnds ends{.src = "192.0.2.1", .dst = "192.0.2.2", .src_port = 9, .dst_port = kNetflowPort};
+  const lab::Octets packet = lab::ipv4_packet({.src = "192.0.2.1", .dst = "192.0.2.2"}, lab::udp_segment(ends, v5_datagram(1)));
+  const lab::Octets part =
+      lab::ipv4_packet({.src = "192.0.2.1", .dst = "192.0.2.2", .flags_and_offset = 0x2000}, lab::zeros(16));
+  const auto in = [](const std::vector<uint16_t>& tags, const lab::Octets& ip) {  // outermost first
+    uint16_t type = lab::kEtherTypeIpv4;
+    lab::Octets rest = ip;
+    for (size_t i = tags.size(); i != 0; --i, type = lab::kTpid8021q) rest = lab::vlan(tags[i - 1], type, rest);
+    return lab::ethernet(type, rest);
+  };
+  const struct {
+    const char* what;
+    lab::Octets octets;
+    FrameVerdict verdict;
+  } cases[] = {{"no tag", in({}, packet), FrameVerdict::udp},
+               {"priority only", in({0}, packet), FrameVerdict::udp},
+               {"its VLAN", in({100}, packet), FrameVerdict::udp},
+               {"its VLAN around another", in({100, 200}, packet), FrameVerdict::udp},
+               {"another", in({200}, packet), FrameVerdict::other_vlan},
+               {"another around its own", in({200, 100}, packet), FrameVerdict::other_vlan},
+               {"a fragment", in({100}, part), FrameVerdict::fragment},
+               {"a fragment of another", in({200}, part), FrameVerdict::other_vlan}};
+  VlanSet vlans;
+  vlans.set(0).set(100);
+  Waker waker;
+  ExceptionLane lane({.mac = packet::parse_frame(cases[0].octets, LinkType::ethernet).dst_mac}, waker);
+  const RoleScope role(rx_lcore);
+  const auto& exceptions = pipeline_->counters().exceptions;
+  for (const auto& c : cases) {
+    const bool is_other = c.verdict == FrameVerdict::other_vlan;
+    const uint64_t before = pipeline_->counters().verdicts[c.verdict].value();
+    const uint64_t passed = exceptions[ExceptionOutcome::passed].value();
+    pipeline_->on_frame(c.octets, LinkType::ethernet, kCaptureTimeNs, &lane, {.checksums = {}, .vlans = &vlans});
+    EXPECT_EQ(pipeline_->counters().verdicts[c.verdict].value(), before + 1) << c.what;
+    EXPECT_EQ(exceptions[ExceptionOutcome::passed].value() - passed, is_other ? 1u : 0u) << c.what;
+    HandedFrame handed;
+    IpAddress source;
+    if (is_other) {
+      const FrameRules rules{.checksums = {}, .vlans = &vlans};
+      EXPECT_FALSE(pipeline_->sort_frame(c.octets, LinkType::ethernet, nullptr, handed, source, rules)) << c.what;
+    }
+  }
+  EXPECT_EQ(exceptions[ExceptionOutcome::no_interface].value(), 3u);
+  EXPECT_EQ(pipeline_->counters().datagrams.value(), 4u);
+  EXPECT_THAT(pipeline_->ledger().discrepancies(), ::testing::IsEmpty());
+}
+
 TEST_F(PipelineTest, OffersTheKernelWhatIsSoundAndNoExportTraffic) {
   make();
   const lab::UdpEnds elsewhere{.src = "192.0.2.1", .dst = "192.0.2.2", .src_port = 9, .dst_port = 53};

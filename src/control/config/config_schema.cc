@@ -80,6 +80,12 @@ const Schema<PortConfig>& port_schema() {
                "Take frames for other MAC addresses too.")
           .key("device_stamps", &PortConfig::device_stamps, service::boolean(),
                "Have the device note when frames come in, where it can; several drivers receive more slowly then.")
+          .key("checksums", &PortConfig::checksums,
+               choice<packet::ChecksumPolicy::Check>({{"skip", packet::ChecksumPolicy::Check::skip},
+                                                      {"verify", packet::ChecksumPolicy::Check::verify}}),
+               "Of a dpdk port: verify drops export traffic whose IPv4 header's or UDP checksum is wrong.")
+          .list("vlans", &PortConfig::vlans, integer<uint16_t>(0, 4094),
+                "Of a dpdk port: the VLANs that export traffic may come in, 0 for what has no tag; empty: all.")
           .object("exception", &PortConfig::exception, exception_schema(),
                   "Of a dpdk port: an interface of the kernel's that takes what is no export traffic (ARP, ping, SSH), "
                   "and sends by the device.")

@@ -82,7 +82,7 @@ TEST(ApplianceConfig, ServesEveryListenerOnEveryPort) {
   const auto config = config_of(
       "ports:\n"
       "  - {device: '0000:01:00.0', queues: 4, lcores: [1, 2, 1, 2]}\n"
-      "  - {name: cap, device: 'net_pcap0,rx_pcap=a.pcap', promiscuous: false, device_stamps: true}\n"
+      "  - {name: cap, device: 'net_pcap0,rx_pcap=a.pcap', promiscuous: false, device_stamps: true, checksums: verify, vlans: [0, 100]}\n"
       "  - {kind: socket, address: 127.0.0.1}\n"
       "listeners:\n"
       "  - {protocol: netflow, port: 2055, sampling_rate_default: 100}\n"
@@ -97,6 +97,10 @@ TEST(ApplianceConfig, ServesEveryListenerOnEveryPort) {
   EXPECT_FALSE(plane.dpdk_ports[1].promiscuous);
   EXPECT_FALSE(plane.dpdk_ports[0].device_stamps);
   EXPECT_TRUE(plane.dpdk_ports[1].device_stamps);
+  EXPECT_EQ(plane.dpdk_ports[0].checksums, packet::ChecksumPolicy::Check::skip);
+  EXPECT_EQ(plane.dpdk_ports[1].checksums, packet::ChecksumPolicy::Check::verify);
+  EXPECT_THAT(plane.dpdk_ports[0].vlans, ::testing::IsEmpty());
+  EXPECT_THAT(plane.dpdk_ports[1].vlans, ElementsAre(0, 100));
 
   std::vector<std::string> sockets;
   for (const auto& s : plane.socket_ports) {
@@ -426,6 +430,9 @@ TEST(ApplianceConfig, RefusesWhatCannotWork) {
       {listener + "ports: [{kind: socket, device: net_null0}]", "has neither device nor workers"},
       {listener + "ports: [{device: net_null0, address: 192.0.2.1}]", "is a socket port's"},
       {listener + "ports: [{kind: socket, queues: 2}]", "they are a dpdk port's"},
+      {listener + "ports: [{kind: socket, checksums: verify}]", "they are a dpdk port's"},
+      {listener + "ports: [{kind: socket, vlans: [1]}]", "they are a dpdk port's"},
+      {listener + "ports: [{device: net_null0, vlans: [4095]}]", "4095"},
       {listener + "limits: {template_octets_total: 1MiB}\nports: [{device: net_null0, queues: 2, "
                   "lcores: [0, 1]}]",
        "each needs at least 1MiB"},
