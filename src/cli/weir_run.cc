@@ -155,8 +155,8 @@ int run(const RunArguments& arguments) {
   };
   options.on_running = [&](const control::ApplianceView& view) {
     for (const auto& port : view.ports) {
-      service::log_info("port {}: {} {}{}{}", port.name, port.driver, port.device,
-                        port.note.empty() ? "" : "; ", port.note);
+      service::log(port.needs_attention ? service::LogLevel::warning : service::LogLevel::info, "port {}: {} {}{}{}",
+                   port.name, port.driver, port.device, port.note.empty() ? "" : "; ", port.note);
     }
     for (const auto& core : view.cores) {
       service::log_info("core {}: cpu {}, serves {}", core.info.core, core.info.cpu,

@@ -14,6 +14,7 @@
 #include "dataplane/dpdk_port.h"
 #include "dataplane/eal.h"
 #include "dataplane/exception_path.h"
+#include "dataplane/interface_check.h"
 #include "dataplane/placement.h"
 #include "dataplane/plane_check.h"
 #include "dataplane/port_plan.h"
@@ -248,6 +249,7 @@ Result<void> RunningDataPlane::open_dpdk(const DataPlaneConfig& config) {
     if (!exceptions_) exceptions_ = std::make_unique<ExceptionPath>();
     if (Result<void> added = exceptions_->add(*devices_.back(), port.exception); !added) return added;
   }
+  for (const InterfaceTrouble& note : find_interface_notes(config.dpdk_ports)) devices_[note.port]->add_note(note.what);
   for (const NodeCrossing& crossing : placement_.crossings)
     devices_[crossing.port]->add_note(fmt::format("CPU {} of NUMA node {} serves it, and the device is on node {}: what arrives crosses between them",
                                                   crossing.cpu, crossing.cpu_node, crossing.port_node));

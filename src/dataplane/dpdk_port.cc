@@ -27,12 +27,6 @@
 namespace weir::dataplane {
 namespace {
 
-constexpr uint64_t kRssAddresses =
-    RTE_ETH_RSS_IPV4 | RTE_ETH_RSS_FRAG_IPV4 | RTE_ETH_RSS_NONFRAG_IPV4_OTHER | RTE_ETH_RSS_IPV6 |
-    RTE_ETH_RSS_FRAG_IPV6 | RTE_ETH_RSS_NONFRAG_IPV6_OTHER | RTE_ETH_RSS_IPV6_EX;
-// With the ports, unless the hash is over the source address only.
-constexpr uint64_t kRssUdp = RTE_ETH_RSS_NONFRAG_IPV4_UDP | RTE_ETH_RSS_NONFRAG_IPV6_UDP;
-
 /// Closed at the end of its scope.
 struct Descriptor {
   int fd = -1;
@@ -149,13 +143,10 @@ Result<void> DpdkDevice::configure() {
   if (queues > 1) {
     // net_tap takes the wish and does nothing about it: the kernel spreads flows, ports included.
     const uint64_t offloads = spec_.driver == "net_tap" ? 0 : info.flow_type_rss_offloads;
-    uint64_t hash = 0;
-    if ((offloads & RTE_ETH_RSS_L3_SRC_ONLY) != 0) {
-      hash = (kRssAddresses | kRssUdp) & offloads;
-      if (hash != 0) hash |= RTE_ETH_RSS_L3_SRC_ONLY;
-    } else if (hash = kRssAddresses & offloads; hash != 0 && config_.workers == 0) {
-      add_note("RSS on source and destination address: the device cannot hash the source alone");
-    }
+    const uint64_t hash = rss_to_ask(offloads);
+    // Workers mend what hashing more than the source does.
+    if (const std::string_view shortcoming = rss_shortcoming(hash); !shortcoming.empty() && config_.workers == 0)
+      add_note(shortcoming);
     if (hash != 0) {
       conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
       conf.rx_adv_conf.rss_conf.rss_hf = hash;

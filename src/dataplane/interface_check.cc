@@ -19,6 +19,9 @@ struct XdpUse {
   bool has_trouble = false;
 };
 
+/// A page less the kernel's headroom, its notes behind a frame, and the Ethernet header; some drivers take less.
+constexpr uint32_t kXdpMtuMax = 4096 - 256 - 320 - 14;
+
 /// What a port makes for itself alone: of two that name the same, one would never be given anything.
 std::string own_thing(const DeviceSpec& spec) {
   const auto value = [&](const char* key, const char* fallback) {
@@ -85,6 +88,10 @@ class Finder {
       use.has_trouble = true;
       add(i, std::move(what));
     };
+    if (facts.mtu > kXdpMtuMax)
+      return refuse(fmt::format("interface {} has an MTU of {}, and a driver takes an XDP program only where a frame fits into one page: up to some "
+                                "{} (ip link set dev {} mtu 1500)",
+                                name, facts.mtu, kXdpMtuMax, name));
     if (start >= facts.receive_queues || count > facts.receive_queues - start) {
       return refuse(fmt::format("queues {} to {} are asked, interface {} has {} (from 0)", start,
                                 uint64_t{start} + count - 1, name, facts.receive_queues));
@@ -146,6 +153,28 @@ class Finder {
 std::vector<InterfaceTrouble> find_interface_trouble(std::span<const DpdkPort> ports,
                                                      const InterfaceLookup& lookup) {
   return Finder(ports, lookup).find();
+}
+
+std::vector<InterfaceTrouble> find_interface_notes(std::span<const DpdkPort> ports) {
+  std::map<std::string, std::vector<size_t>> xdp_ports;
+  for (size_t i = 0; i < ports.size(); ++i) {
+    const DeviceSpec spec = DeviceSpec::parse(ports[i].device);
+    if (spec.driver != "net_af_xdp") continue;
+    for (const std::string& name : interfaces_of(spec)) xdp_ports[name].push_back(i);
+  }
+  std::vector<InterfaceTrouble> found;
+  for (const auto& [name, sharing] : xdp_ports) {
+    const bool joins = std::all_of(sharing.begin(), sharing.end(), [&](size_t i) {
+      return ports[i].workers != 0 && ports[i].workers == ports[sharing.front()].workers &&
+             !ports[i].worker_lcores.empty() && ports[i].worker_lcores == ports[sharing.front()].worker_lcores;
+    });
+    if (sharing.size() < 2 || joins) continue;
+    for (const size_t i : sharing)
+      found.push_back({i, fmt::format("other ports serve other queues of {}: one exporter's datagrams may meet several cores when its "
+                                      "source port changes, unless all have the same worker_lcores",
+                                      name)});
+  }
+  return found;
 }
 
 }  // namespace weir::dataplane

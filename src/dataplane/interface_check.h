@@ -26,4 +26,7 @@ using InterfaceLookup = std::function<std::optional<InterfaceFacts>(const std::s
 std::vector<InterfaceTrouble> find_interface_trouble(std::span<const DpdkPort> ports,
                                                      const InterfaceLookup& lookup);
 
+/// What the operator should know of them, and what still works.
+std::vector<InterfaceTrouble> find_interface_notes(std::span<const DpdkPort> ports);
+
 }  // namespace weir::dataplane

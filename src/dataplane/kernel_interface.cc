@@ -47,6 +47,8 @@ std::optional<InterfaceFacts> interface_facts(const std::string& name) {
     facts.combined_queues = channels.combined_count;
     facts.receive_queues = std::max(channels.combined_count + channels.rx_count, 1u);
   }
+  request = {};
+  if (ask(name, SIOCGIFMTU, request)) facts.mtu = static_cast<uint32_t>(std::max(request.ifr_mtu, 0));
   ethtool_drvinfo driver{};
   driver.cmd = ETHTOOL_GDRVINFO;
   request = {};

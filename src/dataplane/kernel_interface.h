@@ -16,6 +16,7 @@ struct InterfaceFacts {
   bool is_tap = false;           // whose other end a program has, or may have
   uint32_t receive_queues = 1;   // in use, those that send as well included
   uint32_t combined_queues = 0;  // that send as well
+  uint32_t mtu = 1500;
 };
 
 /// Empty: there is no such interface. One whose driver tells no queues has one.

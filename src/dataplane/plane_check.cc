@@ -133,6 +133,9 @@ class Finder {
     const auto [first, is_new] = exception_interfaces_.emplace(name, i);
     if (!is_new)
       return refuse(fmt::format("interface {} is port {}'s already", name, config_.dpdk_ports[first->second].name));
+    const std::vector<std::string> own = spec.values("iface");
+    if (spec.driver == "net_tap" && std::find(own.begin(), own.end(), name) != own.end())
+      return refuse(fmt::format("interface {} is the device's own: name another", name));
     if (!machine_.may_make_taps) return refuse("/dev/net/tun is not there, or may not be opened (modprobe tun; DeviceAllow=)");
     const std::optional<InterfaceFacts> there = machine_.interface(name);
     if (there && !there->is_tap) {

@@ -103,7 +103,8 @@ Result<void> UdpSocket::set_buffer() {
   const int granted = buffer_of(fd_);
   if (granted < 0) return error("SO_RCVBUF", errno);
   set_longest_pause(longest_pause_of_buffer_ns(2 * static_cast<uint64_t>(granted)));
-  if (granted < limited) {
+  is_buffer_cut_ = granted < limited;
+  if (is_buffer_cut_) {
     buffer_note_ = fmt::format("receive buffer of {} octets, {} asked: raise net.core.rmem_max", granted, limited);
   } else if (granted > std::max(limited, kLeastBufferOctets)) {
     buffer_note_ = fmt::format("receive buffer stays at {} octets, {} asked: without rights it would become smaller than that",
@@ -193,6 +194,7 @@ PortStats UdpSocket::stats() {
   stats.errors = errors_.value();
   if (!note_.empty() && !buffer_note_.empty()) stats.note += "; ";
   stats.note += buffer_note_;
+  stats.needs_attention = is_buffer_cut_;
   return stats;
 }
 

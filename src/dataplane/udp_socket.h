@@ -68,6 +68,7 @@ class UdpSocket final : public PortSocket {
   void read_kernel_drops();
 
   std::string buffer_note_;
+  bool is_buffer_cut_ = false;  // it is smaller than asked
 
   Counter packets_;
   Counter octets_;

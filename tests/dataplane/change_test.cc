@@ -121,7 +121,9 @@ TEST_F(ChangeTest, ABufferThatTookARightToMakeIsNotMadeLessThanAskedWithoutIt) {
     EXPECT_TRUE(change());
     EXPECT_TRUE(settle());
     const RoleScope role(control_thread);
-    return plane_->port_stats().at(0).note;
+    const PortStats stats = plane_->port_stats().at(0);
+    EXPECT_EQ(stats.needs_attention, stats.note.find("raise net.core.rmem_max") != std::string::npos);
+    return stats.note;
   };
   EXPECT_THAT(note_with(2 * rmem_max), HasSubstr(fmt::format("receive buffer stays at {} octets, {} asked", 4 * rmem_max, 2 * rmem_max)));
   EXPECT_THAT(note_with(8 * rmem_max), HasSubstr(fmt::format("receive buffer of {} octets, {} asked", 4 * rmem_max, 8 * rmem_max)));

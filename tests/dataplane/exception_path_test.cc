@@ -356,6 +356,7 @@ TEST(ExceptionPath, RefusesWhatCannotGoToTheKernelAndBack) {
               "port wire: exception: interface port is there already, and is no TAP");
     EXPECT_THAT(why(on("net_af_packet0,iface=port", "weir0")), HasSubstr("the kernel has all frames of port anyway"));
     EXPECT_THAT(why(on("net_null0", "weir0")), HasSubstr("net_null is no network"));
+    EXPECT_EQ(why(on("net_tap0,iface=weir0", "weir0")), "port wire: exception: interface weir0 is the device's own: name another");
     DataPlaneConfig two = on("net_tap0", "weir0");
     two.dpdk_ports.push_back({.name = "other", .device = "net_tap1", .exception = {.interface = "weir0"}});
     EXPECT_EQ(why(two), "port other: exception: interface weir0 is port wire's already");

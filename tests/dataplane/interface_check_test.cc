@@ -24,6 +24,8 @@ std::optional<InterfaceFacts> lookup(const std::string& name) {
       {"nic", {.receive_queues = 4, .combined_queues = 4}},
       {"veth", {.receive_queues = 2}},
       {"one", {}},
+      {"jumbo", {.mtu = 9000}},
+      {"most", {.mtu = 3506}},
       {"other", {}},
       {"lo", {.is_loopback = true}}};
   const auto found = known.find(name);
@@ -54,6 +56,32 @@ TEST(InterfaceCheck, RefusesTwoPortsThatMakeTheSame) {
   EXPECT_THAT(trouble({{.device = "net_tap0"}, {.device = "net_tap1"}}), IsEmpty());
   EXPECT_THAT(trouble({{.device = "net_memif0,socket=/a,id=1"}, {.device = "net_memif1,socket=/a,id=2"}}), IsEmpty());
   EXPECT_THAT(trouble({{.device = "net_vhost0,iface=/a"}, {.device = "net_vhost1,iface=/b"}}), IsEmpty());
+}
+
+TEST(InterfaceCheck, NotesThatPortsOfOneInterfaceSplitAnExporter) {
+  std::vector<DpdkPort> ports = {{.device = "net_af_xdp0,iface=veth,start_queue=0"},
+                                 {.device = "net_af_xdp1,iface=veth,start_queue=1"},
+                                 {.device = "net_af_xdp2,iface=one"}};
+  const auto notes = find_interface_notes(ports);
+  ASSERT_EQ(notes.size(), 2u);
+  EXPECT_EQ(notes[1].port, 1u);
+  EXPECT_THAT(notes[0].what, HasSubstr("other ports serve other queues of veth: one exporter's datagrams may meet several cores"));
+  for (size_t i : {0u, 1u}) {
+    ports[i].workers = 2;
+    ports[i].worker_lcores = {1, i == 0 ? 2u : 3u};
+  }
+  EXPECT_EQ(find_interface_notes(ports).size(), 2u) << "each exporter has a worker in each port";
+  ports[1].worker_lcores = ports[0].worker_lcores;
+  EXPECT_THAT(find_interface_notes(ports), IsEmpty());
+}
+
+TEST(InterfaceCheck, RefusesAnXdpPortWhoseFramesFitIntoNoPage) {
+  const auto found = trouble({{.device = "net_af_xdp0,iface=jumbo"}});
+  ASSERT_EQ(found.size(), 1u);
+  EXPECT_THAT(found[0].what, HasSubstr("net_af_xdp0: interface jumbo has an MTU of 9000"));
+  EXPECT_THAT(found[0].what, HasSubstr("ip link set dev jumbo mtu 1500"));
+  EXPECT_THAT(trouble({{.device = "net_af_xdp0,iface=most"}}), IsEmpty());
+  EXPECT_THAT(trouble({{.device = "net_af_packet0,iface=jumbo"}}), IsEmpty());
 }
 
 TEST(InterfaceCheck, AsksForAllReceiveQueuesOfAnXdpPort) {

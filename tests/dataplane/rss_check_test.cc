@@ -28,6 +28,9 @@ TEST(RssCheck, SaysWhatADeviceDoesNotDoAsItWasTold) {
       {by_source, kIpv4Udp | kSourceOnly, "does none for IPv4 and IPv6"},
       {kIpv4, kIpv4, ""},
       {by_source, by_source & ~kSourceOnly, "hashes more: one exporter's datagrams may meet several cores"},
+      {0x2288, 0x2288, "does none for UDP over IPv4 and IPv6"},
+      {0x2288 | kIpv4Udp | kIpv6Udp, 0x2288 | kIpv4Udp, "does none for UDP over IPv6"},
+      {0x2288 | kIpv4Udp | kIpv6Udp, 0x2288 | kIpv4Udp | kIpv6Udp, ""},
       {addresses, addresses | kIpv4Udp, "hashes ports, too: one exporter's datagrams may meet several cores"},
   };
   for (const auto& c : cases) {
@@ -35,6 +38,19 @@ TEST(RssCheck, SaysWhatADeviceDoesNotDoAsItWasTold) {
     EXPECT_EQ(said.empty(), *c.says == '\0') << said;
     EXPECT_THAT(said, HasSubstr(c.says));
   }
+}
+
+// 0x2288 and UDP are i40e's: it tells kinds of packets apart, and knows neither "IPv4" nor the source alone.
+TEST(RssCheck, AsksForDatagramsWhereTheyAreAKindOfTheirOwn) {
+  const uint64_t udp = kIpv4Udp | kIpv6Udp, addresses = kIpv4 | kIpv6;
+  EXPECT_EQ(rss_to_ask(0x2288 | udp), 0x2288 | udp);
+  EXPECT_THAT(std::string(rss_shortcoming(0x2288 | udp)), HasSubstr("addresses and ports"));
+  EXPECT_EQ(rss_to_ask(addresses | udp), addresses);  // with the ports one exporter would be spread
+  EXPECT_THAT(std::string(rss_shortcoming(addresses)), HasSubstr("cannot hash the source alone"));
+  EXPECT_EQ(rss_to_ask(addresses | udp | kSourceOnly), addresses | udp | kSourceOnly);
+  EXPECT_EQ(rss_shortcoming(addresses | udp | kSourceOnly), "");
+  EXPECT_EQ(rss_to_ask(kSourceOnly), 0u);
+  EXPECT_EQ(rss_to_ask(0), 0u);
 }
 
 TEST(RssCheck, NamesQueuesThatGetNothing) {
