@@ -68,7 +68,8 @@ class RuleReader : private YamlReader {
     compiler.emit({.op = Op::finish});
     if (set_->program_.code.size() > kInstructionsMax || set_->program_.constants.size() > UINT16_MAX ||
         set_->program_.sets.size() > UINT16_MAX) {
-      fail(Place(), "the rules are too many for one program");
+      fail(Place(), fmt::format("the rules come to {} instructions (limit {}), {} constants and {} sets (limit {} each)", set_->program_.code.size(),
+                                kInstructionsMax, set_->program_.constants.size(), set_->program_.sets.size(), UINT16_MAX));
     }
   }
 

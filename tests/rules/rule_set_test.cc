@@ -51,6 +51,15 @@ TEST(RuleSet, HasOneBudgetForAllConstantsOfAFile) {
   EXPECT_EQ(rules_of(file(2000, "dst_port in [" + ports + "]"))->rules().size(), 2000u) << "what is written out goes, however much";
 }
 
+TEST(RuleSet, SaysHowLargeAProgramIsThatIsTooLarge) {
+  std::string text = "version: 1\nrules:\n";
+  for (int i = 0; i < 9'999; ++i) {
+    text += "  - {id: r" + std::to_string(i) + ", when: bytes == 1 and packets == 2 and proto == 3 and dst_port == 4 and in_if == 5 and out_if == 6 and src_port == 7, then: {drop: true}}\n";
+  }
+  EXPECT_THAT(error_of(text), HasSubstr("rules.yaml:1:1: the rules come to 1"));
+  EXPECT_THAT(error_of(text), HasSubstr(" instructions (limit 100000), 0 constants and 0 sets (limit 65535 each)"));
+}
+
 TEST(RuleSet, AppliesRulesInTheirOrder) {
   const auto rules = rules_of(R"yaml(
 version: 1
