@@ -14,7 +14,7 @@ namespace weir::rules {
 #define WEIR_NODE_KINDS(X)                                                                          \
   X(null_literal) X(boolean_literal) X(number_literal) X(string_literal) X(template_string)         \
   X(name) X(set_name) X(reference) X(root) X(element) X(member) X(index) X(slice) X(array) X(object) \
-  X(interval) X(unary_minus) X(unary_plus) X(logical_not) X(binary) X(logical_and) X(logical_or)    \
+  X(interval) X(unary_minus) X(logical_not) X(binary) X(logical_and) X(logical_or)    \
   X(coalesce) X(conditional) X(membership) X(not_membership) X(call)
 WEIR_NAMED_ENUM(NodeKind, uint8_t, WEIR_NODE_KINDS)
 

@@ -4,14 +4,10 @@
 #include <cstring>
 
 #include "base/byte_order.h"
+#include "rules/letters.h"
 
 namespace weir::rules {
 namespace {
-
-size_t characters_of(std::string_view text) noexcept {
-  return static_cast<size_t>(
-      std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<uint8_t>(c) & 0xc0) != 0x80; }));
-}
 
 bool change_case(std::string_view text, bool to_upper, Scratch& scratch, Cell& result) noexcept {
   char* const out = scratch.take(text.size());
@@ -22,12 +18,6 @@ bool change_case(std::string_view text, bool to_upper, Scratch& scratch, Cell& r
   });
   result = Cell::of(std::string_view(out, text.size()));
   return true;
-}
-
-std::string_view trimmed(std::string_view text) noexcept {
-  const size_t begin = text.find_first_not_of(" \t\r\n");
-  if (begin == std::string_view::npos) return {};
-  return text.substr(begin, text.find_last_not_of(" \t\r\n") + 1 - begin);
 }
 
 bool rounding(std::span<const Cell> arguments, Decimal::Toward toward, Cell& result) noexcept {
@@ -127,7 +117,7 @@ bool call(CellFunction function, std::span<const Cell> a, Scratch& scratch, Cell
   switch (function) {
     case F::len_:
       if (!is_text) return false;
-      result = Cell::of(Decimal(characters_of(a[0].text)));
+      result = Cell::of(Decimal(a[0].text.size()));  // octets, as the reference engine counts
       return true;
     case F::contains_:
       if (!both_text()) return false;
@@ -145,7 +135,7 @@ bool call(CellFunction function, std::span<const Cell> a, Scratch& scratch, Cell
     case F::lower_: return is_text && change_case(a[0].text, function == F::upper_, scratch, result);
     case F::trim_:
       if (!is_text) return false;
-      result = Cell::of(trimmed(a[0].text));
+      result = Cell::of(without_space(a[0].text));
       return true;
     case F::abs_:
       if (!is_number) return false;
@@ -167,14 +157,14 @@ bool call(CellFunction function, std::span<const Cell> a, Scratch& scratch, Cell
         return true;
       }
       const auto number = a[0].kind == CellKind::boolean ? Decimal(a[0].boolean ? 1 : 0)
-                          : is_text                      ? Decimal::parse(a[0].text)
+                          : is_text                      ? Decimal::parse(without_space(a[0].text))
                                                          : std::nullopt;
       if (!number) return false;
       result = Cell::of(*number);
       return true;
     }
     case F::isNumeric_:
-      result = Cell::of(is_number || (is_text && Decimal::parse(a[0].text).has_value()));
+      result = Cell::of(is_number || (is_text && Decimal::parse(without_space(a[0].text)).has_value()));
       return true;
     case F::bit_and_: {
       const auto x = is_number ? a[0].number.to_uint64() : std::nullopt;

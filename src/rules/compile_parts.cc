@@ -123,6 +123,7 @@ std::optional<Cell> cell_of(const Value& value) {
     case ValueKind::string: return Cell::of(std::string_view(value.string));
     case ValueKind::array:
     case ValueKind::object:
+    case ValueKind::interval:
     case ValueKind::count_: break;
   }
   return std::nullopt;

@@ -235,13 +235,11 @@ Result<Compiler::Types> Compiler::value_in(const Node& node, uint8_t target) {
     case NodeKind::logical_or: return boolean_in(node, target);
     case NodeKind::membership:
     case NodeKind::not_membership: return membership_in(node, target);
-    case NodeKind::unary_minus:
-    case NodeKind::unary_plus: {
+    case NodeKind::unary_minus: {
       auto types = value_in(*node.children[0], target);
       if (!types) return types;
       if (refuses() && (*types & kNumber) == 0) return wrong(node, fmt::format("the sign of {}", describe(*types)));
-      if (node.kind == NodeKind::unary_minus) emit({.op = Op::negate, .a = target, .b = target});
-      else emit({.op = Op::check_number, .a = target});
+      emit({.op = Op::negate, .a = target, .b = target});
       return kNumber;
     }
     case NodeKind::coalesce: {

@@ -62,6 +62,8 @@ class Decimal {
 
  private:
   std::optional<Decimal> fitted() const noexcept;
+  template <class Wide>
+  static std::optional<Decimal> rounded_to_fit(Wide magnitude, int scale, bool negative) noexcept;
   std::optional<Int128> whole() const noexcept;
 
   Int128 mantissa_ = 0;

@@ -8,6 +8,7 @@
 #include "rules/compile_parts.h"
 #include "rules/compiler.h"
 #include "rules/decision_trees.h"
+#include "rules/interpreter.h"
 
 namespace weir::rules {
 namespace {
@@ -78,6 +79,12 @@ class Writer {
       case NodeKind::boolean_literal: pending_ += n.flag ? "true" : "false"; return;
       case NodeKind::number_literal: pending_ += n.number.to_string(); return;
       case NodeKind::string_literal: pending_ += json_of(n.text); return;
+      case NodeKind::interval: {
+        const auto value = interpret(n, {});
+        if (!value) return fail(value.error().message);
+        pending_ += value->to_json();
+        return;
+      }
       case NodeKind::name: return put_field(n);
       case NodeKind::object: return put_object(n);
       case NodeKind::array:

@@ -7,6 +7,7 @@
 
 #include "rules/compile_parts.h"
 #include "rules/flow_fields.h"
+#include "rules/functions.h"
 #include "rules/interpreter.h"
 
 namespace weir::rules {
@@ -48,6 +49,12 @@ NodePtr node_of(const Value& value, size_t at) {
       node->number = value.number;
       break;
     case ValueKind::string: return text_node(value.string, at);
+    case ValueKind::interval:
+      node->kind = NodeKind::interval;
+      node->flag = value.string.front() == '(';
+      node->flag2 = value.string.back() == ')';
+      for (const Value& end : value.items) node->children.push_back(node_of(end, at));
+      break;
     case ValueKind::array:
       node->kind = NodeKind::array;
       for (const Value& item : value.items) node->children.push_back(node_of(item, at));
@@ -133,13 +140,18 @@ class Maker {
     NodePtr result = made(NodeKind::object, 0);
     for (const Decision::Step& step : decision.steps()) {
       where_ = fmt::format("node '{}'", step.shown());
-      NodePtr in = step.parents.empty() ? copy(*flow) : made(NodeKind::object, 0);
+      NodePtr in = step.is_input ? copy(*flow) : made(NodeKind::object, 0);
+      if (step.is_input) {
+        outputs.push_back(std::move(in));
+        continue;
+      }
       for (const size_t parent : step.parents) merge(*in, *outputs[parent]);
-      if (step.is_output) merge(*result, *in);
       if (step.is_expression) in = outcome_of(step, std::move(in));
       if (!error_.empty()) return Error{error_};
       outputs.push_back(std::move(in));
     }
+    for (const size_t end : decision.ends()) merge(*result, *outputs[end]);
+    if (!error_.empty()) return Error{error_};
     trees_.result = std::move(result);
     return {};
   }
@@ -267,6 +279,7 @@ class Maker {
 
   NodePtr outcome_of(const Decision::Step& step, NodePtr in) {
     const NodePtr seen = at_path(*in, step.input_path);
+    names_fail_ = seen->kind != NodeKind::object && seen->kind != NodeKind::null_literal;
     NodePtr all = made(NodeKind::object, 0);
     seen_ = seen.get();
     made_so_far_ = all.get();
@@ -309,8 +322,9 @@ class Maker {
         for (const std::string_view alias : aliases_) {
           if (alias == n.text) return copy(n);
         }
-        return moved_to(n, seen_->kind == NodeKind::object ? member_of(*seen_, n.text) : whole_or_nothing(n));
-      case NodeKind::reference: return moved_to(n, made_so_far_);
+        if (names_fail_) fail(n, "its node's input is not an object for every flow");
+        return moved_to(n, seen_->kind == NodeKind::object ? member_of(*seen_, n.text) : nullptr);
+      case NodeKind::reference: return moved_to(n, made_so_far_->children.empty() ? nullptr : made_so_far_);
       case NodeKind::root: return moved_to(n, seen_);
       case NodeKind::member:
         if (const Node* const of = object_of(*n.children[0])) return moved_to(n, member_of(*of, n.text));
@@ -333,7 +347,7 @@ class Maker {
 
   /// Of `$`, `$root` and their members those that are objects, without a copy of all that a path leaves out; null: it takes resolving.
   const Node* object_of(const Node& n) {
-    const Node* at = n.kind == NodeKind::reference ? made_so_far_ : n.kind == NodeKind::root ? seen_ : nullptr;
+    const Node* at = n.kind == NodeKind::reference ? (made_so_far_->children.empty() ? nullptr : made_so_far_) : n.kind == NodeKind::root ? seen_ : nullptr;
     if (n.kind == NodeKind::member) {
       const Node* const of = object_of(*n.children[0]);
       at = of != nullptr ? member_of(*of, n.text) : nullptr;
@@ -351,11 +365,6 @@ class Maker {
     return r;
   }
 
-  /// Names of what is no object are nothing.
-  const Node* whole_or_nothing(const Node& n) {
-    if (objectness_of(*seen_) != Objectness::never) fail(n, "its node's input is not an object for every flow");
-    return nullptr;
-  }
   NodePtr moved_to(const Node& n, const Node* what) {
     NodePtr r = what == nullptr ? made(NodeKind::null_literal, n.at) : copy(*what);
     r->at = n.at;
@@ -398,7 +407,8 @@ class Maker {
     if (key->kind == NodeKind::string_literal) return member(n, std::move(of), key->text);
     if (of->kind == NodeKind::null_literal && is_literal(*key)) return of;
     if (key->kind == NodeKind::number_literal && of->kind == NodeKind::array && (is_own(n) || !may_fail(*of))) {
-      const auto i = key->number.to_uint64();
+      const auto i = key->number.rounded(Decimal::Toward::zero).to_uint64();
+      if (!i) return nothing(n.at);
       return i && *i < of->children.size() ? std::move(of->children[*i]) : made(NodeKind::null_literal, n.at);
     }
     fail(n, "an index of what only a flow's values would show");
@@ -431,7 +441,9 @@ class Maker {
         break;
       case NodeKind::object: return object(std::move(n));
       case NodeKind::interval:
-        if (!compile::is_constant(*n)) fail(*n, "a list of numbers whose ends only a flow's values would show");
+        if (!compile::is_constant(*n)) fail(*n, "an interval whose ends only a flow's values would show");
+        if (is_literal(*c[0]) && is_literal(*c[1]) && c[0]->kind != c[1]->kind) return nothing(n->at);
+        if (c[0]->kind == NodeKind::number_literal) return n;
         break;
       default: break;
     }
@@ -455,6 +467,10 @@ class Maker {
   NodePtr object(NodePtr n) {
     NodePtr all = made(NodeKind::object, n->at);
     for (size_t i = 0; i + 1 < n->children.size(); i += 2) {
+      Node& key = *n->children[i];
+      if (is_literal(key) && key.kind != NodeKind::string_literal) {
+        if (const auto value = interpret(key, {})) n->children[i] = text_node(text_of(*value), key.at);
+      }
       if (n->children[i]->kind != NodeKind::string_literal) {
         fail(*n->children[i], "a key that is no text that is the same for every flow");
         break;
@@ -474,6 +490,7 @@ class Maker {
   uint64_t made_ = 0;
   uint64_t left_ = kInterpretedMax;  // for all constants together
   const Node* seen_ = nullptr;
+  bool names_fail_ = false;  // it is no object, and not null for every flow
   const Node* made_so_far_ = nullptr;
   std::vector<std::string_view> aliases_;  // of closures
 };
@@ -516,6 +533,7 @@ bool may_fail(const Node& n) {
     case NodeKind::number_literal:
     case NodeKind::string_literal:
     case NodeKind::name: return false;
+    case NodeKind::interval:
     case NodeKind::object:
     case NodeKind::array:
     case NodeKind::coalesce: return any_child();

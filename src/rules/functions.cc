@@ -6,6 +6,7 @@
 #include <map>
 
 #include "rules/interpreter.h"
+#include "rules/letters.h"
 
 namespace weir::rules {
 namespace {
@@ -98,7 +99,7 @@ Result<Value> change_case(std::string_view function, const Value& v, bool to_upp
 }
 
 Result<Value> length(const Arguments& a) {
-  if (a[0].is(ValueKind::string)) return Value::of(Decimal(character_places(a[0].string).size() - 1));
+  if (a[0].is(ValueKind::string)) return Value::of(Decimal(a[0].string.size()));  // octets, as the engine counts
   if (a[0].is(ValueKind::array)) return Value::of(Decimal(a[0].items.size()));
   return not_for("len", a[0]);
 }
@@ -109,7 +110,7 @@ Result<Value> contains(const Arguments& a) {
     return Value::of(a[0].string.find(a[1].string) != std::string::npos);
   }
   if (!a[0].is(ValueKind::array)) return not_for("contains", a[0]);
-  return Value::of(std::find(a[0].items.begin(), a[0].items.end(), a[1]) != a[0].items.end());
+  return Value::of(std::any_of(a[0].items.begin(), a[0].items.end(), [&a](const Value& item) { return equal_as_expressions(item, a[1]); }));
 }
 
 Result<Value> begins_or_ends(std::string_view function, const Arguments& a, bool begins) {
@@ -122,10 +123,7 @@ Result<Value> begins_or_ends(std::string_view function, const Arguments& a, bool
 
 Result<Value> trimmed(const Arguments& a) {
   if (!a[0].is(ValueKind::string)) return not_for("trim", a[0]);
-  const std::string& s = a[0].string;
-  const size_t begin = s.find_first_not_of(" \t\r\n");
-  if (begin == std::string::npos) return Value::of(std::string());
-  return Value::of(s.substr(begin, s.find_last_not_of(" \t\r\n") + 1 - begin));
+  return Value::of(std::string(without_space(a[0].string)));
 }
 
 Result<Value> split(const Arguments& a) {
@@ -135,8 +133,18 @@ Result<Value> split(const Arguments& a) {
   Value parts = Value::array();
   const std::string& s = a[0].string;
   const std::string& by = a[1].string;
+  if (by.empty()) {  // each character, between two empty texts
+    parts.items.push_back(Value::of(std::string()));
+    for (size_t at = 0, end = 0; at < s.size() && parts.items.size() <= kItemsMax; at = end) {
+      do ++end;
+      while (end < s.size() && (static_cast<unsigned char>(s[end]) & 0xc0) == 0x80);
+      parts.items.push_back(Value::of(s.substr(at, end - at)));
+    }
+    parts.items.push_back(Value::of(std::string()));
+    return parts;
+  }
   for (size_t at = 0;;) {
-    const size_t end = by.empty() ? std::string::npos : s.find(by, at);
+    const size_t end = s.find(by, at);
     parts.items.push_back(Value::of(s.substr(at, end - at)));
     if (end == std::string::npos || parts.items.size() > kItemsMax) return parts;
     at = end + by.size();
@@ -153,7 +161,7 @@ Result<Value> to_number(const Arguments& a) {
   const Value& v = a[0];
   if (v.is(ValueKind::number)) return v;
   if (v.is(ValueKind::boolean)) return Value::of(Decimal(v.boolean ? 1 : 0));
-  const auto number = v.is(ValueKind::string) ? Decimal::parse(v.string) : std::nullopt;
+  const auto number = v.is(ValueKind::string) ? Decimal::parse(without_space(v.string)) : std::nullopt;
   if (!number) return Error{fmt::format("number() of {}", v.to_json())};
   return Value::of(*number);
 }
@@ -162,8 +170,8 @@ Result<Value> to_bool(const Arguments& a) {
   const Value& v = a[0];
   if (v.is(ValueKind::boolean)) return v;
   if (v.is(ValueKind::number)) return Value::of(!v.number.is_zero());
-  if (v.is(ValueKind::string) && (v.string == "true" || v.string == "false")) return Value::of(v.string == "true");
-  return Error{fmt::format("bool() of {}", v.to_json())};
+  if (!v.is(ValueKind::string)) return Value::of(!v.is(ValueKind::null));
+  return Value::of(without_space(v.string) == "true" || v.string.empty());  // as the engine has it
 }
 
 Result<Value> keys_or_values(std::string_view function, const Value& v, bool keys) {
@@ -264,10 +272,10 @@ const std::map<std::string_view, Entry>& table() {
       {"trunc", {1, 2, [](A a) { return rounding("trunc", a, T::zero); }}},
       {"isNumeric", {1, 1, [](A a) -> Result<Value> {
          return Value::of(a[0].is(ValueKind::number) ||
-                          (a[0].is(ValueKind::string) && Decimal::parse(a[0].string).has_value()));
+                          (a[0].is(ValueKind::string) && Decimal::parse(without_space(a[0].string)).has_value()));
        }}},
       {"string", {1, 1, [](A a) -> Result<Value> {
-         if (a[0].is(ValueKind::array) || a[0].is(ValueKind::object)) return not_for("string", a[0]);
+         if (a[0].kind > ValueKind::string) return not_for("string", a[0]);
          return Value::of(text_of(a[0]));
        }}},
       {"number", {1, 1, to_number}},
@@ -316,15 +324,6 @@ Value found_by(const Pattern& pattern, std::string_view function, const std::vec
 
 std::string text_of(const Value& value) {
   return value.is(ValueKind::string) ? value.string : value.to_json();
-}
-
-std::vector<size_t> character_places(std::string_view text) {
-  std::vector<size_t> places;
-  for (size_t i = 0; i < text.size(); ++i) {
-    if ((static_cast<unsigned char>(text[i]) & 0xc0) != 0x80) places.push_back(i);
-  }
-  places.push_back(text.size());
-  return places;
 }
 
 }  // namespace weir::rules

@@ -21,7 +21,4 @@ Value found_by(const Pattern& pattern, std::string_view function, const std::vec
 /// Text of a value in a string: `string(x)` and templates.
 std::string text_of(const Value& value);
 
-/// Characters of UTF-8 text; where each begins, and the end.
-std::vector<size_t> character_places(std::string_view text);
-
 }  // namespace weir::rules

@@ -45,13 +45,12 @@ class Interpreter {
       case NodeKind::slice: return slice(n);
       case NodeKind::array: return array(n);
       case NodeKind::object: return object(n);
-      case NodeKind::interval: return interval_items(n);
-      case NodeKind::unary_minus:
-      case NodeKind::unary_plus: {
+      case NodeKind::interval: return interval(n);
+      case NodeKind::unary_minus: {
         auto v = of(*n.children[0]);
         if (!v) return v;
         if (!v->is(ValueKind::number)) return wrong(n, fmt::format("the sign of a {}", name_of(v->kind)));
-        return n.kind == NodeKind::unary_plus ? *v : Value::of(-v->number);
+        return Value::of(-v->number);
       }
       case NodeKind::logical_not: {
         auto v = truth(*n.children[0], "not");
@@ -100,21 +99,27 @@ class Interpreter {
     for (const NodePtr& part : n.children) {
       auto v = of(*part);
       if (!v) return v;
+      if (v->kind > ValueKind::string) return wrong(*part, fmt::format("a {} in a text", name_of(v->kind)));
       text += text_of(*v);
     }
     return Value::of(std::move(text));
   }
 
-  Result<Value> name(const Node& n) {
+  /// `is_base`: a member of it is asked for, by a constant; that is null where the input is no object, in the engine too.
+  Result<Value> name(const Node& n, bool is_base = false) {
     for (auto it = elements_.rbegin(); it != elements_.rend(); ++it) {
       if (!it->first.empty() && it->first == n.text) return *it->second;
+    }
+    if (!is_base && scope_.root != nullptr && !scope_.root->is(ValueKind::object) && !scope_.root->is(ValueKind::null)) {
+      return wrong(n, fmt::format("a name where the node's input is a {}", name_of(scope_.root->kind)));
     }
     const Value* const v = scope_.root != nullptr ? scope_.root->find(n.text) : nullptr;
     return v != nullptr ? *v : Value();
   }
 
   Result<Value> member(const Node& n) {
-    auto object = of(*n.children[0]);
+    const bool by_constant = n.kind == NodeKind::member || n.children[1]->kind == NodeKind::string_literal || n.children[1]->kind == NodeKind::number_literal;
+    auto object = by_constant && n.children[0]->kind == NodeKind::name ? name(*n.children[0], true) : of(*n.children[0]);
     if (!object) return object;
     Value key = Value::of(n.text);
     if (n.kind == NodeKind::index) {
@@ -127,8 +132,9 @@ class Interpreter {
       return v != nullptr ? *v : Value();
     }
     if (object->is(ValueKind::array) && key.is(ValueKind::number)) {
-      const auto i = key.number.to_uint64();
-      return i && *i < object->items.size() ? object->items[*i] : Value();
+      const auto i = whole_part(key);
+      if (!i) return wrong(n, "an index is a number from 0 on");
+      return *i < object->items.size() ? object->items[*i] : Value();
     }
     return Value();
   }
@@ -141,21 +147,22 @@ class Interpreter {
       if (n.children[i + 1] == nullptr) continue;
       auto bound = of(*n.children[i + 1]);
       if (!bound) return bound;
-      const auto number = bound->is(ValueKind::number) ? bound->number.to_uint64() : std::nullopt;
-      if (!number) return wrong(n, "a slice's ends are whole numbers");
+      const auto number = whole_part(*bound);
+      if (!number) return wrong(n, "a slice's ends are numbers from 0 on");
       bounds[i] = *number;
     }
-    if (v->is(ValueKind::string)) {
-      const std::vector<size_t> places = character_places(v->string);
-      const size_t characters = places.size() - 1;
-      if (bounds[0] >= characters || bounds[1] < bounds[0]) return Value::of(std::string());
-      const size_t end = places[std::min<uint64_t>(bounds[1], characters - 1) + 1];  // the last one is part of it
-      return Value::of(v->string.substr(places[bounds[0]], end - places[bounds[0]]));
+    const bool is_text = v->is(ValueKind::string);
+    if (!is_text && !v->is(ValueKind::array)) return wrong(n, fmt::format("a slice of a {}", name_of(v->kind)));
+    // Of octets; the last one is part of it, and there must be one. What begins right behind its end is empty.
+    const uint64_t size = is_text ? v->string.size() : v->items.size();
+    const uint64_t end = n.children[2] == nullptr ? size : bounds[1] >= size ? size + 1 : bounds[1] + 1;
+    if (end > size || bounds[0] > end) return wrong(n, fmt::format("there is no such slice of {}", size));
+    if (is_text) {
+      if (!begins_character(v->string, bounds[0]) || !begins_character(v->string, end)) return wrong(n, "the slice ends within a character");
+      return Value::of(v->string.substr(bounds[0], end - bounds[0]));
     }
-    if (!v->is(ValueKind::array)) return wrong(n, fmt::format("a slice of a {}", name_of(v->kind)));
-    Value part = Value::array();
-    for (uint64_t i = bounds[0]; i < v->items.size() && i <= bounds[1]; ++i) part.items.push_back(v->items[i]);
-    return part;
+    const auto begin = v->items.begin();
+    return Value::array({begin + static_cast<std::ptrdiff_t>(bounds[0]), begin + static_cast<std::ptrdiff_t>(end)});
   }
 
   Result<Value> array(const Node& n) {
@@ -173,10 +180,10 @@ class Interpreter {
     for (size_t i = 0; i < n.children.size(); i += 2) {
       auto key = of(*n.children[i]);
       if (!key) return key;
-      if (!key->is(ValueKind::string)) return wrong(*n.children[i], fmt::format("a {} as a key", name_of(key->kind)));
+      if (key->kind > ValueKind::string) return wrong(*n.children[i], fmt::format("a {} as a key", name_of(key->kind)));
       auto v = of(*n.children[i + 1]);
       if (!v) return v;
-      all.set(key->string, std::move(*v));
+      all.set(text_of(*key), std::move(*v));
     }
     return all;
   }
@@ -190,19 +197,31 @@ class Interpreter {
     return std::pair{low->number, high->number};
   }
 
-  Result<Value> interval_items(const Node& n) {
+  Result<Value> interval(const Node& n) {
     auto ends = bounds(n);
     if (!ends) return ends.error();
-    auto low = ends->first.to_int64();
-    auto high = ends->second.to_int64();
-    if (!low || !high) return wrong(n, "only of whole numbers there are all");
+    return Value::interval(ends->first, ends->second, n.flag, n.flag2);
+  }
+
+  /// What a closure goes through: the whole numbers of it, from its lower end without what is behind the point.
+  Result<Value> items_of(const Node& n, const Value& interval) {
+    const auto low = interval.items[0].number.rounded(Decimal::Toward::zero).to_int64();
+    const auto high = interval.items[1].number.rounded(Decimal::Toward::zero).to_int64();
+    if (!low || !high) return wrong(n, "too large numbers");
     Value all = Value::array();
     for (int64_t i = *low; i <= *high; ++i) {
       if (all.items.size() >= kItemsMax) return wrong(n, "too many numbers");
-      if (!(n.flag && i == *low) && !(n.flag2 && i == *high)) all.items.push_back(Value::of(Decimal::of(i)));
+      if (!(interval.string.front() == '(' && i == *low) && !(interval.string.back() == ')' && i == *high)) all.items.push_back(Value::of(Decimal::of(i)));
       if (i == INT64_MAX) break;
     }
     return all;
+  }
+
+  static std::optional<uint64_t> whole_part(const Value& v) {
+    return v.is(ValueKind::number) ? v.number.rounded(Decimal::Toward::zero).to_uint64() : std::nullopt;
+  }
+  static bool begins_character(const std::string& text, uint64_t at) {
+    return at == text.size() || (static_cast<unsigned char>(text[at]) & 0xc0) != 0x80;
   }
 
   Result<Value> logical(const Node& n) {
@@ -220,8 +239,8 @@ class Interpreter {
     if (!left) return left;
     auto right = of(*n.children[1]);
     if (!right) return right;
-    if (n.op == BinaryOperator::equal) return Value::of(*left == *right);
-    if (n.op == BinaryOperator::not_equal) return Value::of(!(*left == *right));
+    if (n.op == BinaryOperator::equal) return Value::of(equal_as_expressions(*left, *right));
+    if (n.op == BinaryOperator::not_equal) return Value::of(!equal_as_expressions(*left, *right));
     if (n.op == BinaryOperator::add && left->is(ValueKind::string) && right->is(ValueKind::string)) {
       return Value::of(left->string + right->string);
     }
@@ -267,19 +286,12 @@ class Interpreter {
       if (!scope_.in_set) return wrong(of_what, "there are no sets here");
       return scope_.in_set(of_what.text, *left);
     }
-    if (of_what.kind == NodeKind::interval) {
-      auto ends = bounds(of_what);
-      if (!ends) return ends.error();
-      if (!left->is(ValueKind::number)) return wrong(n, fmt::format("a {} in an interval", name_of(left->kind)));
-      const int low = compare(left->number, ends->first);
-      const int high = compare(left->number, ends->second);
-      return (of_what.flag ? low > 0 : low >= 0) && (of_what.flag2 ? high < 0 : high <= 0);
-    }
     auto right = of(of_what);
     if (!right) return right.error();
-    if (right->is(ValueKind::array)) {
+    if (right->is(ValueKind::interval) && left->is(ValueKind::number)) return is_within(left->number, *right);
+    if (right->is(ValueKind::array) && left->kind <= ValueKind::string) {
       for (const Value& item : right->items) {
-        if (item == *left) return true;
+        if (equal_as_expressions(item, *left)) return true;
       }
       return false;
     }
@@ -319,6 +331,8 @@ class Interpreter {
   Result<Value> call_closure(const Node& n) {
     if (n.children.size() != (n.flag ? 3u : 2u)) return wrong(n, n.text + "() takes an array and an expression");
     auto items = of(*n.children[0]);
+    if (!items) return items;
+    if (items->is(ValueKind::interval)) items = items_of(n, *items);
     if (!items) return items;
     if (!items->is(ValueKind::array)) return wrong(n, fmt::format("{}() of a {}", n.text, name_of(items->kind)));
     const bool makes_values = n.text == "map" || n.text == "flatMap";

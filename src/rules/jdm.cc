@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 
 #include "rules/functions.h"
@@ -56,15 +57,18 @@ void set_at(Value& root, const std::vector<std::string>& path, Value value) {
   at->set(path.back(), std::move(value));
 }
 
-/// The first function that is not there; empty where all are.
-std::string missing_function(const Node& node) {
+/// What is asked for and not there, of all functions and names; empty where all are.
+std::string missing_part(const Node& node) {
+  // What other nodes made is not kept: it would be null here and a value in the engine.
+  const bool is_text_key = node.kind == NodeKind::index && node.children[1]->kind == NodeKind::string_literal;
+  if ((node.kind != NodeKind::string_literal && node.text == "$nodes") || (is_text_key && node.children[1]->text == "$nodes")) return "$nodes";
   if (node.kind == NodeKind::call && std::find(std::begin(kClosures), std::end(kClosures), node.text) == std::end(kClosures) &&
       !call_function(node.text, {}).has_value()) {
-    return node.text;
+    return node.text + "()";
   }
   for (const NodePtr& child : node.children) {
     if (child == nullptr) continue;
-    if (std::string name = missing_function(*child); !name.empty()) return name;
+    if (std::string name = missing_part(*child); !name.empty()) return name;
   }
   return {};
 }
@@ -98,6 +102,7 @@ Result<Decision::Step> Decision::read_step(const Value& node, size_t& expression
   const std::string where = fmt::format("node '{}'", step.shown());
   const Value* const found = node.find("content");
   const Value content = found != nullptr && found->is(ValueKind::object) ? *found : Value::object();
+  step.is_input = type == "inputNode";
   step.is_output = type == "outputNode";
   if (type == "inputNode" || type == "outputNode") {
     if (content.find("schema") != nullptr && !text_at(content, "schema").empty()) {
@@ -128,8 +133,8 @@ Result<Decision::Step> Decision::read_step(const Value& node, size_t& expression
     if (++expressions > kDecisionExpressionsMax) return Error{fmt::format("more than {} expressions", kDecisionExpressionsMax)};
     auto parsed = parse_expression(expression.text);
     if (!parsed) return Error{fmt::format("{}: {} = {}: {}", where, key, expression.text, parsed.error().message)};
-    if (const std::string name = missing_function(**parsed); !name.empty()) {
-      return Error{fmt::format("{}: {} = {}: {}() is not known here", where, key, expression.text, name)};
+    if (const std::string name = missing_part(**parsed); !name.empty()) {
+      return Error{fmt::format("{}: {} = {}: {} is not known here", where, key, expression.text, name)};
     }
     expression.tree = std::move(*parsed);
     step.expressions.push_back(std::move(expression));
@@ -157,7 +162,9 @@ Result<Decision> Decision::parse(std::string_view json) {
     if (!places.emplace(step->id, steps.size()).second) return Error{fmt::format("there are two nodes {}", step->id)};
     steps.push_back(std::move(*step));
   }
-  std::vector<std::vector<size_t>> parents(steps.size());
+  const auto inputs = std::count_if(steps.begin(), steps.end(), [](const Step& step) { return step.is_input; });
+  if (inputs != 1) return Error{fmt::format("it has {} input nodes, and needs one", inputs)};
+  std::vector<std::vector<size_t>> parents(steps.size()), children(steps.size());
   for (const Value& edge : edges->items) {
     const auto from = places.find(text_at(edge, "sourceId"));
     const auto to = places.find(text_at(edge, "targetId"));
@@ -165,22 +172,58 @@ Result<Decision> Decision::parse(std::string_view json) {
       return Error{fmt::format("an edge from '{}' to '{}', which are not both there", text_at(edge, "sourceId"), text_at(edge, "targetId"))};
     }
     parents[to->second].push_back(from->second);
+    children[from->second].push_back(to->second);
   }
-  // In the order of the file, as far as parents allow.
-  Decision decision;
-  std::vector<size_t> place_of(steps.size(), SIZE_MAX);
-  while (decision.steps_.size() < steps.size()) {
-    const size_t before = decision.steps_.size();
-    for (size_t i = 0; i < steps.size(); ++i) {
-      const bool is_ready = place_of[i] == SIZE_MAX && std::all_of(parents[i].begin(), parents[i].end(),
-                                                                  [&](size_t p) { return place_of[p] != SIZE_MAX; });
-      if (!is_ready) continue;
-      // The engine merges what came by the last edge first.
-      for (auto p = parents[i].rbegin(); p != parents[i].rend(); ++p) steps[i].parents.push_back(place_of[*p]);
-      place_of[i] = decision.steps_.size();
-      decision.steps_.push_back(std::move(steps[i]));
+  return in_order(std::move(steps), parents, children);
+}
+
+/// Those that run, as the engine walks: from the input on, to the children in the order of the edges, those first that somebody waits
+/// for; no further than the first output. What it never comes to does not run.
+Result<Decision> Decision::in_order(std::vector<Step> steps, const std::vector<std::vector<size_t>>& parents,
+                                    const std::vector<std::vector<size_t>>& children) {
+  // A circle anywhere is one, whether or not the walk comes by.
+  std::vector<size_t> waits_for(steps.size()), ready;
+  for (size_t i = 0; i < steps.size(); ++i) {
+    waits_for[i] = parents[i].size();
+    if (waits_for[i] == 0) ready.push_back(i);
+  }
+  for (size_t i = 0; i < ready.size(); ++i) {
+    for (const size_t child : children[ready[i]]) {
+      if (--waits_for[child] == 0) ready.push_back(child);
     }
-    if (decision.steps_.size() == before) return Error{"its nodes go in a circle"};
+  }
+  if (ready.size() != steps.size()) return Error{"its nodes go in a circle"};
+
+  constexpr size_t kNot = SIZE_MAX;
+  std::vector<size_t> place_of(steps.size(), kNot), walk, to_visit;
+  for (size_t i = 0; i < steps.size(); ++i) {
+    if (steps[i].is_input) to_visit.push_back(i);
+  }
+  bool is_done = false;
+  while (!to_visit.empty() && !is_done) {
+    const size_t i = to_visit.back();
+    to_visit.pop_back();
+    if (place_of[i] != kNot) continue;
+    const auto is_missing = [&](size_t parent) { return place_of[parent] == kNot; };
+    if (std::any_of(parents[i].begin(), parents[i].end(), is_missing)) {
+      to_visit.push_back(i);
+      std::copy_if(parents[i].rbegin(), parents[i].rend(), std::back_inserter(to_visit), is_missing);
+      continue;
+    }
+    place_of[i] = walk.size();
+    walk.push_back(i);
+    to_visit.insert(to_visit.end(), children[i].rbegin(), children[i].rend());
+    is_done = steps[i].is_output;
+  }
+
+  Decision decision;
+  for (size_t i = 0; i < steps.size(); ++i) {
+    if (place_of[i] != kNot && children[i].empty()) decision.ends_.push_back(place_of[i]);
+  }
+  for (const size_t i : walk) {
+    // The engine merges what came by the last edge first.
+    for (auto p = parents[i].rbegin(); p != parents[i].rend(); ++p) steps[i].parents.push_back(place_of[*p]);
+    decision.steps_.push_back(std::move(steps[i]));
   }
   return decision;
 }
@@ -194,7 +237,7 @@ Result<Value> Decision::run(const Step& step, const Value& input, uint64_t& left
   };
   Value made = Value::object();
   for (const Expression& e : step.expressions) {
-    auto v = interpret(*e.tree, {.root = &seen, .reference = &made, .in_set = nullptr, .call = nullptr, .left = &left});
+    auto v = interpret(*e.tree, {.root = &seen, .reference = made.members.empty() ? nullptr : &made, .in_set = nullptr, .call = nullptr, .left = &left});
     if (did != nullptr) did->push_back({step.shown(), e.key, v ? v->to_json() : "no value: " + v.error().message});
     if (!v) return wrong(fmt::format("{}: {}", e.text, v.error().message));
     // Each step may put its paths around all that the one before it made.
@@ -218,7 +261,7 @@ Result<Value> Decision::evaluate(const Value& input, std::vector<Trace>* did) co
   Value result = Value::object();
   uint64_t left = kInterpretedMax;
   for (const Step& step : steps_) {
-    uint64_t weight = step.parents.empty() ? weight_of(input) : 0;
+    uint64_t weight = step.is_input ? weight_of(input) : 0;
     for (const size_t parent : step.parents) {
       weight += weight_of(outputs[parent]);
       if (weight > left) break;
@@ -228,8 +271,7 @@ Result<Value> Decision::evaluate(const Value& input, std::vector<Trace>* did) co
     left -= weight;
     Value in = Value::object();
     for (const size_t parent : step.parents) merge_patch(in, outputs[parent]);
-    if (step.parents.empty()) in = input;
-    if (step.is_output) merge_patch(result, in);
+    if (step.is_input) in = input;
     if (!step.is_expression) {
       outputs.push_back(std::move(in));
       continue;
@@ -238,6 +280,7 @@ Result<Value> Decision::evaluate(const Value& input, std::vector<Trace>* did) co
     if (!out) return out.error();
     outputs.push_back(std::move(*out));
   }
+  for (const size_t end : ends_) merge_patch(result, outputs[end]);
   return result;
 }
 

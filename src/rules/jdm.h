@@ -28,7 +28,7 @@ class Decision {
  public:
   static Result<Decision> parse(std::string_view json);
 
-  /// What comes out at the output node. An expression without a value ends all of it, as in the engine. `did`: takes what each expression
+  /// What comes out at the end. An expression without a value ends all of it, as in the engine. `did`: takes what each expression
   /// came to.
   struct Trace {
     std::string node, key, value;
@@ -42,7 +42,8 @@ class Decision {
   };
   struct Step {
     std::string id, name;
-    bool is_output = false;
+    bool is_input = false;       // what the decision is asked about goes out
+    bool is_output = false;      // nothing runs behind it
     bool is_expression = false;  // else what comes in goes out
     bool passes_through = false;
     std::vector<std::string> input_path, output_path;
@@ -53,12 +54,18 @@ class Decision {
     const std::string& shown() const { return name.empty() ? id : name; }
   };
   const std::vector<Step>& steps() const { return steps_; }
+  /// Steps that nothing comes behind, whose outputs are merged into the result, in that order.
+  const std::vector<size_t>& ends() const { return ends_; }
 
  private:
   Result<Value> run(const Step& step, const Value& input, uint64_t& left, std::vector<Trace>* did) const;
   static Result<Step> read_step(const Value& node, size_t& expressions);
 
-  std::vector<Step> steps_;  // in an order in which all parents come first
+  static Result<Decision> in_order(std::vector<Step> steps, const std::vector<std::vector<size_t>>& parents,
+                                   const std::vector<std::vector<size_t>>& children);
+
+  std::vector<Step> steps_;  // those that run, in their order: all parents come first
+  std::vector<size_t> ends_;
 };
 
 /// `patch` over `into`: null takes a key away, objects on both sides are merged, everything else is replaced.

@@ -153,7 +153,7 @@ class Parser {
     const size_t at = here().at;
     if (take("not") || take("!")) return unary(NodeKind::logical_not, kNotPower, at);
     if (take("-")) return unary(NodeKind::unary_minus, kSignPower, at);
-    if (take("+")) return unary(NodeKind::unary_plus, kSignPower, at);
+    if (take("+")) return expression(kSignPower);  // it asks nothing of its operand, in the engine too
     if (mode_ == Mode::cell) {
       const Infix* const infix = infix_here();
       if (infix != nullptr && infix->power == kComparisonPower && infix->kind == NodeKind::binary) {

@@ -46,6 +46,7 @@ void append(std::string& out, const Value& v) {
     case ValueKind::count_: out += "null"; return;
     case ValueKind::boolean: out += v.boolean ? "true" : "false"; return;
     case ValueKind::number: out += v.number.to_string(); return;
+    case ValueKind::interval:
     case ValueKind::string:
       out += nlohmann::json(v.string).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
       return;
@@ -103,6 +104,22 @@ Value Value::object(Members members) {
   return v;
 }
 
+Value Value::interval(const Decimal& low, const Decimal& high, bool low_is_outside, bool high_is_outside) {
+  Value v = array({of(low), of(high)});
+  v.kind = ValueKind::interval;
+  v.string = low_is_outside ? '(' : '[';
+  v.string.append(low.to_string()).append("..").append(high.to_string()).append(1, high_is_outside ? ')' : ']');
+  return v;
+}
+
+bool equal_as_expressions(const Value& a, const Value& b) { return a.kind <= ValueKind::string && a == b; }
+
+bool is_within(const Decimal& number, const Value& interval) noexcept {
+  const int low = compare(number, interval.items[0].number);
+  const int high = compare(number, interval.items[1].number);
+  return (interval.string.front() == '(' ? low > 0 : low >= 0) && (interval.string.back() == ')' ? high < 0 : high <= 0);
+}
+
 const Value* Value::find(std::string_view key) const noexcept {
   for (const auto& [name, value] : members) {
     if (name == key) return &value;
@@ -131,6 +148,7 @@ bool operator==(const Value& a, const Value& b) {
     case ValueKind::count_: return true;
     case ValueKind::boolean: return a.boolean == b.boolean;
     case ValueKind::number: return a.number == b.number;
+    case ValueKind::interval:
     case ValueKind::string: return a.string == b.string;
     case ValueKind::array: return a.items == b.items;
     case ValueKind::object:

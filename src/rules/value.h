@@ -14,7 +14,7 @@
 
 namespace weir::rules {
 
-#define WEIR_VALUE_KINDS(X) X(null) X(boolean) X(number) X(string) X(array) X(object)
+#define WEIR_VALUE_KINDS(X) X(null) X(boolean) X(number) X(string) X(array) X(object) X(interval)
 WEIR_NAMED_ENUM(ValueKind, uint8_t, WEIR_VALUE_KINDS)
 
 struct Value {
@@ -23,8 +23,8 @@ struct Value {
   ValueKind kind = ValueKind::null;
   bool boolean = false;
   Decimal number;
-  std::string string;
-  std::vector<Value> items;
+  std::string string;        // of an interval: its text, `[1..5)`, which is what it is outside of expressions
+  std::vector<Value> items;  // of an interval: its ends
   Members members;
 
   Value() = default;
@@ -33,6 +33,7 @@ struct Value {
   static Value of(std::string v);
   static Value array(std::vector<Value> items = {});
   static Value object(Members members = {});
+  static Value interval(const Decimal& low, const Decimal& high, bool low_is_outside, bool high_is_outside);
 
   bool is(ValueKind k) const noexcept { return kind == k; }
   /// Null where there is no such member.
@@ -42,8 +43,14 @@ struct Value {
   Value& set(const std::string& key, Value v);
   std::string to_json() const;
 
+  /// Of the same shape and values; what `==` between expressions asks is equal_as_expressions.
   friend bool operator==(const Value& a, const Value& b);
 };
+
+/// As the reference engine compares: arrays, objects and intervals are equal to nothing.
+bool equal_as_expressions(const Value& a, const Value& b);
+/// Whether a number is between an interval's ends.
+bool is_within(const Decimal& number, const Value& interval) noexcept;
 
 /// 1, and what the deepest item or member has.
 size_t depth_of(const Value& value) noexcept;
