@@ -80,6 +80,7 @@ class EtlWorker final : private outbound::OutcomeSink {
   void write_event(Job& job, const transform::Decisions& decisions, std::span<const uint8_t> record);
   bool has_room() noexcept;
   void seal(Job& job, uint32_t last_index);
+  void end_slice(Job& job);
   void give_up_slice();
   void change_buffer();
   size_t message_octets_max() noexcept;
@@ -116,6 +117,7 @@ class EtlWorker final : private outbound::OutcomeSink {
   std::vector<std::unique_ptr<EventBuffer>> buffers_;
   std::vector<EventBuffer*> free_buffers_;
   EventBuffer* buffer_ = nullptr;  // the one that is filled
+  const uint32_t records_of_slice_;  // of the source, of framing json: then a message of events ends
   size_t slice_octets_ = 0;        // behind what is used of it: events of the current job that are not sealed
   uint32_t slice_records_ = 0;
 

@@ -87,7 +87,11 @@ bool EtlWorker::work(Job& job, size_t& budget) {
     --budget;
     make_event(job, entry.message);
     ++job.next_index;
-    if (config_.events.framing == EventFraming::single && slice_records_ > 0) seal(job, job.next_index - 1);
+    if (config_.events.framing == EventFraming::single) {
+      if (slice_records_ > 0) seal(job, job.next_index - 1);
+    } else if (job.next_index % records_of_slice_ == 0) {
+      end_slice(job);
+    }
   }
   give_up_slice();  // something of the job was refused meanwhile
   return true;
@@ -203,6 +207,13 @@ void EtlWorker::seal(Job& job, uint32_t last_index) {
   slice_records_ = 0;
   job.slice_index = last_index + 1;
   to_publish_.push_back(&out);
+}
+
+/// By how many records were read, which no rule, name or database changes: a message that is worked on again under others is cut in the
+/// same places, and what was stored of it already is not stored once more (decision 0277).
+void EtlWorker::end_slice(Job& job) {
+  if (slice_records_ > 0) seal(job, job.next_index - 1);
+  job.slice_index = job.next_index;
 }
 
 void EtlWorker::give_up_slice() {

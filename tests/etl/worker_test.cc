@@ -283,6 +283,32 @@ TEST_F(EtlWorkerTest, StoresTheSameMessageOnce) {
   EXPECT_EQ(books().events_acknowledged, 20u);
 }
 
+TEST_F(EtlWorkerTest, StoresNothingTwiceUnderRulesThatMakeOtherEvents) {
+  EtlConfig c = config();
+  c.events.batch_bytes = 100 << 10;
+  start(c);
+  publish("flows.raw.netflow", flow_batch(0, 1000), {{"Nats-Msg-Id", "again"}});
+  settle(1);
+  const uint64_t messages = read_stream("events_ocsf").size();
+  ASSERT_GT(messages, 3u);
+  json stream = api("STREAM.INFO.events")["config"];
+  stream["duplicate_window"] = 100'000'000;
+  const std::string longer = "rules: [{id: long, then: {set: {message: \"'" + std::string(600, 'x') + "'\"}}}]\n";
+  uint64_t times = 1;
+  for (const std::string& rules : {longer, std::string("rules: [{id: some, when: bytes < 1100 or bytes % 7 == 0, then: {drop: true}}]\n")}) {
+    take_rules(c, ++times, rules);
+    api("STREAM.PURGE.events");
+    ASSERT_TRUE(api("STREAM.UPDATE.events", stream).contains("config"));
+    std::this_thread::sleep_for(std::chrono::milliseconds(500));
+    publish("flows.raw.netflow", flow_batch(0, 1000), {{"Nats-Msg-Id", "again"}});
+    ASSERT_TRUE(eventually([&] { return books().messages_done == times; }));
+    EXPECT_EQ(numbers_of(events()), run_of(0, 1000));
+    EXPECT_EQ(read_stream("events_ocsf").size(), messages);
+  }
+  EXPECT_GT(books().records_dropped, 100u);
+  EXPECT_GT(books().event_messages_duplicate, messages);
+}
+
 TEST_F(EtlWorkerTest, BuriesWhatItCannotReadWithTheReason) {
   start(config());
   struct Case {
