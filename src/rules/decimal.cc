@@ -391,9 +391,21 @@ char* Decimal::write(char* out) const noexcept {
   return out;
 }
 
+char* Decimal::write_json(char* out) const noexcept {
+  char* end = write(out);
+  if (scale_ == 0) return end;
+  while (end[-1] == '0') --end;
+  return end[-1] == '.' ? end - 1 : end;
+}
+
 std::string Decimal::to_string() const {
   char text[kTextMax];
   return {text, write(text)};
+}
+
+std::string Decimal::to_json() const {
+  char text[kTextMax];
+  return {text, write_json(text)};
 }
 
 }  // namespace weir::rules

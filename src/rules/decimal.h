@@ -59,6 +59,9 @@ class Decimal {
   /// Writes what to_string gives, at most kTextMax octets, and returns the end.
   static constexpr size_t kTextMax = 40;
   char* write(char* out) const noexcept;
+  /// As numbers are exchanged: without the zeros that end a fraction.
+  char* write_json(char* out) const noexcept;
+  std::string to_json() const;
 
  private:
   std::optional<Decimal> fitted() const noexcept;

@@ -77,7 +77,7 @@ class Writer {
     switch (n.kind) {
       case NodeKind::null_literal: pending_ += "null"; return;
       case NodeKind::boolean_literal: pending_ += n.flag ? "true" : "false"; return;
-      case NodeKind::number_literal: pending_ += n.number.to_string(); return;
+      case NodeKind::number_literal: pending_ += n.number.to_json(); return;
       case NodeKind::string_literal: pending_ += json_of(n.text); return;
       case NodeKind::interval: {
         const auto value = interpret(n, {});

@@ -323,6 +323,7 @@ Value found_by(const Pattern& pattern, std::string_view function, const std::vec
 }
 
 std::string text_of(const Value& value) {
+  if (value.is(ValueKind::number)) return value.number.to_string();
   return value.is(ValueKind::string) ? value.string : value.to_json();
 }
 

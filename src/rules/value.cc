@@ -45,7 +45,7 @@ void append(std::string& out, const Value& v) {
     case ValueKind::null:
     case ValueKind::count_: out += "null"; return;
     case ValueKind::boolean: out += v.boolean ? "true" : "false"; return;
-    case ValueKind::number: out += v.number.to_string(); return;
+    case ValueKind::number: out += v.number.to_json(); return;
     case ValueKind::interval:
     case ValueKind::string:
       out += nlohmann::json(v.string).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);

@@ -21,7 +21,7 @@ void put_cell(TextBuffer& out, const rules::Cell& cell) noexcept {
     case rules::CellKind::number: break;
   }
   char number[rules::Decimal::kTextMax];
-  out.put({number, static_cast<size_t>(cell.number.write(number) - number)});
+  out.put({number, static_cast<size_t>(cell.number.write_json(number) - number)});
 }
 
 void put_field(TextBuffer& out, const FlowView& flow, rules::FieldRef field) noexcept {

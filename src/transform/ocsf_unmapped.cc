@@ -137,7 +137,7 @@ void put_own_targets(TextBuffer& out, const Decisions& decisions, const Choice& 
       out.put(cell.boolean ? "true," : "false,");
     } else {
       char number[rules::Decimal::kTextMax];
-      out.put({number, static_cast<size_t>(cell.number.write(number) - number)});
+      out.put({number, static_cast<size_t>(cell.number.write_json(number) - number)});
       out.put(',');
     }
   }

@@ -16,6 +16,11 @@ inline std::string text_of_cell(const Cell& cell) {
   }
 }
 
+/// Numbers with the zeros that they have as text.
+inline std::string text_of_value(const Value& value) {
+  return value.kind == ValueKind::number ? value.number.to_string() : value.to_json();
+}
+
 /// All that a run came to, in one text.
 inline std::string summary(const RuleSet& rules, const Outcome& out) {
   std::string text = out.is_sampled_out ? "sampled_out" : out.is_dropped ? "dropped" : "kept";
@@ -35,7 +40,7 @@ inline std::string summary(const RuleSet& rules, const PlainOutcome& out) {
     text += " factor " + std::to_string(out.sampling_factor);
     for (const Target& target : rules.program().targets) {
       for (const auto& [name, value] : out.set) {
-        if (name == target.name) text += " " + name + "=" + value.to_json();
+        if (name == target.name) text += " " + name + "=" + text_of_value(value);
       }
     }
     for (const std::string& label : out.labels) text += " #" + label;

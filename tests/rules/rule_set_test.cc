@@ -447,6 +447,10 @@ TEST(Decimals, AreExact) {
   const auto d = [](const char* text) { return *Decimal::parse(text); };
   EXPECT_EQ(add(d("0.1"), d("0.2"))->to_string(), "0.3");
   EXPECT_EQ(d("1.50").to_string(), "1.50");
+  EXPECT_EQ(d("1.50").to_json(), "1.5");
+  EXPECT_EQ(d("-100.00").to_json(), "-100");
+  EXPECT_EQ(d("0.0").to_json(), "0");
+  EXPECT_EQ(d("100").to_json(), "100");
   EXPECT_EQ(divide(d("7"), d("2"))->to_string(), "3.50") << "as the reference engine's numbers have it";
   EXPECT_EQ(divide(d("1"), d("3"))->to_string(), "0.3333333333333333333333333333");
   EXPECT_EQ(divide(d("2"), d("3"))->to_string(), "0.6666666666666666666666666667");
