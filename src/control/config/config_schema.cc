@@ -224,7 +224,7 @@ const Schema<LimitsConfig>& limits_schema() {
                "nothing else; 0: never.")
           .key("tcp_sessions", &LimitsConfig::tcp_sessions, integer<uint32_t>(1, 16'384),
                "TCP sessions of all exporters, divided among the socket_threads, with up to 64 KiB of memory for each; "
-               "what is beyond is refused. The process needs as many file descriptors.")
+               "what is beyond is refused, or has a place that an idle one gives up. The process needs as many file descriptors.")
           .key("tcp_sessions_per_exporter", &LimitsConfig::tcp_sessions_per_exporter, integer<uint32_t>(1, 16'384),
                "The same of one exporter.")
           .key("tcp_idle_timeout_secs", &LimitsConfig::tcp_idle_timeout_secs, duration<uint32_t>(kSec, 0, 30 * 86'400),
