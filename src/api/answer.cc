@@ -33,12 +33,11 @@ std::string_view value_in(std::string_view header, std::string_view key) {
 
 /// What it says, unless none of it can be what was asked for.
 std::string left_out_for(std::string_view header, const Question& question) {
-  if (!question.reads_files) return {};
   const auto from_us = query::instant_of(value_in(header, "from")), to_us = query::instant_of(value_in(header, "to"));
-  const query::TimeWindow& window = question.window;
-  if (window.end_us && from_us && *from_us >= *window.end_us) return {};
-  if (window.start_us && to_us && *to_us <= *window.start_us) return {};
-  return printable(header);
+  const bool may_lack = std::any_of(question.from_flows.begin(), question.from_flows.end(), [&](const query::TimeWindow& window) {
+    return !(window.end_us && from_us && *from_us >= *window.end_us) && !(window.start_us && to_us && *to_us <= *window.start_us);
+  });
+  return may_lack ? printable(header) : std::string();
 }
 
 std::optional<int64_t> integer_of(std::string_view cell) {

@@ -51,8 +51,9 @@ struct Question {
   std::vector<std::string> more_cells;  // behind each row, for the last of `columns`
   uint64_t rows_max = 0;            // one more came: there are more. 0: as the store says
   bool has_page_columns = false;    // behind each row, not shown
-  query::TimeWindow window;         // for cursors, with the text that they are good for; open: SQL of others
-  bool reads_files = true;          // and so may lack what lies in some that cannot be read
+  query::TimeWindow window;         // for cursors, with the text that they are good for
+  // Whose flows it reads, and so may lack what lies in files that cannot be read; open: SQL of others.
+  std::vector<query::TimeWindow> from_flows = {query::TimeWindow()};
   std::optional<query::PageStart> page;
   std::string text;
   bool is_srql = false;             // SQL that this program wrote: what the store refuses is no mistake of the asker's

@@ -264,7 +264,7 @@ Question question_of(const ApiContext& context, query::Plan plan, std::string_vi
   question.rows_max = plan.limit;
   question.has_page_columns = t.has_page_columns;
   question.window = plan.window;
-  question.reads_files = t.table == "flow_rows";
+  question.from_flows = std::move(t.from_flows);
   question.page = page;
   question.text = text;
   question.is_srql = true;

@@ -18,6 +18,14 @@ std::string limit_of(const Plan& plan, uint32_t skip = 0) {
   return sql;
 }
 
+/// Nothing where its sums would all be made of flows: a window within a minute has nothing of it.
+const Rollup* rollup_in_use(const Plan& plan) {
+  const Rollup* const rollup = rollup_for(plan);
+  if (rollup == nullptr) return nullptr;
+  const auto pieces = pieces_of(plan);
+  return std::any_of(pieces.begin(), pieces.end(), [](const Piece& piece) { return !piece.grain.empty(); }) ? rollup : nullptr;
+}
+
 // ── groups and series ────────────────────────────────────────────────────────────────────────────
 
 /// In four steps: sums by key (g), what is made of sums (v), the page of them (p), and what people see. Only the page's
@@ -25,11 +33,18 @@ std::string limit_of(const Plan& plan, uint32_t skip = 0) {
 class GroupQuery {
  public:
   GroupQuery(const Plan& plan, const Dialect& dialect)
-      : plan_(plan), dialect_(dialect), rollup_(rollup_for(plan)), out_(plan, dialect) {}
+      : plan_(plan), dialect_(dialect), rollup_(rollup_in_use(plan)), out_(plan, dialect) {}
 
   Translation translate() {
     Translation t;
     t.table = rollup_ != nullptr ? fmt::format("rollup_{}", rollup_->name) : "flow_rows";
+    if (rollup_ == nullptr) {
+      t.from_flows = {plan_.window};
+    } else {
+      for (const Piece& piece : pieces_of(plan_)) {
+        if (piece.grain.empty()) t.from_flows.push_back({piece.start_us, piece.end_us});
+      }
+    }
     name_keys();
     put_shown(t.columns);
     out_.put(" FROM (SELECT * FROM (");
@@ -228,6 +243,7 @@ Columns columns_for(const Plan& plan, const Dialect& dialect, std::vector<Answer
 Translation rows_by_time(const Plan& plan, const Dialect& dialect, const std::optional<PageStart>& page, RowsAsked rows) {
   Translation t;
   t.table = "flow_rows";
+  t.from_flows = {plan.window};
   t.has_page_columns = rows == RowsAsked::with_place;
   const bool newest_first = plan.order.front().is_descending;
   const std::string_view way = newest_first ? "DESC" : "ASC";
@@ -269,6 +285,7 @@ Translation rows_by_time(const Plan& plan, const Dialect& dialect, const std::op
 Translation rows_by_fields(const Plan& plan, const Dialect& dialect) {
   Translation t;
   t.table = "flow_rows";
+  t.from_flows = {plan.window};
   SqlWriter out(plan, dialect);
   const Columns columns = columns_for(plan, dialect, t.columns);
   std::string sort, order;

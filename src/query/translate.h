@@ -49,6 +49,7 @@ struct Translation {
   std::vector<AnswerColumn> columns;
   bool has_page_columns = false;  // behind `columns` in each row: the time in microseconds and the tie
   std::string table;              // flow_rows, or rollup_src
+  std::vector<TimeWindow> from_flows;  // whose flows are read, and with them files; of rollups what their sums do not have
 };
 
 inline constexpr std::string_view kPageTimeColumn = "page_time_us";

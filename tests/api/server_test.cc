@@ -465,7 +465,7 @@ TEST(ApiServer, SaysWhatTheStoreCouldNotReadOfTheWindow) {
   rows.left_out = "files=2; rows=30; from=2026-11-02T10:00:00Z; to=2026-11-02T12:00:00Z";
   server.fake->lay_out({rows, F::over()});
   const auto ask = [&](const char* query) { return server.post("/api/query", json{{"query", query}}.dump()); };
-  // Sums lie in no file.
+  // Sums of whole minutes lie in no file.
   const auto sums = ask("in:flows time:last_1h groupby:src_ip");
   EXPECT_EQ(sums.headers.count("x-weir-left-out"), 0u) << sums.body;
   constexpr const char* kFromFlows = R"(in:flows time:[2026-11-02T11:30:00Z,2026-11-02T11:45:00Z] stats:"max(bytes_total) as m, min(bytes_total) as n, count(*) as c by src_ip")";
@@ -474,6 +474,24 @@ TEST(ApiServer, SaysWhatTheStoreCouldNotReadOfTheWindow) {
   EXPECT_EQ(flows.headers.at("x-weir-left-out"), rows.left_out);
   EXPECT_EQ(json::parse(flows.body)["left_out"], rows.left_out);
   EXPECT_EQ(server.post("/api/query?format=csv", json{{"query", kFromFlows}}.dump()).headers.at("x-weir-left-out"), rows.left_out);
+  // Of sums by the minute what is beside whole minutes comes from flows: here its end, and here all of it.
+  const auto ends = ask(R"(in:flows time:[2026-11-02T09:00:00Z,2026-11-02T11:30:30Z] groupby:src_ip)");
+  EXPECT_EQ(ends.headers.at("x-weir-left-out"), rows.left_out) << ends.body;
+  EXPECT_EQ(json::parse(ends.body)["table"], "rollup_src");
+  const auto inside = ask(R"(in:flows time:[2026-11-02T11:30:05Z,2026-11-02T11:30:50Z] groupby:src_ip)");
+  EXPECT_EQ(inside.headers.at("x-weir-left-out"), rows.left_out) << inside.body;
+  EXPECT_EQ(json::parse(inside.body)["table"], "flow_rows");
+  // These ends are others' hours.
+  const auto whole = ask(R"(in:flows time:[2026-11-02T09:00:30Z,2026-11-02T13:00:30Z] groupby:src_ip)");
+  EXPECT_EQ(whole.headers.count("x-weir-left-out"), 0u);
+  // Sums by the minute are kept for a week here, so the first half hour of this one comes from flows.
+  server.fake->clear();
+  rows.left_out = "files=1; rows=30; from=2026-10-20T10:00:00Z; to=2026-10-20T11:00:00Z";
+  server.fake->lay_out({rows, F::over()});
+  EXPECT_EQ(ask(R"(in:flows time:[2026-10-20T10:30:00Z,2026-11-02T11:00:00Z] groupby:src_ip)").headers.at("x-weir-left-out"), rows.left_out);
+  server.fake->clear();
+  rows.left_out = "files=2; rows=30; from=2026-11-02T10:00:00Z; to=2026-11-02T12:00:00Z";
+  server.fake->lay_out({rows, F::over()});
   // None of them is of this hour.
   const auto before = ask(R"(in:flows time:[2026-11-02T09:00:00Z,2026-11-02T10:00:00Z] stats:"max(bytes_total) as m, min(bytes_total) as n, count(*) as c by src_ip")");
   EXPECT_EQ(before.status, 200);
