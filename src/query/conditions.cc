@@ -15,6 +15,9 @@ namespace {
 using PK = Predicate::Kind;
 using K = FieldKind;
 
+// IPv4 lies in the midst of IPv6, and none of it is meant by an IPv6 network such as ::/0.
+const IpAddress kV4First = *IpAddress::parse("0.0.0.0"), kV4Last = *IpAddress::parse("255.255.255.255");
+
 Place visible(const Text& value) { return {value.place.at, std::max<size_t>(1, value.place.octets)}; }
 
 Predicate simple(PK kind, const Field& field, std::string_view column, std::vector<Parameter> values) {
@@ -129,7 +132,9 @@ class ColumnReader {
                                              : "an address such as 192.0.2.1 or 2001:db8::1, a network 192.0.2.0/24, a range 192.0.2.1-192.0.2.9");
     }
     if (range->first == range->last) return equal(range->first);
-    return simple(PK::between, field_, column_, {range->first, range->last});
+    Predicate between = simple(PK::between, field_, column_, {range->first, range->last});
+    const bool has_v4 = !range->first.is_v4() && range->first < kV4First && kV4Last < range->last;
+    return has_v4 ? of_family(std::move(between), /*is_v4=*/false) : between;
   }
 
   Predicate number(const Text& value) const {
@@ -212,17 +217,22 @@ class ColumnReader {
     return compared(field_, column_, condition_.comparison, std::move(parameter));
   }
 
-  /// With those of its own family: IPv4 lies in the middle of IPv6.
+  /// With those of its own family.
   Predicate compared_address(const IpAddress& address) const {
-    Predicate v4 = simple(PK::between, field_, column_, {*IpAddress::parse("0.0.0.0"), *IpAddress::parse("255.255.255.255")});
-    std::vector<Predicate> parts = {compared(field_, column_, condition_.comparison, address)};
-    if (!address.is_v4()) {
+    return of_family(compared(field_, column_, condition_.comparison, address), address.is_v4());
+  }
+
+  Predicate of_family(Predicate predicate, bool is_v4) const {
+    Predicate family = simple(PK::between, field_, column_, {kV4First, kV4Last});
+    if (!is_v4) {
       Predicate none;
       none.kind = PK::none;
-      none.parts.push_back(std::move(v4));
-      v4 = std::move(none);
+      none.parts.push_back(std::move(family));
+      family = std::move(none);
     }
-    parts.push_back(std::move(v4));
+    std::vector<Predicate> parts;
+    parts.push_back(std::move(predicate));
+    parts.push_back(std::move(family));
     return joined(PK::all, std::move(parts));
   }
 

@@ -388,6 +388,16 @@ TEST_F(Answers, OperatorsMeanWhatTheySay) {
   expect_flows("in:flows src_ip:<2001:db8:0:1::2 time:last_1h", kHour, [](const KnownFlow& f) { return f.src == "2001:db8::1"; });
   expect_flows("in:flows src_ip:>::1 time:last_1h", kHour, [](const KnownFlow& f) { return f.src.starts_with("2001:"); });
   expect_flows("in:flows src_ip:::ffff:10.0.0.0/104 time:last_1h", kHour, [](const KnownFlow& f) { return is_in_ten(f.src); });
+  // IPv4 lies in the midst of IPv6 and is none of it.
+  const auto is_v6 = [](const KnownFlow& f) { return f.src.find(':') != std::string::npos; };
+  for (const char* const all_v6 : {"src_cidr:::/0", "src_ip:::-ffff::", "src_ip:(::/0,::/1)", "!src_cidr:0.0.0.0/0"}) {
+    expect_flows(fmt::format("in:flows {} time:last_1h", all_v6), kHour, is_v6);
+  }
+  EXPECT_TRUE(ask("in:flows src_ip:::/79 time:last_1h").empty());
+  expect_flows("in:flows !src_cidr:::/0 time:last_1h", kHour, [&](const KnownFlow& f) { return !is_v6(f); });
+  expect_groups("in:flows cidr:::/0 stats:\"sum(bytes_total) as b by src_ip\" time:last_1h", kHour, [&](const KnownFlow& f) -> std::optional<std::string> {
+    if (!is_v6(f) && f.dst.find(':') == std::string::npos) return std::nullopt;
+    return f.src; }, sum_bytes);
   expect_flows("in:flows app:web_m% time:last_1h", kHour, [](const KnownFlow& f) { return f.app == "web_mail"; });
   expect_flows("in:flows app:WEB% time:last_1h", kHour, [](const KnownFlow& f) { return f.app.starts_with("web"); });
   expect_flows("in:flows app:~^(dns|ssh)$ time:last_1h", kHour, [](const KnownFlow& f) { return f.app == "dns" || f.app == "ssh"; });
