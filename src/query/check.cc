@@ -246,11 +246,14 @@ class Checker {
   /// Hours and parts of them begin at UTC's unless the zone's begin elsewhere; longer ones begin as the zone's days do.
   void set_bucket_zone(Bucket& bucket) const {
     if (zone_.is_utc()) return;
-    const int64_t start = std::max(plan_.window.start_us.value_or(0) / kUsPerSec, kFirstFlowsSecs);
+    // The first bucket may begin before the window, and clocks may change in between.
+    const int64_t start = std::max(plan_.window.start_us.value_or(0) / kUsPerSec, kFirstFlowsSecs) - bucket.seconds - 86'400;
     const int64_t offset = zone_.offset_at(start);
-    if (bucket.seconds <= 3600 && offset % bucket.seconds == 0) return;
+    auto transitions = zone_.transitions_between(start, plan_.window.end_us.value_or(now_us_) / kUsPerSec);
+    const auto begins_as_utc = [&](int64_t o) { return o % bucket.seconds == 0; };
+    if (bucket.seconds <= 3600 && begins_as_utc(offset) && std::all_of(transitions.begin(), transitions.end(), [&](const auto& t) { return begins_as_utc(t.offset); })) return;
     bucket.offset_secs = offset;
-    bucket.transitions = zone_.transitions_between(start, plan_.window.end_us.value_or(now_us_) / kUsPerSec);
+    bucket.transitions = std::move(transitions);
   }
 
   void finish_shape() {

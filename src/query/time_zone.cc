@@ -77,7 +77,8 @@ Result<TimeZone> TimeZone::find(std::string_view name) {
   const size_t second_at = kHeaderOctets + first->data_octets(4);  // the same again with 64-bit times
   if (second_at > file.size()) return unknown;
   const auto counts = header_of(std::string_view(file).substr(second_at));
-  if (!counts || counts->types == 0 || file.size() - second_at < kHeaderOctets + counts->data_octets(8)) return unknown;
+  // Files of right/ count leap seconds, which no other clock here does.
+  if (!counts || counts->types == 0 || counts->leaps != 0 || file.size() - second_at < kHeaderOctets + counts->data_octets(8)) return unknown;
 
   const auto* times = reinterpret_cast<const uint8_t*>(file.data()) + second_at + kHeaderOctets;
   const uint8_t* const indexes = times + counts->transitions * size_t{8};

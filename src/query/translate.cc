@@ -95,7 +95,7 @@ class GroupQuery {
   void put_values() {
     std::string list;
     const auto add = [&](const std::string& sql) { list += (list.empty() ? "" : ", ") + sql; };
-    if (plan_.bucket) add("b");
+    if (plan_.bucket) add(utc_of("l") + " AS b");
     for (const auto& names : key_names_) {
       for (const std::string& name : names) add(name);
     }
@@ -111,17 +111,17 @@ class GroupQuery {
 
   std::string seconds() const {
     if (!plan_.bucket) return fmt::format("{:.6f}", static_cast<double>(*plan_.window.length_us()) / kUsPerSec);
-    std::string end = fmt::format("b + {}", plan_.bucket->seconds * kUsPerSec);
+    std::string end = utc_of(fmt::format("(l + {})", plan_.bucket->seconds * kUsPerSec)), start = utc_of("l");
     if (plan_.window.end_us) end = fmt::format("least({}, {})", end, *plan_.window.end_us);
-    const std::string start = plan_.window.start_us ? fmt::format("greatest(b, {})", *plan_.window.start_us) : "b";
-    return fmt::format("(({} - {}) / 1000000.0)", end, start);
+    if (plan_.window.start_us) start = fmt::format("greatest({}, {})", start, *plan_.window.start_us);
+    return fmt::format("((({}) - ({})) / 1000000.0)", end, start);
   }
 
   void put_sums() {
     std::string list;
     size_t groups = 0;
     if (plan_.bucket) {
-      list = bucket() + " AS b";
+      list = local_bucket() + " AS l";
       ++groups;
     }
     for (size_t i = 0; i < expressions_.size(); ++i, ++groups) {
@@ -136,25 +136,39 @@ class GroupQuery {
     for (size_t i = 1; i <= groups; ++i) out_.put(fmt::format("{}{}", i == 1 ? " GROUP BY " : ", ", i));
   }
 
-  /// When the bucket begins that a flow is in, in microseconds: local time cut down to a multiple, and back to UTC with the
-  /// offset that goes where the bucket begins.
-  std::string bucket() const {
-    const Bucket& bucket = *plan_.bucket;
+  // Buckets begin by local clocks: flows are grouped by what those show there, in microseconds as if it were UTC. Only the answer has
+  // UTC, so that of an hour that clocks show twice nothing is apart. A bucket ends where the next begins.
+
+  /// What clocks show where the bucket begins that a flow is in.
+  std::string local_bucket() const {
+    const int64_t width = plan_.bucket->seconds * kUsPerSec;
+    const int64_t shift = kMondayUs % width;  // weeks begin on Mondays, shorter ones as in each day
     const std::string time = dialect_.epoch_us("f.time");
-    const auto local = [&](int64_t offset_us) {
-      const int64_t width = bucket.seconds * kUsPerSec;
-      const int64_t shift = kMondayUs % width;  // weeks begin on Mondays, shorter ones as in each day
-      return fmt::format("{} + {}", dialect_.multiple(fmt::format("{} + {}", time, offset_us - shift), width), shift);
-    };
-    int64_t offset_us = bucket.offset_secs * kUsPerSec;
-    std::string sql = fmt::format("{} - {}", local(offset_us), offset_us);
-    for (const TimeZone::Transition& t : bucket.transitions) {
-      const int64_t at = t.at * kUsPerSec, new_offset = t.offset * kUsPerSec;
-      sql = fmt::format("CASE WHEN {0} < {1} THEN {2} WHEN {3} - {4} < {1} THEN {3} - {5} ELSE {3} - {4} END", time, at, sql, local(new_offset),
-                        new_offset, offset_us);
-      offset_us = new_offset;
+    std::string offset = fmt::format("{}", plan_.bucket->offset_secs * kUsPerSec);
+    if (!plan_.bucket->transitions.empty()) {
+      offset = by_transitions(time, [](const TimeZone::Transition& t, int64_t) { return t.at; }, [](int64_t offset_us) { return fmt::format("{}", offset_us); });
     }
-    return sql;
+    return fmt::format("{} + {}", dialect_.multiple(fmt::format("{} + {} - {}", time, offset, shift), width), shift);
+  }
+
+  /// When clocks show `local`: of two times the first; of one that is leapt over what it would have been without the leap.
+  std::string utc_of(const std::string& local) const {
+    if (plan_.bucket->transitions.empty()) return fmt::format("{} - {}", local, plan_.bucket->offset_secs * kUsPerSec);
+    return by_transitions(
+        local, [](const TimeZone::Transition& t, int64_t before_secs) { return t.at + std::max(before_secs, t.offset); },
+        [&](int64_t offset_us) { return fmt::format("{} - {}", local, offset_us); });
+  }
+
+  /// One of several, by which change of clocks `what` is behind. Beside each other: within each other they would be as many deep.
+  template <class From, class Each>
+  std::string by_transitions(const std::string& what, From from, Each each) const {
+    std::string sql = "CASE";
+    int64_t offset = plan_.bucket->offset_secs;
+    for (const TimeZone::Transition& t : plan_.bucket->transitions) {
+      sql += fmt::format(" WHEN {} < {} THEN {}", what, from(t, offset) * kUsPerSec, each(offset * kUsPerSec));
+      offset = t.offset;
+    }
+    return fmt::format("{} ELSE {} END", sql, each(offset * kUsPerSec));
   }
 
   std::string aggregate(const Aggregate& a) const {

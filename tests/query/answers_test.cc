@@ -487,6 +487,52 @@ TEST_F(Answers, DaysBeginWhereTheZoneHasThem) {
     return sum; }, true);
 }
 
+/// Where each begins and how long it is, against the zone itself: clocks change in Berlin on October 25th, in Cairo at a midnight before the
+/// 30th, in Chicago on November 1st.
+TEST_F(Answers, BucketsBeginAndEndByLocalClocks) {
+  struct Window {
+    const char* said;
+    int64_t start_us, end_us;
+  };
+  const auto at = [](const char* text) { return *instant_of(text); };
+  // The last one lies in the seventh hour of Chicago's first six.
+  const Window windows[] = {{"last_10d", kNowUs - 10 * kDay, kNowUs},
+                            {"[2026-10-25T10:00:00Z,2026-11-02T12:00:00Z]", at("2026-10-25T10:00:00Z"), kNowUs},
+                            {"[2026-11-01T11:02:00Z,2026-11-01T11:16:00Z]", at("2026-11-01T11:02:00Z"), at("2026-11-01T11:16:00Z")}};
+  constexpr std::pair<const char*, int64_t> kWidths[] = {{"2h", 7200}, {"6h", 21'600}, {"1d", 86'400}, {"1w", 604'800}, {"366d", 366 * 86'400}};
+  for (const char* const name : {"Europe/Berlin", "Africa/Cairo", "America/Chicago", "Australia/Lord_Howe", "Asia/Kolkata", "-03:00"}) {
+    const auto zone = TimeZone::find(name);
+    ASSERT_TRUE(zone) << zone.error().message;
+    for (const auto& [width_said, width] : kWidths) {
+      for (const Window& window : windows) {
+        const std::string query = fmt::format("in:flows time:{} tz:{} bucket:{} stats:\"sum(bytes_total) as s, rate(bytes_total) as r\"", window.said, name, width_said);
+        SCOPED_TRACE(query);
+        const int64_t shift = 946'857'600 % width;
+        std::map<int64_t, int64_t> sums;  // by what clocks show where the bucket begins
+        for (const KnownFlow& f : flows_->all()) {
+          if (f.time_us < window.start_us || f.time_us >= window.end_us) continue;
+          const int64_t secs = f.time_us / kUsPerSec, local = secs + zone->offset_at(secs);
+          sums[(local - shift) / width * width + shift] += f.bytes_total();
+        }
+        const Rows rows = ask(query);
+        ASSERT_EQ(rows.size(), sums.size());
+        size_t i = 0;
+        for (const auto& [local, sum] : sums) {
+          const int64_t begin = zone->to_utc(local) * kUsPerSec, end = zone->to_utc(local + width) * kUsPerSec;
+          EXPECT_EQ(rows[i][0], bucket_text(begin, kUsPerSec));
+          EXPECT_EQ(rows[i][1], std::to_string(sum));
+          const double length = double(std::min(end, window.end_us) - std::max(begin, window.start_us)) / kUsPerSec;
+          EXPECT_GT(length, 0);
+          EXPECT_NEAR(std::stod(rows[i][2]), double(sum) / length, double(sum) / length * 1e-9);
+          ++i;
+        }
+      }
+    }
+  }
+  // Of all changes that are known: beside each other, not within each other.
+  EXPECT_EQ(ask("in:flows time:[,2199-01-01] tz:Europe/Berlin bucket:366d agg:count series:src_ip").empty(), false);
+}
+
 TEST_F(Answers, OfRollupsAreThoseOfTheFlows) {
   // max() makes the flows answer.
   static constexpr const char* kAsked[] = {"src_ip", "dst_cidr:16", "protocol_group, dst_port, app", "src_as, dst_as", "exporter_name, in_if"};
