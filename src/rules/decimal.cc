@@ -365,6 +365,12 @@ std::optional<uint64_t> Decimal::to_uint64() const noexcept {
   return static_cast<uint64_t>(*v);
 }
 
+bool Decimal::is_within_int64() const noexcept {
+  // Digits behind the point only make it smaller.
+  if (mantissa_ >= -INT64_MAX && mantissa_ <= INT64_MAX) return true;
+  return scale_ != 0 && compare(abs(), Decimal::of(INT64_MAX)) <= 0;
+}
+
 double Decimal::to_double() const noexcept {
   char text[kTextMax + 1];
   char* const end = write(text);

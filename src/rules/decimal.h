@@ -54,6 +54,8 @@ class Decimal {
   /// Where it is a whole number of so many bits.
   std::optional<int64_t> to_int64() const noexcept;
   std::optional<uint64_t> to_uint64() const noexcept;
+  /// Whether it lies within ±(2^63-1), with whatever behind the point: what readers of JSON have integers for.
+  bool is_within_int64() const noexcept;
   double to_double() const noexcept;
   std::string to_string() const;
   /// Writes what to_string gives, at most kTextMax octets, and returns the end.

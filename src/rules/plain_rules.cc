@@ -76,7 +76,7 @@ struct PlainRun {
         continue;
       }
       if (!cell || !is_allowed(target, *cell)) {
-        trace.error = fmt::format("set {}: it cannot be {}", target.name, v->to_json());
+        trace.error = fmt::format("set {}: it cannot be {}; {}", target.name, v->to_json(), allowed_of(target));
         return;
       }
       trace.did.push_back(fmt::format("set {} = {}", target.name, v->to_json()));

@@ -113,7 +113,7 @@ bool load_field(const FlowView& flow, FieldRef field, Scratch& scratch, Cell& re
 bool is_allowed(const Target& target, const Cell& cell) noexcept {
   switch (target.kind) {
     case TargetKind::text: return cell.kind == CellKind::text;
-    case TargetKind::any: return cell.kind != CellKind::null;
+    case TargetKind::any: return cell.kind == CellKind::number ? cell.number.is_within_int64() : cell.kind != CellKind::null;
     case TargetKind::integer: break;
   }
   const auto v = cell.kind == CellKind::number ? cell.number.to_int64() : std::nullopt;

@@ -29,6 +29,13 @@ constexpr std::array<std::string_view, 19> kWritten = {
 
 }  // namespace
 
+std::string allowed_of(const Target& target) {
+  if (target.kind == TargetKind::text) return "it is a text, in quotes: \"'web'\"";
+  if (target.kind == TargetKind::any) return fmt::format("it is a text, true or false, or a number from -{0} to {0}; string() makes a text of larger ones", INT64_MAX);
+  if (target.allowed.empty()) return "it is a whole number";
+  return fmt::format("it is one of {}", joined(target.allowed));
+}
+
 /// Reads one file. The first error is kept, and everything after it is for nothing.
 class RuleReader : private YamlReader {
  public:
@@ -273,13 +280,6 @@ class RuleReader : private YamlReader {
       compiler.emit({.op = Op::set_target, .index = static_cast<uint16_t>(*target)});
       rule.set.push_back({*target, entry.second.Scalar(), std::move(value)});
     }
-  }
-
-  static std::string allowed_of(const Target& target) {
-    if (target.kind == TargetKind::text) return "it is a text, in quotes: \"'web'\"";
-    if (target.kind == TargetKind::any) return "it is a text, a number, true or false";
-    if (target.allowed.empty()) return "it is a whole number";
-    return fmt::format("it is one of {}", joined(target.allowed));
   }
 
   std::optional<size_t> target_of(const std::string& name) {

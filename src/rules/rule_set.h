@@ -102,6 +102,8 @@ PlainOutcome run_plainly(const RuleSet& rules, const FlowView& flow);
 bool keeps_sample(const FlowView& flow, uint16_t rule, uint64_t n) noexcept;
 /// Whether a target may have this value.
 bool is_allowed(const Target& target, const Cell& cell) noexcept;
+/// What it may have, in words.
+std::string allowed_of(const Target& target);
 /// Whether it says that the attribute is not written: null, of what is no number, as a key that a dictionary has not.
 bool is_left_out(const Target& target, const Cell& cell) noexcept;
 

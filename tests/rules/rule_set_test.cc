@@ -214,6 +214,33 @@ rules:
   EXPECT_EQ(plain.trace[1].did[0], "left app_name out, for it is null");
 }
 
+/// Readers of JSON hold no others as integers.
+TEST(RuleSet, TakesNoNumberBeyond63BitsForAnEvent) {
+  const auto setting = [](const std::string& value) { return "version: 1\nrules:\n  - {id: a, then: {set: {unmapped.x: \"" + value + "\"}, labels: [behind]}}\n"; };
+  for (const char* const good : {"9223372036854775807", "-9223372036854775807", "9223372036854775806.5", "0.0000000000000000000000000001", "string(9223372036854775808)"}) {
+    EXPECT_EQ(error_of(setting(good)), "") << good;
+  }
+  for (const char* const wrong : {"9223372036854775808", "-9223372036854775808", "9223372036854775807.5", "2 ^ 90"}) {
+    EXPECT_THAT(error_of(setting(wrong)), ::testing::AllOf(HasSubstr("rules.yaml:3:38: rule a: unmapped.x cannot be "), HasSubstr("or a number from -9223372036854775807 to 9223372036854775807; string()"))) << wrong;
+  }
+  const auto rules = rules_of(setting("bytes * 8"));
+  ASSERT_NE(rules, nullptr);
+  flowpb::FlowMessage f = web_flow();
+  for (const bool fits : {true, false}) {
+    f.set_bytes(fits ? INT64_MAX / 8 : UINT64_MAX);
+    const Viewed flow(f);
+    const Ran ran(*rules, flow.view);
+    EXPECT_EQ(ran.out.targets_set != 0, fits);
+    EXPECT_EQ(ran.out.labels, fits ? 1 : 0);
+    EXPECT_EQ(ran.counts[0].errors, fits ? 0u : 1u);
+    const PlainOutcome plain = run_plainly(*rules, flow.view);
+    EXPECT_EQ(plain.errors, fits ? 0u : 1u);
+    if (!fits) {
+      EXPECT_THAT(plain.trace[0].error, HasSubstr("set unmapped.x: it cannot be 147573952589676412920; it is a text, true or false, or a number from"));
+    }
+  }
+}
+
 /// What is left out is made up for: bytes times the factor of what is kept add up to what came in.
 TEST(RuleSet, SamplingKeepsScaledTotalsRight) {
   const auto rules = rules_of(R"yaml(
