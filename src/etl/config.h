@@ -40,6 +40,7 @@ struct OcsfConfig {
   std::string product_name = "Weir";
   std::string product_vendor;
   std::string cloud_provider = "on_prem";
+  int32_t timezone_offset = 0;  // minutes
   bool community_id = true;
   bool observables = false;
 };

@@ -25,6 +25,20 @@ const Schema<EventsConfig>& events_schema() {
   return schema;
 }
 
+constexpr int32_t kOffsetMinutesMax = 18 * 60;  // OCSF's
+
+service::ValueType<int32_t> minutes_of_offset() {
+  return {fmt::format("minutes from -{0} to {0}", kOffsetMinutesMax),
+          [](std::string_view text) -> std::optional<int32_t> {
+            const bool is_behind = text.starts_with('-');
+            const auto minutes = service::parse_decimal(text.substr(is_behind ? 1 : 0));
+            if (!minutes || *minutes > uint64_t{kOffsetMinutesMax}) return std::nullopt;
+            return is_behind ? -static_cast<int32_t>(*minutes) : static_cast<int32_t>(*minutes);
+          },
+          [](const int32_t& minutes) { return std::to_string(minutes); },
+          {}};
+}
+
 const Schema<OcsfConfig>& ocsf_schema() {
   using C = OcsfConfig;
   static const auto schema =
@@ -32,6 +46,8 @@ const Schema<OcsfConfig>& ocsf_schema() {
           .key("product_name", &C::product_name, service::any_text(), "metadata.product.name.")
           .key("product_vendor", &C::product_vendor, service::any_text(), "metadata.product.vendor_name; empty: left out.")
           .key("cloud_provider", &C::cloud_provider, service::any_text(), "cloud.provider.")
+          .key("timezone_offset", &C::timezone_offset, minutes_of_offset(),
+               "timezone_offset: minutes that the producer's clocks are ahead of UTC. Times are in UTC whatever it says.")
           .key("community_id", &C::community_id, service::boolean(),
                "Events have the Community ID of their connection, as Zeek's and Suricata's have; false: an eighth of an event's time less.")
           .key("observables", &C::observables, service::boolean(), "Events list their addresses once more as observables.");

@@ -13,6 +13,7 @@ Result<std::shared_ptr<const RulesInUse>> read_rules(const EtlConfig& config, ui
   options.product_name = config.ocsf.product_name;
   options.product_vendor = config.ocsf.product_vendor;
   options.cloud_provider = config.ocsf.cloud_provider;
+  options.timezone_offset_minutes = config.ocsf.timezone_offset;
   options.community_id = config.ocsf.community_id;
   options.observables = config.ocsf.observables;
   std::unique_ptr<const rules::RuleSet> rules;

@@ -214,16 +214,20 @@ void put_connection(TextBuffer& out, const FlowView& flow, const Decisions& deci
   out.put(',');
 }
 
-void put_traffic(TextBuffer& out, const FlowView& flow) {
-  const Scope traffic(out, "\"traffic\":{");
+void put_volumes(TextBuffer& out, const Volume& bytes, const Volume& packets) {
   const auto put = [&](Volume v, std::string_view sum_key, std::string_view there_key, std::string_view back_key) {
     if ((v.forth | v.back) == 0) return;
     put_number(out, sum_key, v.sum());
     if (v.forth != 0) put_number(out, there_key, v.forth);
     if (v.back != 0) put_number(out, back_key, v.back);
   };
-  put(bytes_of(flow), "\"bytes\":", "\"bytes_out\":", "\"bytes_in\":");
-  put(packets_of(flow), "\"packets\":", "\"packets_out\":", "\"packets_in\":");
+  put(bytes, "\"bytes\":", "\"bytes_out\":", "\"bytes_in\":");
+  put(packets, "\"packets\":", "\"packets_out\":", "\"packets_in\":");
+}
+
+void put_traffic(TextBuffer& out, const FlowView& flow) {
+  const Scope traffic(out, "\"traffic\":{");
+  put_volumes(out, bytes_of(flow), packets_of(flow));
 }
 
 }  // namespace weir::transform::parts

@@ -1,5 +1,7 @@
 #include "transform/ocsf_event.h"
 
+#include <cstdlib>
+
 #include "base/clock.h"
 #include "base/version.h"
 #include "transform/flow_facts.h"
@@ -206,6 +208,9 @@ OcsfWriter::OcsfWriter(const OcsfOptions& options) : community_id_(options.commu
     const Scope object(cloud, "\"cloud\":{");
     put_text(cloud, "\"provider\":", options.cloud_provider);
   }
+  cloud.put(options.timezone_offset_minutes < 0 ? "\"timezone_offset\":-" : "\"timezone_offset\":");
+  cloud.put_number(static_cast<uint64_t>(std::abs(options.timezone_offset_minutes)));
+  cloud.put(',');
 }
 
 size_t OcsfWriter::write(const FlowView& flow, const EventContext& context, std::span<char> out) const noexcept {
@@ -225,6 +230,7 @@ size_t OcsfWriter::write(const FlowView& flow, const EventContext& context, std:
   put_endpoints(text, flow, decisions, inside);
   put_connection(text, flow, decisions, inside, community_id_);
   put_traffic(text, flow);
+  put_cumulative_traffic(text, flow);
   put_device(text, flow, decisions);
   text.put(knows_initiator(flow) ? "\"is_src_dst_assignment_known\":true," : "\"is_src_dst_assignment_known\":false,");
   text.put(verdict.more);

@@ -29,6 +29,7 @@ struct OcsfOptions {
   std::string product_vendor;           // empty: left out
   std::string product_version;          // empty: this build's, with its commit
   std::string cloud_provider = "on_prem";
+  int timezone_offset_minutes = 0;      // of the events' times ahead of UTC, which ours are in
   std::string rules_name;  // of the rules that events go by, and their hash; empty: none
   std::string rules_hash;
   std::vector<std::pair<std::string, std::string>> data_sets;  // names and versions of what addresses are looked up in

@@ -103,6 +103,10 @@ void put_fields(TextBuffer& out, const FlowView& flow, const Decisions& decision
 void put_endpoints(TextBuffer& out, const FlowView& flow, const Decisions& decisions, const Inside& inside);
 void put_connection(TextBuffer& out, const FlowView& flow, const Decisions& decisions, const Inside& inside, bool with_community_id);
 void put_traffic(TextBuffer& out, const FlowView& flow);
+/// What was counted since the flow began, where its exporter tells that beside what is new.
+void put_cumulative_traffic(TextBuffer& out, const FlowView& flow);
+/// Both directions of octets and packets, where there are any.
+void put_volumes(TextBuffer& out, const Volume& bytes, const Volume& packets);
 void put_unmapped(TextBuffer& out, const FlowView& flow, const Decisions& decisions);
 /// `enrichments` and `osint`.
 void put_enrichments(TextBuffer& out, const FlowView& flow, const Decisions& decisions);

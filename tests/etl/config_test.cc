@@ -39,6 +39,15 @@ TEST(EtlConfig, IsReadWithPlacesOfItsMistakes) {
   EXPECT_THAT(trouble_of("nats_url: http://x"), HasSubstr("nats://"));
 }
 
+TEST(EtlConfig, KnowsHowFarClocksAreFromUtc) {
+  EXPECT_EQ(read("")->config.ocsf.timezone_offset, 0);
+  EXPECT_EQ(read("ocsf: {timezone_offset: -330}")->config.ocsf.timezone_offset, -330);
+  EXPECT_EQ(read("ocsf: {timezone_offset: 1080}")->config.ocsf.timezone_offset, 1080);
+  for (const char* const wrong : {"1081", "-1081", "+60", "60m", "--1", "-", "1.5", "18446744073709551615"}) {
+    EXPECT_THAT(trouble_of(std::string("ocsf: {timezone_offset: '") + wrong + "'}"), HasSubstr("minutes from -1080 to 1080")) << wrong;
+  }
+}
+
 TEST(EtlConfig, RefusesWhatCannotWorkTogether) {
   EXPECT_THAT(trouble_of("source: {subjects: [{subject: flows.raw.*}, {subject: flows.raw.netflow}]}"), HasSubstr("twice"));
   EXPECT_THAT(trouble_of("source: {subjects: [{subject: a.b}, {subject: a-b}]}"), HasSubstr("consumers of one name"));

@@ -11,6 +11,7 @@
 #include <functional>
 #include <iterator>
 #include <set>
+#include <tuple>
 
 #include "base/version.h"
 #include "flow/enumerator_names.h"
@@ -49,7 +50,7 @@ TEST(OcsfEvent, OfAUsualFlowIsThis) {
     "traffic": {"bytes": 123456, "bytes_out": 123456, "packets": 100, "packets_out": 100},
     "device": {"type_id": 12, "type": "Router", "ip": "203.0.113.1"},
     "observation_point_id": 3, "is_src_dst_assignment_known": false,
-    "cloud": {"provider": "on_prem"}, "osint": [],
+    "cloud": {"provider": "on_prem"}, "timezone_offset": 0, "osint": [],
     "unmapped": {"flow_type": "IPFIX", "time_source": "TIME_MILLISECONDS"}})");
   EXPECT_EQ(event_of(usual_flow(), {.product_version = "9.9"}), expected);
 }
@@ -217,6 +218,33 @@ TEST(OcsfEvent, CountsOutFromSourceToDestination) {
   });
 }
 
+TEST(OcsfEvent, SaysTotalsBesideWhatIsNew) {
+  const auto with = [](flowpb::FlowType type, std::initializer_list<std::tuple<uint32_t, uint32_t, std::string>> elements) {
+    return [type, elements = std::vector(elements)](Flow& f) {
+      f.set_type(type);
+      for (const auto& [enterprise, id, value] : elements) {
+        auto* const e = f.add_unmapped();
+        e->set_enterprise(enterprise), e->set_id(id), e->set_value(value);
+      }
+    };
+  };
+  const std::string two("\x00\x00\x01\x02", 4), large(8, '\xff'), no_number(9, '\x01');
+  expect_rows({
+      {"none", [](Flow&) {}, "/cumulative_traffic", ""},
+      {"octets", with(flowpb::IPFIX, {{0, 85, two}}), "/cumulative_traffic", R"({"bytes":258,"bytes_out":258})"},
+      {"octets", with(flowpb::IPFIX, {{0, 85, two}}), "/traffic/bytes", "123456"},
+      {"octets", with(flowpb::IPFIX, {{0, 85, two}}), "/unmapped/elements/0/id", "85"},
+      {"all", with(flowpb::NETFLOW_V9, {{0, 85, two}, {0, 86, "\x07"}, {29305, 85, "\x02"}, {29305, 86, "\x01"}}), "/cumulative_traffic",
+       R"({"bytes":260,"bytes_out":258,"bytes_in":2,"packets":8,"packets_out":7,"packets_in":1})"},
+      {"back alone", with(flowpb::IPFIX, {{29305, 85, two}}), "/cumulative_traffic", R"({"bytes":258,"bytes_in":258})"},
+      {"beyond 63 bits", with(flowpb::IPFIX, {{0, 85, large}}), "/cumulative_traffic/bytes", "9223372036854775807"},
+      {"no number", with(flowpb::IPFIX, {{0, 85, no_number}}), "/cumulative_traffic", ""},
+      {"nothing", with(flowpb::IPFIX, {{0, 85, ""}, {0, 86, std::string(4, '\0')}}), "/cumulative_traffic", ""},
+      {"of a vendor", with(flowpb::IPFIX, {{9, 85, two}}), "/cumulative_traffic", ""},
+      {"of sFlow", with(flowpb::SFLOW_5, {{0, 85, two}}), "/cumulative_traffic", ""},
+  });
+}
+
 TEST(OcsfEvent, SaysWhatBecameOfTheTraffic) {
   struct Case {
     const char* what;
@@ -337,12 +365,13 @@ TEST(OcsfDocument, NamesEveryFieldOfAFlow) {
 TEST(OcsfEvent, SaysWhatItIsToldBesideTheFlow) {
   const json event = event_of(usual_flow(),
                               {.product_name = "Dam \"3\"", .product_vendor = "Us", .cloud_provider = "AWS",
-                               .observables = true},
+                               .timezone_offset_minutes = -330, .observables = true},
                               {.processed_ms = 1'714'764'470'000, .message_id = "uuid.1.2.3", .index = 4});
   EXPECT_EQ(event["metadata"]["product"]["name"], "Dam \"3\"");
   EXPECT_EQ(event["metadata"]["product"]["vendor_name"], "Us");
   EXPECT_EQ(event["metadata"]["product"]["version"], std::string(version()) + "+" + std::string(commit()));
   EXPECT_EQ(event["cloud"]["provider"], "AWS");
+  EXPECT_EQ(event["timezone_offset"], -330);
   EXPECT_EQ(event["metadata"]["processed_time"], 1'714'764'470'000);
   EXPECT_EQ(event["metadata"]["uid"], "uuid.1.2.3.4");
   EXPECT_EQ(event["observables"].size(), 3u);
