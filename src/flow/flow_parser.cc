@@ -85,14 +85,20 @@ bool is_packed(std::string_view octets) noexcept {
   return true;
 }
 
+// PERF: the compiler would put `rep stos` in memset's place, whose start alone takes longer than all of it
+// (parse/mixed_10_exporters, perf/bench_transform).
+void clear(FlowView& view) noexcept {
+  size_t octets = sizeof view;
+  asm("" : "+r"(octets));
+  std::memset(static_cast<void*>(&view), 0, octets);
+}
+
 }  // namespace
 
 uint32_t field_number(ListSlot slot) noexcept { return kListNumbers[static_cast<size_t>(slot)]; }
 
 bool parse_flow(std::span<const uint8_t> message, FlowView& view) noexcept {
-  view.numbers = {};
-  view.octets = {};
-  view.lists = {};
+  clear(view);
   view.message = message;
   if (message.size() > kFlowMessageOctetsMax) return false;
   const uint8_t* const begin = message.data();
