@@ -137,10 +137,15 @@ class Checker {
                             {Function::sum, &field_named("packets_total"), "packets"}};
       }
     }
+  }
+
+  /// An object would have one of two members of a name, and a reader the other.
+  void check_names() const {
     for (const Aggregate& a : plan_.aggregates) {
-      if (has_key(plan_.keys, a.name)) {
-        refuse(query_.stats.empty() ? Place{} : query_.stats.front().place, fmt::format("{} is the name of a group and of a value; give the value another alias", a.name));
-      }
+      const bool is_time = plan_.bucket && same_word(plan_.bucket->name, a.name);
+      if (!is_time && !has_key(plan_.keys, a.name)) continue;
+      refuse(query_.stats.empty() ? Place{} : query_.stats.front().place,
+             fmt::format("{} is the name of a {} and of a value; give the value another alias", a.name, is_time ? "bucket" : "group"));
     }
   }
 
@@ -257,9 +262,9 @@ class Checker {
   }
 
   void finish_shape() {
+    check_names();
     if (plan_.bucket) {
       plan_.shape = Shape::series;
-      if (has_key(plan_.keys, plan_.bucket->name)) refuse({}, "timestamp is the bucket's");
     } else if (!plan_.aggregates.empty()) {
       plan_.shape = Shape::groups;
     } else {

@@ -311,8 +311,9 @@ std::optional<double> read_number(std::string_view text) {
   if (unit != 1) text.remove_suffix(1);
   double number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number, std::chars_format::fixed);
+  number *= unit;
   if (error != std::errc() || end != text.data() + text.size() || !std::isfinite(number)) return std::nullopt;
-  return number * unit;
+  return number;
 }
 
 Predicate predicate_of(const Condition& condition, const ConditionContext& context) {

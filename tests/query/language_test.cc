@@ -100,6 +100,8 @@ TEST(Srql, IsBounded) {
   std::string many = "in:flows";
   for (int i = 0; i < 257; ++i) many += " port:1";
   EXPECT_THAT(plan_query(many, kNowUs, plan)->message, HasSubstr("more than 256 conditions"));
+  // Infinity is no parameter: a flow would be compared with NULL.
+  EXPECT_THAT(plan_query("in:flows stats:\"count(*) as n\" having:n>" + std::string(300, '9') + "T", kNowUs, plan = {})->message, HasSubstr("is no number"));
 }
 
 TEST(Srql, ValuesGoBesideTheSql) {
