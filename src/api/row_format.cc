@@ -77,6 +77,8 @@ class Csv final : public RowFormat {
   }
   void row(std::string& out, std::span<const std::string_view> cells) override {
     for (size_t i = 0; i < cells.size(); ++i) put(out, i, cell_text(cells[i]));
+    // A line with nothing in it is no row to most readers.
+    if (cells.size() == 1 && (out.empty() || out.back() == '\n')) out += "\"\"";
     out += '\n';
   }
   void end(std::string&, std::string_view) override {}

@@ -134,6 +134,7 @@ void RowText::begin(std::string& out) const {
 
 void RowText::add(const Chunk& chunk, size_t rows, std::string& out) {
   for (size_t row = 0; row < rows; ++row) {
+    const size_t begin = out.size();
     if (format_ == SqlFormat::json) {
       out += is_first_ ? "\n[" : ",\n[";
       is_first_ = false;
@@ -148,6 +149,8 @@ void RowText::add(const Chunk& chunk, size_t rows, std::string& out) {
       }
       add_value(chunk, i, row, out);
     }
+    // A line with nothing in it is no row to most readers.
+    if (out.size() == begin) out += "\"\"";
     out += format_ == SqlFormat::json ? "]" : format_ == SqlFormat::ndjson ? "}\n" : "\n";
   }
 }

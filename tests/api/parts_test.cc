@@ -61,6 +61,12 @@ TEST(RowFormat, CsvQuotesWhatItMust) {
   csv->row(out, std::vector<std::string_view>{R"("x\ny")", R"("say \"hi\"")"});
   csv->row(out, std::vector<std::string_view>{"null", "1"});
   EXPECT_EQ(out, "a,\"b,c\"\n\"x\ny\",\"say \"\"hi\"\"\"\n,1\n");
+  // A row is a row, though it has nothing in it.
+  out.clear();
+  const auto narrow = row_format(Format::csv, "", JsonRows::objects);
+  narrow->begin(out, {{"a"}, ""});
+  for (const char* const cell : {"null", "\"\"", "1", "\"\\n\""}) narrow->row(out, std::vector<std::string_view>{cell});
+  EXPECT_EQ(out, "a\n\"\"\n\"\"\n1\n\"\n\"\n");
 }
 
 TEST(Cursor, IsGoodForItsQueryAlone) {
