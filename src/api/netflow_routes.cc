@@ -102,6 +102,7 @@ class NetflowRequest {
                                 query::instant_text(*plan.window.end_us));
     if (format.format != Format::parquet && !query_.group_by.empty()) add_timestamp(question, *plan.window.end_us);
     if (is_empty) return reply(done, empty_answer(question));
+    if (auto trouble = trouble_of(question)) return reply(done, std::move(*trouble));
     return ask(std::move(question), done);
   }
 

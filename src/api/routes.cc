@@ -88,7 +88,9 @@ Work answer_srql(const ApiContext& context, const Request& request, const std::s
     plan.window = cursor->window;
     page = cursor->start;
   }
-  return ask(question_of(context, plan, text, asked.format, page), done);
+  Question question = question_of(context, plan, text, asked.format, page);
+  if (auto trouble = trouble_of(question)) return reply(std::move(*trouble));
+  return ask(std::move(question), done);
 }
 
 Work post_query(const ApiContext& context, const Request& request, const Done& done) {
@@ -270,6 +272,13 @@ Question question_of(const ApiContext& context, query::Plan plan, std::string_vi
   question.is_srql = true;
   question.has_regular_expression = plan.has_regular_expression;
   return question;
+}
+
+std::optional<Response> trouble_of(const Question& question) {
+  const size_t octets = question.store.sql.size(), parameters = question.store.parameters.size();
+  if (octets <= query::kStatementOctetsMax && parameters <= query::kStatementParametersMax) return std::nullopt;
+  return error_response(400, fmt::format("the query becomes SQL of {} octets with {} parameters, limits {} and {}: fewer conditions, or fewer items in their lists",
+                                         octets, parameters, query::kStatementOctetsMax, query::kStatementParametersMax));
 }
 
 std::optional<KeptSecs> kept_secs(std::string_view configuration) {

@@ -60,6 +60,9 @@ FormatAsked format_asked(const Request& request, std::string_view format);
 Question question_of(const ApiContext& context, query::Plan plan, std::string_view text, Format format,
                      const std::optional<query::PageStart>& page);
 
+/// Of one that became a larger statement than the store takes; nothing where it may be asked.
+std::optional<Response> trouble_of(const Question& question);
+
 std::vector<Route> netflow_routes(const ApiContext& context);
 std::vector<Route> operator_routes(const ApiContext& context);
 

@@ -52,6 +52,10 @@ struct Translation {
   std::vector<TimeWindow> from_flows;  // whose flows are read, and with them files; of rollups what their sums do not have
 };
 
+/// What weir-store takes of a statement.
+inline constexpr size_t kStatementOctetsMax = 256 * 1024;
+inline constexpr size_t kStatementParametersMax = 20'000;
+
 inline constexpr std::string_view kPageTimeColumn = "page_time_us";
 inline constexpr std::string_view kPageTieColumn = "page_tie";
 

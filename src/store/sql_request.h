@@ -18,7 +18,7 @@ namespace weir::store {
 #define WEIR_SQL_FORMATS(X) X(json) X(ndjson) X(csv) X(parquet)
 WEIR_NAMED_ENUM(SqlFormat, uint8_t, WEIR_SQL_FORMATS)
 
-inline constexpr size_t kParametersMax = 1000;
+inline constexpr size_t kParametersMax = 20'000;  // a list of SRQL's may make several of each of its items
 
 struct SqlRequest {
   std::string sql;

@@ -105,6 +105,16 @@ TEST(ApiServer, RefusesWithWhatIsWrong) {
     ASSERT_TRUE(body.is_object()) << answer.body;
     EXPECT_THAT(body["error"].get<std::string>(), HasSubstr(r.says));
   }
+  // A pattern on a list of either side is fifty times as much SQL.
+  std::string patterns = "in:flows";
+  for (int i = 0; i < 24; ++i) {
+    patterns += " tag:(";
+    for (int j = 0; j < 200; ++j) patterns += j == 0 ? "%a" : ",%a";
+    patterns += ")";
+  }
+  const auto large = server.post("/api/query", json{{"query", patterns}}.dump());
+  EXPECT_EQ(large.status, 400);
+  EXPECT_THAT(large.body, HasSubstr("fewer conditions, or fewer items in their lists"));
   EXPECT_TRUE(server.fake->asked().empty());
   EXPECT_EQ(json::parse(server.post("/api/query", R"({"query":"in:flows app:\"é\" x"})").body)["position"], 18) << "characters, not octets";
   EXPECT_EQ(server.post("/api/query", std::string(300'000, ' ')).status, 413);

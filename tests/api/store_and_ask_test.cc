@@ -1,4 +1,6 @@
 // Flows published, stored and asked for, by the programs themselves: nats-server, weir-store, weir-api, weirctl.
+#include <fmt/format.h>
+
 #include "api/real_store.h"
 
 namespace weir {
@@ -28,6 +30,15 @@ TEST_F(StoreAndAsk, WhatWasPublishedIsWhatIsAnswered) {
   const json from_flows = ask(std::string("in:flows ") + kWindow + R"( stats:"sum(bytes_total) as b, max(bytes_total) as m, p50(bytes_total) as p by proto")");
   EXPECT_EQ(from_flows["results"][0], (json{{"protocol_num", 6}, {"b", bytes}, {"m", 999 + kFlows}, {"p", 1000 + (kFlows - 1) / 2.0}}));
   EXPECT_EQ(from_flows["table"], "flow_rows");
+
+  // Lists of many, all of which weir-store takes.
+  std::string many = std::string("in:flows groupby:dst_port ") + kWindow;
+  for (const char* const field : {"port", "!as", "!if", "!vlan"}) {
+    many += fmt::format(" {}:(", field);
+    for (int i = 0; i < 200; ++i) many += (i == 0 ? "" : ",") + std::to_string(i + 1);
+    many += ")";
+  }
+  EXPECT_EQ(ask(many)["results"].size(), 1u);
 
   // Many of them at one time: pages go by what else is shown.
   std::set<uint64_t> seen;

@@ -18,6 +18,7 @@
 #include "query/translate.h"
 #include "store/rollups.h"
 #include "store/sql_check.h"
+#include "store/sql_request.h"
 
 namespace weir::query {
 namespace {
@@ -362,12 +363,21 @@ TEST_F(Answers, OfTheLargestQueriesAreAllowedByTheStore) {
   for (unsigned i = 1; i < kNestingMax; ++i) nested += fmt::format("(dst_port:{} OR ", i);
   nested += "proto:6";
   for (unsigned i = 1; i < kNestingMax; ++i) nested += ")";
-  for (const std::string& text : {list + ")", conditions, nested}) {
+  std::string lists = "in:flows time:last_7d groupby:src_ip ";  // of either side, and negated
+  for (const char* const field : {"ip", "!port", "as", "if", "vlan", "!if", "!as"}) {
+    lists += fmt::format("{}:(", field);
+    for (size_t i = 0; i < kListMax; ++i) lists += (i == 0 ? "" : ",") + (field[0] == 'i' && field[1] == 'p' ? fmt::format("192.0.2.{}", i) : std::to_string(i));
+    lists += ") ";
+  }
+  for (const std::string& text : {list + ")", conditions, nested, lists}) {
     Plan plan;
     const auto error = plan_query(text, kNowUs, plan);
     ASSERT_FALSE(error) << error->message;
-    expect_allowed(translate(plan, duckdb_dialect()).statement.sql);
+    const Statement statement = translate(plan, duckdb_dialect()).statement;
+    expect_allowed(statement.sql);
+    EXPECT_LE(statement.parameters.size(), kStatementParametersMax);
   }
+  static_assert(kStatementOctetsMax == store::kSqlOctetsMax && kStatementParametersMax == store::kParametersMax);
 }
 
 TEST_F(Answers, NegationTakesFlowsThatHaveNoSuchField) {
