@@ -34,6 +34,7 @@ cleanup() {
 }
 trap cleanup EXIT
 
+fail() { echo "queryable.sh: $1" >&2; exit 1; }
 port=$((20000 + RANDOM % 10000))
 url=nats://127.0.0.1:$port
 nats-server -a 127.0.0.1 -p $port -js -sd "$dir/nats" >"$dir/nats.log" 2>&1 &
@@ -41,7 +42,7 @@ running+=($!)
 mkdir "$dir/db"
 printf 'nats_url: %s\nsource: {stream_name: events}\ndatabase: {path: %s/db/flows.duckdb}\ncontrol_socket: {path: %s/store.sock}\nlog: {level: warning}\n' \
   "$url" "$dir" "$dir" >"$dir/store.yaml"
-printf 'nats_url: %s\nlisteners: [{protocol: any, port: 2055}]\npublishers: [{kind: jetstream}]\ndrop_policy: block\nlog: {level: warning}\n' \
+printf 'nats_url: %s\nlisteners: [{protocol: any, listen_addr: "0.0.0.0:2055"}]\npublishers: [{kind: jetstream}]\ndrop_policy: block\nlog: {level: warning}\n' \
   "$url" >"$dir/weir.yaml"
 printf 'listen: {unix: %s/api.sock}\nstore: {socket: %s/store.sock}\nlog: {level: warning}\n' "$dir" "$dir" >"$dir/api.yaml"
 for _ in $(seq 100); do (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null && break; sleep 0.1; done
@@ -58,15 +59,15 @@ ask() {
 now_us() { echo $(($(date +%s%N) / 1000)); }
 for _ in $(seq 100); do [ -n "$(ask)" ] && break; sleep 0.1; done
 if [ -z "$(ask)" ]; then
-  echo "queryable.sh: no answer from weir-api:" >&2
   tail -3 "$dir/store.log" "$dir/api.log" >&2
-  exit 1
+  fail "no answer from weir-api"
 fi
 build/weir generate --pcap "$dir/v9.pcap" --protocol v9 --count 20000 --exporters 100 --json >"$dir/made" 2>/dev/null
 rounds=$(((records + $(jq .records "$dir/made") - 1) / $(jq .records "$dir/made")))
 
 # As much as it takes, until the last one is there.
-timeout 120 build/weir replay "$dir/v9.pcap" --config "$dir/weir.yaml" --rounds "$rounds" -q --json >"$dir/played" 2>/dev/null
+timeout 120 build/weir replay "$dir/v9.pcap" --config "$dir/weir.yaml" --rounds "$rounds" -q --json >"$dir/played" 2>"$dir/replay.log" ||
+  fail "the player: $(tail -1 "$dir/replay.log")"
 expected=$(jq '.publishers[0].acknowledged' "$dir/played")
 until_counted() { # at least
   local give_up=$((SECONDS + 60))
@@ -77,12 +78,13 @@ until_counted() { # at least
     [ "${counted:-0}" -ge "$1" ] && return
     sleep 0.02
   done
+  fail "${counted:-0} of $1 rows counted after a minute"
 }
 until_counted "$expected"
 elapsed=$((answered - $(jq '.[2] // 0' <<<"$answer")))
 
 # At a rate: how old the newest row of an answer is.
-timeout 120 build/weir replay "$dir/v9.pcap" --config "$dir/weir.yaml" --rate "${rate}pps" --rounds 1000000 --seconds "$seconds" -q --json >"$dir/paced" 2>/dev/null &
+timeout 120 build/weir replay "$dir/v9.pcap" --config "$dir/weir.yaml" --rate "${rate}pps" --rounds 1000000 --seconds "$seconds" -q --json >"$dir/paced" 2>"$dir/replay.log" &
 player=$!
 sleep 1.5
 : >"$dir/ages"
@@ -91,7 +93,7 @@ while kill -0 "$player" 2>/dev/null; do
   printf '{"now": %s, "answer": %s}\n' "$(now_us)" "${answer:-null}" >>"$dir/ages"
   sleep 0.02
 done
-wait "$player"
+wait "$player" || fail "the player: $(tail -1 "$dir/replay.log")"
 first=$counted
 until_counted $((expected + $(jq '.publishers[0].acknowledged' "$dir/paced")))
 total=$counted
