@@ -94,6 +94,7 @@ void LossLog::look(const ApplianceView& view, uint64_t steady_now_ns) {
     const auto e = static_cast<FragmentOutcome>(i);
     if (e == FragmentOutcome::joined || e == FragmentOutcome::duplicate) continue;
     if (e == FragmentOutcome::not_allowed) continue;  // as the operator wants it
+    if (e == FragmentOutcome::no_listener) continue;  // the exception path's: see there
     look_at("reassembly", "fragments", name_of(e), total.fragments[e], advice_for(e), steady_now_ns);
   }
   for (const ExceptionOutcome e : {ExceptionOutcome::rate_limited, ExceptionOutcome::no_room}) {

@@ -133,7 +133,7 @@ struct ExceptionStats {
   std::string trouble;     // why nothing goes by it; empty: it does
   uint64_t delivered = 0;  // frames to the kernel
   uint64_t refused = 0;    // that it did not take: the interface is down or gone
-  uint64_t waiting = 0;    // passed on by receive cores, not carried yet
+  uint64_t waiting = 0;    // passed on by receive cores, not carried yet; what was joined from fragments counts for several
   uint64_t sent = 0;       // frames from the kernel to the wire
   uint64_t not_sent = 0;   // for which the device had no room
   uint64_t too_long = 0;   // longer than the MTU that it was given

@@ -5,6 +5,8 @@
 
 #include "base/byte_order.h"
 #include "base/clock.h"
+#include "packet/joined_packet.h"
+#include "packet/reassembly.h"
 
 namespace weir::dataplane {
 namespace {
@@ -16,6 +18,7 @@ constexpr uint16_t kArp = 0x0806;
 constexpr uint16_t kIpv6 = 0x86dd;
 constexpr size_t kIpv6HeaderOctets = 40;
 constexpr size_t kIpv6NextHeaderAt = 6;
+constexpr size_t kJoinedOctetsMax = packet::kJoinedHeaderOctetsMax + packet::kReassembledOctetsMax;
 constexpr uint8_t kIcmpv6 = 58;
 constexpr uint8_t kRouterSolicitation = 133;  // to Redirect, RFC 4861 §4
 constexpr uint8_t kRedirect = 137;
@@ -43,19 +46,20 @@ void FrameCredit::refill(uint64_t steady_now_ns) noexcept {
   refilled_ns_ = steady_now_ns;
 }
 
-bool FrameCredit::take(uint64_t reserve) noexcept {
-  if (credit_ns_ < (1 + reserve) * cost_ns_) return false;
-  credit_ns_ -= cost_ns_;
+bool FrameCredit::take(uint64_t reserve, uint64_t frames) noexcept {
+  if (credit_ns_ < (frames + reserve) * cost_ns_) return false;
+  credit_ns_ -= frames * cost_ns_;
   return true;
 }
 
 ExceptionLane::ExceptionLane(const Config& config, Waker& consumer)
     : config_(config),
       consumer_(consumer),
-      octets_(std::make_unique<uint8_t[]>(kFrames * config.frame_octets_max)),
+      octets_(std::make_unique<uint8_t[]>(kFrames * config.frame_octets_max + kJoinedOctetsMax)),
       credit_(config.frames_per_second) {}
 
-ExceptionOutcome ExceptionLane::offer(std::span<const uint8_t> frame, const packet::FrameView& view) noexcept {
+ExceptionOutcome ExceptionLane::take_in(std::span<const uint8_t> head, std::span<const uint8_t> rest,
+                                        const packet::FrameView& view) noexcept {
   const bool is_to_group = (view.dst_mac[0] & 1) != 0;
   if (!is_to_group && view.dst_mac != config_.mac) return ExceptionOutcome::other_mac;
   size_t tag_octets = 0;
@@ -63,22 +67,25 @@ ExceptionOutcome ExceptionLane::offer(std::span<const uint8_t> frame, const pack
     if (view.vlan_tags == 0 || view.vlan_ids[0] != config_.vlan) return ExceptionOutcome::other_vlan;
     tag_octets = kVlanTagOctets;
   }
-  const size_t octets = frame.size() - tag_octets;
-  if (octets > config_.frame_octets_max) return ExceptionOutcome::too_long;
+  const size_t octets = head.size() + rest.size() - tag_octets;
+  if (octets > (rest.empty() ? config_.frame_octets_max : kJoinedOctetsMax)) return ExceptionOutcome::too_long;
+  const size_t places = places_of(octets);
   const auto kept_of = [&](size_t whole) -> size_t {
-    if (view.verdict == packet::FrameVerdict::udp) return whole / kKeptFromUdp;
-    return finds_neighbours(frame, view.vlan_tags) ? 0 : whole / kKeptFromOthers;
+    if (view.verdict == packet::FrameVerdict::udp || view.verdict == packet::FrameVerdict::fragment) return whole / kKeptFromUdp;
+    return finds_neighbours(head, view.vlan_tags) ? 0 : whole / kKeptFromOthers;
   };
-  if (!credit_.take(kept_of(FrameCredit::kBurst))) return ExceptionOutcome::rate_limited;
+  if (!credit_.take(kept_of(FrameCredit::kBurst), places)) return ExceptionOutcome::rate_limited;
   const size_t tail = tail_.load(std::memory_order_relaxed);
   const size_t free = kFrames - (tail - head_.load(std::memory_order_acquire));
-  if (free <= kept_of(kFrames)) return ExceptionOutcome::no_room;
+  if (free < kept_of(kFrames) + places) return ExceptionOutcome::no_room;
 
   uint8_t* const to = place(tail);
-  std::memcpy(to, frame.data(), kMacsOctets);
-  std::memcpy(to + kMacsOctets, frame.data() + kMacsOctets + tag_octets, octets - kMacsOctets);
+  const size_t head_octets = head.size() - tag_octets;
+  std::memcpy(to, head.data(), kMacsOctets);
+  std::memcpy(to + kMacsOctets, head.data() + kMacsOctets + tag_octets, head_octets - kMacsOctets);
+  if (!rest.empty()) std::memcpy(to + head_octets, rest.data(), rest.size());
   lengths_[tail % kFrames] = static_cast<uint32_t>(octets);
-  tail_.store(tail + 1, std::memory_order_release);
+  tail_.store(tail + places, std::memory_order_release);
   has_news_ = true;
   return ExceptionOutcome::passed;
 }

@@ -2,7 +2,8 @@
 // way to an interface.
 //
 // Runs on:  offer and its like on the rx_lcore that serves the queue, take and its like on the exception thread.
-// Owns:     kFrames places, each as long as the interface's longest frame.
+// Owns:     kFrames places, each as long as the interface's longest frame; behind the last one room for what was joined from
+//           fragments, which lies in several places behind one another.
 // Bounds:   so many frames a second, and so many that wait. Of both UDP may use up half, and what is neither UDP nor ARP
 //           nor neighbour discovery three quarters: an exporter that sends to the wrong port takes nothing from SSH and
 //           BGP, and who floods the appliance with those cannot make it unreachable.
@@ -27,7 +28,8 @@
 namespace weir::dataplane {
 
 // What becomes of a sound frame that is no export traffic (not IP, not UDP, UDP without a listener). `passed` goes to
-// the kernel, `no_interface` came by a port that has none, `joined` was put together from fragments that are gone.
+// the kernel, `no_interface` came by a port that has none, `joined` was put together from fragments by a core that has no
+// interface to give it to (a worker, or its port has none).
 // clang-format off
 #define WEIR_EXCEPTION_OUTCOMES(X)                                                                \
   X(passed) X(no_interface) X(joined) X(other_mac) X(other_vlan) X(too_long) X(rate_limited) X(no_room)
@@ -42,8 +44,8 @@ class FrameCredit {
   explicit FrameCredit(uint32_t frames_per_second) noexcept;
 
   void refill(uint64_t steady_now_ns) noexcept;
-  /// Whether one may go and leave `reserve` untouched; if so it has gone.
-  bool take(uint64_t reserve = 0) noexcept;
+  /// Whether so many may go and leave `reserve` untouched; if so they have gone.
+  bool take(uint64_t reserve = 0, uint64_t frames = 1) noexcept;
   bool has_any() const noexcept { return credit_ns_ >= cost_ns_; }
   /// Until it has.
   uint64_t missing_ns() const noexcept { return has_any() ? 0 : cost_ns_ - credit_ns_; }
@@ -72,8 +74,15 @@ class ExceptionLane {
 
   void begin_burst(uint64_t steady_now_ns) noexcept WEIR_RUNS_ON(rx_lcore) { credit_.refill(steady_now_ns); }
   /// `frame` is Ethernet, and `view` what parse_frame made of it. It is copied.
-  ExceptionOutcome offer(std::span<const uint8_t> frame, const packet::FrameView& view) noexcept
-      WEIR_RUNS_ON(rx_lcore);
+  ExceptionOutcome offer(std::span<const uint8_t> frame, const packet::FrameView& view) noexcept WEIR_RUNS_ON(rx_lcore) {
+    return take_in(frame, {}, view);
+  }
+  /// What fragments were put together to: Ethernet and IP headers, then the rest. It may be longer than a frame, and counts as
+  /// one for each place that it takes; the kernel asks for the MTU of what it sends only.
+  ExceptionOutcome offer_joined(std::span<const uint8_t> headers, std::span<const uint8_t> rest,
+                                const packet::FrameView& view) noexcept WEIR_RUNS_ON(rx_lcore) {
+    return take_in(headers, rest, view);
+  }
   void end_burst() noexcept WEIR_RUNS_ON(rx_lcore) {
     if (!has_news_) return;
     has_news_ = false;
@@ -83,14 +92,19 @@ class ExceptionLane {
   /// The oldest frame; empty: there is none. It stays until pop.
   std::span<const uint8_t> front() const noexcept WEIR_RUNS_ON(exception_thread);
   void pop() noexcept WEIR_RUNS_ON(exception_thread) {
-    head_.store(head_.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+    const size_t head = head_.load(std::memory_order_relaxed);
+    head_.store(head + places_of(lengths_[head % kFrames]), std::memory_order_release);
   }
+  /// Places that are taken: one a frame, more for what was joined.
   size_t waiting() const noexcept {
     const size_t head = head_.load(std::memory_order_acquire);
     return tail_.load(std::memory_order_acquire) - head;
   }
 
  private:
+  ExceptionOutcome take_in(std::span<const uint8_t> head, std::span<const uint8_t> rest, const packet::FrameView& view) noexcept
+      WEIR_RUNS_ON(rx_lcore);
+  size_t places_of(size_t octets) const noexcept { return (octets + config_.frame_octets_max - 1) / config_.frame_octets_max; }
   uint8_t* place(size_t index) const noexcept { return octets_.get() + (index % kFrames) * config_.frame_octets_max; }
 
   const Config config_;

@@ -60,7 +60,8 @@ std::vector<Discrepancy> Ledger::discrepancies() const {
            verdicts[FrameVerdict::udp] + taken[HandedKind::datagram] + reassembled[FrameVerdict::udp],
            no_listener + datagrams + for_workers(HandedKind::datagram));
     expect(found, "other frames",
-           verdicts[FrameVerdict::not_ip] + verdicts[FrameVerdict::not_udp] + verdicts[FrameVerdict::other_vlan] + no_listener,
+           verdicts[FrameVerdict::not_ip] + verdicts[FrameVerdict::not_udp] + verdicts[FrameVerdict::other_vlan] + no_listener +
+               fragments[packet::FragmentOutcome::no_listener] + reassembled[FrameVerdict::not_udp],
            exceptions.total());
   }
   expect(found, "datagrams", datagrams, datagrams_decoded + datagram_errors.total());

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "classify/stages.h"
+#include "packet/joined_packet.h"
 
 namespace weir::dataplane {
 namespace {
@@ -82,7 +83,8 @@ Pipeline::Pipeline(std::shared_ptr<const PlaneRules> rules, std::unique_ptr<Even
       packet_limiter_(packet_limits(config.rate_limits), config.decoder.limits.exporters_max, config.decoder.hash_seed),
       core_(config.batcher.core),
       verdicts_(std::make_unique<classify::Verdict[]>(kBurstRecords)),
-      reassembler_(config.reassembly, config.decoder.hash_seed) {
+      reassembler_(config.reassembly, config.decoder.hash_seed),
+      fragments_of_others_(config.reassembly.timeout_ns, config.decoder.hash_seed) {
   choose_stage();
 }
 
@@ -132,7 +134,7 @@ void Pipeline::on_frame(std::span<const uint8_t> frame, packet::LinkType link, c
   if (view.verdict == FrameVerdict::udp) [[likely]] {
     if (!on_udp(view, {frame, link, view.vlan_tags, &view.dst}, received)) pass_on(frame, view, kernel);
   } else if (view.verdict == FrameVerdict::fragment) {
-    on_fragment(view, received);
+    if (!pass_fragment(frame, view, received.aged_ns, kernel)) on_fragment(frame, view, received, kernel);
   } else if (view.verdict == FrameVerdict::not_ip || view.verdict == FrameVerdict::not_udp ||
              view.verdict == FrameVerdict::other_vlan) {
     pass_on(frame, view, kernel);
@@ -158,7 +160,10 @@ bool Pipeline::sort_frame(std::span<const uint8_t> frame, packet::LinkType link,
       handed.listener = {static_cast<uint16_t>(listener_plus_one - 1)};
       break;
     }
-    case FrameVerdict::fragment: handed.kind = HandedKind::fragment; break;
+    case FrameVerdict::fragment:
+      if (pass_fragment(frame, view, handed.received.aged_ns, kernel)) return false;
+      handed.kind = HandedKind::fragment;
+      break;
     case FrameVerdict::not_ip:
     case FrameVerdict::not_udp:
     case FrameVerdict::other_vlan: pass_on(frame, view, kernel); return false;
@@ -177,7 +182,7 @@ void Pipeline::catch_up() noexcept {
 void Pipeline::on_handed_frame(std::span<const uint8_t> frame, const HandedFrame& handed) noexcept {
   counters_.taken[handed.kind].increment();
   packet::FrameView view = packet::parse_frame(frame, handed.link);
-  if (handed.kind == HandedKind::fragment) return on_fragment(view, handed.received);
+  if (handed.kind == HandedKind::fragment) return on_fragment(frame, view, handed.received, nullptr);
   const Arrival arrival{frame, handed.link, view.vlan_tags, &view.dst};
   // A listener that is gone keeps its place; one that is not there yet can only be when two cores hand frames to
   // each other.
@@ -188,10 +193,38 @@ void Pipeline::on_handed_frame(std::span<const uint8_t> frame, const HandedFrame
   }
 }
 
-void Pipeline::on_fragment(packet::FrameView& view, const Moment& received) noexcept {
-  if (!join(view, received) || view.verdict != packet::FrameVerdict::udp) return;
-  if (!on_udp(view, {.destination = &view.dst}, received))
-    counters_.exceptions[ExceptionOutcome::joined].increment();
+bool Pipeline::pass_fragment(std::span<const uint8_t> frame, const packet::FrameView& view, uint64_t aged_ns,
+                             ExceptionLane* kernel) noexcept {
+  if (const std::optional<uint16_t> port = packet::port_of_first(view); port) {
+    if (rules_->listener_by_port[*port] != 0) {
+      fragments_of_others_.forget(view);
+      return false;
+    }
+    // Pieces of it have come before it, and wait: with them it is put together, and then given on.
+    if (reassembler_.has_some_of(view, aged_ns)) return false;
+    fragments_of_others_.note(view, aged_ns);
+  } else if (!fragments_of_others_.has(view, aged_ns)) {
+    return false;
+  }
+  reassembler_.refuse(packet::FragmentOutcome::no_listener);
+  pass_on(frame, view, kernel);
+  return true;
+}
+
+void Pipeline::on_fragment(std::span<const uint8_t> frame, packet::FrameView& view, const Moment& received,
+                           ExceptionLane* kernel) noexcept {
+  using packet::FrameVerdict;
+  if (!join(view, received)) return;
+  if (view.verdict != FrameVerdict::udp && view.verdict != FrameVerdict::not_udp) return;
+  if (view.verdict == FrameVerdict::udp && on_udp(view, {.destination = &view.dst}, received)) return;
+  ExceptionOutcome outcome = ExceptionOutcome::joined;
+  if (kernel != nullptr) {
+    std::array<uint8_t, packet::kJoinedHeaderOctetsMax> headers;
+    const std::span<const uint8_t> whole = reassembler_.joined();
+    const size_t octets = packet::write_joined_headers(frame, view, whole.size(), headers);
+    outcome = kernel->offer_joined({headers.data(), octets}, whole, view);
+  }
+  counters_.exceptions[outcome].increment();
 }
 
 void Pipeline::pass_on(std::span<const uint8_t> frame, const packet::FrameView& view,
@@ -208,7 +241,8 @@ bool Pipeline::join(packet::FrameView& view, const Moment& received) noexcept {
     reassembler_.refuse(packet::FragmentOutcome::not_allowed);
     return false;
   }
-  return reassembler_.add(view, received.aged_ns);
+  const bool is_known = decoder_->has_decoded(view.src);
+  return reassembler_.add(view, received.aged_ns, is_known ? packet::Standing::known : packet::Standing::stranger);
 }
 
 bool Pipeline::on_udp(const packet::FrameView& view, const Arrival& arrival, const Moment& received) noexcept {

@@ -39,6 +39,7 @@
 #include "export/batcher.h"
 #include "export/sflow_encoder.h"
 #include "fuse/fused_way.h"
+#include "packet/fragments_of_others.h"
 #include "packet/frame.h"
 #include "packet/reassembly.h"
 
@@ -49,7 +50,8 @@ struct Verdict;
 
 namespace weir::dataplane {
 
-/// frames = Σ verdicts; verdicts[not_ip] + verdicts[not_udp] + no_listener = Σ exceptions; verdicts[udp] + taken
+/// frames = Σ verdicts; verdicts[not_ip] + verdicts[not_udp] + verdicts[other_vlan] + no_listener, of datagrams and of fragments, + what
+/// fragments made that is not_udp = Σ exceptions; verdicts[udp] + taken
 /// datagrams + what the reassembler made of fragments = no_listener + datagrams + datagrams for workers (handed or full);
 /// verdicts[fragment] + taken fragments = the reassembler's + fragments for workers; datagrams = the decoder's.
 /// A kernel socket's datagrams count in `datagrams` only.
@@ -307,7 +309,11 @@ class Pipeline final : private RecordSink, private decode::RecordFuser {
   void deliver(const Sample& sample, outbound::RecordKind kind,
                std::optional<RouteId> route) noexcept WEIR_RUNS_ON(rx_lcore);
   bool join(packet::FrameView& view, const Moment& received) noexcept WEIR_RUNS_ON(rx_lcore);
-  void on_fragment(packet::FrameView& view, const Moment& received) noexcept WEIR_RUNS_ON(rx_lcore);
+  /// Whether it is of a datagram that its first fragment says no listener wants, and so has gone the way of such.
+  bool pass_fragment(std::span<const uint8_t> frame, const packet::FrameView& view, uint64_t aged_ns, ExceptionLane* kernel) noexcept
+      WEIR_RUNS_ON(rx_lcore);
+  void on_fragment(std::span<const uint8_t> frame, packet::FrameView& view, const Moment& received, ExceptionLane* kernel) noexcept
+      WEIR_RUNS_ON(rx_lcore);
   /// Whether there is a listener for it.
   bool on_udp(const packet::FrameView& view, const Arrival& arrival, const Moment& received) noexcept
       WEIR_RUNS_ON(rx_lcore);
@@ -352,6 +358,7 @@ class Pipeline final : private RecordSink, private decode::RecordFuser {
   RecordReaderKinds record_readers_ = 0;
   std::unique_ptr<classify::Verdict[]> verdicts_;  // of a burst
   packet::Reassembler reassembler_;
+  packet::FragmentsOfOthers fragments_of_others_;
   const DatagramTaps* datagram_taps_ = nullptr;                    // rx_lcore's; as with rules
   std::atomic<const DatagramTaps*> wanted_datagram_taps_{nullptr};
   std::atomic<const DatagramTaps*> datagram_taps_in_use_{nullptr};

@@ -16,7 +16,7 @@ enum Register : uint8_t { r0, r1, r2, r3, r4, r5, context, offset, what, r9, fra
 
 /// `tag`, `extension` and `no_fragment` are the first of several: one each time round.
 enum class Label : uint8_t {
-  ip, v4, v6, udp, redirect, pass,
+  ip, v4, v6, udp, first_fragment, of_others, later_fragment, redirect, pass,
   tag,
   extension = tag + kVlanTags,
   no_fragment = extension + kExtensionHeaders,
@@ -39,6 +39,7 @@ class Assembler {
   void from_network(Register to) { add(BPF_ALU | BPF_END | BPF_TO_BE, to, r0, 0, 16); }
   void load(uint8_t size, Register to, Register from, int16_t at) { add(BPF_LDX | BPF_MEM | size, to, from, at); }
   void store(uint8_t size, Register to, int16_t at, Register from) { add(BPF_STX | BPF_MEM | size, to, from, at); }
+  void store_value(uint8_t size, Register to, int16_t at, int32_t value) { add(BPF_ST | BPF_MEM | size, to, r0, at, value); }
   void load_map(Register to, int fd) {
     add(BPF_LD | BPF_DW | BPF_IMM, to, static_cast<Register>(BPF_PSEUDO_MAP_FD), 0, fd);
     add(0, r0, r0);
@@ -80,6 +81,8 @@ class Assembler {
 
 constexpr int16_t kOctets = -48;  // on the stack: what was read last
 constexpr int16_t kKey = -56;
+constexpr int16_t kDatagram = -96;  // an XdpDatagram
+static_assert(kDatagram + static_cast<int16_t>(sizeof(XdpDatagram)) <= kKey);
 
 /// The octets of the frame from `offset` on; a frame that ends before is the kernel's.
 void read(Assembler& a, int32_t octets) {
@@ -93,7 +96,35 @@ void read(Assembler& a, int32_t octets) {
 }
 void take(Assembler& a, uint8_t size, Register to, int16_t at) { a.load(size, to, frame, static_cast<int16_t>(kOctets + at)); }
 
+/// A part of the XdpDatagram.
+void note(Assembler& a, uint8_t size, size_t member, Register from) {
+  a.store(size, frame, static_cast<int16_t>(kDatagram + static_cast<int16_t>(member)), from);
+}
+void note_value(Assembler& a, uint8_t size, size_t member, int32_t value) {
+  a.store_value(size, frame, static_cast<int16_t>(kDatagram + static_cast<int16_t>(member)), value);
+}
+/// What was read from `at` on, 8 octets at a time.
+void note_address(Assembler& a, size_t member, int16_t at) {
+  for (int16_t i = 0; i < 16; i = static_cast<int16_t>(i + 8)) {
+    take(a, BPF_DW, r1, static_cast<int16_t>(at + i));
+    note(a, BPF_DW, member + static_cast<size_t>(i), r1);
+  }
+}
+void note_ipv4_address(Assembler& a, size_t member, int16_t at) {
+  take(a, BPF_W, r1, at);
+  note(a, BPF_W, member, r1);
+  note_value(a, BPF_W, member + 4, 0);
+  note_value(a, BPF_DW, member + 8, 0);
+}
+void call_with_datagram(Assembler& a, int datagrams, int32_t function) {
+  a.load_map(r1, datagrams);
+  a.copy(r2, frame);
+  a.add_value(r2, kDatagram);
+  a.call(function);
+}
+
 void walk_link_layer(Assembler& a) {
+  note_value(a, BPF_W, offsetof(XdpDatagram, vlan), 0);
   a.set(offset, 0);
   read(a, ETH_HLEN);
   a.set(offset, ETH_HLEN);
@@ -104,6 +135,9 @@ void walk_link_layer(Assembler& a) {
     a.jump(Label::ip);
     a.place(nth(Label::tag, i));
     read(a, 4);
+    take(a, BPF_H, what, 0);
+    a.mask(what, htons(0x0fff));
+    note(a, BPF_W, offsetof(XdpDatagram, vlan), what);
     take(a, BPF_H, what, 2);
     a.add_value(offset, 4);
   }
@@ -118,19 +152,27 @@ void walk_ipv4(Assembler& a) {
   read(a, 20);
   take(a, BPF_B, what, 9);
   a.jump_if(BPF_JNE, what, IPPROTO_UDP, Label::pass);
-  take(a, BPF_H, what, 6);
-  a.mask(what, htons(0x3fff));  // more fragments, or behind the first
-  a.jump_if(BPF_JNE, what, 0, Label::redirect);
   take(a, BPF_B, what, 0);
   a.mask(what, 0x0f);
   a.shift_left(what, 2);
   a.add_register(offset, what);
-  a.jump(Label::udp);
+  take(a, BPF_H, r9, 6);
+  a.mask(r9, htons(0x3fff));  // more fragments, or behind the first
+  a.jump_if(BPF_JEQ, r9, 0, Label::udp);
+  take(a, BPF_H, r1, 4);
+  note(a, BPF_W, offsetof(XdpDatagram, id), r1);
+  note_ipv4_address(a, offsetof(XdpDatagram, src), 12);
+  note_ipv4_address(a, offsetof(XdpDatagram, dst), 16);
+  a.mask(r9, htons(0x1fff));
+  a.jump_if(BPF_JEQ, r9, 0, Label::first_fragment);
+  a.jump(Label::later_fragment);
 }
 
 void walk_ipv6(Assembler& a) {
   a.place(Label::v6);
   read(a, 40);
+  note_address(a, offsetof(XdpDatagram, src), 8);  // what is read next is in its place
+  note_address(a, offsetof(XdpDatagram, dst), 24);
   a.add_value(offset, 40);
   take(a, BPF_B, what, 6);
   for (unsigned i = 0; i < kExtensionHeaders; ++i) {
@@ -144,19 +186,28 @@ void walk_ipv6(Assembler& a) {
     read(a, 2);
     take(a, BPF_B, what, 0);
     a.jump_if(BPF_JNE, r9, IPPROTO_FRAGMENT, nth(Label::no_fragment, i));
-    a.jump_if(BPF_JEQ, what, IPPROTO_UDP, Label::redirect);
-    a.jump(Label::pass);
+    a.jump_if(BPF_JNE, what, IPPROTO_UDP, Label::pass);
+    read(a, 8);
+    a.add_value(offset, 8);
+    take(a, BPF_W, r1, 4);
+    note(a, BPF_W, offsetof(XdpDatagram, id), r1);
+    take(a, BPF_H, r9, 2);
+    a.mask(r9, htons(0xfff9));  // the offset, and whether more follow
+    a.jump_if(BPF_JEQ, r9, 0, Label::udp);
+    a.mask(r9, htons(0xfff8));
+    a.jump_if(BPF_JEQ, r9, 0, Label::first_fragment);
+    a.jump(Label::later_fragment);
     a.place(nth(Label::no_fragment, i));
     take(a, BPF_B, r9, 1);
     a.add_value(r9, 1);
     a.shift_left(r9, 3);
     a.add_register(offset, r9);
   }
-  a.jump_if(BPF_JNE, what, IPPROTO_UDP, Label::pass);
+  a.jump_if(BPF_JEQ, what, IPPROTO_UDP, Label::udp);
+  a.jump(Label::pass);
 }
 
-void look_at_port(Assembler& a, int ports) {
-  a.place(Label::udp);
+void look_at_port(Assembler& a, int ports, Label no_listener) {
   read(a, 4);
   take(a, BPF_H, what, 2);
   a.from_network(what);
@@ -165,9 +216,31 @@ void look_at_port(Assembler& a, int ports) {
   a.copy(r2, frame);
   a.add_value(r2, kKey);
   a.call(BPF_FUNC_map_lookup_elem);
-  a.jump_if(BPF_JEQ, r0, 0, Label::pass);
+  a.jump_if(BPF_JEQ, r0, 0, no_listener);
   a.load(BPF_W, what, r0, 0);
-  a.jump_if(BPF_JEQ, what, 0, Label::pass);
+  a.jump_if(BPF_JEQ, what, 0, no_listener);
+}
+
+/// The first has the port, and says for the others of its datagram whose they are. What is not known to be the kernel's is
+/// ours: an exporter's fragments may come in any order.
+void look_at_fragments(Assembler& a, const XdpMaps& maps) {
+  a.place(Label::first_fragment);
+  look_at_port(a, maps.ports, Label::of_others);
+  call_with_datagram(a, maps.of_others, BPF_FUNC_map_delete_elem);  // identifications come round
+  a.jump(Label::redirect);
+
+  a.place(Label::of_others);
+  a.store_value(BPF_W, frame, kKey, 1);
+  a.copy(r3, frame);
+  a.add_value(r3, kKey);
+  a.set(r4, BPF_ANY);
+  call_with_datagram(a, maps.of_others, BPF_FUNC_map_update_elem);
+  a.jump(Label::pass);
+
+  a.place(Label::later_fragment);
+  call_with_datagram(a, maps.of_others, BPF_FUNC_map_lookup_elem);
+  a.jump_if(BPF_JNE, r0, 0, Label::pass);
+  a.jump(Label::redirect);
 }
 
 }  // namespace
@@ -179,7 +252,9 @@ std::vector<bpf_insn> xdp_program(XdpScope scope, const XdpMaps& maps) {
     walk_link_layer(a);
     walk_ipv4(a);
     walk_ipv6(a);
-    look_at_port(a, maps.ports);
+    look_at_fragments(a, maps);
+    a.place(Label::udp);
+    look_at_port(a, maps.ports, Label::pass);
   }
   a.place(Label::redirect);
   a.load(BPF_W, r2, context, offsetof(xdp_md, rx_queue_index));

@@ -36,6 +36,11 @@ Result<std::unique_ptr<XdpSteering>> XdpSteering::make(const std::string& interf
   std::unique_ptr<XdpSteering> made(new XdpSteering(interface));
   made->maps_.ports = bpf_map_create(BPF_MAP_TYPE_ARRAY, "weir_ports", kIndexOctets, kIndexOctets, kUdpPorts, nullptr);
   if (made->maps_.ports < 0) return made->error("map of ports", errno);
+  if (scope == XdpScope::listeners) {
+    made->maps_.of_others = bpf_map_create(BPF_MAP_TYPE_LRU_HASH, "weir_of_others", sizeof(XdpDatagram), sizeof(uint32_t),
+                                           kXdpDatagramsMax, nullptr);
+    if (made->maps_.of_others < 0) return made->error("map of fragments", errno);
+  }
   made->maps_.sockets =
       bpf_map_create(BPF_MAP_TYPE_XSKMAP, "weir_sockets", kIndexOctets, kIndexOctets, kXdpQueuesMax, nullptr);
   if (made->maps_.sockets < 0) return made->error("map of sockets", errno);
@@ -53,6 +58,7 @@ XdpSteering::~XdpSteering() {
   detach();
   close_if_open(program_);
   close_if_open(maps_.sockets);
+  close_if_open(maps_.of_others);
   close_if_open(maps_.ports);
 }
 

@@ -281,6 +281,8 @@ class Decoder {
   /// A transport session (Datagram::session) of the exporter's has ended: its templates are forgotten, and what waits
   /// for them is evicted. The number may be another session's from now on.
   virtual void end_session(const IpAddress& exporter, uint32_t session) noexcept = 0;
+  /// Whether something of the exporter's has been decoded, as long as there is an entry of it.
+  virtual bool has_decoded(const IpAddress& exporter) const noexcept = 0;
   /// What was wrong with the datagram that was given to decode last.
   Faults faults() const noexcept { return faults_; }
 

@@ -104,6 +104,10 @@ class DecoderState final : public Decoder {
   void end_session(const IpAddress& exporter, uint32_t session) noexcept override {
     exporters_.end_session(exporter, session);
   }
+  bool has_decoded(const IpAddress& exporter) const noexcept override {
+    const Exporter* const e = exporters_.find(exporter);
+    return e != nullptr && e->stats.datagrams_decoded != 0;
+  }
   void set_rules(const DecoderRules& rules) noexcept override;
   void set_fusing(Fusing fusing) noexcept override {
     fusing_ = config_.fuser != nullptr ? fusing : Fusing::none;

@@ -81,12 +81,23 @@ Reassembler::Index Reassembler::find_source(const IpAddress& address) noexcept {
   return i;
 }
 
-Reassembler::Index Reassembler::begin(const FrameView& view, uint64_t now_ns) noexcept {
+/// Whose place a datagram takes where none is free; kNone: nobody's. What is known to come of exporters does not make
+/// room for what anybody may have sent, unless its own time is up.
+Reassembler::Index Reassembler::who_makes_room(Standing newcomer, uint64_t now_ns) const noexcept {
+  if (const Index stranger = ages_[static_cast<size_t>(Standing::stranger)].oldest; stranger != kNone) return stranger;
+  const Index known = ages_[static_cast<size_t>(Standing::known)].oldest;
+  return newcomer == Standing::known || is_over(partials_[known], now_ns) ? known : kNone;
+}
+
+/// kNone: there is no room for it.
+Reassembler::Index Reassembler::begin(const FrameView& view, uint64_t now_ns, Standing standing) noexcept {
   Index source = find_source(view.src);
   if (source != kNone && sources_[source].partials >= limits_.datagrams_per_source_max) {
     remove(sources_[source].oldest, FragmentOutcome::source_limit);
   } else if (free_.empty()) {
-    remove(oldest_, FragmentOutcome::table_limit);
+    const Index other = who_makes_room(standing, now_ns);
+    if (other == kNone) return kNone;
+    remove(other, FragmentOutcome::table_limit);
   }
   source = find_source(view.src);  // it may have gone with its last datagram
   if (source == kNone) {
@@ -100,6 +111,7 @@ Reassembler::Index Reassembler::begin(const FrameView& view, uint64_t now_ns) no
   const Index index = free_.back();
   free_.pop_back();
   Source& s = sources_[source];
+  Ages& ages = ages_of(standing);
   Index& chain = chain_of(view);
   partials_[index] = {.src = view.src,
                       .dst = view.dst,
@@ -112,16 +124,17 @@ Reassembler::Index Reassembler::begin(const FrameView& view, uint64_t now_ns) no
                       .fragments = 0,
                       .next_header = 0,
                       .given_up = FragmentOutcome::count_,
+                      .standing = standing,
                       .source = source,
                       .chain_next = chain,
-                      .older = newest_,
+                      .older = ages.newest,
                       .newer = kNone,
                       .source_older = s.newest,
                       .source_newer = kNone};
   units_[index].fill(0);
   chain = index;
-  (newest_ == kNone ? oldest_ : partials_[newest_].newer) = index;
-  newest_ = index;
+  (ages.newest == kNone ? ages.oldest : partials_[ages.newest].newer) = index;
+  ages.newest = index;
   (s.newest == kNone ? s.oldest : partials_[s.newest].source_newer) = index;
   s.newest = index;
   ++s.partials;
@@ -143,8 +156,9 @@ void Reassembler::release(Index index) noexcept {
   Index* link = &chain_of(p);
   while (*link != index) link = &partials_[*link].chain_next;
   *link = p.chain_next;
-  (p.older == kNone ? oldest_ : partials_[p.older].newer) = p.newer;
-  (p.newer == kNone ? newest_ : partials_[p.newer].older) = p.older;
+  Ages& ages = ages_of(p.standing);
+  (p.older == kNone ? ages.oldest : partials_[p.older].newer) = p.newer;
+  (p.newer == kNone ? ages.newest : partials_[p.newer].older) = p.older;
   Source& s = sources_[p.source];
   (p.source_older == kNone ? s.oldest : partials_[p.source_older].source_newer) = p.source_newer;
   (p.source_newer == kNone ? s.newest : partials_[p.source_newer].source_older) = p.source_older;
@@ -200,7 +214,12 @@ bool Reassembler::fill(Index index, const FrameView& view) noexcept {
   return p.octets != 0 && p.units_here == (p.octets + kUnitOctets - 1) / kUnitOctets;
 }
 
-bool Reassembler::add(FrameView& view, uint64_t now_ns) noexcept {
+bool Reassembler::has_some_of(const FrameView& view, uint64_t now_ns) noexcept {
+  const Index index = find(view);
+  return index != kNone && partials_[index].fragments != 0 && !is_over(partials_[index], now_ns);
+}
+
+bool Reassembler::add(FrameView& view, uint64_t now_ns, Standing standing) noexcept {
   assert(view.verdict == FrameVerdict::fragment);
   const FragmentPlace& place = view.fragment;
   const size_t size = view.payload.size();
@@ -219,7 +238,11 @@ bool Reassembler::add(FrameView& view, uint64_t now_ns) noexcept {
     remove(index, FragmentOutcome::expired);
     index = kNone;
   }
-  if (index == kNone) index = begin(view, now_ns);
+  if (index == kNone) index = begin(view, now_ns, standing);
+  if (index == kNone) {
+    refuse(FragmentOutcome::table_limit);
+    return false;
+  }
   Partial& p = partials_[index];
   if (p.given_up != FragmentOutcome::count_) {
     refuse(p.given_up);
@@ -229,7 +252,7 @@ bool Reassembler::add(FrameView& view, uint64_t now_ns) noexcept {
 
   counters_.fragments[FragmentOutcome::joined].add(p.fragments);
   counters_.waiting.set(counters_.waiting.value() - p.fragments);
-  view.payload = {octets_of(index), p.octets};
+  view.payload = joined_ = {octets_of(index), p.octets};
   view.fragment = {.next_header = p.next_header};
   release(index);  // what it held stays until the next fragment comes
   parse_reassembled(view);
@@ -244,17 +267,20 @@ bool Reassembler::is_over(const Partial& p, uint64_t now_ns) const noexcept {
 }
 
 void Reassembler::expire(uint64_t now_ns) noexcept {
-  while (oldest_ != kNone) {
-    Partial& p = partials_[oldest_];
-    // A clock that went back does not keep for hours what came before it did.
-    p.first_ns = std::min(p.first_ns, now_ns);
-    if (!is_over(p, now_ns)) return;
-    remove(oldest_, FragmentOutcome::expired);
+  for (const Ages& ages : ages_) {
+    while (ages.oldest != kNone) {
+      Partial& p = partials_[ages.oldest];
+      // A clock that went back does not keep for hours what came before it did.
+      p.first_ns = std::min(p.first_ns, now_ns);
+      if (!is_over(p, now_ns)) break;
+      remove(ages.oldest, FragmentOutcome::expired);
+    }
   }
 }
 
 void Reassembler::give_up_all() noexcept {
-  while (oldest_ != kNone) remove(oldest_, FragmentOutcome::expired);
+  for (const Ages& ages : ages_)
+    while (ages.oldest != kNone) remove(ages.oldest, FragmentOutcome::expired);
 }
 
 }  // namespace weir::packet

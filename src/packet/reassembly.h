@@ -4,8 +4,9 @@
 //           RFC 4963 (identifications that come round).
 // Runs on:  rx_lcore, and whoever reads captures: one core's own. No clock: the caller says the time.
 // Owns:     room for datagrams_max datagrams of 64 KiB, reserved at start; pages are touched as they are used.
-// Bounds:   ReassemblyLimits; kFragmentsPerDatagramMax. Beyond them the oldest datagram of the source
-//           goes, or the oldest of all. A fragment costs a look into two chains, however many wait.
+// Bounds:   ReassemblyLimits; kFragmentsPerDatagramMax. Beyond them the oldest datagram of the source goes, or the
+//           oldest of all strangers; one of a known source makes room for those of known sources only. A fragment
+//           costs a look into two chains, however many wait.
 // Failure:  every fragment ends in one FragmentOutcome, or waits.
 // Missing:  the memory of what is complete: of a datagram that a mirror shows twice, the second copies wait
 //           for each other in vain when they do not come together.
@@ -18,6 +19,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "base/clock.h"
@@ -38,16 +40,21 @@ inline constexpr size_t kReassembledOctetsMax = 65535;  // behind IPv6's header;
 // joined: its datagram was put together. duplicate: the same octets were there already. Alone are refused,
 // since anybody may have sent them: a `tiny` one that begins a datagram with less than
 // kFirstFragmentOctetsMin; a `malformed` one, which is empty, reaches beyond the largest datagram, or is not the
-// last and no multiple of 8 octets; one that is `not_allowed` to send. With the rest of their datagram:
+// last and no multiple of 8 octets; one that is `not_allowed` to send; one of a datagram for which there is
+// `no_listener`, as its first fragment says (fragments_of_others.h). With the rest of their datagram:
 // `overlapping` ones, which differ from what was there, or reach beyond the end that the last one told; a
 // `tiny` one that is one more than kFragmentsPerDatagramMax; `expired` ones, of which others did not come in time;
-// and those that made room for newer ones, by `source_limit` or `table_limit`.
+// and those that made room for newer ones, by `source_limit` or `table_limit`; a stranger's that finds a table full of
+// known sources' is refused by `table_limit`.
 // clang-format off
 #define WEIR_FRAGMENT_OUTCOMES(X)                                                    \
   X(joined) X(duplicate) X(overlapping) X(tiny) X(malformed) X(not_allowed)          \
-  X(expired) X(source_limit) X(table_limit)
+  X(no_listener) X(expired) X(source_limit) X(table_limit)
 // clang-format on
 WEIR_NAMED_ENUM(FragmentOutcome, uint8_t, WEIR_FRAGMENT_OUTCOMES)
+
+/// Whether something of the source's was decoded before. A flood of made-up sources is of strangers.
+enum class Standing : uint8_t { stranger, known };
 
 struct ReassemblyLimits {
   size_t datagrams_max = 256;  // at a time, of a core; 1 to kDatagramsMax
@@ -74,7 +81,11 @@ class Reassembler {
 
   /// Takes what parse_frame called a fragment. True when it was the one that was missing: then `view` is
   /// the datagram's, with the verdict on it and a payload that is valid until the next call.
-  bool add(FrameView& view, uint64_t now_ns) noexcept;
+  bool add(FrameView& view, uint64_t now_ns, Standing standing = Standing::stranger) noexcept;
+  /// All octets of the datagram that was put together last, its own headers included; until the next call of add.
+  std::span<const uint8_t> joined() const noexcept { return joined_; }
+  /// Whether fragments of its datagram wait here.
+  bool has_some_of(const FrameView& view, uint64_t now_ns) noexcept;
   /// Counts a fragment that is not to be looked at.
   void refuse(FragmentOutcome why) noexcept { counters_.fragments[why].increment(); }
   /// Gives up what has waited for too long, the oldest first. Without it what waits too long goes when its
@@ -109,9 +120,10 @@ class Reassembler {
     uint16_t fragments;   // that wait
     uint8_t next_header;  // as the first fragment has it
     FragmentOutcome given_up;  // count_: it was not
+    Standing standing;  // of its source when it began
     Index source;
     Index chain_next;  // of the same hash of the key
-    Index older;       // of all
+    Index older;       // of all of its standing
     Index newer;
     Index source_older;  // of the same source
     Index source_newer;
@@ -124,13 +136,20 @@ class Reassembler {
     Index newest;
     Index chain_next;
   };
+  /// In the order in which they began.
+  struct Ages {
+    Index oldest = kNone;
+    Index newest = kNone;
+  };
 
   Index& chain_of(const FrameView& view) noexcept;
   Index& chain_of(const Partial& partial) noexcept;
   Index& source_chain_of(const IpAddress& address) noexcept;
   Index find(const FrameView& view) noexcept;
   Index find_source(const IpAddress& address) noexcept;
-  Index begin(const FrameView& view, uint64_t now_ns) noexcept;
+  Index begin(const FrameView& view, uint64_t now_ns, Standing standing) noexcept;
+  Index who_makes_room(Standing newcomer, uint64_t now_ns) const noexcept;
+  Ages& ages_of(Standing standing) noexcept { return ages_[static_cast<size_t>(standing)]; }
   void give_up(Partial& partial, FragmentOutcome why) noexcept;
   void release(Index index) noexcept;
   void remove(Index index, FragmentOutcome why) noexcept;
@@ -148,8 +167,8 @@ class Reassembler {
   std::vector<Source> sources_;
   std::vector<Index> free_sources_;
   std::vector<Index> source_chains_;
-  Index oldest_ = kNone;
-  Index newest_ = kNone;
+  std::array<Ages, 2> ages_;  // by Standing
+  std::span<const uint8_t> joined_;
   ReassemblyCounters counters_;
 };
 

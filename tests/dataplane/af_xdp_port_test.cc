@@ -17,27 +17,6 @@ bool give_kernel_addresses(const TwoHosts& hosts) {
   return hosts.here("ip addr add 192.0.2.2/24 dev port") && hosts.here("ip addr add 2001:db8::2/64 dev port nodad");
 }
 
-/// A socket of the kernel's at that port; how many datagrams it has.
-class KernelSocket {
- public:
-  explicit KernelSocket(uint16_t port) : fd_(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)) {
-    sockaddr_in at{};
-    at.sin_family = AF_INET;
-    at.sin_port = htons(port);
-    EXPECT_EQ(bind(fd_, reinterpret_cast<sockaddr*>(&at), sizeof at), 0);
-  }
-  ~KernelSocket() { close(fd_); }
-  uint64_t received() {
-    char octet;
-    while (recv(fd_, &octet, 1, 0) > 0) ++received_;
-    return received_;
-  }
-
- private:
-  int fd_;
-  uint64_t received_ = 0;
-};
-
 bool has_program(const TwoHosts& hosts) { return hosts.here("ip link show port | grep -w prog/xdp"); }
 
 TEST(AfXdpPort, TakesItsListenersDatagramsAndLeavesTheKernelTheRest) {
@@ -62,18 +41,44 @@ TEST(AfXdpPort, TakesItsListenersDatagramsAndLeavesTheKernelTheRest) {
     EXPECT_TRUE(run_until(*plane, collected, [&] { return other.received() == kEach; }));
     EXPECT_EQ(of_listener.received(), 0u);
     // Longer than a frame: nobody but Weir gets the parts.
-    ASSERT_TRUE(hosts.send(lab::NetflowV9Builder{}
-                               .unix_secs(1'700'000'000)
-                               .templates({{.id = 256, .fields = {{8, 4}, {12, 4}, {1, 4}}}})
-                               .data(256, std::vector<lab::Record>(500, {lab::ipv4("192.0.2.1"), lab::ipv4("198.51.100.2"),
-                                                                         lab::u32(1500)}))
-                               .build()));
+    ASSERT_TRUE(hosts.send(long_export(500)));
     EXPECT_TRUE(run_until(*plane, collected, [&] { return datagrams(*plane) == kEach + 1; }));
     stop(*plane, collected);
     EXPECT_EQ(collected.records, 3 * kEach + 500);
     EXPECT_EQ(plane->pipeline(0).ledger().verdicts[packet::FrameVerdict::not_ip], 0u);
     EXPECT_EQ(plane->pipeline(0).ledger().no_listener, 0u);
     EXPECT_FALSE(has_program(hosts));
+    expect_ledger(*plane);
+  });
+}
+
+TEST(AfXdpPort, LeavesTheKernelItsOwnFragments) {
+  SKIP_WITHOUT_ROOT();
+  in_child([] {
+    TwoHosts hosts;
+    ASSERT_TRUE(hosts.lay());
+    ASSERT_TRUE(give_kernel_addresses(hosts));
+    auto plane = started(xdp_collector());
+    ASSERT_NE(plane, nullptr);
+    Collected collected;
+    KernelSocket host(9'999);
+    constexpr uint64_t kRounds = 20, kOctets = 4000, kRecords = 500;
+    for (uint64_t i = 1; i <= kRounds; ++i) {
+      ASSERT_TRUE(hosts.send(long_export(kRecords)));
+      ASSERT_TRUE(hosts.send(lab::zeros(kOctets), 9'999));
+      ASSERT_TRUE(hosts.send6(lab::zeros(kOctets), 9'999));
+      ASSERT_TRUE(run_until(*plane, collected, [&] { return datagrams(*plane) == i && host.received() == 2 * i; }))
+          << i << ": " << datagrams(*plane) << " and " << host.received();
+    }
+    EXPECT_EQ(host.octets(), 2 * kRounds * kOctets);
+    EXPECT_TRUE(hosts.there("ping -n -s 4000 -c3 -i0.05 -W5 192.0.2.2"));
+    EXPECT_TRUE(hosts.there("ping -n -s 4000 -c3 -i0.05 -W5 2001:db8::2"));
+    stop(*plane, collected);
+    EXPECT_EQ(collected.records, kRounds * kRecords);
+    const Ledger ledger = plane->pipeline(0).ledger();
+    EXPECT_EQ(ledger.frames, ledger.verdicts[packet::FrameVerdict::fragment]) << "nothing else came to us";
+    EXPECT_EQ(ledger.fragments.total(), ledger.fragments[packet::FragmentOutcome::joined]);
+    EXPECT_EQ(ledger.no_listener, 0u);
     expect_ledger(*plane);
   });
 }

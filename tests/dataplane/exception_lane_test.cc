@@ -52,6 +52,11 @@ class Lane {
     const RoleScope role(rx_lcore);
     return lane_.offer(frame, packet::parse_frame(frame, packet::LinkType::ethernet));
   }
+  Outcome offer_joined(const Octets& headers, const Octets& rest) {
+    const RoleScope role(rx_lcore);
+    return lane_.offer_joined(headers, rest, packet::parse_frame(headers, packet::LinkType::ethernet));
+  }
+  size_t waiting() const { return lane_.waiting(); }
   /// How many of `frame` pass before one does not.
   size_t fill(const Octets& frame, Outcome until) {
     size_t passed = 0;
@@ -176,6 +181,43 @@ TEST(ExceptionLane, ReadsNothingBehindAFrame) {
       }
     }
   }
+}
+
+TEST(ExceptionLane, CarriesWhatWasJoinedAlthoughItIsLongerThanAFrame) {
+  // Laid over the end of the ring again and again, among frames.
+  Lane lane({.frame_octets_max = 1500, .frames_per_second = 1'000'000});
+  uint64_t now_ns = kStartNs;
+  for (uint8_t round = 1; round < 100; ++round) {
+    lane.at(now_ns += kNsPerMs);
+    const Octets rest = lab::filled(65'400u - round, round);
+    const size_t places = (ipv4().size() + rest.size() + 1499) / 1500;
+    EXPECT_EQ(lane.offer(arp()), Outcome::passed);
+    EXPECT_EQ(lane.offer_joined(ipv4(), rest), Outcome::passed);
+    EXPECT_EQ(lane.offer(ipv4()), Outcome::passed);
+    EXPECT_EQ(lane.waiting(), 1 + places + 1);
+    EXPECT_EQ(lane.take(), arp());
+    Octets whole = ipv4();
+    whole.insert(whole.end(), rest.begin(), rest.end());
+    ASSERT_EQ(lane.take(), whole);
+    EXPECT_EQ(lane.take(), ipv4());
+    EXPECT_EQ(lane.waiting(), 0u);
+  }
+}
+
+TEST(ExceptionLane, CountsWhatWasJoinedForAsManyFramesAsItTakesPlacesOf) {
+  Lane lane({.frame_octets_max = 1500, .frames_per_second = 1000});
+  const Octets rest(65'000);  // 44 places
+  size_t passed = 0;
+  while (lane.offer_joined(ipv4(), rest) == Outcome::passed) ++passed;
+  EXPECT_EQ(passed, FrameCredit::kBurst * 3 / 4 / 44);
+  EXPECT_EQ(lane.offer(arp()), Outcome::passed);
+  Lane slow({.frame_octets_max = 1500, .frames_per_second = 1'000'000});
+  passed = 0;
+  for (uint64_t i = 0; i < 20; ++i) {
+    slow.at(kStartNs + i * kNsPerMs);
+    passed += slow.offer_joined(ipv4(), rest) == Outcome::passed;
+  }
+  EXPECT_EQ(passed, ExceptionLane::kFrames * 3 / 4 / 44);
 }
 
 TEST(ExceptionLane, WakesWhoTakesOnceABurst) {

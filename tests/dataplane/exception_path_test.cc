@@ -99,6 +99,51 @@ TEST(ExceptionPath, AnswersLikewiseWhereWorkersDecode) {
   expect_answers_while_export_arrives(2);
 }
 
+void expect_fragments_of_both(uint16_t workers) {
+  in_child([workers] {
+    TwoHosts hosts;
+    ASSERT_TRUE(hosts.lay());
+    DataPlaneConfig config = appliance(with_addresses());
+    config.dpdk_ports[0].workers = workers;
+    auto plane = started(config);
+    ASSERT_NE(plane, nullptr);
+    Collected collected;
+    ASSERT_TRUE(is_found(hosts, *plane, collected, "ping -n -c1 -W1 192.0.2.2"));
+    ASSERT_TRUE(is_found(hosts, *plane, collected, "ping -n -c1 -W1 2001:db8::2"));
+    KernelSocket host(9'999);
+    constexpr uint64_t kRounds = 20, kOctets = 4000, kRecords = 500;
+    for (uint64_t i = 1; i <= kRounds; ++i) {
+      ASSERT_TRUE(hosts.send(long_export(kRecords)));
+      ASSERT_TRUE(hosts.send(lab::zeros(kOctets), 9'999));
+      ASSERT_TRUE(hosts.send6(lab::zeros(kOctets), 9'999));
+      ASSERT_TRUE(run_until(*plane, collected, [&] { return datagrams(*plane) == i && host.received() == 2 * i; }))
+          << i << ": " << datagrams(*plane) << " and " << host.received();
+    }
+    EXPECT_EQ(host.octets(), 2 * kRounds * kOctets);
+    ASSERT_TRUE(hosts.send(lab::zeros(60'000), 9'999));
+    EXPECT_TRUE(run_until(*plane, collected, [&] { return host.received() == 2 * kRounds + 1; }));
+    EXPECT_TRUE(hosts.there("ping -n -s 20000 -c3 -i0.05 -W5 192.0.2.2"));
+    EXPECT_TRUE(hosts.there("ping -n -s 20000 -c3 -i0.05 -W5 2001:db8::2"));
+    stop(*plane, collected);
+    EXPECT_EQ(collected.records, kRounds * kRecords);
+    EXPECT_EQ(sum(*plane, [](Pipeline& p) { return p.ledger().fragments[packet::FragmentOutcome::no_listener]; }),
+              2 * kRounds * 3 + 41);
+    EXPECT_EQ(outcome(*plane, Outcome::joined), 0u);
+    expect_books(*plane);
+    expect_ledger(*plane);
+  });
+}
+
+TEST(ExceptionPath, GivesTheHostItsFragmentsBesideThoseOfExport) {
+  SKIP_WITHOUT_ROOT();
+  expect_fragments_of_both(0);
+}
+
+TEST(ExceptionPath, GivesTheHostItsFragmentsWhereWorkersDecode) {
+  SKIP_WITHOUT_ROOT();
+  expect_fragments_of_both(2);
+}
+
 TEST(ExceptionPath, HasTheDevicesMacAddressAndTheSettingsThatWereAsked) {
   SKIP_WITHOUT_ROOT();
   in_child([] {
@@ -285,6 +330,42 @@ TEST(ExceptionPath, SpeaksInItsVlanOnly) {
     wire.send(to_all(lab::ethernet(lab::kTpid8021q, lab::vlan(7, lab::kEtherTypeArp, arp_request()))));
     EXPECT_TRUE(run_until(*plane, collected, [&] { return wire.has_reply(7); }));
     stop(*plane, collected);
+    expect_books(*plane);
+  });
+}
+
+TEST(ExceptionPath, GivesTheHostWhatItPutTogetherWhereTheFirstFragmentCameLast) {
+  SKIP_WITHOUT_ROOT();
+  in_child([] {
+    TwoHosts hosts;
+    ASSERT_TRUE(hosts.lay());
+    ASSERT_TRUE(hosts.here("ip link set port address 02:00:00:00:00:42"));
+    auto plane = started(appliance(with_addresses()));
+    ASSERT_NE(plane, nullptr);
+    Collected collected;
+    ASSERT_TRUE(is_found(hosts, *plane, collected, "ping -n -c1 -W1 192.0.2.2"));
+    ASSERT_TRUE(is_found(hosts, *plane, collected, "ping -n -c1 -W1 2001:db8::2"));
+    KernelSocket host(9'999);
+    const RawWire wire(hosts);
+    const lab::UdpEnds ends4 = {"192.0.2.1", "192.0.2.2", 40'000, 9'999}, ends6 = {"2001:db8::1", "2001:db8::2", 40'000, 9'999};
+    uint64_t sent = 0, octets = 0;
+    for (const lab::UdpEnds& ends : {ends4, ends6}) {
+      const uint16_t type = ends.src.value.is_v4() ? lab::kEtherTypeIpv4 : lab::kEtherTypeIpv6;
+      for (const size_t size : {size_t{1600}, size_t{4000}, size_t{65'000}}) {
+        auto pieces = lab::fragment_packets(ends, 77, lab::udp_segment(ends, lab::filled(size, 0x33)), 1448);
+        for (size_t i = pieces.size(); i-- > 0;) {
+          lab::Octets frame = lab::ethernet(type, pieces[i]);
+          std::copy_n(lab::Octets{2, 0, 0, 0, 0, 0x42}.begin(), 6, frame.begin());
+          wire.send(frame);
+        }
+        ++sent;
+        octets += size;
+        EXPECT_TRUE(run_until(*plane, collected, [&] { return host.received() == sent; })) << size << " octets";
+      }
+    }
+    EXPECT_EQ(host.octets(), octets);
+    stop(*plane, collected);
+    EXPECT_EQ(sum(*plane, [](Pipeline& p) { return p.ledger().no_listener; }), sent);
     expect_books(*plane);
   });
 }

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <tuple>
 
 #include "support.h"
@@ -110,7 +111,7 @@ TEST_F(PipelineTest, TakesExportTrafficOfThePortsVlansOnly) {
   const lab::UdpEnds ends{.src = "192.0.2.1", .dst = "192.0.2.2", .src_port = 9, .dst_port = kNetflowPort};
   const lab::Octets packet = lab::ipv4_packet({.src = "192.0.2.1", .dst = "192.0.2.2"}, lab::udp_segment(ends, v5_datagram(1)));
   const lab::Octets part =
-      lab::ipv4_packet({.src = "192.0.2.1", .dst = "192.0.2.2", .flags_and_offset = 0x2000}, lab::zeros(16));
+      lab::ipv4_packet({.src = "192.0.2.1", .dst = "192.0.2.2", .flags_and_offset = 0x2002}, lab::zeros(16));
   const auto in = [](const std::vector<uint16_t>& tags, const lab::Octets& ip) {  // outermost first
     uint16_t type = lab::kEtherTypeIpv4;
     lab::Octets rest = ip;
@@ -209,11 +210,16 @@ TEST_F(PipelineTest, CountsFragmentsThatMadeNothingAndDatagramsThatNobodyWanted)
   PipelineConfig config = netflow_pipeline();
   config.reassembly.timeout_ns = 2 * kNsPerSec;
   make(config);
-  const lab::UdpEnds elsewhere = {"192.0.2.1", "192.0.2.200", 40'000, 9'999};
-  const auto pieces = lab::fragment_packets(elsewhere, 1, lab::udp_segment(elsewhere, v5_datagram(30)), 496);
-  for (const lab::Octets& packet : pieces) frame(lab::ethernet(lab::kEtherTypeIpv4, packet));
+  const auto pieces_for = [](uint16_t port) {
+    const lab::UdpEnds ends = {"192.0.2.1", "192.0.2.200", 40'000, port};
+    return lab::fragment_packets(ends, 1, lab::udp_segment(ends, v5_datagram(30)), 496);
+  };
+  const auto elsewhere = pieces_for(9'999);
+  for (size_t i = elsewhere.size(); i-- > 0;) frame(lab::ethernet(lab::kEtherTypeIpv4, elsewhere[i]));
   EXPECT_EQ(pipeline_->counters().no_listener.value(), 1u);
+  EXPECT_EQ(pipeline_->counters().exceptions[ExceptionOutcome::joined].value(), 1u);
 
+  const auto pieces = pieces_for(kNetflowPort);
   const auto waiting = [&] { return pipeline_->ledger().fragments_waiting; };
   const auto expired = [&] { return pipeline_->ledger().fragments[packet::FragmentOutcome::expired]; };
   frame(lab::ethernet(lab::kEtherTypeIpv4, pieces[0]));
@@ -226,6 +232,141 @@ TEST_F(PipelineTest, CountsFragmentsThatMadeNothingAndDatagramsThatNobodyWanted)
   EXPECT_EQ(waiting(), 1u);
   finish();
   EXPECT_EQ(expired(), 2u);
+  EXPECT_THAT(pipeline_->ledger().discrepancies(), ::testing::IsEmpty());
+}
+
+const lab::UdpEnds kHost4 = {"192.0.2.9", "192.0.2.200", 40'000, 9'999};
+const lab::UdpEnds kHost6 = {"2001:db8::9", "2001:db8::200", 40'000, 9'999};
+
+std::vector<lab::Octets> frames_of(const lab::UdpEnds& ends, uint32_t id, const lab::Octets& payload = v5_datagram(30)) {
+  std::vector<lab::Octets> frames;
+  const uint16_t type = ends.src.value.is_v4() ? lab::kEtherTypeIpv4 : lab::kEtherTypeIpv6;
+  for (const lab::Octets& packet : lab::fragment_packets(ends, id, lab::udp_segment(ends, payload), 496))
+    frames.push_back(lab::ethernet(type, packet));
+  return frames;
+}
+
+/// Where frames go that are for this host.
+class HostLane {
+ public:
+  HostLane() : lane_({.mac = packet::parse_frame(frames_of(kHost4, 1)[0], LinkType::ethernet).dst_mac}, waker_) {}
+  ExceptionLane* get() { return &lane_; }
+  lab::Octets take() {
+    const RoleScope role(exception_thread);
+    const auto front = lane_.front();
+    lab::Octets octets(front.begin(), front.end());
+    if (!front.empty()) lane_.pop();
+    return octets;
+  }
+
+ private:
+  Waker waker_;
+  ExceptionLane lane_;
+};
+
+TEST_F(PipelineTest, FragmentsForTheHostGoOnAsTheyCameAndTakeNobodysRoom) {
+  PipelineConfig config = netflow_pipeline();
+  config.reassembly = {.datagrams_max = 1, .datagrams_per_source_max = 1};
+  config.decoder.access.allow = {{*IpAddress::parse("192.0.2.1"), 128}};  // what the host is sent is none of its business
+  make(config);
+  HostLane lane;
+  const RoleScope role(rx_lcore);
+  const auto on = [&](const lab::Octets& octets) { pipeline_->on_frame(octets, LinkType::ethernet, kCaptureTimeNs, lane.get()); };
+  const auto exported = frames_of({"192.0.2.1", "192.0.2.200", 40'000, kNetflowPort}, 1);
+  on(exported[0]);
+  for (const lab::UdpEnds& host : {kHost4, kHost6}) {
+    for (uint32_t id = 1; id <= 3; ++id) {
+      const auto frames = frames_of(host, id);
+      for (const lab::Octets& octets : frames) on(octets);
+      for (const lab::Octets& octets : frames) EXPECT_EQ(lane.take(), octets);
+    }
+  }
+  for (size_t i = 1; i < exported.size(); ++i) on(exported[i]);
+  EXPECT_EQ(pipeline_->decoder_counters().records.value(), 30u);
+  EXPECT_EQ(lane.take(), lab::Octets());
+  EXPECT_EQ(pipeline_->ledger().fragments[packet::FragmentOutcome::no_listener], 2u * 3 * 3);
+  EXPECT_EQ(pipeline_->counters().exceptions[ExceptionOutcome::passed].value(), 2u * 3 * 3);
+  EXPECT_THAT(pipeline_->ledger().discrepancies(), ::testing::IsEmpty());
+}
+
+TEST_F(PipelineTest, FragmentsForTheHostThatComeBeforeTheirFirstAreGivenOnTogether) {
+  make();
+  HostLane lane;
+  const RoleScope role(rx_lcore);
+  for (const lab::UdpEnds& host : {kHost4, kHost6}) {
+    for (const size_t size : {size_t{1400}, size_t{60'000}}) {
+      const lab::Octets payload = lab::filled(size, 0x5a);
+      auto frames = frames_of(host, 5, payload);
+      std::rotate(frames.begin(), frames.begin() + 1, frames.end());  // the first comes last
+      for (const lab::Octets& octets : frames) pipeline_->on_frame(octets, LinkType::ethernet, kCaptureTimeNs, lane.get());
+      const lab::Octets whole = lane.take();
+      const packet::FrameView view = packet::parse_frame(
+          whole, LinkType::ethernet, {.ip_header = packet::ChecksumPolicy::Check::verify, .udp = packet::ChecksumPolicy::Check::verify});
+      EXPECT_EQ(name_of(view.verdict), name_of(FrameVerdict::udp));
+      EXPECT_EQ(view.dst_port, host.dst_port);
+      EXPECT_EQ(lab::Octets(view.payload.begin(), view.payload.end()), payload);
+      EXPECT_EQ(lane.take(), lab::Octets());
+    }
+  }
+  EXPECT_EQ(pipeline_->counters().exceptions[ExceptionOutcome::passed].value(), 4u);
+  EXPECT_EQ(pipeline_->counters().no_listener.value(), 4u);
+  EXPECT_THAT(pipeline_->ledger().discrepancies(), ::testing::IsEmpty());
+}
+
+TEST_F(PipelineTest, WhatTurnsOutToBeNoUdpIsGivenOnToo) {
+  make();
+  HostLane lane;
+  const RoleScope role(rx_lcore);
+  // Nobody can tell from an option header what is behind it.
+  const lab::Octets inside = lab::ipv6_extension(58, lab::zeros(6), lab::filled(200, 0x80));
+  const auto piece = [&](size_t offset, size_t size) {
+    const auto begin = inside.begin() + static_cast<std::ptrdiff_t>(offset);
+    return lab::ethernet(lab::kEtherTypeIpv6,
+                         lab::ipv6_packet({.src = kHost6.src, .dst = kHost6.dst, .next_header = lab::kProtoFragment},
+                                          lab::ipv6_fragment({.next_header = lab::kProtoDestinationOptions,
+                                                              .offset_octets = static_cast<uint16_t>(offset),
+                                                              .more = offset + size < inside.size(),
+                                                              .id = 9},
+                                                             lab::Octets(begin, begin + static_cast<std::ptrdiff_t>(size)))));
+  };
+  pipeline_->on_frame(piece(0, 104), LinkType::ethernet, kCaptureTimeNs, lane.get());
+  pipeline_->on_frame(piece(104, inside.size() - 104), LinkType::ethernet, kCaptureTimeNs, lane.get());
+  EXPECT_EQ(lane.take().size(), 14 + 40 + inside.size());
+  EXPECT_EQ(pipeline_->ledger().reassembled[FrameVerdict::not_udp], 1u);
+  EXPECT_THAT(pipeline_->ledger().discrepancies(), ::testing::IsEmpty());
+}
+
+TEST_F(PipelineTest, AnIdentificationThatComesRoundIsTheListenersAgain) {
+  make();
+  HostLane lane;
+  const RoleScope role(rx_lcore);
+  const auto on = [&](const lab::Octets& octets) { pipeline_->on_frame(octets, LinkType::ethernet, kCaptureTimeNs, lane.get()); };
+  for (int round = 0; round < 2; ++round) {
+    for (const lab::Octets& octets : frames_of({"192.0.2.1", "192.0.2.200", 40'000, 9'999}, 1)) on(octets);
+    for (const lab::Octets& octets : frames_of({"192.0.2.1", "192.0.2.200", 40'000, kNetflowPort}, 1)) on(octets);
+  }
+  EXPECT_EQ(pipeline_->decoder_counters().records.value(), 60u);
+  EXPECT_EQ(pipeline_->counters().exceptions[ExceptionOutcome::passed].value(), 2u * 3);
+  EXPECT_THAT(pipeline_->ledger().discrepancies(), ::testing::IsEmpty());
+}
+
+TEST_F(PipelineTest, AFloodOfFragmentsDoesNotPushOutThoseOfExportersThatItKnows) {
+  PipelineConfig config = netflow_pipeline();
+  config.reassembly = {.datagrams_max = 16, .datagrams_per_source_max = 4};
+  make(config);
+  const auto pieces_of = [](const std::string& exporter) { return frames_of({exporter.c_str(), "192.0.2.200", 40'000, kNetflowPort}, 1); };
+  const auto flood = [&](int from) {
+    for (int i = from; i < from + 300; ++i) frame(pieces_of(fmt::format("198.51.{}.{}", i / 250, i % 250 + 1))[0]);
+  };
+  frame(v5_frame(30));  // of 192.0.2.1
+  for (const char* exporter : {"192.0.2.1", "192.0.2.2"}) {
+    const auto pieces = pieces_of(exporter);
+    for (size_t i = 0; i < pieces.size(); ++i) {
+      frame(pieces[i]);
+      flood(static_cast<int>(i) * 300);
+    }
+  }
+  EXPECT_EQ(pipeline_->decoder_counters().records.value(), 60u) << "of 192.0.2.1, and not of 192.0.2.2, which nobody has heard of";
   EXPECT_THAT(pipeline_->ledger().discrepancies(), ::testing::IsEmpty());
 }
 

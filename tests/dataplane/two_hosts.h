@@ -75,6 +75,17 @@ class TwoHosts {
     return fd;
   }
 
+  /// To 2001:db8::2; send is to 192.0.2.2.
+  bool send6(const lab::Octets& payload, uint16_t port) const {
+    const int fd = socket_there(AF_INET6, SOCK_DGRAM, 0);
+    sockaddr_in6 to{};
+    to.sin6_family = AF_INET6;
+    to.sin6_port = htons(port);
+    inet_pton(AF_INET6, "2001:db8::2", &to.sin6_addr);
+    const ssize_t sent = sendto(fd, payload.data(), payload.size(), 0, reinterpret_cast<sockaddr*>(&to), sizeof to);
+    close(fd);
+    return sent == static_cast<ssize_t>(payload.size());
+  }
   bool send(const lab::Octets& payload, uint16_t port = kNetflowPort) const {
     sockaddr_in to{};
     to.sin_family = AF_INET;
@@ -105,6 +116,34 @@ class TwoHosts {
 
   pid_t keeper_ = -1;
   int fd_ = -1;
+};
+
+/// A socket of the kernel's at that port, of IPv4 and IPv6; how many datagrams it has had.
+class KernelSocket {
+ public:
+  explicit KernelSocket(uint16_t port) : fd_(socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)) {
+    sockaddr_in6 at{};
+    at.sin6_family = AF_INET6;
+    at.sin6_port = htons(port);
+    const int octets = 4 << 20;
+    setsockopt(fd_, SOL_SOCKET, SO_RCVBUFFORCE, &octets, sizeof octets);
+    EXPECT_EQ(bind(fd_, reinterpret_cast<sockaddr*>(&at), sizeof at), 0);
+  }
+  ~KernelSocket() { close(fd_); }
+  KernelSocket(const KernelSocket&) = delete;
+  KernelSocket& operator=(const KernelSocket&) = delete;
+  uint64_t received() {
+    char octet;
+    for (ssize_t octets; (octets = recv(fd_, &octet, 1, MSG_TRUNC)) >= 0; octets_ += static_cast<uint64_t>(octets)) ++received_;
+    return received_;
+  }
+  /// Of payload, in what received() has counted.
+  uint64_t octets() const { return octets_; }
+
+ private:
+  int fd_;
+  uint64_t received_ = 0;
+  uint64_t octets_ = 0;
 };
 
 /// Sends export datagrams from another thread, never more ahead of what the collector has taken than a veth holds
@@ -145,6 +184,15 @@ class ExportStream {
 #define SKIP_WITHOUT_ROOT()   \
   if (!can_make_namespaces()) \
   GTEST_SKIP() << "needs root and ip(8): network namespaces, a veth pair, a TAP"
+
+/// A v9 datagram of so many records that it comes in fragments, and decodes only if all of it is there.
+inline lab::Octets long_export(size_t records) {
+  return lab::NetflowV9Builder{}
+      .unix_secs(1'700'000'000)
+      .templates({{.id = 256, .fields = {{8, 4}, {12, 4}, {1, 4}}}})
+      .data(256, std::vector<lab::Record>(records, {lab::ipv4("192.0.2.1"), lab::ipv4("198.51.100.2"), lab::u32(1500)}))
+      .build();
+}
 
 /// Receives at `port` by net_af_xdp.
 inline DataPlaneConfig xdp_collector() {

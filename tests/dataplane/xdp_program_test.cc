@@ -21,15 +21,17 @@ class XdpProgram : public ::testing::Test {
     if (geteuid() != 0) GTEST_SKIP() << "needs root: BPF programs";
   }
   ~XdpProgram() override {
-    for (const int fd : {program_, maps_.sockets, maps_.ports})
+    for (const int fd : {program_, maps_.sockets, maps_.of_others, maps_.ports})
       if (fd >= 0) close(fd);
   }
 
   /// Sockets of AF_XDP need a device; the loopback stands in for that of queue 0.
   void make(XdpScope scope) {
     maps_.ports = bpf_map_create(BPF_MAP_TYPE_ARRAY, "ports", 4, 4, 65'536, nullptr);
+    maps_.of_others = bpf_map_create(BPF_MAP_TYPE_LRU_HASH, "of_others", sizeof(XdpDatagram), 4, kXdpDatagramsMax, nullptr);
     maps_.sockets = bpf_map_create(BPF_MAP_TYPE_DEVMAP, "sockets", 4, 4, 4, nullptr);
     ASSERT_GE(maps_.ports, 0);
+    ASSERT_GE(maps_.of_others, 0);
     ASSERT_GE(maps_.sockets, 0);
     const uint32_t port = kNetflowPort, yes = 1, queue = 0, loopback = 1;
     ASSERT_EQ(bpf_map_update_elem(maps_.ports, &port, &yes, BPF_ANY), 0);
@@ -119,6 +121,61 @@ TEST_F(XdpProgram, GivesListenersTheirDatagramsAndTheKernelTheRest) {
       {"LLDP", lab::ethernet(0x88cc, lab::zeros(46)), XDP_PASS},
   };
   for (const auto& c : cases) EXPECT_EQ(run(c.frame), c.verdict) << c.what;
+}
+
+TEST_F(XdpProgram, LeavesTheKernelTheFragmentsOfItsDatagrams) {
+  make(XdpScope::listeners);
+  // A fragment of the datagram `id`: the first of one for that port, or a later one.
+  const auto first4 = [](uint16_t id, uint16_t port) { return v4(port, {.id = id, .flags_and_offset = 0x2000}); };
+  const auto later4 = [](uint16_t id) { return v4(0, {.id = id, .flags_and_offset = 0x0064}); };
+  const auto first6 = [](uint32_t id, uint16_t port) {
+    return ether6(v6(lab::kProtoFragment, lab::ipv6_fragment({.more = 1, .id = id}, segment6(port))));
+  };
+  const auto later6 = [](uint32_t id) {
+    return ether6(v6(lab::kProtoFragment, lab::ipv6_fragment({.offset_octets = 1448, .id = id}, lab::zeros(64))));
+  };
+  EXPECT_EQ(run(ether4(first4(1, kOtherPort))), uint32_t{XDP_PASS});
+  EXPECT_EQ(run(ether4(later4(1))), uint32_t{XDP_PASS});
+  EXPECT_EQ(run(ether4(later4(1))), uint32_t{XDP_PASS}) << "as many as there are";
+  EXPECT_EQ(run(ether4(later4(2))), uint32_t{XDP_REDIRECT}) << "of one whose first has not come";
+  EXPECT_EQ(run(ether4(first4(2, kNetflowPort))), uint32_t{XDP_REDIRECT});
+  EXPECT_EQ(run(ether4(later4(2))), uint32_t{XDP_REDIRECT});
+  EXPECT_EQ(run(ether4(first4(1, kNetflowPort))), uint32_t{XDP_REDIRECT}) << "identifications come round";
+  EXPECT_EQ(run(ether4(later4(1))), uint32_t{XDP_REDIRECT});
+
+  EXPECT_EQ(run(first6(1, kOtherPort)), uint32_t{XDP_PASS});
+  EXPECT_EQ(run(later6(1)), uint32_t{XDP_PASS});
+  EXPECT_EQ(run(later6(0x10001)), uint32_t{XDP_REDIRECT});
+  EXPECT_EQ(run(first6(0x10001, kNetflowPort)), uint32_t{XDP_REDIRECT});
+  EXPECT_EQ(run(later6(0x10001)), uint32_t{XDP_REDIRECT});
+  EXPECT_EQ(run(first6(1, kNetflowPort)), uint32_t{XDP_REDIRECT});
+  EXPECT_EQ(run(later6(1)), uint32_t{XDP_REDIRECT});
+  // Behind other headers, and one that fragments nothing (RFC 6946).
+  const Octets options = lab::ipv6_extension(lab::kProtoFragment, lab::zeros(6), lab::ipv6_fragment({.more = 1, .id = 3}, segment6(kOtherPort)));
+  EXPECT_EQ(run(ether6(v6(lab::kProtoHopByHop, options))), uint32_t{XDP_PASS});
+  EXPECT_EQ(run(later6(3)), uint32_t{XDP_PASS});
+  EXPECT_EQ(run(ether6(v6(lab::kProtoFragment, lab::ipv6_fragment({.id = 4}, segment6(kNetflowPort))))), uint32_t{XDP_REDIRECT});
+  EXPECT_EQ(run(ether6(v6(lab::kProtoFragment, lab::ipv6_fragment({.id = 4}, segment6(kOtherPort))))), uint32_t{XDP_PASS});
+
+  const auto in_vlan = [](uint16_t vlan, const Octets& packet) {
+    return lab::ethernet(lab::kTpid8021q, lab::vlan(vlan, lab::kEtherTypeIpv4, packet));
+  };
+  EXPECT_EQ(run(in_vlan(5, first4(7, kOtherPort))), uint32_t{XDP_PASS});
+  EXPECT_EQ(run(in_vlan(6, later4(7))), uint32_t{XDP_REDIRECT}) << "another's";
+  EXPECT_EQ(run(ether4(later4(7))), uint32_t{XDP_REDIRECT});
+  EXPECT_EQ(run(in_vlan(0x6005, later4(7))), uint32_t{XDP_PASS}) << "of another priority";
+}
+
+TEST_F(XdpProgram, AFloodOfFirstFragmentsLeavesTheNewestOfThemKnown) {
+  make(XdpScope::listeners);
+  const auto fragment = [](uint32_t id, uint16_t offset) {
+    return ether6(v6(lab::kProtoFragment, lab::ipv6_fragment({.offset_octets = offset, .more = 1, .id = id}, segment6(kOtherPort))));
+  };
+  for (uint32_t id = 1; id <= 2 * kXdpDatagramsMax; ++id) {
+    ASSERT_EQ(run(fragment(id, 0)), uint32_t{XDP_PASS});
+    ASSERT_EQ(run(fragment(id, 1448)), uint32_t{XDP_PASS}) << id;
+  }
+  EXPECT_EQ(run(fragment(1, 1448)), uint32_t{XDP_REDIRECT}) << "long gone";
 }
 
 TEST_F(XdpProgram, LeavesFramesThatEndTooSoonToTheKernel) {

@@ -1,10 +1,11 @@
 // fragments_fuzz.cc — Fragments of a few datagrams in any order, with any offsets, sizes and times.
 //
 // Four octets of the input are a fragment: which of eight datagrams (of two sources) it belongs to and
-// whether it lies about its octets, its offset, its size, and how much time passed.
+// whether it lies about its octets, whether its source is known, its offset, its size, and how much time passed.
 //
 // Oracle: a plain model, which keeps what came in maps and lists, says of each fragment what becomes of
 // it and of which others, and what a datagram is made of.
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -23,6 +24,7 @@ using weir::packet::FragmentOutcome;
 using weir::packet::FrameVerdict;
 using weir::packet::FrameView;
 using weir::packet::Reassembler;
+using weir::packet::Standing;
 
 constexpr weir::packet::ReassemblyLimits kLimits = {
     .datagrams_max = 5, .datagrams_per_source_max = 3, .timeout_ns = 1024};  // all of them within reach
@@ -46,6 +48,7 @@ uint8_t octet_of(uint32_t id, size_t at, bool lies) {
 struct Fragment {
   uint32_t id;
   bool lies;
+  bool is_of_known;
   bool is_last;
   size_t offset;
   size_t size;
@@ -66,7 +69,8 @@ class Model {
       drop(part, FragmentOutcome::expired);
       part = parts_.end();
     }
-    if (part == parts_.end()) part = begin(f.id, now_ns);
+    if (part == parts_.end()) part = begin(f, now_ns);
+    if (part == parts_.end()) return lost(FragmentOutcome::table_limit);
     if (part->why) return lost(*part->why);
 
     const auto refuse = [&](FragmentOutcome why) {
@@ -98,11 +102,12 @@ class Model {
     return whole;
   }
   void expire(uint64_t now_ns) {
-    while (!parts_.empty()) {
-      Part& oldest = parts_.front();
-      oldest.first_ns = std::min(oldest.first_ns, now_ns);
-      if (!is_over(oldest, now_ns)) return;
-      drop(parts_.begin(), FragmentOutcome::expired);
+    for (const bool known : {false, true}) {
+      for (auto oldest = oldest_of(known); oldest != parts_.end(); oldest = oldest_of(known)) {
+        oldest->first_ns = std::min(oldest->first_ns, now_ns);
+        if (!is_over(*oldest, now_ns)) break;
+        drop(oldest, FragmentOutcome::expired);
+      }
     }
   }
   void end() {
@@ -120,6 +125,7 @@ class Model {
   struct Part {
     uint32_t id;
     uint64_t first_ns;
+    bool is_of_known;
     Units units{};
     std::optional<size_t> end{};
     size_t reach = 0;
@@ -133,19 +139,27 @@ class Model {
     return apart_ns > int64_t{kLimits.timeout_ns} || -apart_ns > int64_t{kLimits.timeout_ns};
   }
 
-  Parts::iterator begin(uint32_t id, uint64_t now_ns) {
+  Parts::iterator oldest_of(bool known) {
+    return std::find_if(parts_.begin(), parts_.end(), [&](const Part& part) { return part.is_of_known == known; });
+  }
+
+  /// The end: there is no room for it.
+  Parts::iterator begin(const Fragment& f, uint64_t now_ns) {
     size_t of_source = 0;
     auto oldest = parts_.end();
     for (auto part = parts_.begin(); part != parts_.end(); ++part) {
-      if (part->id % 2 != id % 2) continue;
+      if (part->id % 2 != f.id % 2) continue;
       if (of_source++ == 0) oldest = part;
     }
     if (of_source == kLimits.datagrams_per_source_max) {
       drop(oldest, FragmentOutcome::source_limit);
     } else if (parts_.size() == kLimits.datagrams_max) {
-      drop(parts_.begin(), FragmentOutcome::table_limit);
+      auto victim = oldest_of(false);
+      if (victim == parts_.end() && (f.is_of_known || is_over(parts_.front(), now_ns))) victim = parts_.begin();
+      if (victim == parts_.end()) return victim;
+      drop(victim, FragmentOutcome::table_limit);
     }
-    return parts_.insert(parts_.end(), {.id = id, .first_ns = now_ns});
+    return parts_.insert(parts_.end(), {.id = f.id, .first_ns = now_ns, .is_of_known = f.is_of_known});
   }
   std::nullopt_t lost(FragmentOutcome why) {
     ++outcomes[static_cast<size_t>(why)];
@@ -190,6 +204,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     // Both near the beginning and all over; sizes of whole units and not.
     const Fragment f = {.id = data[0] % 8u,
                         .lies = (data[0] & 0x08) != 0,
+                        .is_of_known = (data[0] & 0x80) != 0,
                         .is_last = (data[0] & 0x10) != 0,
                         .offset = (data[0] & 0x20) != 0 ? size_t{data[1]} * 256 : size_t{data[1]} % 32 * 8,
                         .size = (data[0] & 0x40) != 0 ? size_t{data[2]} * 8 : size_t{data[2]}};
@@ -211,7 +226,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
                      .offset_octets = static_cast<uint16_t>(f.offset),
                      .next_header = 17,
                      .is_last = f.is_last};
-    const bool is_whole = reassembler.add(view, now_ns);
+    const bool is_whole = reassembler.add(view, now_ns, f.is_of_known ? Standing::known : Standing::stranger);
     const std::optional<Model::Units> expected = model.add(f, now_ns);
     require(is_whole == expected.has_value());
     require_alike(model);

@@ -33,11 +33,11 @@ class ReassemblyTest : public ::testing::Test {
     given_ = 0;
   }
   /// What the packet completes, if anything; its octets are copied.
-  std::optional<FrameView> give(const Octets& packet) {
+  std::optional<FrameView> give(const Octets& packet, Standing standing = Standing::stranger) {
     FrameView view = parse_frame(packet, LinkType::raw_ip);
     EXPECT_EQ(view.verdict, FrameVerdict::fragment);
     ++given_;
-    const bool is_whole = reassembler_->add(view, now_ns_);
+    const bool is_whole = reassembler_->add(view, now_ns_, standing);
     const ReassemblyCounters& c = reassembler_->counters();
     EXPECT_EQ(given_, c.fragments.total() + c.waiting.value());
     if (!is_whole) return std::nullopt;
@@ -470,6 +470,35 @@ TEST_F(ReassemblyTest, AFullTableLosesItsOldest) {
   expect_outcomes({{FragmentOutcome::table_limit, 2}}, 4);
   for (uint32_t source = 3; source <= 6; ++source) EXPECT_TRUE(give(piece(source, 1))) << source;
   EXPECT_EQ(waiting(), 0u);
+}
+
+TEST_F(ReassemblyTest, AFloodOfStrangersDoesNotEndDatagramsOfThoseWhoAreKnown) {
+  make({.datagrams_max = 8, .datagrams_per_source_max = 3});
+  const auto ends_of = [](uint32_t n) {
+    return UdpEnds{IpAddress::from_v4(0xC0000200 + n), "198.51.100.2", 1, 2055};
+  };
+  const auto piece = [&](uint32_t source, size_t which, uint32_t id = 1) {
+    return fragment_packets(ends_of(source), id, udp_segment(ends_of(source), telling(100)), 56)[which];
+  };
+  for (uint32_t source = 1; source <= 3; ++source) EXPECT_FALSE(give(piece(source, 0), Standing::known));
+  for (uint32_t source = 10; source < 200; ++source) EXPECT_FALSE(give(piece(source, 0)));
+  expect_outcomes({{FragmentOutcome::table_limit, 190 - 5}}, 8);
+  // Who is known takes a stranger's place, until there are none.
+  for (uint32_t source = 4; source <= 8; ++source) EXPECT_FALSE(give(piece(source, 0), Standing::known));
+  expect_outcomes({{FragmentOutcome::table_limit, 190}}, 8);
+  EXPECT_FALSE(give(piece(200, 0))) << "refused, and nobody's end";
+  EXPECT_FALSE(give(piece(200, 1)));
+  expect_outcomes({{FragmentOutcome::table_limit, 192}}, 8);
+  EXPECT_FALSE(give(piece(9, 0), Standing::known)) << "among those who are known the oldest goes";
+  expect_outcomes({{FragmentOutcome::table_limit, 193}}, 8);
+  EXPECT_FALSE(give(piece(1, 1), Standing::known)) << "that was the first's, whose second piece is the next oldest's end";
+  for (uint32_t source = 3; source <= 9; ++source) EXPECT_TRUE(give(piece(source, 1), Standing::known)) << source;
+  // One that was given up for want of time holds up nobody.
+  make({.datagrams_max = 1, .datagrams_per_source_max = 1});
+  EXPECT_FALSE(give(piece(1, 0), Standing::known));
+  now_ns_ += 3 * kNsPerSec;
+  EXPECT_FALSE(give(piece(10, 0)));
+  EXPECT_TRUE(give(piece(10, 1)));
 }
 
 TEST_F(ReassemblyTest, AtTheEndWhatWaitsIsCounted) {
