@@ -97,6 +97,7 @@ struct SocketPort {
   ListenerId listener;
   uint32_t receive_buffer_octets = 0;  // UDP: SO_RCVBUF; 0: kReceiveBufferOctets
   Transport transport = Transport::udp;
+  bool address_comes_later = false;  // it is of an interface that is made after the sockets: a port's ExceptionConfig
 };
 
 /// Of the sessions that exporters open.

@@ -76,6 +76,10 @@ Result<void> PortSocket::bind_socket(Sharing sharing) {
   if (sharing != Sharing::none && !refuse_all(fd_)) return error("SO_ATTACH_FILTER", errno);
   if (sharing == Sharing::beside && !set_option(fd_, SOL_SOCKET, SO_REUSEPORT, 1)) return error("SO_REUSEPORT", errno);
 
+  // Others' addresses are refused as ever: who mistypes one should know.
+  if (config_.address_comes_later &&
+      !(is_v4_ ? set_option(fd_, IPPROTO_IP, IP_FREEBIND, 1) : set_option(fd_, IPPROTO_IPV6, IPV6_FREEBIND, 1)))
+    return error(is_v4_ ? "IP_FREEBIND" : "IPV6_FREEBIND", errno);
   sockaddr_storage address;
   const socklen_t octets = fill_address(config_.address, is_v4_, config_.port, address);
   const std::string text = config_.address.to_string();
@@ -88,9 +92,8 @@ Result<void> PortSocket::bind_socket(Sharing sharing) {
       return Error{fmt::format("port {}: {} {} is in use by another program", config_.name, shown(config_.transport),
                                with_port(config_.port))};
     if (failure_ == EADDRNOTAVAIL)
-      return Error{fmt::format("port {}: {} {}: {} (no interface has it; those of exception.addresses come later: listen on {})",
-                               config_.name, shown(config_.transport), with_port(config_.port), std::strerror(failure_),
-                               is_v4_ ? "0.0.0.0" : "::")};
+      return Error{fmt::format("port {}: {} {}: {} (no interface has it, nor is it one of exception.addresses)",
+                               config_.name, shown(config_.transport), with_port(config_.port), std::strerror(failure_))};
     return error(fmt::format("{} {}", shown(config_.transport), with_port(config_.port)), failure_);
   }
   // Bound for itself alone; from here on for those that are to be beside it.

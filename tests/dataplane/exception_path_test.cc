@@ -216,6 +216,63 @@ TEST(ExceptionPath, CarriesTcpBothWays) {
   });
 }
 
+TEST(ExceptionPath, TakesSessionsAtItsOwnAddressesAlthoughTheyComeAfterTheSockets) {
+  SKIP_WITHOUT_ROOT();
+  in_child([] {
+    TwoHosts hosts;
+    ASSERT_TRUE(hosts.lay());
+    ASSERT_TRUE(hosts.here("ip link set lo up"));  // a kernel that has never had an address binds to any
+    DataPlaneConfig config = appliance(with_addresses());
+    constexpr uint16_t kPort = 4739;
+    for (const char* address : {"192.0.2.2", "2001:db8::2"})
+      for (const Transport transport : {Transport::udp, Transport::tcp})
+        config.socket_ports.push_back({.name = address,
+                                       .address = *IpAddress::parse(address),
+                                       .port = kPort,
+                                       .listener = {0},
+                                       .transport = transport,
+                                       .address_comes_later = true});
+    {
+      DataPlaneConfig mistyped = config;
+      mistyped.socket_ports[1].address_comes_later = false;
+      const auto found = try_sockets(mistyped);
+      ASSERT_EQ(found.size(), 1u);
+      EXPECT_THAT(found[0].what, HasSubstr("TCP 192.0.2.2:4739: Cannot assign requested address (no interface has it, nor"));
+    }
+    auto plane = started(config);
+    ASSERT_NE(plane, nullptr);
+    Collected collected;
+    ASSERT_TRUE(is_found(hosts, *plane, collected, "ping -n -c1 -W1 192.0.2.2"));
+    ASSERT_TRUE(is_found(hosts, *plane, collected, "ping -n -c1 -W1 2001:db8::2"));
+    const lab::Octets message = lab::IpfixBuilder{}
+                                    .export_time(1'700'000'000)
+                                    .templates({{.id = 256, .fields = {{8, 4}, {1, 4}}}})
+                                    .data(256, std::vector<lab::Record>(5, {lab::u32(1), lab::u32(100)}))
+                                    .build();
+    const auto session = [&](int family, const sockaddr* to, socklen_t octets) {
+      const int fd = hosts.socket_there(family, SOCK_STREAM, 0);
+      EXPECT_EQ(connect(fd, to, octets), 0) << std::strerror(errno);
+      EXPECT_EQ(::send(fd, message.data(), message.size(), MSG_NOSIGNAL), static_cast<ssize_t>(message.size()));
+      return fd;
+    };
+    sockaddr_in to4{};
+    to4.sin_family = AF_INET;
+    to4.sin_port = htons(kPort);
+    inet_pton(AF_INET, "192.0.2.2", &to4.sin_addr);
+    sockaddr_in6 to6{};
+    to6.sin6_family = AF_INET6;
+    to6.sin6_port = htons(kPort);
+    inet_pton(AF_INET6, "2001:db8::2", &to6.sin6_addr);
+    const int v4 = session(AF_INET, reinterpret_cast<const sockaddr*>(&to4), sizeof to4);
+    const int v6 = session(AF_INET6, reinterpret_cast<const sockaddr*>(&to6), sizeof to6);
+    EXPECT_TRUE(run_until(*plane, collected, [&] { return records_decoded(*plane) == 10; })) << records_decoded(*plane);
+    close(v4);
+    close(v6);
+    stop(*plane, collected);
+    expect_books(*plane);
+  });
+}
+
 TEST(ExceptionPath, LetsNoFloodOfOtherFramesTakeRoomFromExport) {
   SKIP_WITHOUT_ROOT();
   in_child([] {

@@ -24,6 +24,14 @@ uint16_t place_of(const std::vector<std::string>& list, const std::string& value
   return static_cast<uint16_t>(std::find(list.begin(), list.end(), value) - list.begin());
 }
 
+/// Whether an interface that a port makes for the host will have it.
+bool is_of_exceptions(const ApplianceConfig& config, const IpAddress& address) {
+  return std::any_of(config.ports.begin(), config.ports.end(), [&](const PortConfig& port) {
+    const auto& own = port.exception.addresses;
+    return std::any_of(own.begin(), own.end(), [&](const dataplane::InterfaceAddress& a) { return a.address == address; });
+  });
+}
+
 std::vector<dataplane::SocketPort> socket_ports(const ApplianceConfig& config,
                                                 const Numbering& numbers) {
   std::vector<dataplane::SocketPort> ports;
@@ -31,8 +39,9 @@ std::vector<dataplane::SocketPort> socket_ports(const ApplianceConfig& config,
     const ListenerId id{place_of(numbers.listeners, listener.name)};
     const auto add = [&](const std::string& name, const IpAddress& address) {
       using dataplane::Transport;
-      ports.push_back({name, address, listener.udp_port(), id, listener.buffer_size, Transport::udp});
-      if (listener.tcp) ports.push_back({name + "/tcp", address, listener.udp_port(), id, 0, Transport::tcp});
+      const bool comes_later = is_of_exceptions(config, address);
+      ports.push_back({name, address, listener.udp_port(), id, listener.buffer_size, Transport::udp, comes_later});
+      if (listener.tcp) ports.push_back({name + "/tcp", address, listener.udp_port(), id, 0, Transport::tcp, comes_later});
     };
     if (listener.listen_addr) {
       add(listener.name, listener.listen_addr->address);

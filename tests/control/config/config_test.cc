@@ -167,6 +167,18 @@ TEST(ApplianceConfig, OpensSessionsBesideDatagramsWhereAListenerSaysSo) {
   EXPECT_THAT(describe_plan(config), HasSubstr("udp 127.0.0.1:4739, tcp 127.0.0.1:4739"));
 }
 
+TEST(ApplianceConfig, KnowsWhichListenersAddressesComeWithAnInterfaceForTheHost) {
+  const auto config = config_of(
+      "ports:\n"
+      "  - {device: '0000:01:00.0', exception: {interface: weir0, addresses: [192.0.2.2/24, '2001:db8::2/64']}}\n"
+      "  - {kind: socket, address: '2001:db8::2'}\n"
+      "listeners: [{listen_addr: '192.0.2.2:4739', tcp: true}, {listen_addr: '192.0.2.3:4740'}, {port: 2055}]\n");
+  std::vector<std::string> later;
+  for (const auto& port : data_plane_config(config).socket_ports)
+    if (port.address_comes_later) later.push_back(fmt::format("{} {}", name_of(port.transport), port.address.to_string()));
+  EXPECT_THAT(later, ElementsAre("udp 192.0.2.2", "tcp 192.0.2.2", "udp 2001:db8::2"));
+}
+
 TEST(ApplianceConfig, GivesAPortsOtherFramesAnInterface) {
   const auto config = config_of(
       "ports:\n"
