@@ -62,10 +62,10 @@ std::string friendly_view(std::string_view name) {
                        "9223372036854775807)::BIGINT END AS {1}, ", raw, as);
   };
   return "CREATE OR REPLACE VIEW " + std::string(name) + " AS SELECT r.time, r.start_time, r.end_time, r.received_time, "
-         "date_diff('millisecond', r.start_time, r.end_time) AS duration_ms, "
+         "CASE WHEN r.end_time >= r.start_time THEN (epoch_us(r.end_time) - epoch_us(r.start_time)) // 1000 WHEN r.end_time < r.start_time THEN 0 END AS duration_ms, "
          "ip_text(r.src_endpoint_addr) AS src_endpoint_ip, ip_text(r.dst_endpoint_addr) AS dst_endpoint_ip, "
          "r.src_endpoint_port, r.dst_endpoint_port, r.protocol_num, "
-         "CASE WHEN r.protocol_num BETWEEN 0 AND 255 THEN (" + protocol_list() + ")[r.protocol_num + 1] END AS protocol_name, "
+         "coalesce(CASE WHEN r.protocol_num BETWEEN 0 AND 255 THEN (" + protocol_list() + ")[r.protocol_num + 1] END, r.protocol_num::VARCHAR) AS protocol_name, "
          "CASE r.protocol_num WHEN 6 THEN 'tcp' WHEN 17 THEN 'udp' ELSE 'other' END AS protocol_group, "
          "r.bytes_total, r.packets_total, r.bytes_raw, r.packets_raw, "
          + scaled("bytes_in_raw", "bytes_in") + scaled("bytes_out_raw", "bytes_out") + scaled("packets_in_raw", "packets_in") +
@@ -77,7 +77,8 @@ std::string friendly_view(std::string_view name) {
          "ip_text(r.sampler_address) AS sampler_address, e.name AS exporter_name, r.observation_domain_id, "
          "r.in_if, r.out_if, i.name AS in_if_name, o.name AS out_if_name, "
          "CASE r.flow_source WHEN 1 THEN 'sFlow v5' WHEN 2 THEN 'NetFlow v5' WHEN 3 THEN 'NetFlow v9' WHEN 4 THEN 'IPFIX'"
-         " WHEN 1001 THEN 'NetFlow v1' WHEN 1007 THEN 'NetFlow v7' WHEN 1012 THEN 'sFlow v2' END AS flow_source, "
+         " WHEN 1001 THEN 'NetFlow v1' WHEN 1007 THEN 'NetFlow v7' WHEN 1012 THEN 'sFlow v2' WHEN 1014 THEN 'sFlow v4' WHEN 0 THEN 'unknown'"
+         " ELSE r.flow_source::VARCHAR END AS flow_source, "
          "CASE r.direction_id WHEN 1 THEN 'ingress' WHEN 2 THEN 'egress' WHEN 3 THEN 'bidirectional'"
          " WHEN 4 THEN 'bidirectional' ELSE 'unknown' END AS direction, "
          "r.observed_direction, r.flow_end_reason, r.forwarding_status, r.app, r.server_name, r.user_name, r.partition, "

@@ -577,6 +577,33 @@ TEST_F(Answers, HavingComparesWhatWasSummedUp) {
   EXPECT_EQ(some.size(), expected);
 }
 
+/// SQL over the view `flows` must not know less of a flow than SRQL, or otherwise.
+TEST(FlowsForPeople, SayWhatSrqlSays) {
+  setenv("TZ", "UTC", 1);
+  store::StoreDatabase db;
+  const int64_t hour = kNowUs / store::kMicrosPerHour - 1;
+  ASSERT_TRUE(store::open_hours(*db.connection, {&hour, 1}));
+  static constexpr int kSources[] = {0, 1, 2, 3, 4, 1001, 1007, 1012, 1014, 77}, kWays[] = {0, 1, 2, 3, 4, 5, 99};
+  std::string rows;
+  for (int i = 0; i < 300; ++i) {
+    const int64_t time = hour * store::kMicrosPerHour + i * 1000;
+    rows += fmt::format("{}(make_timestamptz({}), make_timestamptz({}), make_timestamptz({}), {}, {}, {}, {}, {}, 3, {})", i == 0 ? "" : ",", time, time - 1'000'900,
+                        time - (i % 3 == 0 ? 999'100 : i % 3 == 1 ? 100 : 1'000'901), i < 256 ? std::to_string(i) : i == 256 ? "NULL" : "300", kSources[i % 10], kWays[i % 7], i,
+                        i % 2 == 0 ? "NULL" : std::to_string(INT64_MAX / 2), i % 5);
+  }
+  db.run(fmt::format("INSERT INTO {} (time, start_time, end_time, protocol_num, flow_source, direction_id, ip_tos, bytes_in_raw, bytes_total, sampling_rate) VALUES {}",
+                     store::hour_table(hour), rows));
+  constexpr std::string_view kNames = "time,protocol_num,protocol_name,protocol_group,flow_source,direction,duration_ms,dscp,bytes_in";
+  Plan plan;
+  ASSERT_FALSE(plan_query(fmt::format("in:flows time:last_2h limit:1000 sort:time:asc fields:{}", kNames), kNowUs, plan));
+  const Translation t = translate(plan, duckdb_dialect(), std::nullopt, RowsAsked::plain);
+  std::vector<store::SqlValue> values;
+  for (const Parameter& p : t.statement.parameters) values.push_back(sql_value(p));
+  const std::string asked = db.ask(t.statement.sql, values);
+  EXPECT_EQ(std::count(asked.begin(), asked.end(), '\n'), 300);
+  EXPECT_EQ(db.ask(fmt::format("SELECT {} FROM flows ORDER BY time", kNames)), asked);
+}
+
 /// Pages over all of a day in both directions.
 TEST_F(Answers, PagesHaveEachFlowOnce) {
   for (const char* const way : {"desc", "asc"}) {
