@@ -282,7 +282,10 @@ class Session : public std::enable_shared_from_this<Session> {
       body_.reset();
       return stream_.close();
     }
-    if (is_over) body_.reset();  // what it holds is free before its last words have been read
+    if (is_over) {
+      trailer_ = body_->trailer();
+      body_.reset();  // what it holds is free before its last words have been read
+    }
     if (!piece_.empty()) {
       look_wait_ = {};
       return write_piece();
@@ -308,8 +311,11 @@ class Session : public std::enable_shared_from_this<Session> {
   void end_stream() {
     if (!is_chunked_) return after_answer();
     stream_.expires_after(kAnswerDeadline);
-    asio::async_write(stream_, http::make_chunk_last(), [self = shared_from_this()](error_code error, size_t) {
-      if (!error) self->after_answer();
+    piece_ = "0\r\n" + std::exchange(trailer_, {}) + "\r\n";
+    asio::async_write(stream_, asio::buffer(piece_), [self = shared_from_this()](error_code error, size_t) {
+      if (error) return;
+      self->piece_.clear();
+      self->after_answer();
     });
   }
 
@@ -339,6 +345,7 @@ class Session : public std::enable_shared_from_this<Session> {
   std::string piece_;                 // of it, being written
   std::optional<asio::steady_timer> timer_;
   std::chrono::milliseconds look_wait_{};
+  std::string trailer_;  // of a stream that is over
   bool is_chunked_ = false;
   bool keep_alive_ = false;
   size_t discarded_ = 0;

@@ -55,6 +55,8 @@ class HttpStream {
   virtual ~HttpStream() = default;
   /// Appends what there is to say now, which may be nothing. False when that was the last of it.
   virtual bool next(std::string& out) = 0;
+  /// Fields behind the body, each with \r\n at its end; asked for once, when that has been said. HTTP/1.0 has none.
+  virtual std::string trailer() { return {}; }
 };
 
 class HttpLater;

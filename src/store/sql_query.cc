@@ -104,6 +104,11 @@ bool SqlQuery::take(std::string& out) {
   return !is_over_;
 }
 
+std::string SqlQuery::trailer() {
+  const std::lock_guard lock(mutex_);
+  return is_truncated_ ? fmt::format("X-Weir-Truncated: {}\r\n", *is_truncated_) : std::string();
+}
+
 void SqlQuery::cancel() {
   const std::lock_guard lock(mutex_);
   stop_locked(Stop::cancelled);
@@ -294,6 +299,7 @@ void SqlQuery::end(std::optional<HttpResponse> refused, std::string error, bool 
   } else if (rows_text_) {
     rows_text_->end(is_truncated, static_cast<double>(steady_clock_ns() - begun_ns_) / 1e6, error, text);
     text_ += text;
+    if (error.empty()) is_truncated_ = is_truncated;
   }
   connection_.reset();
   database_.reset();

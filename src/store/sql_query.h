@@ -41,6 +41,8 @@ class SqlQuery {
   std::optional<service::HttpResponse> head();
   /// What there is of its body; false: that was all.
   bool take(std::string& out);
+  /// Behind the body of rows: whether there are more of them. Nothing of one that failed.
+  std::string trailer();
   /// Nobody wants it any more.
   void cancel();
   /// To be called again and again: DuckDB forgets to stop what had not begun when it was told to.
@@ -81,6 +83,7 @@ class SqlQuery {
   std::string text_;
   Stop stop_ = Stop::none;
   bool is_file_cut_ = false;
+  std::optional<bool> is_truncated_;  // rows, when it is known
   bool has_begun_ = false;
   bool is_over_ = false;
 };

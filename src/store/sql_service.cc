@@ -27,6 +27,7 @@ class SqlStream final : public service::HttpStream {
   explicit SqlStream(std::shared_ptr<SqlQuery> query) : query_(std::move(query)) {}
   ~SqlStream() override { query_->cancel(); }
   bool next(std::string& out) override { return query_->take(out); }
+  std::string trailer() override { return query_->trailer(); }
 
  private:
   const std::shared_ptr<SqlQuery> query_;

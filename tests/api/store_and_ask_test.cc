@@ -31,6 +31,18 @@ TEST_F(StoreAndAsk, WhatWasPublishedIsWhatIsAnswered) {
   EXPECT_EQ(from_flows["results"][0], (json{{"protocol_num", 6}, {"b", bytes}, {"m", 999 + kFlows}, {"p", 1000 + (kFlows - 1) / 2.0}}));
   EXPECT_EQ(from_flows["table"], "flow_rows");
 
+  // The store's own socket says behind rows whether they are all.
+  const auto ask_store = [&](const json& body) {
+    return test::fetch({.url = "http://localhost/v1/sql", .method = "POST", .body = body.dump(), .headers = {"Content-Type: application/json"}, .unix_path = folder_ / "store.sock"});
+  };
+  for (const char* const format : {"csv", "ndjson", "json"}) {
+    const auto some = ask_store({{"sql", "SELECT bytes_total FROM flows"}, {"max_rows", 3}, {"format", format}});
+    EXPECT_EQ(some.headers.count("x-weir-truncated") != 0 ? some.headers.at("x-weir-truncated") : "not said", "true") << format;
+    const auto all = ask_store({{"sql", "SELECT bytes_total FROM flows LIMIT 3"}, {"max_rows", 3}, {"format", format}});
+    EXPECT_EQ(all.headers.count("x-weir-truncated") != 0 ? all.headers.at("x-weir-truncated") : "not said", "false") << format;
+  }
+  EXPECT_EQ(ask_store({{"sql", "SELECT server_name FROM flows LIMIT 2"}, {"format", "csv"}}).body, "server_name\n\"\"\n\"\"\n");
+
   // Lists of many, all of which weir-store takes.
   std::string many = std::string("in:flows groupby:dst_port ") + kWindow;
   for (const char* const field : {"port", "!as", "!if", "!vlan"}) {
