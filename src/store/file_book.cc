@@ -48,6 +48,8 @@ std::string time_text(int64_t hour) {
   return fmt::format("{:04}-{:02}-{:02}T{:02}:00:00Z", parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday, parts.tm_hour);
 }
 
+constexpr const char* kWhich = "FROM history_files WHERE state IN ('broken', 'damaged')";
+
 }  // namespace
 
 Result<std::vector<FileRow>> file_rows(Connection& connection, const std::string& condition) {
@@ -65,15 +67,19 @@ Result<std::vector<FileRow>> file_rows(Connection& connection, const std::string
   }
 }
 
-Result<LeftOut> left_out_files(Connection& connection) {
-  constexpr const char* kWhich = "FROM history_files WHERE state IN ('broken', 'damaged')";
+Result<LeftOut> left_out_sums(Connection& connection) {
   auto sums = connection.query(fmt::format("SELECT count(*), coalesce(sum(rows), 0)::BIGINT, coalesce(min(hour), 0), coalesce(max(hour) + 1, 0) {}", kWhich));
   if (!sums) return sums.error();
   auto sum = sums->next();
   if (!sum) return sum.error();
-  LeftOut left_out{static_cast<uint64_t>(sum->at<int64_t>(0, 0)), static_cast<uint64_t>(sum->at<int64_t>(1, 0)), sum->at<int64_t>(2, 0),
-                   sum->at<int64_t>(3, 0), {}};
-  if (left_out.files == 0) return left_out;
+  return LeftOut{static_cast<uint64_t>(sum->at<int64_t>(0, 0)), static_cast<uint64_t>(sum->at<int64_t>(1, 0)), sum->at<int64_t>(2, 0),
+                 sum->at<int64_t>(3, 0), {}};
+}
+
+Result<LeftOut> left_out_files(Connection& connection) {
+  auto sums = left_out_sums(connection);
+  if (!sums || sums->files == 0) return sums;
+  LeftOut left_out = std::move(*sums);
   auto rows = connection.query(fmt::format("SELECT path || ': ' || trouble {} ORDER BY hour DESC, path LIMIT {}", kWhich, kFilesNamedMax));
   if (!rows) return rows.error();
   while (true) {

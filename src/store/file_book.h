@@ -40,6 +40,8 @@ struct LeftOut {
   std::vector<std::string> named;  // each with why, newest hour first; at most kFilesNamedMax
 };
 Result<LeftOut> left_out_files(Connection& connection);
+/// The same without names; in the transaction of a question it is what that question lacks.
+Result<LeftOut> left_out_sums(Connection& connection);
 /// For people, in a line; empty where there is none.
 std::string text_of(const LeftOut& left_out);
 /// For programs: `files=2; rows=300; from=2025-11-08T00:00:00Z; to=2025-11-08T02:00:00Z`.

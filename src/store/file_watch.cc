@@ -36,9 +36,10 @@ Result<void> FileWatch::begin(Connection& connection) {
   unknown->resize(std::min(unknown->size(), kFilesNamedMax));
   view_.unknown_named = std::move(*unknown);
 
-  const auto files = file_rows(connection, "state = 'kept' OR state = 'broken'");
-  if (!files) return files.error();
   std::vector<StateChange> changes;
+  if (auto looked = look_at_noted(connection, changes); !looked) return looked;
+  const auto files = file_rows(connection, "state = 'kept' OR (state = 'broken' AND trouble <> '')");
+  if (!files) return files.error();
   for (const FileRow& file : *files) {
     const auto trouble = end_trouble(connection, file);
     if (!trouble) continue;  // it says nothing of the file
@@ -113,7 +114,19 @@ Result<void> FileWatch::take_suspicions(Connection& connection, int64_t steady_m
   return {};
 }
 
+/// Those that whoever made views has left out already.
+Result<void> FileWatch::look_at_noted(Connection& connection, std::vector<StateChange>& changes) {
+  const auto files = file_rows(connection, "state = 'broken' AND trouble = ''");
+  if (!files) return files.error();
+  for (const FileRow& file : *files) {
+    const auto trouble = end_trouble(connection, file);
+    if (trouble) changes.push_back({file.path, trouble->empty() ? "kept" : "broken", *trouble});
+  }
+  return {};
+}
+
 Result<void> FileWatch::look_at_lengths(Connection& connection, std::vector<StateChange>& changes) {
+  if (auto looked = look_at_noted(connection, changes); !looked) return looked;
   const auto files = kept_files(connection);
   if (!files) return files.error();
   for (const KeptFile& file : *files) {

@@ -52,6 +52,7 @@ class FileWatch {
     int64_t wait_micros = 0;
   };
   Result<void> take_suspicions(Connection& connection, int64_t steady_micros);
+  Result<void> look_at_noted(Connection& connection, std::vector<StateChange>& changes);
   Result<void> look_at_lengths(Connection& connection, std::vector<StateChange>& changes);
   Result<void> read_some(Connection& connection, uint64_t until_ns, int64_t steady_micros, std::vector<StateChange>& changes);
   Result<void> look_at_broken(Connection& connection, uint64_t until_ns, int64_t steady_micros, std::vector<StateChange>& changes);

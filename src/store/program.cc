@@ -86,10 +86,7 @@ Result<void> StoreProgram::open() {
   if (!ingest) return ingest.error();
   ingest_ = std::move(*ingest);
   keeper_ = std::make_unique<KeeperLoop>(*store_, keeper_config(config_));
-  sql_ = std::make_unique<SqlService>(*store_, sql_limits(config_), [this] {
-    const auto view = keeper_->view();
-    return view == nullptr ? std::string() : header_of(view->left_out);
-  });
+  sql_ = std::make_unique<SqlService>(*store_, sql_limits(config_));
   return {};
 }
 

@@ -185,8 +185,13 @@ Result<void> make_views(Connection& connection) {
   if (!tables) return tables.error();
   auto files = kept_files(connection);
   if (!files) return files.error();
-  // One that was taken away or cut short must not take the others with it.
-  files->erase(std::remove_if(files->begin(), files->end(), [](const KeptFile& file) { return !looks_whole(file); }), files->end());
+  // One that was taken away or cut short must not take the others with it. From now on its rows are in no answer, and each says so.
+  const auto gone = std::stable_partition(files->begin(), files->end(), looks_whole);
+  for (auto file = gone; file != files->end(); ++file) {
+    auto noted = connection.execute("UPDATE history_files SET state = 'broken', trouble = '' WHERE state = 'kept' AND path = " + sql_text(file->path));
+    if (!noted) return noted.error();
+  }
+  files->erase(gone, files->end());
   const auto tail = tail_view(connection, *tables);
   if (!tail) return tail.error();
   for (const std::string& sql : {rows_view(*tables, *files), *tail}) {

@@ -32,7 +32,8 @@ Result<std::vector<KeptFile>> kept_files(Connection& connection);
 /// It is there and as long as it was.
 bool looks_whole(const KeptFile& file) noexcept;
 
-/// Over all tables and files, as they are in this transaction; a file that does not look whole is left out.
+/// Over all tables and files, as they are in this transaction; a file that does not look whole is left out, and broken without a trouble
+/// until FileWatch says which.
 Result<void> make_views(Connection& connection);
 
 }  // namespace weir::store

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/clock.h"
+#include "store/file_book.h"
 #include "store/sql_check.h"
 #include "store/sql_file.h"
 #include "store/sql_rows.h"
@@ -92,6 +93,7 @@ std::optional<HttpResponse> SqlQuery::head() {
   HttpResponse response;
   response.content_type = kContentTypes[static_cast<size_t>(request_.format)];
   if (is_file_cut_) response.headers.emplace_back("X-Weir-Truncated", "true");
+  if (!left_out_.empty()) response.headers.emplace_back(kLeftOutHeader, left_out_);
   return response;
 }
 
@@ -189,6 +191,13 @@ std::optional<HttpResponse> SqlQuery::check() {
 std::optional<HttpResponse> SqlQuery::prepare() {
   // Nothing that a statement does can change anything.
   if (auto begun = connection_->execute("BEGIN TRANSACTION READ ONLY"); !begun) return refusal(begun.error().message);
+  // Of the views that it will see, whatever becomes of files meanwhile.
+  const auto left_out = left_out_sums(*connection_);
+  if (!left_out) return refusal(left_out.error().message, 500);
+  {
+    const std::lock_guard lock(mutex_);
+    left_out_ = header_of(*left_out);
+  }
   if (auto wrong = check()) return wrong;
   if (is_stopped()) return std::nullopt;
   auto plain = bound(request_.sql);

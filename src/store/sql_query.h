@@ -20,6 +20,8 @@
 namespace weir::store {
 
 inline constexpr size_t kAnswerRoomOctets = 1 << 20;
+/// Files that cannot be read, of whose rows nothing is in the answer: `files=2; rows=300; from=…; to=…`.
+inline constexpr const char* kLeftOutHeader = "X-Weir-Left-Out";
 inline constexpr uint64_t kLateGraceNs = 500'000'000;  // DuckDB plans without looking whether it is to stop
 
 class RowText;
@@ -81,6 +83,7 @@ class SqlQuery {
   std::optional<Connection> connection_;
   std::optional<service::HttpResponse> refused_;
   std::string text_;
+  std::string left_out_;
   Stop stop_ = Stop::none;
   bool is_file_cut_ = false;
   std::optional<bool> is_truncated_;  // rows, when it is known

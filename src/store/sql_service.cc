@@ -35,7 +35,7 @@ class SqlStream final : public service::HttpStream {
 
 class SqlAnswer final : public service::HttpLater {
  public:
-  SqlAnswer(std::shared_ptr<SqlQuery> query, std::string left_out) : query_(std::move(query)), left_out_(std::move(left_out)) {}
+  explicit SqlAnswer(std::shared_ptr<SqlQuery> query) : query_(std::move(query)) {}
   ~SqlAnswer() override {
     if (query_ != nullptr) query_->cancel();
   }
@@ -43,13 +43,11 @@ class SqlAnswer final : public service::HttpLater {
     auto head = query_->head();
     if (!head || head->status != 200) return head;
     head->stream = std::make_shared<SqlStream>(std::exchange(query_, nullptr));
-    if (!left_out_.empty()) head->headers.emplace_back(kLeftOutHeader, left_out_);
     return head;
   }
 
  private:
   std::shared_ptr<SqlQuery> query_;
-  const std::string left_out_;
 };
 
 struct Start {
@@ -76,8 +74,7 @@ uint64_t process_octets() {
 
 }  // namespace
 
-SqlService::SqlService(OpenStore& store, SqlLimits limits, std::function<std::string()> left_out)
-    : store_(store), limits_(limits), left_out_(std::move(left_out)) {
+SqlService::SqlService(OpenStore& store, SqlLimits limits) : store_(store), limits_(limits) {
   clear_answers(answers_folder(store.options()));
   const auto thread = start_thread("weir-sql-keeper", run_keeper, this);
   if (thread) {
@@ -166,7 +163,7 @@ HttpResponse SqlService::answer(const service::HttpRequest& http) {
   runners_.push_back({*thread, query});
   changed_.notify_all();
   HttpResponse response;
-  response.later = std::make_shared<SqlAnswer>(std::move(query), left_out_());
+  response.later = std::make_shared<SqlAnswer>(std::move(query));
   return response;
 }
 

@@ -34,15 +34,11 @@ struct SqlLimits {
 /// Beyond what the process had before the first of those that run, so that what is not given back ends nobody for ever.
 inline constexpr uint64_t kUncountedOctetsMax = uint64_t{1} << 30;
 
-/// Files that cannot be read, of whose rows nothing is in the answer: `files=2; rows=300; from=…; to=…`.
-inline constexpr const char* kLeftOutHeader = "X-Weir-Left-Out";
-
 class SqlQuery;
 
 class SqlService {
  public:
-  /// `left_out`: what every answer lacks just now, as a header's value; empty: nothing.
-  SqlService(OpenStore& store, SqlLimits limits, std::function<std::string()> left_out = [] { return std::string(); });
+  SqlService(OpenStore& store, SqlLimits limits);
   /// Ends what runs.
   ~SqlService();
 
@@ -61,7 +57,6 @@ class SqlService {
 
   OpenStore& store_;
   const SqlLimits limits_;
-  const std::function<std::string()> left_out_;
   std::mutex mutex_;
   std::condition_variable changed_;
   std::vector<Runner> runners_;

@@ -94,6 +94,23 @@ TEST_F(FileWatchTest, WhatWasNotEndedIsRemoved) {
   EXPECT_EQ(store->ask("SELECT state FROM history_files"), "kept\n");
 }
 
+TEST_F(FileWatchTest, OneThatWhoeverMakesViewsDoesNotFindIsKnownAsLeftOutFromThenOn) {
+  const std::string path = file_of(kHour, 500);
+  ASSERT_TRUE(watch->begin(*store->connection));
+  fs::rename(path, folder + "/saved");
+  file_of(kHour + 1, 7);  // a new hour's table: views are made
+  EXPECT_EQ(rows(), "7\n");
+  EXPECT_EQ(header_of(*left_out_sums(*store->connection)), "files=1; rows=500; from=2025-11-08T00:00:00Z; to=2025-11-08T01:00:00Z");
+  EXPECT_EQ(look(), 1u);
+  ASSERT_EQ(watch->view().newly_broken.size(), 1u);
+  EXPECT_THAT(watch->view().newly_broken[0], HasSubstr(path + ": No such file"));
+  EXPECT_EQ(look(), 0u);
+  fs::rename(folder + "/saved", path);
+  EXPECT_EQ(look(), 1u);
+  EXPECT_EQ(rows(), "507\n");
+  EXPECT_EQ(header_of(*left_out_sums(*store->connection)), "");
+}
+
 TEST_F(FileWatchTest, OneThatIsCutShortIsLeftOutAndTakenBackWithoutARestart) {
   const std::string path = file_of(kHour, 500);
   file_of(kHour + 1, 7);

@@ -15,7 +15,9 @@
 
 #include "store/duckdb_sink.h"
 #include "store/hour_tables.h"
+#include "store/schema.h"
 #include "store/sql_file.h"
+#include "store/sql_query.h"
 #include "store/sql_service.h"
 
 namespace weir::store {

@@ -219,6 +219,17 @@ TEST_F(SqlServiceTest, EndsWhatTakesMemoryThatNobodyCounts) {
   EXPECT_EQ(ask("SELECT 1").status, 200);
 }
 
+/// Without anybody who looks after files: what a question lacks is written where it is asked.
+TEST_F(SqlServiceTest, SaysWhatItsAnswerLacks) {
+  EXPECT_TRUE(ask("SELECT 1").headers.empty());
+  auto connection = store->database()->connect();
+  ASSERT_TRUE(connection->execute("INSERT INTO history_files VALUES ('/nowhere/flows-489600-1.parquet', 489600, 30, 100, 'kept', '', 0)"));
+  ASSERT_TRUE(retry_conflicts(*connection, [&] { return make_views(*connection); }));
+  const Told told = ask("SELECT count(*) FROM flow_rows", {{"format", "csv"}});
+  EXPECT_EQ(told.body, "count_star()\n10\n");
+  EXPECT_EQ(told.headers, (std::vector<std::pair<std::string, std::string>>{{kLeftOutHeader, "files=1; rows=30; from=2025-11-08T00:00:00Z; to=2025-11-08T01:00:00Z"}}));
+}
+
 TEST_F(SqlServiceTest, SaysThatAFileWasCut) {
   const auto rows_of = [&](const Told& told) {
     std::ofstream(folder / "history" / "answer.parquet") << told.body;
