@@ -185,6 +185,14 @@ Work post_sql(const ApiContext& context, const Request& request, const Done& don
   return ask(std::move(question), done);
 }
 
+/// Of a window that begins before the first flow that is kept the answer would look like all of it.
+void note_what_is_gone(const ApiContext& context, const std::vector<query::TimeWindow>& from_flows, std::vector<std::string>& notes) {
+  if (context.kept.flows == 0) return;
+  const int64_t kept_from_us = context.now_us() / query::kUsPerSec * query::kUsPerSec - context.kept.flows * query::kUsPerSec;
+  const bool has_earlier = std::any_of(from_flows.begin(), from_flows.end(), [&](const auto& window) { return window.start_us && *window.start_us < kept_from_us; });
+  if (has_earlier) notes.push_back(fmt::format("flows before {} are no longer kept: the answer lacks what only they could tell", query::instant_text(kept_from_us)));
+}
+
 std::string columns_json(const query::Translation& translation) {
   ordered_json columns = ordered_json::array();
   for (const query::AnswerColumn& column : translation.columns) {
@@ -237,6 +245,7 @@ Question question_of(const ApiContext& context, query::Plan plan, std::string_vi
   };
   plan.rollups_kept = {kept_from(context.kept.days), kept_from(context.kept.hours), kept_from(context.kept.minutes)};
   query::Translation t = query::translate(plan, query::duckdb_dialect(), page, by_rows ? query::RowsAsked::with_place : query::RowsAsked::plain);
+  note_what_is_gone(context, t.from_flows, plan.notes);
   Question question;
   question.desk = context.desk;
   question.backend = &context.backend;
@@ -287,7 +296,8 @@ std::optional<KeptSecs> kept_secs(std::string_view configuration) {
   KeptSecs kept;
   size_t found = 0;
   const std::pair<const char*, int64_t*> wanted[] = {
-      {"history.rollup_minutes_secs", &kept.minutes}, {"history.rollup_hours_secs", &kept.hours}, {"history.rollup_days_secs", &kept.days}};
+      {"history.rollup_minutes_secs", &kept.minutes}, {"history.rollup_hours_secs", &kept.hours}, {"history.rollup_days_secs", &kept.days},
+      {"history.retention_secs", &kept.flows}};
   for (const json& row : body["values"]) {
     if (!row.is_object() || !row.contains("key") || !row.contains("value") || !row["value"].is_string()) continue;
     const std::string text = row["value"].get<std::string>();

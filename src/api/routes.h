@@ -23,9 +23,9 @@ struct Limits {
   uint64_t sql_rows_max = 100'000;
 };
 
-/// How long the store keeps sums; 0: for ever. Until it has said so: what it does unless it is told otherwise.
+/// How long the store keeps sums, and flows; 0: for ever. Until it has said so: what it does unless it is told otherwise.
 struct KeptSecs {
-  int64_t minutes = 604'800, hours = 0, days = 0;
+  int64_t minutes = 604'800, hours = 0, days = 0, flows = 0;
   friend bool operator==(const KeptSecs&, const KeptSecs&) = default;
 };
 

@@ -150,6 +150,9 @@ class RunningServer {
   std::unique_ptr<FakeBackend> fake;
   std::shared_ptr<Desk> desk = std::make_shared<Desk>();
   std::atomic<int64_t> now_us{kNowUs};
+  void keep(KeptSecs kept) {
+    boost::asio::post(io_, [this, kept] { context_->kept = kept; });  // before any question that is asked behind it
+  }
   std::vector<Route> routes() { return api_routes(*context_); }
 
  private:

@@ -517,11 +517,26 @@ TEST(ApiServer, SaysWhatTheStoreCouldNotReadOfTheWindow) {
 
 TEST(ApiServer, LearnsFromTheStoreHowLongSumsAreKept) {
   const auto kept = kept_secs(R"({"values":[{"key":"nats_url","value":"x","from":"default"},{"key":"history.rollup_minutes_secs","value":"172800"},)"
-                              R"({"key":"history.rollup_hours_secs","value":"0"},{"key":"history.rollup_days_secs","value":"5"}]})");
+                              R"({"key":"history.rollup_hours_secs","value":"0"},{"key":"history.rollup_days_secs","value":"5"},{"key":"history.retention_secs","value":"7"}]})");
   ASSERT_TRUE(kept);
-  EXPECT_TRUE(*kept == (KeptSecs{172'800, 0, 5}));
+  EXPECT_TRUE(*kept == (KeptSecs{172'800, 0, 5, 7}));
   EXPECT_FALSE(kept_secs(R"({"values":[{"key":"history.rollup_minutes_secs","value":"1"}]})")) << "the others are missing";
   EXPECT_FALSE(kept_secs(""));
+}
+
+TEST(ApiServer, SaysWhichFlowsAreNoLongerKept) {
+  RunningServer server;
+  server.fake->lay_out({F::more(kThree), F::over()});
+  const auto notes_of = [&](const char* query) { return json::parse(server.post("/api/query", json{{"query", query}}.dump()).body)["notes"]; };
+  constexpr const char* kFlows = "in:flows time:last_90d stats:\"max(bytes_total) as m, min(bytes_total) as n, count(*) as c by src_ip\"";
+  EXPECT_EQ(notes_of(kFlows), json::array()) << "for ever";
+  server.keep({604'800, 0, 0, 30 * 86'400});
+  const json gone = json::array({"flows before 2026-10-03T12:00:00Z are no longer kept: the answer lacks what only they could tell"});
+  EXPECT_EQ(notes_of(kFlows), gone);
+  // Of sums its first, ragged hour.
+  EXPECT_EQ(notes_of("in:flows time:[2026-09-01T10:30:00Z,2026-11-01] groupby:src_ip"), gone);
+  EXPECT_EQ(notes_of("in:flows time:[2026-09-01,2026-11-01] groupby:src_ip"), json::array());
+  EXPECT_EQ(notes_of("in:flows time:last_29d stats:\"max(bytes_total) as m, min(bytes_total) as n, count(*) as c by src_ip\""), json::array());
 }
 
 TEST(ApiServer, IsReadyWhereTheStoreIs) {
