@@ -9,6 +9,8 @@ namespace weir::store {
 namespace {
 
 constexpr size_t kApplianceOctetsMax = 64;
+/// A longer one is not remembered: a header may have a megabyte, and there are Limits::ids_max of them.
+constexpr size_t kIdOctetsMax = 256;
 
 /// Digits only, without a sign or a leading zero: one number has one form.
 template <class T>
@@ -46,7 +48,7 @@ std::optional<MessageName> collectors_name(std::string_view id) {
 MessageName name_of_message(const MessageOrigin& origin) {
   if (auto name = collectors_name(origin.id)) return *name;
   MessageName name;
-  if (!origin.id.empty()) {
+  if (!origin.id.empty() && origin.id.size() <= kIdOctetsMax) {
     name.id = origin.id;
     return name;
   }

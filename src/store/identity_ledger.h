@@ -1,7 +1,8 @@
 // identity_ledger.h — Which messages have been stored, by their identities: so that what comes again is stored once.
 //
 // Spec:     docs/FLOW_MESSAGE.md, "Messages on the broker": Nats-Msg-Id is <appliance>.<start>.<core>.<sequence>[.part]. Other ids are
-//           remembered one by one; a message without an id is known by its stream, when that was made, and its sequence there.
+//           remembered one by one; a message without an id, or with one of more than 256 octets, is known by its stream, when that was
+//           made, and its sequence there.
 // Runs on:  one thread. Pure.
 // Bounds:   Limits. Beyond, the source that was quiet longest is forgotten, or the oldest id.
 // Failure:  what is older than what is remembered is `unsure`: to be stored rather than lost, and counted.

@@ -113,6 +113,14 @@ TEST(MessageName, IsThePlaceInTheStreamWithoutAnId) {
   EXPECT_EQ(named("").place.sequence, 9u);
 }
 
+TEST(MessageName, IsThePlaceInTheStreamWhereTheIdIsTooLongToBeRemembered) {
+  const std::string longest(256, 'x'), longer(257, 'x');
+  EXPECT_EQ(named(longest, 7).id, longest);
+  EXPECT_EQ(named(longer, 7).id, "");
+  EXPECT_EQ(named(longer, 7).source, named("", 7).source);
+  EXPECT_EQ(named(longer, 7).place.sequence, 7u);
+}
+
 TEST(IdentityLedger, KeepsSourcesApart) {
   IdentityLedger ledger;
   EXPECT_EQ(ledger.take(named("u.1.0.1")), Verdict::fresh);
