@@ -35,6 +35,8 @@ bool may_cross(const House& house, const std::string& origin) {
 void allow_origin(Response& response, const std::string& origin) {
   response.headers.emplace_back("Access-Control-Allow-Origin", origin);
   response.headers.emplace_back("Vary", "Origin");
+  // Without that a page could not see that its answer is not all there is.
+  response.headers.emplace_back("Access-Control-Expose-Headers", fmt::format("{}, {}, Retry-After", kTruncatedHeader, kLeftOutHeader));
 }
 
 Response preflight(const std::string& origin) {

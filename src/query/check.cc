@@ -239,7 +239,8 @@ class Checker {
     static constexpr int64_t kSteps[] = {1, 5, 10, 30, 60, 300, 900, 1800, 3600, 10'800, 21'600, 43'200, 86'400, 604'800};
     int64_t chosen = 366 * 86'400;
     for (const int64_t step : kSteps) {
-      if ((end_us - *plan_.window.start_us) / kUsPerSec / step <= kSeriesPointsMax) {
+      // One more where the window begins in the midst of one.
+      if ((end_us - *plan_.window.start_us - 1) / (step * kUsPerSec) + 2 <= kSeriesPointsMax) {
         chosen = step;
         break;
       }

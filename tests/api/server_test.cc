@@ -255,6 +255,7 @@ TEST(ApiServer, PagesOfOtherOriginsMayAskOnlyWhereTheyAreNamed) {
   const auto known = server.get("/api/fields", {"Origin: https://grafana.example"});
   EXPECT_EQ(known.headers.at("access-control-allow-origin"), "https://grafana.example");
   EXPECT_EQ(known.headers.at("vary"), "Origin");
+  EXPECT_EQ(known.headers.at("access-control-expose-headers"), "X-Weir-Truncated, X-Weir-Left-Out, Retry-After");
   const auto preflight = test::fetch({.url = server.url("/api/query"), .method = "OPTIONS", .headers = {"Origin: https://grafana.example"}});
   EXPECT_EQ(preflight.status, 204);
   EXPECT_THAT(preflight.headers.at("access-control-allow-headers"), HasSubstr("Authorization"));

@@ -232,6 +232,10 @@ TEST(Srql, BucketsOfAutoSuitTheWindow) {
   EXPECT_EQ(seconds("last_24h"), 900);
   EXPECT_EQ(seconds("last_7d"), 10'800);
   EXPECT_EQ(seconds("last_30d"), 43'200);
+  // A hundred at most, also where the first and the last of them are cut.
+  EXPECT_EQ(seconds("last_99m"), 60);
+  EXPECT_EQ(seconds("[2026-11-02T10:20:30Z,2026-11-02T12:00:30Z]"), 300);
+  EXPECT_EQ(seconds("[2026-11-02T10:20:30Z,2026-11-02T12:01:29Z]"), 300);
 }
 
 struct TableRow {
