@@ -279,11 +279,7 @@ Result<void> DpdkDevice::start() {
   if (wants_interrupts_) find_interrupts();
   if (rss_hash_ != 0) verify_rss();
 
-  if (config_.promiscuous) {
-    const int rc = rte_eth_promiscuous_enable(port_id_);
-    is_promiscuous_ = rc == 0;
-    if (rc != 0 && rc != -ENOTSUP) add_note(fmt::format("not promiscuous: {}", reason(rc)));
-  }
+  if (config_.promiscuous) become_promiscuous();
   // Neighbour discovery speaks to groups.
   if (config_.exception.is_on() && !is_promiscuous_) {
     const int rc = rte_eth_allmulticast_enable(port_id_);
@@ -294,6 +290,14 @@ Result<void> DpdkDevice::start() {
   if (driver_ == "net_af_xdp")
     add_note("frames longer than the data room less 384 octets count as missed");
   return {};
+}
+
+/// Of what the kernel has an interface for the kernel is asked: the drivers would set that interface's flag, which stays where
+/// we are killed, and taking it back at the end would want CAP_NET_ADMIN until then. (They clear it when they start.)
+void DpdkDevice::become_promiscuous() {
+  const int number = has_sockets(spec_) ? promiscuous_mode_.enter(interfaces_of(spec_).back()) : -rte_eth_promiscuous_enable(port_id_);
+  is_promiscuous_ = number == 0;
+  if (number != 0 && number != ENOTSUP) add_note(fmt::format("not promiscuous: {}", rte_strerror(number)));
 }
 
 /// What the driver notes of when a frame came in. The places of that in a frame are registered when it starts.
@@ -434,8 +438,9 @@ void DpdkDevice::stop() {
   last_stats_ = stats();  // drivers close their sockets when they stop
   last_stats_->link_up = false;
   last_stats_->trouble.clear();
-  // The interface would stay promiscuous: closing does not set it back.
-  if (is_promiscuous_) rte_eth_promiscuous_disable(port_id_);
+  promiscuous_mode_.leave();
+  // Closing does not set it back.
+  if (is_promiscuous_ && !has_sockets(spec_)) rte_eth_promiscuous_disable(port_id_);
   rte_eth_dev_stop(port_id_);
   forget_interrupts();
   for (const std::unique_ptr<RxQueue>& queue : queues_) queue->wait_fd = -1;

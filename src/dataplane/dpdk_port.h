@@ -95,6 +95,7 @@ class DpdkDevice {
   Result<void> look_at_files();
   void find_sockets(std::vector<int> before);
   void verify_rss();
+  void become_promiscuous();
   void find_stamps();
   std::string stamps_note() const;
   void find_interrupts();
@@ -109,6 +110,7 @@ class DpdkDevice {
   bool is_attached_ = false;
   bool is_started_ = false;
   bool is_promiscuous_ = false;
+  PromiscuousMode promiscuous_mode_;  // of the kernel's interface under the device
   bool replays_files_ = false;
   bool wants_interrupts_ = false;
   bool stamps_frames_ = false;  // it was asked to note when they come in

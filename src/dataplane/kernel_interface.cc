@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <linux/ethtool.h>
+#include <linux/if_packet.h>
 #include <linux/sockios.h>
 #include <net/if.h>
 #include <sys/ioctl.h>
@@ -9,6 +10,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 #include <utility>
 
@@ -72,6 +74,23 @@ std::string KernelInterface::trouble() const {
   if ((*flags & IFF_UP) == 0) return fmt::format("interface {} is down", name_);
   if ((*flags & IFF_RUNNING) == 0) return fmt::format("interface {} has no carrier", name_);
   return {};
+}
+
+int PromiscuousMode::enter(const std::string& interface) noexcept {
+  leave();
+  fd_ = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+  if (fd_ < 0) return errno;
+  packet_mreq request{};
+  request.mr_ifindex = static_cast<int>(if_nametoindex(interface.c_str()));
+  request.mr_type = PACKET_MR_PROMISC;
+  if (setsockopt(fd_, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &request, sizeof request) == 0) return 0;
+  const int number = errno;
+  leave();
+  return number;
+}
+
+void PromiscuousMode::leave() noexcept {
+  if (fd_ >= 0) close(std::exchange(fd_, -1));
 }
 
 }  // namespace weir::dataplane

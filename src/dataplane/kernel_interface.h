@@ -35,4 +35,21 @@ class KernelInterface {
   unsigned index_;
 };
 
+/// An interface that takes frames for other MAC addresses, too, for as long as this lives or its process does, however
+/// that ends: the kernel counts who wants it. An ioctl's flag would stay.
+class PromiscuousMode {
+ public:
+  PromiscuousMode() = default;
+  ~PromiscuousMode() { leave(); }
+  PromiscuousMode(const PromiscuousMode&) = delete;
+  PromiscuousMode& operator=(const PromiscuousMode&) = delete;
+
+  /// Needs CAP_NET_RAW. 0, or the errno.
+  int enter(const std::string& interface) noexcept;
+  void leave() noexcept;
+
+ private:
+  int fd_ = -1;  // a packet socket that receives nothing
+};
+
 }  // namespace weir::dataplane
