@@ -7,6 +7,7 @@
 
 #include "export/batch_reader.h"
 #include "flow/flow_parser.h"
+#include "flow/sflow_discard_view.h"
 #include "export/json_lines.h"
 #include "export/sflow_json.h"
 
@@ -78,6 +79,7 @@ void PrintingSink::on_counters(const SflowCounters& sample) noexcept {
 }
 
 void PrintingSink::on_discard(const SflowDiscard& discard) noexcept {
+  if (format_ == DecodeFormat::ocsf) return print_discard(discard);
   print_line(outbound::RecordKind::sflow_discard, discard);
 }
 
@@ -110,34 +112,40 @@ void PrintingSink::print_events(std::span<const uint8_t> batch) {
   outbound::BatchWalk walk(batch);
   FlowView flow;
   for (outbound::BatchEntry entry; walk.next(entry);) {
-    if (!parse_flow(entry.message, flow)) {
-      ++unreadable_;
-      continue;
-    }
-    transform::EventContext context;
-    if (rules_ != nullptr) {
-      rules_->program().run(flow, scratch_, outcome_, rule_counts_);
-      if (outcome_.is_dropped) {
-        ++(outcome_.is_sampled_out ? sampled_out_ : dropped_);
-        continue;
-      }
-      context.decisions = {&outcome_, &rules_->program(), rules_->local_prefixes()};
-    }
-    const rules::DecisionFile* const decision = rules_ != nullptr ? rules_->decision() : nullptr;
-    auto end = transform::DecisionEnd::written;
-    const size_t octets = decision != nullptr ? decision_writer_.write(decision->program, flow, context.decisions, event_, end)
-                                              : events_.write(flow, context, event_);
-    if (end == transform::DecisionEnd::no_value) {
-      ++undecided_;
-      continue;
-    }
-    if (octets == 0) {
-      ++unreadable_;
-      continue;
-    }
-    output_.text().append(event_.data(), octets);
-    output_.text() += '\n';
+    parse_flow(entry.message, flow) ? print_event(flow, std::nullopt) : static_cast<void>(++unreadable_);
   }
+}
+
+void PrintingSink::print_discard(const SflowDiscard& discard) {
+  if (output_.is_closed()) return;
+  SflowDiscardView view;
+  FlowView flow;
+  const bool is_read = parse_sflow_discard(sflow_encoder_.encode(discard), view) && parse_flow(view.packet, flow);
+  is_read ? print_event(flow, view.reason) : static_cast<void>(++unreadable_);
+  output_.flush_if_large();
+}
+
+void PrintingSink::print_event(const FlowView& flow, std::optional<uint32_t> discard_reason) {
+  transform::EventContext context;
+  context.discard_reason = discard_reason;
+  if (rules_ != nullptr) {
+    rules_->program().run(flow, scratch_, outcome_, rule_counts_);
+    if (outcome_.is_dropped) {
+      ++(outcome_.is_sampled_out ? sampled_out_ : dropped_);
+      return;
+    }
+    context.decisions = {&outcome_, &rules_->program(), rules_->local_prefixes()};
+  }
+  const rules::DecisionFile* const decision = rules_ != nullptr ? rules_->decision() : nullptr;
+  auto end = transform::DecisionEnd::written;
+  const size_t octets = decision != nullptr ? decision_writer_.write(decision->program, flow, context.decisions, event_, end)
+                                            : events_.write(flow, context, event_);
+  if (octets == 0) {
+    ++(end == transform::DecisionEnd::no_value ? undecided_ : unreadable_);
+    return;
+  }
+  output_.text().append(event_.data(), octets);
+  output_.text() += '\n';
 }
 
 }  // namespace weir::cli

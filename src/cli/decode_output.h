@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -51,7 +52,7 @@ class PrintingSink final : public RecordSink {
   PrintingSink(DecodeFormat format, DecodeOutput& output, const rules::RuleSet* rules);
 
   void on_records(const RecordBurst& burst) noexcept override;
-  // A table, a FlowBatch and network activity have room for flows only; the summary counts the others.
+  // A table and a FlowBatch have room for flows only; the summary counts the others. A discarded packet is network activity, counters are not.
   void on_counters(const SflowCounters& sample) noexcept override;
   void on_discard(const SflowDiscard& discard) noexcept override;
 
@@ -68,6 +69,8 @@ class PrintingSink final : public RecordSink {
   void print_line(outbound::RecordKind kind, const Sample& sample);
   void print(std::span<const uint8_t> batch);
   void print_events(std::span<const uint8_t> batch);
+  void print_discard(const SflowDiscard& discard);
+  void print_event(const FlowView& flow, std::optional<uint32_t> discard_reason);
 
   const DecodeFormat format_;
   DecodeOutput& output_;

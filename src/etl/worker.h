@@ -76,6 +76,7 @@ class EtlWorker final : private outbound::OutcomeSink {
   void begin(Job& job);
   void free_unpacked(Job& job);
   bool work(Job& job, size_t& budget);
+  bool read_record(const Job& job, std::span<const uint8_t> record);
   void make_event(Job& job, std::span<const uint8_t> record);
   void write_event(Job& job, const transform::Decisions& decisions, std::span<const uint8_t> record);
   bool has_room() noexcept;
@@ -134,6 +135,7 @@ class EtlWorker final : private outbound::OutcomeSink {
   rules::Outcome rule_outcome_;
   transform::DecisionWriter decision_writer_;
   FlowView flow_;
+  std::optional<uint32_t> discard_reason_;  // of the record in flow_
   transform::NamesCursor exporter_;
   uint64_t processed_ms_ = 0;
   size_t payload_max_ = 0;  // of the server, as it last said

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "etl/worker.h"
 #include "flow/flow_parser.h"
+#include "flow/sflow_discard_view.h"
 #include "rules/sets.h"
 
 namespace weir::etl {
@@ -53,7 +54,8 @@ void EtlWorker::begin(Job& job) {
     job.dead = DeadReason::max_deliver;
     return;
   }
-  job.dead = feed::open_message(job.delivery.message, config_.source.subjects[job.delivery.input].framing, job.source);
+  job.dead = feed::open_message(job.delivery.message, config_.source.subjects[job.delivery.input].framing, job.source,
+                                feed::Takes::flows_and_discards);
   job.unpacked_octets = job.source.own.capacity();
   unpacked_octets_ += job.unpacked_octets;
   if (!job.dead) job.walk = outbound::BatchWalk(job.source.batch);
@@ -107,9 +109,19 @@ bool EtlWorker::has_room() noexcept {
   return free_buffers_.size() >= 2;
 }
 
+/// As a flow; of a discarded packet it is the packet's.
+bool EtlWorker::read_record(const Job& job, std::span<const uint8_t> record) {
+  discard_reason_.reset();
+  if (!job.source.are_discards) return parse_flow(record, flow_);
+  SflowDiscardView discard;
+  if (!parse_sflow_discard(record, discard) || !parse_flow(discard.packet, flow_)) return false;
+  discard_reason_ = discard.reason;
+  return true;
+}
+
 void EtlWorker::make_event(Job& job, std::span<const uint8_t> record) {
   ++books_.records_in;
-  if (!parse_flow(record, flow_)) return bury_record(job, DeadReason::malformed_record, record);
+  if (!read_record(job, record)) return bury_record(job, DeadReason::malformed_record, record);
   const enrich::ExporterNames* const exporter = exporter_.find(job.names.get(), flow_[OctetsSlot::sampler_address]);
   if (exporter != nullptr) transform::give_names(flow_, *exporter);
   transform::Decisions decisions;
@@ -134,6 +146,7 @@ void EtlWorker::write_event(Job& job, const transform::Decisions& decisions, std
   context.message_id = job.id;
   context.index = job.next_index;
   context.decisions = decisions;
+  context.discard_reason = discard_reason_;
   const bool as_lines = config_.events.framing == EventFraming::json;
   const size_t message_max = message_octets_max();
   const rules::DecisionFile* const decision = job.rules->rules != nullptr ? job.rules->rules->decision() : nullptr;

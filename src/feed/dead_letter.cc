@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "export/jetstream_reader.h"
+
 namespace weir::feed {
 namespace {
 
@@ -71,6 +73,10 @@ void write_dead_record(const DeadSource& source, DeadReason reason, uint32_t ind
   headers.emplace_back("Weir-Framing", "single");
   headers.emplace_back("Weir-Compression", "none");
   headers.emplace_back("Weir-Records", "1");
+  // Flows need not say what they are.
+  const outbound::NatsReply& message = source.delivery.message;
+  const auto kind = outbound::kind_of(message.header("Weir-Kind"), message.subject());
+  if (kind != outbound::RecordKind::flow) headers.emplace_back("Weir-Kind", name_of(kind));
   headers.emplace_back("Weir-Dead-Index", std::to_string(index));
   add_origin(source, reason, headers);
   put_octets(source, record, letter, headers);

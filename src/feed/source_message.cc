@@ -20,10 +20,12 @@ bool is_whole_batch(std::span<const uint8_t> octets) noexcept {
 }  // namespace
 
 std::optional<DeadReason> open_message(const outbound::NatsReply& message, std::optional<Framing> otherwise,
-                                       SourceMessage& opened) {
+                                       SourceMessage& opened, Takes takes) {
   const auto kind = outbound::kind_of(message.header("Weir-Kind"), message.subject());
   if (kind == outbound::RecordKind::count_) return DeadReason::unknown_kind;
-  if (kind != outbound::RecordKind::flow) return DeadReason::not_flows;
+  opened.are_discards = kind == outbound::RecordKind::sflow_discard;
+  const bool are_taken = kind == outbound::RecordKind::flow || (opened.are_discards && takes == Takes::flows_and_discards);
+  if (!are_taken) return DeadReason::not_flows;
 
   const char* const packed = message.header("Weir-Compression");
   const auto compression = packed == nullptr ? Compression::none : value_named<Compression>(packed);
@@ -35,6 +37,9 @@ std::optional<DeadReason> open_message(const outbound::NatsReply& message, std::
   std::optional<Framing> framing = said == nullptr ? otherwise : value_named<Framing>(said);
   if (said != nullptr && !framing) return DeadReason::unknown_framing;
   if (!framing) framing = outbound::looks_like_batch(octets) || body.empty() ? Framing::batch : Framing::single;
+
+  // Lines of JSON and NetFlowRecords are read as flows.
+  if (opened.are_discards && (framing == Framing::json || framing == Framing::netflow_record)) return DeadReason::not_flows;
 
   opened.own.clear();
   if (framing == Framing::batch && compression == Compression::none) {

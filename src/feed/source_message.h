@@ -37,12 +37,16 @@ using DeadTally = std::array<uint64_t, static_cast<size_t>(DeadReason::count_)>;
 inline constexpr uint64_t kDeliveriesMax = 5;
 
 struct SourceMessage {
-  std::span<const uint8_t> batch;  // a whole flowpb.FlowBatch; into the message, or into `own`
+  std::span<const uint8_t> batch;  // a whole flowpb.FlowBatch, or its like of discards; into the message, or into `own`
   std::vector<uint8_t> own;
+  bool are_discards = false;  // its records are flowpb.SflowDiscard
 };
+
+/// What a program makes something of.
+enum class Takes : uint8_t { flows, flows_and_discards };
 
 /// `otherwise`: the framing of messages without headers; nothing: as they look.
 std::optional<DeadReason> open_message(const outbound::NatsReply& message, std::optional<outbound::Framing> otherwise,
-                                       SourceMessage& opened);
+                                       SourceMessage& opened, Takes takes = Takes::flows);
 
 }  // namespace weir::feed

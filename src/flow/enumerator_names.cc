@@ -16,6 +16,25 @@ constexpr std::array<std::string_view, 9> kSamplingSources = {
 constexpr std::array<std::string_view, 10> kTimeSources = {
     "TIME_UNKNOWN", "TIME_UPTIME", "TIME_SECONDS", "TIME_MILLISECONDS", "TIME_MICROSECONDS",
     "TIME_NANOSECONDS", "TIME_DELTA", "TIME_EXPORT", "TIME_RECEIVED", "TIME_SAMPLED"};
+constexpr std::array<std::string_view, 16> kUnreachable = {
+    "DROP_NET_UNREACHABLE", "DROP_HOST_UNREACHABLE", "DROP_PROTOCOL_UNREACHABLE", "DROP_PORT_UNREACHABLE",
+    "DROP_FRAG_NEEDED", "DROP_SRC_ROUTE_FAILED", "DROP_DST_NET_UNKNOWN", "DROP_DST_HOST_UNKNOWN",
+    "DROP_SRC_HOST_ISOLATED", "DROP_DST_NET_PROHIBITED", "DROP_DST_HOST_PROHIBITED", "DROP_DST_NET_TOS_UNREACHABLE",
+    "DROP_DST_HOST_TOS_UNREACHABLE", "DROP_COMM_ADMIN_PROHIBITED", "DROP_HOST_PRECEDENCE_VIOLATION",
+    "DROP_PRECEDENCE_CUTOFF"};  // ICMP's codes of destination unreachable
+constexpr std::array<std::string_view, 48> kDropReasons = {
+    "DROP_UNKNOWN", "DROP_TTL_EXCEEDED", "DROP_ACL", "DROP_NO_BUFFER_SPACE", "DROP_RED", "DROP_TRAFFIC_SHAPING",
+    "DROP_PKT_TOO_BIG", "DROP_SRC_MAC_IS_MULTICAST", "DROP_VLAN_TAG_MISMATCH", "DROP_INGRESS_VLAN_FILTER",
+    "DROP_INGRESS_SPANNING_TREE_FILTER", "DROP_PORT_LIST_IS_EMPTY", "DROP_PORT_LOOPBACK_FILTER", "DROP_BLACKHOLE_ROUTE",
+    "DROP_NON_IP", "DROP_UC_DIP_OVER_MC_DMAC", "DROP_DIP_IS_LOOPBACK_ADDRESS", "DROP_SIP_IS_MC",
+    "DROP_SIP_IS_LOOPBACK_ADDRESS", "DROP_IP_HEADER_CORRUPTED", "DROP_IPV4_SIP_IS_LIMITED_BC",
+    "DROP_IPV6_MC_DIP_RESERVED_SCOPE", "DROP_IPV6_MC_DIP_INTERFACE_LOCAL_SCOPE", "DROP_UNRESOLVED_NEIGH",
+    "DROP_MC_REVERSE_PATH_FORWARDING", "DROP_NON_ROUTABLE_PACKET", "DROP_DECAP_ERROR", "DROP_OVERLAY_SMAC_IS_MC",
+    "DROP_UNKNOWN_L2", "DROP_UNKNOWN_L3", "DROP_UNKNOWN_L3_EXCEPTION", "DROP_UNKNOWN_BUFFER", "DROP_UNKNOWN_TUNNEL",
+    "DROP_UNKNOWN_L4", "DROP_SIP_IS_UNSPECIFIED", "DROP_MLAG_PORT_ISOLATION", "DROP_BLACKHOLE_ARP_NEIGH",
+    "DROP_SRC_MAC_IS_DMAC", "DROP_DMAC_IS_RESERVED", "DROP_SIP_IS_CLASS_E", "DROP_MC_DMAC_MISMATCH", "DROP_SIP_IS_DIP",
+    "DROP_DIP_IS_LOCAL_NETWORK", "DROP_DIP_IS_LINK_LOCAL", "DROP_OVERLAY_SMAC_IS_DMAC", "DROP_EGRESS_VLAN_FILTER",
+    "DROP_UC_REVERSE_PATH_FORWARDING", "DROP_SPLIT_HORIZON"};  // from 256
 
 template <size_t N>
 std::string_view name_in(const std::array<std::string_view, N>& names, uint64_t number) noexcept {
@@ -42,5 +61,9 @@ std::string_view layer_name(uint64_t number) noexcept {
 std::string_view sampling_source_name(uint64_t number) noexcept { return name_in(kSamplingSources, number); }
 
 std::string_view time_source_name(uint64_t number) noexcept { return name_in(kTimeSources, number); }
+
+std::string_view sflow_drop_reason_name(uint64_t number) noexcept {
+  return number >= 256 ? name_in(kDropReasons, number - 256) : name_in(kUnreachable, number);
+}
 
 }  // namespace weir

@@ -13,5 +13,6 @@ std::string_view flow_type_name(uint64_t number) noexcept;
 std::string_view layer_name(uint64_t number) noexcept;
 std::string_view sampling_source_name(uint64_t number) noexcept;
 std::string_view time_source_name(uint64_t number) noexcept;
+std::string_view sflow_drop_reason_name(uint64_t number) noexcept;
 
 }  // namespace weir

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/version.h"
+#include "flow/enumerator_names.h"
 #include "transform/flow_facts.h"
 #include "transform/ocsf_parts.h"
 
@@ -131,6 +132,14 @@ void put_metadata(TextBuffer& out, const FlowView& flow, const EventTimes& times
   }
 }
 
+/// Its number, and its name where it has one.
+void put_discard_reason(TextBuffer& out, uint32_t reason) {
+  out.put("\"status_code\":\"");
+  out.put_number(reason);
+  out.put("\",");
+  if (const std::string_view name = sflow_drop_reason_name(reason); !name.empty()) put_plain(out, "\"status_detail\":", name);
+}
+
 /// The exporter as a device, and where it stands between the flow's ends.
 void put_device(TextBuffer& out, const FlowView& flow, const Decisions& decisions) {
   const std::string_view exporter = flow[OctetsSlot::sampler_address];
@@ -234,6 +243,7 @@ size_t OcsfWriter::write(const FlowView& flow, const EventContext& context, std:
   put_device(text, flow, decisions);
   text.put(knows_initiator(flow) ? "\"is_src_dst_assignment_known\":true," : "\"is_src_dst_assignment_known\":false,");
   text.put(verdict.more);
+  if (context.discard_reason) put_discard_reason(text, *context.discard_reason);
   put_text_if_any(text, "\"app_name\":", application_of(flow, decisions));
   put_text_if_any(text, "\"message\":", decisions.text(EventTarget::message));
   if (observables_) put_observables(text, flow);

@@ -9,6 +9,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -44,6 +45,8 @@ struct EventContext {
   std::string_view message_id;
   uint32_t index = 0;
   Decisions decisions;  // of rules
+  /// Of a packet that sFlow's agent says it discarded: why, flowpb.SflowDropReason.
+  std::optional<uint32_t> discard_reason;
 };
 
 class OcsfWriter {

@@ -176,6 +176,17 @@ TEST_F(Decode, PrintsWhatSflowTellsBesideFlowsInLinesOfTheirOwn) {
   flowpb::FlowBatch batch;
   EXPECT_TRUE(batch.ParseFromString(decode({"--format", "protobuf", file}).out));
   EXPECT_EQ(batch.flows_size(), 1) << "a FlowBatch has room for flows only";
+
+  const std::vector<std::string> events = lines_of(decode({"--format", "ocsf", file}).out);
+  ASSERT_EQ(events.size(), 2u) << "of the flow and of the discarded packet; counters are no network activity";
+  const bool is_first = json::parse(events[0]).contains("status_code");
+  const json refused = json::parse(events[is_first ? 0 : 1]), passed = json::parse(events[is_first ? 1 : 0]);
+  EXPECT_EQ(refused["activity_name"], "Refuse");
+  EXPECT_EQ(refused["disposition"], "Blocked");
+  EXPECT_EQ(refused["status_code"], "258");
+  EXPECT_EQ(refused["status_detail"], "DROP_ACL");
+  EXPECT_FALSE(passed.contains("status_code"));
+  EXPECT_EQ(passed["activity_name"], "Traffic");
 }
 
 TEST_F(Decode, PrintsATable) {

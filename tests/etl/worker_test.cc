@@ -5,11 +5,13 @@
 #include <zstd.h>
 
 #include <functional>
+#include <map>
 #include <thread>
 
 #include "base/clock.h"
 #include "etl/etl_fixture.h"
 #include "export/framing.h"
+#include "sflow.pb.h"
 #include "support/certificates.h"
 
 namespace weir::etl {
@@ -354,6 +356,35 @@ TEST_F(EtlWorkerTest, BuriesWhatItCannotReadWithTheReason) {
   EXPECT_EQ(b.messages_done, 1u);
   EXPECT_EQ(b.messages_dead[static_cast<size_t>(DeadReason::undecodable)], 4u);
   EXPECT_EQ(b.messages_dead_total(), std::size(cases));
+}
+
+TEST_F(EtlWorkerTest, MakesEventsOfDiscardedPacketsToo) {
+  start(config());
+  flowpb::SflowDiscardBatch batch;
+  for (const auto reason : {flowpb::DROP_ACL, flowpb::DROP_TTL_EXCEEDED}) {
+    flowpb::SflowDiscard& discard = *batch.add_discards();
+    ASSERT_TRUE(discard.mutable_packet()->ParseFromString(flow_message(static_cast<uint64_t>(reason))));
+    discard.mutable_packet()->set_forwarding_status(128);
+    discard.set_reason(reason);
+  }
+  const std::string bad("\x0a\x03\x12\x05\x01", 5);  // its packet is longer than it
+  publish("flows.raw.sflow", batch.SerializeAsString() + bad, {{"Weir-Kind", "sflow_discard"}, {"Nats-Msg-Id", "discards"}});
+  publish("flows.raw.sflow", batch.discards(0).SerializeAsString(), {{"Weir-Kind", "sflow_discard"}, {"Weir-Framing", "single"}});
+  publish("flows.raw.sflow", "{}\n", {{"Weir-Kind", "sflow_discard"}, {"Weir-Framing", "json"}});
+  publish("flows.raw.netflow", flow_batch(0, 1));
+  settle(4);
+  std::map<std::string, size_t> reasons;
+  for (const json& event : events()) {
+    ++reasons[event.value("status_detail", "none")];
+    EXPECT_EQ(event["activity_name"], event.contains("status_detail") ? "Refuse" : "Traffic");
+  }
+  EXPECT_EQ(reasons, (std::map<std::string, size_t>{{"DROP_ACL", 2}, {"DROP_TTL_EXCEEDED", 1}, {"none", 1}}));
+  const auto messages = dead();
+  ASSERT_THAT(messages, SizeIs(2));
+  EXPECT_EQ(messages[0].subject, "flows.dead.malformed_record");
+  EXPECT_EQ(messages[0].header("Weir-Kind"), "sflow_discard");
+  EXPECT_EQ(messages[0].body, bad.substr(2));
+  EXPECT_EQ(messages[1].subject, "flows.dead.not_flows");
 }
 
 TEST_F(EtlWorkerTest, BuriesARecordAndKeepsItsNeighbours) {

@@ -12,6 +12,8 @@
 #include "export/encoder.h"
 #include "export/protocol_names.h"
 #include "export/record_maker.h"
+#include "export/sflow_encoder.h"
+#include "flow/sflow_discard_view.h"
 #include "support/captures.h"
 #include "support/payloads.h"
 #include "support/program.h"
@@ -45,11 +47,27 @@ class EventSink final : public RecordSink {
     }
     EXPECT_TRUE(walk.complete());
   }
+  void on_discard(const SflowDiscard& discard) noexcept override {
+    SflowDiscardView view;
+    FlowView packet;
+    EXPECT_TRUE(parse_sflow_discard(sflow_encoder_.encode(discard), view));
+    EXPECT_TRUE(parse_flow(view.packet, packet));
+    EXPECT_EQ(view.reason, discard.reason);
+    EventContext context;
+    context.discard_reason = view.reason;
+    const std::string_view event(event_.data(), writer_.write(packet, context, event_));
+    EXPECT_NE(event.find("\"activity_name\":\"Refuse\""), std::string_view::npos) << event;
+    EXPECT_NE(event.find("\"disposition\":\"Blocked\""), std::string_view::npos) << event;
+    on_event_(event);
+    ++flows, ++discards;
+  }
   size_t flows = 0;
+  size_t discards = 0;  // among them
 
  private:
   OnEvent on_event_;
   outbound::Encoder encoder_;
+  outbound::SflowEncoder sflow_encoder_;
   const OcsfWriter writer_{{.observables = true}};
   std::vector<char> event_ = std::vector<char>(kEventOctetsMax);
 };
@@ -73,6 +91,9 @@ size_t for_each_event(OnEvent on_event) {
       d.received_ns = p.received_ns;
       (*decoder)->decode(d, sink);
     }
+  }
+  if (sink.flows != 0) {
+    EXPECT_GT(sink.discards, 0u);
   }
   return sink.flows;
 }

@@ -15,8 +15,10 @@
 
 #include "base/version.h"
 #include "flow/enumerator_names.h"
+#include "flow/sflow_discard_view.h"
 #include "rules/rule_set.h"
 #include "rules/sets.h"
+#include "sflow.pb.h"
 #include "support/process.h"
 #include "transform/flow_maker.h"
 #include "transform/given_names.h"
@@ -285,6 +287,62 @@ TEST(OcsfEvent, SaysWhatBecameOfTheTraffic) {
               event.contains("action_id"));
     EXPECT_EQ(event["type_uid"], 400100 + event["activity_id"].get<int>());
   }
+}
+
+/// A packet of an agent's, with what is beside it in its sample.
+std::string discard_of(const Flow& packet, flowpb::SflowDropReason reason) {
+  flowpb::SflowDiscard discard;
+  *discard.mutable_packet() = packet;
+  discard.set_reason(reason);
+  discard.set_drops(3);
+  discard.set_sample_sequence(4);
+  discard.set_agent_uptime_ms(5);
+  return discard.SerializeAsString();
+}
+
+TEST(OcsfEvent, SaysWhyAPacketWasDiscarded) {
+  Flow packet = usual_flow();
+  packet.set_type(flowpb::SFLOW_5);
+  packet.set_forwarding_status(129);
+  const auto event_with = [&](uint32_t reason) {
+    EventContext context;
+    context.discard_reason = reason;
+    const json event = event_of(packet, {}, context);
+    if (test::has_ocsf_schema()) {
+      static const test::Judge judge;
+      EXPECT_EQ(judge.faults_of(event), std::vector<std::string>());
+    }
+    EXPECT_EQ(event["activity_name"], "Refuse");
+    EXPECT_EQ(event["disposition"], "Blocked");
+    return event;
+  };
+  const json acl = event_with(flowpb::DROP_ACL);
+  EXPECT_EQ(acl["status_code"], "258");
+  EXPECT_EQ(acl["status_detail"], "DROP_ACL");
+  EXPECT_EQ(event_with(0)["status_detail"], "DROP_NET_UNREACHABLE") << "0 is a reason";
+  const json unknown = event_with(UINT32_MAX);
+  EXPECT_EQ(unknown["status_code"], "4294967295");
+  EXPECT_FALSE(unknown.contains("status_detail"));
+  EXPECT_FALSE(event_of(packet).contains("status_code")) << "what is no discard of sFlow's has no such reason";
+}
+
+TEST(SflowDiscards, AreReadOrRefusedWhereverTheyAreCut) {
+  const Flow packet = usual_flow();
+  const std::string whole = discard_of(packet, flowpb::DROP_ACL);
+  const std::string inside = packet.SerializeAsString();
+  SflowDiscardView view;
+  ASSERT_TRUE(parse_sflow_discard(test::octets_of(whole), view));
+  EXPECT_EQ(view.reason, 258u);
+  EXPECT_EQ(std::string(view.packet.begin(), view.packet.end()), inside);
+  ASSERT_TRUE(parse_sflow_discard(test::octets_of(discard_of(packet, flowpb::DROP_NET_UNREACHABLE)), view));
+  EXPECT_EQ(view.reason, 0u);
+  for (size_t octets = 0; octets < whole.size(); ++octets) {
+    const std::vector<uint8_t> cut(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(octets));  // for a sanitizer to watch
+    flowpb::SflowDiscard by_protobuf;
+    const bool is_message = by_protobuf.ParseFromArray(cut.data(), static_cast<int>(octets));
+    EXPECT_EQ(parse_sflow_discard(cut, view), is_message && by_protobuf.has_packet()) << octets;
+  }
+  EXPECT_FALSE(parse_sflow_discard(test::octets_of("\x0b"), view)) << "a group";
 }
 
 TEST(OcsfEvent, SaysWhereItWasSeen) {
@@ -587,6 +645,11 @@ TEST(OcsfEvent, NamesEnumeratorsAsTheSchemaDoes) {
   expect_names(flowpb::LayerStack_descriptor(), layer_name);
   expect_names(flowpb::SamplingSource_descriptor(), sampling_source_name);
   expect_names(flowpb::TimeSource_descriptor(), time_source_name);
+  for (int i = 0; i < flowpb::SflowDropReason_descriptor()->value_count(); ++i) {
+    const auto* const reason = flowpb::SflowDropReason_descriptor()->value(i);
+    EXPECT_EQ(sflow_drop_reason_name(static_cast<uint64_t>(reason->number())), reason->name());
+  }
+  for (const uint64_t unknown : {uint64_t{16}, uint64_t{255}, uint64_t{304}, uint64_t{1} << 32}) EXPECT_EQ(sflow_drop_reason_name(unknown), "");
 }
 
 }  // namespace
