@@ -17,6 +17,7 @@
 #include "cli/run_app.h"
 #include "cli/weir_etl_run.h"
 #include "export/json_flow.h"
+#include "export/outbound_batch.h"
 #include "flow/flow_parser.h"
 #include "rules/jdm.h"
 #include "rules/rule_set.h"
@@ -81,20 +82,42 @@ void print_trace(const rules::PlainOutcome& outcome) {
 /// What each expression of a decision file came to, and all of it.
 bool explain_decision(const rules::DecisionFile& decision, FlowView flow, const transform::Decisions& decisions, std::span<char> room) {
   auto end = transform::DecisionEnd::written;
-  const size_t octets = transform::DecisionWriter().write(decision.program, flow, decisions, room, end);
+  transform::DecisionWriter writer;
+  const size_t octets = writer.write(decision.program, flow, decisions, room, end);
   flow.numbers[static_cast<size_t>(NumberSlot::sampling_rate)] = transform::sampling_rate_of(flow, decisions);
   std::vector<rules::Decision::Trace> did;
   [[maybe_unused]] const auto plain = decision.plain.evaluate(rules::context_of(flow), &did);
   fmt::print("decision {}\n", decision.program.name);
   for (const auto& trace : did) fmt::print("  node '{}': {} = {}\n", trace.node, trace.key, trace.value);
   if (end == transform::DecisionEnd::written) fmt::print("result {}\n", std::string_view(room.data(), octets));
-  else fmt::print("no result: {}\n", end == transform::DecisionEnd::no_value ? "an expression has no value for this flow" : "it is too long");
+  else if (end == transform::DecisionEnd::too_large) fmt::print("no result: it is too long\n");
+  else fmt::print("no result: an expression has no value for this flow: {}\n", writer.without_value());
   return end == transform::DecisionEnd::written;
 }
 
+/// What `weir decode` prints on one line.
+struct Line {
+  std::string kind;                        // of what sFlow tells beside flows; empty: a flow
+  std::string flow;                        // of a discarded packet: the packet
+  std::optional<uint32_t> discard_reason;  // likewise
+};
+Line line_of(const std::string& text) {
+  Line line{.kind = {}, .flow = text, .discard_reason = {}};
+  const auto object = rules::parse_json(text);
+  const rules::Value* const kind = object ? object->find("kind") : nullptr;
+  if (kind == nullptr) return line;
+  line.kind = kind->string;
+  const rules::Value* const packet = object->find("packet");
+  if (line.kind != name_of(outbound::RecordKind::sflow_discard) || packet == nullptr) return line;
+  const rules::Value* const code = object->find("reason_code");
+  line.flow = packet->to_json();
+  line.discard_reason = static_cast<uint32_t>(code != nullptr ? code->number.to_uint64().value_or(0) : 0);
+  return line;
+}
+
 /// One flow: what each rule did, and the event that came of it.
-bool explain_one(const rules::RuleSet& rules, const std::string& line) {
-  const auto flow = outbound::parse_json_line(line);
+bool explain_one(const rules::RuleSet& rules, const Line& line) {
+  const auto flow = outbound::parse_json_line(line.flow);
   if (!flow) {
     fmt::print(stderr, "weir-etl explain: {}; it reads flows as `weir decode --format json` prints them\n", flow.error().message);
     return false;
@@ -115,6 +138,7 @@ bool explain_one(const rules::RuleSet& rules, const std::string& line) {
   }
   std::vector<char> event(transform::kEventOctetsMax);
   transform::EventContext context;
+  context.discard_reason = line.discard_reason;
   context.decisions = {&outcome, &rules.program(), rules.local_prefixes()};
   if (rules.decision() != nullptr) return explain_decision(*rules.decision(), view, context.decisions, event);
   const size_t octets = transform::OcsfWriter({.rules_name = rules.name(), .rules_hash = rules.hash()}).write(view, context, event);
@@ -126,15 +150,20 @@ int explain(const std::string& path) {
   const auto rules = read_rules(path);
   if (rules == nullptr) return 1;
   bool good = true;
-  size_t flows = 0;
+  size_t lines = 0, flows = 0;
   for (std::string line; std::getline(std::cin, line);) {
     if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
     if (line.size() > kLineOctetsMax) {
       fmt::print(stderr, "weir-etl explain: a line of {} octets, limit {}\n", line.size(), kLineOctetsMax);
       return 1;
     }
-    if (flows++ != 0) fmt::print("\n");
-    good &= explain_one(*rules, line);
+    if (lines++ != 0) fmt::print("\n");
+    if (const Line read = line_of(line); read.kind == name_of(outbound::RecordKind::sflow_counters)) {
+      fmt::print("{}: counters are no flow, and no rule sees them\n", read.kind);
+    } else {
+      ++flows;
+      good &= explain_one(*rules, read);
+    }
     std::fflush(stdout);
   }
   if (flows == 0) fmt::print(stderr, "weir-etl explain: standard input has no flow\n");

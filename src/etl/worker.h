@@ -86,7 +86,7 @@ class EtlWorker final : private outbound::OutcomeSink {
   void change_buffer();
   size_t message_octets_max() noexcept;
   void bury(Job& job, DeadReason reason);
-  void bury_record(Job& job, DeadReason reason, std::span<const uint8_t> record);
+  void bury_record(Job& job, DeadReason reason, std::span<const uint8_t> record, std::string_view detail = {});
   Outgoing& take_outgoing(Job& job);
   feed::DeadSource source_of(const Job& job) const;
   void take_rules(const std::shared_ptr<const RulesInUse>& rules);

@@ -162,7 +162,7 @@ void EtlWorker::write_event(Job& job, const transform::Decisions& decisions, std
     const size_t octets = decision != nullptr ? decision_writer_.write(decision->program, flow_, decisions, place, end)
                           : place.empty()     ? 0
                                               : job.rules->writer.write(flow_, context, place);
-    if (end == transform::DecisionEnd::no_value) return bury_record(job, DeadReason::no_decision, record);
+    if (end == transform::DecisionEnd::no_value) return bury_record(job, DeadReason::no_decision, record, decision_writer_.without_value());
     if (octets != 0) {
       books_.decisions += decision != nullptr ? 1 : 0;
       size_t all = octets;
@@ -278,11 +278,11 @@ void EtlWorker::bury(Job& job, DeadReason reason) {
   to_publish_dead_.push_back(&out);
 }
 
-void EtlWorker::bury_record(Job& job, DeadReason reason, std::span<const uint8_t> record) {
+void EtlWorker::bury_record(Job& job, DeadReason reason, std::span<const uint8_t> record, std::string_view detail) {
   Outgoing& out = take_outgoing(job);
   ++job.buried_open;
   out.dead = reason;
-  feed::write_dead_record(source_of(job), reason, job.next_index, record, out, out.as, out.own_headers);
+  feed::write_dead_record(source_of(job), reason, job.next_index, record, out, out.as, out.own_headers, detail);
   ++books_.records_in_flight;
   to_publish_dead_.push_back(&out);
 }

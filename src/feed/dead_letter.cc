@@ -67,7 +67,7 @@ void write_dead_message(const DeadSource& source, DeadReason reason, outbound::O
 }
 
 void write_dead_record(const DeadSource& source, DeadReason reason, uint32_t index, std::span<const uint8_t> record,
-                       outbound::OutboundBatch& letter, outbound::ReplayedAs& as, outbound::BatchHeaders& headers) {
+                       outbound::OutboundBatch& letter, outbound::ReplayedAs& as, outbound::BatchHeaders& headers, std::string_view detail) {
   begin(source, reason, "dead." + source.id + "." + std::to_string(index), letter, as, headers);
   letter.records = 1;
   headers.emplace_back("Weir-Framing", "single");
@@ -78,6 +78,7 @@ void write_dead_record(const DeadSource& source, DeadReason reason, uint32_t ind
   const auto kind = outbound::kind_of(message.header("Weir-Kind"), message.subject());
   if (kind != outbound::RecordKind::flow) headers.emplace_back("Weir-Kind", name_of(kind));
   headers.emplace_back("Weir-Dead-Index", std::to_string(index));
+  if (!detail.empty()) headers.emplace_back("Weir-Dead-Detail", detail);
   add_origin(source, reason, headers);
   put_octets(source, record, letter, headers);
 }

@@ -31,8 +31,8 @@ struct DeadSource {
 /// Fills `letter`, which refers to `as`, `headers` and the source's octets. The message as it came.
 void write_dead_message(const DeadSource& source, DeadReason reason, outbound::OutboundBatch& letter, outbound::ReplayedAs& as,
                         outbound::BatchHeaders& headers);
-/// The same of one record, as a message of its own; those beside it are not dead.
+/// The same of one record, as a message of its own; those beside it are not dead. `detail`: what more there is to say, on one line; empty: nothing.
 void write_dead_record(const DeadSource& source, DeadReason reason, uint32_t index, std::span<const uint8_t> record,
-                       outbound::OutboundBatch& letter, outbound::ReplayedAs& as, outbound::BatchHeaders& headers);
+                       outbound::OutboundBatch& letter, outbound::ReplayedAs& as, outbound::BatchHeaders& headers, std::string_view detail = {});
 
 }  // namespace weir::feed

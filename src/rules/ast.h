@@ -46,6 +46,7 @@ struct Node {
   std::vector<std::unique_ptr<Node>> children;  // an absent end of a slice is null; object: key, value, key, …
   size_t at = 0;        // octets before it
   uint32_t expression = 0;  // in decisions on flows: the one that all of this is the value of; 0: none
+  uint32_t from = 0;        // likewise: the one that it was written in, for messages
 };
 using NodePtr = std::unique_ptr<Node>;
 

@@ -309,6 +309,11 @@ Result<Compiler::Types> Compiler::name_in(const Node& node, uint8_t target) {
   }
   const auto field = find_field(node.text);
   if (!field) {
+    const auto& later = environment_.derived_later;
+    if (!later.empty() && node.text == later.front()) return wrong(node, fmt::format("{} is derived from itself", node.text));
+    if (std::find(later.begin(), later.end(), node.text) != later.end()) {
+      return wrong(node, fmt::format("{0} is derived further down; a derived value sees those above it: {0} has to come first, and not to need this one", node.text));
+    }
     std::vector<std::string_view> names = field_names();
     names.insert(names.end(), environment_.derived.begin(), environment_.derived.end());
     return wrong(node, fmt::format("there is no field {}{}", node.text, nearest(node.text, names)));

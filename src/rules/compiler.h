@@ -23,6 +23,7 @@ struct Environment {
   std::map<std::string, std::shared_ptr<const NamedSet>, std::less<>> sets;
   std::map<std::string, std::shared_ptr<const Dictionary>, std::less<>> dictionaries;
   std::vector<std::string> derived;
+  std::vector<std::string> derived_later;  // in the same file, further down or just now: for messages
 };
 
 /// Names and functions for the interpreter, so that it means by them what compiled code does. `root` and `environment`

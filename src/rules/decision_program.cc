@@ -20,11 +20,24 @@ constexpr uint16_t kNoRule = UINT16_MAX;
 
 std::string json_of(const std::string& text) { return Value::of(text).to_json(); }
 
+/// For a header: short, and without line ends.
+std::string line_of(const std::string& where) {
+  constexpr size_t kOctetsMax = 200;
+  std::string line = where.substr(0, kOctetsMax);
+  while (line.size() < where.size() && !line.empty() && (where[line.size()] & 0xc0) == 0x80) line.pop_back();  // within a character
+  for (char& c : line) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
+  }
+  return line.size() < where.size() ? line + "…" : line;
+}
+
 class Writer {
  public:
   explicit Writer(DecisionProgram& program) : program_(program), compiler_(kNothing, program.values, TypeMistakes::have_no_value) {}
 
   Result<void> write(const DecisionTrees& trees) {
+    program_.places.resize(trees.expressions.size() + 1);
+    for (const DecisionTrees::Expression& e : trees.expressions) program_.places[e.number] = line_of(e.where);
     put(*trees.result);
     for (const DecisionTrees::Expression& e : trees.expressions) {
       if (!written_.contains(e.number)) check(*e.tree);
@@ -221,7 +234,7 @@ class Writer {
     leave(false);
     compiler_.bind({begin, end});
     compiler_.emit({.op = Op::finish});
-    add({.op = DecisionOp::evaluate, .at = static_cast<uint32_t>(begin)});
+    add({.op = DecisionOp::evaluate, .at = static_cast<uint32_t>(begin), .value = n.from});
     return add({.op = DecisionOp::unless_true});
   }
   void leave(bool truth) {
@@ -234,7 +247,7 @@ class Writer {
     if (const auto compiled = compiler_.value(n); !compiled) fail(compiled.error().message);
     compiler_.bind({begin});
     compiler_.emit({.op = Op::finish});
-    add({.op = DecisionOp::evaluate, .at = static_cast<uint32_t>(begin)});
+    add({.op = DecisionOp::evaluate, .at = static_cast<uint32_t>(begin), .value = n.from});
   }
 
   inline static const Environment kNothing;

@@ -25,7 +25,7 @@ enum class DecisionOp : uint8_t {
   put_list,       // field: its items, between commas
   put_value,      // what evaluate has left
   close_object,   // a brace in the place of the last comma
-  evaluate,       // at: where the program begins that leaves a value, or has none
+  evaluate,       // at: where the program begins that leaves a value, or has none; value: which of the places it is of
   unless_number,  // field.slot, compare, value: jumps where it does not hold
   unless_true,    // jumps; the value is true or false
   if_null,        // jumps
@@ -47,6 +47,7 @@ struct DecisionProgram {
   std::string name;  // of the file, without its folder
   std::string texts;
   std::vector<DecisionStep> steps;
+  std::vector<std::string> places;  // what each expression is called, one line; those that others use are theirs too
   Program values;
 
   static Result<DecisionProgram> compile(const Decision& decision);

@@ -190,6 +190,7 @@ class Maker {
     c->number = n.number;
     c->text = n.text;
     c->expression = n.expression;
+    c->from = n.from;
     for (const NodePtr& child : n.children) c->children.push_back(child == nullptr ? nullptr : copy(*child));
     return c;
   }
@@ -242,6 +243,7 @@ class Maker {
       return r;
     }
     NodePtr r = made(NodeKind::coalesce, value.at);
+    r->from = value.from;
     const bool is_coalesce = value.kind == NodeKind::coalesce;
     r->children.push_back(copy(is_coalesce ? *value.children[0] : value));
     r->children.push_back(is_coalesce ? either(*value.children[1], otherwise) : copy(otherwise));
@@ -277,6 +279,15 @@ class Maker {
     set_member(*at, path.back(), std::move(value));
   }
 
+  /// What came from another stays that one's.
+  static void say_from(Node& n, uint32_t expression) {
+    if (n.from != 0) return;
+    n.from = expression;
+    for (const NodePtr& child : n.children) {
+      if (child != nullptr) say_from(*child, expression);
+    }
+  }
+
   NodePtr outcome_of(const Decision::Step& step, NodePtr in) {
     const NodePtr seen = at_path(*in, step.input_path);
     names_fail_ = seen->kind != NodeKind::object && seen->kind != NodeKind::null_literal;
@@ -293,6 +304,7 @@ class Maker {
       if (!error_.empty()) return all;
       const auto number = static_cast<uint32_t>(trees_.expressions.size() + 1);
       tree->expression = number;
+      say_from(*tree, number);
       set_at(*all, e.path, copy(*tree));
       trees_.expressions.push_back({where_, std::move(tree), number});
     }
@@ -377,6 +389,7 @@ class Maker {
     r->flag2 = n.flag2;
     r->number = n.number;
     r->text = n.text;
+    r->from = n.from;
     take(n.text);
     return r;
   }

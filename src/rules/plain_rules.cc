@@ -1,6 +1,8 @@
 // plain_rules.cc — A flow through the rules by interpreting them: what each did, in words.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "rules/compile_parts.h"
 #include "rules/rule_set.h"
 
@@ -84,7 +86,9 @@ struct PlainRun {
       out.set.emplace_back(target.name, *v);
     }
     for (const std::string& label : rule.labels) {
-      if (out.labels.size() < kFlowLabelsMax) {
+      if (std::find(out.labels.begin(), out.labels.end(), label) != out.labels.end()) {
+        trace.did.push_back("labelled it " + label + ", as it was already");
+      } else if (out.labels.size() < kFlowLabelsMax) {
         out.labels.push_back(label);
         trace.did.push_back("labelled it " + label);
       } else {

@@ -1,5 +1,7 @@
 #include "rules/program.h"
 
+#include <algorithm>
+
 #include "flow/flow_parser.h"
 #include "rules/cell_functions.h"
 #include "rules/rule_set.h"
@@ -92,6 +94,13 @@ uint64_t list_length(const FlowView& flow, FieldKind kind, uint8_t slot) noexcep
     for_each_octets(flow, static_cast<ListSlot>(slot), [&](std::string_view) { ++n; });
   }
   return n;
+}
+
+void add_label(Outcome& out, std::string_view label) noexcept {
+  const auto end = out.label.begin() + out.labels;
+  if (std::find(out.label.begin(), end, label) != end) return;
+  if (out.labels < kFlowLabelsMax) out.label[out.labels++] = label;
+  else ++out.labels_left_out;
 }
 
 bool load_field(const FlowView& flow, FieldRef field, Scratch& scratch, Cell& result) noexcept {
@@ -277,8 +286,7 @@ void Program::run(const FlowView& flow, Scratch& scratch, Outcome& out, std::spa
         }
         goto checked;
       case Op::add_label:
-        if (out.labels < kFlowLabelsMax) out.label[out.labels++] = constants[i.index].text;
-        else ++out.labels_left_out;
+        add_label(out, constants[i.index].text);
         continue;
       case Op::next_rule: {
         if (index.empty()) continue;

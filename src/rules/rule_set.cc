@@ -133,6 +133,8 @@ class RuleReader : private YamlReader {
   void read_derived(const YAML::Node& node, Compiler& compiler) {
     if (!node.IsMap()) return void(fail(node, "derive is to be a mapping of names to expressions"));
     if (node.size() > kDerivedMax) return void(fail(node, fmt::format("{} derived values, limit {}", node.size(), kDerivedMax)));
+    auto& later = set_->environment_.derived_later;
+    for (const auto& entry : node) later.push_back(entry.first.Scalar());
     for (const auto& entry : node) {
       const std::string name = entry.first.Scalar();
       const std::string where = "derive " + name;
@@ -157,6 +159,7 @@ class RuleReader : private YamlReader {
       compiler.emit({.op = Op::store_derived, .index = place});
       compiler.bind({begin});
       names.push_back(name);
+      later.erase(later.begin());
       set_->derived_.push_back(std::move(value));
     }
   }

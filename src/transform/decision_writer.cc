@@ -81,6 +81,7 @@ size_t DecisionWriter::run(const rules::DecisionProgram& program, const FlowView
         program.values.run(flow, scratch_, outcome_, {}, step.at);
         if (outcome_.errors == 0) break;
         end = DecisionEnd::no_value;
+        without_value_ = program.places[step.value];
         return 0;
       case DecisionOp::unless_number: jumps = !holds(step.compare, flow.numbers[step.field.slot], step.value); break;
       case DecisionOp::unless_true: jumps = !value.boolean; break;

@@ -9,6 +9,7 @@
 
 #include <cstddef>
 #include <span>
+#include <string_view>
 
 #include "flow/flow_view.h"
 #include "rules/decision_program.h"
@@ -24,10 +25,13 @@ class DecisionWriter {
   /// The octets; 0 where `end` is not written. The rate of sampling is the one after rules left flows out.
   size_t write(const rules::DecisionProgram& program, const FlowView& flow, const Decisions& decisions, std::span<char> out,
                DecisionEnd& end) noexcept;
+  /// Of a run that ended with no_value: which expression had none, itself or by another that it uses. Into the program.
+  std::string_view without_value() const noexcept { return without_value_; }
 
  private:
   size_t run(const rules::DecisionProgram& program, const FlowView& flow, std::span<char> out, DecisionEnd& end) noexcept;
 
+  std::string_view without_value_;
   rules::Scratch scratch_;
   rules::Outcome outcome_;
   FlowView scaled_;

@@ -66,7 +66,7 @@ TEST_F(Etl, ExplainsWhatADecisionFileDidWithAFlow) {
                                  "result {\"half\":3.5,\"app\":{\"name\":\"web\"},\"rate\":10}\n"));
   EXPECT_THAT(ran.out, HasSubstr("dropped by drop"));
   EXPECT_THAT(ran.out, HasSubstr("app.name = no value: at 29: add of a number and a string"));
-  EXPECT_THAT(ran.out, HasSubstr("no result: an expression has no value for this flow"));
+  EXPECT_THAT(ran.out, HasSubstr("no result: an expression has no value for this flow: node 'make': app.name = dst_port == 443 ? 'web' : 1 + application_name\n"));
 }
 
 TEST_F(Etl, ExplainsWhatEachRuleDidWithAFlow) {
@@ -89,6 +89,14 @@ TEST_F(Etl, ExplainsWhatEachRuleDidWithAFlow) {
   EXPECT_EQ(event["app_name"], "web");
   EXPECT_THAT(ran.out, HasSubstr("dropped by first"));
 
+  const Outcome beside = explain(file, R"({"kind":"sflow_counters","agent_uptime_ms":5,"interface":{"if_index":3}})" "\n"
+                                       R"({"kind":"sflow_discard","reason":"DROP_ACL","reason_code":258,"packet":{"dst_port":443,"forwarding_status":129}})" "\n");
+  EXPECT_EQ(beside.status, 0) << beside.err;
+  EXPECT_THAT(beside.out, HasSubstr("sflow_counters: counters are no flow, and no rule sees them\n"));
+  EXPECT_THAT(beside.out, HasSubstr("matched: set app_name = \"web\""));
+  EXPECT_THAT(beside.out, HasSubstr("\"status_detail\":\"DROP_ACL\""));
+  EXPECT_EQ(explain(file, R"({"kind":"sflow_counters"})" "\n").status, 1) << "no flow at all";
+  EXPECT_THAT(explain(file, R"({"kind":"sandwich"})" "\n").err, HasSubstr("kind is no field of a flow"));
   const Outcome wrong = explain(file, "{\"dst_prt\":1}\n");
   EXPECT_EQ(wrong.status, 1);
   EXPECT_THAT(wrong.err, HasSubstr("dst_prt is no field of a flow"));

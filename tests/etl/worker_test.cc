@@ -131,7 +131,9 @@ TEST_F(EtlWorkerTest, PublishesWhatADecisionFileMakesOfFlows) {
   EXPECT_EQ(books().records_dropped, 10u);
   EXPECT_EQ(books().decisions, 10u);
   EXPECT_EQ(books().records_dead[static_cast<size_t>(DeadReason::no_decision)], 10u);
-  EXPECT_EQ(dead().size(), 10u);
+  const auto letters = dead();
+  ASSERT_EQ(letters.size(), 10u);
+  EXPECT_EQ(letters[0].header("Weir-Dead-Detail"), "node 'make': kind = bytes % 2 == 0 ? 'even' : 1 + flow_type");
 }
 
 /// The most memory that this process has ever had, in KiB.

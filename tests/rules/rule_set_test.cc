@@ -103,6 +103,21 @@ TEST(RuleSet, CountsLabelsThatAFlowHasNoRoomFor) {
   EXPECT_EQ(plain.trace[16].did, (std::vector<std::string>{"left the label l16 out: a flow has 16 already"}));
 }
 
+TEST(RuleSet, GivesALabelOnce) {
+  std::string text = "version: 1\nrules:\n";
+  for (int i = 0; i < 20; ++i) text += "  - {id: r" + std::to_string(i) + ", then: {labels: [same, same, l" + std::to_string(i % 15) + "]}}\n";
+  const auto rules = rules_of(text);
+  const Viewed flow(web_flow());
+  Ran ran(*rules, flow.view);
+  EXPECT_EQ(ran.out.labels, kFlowLabelsMax);
+  EXPECT_EQ(ran.out.labels_left_out, 0u);
+  EXPECT_EQ(ran.out.label[15], "l14");
+  const PlainOutcome plain = run_plainly(*rules, flow.view);
+  EXPECT_EQ(plain.labels.size(), kFlowLabelsMax);
+  EXPECT_EQ(plain.labels_left_out, 0u);
+  EXPECT_EQ(plain.trace[0].did, (std::vector<std::string>{"labelled it same", "labelled it same, as it was already", "labelled it l0"}));
+}
+
 /// Together they take more than one evaluation may, each for itself does not.
 TEST(RuleSet, InterpretsAllRulesOutOfOneBudget) {
   std::string text = "version: 1\nrules:\n";
@@ -354,6 +369,10 @@ TEST(RuleSet, SaysWhatIsWrongAndWhere) {
   EXPECT_THAT(error_of("version: 1\nruls: []\n"), HasSubstr("rules.yaml:2:1: the file has no key 'ruls'; there are version, sets"));
   EXPECT_THAT(error_of("version: 1\nsets: {a: [10.0.0.0/8, x]}\n"), HasSubstr("rules.yaml:2:24: set a: 'x' is no prefix; it is a set of prefixes"));
   EXPECT_THAT(error_of("version: 1\nderive: {bytes: 1}\n"), HasSubstr("derive bytes: there is bytes already"));
+  EXPECT_THAT(error_of("version: 1\nderive: {a: b + 1, b: bytes}\n"),
+              HasSubstr("rules.yaml:2:13: derive a: b is derived further down; a derived value sees those above it: b has to come first, and not to need this one"));
+  EXPECT_THAT(error_of("version: 1\nderive: {a: bytes, b: a + b}\n"), HasSubstr("rules.yaml:2:27: derive b: b is derived from itself"));
+  EXPECT_EQ(error_of("version: 1\nderive: {a: bytes, b: a + 1}\n"), "");
   EXPECT_THAT(error_of("version: 1\nlocal_prefixes: '@x'\n"), HasSubstr("there is no set @x"));
   EXPECT_THAT(error_of("version: 1\ndictionaries: {a: /nowhere/a.csv}\n"), HasSubstr("rules.yaml:2:19: /nowhere/a.csv: cannot be read"));
   EXPECT_THAT(error_of("version: [\n"), HasSubstr("rules.yaml:"));

@@ -330,7 +330,7 @@ TEST(DecisionOnFlows, DoesWhatTheInterpreterDoesWithFilesMadeAtRandom) {
   FlowMaker maker(151);
   ExpressionMaker expressions(maker);
   DecisionWriter writer;
-  size_t compiled = 0, refused = 0, results = 0, without = 0;
+  size_t compiled = 0, refused = 0, results = 0, without = 0, unnamed = 0;
   const auto keys = [&] {
     Expressions list;
     const char* const kKeys[] = {"k0", "k1", "k2", "k1.a", "k2.b.c", "bytes", "site"};
@@ -366,10 +366,14 @@ TEST(DecisionOnFlows, DoesWhatTheInterpreterDoesWithFilesMadeAtRandom) {
       const Viewed flow(maker.flow());
       const Both both = run(*decision, *program, flow.view, writer);
       ASSERT_EQ(both.flat, both.plain) << json::parse(file).dump(1);
+      if (both.flat.is_null()) {
+        unnamed += writer.without_value().empty();
+      }
       ++(both.flat.is_null() ? without : results);
     }
   }
-  std::cout << compiled << " files compiled, " << refused << " refused; " << results << " results, " << without << " without a value\n";
+  std::cout << compiled << " files compiled, " << refused << " refused; " << results << " results, " << without << " without a value, of which " << unnamed << " do not say whose\n";
+  EXPECT_EQ(unnamed, 0u);
   EXPECT_GT(compiled, 1500u);
   EXPECT_GT(results, 5000u);
   EXPECT_GT(without, 2000u);
