@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/start_thread.h"
 #include "etl/routes.h"
+#include "feed/taken_up.h"
 #include "service/log.h"
 
 namespace weir::etl {
@@ -122,21 +123,7 @@ void EtlProgram::take_up(LoadedConfig& loaded, const Rules& rules, service::Relo
   wanted.enrichment = loaded.config.enrichment;
   wanted.ocsf = loaded.config.ocsf;
   wanted.log.level = loaded.config.log.level;
-  const auto now = rules_.read();
-  const auto hash_of = [](const RulesInUse& r) { return r.rules == nullptr ? std::string() : r.rules->hash(); };
-  const bool has_other_rules = hash_of(*rules) != hash_of(*now);
-  if (has_other_rules) view.applied.push_back(fmt::format("rules ({})", hash_of(*rules).substr(0, 12)));
-  const bool has_other_enrichment = rules->enrichment_identity() != now->enrichment_identity();
-  if (has_other_enrichment) view.applied.push_back("enrichment");
-  bool is_other = has_other_rules || has_other_enrichment;
-  for (const std::string& key : etl_schema().differences(&config_, &loaded.config)) {
-    if (!is_live(key)) {
-      view.needs_restart.push_back(key);
-    } else if ((key != "rules" && key.substr(0, 11) != "enrichment.") || !is_other) {
-      view.applied.push_back(key);
-      is_other = is_other || key != "log.level";
-    }
-  }
+  const bool is_other = feed::tell_taken_up(rules_.read()->identity(), rules->identity(), etl_schema().differences(&config_, &loaded.config), is_live, view);
   if (wanted.log.level != config_.log.level) service::set_log_level(wanted.log.level);
   config_ = std::move(wanted);
   publish_config(loaded.origins);

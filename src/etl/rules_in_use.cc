@@ -1,7 +1,5 @@
 #include "etl/rules_in_use.h"
 
-#include <fmt/format.h>
-
 #include "base/clock.h"
 #include "transform/decisions.h"
 
@@ -44,13 +42,8 @@ Result<CheckedFiles> check_files(const EtlConfig& config) {
   return Error{wrong};
 }
 
-std::string RulesInUse::enrichment_identity() const {
-  std::string text;
-  if (enrichment == nullptr) return text;
-  for (const enrich::SourceLook& source : enrichment->sources()) {
-    text += fmt::format(" {} {} {} {}", source.path, source.type, source.digest, source.prefixes);
-  }
-  return text;
+feed::FilesIdentity RulesInUse::identity() const {
+  return feed::identity_of(rules == nullptr ? std::string() : rules->hash(), enrichment.get());
 }
 
 }  // namespace weir::etl

@@ -11,6 +11,7 @@
 
 #include "enrich/enrichment.h"
 #include "etl/config.h"
+#include "feed/taken_up.h"
 #include "rules/rule_set.h"
 #include "transform/ocsf_event.h"
 
@@ -23,8 +24,7 @@ struct RulesInUse {
   transform::OcsfWriter writer;
   std::shared_ptr<const enrich::Enrichment> enrichment;  // null: nothing is known of addresses
 
-  /// The same for data that say the same.
-  std::string enrichment_identity() const;
+  feed::FilesIdentity identity() const;
 };
 
 /// Reads the files that the configuration names, if it names some. `gives_up`: as Enrichment::load has it.

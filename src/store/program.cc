@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/start_thread.h"
+#include "feed/taken_up.h"
 #include "service/log.h"
 #include "store/exporter_tables.h"
 #include "store/routes.h"
@@ -180,21 +181,14 @@ void StoreProgram::tell(const StoreView& view, uint64_t now_ns) {
 }
 
 void StoreProgram::take_up(LoadedConfig& loaded, const Rules& rules, service::ReloadView& view) {
-  const bool has_other_rules = hash_of(*rules) != hash_of(*rules_.read());
-  if (has_other_rules) view.applied.push_back(fmt::format("rules and enrichment ({})", hash_of(*rules).substr(0, 12)));
-  for (const std::string& key : store_schema().differences(&config_, &loaded.config)) {
-    if (!is_live(key)) {
-      view.needs_restart.push_back(key);
-    } else if (key == "log.level" || !has_other_rules) {
-      view.applied.push_back(key);
-    }
-  }
+  const bool is_other =
+      feed::tell_taken_up(identity_of(*rules_.read()), identity_of(*rules), store_schema().differences(&config_, &loaded.config), is_live, view);
   config_.rules = loaded.config.rules;
   config_.enrichment = loaded.config.enrichment;
   config_.log.level = loaded.config.log.level;
   service::set_log_level(config_.log.level);
   publish_config(loaded.origins);
-  if (has_other_rules) rules_.publish(rules);
+  if (is_other) rules_.publish(rules);
 }
 
 }  // namespace weir::store

@@ -21,13 +21,8 @@ Result<std::shared_ptr<const RulesInUse>> read_rules(const std::string& path, co
   return std::shared_ptr<const RulesInUse>(new RulesInUse{std::move(rules), version, std::move(known)});
 }
 
-std::string hash_of(const RulesInUse& rules) {
-  std::string text = rules.rules == nullptr ? "" : rules.rules->hash();
-  if (rules.enrichment == nullptr) return text;
-  for (const enrich::SourceLook& source : rules.enrichment->sources()) {
-    text += ' ' + source.path + ' ' + source.digest + ' ' + std::to_string(source.prefixes);
-  }
-  return text;
+feed::FilesIdentity identity_of(const RulesInUse& rules) {
+  return feed::identity_of(rules.rules == nullptr ? std::string() : rules.rules->hash(), rules.enrichment.get());
 }
 
 }  // namespace weir::store

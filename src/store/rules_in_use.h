@@ -9,6 +9,7 @@
 #include <string>
 
 #include "enrich/enrichment.h"
+#include "feed/taken_up.h"
 #include "rules/rule_set.h"
 
 namespace weir::store {
@@ -22,7 +23,6 @@ struct RulesInUse {
 /// Reads the files; an empty name of rules is none. `gives_up`: as Enrichment::load has it.
 Result<std::shared_ptr<const RulesInUse>> read_rules(const std::string& path, const enrich::EnrichConfig& enrichment, uint64_t version,
                                                      const std::atomic<bool>* gives_up = nullptr);
-/// Of all that was read: another where it is other.
-std::string hash_of(const RulesInUse& rules);
+feed::FilesIdentity identity_of(const RulesInUse& rules);
 
 }  // namespace weir::store

@@ -3,6 +3,45 @@
 
 #include "export/expiry_watch.h"
 #include "export/jetstream_consumer.h"
+#include "feed/taken_up.h"
+
+namespace weir::feed {
+namespace {
+
+using Texts = std::vector<std::string>;
+
+bool is_live(std::string_view key) { return key == "rules" || key == "log.level" || key == "enrichment.threats" || key == "ocsf.product_name"; }
+
+TEST(TakenUp, IsToldByWhatIsInTheFiles) {
+  struct Case {
+    FilesIdentity now, wanted;
+    Texts keys;
+    bool is_other;
+    Texts applied;
+  };
+  const std::string one(64, '1'), two(64, '2');
+  const Case cases[] = {
+      {{one, "a"}, {one, "a"}, {}, false, {}},
+      {{one, "a"}, {two, "a"}, {}, true, {"rules (222222222222)"}},
+      {{one, "a"}, {one, "b"}, {"enrichment.threats"}, true, {"enrichment"}},
+      {{one, "a"}, {two, "b"}, {"rules", "log.level"}, true, {"rules (222222222222)", "enrichment", "log.level"}},
+      {{one, "a"}, {"", ""}, {"rules", "enrichment.threats"}, true, {"no rules", "no enrichment"}},
+      {{one, ""}, {one, ""}, {"rules"}, true, {"rules"}},  // another file that says the same
+      {{one, ""}, {one, ""}, {"log.level"}, false, {"log.level"}},
+      {{one, ""}, {one, ""}, {"ocsf.product_name"}, true, {"ocsf.product_name"}},
+  };
+  for (const Case& c : cases) {
+    service::ReloadView view;
+    Texts keys = c.keys;
+    keys.push_back("source.consumer");
+    EXPECT_EQ(tell_taken_up(c.now, c.wanted, keys, is_live, view), c.is_other);
+    EXPECT_EQ(view.applied, c.applied);
+    EXPECT_EQ(view.needs_restart, Texts{"source.consumer"});
+  }
+}
+
+}  // namespace
+}  // namespace weir::feed
 
 namespace weir::outbound {
 namespace {

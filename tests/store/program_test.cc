@@ -166,6 +166,21 @@ TEST_F(StoreProgramTest, ShowsItselfToOperators) {
   EXPECT_EQ(ctl({"reload"}).status, 0);
 }
 
+TEST_F(StoreProgramTest, SaysWhatAReloadTookUp) {
+  const std::string list = folder_ / "threats.csv", rules = folder_ / "rules.yaml";
+  std::ofstream(list) << "192.0.2.0/24,one\n";
+  std::ofstream(rules) << "version: 1\n";
+  auto store = start("rules: " + rules + "\nenrichment: {threats: [" + list + "]}\n");
+  ASSERT_TRUE(eventually([&] { return is_ready(); })) << store->err();
+  const auto applied = [&] { return json::parse(ctl({"--json", "reload"}).out, nullptr, false)["applied"]; };
+  std::ofstream(list) << "192.0.2.0/24,two\n";
+  EXPECT_EQ(applied(), json::array({"enrichment"}));
+  std::ofstream(rules) << "version: 1\nrules: [{id: a, then: {labels: [x]}}]\n";
+  const json one = applied();
+  ASSERT_EQ(one.size(), 1u) << one.dump();
+  EXPECT_THAT(one[0].get<std::string>(), ::testing::StartsWith("rules ("));
+}
+
 TEST_F(StoreProgramTest, JoinsNamesOfExportersAndInterfaces) {
   make_stream("flow_meta", "flows.meta.*", {{"max_msgs_per_subject", 1}});
   auto store = start();

@@ -1,0 +1,44 @@
+#include "feed/taken_up.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+namespace weir::feed {
+namespace {
+
+constexpr size_t kHashDigitsShown = 12;
+
+/// Keys of files, which are told by what is in them.
+bool is_of_files(std::string_view key) { return key == "rules" || key.starts_with("enrichment."); }
+
+}  // namespace
+
+FilesIdentity identity_of(std::string rules_hash, const enrich::Enrichment* enrichment) {
+  FilesIdentity identity{std::move(rules_hash), {}};
+  if (enrichment == nullptr) return identity;
+  for (const enrich::SourceLook& source : enrichment->sources()) {
+    identity.enrichment += fmt::format(" {} {} {} {}", source.path, source.type, source.digest, source.prefixes);
+  }
+  return identity;
+}
+
+bool tell_taken_up(const FilesIdentity& now, const FilesIdentity& wanted, const std::vector<std::string>& differing_keys,
+                   bool (*is_live)(std::string_view key), service::ReloadView& view) {
+  if (wanted.rules != now.rules) {
+    view.applied.push_back(wanted.rules.empty() ? "no rules" : fmt::format("rules ({})", wanted.rules.substr(0, kHashDigitsShown)));
+  }
+  if (wanted.enrichment != now.enrichment) view.applied.push_back(wanted.enrichment.empty() ? "no enrichment" : "enrichment");
+  bool is_other = !view.applied.empty();
+  for (const std::string& key : differing_keys) {
+    if (!is_live(key)) {
+      view.needs_restart.push_back(key);
+    } else if (!is_of_files(key) || !is_other) {
+      view.applied.push_back(key);
+      is_other |= key != "log.level";
+    }
+  }
+  return is_other;
+}
+
+}  // namespace weir::feed
