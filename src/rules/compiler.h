@@ -24,6 +24,7 @@ struct Environment {
   std::map<std::string, std::shared_ptr<const Dictionary>, std::less<>> dictionaries;
   std::vector<std::string> derived;
   std::vector<std::string> derived_later;  // in the same file, further down or just now: for messages
+  std::map<std::string, std::string, std::less<>> aliases;  // derived values that are nothing but a field, and the field
 };
 
 /// Names and functions for the interpreter, so that it means by them what compiled code does. `root` and `environment`

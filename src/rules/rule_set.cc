@@ -160,6 +160,7 @@ class RuleReader : private YamlReader {
       compiler.bind({begin});
       names.push_back(name);
       later.erase(later.begin());
+      if (compile::field_of(*value)) set_->environment_.aliases.emplace(name, value->text);
       set_->derived_.push_back(std::move(value));
     }
   }

@@ -236,6 +236,20 @@ void YamlReader::read_sets(const YAML::Node& sets, Environment& environment) {
   }
 }
 
+namespace {
+
+/// Another name of a field means the field, and is held to what the field can be.
+void name_fields(Node& node, const Environment& environment) {
+  if (node.kind == NodeKind::name) {
+    if (const auto alias = environment.aliases.find(node.text); alias != environment.aliases.end()) node.text = alias->second;
+  }
+  for (const NodePtr& child : node.children) {
+    if (child != nullptr) name_fields(*child, environment);
+  }
+}
+
+}  // namespace
+
 NodePtr YamlReader::expression(const YAML::Node& node, const std::string& where, const Environment& environment) {
   if (!node.IsScalar()) {
     fail(node, fmt::format("{} is to be an expression", where));
@@ -246,6 +260,7 @@ NodePtr YamlReader::expression(const YAML::Node& node, const std::string& where,
     fail_in(node, where, parsed.error());
     return nullptr;
   }
+  if (!environment.aliases.empty()) name_fields(**parsed, environment);
   if (const auto fitted = fit_constants(**parsed, environment); !fitted) {
     fail_in(node, where, fitted.error());
     return nullptr;

@@ -131,7 +131,7 @@ TEST_F(Differential, CompiledRulesDoWhatInterpretedOnesDo) {
   }
   std::cout << compiled << " rule sets compiled, " << refused << " refused; " << matched << " flows matched, " << errors
             << " had errors\n";
-  EXPECT_GT(compiled, 1000u);
+  EXPECT_GT(compiled, 900u);
   EXPECT_GT(matched, 5000u);
   EXPECT_GT(errors, 1000u);
 }

@@ -462,6 +462,26 @@ TEST(RuleSet, RefusesConstantsThatNoFlowHas) {
   }
 }
 
+TEST(RuleSet, HoldsAnotherNameOfAFieldToWhatTheFieldCanBe) {
+  const auto with = [](const std::string& condition) {
+    return "version: 1\nsets: {texts: [abc]}\nderive: {who: src_addr, from: who, card: src_mac, kind: flow_type, protocol: proto, half: bytes / 2}\nrules:\n  - {id: a, when: \"" + condition +
+           "\", then: {labels: [x]}}\n";
+  };
+  EXPECT_THAT(error_of(with("from == '10.0.0.001'")), HasSubstr("rules.yaml:5:28: rule a: when: '10.0.0.001' is no address; src_addr is"));
+  EXPECT_THAT(error_of(with("who in @texts")), HasSubstr("src_addr is never in "));
+  EXPECT_THAT(error_of(with("card == '02-00-00-00-00-01'")), HasSubstr("write '02:00:00:00:00:01'"));
+  EXPECT_THAT(error_of(with("kind in ['ipfix']")), HasSubstr("flow_type is never 'ipfix'"));
+  EXPECT_THAT(error_of(with("protocol == 'tcp'")), HasSubstr("a number and a text are never equal"));
+  EXPECT_EQ(error_of(with("half == 'x'")), "") << "what is more than a name is what it comes to";
+  const auto rules = rules_of(with("from == '0a00::0001' or who == '10.0.0.1' and protocol in [6] and half == 50"));
+  ASSERT_NE(rules, nullptr);
+  const Viewed flow(web_flow());
+  EXPECT_EQ(Ran(*rules, flow.view).out.labels, 1u);
+  const PlainOutcome plain = run_plainly(*rules, flow.view);
+  EXPECT_EQ(plain.labels.size(), 1u);
+  EXPECT_EQ(plain.derived[1], (std::pair<std::string, std::string>{"from", "\"10.0.0.1\""}));
+}
+
 TEST(Sets, HoldWhatIsUnderTheirPrefixesOnly) {
   auto set = NamedSet::make("s", {"10.1.0.0/16", "10.0.0.0/16", "192.0.2.7", "2001:db8::/33"});
   ASSERT_TRUE(set) << set.error().message;
