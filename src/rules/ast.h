@@ -39,7 +39,7 @@ constexpr bool holds(BinaryOperator op, uint64_t a, uint64_t b) noexcept {
 struct Node {
   NodeKind kind = NodeKind::null_literal;
   BinaryOperator op = BinaryOperator::equal;
-  bool flag = false;    // boolean_literal: its value; interval: the lower bound is outside
+  bool flag = false;    // boolean_literal: its value; interval: the lower bound is outside; index: a constant one of a name, or of its members
   bool flag2 = false;   // interval: the upper bound is outside
   Decimal number;
   std::string text;     // a string, a name, a function, a member, a closure's alias

@@ -136,7 +136,16 @@ class Interpreter {
       if (!i) return wrong(n, "an index is a number from 0 on");
       return *i < object->items.size() ? object->items[*i] : Value();
     }
+    if (object->is(ValueKind::string) && key.is(ValueKind::number) && !n.flag) return character(n, object->string, key);
     return Value();
+  }
+
+  /// The one at an octet; null where none is, or it is longer. (Of a path the engine has none: `s[0]` is null, `(s)[0]` is not.)
+  Result<Value> character(const Node& n, const std::string& text, const Value& key) {
+    const auto i = whole_part(key);
+    if (!i) return wrong(n, "an index is a number from 0 on");
+    const bool is_one = *i < text.size() && begins_character(text, *i) && begins_character(text, *i + 1);
+    return is_one ? Value::of(text.substr(*i, 1)) : Value();
   }
 
   Result<Value> slice(const Node& n) {

@@ -26,7 +26,7 @@ size_t number_octets(std::string_view s) {
     ++i;
     digits();
   }
-  if (i < s.size() && (s[i] == 'e' || s[i] == 'E')) {
+  if (i < s.size() && s[i] == 'e') {  // no E, as in the engine
     size_t j = i + 1;
     if (j < s.size() && (s[j] == '+' || s[j] == '-')) ++j;
     if (j < s.size() && is_digit(s[j])) {

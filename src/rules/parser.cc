@@ -165,9 +165,20 @@ class Parser {
         return node;
       }
     }
+    const Token& first = here();
     NodePtr node = primary();
-    while (node != nullptr && error_.empty() && (here().is(".") || here().is("["))) node = postfix(std::move(node));
+    if (node == nullptr || !may_be_followed(first, *node)) return node;
+    bool is_path = first.kind == TokenKind::name &&  // neither in brackets, nor what a closure calls its element
+                   (node->kind == NodeKind::name || node->kind == NodeKind::reference || node->kind == NodeKind::root) &&
+                   std::find(aliases_.begin(), aliases_.end(), first.text) == aliases_.end();
+    while (node != nullptr && error_.empty() && (here().is(".") || here().is("["))) node = postfix(std::move(node), is_path);
     return node;
+  }
+
+  /// By a member or an index. Texts, numbers, objects and templates are not, as in the engine, but in brackets.
+  static bool may_be_followed(const Token& first, const Node& node) {
+    if (first.kind == TokenKind::name) return node.kind != NodeKind::boolean_literal && node.kind != NodeKind::null_literal;
+    return first.kind == TokenKind::symbol && (first.text == "(" || first.text == "[");
   }
 
   NodePtr unary(NodeKind kind, int power, size_t at) {
@@ -175,7 +186,8 @@ class Parser {
     return operand == nullptr ? nullptr : make(kind, at, std::move(operand));
   }
 
-  NodePtr postfix(NodePtr of) {
+  /// `is_path`: all of it so far is a name and constants behind it.
+  NodePtr postfix(NodePtr of, bool& is_path) {
     const size_t at = here().at;
     if (take(".")) {
       if (here().kind != TokenKind::name) return wrong("the name of a member");
@@ -185,10 +197,16 @@ class Parser {
     }
     ++next_;  // [
     NodePtr from, to;
+    const bool is_constant = (here().kind == TokenKind::number || here().kind == TokenKind::string) && tokens_[next_ + 1].is("]");
+    is_path &= is_constant;
     if (!here().is(":")) {
       from = expression(0);
       if (from == nullptr) return nullptr;
-      if (take("]")) return make(NodeKind::index, at, std::move(of), std::move(from));
+      if (take("]")) {
+        NodePtr node = make(NodeKind::index, at, std::move(of), std::move(from));
+        node->flag = is_path;
+        return node;
+      }
     }
     if (!expect(":")) return nullptr;
     if (!here().is("]")) {
@@ -266,10 +284,12 @@ class Parser {
         NodePtr alias = make(NodeKind::name, here().at);
         if (here().kind != TokenKind::name) return wrong("a name for the element");
         alias->text = tokens_[next_++].text;
+        aliases_.push_back(alias->text);
         node->children.push_back(std::move(alias));
         node->flag = true;
       }
     } while (take(","));
+    if (node->flag) aliases_.pop_back();
     return expect(")") ? std::move(node) : nullptr;
   }
   static bool infix_word(std::string_view word) {
@@ -370,6 +390,7 @@ class Parser {
   const Mode mode_;
   size_t next_ = 0;
   unsigned depth_ = 0;
+  std::vector<std::string> aliases_;  // of closures that are open
   std::string error_;
 };
 

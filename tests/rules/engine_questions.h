@@ -53,10 +53,16 @@ inline void ask_expressions(json& work) {
            "string(0*1.50)", "string(100/1000)", "string(avg([1,2]))", "string(median([1,2]))", "string(2^-1)", "string(x-x/4*4)", "string(1.0/4)", "string(5.50 % 2)",
            "string(1 % 2.50)", "`${b/1024}`", "max([])", "sum([])", "len(n)", "5 in 1", "x in n", "1 < 2 < 3", "2 ^ 3 ^ 2", "t + 1", "null + 1", "$x",
            "trim(\"\u00a0x\u00a0\")", "trim(\"\u3000x\u2003\")", "u[0:1]", "u[0:2]", "u[1:2]", "euro[1:3]", "euro[1:1]", "user[0:2]", "len(trim(user))", "contains(user, 'ß')",
+           "1e3", "1e-3", "1.50e1", "1_0e1", "number('1E3')", "({a:1}).a", "(s)[0]", "('abc')[0]", "('abc')[0:1]", "(s)[3]", "(s)[-1]", "(s)[1.5]", "(s)[n]", "(s)[t]", "(s)['0']", "(s).x", "s[x]", "s[-1]", "s[1.5]",
+           "s[0+0]", "s[(1)]", "s[n]", "s[0][0]", "(s)[0][0]", "$.s[0]", "$root.s[0]", "$root['s'][0]", "upper(s)[0]", "(t ? s : s)[0]", "(s + 'd')[3]", "[s][0][0]",
+           "split(words,' ')[1][0]", "map([s], #[0])", "map([s] as v, v[0])", "(u)[0]", "(u)[1]", "(u + 'a')[6]", "len(s)[0]", "(n)[0]",
            "startsWith(u, 'ä')", "endsWith(trim(user), 'ß')", "u == 'äöü'", "matches(euro, '^a.b$')", "extract(euro, '(.)b')"}) {
     work.push_back(question_of(e, input));
   }
 }
+
+/// To the engine these are no expressions.
+inline constexpr const char* kNoExpressions[] = {"1E3", "1E+3", "1e", "'abc'[0]", "'abc'[0:1]", "'abc'.x", "`abc`[0]", "{a:1}.a", "{a:[1,2]}.a[1]", "true.x", "null.x", "1[0]"};
 
 inline void ask_random_numbers(json& work, std::mt19937_64& random) {
   const auto number = [&random]() -> std::string {

@@ -268,6 +268,13 @@ json random_flow(std::mt19937_64& random) {
   return flow;
 }
 
+TEST(Jdm, RefusesWhatIsNoExpressionToTheEngine) {
+  for (const char* const e : testing::kNoExpressions) {
+    const std::string file = testing::question_of(e, json::object())["file"];
+    EXPECT_FALSE(Decision::parse(file)) << e;
+  }
+}
+
 TEST(Jdm, AgreesWithTheReferenceEngine) {
   const char* const root = std::getenv("WEIR_SOURCE_ROOT");
   setenv("NODE_PATH", (std::string(root != nullptr ? root : ".") + "/build/tools/node_modules").c_str(), 0);
@@ -312,6 +319,8 @@ TEST(Jdm, AgreesWithTheReferenceEngine) {
   testing::ask_random_numbers(work, random);
   testing::ask_random_texts(work, random);
   testing::ask_random_graphs(work, random);
+  const size_t expressions = work.size();
+  for (const char* const e : testing::kNoExpressions) work.push_back(testing::question_of(e, json::object()));
   const test::TemporaryFolder folder;
   test::write_file(folder / "work.json", work.dump());
   test::write_file(folder / "ask.js",
@@ -322,9 +331,10 @@ TEST(Jdm, AgreesWithTheReferenceEngine) {
   ASSERT_EQ(asked.status, 0) << asked.err;
   const std::vector<std::string> lines = test::lines_of(asked.out);
   ASSERT_EQ(lines.size(), work.size());
-  for (size_t i = 0; i < work.size(); ++i) {
+  for (size_t i = 0; i < expressions; ++i) {
     EXPECT_EQ(result_of(work[i]["file"], work[i]["input"].dump()), json::parse(lines[i])) << work[i]["file"] << work[i]["input"];
   }
+  for (size_t i = expressions; i < work.size(); ++i) EXPECT_EQ(lines[i], "null") << work[i]["file"];
   std::cout << work.size() << " decisions compared\n";
 }
 

@@ -129,7 +129,7 @@ TEST(DecisionOnFlows, HaveIntervalsThatAreTextOutsideOfExpressions) {
   EXPECT_EQ(result_of(one_node({{"half", "bytes / 2 in [1..5]"},
                                 {"either", "bytes / 2 in ([1..5] ?? bytes)"},
                                 {"one of", "bytes / 2 in (true ? [1..5] : bytes)"},
-                                {"member", "bytes / 2 in {a: [1..5]}.a"},
+                                {"member", "bytes / 2 in ({a: [1..5]}).a"},
                                 {"list", "[1..3]"}}),
                       flow),
             json::parse(R"({"half":true,"either":true,"one of":true,"member":true,"list":"[1..3]"})"));
