@@ -130,7 +130,7 @@ Result<std::unique_ptr<Appliance>> Appliance::create(const ApplianceConfig& conf
   a.make_feed(std::move(*meta));
 
   a.census_ = std::make_unique<ExporterCensus>(
-      cores, exporters_of_core(config), [&a](size_t core, const CoreBooks& books) {
+      cores, exporters_of_core(config), plane.pipeline.decoder.limits.exporters_most(), [&a](size_t core, const CoreBooks& books) {
         RoleScope role(control_thread);
         a.audit_.on_check(fmt::format("core {}", core), books.discrepancies());
         a.delivery_->expect_sealed(core, books.records_sealed);

@@ -64,6 +64,7 @@ Result<void> Appliance::take_config(const ApplianceConfig& config, const service
     return changed.error();
   }
   numbers_ = std::move(numbers);
+  census_->expect(exporters_of_core(config));
   if (data_plane_->stages() != stages_before) rule_book_.leave(stages_before);
   service::set_log_level(config.log.level);
   if (config.exporter_list != config_.exporter_list) {

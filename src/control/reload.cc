@@ -14,7 +14,8 @@ namespace weir::control {
 namespace {
 
 constexpr std::string_view kLiveKeys[] = {
-    "listeners", "sampling", "replicate", "exporters", "exporter_info", "classification", "limits.records_per_second",
+    "listeners", "sampling", "replicate", "exporters", "exporter_info", "classification", "limits.exporters_per_core",
+    "limits.exporters_total", "limits.records_per_second",
     "limits.records_per_second_per_exporter", "limits.packets_per_second_per_exporter", "log.level", "shutdown_deadline_ms",
     // of publishers
     "publishers", "nats_url", "nats_creds_file", "nats_nkey_file", "nats_user", "nats_password", "nats_token", "nats_connections",
@@ -27,15 +28,17 @@ bool stands_in(std::string_view key, std::string_view live) {
   return key.size() == live.size() || key[live.size()] == '.' || key[live.size()] == '[';
 }
 
-bool is_live(std::string_view key) {
-  return std::any_of(std::begin(kLiveKeys), std::end(kLiveKeys),
-                     [key](std::string_view live) { return stands_in(key, live); });
-}
-
-/// What decoders have reserved when they were made: none of `wanted`'s listeners gets more.
+/// What decoders have reserved when they were made: neither exporters nor any of `wanted`'s listeners get more.
 void find_beyond_reserve(const ApplianceConfig& started, const ApplianceConfig& wanted,
-                         std::vector<std::string>& found) {
+                         ConfigChange& change) {
+  std::vector<std::string>& found = change.at_restart;
   const decode::DecoderLimits have = data_plane_config(started).pipeline.decoder.limits;
+  if (const uint32_t wants = exporters_of_core(wanted); wants > have.exporters_most()) {
+    if (wanted.limits.exporters_per_core > started.limits.exporters_per_core) found.push_back("limits.exporters_per_core");
+    if (wanted.limits.exporters_total > started.limits.exporters_total) found.push_back("limits.exporters_total");
+    change.notes.push_back(fmt::format("limits: {} exporters a core are wanted, and the start made room for {}", wants,
+                                       have.exporters_most()));
+  }
   const auto names_kept = [](const ApplianceConfig& config) {
     return std::any_of(config.listeners.begin(), config.listeners.end(),
                        [](const ListenerConfig& listener) { return listener.inline_names; });
@@ -66,13 +69,18 @@ bool say_the_same(const std::shared_ptr<const classify::RuleSet>& a, const std::
 
 std::span<const std::string_view> live_keys() noexcept { return kLiveKeys; }
 
+bool goes_without_restart(std::string_view key) noexcept {
+  return std::any_of(std::begin(kLiveKeys), std::end(kLiveKeys),
+                     [key](std::string_view live) { return stands_in(key, live); });
+}
+
 ConfigChange compare(const ApplianceConfig& started, const ApplianceConfig& running,
                      const ApplianceConfig& wanted) {
   ConfigChange change;
-  find_beyond_reserve(started, wanted, change.at_restart);
+  find_beyond_reserve(started, with_live_keys(running, wanted), change);  // on the cores that there are
   for (std::string& key : appliance_schema().differences(&running, &wanted)) {
     if (std::find(change.at_restart.begin(), change.at_restart.end(), key) != change.at_restart.end()) continue;
-    (is_live(key) ? change.now : change.at_restart).push_back(std::move(key));
+    (goes_without_restart(key) ? change.now : change.at_restart).push_back(std::move(key));
   }
   // What a file says may differ where its name does not.
   constexpr const char* kNamesFile = "exporter_info.names_file";
@@ -98,6 +106,8 @@ ApplianceConfig with_live_keys(const ApplianceConfig& running, const ApplianceCo
   config.exporter_list = wanted.exporter_list;
   config.classification = wanted.classification;
   config.rule_set = say_the_same(running.rule_set, wanted.rule_set) ? running.rule_set : wanted.rule_set;
+  config.limits.exporters_per_core = wanted.limits.exporters_per_core;
+  config.limits.exporters_total = wanted.limits.exporters_total;
   config.limits.records_per_second = wanted.limits.records_per_second;
   config.limits.records_per_second_per_exporter = wanted.limits.records_per_second_per_exporter;
   config.limits.packets_per_second_per_exporter = wanted.limits.packets_per_second_per_exporter;
@@ -177,6 +187,7 @@ void Reloader::judge(const ApplianceConfig& running, const Steps& steps) {
   next_.warnings = wanted.warnings;
   ConfigChange change = compare(started_, running, wanted.config);
   next_.needs_restart = std::move(change.at_restart);
+  next_.warnings.insert(next_.warnings.end(), change.notes.begin(), change.notes.end());
   next_.applied = std::move(change.now);
   if (next_.applied.empty()) {
     return end(next_.needs_restart.empty() ? ReloadState::unchanged : ReloadState::applied);

@@ -30,11 +30,13 @@ using service::ReloadView;
 
 /// What goes without a restart: these keys and what stands in them. docs/REST.md has them.
 std::span<const std::string_view> live_keys() noexcept;
+bool goes_without_restart(std::string_view key) noexcept;
 
 /// The keys that differ, by what can be done about them.
 struct ConfigChange {
   std::vector<std::string> now;
   std::vector<std::string> at_restart;
+  std::vector<std::string> notes;  // why, where a key alone does not say it
 };
 /// `started`: what the appliance was made from, which says how much there is room for.
 ConfigChange compare(const ApplianceConfig& started, const ApplianceConfig& running,

@@ -40,6 +40,7 @@ struct CoreView {
   uint64_t busy_ns = 0;
   uint64_t holds = 0;  // polls that received nothing since buffers were short
   double busy_ratio = 0;  // since the last view
+  Tally<decode::ExporterEnd> exporters_forgotten;
   uint64_t exporters_restored = 0;
   uint64_t rates_restored = 0;
   uint64_t samples_lost = 0;

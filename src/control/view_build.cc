@@ -27,6 +27,7 @@ CoreView core_view(dataplane::DataPlane& plane, size_t core, const CoreView* bef
     v.busy_ratio = std::min(
         1.0, static_cast<double>(v.busy_ns - before->busy_ns) / static_cast<double>(elapsed_ns));
   }
+  v.exporters_forgotten = Tally(d.exporters_forgotten);
   v.exporters_restored = d.exporters_restored.value();
   v.rates_restored = d.rates_restored.value();
   v.samples_lost = d.samples_lost.value();

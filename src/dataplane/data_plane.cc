@@ -30,7 +30,7 @@ namespace {
 PipelineConfig without_decoding(PipelineConfig config) {
   config.reassembly.datagrams_max = 1;
   config.decoder.cores = 1;
-  config.decoder.limits.exporters_max = 1;
+  config.decoder.limits.exporters_max = config.decoder.limits.exporters_room = 1;
   config.decoder.limits.template_octets_total = decode::kTemplateOctetsPerCoreMin;
   config.decoder.limits.pending_octets_total = 0;
   config.decoder.restored.reset();

@@ -32,6 +32,7 @@ Result<std::shared_ptr<const PlaneRules>> PipelineConfig::rules(size_t cores, co
   made.decoder.access = decoder.access;
   made.decoder.sites = decoder.sites;
   made.decoder.labels = decoder.labels;
+  made.decoder.exporters_max = decoder.limits.exporters_max;
   made.splits = batcher.splits;
   made.buffers_in_reserve = batcher.buffers_in_reserve;
   made.rule_routes = rule_routes;
@@ -58,6 +59,8 @@ Result<std::unique_ptr<Pipeline>> Pipeline::create(const PipelineConfig& config,
   auto events = std::make_unique<EventRing>();
   decoder_config.events = events.get();
   std::unique_ptr<Pipeline> pipeline(new Pipeline(std::move(rules), std::move(events), config));
+  if (!pipeline->rate_limiter_.is_ready() || !pipeline->packet_limiter_.is_ready())
+    return Error{fmt::format("no address space for rates of {} exporters", config.decoder.limits.exporters_most())};
   decoder_config.fuser = pipeline.get();
   Result<std::unique_ptr<decode::Decoder>> decoder = decode::Decoder::create(decoder_config);
   if (!decoder) return decoder.error();
@@ -78,9 +81,10 @@ Pipeline::Pipeline(std::shared_ptr<const PlaneRules> rules, std::unique_ptr<Even
       fused_way_(config.may_fuse ? fuse::FusedWay::create(config.batcher.kernel) : nullptr),
       batcher_(std::make_unique<outbound::Batcher>(config.batcher)),
       sflow_encoder_(config.batcher.kernel),
-      rate_limiter_(config.rate_limits, config.decoder.limits.exporters_max,
-                    config.decoder.hash_seed),
-      packet_limiter_(packet_limits(config.rate_limits), config.decoder.limits.exporters_max, config.decoder.hash_seed),
+      rate_limiter_(config.rate_limits, config.decoder.limits.exporters_max, config.decoder.hash_seed,
+                    config.decoder.limits.exporters_most()),
+      packet_limiter_(packet_limits(config.rate_limits), config.decoder.limits.exporters_max, config.decoder.hash_seed,
+                      config.decoder.limits.exporters_most()),
       core_(config.batcher.core),
       verdicts_(std::make_unique<classify::Verdict[]>(kBurstRecords)),
       reassembler_(config.reassembly, config.decoder.hash_seed),
@@ -98,6 +102,8 @@ void Pipeline::take_rules(const PlaneRules& rules) noexcept {
   batcher_->set_reserve(rules.buffers_in_reserve);
   rate_limiter_.set_limits(rules.rate_limits);
   packet_limiter_.set_limits(packet_limits(rules.rate_limits));
+  rate_limiter_.set_exporters_max(rules.decoder.exporters_max);
+  packet_limiter_.set_exporters_max(rules.decoder.exporters_max);
   choose_stage();
   choose_way();
   rules_in_use_.store(&rules, std::memory_order_release);

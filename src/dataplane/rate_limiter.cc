@@ -7,11 +7,20 @@
 
 namespace weir::dataplane {
 
-RateLimiter::RateLimiter(const RateLimits& limits, size_t exporters_max, uint64_t hash_seed)
+RateLimiter::RateLimiter(const RateLimits& limits, size_t exporters_max, uint64_t hash_seed, size_t exporters_most) noexcept
     : limits_(limits),
       hash_seed_(hash_seed),
-      buckets_(std::bit_ceil(std::max(2 * exporters_max, kProbes))),
-      total_rate_(limits.total) {}
+      buckets_most_(buckets_for(std::max(exporters_max, exporters_most))),
+      mask_(buckets_for(exporters_max) - 1),
+      total_rate_(limits.total) {
+  static_cast<void>(memory_.reserve(buckets_most_ * sizeof(Bucket)));  // zeros: they were never filled
+}
+
+size_t RateLimiter::buckets_for(size_t exporters) noexcept { return std::bit_ceil(std::max(2 * exporters, kProbes)); }
+
+void RateLimiter::set_exporters_max(size_t exporters_max) noexcept {
+  mask_ = std::min(buckets_for(exporters_max), buckets_most_) - 1;
+}
 
 void RateLimiter::fill(Bucket& bucket, uint64_t rate) const noexcept {
   const auto most = static_cast<double>(rate);
@@ -26,11 +35,11 @@ void RateLimiter::fill(Bucket& bucket, uint64_t rate) const noexcept {
 }
 
 RateLimiter::Bucket& RateLimiter::bucket_of(const IpAddress& exporter) noexcept {
-  const size_t mask = buckets_.size() - 1;
-  const size_t first = hash_of(exporter, hash_seed_) & mask;
-  Bucket* oldest = &buckets_[first];
+  Bucket* const all = buckets();
+  const size_t first = hash_of(exporter, hash_seed_) & mask_;
+  Bucket* oldest = all + first;
   for (size_t i = 0; i < kProbes; ++i) {
-    Bucket& bucket = buckets_[(first + i) & mask];
+    Bucket& bucket = all[(first + i) & mask_];
     if (bucket.exporter == exporter && bucket.filled_ns != 0) return bucket;
     if (bucket.filled_ns < oldest->filled_ns) oldest = &bucket;
   }

@@ -100,7 +100,7 @@ Result<std::unique_ptr<Decoder>> Decoder::create(const DecoderConfig& config) {
     return Error{
         fmt::format("decoder: no address space for {} exporters, {} octets of templates and "
                     "{} octets of waiting data",
-                    l.exporters_max, l.template_octets_total, l.pending_octets_total)};
+                    l.exporters_most(), l.template_octets_total, l.pending_octets_total)};
   }
   return std::unique_ptr<Decoder>(std::move(state));
 }
@@ -108,7 +108,7 @@ Result<std::unique_ptr<Decoder>> Decoder::create(const DecoderConfig& config) {
 DecoderState::DecoderState(const DecoderConfig& config) noexcept
     : config_(config),
       first_rules_{config.listeners, config.sampling_override, config.sampling_default, config.access,
-                   config.sites, config.labels},
+                   config.sites, config.labels, config.limits.exporters_max},
       rules_(&first_rules_),
       quirks_(counters_.quirks),
       ledger_(counters_, quirks_, faults_),
@@ -116,8 +116,8 @@ DecoderState::DecoderState(const DecoderConfig& config) noexcept
       pending_(config.limits, config.cores, ledger_),
       templates_(config.limits, config.limits.template_octets_total / config.cores,
                  config.hash_seed, ledger_, pending_, events_, config.fuser),
-      rates_(config.limits.exporters_max, config.hash_seed, counters_),
-      names_(config.limits.names_per_exporter_max, config.limits.exporters_max, keep_of(config),
+      rates_(config.limits.exporters_max, config.limits.exporters_most(), config.hash_seed, counters_),
+      names_(config.limits.names_per_exporter_max, config.limits.exporters_max, config.limits.exporters_most(), keep_of(config),
              config.hash_seed),
       exporters_(config.limits, config.hash_seed, counters_, templates_, rates_, names_) {}
 

@@ -104,11 +104,16 @@ WEIR_NAMED_ENUM(TemplateEvent, uint8_t, WEIR_TEMPLATE_EVENTS)
 /// Quirk::record_limit: each record, or the set where records have no fixed length or are options.
 inline constexpr uint32_t kRecordsPerDatagramMax = 8192;
 
+/// Why a core forgot an exporter with all that it had said: another came while the table was full; the bound was lowered.
+#define WEIR_EXPORTER_ENDS(X) X(made_room) X(bound_lowered)
+WEIR_NAMED_ENUM(ExporterEnd, uint8_t, WEIR_EXPORTER_ENDS)
+
 inline constexpr uint32_t kTemplateFieldsLimit = 16'383;  // of template_fields_max
 inline constexpr uint64_t kTemplateOctetsPerCoreMin = 1u << 20;
 
 struct DecoderLimits {
-  uint32_t exporters_max = 4096;  // per core
+  uint32_t exporters_max = 4096;  // per core, to begin with
+  uint32_t exporters_room = 0;    // so many DecoderRules may ask for later; less than exporters_max: as many as that
   uint32_t domains_per_exporter_max = 256;
   uint32_t templates_per_exporter_max = 2000;
   uint32_t names_per_exporter_max =
@@ -126,6 +131,8 @@ struct DecoderLimits {
   // Whoever reads captures, whose own stamps may be wrong, sets both wide.
   uint64_t time_past_max_ns = 0;  // 0: what lies before 2000 is
   uint64_t time_future_max_ns = 86'400ull * 1'000'000'000;
+
+  uint32_t exporters_most() const noexcept { return exporters_room > exporters_max ? exporters_room : exporters_max; }
 };
 
 struct DecoderConfig {
@@ -133,7 +140,7 @@ struct DecoderConfig {
   uint32_t cores = 1;                    // that share the totals
   uint64_t hash_seed = 0;                // drawn at start
   std::string partition;                 // copied; records refer to the decoder's copy
-  // DecoderRules to begin with:
+  // DecoderRules to begin with, beside limits.exporters_max:
   std::vector<ListenerRules> listeners;
   EventSink* events = nullptr;           // outlives the decoder; null: nobody listens
   Kernel kernel = best_kernel();
@@ -180,6 +187,7 @@ struct DecoderCounters {
   Counter samples_lost;     // sFlow: missing in the sequences of data sources
   Counter samples_dropped;  // sFlow: that agents say they had to drop
   Counter rate_changes;     // sampling rates and boot times that options data changed
+  CounterArray<ExporterEnd> exporters_forgotten;
   Counter exporters_restored;
   Counter rates_restored;
   Counter exporters;       // gauge
@@ -286,8 +294,9 @@ class Decoder {
   /// What was wrong with the datagram that was given to decode last.
   Faults faults() const noexcept { return faults_; }
 
-  /// What follows goes by these; they stay until there are others, or as long as the decoder. What they allow
-  /// beyond the decoder's limits they do not get, nor inline_names where no listener had them at first.
+  /// What follows goes by these; they stay until there are others, or as long as the decoder. What they allow beyond the
+  /// decoder's limits they do not get, nor inline_names where no listener had them at first. Who is beyond a lowered
+  /// exporters_max is forgotten by tick once silent, and nobody is new until then.
   virtual void set_rules(const DecoderRules& rules) noexcept = 0;
 
   /// Records whose form the fuser knows go to it from the next datagram on, and not to the sink.

@@ -91,6 +91,7 @@ struct DecoderRules {
   AccessList access;
   std::vector<SiteRule> sites;                  // where labels say none
   std::shared_ptr<const ExporterLabels> labels;  // null: none
+  uint32_t exporters_max = 0;  // of a core, within DecoderLimits::exporters_room; 0: as many as it was made for
 };
 
 }  // namespace weir::decode

@@ -27,6 +27,7 @@ ExporterTable::ExporterTable(const DecoderLimits& limits, uint64_t hash_seed,
                              DecoderCounters& counters, TemplateTable& templates,
                              SamplingTable& rates, NameTable& names) noexcept
     : limits_(limits),
+      exporters_max_(limits.exporters_max),
       seed_(hash_seed),
       counters_(counters),
       templates_(templates),
@@ -34,9 +35,9 @@ ExporterTable::ExporterTable(const DecoderLimits& limits, uint64_t hash_seed,
       names_(names) {}
 
 bool ExporterTable::reserve() noexcept {
-  return memory_.reserve(limits_.exporters_max * sizeof(Exporter)) &&
-         chains_.reserve(2 * size_t{limits_.exporters_max}) &&
-         domain_chains_.reserve(2 * size_t{limits_.exporters_max});
+  const size_t at_first = 2 * size_t{limits_.exporters_max}, at_most = 2 * size_t{limits_.exporters_most()};
+  return memory_.reserve(size_t{limits_.exporters_most()} * sizeof(Exporter)) && chains_.reserve(at_first, at_most) &&
+         domain_chains_.reserve(at_first, at_most);
 }
 
 Exporter* ExporterTable::find(const IpAddress& address) const noexcept {
@@ -55,10 +56,10 @@ Exporter* ExporterTable::find_or_add(const IpAddress& address, uint64_t now_ns) 
     if (e->rules_turn != rules_turn_) [[unlikely]] apply_rules(*e);
     return e;
   }
-  if (size() >= limits_.exporters_max) {
-    Exporter* silent = find_silent(now_ns);
+  if (size() >= exporters_max_) {
+    Exporter* silent = size() == exporters_max_ ? find_silent(now_ns) : nullptr;  // beyond it, meet_bound says who goes
     if (silent == nullptr) return nullptr;
-    drop(*silent);
+    forget(*silent, ExporterEnd::made_room);
   }
   Exporter* e = free_;
   if (e != nullptr) {
@@ -81,6 +82,7 @@ Exporter* ExporterTable::find_or_add(const IpAddress& address, uint64_t now_ns) 
 void ExporterTable::set_rules(const DecoderRules& rules, uint64_t template_lifetime_ns) noexcept {
   rules_ = &rules;
   template_lifetime_ns_ = template_lifetime_ns;
+  exporters_max_ = rules.exporters_max == 0 ? limits_.exporters_max : std::min(rules.exporters_max, limits_.exporters_most());
   ++rules_turn_;
 }
 
@@ -95,19 +97,37 @@ void ExporterTable::apply_rules(Exporter& e) noexcept {
   e.stats.sampling_rate_override = e.rate_override;
 }
 
-/// Who has a transport session open stays: it would not say its templates again.
+/// Of those that were silent for so long, who is silent longest. Who has a transport session open stays: it would not say
+/// its templates again.
+Exporter* ExporterTable::first_silent(ByUse& list, uint64_t now_ns, uint64_t for_ns) noexcept {
+  for (int i = 0; i < kPassedOverMax; ++i) {
+    Exporter* e = list.front();
+    if (e == nullptr || now_ns < e->stats.last_seen_ns + for_ns) return nullptr;
+    if (e->session_domains == 0) return e;
+    list.move_to_back(e);
+  }
+  return nullptr;
+}
+
 Exporter* ExporterTable::find_silent(uint64_t now_ns) noexcept {
-  const auto find = [now_ns](ByUse& list, uint64_t for_ns) -> Exporter* {
-    for (int i = 0; i < kPassedOverMax; ++i) {
-      Exporter* e = list.front();
-      if (e == nullptr || now_ns < e->stats.last_seen_ns + for_ns) return nullptr;
-      if (e->session_domains == 0) return e;
-      list.move_to_back(e);
-    }
-    return nullptr;
-  };
-  if (Exporter* e = find(newcomers_, kIdleNs); e != nullptr) return e;
-  return find(proven_, kProvenIdleNs);
+  if (Exporter* e = first_silent(newcomers_, now_ns, kIdleNs); e != nullptr) return e;
+  return first_silent(proven_, now_ns, kProvenIdleNs);
+}
+
+/// By the time that a proven exporter has been silent for long enough, newcomers that were silent meanwhile have gone.
+void ExporterTable::meet_bound(uint64_t now_ns) noexcept {
+  static constexpr int kForgottenPerTick = 64;  // with a few hundred templates
+  for (int i = 0; i < kForgottenPerTick && size() > exporters_max_; ++i) {
+    Exporter* e = first_silent(newcomers_, now_ns, kIdleNs);
+    if (e == nullptr) e = first_silent(proven_, now_ns, kProvenNs);
+    if (e == nullptr) return;
+    forget(*e, ExporterEnd::bound_lowered);
+  }
+}
+
+void ExporterTable::forget(Exporter& exporter, ExporterEnd why) noexcept {
+  drop(exporter, why == ExporterEnd::bound_lowered ? DomainEnd::exporter_silent : DomainEnd::made_room);
+  counters_.exporters_forgotten[why].increment();
 }
 
 // PERF: with a thousand exporters the state of each has left the caches when its next datagram comes,
@@ -215,7 +235,7 @@ Domain* ExporterTable::install_domain(Exporter& exporter, void* memory, uint16_t
   return d;
 }
 
-void ExporterTable::drop(Domain& domain, TemplateTable::DomainEnd why) noexcept {
+void ExporterTable::drop(Domain& domain, DomainEnd why) noexcept {
   Exporter& exporter = *domain.exporter;
   templates_.drop_domain(domain, why);
   rates_.drop_domain(domain);
@@ -235,15 +255,15 @@ void ExporterTable::end_session(const IpAddress& address, uint32_t session) noex
   if (exporter == nullptr || exporter->session_domains == 0) return;
   for (Domain* d = exporter->domains.front(); d != nullptr;) {
     Domain* const following = exporter->domains.next(d);
-    if (d->session == session) drop(*d, TemplateTable::DomainEnd::session_over);
+    if (d->session == session) drop(*d, DomainEnd::session_over);
     d = following;
   }
 }
 
-void ExporterTable::drop(Exporter& exporter) noexcept {
+void ExporterTable::drop(Exporter& exporter, DomainEnd why) noexcept {
   rates_.drop_exporter(exporter);
   names_.drop_exporter(exporter);
-  while (Domain* d = exporter.domains.front()) drop(*d);
+  while (Domain* d = exporter.domains.front()) drop(*d, why);
   chains_.erase(&exporter);
   list_of(exporter).erase(&exporter);
   exporter.in_use = false;
@@ -253,6 +273,7 @@ void ExporterTable::drop(Exporter& exporter) noexcept {
 }
 
 void ExporterTable::tick(uint64_t now_ns) noexcept {
+  meet_bound(now_ns);
   static constexpr uint32_t kExportersPerTick = 256;
   static constexpr uint32_t kTemplatesPerTick = 4096;
   uint32_t templates_left = kTemplatesPerTick;

@@ -1,10 +1,12 @@
 // exporter_table.h — The exporters that this core has met, and their observation domains.
 //
-// Bounds:   DecoderLimits::exporters_max exporters, domains_per_exporter_max domains each. The
+// Bounds:   DecoderRules::exporters_max exporters, domains_per_exporter_max domains each. The
 //           least recently seen goes, but only if it has been silent for kIdleNs: a flood of
 //           made-up sources is refused rather than let it push out those that are at work. Small
 //           routers are silent for minutes: those that were heard of for kProvenNs go after all
 //           others, and not before kProvenIdleNs.
+//           A bound that is lowered is met as those beyond it fall silent, for kIdleNs or, proven, kProvenNs: who is at
+//           work loses nothing by it. Room is reserved for DecoderLimits::exporters_most() from the start.
 #pragma once
 
 #include "decode/exporter_state.h"
@@ -63,7 +65,7 @@ class ExporterTable {
     return slots()[slot].in_use ? slots() + slot : nullptr;
   }
 
-  /// Closes gaps and expires templates of a few exporters at a time.
+  /// Closes gaps and expires templates of a few exporters at a time, and forgets a few beyond a lowered bound.
   void tick(uint64_t now_ns) noexcept;
   /// From the clock that state ages by to the wall clock, which copies tell.
   void set_wall_offset(uint64_t ns) noexcept { wall_offset_ns_ = ns; }
@@ -80,18 +82,23 @@ class ExporterTable {
   ByUse& list_of(const Exporter& e) noexcept { return e.is_proven ? proven_ : newcomers_; }
   /// Whoever may make room; null if nobody.
   Exporter* find_silent(uint64_t now_ns) noexcept;
+  static Exporter* first_silent(ByUse& list, uint64_t now_ns, uint64_t for_ns) noexcept;
+  void forget(Exporter& exporter, ExporterEnd why) noexcept;
+  void meet_bound(uint64_t now_ns) noexcept;
   Domain* find_silent_domain(Exporter& exporter, uint64_t now_ns) noexcept;
   size_t size() const noexcept { return proven_.size() + newcomers_.size(); }
   Domain* install_domain(Exporter& exporter, void* memory, uint16_t version, uint32_t id,
                          const IpAddress& agent, TransportSession session) noexcept;
   void apply_rules(Exporter& exporter) noexcept;
-  void drop(Exporter& exporter) noexcept;
-  void drop(Domain& domain, TemplateTable::DomainEnd why = TemplateTable::DomainEnd::made_room) noexcept;
+  using DomainEnd = TemplateTable::DomainEnd;
+  void drop(Exporter& exporter, DomainEnd why) noexcept;
+  void drop(Domain& domain, DomainEnd why = DomainEnd::made_room) noexcept;
   /// By the wall clock; 0, which is not yet, stays that.
   uint64_t told(uint64_t aged_ns) const noexcept { return aged_ns != 0 ? aged_ns + wall_offset_ns_ : 0; }
 
   const DecoderLimits limits_;
   const DecoderRules* rules_ = nullptr;
+  uint32_t exporters_max_;  // as the rules have it
   uint64_t template_lifetime_ns_ = 0;
   uint32_t rules_turn_ = 0;
   const uint64_t seed_;

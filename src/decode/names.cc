@@ -157,8 +157,8 @@ NameValues read_names(const Template& t, const Row& row, uint64_t rate) noexcept
 }
 
 bool NameTable::reserve() noexcept {
-  return memory_.reserve(places_ * sizeof(NameEntry)) && chains_.reserve(places_) &&
-         (keep_ == Keep::changes || texts_.reserve(places_ * Slab::kBlockOctetsMin));
+  return memory_.reserve(places_max_ * sizeof(NameEntry)) && chains_.reserve(places_, places_max_) &&
+         (keep_ == Keep::changes || texts_.reserve(places_max_ * Slab::kBlockOctetsMin));
 }
 static_assert(kNameOctetsMax <= Slab::kBlockOctetsMin);
 

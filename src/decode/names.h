@@ -61,9 +61,11 @@ class NameTable {
   /// Whether names are kept, or only what is needed to see them change.
   enum class Keep : uint8_t { changes, names };
 
-  NameTable(uint32_t per_exporter_max, uint32_t exporters_max, Keep keep, uint64_t seed) noexcept
+  /// As with SamplingTable.
+  NameTable(uint32_t per_exporter_max, uint32_t exporters_max, uint32_t exporters_room, Keep keep, uint64_t seed) noexcept
       : per_exporter_max_(per_exporter_max),
         places_(kNames + uint64_t{places_kept(exporters_max)} * exporters_max),
+        places_max_(kNames + uint64_t{places_kept(exporters_max)} * exporters_room),
         shares_(places_kept(exporters_max), kNames),
         keep_(keep),
         seed_(seed) {}
@@ -88,7 +90,8 @@ class NameTable {
   void remove(Exporter& exporter, NameEntry& entry) noexcept;
 
   const uint32_t per_exporter_max_;
-  const uint64_t places_;
+  const uint64_t places_;      // to begin with
+  const uint64_t places_max_;
   Shares shares_;
   const Keep keep_;
   const uint64_t seed_;

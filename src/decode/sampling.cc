@@ -9,7 +9,7 @@
 namespace weir::decode {
 
 bool SamplingTable::reserve() noexcept {
-  return memory_.reserve(places_ * sizeof(KeyedRate)) && chains_.reserve(places_);
+  return memory_.reserve(places_max_ * sizeof(KeyedRate)) && chains_.reserve(places_, places_max_);
 }
 
 uint64_t SamplingTable::hash_of_key(const Exporter& exporter, const Domain* domain, RateKey kind,

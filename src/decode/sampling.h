@@ -27,8 +27,10 @@ class SamplingTable {
   /// So long a contradiction between domains is remembered.
   static constexpr uint64_t kDisagreementNs = 3600ull * 1'000'000'000;
 
-  SamplingTable(uint32_t exporters_max, uint64_t seed, DecoderCounters& counters) noexcept
+  /// Places are kept for each exporter, by how many there may be to begin with; `exporters_room` of them find as many.
+  SamplingTable(uint32_t exporters_max, uint32_t exporters_room, uint64_t seed, DecoderCounters& counters) noexcept
       : places_(kRates + uint64_t{places_kept(exporters_max)} * exporters_max),
+        places_max_(kRates + uint64_t{places_kept(exporters_max)} * exporters_room),
         shares_(places_kept(exporters_max), kRates),
         seed_(seed),
         counters_(counters) {}
@@ -62,7 +64,8 @@ class SamplingTable {
     if (before != now) counters_.rate_changes.increment();
   }
 
-  const uint64_t places_;
+  const uint64_t places_;      // to begin with
+  const uint64_t places_max_;
   Shares shares_;
   const uint64_t seed_;
   DecoderCounters& counters_;

@@ -358,7 +358,7 @@ void TemplateTable::settle(PendingSet& set, SetOutcome outcome) noexcept {
 
 void TemplateTable::drop_domain(Domain& domain, DomainEnd why) noexcept {
   Exporter& exporter = *domain.exporter;
-  const bool is_over = why == DomainEnd::session_over;
+  const bool is_over = why != DomainEnd::made_room;
   for (PendingSet* set = exporter.pending.front(); set != nullptr;) {
     PendingSet* following = exporter.pending.next(set);
     // Its template cannot come any more.
@@ -367,8 +367,11 @@ void TemplateTable::drop_domain(Domain& domain, DomainEnd why) noexcept {
   }
   for (const TemplateKind kind : {TemplateKind::data, TemplateKind::options}) {
     while (Template* t = domain.templates_of(kind).front()) {
-      is_over ? forget(*t, TemplateEvent::withdrawn, EventKind::template_withdrawn)
-              : forget(*t, TemplateEvent::evicted, EventKind::template_evicted);
+      switch (why) {
+        case DomainEnd::made_room: forget(*t, TemplateEvent::evicted, EventKind::template_evicted); break;
+        case DomainEnd::session_over: forget(*t, TemplateEvent::withdrawn, EventKind::template_withdrawn); break;
+        case DomainEnd::exporter_silent: expire_template(*t); break;
+      }
     }
   }
 }

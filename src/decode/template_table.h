@@ -63,9 +63,9 @@ class TemplateTable {
   /// Takes out a set; forgets the placeholder that it leaves empty.
   void settle(PendingSet& set, SetOutcome outcome) noexcept;
 
-  /// Forgets everything of the domain. A session that is over takes what it said with it (RFC 7011 §8): nobody has to do
-  /// anything about that.
-  enum class DomainEnd : uint8_t { made_room, session_over };
+  /// Forgets everything of the domain. What a session that is over takes with it (RFC 7011 §8), or a silent exporter for whom
+  /// a lowered bound leaves no place, nobody has to do anything about.
+  enum class DomainEnd : uint8_t { made_room, session_over, exporter_silent };
   void drop_domain(Domain& domain, DomainEnd why) noexcept;
   /// Bounded work: sets that waited too long, templates past their lifetime.
   void expire(uint64_t now_ns) noexcept;

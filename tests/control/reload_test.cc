@@ -51,7 +51,7 @@ TEST(CompareConfigs, TellsWhatGoesNowFromWhatARestartTakesUp) {
   const ApplianceConfig b =
       load("listeners: [{protocol: netflow, port: 9995}]\n"
            "log: {level: debug, format: json}\n"
-           "limits: {records_per_second: 7, packets_per_second_per_exporter: 8, exporters_per_core: 100}\n"
+           "limits: {records_per_second: 7, packets_per_second_per_exporter: 8, exporters_per_core: 100, domains_per_exporter: 9}\n"
            "sampling: {override: [{exporters: 192.0.2.0/24, rate: 5}]}\n"
            "exporters: {allow: [192.0.2.0/24], sites: [{exporters: 192.0.2.0/24, site: here}]}\n"
            "replicate: [{to: '192.0.2.20:2055'}]\n"
@@ -59,10 +59,10 @@ TEST(CompareConfigs, TellsWhatGoesNowFromWhatARestartTakesUp) {
            "batch_linger_ms: 70\n")
           .config;
   const ConfigChange change = compare(a, a, b);
-  EXPECT_THAT(change.now, ElementsAre("listeners[0].port", "limits.records_per_second",
+  EXPECT_THAT(change.now, ElementsAre("listeners[0].port", "limits.exporters_per_core", "limits.records_per_second",
                                       "limits.packets_per_second_per_exporter", "sampling.override", "exporters.allow",
                                       "exporters.sites", "replicate", "nats_password", "log.level"));
-  EXPECT_THAT(change.at_restart, ElementsAre("limits.exporters_per_core", "batch_linger_ms", "log.format"));
+  EXPECT_THAT(change.at_restart, ElementsAre("limits.domains_per_exporter", "batch_linger_ms", "log.format"));
 
   const ApplianceConfig merged = with_live_keys(a, b);
   EXPECT_THAT(compare(a, merged, b).now, IsEmpty()) << "all that goes now has been taken over";
@@ -80,6 +80,30 @@ TEST(CompareConfigs, AListenerGetsNoMoreThanDecodersHaveReservedAtTheStart) {
   EXPECT_THAT(compare(a, a, more).now, IsEmpty());
   EXPECT_THAT(compare(a, a, more).at_restart,
               ElementsAre("listeners[0].max_templates", "listeners[0].inline_names"));
+}
+
+TEST(CompareConfigs, ExportersGetAsManyPlacesAsTheStartMadeRoomFor) {
+  const auto limits = [](const std::string& text) { return load(kOneListener + ("limits: {" + text + "}\n")).config; };
+  const ApplianceConfig a = limits("exporters_per_core: 1000");
+  const auto expect = [&](const ApplianceConfig& started, const ApplianceConfig& wanted, std::vector<std::string> now,
+                          std::vector<std::string> at_restart) {
+    const ConfigChange change = compare(started, started, wanted);
+    EXPECT_EQ(change.now, now);
+    EXPECT_EQ(change.at_restart, at_restart);
+    EXPECT_EQ(change.notes.size(), at_restart.empty() ? 0u : 1u);
+    return change;
+  };
+  expect(a, limits("exporters_per_core: 10"), {"limits.exporters_per_core"}, {});
+  expect(a, limits("exporters_per_core: 65536"), {"limits.exporters_per_core"}, {});
+  expect(a, limits("exporters_per_core: 65537"), {"limits.exporters_per_core"}, {});  // exporters_total is the smaller bound
+  const ConfigChange beyond = expect(a, limits("exporters_per_core: 65537, exporters_total: 70000"), {},
+                                     {"limits.exporters_per_core", "limits.exporters_total"});
+  EXPECT_THAT(beyond.notes, ElementsAre("limits: 65537 exporters a core are wanted, and the start made room for 65536"));
+  const ApplianceConfig large = limits("exporters_per_core: 50000");
+  expect(large, limits("exporters_per_core: 200000, exporters_total: 400000"),
+         {"limits.exporters_per_core", "limits.exporters_total"}, {});
+  expect(large, limits("exporters_per_core: 200001, exporters_total: 400000"), {},
+         {"limits.exporters_per_core", "limits.exporters_total"});
 }
 
 TEST(Numbering, KeepsPlacesOfWhatIsGoneAndPutsWhatIsNewBehind) {

@@ -165,6 +165,58 @@ TEST_F(ChangeTest, ASocketThatStaysLosesNothingWhileOthersComeAndGo) {
   expect_ledger(plane_->pipeline(0));
 }
 
+TEST_F(ChangeTest, HowManyExportersThereMayBeChangesWhileTheySend) {
+  constexpr uint32_t kExporters = 60;
+  config_.pipeline.decoder.limits.exporters_max = 4;
+  config_.pipeline.decoder.limits.exporters_room = kExporters;
+  start(1);
+  const uint16_t port = config_.socket_ports[0].port;
+  std::vector<std::unique_ptr<Sender>> exporters;
+  for (uint32_t i = 0; i < kExporters; ++i) {
+    exporters.push_back(std::make_unique<Sender>(0x7F00'0101u + i));
+    ASSERT_TRUE(exporters.back()->is_open());
+  }
+  std::atomic<uint64_t> sent{0};
+  std::jthread sender([&](const std::stop_token& stop) {
+    const lab::Octets datagram = v5_datagram(1);
+    for (size_t i = 0; !stop.stop_requested(); i = (i + 1) % kExporters) {
+      if (exporters[i]->send(port, datagram)) sent.fetch_add(1);
+      std::this_thread::sleep_for(std::chrono::microseconds(50));
+    }
+  });
+  const auto rejected = [&] {
+    return sum(*plane_, [](Pipeline& p) {
+      return p.decoder_counters().datagram_errors[decode::DatagramError::exporter_table_full].value();
+    });
+  };
+  const auto known = [&] {
+    return sum(*plane_, [](Pipeline& p) { return p.decoder_counters().exporters.value(); });
+  };
+  const auto wait = [&](const std::function<bool()>& done) { return run_until(*plane_, collected_, done); };
+  EXPECT_TRUE(wait([&] { return rejected() > 100; }));
+  EXPECT_EQ(known(), 4u);
+  for (const uint32_t most : {20u, 10u, 2u, kExporters}) {
+    config_.pipeline.decoder.limits.exporters_max = most;
+    const Result<void> changed = change();
+    ASSERT_TRUE(changed) << changed.error().message;
+    ASSERT_TRUE(settle());
+    const uint64_t before = sent.load();
+    EXPECT_TRUE(wait([&] { return sent.load() > before + 5 * kExporters; }));
+    EXPECT_TRUE(wait([&] { return known() >= most; })) << "who is at work stays";
+    EXPECT_EQ(known(), most == kExporters ? kExporters : 20u);
+  }
+  const uint64_t rejected_before = rejected(), before = sent.load();
+  EXPECT_TRUE(wait([&] { return sent.load() > before + 5 * kExporters; }));
+  sender.request_stop();
+  sender.join();
+  EXPECT_TRUE(wait_for_datagrams(sent.load()));
+  EXPECT_EQ(rejected(), rejected_before) << "there is room for all";
+  const RoleScope role(control_thread);
+  plane_->stop();
+  EXPECT_EQ(datagrams(*plane_), sent.load());
+  expect_ledger(plane_->pipeline(0));
+}
+
 TEST_F(ChangeTest, WhatASocketHasQueuedIsTakenBeforeItGoes) {
   start(2);
   const Sender to(AF_INET);

@@ -91,5 +91,28 @@ TEST(RateLimiter, AFloodOfNewExportersDoesNotGiveABusyOneANewBucket) {
   EXPECT_LE(admitted, 11'000u + 30);
 }
 
+TEST(RateLimiter, HasBucketsForAsManyExportersAsThereMayComeToBe) {
+  constexpr uint32_t kExporters = 400;
+  constexpr uint32_t kCrowded = 40;  // of a few who share their eight places with too many
+  RateLimiter limiter({.per_exporter = 1}, 4, 1, kExporters);
+  uint64_t now_ns = kNsPerSec;
+  const auto admitted = [&] {
+    uint64_t n = 0;
+    for (int round = 0; round < 10; ++round) {
+      limiter.tick(now_ns += 1000);
+      for (uint32_t e = 0; e < kExporters; ++e) n += limiter.admit(IpAddress::from_v4(0x0A00'0000u + e), 1);
+    }
+    return n;
+  };
+  EXPECT_GT(admitted(), 5 * kExporters) << "each takes another's place, with a full bucket";
+  limiter.set_exporters_max(kExporters);
+  EXPECT_LE(admitted(), 2 * kExporters + kCrowded) << "what the bucket holds, and one that overdraws it";
+  EXPECT_LE(admitted(), kCrowded);
+  limiter.set_exporters_max(2 * kExporters);
+  EXPECT_LE(admitted(), kCrowded) << "no further than there is room";
+  limiter.set_exporters_max(1);
+  EXPECT_GT(admitted(), 5 * kExporters);
+}
+
 }  // namespace
 }  // namespace weir::dataplane

@@ -6,6 +6,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <cstdint>
+#include <utility>
+
 #include "lab/message_builder.h"
 
 namespace weir::dataplane::testing {
@@ -14,7 +17,16 @@ class Sender {
  public:
   explicit Sender(int family)
       : family_(family), fd_(socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0)) {}
+  /// From an address of 127.0.0.0/8.
+  explicit Sender(uint32_t from) : Sender(AF_INET) {
+    sockaddr_in own{};
+    own.sin_family = AF_INET;
+    own.sin_addr.s_addr = htonl(from);
+    if (bind(fd_, reinterpret_cast<const sockaddr*>(&own), sizeof own) != 0) close(std::exchange(fd_, -1));
+  }
   ~Sender() { close(fd_); }
+  Sender(const Sender&) = delete;
+  Sender& operator=(const Sender&) = delete;
   bool is_open() const { return fd_ >= 0; }
 
   bool send(uint16_t port, const lab::Octets& payload) const {

@@ -265,5 +265,33 @@ TEST(Words, DecodingTakesNothingFromTheHeap) {
   EXPECT_EQ((*decoder)->counters().template_events[TemplateEvent::restored].value(), 200u);
 }
 
+TEST(Words, AnotherBoundOfExportersTakesNothingFromTheHeap) {
+  if (WEIR_COUNT_ALLOCATIONS == 0) GTEST_SKIP() << "not under a sanitizer";
+  DecoderConfig config = Bench::default_config();
+  config.limits.exporters_max = 4;
+  config.limits.exporters_room = 5000;
+  auto decoder = Decoder::create(config);
+  DecoderRules more{.listeners = config.listeners};
+  DecoderRules fewer{.listeners = config.listeners};
+  more.exporters_max = 5000;
+  fewer.exporters_max = 10;
+  const Octets octets = v9().templates({{.id = 256, .fields = {{1, 4}}}}).build();
+  CountingSink sink;
+  const uint64_t before = g_allocations.load();
+  (*decoder)->set_rules(more);
+  for (uint32_t e = 0; e < 5000; ++e) {
+    Datagram d;
+    d.payload = octets;
+    d.source = IpAddress::from_v4(0x0A00'0000u + e);
+    d.received_ns = kNow;
+    (*decoder)->decode(d, sink);
+  }
+  EXPECT_EQ((*decoder)->counters().exporters.value(), 5000u);
+  (*decoder)->set_rules(fewer);
+  for (uint64_t s = 0; s < 100; ++s) (*decoder)->tick(kNow + (60 + s) * kSecond);
+  EXPECT_EQ(g_allocations.load() - before, 0u);
+  EXPECT_EQ((*decoder)->counters().exporters.value(), 10u);
+}
+
 }  // namespace
 }  // namespace weir::decode

@@ -107,10 +107,15 @@ struct ListenerConfig {
   uint16_t udp_port() const noexcept { return listen_addr ? listen_addr->port : port; }
 };
 
+inline constexpr uint32_t kExportersPerCoreMax = 1'000'000;
+/// A core reserves address space for four times the exporters that it starts with, and for so many at least: up to there a
+/// reload may raise their bound.
+inline constexpr uint32_t kExportersRoomMin = 65'536;
+
 /// What decoders may hold, over all cores (per core where it says so).
 struct LimitsConfig {
   uint32_t exporters_per_core = 4096;
-  uint32_t exporters_total = 65'536;  // divided among the cores when they start
+  uint32_t exporters_total = 65'536;  // divided among the cores
   uint64_t records_per_second = 0;    // of all exporters together; 0: no limit, as the next
   uint64_t records_per_second_per_exporter = 0;
   uint64_t packets_per_second_per_exporter = 0;

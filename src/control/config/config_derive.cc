@@ -74,6 +74,7 @@ decode::ExporterLimits exporter_limits(const ApplianceConfig& config,
 decode::DecoderLimits decoder_limits(const ApplianceConfig& config) {
   decode::DecoderLimits limits;
   limits.exporters_max = exporters_of_core(config);
+  limits.exporters_room = std::clamp(4 * limits.exporters_max, kExportersRoomMin, kExportersPerCoreMax);
   limits.domains_per_exporter_max = config.limits.domains_per_exporter;
   limits.names_per_exporter_max = config.limits.names_per_exporter;
   limits.template_octets_total = config.limits.template_octets_total;

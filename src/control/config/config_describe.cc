@@ -6,6 +6,7 @@
 
 #include "control/config/config_check.h"
 #include "control/config/config_publishers.h"
+#include "control/reload.h"
 #include "dataplane/driver_rights.h"
 #include "service/config_text.h"
 
@@ -141,6 +142,12 @@ std::string describe_plan(const ApplianceConfig& config) {
   return out;
 }
 
-std::string describe_keys() { return service::describe_keys(appliance_schema().document()); }
+std::string describe_keys() {
+  std::vector<service::KeyDoc> keys = appliance_schema().document();
+  for (service::KeyDoc& key : keys)
+    if (!key.allowed.starts_with("a map of") && key.allowed != "a list of maps" && !goes_without_restart(key.path))
+      key.doc += " *Restart.*";
+  return service::describe_keys(keys);
+}
 
 }  // namespace weir::control

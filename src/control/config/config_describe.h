@@ -13,7 +13,7 @@ std::string describe_values(const LoadedConfig& loaded);
 /// What would run: ports, receive cores, listeners, publishers, memory.
 std::string describe_plan(const ApplianceConfig& config);
 
-/// All keys of the configuration as a Markdown table.
+/// All keys of the configuration as a Markdown table, which says whose new values only a restart takes up.
 std::string describe_keys();
 
 }  // namespace weir::control

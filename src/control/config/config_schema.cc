@@ -187,7 +187,9 @@ const Schema<LimitsConfig>& limits_schema() {
   static const auto schema =
       Schema<LimitsConfig>()
           .key("exporters_per_core", &LimitsConfig::exporters_per_core,
-               integer<uint32_t>(1, 1'000'000), "Exporters that a core keeps state of.")
+               integer<uint32_t>(1, kExportersPerCoreMax),
+               "Exporters that a core keeps state of. A full table refuses newcomers while all are at work. A reload may raise it to four times "
+               "what the start had, or 65536; below what is there it is met as exporters fall silent.")
           .key("records_per_second", &LimitsConfig::records_per_second,
                integer<uint64_t>(0, 1ull << 40),
                "Records that are taken of all exporters together; what is beyond is dropped before it is "
@@ -200,7 +202,7 @@ const Schema<LimitsConfig>& limits_schema() {
                "(rate_limited). 0: no limit. TCP sessions have none: they are read no faster than all others.")
           .key("exporters_total", &LimitsConfig::exporters_total,
                integer<uint32_t>(1, 16'000'000),
-               "The same over all cores: each has its share, one at least.")
+               "The same over all cores: each has an equal share, one at least.")
           .key("domains_per_exporter", &LimitsConfig::domains_per_exporter,
                integer<uint32_t>(1, 65'536), "Observation domains (v9: source ids) of an exporter.")
           .key(

@@ -54,13 +54,17 @@ void merge(decode::ExporterStats& sum, const decode::ExporterStats& row) {
 
 }  // namespace
 
-ExporterCensus::ExporterCensus(size_t cores, uint32_t exporters_per_core, OnBooks on_books)
-    : on_books_(std::move(on_books)) {
+ExporterCensus::ExporterCensus(size_t cores, uint32_t exporters_per_core, uint32_t exporters_most, OnBooks on_books)
+    : on_books_(std::move(on_books)), rows_most_(exporters_most), rows_(exporters_per_core) {
   for (size_t i = 0; i < cores; ++i) {
     Core& core = *cores_.emplace_back(std::make_unique<Core>());
-    core.query.rows.resize(exporters_per_core);
+    core.query.rows.resize(rows_);
     core.query.domains.resize(kDomainRowsPerCore);
   }
+}
+
+void ExporterCensus::expect(uint32_t exporters_per_core) {
+  rows_ = std::clamp<size_t>(exporters_per_core, rows_, rows_most_);
 }
 
 void ExporterCensus::step(dataplane::DataPlane& plane, uint64_t steady_now_ns) {
@@ -81,7 +85,9 @@ void ExporterCensus::step(dataplane::DataPlane& plane, uint64_t steady_now_ns) {
   next_ns_ = steady_now_ns + kIntervalNs;
   for (size_t i = 0; i < cores_.size(); ++i) {
     Core& core = *cores_[i];
-    if (!core.is_asked) core.is_asked = plane.pipeline(i).ask_exporters(core.query);
+    if (core.is_asked) continue;
+    if (core.query.rows.size() < rows_) core.query.rows.resize(rows_);
+    core.is_asked = plane.pipeline(i).ask_exporters(core.query);
   }
 }
 

@@ -2,7 +2,7 @@
 // stand, and keeps the last answers.
 //
 // Runs on:  control_thread.
-// Bounds:   one question a core at a time; exporters_per_core rows and kDomainRowsPerCore of a core.
+// Bounds:   one question a core at a time; a row for each exporter that a core may have, and kDomainRowsPerCore of a core.
 // Failure:  a core that does not answer is not asked again; its last answer stands.
 #pragma once
 
@@ -22,7 +22,11 @@ class ExporterCensus {
   /// Called with each answer's books.
   using OnBooks = std::function<void(size_t core, const CoreBooks&)>;
 
-  ExporterCensus(size_t cores, uint32_t exporters_per_core, OnBooks on_books);
+  /// `exporters_most`: of a core, up to which expect may go.
+  ExporterCensus(size_t cores, uint32_t exporters_per_core, uint32_t exporters_most, OnBooks on_books);
+
+  /// Rows for so many from the next question on. They do not become fewer: those beyond a lowered bound go one by one.
+  void expect(uint32_t exporters_per_core) WEIR_RUNS_ON(control_thread);
 
   /// Takes answers; asks when it is time.
   void step(dataplane::DataPlane& plane, uint64_t steady_now_ns) WEIR_RUNS_ON(control_thread);
@@ -43,6 +47,8 @@ class ExporterCensus {
   };
 
   const OnBooks on_books_;
+  const size_t rows_most_;
+  size_t rows_;  // of the next questions
   std::vector<std::unique_ptr<Core>> cores_;
   uint64_t next_ns_ = 0;
 };

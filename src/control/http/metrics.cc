@@ -170,6 +170,8 @@ void add_core(MetricPage& page, const CoreView& core) {
           core.events);
   counter("weir_events_dropped_total", "Events that were lost because too many waited.",
           core.events_dropped);
+  each("weir_exporters_forgotten_total", "Silent exporters whose state was given up, by reason: others came while all places were taken, or a reload lowered their number.",
+       "reason", core.exporters_forgotten);
   counter("weir_exporters_restored_total",
           "Exporters for which there was state from before the start.", core.exporters_restored);
   counter("weir_rates_restored_total", "Sampling rates taken up from before the start.",
