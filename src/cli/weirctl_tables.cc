@@ -165,7 +165,8 @@ void print_replicas(const json& replicas) {
   if (replicas.empty()) return;
   Table table({"replicated to", "source", "offered", "sent", "octets", "returned", "dropped"});
   for (const json& r : replicas)
-    table.add({text_of(r.at("to")), r.at("spoof_source").get<bool>() ? "exporter's" : "ours", text_of(r.at("offered")),
+    table.add({text_of(r.at("to")) + (r.at("is_gone").get<bool>() ? " (gone)" : ""),
+               r.at("spoof_source").get<bool>() ? "exporter's" : "ours", text_of(r.at("offered")),
                text_of(r.at("sent")), text_of(r.at("sent_octets")), text_of(r.at("returned")), reasons(r.at("dropped"))});
   std::puts("");
   table.print();

@@ -163,15 +163,25 @@ struct TcpStats {
 #define WEIR_REPLICA_DROPS(X) X(no_room) X(busy) X(unreachable) X(too_long) X(other_family) X(on_its_way) X(failed)
 WEIR_NAMED_ENUM(ReplicaDrop, uint8_t, WEIR_REPLICA_DROPS)
 
-/// offered = sent + dropped + those that wait.
+/// offered = sent + dropped + those that wait; all since it was first a target, also where a reload took it away meanwhile.
 struct ReplicaStats {
   std::string to;
   bool is_spoofed = false;
+  bool is_gone = false;  // a reload has taken it away
   uint64_t offered = 0;
   uint64_t sent = 0;
   uint64_t sent_octets = 0;  // of payload
   uint64_t returned = 0;     // of sent: of which the network said that nobody got them (ICMP)
   Tally<ReplicaDrop> dropped;
+
+  ReplicaStats& operator+=(const ReplicaStats& other) {
+    offered += other.offered;
+    sent += other.sent;
+    sent_octets += other.sent_octets;
+    returned += other.returned;
+    dropped += other.dropped;
+    return *this;
+  }
 };
 
 /// Counters of a port since it was started; what the device cannot tell stays nullopt.

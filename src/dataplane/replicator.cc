@@ -98,6 +98,7 @@ void Replicator::begin_change() {
     if (change.opened[at] == nullptr) continue;
     place.target = std::move(change.opened[at]);
     place.before = counted(at);
+    place.past = past_.take(place.config.to.to_string(), place.config.spoof_source);
     tell(at, place.target.get());
   }
   plan_before_ = std::exchange(plan_, plan_of(change.configs, change.places));
@@ -116,17 +117,17 @@ bool Replicator::settle_change() {
     for (size_t i = 0; i < lanes_.size(); ++i)
       if (!lanes_[i]->is_released(ends_[i])) return false;
   }
-  const auto is_gone = [this](size_t place) {
-    return places_[place].target != nullptr && std::find(in_use_.begin(), in_use_.end(), place) == in_use_.end();
-  };
   if (!is_leaving_told_) {
     for (size_t place = 0; place < places_.size(); ++place)
-      if (is_gone(place)) tell(place, nullptr);
+      if (is_leaving(place)) tell(place, nullptr);
     is_leaving_told_ = true;
   }
   if (thread_ && told_taken_.load(std::memory_order_acquire) != told_count_) return false;
-  for (size_t place = 0; place < places_.size(); ++place)
-    if (is_gone(place)) places_[place] = {};
+  for (size_t place = 0; place < places_.size(); ++place) {
+    if (!is_leaving(place)) continue;
+    past_.add(stats_of(place));
+    places_[place] = {};
+  }
   plan_before_.reset();
   return true;
 }
@@ -222,17 +223,31 @@ ReplicaStats Replicator::counted(size_t place) const {
   return stats;
 }
 
+ReplicaStats Replicator::stats_of(size_t at) const {
+  const Place& place = places_[at];
+  ReplicaStats stats = place.target->stats();
+  const ReplicaStats now = counted(at);
+  stats.offered = now.offered - place.before.offered;
+  for (const ReplicaDrop drop : {ReplicaDrop::no_room, ReplicaDrop::on_its_way})
+    stats.dropped[drop] = now.dropped[drop] - place.before.dropped[drop];
+  stats += place.past;
+  return stats;
+}
+
+/// No plan has it any more, and what was for it may still wait.
+bool Replicator::is_leaving(size_t place) const {
+  return places_[place].target != nullptr && std::find(in_use_.begin(), in_use_.end(), place) == in_use_.end();
+}
+
 std::vector<ReplicaStats> Replicator::stats() const {
   std::vector<ReplicaStats> all;
-  for (const size_t at : in_use_) {
-    const Place& place = places_[at];
-    ReplicaStats stats = place.target->stats();
-    const ReplicaStats now = counted(at);
-    stats.offered = now.offered - place.before.offered;
-    for (const ReplicaDrop drop : {ReplicaDrop::no_room, ReplicaDrop::on_its_way})
-      stats.dropped[drop] = now.dropped[drop] - place.before.dropped[drop];
-    all.push_back(std::move(stats));
+  for (const size_t place : in_use_) all.push_back(stats_of(place));
+  for (size_t place = 0; place < places_.size(); ++place) {
+    if (!is_leaving(place)) continue;
+    all.push_back(stats_of(place));
+    all.back().is_gone = true;
   }
+  all.insert(all.end(), past_.rows().begin(), past_.rows().end());
   return all;
 }
 

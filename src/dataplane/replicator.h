@@ -27,6 +27,7 @@
 #include "base/waker.h"
 #include "dataplane/data_plane.h"
 #include "dataplane/replica_lane.h"
+#include "dataplane/replica_past.h"
 #include "dataplane/replica_target.h"
 
 namespace weir::dataplane {
@@ -48,6 +49,7 @@ class Replicator {
 
   /// No core offers any more: sends what waits, and ends. Idempotent.
   void stop();
+  /// By target as configured; then those that are gone.
   std::vector<ReplicaStats> stats() const WEIR_RUNS_ON(control_thread);
 
  private:
@@ -56,6 +58,7 @@ class Replicator {
     std::unique_ptr<ReplicaTarget> target;  // null: it is free
     ReplicaConfig config;
     ReplicaStats before;  // what lanes had counted for others that were here
+    ReplicaStats past;    // its own, from before a reload took it away and another brought it back
   };
   /// What the next plan has: places by target as configured, and targets that are to go where one is free.
   struct Change {
@@ -73,6 +76,8 @@ class Replicator {
   Result<void> start_thread_if_any(size_t targets) WEIR_RUNS_ON(control_thread);
   void tell(size_t place, ReplicaTarget* target) WEIR_RUNS_ON(control_thread);
   ReplicaStats counted(size_t place) const WEIR_RUNS_ON(control_thread);
+  ReplicaStats stats_of(size_t place) const WEIR_RUNS_ON(control_thread);
+  bool is_leaving(size_t place) const WEIR_RUNS_ON(control_thread);
   void run() noexcept WEIR_RUNS_ON(exception_thread);
   void take_told() noexcept WEIR_RUNS_ON(exception_thread);
   bool send_some(ReplicaLane& lane) noexcept WEIR_RUNS_ON(exception_thread);
@@ -82,6 +87,7 @@ class Replicator {
   // The control thread's.
   std::array<Place, kReplicaTargetsMax> places_;
   std::vector<size_t> in_use_;  // places by target, as configured
+  ReplicaPast past_;            // of those that are gone
   std::optional<Change> prepared_;
   std::unique_ptr<const ReplicaPlan> plan_ = std::make_unique<const ReplicaPlan>();
   std::unique_ptr<const ReplicaPlan> plan_before_;  // while a core may go by it

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <map>
 #include <optional>
 #include <string>
 #include <utility>
@@ -78,9 +79,12 @@ void add_ports(MetricPage& page, const ApplianceView& view) {
   }
 }
 
+/// By address: one whose spoof_source a reload has changed goes on in its series.
 void add_replicas(MetricPage& page, const ApplianceView& view) {
-  for (const dataplane::ReplicaStats& r : view.replicas) {
-    const Labels labels = {{"to", r.to}};
+  std::map<std::string, dataplane::ReplicaStats> by_target;
+  for (const dataplane::ReplicaStats& r : view.replicas) by_target[r.to] += r;
+  for (const auto& [to, r] : by_target) {
+    const Labels labels = {{"to", to}};
     page.counter("weir_replica_offered_total", "Datagrams that another collector was to get.", labels, r.offered);
     page.counter("weir_replica_sent_total", "Datagrams that were sent on to another collector.", labels, r.sent);
     page.counter("weir_replica_sent_octets_total", "Octets of payload in datagrams sent on.", labels, r.sent_octets);

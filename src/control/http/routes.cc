@@ -236,6 +236,7 @@ json replicas_json(const ApplianceView& view) {
   for (const dataplane::ReplicaStats& r : view.replicas)
     rows.push_back({{"to", r.to},
                     {"spoof_source", r.is_spoofed},
+                    {"is_gone", r.is_gone},
                     {"offered", r.offered},
                     {"sent", r.sent},
                     {"sent_octets", r.sent_octets},
