@@ -14,6 +14,8 @@ namespace weir::dataplane {
 namespace {
 
 constexpr uint64_t kTickIntervalNs = kNsPerSec;
+// What was received so long ago at most, as lanes and sockets hold it, is of this machine'"'"'s clocks.
+constexpr uint64_t kOfNowNs = 60 * kNsPerSec;
 constexpr size_t kExporterRowsPerPoll = 64;  // about 10 KiB copied between two bursts
 constexpr size_t kDomainRowsPerPoll = 256;   // as many as an exporter may have, unless configured
 RateLimits packet_limits(const RateLimits& limits) noexcept { return {.per_exporter = limits.packets_per_exporter}; }
@@ -427,11 +429,11 @@ void Pipeline::poll(uint64_t steady_now_ns, const Moment& now) noexcept {
   packet_limiter_.tick(steady_now_ns);
   if (replica_ != nullptr) replica_->end_burst();
   quarantine_.poll(steady_now_ns);
-  const uint64_t datagram_now_ns = datagram_clock_ns(steady_now_ns, now.aged_ns);
+  const Moment datagram_now = datagram_clock(steady_now_ns, now);
   if (steady_now_ns >= next_tick_ns_) {
     next_tick_ns_ = steady_now_ns + kTickIntervalNs;
-    decoder_->tick(datagram_now_ns);
-    reassembler_.expire(datagram_now_ns);
+    decoder_->tick(datagram_now);
+    reassembler_.expire(datagram_now.aged_ns);
   }
   answer(exporter_inquiry_, 1);
   answer(state_inquiry_, 1);
@@ -452,14 +454,17 @@ void Pipeline::answer(Inquiry<Query>& inquiry, size_t slices_max) noexcept {
 
 // The decoder's waiting data and templates age by the clock that its datagrams carry. That is one
 // that nobody sets, except for replayed captures, which bring their own: there the time goes on from the
-// newest datagram, or everything that waits would be years old at the first tick.
-uint64_t Pipeline::datagram_clock_ns(uint64_t steady_now_ns, uint64_t aged_now_ns) noexcept {
+// newest datagram, or everything that waits would be years old at the first tick. A capture's time is the wall clock's as
+// well; what came just now stands to the wall clock as this does, which may have been set since.
+Moment Pipeline::datagram_clock(uint64_t steady_now_ns, const Moment& now) noexcept {
   if (last_received_ns_ != last_received_seen_ns_) {
     last_received_seen_ns_ = last_received_ns_;
     last_received_steady_ns_ = steady_now_ns;
   }
-  if (last_received_ns_ == 0) return aged_now_ns;
-  return last_received_ns_ + (steady_now_ns - last_received_steady_ns_);
+  if (last_received_ns_ == 0) return now;
+  const uint64_t aged_ns = last_received_ns_ + (steady_now_ns - last_received_steady_ns_);
+  const bool is_of_now = aged_ns + kOfNowNs - now.aged_ns < 2 * kOfNowNs;
+  return {is_of_now ? aged_ns + (now.wall_ns - now.aged_ns) : aged_ns, aged_ns};
 }
 
 Ledger Pipeline::ledger() const noexcept {

@@ -334,7 +334,7 @@ class Pipeline final : private RecordSink, private decode::RecordFuser {
   /// Goes on with the question that is open, for so many parts at most.
   template <class Query>
   void answer(Inquiry<Query>& inquiry, size_t slices_max) noexcept WEIR_RUNS_ON(rx_lcore);
-  uint64_t datagram_clock_ns(uint64_t steady_now_ns, uint64_t aged_now_ns) noexcept
+  Moment datagram_clock(uint64_t steady_now_ns, const Moment& now) noexcept
       WEIR_RUNS_ON(rx_lcore);
 
   const std::shared_ptr<const PlaneRules> first_rules_;

@@ -366,10 +366,10 @@ void DecoderState::keep_time(uint64_t aged_ns, uint64_t wall_offset_ns) noexcept
   events_.set_now(aged_ns, wall_offset_ns);
 }
 
-void DecoderState::tick(uint64_t now_ns) noexcept {
-  keep_time(now_ns, wall_offset_ns_);
-  templates_.expire(now_ns);
-  exporters_.tick(now_ns);
+void DecoderState::tick(const Moment& now) noexcept {
+  keep_time(now.aged_ns, now.wall_ns - now.aged_ns);
+  templates_.expire(now.aged_ns);
+  exporters_.tick(now.aged_ns);
 }
 
 }  // namespace weir::decode

@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/counter.h"
 #include "base/kernel.h"
 #include "base/named_enum.h"
@@ -302,8 +303,9 @@ class Decoder {
   /// Records whose form the fuser knows go to it from the next datagram on, and not to the sink.
   virtual void set_fusing(Fusing fusing) noexcept = 0;
 
-  /// Expires waiting data and templates; bounded work a call. Call about once a second.
-  virtual void tick(uint64_t now_ns) noexcept = 0;
+  /// Expires waiting data and templates; bounded work a call. Call about once a second: with nothing received, it is what
+  /// tells how the wall clock stands to the time that state ages by.
+  virtual void tick(const Moment& now) noexcept = 0;
 
   virtual const DecoderCounters& counters() const noexcept = 0;
 

@@ -112,7 +112,7 @@ class DecoderState final : public Decoder {
   void set_fusing(Fusing fusing) noexcept override {
     fusing_ = config_.fuser != nullptr ? fusing : Fusing::none;
   }
-  void tick(uint64_t now_ns) noexcept override;
+  void tick(const Moment& now) noexcept override;
   const DecoderCounters& counters() const noexcept override { return counters_; }
   size_t copy_exporters(uint32_t& cursor, std::span<ExporterStats> out) const noexcept override {
     return exporters_.copy(cursor, out);

@@ -386,6 +386,56 @@ TEST_F(PipelineTest, FragmentsWaitThroughAStepOfTheWallClock) {
   EXPECT_EQ(pipeline_->ledger().fragments[packet::FragmentOutcome::expired], 0u);
 }
 
+class PipelineClock : public PipelineTest {
+ protected:
+  /// When the only exporter was heard of last, as it is told.
+  uint64_t last_seen_ns(uint64_t steady_ns, const Moment& now) {
+    ExporterQuery query;
+    query.rows.resize(4);
+    {
+      const RoleScope role(control_thread);
+      EXPECT_TRUE(pipeline_->ask_exporters(query));
+    }
+    ExporterQuery* answer = nullptr;
+    for (int polls = 0; polls < 10 && answer == nullptr; ++polls) {
+      poll(steady_ns, now);
+      const RoleScope role(control_thread);
+      pipeline_->take_answer(answer);
+    }
+    EXPECT_EQ(query.filled, 1u);
+    return query.rows[0].last_seen_ns;
+  }
+  static constexpr uint64_t kStep = 86'400 * kNsPerSec;
+};
+
+TEST_F(PipelineClock, WhatIsToldFollowsAStepOfTheWallClockWhileNothingComes) {
+  make();
+  const uint64_t began = kCaptureTimeNs;
+  frame(v5_frame(1), {began, began});
+  EXPECT_EQ(last_seen_ns(kNsPerSec, {began, began}), began);
+  const Moment idle = {began + 100 * kNsPerSec + kStep, began + 100 * kNsPerSec};
+  poll(101 * kNsPerSec, idle);
+  EXPECT_EQ(last_seen_ns(101 * kNsPerSec, idle), began + kStep) << "by the clock as it stands now";
+  frame(v5_frame(1, 1), idle);
+  EXPECT_EQ(last_seen_ns(101 * kNsPerSec + 1, idle), idle.wall_ns);
+  const Moment back = {began + 200 * kNsPerSec - kStep, began + 200 * kNsPerSec};
+  poll(201 * kNsPerSec, back);
+  EXPECT_EQ(last_seen_ns(201 * kNsPerSec, back), began + 100 * kNsPerSec - kStep);
+  finish();
+  Collected collected;
+  collected.take(*pipeline_);
+  EXPECT_EQ(collected.records, 2u);
+}
+
+TEST_F(PipelineClock, OfACaptureThatIsReplayedTheOwnTimesAreToldWhateverTheClockIsSetTo) {
+  make();
+  frame(v5_frame(1), kCaptureTimeNs);
+  const uint64_t now = kCaptureTimeNs + 1000 * kStep;
+  poll(kNsPerSec, {now, now});
+  poll(3 * kNsPerSec, {now + 2 * kNsPerSec + kStep, now + 2 * kNsPerSec});
+  EXPECT_EQ(last_seen_ns(3 * kNsPerSec, {now + kStep, now}), kCaptureTimeNs);
+}
+
 TEST_F(PipelineTest, FragmentsOfWhoMayNotExportTakeNobodysPlace) {
   PipelineConfig config = netflow_pipeline();
   config.decoder.access.allow = {{*IpAddress::parse("192.0.2.0"), 96 + 24}};

@@ -78,6 +78,26 @@ TEST_F(CoreClockTest, AStepIsSeenWithinAReadingAndStateAgesOn) {
   EXPECT_EQ(keeper_.aged_offset_ns(), clock_.now().aged_ns - clock_.steady_ns());
 }
 
+TEST_F(CoreClockTest, TheFirstLookAfterALongIdlenessIsByTheClockAsItStandsThen) {
+  keep(20);
+  look();
+  // Nothing came for an hour, in which the clock was set twice. The core took part in none of the readings.
+  for (const int64_t step_s : {-86'400, 3600}) {
+    MadeClocks::now_wall_ns += static_cast<uint64_t>(step_s) * kNsPerSec;
+    keep(18'000);
+  }
+  MadeClocks::pass(kKeepEveryNs / 2);
+  look();
+  EXPECT_EQ(MadeClocks::asked, 2u) << "once for new lines";
+  expect_near(clock_.wall_ns(), MadeClocks::now_wall_ns);
+  expect_near(clock_.steady_ns(), MadeClocks::now_steady_ns);
+  // The same where nobody kept the lines meanwhile: the machine slept.
+  MadeClocks::pass(3600 * kNsPerSec);
+  MadeClocks::now_wall_ns += 7 * kNsPerSec;
+  look();
+  expect_near(clock_.wall_ns(), MadeClocks::now_wall_ns);
+}
+
 TEST_F(CoreClockTest, AsksTheKernelWhereTheLinesAreTooOldOrTicksJumped) {
   keep(20);
   MadeClocks::pass(2 * kLineNsMax);
