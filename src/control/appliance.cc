@@ -252,6 +252,7 @@ Result<std::shared_ptr<const ApplianceView>> Appliance::run(const RunOptions& op
   notify.ready("taking flows");
 
   const Reloader::Steps steps = reload_steps();
+  uint64_t moved_ns = steady_clock_ns();
   for (;;) {
     const bool moved = turn();
     look_around(ApplianceState::running, notify);
@@ -266,10 +267,12 @@ Result<std::shared_ptr<const ApplianceView>> Appliance::run(const RunOptions& op
       service::log_error("no publisher can deliver anything any more");
       break;
     }
-    if (!moved) {
+    if (moved) {
+      moved_ns = steady_clock_ns();
+    } else {
       if (options.stop_at_end && data_plane_->at_end()) break;
       // What was sealed while it looked around found it awake, and may have been the last that there was a buffer for.
-      waker_.wait(idle_wait_ms(), [this] {
+      waker_.wait(idle_wait_ms(config_.batch_linger_ms, steady_clock_ns() - moved_ns), [this] {
         const RoleScope role(control_thread);
         return delivery_->has_news();
       });

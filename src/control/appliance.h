@@ -89,8 +89,12 @@ class Appliance {
  private:
   static constexpr int kIdleWaitMs = 2;  // between two looks of a control thread that has nothing to do
   /// While it takes flows: sealed batches wait for so long, a tenth of what their records waited for already, unless so
-  /// many wait that a core wakes it up.
-  int idle_wait_ms() const noexcept { return static_cast<int>(std::clamp(config_.batch_linger_ms / 10, 2u, 5u)); }
+  /// many wait that a core wakes it up. Where nothing has moved for a second only the first waits for longer: looks are
+  /// most of what an idle appliance costs.
+  static int idle_wait_ms(uint32_t linger_ms, uint64_t nothing_moved_for_ns) noexcept {
+    const uint32_t tenths = nothing_moved_for_ns < kNsPerSec ? 1 : 4;
+    return static_cast<int>(std::clamp(linger_ms * tenths / 10, 2u, 5 * tenths));
+  }
 
   explicit Appliance(const ApplianceConfig& config);
 

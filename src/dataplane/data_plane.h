@@ -25,7 +25,7 @@
 namespace weir::dataplane {
 
 /// What a core does when there is nothing to receive: waits (on the device's descriptor where it
-/// has one, else in naps of up to 1 ms), and lets packets gather where that pays; sleeps until the device or the kernel
+/// has one, else in naps of up to 5 ms), and lets packets gather where that pays; sleeps until the device or the kernel
 /// says that there is a packet, and takes it at once; or burns the CPU for latency.
 enum class IdlePolicy : uint8_t { adaptive, interrupt, poll };
 

@@ -17,7 +17,6 @@ namespace {
 constexpr size_t kPrefetchAhead = 2;
 constexpr size_t kPrefetchedOctetsMax = 2048;  // of a frame; longer ones are read in order
 constexpr size_t kHeaderOctets = 64;           // all that who hands frames over looks at
-constexpr unsigned kNapsBeforeLonger = 8;
 
 }  // namespace
 
@@ -187,8 +186,7 @@ void DpdkCore::run() noexcept {
       counters.bursts.increment();
       counters.busy_ns.add(clock_.steady_ns() - began_ns);
       empty_polls = 0;
-      nap_ns_ = kNapMinNs;
-      naps_ = 0;
+      naps_.begin_anew();
       disarm_interrupts();
       gathering_.took(received);
       if (received < kBurst) pause();
@@ -279,6 +277,9 @@ void DpdkCore::prepare_waiting() noexcept {
     if (queue->wait_fd < 0 || !waiter_.add(queue->wait_fd)) has_fds_ = false;
   }
   if (!lanes_.empty() && !waiter_.add(bell_.waker.fd())) has_fds_ = false;
+  uint64_t long_nap_ns = kLongNapMaxNs;
+  for (const RxQueue* queue : queues_) long_nap_ns = std::min(long_nap_ns, queue->long_nap_ns);
+  naps_.set_long_nap(long_nap_ns);
   if (idle_ != IdlePolicy::adaptive || !has_fds_ || queues_.empty()) return;
   longest_pause_ns_ = lanes_.empty() ? kPauseMaxNs : longest_pause_of_ring_ns(kLaneFrames);
   for (const RxQueue* queue : queues_)
@@ -339,9 +340,8 @@ void DpdkCore::wait() noexcept {
   } else if (has_fds_ && !has_unread_file && !is_deaf_) {
     waiter_.wait(patience_ns);
   } else {
-    // Nothing to wait on: naps that grow while nothing comes.
-    waiter_.wait(std::min(nap_ns_, patience_ns));
-    if (++naps_ % kNapsBeforeLonger == 0) nap_ns_ = std::min(nap_ns_ * 2, kNapMaxNs);
+    // Nothing to wait on.
+    waiter_.wait(std::min(naps_.next_ns(clock_.steady_ns()), patience_ns));
   }
   if (!lanes_.empty()) bell_.waker.get_up();
 }

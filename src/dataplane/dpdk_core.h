@@ -91,8 +91,7 @@ class DpdkCore {
   bool has_fds_ = false;  // for every queue that may still bring something
   Gathering gathering_;
   uint64_t longest_pause_ns_ = 0;  // 0: frames do not gather
-  uint64_t nap_ns_ = kNapMinNs;
-  unsigned naps_ = 0;
+  Naps naps_;
   std::array<uint8_t, kScratchOctets> scratch_;  // a chain of segments in one piece
 };
 

@@ -41,6 +41,20 @@ bool has_sockets(const DeviceSpec& spec) { return spec.driver == "net_af_packet"
 /// Rings that are as deep as its descriptors say; those that arguments speak of are the driver's.
 bool has_own_rings(const DeviceSpec& spec) { return spec.driver == "net_ring" && spec.arguments.empty(); }
 
+constexpr uint32_t kTapFrames = 500;  // that the kernel keeps for whoever reads a TAP (TUN_READQ_SIZE)
+
+/// Memory that another program fills: it sees that there is no room, and waits or counts what it gives up.
+bool tells_sender(const DeviceSpec& spec) {
+  return spec.driver == "net_ring" || spec.driver == "net_memif" || spec.driver == "net_vhost";
+}
+
+/// A TAP's is its own descriptor, so that nothing is asked of a device: a core waits on it under `adaptive` as it does on
+/// sockets.
+bool wants_interrupts(const DeviceSpec& spec, IdlePolicy idle) {
+  if (has_sockets(spec) || spec.driver == "net_null") return false;
+  return idle == IdlePolicy::interrupt || (idle == IdlePolicy::adaptive && spec.driver == "net_tap");
+}
+
 std::string reason(int negative_errno) { return rte_strerror(-negative_errno); }
 
 /// Drivers whose counters say nothing of what they drop; a bond has the sum of its devices' counters.
@@ -57,7 +71,7 @@ DpdkDevice::DpdkDevice(const DpdkPort& config, DeviceSpec spec, IdlePolicy idle)
     : config_(config),
       spec_(std::move(spec)),
       replays_files_(dataplane::replays_files(spec_)),
-      wants_interrupts_(idle == IdlePolicy::interrupt && !replays_files_ && !has_sockets(spec_) && spec_.driver != "net_null"),
+      wants_interrupts_(wants_interrupts(spec_, idle) && !replays_files_),
       has_own_xdp_program_(wants_own_xdp_program(spec_)) {
   for (const uint16_t vlan : config_.vlans) vlans_.set(vlan % kVlanIds);
 }
@@ -221,7 +235,10 @@ Result<void> DpdkDevice::configure() {
     queue->rules = {.checksums = {.ip_header = config_.checksums, .udp = config_.checksums},
                     .vlans = config_.vlans.empty() ? nullptr : &vlans_};
     queue->is_endless = replays_files_ || driver_ == "net_null";
-    queue->frames = spec_.driver == "net_af_packet" ? af_packet_ring(spec_).frames : rx_descriptors;
+    queue->frames = spec_.driver == "net_af_packet" ? af_packet_ring(spec_).frames
+                    : spec_.driver == "net_tap"     ? std::min<uint32_t>(rx_descriptors, kTapFrames)
+                                                    : rx_descriptors;
+    queue->long_nap_ns = tells_sender(spec_) ? kLongNapMaxNs : long_nap_of_ring_ns(queue->frames);
     queues_.push_back(std::move(queue));
   }
   return {};
@@ -273,7 +290,7 @@ void DpdkDevice::find_sockets(std::vector<int> before) {
 Result<void> DpdkDevice::start() {
   Eal::forget_complaints();
   if (const int rc = rte_eth_dev_start(port_id_); rc != 0)
-    return error(fmt::format("does not start{}: {}", wants_interrupts_ ? " with interrupts (idle: adaptive needs none)" : "", reason(rc)));
+    return error(fmt::format("does not start{}: {}", wants_interrupts_ && spec_.driver != "net_tap" ? " with interrupts (idle: adaptive needs none)" : "", reason(rc)));
   is_started_ = true;
   rte_eth_stats_reset(port_id_);  // those of a virtual function go on from who had it before
   if (wants_interrupts_) find_interrupts();
@@ -346,7 +363,7 @@ void DpdkDevice::find_interrupts() {
       continue;
     }
     forget_interrupts();
-    return add_note(fmt::format("no interrupts on receiving ({}): looked at in naps of up to 1 ms, as idle: adaptive does", reason(rc)));
+    return add_note(fmt::format("no interrupts on receiving ({}): looked at in naps of up to 5 ms, as idle: adaptive does", reason(rc)));
   }
   if (spec_.is_pci) add_note("interrupts on receiving, which are not verified on hardware");
 }

@@ -15,6 +15,7 @@
 #include "base/result.h"
 #include "dataplane/burst.h"
 #include "dataplane/data_plane.h"
+#include "dataplane/naps.h"
 #include "dataplane/timekeeper.h"
 
 namespace weir::dataplane {
@@ -29,8 +30,6 @@ inline constexpr unsigned kEmptyPollsBeforeFdWait = 1;
 inline constexpr unsigned kDrainBurstsMax = 128;
 inline constexpr unsigned kShutDrainBurstsMax = 1u << 20;
 inline constexpr uint64_t kQuietWaitNs = 100 * kNsPerMs;  // with nothing to do but wait for packets
-inline constexpr uint64_t kNapMinNs = 50 * kNsPerUs;      // where there is nothing to wait on
-inline constexpr uint64_t kNapMaxNs = kNsPerMs;
 
 /// A filter that nothing passes: what the socket has queued is all that will come. A UDP socket
 /// counts what it refuses as dropped, a packet socket does not.
