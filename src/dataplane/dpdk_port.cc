@@ -21,6 +21,7 @@
 #include "dataplane/eal.h"
 #include "dataplane/pcap_file.h"
 #include "dataplane/rss_check.h"
+#include "dataplane/umem_pool.h"
 #include "dataplane/xdp_steering.h"
 #include "dataplane/xdp_stub.h"
 
@@ -220,6 +221,7 @@ Result<void> DpdkDevice::configure() {
     if (pool == nullptr)
       return error(fmt::format("no memory for {} mbufs of {} octets: {}", mbufs, room,
                                rte_strerror(rte_errno)));
+    if (spec_.driver == "net_af_xdp") leave_within_umem(*pool);
     pools_.push_back(pool);
     if (const int rc = rte_eth_rx_queue_setup(port_id_, q, rx_descriptors, numa, nullptr, pool);
         rc != 0)

@@ -9,6 +9,7 @@
 #include <cstdio>
 
 #include "dataplane/device_name.h"
+#include "dataplane/umem_pool.h"
 #include "dataplane/worker_lane.h"
 
 namespace weir::dataplane {
@@ -198,6 +199,7 @@ uint32_t pool_mbufs(const DpdkPort& port, const DeviceSpec& spec) {
   // It sends from the buffers that it receives in.
   if (spec.driver == "net_af_xdp" && port.exception.is_on()) needed += kAfXdpSendMbufs;
   needed += port.workers * (static_cast<uint32_t>(kLaneFrames) + kBurstMbufs + kPoolCacheMbufs * 3 / 2);
+  if (spec.driver == "net_af_xdp") needed += mbufs_beyond_umem(needed);
   return std::bit_ceil(needed + 1) - 1;  // mempools like 2^n - 1
 }
 
@@ -205,8 +207,9 @@ uint32_t pool_mbufs_min(const DpdkPort& port, const DeviceSpec& spec) {
   // A worker has a burst in work, and what its own cache of the pool keeps is out of the receive core's reach.
   const uint32_t of_workers = port.workers * (kBurstMbufs + kWorkerCacheMbufsMin * 3 / 2);
   if (!keeps_mbufs(spec)) return kPoolMbufsMin + of_workers;
-  const uint32_t fill = spec.driver == "net_af_xdp" ? kAfXdpFillMbufs : 0;
-  return port.rx_descriptors + fill + 2 * kBurstMbufs + of_workers;
+  const bool is_umem = spec.driver == "net_af_xdp";
+  const uint32_t needed = port.rx_descriptors + (is_umem ? kAfXdpFillMbufs : 0) + 2 * kBurstMbufs + of_workers;
+  return is_umem ? needed + mbufs_beyond_umem(needed) : needed;
 }
 
 std::string pool_name(uint16_t port, uint16_t queue) { return fmt::format("weir_{}_{}", port, queue); }
