@@ -28,7 +28,8 @@ namespace weir::dataplane {
 /// a trailer, which no verdict depends on.
 inline constexpr size_t kScratchOctets = 65'535 + 14 + 4 * packet::kVlanTagsMax + 64;
 
-class DpdkCore {
+/// On no line of another core's.
+class alignas(kCacheLineBytes) DpdkCore {
  public:
   DpdkCore(Pipeline& pipeline, const Timekeeper& keeper, IdlePolicy idle, uint64_t linger_ns)
       : pipeline_(pipeline), idle_(idle), linger_ns_(linger_ns), clock_(keeper) {}

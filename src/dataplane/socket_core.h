@@ -33,7 +33,7 @@ struct SocketThread {
   int cpu = -1;  // that it is pinned to; -1: to none
 };
 
-class SocketCore {
+class alignas(kCacheLineBytes) SocketCore {
  public:
   /// `tcp`: what of sessions is this thread's.
   static Result<std::unique_ptr<SocketCore>> open(const TcpLimits& tcp);

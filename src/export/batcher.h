@@ -67,7 +67,7 @@ struct BatchRoom {
   RecordDrop why_not = RecordDrop::no_buffer;
 };
 
-class Batcher {
+class alignas(kCacheLineBytes) Batcher {
  public:
   explicit Batcher(const BatcherConfig& config);
 
