@@ -270,8 +270,10 @@ TEST_F(PipelineTest, FragmentsForTheHostGoOnAsTheyCameAndTakeNobodysRoom) {
   config.decoder.access.allow = {{*IpAddress::parse("192.0.2.1"), 128}};  // what the host is sent is none of its business
   make(config);
   HostLane lane;
-  const RoleScope role(rx_lcore);
-  const auto on = [&](const lab::Octets& octets) { pipeline_->on_frame(octets, LinkType::ethernet, kCaptureTimeNs, lane.get()); };
+  const auto on = [&](const lab::Octets& octets) {
+    const RoleScope role(rx_lcore);
+    pipeline_->on_frame(octets, LinkType::ethernet, kCaptureTimeNs, lane.get());
+  };
   const auto exported = frames_of({"192.0.2.1", "192.0.2.200", 40'000, kNetflowPort}, 1);
   on(exported[0]);
   for (const lab::UdpEnds& host : {kHost4, kHost6}) {
@@ -339,8 +341,10 @@ TEST_F(PipelineTest, WhatTurnsOutToBeNoUdpIsGivenOnToo) {
 TEST_F(PipelineTest, AnIdentificationThatComesRoundIsTheListenersAgain) {
   make();
   HostLane lane;
-  const RoleScope role(rx_lcore);
-  const auto on = [&](const lab::Octets& octets) { pipeline_->on_frame(octets, LinkType::ethernet, kCaptureTimeNs, lane.get()); };
+  const auto on = [&](const lab::Octets& octets) {
+    const RoleScope role(rx_lcore);
+    pipeline_->on_frame(octets, LinkType::ethernet, kCaptureTimeNs, lane.get());
+  };
   for (int round = 0; round < 2; ++round) {
     for (const lab::Octets& octets : frames_of({"192.0.2.1", "192.0.2.200", 40'000, 9'999}, 1)) on(octets);
     for (const lab::Octets& octets : frames_of({"192.0.2.1", "192.0.2.200", 40'000, kNetflowPort}, 1)) on(octets);
