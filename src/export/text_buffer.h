@@ -48,6 +48,13 @@ class TextBuffer {
   void put_number(uint64_t v) {
     if (room(kDecimalTextRoom)) used_ = static_cast<size_t>(write_decimal(data_ + used_, v) - data_);
   }
+  /// `key` with its quotes and colon, a number and a comma.
+  // PERF: one check of the room for all three, and the key a few moves as above (event/mixed_10_exporters, perf/bench_transform).
+  __attribute__((always_inline)) void put_member(std::string_view key, uint64_t v) {
+    if (!room(key.size() + kDecimalTextRoom + 1)) return;
+    copy_short(reinterpret_cast<uint8_t*>(data_ + used_), reinterpret_cast<const uint8_t*>(key.data()), key.size());
+    append_element(data_ + used_ + key.size(), v);
+  }
   /// Two digits an octet.
   void put_hex(std::string_view octets) {
     if (!room(2 * octets.size())) return;
@@ -83,6 +90,12 @@ class TextBuffer {
 
  private:
   static constexpr size_t kStep = 2048;  // a line without lists and long strings takes less
+  /// There is room.
+  __attribute__((noinline)) void append_element(char* p, uint64_t v) noexcept {
+    p = write_decimal(p, v);
+    *p = ',';
+    used_ = static_cast<size_t>(p + 1 - data_);
+  }
   bool room(size_t n) {
     if (capacity_ - used_ >= n) [[likely]] return true;
     if (grows_ == nullptr) {

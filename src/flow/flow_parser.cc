@@ -118,6 +118,7 @@ bool parse_flow(std::span<const uint8_t> message, FlowView& view) noexcept {
         uint64_t v = 0;
         if (!at.varint(v)) return false;
         view.numbers[place.slot] = place.kind == Kind::number_64 ? v : static_cast<uint32_t>(v);
+        view.given[place.slot / 64] |= uint64_t{1} << place.slot % 64;
         is_flow = true;
         continue;
       }

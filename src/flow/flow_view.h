@@ -51,7 +51,9 @@ struct ListRange {
 };
 
 struct FlowView {
-  std::array<uint64_t, static_cast<size_t>(NumberSlot::count_)> numbers;
+  static constexpr size_t kNumbers = static_cast<size_t>(NumberSlot::count_);
+  std::array<uint64_t, kNumbers> numbers;
+  std::array<uint64_t, (kNumbers + 63) / 64> given;  // which of them the message has, a bit each
   std::array<std::string_view, static_cast<size_t>(OctetsSlot::count_)> octets;
   std::array<ListRange, static_cast<size_t>(ListSlot::count_)> lists;
   std::span<const uint8_t> message;  // what all of this points into

@@ -50,10 +50,8 @@ class Scope {
 };
 
 /// `key` with its quotes and colon.
-inline void put_number(TextBuffer& out, std::string_view key, uint64_t v) {
-  out.put(key);
-  out.put_number(std::min(v, kLongMax));
-  out.put(',');
+__attribute__((always_inline)) inline void put_number(TextBuffer& out, std::string_view key, uint64_t v) {
+  out.put_member(key, std::min(v, kLongMax));
 }
 inline void put_text(TextBuffer& out, std::string_view key, std::string_view text) {
   out.put(key);
