@@ -278,6 +278,7 @@ constexpr Protocol kProtocols[] = {
     Protocol::netflow_v5,
     Protocol::netflow_v9,
     Protocol::ipfix,
+    Protocol::ipfix_20_fields,
     Protocol::ipfix_varlen,
     Protocol::netflow_v9_options_mix,
     Protocol::mixed_1000_exporters,

@@ -19,6 +19,7 @@ constexpr auto kExportSecs = static_cast<uint32_t>(kReceivedNs / kNsPerSec);
 constexpr uint16_t kTemplateId = 256;
 constexpr uint16_t kOptionsId = 300;
 constexpr uint32_t kV9Records = 22;
+constexpr uint32_t kIpfixRecords = 20;
 constexpr uint32_t kOptionsMixRecords = 20;
 constexpr uint32_t kVarlenRecords = 13;
 constexpr uint32_t kMixedTemplates = 4;  // of a NetFlow v9 exporter in the mix
@@ -30,6 +31,11 @@ using Fields = std::vector<lab::FieldSpecifier>;
 const Fields kV9Fields = {{8, 4},  {12, 4}, {15, 4}, {10, 4}, {14, 4}, {2, 4}, {1, 4},
                           {22, 4}, {21, 4}, {7, 2},  {11, 2}, {6, 1},  {4, 1}, {5, 1},
                           {16, 4}, {17, 4}, {9, 1},  {13, 1}, {61, 1}, {58, 2}};
+
+// The same router's by IPFIX: counters of 64 bits, milliseconds since the epoch, 72 octets.
+const Fields kIpfixFields = {{8, 4},   {12, 4},  {15, 4}, {10, 4}, {14, 4}, {2, 8}, {1, 8},
+                             {152, 8}, {153, 8}, {7, 2},  {11, 2}, {6, 1},  {4, 1}, {5, 1},
+                             {16, 4},  {17, 4},  {9, 1},  {13, 1}, {61, 1}, {58, 2}};
 
 // A firewall's: application, user and server by name. 72 octets and the names.
 const Fields kVarlenFields = {{8, 4},
@@ -149,6 +155,8 @@ class Source {
       case Protocol::netflow_v9: return v9(define(v9_builder())).octets;
       case Protocol::netflow_v9_options_mix: return v9(samplers(define(v9_builder()))).octets;
       case Protocol::ipfix: model_.next(kExportNs, made); return made.octets;
+      case Protocol::ipfix_20_fields:
+        return ipfix_builder().templates({{.id = kTemplateId, .fields = kIpfixFields}}).build();
       case Protocol::ipfix_varlen:
         return ipfix_builder().templates({{.id = kTemplateId, .fields = kVarlenFields}}).build();
       default: return {};
@@ -178,12 +186,13 @@ class Source {
         model_.next(kExportNs, made);
         return {made.octets, made.records, made.records};
       }
+      case Protocol::ipfix_20_fields: {
+        const auto records = records_of(kIpfixFields, kIpfixRecords, traffic_);
+        return ipfix(ipfix_builder().data(kTemplateId, records), kIpfixRecords);
+      }
       case Protocol::ipfix_varlen: {
         const auto records = records_of(kVarlenFields, kVarlenRecords, traffic_);
-        Made made{ipfix_builder().data(kTemplateId, records).build(), kVarlenRecords,
-                  kVarlenRecords};
-        sequence_ += made.units;
-        return made;
+        return ipfix(ipfix_builder().data(kTemplateId, records), kVarlenRecords);
       }
       case Protocol::sflow_raw_header:
         return {sflow_datagram(traffic_, i), kSflowSamplesPerDatagram, 1};
@@ -205,6 +214,12 @@ class Source {
   Made v9(const lab::NetflowV9Builder& b, uint32_t records = 0) {
     ++sequence_;
     return {b.build(), records, 1};
+  }
+
+  Made ipfix(const lab::IpfixBuilder& b, uint32_t records) {
+    Made made{b.build(), records, records};
+    sequence_ += records;
+    return made;
   }
 
   lab::NetflowV9Builder& define(lab::NetflowV9Builder&& b) { return define(b); }
@@ -318,6 +333,7 @@ std::string_view name_of(Protocol p) {
     case Protocol::netflow_v5: return "netflow_v5";
     case Protocol::netflow_v9: return "netflow_v9";
     case Protocol::ipfix: return "ipfix";
+    case Protocol::ipfix_20_fields: return "ipfix_20_fields";
     case Protocol::ipfix_varlen: return "ipfix_varlen";
     case Protocol::netflow_v9_options_mix: return "netflow_v9_options_mix";
     case Protocol::mixed_1000_exporters: return "mixed_1000_exporters";

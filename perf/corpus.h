@@ -18,6 +18,7 @@ enum class Protocol : uint8_t {
   netflow_v5,              // 30 records a datagram
   netflow_v9,              // 22 records of a template of 20 fields
   ipfix,                   // 15 or so of 24 fields, IPv4 and IPv6
+  ipfix_20_fields,         // 20 records of a template of 20 fields: counters of 64 bits, times in milliseconds
   ipfix_varlen,            // 13 or so of 23 fields, three of them strings of variable length
   netflow_v9_options_mix,  // 20 of 21 fields; options data or refreshed templates in each fourth
   mixed_1000_exporters,    // all of the above from 1000 exporters in turn: 2400 templates

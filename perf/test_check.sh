@@ -18,6 +18,9 @@ case $1 in
   --passes) echo 100 ;;
   *)
     [ "${BENCH_FAILS:-}" ] && { echo "no such benchmark" >&2; exit 1; }
+    # Slow the first time only.
+    [ "${UNLUCKY:-}" ] && [ ! -e "$UNLUCKY" ] && { touch "$UNLUCKY"; RATIO=1.2; }
+    [ "${ONLY_BARE:-}" ] && { echo '{"benchmarks": [{"run_type": "iteration", "run_name": "bare_loop/netflow_v5", "items_per_second": 1}]}'; exit 0; }
     for name in decode_encode fused; do for p in netflow_v5 netflow_v9 ipfix ipfix_varlen sflow_raw_header; do
       [ "$name/$p" = "${LEFT_OUT:-}" ] || echo "$name/$p ${RATIO:-1}"
     done; done | { cat; echo "bare_loop/netflow_v5 1"; } | jq -Rn '{benchmarks: [inputs | split(" ")
@@ -54,6 +57,8 @@ LEFT_OUT=fused/netflow_v5 expect 1 "not everything was counted" --instructions
 expect 0 "recorded" --ratios --record
 expect 0 "same    fused/netflow_v9  1, was 1" --ratios
 RATIO=1.2 expect 1 "SLOWER  decode_encode/ipfix  1.2, was 1 (20 %)" --ratios
+UNLUCKY=$dir/unlucky expect 0 "same    decode_encode/ipfix  1, was 1" --ratios
+ONLY_BARE=1 expect 1 "no ratios" --ratios
 LEFT_OUT=fused/netflow_v9 expect 1 "MISSING fused/netflow_v9" --ratios
 BENCH_FAILS=1 expect 1 "no such benchmark" --ratios
 expect 2 "usage" --nonsense
