@@ -32,8 +32,10 @@ def machine:
   + "Run \(.machine.when), `perf/run.sh\(if .settings.quick then " --quick" else "" end)`, \(.settings.took_seconds) s: medians, least and most in brackets; whole replays \(.settings.rounds) x \(.settings.seconds) s"
   + (.settings.parts // [] | map(", \(.of) \(.rounds) x \(.seconds) s") | join(""))
   + (.peers | if . == null then "" else ", collectors side by side \(.rounds) x \(.seconds) s" end) + (if .settings.parts == null then ", other parts less" else "" end) + "."
-  + (if .machine.load_before > 0.5 * .machine.cpus then "\n\n**The machine was not quiet: its load was \(.machine.load_before) on \(.machine.cpus) CPUs when the run began.** Absolute figures are too low, by how much nobody can say; take ratios of what ran in turn."
-     else " Load when it began: \(.machine.load_before)." end)
+  # The load average is of the minute before, what ended in it too: what the CPUs did just before says more.
+  + (if .machine.busy_before == null then " Load average when it began: \(.machine.load_before)" + (if .machine.load_before > 0.5 * .machine.cpus then ", on \(.machine.cpus) CPUs: **where that was not what had just ended, absolute figures are too low.**" else "." end)
+     elif .machine.busy_before > 0.1 * .machine.cpus then "\n\n**The machine was not quiet: \(.machine.busy_before) of its \(.machine.cpus) CPUs were busy when the run began.** Absolute figures are too low, by how much nobody can say; take ratios of what ran in turn."
+     else " Busy when it began: \(.machine.busy_before) of \(.machine.cpus) CPUs." end)
   + (if (.settings.skipped | length) > 0 then "\n\nNot measured here: " + (.settings.skipped | join("; ")) + "." else "" end);
 
 def headline:

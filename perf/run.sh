@@ -8,7 +8,7 @@
 #
 # Takes programs from build/ (scripts/build.sh build). Needs jq; nats-server for the way to an acknowledgement, weir-store
 # and weir-api for the way to an answer, peers as perf/peers.sh says. What is missing is named and left out. Nothing else
-# should run on the machine meanwhile: its load at the beginning is part of the result.
+# should run on the machine meanwhile: how busy it is at the beginning is part of the result.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 
@@ -28,6 +28,11 @@ for need in jq build/weir build/weirctl build/perf/bench_decode; do
   command -v "$need" >/dev/null || { echo "run.sh: $need is not there (scripts/build.sh build)" >&2; exit 1; }
 done
 load_before=$(cut -d' ' -f1 /proc/loadavg)
+# CPUs that others use, by three seconds of /proc/stat: all but idle and waiting for a disk.
+cpu_ticks() { awk '/^cpu / { for (i = 2; i <= 9; ++i) all += $i; print all - $5 - $6, all }' /proc/stat; }
+before=$(cpu_ticks)
+sleep 3
+busy_before=$(printf '%s %s\n' "$before" "$(cpu_ticks)" | awk -v cpus="$(nproc)" '{ printf "%.2f", ($3 - $1) / ($4 - $2) * cpus }')
 begin=$SECONDS
 
 dir=$(mktemp -d)
@@ -203,7 +208,7 @@ jq -n --slurpfile decode "$dir/decode" --slurpfile events "$dir/events" --slurpf
   --arg cpu "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1)" --argjson cpus "$(nproc)" \
   --argjson memory_mib "$(awk '/^MemTotal/ { print int($2 / 1024) }' /proc/meminfo)" \
   --arg kernel "$(uname -r)" --arg compiler "$(c++ --version | head -1)" --arg version "$(build/weir version | head -1)" \
-  --arg when "$(date -u +%FT%TZ)" --argjson load_before "$load_before" --argjson took $((SECONDS - begin)) \
+  --arg when "$(date -u +%FT%TZ)" --argjson load_before "$load_before" --argjson busy_before "$busy_before" --argjson took $((SECONDS - begin)) \
   --argjson quick $quick --argjson rounds $rounds --argjson seconds $seconds --argjson halvings $halvings \
   --argjson scaling_s "$scaling_s" --argjson bench_s "$bench_s" --argjson deliver_s "$deliver_s" --argjson event_s "$event_s" "$median"'
   def by_name: group_by([.name, .x]) | map({name: .[0].name, x: .[0].x, lossless: (map(.lossless) | all),
@@ -213,7 +218,7 @@ jq -n --slurpfile decode "$dir/decode" --slurpfile events "$dir/events" --slurpf
     cpu_ns_per_record: (map(.cpu_ns_per_record) | spread), delivery_ns: (sort_by(.delivery_ns.p99) | .[(length - 1) / 2 | floor].delivery_ns),
     stages: .[0].stages, memory_mib: (map(.memory_mib) | max)});
   {machine: {cpu: $cpu, cpus: $cpus, memory_mib: $memory_mib, kernel: $kernel, compiler: $compiler, version: $version, programs: $programs[0],
-     when: $when, load_before: $load_before},
+     when: $when, load_before: $load_before, busy_before: $busy_before},
    settings: {quick: $quick, rounds: $rounds, seconds: $seconds, halvings: $halvings, took_seconds: $took,
      parts: [{of: "scaling", rounds: $rounds, seconds: $scaling_s}, {of: "decoder and encoder", rounds: $rounds, seconds: $bench_s},
        {of: "events", rounds: 3, seconds: $event_s}, {of: "`bench_deliver`", rounds: $rounds, seconds: $deliver_s}], skipped: $skipped},
@@ -222,7 +227,7 @@ jq -n --slurpfile decode "$dir/decode" --slurpfile events "$dir/events" --slurpf
    wire_to_queryable: $queryable[0], peers: $peers[0], peers_veth: $peers_veth[0], ports: $ports[0], sessions: $sessions[0]}' >"$json" || exit 1
 
 jq -r 'def m: . / 1e6 * 100 | round / 100; def r: . * 100 | round / 100;
-  "\(.machine.cpu), \(.machine.cpus) CPUs, \(.machine.version); load before: \(.machine.load_before)", "",
+  "\(.machine.cpu), \(.machine.cpus) CPUs, \(.machine.version); busy before: \(.machine.busy_before) CPUs", "",
   "decode and encode, ns a record", (.decode_encode_ns_per_record | to_entries[] | "  \(.key)  \(.value.median | r)"), "",
   "from flows to events, ns a flow", (.events[] | "  \(.stage) \(.of)  \(.ns_per_flow.median | r)"), "",
   "(a) wire to encoded, M records/s on one core", (.wire_to_encoded[] | "  \(.name)  \(.records_per_second.median | m)  lossless \(.lossless)  CPU \(.cpu_ns_per_record.median | r) ns"), "",

@@ -42,12 +42,17 @@ has small "whole replays 3 x 2 s, scaling 3 x 0.5 s, collectors side by side 3 x
 has small "| weir | 0.3 | 0.6 | 0 of 100,000 | 90,000 and more | 291 | protobuf |"
 has small "| nfcapd | 0.5 (0.4 to 0.6) | 1 | 10 of 100,000, and by its log more | below 80,000 | 10 | its own |"
 has small "*Without loss* by halving, in runs of 3 s"
+has small "Busy when it began: 0.03 of 4 CPUs."
 grep -q "not quiet" "$dir/small/PERFORMANCE.md" && fail "small: says that the machine was not quiet"
 
 # A busy machine is said to have been one.
-jq '.machine.load_before = 9' perf/testdata/run.json >"$dir/busy.json"
+jq '.machine.busy_before = 1.5' perf/testdata/run.json >"$dir/busy.json"
 render "$dir/busy.json" "$dir/busy" busy
-has busy "The machine was not quiet: its load was 9 on 4 CPUs"
+has busy "The machine was not quiet: 1.5 of its 4 CPUs were busy"
+# Of older runs only the load average is known, of the minute before.
+jq 'del(.machine.busy_before) | .machine.load_before = 9' perf/testdata/run.json >"$dir/load.json"
+render "$dir/load.json" "$dir/load" load
+has load "Load average when it began: 9, on 4 CPUs: **where that was not what had just ended"
 
 # A run from before the sender's time was taken by the clock has no rate without loss that could be believed.
 jq '.peers.peers |= map(del(.lossless, .complaints) + {datagrams_per_second_lossless: 332496, bound_by_sender: true}) | del(.settings.parts)' perf/testdata/run.json >"$dir/before.json"
@@ -94,5 +99,7 @@ claims "NetFlow v5 by records" "$(rate decode_encode/netflow_v5)" 'looks at reco
 claims "NetFlow v9 by records" "$(rate decode_encode/netflow_v9)" 'looks at records, [0-9.]+, ([0-9.]+) and'
 claims "IPFIX by records" "$(rate decode_encode/ipfix)" 'looks at records, [0-9.]+, [0-9.]+ and ([0-9.]+) million'
 claims "JetStream's" ".wire_to_acknowledged[0].acknowledged_per_second.median / 1e6" 'what sends got ([0-9.]+) million records'
+claims "flows asked for" ".wire_to_queryable.flows_per_second / 1e6" 'questions too, ([0-9.]+) million flows'
+claims "events" '[.events[] | select(.stage == "enriched") | 1e3 / .ns_per_flow.median] | min' 'One core makes ([0-9.]+) million flows'
 
 exit $failed
