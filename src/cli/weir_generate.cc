@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "cli/commands.h"
+#include "cli/decimal_range.h"
 #include "lab/generator.h"
 
 namespace weir::cli {
@@ -252,7 +253,7 @@ void add_generate_command(CLI::App& app, int& exit_code) {
       ->check(CLI::Range(uint64_t{0}, kNsPerSec))
       ->capture_default_str();
   generate->add_option("--duration", o->duration_s, "Stop after this many seconds (0.001 to 1e9)")
-      ->check(CLI::Range(0.001, 1e9));
+      ->check(decimal_range(0.001, 1e9));
   generate
       ->add_option(
           "--exporters", o->exporters,

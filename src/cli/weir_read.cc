@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "cli/commands.h"
+#include "cli/decimal_range.h"
 #include "export/batch_reader.h"
 #include "export/jetstream_reader.h"
 #include "export/json_lines.h"
@@ -375,7 +376,7 @@ void add_read_command(CLI::App& app, int& exit_code) {
   read->add_option("--timeout", options->timeout_s,
                    "At the stream's end, wait this many seconds for more (default: 0; 5 with "
                    "--all --count; for ever with --new)")
-      ->check(CLI::Range(0.0, kTimeoutMaxS));
+      ->check(decimal_range(0.0, kTimeoutMaxS));
   read->add_option("--format", options->format, "json, table or none")
       ->check(CLI::IsMember({"json", "table", "none"}))
       ->capture_default_str();

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "cli/commands.h"
+#include "cli/decimal_range.h"
 #include "cli/replay_run.h"
 #include "service/log.h"
 
@@ -127,7 +128,7 @@ void add_replay_command(CLI::App& app, int& exit_code) {
   CLI::App* command = app.add_subcommand(
       "replay", "Play captures to an appliance of its own, at a rate, and report what it took, lost and delivered");
   auto o = std::make_shared<ReplayOptions>();
-  const CLI::Range percent(0.0, 100.0);
+  const CLI::Validator percent = decimal_range(0.0, 100.0);
   command->add_option("CAPTURE", o->captures, "Captures of exports: pcap or pcapng, also packed with gzip or zstd")->required();
   auto* config = command->add_option("-c,--config", o->target.config_path,
                                      "Listeners, publishers and limits from this file; its ports and replicate are not used");
@@ -139,7 +140,7 @@ void add_replay_command(CLI::App& app, int& exit_code) {
       ->capture_default_str();
   command->add_option("--rounds", o->rounds, "Play so many times; sequence numbers and times of export go on (default: once)")
       ->check(CLI::Range(uint64_t{1}, uint64_t{1'000'000'000}));
-  command->add_option("--seconds", o->seconds, "Play for so long")->check(CLI::Range(0.001, 1e7));
+  command->add_option("--seconds", o->seconds, "Play for so long")->check(decimal_range(0.001, 1e7));
   command->add_option("--exporters", o->exporters,
                       "For each exporter of the captures so many, with addresses of 198.18.0.0/15 and 2001:db8:e::/96")
       ->check(CLI::Range(1u, static_cast<uint32_t>(lab::kReplayExportersMax)))

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "base/version.h"
+#include "cli/decimal_range.h"
 #include "cli/finish_output.h"
 #include "cli/run_app.h"
 #include "cli/weirctl_capture.h"
@@ -81,7 +82,7 @@ class Program {
     exporters->callback([this] { exporter_.empty() ? show_exporters() : show_one_exporter(); });
     CLI::App* top = app.add_subcommand("top", "What goes on right now: rates, losses, cores, publishers, busiest exporters");
     top->add_option("--interval", top_interval_, "Seconds between two looks")
-        ->check(CLI::Range(0.1, 3600.0))
+        ->check(decimal_range(0.1, 3600.0))
         ->capture_default_str();
     top->add_option("--count", top_.count, "So many screens, then end; 0: until q")->capture_default_str();
     top->callback([this] {

@@ -18,6 +18,7 @@ constexpr uint32_t kFramesALook = 16;          // at the clock, where nothing is
 constexpr uint64_t kNapMinNs = 100 * kNsPerUs;  // less is not worth a sleep
 constexpr uint64_t kNapMaxNs = 5 * kNsPerMs;    // `stop` is looked at between two
 constexpr double kRateMax = 1e12;
+constexpr double kDueMaxNs = 1e18;  // thirty years: later is never, and must not come out as a moment that has passed
 
 void nap(uint64_t ns) {
   const timespec time{0, static_cast<long>(std::min(ns, kNapMaxNs))};
@@ -37,6 +38,16 @@ std::optional<double> number_of(std::string_view text) {
   }
   if (used != copy.size() || !std::isfinite(value)) return std::nullopt;
   return value;
+}
+
+constexpr uint32_t kMillion = 1'000'000;
+
+/// How often the dice must fall for a frame whose exporter has none held, so that of all its frames so many are: behind each that
+/// is held goes one that is not.
+uint32_t of_those_free(uint32_t of_a_million) {
+  if (of_a_million >= kMillion / 2) return kMillion;
+  const uint64_t others = kMillion - of_a_million;
+  return static_cast<uint32_t>((uint64_t{of_a_million} * kMillion + others / 2) / others);
 }
 
 }  // namespace
@@ -67,7 +78,7 @@ std::optional<ReplayRate> ReplayRate::parse(std::string_view text) {
 }
 
 ReplayPlayer::ReplayPlayer(const ReplayFrames& frames, const ReplayPlan& plan)
-    : frames_(frames), plan_(plan), rewriter_(frames, plan.copies), random_(plan.seed) {
+    : frames_(frames), plan_(plan), rewriter_(frames, plan.copies), random_(plan.seed), held_of_a_million_(of_those_free(plan.faults.reordered)) {
   if (plan.faults.reordered != 0) held_.resize(frames.sources().size() * plan.copies);
 }
 
@@ -127,7 +138,7 @@ uint64_t ReplayPlayer::due_ns(const Play& play) const noexcept {
              static_cast<double>(play.frame->after_ns) / 1e9;
       break;
   }
-  return static_cast<uint64_t>(done / plan_.rate.value * 1e9);
+  return static_cast<uint64_t>(std::min(done / plan_.rate.value * 1e9, kDueMaxNs));
 }
 
 /// Until the frame is due; false: it is over.
@@ -162,23 +173,26 @@ bool ReplayPlayer::throw_dice(const Play& play, ReplayOutput& output) {
   }
   // Other exporters' frames that come in between put nothing out of order.
   Play* const held = held_.empty() ? nullptr : &held_[exporter_of(play)];
-  if (held != nullptr && held->frame == nullptr && falls(faults.reordered)) {
+  if (held != nullptr && held->frame == nullptr && falls(held_of_a_million_)) {
     counters_.reordered.increment();
     *held = play;
     return true;
   }
+  if (!give_once_or_twice(play, output)) return false;
+  return held == nullptr || held->frame == nullptr || give_once_or_twice(std::exchange(*held, Play{}), output);
+}
+
+bool ReplayPlayer::give_once_or_twice(const Play& play, ReplayOutput& output) {
   if (!give(play, output)) return false;
-  if (falls(faults.duplicated)) {
-    counters_.duplicated.increment();
-    if (!give(play, output)) return false;
-  }
-  return held == nullptr || held->frame == nullptr || give(std::exchange(*held, Play{}), output);
+  if (!falls(plan_.faults.duplicated)) return true;
+  counters_.duplicated.increment();
+  return give(play, output);
 }
 
 /// Of those that had no next one.
 void ReplayPlayer::give_held(ReplayOutput& output) {
   for (Play& held : held_) {
-    if (held.frame != nullptr && !give(std::exchange(held, Play{}), output)) return;
+    if (held.frame != nullptr && !give_once_or_twice(std::exchange(held, Play{}), output)) return;
   }
 }
 

@@ -29,12 +29,12 @@ struct ReplayRate {
 };
 inline constexpr const char* kReplayRateForms = "max, 200kpps, 1.5Gbps (of frames), 3Mrps (records) or x2 (times as captured)";
 
-/// Of a million frames each, in this order of precedence.
+/// Of a million frames each; but for the first, of those that are not lost.
 struct ReplayFaults {
   uint32_t lost = 0;
   uint32_t duplicated = 0;
-  uint32_t reordered = 0;  // behind the next one of the same exporter
-  uint32_t corrupted = 0;  // one octet of the payload is another
+  uint32_t reordered = 0;  // behind the next one of the same exporter: half of them at most
+  uint32_t corrupted = 0;  // one octet of the payload is another; of duplicates, too
 };
 
 struct ReplayPlan {
@@ -98,6 +98,7 @@ class ReplayPlayer {
   bool await(const Play& play, ReplayOutput& output, const std::atomic<bool>& stop);
   uint64_t due_ns(const Play& play) const noexcept;
   bool throw_dice(const Play& play, ReplayOutput& output);
+  bool give_once_or_twice(const Play& play, ReplayOutput& output);
   bool give(const Play& play, ReplayOutput& output);
   void give_held(ReplayOutput& output);
   uint32_t exporter_of(const Play& play) const noexcept { return play.frame->source * plan_.copies + play.copy; }
@@ -108,6 +109,7 @@ class ReplayPlayer {
   const ReplayRewriter rewriter_;
   ReplayCounters counters_;
   Random random_;
+  const uint32_t held_of_a_million_;  // of frames whose exporter has none held
   std::vector<Play> held_;  // by exporter, until its next one has gone; empty where nothing is reordered
   uint64_t wall_ns_ = 0;
   uint64_t now_ns_ = 0;

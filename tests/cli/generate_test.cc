@@ -100,6 +100,7 @@ TEST_F(Generate, RefusesWhatCannotBe) {
       {{"--to", "[::1]:-1"}, 1, "port -1 is not allowed"},
       {{"--pcap", "/dev/null", "--to", "192.0.2.1:0"}, 2, "the port from 1 to 65535"},
       {{"--to", "127.0.0.1:2055", "--duration", "0"}, 2, "--duration"},
+      {{"--to", "127.0.0.1:2055", "--duration", "nan"}, 2, "--duration"},
       {{"--pcap", "/no/such/folder/x.pcap"}, 1, "No such file"},
       {{"--pcap", "/dev/full"}, 1, "No space left"},
   };

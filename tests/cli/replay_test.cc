@@ -172,6 +172,8 @@ TEST_F(Replay, SaysWhatIsWrong) {
       {{folder_ / "none"}, 1, "No such file"},
       {{path, "-c", folder_ / "none"}, 1, "none"},
       {{path, "--rounds", "0"}, 2, "--rounds"},
+      {{path, "--lose", "nan"}, 2, "--lose"},
+      {{path, "--seconds", "nan"}, 2, "--seconds"},
   };
   for (const auto& w : wrong) {
     const Outcome played = replay(w.arguments);

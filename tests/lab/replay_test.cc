@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <map>
 #include <set>
 
@@ -205,6 +206,22 @@ TEST_F(ReplayTest, TheSameDiceFallTheSame) {
   EXPECT_NE(first, sequences(2));
 }
 
+/// Of all frames, however they take turns: what is held back takes no other's place in the count.
+TEST_F(ReplayTest, HarmsAsManyAsItWasAsked) {
+  const ReplayFrames frames = load(capture(ExportProtocol::netflow_v5, 2, 500));
+  for (const uint32_t of_a_million : {10'000u, 100'000u, 300'000u, 500'000u, 1'000'000u}) {
+    SCOPED_TRACE(of_a_million);
+    const Kept kept = play(frames, {.rounds = 20, .faults = {.duplicated = of_a_million, .reordered = of_a_million, .corrupted = of_a_million}});
+    const double wanted = 20'000.0 * of_a_million / 1e6;
+    // Four standard deviations; of the reordered there are half at most.
+    const double off = 4 * std::sqrt(wanted);
+    EXPECT_NEAR(static_cast<double>(counted_.duplicated), wanted, off);
+    EXPECT_NEAR(static_cast<double>(counted_.reordered), std::min(wanted, 10'000.0), off);
+    EXPECT_NEAR(static_cast<double>(counted_.corrupted), static_cast<double>(kept.frames.size()) * of_a_million / 1e6, off);
+    EXPECT_EQ(kept.frames.size(), 20'000 + counted_.duplicated);
+  }
+}
+
 TEST_F(ReplayTest, ReordersWhatAnExporterSendsThoughOthersTakeTurns) {
   for (const uint32_t copies : {1u, 3u}) {
     const ReplayFrames frames = load(capture(ExportProtocol::netflow_v9, 2, 9));
@@ -259,6 +276,15 @@ TEST_F(ReplayTest, EndsByTimeByStopAndByItsOutput) {
   EXPECT_EQ(full.frames.size(), 7u);
   stop_ = true;
   EXPECT_EQ(play(frames, {.rounds = 0}).frames.size(), 0u);
+}
+
+/// So slowly that no clock reaches the second frame: it is not due at once for that.
+TEST_F(ReplayTest, PlaysNothingBeforeItsTimeHoweverSlowly) {
+  const ReplayFrames frames = load(capture(ExportProtocol::netflow_v5, 1, 10));
+  for (const char* rate : {"x0.00001", "x0.0000000001", "x0.000000000000001"}) {
+    const Kept kept = play(frames, {.rate = *ReplayRate::parse(rate), .rounds = 3, .duration_ns = 20 * kNsPerMs});
+    EXPECT_EQ(kept.frames.size(), 1u) << rate;
+  }
 }
 
 TEST_F(ReplayTest, ReadsRates) {
