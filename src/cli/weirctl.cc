@@ -35,6 +35,7 @@ using nlohmann::json;
 constexpr const char* kDefaultSocket = "/run/weir/control.sock";
 constexpr auto kReloadLookEvery = std::chrono::milliseconds(50);
 constexpr int kReloadLooksMax = 600;  // half a minute
+constexpr auto kVerifyLookEvery = std::chrono::milliseconds(500);
 
 class Program {
  public:
@@ -101,6 +102,8 @@ class Program {
         ->callback([this] { show("/v1/config", print_config); });
     app.add_subcommand("reload", "Read the configuration anew and wait until it goes; status 1 if it is refused")
         ->callback([this] { reload(); });
+    app.add_subcommand("verify", "Of weir-store: read all files of older rows through at once, and wait; status 1 if one is not what was written")
+        ->callback([this] { verify(); });
     CLI::App* level = app.add_subcommand("log-level", "What is logged; with a level, what is logged from now on");
     level->add_option("level", log_level_, "trace, debug, info, warning or error");
     level->callback([this] { log_level_.empty() ? show("/v1/log-level", print_level) : set_log_level(); });
@@ -443,6 +446,29 @@ class Program {
     }
     const json state = body.value("state", json());
     if (exit_code_ == kAnswered && state != "applied" && state != "unchanged") exit_code_ = kRefused;
+  }
+
+  /// It takes as long as reading them does; who does not want to wait may go, and look later.
+  void verify() {
+    const Answer asked = send(socket_, "POST", "/v1/verify", {});
+    if (!report(asked)) return;
+    const json number = json::parse(asked.body, nullptr, /*allow_exceptions=*/false).value("number", json());
+    json status;
+    const auto is_over = [&] {
+      const json verify = status.value("/keeper/scrub/verify"_json_pointer, json());
+      return verify.is_object() && verify.value("number", json()) >= number && verify.value("is_over", json()) == true;
+    };
+    do {
+      std::this_thread::sleep_for(kVerifyLookEvery);
+      if (!fetch("/v1/status", status)) return;
+    } while (!is_over());
+    const json& keeper = status["keeper"];
+    if (as_json_) {
+      std::puts(json{{"verify", keeper["scrub"]["verify"]}, {"left_out", keeper["broken_named"]}}.dump(2).c_str());
+    } else {
+      print_checked(keeper, print_verified);
+    }
+    if (exit_code_ == kAnswered && keeper["broken_files"] != 0) exit_code_ = kRefused;
   }
 
   void show_one_exporter() {

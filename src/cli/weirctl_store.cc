@@ -44,11 +44,22 @@ void print_store_status(const json& s) {
                text_of(keeper.at("files")), mib(keeper.at("file_octets")), text_of(keeper.at("file_rows")),
                text_of(keeper.at("broken_files")));
     for (const json& named : keeper.value("broken_named", json::array())) fmt::print("left out: {}\n", text_of(named));
+    if (const json scrub = keeper.value("scrub", json()); scrub.is_object()) {
+      fmt::print("read through since the start: {} files, {}; longest ago: {} h; never yet: {} files\n", text_of(scrub.at("files")), mib(scrub.at("octets")),
+                 scrub.at("unread_seconds").get<uint64_t>() / 3600, text_of(scrub.at("files_without_sum")));
+    }
     for (const auto& task : keeper.at("tasks").items()) {
       const std::string trouble = text_of(task.value().at("trouble"));
       if (!trouble.empty()) fmt::print("{}: {}\n", task.key(), trouble);
     }
   }
+}
+
+void print_verified(const json& keeper) {
+  const json& verify = keeper.at("scrub").at("verify");
+  fmt::print("{} files of {} were read through: {} of them are not what was written\n", text_of(verify.at("files")), mib(verify.at("octets")),
+             text_of(verify.at("damaged")));
+  for (const json& named : keeper.at("broken_named")) fmt::print("left out: {}\n", text_of(named));
 }
 
 void print_store_ledger(const json& l) {

@@ -33,6 +33,8 @@ void print_source(const nlohmann::json& status);
 /// The same of weir-store's.
 void print_store_status(const nlohmann::json& status);
 void print_store_ledger(const nlohmann::json& ledger);
+/// What `verify` found, of its status' `keeper`.
+void print_verified(const nlohmann::json& keeper);
 bool is_of_store(const nlohmann::json& answer);
 /// Keys, values and where they came from.
 void print_config(const nlohmann::json& config);

@@ -62,7 +62,9 @@ const Schema<HistoryConfig>& history_schema() {
           .key("rollup_hours_secs", &C::rollup_hours_secs, duration<uint32_t>(kSec, 0, UINT32_MAX),
                "How long sums by the hour are kept; 0: for ever.")
           .key("rollup_days_secs", &C::rollup_days_secs, duration<uint32_t>(kSec, 0, UINT32_MAX),
-               "How long sums by the day are kept; 0: for ever.");
+               "How long sums by the day are kept; 0: for ever.")
+          .key("scrub_octets_per_second", &C::scrub_octets_per_second, size<uint64_t>(0, 1ull << 34),
+               "Files are read through so fast, each about once a day, and held against the sums of their octets; 0: only by weirctl verify.");
   return schema;
 }
 
@@ -235,6 +237,7 @@ KeeperConfig keeper_config(const StoreConfig& config) {
   keeper.recent_micros = micros(history.realtime_threshold_secs);
   keeper.history_micros = micros(history.retention_secs);
   keeper.retired_micros = std::max(kRetiredKeptMicros, 1000 * (int64_t{config.sql.timeout_ms} + kAnswerLagMs));
+  keeper.scrub_octets_per_second = history.scrub_octets_per_second;
   keeper.rollups = {.minutes_micros = micros(history.rollup_minutes_secs),
                     .hours_micros = micros(history.rollup_hours_secs),
                     .days_micros = micros(history.rollup_days_secs)};

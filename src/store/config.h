@@ -45,6 +45,7 @@ struct HistoryConfig {
   uint32_t rollup_minutes_secs = 604'800;
   uint32_t rollup_hours_secs = 0;
   uint32_t rollup_days_secs = 0;
+  uint64_t scrub_octets_per_second = 8 << 20;
 };
 
 struct SqlConfig {

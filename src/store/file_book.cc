@@ -52,8 +52,8 @@ constexpr const char* kWhich = "FROM history_files WHERE state IN ('broken', 'da
 
 }  // namespace
 
-Result<std::vector<FileRow>> file_rows(Connection& connection, const std::string& condition) {
-  auto rows = connection.query("SELECT path, hour, rows, octets, state FROM history_files WHERE " + condition + " ORDER BY hour, changed, path");
+Result<std::vector<FileRow>> file_rows(Connection& connection, const std::string& condition, const std::string& order) {
+  auto rows = connection.query(fmt::format("SELECT path, hour, rows, octets, state, crc32c FROM history_files WHERE {} ORDER BY {}", condition, order));
   if (!rows) return rows.error();
   std::vector<FileRow> files;
   while (true) {
@@ -63,6 +63,7 @@ Result<std::vector<FileRow>> file_rows(Connection& connection, const std::string
     for (size_t row = 0; row < chunk->rows(); ++row) {
       files.push_back({std::string(chunk->text(0, row)), chunk->at<int64_t>(1, row), chunk->at<int64_t>(2, row),
                        chunk->at<int64_t>(3, row), std::string(chunk->text(4, row))});
+      if (!chunk->is_null(5, row)) files.back().crc32c = static_cast<uint32_t>(chunk->at<int64_t>(5, row));
     }
   }
 }
@@ -132,20 +133,28 @@ Result<void> settle_folder(Connection& connection, const std::string& folder) {
 
 Result<void> note_making(Connection& connection, const std::string& path, int64_t hour, int64_t passed_micros) {
   return done(connection.execute(
-      fmt::format("INSERT INTO history_files VALUES ({}, {}, 0, 0, 'making', '', {})", sql_text(path), hour, passed_micros)));
+      fmt::format("INSERT INTO history_files VALUES ({}, {}, 0, 0, 'making', '', {}, NULL, 0)", sql_text(path), hour, passed_micros)));
 }
 
 Result<void> note_kept(Connection& connection, const FileRow& file, int64_t passed_micros) {
-  return done(connection.execute(fmt::format("UPDATE history_files SET state = 'kept', rows = {}, octets = {}, changed = {} WHERE path = {}",
-                                             file.rows, file.octets, passed_micros, sql_text(file.path))));
+  return done(connection.execute(fmt::format("UPDATE history_files SET state = 'kept', rows = {}, octets = {}, changed = {}, crc32c = {}, checked = {} "
+                                             "WHERE path = {}",
+                                             file.rows, file.octets, passed_micros, file.crc32c ? std::to_string(*file.crc32c) : "NULL",
+                                             file.crc32c ? passed_micros : 0, sql_text(file.path))));
+}
+
+Result<void> note_checked(Connection& connection, const std::string& path, uint32_t crc32c, int64_t passed_micros) {
+  return retry_conflicts(connection, [&] {
+    return done(connection.execute(fmt::format("UPDATE history_files SET crc32c = {}, checked = {} WHERE path = {}", crc32c, passed_micros, sql_text(path))));
+  });
 }
 
 Result<void> change_states(Connection& connection, const std::vector<StateChange>& changes) {
   if (changes.empty()) return {};
   return retry_conflicts(connection, [&]() -> Result<void> {
     for (const StateChange& change : changes) {
-      auto changed = connection.execute(fmt::format("UPDATE history_files SET state = {}, trouble = {} WHERE path = {}", sql_text(change.state),
-                                                    sql_text(change.trouble), sql_text(change.path)));
+      auto changed = connection.execute(fmt::format("UPDATE history_files SET state = {}, trouble = {}{} WHERE path = {}", sql_text(change.state),
+                                                    sql_text(change.trouble), change.state == "kept" ? ", checked = 0" : "", sql_text(change.path)));
       if (!changed) return changed.error();
     }
     return make_views(connection);

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -27,9 +28,10 @@ struct FileRow {
   int64_t rows = 0;
   int64_t octets = 0;
   std::string state;  // making; kept: in the views; retired; broken: its length or end is wrong; damaged: its inside is
+  std::optional<uint32_t> crc32c{};  // of its octets; nothing: an older version wrote it, and it was not read through yet
 };
 /// Those that meet `condition`, by hour, and of an hour by when they became what they are.
-Result<std::vector<FileRow>> file_rows(Connection& connection, const std::string& condition);
+Result<std::vector<FileRow>> file_rows(Connection& connection, const std::string& condition, const std::string& order = "hour, changed, path");
 
 /// Files that cannot be read, and so what every answer lacks.
 struct LeftOut {
@@ -58,12 +60,14 @@ Result<void> settle_folder(Connection& connection, const std::string& folder);
 Result<void> note_making(Connection& connection, const std::string& path, int64_t hour, int64_t passed_micros);
 /// In the caller's transaction.
 Result<void> note_kept(Connection& connection, const FileRow& file, int64_t passed_micros);
+/// Its octets were read, and have this sum.
+Result<void> note_checked(Connection& connection, const std::string& path, uint32_t crc32c, int64_t passed_micros);
 struct StateChange {
   std::string path;
   std::string state;
   std::string trouble;
 };
-/// In a transaction of its own, with the views; nothing where there are none.
+/// In a transaction of its own, with the views; nothing where there are none. What is taken back is the next that is read through.
 Result<void> change_states(Connection& connection, const std::vector<StateChange>& changes);
 
 /// Removes what was begun and not ended. After a commit that failed it is the database that says which of both it was.

@@ -61,6 +61,13 @@ bool FileWatch::has_suspicion() const {
   return !suspicions_.empty();
 }
 
+void FileWatch::doubt(const std::vector<FileRow>& files) {
+  for (const FileRow& file : files) {
+    const bool is_next = std::any_of(to_read_.begin(), to_read_.end(), [&](const FileRow& other) { return other.path == file.path; });
+    if (!is_next) to_read_.push_front(file);
+  }
+}
+
 Result<uint64_t> FileWatch::change(Connection& connection, const std::vector<StateChange>& changes) {
   if (auto done = change_states(connection, changes); !done) return done.error();
   for (const StateChange& now : changes) {
@@ -103,13 +110,12 @@ Result<void> FileWatch::take_suspicions(Connection& connection, int64_t steady_m
     }
     const auto named = file_rows(connection, "state = 'kept' AND path = " + sql_text(words.substr(begin, end + kSuffix.size() - begin)));
     if (!named) return named.error();
-    to_read_.insert(to_read_.begin(), named->begin(), named->end());
+    doubt(*named);
   }
   if (!wants_all_ || !to_read_.empty() || steady_micros < all_next_micros_) return {};
   auto all = file_rows(connection, "state = 'kept'");
   if (!all) return all.error();
   wants_all_ = false;
-  all_since_micros_ = steady_micros;
   to_read_.assign(all->rbegin(), all->rend());
   return {};
 }
@@ -142,7 +148,8 @@ Result<void> FileWatch::look_at_lengths(Connection& connection, std::vector<Stat
 }
 
 Result<void> FileWatch::read_some(Connection& connection, uint64_t until_ns, int64_t steady_micros, std::vector<StateChange>& changes) {
-  const bool was_reading = !to_read_.empty();
+  if (to_read_.empty()) return {};
+  if (!reading_since_micros_) reading_since_micros_ = steady_micros;
   while (!to_read_.empty() && steady_clock_ns() < until_ns) {
     // It may have been merged or retired meanwhile.
     const auto kept = file_rows(connection, "state = 'kept' AND path = " + sql_text(to_read_.front().path));
@@ -154,8 +161,9 @@ Result<void> FileWatch::read_some(Connection& connection, uint64_t until_ns, int
     }
     to_read_.pop_front();
   }
-  if (was_reading && to_read_.empty()) {
-    all_next_micros_ = steady_micros + std::max(kRecheckMicros, kAllPauseParts * (steady_micros - all_since_micros_));
+  if (to_read_.empty()) {
+    all_next_micros_ = steady_micros + std::max(kRecheckMicros, kAllPauseParts * (steady_micros - *reading_since_micros_));
+    reading_since_micros_.reset();
   }
   return {};
 }

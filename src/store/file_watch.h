@@ -40,8 +40,12 @@ class FileWatch {
   /// Somebody's question ended with these words. A file that they name is read next, else all are, newest first.
   void suspect(const std::string& words);
   bool has_suspicion() const;
+  /// These are read next, whatever is wrong with them.
+  void doubt(const std::vector<FileRow>& files);
   /// How many were found broken or are whole again.
   Result<uint64_t> look(Connection& connection, int64_t steady_micros);
+  /// Takes up what was found of files. How many those are.
+  Result<uint64_t> change(Connection& connection, const std::vector<StateChange>& changes);
   bool is_reading() const noexcept { return !to_read_.empty(); }
   const FileWatchView& view() const noexcept { return view_; }
 
@@ -56,14 +60,13 @@ class FileWatch {
   Result<void> look_at_lengths(Connection& connection, std::vector<StateChange>& changes);
   Result<void> read_some(Connection& connection, uint64_t until_ns, int64_t steady_micros, std::vector<StateChange>& changes);
   Result<void> look_at_broken(Connection& connection, uint64_t until_ns, int64_t steady_micros, std::vector<StateChange>& changes);
-  Result<uint64_t> change(Connection& connection, const std::vector<StateChange>& changes);
 
   const std::string folder_;
   FileWatchView view_;
   std::deque<FileRow> to_read_;
   std::map<std::string, Recheck> rechecks_;  // of files that are broken or damaged
   bool wants_all_ = false;
-  int64_t all_since_micros_ = 0;  // steady
+  std::optional<int64_t> reading_since_micros_;  // steady
   int64_t all_next_micros_ = 0;   // steady: not before it
   mutable std::mutex lock_;       // not a path of data: a question failed
   std::vector<std::string> suspicions_;

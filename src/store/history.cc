@@ -24,15 +24,14 @@ Result<int64_t> number_of(Connection& connection, const std::string& sql) {
   return *chunk && chunk->rows() > 0 && !chunk->is_null(0, 0) ? chunk->at<int64_t>(0, 0) : 0;
 }
 
-/// Of which it is known which: those from now on are left out.
-Result<void> leave_out_damaged(Connection& connection, const std::vector<FileRow>& files) {
-  std::vector<StateChange> changes;
+/// What a disk has changed is not to become another file's rows.
+Result<void> are_as_written(const std::vector<FileRow>& files) {
   for (const FileRow& file : files) {
-    const auto trouble = inside_trouble(connection, file);
+    const auto trouble = octets_trouble(file, ReadFrom::cache);
     if (!trouble) return trouble.error();
-    if (!trouble->empty()) changes.push_back({file.path, "damaged", *trouble});
+    if (!trouble->empty()) return Error{fmt::format("{}: {}", file.path, *trouble)};
   }
-  return change_states(connection, changes);
+  return {};
 }
 
 }  // namespace
@@ -120,13 +119,11 @@ Result<uint64_t> History::merge(Connection& connection, int64_t hour, int64_t pa
     names.push_back(fs::path(file.path).filename());
     rows += file.rows;
   }
+  if (auto whole = are_as_written(*files); !whole) return whole.error();
   auto made = make_file(connection, fmt::format("FROM read_parquet([{}], hive_partitioning = false)", list), hour, rows, names, passed_micros);
-  if (!made) {
-    if (may_be_of_a_file(made.error().message)) {
-      if (auto left = leave_out_damaged(connection, *files); !left) return left.error();
-    }
-    return made.error();
-  }
+  if (!made) return made.error();
+  // What was read of them lay on the disk in between, or may have.
+  if (auto whole = are_as_written(*files); !whole) return given_up(connection, whole.error());
   auto swapped = retry_conflicts(connection, [&]() -> Result<void> {
     auto changed = connection.execute(
         fmt::format("UPDATE history_files SET state = 'retired', changed = {} WHERE path IN ({})", passed_micros, list));

@@ -36,7 +36,7 @@ class History {
   Result<bool> archive(Connection& connection, int64_t hour, int64_t passed_micros);
   /// Hours that have more than one file, those with most first.
   Result<std::vector<int64_t>> hours_to_merge(Connection& connection) const;
-  /// One file in place of the hour's. How many it had. Where it cannot be, files that are damaged are left out from now on.
+  /// One file in place of the hour's. How many it had. An Error where one of them is damaged, too: which, FileWatch finds.
   Result<uint64_t> merge(Connection& connection, int64_t hour, int64_t passed_micros);
   /// Retires files of hours before `hour`.
   Result<uint64_t> retire_before(Connection& connection, int64_t hour, int64_t passed_micros);

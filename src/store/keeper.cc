@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/clock.h"
 #include "store/schema.h"
 
 namespace weir::store {
@@ -56,7 +57,8 @@ Result<void> Keeper::keep_clock() {
 
 bool Keeper::step(int64_t now_micros) {
   clock_.advance(now_micros, config_.steady_micros());
-  if (watch_.has_suspicion()) schedule_[static_cast<size_t>(KeeperTask::look)].next_micros = 0;
+  if (watch_.has_suspicion()) schedule_of(KeeperTask::look).next_micros = 0;
+  if (scrub_.is_verifying()) schedule_of(KeeperTask::scrub).next_micros = 0;
   bool has_more = false;
   bool has_run = false;
   for (size_t i = 0; i < kKeeperTasks; ++i) {
@@ -83,6 +85,10 @@ bool Keeper::step(int64_t now_micros) {
       has_more = true;
     }
     if (task == KeeperTask::look && watch_.is_reading()) schedule.next_micros = now_micros + kReadOnMicros;
+    if (task == KeeperTask::scrub) {
+      if (scrub_.is_reading() || *done > 0) schedule.next_micros = now_micros + kReadOnMicros;
+      has_more |= scrub_.is_verifying();
+    }
   }
   if (has_run) {
     if (auto published = publish(); !published) current_.tasks[static_cast<size_t>(KeeperTask::look)].trouble = published.error().message;
@@ -96,6 +102,7 @@ Result<uint64_t> Keeper::run(KeeperTask task, int64_t now_micros) {
     case KeeperTask::close: return close(now_micros);
     case KeeperTask::roll_up: return roll_up(connection_, std::min(now_micros, clock_.now() + kClockAheadMaxMicros));
     case KeeperTask::look: return watch_.look(connection_, config_.steady_micros());
+    case KeeperTask::scrub: return scrub();
     case KeeperTask::archive: return archive(now_micros);
     case KeeperTask::merge: return merge(now_micros);
     case KeeperTask::retire: return retire();
@@ -103,6 +110,17 @@ Result<uint64_t> Keeper::run(KeeperTask task, int64_t now_micros) {
     case KeeperTask::count_: break;
   }
   return uint64_t{0};
+}
+
+/// How many files were read to their ends.
+Result<uint64_t> Keeper::scrub() {
+  const uint64_t octets = scrub_.is_verifying() ? UINT64_MAX : config_.scrub_octets_per_second;
+  const uint64_t before = scrub_.view().files;
+  std::vector<StateChange> changes;
+  const auto read = scrub_.step(connection_, octets, steady_clock_ns() + kScrubBudgetNs, clock_.passed(), changes);
+  if (auto changed = watch_.change(connection_, changes); !changed) return changed;
+  if (!read) return read.error();
+  return scrub_.view().files - before;
 }
 
 Result<uint64_t> Keeper::retire() {
@@ -133,6 +151,12 @@ Result<uint64_t> Keeper::merge(int64_t now_micros) {
     }
     failed.failed(hour, merged.error().message, now_micros);
     ++current_.tasks[static_cast<size_t>(KeeperTask::merge)].failures;
+    if (may_be_of_a_file(merged.error().message)) {
+      const auto files = file_rows(connection_, fmt::format("state = 'kept' AND hour = {}", hour));
+      if (!files) return files.error();
+      watch_.doubt(*files);
+      schedule_of(KeeperTask::look).next_micros = 0;
+    }
     if (++tries == kAsideAStepMax) break;
   }
   return uint64_t{0};
@@ -192,8 +216,8 @@ Result<uint64_t> Keeper::archive(int64_t now_micros) {
 
 Result<void> Keeper::publish() {
   auto rows = connection_.query(
-      "SELECT (SELECT count(*) FROM flow_hours), count(*) FILTER (state = 'kept'), coalesce(sum(octets) FILTER (state = 'kept'), 0)::BIGINT, "
-      "coalesce(sum(rows) FILTER (state = 'kept'), 0)::BIGINT FROM history_files");
+      "SELECT (SELECT count(*) FROM flow_hours), count(*), coalesce(sum(octets), 0)::BIGINT, coalesce(sum(rows), 0)::BIGINT, "
+      "count(*) FILTER (crc32c IS NULL), coalesce(min(checked) FILTER (checked > 0), 0) FROM history_files WHERE state = 'kept'");
   if (!rows) return rows.error();
   auto chunk = rows->next();
   if (!chunk) return chunk.error();
@@ -202,10 +226,14 @@ Result<void> Keeper::publish() {
   current_.files = number(1);
   current_.file_octets = number(2);
   current_.file_rows = number(3);
+  current_.files_without_sum = number(4);
+  const auto read_first = chunk->at<int64_t>(5, 0);
+  current_.unread_micros = read_first == 0 ? 0 : std::max<int64_t>(0, clock_.passed() - read_first);
   auto left_out = left_out_files(connection_);
   if (!left_out) return left_out.error();
   current_.left_out = std::move(*left_out);
   current_.watch = watch_.view();
+  current_.scrub = scrub_.view();
   current_.clock_ahead_micros = clock_.behind();
   view_.publish(std::make_shared<const KeeperView>(current_));
   return {};

@@ -4,7 +4,7 @@
 // Spec:     docs/STORE.md, "History", "Rollups".
 // Runs on:  make, step on the keeper_thread; view and suspect on any.
 // Owns:     a Connection, and through History the files.
-// Bounds:   one piece of work a step: at most kFoldRowsMax rows of an hour, one hour's file, one merge.
+// Bounds:   one piece of work a step: at most kFoldRowsMax rows of an hour, one hour's file, one merge, kScrubBudgetNs of reading files through.
 // Failure:  what fails is in the view and is tried again after kRetryMicros; everything else goes on.
 #pragma once
 
@@ -19,6 +19,7 @@
 #include "base/named_enum.h"
 #include "base/result.h"
 #include "base/snapshot.h"
+#include "store/file_scrub.h"
 #include "store/file_watch.h"
 #include "store/history.h"
 #include "store/retention_clock.h"
@@ -27,12 +28,13 @@
 
 namespace weir::store {
 
-#define WEIR_KEEPER_TASKS(X) X(fold) X(close) X(roll_up) X(look) X(archive) X(merge) X(retire) X(expire)
+#define WEIR_KEEPER_TASKS(X) X(fold) X(close) X(roll_up) X(look) X(scrub) X(archive) X(merge) X(retire) X(expire)
 WEIR_NAMED_ENUM(KeeperTask, uint8_t, WEIR_KEEPER_TASKS)
 inline constexpr size_t kKeeperTasks = static_cast<size_t>(KeeperTask::count_);
 
 inline constexpr int64_t kMicrosPerSecond = 1'000'000;
 inline constexpr int64_t kRetryMicros = 60 * kMicrosPerSecond;
+inline constexpr uint64_t kScrubBudgetNs = 500'000'000;
 /// The clock that files and sums become too old by is kept so often.
 inline constexpr int64_t kKeepClockMicros = 600 * kMicrosPerSecond;
 /// A wall clock that is further ahead of it is not believed where sums are made of sums, either.
@@ -44,6 +46,7 @@ struct KeeperConfig {
   int64_t history_micros = 0;                            // files older than that go; 0: never
   RollupRetention rollups = {.minutes_micros = 48 * 3600 * kMicrosPerSecond, .hours_micros = 0, .days_micros = 0};
   int64_t retired_micros = kRetiredKeptMicros;           // who reads a file that was replaced or retired has so long
+  uint64_t scrub_octets_per_second = 8 << 20;            // files are read through so fast; 0: only where somebody asks
   int64_t fold_every_micros = 10 * kMicrosPerSecond;
   int64_t quiet_micros = 600 * kMicrosPerSecond;  // an hour that nobody wrote to for so long is closed, and may become a file
   std::function<int64_t()> steady_micros = machine_steady_micros;
@@ -65,6 +68,9 @@ struct KeeperView {
   uint64_t file_rows = 0;
   LeftOut left_out;
   FileWatchView watch;
+  ScrubView scrub;
+  uint64_t files_without_sum = 0;  // an older version wrote them, and they are yet to be read through
+  int64_t unread_micros = 0;       // since when, at most, each of the others was not read through; 0: there is none
   int64_t clock_ahead_micros = 0; // how far the wall clock is ahead of the time that files and sums become too old by
   const KeeperTaskView& of(KeeperTask task) const noexcept { return tasks[static_cast<size_t>(task)]; }
 };
@@ -78,6 +84,8 @@ class Keeper {
   bool step(int64_t now_micros);
   /// Somebody's question ended with these words, which may be of a file. Any thread.
   void suspect(const std::string& words) { watch_.suspect(words); }
+  /// All files are to be read through at once; nothing where that number is under way or done.
+  void verify(uint64_t number) noexcept { scrub_.verify(number); }
   std::shared_ptr<const KeeperView> view() const { return view_.read(); }
 
  private:
@@ -91,15 +99,18 @@ class Keeper {
   Result<uint64_t> archive(int64_t now_micros);
   Result<void> look_at_writes(int64_t now_micros);
   Result<uint64_t> merge(int64_t now_micros);
+  Result<uint64_t> scrub();
   Result<uint64_t> retire();
   Result<void> keep_clock();
   SetAside& aside(KeeperTask task) noexcept { return aside_[static_cast<size_t>(task)]; }
+  Schedule& schedule_of(KeeperTask task) noexcept { return schedule_[static_cast<size_t>(task)]; }
   Result<void> publish();
 
   Connection connection_;
   const KeeperConfig config_;
   History history_;
   FileWatch watch_;
+  FileScrub scrub_;
   RetentionClock clock_;
   int64_t clock_kept_ = 0;  // what it had passed when it was kept last
   std::array<SetAside, kKeeperTasks> aside_;

@@ -16,6 +16,15 @@ int64_t now_micros() { return static_cast<int64_t>(wall_clock_ns() / kNsPerUs); 
 
 }  // namespace
 
+uint64_t KeeperLoop::ask_to_verify() {
+  const uint64_t last = verify_.load(std::memory_order_relaxed);
+  const auto view = view_.read();
+  const bool is_under_way = last != 0 && (view == nullptr || view->scrub.verify.number != last || !view->scrub.verify.is_over);
+  if (is_under_way) return last;
+  verify_.store(last + 1, std::memory_order_relaxed);
+  return last + 1;
+}
+
 void KeeperLoop::run() {
   std::shared_ptr<Database> database;
   std::unique_ptr<Keeper> keeper;
@@ -43,6 +52,7 @@ void KeeperLoop::run() {
     const bool is_quiet = steady_clock_ns() < store_.quiet_until_ns();
     if (keeper != nullptr && !is_quiet) {
       for (const std::string& words : database->take_suspicions()) keeper->suspect(words);
+      keeper->verify(verify_.load(std::memory_order_relaxed));
       if (keeper->step(now_micros())) wait_ms = 0;
       view_.publish(keeper->view());
       tell(*keeper->view());
@@ -63,6 +73,11 @@ void KeeperLoop::tell(const KeeperView& view) {
   if (std::exchange(told_unknown_, watch.unknown) != watch.unknown && watch.unknown != 0) {
     service::log_warning("{} files in {} are not this database's: they are left alone, and nobody is shown their rows: {}, …", watch.unknown,
                          config_.folder, watch.unknown_named.front());
+  }
+  const VerifyView& verify = view.scrub.verify;
+  if (verify.is_over && verify.number != told_verified_) {
+    told_verified_ = verify.number;
+    service::log_info("{} files of {} MiB were verified: {} of them are not what was written", verify.files, verify.octets >> 20, verify.damaged);
   }
   const bool is_ahead = view.clock_ahead_micros > kAtStartMaxMicros;
   if (is_ahead && !told_ahead_) {

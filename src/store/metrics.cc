@@ -75,6 +75,13 @@ void add_keeper(MetricPage& page, const KeeperView& keeper) {
   page.gauge("weir_store_file_rows_left_out", "Their rows, which every answer lacks.", {}, static_cast<double>(keeper.left_out.rows));
   page.gauge("weir_store_files_in_doubt", "Files that a question may have failed at: they are being read.", {},
              static_cast<double>(keeper.watch.in_doubt));
+  page.counter("weir_store_scrub_files_total", "Files that were read through and held against the sums of their octets.", {}, keeper.scrub.files);
+  page.counter("weir_store_scrub_octets_total", "Octets that were read for it.", {}, keeper.scrub.octets);
+  page.counter("weir_store_scrub_damaged_total", "Files that were found to be other than they were written.", {}, keeper.scrub.damaged);
+  page.gauge("weir_store_scrub_unread_seconds", "How long ago the file was read through that was so longest ago; 0: there is none.", {},
+             static_cast<double>(keeper.unread_micros) / 1e6);
+  page.gauge("weir_store_files_without_sum", "Files of an older version's that are yet to be read through for the first time.", {},
+             static_cast<double>(keeper.files_without_sum));
   page.gauge("weir_store_files_unknown", "Files in the folder that are not this database's: left alone, and not asked.", {},
              static_cast<double>(keeper.watch.unknown));
   page.gauge("weir_store_clock_ahead_seconds", "How far the clock is ahead of the time that files and sums become too old by.", {},

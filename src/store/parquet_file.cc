@@ -81,11 +81,6 @@ bool is_of_the_machine(const Error& error) noexcept {
                                  "FATAL", "has been invalidated"});
 }
 
-Result<std::string> as_trouble(const Error& error) {
-  if (is_of_the_machine(error)) return error;
-  return error.message;
-}
-
 }  // namespace
 
 std::string new_path(const std::string& folder, int64_t hour) {
@@ -114,6 +109,9 @@ Result<FileRow> write_file(Connection& connection, const std::string& folder, co
       "ROW_GROUP_SIZE 122880, FIELD_IDS {{{}}}, KV_METADATA {{weir_replaces: {}}})",
       column_names(), query, sql_text(unfinished), field_ids(), sql_text(names)));
   if (!copied) return copied.error();
+  const auto sum = sum_of_file(unfinished, ReadFrom::cache);
+  if (!sum) return sum.error();
+  file.crc32c = *sum;
   if (auto synced = sync(unfinished, O_RDWR); !synced) return synced.error();
   const auto rows = rows_of_file(connection, unfinished);
   if (!rows) return rows.error();
@@ -130,24 +128,42 @@ Result<FileRow> write_file(Connection& connection, const std::string& folder, co
   return file;
 }
 
+Result<std::string> trouble_of_error(const Error& error) {
+  if (is_of_the_machine(error)) return error;
+  return error.message;
+}
+
 Result<std::string> end_trouble(Connection& connection, const FileRow& file) {
   std::error_code failed;
   const auto octets = fs::file_size(file.path, failed);
   if (failed) return failed.message();
   if (static_cast<int64_t>(octets) != file.octets) return fmt::format("it has {} octets where {} were written", octets, file.octets);
   const auto rows = rows_of_file(connection, file.path);
-  if (!rows) return as_trouble(rows.error());
+  if (!rows) return trouble_of_error(rows.error());
   return *rows == file.rows ? std::string() : fmt::format("it has {} rows where {} were written", *rows, file.rows);
 }
 
+std::string trouble_of_sum(const FileRow& file, uint32_t crc32c) {
+  if (!file.crc32c || *file.crc32c == crc32c) return {};
+  return fmt::format("its octets are not those that were written: their CRC-32C is {:08x} where it was {:08x}", crc32c, *file.crc32c);
+}
+
+Result<std::string> octets_trouble(const FileRow& file, ReadFrom from) {
+  if (!file.crc32c) return std::string();
+  const auto sum = sum_of_file(file.path, from);
+  if (!sum) return trouble_of_error(sum.error());
+  return trouble_of_sum(file, *sum);
+}
+
 Result<std::string> inside_trouble(Connection& connection, const FileRow& file) {
-  auto end = end_trouble(connection, file);
-  if (!end || !end->empty()) return end;
+  auto outside = end_trouble(connection, file);
+  if (outside && outside->empty()) outside = octets_trouble(file, ReadFrom::disk);
+  if (!outside || !outside->empty()) return outside;
   // Every column of every row is decoded.
   std::string sums;
   for (const ColumnSpec& column : columns()) sums += fmt::format("{}bit_xor(hash({}))", sums.empty() ? "" : ", ", column.name);
   const auto read = connection.query(fmt::format("SELECT {} FROM read_parquet({}, hive_partitioning = false)", sums, sql_text(file.path)));
-  if (!read) return as_trouble(read.error());
+  if (!read) return trouble_of_error(read.error());
   return std::string();
 }
 

@@ -14,6 +14,7 @@
 #include "base/result.h"
 #include "store/database.h"
 #include "store/file_book.h"
+#include "store/file_sum.h"
 
 namespace weir::store {
 
@@ -32,8 +33,13 @@ Result<FileRow> write_file(Connection& connection, const std::string& folder, co
 
 /// Why it is not what was written; empty: its length and its end say that it is. An Error is not about the file.
 Result<std::string> end_trouble(Connection& connection, const FileRow& file);
-/// The same of every value in it.
+/// The same of its octets; empty where their sum is not known, too.
+Result<std::string> octets_trouble(const FileRow& file, ReadFrom from);
+/// The same of every octet and every value in it.
 Result<std::string> inside_trouble(Connection& connection, const FileRow& file);
+/// Of octets that have been read, and of an error while they were.
+std::string trouble_of_sum(const FileRow& file, uint32_t crc32c);
+Result<std::string> trouble_of_error(const Error& error);
 
 /// It may be a damaged file that a question ended with.
 bool may_be_of_a_file(const std::string& message) noexcept;

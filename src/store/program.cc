@@ -94,6 +94,7 @@ Result<void> StoreProgram::open() {
 Result<void> StoreProgram::serve() {
   auto routes = store_routes({.view = [this] { return ingest_->view(); },
                               .keeper = [this] { return keeper_->view(); },
+                              .ask_to_verify = [this] { return keeper_->ask_to_verify(); },
                               .reload = [this] { return reloader_.view(); },
                               .store = store_.get(),
                               .started_steady_ns = watch_.started_steady_ns()});

@@ -72,6 +72,24 @@ json ledger_json(const StoreView& view, const KeeperView* keeper) {
           {"expired_in_stream", view.source.expired_in_stream()}};
 }
 
+json scrub_json(const KeeperView& keeper) {
+  const ScrubView& scrub = keeper.scrub;
+  const VerifyView& verify = scrub.verify;
+  return {{"files", scrub.files},
+          {"octets", scrub.octets},
+          {"damaged", scrub.damaged},
+          {"summed", scrub.summed},
+          {"files_without_sum", keeper.files_without_sum},
+          {"unread_seconds", keeper.unread_micros / kMicrosPerSecond},
+          {"verify",
+           {{"number", verify.number},
+            {"is_over", verify.is_over},
+            {"files", verify.files},
+            {"octets", verify.octets},
+            {"damaged", verify.damaged},
+            {"left", verify.left}}}};
+}
+
 json keeper_json(const KeeperView* keeper) {
   if (keeper == nullptr) return nullptr;
   json tasks = json::object();
@@ -86,6 +104,7 @@ json keeper_json(const KeeperView* keeper) {
           {"broken_named", keeper->left_out.named}, {"newly_broken", keeper->watch.newly_broken},
           {"files_in_doubt", keeper->watch.in_doubt}, {"unknown_files", keeper->watch.unknown},
           {"unknown_named", keeper->watch.unknown_named},
+          {"scrub", scrub_json(*keeper)},
           {"clock_ahead_seconds", keeper->clock_ahead_micros / kMicrosPerSecond},
           {"tasks", std::move(tasks)}};
 }
@@ -143,7 +162,14 @@ std::vector<service::HttpRoute> store_routes(StoreSources from) {
     add_metrics(v, sources->keeper().get(), file_look(*sources->store), *sources->reload(), page);
   });
   routes.add_health([sources] { return degraded(sources->keeper().get()); });
-  return routes.take();
+  auto all = routes.take();
+  all.push_back({.method = "POST",
+                 .path = "/v1/verify",
+                 .handle = [sources](const service::HttpRequest&) {
+                   return service::HttpResponse{.status = 202, .body = json{{"number", sources->ask_to_verify()}}.dump() + "\n"};
+                 },
+                 .access = service::HttpAccess::admin});
+  return all;
 }
 
 }  // namespace weir::store

@@ -1,6 +1,6 @@
 // routes.h — What weir-store answers over its control socket and, of metrics and health, over TCP.
 //
-// Runs on:  http_thread; reads snapshots.
+// Runs on:  http_thread; reads snapshots, and asks the keeper for what takes time.
 // Shapes:   docs/STORE.md.
 #pragma once
 
@@ -23,6 +23,7 @@ inline constexpr const char* kThread = "ingest";
 struct StoreSources {
   std::function<std::shared_ptr<const StoreView>()> view;
   std::function<std::shared_ptr<const KeeperView>()> keeper;  // null until it runs
+  std::function<uint64_t()> ask_to_verify;
   std::function<std::shared_ptr<const service::ReloadView>()> reload;
   const OpenStore* store = nullptr;
   uint64_t started_steady_ns = 0;

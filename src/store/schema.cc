@@ -19,9 +19,10 @@ std::string fixed_tables_ddl() {
   return "CREATE TABLE flow_none (" + columns_ddl(all_columns()) + ");"
          // Who appends to an hour's table counts here, who drops it deletes: they meet, as they do not at the table itself.
          "CREATE TABLE flow_hours (hour BIGINT NOT NULL, commits BIGINT NOT NULL, is_open BOOLEAN DEFAULT true);"
-         // state: kept (in the views), retired (replaced or too old; still on the disk for those who read it), broken.
+         // state: kept (in the views), retired (replaced or too old; still on the disk for those who read it), broken, damaged. crc32c: of its
+         // octets, NULL until somebody has read them; checked: when they were held against it last, 0: never.
          "CREATE TABLE history_files (path VARCHAR PRIMARY KEY, hour BIGINT NOT NULL, rows BIGINT NOT NULL,"
-         " octets BIGINT NOT NULL, state VARCHAR NOT NULL, trouble VARCHAR NOT NULL, changed BIGINT NOT NULL);"
+         " octets BIGINT NOT NULL, state VARCHAR NOT NULL, trouble VARCHAR NOT NULL, changed BIGINT NOT NULL, crc32c BIGINT, checked BIGINT DEFAULT 0);"
          "CREATE TABLE exporters (sampler_address UUID PRIMARY KEY, name VARCHAR, site VARCHAR);"
          "CREATE TABLE exporter_interfaces (sampler_address UUID, if_index BIGINT, name VARCHAR, description VARCHAR,"
          " speed BIGINT, PRIMARY KEY (sampler_address, if_index));" +
@@ -114,6 +115,8 @@ constexpr const char* kUpgrades[] = {
     "CREATE TABLE IF NOT EXISTS identity_sources (source VARCHAR, runs VARCHAR, seen BIGINT);"
     "CREATE TABLE sources_3 (source VARCHAR NOT NULL, runs VARCHAR NOT NULL, seen BIGINT NOT NULL);"
     "INSERT INTO sources_3 FROM identity_sources; DROP TABLE identity_sources; ALTER TABLE sources_3 RENAME TO identity_sources",
+    // Sums of files' octets: those that are there get theirs when they are read through.
+    "ALTER TABLE history_files ADD COLUMN crc32c BIGINT; ALTER TABLE history_files ADD COLUMN checked BIGINT DEFAULT 0",
 };
 static_assert(std::size(kUpgrades) == kSchemaVersion - 1);
 

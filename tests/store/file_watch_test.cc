@@ -169,6 +169,21 @@ TEST_F(FileWatchTest, DamageInsideThatAQuestionMetIsFoundAndLeftOut) {
   EXPECT_EQ(rows(), "20007\n");
 }
 
+// A machine that has been up for a month: how long that is has nothing to do with how long a look took.
+TEST_F(FileWatchTest, AFileThatIsNamedHoldsUpALookAtAllForAMinute) {
+  steady = 30 * 24 * 60 * kMinute;
+  const std::string named = file_of(kHour, 10), other = file_of(kHour + 1, 20'000);
+  ASSERT_TRUE(watch->begin(*store->connection));
+  watch->suspect("IO Error: " + named);
+  EXPECT_EQ(look(), 0u);
+  damage(other);
+  watch->suspect("ZSTD Decompression failure");
+  EXPECT_EQ(look(), 0u);
+  steady += kMinute;
+  EXPECT_EQ(look(), 1u);
+  EXPECT_EQ(rows(), "10\n");
+}
+
 TEST_F(FileWatchTest, WordsThatAreOfNoFileMakeNobodyReadAll) {
   file_of(kHour, 10);
   ASSERT_TRUE(watch->begin(*store->connection));

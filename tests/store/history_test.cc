@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <string>
 
+#include "damaged_file.h"
 #include "store/rollups.h"
 #include "store/schema.h"
 #include "store_database.h"
@@ -148,6 +149,32 @@ TEST_F(HistoryTest, AFileThatIsGoneOrCutShortHoldsUpNobody) {
     EXPECT_TRUE(opened) << opened.error().message;
     EXPECT_EQ(store->ask("SELECT count(*) FROM flow_rows"), "7\n") << is_gone;
   }
+}
+
+// A merge reads what a disk has changed as other rows, and their file would have a sum that is right.
+TEST_F(HistoryTest, WhatADiskHasChangedIsMergedIntoNothing) {
+  append(kHour, 5000);
+  archive(kHour, kNow);
+  const std::string path = files()[0];
+  append(kHour, 30);
+  archive(kHour, kNow + 1);
+  const std::string before = sums();
+  const auto at = flip_bit_unnoticed(*store, path, "SELECT sum(bytes_total), bit_xor(hash(as_path, labels, app, time, dst_endpoint_addr)) FROM flow_rows");
+  ASSERT_NE(at, 0);
+  for (const bool is_during : {false, true}) {
+    if (is_during) flip_bit(path, at);
+    const auto merged = History(folder, [&](FileStep step) {
+      if (is_during && step == FileStep::noted) flip_bit(path, at);
+    }).merge(*store->connection, kHour, kNow + 2);
+    ASSERT_FALSE(merged) << is_during;
+    EXPECT_THAT(merged.error().message, HasSubstr(path + ": its octets are not those that were written")) << is_during;
+    EXPECT_EQ(files().size(), 2u) << is_during;
+    EXPECT_EQ(store->ask("SELECT state, rows FROM history_files ORDER BY rows"), "kept|30\nkept|5000\n") << is_during;
+  }
+  flip_bit(path, at);
+  EXPECT_EQ(*history->merge(*store->connection, kHour, kNow + 3), 2u);
+  EXPECT_EQ(sums(), before);
+  EXPECT_EQ(store->ask("SELECT count(*) FROM history_files WHERE crc32c IS NULL"), "0\n");
 }
 
 TEST_F(HistoryTest, WhereNoFileCanBeWrittenRowsStay) {

@@ -12,6 +12,7 @@
 #include <string>
 #include <thread>
 
+#include "damaged_file.h"
 #include "store/schema.h"
 #include "store_database.h"
 
@@ -259,6 +260,72 @@ TEST_F(KeeperTest, DamageThatAMergeMeetsIsLeftOutAndHoldsUpNoOtherHour) {
   EXPECT_EQ(store->ask("SELECT hour, rows FROM history_files WHERE state = 'kept' ORDER BY hour"), "489600|3\n489601|100\n");
   EXPECT_EQ(store->ask("SELECT path FROM history_files WHERE state = 'damaged'"), path + "\n");
   EXPECT_EQ(store->ask("SELECT count(*) FROM flow_rows"), "103\n");
+}
+
+TEST_F(KeeperTest, ADiskThatForgetsIsFoundWithinADayAndNotMergedOn) {
+  config.recent_micros = kMicrosPerHour;
+  make();
+  now = kBegin + 10 * kMicrosPerHour;
+  append(kHour, 20'000);
+  append(kHour + 1, 7);
+  steps(15);
+  ASSERT_EQ(keeper->view()->files, 2u);
+  EXPECT_EQ(keeper->view()->files_without_sum, 0u);
+  const std::string path = kept_files(*store->connection)->front().path;
+  flip_bit(path, static_cast<std::streamoff>(fs::file_size(path) / 3));
+  for (int hour = 0; hour < 25; ++hour) {
+    now += kMicrosPerHour - kMinute;
+    steps(1);
+  }
+  EXPECT_EQ(keeper->view()->left_out.files, 1u);
+  EXPECT_EQ(keeper->view()->left_out.rows, 20'000u);
+  EXPECT_EQ(keeper->view()->scrub.damaged, 1u);
+  EXPECT_EQ(keeper->view()->of(KeeperTask::scrub).done, 2u);
+  EXPECT_LE(keeper->view()->unread_micros, 2 * kMicrosPerHour);
+  ASSERT_EQ(keeper->view()->watch.newly_broken.size(), 1u);
+  EXPECT_THAT(keeper->view()->watch.newly_broken[0], HasSubstr(path + ": its octets are not those"));
+  EXPECT_EQ(store->ask("SELECT count(*) FROM flow_rows"), "7\n");
+}
+
+// What a merge meets first is named in the log as well, and the other files of its hour are merged.
+TEST_F(KeeperTest, AMergeThatMeetsWhatADiskHasChangedLeavesItOut) {
+  config.recent_micros = kMicrosPerHour;
+  config.scrub_octets_per_second = 0;
+  make();
+  now = kBegin + 30 * kMicrosPerHour;
+  History history(folder);
+  for (const int rows : {20'000, 1, 2}) {
+    append(kHour, rows);
+    ASSERT_TRUE(fold(*store->connection));
+    ASSERT_TRUE(*history.archive(*store->connection, kHour, now));
+  }
+  const std::string path = file_rows(*store->connection, "rows = 20000")->front().path;
+  flip_bit(path, static_cast<std::streamoff>(fs::file_size(path) / 3));
+  steps(5);
+  EXPECT_EQ(store->ask("SELECT state, rows FROM history_files WHERE state <> 'retired' ORDER BY rows"), "kept|3\ndamaged|20000\n");
+  ASSERT_EQ(keeper->view()->watch.newly_broken.size(), 1u);
+  EXPECT_THAT(keeper->view()->watch.newly_broken[0], HasSubstr(path));
+  EXPECT_EQ(troubles(), "");
+}
+
+TEST_F(KeeperTest, AllFilesAreVerifiedWhereSomebodyAsksThoughNothingIsRead) {
+  config.recent_micros = kMicrosPerHour;
+  config.scrub_octets_per_second = 0;
+  make();
+  now = kBegin + 10 * kMicrosPerHour;
+  append(kHour, 10);
+  append(kHour + 1, 7);
+  steps(15);
+  now += 100 * kMicrosPerHour;
+  steps(1);
+  EXPECT_EQ(keeper->view()->scrub.octets, 0u);
+  keeper->verify(1);
+  steps(1);
+  const VerifyView verify = keeper->view()->scrub.verify;
+  EXPECT_TRUE(verify.is_over);
+  EXPECT_EQ(verify.number, 1u);
+  EXPECT_EQ(verify.files, 2u);
+  EXPECT_EQ(verify.octets, keeper->view()->file_octets);
 }
 
 TEST_F(KeeperTest, WhatFailsIsSaidAndTriedAgain) {

@@ -6,6 +6,7 @@
 #include <random>
 #include <thread>
 
+#include "damaged_file.h"
 #include "exporter.pb.h"
 #include "store/history.h"
 #include "store/rollups.h"
@@ -38,7 +39,7 @@ class StoreProgramTest : public test::FlowStreamFixture {
                         << "names: {stream_name: flow_meta}\n"
                         << "dead: {stream: {name: flows_dead, max_bytes: 64MiB}}\n"
                         << "database: {path: " << folder_ / "flows.duckdb" << ", temp_directory: " << folder_ / "temp" << "}\n"
-                        << "history: {folder: " << folder_ / "history" << "}\n"
+                        << "history: {folder: " << folder_ / "history" << ", scrub_octets_per_second: 0}\n"
                         << "commit: {interval_ms: 100, rows: 20000}\n"
                         << "control_socket: {path: " << socket() << "}\n"
                         << "shutdown_deadline_ms: 5000\n"
@@ -245,11 +246,13 @@ TEST_F(StoreProgramTest, CommitsWhatIsBegunWhenItIsToldToStop) {
   EXPECT_EQ(number("SELECT count(DISTINCT bytes_raw) FROM flow_rows"), 20'000u);
 }
 
-TEST_F(StoreProgramTest, AFileThatCannotBeReadIsSaidWhereverSomebodyLooks) {
-  constexpr int64_t kHour = 489'600;  // 2025-11-08T00:00:00Z
-  const std::string files = folder_ / "history";
-  std::filesystem::create_directories(files);
-  {
+class StoreFilesTest : public StoreProgramTest {
+ protected:
+  static constexpr int64_t kHour = 489'600;  // 2025-11-08T00:00:00Z
+  /// Of two hours with 30 and 12 rows; their paths.
+  void make_files(std::vector<std::string>& paths) {
+    const std::string files = folder_ / "history";
+    std::filesystem::create_directories(files);
     store::DatabaseOptions options;
     options.path = folder_ / "flows.duckdb";
     options.folders = {files};
@@ -264,8 +267,42 @@ TEST_F(StoreProgramTest, AFileThatCannotBeReadIsSaidWhereverSomebodyLooks) {
     ASSERT_TRUE(store::fold(*database.connection));
     store::History history(files);
     for (const int64_t hour : hours) ASSERT_TRUE(*history.archive(*database.connection, hour, 1));
-    std::filesystem::resize_file(store::kept_files(*database.connection)->front().path, 60);
+    const auto kept = store::kept_files(*database.connection);
+    for (const auto& file : *kept) paths.push_back(file.path);
   }
+};
+
+TEST_F(StoreFilesTest, AreVerifiedWhenSomebodyAsks) {
+  std::vector<std::string> paths;
+  make_files(paths);
+  auto store = start();
+  ASSERT_TRUE(eventually([&] { return is_ready(); })) << store->err();
+  const Outcome good = ctl({"verify"});
+  EXPECT_EQ(good.status, 0) << good.err;
+  EXPECT_THAT(good.out, HasSubstr("2 files of 0 MiB were read through: 0 of them are not what was written"));
+  store::flip_bit(paths[0], static_cast<std::streamoff>(std::filesystem::file_size(paths[0]) / 4));
+  const Outcome bad = ctl({"verify"});
+  EXPECT_EQ(bad.status, 1);
+  EXPECT_THAT(bad.out, HasSubstr("2 files of 0 MiB were read through: 1 of them are not what was written"));
+  EXPECT_THAT(bad.out, HasSubstr("left out: " + paths[0] + ": its octets are not those that were written"));
+  EXPECT_THAT(ctl({"status"}).out, HasSubstr("DEGRADED: 1 file with 30 flows of 2025-11-08T00:00:00Z"));
+  const std::string metrics = ctl({"metrics"}).out;
+  for (const char* line : {"weir_store_scrub_files_total 4", "weir_store_scrub_damaged_total 1", "weir_store_file_rows_left_out 30", "weir_store_files_without_sum 0"}) {
+    EXPECT_THAT(metrics, HasSubstr(std::string(line) + "\n"));
+  }
+  const auto asked = test::fetch({.url = "http://localhost/v1/sql", .method = "POST", .body = R"({"sql":"SELECT count(*) FROM flows"})", .unix_path = socket()});
+  EXPECT_THAT(asked.body, HasSubstr("[12]]"));
+  EXPECT_EQ(asked.headers.at("x-weir-left-out"), "files=1; rows=30; from=2025-11-08T00:00:00Z; to=2025-11-08T01:00:00Z");
+  EXPECT_THAT(store->err(), HasSubstr("a file is left out of every answer: " + paths[0]));
+  const json again = json::parse(ctl({"--json", "verify"}).out, nullptr, false);
+  EXPECT_EQ(again["verify"]["files"], 1);
+  EXPECT_EQ(again["left_out"].size(), 1u);
+}
+
+TEST_F(StoreFilesTest, ThatCannotBeReadAreSaidWhereverSomebodyLooks) {
+  std::vector<std::string> paths;
+  make_files(paths);
+  std::filesystem::resize_file(paths[0], 60);
   auto store = start();
   ASSERT_TRUE(eventually([&] { return is_ready(); })) << store->err();
   ASSERT_TRUE(eventually([&] { return number("SELECT count(*) FROM flows") == 12; })) << store->err();

@@ -223,7 +223,7 @@ TEST_F(SqlServiceTest, EndsWhatTakesMemoryThatNobodyCounts) {
 TEST_F(SqlServiceTest, SaysWhatItsAnswerLacks) {
   EXPECT_TRUE(ask("SELECT 1").headers.empty());
   auto connection = store->database()->connect();
-  ASSERT_TRUE(connection->execute("INSERT INTO history_files VALUES ('/nowhere/flows-489600-1.parquet', 489600, 30, 100, 'kept', '', 0)"));
+  ASSERT_TRUE(connection->execute("INSERT INTO history_files VALUES ('/nowhere/flows-489600-1.parquet', 489600, 30, 100, 'kept', '', 0, 0, 0)"));
   ASSERT_TRUE(retry_conflicts(*connection, [&] { return make_views(*connection); }));
   const Told told = ask("SELECT count(*) FROM flow_rows", {{"format", "csv"}});
   EXPECT_EQ(told.body, "count_star()\n10\n");

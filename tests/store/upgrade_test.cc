@@ -4,6 +4,8 @@
 #include "schema_v1.h"
 #include "store/address_functions.h"
 #include "store/duckdb_sink.h"
+#include "store/file_scrub.h"
+#include "store/history.h"
 #include "store/rollups.h"
 #include "store_database.h"
 #include "support/process.h"
@@ -29,7 +31,7 @@ class UpgradeTest : public ::testing::Test {
   void open() {
     connection_.reset();
     database_.reset();
-    auto opened = Database::open({.path = path_});
+    auto opened = Database::open({.path = path_, .folders = {folder_ / ""}});
     ASSERT_TRUE(opened) << opened.error().message;
     database_ = std::move(*opened);
     connection_ = std::make_unique<Connection>(std::move(*database_->connect()));
@@ -105,6 +107,32 @@ TEST_P(FileUpgradeTest, IsThereWhenItIsOpenedAgain) {
   open_again();
   EXPECT_EQ(ask("SELECT count(*) FROM flows"), "5");
   EXPECT_EQ(ask("SELECT sum(flows) FROM rollup_src_1d"), "5");
+}
+
+TEST_P(FileUpgradeTest, FilesGetTheirSumsWhenTheyAreReadThrough) {
+  const std::string old = folder_ / "old.parquet", lost = folder_ / "lost.parquet";
+  run("COPY (FROM flow_h490000) TO " + sql_text(old) + " (FORMAT parquet)");
+  run(fmt::format("INSERT INTO history_files VALUES ({}, 489000, 3, {}, 'kept', '', 5), ({}, 489001, 3, 700, 'broken', 'it is away', 6)", sql_text(old),
+                  std::filesystem::file_size(old), sql_text(lost)));
+  open_again();
+  ASSERT_TRUE(prepare_schema(*connection_));
+  EXPECT_EQ(ask("SELECT count(*) FROM history_files WHERE crc32c IS NULL AND checked = 0"), "2");
+  open_again();
+  EXPECT_EQ(ask("SELECT count(*) FROM history_files WHERE crc32c IS NULL AND checked = 0"), "2");
+  EXPECT_EQ(ask("SELECT (path, hour, rows, state, trouble, changed) FROM history_files WHERE hour = 489001"),
+            fmt::format("({}, 489001, 3, broken, it is away, 6)", lost));
+  FileScrub scrub;
+  std::vector<StateChange> changes;
+  ASSERT_TRUE(scrub.step(*connection_, UINT64_MAX, UINT64_MAX, kHour * kMicrosPerHour, changes));
+  EXPECT_TRUE(changes.empty());
+  EXPECT_EQ(scrub.view().summed, 1u);
+  open_again();
+  EXPECT_EQ(ask(fmt::format("SELECT crc32c = {} AND checked > 0 FROM history_files WHERE state = 'kept'", *sum_of_file(old, ReadFrom::cache))), "true");
+  // A new one beside it: entries have room for all that is known of files.
+  ASSERT_TRUE(note_making(*connection_, folder_ / "new.parquet", kHour, 7));
+  ASSERT_TRUE(note_kept(*connection_, {.path = folder_ / "new.parquet", .hour = kHour, .rows = 1, .octets = 2, .state = "kept", .crc32c = 3}, 8));
+  open_again();
+  EXPECT_EQ(ask(fmt::format("SELECT (rows, octets, state, changed, crc32c, checked) FROM history_files WHERE hour = {}", kHour)), "(1, 2, kept, 8, 3, 8)");
 }
 
 INSTANTIATE_TEST_SUITE_P(WithAndWithoutACheckpoint, FileUpgradeTest, ::testing::Bool());
