@@ -12,6 +12,7 @@
 #include <string>
 #include <thread>
 
+#include "complete_sums.h"
 #include "damaged_file.h"
 #include "store/schema.h"
 #include "store_database.h"
@@ -194,6 +195,42 @@ TEST_F(KeeperTest, AClockThatIsYearsAheadCostsNothingThoughFlowsComeUnderIt) {
   steps(15);
   EXPECT_EQ(keeper->view()->clock_ahead_micros, 0);
   EXPECT_EQ(store->ask("SELECT count(*) FROM flow_rows"), "18\n");
+}
+
+// Hours and days are made up to a time that has not come; when the clock is right again rows come for minutes, hours and days that are summed
+// up, and for hours that are files.
+TEST_F(KeeperTest, SumsStayThoseOfRowsWhenTheClockWasAheadAndIsSetBack) {
+  config.recent_micros = kMicrosPerHour;
+  config.rollups.minutes_micros = 0;
+  make();
+  now = kBegin + 30 * kMicrosPerHour;
+  for (int hour = 0; hour < 30; hour += 7) append(kHour + hour, 100 + hour);
+  steps(15);
+  expect_complete(*store, "before");
+  const int64_t ahead = 3 * 24 * kMicrosPerHour;
+  jump(ahead);
+  append(hour_of(now), 40);
+  append(hour_of(now) - 5, 20);
+  steps(15);
+  expect_complete(*store, "ahead");
+  ASSERT_EQ(store->ask("SELECT days > " + std::to_string(now - 24 * kMicrosPerHour) + " FROM rollup_state"), "true\n") << "made of what has not come";
+  jump(-ahead);
+  for (int round = 0; round < 3; ++round) {
+    for (const int64_t hour : {hour_of(now), hour_of(now) - 2, kHour, hour_of(now) + 40, hour_of(now + ahead) - 5}) append(hour, 30 + round);
+    expect_complete(*store, fmt::format("set back, round {}, not folded", round));
+    steps(1);
+    expect_complete(*store, fmt::format("set back, round {}, folded", round));
+    steps(25);
+    expect_complete(*store, fmt::format("set back, round {}, closed and in files", round));
+  }
+  EXPECT_GE(keeper->view()->of(KeeperTask::merge).done, 2u);
+  for (int day = 0; day < 6; ++day) {
+    now += 24 * kMicrosPerHour;
+    append(hour_of(now), 3);
+    steps(15);
+  }
+  expect_complete(*store, "when that time has come");
+  EXPECT_EQ(troubles(), "");
 }
 
 TEST_F(KeeperTest, WhoReadsAFileThatWasReplacedHasHisTimeWhateverTheClockSays) {

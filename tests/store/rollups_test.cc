@@ -8,6 +8,7 @@
 #include <random>
 #include <string>
 
+#include "complete_sums.h"
 #include "store/schema.h"
 #include "store_database.h"
 
@@ -16,7 +17,6 @@ namespace {
 
 constexpr int64_t kDay = 24 * kMicrosPerHour;
 constexpr int64_t kBegin = 20'400 * kDay;
-constexpr std::array<std::pair<std::string_view, int64_t>, 3> kGrains = {{{"1m", 60'000'000}, {"1h", kMicrosPerHour}, {"1d", kDay}}};
 
 /// Rows whose columns are drawn from few values, so that groups have several.
 void append(StoreDatabase& store, int64_t hour, int rows, uint64_t seed) {
@@ -34,24 +34,6 @@ void append(StoreDatabase& store, int64_t hour, int rows, uint64_t seed) {
       hour_table(hour), hour * kMicrosPerHour, pick(1, static_cast<int>(kMicrosPerHour / 1000)) + " * 1000", pick(2, 3), pick(3, 20), pick(4, 5),
       pick(5, 10), pick(6, 4), pick(7, 4), pick(8, 2), pick(9, 5), pick(10, 2), pick(11, 4), pick(12, 3), pick(13, 3), pick(14, 1'000'000),
       pick(15, 100), pick(16, 5000), rows));
-}
-
-/// Every view of every rollup says what its rows say.
-void expect_complete(StoreDatabase& store, const std::string& when) {
-  for (const RollupSpec& spec : rollup_specs()) {
-    for (const auto& [grain, micros] : kGrains) {
-      const std::string by = fmt::format("time, {}", spec.dimensions);
-      const std::string of_rows = fmt::format(
-          "SELECT make_timestamptz(epoch_us(time) // {0} * {0}) AS time, {1}, count(*)::HUGEINT AS f, sum(bytes_total) AS b, sum(packets_total) AS p,"
-          " sum(bytes_raw) AS br, coalesce(sum(packets_raw), 0) AS pr FROM flow_rows{2} GROUP BY ALL",
-          micros, spec.dimensions, spec.condition.empty() ? "" : fmt::format(" WHERE {}", spec.condition));
-      const std::string of_view = fmt::format("SELECT {}, sum(flows) AS f, sum(bytes_total) AS b, sum(packets_total) AS p, sum(bytes_raw) AS br,"
-                                              " sum(packets_raw) AS pr FROM rollup_{}_{} GROUP BY ALL",
-                                              by, spec.name, grain);
-      EXPECT_EQ(store.ask(fmt::format("SELECT count(*) FROM (({0} EXCEPT ALL {1}) UNION ALL ({1} EXCEPT ALL {0}))", of_rows, of_view)), "0\n")
-          << spec.name << " " << grain << " " << when;
-    }
-  }
 }
 
 TEST(Rollups, AreCompleteBeforeAnythingIsFolded) {
