@@ -50,8 +50,8 @@ class Backend {
   virtual std::unique_ptr<StoreCall> begin(const StoreQuery& query) = 0;
   /// Whether it can be asked at all: an empty text, or why not.
   virtual void look(std::function<void(std::string)> done) = 0;
-  /// Its configuration as it runs, as JSON; empty where it cannot be asked.
-  virtual void configuration(std::function<void(std::string)> done) = 0;
+  /// What it has of sums and flows, as JSON; empty where it cannot be asked.
+  virtual void kept(std::function<void(std::string)> done) = 0;
 };
 
 /// weir-store's unix socket. `io` outlives it.

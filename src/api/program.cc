@@ -37,7 +37,7 @@ class Program final : public ApiProgram {
         notify_(service::ServiceNotify::from_environment()) {
     desk_->running_max = config.limits.running;
     desk_->waiting_max = config.limits.waiting;
-    context_.emplace(ApiContext{*backend_, desk_, {config.limits.query_timeout_ms, config.limits.sql_rows}, config.realtime_threshold, KeptSecs(),
+    context_.emplace(ApiContext{*backend_, desk_, {config.limits.query_timeout_ms, config.limits.sql_rows}, config.realtime_threshold, Kept(),
                                 [] { return static_cast<int64_t>(wall_clock_ns() / 1000); },
                                 [this] { return server_ != nullptr ? &server_->books() : nullptr; }, [this] { return is_stopping_.load(); }});
   }
@@ -92,19 +92,23 @@ class Program final : public ApiProgram {
   }
 
  private:
-  /// Sums that the store has forgotten must not be asked of it: it says how long it keeps them, now and after each restart.
+  /// Sums that the store has forgotten must not be asked of it: it says what it has, now and after each restart.
   void ask_what_is_kept() {
-    backend_->configuration([this](const std::string& text) {
-      const auto kept = kept_secs(text);
-      if (kept && !(*kept == context_->kept)) {
-        context_->kept = *kept;
-        log_info("the store keeps sums by the minute for {} s, by the hour for {} s, by the day for {} s (0: for ever)", kept->minutes, kept->hours, kept->days);
-      }
+    backend_->kept([this](const std::string& text) {
+      const auto kept = read_kept(text);
+      if (kept) tell_other_times(*kept);
+      if (kept) context_->kept = *kept;
       kept_timer_.expires_after(kept ? kKeptPeriod : kKeptRetry);
       kept_timer_.async_wait([this](boost::system::error_code stopped) {
         if (!stopped) ask_what_is_kept();
       });
     });
+  }
+
+  void tell_other_times(const Kept& kept) {
+    const Kept& before = context_->kept;
+    if (kept.minutes.secs == before.minutes.secs && kept.hours.secs == before.hours.secs && kept.days.secs == before.days.secs) return;
+    log_info("the store keeps sums by the minute for {} s, by the hour for {} s, by the day for {} s (0: for ever)", kept.minutes.secs, kept.hours.secs, kept.days.secs);
   }
 
   /// On the io thread, which has the desk to itself.

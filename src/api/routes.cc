@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <iterator>
 #include <nlohmann/json.hpp>
 
@@ -187,8 +186,10 @@ Work post_sql(const ApiContext& context, const Request& request, const Done& don
 
 /// Of a window that begins before the first flow that is kept the answer would look like all of it.
 void note_what_is_gone(const ApiContext& context, const std::vector<query::TimeWindow>& from_flows, std::vector<std::string>& notes) {
-  if (context.kept.flows == 0) return;
-  const int64_t kept_from_us = context.now_us() / query::kUsPerSec * query::kUsPerSec - context.kept.flows * query::kUsPerSec;
+  const Kept::Of& flows = context.kept.flows;
+  int64_t kept_from_us = flows.from_us;
+  if (flows.secs != 0) kept_from_us = std::max(kept_from_us, context.now_us() / query::kUsPerSec * query::kUsPerSec - flows.secs * query::kUsPerSec);
+  if (kept_from_us <= 0) return;
   const bool has_earlier = std::any_of(from_flows.begin(), from_flows.end(), [&](const auto& window) { return window.start_us && *window.start_us < kept_from_us; });
   if (has_earlier) notes.push_back(fmt::format("flows before {} are no longer kept: the answer lacks what only they could tell", query::instant_text(kept_from_us)));
 }
@@ -239,9 +240,10 @@ FormatAsked format_asked(const Request& request, std::string_view format) {
 
 Question question_of(const ApiContext& context, query::Plan plan, std::string_view text, Format format, const std::optional<query::PageStart>& page) {
   const bool by_rows = format != Format::parquet;
-  const auto kept_from = [&](int64_t secs) -> std::optional<int64_t> {
-    if (secs == 0) return std::nullopt;
-    return std::max<int64_t>(0, context.now_us() - secs * query::kUsPerSec + kKeptMarginUs);
+  const auto kept_from = [&](const Kept::Of& kept) -> std::optional<int64_t> {
+    int64_t from_us = kept.from_us;
+    if (kept.secs != 0) from_us = std::max(from_us, context.now_us() - kept.secs * query::kUsPerSec + kKeptMarginUs);
+    return from_us > 0 ? std::optional<int64_t>(from_us) : std::nullopt;
   };
   plan.rollups_kept = {kept_from(context.kept.days), kept_from(context.kept.hours), kept_from(context.kept.minutes)};
   query::Translation t = query::translate(plan, query::duckdb_dialect(), page, by_rows ? query::RowsAsked::with_place : query::RowsAsked::plain);
@@ -290,25 +292,18 @@ std::optional<Response> trouble_of(const Question& question) {
                                          octets, parameters, query::kStatementOctetsMax, query::kStatementParametersMax));
 }
 
-std::optional<KeptSecs> kept_secs(std::string_view configuration) {
-  const auto body = json::parse(configuration, nullptr, /*allow_exceptions=*/false);
-  if (!body.is_object() || !body.contains("values") || !body["values"].is_array()) return std::nullopt;
-  KeptSecs kept;
-  size_t found = 0;
-  const std::pair<const char*, int64_t*> wanted[] = {
-      {"history.rollup_minutes_secs", &kept.minutes}, {"history.rollup_hours_secs", &kept.hours}, {"history.rollup_days_secs", &kept.days},
-      {"history.retention_secs", &kept.flows}};
-  for (const json& row : body["values"]) {
-    if (!row.is_object() || !row.contains("key") || !row.contains("value") || !row["value"].is_string()) continue;
-    const std::string text = row["value"].get<std::string>();
-    for (const auto& [key, out] : wanted) {
-      if (row["key"] != key) continue;
-      const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), *out);
-      if (error != std::errc() || end != text.data() + text.size() || *out < 0) return std::nullopt;
-      ++found;
+std::optional<Kept> read_kept(std::string_view text) {
+  const auto body = json::parse(text, nullptr, /*allow_exceptions=*/false);
+  Kept kept;
+  const std::pair<const char*, Kept::Of*> wanted[] = {{"minutes", &kept.minutes}, {"hours", &kept.hours}, {"days", &kept.days}, {"flows", &kept.flows}};
+  for (const auto& [name, of] : wanted) {
+    for (const auto& [key, out] : {std::pair("secs", &of->secs), std::pair("from_us", &of->from_us)}) {
+      const auto at = json::json_pointer(fmt::format("/{}/{}", name, key));
+      if (!body.is_object() || !body.contains(at) || !body[at].is_number_integer() || body[at] < 0) return std::nullopt;
+      *out = body[at].get<int64_t>();
     }
   }
-  return found == std::size(wanted) ? std::optional<KeptSecs>(kept) : std::nullopt;
+  return kept;
 }
 
 std::vector<Route> api_routes(const ApiContext& context) {

@@ -23,21 +23,26 @@ struct Limits {
   uint64_t sql_rows_max = 100'000;
 };
 
-/// How long the store keeps sums, and flows; 0: for ever. Until it has said so: what it does unless it is told otherwise.
-struct KeptSecs {
-  int64_t minutes = 604'800, hours = 0, days = 0, flows = 0;
-  friend bool operator==(const KeptSecs&, const KeptSecs&) = default;
+/// What the store has of sums of each kind, and of flows. Until it has said so: what it does unless it is told otherwise.
+struct Kept {
+  struct Of {
+    int64_t secs = 0;     // so long; 0: for ever
+    int64_t from_us = 0;  // nothing from before: it was forgotten once, though it would not be now
+    friend bool operator==(const Of&, const Of&) = default;
+  };
+  Of minutes{604'800}, hours, days, flows;
+  friend bool operator==(const Kept&, const Kept&) = default;
 };
 
-/// Of what weir-store answers at /v1/config; nothing where a value is missing.
-std::optional<KeptSecs> kept_secs(std::string_view configuration);
+/// Of what weir-store answers at /v1/kept; nothing where a value is missing.
+std::optional<Kept> read_kept(std::string_view text);
 
 struct ApiContext {
   Backend& backend;
   std::shared_ptr<Desk> desk;
   Limits limits;
   int64_t realtime_threshold_secs = 2 * 86'400;
-  KeptSecs kept;
+  Kept kept;
   std::function<int64_t()> now_us;
   std::function<const ServerBooks*()> books;  // null before the server is there
   std::function<bool()> is_stopping;

@@ -26,7 +26,7 @@ using AnySocket = asio::generic::stream_protocol;
 
 constexpr size_t kPartOctets = 64 * 1024;
 constexpr size_t kErrorOctetsMax = 64 * 1024;
-constexpr size_t kConfigurationOctetsMax = 256 * 1024;
+constexpr size_t kKeptOctetsMax = 256 * 1024;
 constexpr auto kConnectDeadline = std::chrono::seconds(2);
 constexpr auto kGrace = std::chrono::seconds(5);  // behind the store's own time limit
 
@@ -163,9 +163,9 @@ class UnixBackend final : public Backend {
     return std::make_unique<UnixCall>(std::move(exchange));
   }
 
-  void configuration(std::function<void(std::string)> done) override {
+  void kept(std::function<void(std::string)> done) override {
     auto exchange = std::make_shared<Exchange>(io_, path_, std::chrono::milliseconds(1000));
-    exchange->begin(http::verb::get, "/v1/config", {});
+    exchange->begin(http::verb::get, "/v1/kept", {});
     take_all(exchange, std::make_shared<std::string>(), std::move(done));
   }
 
@@ -181,7 +181,7 @@ class UnixBackend final : public Backend {
  private:
   static void take_all(const std::shared_ptr<Exchange>& exchange, const std::shared_ptr<std::string>& text, std::function<void(std::string)> done) {
     exchange->next([exchange, text, done = std::move(done)](StorePart part) {
-      const bool has_failed = part.state == StorePart::State::failed || text->size() + part.octets.size() > kConfigurationOctetsMax;
+      const bool has_failed = part.state == StorePart::State::failed || text->size() + part.octets.size() > kKeptOctetsMax;
       if (!has_failed) text->append(part.octets);
       if (!has_failed && part.state == StorePart::State::more) return take_all(exchange, text, done);
       done(has_failed ? std::string() : *text);

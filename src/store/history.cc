@@ -144,7 +144,10 @@ Result<uint64_t> History::retire_before(Connection& connection, int64_t hour, in
                                                   "'damaged') AND hour < {}", passed_micros, hour));
     if (!changed) return changed.error();
     retired = *changed;
-    return retired == 0 ? Result<void>() : make_views(connection);
+    if (retired == 0) return {};
+    auto noted = connection.execute(fmt::format("UPDATE rollup_state SET flows_from = greatest(flows_from, {})", hour * kMicrosPerHour));
+    if (!noted) return noted.error();
+    return make_views(connection);
   });
   if (!done) return done.error();
   return retired;

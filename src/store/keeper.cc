@@ -34,6 +34,8 @@ Keeper::Keeper(Connection connection, const KeeperConfig& config, RetentionClock
     : connection_(std::move(connection)), config_(config), history_(config.folder), watch_(history_.folder()), clock_(std::move(clock)) {
   const auto every = intervals(config);
   for (size_t i = 0; i < kKeeperTasks; ++i) schedule_[i].every_micros = every[i];
+  current_.rollups = config.rollups;
+  current_.history_micros = config.history_micros;
 }
 
 Result<std::unique_ptr<Keeper>> Keeper::make(Database& database, const KeeperConfig& config, int64_t now_micros) {
@@ -234,6 +236,9 @@ Result<void> Keeper::publish() {
   current_.left_out = std::move(*left_out);
   current_.watch = watch_.view();
   current_.scrub = scrub_.view();
+  auto from = kept_from(connection_);
+  if (!from) return from.error();
+  current_.kept_from = *from;
   current_.clock_ahead_micros = clock_.behind();
   view_.publish(std::make_shared<const KeeperView>(current_));
   return {};

@@ -71,6 +71,9 @@ struct KeeperView {
   ScrubView scrub;
   uint64_t files_without_sum = 0;  // an older version wrote them, and they are yet to be read through
   int64_t unread_micros = 0;       // since when, at most, each of the others was not read through; 0: there is none
+  RollupRetention rollups{};       // how long they are kept, as configured
+  int64_t history_micros = 0;      // the same of files
+  KeptFrom kept_from;
   int64_t clock_ahead_micros = 0; // how far the wall clock is ahead of the time that files and sums become too old by
   const KeeperTaskView& of(KeeperTask task) const noexcept { return tasks[static_cast<size_t>(task)]; }
 };

@@ -179,7 +179,9 @@ std::span<const RollupSpec> rollup_specs() noexcept { return kSpecs; }
 std::string rollup_tables_ddl() {
   std::string ddl =
       "CREATE TABLE rollup_folds (hour BIGINT NOT NULL, folded BIGINT NOT NULL);"
-      "CREATE TABLE rollup_state (hours BIGINT NOT NULL, days BIGINT NOT NULL); INSERT INTO rollup_state VALUES (0, 0);";
+      // Up to where hours and days are made; since when there are sums of each kind, and flows.
+      "CREATE TABLE rollup_state (hours BIGINT NOT NULL, days BIGINT NOT NULL, minutes_from BIGINT DEFAULT 0, hours_from BIGINT DEFAULT 0,"
+      " days_from BIGINT DEFAULT 0, flows_from BIGINT DEFAULT 0); INSERT INTO rollup_state (hours, days) VALUES (0, 0);";
   for (const RollupSpec& spec : kSpecs) {
     for (const Grain& grain : kGrains) {
       ddl += fmt::format(
@@ -294,6 +296,15 @@ Result<uint64_t> roll_up(Connection& connection, int64_t now_micros) {
   return made_now;
 }
 
+Result<KeptFrom> kept_from(Connection& connection) {
+  auto rows = connection.query("SELECT minutes_from, hours_from, days_from, flows_from FROM rollup_state");
+  if (!rows) return rows.error();
+  auto chunk = rows->next();
+  if (!chunk) return chunk.error();
+  if (!*chunk || chunk->rows() == 0) return Error{"the store's table rollup_state is empty"};
+  return KeptFrom{chunk->at<int64_t>(0, 0), chunk->at<int64_t>(1, 0), chunk->at<int64_t>(2, 0), chunk->at<int64_t>(3, 0)};
+}
+
 Result<uint64_t> expire_rollups(Connection& connection, int64_t now_micros, const RollupRetention& retention) {
   const auto made = made_to(connection);
   if (!made) return made.error();
@@ -303,6 +314,10 @@ Result<uint64_t> expire_rollups(Connection& connection, int64_t now_micros, cons
       retention.minutes_micros == 0 ? 0 : std::min(now_micros - retention.minutes_micros, made->hours),
       retention.hours_micros == 0 ? 0 : std::min(now_micros - retention.hours_micros, made->days),
       retention.days_micros == 0 ? 0 : now_micros - retention.days_micros};
+  // Before the first goes: who asks for sums goes by it, whatever was configured then.
+  auto noted = connection.execute(fmt::format("UPDATE rollup_state SET minutes_from = greatest(minutes_from, {}), hours_from = greatest(hours_from, {}), "
+                                              "days_from = greatest(days_from, {})", bounds[0], bounds[1], bounds[2]));
+  if (!noted) return noted.error();
   for (size_t i = 0; i < kGrains.size(); ++i) {
     if (bounds[i] <= 0) continue;
     for (const RollupSpec& spec : kSpecs) {

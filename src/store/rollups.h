@@ -55,6 +55,14 @@ struct RollupRetention {
   int64_t hours_micros;
   int64_t days_micros;
 };
+/// Since when there are sums of each kind, and flows: what was before has been forgotten once. 0: nothing has.
+struct KeptFrom {
+  int64_t minutes_micros = 0;
+  int64_t hours_micros = 0;
+  int64_t days_micros = 0;
+  int64_t flows_micros = 0;
+};
+Result<KeptFrom> kept_from(Connection& connection);
 /// Forgets older ones, but nothing of which hours or days have yet to be made.
 Result<uint64_t> expire_rollups(Connection& connection, int64_t now_micros, const RollupRetention& retention);
 

@@ -109,6 +109,16 @@ json keeper_json(const KeeperView* keeper) {
           {"tasks", std::move(tasks)}};
 }
 
+/// What a question can be answered from: `secs` as configured, 0 for ever; `from_us`: what was before was forgotten all the same.
+json kept_json(const KeeperView& keeper) {
+  const auto kept = [](int64_t micros, int64_t from_us) { return json{{"secs", micros / kMicrosPerSecond}, {"from_us", from_us}}; };
+  const KeptFrom& from = keeper.kept_from;
+  return {{"minutes", kept(keeper.rollups.minutes_micros, from.minutes_micros)},
+          {"hours", kept(keeper.rollups.hours_micros, from.hours_micros)},
+          {"days", kept(keeper.rollups.days_micros, from.days_micros)},
+          {"flows", kept(keeper.history_micros, from.flows_micros)}};
+}
+
 json status_json(const StoreView& view, const KeeperView* keeper, const OpenStore& store) {
   const std::string because = view.not_ready_because();
   const FileLook file = file_look(store);
@@ -163,6 +173,11 @@ std::vector<service::HttpRoute> store_routes(StoreSources from) {
   });
   routes.add_health([sources] { return degraded(sources->keeper().get()); });
   auto all = routes.take();
+  all.push_back({.method = "GET", .path = "/v1/kept", .handle = [sources](const service::HttpRequest&) {
+                   const auto keeper = sources->keeper();
+                   if (keeper == nullptr) return service::http_error(503, "the keeper has not looked yet");
+                   return service::HttpResponse{.body = kept_json(*keeper).dump() + "\n"};
+                 }});
   all.push_back({.method = "POST",
                  .path = "/v1/verify",
                  .handle = [sources](const service::HttpRequest&) {

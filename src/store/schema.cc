@@ -117,6 +117,9 @@ constexpr const char* kUpgrades[] = {
     "INSERT INTO sources_3 FROM identity_sources; DROP TABLE identity_sources; ALTER TABLE sources_3 RENAME TO identity_sources",
     // Sums of files' octets: those that are there get theirs when they are read through.
     "ALTER TABLE history_files ADD COLUMN crc32c BIGINT; ALTER TABLE history_files ADD COLUMN checked BIGINT DEFAULT 0",
+    // What was forgotten before, and where that was more than the configuration of now says, nobody knows.
+    "ALTER TABLE rollup_state ADD COLUMN minutes_from BIGINT DEFAULT 0; ALTER TABLE rollup_state ADD COLUMN hours_from BIGINT DEFAULT 0;"
+    "ALTER TABLE rollup_state ADD COLUMN days_from BIGINT DEFAULT 0; ALTER TABLE rollup_state ADD COLUMN flows_from BIGINT DEFAULT 0",
 };
 static_assert(std::size(kUpgrades) == kSchemaVersion - 1);
 

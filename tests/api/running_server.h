@@ -46,7 +46,7 @@ class FakeBackend final : public Backend {
   void look(std::function<void(std::string)> done) override {
     boost::asio::post(io_, [done, why = trouble] { done(why); });
   }
-  void configuration(std::function<void(std::string)> done) override {
+  void kept(std::function<void(std::string)> done) override {
     boost::asio::post(io_, [done] { done(""); });
   }
 
@@ -112,7 +112,7 @@ class RunningServer {
     if (!store_socket.empty()) real_ = unix_backend(io_, store_socket);
     desk->running_max = 4;
     desk->waiting_max = 1;
-    context_.emplace(ApiContext{real_ ? *real_ : *fake, desk, Limits{}, 2 * 86'400, KeptSecs{}, [this] { return now_us.load(); },
+    context_.emplace(ApiContext{real_ ? *real_ : *fake, desk, Limits{}, 2 * 86'400, Kept{}, [this] { return now_us.load(); },
                                 [this] { return server_ != nullptr ? &server_->books() : nullptr; }, [] { return false; }});
     auto server = HttpServer::make(io_, config, api_routes(*context_), std::move(tokens));
     EXPECT_TRUE(server) << server.error().message;
@@ -150,7 +150,7 @@ class RunningServer {
   std::unique_ptr<FakeBackend> fake;
   std::shared_ptr<Desk> desk = std::make_shared<Desk>();
   std::atomic<int64_t> now_us{kNowUs};
-  void keep(KeptSecs kept) {
+  void keep(Kept kept) {
     boost::asio::post(io_, [this, kept] { context_->kept = kept; });  // before any question that is asked behind it
   }
   std::vector<Route> routes() { return api_routes(*context_); }

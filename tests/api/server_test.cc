@@ -516,13 +516,35 @@ TEST(ApiServer, SaysWhatTheStoreCouldNotReadOfTheWindow) {
   EXPECT_EQ(server.post("/api/sql", R"({"sql":"SELECT 1"})").headers.at("x-weir-left-out"), rows.left_out);
 }
 
-TEST(ApiServer, LearnsFromTheStoreHowLongSumsAreKept) {
-  const auto kept = kept_secs(R"({"values":[{"key":"nats_url","value":"x","from":"default"},{"key":"history.rollup_minutes_secs","value":"172800"},)"
-                              R"({"key":"history.rollup_hours_secs","value":"0"},{"key":"history.rollup_days_secs","value":"5"},{"key":"history.retention_secs","value":"7"}]})");
+TEST(ApiServer, LearnsFromTheStoreWhichSumsItHas) {
+  constexpr const char* kText = R"({"minutes":{"secs":172800,"from_us":7},"hours":{"secs":0,"from_us":8},"days":{"secs":5,"from_us":0},"flows":{"secs":6,"from_us":9}})";
+  const auto kept = read_kept(kText);
   ASSERT_TRUE(kept);
-  EXPECT_TRUE(*kept == (KeptSecs{172'800, 0, 5, 7}));
-  EXPECT_FALSE(kept_secs(R"({"values":[{"key":"history.rollup_minutes_secs","value":"1"}]})")) << "the others are missing";
-  EXPECT_FALSE(kept_secs(""));
+  EXPECT_TRUE(*kept == (Kept{{172'800, 7}, {0, 8}, {5, 0}, {6, 9}}));
+  for (const char* text : {"", "[]", "{}", "null", R"({"minutes":{"secs":1,"from_us":0}})", R"({"minutes":5,"hours":5,"days":5,"flows":5})"}) EXPECT_FALSE(read_kept(text)) << text;
+  for (const char* word : {"172800", "from_us\":9"}) {
+    std::string wrong = kText;
+    wrong.replace(wrong.find(word), std::strlen(word), "x\"");
+    EXPECT_FALSE(read_kept(wrong)) << wrong;
+  }
+}
+
+// Minutes were kept for two days once, and are for thirty now: what is gone does not come back by that.
+TEST(ApiServer, AsksNoSumsThatWereForgottenOnce) {
+  RunningServer server;
+  server.fake->lay_out({F::more(kThree), F::over()});
+  constexpr const char* kRagged = "in:flows time:[2026-10-20T10:30:00Z,2026-10-20T14:30:00Z] groupby:src_ip";
+  const auto asked = [&] {
+    server.fake->clear();
+    server.fake->lay_out({F::more(kThree), F::over()});
+    server.post("/api/query", json{{"query", kRagged}}.dump());
+    return server.fake->asked().back().sql;
+  };
+  server.keep({{30 * 86'400}, {}, {}, {}});
+  EXPECT_THAT(asked(), HasSubstr("rollup_src_1m"));
+  server.keep({{30 * 86'400, 1'793'000'000'000'000}, {}, {}, {}});  // 2026-10-26
+  EXPECT_THAT(asked(), Not(HasSubstr("rollup_src_1m")));
+  EXPECT_THAT(asked(), HasSubstr("flow_rows"));
 }
 
 TEST(ApiServer, SaysWhichFlowsAreNoLongerKept) {
@@ -531,13 +553,16 @@ TEST(ApiServer, SaysWhichFlowsAreNoLongerKept) {
   const auto notes_of = [&](const char* query) { return json::parse(server.post("/api/query", json{{"query", query}}.dump()).body)["notes"]; };
   constexpr const char* kFlows = "in:flows time:last_90d stats:\"max(bytes_total) as m, min(bytes_total) as n, count(*) as c by src_ip\"";
   EXPECT_EQ(notes_of(kFlows), json::array()) << "for ever";
-  server.keep({604'800, 0, 0, 30 * 86'400});
+  server.keep({{604'800}, {}, {}, {30 * 86'400}});
   const json gone = json::array({"flows before 2026-10-03T12:00:00Z are no longer kept: the answer lacks what only they could tell"});
   EXPECT_EQ(notes_of(kFlows), gone);
   // Of sums its first, ragged hour.
   EXPECT_EQ(notes_of("in:flows time:[2026-09-01T10:30:00Z,2026-11-01] groupby:src_ip"), gone);
   EXPECT_EQ(notes_of("in:flows time:[2026-09-01,2026-11-01] groupby:src_ip"), json::array());
   EXPECT_EQ(notes_of("in:flows time:last_29d stats:\"max(bytes_total) as m, min(bytes_total) as n, count(*) as c by src_ip\""), json::array());
+  // They are kept for ever from now on, but were not.
+  server.keep({{604'800}, {}, {}, {0, 1'790'985'600'000'000}});
+  EXPECT_EQ(notes_of(kFlows), json::array({"flows before 2026-10-03T00:00:00Z are no longer kept: the answer lacks what only they could tell"}));
 }
 
 TEST(ApiServer, IsReadyWhereTheStoreIs) {

@@ -126,7 +126,10 @@ TEST_F(HistoryTest, WhatIsTooOldGoes) {
   append(kHour + 1, 7);
   archive(kHour);
   archive(kHour + 1);
+  EXPECT_EQ(*history->retire_before(*store->connection, kHour, kNow), 0u);
+  EXPECT_EQ(kept_from(*store->connection)->flows_micros, 0) << "nothing was";
   EXPECT_EQ(*history->retire_before(*store->connection, kHour + 1, kNow), 1u);
+  EXPECT_EQ(kept_from(*store->connection)->flows_micros, (kHour + 1) * kMicrosPerHour);
   EXPECT_EQ(store->ask("SELECT count(*) FROM flow_rows"), "7\n");
   EXPECT_EQ(*history->remove_retired(*store->connection, kNow + kRetiredKeptMicros), 1u);
   EXPECT_EQ(files().size(), 1u);

@@ -299,6 +299,19 @@ TEST_F(StoreFilesTest, AreVerifiedWhenSomebodyAsks) {
   EXPECT_EQ(again["left_out"].size(), 1u);
 }
 
+TEST_F(StoreProgramTest, SaysWhatItHas) {
+  auto store = start();
+  ASSERT_TRUE(eventually([&] { return is_ready(); })) << store->err();
+  json kept;
+  ASSERT_TRUE(eventually([&] {
+    const auto answer = test::fetch({.url = "http://localhost/v1/kept", .unix_path = socket()});
+    kept = json::parse(answer.body, nullptr, false);
+    return answer.status == 200 && kept["minutes"]["from_us"] != 0;  // it has forgotten what was a week ago, though that was nothing
+  })) << kept;
+  EXPECT_EQ(kept["minutes"]["secs"], 604'800);
+  for (const char* what : {"hours", "days", "flows"}) EXPECT_EQ(kept[what], (json{{"secs", 0}, {"from_us", 0}})) << what;
+}
+
 TEST_F(StoreFilesTest, ThatCannotBeReadAreSaidWhereverSomebodyLooks) {
   std::vector<std::string> paths;
   make_files(paths);

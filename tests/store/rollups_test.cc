@@ -113,6 +113,12 @@ TEST(Rollups, WhatIsForgottenIsNothingThatACoarserOneNeeds) {
   EXPECT_EQ(store.ask("SELECT sum(flows) FROM rolled_src_1m"), "\n");
   EXPECT_EQ(store.ask("SELECT sum(flows) FROM rollup_src_1h"), "200\n");
   EXPECT_EQ(store.ask("SELECT sum(flows) FROM rollup_src_1d"), "200\n");
+  // Whoever asks goes by what is gone, whatever is configured from then on.
+  EXPECT_EQ(kept_from(*store.connection)->minutes_micros, kBegin + kMicrosPerHour);
+  EXPECT_EQ(kept_from(*store.connection)->hours_micros, kBegin) << "of which no day is made yet";
+  EXPECT_EQ(kept_from(*store.connection)->days_micros, 0);
+  ASSERT_TRUE(expire_rollups(*store.connection, kBegin + 10 * kDay, {.minutes_micros = 30 * kDay, .hours_micros = 0, .days_micros = 0}));
+  EXPECT_EQ(kept_from(*store.connection)->minutes_micros, kBegin + kMicrosPerHour);
 }
 
 TEST(Rollups, AreCompleteAfterWhateverOrderOfSteps) {

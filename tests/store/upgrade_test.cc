@@ -98,6 +98,7 @@ TEST_P(FileUpgradeTest, IsThereWhenItIsOpenedAgain) {
   EXPECT_EQ(ask("SELECT count(*) FROM flows"), "3");
   EXPECT_EQ(ask("SELECT (hour, commits, is_open) FROM flow_hours"), "(490000, 7, true)");
   EXPECT_EQ(ask("SELECT (hour, folded) FROM rollup_folds"), "(490000, 2)");
+  EXPECT_EQ(ask("SELECT rollup_state FROM rollup_state"), "{'hours': 0, 'days': 0, 'minutes_from': 0, 'hours_from': 0, 'days_from': 0, 'flows_from': 0}");
   EXPECT_EQ(ask("SELECT (source, runs, seen) FROM identity_sources"), "(u.1.0, 1-7, 1)");
   ASSERT_TRUE(prepare_schema(*connection_)) << "once";
   ASSERT_TRUE(open_hours(*connection_, std::array<int64_t, 2>{kHour, kHour + 1}));
