@@ -54,6 +54,7 @@ struct Question {
   query::TimeWindow window;         // for cursors, with the text that they are good for
   // Whose flows it reads, and so may lack what lies in files that cannot be read; open: SQL of others.
   std::vector<query::TimeWindow> from_flows = {query::TimeWindow()};
+  std::string gone;                 // what to say of flows of its window that are no longer kept; empty: nothing
   std::optional<query::PageStart> page;
   std::string text;
   bool is_srql = false;             // SQL that this program wrote: what the store refuses is no mistake of the asker's

@@ -184,14 +184,15 @@ Work post_sql(const ApiContext& context, const Request& request, const Done& don
   return ask(std::move(question), done);
 }
 
-/// Of a window that begins before the first flow that is kept the answer would look like all of it.
-void note_what_is_gone(const ApiContext& context, const std::vector<query::TimeWindow>& from_flows, std::vector<std::string>& notes) {
+/// Of a window that begins before the first flow that is kept the answer would look like all of it. Empty: it does not.
+std::string note_of_what_is_gone(const ApiContext& context, const std::vector<query::TimeWindow>& from_flows) {
   const Kept::Of& flows = context.kept.flows;
   int64_t kept_from_us = flows.from_us;
   if (flows.secs != 0) kept_from_us = std::max(kept_from_us, context.now_us() / query::kUsPerSec * query::kUsPerSec - flows.secs * query::kUsPerSec);
-  if (kept_from_us <= 0) return;
+  if (kept_from_us <= 0) return {};
   const bool has_earlier = std::any_of(from_flows.begin(), from_flows.end(), [&](const auto& window) { return window.start_us && *window.start_us < kept_from_us; });
-  if (has_earlier) notes.push_back(fmt::format("flows before {} are no longer kept: the answer lacks what only they could tell", query::instant_text(kept_from_us)));
+  if (!has_earlier) return {};
+  return fmt::format("flows before {} are no longer kept: the answer lacks what only they could tell", query::instant_text(kept_from_us));
 }
 
 std::string columns_json(const query::Translation& translation) {
@@ -247,8 +248,9 @@ Question question_of(const ApiContext& context, query::Plan plan, std::string_vi
   };
   plan.rollups_kept = {kept_from(context.kept.days), kept_from(context.kept.hours), kept_from(context.kept.minutes)};
   query::Translation t = query::translate(plan, query::duckdb_dialect(), page, by_rows ? query::RowsAsked::with_place : query::RowsAsked::plain);
-  note_what_is_gone(context, t.from_flows, plan.notes);
   Question question;
+  question.gone = note_of_what_is_gone(context, t.from_flows);
+  if (!question.gone.empty()) plan.notes.push_back(question.gone);
   question.desk = context.desk;
   question.backend = &context.backend;
   question.format = format;

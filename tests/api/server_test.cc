@@ -565,6 +565,17 @@ TEST(ApiServer, SaysWhichFlowsAreNoLongerKept) {
   EXPECT_EQ(notes_of(kFlows), json::array({"flows before 2026-10-03T00:00:00Z are no longer kept: the answer lacks what only they could tell"}));
 }
 
+TEST(ApiServer, TellsDashboardsWhichFlowsAreNoLongerKept) {
+  RunningServer server;
+  server.fake->lay_out({F::more(R"({"columns":[{"name":"src_ip","type":"VARCHAR"},{"name":"bytes","type":"BIGINT"}],"rows":[["192.0.2.1",1]],"truncated":false})"), F::over()});
+  server.keep({{604'800}, {}, {}, {30 * 86'400}});
+  const auto answer = [&](const char* window) { return json::parse(server.get(std::string("/api/netflow?group_by=src_ip&time_range=") + window).body); };
+  const json ragged = answer("%5B2026-09-01T10:30:00Z,2026-11-01%5D"), recent = answer("last_24h");
+  EXPECT_EQ(ragged.value("notes", json()), json::array({"flows before 2026-10-03T12:00:00Z are no longer kept: the answer lacks what only they could tell"})) << ragged;
+  EXPECT_EQ(recent["count"], 1) << recent;
+  EXPECT_FALSE(recent.contains("notes")) << "as dashboards know it";
+}
+
 TEST(ApiServer, IsReadyWhereTheStoreIs) {
   RunningServer server;
   EXPECT_EQ(server.get("/readyz").status, 200);
