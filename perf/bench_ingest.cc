@@ -1,6 +1,7 @@
 // bench_ingest.cc — From a JetStream stream to committed rows: how many flows a second, and what each thread's share of a flow is.
 //
-//     build/perf/bench_ingest [ROWS [FOLDER]]   4,000,000 rows by default; starts a nats-server of its own
+//     build/perf/bench_ingest [ROWS [FOLDER [INTERVAL_MS…]]]   4,000,000 rows by default; starts a nats-server of its own. With intervals
+//                                                              (commit.interval_ms): NetFlow v9 under each of them in turn
 //
 // The stream is filled first, so nobody else works beside weir-store's threads but the server that hands messages out. Figures are of this
 // process's threads by their own clocks, and of the wall; the server's are its process's.
@@ -117,7 +118,7 @@ Filled fill(const std::string& url, Protocol protocol, uint64_t rows) {
   return filled;
 }
 
-void measure(Protocol protocol, uint64_t rows, const std::string& folder) {
+void measure(Protocol protocol, uint64_t rows, const std::string& folder, uint32_t interval_ms = store::CommitConfig().interval_ms) {
   test::NatsServer nats;
   if (!nats.start()) std::exit(1);
   const Filled filled = fill(nats.url(), protocol, rows);
@@ -127,6 +128,7 @@ void measure(Protocol protocol, uint64_t rows, const std::string& folder) {
   config.database.path = folder + "/bench.duckdb";
   config.database.temp_directory.clear();
   config.history.folder = folder;
+  config.commit.interval_ms = interval_ms;
   for (const char* suffix : {"", ".wal"}) std::remove((config.database.path + suffix).c_str());
   auto opened = expect(store::OpenStore::open(store::database_options(config)));
   store::DuckdbSink sink(*opened);
@@ -164,9 +166,9 @@ void measure(Protocol protocol, uint64_t rows, const std::string& folder) {
     std::exit(1);
   }
   const auto n = static_cast<double>(filled.rows);
-  std::printf("%-22s %9.0f rows  %6.2f s  %7.0f k rows/s   ns CPU a row: ingest %4.0f, writers %4.0f, nats-server %4.0f; ns a row at commits %4.0f; "
+  std::printf("%-22s %4u ms %9.0f rows  %6.2f s  %7.0f k rows/s   ns CPU a row: ingest %4.0f, writers %4.0f, nats-server %4.0f; ns a row at commits %4.0f; "
               "%5.1f octets a row; %llu commits\n",
-              std::string(name_of(protocol)).c_str(), n, wall, n / wall / 1e3, ingest_s / n * 1e9, rest_s / n * 1e9, server_s / n * 1e9,
+              std::string(name_of(protocol)).c_str(), interval_ms, n, wall, n / wall / 1e3, ingest_s / n * 1e9, rest_s / n * 1e9, server_s / n * 1e9,
               static_cast<double>(view->committer.busy_ns) / n, static_cast<double>(opened->file_octets() + opened->wal_octets()) / n,
               static_cast<unsigned long long>(view->committer.commits));
 }
@@ -178,6 +180,8 @@ int main(int argc, char** argv) {
   using namespace weir::perf;
   const uint64_t rows = argc > 1 ? std::strtoull(argv[1], nullptr, 10) : 4'000'000;
   const std::string folder = argc > 2 ? argv[2] : "/tmp";
+  for (int i = 3; i < argc; ++i) measure(Protocol::netflow_v9, rows, folder, static_cast<uint32_t>(std::atoi(argv[i])));
+  if (argc > 3) return 0;
   for (const Protocol protocol : {Protocol::netflow_v5, Protocol::netflow_v9, Protocol::mixed_10_exporters}) {
     measure(protocol, rows, folder);
   }
