@@ -180,7 +180,7 @@ Result<void> RunningDataPlane::make_cores(const DataPlaneConfig& config) {
   return {};
 }
 
-/// Each receive core gets a lane to each worker of the ports whose queues it serves.
+/// Each receive core gets a lane to each worker of the ports whose queues it serves, each worker one to the kernel.
 void RunningDataPlane::join_workers(uint64_t hash_seed) {
   const auto worker_of = [this](size_t port, uint16_t worker) {
     const auto works_as_it = [&](const CorePlacement& core) {
@@ -189,6 +189,10 @@ void RunningDataPlane::join_workers(uint64_t hash_seed) {
     return static_cast<size_t>(std::find_if(placement_.cores.begin(), placement_.cores.end(), works_as_it) -
                                placement_.cores.begin());
   };
+  for (size_t port = 0; exceptions_ && port < devices_.size(); ++port)
+    for (uint16_t w = 0; w < devices_[port]->workers(); ++w)
+      if (ExceptionLane* const lane = exceptions_->lane_of_worker(*devices_[port], w); lane != nullptr)
+        dpdk_cores_[worker_of(port, w)]->set_exceptions(devices_[port]->port_id(), *lane);
   for (size_t i = 0; i < placement_.cores.size(); ++i) {
     std::map<size_t, Distributor*> of_port;
     for (const QueueRef& queue : placement_.cores[i].queues) {

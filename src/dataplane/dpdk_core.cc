@@ -105,7 +105,7 @@ void DpdkCore::distribute(RxQueue& queue, std::span<rte_mbuf*> mbufs) noexcept {
   rte_mbuf* free[kBurst];
   for (size_t i = 0; i < mbufs.size(); ++i) {
     ahead.step(i);
-    HandedFrame handed{.mbuf = mbufs[i], .received = time_of(queue, *mbufs[i], now)};
+    HandedFrame handed{.mbuf = mbufs[i], .received = time_of(queue, *mbufs[i], now), .port = queue.port};
     IpAddress source;
     if (pipeline_.sort_frame(octets_of(*mbufs[i]), queue.link, queue.exceptions, handed, source, queue.rules)) {
       queue.workers->offer(handed, source);
@@ -128,7 +128,10 @@ unsigned DpdkCore::take_handed(WorkerLane& lane) noexcept {
   const Prefetcher ahead(std::span<rte_mbuf* const>(mbufs, count));
   for (size_t i = 0; i < count; ++i) {
     ahead.step(i);
-    pipeline_.on_handed_frame(octets_of(*mbufs[i]), frames[i]);
+    ExceptionLane* const kernel = frames[i].kind == HandedKind::fragment ? exceptions_of(frames[i].port) : nullptr;
+    if (kernel != nullptr) [[unlikely]] kernel->begin_burst(clock_.steady_ns());
+    pipeline_.on_handed_frame(octets_of(*mbufs[i]), frames[i], kernel);
+    if (kernel != nullptr) [[unlikely]] kernel->end_burst();
   }
   rte_pktmbuf_free_bulk(mbufs, static_cast<unsigned>(count));
   return static_cast<unsigned>(count);

@@ -40,6 +40,11 @@ class alignas(kCacheLineBytes) DpdkCore {
   /// Before run: this core works on what comes by the lane, which was made with its bell.
   void work_on(WorkerLane& lane) { lanes_.push_back(&lane); }
   WorkerBell& bell() noexcept { return bell_; }
+  /// Before run: where what this core, as a worker, puts together of that port's fragments goes when it is the host's.
+  void set_exceptions(uint16_t port, ExceptionLane& lane) {
+    if (exceptions_.size() <= port) exceptions_.resize(port + 1u);
+    exceptions_[port] = &lane;
+  }
   /// Before run: a lane by which this core hands over.
   void hand_over_by(WorkerLane& lane) { outgoing_.push_back(&lane); }
   /// Until request_stop; then takes what waits in its queues and what comes by its lanes until they are closed,
@@ -57,6 +62,8 @@ class alignas(kCacheLineBytes) DpdkCore {
   unsigned receive(RxQueue& queue) noexcept WEIR_RUNS_ON(rx_lcore);
   /// A turn over queues and lanes. `is_held`: something was left alone for want of room.
   unsigned receive_all(bool& is_held) noexcept WEIR_RUNS_ON(rx_lcore) WEIR_RUNS_ON(worker_lcore);
+  /// Null: that port has no interface.
+  ExceptionLane* exceptions_of(uint16_t port) const noexcept { return port < exceptions_.size() ? exceptions_[port] : nullptr; }
   unsigned take_handed(WorkerLane& lane) noexcept WEIR_RUNS_ON(rx_lcore) WEIR_RUNS_ON(worker_lcore);
   void decode(RxQueue& queue, std::span<rte_mbuf*> mbufs) noexcept WEIR_RUNS_ON(rx_lcore);
   void distribute(RxQueue& queue, std::span<rte_mbuf*> mbufs) noexcept WEIR_RUNS_ON(rx_lcore);
@@ -81,6 +88,7 @@ class alignas(kCacheLineBytes) DpdkCore {
   std::vector<RxQueue*> queues_;
   std::vector<WorkerLane*> lanes_;     // that come in
   std::vector<WorkerLane*> outgoing_;  // that go out; the queues' distributors fill them
+  std::vector<ExceptionLane*> exceptions_;  // by the port that what comes in came by
   FairTurn queue_turn_;
   FairTurn lane_turn_;
   WorkerBell bell_;                    // for those who fill lanes_

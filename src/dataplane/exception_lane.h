@@ -1,7 +1,8 @@
 // exception_lane.h — What a receive core has for the kernel: copies of frames that are no export traffic, on their
 // way to an interface.
 //
-// Runs on:  offer and its like on the rx_lcore that serves the queue, take and its like on the exception thread.
+// Runs on:  offer and its like on the rx_lcore that serves the queue, or the worker_lcore that has put together what came by
+//           the port; take and its like on the exception thread.
 // Owns:     kFrames places, each as long as the interface's longest frame; behind the last one room for what was joined from
 //           fragments, which lies in several places behind one another.
 // Bounds:   so many frames a second, and so many that wait. Of both UDP may use up half, and what is neither UDP nor ARP
@@ -28,8 +29,7 @@
 namespace weir::dataplane {
 
 // What becomes of a sound frame that is no export traffic (not IP, not UDP, UDP without a listener). `passed` goes to
-// the kernel, `no_interface` came by a port that has none, `joined` was put together from fragments by a core that has no
-// interface to give it to (a worker, or its port has none).
+// the kernel, `no_interface` came by a port that has none, `joined` was put together from fragments of such a port's.
 // clang-format off
 #define WEIR_EXCEPTION_OUTCOMES(X)                                                                \
   X(passed) X(no_interface) X(joined) X(other_mac) X(other_vlan) X(too_long) X(rate_limited) X(no_room)

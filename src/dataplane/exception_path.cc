@@ -61,15 +61,14 @@ Result<std::unique_ptr<ExceptionPort>> ExceptionPort::open(DpdkDevice& device, c
   std::memcpy(settings.mac.data(), mac.addr_bytes, settings.mac.size());
   if (Result<void> set = port->tap_->set_up(settings); !set) return fail(set.error().message);
 
-  for (uint16_t q = 0; q < device.queues(); ++q) {
-    port->lanes_.push_back(std::make_unique<ExceptionLane>(
-        ExceptionLane::Config{.mac = settings.mac,
-                              .vlan = config.vlan,
-                              .frame_octets_max = port->frame_octets_max_,
-                              .frames_per_second = config.frames_per_second},
-        waker));
-    device.queue(q).exceptions = port->lanes_.back().get();
-  }
+  const ExceptionLane::Config lane{.mac = settings.mac,
+                                   .vlan = config.vlan,
+                                   .frame_octets_max = port->frame_octets_max_,
+                                   .frames_per_second = config.frames_per_second};
+  port->queues_ = device.queues();
+  for (size_t i = 0; i < port->queues_ + device.workers(); ++i)
+    port->lanes_.push_back(std::make_unique<ExceptionLane>(lane, waker));
+  for (uint16_t q = 0; q < device.queues(); ++q) device.queue(q).exceptions = port->lanes_[q].get();
   return port;
 }
 
@@ -230,6 +229,12 @@ void ExceptionPath::stop() {
   waker_.wake();
   pthread_join(*thread_, nullptr);
   thread_.reset();
+}
+
+ExceptionLane* ExceptionPath::lane_of_worker(const DpdkDevice& device, uint16_t worker) noexcept {
+  for (const std::unique_ptr<ExceptionPort>& port : ports_)
+    if (&port->device() == &device) return &port->lane_of_worker(worker);
+  return nullptr;
 }
 
 std::optional<ExceptionStats> ExceptionPath::stats(const DpdkDevice& device, bool link_up) {

@@ -3,7 +3,7 @@
 //
 // Runs on:  control_thread makes, starts, stops and reads it; its own thread is the exception_thread, which is on no
 //           receive core, makes the system calls, and sleeps when there is nothing to carry.
-// Owns:     an interface, a lane a queue and buffers to send from, for each port that has an interface.
+// Owns:     an interface, a lane a queue and a worker, and buffers to send from, for each port that has an interface.
 // Bounds:   ExceptionConfig::frames_per_second and to_wire_per_second; what the lanes hold; a burst each way in turn.
 // Failure:  an Error that names the port, at the start; afterwards every frame ends in a counter.
 //
@@ -51,6 +51,8 @@ class ExceptionPort {
   uint64_t pause_ns() const noexcept WEIR_RUNS_ON(exception_thread);
 
   const DpdkDevice& device() const noexcept { return device_; }
+  /// What that worker of the port's puts together and is the host's goes by it.
+  ExceptionLane& lane_of_worker(uint16_t worker) noexcept { return *lanes_[queues_ + worker]; }
   ExceptionStats stats(bool link_up) WEIR_RUNS_ON(control_thread);
 
  private:
@@ -60,7 +62,8 @@ class ExceptionPort {
   DpdkDevice& device_;
   const ExceptionConfig config_;
   std::unique_ptr<TapInterface> tap_;
-  std::vector<std::unique_ptr<ExceptionLane>> lanes_;
+  std::vector<std::unique_ptr<ExceptionLane>> lanes_;  // one a queue, then one a worker
+  size_t queues_ = 0;
   rte_mempool* pool_ = nullptr;
   uint32_t frame_octets_max_ = 0;
   FrameCredit credit_;         // the thread's, as the next two
@@ -76,6 +79,8 @@ class ExceptionPath {
 
   /// Makes the interface of a port that wants one. Before start.
   Result<void> add(DpdkDevice& device, const ExceptionConfig& config) WEIR_RUNS_ON(control_thread);
+  /// Null: the port of that device has no interface.
+  ExceptionLane* lane_of_worker(const DpdkDevice& device, uint16_t worker) noexcept;
   /// The devices have started.
   Result<void> start() WEIR_RUNS_ON(control_thread);
   /// No core offers frames any more: carries what waits, and ends. Idempotent.

@@ -170,6 +170,7 @@ bool Pipeline::sort_frame(std::span<const uint8_t> frame, packet::LinkType link,
     }
     case FrameVerdict::fragment:
       if (pass_fragment(frame, view, handed.received.aged_ns, kernel)) return false;
+      fragments_of_others_.note(view, packet::FragmentOwner::worker, handed.received.aged_ns);
       handed.kind = HandedKind::fragment;
       break;
     case FrameVerdict::not_ip:
@@ -187,10 +188,10 @@ void Pipeline::catch_up() noexcept {
     take_rules(*wanted);
 }
 
-void Pipeline::on_handed_frame(std::span<const uint8_t> frame, const HandedFrame& handed) noexcept {
+void Pipeline::on_handed_frame(std::span<const uint8_t> frame, const HandedFrame& handed, ExceptionLane* kernel) noexcept {
   counters_.taken[handed.kind].increment();
   packet::FrameView view = packet::parse_frame(frame, handed.link);
-  if (handed.kind == HandedKind::fragment) return on_fragment(frame, view, handed.received, nullptr);
+  if (handed.kind == HandedKind::fragment) return on_fragment(frame, view, handed.received, kernel);
   const Arrival arrival{frame, handed.link, view.vlan_tags, &view.dst};
   // A listener that is gone keeps its place; one that is not there yet can only be when two cores hand frames to
   // each other.
@@ -203,15 +204,17 @@ void Pipeline::on_handed_frame(std::span<const uint8_t> frame, const HandedFrame
 
 bool Pipeline::pass_fragment(std::span<const uint8_t> frame, const packet::FrameView& view, uint64_t aged_ns,
                              ExceptionLane* kernel) noexcept {
+  using packet::FragmentOwner;
   if (const std::optional<uint16_t> port = packet::port_of_first(view); port) {
     if (rules_->listener_by_port[*port] != 0) {
       fragments_of_others_.forget(view);
       return false;
     }
-    // Pieces of it have come before it, and wait: with them it is put together, and then given on.
+    // Pieces of it have come before it, and wait, here or at a worker: with them it is put together, and then given on.
     if (reassembler_.has_some_of(view, aged_ns)) return false;
-    fragments_of_others_.note(view, aged_ns);
-  } else if (!fragments_of_others_.has(view, aged_ns)) {
+    if (fragments_of_others_.owner_of(view, aged_ns) == FragmentOwner::worker) return false;
+    fragments_of_others_.note(view, FragmentOwner::host, aged_ns);
+  } else if (fragments_of_others_.owner_of(view, aged_ns) != FragmentOwner::host) {
     return false;
   }
   reassembler_.refuse(packet::FragmentOutcome::no_listener);

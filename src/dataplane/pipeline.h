@@ -208,8 +208,9 @@ class Pipeline final : private RecordSink, private decode::RecordFuser {
   /// A worker, with a burst in hand and before it looks at it: its rules are then no older than those by which
   /// the burst was sorted.
   void catch_up() noexcept WEIR_RUNS_ON(rx_lcore);
-  /// What sort_frame said is a worker's.
-  void on_handed_frame(std::span<const uint8_t> frame, const HandedFrame& handed) noexcept WEIR_RUNS_ON(rx_lcore);
+  /// What sort_frame said is a worker's. What it completes and no listener wants is offered to `kernel`, if there is one.
+  void on_handed_frame(std::span<const uint8_t> frame, const HandedFrame& handed, ExceptionLane* kernel = nullptr) noexcept
+      WEIR_RUNS_ON(rx_lcore);
   /// From a kernel socket, which already knows its listener.
   void on_datagram(const Datagram& datagram) noexcept WEIR_RUNS_ON(rx_lcore);
   /// One IPFIX Message of a transport session (Datagram::session); what was wrong with it.

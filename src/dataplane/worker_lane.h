@@ -47,6 +47,7 @@ struct HandedFrame {
   ListenerId listener;  // of a datagram, as the receive core's rules had it
   HandedKind kind = HandedKind::datagram;
   packet::LinkType link = packet::LinkType::ethernet;
+  uint16_t port = 0;  // DPDK's number of the one by which it came
 };
 
 /// What receive cores need to know of a worker, and how they wake it.

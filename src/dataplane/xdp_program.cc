@@ -16,7 +16,7 @@ enum Register : uint8_t { r0, r1, r2, r3, r4, r5, context, offset, what, r9, fra
 
 /// `tag`, `extension` and `no_fragment` are the first of several: one each time round.
 enum class Label : uint8_t {
-  ip, v4, v6, udp, first_fragment, of_others, later_fragment, redirect, pass,
+  ip, v4, v6, udp, first_fragment, of_others, later_fragment, exporter, redirect, pass,
   tag,
   extension = tag + kVlanTags,
   no_fragment = extension + kExtensionHeaders,
@@ -33,6 +33,8 @@ class Assembler {
   void copy(Register to, Register from) { add(BPF_ALU64 | BPF_MOV | BPF_X, to, from); }
   void add_value(Register to, int32_t value) { add(BPF_ALU64 | BPF_ADD | BPF_K, to, r0, 0, value); }
   void add_register(Register to, Register from) { add(BPF_ALU64 | BPF_ADD | BPF_X, to, from); }
+  void xor_register(Register to, Register from) { add(BPF_ALU64 | BPF_XOR | BPF_X, to, from); }
+  void shift_right(Register to, int32_t bits) { add(BPF_ALU64 | BPF_RSH | BPF_K, to, r0, 0, bits); }
   void mask(Register to, int32_t value) { add(BPF_ALU64 | BPF_AND | BPF_K, to, r0, 0, value); }
   void shift_left(Register to, int32_t bits) { add(BPF_ALU64 | BPF_LSH | BPF_K, to, r0, 0, bits); }
   /// 16 bits in network order become a number.
@@ -83,6 +85,7 @@ constexpr int16_t kOctets = -48;  // on the stack: what was read last
 constexpr int16_t kKey = -56;
 constexpr int16_t kDatagram = -96;  // an XdpDatagram
 static_assert(kDatagram + static_cast<int16_t>(sizeof(XdpDatagram)) <= kKey);
+constexpr int16_t kSource = -104;  // the place of the source address
 
 /// The octets of the frame from `offset` on; a frame that ends before is the kernel's.
 void read(Assembler& a, int32_t octets) {
@@ -115,6 +118,32 @@ void note_ipv4_address(Assembler& a, size_t member, int16_t at) {
   note(a, BPF_W, member, r1);
   note_value(a, BPF_W, member + 4, 0);
   note_value(a, BPF_DW, member + 8, 0);
+}
+/// Of the source address, whose 4 or 16 octets were read from `at` on.
+void note_source(Assembler& a, int16_t at, int octets) {
+  if (octets == 4) {
+    take(a, BPF_W, r1, at);
+  } else {
+    take(a, BPF_DW, r1, at);
+    take(a, BPF_DW, r2, static_cast<int16_t>(at + 8));
+    a.xor_register(r1, r2);
+    a.copy(r2, r1);
+    a.shift_right(r2, 32);
+    a.xor_register(r1, r2);
+  }
+  a.copy(r2, r1);
+  a.shift_right(r2, 16);
+  a.xor_register(r1, r2);
+  a.mask(r1, kXdpSources - 1);
+  a.store(BPF_W, frame, kSource, r1);
+}
+/// r0: whether it is known to export, by pointer; null never comes, but the kernel does not know.
+void look_up_source(Assembler& a, int exporters) {
+  a.load_map(r1, exporters);
+  a.copy(r2, frame);
+  a.add_value(r2, kSource);
+  a.call(BPF_FUNC_map_lookup_elem);
+  a.jump_if(BPF_JEQ, r0, 0, Label::redirect);
 }
 void call_with_datagram(Assembler& a, int datagrams, int32_t function) {
   a.load_map(r1, datagrams);
@@ -152,6 +181,7 @@ void walk_ipv4(Assembler& a) {
   read(a, 20);
   take(a, BPF_B, what, 9);
   a.jump_if(BPF_JNE, what, IPPROTO_UDP, Label::pass);
+  note_source(a, 12, 4);
   take(a, BPF_B, what, 0);
   a.mask(what, 0x0f);
   a.shift_left(what, 2);
@@ -173,6 +203,7 @@ void walk_ipv6(Assembler& a) {
   read(a, 40);
   note_address(a, offsetof(XdpDatagram, src), 8);  // what is read next is in its place
   note_address(a, offsetof(XdpDatagram, dst), 24);
+  note_source(a, 8, 16);
   a.add_value(offset, 40);
   take(a, BPF_B, what, 6);
   for (unsigned i = 0; i < kExtensionHeaders; ++i) {
@@ -221,13 +252,13 @@ void look_at_port(Assembler& a, int ports, Label no_listener) {
   a.jump_if(BPF_JEQ, what, 0, no_listener);
 }
 
-/// The first has the port, and says for the others of its datagram whose they are. What is not known to be the kernel's is
-/// ours: an exporter's fragments may come in any order.
+/// The first has the port, and says for the others of its datagram whose they are. What comes before it is ours where its
+/// source exports, whose fragments may come in any order, and else the kernel's.
 void look_at_fragments(Assembler& a, const XdpMaps& maps) {
   a.place(Label::first_fragment);
   look_at_port(a, maps.ports, Label::of_others);
   call_with_datagram(a, maps.of_others, BPF_FUNC_map_delete_elem);  // identifications come round
-  a.jump(Label::redirect);
+  a.jump(Label::exporter);
 
   a.place(Label::of_others);
   a.store_value(BPF_W, frame, kKey, 1);
@@ -240,7 +271,19 @@ void look_at_fragments(Assembler& a, const XdpMaps& maps) {
   a.place(Label::later_fragment);
   call_with_datagram(a, maps.of_others, BPF_FUNC_map_lookup_elem);
   a.jump_if(BPF_JNE, r0, 0, Label::pass);
+  look_up_source(a, maps.exporters);
+  a.load(BPF_W, r1, r0, 0);
+  a.jump_if(BPF_JEQ, r1, 0, Label::pass);
   a.jump(Label::redirect);
+}
+
+/// Who sends to a listener exports. Written once: the line is every core's.
+void note_exporter(Assembler& a, int exporters) {
+  a.place(Label::exporter);
+  look_up_source(a, exporters);
+  a.load(BPF_W, r1, r0, 0);
+  a.jump_if(BPF_JNE, r1, 0, Label::redirect);
+  a.store_value(BPF_W, r0, 0, 1);
 }
 
 }  // namespace
@@ -255,6 +298,7 @@ std::vector<bpf_insn> xdp_program(XdpScope scope, const XdpMaps& maps) {
     look_at_fragments(a, maps);
     a.place(Label::udp);
     look_at_port(a, maps.ports, Label::pass);
+    note_exporter(a, maps.exporters);
   }
   a.place(Label::redirect);
   a.load(BPF_W, r2, context, offsetof(xdp_md, rx_queue_index));

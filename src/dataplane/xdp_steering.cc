@@ -40,6 +40,9 @@ Result<std::unique_ptr<XdpSteering>> XdpSteering::make(const std::string& interf
     made->maps_.of_others = bpf_map_create(BPF_MAP_TYPE_LRU_HASH, "weir_of_others", sizeof(XdpDatagram), sizeof(uint32_t),
                                            kXdpDatagramsMax, nullptr);
     if (made->maps_.of_others < 0) return made->error("map of fragments", errno);
+    made->maps_.exporters =
+        bpf_map_create(BPF_MAP_TYPE_ARRAY, "weir_exporters", kIndexOctets, kIndexOctets, kXdpSources, nullptr);
+    if (made->maps_.exporters < 0) return made->error("map of exporters", errno);
   }
   made->maps_.sockets =
       bpf_map_create(BPF_MAP_TYPE_XSKMAP, "weir_sockets", kIndexOctets, kIndexOctets, kXdpQueuesMax, nullptr);
@@ -58,6 +61,7 @@ XdpSteering::~XdpSteering() {
   detach();
   close_if_open(program_);
   close_if_open(maps_.sockets);
+  close_if_open(maps_.exporters);
   close_if_open(maps_.of_others);
   close_if_open(maps_.ports);
 }

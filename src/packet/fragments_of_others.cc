@@ -33,7 +33,7 @@ FragmentsOfOthers::Entry* FragmentsOfOthers::find(const FrameView& f) noexcept {
   return found != end ? found : nullptr;
 }
 
-void FragmentsOfOthers::note(const FrameView& f, uint64_t now_ns) noexcept {
+void FragmentsOfOthers::note(const FrameView& f, FragmentOwner owner, uint64_t now_ns) noexcept {
   Entry* entry = find(f);
   if (entry == nullptr) {
     Entry* const set = set_of(f);
@@ -43,6 +43,7 @@ void FragmentsOfOthers::note(const FrameView& f, uint64_t now_ns) noexcept {
   *entry = {.src = f.src,
             .dst = f.dst,
             .vlan_ids = f.vlan_ids,
+            .owner = owner,
             .id = f.fragment.id,
             .noted_ns = std::max(now_ns, uint64_t{1})};
 }
@@ -51,12 +52,13 @@ void FragmentsOfOthers::forget(const FrameView& f) noexcept {
   if (Entry* const entry = find(f); entry != nullptr) entry->noted_ns = 0;
 }
 
-bool FragmentsOfOthers::has(const FrameView& f, uint64_t now_ns) noexcept {
+std::optional<FragmentOwner> FragmentsOfOthers::owner_of(const FrameView& f, uint64_t now_ns) noexcept {
   const Entry* const entry = find(f);
-  if (entry == nullptr) return false;
+  if (entry == nullptr) return {};
   // Clocks go back, as the Reassembler's.
   const uint64_t apart_ns = now_ns > entry->noted_ns ? now_ns - entry->noted_ns : entry->noted_ns - now_ns;
-  return apart_ns <= timeout_ns_;
+  if (apart_ns > timeout_ns_) return {};
+  return entry->owner;
 }
 
 }  // namespace weir::packet

@@ -1,4 +1,5 @@
-// fragments_of_others.h — Datagrams in fragments that are somebody else's on this host, as their first fragments said.
+// fragments_of_others.h — Datagrams in fragments that are not this core's to put together: the host's, as their first
+// fragments said, and those of which a worker has fragments.
 //
 // Spec:     RFC 791 §3.2, RFC 8200 §4.5: only the first fragment has the ports.
 // Runs on:  rx_lcore: one core's own. No clock: the caller says the time.
@@ -24,6 +25,8 @@ namespace weir::packet {
 /// headers may come between), or ends within that.
 std::optional<uint16_t> port_of_first(const FrameView& fragment) noexcept;
 
+enum class FragmentOwner : uint8_t { host, worker };
+
 class FragmentsOfOthers {
  public:
   static constexpr size_t kSets = 1024;
@@ -33,17 +36,19 @@ class FragmentsOfOthers {
   FragmentsOfOthers(uint64_t timeout_ns, uint64_t hash_seed)
       : timeout_ns_(timeout_ns), hash_seed_(hash_seed), entries_(kDatagrams) {}
 
-  /// The fragment's datagram is somebody else's.
-  void note(const FrameView& fragment, uint64_t now_ns) noexcept;
-  /// It is not, or not any more: identifications come round.
+  /// The fragment's datagram is that one's, whosever it was.
+  void note(const FrameView& fragment, FragmentOwner owner, uint64_t now_ns) noexcept;
+  /// It is nobody else's, or not any more: identifications come round.
   void forget(const FrameView& fragment) noexcept;
-  bool has(const FrameView& fragment, uint64_t now_ns) noexcept;
+  /// None: nothing is known of its datagram.
+  std::optional<FragmentOwner> owner_of(const FrameView& fragment, uint64_t now_ns) noexcept;
 
  private:
   struct Entry {
     IpAddress src;
     IpAddress dst;
     std::array<uint16_t, kVlanTagsMax> vlan_ids{};
+    FragmentOwner owner{};
     uint32_t id = 0;
     uint64_t noted_ns = 0;  // 0: there is none
   };

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "dataplane/placement.h"
 #include "two_hosts.h"
 
@@ -81,6 +83,44 @@ TEST(AfXdpPort, LeavesTheKernelItsOwnFragments) {
     EXPECT_EQ(ledger.frames, ledger.verdicts[packet::FrameVerdict::fragment]) << "nothing else came to us";
     EXPECT_EQ(ledger.fragments.total(), ledger.fragments[packet::FragmentOutcome::joined]);
     EXPECT_EQ(ledger.no_listener, 0u);
+    expect_ledger(*plane);
+  });
+}
+
+TEST(AfXdpPort, LeavesTheKernelFragmentsThatComeBeforeTheirFirstFromWhoDoesNotExport) {
+  SKIP_WITHOUT_ROOT();
+  in_child([] {
+    TwoHosts hosts;
+    ASSERT_TRUE(hosts.lay());
+    ASSERT_TRUE(hosts.here("ip link set port address 02:00:00:00:00:42"));
+    ASSERT_TRUE(give_kernel_addresses(hosts));
+    auto plane = started(xdp_collector());
+    ASSERT_NE(plane, nullptr);
+    Collected collected;
+    KernelSocket host(9'999);
+    const RawSender wire(hosts);
+    // The first fragment last; how many there were.
+    const auto send_backwards = [&](const char* source, uint16_t port, const lab::Octets& payload) {
+      const lab::UdpEnds ends = {source, "192.0.2.2", 40'000, port};
+      const auto pieces = lab::fragment_packets(ends, 77, lab::udp_segment(ends, payload), 1448);
+      for (size_t i = pieces.size(); i-- > 0;) {
+        lab::Octets frame = lab::ethernet(lab::kEtherTypeIpv4, pieces[i]);
+        std::copy_n(lab::Octets{2, 0, 0, 0, 0, 0x42}.begin(), 6, frame.begin());
+        EXPECT_TRUE(wire.send(frame));
+      }
+      return pieces.size();
+    };
+    ASSERT_TRUE(hosts.send(v5_datagram(1)));
+    ASSERT_TRUE(run_until(*plane, collected, [&] { return datagrams(*plane) == 1; }));
+    for (uint64_t i = 1; i <= 5; ++i) {
+      send_backwards("192.0.2.9", 9'999, lab::zeros(4000));
+      ASSERT_TRUE(run_until(*plane, collected, [&] { return host.received() == i; })) << i;
+    }
+    const size_t pieces = send_backwards("192.0.2.1", kNetflowPort, long_export(500));
+    EXPECT_TRUE(run_until(*plane, collected, [&] { return datagrams(*plane) == 2; })) << "of an exporter: in any order";
+    stop(*plane, collected);
+    EXPECT_EQ(collected.records, 501u);
+    EXPECT_EQ(plane->pipeline(0).ledger().frames, 1 + pieces) << "none of the host's came to us";
     expect_ledger(*plane);
   });
 }

@@ -391,13 +391,14 @@ TEST(ExceptionPath, SpeaksInItsVlanOnly) {
   });
 }
 
-TEST(ExceptionPath, GivesTheHostWhatItPutTogetherWhereTheFirstFragmentCameLast) {
-  SKIP_WITHOUT_ROOT();
-  in_child([] {
+void expect_datagrams_whose_first_fragment_came_last(uint16_t workers) {
+  in_child([workers] {
     TwoHosts hosts;
     ASSERT_TRUE(hosts.lay());
     ASSERT_TRUE(hosts.here("ip link set port address 02:00:00:00:00:42"));
-    auto plane = started(appliance(with_addresses()));
+    DataPlaneConfig config = appliance(with_addresses());
+    config.dpdk_ports[0].workers = workers;
+    auto plane = started(config);
     ASSERT_NE(plane, nullptr);
     Collected collected;
     ASSERT_TRUE(is_found(hosts, *plane, collected, "ping -n -c1 -W1 192.0.2.2"));
@@ -423,8 +424,19 @@ TEST(ExceptionPath, GivesTheHostWhatItPutTogetherWhereTheFirstFragmentCameLast) 
     EXPECT_EQ(host.octets(), octets);
     stop(*plane, collected);
     EXPECT_EQ(sum(*plane, [](Pipeline& p) { return p.ledger().no_listener; }), sent);
+    EXPECT_EQ(outcome(*plane, Outcome::joined), 0u);
     expect_books(*plane);
   });
+}
+
+TEST(ExceptionPath, GivesTheHostWhatItPutTogetherWhereTheFirstFragmentCameLast) {
+  SKIP_WITHOUT_ROOT();
+  expect_datagrams_whose_first_fragment_came_last(0);
+}
+
+TEST(ExceptionPath, GivesTheHostWhatWorkersPutTogether) {
+  SKIP_WITHOUT_ROOT();
+  expect_datagrams_whose_first_fragment_came_last(2);
 }
 
 TEST(ExceptionPath, SaysWhenItsInterfaceIsDownOrGone) {

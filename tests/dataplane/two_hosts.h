@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <linux/ethtool.h>
+#include <linux/if_packet.h>
 #include <linux/sockios.h>
 #include <net/if.h>
 #include <netinet/in.h>
@@ -116,6 +117,27 @@ class TwoHosts {
 
   pid_t keeper_ = -1;
   int fd_ = -1;
+};
+
+/// Frames of the other side's as they are, from whomever, onto the wire.
+class RawSender {
+ public:
+  explicit RawSender(const TwoHosts& hosts) : fd_(hosts.socket_there(AF_PACKET, SOCK_RAW, 0)) {
+    to_.sll_family = AF_PACKET;
+    to_.sll_halen = 6;
+    ifreq request{};
+    std::strcpy(request.ifr_name, "exporter");
+    if (ioctl(fd_, SIOCGIFINDEX, &request) == 0) to_.sll_ifindex = request.ifr_ifindex;
+  }
+  ~RawSender() { close(fd_); }
+  bool send(const lab::Octets& frame) const {
+    return sendto(fd_, frame.data(), frame.size(), 0, reinterpret_cast<const sockaddr*>(&to_), sizeof to_) ==
+           static_cast<ssize_t>(frame.size());
+  }
+
+ private:
+  int fd_;
+  sockaddr_ll to_{};
 };
 
 /// A socket of the kernel's at that port, of IPv4 and IPv6; how many datagrams it has had.

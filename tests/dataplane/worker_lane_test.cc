@@ -177,20 +177,20 @@ class HandOverTest : public ::testing::Test {
   }
 
   /// Whether it was the worker's.
-  bool sort(const lab::Octets& frame) {
+  bool sort(const lab::Octets& frame, ExceptionLane* kernel = nullptr) {
     const RoleScope role(rx_lcore);
     HandedFrame handed{.received = kCaptureTimeNs};
     IpAddress source;
-    if (!receiver_->sort_frame(frame, LinkType::ethernet, nullptr, handed, source)) return false;
+    if (!receiver_->sort_frame(frame, LinkType::ethernet, kernel, handed, source)) return false;
     receiver_->counters().handover.handed[handed.kind].increment();
     waiting_.emplace_back(frame, handed);
     sources_.insert(source);
     return true;
   }
-  void work() {
+  void work(ExceptionLane* kernel = nullptr) {
     const RoleScope role(rx_lcore);
     worker_->catch_up();
-    for (const auto& [octets, handed] : waiting_) worker_->on_handed_frame(octets, handed);
+    for (const auto& [octets, handed] : waiting_) worker_->on_handed_frame(octets, handed, kernel);
     waiting_.clear();
   }
   /// Both cores go by it, in the order in which the data plane tells them.
@@ -237,6 +237,36 @@ TEST_F(HandOverTest, LeavesTheWorkerWhatIsExportTrafficAndNothingElse) {
   EXPECT_EQ(receiver_->counters().no_listener.value(), 1u);
   EXPECT_EQ(worker_->counters().taken[HandedKind::fragment].value(), 3u);
   EXPECT_EQ(worker_->ledger().reassembled[FrameVerdict::udp], 1u);
+  expect_books();
+}
+
+TEST_F(HandOverTest, AFirstFragmentForTheHostFollowsThoseThatAWorkerHas) {
+  const auto frames_of = [](uint32_t id, uint16_t port) {
+    const lab::UdpEnds ends{.src = "192.0.2.7", .dst = "192.0.2.200", .src_port = 9, .dst_port = port};
+    std::vector<lab::Octets> frames;
+    for (const lab::Octets& packet : lab::fragment_packets(ends, id, lab::udp_segment(ends, v5_datagram(30)), 496))
+      frames.push_back(lab::ethernet(lab::kEtherTypeIpv4, packet));
+    return frames;
+  };
+  const auto late = frames_of(1, 9999), in_order = frames_of(2, 9999), exported = frames_of(3, kNetflowPort);
+  ASSERT_EQ(late.size(), 3u);
+  Waker waker;
+  const ExceptionLane::Config config{.mac = packet::parse_frame(late[0], LinkType::ethernet).dst_mac};
+  ExceptionLane of_queue(config, waker), of_worker(config, waker);
+  EXPECT_TRUE(sort(late[1], &of_queue)) << "nobody knows whose it is";
+  for (const lab::Octets& frame : in_order) EXPECT_FALSE(sort(frame, &of_queue));
+  EXPECT_TRUE(sort(late[0], &of_queue)) << "the worker has some of it";
+  EXPECT_TRUE(sort(late[2], &of_queue));
+  for (const size_t i : {2, 0, 1}) EXPECT_TRUE(sort(exported[i], &of_queue)) << i;
+  EXPECT_EQ(of_queue.waiting(), 3u);
+  work(&of_worker);
+  EXPECT_EQ(worker_->decoder_counters().records.value(), 30u);
+  EXPECT_EQ(worker_->counters().exceptions[ExceptionOutcome::passed].value(), 1u);
+  const RoleScope role(exception_thread);
+  const packet::FrameView whole = packet::parse_frame(of_worker.front(), LinkType::ethernet);
+  EXPECT_EQ(name_of(whole.verdict), name_of(FrameVerdict::udp));
+  EXPECT_EQ(whole.dst_port, 9999);
+  EXPECT_EQ(lab::Octets(whole.payload.begin(), whole.payload.end()), v5_datagram(30));
   expect_books();
 }
 

@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <netpacket/packet.h>
 
 #include <map>
 
@@ -267,27 +266,6 @@ TEST(Workers, AreMadeAndNeverStarted) {
     EXPECT_TRUE((*plane)->has_ended());
   });
 }
-
-/// Frames from many exporters, as they are, onto the wire.
-class RawSender {
- public:
-  explicit RawSender(const TwoHosts& hosts) : fd_(hosts.socket_there(AF_PACKET, SOCK_RAW, 0)) {
-    to_.sll_family = AF_PACKET;
-    to_.sll_halen = 6;
-    ifreq request{};
-    std::strcpy(request.ifr_name, "exporter");
-    if (ioctl(fd_, SIOCGIFINDEX, &request) == 0) to_.sll_ifindex = request.ifr_ifindex;
-  }
-  ~RawSender() { close(fd_); }
-  bool send(const lab::Octets& frame) const {
-    return sendto(fd_, frame.data(), frame.size(), 0, reinterpret_cast<const sockaddr*>(&to_), sizeof to_) ==
-           static_cast<ssize_t>(frame.size());
-  }
-
- private:
-  int fd_;
-  sockaddr_ll to_{};
-};
 
 constexpr const char* kWireDevice = "net_af_packet0,iface=port";
 

@@ -20,8 +20,9 @@ class XdpProgram : public ::testing::Test {
   void SetUp() override {
     if (geteuid() != 0) GTEST_SKIP() << "needs root: BPF programs";
   }
-  ~XdpProgram() override {
-    for (const int fd : {program_, maps_.sockets, maps_.of_others, maps_.ports})
+  ~XdpProgram() override { close_all(); }
+  void close_all() {
+    for (const int fd : {program_, maps_.sockets, maps_.exporters, maps_.of_others, maps_.ports})
       if (fd >= 0) close(fd);
   }
 
@@ -29,9 +30,11 @@ class XdpProgram : public ::testing::Test {
   void make(XdpScope scope) {
     maps_.ports = bpf_map_create(BPF_MAP_TYPE_ARRAY, "ports", 4, 4, 65'536, nullptr);
     maps_.of_others = bpf_map_create(BPF_MAP_TYPE_LRU_HASH, "of_others", sizeof(XdpDatagram), 4, kXdpDatagramsMax, nullptr);
+    maps_.exporters = bpf_map_create(BPF_MAP_TYPE_ARRAY, "exporters", 4, 4, kXdpSources, nullptr);
     maps_.sockets = bpf_map_create(BPF_MAP_TYPE_DEVMAP, "sockets", 4, 4, 4, nullptr);
     ASSERT_GE(maps_.ports, 0);
     ASSERT_GE(maps_.of_others, 0);
+    ASSERT_GE(maps_.exporters, 0);
     ASSERT_GE(maps_.sockets, 0);
     const uint32_t port = kNetflowPort, yes = 1, queue = 0, loopback = 1;
     ASSERT_EQ(bpf_map_update_elem(maps_.ports, &port, &yes, BPF_ANY), 0);
@@ -134,6 +137,9 @@ TEST_F(XdpProgram, LeavesTheKernelTheFragmentsOfItsDatagrams) {
   const auto later6 = [](uint32_t id) {
     return ether6(v6(lab::kProtoFragment, lab::ipv6_fragment({.offset_octets = 1448, .id = id}, lab::zeros(64))));
   };
+  // Their source exports.
+  ASSERT_EQ(run(ether4(v4(kNetflowPort))), uint32_t{XDP_REDIRECT});
+  ASSERT_EQ(run(ether6(v6(lab::kProtoUdp, segment6(kNetflowPort)))), uint32_t{XDP_REDIRECT});
   EXPECT_EQ(run(ether4(first4(1, kOtherPort))), uint32_t{XDP_PASS});
   EXPECT_EQ(run(ether4(later4(1))), uint32_t{XDP_PASS});
   EXPECT_EQ(run(ether4(later4(1))), uint32_t{XDP_PASS}) << "as many as there are";
@@ -166,8 +172,42 @@ TEST_F(XdpProgram, LeavesTheKernelTheFragmentsOfItsDatagrams) {
   EXPECT_EQ(run(in_vlan(0x6005, later4(7))), uint32_t{XDP_PASS}) << "of another priority";
 }
 
+/// Whoever has sent to a listener exports, and of who has not, what comes before its first fragment is the kernel's.
+TEST_F(XdpProgram, LeavesTheKernelFragmentsThatComeBeforeTheirFirstFromWhoDoesNotExport) {
+  const Octets extended = lab::ipv6_extension(lab::kProtoUdp, lab::zeros(6), segment6(kNetflowPort));
+  const struct {
+    const char* what;
+    Octets later;       // of a datagram whose first has not come
+    Octets for_other;   // the source sends to another port
+    Octets for_listener;
+    Octets of_another;  // as `later`, from another source
+  } cases[] = {
+      {"IPv4", ether4(v4(0, {.id = 1, .flags_and_offset = 0x0064})), ether4(v4(kOtherPort)), ether4(v4(kNetflowPort)),
+       ether4(lab::ipv4_packet({.src = "192.0.2.3", .dst = "192.0.2.2", .id = 1, .flags_and_offset = 0x0064}, lab::zeros(32)))},
+      {"IPv4, first fragment", ether4(v4(0, {.id = 1, .flags_and_offset = 0x0064})),
+       ether4(v4(kOtherPort, {.id = 2, .flags_and_offset = 0x2000})), ether4(v4(kNetflowPort, {.id = 3, .flags_and_offset = 0x2000})),
+       ether4(lab::ipv4_packet({.src = "198.51.100.1", .dst = "192.0.2.2", .id = 1, .flags_and_offset = 0x0064}, lab::zeros(32)))},
+      {"IPv6", ether6(v6(lab::kProtoFragment, lab::ipv6_fragment({.offset_octets = 1448, .id = 1}, lab::zeros(64)))),
+       ether6(v6(lab::kProtoUdp, segment6(kOtherPort))), ether6(v6(lab::kProtoHopByHop, extended)),
+       ether6(lab::ipv6_packet({.src = "2001:db8:1::1", .dst = "2001:db8::2", .next_header = lab::kProtoFragment},
+                               lab::ipv6_fragment({.offset_octets = 1448, .id = 1}, lab::zeros(64))))},
+  };
+  for (const auto& c : cases) {
+    SCOPED_TRACE(c.what);
+    close_all();
+    make(XdpScope::listeners);
+    EXPECT_EQ(run(c.later), uint32_t{XDP_PASS});
+    EXPECT_EQ(run(c.for_other), uint32_t{XDP_PASS});
+    EXPECT_EQ(run(c.later), uint32_t{XDP_PASS}) << "to another port is no export";
+    EXPECT_EQ(run(c.for_listener), uint32_t{XDP_REDIRECT});
+    EXPECT_EQ(run(c.later), uint32_t{XDP_REDIRECT});
+    EXPECT_EQ(run(c.of_another), uint32_t{XDP_PASS});
+  }
+}
+
 TEST_F(XdpProgram, AFloodOfFirstFragmentsLeavesTheNewestOfThemKnown) {
   make(XdpScope::listeners);
+  ASSERT_EQ(run(ether6(v6(lab::kProtoUdp, segment6(kNetflowPort)))), uint32_t{XDP_REDIRECT});
   const auto fragment = [](uint32_t id, uint16_t offset) {
     return ether6(v6(lab::kProtoFragment, lab::ipv6_fragment({.offset_octets = offset, .more = 1, .id = id}, segment6(kOtherPort))));
   };

@@ -39,32 +39,41 @@ TEST(FragmentsOfOthers, AreThoseOfADatagramThatWasNoted) {
   UdpEnds elsewhere = kV4;
   elsewhere.dst = "198.51.100.3";
   for (const UdpEnds& ends : {kV4, kV6}) {
-    EXPECT_FALSE(others.has(view_of(pieces(ends, 7)[1]), kNowNs));
-    others.note(view_of(pieces(ends, 7)[0]), kNowNs);
-    EXPECT_TRUE(others.has(view_of(pieces(ends, 7)[1]), kNowNs + 1));
-    EXPECT_FALSE(others.has(view_of(pieces(ends, 8)[1]), kNowNs));
+    EXPECT_EQ(others.owner_of(view_of(pieces(ends, 7)[1]), kNowNs), std::nullopt);
+    others.note(view_of(pieces(ends, 7)[0]), FragmentOwner::host, kNowNs);
+    EXPECT_EQ(others.owner_of(view_of(pieces(ends, 7)[1]), kNowNs + 1), FragmentOwner::host);
+    EXPECT_EQ(others.owner_of(view_of(pieces(ends, 8)[1]), kNowNs), std::nullopt);
   }
-  EXPECT_FALSE(others.has(view_of(pieces(elsewhere, 7)[1]), kNowNs));
+  EXPECT_EQ(others.owner_of(view_of(pieces(elsewhere, 7)[1]), kNowNs), std::nullopt);
   const auto in_vlan = [](uint16_t id) {
     return parse_frame(ethernet(kTpid8021q, vlan(id, kEtherTypeIpv4, pieces(kV4, 9)[0])), LinkType::ethernet);
   };
-  others.note(in_vlan(5), kNowNs);
-  EXPECT_TRUE(others.has(in_vlan(5), kNowNs));
-  EXPECT_FALSE(others.has(in_vlan(6), kNowNs));
+  others.note(in_vlan(5), FragmentOwner::host, kNowNs);
+  EXPECT_EQ(others.owner_of(in_vlan(5), kNowNs), FragmentOwner::host);
+  EXPECT_EQ(others.owner_of(in_vlan(6), kNowNs), std::nullopt);
 }
 
 TEST(FragmentsOfOthers, AreForgottenInTimeAndWhenAnotherDatagramHasTheIdentification) {
   FragmentsOfOthers others(kTimeoutNs, 1234);
   const FrameView first = view_of(pieces(kV4, 7)[0]), later = view_of(pieces(kV4, 7)[1]);
-  others.note(first, kNowNs);
-  EXPECT_TRUE(others.has(later, kNowNs + kTimeoutNs));
-  EXPECT_FALSE(others.has(later, kNowNs + kTimeoutNs + 1));
-  EXPECT_FALSE(others.has(later, kNowNs - kTimeoutNs - 1)) << "a clock that was far ahead";
-  others.note(first, kNowNs + kNsPerSec);
-  EXPECT_TRUE(others.has(later, kNowNs + kNsPerSec + kTimeoutNs)) << "anew";
+  others.note(first, FragmentOwner::host, kNowNs);
+  EXPECT_EQ(others.owner_of(later, kNowNs + kTimeoutNs), FragmentOwner::host);
+  EXPECT_EQ(others.owner_of(later, kNowNs + kTimeoutNs + 1), std::nullopt);
+  EXPECT_EQ(others.owner_of(later, kNowNs - kTimeoutNs - 1), std::nullopt) << "a clock that was far ahead";
+  others.note(first, FragmentOwner::host, kNowNs + kNsPerSec);
+  EXPECT_EQ(others.owner_of(later, kNowNs + kNsPerSec + kTimeoutNs), FragmentOwner::host) << "anew";
   others.forget(first);
-  EXPECT_FALSE(others.has(later, kNowNs + kNsPerSec));
+  EXPECT_EQ(others.owner_of(later, kNowNs + kNsPerSec), std::nullopt);
   others.forget(first);
+}
+
+TEST(FragmentsOfOthers, AreOneOwnersAtATime) {
+  FragmentsOfOthers others(kTimeoutNs, 1234);
+  const FrameView first = view_of(pieces(kV4, 7)[0]), later = view_of(pieces(kV4, 7)[1]);
+  others.note(later, FragmentOwner::worker, kNowNs);
+  EXPECT_EQ(others.owner_of(first, kNowNs), FragmentOwner::worker);
+  others.note(first, FragmentOwner::host, kNowNs + kNsPerSec);
+  EXPECT_EQ(others.owner_of(later, kNowNs + kNsPerSec + kTimeoutNs), FragmentOwner::host);
 }
 
 TEST(FragmentsOfOthers, InAFloodTheNewestAreRemembered) {
@@ -73,12 +82,12 @@ TEST(FragmentsOfOthers, InAFloodTheNewestAreRemembered) {
   FrameView first = view_of(pieces(kV6, 0)[0]);
   for (uint32_t id = 0; id < kFlood; ++id) {
     first.fragment.id = id;
-    others.note(first, kNowNs + id);
+    others.note(first, FragmentOwner::host, kNowNs + id);
   }
   size_t remembered = 0, of_the_last = 0;
   FrameView later = view_of(pieces(kV6, 0)[1]);
   for (later.fragment.id = 0; later.fragment.id < kFlood; ++later.fragment.id) {
-    if (!others.has(later, kNowNs + kFlood)) continue;
+    if (!others.owner_of(later, kNowNs + kFlood)) continue;
     ++remembered;
     of_the_last += later.fragment.id >= kFlood - FragmentsOfOthers::kSets;
   }
