@@ -92,15 +92,15 @@ namespace {
 
 /// The interfaces for what is no export traffic, where there are some.
 void print_exceptions(const json& ports) {
-  Table table({"port", "interface", "to kernel", "refused", "waiting", "from kernel", "not sent", "too long", "dropped"});
+  Table table({"port", "interface", "to kernel", "refused", "waiting", "from kernel", "not sent", "invalid", "too long", "dropped"});
   bool is_any = false;
   for (const json& p : ports) {
     const json& e = p.at("exception");
     if (e.is_null()) continue;
     is_any = true;
     table.add({text_of(p.at("name")), text_of(e.at("interface")), text_of(e.at("delivered")), text_of(e.at("refused")),
-               text_of(e.at("waiting")), text_of(e.at("sent")), text_of(e.at("not_sent")), text_of(e.at("too_long")),
-               text_of(e.at("dropped"))});
+               text_of(e.at("waiting")), text_of(e.at("sent")), text_of(e.at("not_sent")), text_of(e.at("invalid")),
+               text_of(e.at("too_long")), text_of(e.at("dropped"))});
   }
   if (!is_any) return;
   std::puts("");

@@ -80,6 +80,8 @@ void LossLog::look(const ApplianceView& view, uint64_t steady_now_ns) {
     look_at(interface, "frames", "refused", port.exception->refused, "the interface is down or gone", steady_now_ns);
     look_at(interface, "frames", "not_sent", port.exception->not_sent,
             "the host sends more than the device has room for", steady_now_ns);
+    look_at(interface, "frames", "invalid", port.exception->invalid,
+            "the kernel does not take them from the buffers that they are in, which is a defect of Weir's", steady_now_ns);
     look_at(interface, "frames", "dropped", port.exception->dropped,
             "the host, replicas among it, sends more than exception.to_wire_per_second admits or a thread carries",
             steady_now_ns);

@@ -137,6 +137,7 @@ struct ExceptionStats {
   uint64_t waiting = 0;    // passed on by receive cores, not carried yet; what was joined from fragments counts for several
   uint64_t sent = 0;       // frames from the kernel to the wire
   uint64_t not_sent = 0;   // for which the device had no room
+  uint64_t invalid = 0;    // given to the device, and not taken by the kernel under it (net_af_xdp)
   uint64_t too_long = 0;   // longer than the MTU that it was given
   uint64_t dropped = 0;    // by the kernel: more waited for us than its queue for the interface holds
 };

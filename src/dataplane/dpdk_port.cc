@@ -406,9 +406,20 @@ bool DpdkDevice::is_at_end() const noexcept {
          });
 }
 
-void DpdkDevice::read_kernel_drops() {
-  if (driver_ != "net_af_packet") return;
-  for (int fd : sockets_) packet_socket_drops_ += take_packet_socket_drops(fd).value_or(0);
+void DpdkDevice::read_packet_socket_drops() {
+  for (const int fd : sockets_) packet_socket_drops_ += take_packet_socket_drops(fd).value_or(0);
+}
+
+/// Frames that found the receive rings full.
+uint64_t DpdkDevice::read_xdp_socket_drops() {
+  XdpSocketDrops sum;
+  for (const int fd : sockets_) {
+    const XdpSocketDrops of_queue = xdp_socket_drops(fd).value_or(XdpSocketDrops{});
+    sum.ring_full += of_queue.ring_full;
+    sum.invalid_sent += of_queue.invalid_sent;
+  }
+  invalid_sent_ = sum.invalid_sent;
+  return sum.ring_full;
 }
 
 PortStats DpdkDevice::stats() {
@@ -437,14 +448,10 @@ PortStats DpdkDevice::stats() {
   if (driver_ != "net_af_xdp") stats.no_mbuf = counters.rx_nombuf;  // there it counts polls
 
   if (driver_ == "net_af_packet") {
-    read_kernel_drops();
+    read_packet_socket_drops();
     if (!sockets_.empty()) stats.missed = packet_socket_drops_;
   } else if (driver_ == "net_af_xdp") {
-    if (!sockets_.empty()) {
-      uint64_t ring_full = 0;
-      for (int fd : sockets_) ring_full += xdp_socket_ring_full(fd).value_or(0);
-      stats.missed = counters.imissed + ring_full;
-    }
+    if (!sockets_.empty()) stats.missed = counters.imissed + read_xdp_socket_drops();
   } else if (!hides_drops(spec_)) {
     stats.missed = counters.imissed;
   }

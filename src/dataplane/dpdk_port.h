@@ -88,6 +88,8 @@ class DpdkDevice {
   /// Several times a second: keeps the device's clock, if it stamps by one.
   void keep_time(uint64_t steady_now_ns) noexcept WEIR_RUNS_ON(control_thread);
   PortStats stats();
+  /// Of the frames that it has been given to send, as of the last stats: those that the kernel under it did not take.
+  uint64_t invalid_sent() const noexcept { return invalid_sent_; }
 
  private:
   DpdkDevice(const DpdkPort& config, DeviceSpec spec, IdlePolicy idle);
@@ -102,7 +104,8 @@ class DpdkDevice {
   std::string stamps_note() const;
   void find_interrupts();
   void forget_interrupts() noexcept;
-  void read_kernel_drops();
+  void read_packet_socket_drops();
+  uint64_t read_xdp_socket_drops();
   Error error(std::string_view what) const;
 
   const DpdkPort config_;
@@ -127,6 +130,7 @@ class DpdkDevice {
   std::optional<KernelInterface> interface_;  // under the device, if there is one
   std::vector<int> sockets_;             // the driver's, one a queue; empty: not known
   uint64_t packet_socket_drops_ = 0;     // summed up
+  uint64_t invalid_sent_ = 0;
   std::optional<PortStats> last_stats_;  // once stopped
   std::string note_;
   std::string steering_note_;

@@ -58,12 +58,12 @@ bool ignore_outgoing(int fd) {
   return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) == 0;
 }
 
-std::optional<uint64_t> xdp_socket_ring_full(int fd) {
+std::optional<XdpSocketDrops> xdp_socket_drops(int fd) {
   xdp_statistics statistics{};
   socklen_t octets = sizeof statistics;
   if (getsockopt(fd, SOL_XDP, XDP_STATISTICS, &statistics, &octets) != 0) return {};
   if (octets < offsetof(xdp_statistics, rx_ring_full) + sizeof statistics.rx_ring_full) return {};
-  return statistics.rx_ring_full;
+  return XdpSocketDrops{.ring_full = statistics.rx_ring_full, .invalid_sent = statistics.tx_invalid_descs};
 }
 
 std::optional<bool> is_zero_copy(int fd) {

@@ -28,8 +28,12 @@ std::optional<uint64_t> take_packet_socket_drops(int fd);
 /// From now on the packet socket sees only what arrives; false: it cannot be told.
 bool ignore_outgoing(int fd);
 
-/// Frames dropped because the receive ring was full, since the socket was opened.
-std::optional<uint64_t> xdp_socket_ring_full(int fd);
+/// What the kernel counts of an AF_XDP socket and the driver does not tell, in frames since it was opened.
+struct XdpSocketDrops {
+  uint64_t ring_full = 0;     // on receiving
+  uint64_t invalid_sent = 0;  // given to be sent from where the kernel takes nothing (tx_invalid_descs)
+};
+std::optional<XdpSocketDrops> xdp_socket_drops(int fd);
 
 /// Whether the NIC writes frames where the driver reads them, or the kernel copies them there. None: it does not say.
 std::optional<bool> is_zero_copy(int fd);

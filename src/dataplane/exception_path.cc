@@ -160,7 +160,9 @@ ExceptionStats ExceptionPort::stats(bool link_up) {
   stats.delivered = delivered_.value();
   stats.refused = refused_.value();
   for (const std::unique_ptr<ExceptionLane>& lane : lanes_) stats.waiting += lane->waiting();
-  stats.sent = sent_.value();
+  stats.invalid = device_.invalid_sent();
+  const uint64_t sent = sent_.value();
+  stats.sent = sent_told_ = std::max(sent_told_, sent - std::min(sent, stats.invalid));
   stats.not_sent = not_sent_.value();
   stats.too_long = too_long_.value();
   stats.dropped = tap_->dropped();

@@ -71,6 +71,7 @@ class ExceptionPort {
   bool has_no_mbufs_ = false;  // the device holds them all
   Counter delivered_, refused_;             // to the kernel
   Counter sent_, not_sent_, too_long_;      // from it
+  uint64_t sent_told_ = 0;                  // less those that turned out to be invalid; it never falls
 };
 
 class ExceptionPath {

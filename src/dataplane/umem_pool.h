@@ -4,7 +4,7 @@
 //
 // The driver tells the kernel of one area, as long as all buffers side by side. They do not lie so: no buffer crosses a page,
 // and without hugepages each has one of its own, a sixty-fourth of which is left over. What lies beyond the area's end the
-// kernel neither sends from nor receives into; it counts that in the socket alone (tx_invalid_descs).
+// kernel neither sends from nor receives into; it counts that in the socket alone (tx_invalid_descs: ExceptionStats::invalid).
 //
 // Private to src/dataplane.
 #pragma once

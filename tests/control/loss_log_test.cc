@@ -54,9 +54,10 @@ TEST(LossLog, NamesTheInterfaceByWhichTheHostsFramesAreLost) {
   LossLog log(keep);
   ApplianceView view;
   view.cores.emplace_back();
-  view.ports.emplace_back().exception = dataplane::ExceptionStats{.interface = "weir0", .not_sent = 2, .dropped = 38770};
+  view.ports.emplace_back().exception = dataplane::ExceptionStats{.interface = "weir0", .not_sent = 2, .invalid = 3, .dropped = 38770};
   log.look(view, 100 * kSec);
   EXPECT_THAT(g_lines, ElementsAre(HasSubstr("interface weir0: 2 frames lost (not_sent"),
+                                   HasSubstr("interface weir0: 3 frames lost (invalid"),
                                    HasSubstr("interface weir0: 38770 frames lost (dropped, 38770 in all): the host, replicas")));
 }
 

@@ -2,7 +2,14 @@
 // Over a veth pair into another network namespace. Needs root.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <linux/if_xdp.h>
+#include <sys/stat.h>
 
+#include <bit>
+#include <cstdio>
+#include <fstream>
+
+#include "dataplane/driver_sockets.h"
 #include "two_hosts.h"
 
 namespace weir::dataplane::testing {
@@ -125,6 +132,52 @@ TEST(ExceptionToTheWire, EveryFrameThatCountsAsSentArrives) {
     EXPECT_EQ(of(*plane).not_sent, 0u);
     close(reader);
     stop(*plane, collected);
+  });
+}
+
+/// Has the driver's socket send a frame from where it has no memory.
+void send_from_nowhere(int socket) {
+  struct stat status {};
+  xdp_mmap_offsets offsets{};
+  socklen_t octets = sizeof offsets;
+  ASSERT_EQ(fstat(socket, &status), 0);
+  ASSERT_EQ(getsockopt(socket, SOL_XDP, XDP_MMAP_OFFSETS, &offsets, &octets), 0);
+  std::ifstream maps("/proc/self/maps");
+  for (std::string line; std::getline(maps, line);) {
+    unsigned long from = 0, to = 0, at = 0, inode = 0;
+    if (std::sscanf(line.c_str(), "%lx-%lx %*s %lx %*s %lu", &from, &to, &at, &inode) != 4) continue;
+    if (inode != status.st_ino || at != XDP_PGOFF_TX_RING) continue;
+    auto* const ring = reinterpret_cast<uint8_t*>(from);
+    auto* const producer = reinterpret_cast<uint32_t*>(ring + offsets.tx.producer);
+    auto* const places = reinterpret_cast<xdp_desc*>(ring + offsets.tx.desc);
+    const uint64_t size = std::bit_floor((to - from - offsets.tx.desc) / sizeof(xdp_desc));
+    places[*producer % size] = {.addr = uint64_t{1} << 40, .len = 60, .options = 0};
+    __atomic_store_n(producer, *producer + 1, __ATOMIC_RELEASE);
+    sendto(socket, nullptr, 0, MSG_DONTWAIT, nullptr, 0);
+    return;
+  }
+  FAIL() << "the driver's ring was not found";
+}
+
+TEST(ExceptionToTheWire, CountsWhatTheKernelDoesNotTakeFromTheDriver) {
+  SKIP_WITHOUT_ROOT();
+  in_child([] {
+    TwoHosts hosts;
+    ASSERT_TRUE(hosts.lay());
+    auto plane = appliance(0);
+    ASSERT_NE(plane, nullptr);
+    Collected collected;
+    ASSERT_TRUE(run_until(*plane, collected, [&] { return hosts.there("ping -n -c1 -W1 192.0.2.2"); }));
+    const uint64_t sent = of(*plane).sent;
+    EXPECT_GE(sent, 2u) << "ARP and the answer";
+    EXPECT_EQ(of(*plane).invalid, 0u);
+    const std::vector<int> sockets = open_sockets(AF_XDP);
+    ASSERT_EQ(sockets.size(), 1u);
+    send_from_nowhere(sockets[0]);
+    EXPECT_TRUE(run_until(*plane, collected, [&] { return of(*plane).invalid == 1; }));
+    EXPECT_GE(of(*plane).sent, sent) << "what was told does not fall";
+    stop(*plane, collected);
+    EXPECT_EQ(of(*plane).invalid, 1u) << "nor is it forgotten with the socket";
   });
 }
 

@@ -47,6 +47,7 @@ void add_exception(MetricPage& page, const std::string& port, const dataplane::E
   constexpr const char* kOutHelp = "Frames that the kernel sent by the port's interface, by whether they went out.";
   counter(kOut, kOutHelp, "sent", e.sent);
   counter(kOut, kOutHelp, "not_sent", e.not_sent);
+  counter(kOut, kOutHelp, "invalid", e.invalid);
   counter(kOut, kOutHelp, "too_long", e.too_long);
   counter(kOut, kOutHelp, "dropped", e.dropped);
 }

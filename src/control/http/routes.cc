@@ -70,7 +70,7 @@ json exception_json(const std::optional<dataplane::ExceptionStats>& exception) {
           {"delivered", exception->delivered}, {"refused", exception->refused},
           {"waiting", exception->waiting},     {"sent", exception->sent},
           {"not_sent", exception->not_sent},   {"too_long", exception->too_long},
-          {"dropped", exception->dropped}};
+          {"invalid", exception->invalid},     {"dropped", exception->dropped}};
 }
 
 /// Null where it takes none.
