@@ -56,6 +56,13 @@ bool wants_interrupts(const DeviceSpec& spec, IdlePolicy idle) {
   return idle == IdlePolicy::interrupt || (idle == IdlePolicy::adaptive && spec.driver == "net_tap");
 }
 
+/// That it may have, whatever it has now: a link changes while we run. Of virtual devices nobody knows.
+uint32_t link_gbps(const rte_eth_dev_info& info) {
+  constexpr uint32_t kBeyond10 = RTE_ETH_LINK_SPEED_25G | RTE_ETH_LINK_SPEED_40G | RTE_ETH_LINK_SPEED_50G |
+                                 RTE_ETH_LINK_SPEED_56G | RTE_ETH_LINK_SPEED_100G | RTE_ETH_LINK_SPEED_200G;
+  return (info.speed_capa & kBeyond10) != 0 ? kCoreGbpsMax : 10;
+}
+
 std::string reason(int negative_errno) { return rte_strerror(-negative_errno); }
 
 /// Drivers whose counters say nothing of what they drop; a bond has the sum of its devices' counters.
@@ -240,7 +247,7 @@ Result<void> DpdkDevice::configure() {
     queue->frames = spec_.driver == "net_af_packet" ? af_packet_ring(spec_).frames
                     : spec_.driver == "net_tap"     ? std::min<uint32_t>(rx_descriptors, kTapFrames)
                                                     : rx_descriptors;
-    queue->long_nap_ns = tells_sender(spec_) ? kLongNapMaxNs : long_nap_of_ring_ns(queue->frames);
+    queue->long_nap_ns = tells_sender(spec_) ? kLongNapMaxNs : long_nap_of_ring_ns(queue->frames, link_gbps(info));
     queues_.push_back(std::move(queue));
   }
   return {};

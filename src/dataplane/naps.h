@@ -4,7 +4,9 @@
 //
 // A wake costs tens of microseconds where the CPU is a virtual machine's, whatever is done then: an idle core's CPU is the
 // number of its naps. They grow while nothing comes, and once nothing came for kSilenceNs they are as long as the ring
-// allows: what begins then, at line rate, is in the ring when the core looks.
+// allows: full datagrams that begin then, at line rate, are in the ring when the core looks. A nap is kNapMinNs, or at most
+// a quarter of the silence before it; so that what comes faster than a ring holds for a nap (smallest datagrams at line rate
+// do) must come out of four times as much silence to be dropped, which the device counts.
 #pragma once
 
 #include <algorithm>
@@ -19,12 +21,15 @@ inline constexpr uint64_t kNapMaxNs = kNsPerMs;          // while something came
 inline constexpr uint64_t kLongNapMaxNs = 5 * kNsPerMs;  // two hundred wakes a second
 inline constexpr uint64_t kSilenceNs = kNsPerSec;
 
-/// A full export datagram takes 1538 octets of a wire, gap and preamble among them: 1230 ns at 10 Gbit/s, which is more than
-/// one queue's core is for. 1024 descriptors hold 1.26 ms of them, 4096 hold 5.04 ms. A fifth is left for a kernel that
-/// wakes us late. Below a thousand descriptors naps are no shorter than before a silence: the operator has chosen that.
-constexpr uint64_t long_nap_of_ring_ns(uint64_t frames) noexcept {
-  constexpr uint64_t kFrameNs = 1230;
-  return std::clamp(frames * kFrameNs / 5 * 4, kNapMaxNs, kLongNapMaxNs);
+/// Of one queue's core: what a faster link brings to one queue is lost, whether it naps or not.
+inline constexpr uint32_t kCoreGbpsMax = 25;
+
+/// A full export datagram takes 1538 octets of a wire, gap and preamble among them: 1230 ns at 10 Gbit/s, 492 ns at 25. 1024
+/// descriptors hold 1.26 and 0.50 ms of them, 4096 hold 5.04 and 2.01 ms. A fifth is left for a kernel that wakes us late.
+/// Naps are no shorter than before a silence, however few the descriptors.
+constexpr uint64_t long_nap_of_ring_ns(uint64_t frames, uint32_t link_gbps) noexcept {
+  constexpr uint64_t kFrameBits = 1538 * 8;
+  return std::clamp(frames * (kFrameBits / std::clamp(link_gbps, 10u, kCoreGbpsMax)) / 5 * 4, kNapMaxNs, kLongNapMaxNs);
 }
 
 class Naps {

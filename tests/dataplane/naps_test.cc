@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 namespace weir::dataplane::testing {
 namespace {
 
@@ -42,17 +44,55 @@ TEST(Naps, GrowWhileNothingComesAndAreLongAfterASilence) {
   EXPECT_GT(core.naps_within(kSilenceNs / 2), 500u);
 }
 
-TEST(Naps, AreNoLongerThanARingHoldsWhatComesAtLineRate) {
-  constexpr double kFramesPerSec = 10e9 / 8 / (1500 + 14 + 4 + 8 + 12);  // of full datagrams at 10 Gbit/s
-  for (uint64_t frames = 1024; frames <= 32'768; frames += 64) {
-    const uint64_t nap_ns = long_nap_of_ring_ns(frames);
-    ASSERT_LE(static_cast<double>(nap_ns) * kFramesPerSec / 1e9, static_cast<double>(frames)) << frames;
-    ASSERT_LE(nap_ns, kLongNapMaxNs);
+/// So many octets of a wire: preamble, Ethernet header, check sequence and gap are among them.
+constexpr double wire_octets(double ip_octets) { return 8 + 14 + ip_octets + 4 + 12; }
+constexpr double ring_holds_ns(uint64_t frames, double ip_octets, double gbps) {
+  return static_cast<double>(frames) * wire_octets(ip_octets) * 8 / gbps;
+}
+constexpr double kFull = 1500, kSmallest = 20 + 8 + 24 + 48;  // NetFlow v5 with one record
+
+TEST(Naps, AreNoLongerThanARingHoldsFullDatagramsAtLineRate) {
+  const struct {
+    uint32_t link_gbps;
+    double core_gbps;
+    uint64_t frames_min;  // with fewer a nap is 1 ms all the same
+  } cases[] = {{1, 10, 1024}, {10, 10, 1024}, {25, 25, 2560}, {100, 25, 2560}};
+  for (const auto& c : cases) {
+    for (uint64_t frames = c.frames_min; frames <= 32'768; frames += 64) {
+      const uint64_t nap_ns = long_nap_of_ring_ns(frames, c.link_gbps);
+      ASSERT_LE(static_cast<double>(nap_ns), ring_holds_ns(frames, kFull, c.core_gbps)) << frames << " at " << c.link_gbps;
+      ASSERT_LE(nap_ns, kLongNapMaxNs);
+    }
+    EXPECT_EQ(long_nap_of_ring_ns(64, c.link_gbps), kNapMaxNs);
+    EXPECT_EQ(long_nap_of_ring_ns(UINT32_MAX, c.link_gbps), kLongNapMaxNs);
   }
-  EXPECT_EQ(long_nap_of_ring_ns(64), kNapMaxNs);
-  EXPECT_EQ(long_nap_of_ring_ns(1024), 1'007'616u);
-  EXPECT_EQ(long_nap_of_ring_ns(4096), 4'030'464u);
-  EXPECT_EQ(long_nap_of_ring_ns(UINT32_MAX), kLongNapMaxNs);
+  EXPECT_EQ(long_nap_of_ring_ns(1024, 10), 1'007'616u);
+  EXPECT_EQ(long_nap_of_ring_ns(4096, 10), 4'030'464u);
+  EXPECT_EQ(long_nap_of_ring_ns(4096, 25), 1'612'184u);
+  EXPECT_GT(static_cast<double>(long_nap_of_ring_ns(1024, 25)), ring_holds_ns(1024, kFull, 25)) << "docs/PORTS.md says so";
+}
+
+/// Of the smallest datagrams no ring holds as many as a line brings in a nap. What comes all at once after a shorter silence
+/// than this test has is in the ring when the core looks.
+TEST(Naps, AreAtMostAQuarterOfTheSilenceBefore) {
+  for (const uint64_t frames : {uint64_t{1024}, uint64_t{4096}}) {
+    Sleeper core;
+    core.naps.set_long_nap(long_nap_of_ring_ns(frames, 10));
+    const uint64_t began_ns = core.now_ns;
+    while (core.now_ns < began_ns + 2 * kSilenceNs) {
+      const uint64_t silence_ns = core.now_ns - began_ns;
+      const uint64_t nap_ns = core.nap();
+      ASSERT_LE(nap_ns, std::max(kNapMinNs, silence_ns / 4)) << silence_ns;
+      for (const double gbps : {10., 25., 100.}) {
+        const double holds_ns = ring_holds_ns(frames, kSmallest, gbps);
+        if (static_cast<double>(kNapMinNs) > holds_ns || static_cast<double>(silence_ns) > 4 * holds_ns) continue;
+        ASSERT_LE(static_cast<double>(nap_ns), holds_ns) << "at " << gbps << " after " << silence_ns;
+      }
+    }
+  }
+  EXPECT_NEAR(ring_holds_ns(1024, kSmallest, 10), 113'000, 1000) << "docs/PORTS.md says so";
+  EXPECT_NEAR(ring_holds_ns(1024, kSmallest, 25), 45'200, 100);
+  EXPECT_NEAR(ring_holds_ns(1024, kSmallest, 100), 11'300, 100);
 }
 
 TEST(Naps, WithoutMoreRoomStayAsTheyAreHoweverLongNothingComes) {
