@@ -114,6 +114,12 @@ TEST_F(WeirctlTest, EveryCommandAnswersPeopleAndScripts) {
     EXPECT_THAT(nobody.err, HasSubstr("is weir-api running"));
   }
 
+  // And this weir-store; tests/store/program_test.cc has its answer.
+  tried.insert("verify");
+  const Answer no_store = ctl({"verify"});
+  EXPECT_EQ(no_store.status, 1);
+  EXPECT_THAT(no_store.err, HasSubstr("/v1/verify"));
+
   EXPECT_EQ(tried, commands_of(ctl({"--help"}).out)) << "a row here for each";
 }
 
