@@ -7,6 +7,7 @@
 
 #include "rules/compile_parts.h"
 #include "rules/compiler.h"
+#include "rules/decision_tree_parts.h"
 #include "rules/decision_trees.h"
 #include "rules/interpreter.h"
 
@@ -15,6 +16,8 @@ namespace {
 
 using compile::field_of;
 using compile::is_list;
+using trees::may_be_null;
+using trees::may_fail;
 
 constexpr uint16_t kNoRule = UINT16_MAX;
 

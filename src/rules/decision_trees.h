@@ -17,17 +17,6 @@ namespace weir::rules {
 
 inline constexpr size_t kTreeNodesMax = 300'000;
 
-/// Whether a tree's value is an object.
-enum class Objectness : uint8_t { never, always, maybe };
-Objectness objectness_of(const Node& tree);
-/// Whether there may be flows for which its value is null.
-bool may_be_null(const Node& tree);
-/// Whether there may be flows for which it has no value.
-bool may_fail(const Node& tree);
-
-/// The member of an object's tree; null where it has none of that name.
-const Node* member_of(const Node& object, std::string_view name);
-
 struct DecisionTrees {
   struct Expression {
     std::string where;  // `node 'make': key = text`
