@@ -86,9 +86,17 @@ Result<Compiler::Types> Compiler::list_call_in(const Node& node, FieldRef list, 
   if (node.text != "contains" || node.children.size() != 2) {
     return wrong(node, fmt::format("of the list {0} rules may ask len({0}), contains({0}, x) and x in {0}", node.children[0]->text));
   }
-  auto types = value_in(*node.children[1], target);
+  return entry_of_list(*node.children[1], list, target);
+}
+
+/// `what in list`.
+Result<Compiler::Types> Compiler::entry_of_list(const Node& what, FieldRef list, uint8_t target) {
+  auto types = value_in(what, target);
   if (!types) return types;
-  emit({.op = Op::list_contains, .a = target, .b = target, .c = list.slot, .index = kind});
+  if (const Types entry = types_of_entry(list.kind); refuses() && (*types & entry) == 0) {
+    return wrong(what, fmt::format("{} is never in a list each entry of which is {}", describe(*types), describe(entry)));
+  }
+  emit({.op = Op::list_contains, .a = target, .b = target, .c = list.slot, .index = static_cast<uint16_t>(list.kind)});
   return kBoolean;
 }
 
@@ -148,9 +156,7 @@ Result<Compiler::Types> Compiler::membership_in(const Node& node, uint8_t target
   };
   const auto register_behind = [target](size_t n) { return static_cast<uint8_t>(target + n); };
   if (const auto list = field_of(in); list && is_list(list->kind)) {
-    auto types = value_in(*node.children[0], target);
-    if (!types) return types;
-    emit({.op = Op::list_contains, .a = target, .b = target, .c = list->slot, .index = static_cast<uint16_t>(list->kind)});
+    if (auto types = entry_of_list(*node.children[0], *list, target); !types) return types;
     return finish();
   }
   auto types = value_in(*node.children[0], register_behind(1));
@@ -183,6 +189,7 @@ Result<Compiler::Types> Compiler::membership_in(const Node& node, uint8_t target
   for (const NodePtr& item : in.children) {
     auto of_item = value_in(*item, register_behind(2));
     if (!of_item) return of_item;
+    if (refuses() && (*types & *of_item) == 0) return never_equal(*item, *types, *of_item);
     emit({.op = Op::equal_any, .a = target, .b = register_behind(1), .c = register_behind(2)});
   }
   return finish();

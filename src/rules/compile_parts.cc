@@ -22,6 +22,17 @@ uint8_t types_of(CellKind kind) {
   return kNull;
 }
 
+uint8_t types_of(const Target& target) {
+  switch (target.kind) {
+    case TargetKind::text: return kText;
+    case TargetKind::integer: return kNumber;
+    case TargetKind::any: break;
+  }
+  return kBoolean | kNumber | kText;
+}
+
+uint8_t types_of_entry(FieldKind list) { return list == FieldKind::numbers ? kNumber : kText; }
+
 std::string describe(uint8_t types) {
   std::string text;
   const auto add = [&](uint8_t type, std::string_view word) {

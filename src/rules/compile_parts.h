@@ -16,6 +16,10 @@ namespace weir::rules::compile {
 inline constexpr uint8_t kNull = 1, kBoolean = 2, kNumber = 4, kText = 8, kAny = 15;
 
 uint8_t types_of(CellKind kind);
+/// What it may be given; null may leave it out.
+uint8_t types_of(const Target& target);
+/// What an entry of a list of the flow's is.
+uint8_t types_of_entry(FieldKind list);
 /// `a number or null`.
 std::string describe(uint8_t types);
 std::string_view symbol_of(BinaryOperator op);

@@ -15,6 +15,10 @@ Error Compiler::wrong(const Node& node, const std::string& what) const {
   return Error{fmt::format("at {}: {}", node.at + 1, what)};
 }
 
+Error Compiler::never_equal(const Node& node, Types left, Types right) const {
+  return wrong(node, fmt::format("{} and {} are never equal", describe(left), describe(right)));
+}
+
 std::optional<Value> Compiler::folded(const Node& node) {
   if (!is_constant(node)) return std::nullopt;
   const auto [at, is_new] = folded_.try_emplace(&node);
@@ -193,6 +197,7 @@ Result<bool> Compiler::fused_membership(const Node& node, bool when, Label& labe
   if (!items || field->kind != FieldKind::number) return false;
   std::vector<std::string> numbers;
   for (const Value& item : items->items) {
+    if (refuses() && !item.is(ValueKind::number)) return false;  // which is for membership_in to say
     const auto number = item.is(ValueKind::number) ? item.number.to_uint64() : std::nullopt;
     if (number) numbers.push_back(std::to_string(*number));  // others are no number of a flow's
   }
@@ -204,10 +209,7 @@ Result<bool> Compiler::fused_membership(const Node& node, bool when, Label& labe
 
 // ---- values ----
 
-Result<void> Compiler::value(const Node& node) {
-  const auto types = value_in(node, 0);
-  return types ? Result<void>() : types.error();
-}
+Result<uint8_t> Compiler::value(const Node& node) { return value_in(node, 0); }
 
 Result<Compiler::Types> Compiler::value_in(const Node& node, uint8_t target) {
   if (target + 4u >= kRegistersMax) return wrong(node, "too many values at once");
@@ -302,10 +304,9 @@ Result<Compiler::Types> Compiler::boolean_in(const Node& node, uint8_t target) {
 }
 
 Result<Compiler::Types> Compiler::name_in(const Node& node, uint8_t target) {
-  const auto derived = std::find(environment_.derived.begin(), environment_.derived.end(), node.text);
-  if (derived != environment_.derived.end()) {
-    emit({.op = Op::load_derived, .a = target, .index = static_cast<uint16_t>(derived - environment_.derived.begin())});
-    return kAny;
+  if (const Derived* const derived = environment_.find_derived(node.text); derived != nullptr) {
+    emit({.op = Op::load_derived, .a = target, .index = static_cast<uint16_t>(derived - environment_.derived.data())});
+    return static_cast<Types>(derived->types | kNull);  // null where it has no value
   }
   const auto field = find_field(node.text);
   if (!field) {
@@ -315,7 +316,7 @@ Result<Compiler::Types> Compiler::name_in(const Node& node, uint8_t target) {
       return wrong(node, fmt::format("{0} is derived further down; a derived value sees those above it: {0} has to come first, and not to need this one", node.text));
     }
     std::vector<std::string_view> names = field_names();
-    names.insert(names.end(), environment_.derived.begin(), environment_.derived.end());
+    for (const Derived& derived : environment_.derived) names.push_back(derived.name);
     return wrong(node, fmt::format("there is no field {}{}", node.text, nearest(node.text, names)));
   }
   if (is_list(field->kind)) {
@@ -334,7 +335,7 @@ Result<Compiler::Types> Compiler::binary_in(const Node& node, uint8_t target) {
   emit({.op = Op::arithmetic, .a = target, .b = target, .c = right_target, .index = static_cast<uint16_t>(node.op)});
   const auto both = static_cast<Types>(*left & *right);
   if (node.op == BinaryOperator::equal || node.op == BinaryOperator::not_equal) {
-    if (refuses() && both == 0) return wrong(node, fmt::format("{} and {} are never equal", describe(*left), describe(*right)));
+    if (refuses() && both == 0) return never_equal(node, *left, *right);
     return kBoolean;
   }
   const bool can_join = node.op == BinaryOperator::add && (both & kText) != 0;

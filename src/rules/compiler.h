@@ -5,6 +5,7 @@
 //           on their way (closures, objects, regular expressions).
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <string>
@@ -18,11 +19,23 @@
 
 namespace weir::rules {
 
+/// A value that is computed once for each flow, for all rules.
+struct Derived {
+  std::string name;
+  uint8_t types = 0;           // the kinds of values (compile_parts.h) that it may be
+  const Node* tree = nullptr;  // what it is of, which outlives all compilation
+};
+
 /// What expressions of one set of rules may name beside the flow's fields.
 struct Environment {
   std::map<std::string, std::shared_ptr<const NamedSet>, std::less<>> sets;
   std::map<std::string, std::shared_ptr<const Dictionary>, std::less<>> dictionaries;
-  std::vector<std::string> derived;
+  std::vector<Derived> derived;
+  /// Null where none is called that.
+  const Derived* find_derived(std::string_view name) const noexcept {
+    const auto at = std::find_if(derived.begin(), derived.end(), [name](const Derived& each) { return each.name == name; });
+    return at != derived.end() ? &*at : nullptr;
+  }
   std::vector<std::string> derived_later;  // in the same file, further down or just now: for messages
   std::map<std::string, std::string, std::less<>> aliases;  // derived values that are nothing but a field, and the field
 };
@@ -45,8 +58,8 @@ class Compiler {
 
   /// Code that jumps to `label` where the expression is `when`, and goes on where it is not.
   Result<void> jump_if(const Node& node, bool when, Label& label);
-  /// Code that leaves the expression's value in register 0.
-  Result<void> value(const Node& node);
+  /// Code that leaves the expression's value in register 0; which kinds of values that may be (compile_parts.h).
+  Result<uint8_t> value(const Node& node);
 
   /// The value of a constant; nothing of what is none, or has none.
   std::optional<Value> folded(const Node& node);
@@ -69,6 +82,7 @@ class Compiler {
   Result<Types> cidr_in(const Node& node, uint8_t target);
   Result<Types> lookup_in(const Node& node, uint8_t target);
   Result<Types> list_call_in(const Node& node, FieldRef list, uint8_t target);
+  Result<Types> entry_of_list(const Node& what, FieldRef list, uint8_t target);
 
   /// Whether it was a condition on the flow itself, which needs no registers.
   Result<bool> fused(const Node& node, bool when, Label& label);
@@ -81,6 +95,7 @@ class Compiler {
   uint16_t add_set(std::shared_ptr<const NamedSet> set);
   uint16_t constant(const Cell& cell);
   Error wrong(const Node& node, const std::string& what) const;
+  Error never_equal(const Node& node, Types left, Types right) const;
   bool refuses() const noexcept { return mistakes_ == TypeMistakes::are_refused; }
 
   static constexpr uint64_t kWeightOfOctet = 8;  // `1,` is two octets, one value, and folded twice in two compilations at most

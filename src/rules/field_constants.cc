@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <cctype>
+#include <optional>
+#include <vector>
 
 #include "base/ip_text.h"
 #include "flow/enumerator_names.h"
@@ -17,6 +19,7 @@ using compile::field_of;
 
 constexpr uint64_t kFlowTypeNumberMax = 2000;  // beyond all that have a name
 constexpr size_t kMacDigits = 12;
+constexpr size_t kBranchesMax = 64;  // of an expression that is one field or another: derived values can be of derived values
 
 /// Text → the text that fields have; an Error where none can have it.
 Result<std::string> address_form(std::string_view field, const std::string& text) {
@@ -102,16 +105,47 @@ class Fitting {
  private:
   static Error at(const Node& node, const std::string& what) { return Error{fmt::format("at {}: {}", node.at + 1, what)}; }
 
-  static Result<void> beside(const Node& name, Node& constant) {
-    const auto field = field_of(name);
-    if (!field || constant.kind != NodeKind::string_literal || form_of(field->kind) == nullptr) return {};
-    auto form = form_of(field->kind)(name.text, constant.text);
-    if (!form) return at(constant, form.error().message);
-    constant.text = std::move(*form);
-    return {};
+  /// What an expression's value is one of, where these are fields that have a form, and constants; nothing where it may be anything.
+  std::vector<const Node*> branches_of(const Node& expression) const {
+    std::vector<const Node*> branches = {&expression};
+    for (size_t i = 0; i < branches.size();) {
+      const Node& n = *branches[i];
+      const bool is_conditional = n.kind == NodeKind::conditional;
+      const Derived* const derived = n.kind == NodeKind::name ? environment_.find_derived(n.text) : nullptr;
+      if (derived != nullptr) {
+        branches[i] = derived->tree;
+      } else if (is_conditional || n.kind == NodeKind::coalesce) {
+        branches[i] = n.children[is_conditional ? 1 : 0].get();
+        branches.push_back(n.children[is_conditional ? 2 : 1].get());
+      } else {
+        const auto field = field_of(n);
+        const bool has_form = field && form_of(field->kind) != nullptr;
+        if (!has_form && n.kind != NodeKind::string_literal && n.kind != NodeKind::null_literal) return {};
+        ++i;
+      }
+      if (branches.size() > kBranchesMax) return {};
+    }
+    return branches;
   }
 
-  static Result<void> in_list(const Node& list, Node& constant) {
+  Result<void> beside(const Node& expression, Node& constant) const {
+    if (constant.kind != NodeKind::string_literal) return {};
+    std::optional<Error> first;
+    for (const Node* const branch : branches_of(expression)) {
+      if (branch->kind == NodeKind::string_literal && branch->text == constant.text) return {};
+      const auto field = field_of(*branch);
+      if (!field) continue;
+      auto form = form_of(field->kind)(branch->text, constant.text);
+      if (form) {
+        constant.text = std::move(*form);
+        return {};
+      }
+      if (!first) first = at(constant, form.error().message);
+    }
+    return first ? Result<void>(*first) : Result<void>();
+  }
+
+  Result<void> in_list(const Node& list, Node& constant) const {
     const auto field = field_of(list);
     return field && compile::is_list(field->kind) ? beside(list, constant) : Result<void>();
   }
@@ -126,13 +160,24 @@ class Fitting {
     return {};
   }
 
-  Result<void> in_set(const Node& name, const Node& in) const {
-    const auto field = field_of(name);
+  Result<void> in_set(const Node& expression, const Node& in) const {
     const auto found = environment_.sets.find(in.text);
-    const Form form = field ? form_of(field->kind) : nullptr;
-    if (form == nullptr || found == environment_.sets.end() || found->second->is_empty()) return {};
-    const NamedSet& set = *found->second;
-    const bool is_address = field->kind == FieldKind::address;
+    if (found == environment_.sets.end() || found->second->is_empty()) return {};
+    std::optional<Error> first;
+    for (const Node* const branch : branches_of(expression)) {
+      if (branch->kind == NodeKind::null_literal) continue;
+      const auto field = field_of(*branch);
+      if (!field) return {};
+      const auto fitted = field_in_set(*branch, *field, in, *found->second);
+      if (fitted) return {};
+      if (!first) first = fitted.error();
+    }
+    return first ? Result<void>(*first) : Result<void>();
+  }
+
+  static Result<void> field_in_set(const Node& name, FieldRef field, const Node& in, const NamedSet& set) {
+    const Form form = form_of(field.kind);
+    const bool is_address = field.kind == FieldKind::address;
     if (set.kind == (is_address ? SetKind::prefixes : SetKind::texts)) {
       for (const auto& [text, is_there] : set.texts) {
         if (const auto fitted = form(name.text, text); !fitted) return at(in, fmt::format("@{}: {}", in.text, fitted.error().message));

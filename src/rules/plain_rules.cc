@@ -29,7 +29,7 @@ struct PlainRun {
 
   void derive() {
     for (size_t i = 0; i < rules.derived_.size(); ++i) {
-      const std::string& name = rules.environment_.derived[i];
+      const std::string& name = rules.environment_.derived[i].name;
       auto v = interpret(*rules.derived_[i], scope);
       const bool is_value = v && compile::cell_of(*v).has_value();
       out.errors += !is_value;

@@ -139,26 +139,25 @@ class RuleReader : private YamlReader {
       const std::string name = entry.first.Scalar();
       const std::string where = "derive " + name;
       if (!is_name(name)) return void(fail(entry.first, fmt::format("'{}' is no name: letters, digits and _", name)));
-      auto& names = set_->environment_.derived;
-      if (find_field(name) || std::find(names.begin(), names.end(), name) != names.end()) {
+      auto& derived = set_->environment_.derived;
+      if (find_field(name) || set_->environment_.find_derived(name) != nullptr) {
         return void(fail(entry.first, fmt::format("{}: there is {} already", where, name)));
       }
       NodePtr value = expression(entry.second, where, set_->environment_);
       if (value == nullptr) return;
       compiler.grant(entry.second.Scalar().size());
       // Null first, so that one that has no value for a flow is null.
-      const auto place = static_cast<uint16_t>(names.size());
+      const auto place = static_cast<uint16_t>(derived.size());
       const size_t begin = compiler.emit({.op = Op::begin_rule, .index = UINT16_MAX});
       auto& constants = set_->program_.constants;
       constants.push_back(Cell());
       compiler.emit({.op = Op::load_constant, .index = static_cast<uint16_t>(constants.size() - 1)});
       compiler.emit({.op = Op::store_derived, .index = place});
-      if (const auto compiled = compiler.value(*value); !compiled) {
-        return void(fail_in(entry.second, where, compiled.error()));
-      }
+      const auto types = compiler.value(*value);
+      if (!types) return void(fail_in(entry.second, where, types.error()));
       compiler.emit({.op = Op::store_derived, .index = place});
       compiler.bind({begin});
-      names.push_back(name);
+      derived.push_back({name, *types, value.get()});
       later.erase(later.begin());
       if (compile::field_of(*value)) set_->environment_.aliases.emplace(name, value->text);
       set_->derived_.push_back(std::move(value));
@@ -269,9 +268,8 @@ class RuleReader : private YamlReader {
       NodePtr value = expression(entry.second, fmt::format("{}: set {}", where, name), set_->environment_);
       if (value == nullptr) return;
       compiler.grant(entry.second.Scalar().size());
-      if (const auto compiled = compiler.value(*value); !compiled) {
-        return void(fail_in(entry.second, fmt::format("{}: set {}", where, name), compiled.error()));
-      }
+      const auto types = compiler.value(*value);
+      if (!types) return void(fail_in(entry.second, fmt::format("{}: set {}", where, name), types.error()));
       if (compile::is_constant(*value)) {
         const auto v = compiler.folded(*value);
         if (!v) return void(fail(entry.second, fmt::format("{}: set {}: constants take more than a file may", where, name)));
@@ -280,6 +278,9 @@ class RuleReader : private YamlReader {
           return void(fail(entry.second, fmt::format("{}: {} cannot be {}; {}", where, name, v->to_json(),
                                                      allowed_of(set_->program_.targets[*target]))));
         }
+      } else if ((*types & compile::types_of(set_->program_.targets[*target])) == 0) {
+        return void(fail(entry.second, fmt::format("{}: {} cannot be {}; {}", where, name, compile::describe(*types),
+                                                   allowed_of(set_->program_.targets[*target]))));
       }
       compiler.emit({.op = Op::set_target, .index = static_cast<uint16_t>(*target)});
       rule.set.push_back({*target, entry.second.Scalar(), std::move(value)});

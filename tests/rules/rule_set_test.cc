@@ -472,7 +472,7 @@ TEST(RuleSet, HoldsAnotherNameOfAFieldToWhatTheFieldCanBe) {
   EXPECT_THAT(error_of(with("card == '02-00-00-00-00-01'")), HasSubstr("write '02:00:00:00:00:01'"));
   EXPECT_THAT(error_of(with("kind in ['ipfix']")), HasSubstr("flow_type is never 'ipfix'"));
   EXPECT_THAT(error_of(with("protocol == 'tcp'")), HasSubstr("a number and a text are never equal"));
-  EXPECT_EQ(error_of(with("half == 'x'")), "") << "what is more than a name is what it comes to";
+  EXPECT_THAT(error_of(with("half == 'x'")), HasSubstr("a number or null and a text are never equal"));
   const auto rules = rules_of(with("from == '0a00::0001' or who == '10.0.0.1' and protocol in [6] and half == 50"));
   ASSERT_NE(rules, nullptr);
   const Viewed flow(web_flow());
@@ -480,6 +480,68 @@ TEST(RuleSet, HoldsAnotherNameOfAFieldToWhatTheFieldCanBe) {
   const PlainOutcome plain = run_plainly(*rules, flow.view);
   EXPECT_EQ(plain.labels.size(), 1u);
   EXPECT_EQ(plain.derived[1], (std::pair<std::string, std::string>{"from", "\"10.0.0.1\""}));
+}
+
+TEST(RuleSet, HoldsWhatIsOneOfSeveralFieldsToWhatTheyCanBe) {
+  const auto with = [](const std::string& condition) {
+    return "version: 1\nsets: {texts: [abc], macs: ['02:00:00:00:00:01'], some: [10.0.0.0/8]}\nderive:\n"
+           "  out: dst_port == 443\n  peer: 'out ? dst_addr : src_addr'\n  known: \"out ? peer : 'nobody'\"\n  any: 'out ? peer : site'\n"
+           "  mixed: 'out ? src_addr : src_mac'\nrules:\n  - {id: a, when: \"" +
+           condition + "\", then: {labels: [x]}}\n";
+  };
+  EXPECT_THAT(error_of(with("peer == '10.0.0.001'")), HasSubstr("rule a: when: '10.0.0.001' is no address; dst_addr is"));
+  EXPECT_THAT(error_of(with("(out ? src_addr : dst_addr) != 'x'")), HasSubstr("'x' is no address; src_addr is"));
+  EXPECT_THAT(error_of(with("peer in ['10.0.0.1', 'x']")), HasSubstr("'x' is no address"));
+  EXPECT_THAT(error_of(with("peer in @texts")), HasSubstr("dst_addr is never in @texts"));
+  EXPECT_THAT(error_of(with("known == 'somebody'")), HasSubstr("'somebody' is no address"));
+  EXPECT_THAT(error_of(with("mixed == '02-00-00-00-00-01'")), HasSubstr("'02-00-00-00-00-01' is no address"));
+  for (const char* const good : {"known == 'nobody'", "any == 'here'", "any in @texts", "mixed == '02:00:00:00:00:01'", "mixed in @macs", "peer in @some",
+                                 "known in @texts", "(out ? 'a' : 'b') == 'c'", "((src_as / dst_as) ?? src_addr) == 'x'"}) {
+    EXPECT_EQ(error_of(with(good)), "") << good;
+  }
+  const auto rules = rules_of(with("peer == '0a00::0001' or known == 'C000:0201::1' or peer == '192.0.2.80'"));
+  ASSERT_NE(rules, nullptr);
+  const Viewed flow(web_flow());
+  EXPECT_EQ(Ran(*rules, flow.view).out.labels, run_plainly(*rules, flow.view).labels.size());
+}
+
+TEST(RuleSet, RefusesWhatCanNeverBeAsItsTypesAre) {
+  const auto when = [](const std::string& condition) {
+    return "version: 1\nderive: {half: bytes / 2, big: bytes > 9, word: site + 'x', text: 'big ? word : site'}\nrules:\n  - {id: a, when: \"" + condition +
+           "\", then: {labels: [x]}}\n";
+  };
+  const struct {
+    const char* condition;
+    const char* why;  // empty: it is good
+  } cases[] = {{"proto in ['tcp']", "a number and a text are never equal"},
+               {"proto in [6, 'udp']", "a number and a text are never equal"},
+               {"not (proto in [6, true])", "a number and true or false are never equal"},
+               {"half in ['1', '2']", "a number or null and a text are never equal"},
+               {"half in [null, 2]", ""},
+               {"'64500' in as_path", "a text is never in a list each entry of which is a number"},
+               {"contains(as_path, '64500')", "a text is never in a list each entry of which is a number"},
+               {"6 in labels", "a number is never in a list each entry of which is a text"},
+               {"half in as_path", ""},
+               {"half", "a number or null where true or false is wanted"},
+               {"big and word", "true or false is wanted"},
+               {"big and bytes > 1", ""},
+               {"big == null", ""},
+               {"text + 1 == 2", "'+' of a text or null and a number"},
+               {"text == 'x'", ""},
+               {"len(half) > 1", "len() of a number or null, takes a text"}};
+  for (const auto& c : cases) {
+    const std::string error = error_of(when(c.condition));
+    if (*c.why == 0) EXPECT_EQ(error, "") << c.condition;
+    else EXPECT_THAT(error, HasSubstr(c.why)) << c.condition;
+  }
+}
+
+TEST(RuleSet, RefusesToSetWhatAnAttributeCanNeverBe) {
+  const auto set = [](const std::string& what) { return "version: 1\nderive: {half: bytes / 2}\nrules:\n  - {id: a, then: {set: {" + what + "}}}\n"; };
+  EXPECT_THAT(error_of(set("app_name: bytes")), HasSubstr("rule a: app_name cannot be a number; it is a text"));
+  EXPECT_THAT(error_of(set("severity_id: site")), HasSubstr("rule a: severity_id cannot be a text; it is one of 0"));
+  EXPECT_THAT(error_of(set("app_name: half")), HasSubstr("app_name cannot be a number or null; it is a text"));
+  EXPECT_EQ(error_of(set("severity_id: half, unmapped.a: half, unmapped.b: site")), "");
 }
 
 TEST(Sets, HoldWhatIsUnderTheirPrefixesOnly) {
