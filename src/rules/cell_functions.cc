@@ -109,6 +109,19 @@ bool apply(BinaryOperator op, const Cell& left, const Cell& right, Scratch& scra
   return true;
 }
 
+bool whole_quotient(CellFunction rounding, const Cell& left, const Cell& right, Scratch& scratch, Cell& result) noexcept {
+  const auto whole = [](const Cell& cell) { return cell.kind == CellKind::number ? cell.number.to_uint64() : std::nullopt; };
+  const auto a = whole(left), b = whole(right);
+  // PERF: 28 digits that are cut off again took longer than all other rules of fifty (rules, perf/bench_transform). Numbers of 64 bits are
+  // further from the next whole one than what 28 digits are rounded by.
+  if (a && b && *b != 0) {
+    set_number(result, *a / *b);
+    return true;
+  }
+  Cell quotient;
+  return apply(BinaryOperator::divide, left, right, scratch, quotient) && call(rounding, {&quotient, 1}, scratch, result);
+}
+
 bool call(CellFunction function, std::span<const Cell> a, Scratch& scratch, Cell& result) noexcept {
   using F = CellFunction;
   const auto both_text = [&] { return a[0].kind == CellKind::text && a[1].kind == CellKind::text; };

@@ -69,11 +69,20 @@ Result<Compiler::Types> Compiler::call_in(const Node& node, uint8_t target) {
       return wrong(*node.children[i], fmt::format("{}() of {}, takes {}", node.text, describe(*types), describe(signature->takes)));
     }
   }
+  const auto function = static_cast<CellFunction>(signature - kSignatures.begin());
+  const Node& first = *node.children[0];
+  const bool is_quotient = first.kind == NodeKind::binary && first.op == BinaryOperator::divide && node.children.size() == 1;
+  Instruction& last = program_.code.back();
+  if (is_quotient && last.op == Op::arithmetic && (function == CellFunction::floor_ || function == CellFunction::trunc_)) {
+    last.op = Op::whole_quotient;
+    last.index = static_cast<uint16_t>(function);
+    return signature->gives;
+  }
   emit({.op = Op::call,
         .a = target,
         .b = target,
         .c = static_cast<uint8_t>(node.children.size()),
-        .index = static_cast<uint16_t>(signature - kSignatures.begin())});
+        .index = static_cast<uint16_t>(function)});
   return signature->gives;
 }
 

@@ -42,6 +42,12 @@ uint16_t Compiler::constant(const Cell& cell) {
   return static_cast<uint16_t>(program_.constants.size() - 1);
 }
 
+uint16_t Compiler::truth(bool value) {
+  std::optional<uint16_t>& place = truths_[value ? 1 : 0];
+  if (!place) place = constant(Cell::of(value));
+  return *place;
+}
+
 uint16_t Compiler::text_constant(std::string text) { return constant(Cell::of(std::string_view(text))); }
 
 uint16_t Compiler::add_set(std::shared_ptr<const NamedSet> set) {
@@ -207,6 +213,20 @@ Result<bool> Compiler::fused_membership(const Node& node, bool when, Label& labe
   return true;
 }
 
+Result<bool> Compiler::fused_value(const Node& node, uint8_t target) {
+  const size_t before = emit({.op = Op::load_constant, .a = target});
+  Label holds;
+  const auto is_fused = fused(node, true, holds);
+  if (!is_fused || !*is_fused) {
+    program_.code.resize(before);
+    return is_fused;
+  }
+  program_.code[before].index = truth(true);
+  emit({.op = Op::load_constant, .a = target, .index = truth(false)});
+  bind(holds);
+  return true;
+}
+
 // ---- values ----
 
 Result<uint8_t> Compiler::value(const Node& node) { return value_in(node, 0); }
@@ -227,6 +247,9 @@ Result<Compiler::Types> Compiler::value_in(const Node& node, uint8_t target) {
     if (!cell) return wrong(node, fmt::format("a {} is no value here", name_of(v->kind)));
     emit({.op = Op::load_constant, .a = target, .index = constant(*cell)});
     return types_of(cell->kind);
+  }
+  if (const auto is_fused = fused_value(node, target); !is_fused || *is_fused) {
+    return is_fused ? Result<Types>(kBoolean) : is_fused.error();
   }
   switch (node.kind) {
     case NodeKind::name: return name_in(node, target);

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <map>
 #include <memory>
 #include <string>
@@ -89,11 +90,14 @@ class Compiler {
   bool fused_comparison(const Node& node, bool when, Label& label);
   Result<bool> fused_membership(const Node& node, bool when, Label& label);
   void emit_condition(Instruction instruction, bool when, Label& label);
+  /// The same, where what it comes to is wanted as a value.
+  Result<bool> fused_value(const Node& node, uint8_t target);
 
   Result<uint16_t> set_index(const Node& node);
   Result<uint16_t> prefixes_of(const Node& node);
   uint16_t add_set(std::shared_ptr<const NamedSet> set);
   uint16_t constant(const Cell& cell);
+  uint16_t truth(bool value);
   Error wrong(const Node& node, const std::string& what) const;
   Error never_equal(const Node& node, Types left, Types right) const;
   bool refuses() const noexcept { return mistakes_ == TypeMistakes::are_refused; }
@@ -105,6 +109,7 @@ class Compiler {
   const TypeMistakes mistakes_;
   uint64_t left_ = kInterpretedMax;  // for all constants together
   std::map<const Node*, std::optional<Value>> folded_;  // trees outlive their compilation
+  std::array<std::optional<uint16_t>, 2> truths_;       // the constants false and true
 };
 
 }  // namespace weir::rules

@@ -105,7 +105,7 @@ void add_label(Outcome& out, std::string_view label) noexcept {
 
 bool load_field(const FlowView& flow, FieldRef field, Scratch& scratch, Cell& result) noexcept {
   if (field.kind == FieldKind::number) {
-    result = Cell::of(Decimal(flow.numbers[field.slot]));
+    set_number(result, flow.numbers[field.slot]);
     return true;
   }
   char* room = nullptr;
@@ -230,6 +230,10 @@ void Program::run(const FlowView& flow, Scratch& scratch, Outcome& out, std::spa
         Cell result;
         good = call(static_cast<CellFunction>(i.index), {&r[i.b], i.c}, scratch, result);
         r[i.a] = result;
+        goto checked;
+      }
+      case Op::whole_quotient: {
+        good = whole_quotient(static_cast<CellFunction>(i.index), r[i.b], r[i.c], scratch, r[i.a]);
         goto checked;
       }
       case Op::concatenate: {

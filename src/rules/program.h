@@ -86,6 +86,7 @@ enum class Op : uint8_t {
   list_length,      // c: slot, b: FieldKind
   list_contains,    // b: register, c: slot, index: FieldKind
   call,             // b: first argument, c: how many, index: CellFunction
+  whole_quotient,   // b, c: registers; index: CellFunction, floor or trunc of the quotient
   concatenate,      // b: first, c: how many; templates
   lookup,           // b: key's register, c: column, index: dictionary
   no_value,         // what cannot have one, whatever the flow

@@ -11,6 +11,7 @@
 #include <random>
 
 #include "rules/flow_maker.h"
+#include "rules/outcome_text.h"
 
 namespace weir::rules {
 namespace {
@@ -503,6 +504,40 @@ TEST(RuleSet, HoldsWhatIsOneOfSeveralFieldsToWhatTheyCanBe) {
   ASSERT_NE(rules, nullptr);
   const Viewed flow(web_flow());
   EXPECT_EQ(Ran(*rules, flow.view).out.labels, run_plainly(*rules, flow.view).labels.size());
+}
+
+TEST(RuleSet, RoundsQuotientsDownAsInterpretingThemDoes) {
+  const auto rules = rules_of(
+      "version: 1\nrules:\n  - id: a\n    then: {set: {unmapped.a: floor(bytes / packets), unmapped.b: trunc(bytes / packets), unmapped.c: floor(-bytes / packets),\n"
+      "      unmapped.d: floor(bytes / 1.5), unmapped.e: floor(bytes / -packets), unmapped.f: ceil(bytes / packets), unmapped.g: 'floor((bytes > 9 ? bytes : packets) / packets)'}}\n"
+      "  - {id: b, then: {set: {unmapped.h: floor(bytes / packets)}}}\n  - {id: c, then: {set: {unmapped.i: \"floor(src_as / 0 ?? bytes / packets)\"}}}\n");
+  ASSERT_NE(rules, nullptr);
+  constexpr uint64_t kMost = UINT64_MAX;
+  constexpr uint64_t kNumbers[] = {0, 1, 2, 3, 7, 999, 1000, UINT32_MAX, uint64_t{1} << 63, 9999999999999999999u, 10000000000000000000u, kMost - 1, kMost};
+  for (const uint64_t bytes : kNumbers) {
+    for (const uint64_t packets : kNumbers) {
+      flowpb::FlowMessage f;
+      f.set_bytes(bytes);
+      f.set_packets(packets);
+      const Viewed flow(f);
+      ASSERT_EQ(testing::summary(*rules, Ran(*rules, flow.view).out), testing::summary(*rules, run_plainly(*rules, flow.view))) << bytes << " / " << packets;
+    }
+  }
+  const Viewed flow(web_flow());
+  EXPECT_EQ(Ran(*rules, flow.view).out.errors, 3u) << "a quotient by 0 is null, and null is not rounded";
+}
+
+TEST(RuleSet, KeepsConditionsThatAreDerivedOrSet) {
+  const auto rules = rules_of(
+      "version: 1\nsets: {ports: [80, 443], local: [10.0.0.0/8]}\n"
+      "derive: {large: bytes > 99, web: dst_port in @ports, away: 'dst_port not in [1..79]', here: src_addr in @local, there: \"cidr(dst_addr, @local)\", is: \"src_addr == '10.0.0.1'\"}\n"
+      "rules:\n  - {id: a, when: large and web and away and here and not there and is, then: {labels: [x], set: {unmapped.a: bytes < 100, unmapped.b: 'proto in [6]', unmapped.c: '443 in as_path'}}}\n"
+      "  - {id: b, when: \"(bytes == 100) == (proto == 6) and (large ? 1 : 2) + (there ? 1 : 2) == 3\", then: {labels: [y]}}\n");
+  ASSERT_NE(rules, nullptr);
+  const Viewed flow(web_flow());
+  const Ran ran(*rules, flow.view);
+  EXPECT_EQ(testing::summary(*rules, ran.out), "kept factor 1 unmapped.a=false unmapped.b=true unmapped.c=false #x #y left out 0 errors 0");
+  EXPECT_EQ(testing::summary(*rules, run_plainly(*rules, flow.view)), testing::summary(*rules, ran.out));
 }
 
 TEST(RuleSet, RefusesWhatCanNeverBeAsItsTypesAre) {
