@@ -1,16 +1,14 @@
 #include "rules/field_constants.h"
 
-#include <arpa/inet.h>
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cctype>
 #include <optional>
 #include <vector>
 
-#include "base/ip_text.h"
 #include "flow/enumerator_names.h"
 #include "rules/compile_parts.h"
+#include "rules/field_forms.h"
 
 namespace weir::rules {
 namespace {
@@ -18,36 +16,22 @@ namespace {
 using compile::field_of;
 
 constexpr uint64_t kFlowTypeNumberMax = 2000;  // beyond all that have a name
-constexpr size_t kMacDigits = 12;
 constexpr size_t kBranchesMax = 64;  // of an expression that is one field or another: derived values can be of derived values
 
 /// Text → the text that fields have; an Error where none can have it.
 Result<std::string> address_form(std::string_view field, const std::string& text) {
   if (text.empty()) return text;
-  uint8_t octets[16];
-  char written[kIpv6TextRoom];
-  const bool is_whole = text.find('\0') == std::string::npos;
-  if (is_whole && inet_pton(AF_INET, text.c_str(), octets) == 1) return std::string(written, write_ipv4(written, octets));
-  if (is_whole && inet_pton(AF_INET6, text.c_str(), octets) == 1) return std::string(written, write_ipv6(written, octets));
+  if (auto form = address_as_field(text)) return std::move(*form);
   if (PrefixSet().add(text)) return Error{fmt::format("'{0}' is a prefix, no address: ask cidr({1}, '{0}')", text, field)};
   return Error{fmt::format("'{}' is no address; {} is '192.0.2.1', '2001:db8::1', or ''", text, field)};
 }
 
 Result<std::string> mac_form(std::string_view field, const std::string& text) {
-  std::string form;
-  size_t digits = 0;
-  bool is_mac = true;
-  for (const char c : text) {
-    if (c == ':' || c == '-' || c == '.') continue;
-    is_mac &= std::isxdigit(static_cast<unsigned char>(c)) != 0;
-    if (digits > 0 && digits % 2 == 0) form += ':';
-    form += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-    ++digits;
-  }
-  if (!is_mac || digits != kMacDigits) {
+  const auto form = mac_as_field(text);
+  if (!form) {
     return Error{fmt::format("'{}' is no MAC address; {} is '02:00:00:00:00:01', and '00:00:00:00:00:00' where there is none", text, field)};
   }
-  if (form != text) return Error{fmt::format("{} is never '{}'; write '{}'", field, text, form)};
+  if (*form != text) return Error{fmt::format("{} is never '{}'; write '{}'", field, text, *form)};
   return text;
 }
 
@@ -96,6 +80,7 @@ class Fitting {
       case NodeKind::membership:
       case NodeKind::not_membership: return membership(*node.children[0], *node.children[1]);
       case NodeKind::call:
+        if (node.text == "lookup" && node.children.size() >= 2) return key(*node.children[0], *node.children[1]);
         if (node.text != "contains" || node.children.size() != 2) return {};
         return in_list(*node.children[0], *node.children[1]);
       default: return {};
@@ -143,6 +128,22 @@ class Fitting {
       if (!first) first = at(constant, form.error().message);
     }
     return first ? Result<void>(*first) : Result<void>();
+  }
+
+  /// Of a dictionary that is asked for addresses, or for MAC addresses, the keys that are some in another form would never be found.
+  Result<void> key(const Node& name, const Node& expression) const {
+    const auto found = environment_.dictionaries.find(name.text);
+    if (name.kind != NodeKind::string_literal || found == environment_.dictionaries.end()) return {};
+    for (const Node* const branch : branches_of(expression)) {
+      const auto field = field_of(*branch);
+      if (!field || (field->kind != FieldKind::address && field->kind != FieldKind::mac)) continue;
+      const bool is_mac = field->kind == FieldKind::mac;
+      const Dictionary::OtherForm& other = is_mac ? found->second->other_mac() : found->second->other_address();
+      if (other.key.empty()) continue;
+      return at(expression, fmt::format("{} is never '{}', a key of {}; write '{}' there{}", branch->text, other.key, found->second->name(), other.as_field,
+                                        is_mac ? ", or look up what upper() makes of it" : ""));
+    }
+    return {};
   }
 
   Result<void> in_list(const Node& list, Node& constant) const {

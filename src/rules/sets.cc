@@ -7,6 +7,8 @@
 #include <charconv>
 #include <optional>
 
+#include "rules/field_forms.h"
+
 namespace weir::rules {
 namespace {
 
@@ -190,6 +192,7 @@ Result<Dictionary> Dictionary::parse(std::string name, std::string_view csv) {
       return Error{fmt::format("{}:{}: {} columns, the heading has {}", d.name_, first_line, cells.size(), d.columns_.size())};
     }
     if (d.rows_.size() >= kDictionaryRowsMax) return Error{fmt::format("{}: more than {} rows", d.name_, kDictionaryRowsMax)};
+    d.look_at_form(cells[0]);
     std::string key = cells[0];
     if (!d.rows_.emplace(std::move(key), std::move(cells)).second) {
       return Error{fmt::format("{}:{}: its key stands there twice", d.name_, first_line)};
@@ -197,6 +200,16 @@ Result<Dictionary> Dictionary::parse(std::string name, std::string_view csv) {
   }
   if (d.columns_.empty()) return Error{fmt::format("{} is empty; its first line names the columns", d.name_)};
   return d;
+}
+
+void Dictionary::look_at_form(const std::string& key) {
+  if (other_address_.key.empty() && key.find(':') != std::string::npos) {  // of IPv4 there is one form
+    if (auto form = address_as_field(key); form && *form != key) other_address_ = {key, std::move(*form)};
+  }
+  // Digits alone may be anything.
+  if (other_mac_.key.empty() && key.find_first_of(":-.") != std::string::npos) {
+    if (auto form = mac_as_field(key); form && *form != key) other_mac_ = {key, std::move(*form)};
+  }
 }
 
 std::optional<size_t> Dictionary::column(std::string_view name) const {

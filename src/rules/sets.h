@@ -128,12 +128,21 @@ class Dictionary {
   const std::string& name() const { return name_; }
   const std::vector<std::string>& columns() const { return columns_; }
   std::optional<size_t> column(std::string_view name) const;
+  /// The first key that is an address (a MAC address) in another form than fields have it, and theirs; empty where there is none.
+  struct OtherForm {
+    std::string key, as_field;
+  };
+  const OtherForm& other_address() const noexcept { return other_address_; }
+  const OtherForm& other_mac() const noexcept { return other_mac_; }
   /// Nothing where there is no such key.
   std::optional<std::string_view> find(std::string_view key, size_t column) const noexcept;
 
  private:
+  void look_at_form(const std::string& key);
+
   std::string name_;
   std::vector<std::string> columns_;
+  OtherForm other_address_, other_mac_;
   std::unordered_map<std::string, std::vector<std::string>, TextHash, std::equal_to<>> rows_;
 };
 

@@ -540,6 +540,23 @@ TEST(RuleSet, KeepsConditionsThatAreDerivedOrSet) {
   EXPECT_EQ(testing::summary(*rules, run_plainly(*rules, flow.view)), testing::summary(*rules, ran.out));
 }
 
+TEST(RuleSet, RefusesKeysOfADictionaryThatNoFieldIs) {
+  const std::string path = ::testing::TempDir() + "weir_keys_" + std::to_string(getpid()) + ".csv";
+  const auto why = [&](const std::string& keys, const std::string& asked) {
+    std::ofstream(path) << "key,name\n" << keys;
+    return error_of("version: 1\ndictionaries: {d: " + path + "}\nderive: {end: 'proto == 6 ? src_mac : dst_mac'}\nrules:\n  - {id: a, then: {set: {app_name: \"lookup('d', " + asked + ")\"}}}\n");
+  };
+  EXPECT_THAT(why("02:00:00:00:00:0a,x\n02-00-00-00-00-0A,y\n", "src_mac"),
+              HasSubstr("src_mac is never '02-00-00-00-00-0A', a key of " + path + "; write '02:00:00:00:00:0a' there, or look up what upper() makes of it"));
+  EXPECT_THAT(why("02:00:00:00:00:0A,x\n", "end"), HasSubstr("src_mac is never '02:00:00:00:00:0A'"));
+  EXPECT_THAT(why("2001:DB8::1,x\n", "dst_addr"), HasSubstr("dst_addr is never '2001:DB8::1', a key of " + path + "; write '2001:db8::1' there"));
+  EXPECT_EQ(why("02:00:00:00:00:0A,x\n", "upper(src_mac)"), "");
+  EXPECT_EQ(why("2001:DB8::1,x\n", "site"), "");
+  EXPECT_EQ(why("2001:DB8::1,x\n", "src_mac"), "");
+  EXPECT_EQ(why("2001:db8::1,x\n10.0.0.1,y\n02:00:00:00:00:0a,z\nnobody,n\n123456789012,d\n", "proto == 6 ? src_addr : end"), "");
+  unlink(path.c_str());
+}
+
 TEST(RuleSet, RefusesWhatCanNeverBeAsItsTypesAre) {
   const auto when = [](const std::string& condition) {
     return "version: 1\nderive: {half: bytes / 2, big: bytes > 9, word: site + 'x', text: 'big ? word : site'}\nrules:\n  - {id: a, when: \"" + condition +
