@@ -176,9 +176,10 @@ void transform_all(const Flows& flows, const rules::RuleSet& rules, rules::Scrat
   context.decisions.local = rules.local_prefixes();
   for (outbound::BatchEntry entry; walk.next(entry);) {
     if (!parse_flow(entry.message, view)) std::abort();
-    context.decisions.look_up(view, known);
+    transform::Decisions::prefetch(view, known);
     rules.program().run(view, scratch, outcome, counts);
     if (outcome.is_dropped) continue;
+    context.decisions.look_up(view, known);
     const size_t octets = writer.write(view, context, ring.next());
     if (octets == 0) std::abort();
     ring.keep(octets);

@@ -1,12 +1,50 @@
 #include "enrich/enrichment.h"
 
+#include <algorithm>
+#include <unordered_set>
+
 #include "enrich/csv.h"
 
 namespace weir::enrich {
 
 namespace {
 
-void add(AddressFacts& facts, const Entry& entry) {
+/// Puts texts one behind the other, each once: names of networks and cities are of many prefixes, and strewn over the entries of a
+/// database they would be in no cache.
+class TextKeeper {
+ public:
+  explicit TextKeeper(std::vector<std::unique_ptr<char[]>>& blocks) : blocks_(blocks) {}
+
+  std::string_view kept(std::string_view text) {
+    if (text.empty()) return {};
+    if (const auto there = known_.find(text); there != known_.end()) return *there;
+    if (left_ < text.size()) {
+      left_ = std::max(kBlockOctets, text.size());
+      next_ = blocks_.emplace_back(std::make_unique<char[]>(left_)).get();
+    }
+    std::copy(text.begin(), text.end(), next_);
+    const std::string_view copy(next_, text.size());
+    next_ += text.size();
+    left_ -= text.size();
+    known_.insert(copy);
+    return copy;
+  }
+
+ private:
+  static constexpr size_t kBlockOctets = 64 << 10;
+  std::vector<std::unique_ptr<char[]>>& blocks_;
+  std::unordered_set<std::string_view> known_;
+  char* next_ = nullptr;
+  size_t left_ = 0;
+};
+
+/// What facts say of an entry.
+struct KeptEntry {
+  std::string_view country, city, as_name, cloud, threat;
+  uint32_t as_number = 0;
+};
+
+void add(AddressFacts& facts, const KeptEntry& entry) {
   if (facts.country.empty()) facts.country = entry.country;
   if (facts.city.empty()) facts.city = entry.city;
   // A number and another's name would not belong together.
@@ -79,18 +117,27 @@ Result<std::shared_ptr<const Enrichment>> Enrichment::make(std::vector<DataSet> 
 Result<std::shared_ptr<Enrichment>> Enrichment::make_table(std::vector<DataSet> sets) {
   auto made = std::make_shared<Enrichment>();
   std::vector<std::vector<Prefix>> prefixes;
+  std::vector<std::vector<KeptEntry>> entries;  // by set
+  TextKeeper texts(made->texts_);
   for (DataSet& set : sets) {
     made->sources_.push_back({set.kind, set.path, set.type, set.version, set.digest, set.prefixes.size()});
-    made->entries_.push_back(std::move(set.entries));
+    std::vector<KeptEntry>& kept = entries.emplace_back();
+    kept.reserve(set.entries.size());
+    for (const Entry& e : set.entries) {
+      kept.push_back({texts.kept(e.country), texts.kept(e.city), texts.kept(e.as_name), texts.kept(e.cloud), texts.kept(e.threat), e.as_number});
+    }
+    set.entries = {};
     prefixes.push_back(std::move(set.prefixes));
   }
+  if (sets.empty()) return made;
   auto table = AddressTable::build(prefixes);
   if (!table) return table.error();
   made->table_ = std::move(*table);
+  made->facts_.reserve(made->table_.combinations().size());
   for (const Values& values : made->table_.combinations()) {
     AddressFacts facts;
-    for (size_t i = 0; i < made->entries_.size(); ++i) {
-      if (values[i] != 0) add(facts, made->entries_[i][values[i]]);
+    for (size_t i = 0; i < entries.size(); ++i) {
+      if (values[i] != 0) add(facts, entries[i][values[i]]);
     }
     made->facts_.push_back(facts);
   }

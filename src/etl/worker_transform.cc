@@ -126,18 +126,26 @@ void EtlWorker::make_event(Job& job, std::span<const uint8_t> record) {
   if (exporter != nullptr) transform::give_names(flow_, *exporter);
   transform::Decisions decisions;
   decisions.exporter = exporter;
-  decisions.look_up(flow_, job.rules->enrichment.get());
+  const enrich::Enrichment* const known = job.rules->enrichment.get();
   const rules::RuleSet* const rules = job.rules->rules.get();
-  if (rules == nullptr) return write_event(job, decisions, record);
+  if (rules == nullptr) {
+    decisions.look_up(flow_, known);
+    return write_event(job, decisions, record);
+  }
+  transform::Decisions::prefetch(flow_, known);
   rules->program().run(flow_, scratch_, rule_outcome_, rule_counts_);
   books_.rule_errors += rule_outcome_.errors;
   books_.labels_left_out += rule_outcome_.labels_left_out;
   decisions.outcome = &rule_outcome_;
   decisions.program = &rules->program();
   decisions.local = rules->local_prefixes();
-  if (!rule_outcome_.is_dropped) return write_event(job, decisions, record);
-  ++rule_drops_[rule_outcome_.decided_by];
-  ++(rule_outcome_.is_sampled_out ? books_.records_sampled_out : books_.records_dropped);
+  if (rule_outcome_.is_dropped) {
+    ++rule_drops_[rule_outcome_.decided_by];
+    ++(rule_outcome_.is_sampled_out ? books_.records_sampled_out : books_.records_dropped);
+    return;
+  }
+  decisions.look_up(flow_, known);
+  write_event(job, decisions, record);
 }
 
 void EtlWorker::write_event(Job& job, const transform::Decisions& decisions, std::span<const uint8_t> record) {

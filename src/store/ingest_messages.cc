@@ -128,6 +128,7 @@ bool Ingest::write_row(std::span<const uint8_t> record) {
   const enrich::ExporterNames* const exporter = exporter_.find(names_seen_.get(), flow_[OctetsSlot::sampler_address]);
   if (exporter != nullptr) transform::give_names(flow_, *exporter);
   if (const rules::RuleSet* const rules = rules_seen_->rules.get(); rules != nullptr) {
+    transform::Decisions::prefetch(flow_, rules_seen_->enrichment.get());
     rules->program().run(flow_, scratch_, rule_outcome_, rule_counts_);
     books_.rule_errors += rule_outcome_.errors;
     books_.labels_left_out += rule_outcome_.labels_left_out;
