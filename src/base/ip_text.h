@@ -18,18 +18,16 @@ inline constexpr size_t kIpv4TextRoom = 16;  // 255.255.255.255 and an octet of 
 inline constexpr size_t kIpv6TextRoom = 48;  // 45 and slack
 
 namespace detail {
+/// Each octet with the dot behind it.
 struct OctetTexts {
-  struct Entry {
-    char digits[3];
-    uint8_t length;
-  };
-  std::array<Entry, 256> entries{};
+  char text[256][4] = {};
+  uint8_t length[256] = {};
   constexpr OctetTexts() {
     for (unsigned i = 0; i < 256; ++i) {
-      Entry& e = entries[i];
-      if (i >= 100) e.digits[e.length++] = static_cast<char>('0' + i / 100);
-      if (i >= 10) e.digits[e.length++] = static_cast<char>('0' + i / 10 % 10);
-      e.digits[e.length++] = static_cast<char>('0' + i % 10);
+      if (i >= 100) text[i][length[i]++] = static_cast<char>('0' + i / 100);
+      if (i >= 10) text[i][length[i]++] = static_cast<char>('0' + i / 10 % 10);
+      text[i][length[i]++] = static_cast<char>('0' + i % 10);
+      text[i][length[i]++] = '.';
     }
   }
 };
@@ -47,10 +45,9 @@ inline char* write_group(char* p, unsigned group) noexcept {
 
 inline char* write_ipv4(char* p, const uint8_t* four_octets) noexcept {
   for (int i = 0; i < 4; ++i) {
-    const detail::OctetTexts::Entry& e = detail::kOctetTexts.entries[four_octets[i]];
-    std::memcpy(p, e.digits, 3);
-    p += e.length;
-    *p++ = '.';
+    const unsigned octet = four_octets[i];
+    std::memcpy(p, detail::kOctetTexts.text[octet], 4);
+    p += detail::kOctetTexts.length[octet];
   }
   return p - 1;
 }

@@ -1,6 +1,7 @@
 #include "transform/decisions.h"
 
 #include <array>
+#include <cassert>
 
 namespace weir::transform {
 namespace {
@@ -13,9 +14,38 @@ constexpr std::array<std::string_view, 12> kBoundaries = {
     "Gateway VPC", "Internet Gateway"};
 
 template <size_t N>
-std::string_view caption(const std::array<std::string_view, N>& captions, uint64_t id) noexcept {
-  return id < N ? captions[id] : std::string_view();
-}
+struct MemberTexts {
+  struct Text {
+    char members[64];
+    uint8_t octets;
+  };
+  std::array<Text, N> texts{};
+  constexpr MemberTexts(std::string_view key, const std::array<std::string_view, N>& captions) {
+    for (size_t i = 0; i < N; ++i) {
+      Text& text = texts[i];
+      const auto put = [&text](std::string_view part) {
+        for (const char c : part) text.members[text.octets++] = c;
+      };
+      put("\"");
+      put(key);
+      put("_id\":");
+      if (i >= 10) text.members[text.octets++] = static_cast<char>('0' + i / 10);
+      text.members[text.octets++] = static_cast<char>('0' + i % 10);
+      put(",\"");
+      put(key);
+      put("\":\"");
+      put(captions[i]);
+      put("\",");
+    }
+  }
+  std::string_view of(uint64_t id) const noexcept {
+    assert(id < N);
+    return {texts[id].members, texts[id].octets};
+  }
+};
+constexpr MemberTexts kSeverityTexts("severity", kSeverities);
+constexpr MemberTexts kDirectionTexts("direction", kDirections);
+constexpr MemberTexts kBoundaryTexts("boundary", kBoundaries);
 
 std::vector<int64_t> up_to(int64_t last) {
   std::vector<int64_t> all;
@@ -48,8 +78,8 @@ const std::vector<rules::Target>& event_targets() {
   return kTargets;
 }
 
-std::string_view severity_name(uint64_t id) noexcept { return caption(kSeverities, id); }
-std::string_view direction_name(uint64_t id) noexcept { return caption(kDirections, id); }
-std::string_view boundary_name(uint64_t id) noexcept { return caption(kBoundaries, id); }
+std::string_view severity_members(uint64_t id) noexcept { return kSeverityTexts.of(id); }
+std::string_view direction_members(uint64_t id) noexcept { return kDirectionTexts.of(id); }
+std::string_view boundary_members(uint64_t id) noexcept { return kBoundaryTexts.of(id); }
 
 }  // namespace weir::transform

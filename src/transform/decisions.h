@@ -80,9 +80,10 @@ struct Decisions {
   }
 };
 
-/// Captions of enumerations; empty for a number that is none.
-std::string_view severity_name(uint64_t id) noexcept;
-std::string_view direction_name(uint64_t id) noexcept;
-std::string_view boundary_name(uint64_t id) noexcept;
+/// An enumeration's number and caption as they stand in an event, `"severity_id":1,"severity":"Informational",`. `id` is one of it: all
+/// that rules may set are.
+std::string_view severity_members(uint64_t id) noexcept;
+std::string_view direction_members(uint64_t id) noexcept;
+std::string_view boundary_members(uint64_t id) noexcept;
 
 }  // namespace weir::transform

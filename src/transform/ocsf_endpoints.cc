@@ -26,20 +26,6 @@ constexpr End kDestination = {O::dst_addr, O::out_if_name, N::dst_port, N::dst_m
                               N::dst_vlan, N::out_if,      N::dst_as,   N::dst_net,
                               EventTarget::dst_name, EventTarget::dst_hostname, EventTarget::dst_svc_name, EventTarget::dst_zone, &Decisions::dst};
 
-void put_quoted_number(TextBuffer& out, std::string_view key, uint64_t v) {
-  out.put(key);
-  out.put('"');
-  out.put_number(v);
-  out.put("\",");
-}
-
-void put_mac(TextBuffer& out, std::string_view key, uint64_t mac) {
-  out.put(key);
-  out.put('"');
-  out.put_mac(mac);
-  out.put("\",");
-}
-
 void put_subnet(TextBuffer& out, std::string_view address, uint64_t length) {
   std::array<char, 16> network{};
   std::copy(address.begin(), address.end(), network.begin());
@@ -131,32 +117,44 @@ void put_endpoint(TextBuffer& out, std::string_view opening, const FlowView& flo
   if (const enrich::AddressFacts* const facts = decisions.*end.facts; facts != nullptr) put_location(out, *facts);
 }
 
-/// The keywords in lower case, as OCSF has them.
-struct LowerCaseNames {
-  struct Name {
-    char text[outbound::kProtocolNameOctetsMax];
-    uint8_t length;
+/// Number and name of each protocol as events have them: the keywords in lower case.
+struct ProtocolTexts {
+  struct Text {
+    char members[64];
+    uint8_t octets, name_at;
   };
-  std::array<Name, 256> names{};
-  constexpr LowerCaseNames() {
-    for (size_t i = 0; i < names.size(); ++i) {
-      for (const char c : outbound::protocol_name(static_cast<uint8_t>(i))) {
-        names[i].text[names[i].length++] = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-      }
+  std::array<Text, 256> texts{};
+  constexpr ProtocolTexts() {
+    for (size_t i = 0; i < texts.size(); ++i) {
+      Text& text = texts[i];
+      const auto put = [&text](std::string_view part) {
+        for (const char c : part) text.members[text.octets++] = c;
+      };
+      put("\"protocol_num\":");
+      for (size_t power = i < 10 ? 1 : i < 100 ? 10 : 100; power > 0; power /= 10) text.members[text.octets++] = static_cast<char>('0' + i / power % 10);
+      put(",");
+      text.name_at = text.octets;
+      const std::string_view keyword = outbound::protocol_name(static_cast<uint8_t>(i));
+      if (keyword.empty()) continue;
+      put("\"protocol_name\":\"");
+      for (const char c : keyword) text.members[text.octets++] = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+      put("\",");
     }
   }
 };
-constexpr LowerCaseNames kLowerCaseNames;
+constexpr ProtocolTexts kProtocols;
 
-/// What the message says where that is another name than the number's; a number without a keyword has none.
-void put_protocol_name(TextBuffer& out, std::string_view said, uint64_t number) {
-  if (number < 256 && (number != 0 || !said.empty())) {
+/// The name is what the message says where that is another one than the number's; a number without a keyword has none.
+void put_protocol(TextBuffer& out, std::string_view said, uint64_t number, bool has_number) {
+  if (number < kProtocols.texts.size() && (number != 0 || !said.empty())) {
     const std::string_view keyword = outbound::protocol_name(static_cast<uint8_t>(number));
     if (!keyword.empty() && (said.empty() || said == keyword)) {
-      const LowerCaseNames::Name& name = kLowerCaseNames.names[number];
-      return put_plain(out, "\"protocol_name\":", {name.text, name.length});
+      const ProtocolTexts::Text& text = kProtocols.texts[number];
+      const size_t begin = has_number ? 0 : text.name_at;
+      return out.put({text.members + begin, size_t{text.octets} - begin});
     }
   }
+  if (has_number) put_number(out, "\"protocol_num\":", number);
   if (said.empty()) return;
   std::array<char, kStringOctetsMax> lower;
   const size_t octets = std::min(said.size(), lower.size());
@@ -194,24 +192,18 @@ void put_connection(TextBuffer& out, const FlowView& flow, const Decisions& deci
       put_plain(out, "\"community_uid\":", id);
     }
   }
-  if (const uint64_t number = flow[N::proto]; number != 0 || is_address(source) || is_address(destination)) {
-    put_number(out, "\"protocol_num\":", number);
+  const uint64_t protocol = flow[N::proto];
+  put_protocol(out, flow[O::protocol_name], protocol, protocol != 0 || is_address(source) || is_address(destination));
+  switch (ip_version_of(flow)) {
+    case '4': out.put("\"protocol_ver_id\":4,"); break;
+    case '6': out.put("\"protocol_ver_id\":6,"); break;
+    default: out.put("\"protocol_ver_id\":0,");
   }
-  put_protocol_name(out, flow[O::protocol_name], flow[N::proto]);
-  out.put("\"protocol_ver_id\":");
-  out.put(ip_version_of(flow));
-  out.put(',');
   if (flow[N::tcp_flags] != 0) put_number(out, "\"tcp_flags\":", flow[N::tcp_flags]);
   const Way way = way_of(flow, decisions, inside);
-  const uint64_t direction = decisions.number(EventTarget::direction_id, way.direction);
-  const uint64_t boundary = decisions.number(EventTarget::boundary_id, way.boundary);
-  put_number(out, "\"direction_id\":", direction);
-  put_plain(out, "\"direction\":", direction_name(direction));
-  put_number(out, "\"boundary_id\":", boundary);
-  put_plain(out, "\"boundary\":", boundary_name(boundary));
-  if (out.overflowed()) return;
-  out.last() = '}';
-  out.put(',');
+  out.put(direction_members(decisions.number(EventTarget::direction_id, way.direction)));
+  out.put(boundary_members(decisions.number(EventTarget::boundary_id, way.boundary)));
+  close_object(out);
 }
 
 void put_volumes(TextBuffer& out, const Volume& bytes, const Volume& packets) {

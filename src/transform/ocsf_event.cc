@@ -94,7 +94,7 @@ std::string_view log_format_of(uint64_t type) noexcept {
 
 void put_metadata(TextBuffer& out, const FlowView& flow, const EventTimes& times, const EventContext& context,
                   std::string_view constant_part, bool is_security) {
-  const Scope metadata(out, constant_part);
+  out.put_long(constant_part);
   out.put(is_security ? "\"profiles\":[\"cloud\",\"host\",\"osint\",\"security_control\"],"
                       : "\"profiles\":[\"cloud\",\"host\",\"osint\"],");
   if (const std::string_view format = log_format_of(flow[NumberSlot::type]); !format.empty()) {
@@ -104,16 +104,13 @@ void put_metadata(TextBuffer& out, const FlowView& flow, const EventTimes& times
   if (received_ns != 0) {
     put_number(out, "\"logged_time\":", times.received_ms);
     if (flow[NumberSlot::time_flow_end_ns] == 0) {
-      out.put("\"original_time\":\"");
-      out.put_number(received_ns);
-      out.put("\",");
+      put_quoted_number(out, "\"original_time\":", received_ns);
     }
   }
   if (context.processed_ms != 0) put_number(out, "\"processed_time\":", context.processed_ms);
   if (const std::string_view exporter = flow[OctetsSlot::sampler_address]; is_address(exporter)) {
-    out.put("\"reporter\":{\"ip\":");
-    outbound::parts::put_quoted_address(out, exporter);
-    out.put("},");
+    put_address(out, "\"reporter\":{\"ip\":", exporter);
+    close_object(out);
   }
   if (!context.message_id.empty()) {
     out.put("\"uid\":");
@@ -130,13 +127,12 @@ void put_metadata(TextBuffer& out, const FlowView& flow, const EventTimes& times
     for_each_octets(flow, ListSlot::labels, [&](std::string_view label) { put_text(out, {}, label); });
     for (size_t i = 0; outcome != nullptr && i < outcome->labels; ++i) put_text(out, {}, outcome->label[i]);
   }
+  close_object(out);
 }
 
 /// Its number, and its name where it has one.
 void put_discard_reason(TextBuffer& out, uint32_t reason) {
-  out.put("\"status_code\":\"");
-  out.put_number(reason);
-  out.put("\",");
+  put_quoted_number(out, "\"status_code\":", reason);
   if (const std::string_view name = sflow_drop_reason_name(reason); !name.empty()) put_plain(out, "\"status_detail\":", name);
 }
 
@@ -149,19 +145,15 @@ void put_device(TextBuffer& out, const FlowView& flow, const Decisions& decision
   out.put(is_firewall ? "\"device\":{\"type_id\":9,\"type\":\"Firewall\",\"ip\":"
           : is_sflow  ? "\"device\":{\"type_id\":10,\"type\":\"Switch\",\"ip\":"
                       : "\"device\":{\"type_id\":12,\"type\":\"Router\",\"ip\":");
-  outbound::parts::put_quoted_address(out, exporter);
-  out.put(',');
+  put_address(out, {}, exporter);
   const std::string_view rules_name = decisions.text(EventTarget::device_name);
   put_text_if_any(out, "\"name\":", rules_name.empty() && decisions.exporter != nullptr ? decisions.exporter->name() : rules_name);
   put_text_if_any(out, "\"hostname\":", decisions.text(EventTarget::device_hostname));
-  if (out.overflowed()) return;
-  out.last() = '}';
-  out.put(',');
+  close_object(out);
   const bool is_source = exporter == flow[OctetsSlot::src_addr];
   const bool is_destination = exporter == flow[OctetsSlot::dst_addr];
-  out.put("\"observation_point_id\":");
-  out.put(is_source ? (is_destination ? '4' : '1') : is_destination ? '2' : '3');
-  out.put(',');
+  out.put(is_source ? (is_destination ? "\"observation_point_id\":4," : "\"observation_point_id\":1,")
+                    : (is_destination ? "\"observation_point_id\":2," : "\"observation_point_id\":3,"));
 }
 
 void put_observables(TextBuffer& out, const FlowView& flow) {
@@ -224,14 +216,12 @@ OcsfWriter::OcsfWriter(const OcsfOptions& options) : community_id_(options.commu
 
 size_t OcsfWriter::write(const FlowView& flow, const EventContext& context, std::span<char> out) const noexcept {
   TextBuffer text(out);
-  text.put(head_);
+  text.put_long(head_);
   const VerdictText verdict = text_of(verdict_of(flow));
-  text.put(verdict.activity);
+  text.put_long(verdict.activity);
   const Decisions& decisions = context.decisions;
   constexpr uint64_t kInformational = 1;
-  const uint64_t severity = decisions.number(EventTarget::severity_id, kInformational);
-  put_number(text, "\"severity_id\":", severity);
-  put_plain(text, "\"severity\":", severity_name(severity));
+  text.put(severity_members(decisions.number(EventTarget::severity_id, kInformational)));
   const EventTimes times(flow);
   put_times(text, flow, times);
   put_metadata(text, flow, times, context, metadata_, verdict.is_security);
@@ -247,7 +237,7 @@ size_t OcsfWriter::write(const FlowView& flow, const EventContext& context, std:
   put_text_if_any(text, "\"app_name\":", application_of(flow, decisions));
   put_text_if_any(text, "\"message\":", decisions.text(EventTarget::message));
   if (observables_) put_observables(text, flow);
-  text.put(cloud_);
+  text.put_long(cloud_);
   put_enrichments(text, flow, decisions);
   put_unmapped(text, flow, decisions);
   if (text.overflowed()) return 0;

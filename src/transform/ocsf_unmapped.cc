@@ -1,6 +1,7 @@
 // ocsf_unmapped.cc — What no attribute of the class is made for, under the fields' own names.
 #include <array>
 #include <bit>
+#include <cstring>
 
 #include "flow/enumerator_names.h"
 #include "transform/ocsf_parts.h"
@@ -36,12 +37,19 @@ struct Key {
 #define WEIR_OCTETS_KEY_(field)  Key{"\"" #field "\":", static_cast<uint8_t>(OctetsSlot::field)},
 #define WEIR_LIST_KEY_(field)    Key{"\"" #field "\":[", static_cast<uint8_t>(ListSlot::field)},
 /// By slot; of the others there is nothing.
+// PERF: all of the same width, for which copying needs no length (event, perf/bench_transform).
 struct NumberKeys {
-  std::array<std::string_view, FlowView::kNumbers> text{};
+  static constexpr size_t kWidth = 32;
+  struct Text {
+    char octets[kWidth];
+    uint8_t length;
+  };
+  std::array<Text, FlowView::kNumbers> text{};
   std::array<uint64_t, std::tuple_size_v<decltype(FlowView::given)>> wanted{};
   constexpr NumberKeys() {
     for (const Key& key : {WEIR_UNMAPPED_NUMBERS(WEIR_NUMBER_KEY_)}) {
-      text[key.slot] = key.text;
+      Text& padded = text[key.slot];
+      for (const char c : key.text) padded.octets[padded.length++] = c;
       wanted[key.slot / 64] |= uint64_t{1} << key.slot % 64;
     }
   }
@@ -63,21 +71,16 @@ struct AllFields {
   static constexpr bool wants_target(size_t) noexcept { return true; }
 };
 
-void put_name_or_number(TextBuffer& out, std::string_view name, uint64_t number) {
+void put_name_or_number(TextBuffer& out, std::string_view key, std::string_view name, uint64_t number) {
   if (name.empty()) {
-    out.put_number(number);
+    put_number(out, key, number);
   } else {
-    out.put('"');
-    out.put(name);
-    out.put('"');
+    put_plain(out, key, name);
   }
-  out.put(',');
 }
 
 void put_named(TextBuffer& out, std::string_view key, std::string_view name, uint64_t number) {
-  if (number == 0) return;
-  out.put(key);
-  put_name_or_number(out, name, number);
+  if (number != 0) put_name_or_number(out, key, name, number);
 }
 
 /// NetFlow v5 has a next hop in every record: 0.0.0.0 is none.
@@ -99,7 +102,7 @@ void put_lists(TextBuffer& out, const FlowView& flow, const Choice& choice) {
   if (has(ListSlot::layer_stack)) {
     const Scope list(out, "\"layer_stack\":[", ']');
     for_each_number(flow, ListSlot::layer_stack,
-                              [&](uint32_t v) { put_name_or_number(out, layer_name(v), v); });
+                              [&](uint32_t v) { put_name_or_number(out, {}, layer_name(v), v); });
   }
   for (const Key& key : kAddressLists) {
     if (!has(static_cast<ListSlot>(key.slot))) continue;
@@ -140,7 +143,7 @@ void put_own_targets(TextBuffer& out, const Decisions& decisions, const Choice& 
   for (size_t i = static_cast<size_t>(EventTarget::count_); i < targets.size(); ++i) {
     if (!decisions.outcome->has(i) || !choice.wants_target(i)) continue;
     const rules::Cell& cell = decisions.outcome->targets[i];
-    put_text(out, {}, std::string_view(targets[i].name).substr(kOpen.size()));
+    put_plain(out, {}, std::string_view(targets[i].name).substr(kOpen.size()));  // a name has nothing to escape
     if (out.overflowed()) return;
     out.last() = ':';  // the comma's place
     if (cell.kind == rules::CellKind::text) {
@@ -162,7 +165,12 @@ void put_numbers(TextBuffer& out, const FlowView& flow, const Choice& choice) {
     for (uint64_t left = flow.given[word] & kNumbers.wanted[word]; left != 0; left &= left - 1) {
       const size_t slot = 64 * word + static_cast<size_t>(std::countr_zero(left));
       const uint64_t v = flow.numbers[slot];
-      if (v != 0 && choice.wants(static_cast<NumberSlot>(slot))) put_number(out, kNumbers.text[slot], v);
+      if (v == 0 || !choice.wants(static_cast<NumberSlot>(slot))) continue;
+      const NumberKeys::Text& key = kNumbers.text[slot];
+      char* const p = out.room_for(NumberKeys::kWidth + kDecimalTextRoom + 1);
+      if (p == nullptr) return;
+      std::memcpy(p, key.octets, NumberKeys::kWidth);
+      out.end_at(write_number(p + key.length, std::min(v, kLongMax)));
     }
   }
 }
@@ -193,8 +201,7 @@ void put_texts_and_lists(TextBuffer& out, const FlowView& flow, const Decisions&
 void put_unmapped(TextBuffer& out, const FlowView& flow, const Decisions& decisions) {
   using N = NumberSlot;
   const Scope unmapped(out, "\"unmapped\":{");
-  out.put("\"flow_type\":");
-  put_name_or_number(out, flow_type_name(flow[N::type]), flow[N::type]);
+  put_name_or_number(out, "\"flow_type\":", flow_type_name(flow[N::type]), flow[N::type]);
   if (const uint64_t rate = sampling_rate_of(flow, decisions); rate != 0) put_number(out, "\"sampling_rate\":", rate);
   put_numbers(out, flow, AllFields());
   put_named(out, "\"sampling_source\":", sampling_source_name(flow[N::sampling_source]), flow[N::sampling_source]);
