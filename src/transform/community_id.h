@@ -14,14 +14,20 @@
 
 namespace weir::transform {
 
-inline constexpr size_t kCommunityIdOctets = 30;
-
-/// Where two addresses of one kind and a protocol are told; else empty. `room` is what the text then lies in.
-std::string_view community_id_of(const FlowView& flow, std::array<char, kCommunityIdOctets>& room) noexcept;
-
 /// FIPS 180-4, of one block that is padded already. The portable form is the specification.
 using Sha1Digest = std::array<uint8_t, 20>;
 Sha1Digest sha1_of_block(const uint8_t (&block)[64]) noexcept;
 Sha1Digest sha1_of_block_portable(const uint8_t (&block)[64]) noexcept;
+/// Of sixteen octets, which two numbers are in network order.
+Sha1Digest sha1_of_16(uint64_t first, uint64_t second) noexcept;
+
+/// RFC 4648 section 4, with the character that fills up. `out` has room for kBase64Room. The portable form is the specification.
+inline constexpr size_t kBase64Octets = 28;
+inline constexpr size_t kBase64Room = 32;
+void write_base64(const Sha1Digest& digest, char* out) noexcept;
+void write_base64_portable(const Sha1Digest& digest, char* out) noexcept;
+
+/// What of the text is behind "1:", in base64. False where there is none: where two addresses of one kind or a protocol are not told.
+bool community_digest_of(const FlowView& flow, Sha1Digest& digest) noexcept;
 
 }  // namespace weir::transform

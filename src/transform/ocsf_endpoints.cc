@@ -163,6 +163,16 @@ void put_protocol(TextBuffer& out, std::string_view said, uint64_t number, bool 
   put_text(out, "\"protocol_name\":", {lower.data(), octets});
 }
 
+__attribute__((always_inline)) inline void put_base64(TextBuffer& out, std::string_view key, const Sha1Digest& digest) {
+  put_member(out, key, kBase64Room + 2, [&digest](char* p) {
+    write_base64(digest, p);
+    p += kBase64Octets;
+    *p++ = '"';
+    *p++ = ',';
+    return p;
+  });
+}
+
 constexpr uint64_t kEtypeIpv4 = 0x0800;
 constexpr uint64_t kEtypeIpv6 = 0x86dd;
 
@@ -186,11 +196,9 @@ void put_connection(TextBuffer& out, const FlowView& flow, const Decisions& deci
   const std::string_view source = flow[O::src_addr];
   const std::string_view destination = flow[O::dst_addr];
   out.put("\"connection_info\":{");
-  if (std::array<char, kCommunityIdOctets> room; with_community_id) {
-    if (const std::string_view id = community_id_of(flow, room); !id.empty()) {
-      put_plain(out, "\"uid\":", id);
-      put_plain(out, "\"community_uid\":", id);
-    }
+  if (Sha1Digest digest; with_community_id && community_digest_of(flow, digest)) {
+    put_base64(out, "\"uid\":\"1:", digest);
+    put_base64(out, "\"community_uid\":\"1:", digest);
   }
   const uint64_t protocol = flow[N::proto];
   put_protocol(out, flow[O::protocol_name], protocol, protocol != 0 || is_address(source) || is_address(destination));

@@ -28,15 +28,10 @@ const bool kHasSha = has_sha();
 
 #define WEIR_SHA __attribute__((target("sha,sse4.1")))
 
-/// Four rounds at a time: `words[i % 4]` are the i-th four of the message schedule.
-WEIR_SHA Sha1Digest by_instructions(const uint8_t (&block)[64]) noexcept {
+/// Four rounds at a time: `words[i % 4]` are the i-th four of the message schedule, the first of them the highest.
+WEIR_SHA Sha1Digest by_instructions(__m128i w0, __m128i w1, __m128i w2, __m128i w3) noexcept {
   const __m128i reversed = _mm_set_epi64x(0x0001020304050607, 0x08090a0b0c0d0e0f);
-  __m128i words[4];
-  for (int i = 0; i < 4; ++i) {
-    __m128i four;
-    std::memcpy(&four, block + 16 * i, sizeof four);
-    words[i] = _mm_shuffle_epi8(four, reversed);
-  }
+  __m128i words[4] = {w0, w1, w2, w3};
   const __m128i begin = _mm_set_epi32(static_cast<int>(kInitial[0]), static_cast<int>(kInitial[1]), static_cast<int>(kInitial[2]),
                                       static_cast<int>(kInitial[3]));
   const __m128i begin_e = _mm_set_epi32(static_cast<int>(kInitial[4]), 0, 0, 0);
@@ -70,6 +65,22 @@ WEIR_SHA Sha1Digest by_instructions(const uint8_t (&block)[64]) noexcept {
   return digest;
 }
 
+WEIR_SHA Sha1Digest by_instructions(const uint8_t (&block)[64]) noexcept {
+  const __m128i reversed = _mm_set_epi64x(0x0001020304050607, 0x08090a0b0c0d0e0f);
+  __m128i words[4];
+  for (int i = 0; i < 4; ++i) {
+    std::memcpy(&words[i], block + 16 * i, sizeof words[i]);
+    words[i] = _mm_shuffle_epi8(words[i], reversed);
+  }
+  return by_instructions(words[0], words[1], words[2], words[3]);
+}
+
+WEIR_SHA Sha1Digest by_instructions(uint64_t first, uint64_t second) noexcept {
+  constexpr uint64_t kEnd = uint64_t{1} << 63, kBits = 128;
+  return by_instructions(_mm_set_epi64x(static_cast<int64_t>(first), static_cast<int64_t>(second)), _mm_set_epi64x(static_cast<int64_t>(kEnd), 0),
+                         _mm_setzero_si128(), _mm_set_epi64x(0, kBits));
+}
+
 #endif
 
 }  // namespace
@@ -94,6 +105,18 @@ Sha1Digest sha1_of_block_portable(const uint8_t (&block)[64]) noexcept {
   const uint32_t sums[5] = {kInitial[0] + a, kInitial[1] + b, kInitial[2] + c, kInitial[3] + d, kInitial[4] + e};
   for (size_t i = 0; i < 5; ++i) store_be32(digest.data() + 4 * i, sums[i]);
   return digest;
+}
+
+Sha1Digest sha1_of_16(uint64_t first, uint64_t second) noexcept {
+#if defined(__x86_64__)
+  if (kHasSha) return by_instructions(first, second);
+#endif
+  uint8_t block[64] = {};
+  store_be64(block, first);
+  store_be64(block + 8, second);
+  block[16] = 0x80;
+  block[63] = 128;  // bits
+  return sha1_of_block_portable(block);
 }
 
 Sha1Digest sha1_of_block(const uint8_t (&block)[64]) noexcept {

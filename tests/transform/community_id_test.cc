@@ -8,6 +8,7 @@
 #include <random>
 #include <string>
 
+#include "base/byte_order.h"
 #include "base/ip_address.h"
 #include "flow/flow_parser.h"
 
@@ -30,8 +31,11 @@ std::string id_of(const Conversation& c) {
   const bool is_icmp = c.protocol == 1 || c.protocol == 58;
   set(is_icmp ? NumberSlot::icmp_type : NumberSlot::src_port, c.source_port);
   set(is_icmp ? NumberSlot::icmp_code : NumberSlot::dst_port, c.destination_port);
-  std::array<char, kCommunityIdOctets> room;
-  return std::string(community_id_of(view, room));
+  Sha1Digest digest;
+  if (!community_digest_of(view, digest)) return "";
+  char text[kBase64Room];
+  write_base64(digest, text);
+  return "1:" + std::string(text, kBase64Octets);
 }
 
 /// The specification's baseline (corelight/community-id-spec, baseline_deflt.json), and types whose code is not their answer.
@@ -76,8 +80,8 @@ TEST(CommunityId, IsNoneWhereSomethingOfItIsNotTold) {
   EXPECT_EQ(id_of({"10.0.0.1", "10.0.0.2", 0, 1, 2}), "");
   EXPECT_EQ(id_of({"10.0.0.1", "10.0.0.2", 256, 1, 2}), "");
   EXPECT_EQ(id_of({"2001:db8::1", "2001:db8::2", 58, 0, 0}), "") << "ICMPv6 has no type 0";
-  std::array<char, kCommunityIdOctets> room;
-  EXPECT_EQ(community_id_of(FlowView{}, room), "");
+  Sha1Digest digest;
+  EXPECT_FALSE(community_digest_of(FlowView{}, digest));
 }
 
 TEST(Sha1, IsOpenSslsInBothForms) {
@@ -94,6 +98,34 @@ TEST(Sha1, IsOpenSslsInBothForms) {
     block[63] = static_cast<uint8_t>(8 * octets);
     ASSERT_EQ(sha1_of_block_portable(block), expected) << octets;
     ASSERT_EQ(sha1_of_block(block), expected) << octets;
+  }
+}
+
+TEST(Sha1, OfSixteenOctetsIsOpenSsls) {
+  std::mt19937_64 random(9);
+  for (int round = 0; round < 200; ++round) {
+    const uint64_t first = random(), second = random();
+    uint8_t octets[16];
+    store_be64(octets, first);
+    store_be64(octets + 8, second);
+    Sha1Digest expected;
+    unsigned n = 0;
+    ASSERT_EQ(EVP_Digest(octets, sizeof octets, expected.data(), &n, EVP_sha1(), nullptr), 1);
+    ASSERT_EQ(sha1_of_16(first, second), expected);
+  }
+}
+
+TEST(Base64, IsOpenSslsInBothForms) {
+  std::mt19937_64 random(8);
+  for (int round = 0; round < 2000; ++round) {
+    Sha1Digest digest;
+    for (uint8_t& octet : digest) octet = static_cast<uint8_t>(random());
+    char expected[kBase64Octets + 1], vector[kBase64Room], portable[kBase64Room];
+    ASSERT_EQ(EVP_EncodeBlock(reinterpret_cast<unsigned char*>(expected), digest.data(), digest.size()), static_cast<int>(kBase64Octets));
+    write_base64(digest, vector);
+    write_base64_portable(digest, portable);
+    ASSERT_EQ(std::string(vector, kBase64Octets), expected);
+    ASSERT_EQ(std::string(portable, kBase64Octets), expected);
   }
 }
 
