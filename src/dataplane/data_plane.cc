@@ -1,12 +1,10 @@
 #include "dataplane/data_plane.h"
 
 #include <fmt/format.h>
-#include <pthread.h>
 #include <rte_launch.h>
 #include <rte_lcore.h>
 
 #include <algorithm>
-#include <map>
 #include <utility>
 
 #include "base/thread_rights.h"
@@ -15,13 +13,15 @@
 #include "dataplane/eal.h"
 #include "dataplane/exception_path.h"
 #include "dataplane/interface_check.h"
+#include "dataplane/near_cpu.h"
 #include "dataplane/placement.h"
 #include "dataplane/plane_check.h"
 #include "dataplane/port_plan.h"
 #include "dataplane/replica_check.h"
 #include "dataplane/replicator.h"
 #include "dataplane/socket_plane.h"
-#include "dataplane/xdp_steering.h"
+#include "dataplane/worker_lanes.h"
+#include "dataplane/xdp_steerings.h"
 
 namespace weir::dataplane {
 namespace {
@@ -37,28 +37,6 @@ PipelineConfig without_decoding(PipelineConfig config) {
   config.batcher.buffers = 1;
   return config;
 }
-
-/// Memory is of the node whose CPU first touches it: while this lives the calling thread is near a core that is to use what
-/// it makes. Nothing where all are near.
-class NearCpu {
- public:
-  NearCpu(const CpuTopology& topology, int cpu) {
-    if (cpu < 0 || topology.nodes() < 2 || pthread_getaffinity_np(pthread_self(), sizeof before_, &before_) != 0) return;
-    cpu_set_t there;
-    CPU_ZERO(&there);
-    CPU_SET(static_cast<size_t>(cpu), &there);
-    moved_ = pthread_setaffinity_np(pthread_self(), sizeof there, &there) == 0;
-  }
-  ~NearCpu() {
-    if (moved_) pthread_setaffinity_np(pthread_self(), sizeof before_, &before_);
-  }
-  NearCpu(const NearCpu&) = delete;
-  NearCpu& operator=(const NearCpu&) = delete;
-
- private:
-  cpu_set_t before_;
-  bool moved_ = false;
-};
 
 class RunningDataPlane final : public DataPlane {
  public:
@@ -80,7 +58,10 @@ class RunningDataPlane final : public DataPlane {
   void stop() override WEIR_RUNS_ON(control_thread);
   std::span<const CoreInfo> cores() const noexcept override { return cores_; }
   Pipeline& pipeline(size_t core) noexcept override { return *pipelines_[core]; }
-  std::optional<WorkerStats> worker_stats(size_t core) const override;
+  std::optional<WorkerStats> worker_stats(size_t core) const override {
+    if (!cores_[core].is_worker) return {};
+    return worker_lanes_.stats_of(core);
+  }
   std::vector<PortStats> port_stats() override WEIR_RUNS_ON(control_thread);
   std::vector<ReplicaStats> replica_stats() const override WEIR_RUNS_ON(control_thread);
   std::shared_ptr<const classify::Stages> stages() const override WEIR_RUNS_ON(control_thread);
@@ -90,13 +71,9 @@ class RunningDataPlane final : public DataPlane {
   enum class State : uint8_t { made, up, started, stopped };
 
   Result<void> open_dpdk(const DataPlaneConfig& config) WEIR_RUNS_ON(control_thread);
-  Result<void> steer(DpdkDevice& device, std::span<const DpdkPort> ports) WEIR_RUNS_ON(control_thread);
-  void keep_ports(XdpSteering& steering) WEIR_RUNS_ON(control_thread);
   Result<void> make_pipelines(const DataPlaneConfig& config);
   Result<void> replicate(const DataPlaneConfig& config) WEIR_RUNS_ON(control_thread);
   Result<void> make_cores(const DataPlaneConfig& config) WEIR_RUNS_ON(control_thread);
-  void join_workers(uint64_t hash_seed);
-  WorkerLane& lane_between(size_t receiver, size_t worker);
   Result<void> start_devices() WEIR_RUNS_ON(control_thread);
   Result<void> start_threads() WEIR_RUNS_ON(control_thread);
 
@@ -116,15 +93,9 @@ class RunningDataPlane final : public DataPlane {
   std::unique_ptr<Eal> eal_;
   std::unique_ptr<ExceptionPath> exceptions_;  // null: no port wants one
   std::vector<std::unique_ptr<DpdkDevice>> devices_;
-  std::vector<std::unique_ptr<XdpSteering>> steerings_;  // one an interface
+  XdpSteerings steerings_;
   std::vector<std::unique_ptr<DpdkCore>> dpdk_cores_;  // of the first pipelines
-  struct Lane {
-    size_t receiver;  // places in dpdk_cores_
-    size_t worker;
-    std::unique_ptr<WorkerLane> lane;
-  };
-  std::vector<Lane> lanes_;
-  std::vector<std::unique_ptr<Distributor>> distributors_;  // one a receive core and port
+  WorkerLanes worker_lanes_;
   size_t launched_ = 0;
   std::unique_ptr<SocketPlane> sockets_;  // of the last pipelines, if there are sockets
 };
@@ -176,61 +147,15 @@ Result<void> RunningDataPlane::make_cores(const DataPlaneConfig& config) {
       core->serve(devices_[queue.port]->queue(queue.queue));
     dpdk_cores_.push_back(std::move(core));
   }
-  join_workers(config.pipeline.decoder.hash_seed);
+  worker_lanes_.join({.placement = placement_,
+                      .topology = topology_,
+                      .infos = cores_,
+                      .cores = dpdk_cores_,
+                      .pipelines = pipelines_,
+                      .devices = devices_,
+                      .exceptions = exceptions_.get()},
+                     config.pipeline.decoder.hash_seed);
   return {};
-}
-
-/// Each receive core gets a lane to each worker of the ports whose queues it serves, each worker one to the kernel.
-void RunningDataPlane::join_workers(uint64_t hash_seed) {
-  const auto worker_of = [this](size_t port, uint16_t worker) {
-    const auto works_as_it = [&](const CorePlacement& core) {
-      return std::find(core.works_as.begin(), core.works_as.end(), WorkerRef{port, worker}) != core.works_as.end();
-    };
-    return static_cast<size_t>(std::find_if(placement_.cores.begin(), placement_.cores.end(), works_as_it) -
-                               placement_.cores.begin());
-  };
-  for (size_t port = 0; exceptions_ && port < devices_.size(); ++port)
-    for (uint16_t w = 0; w < devices_[port]->workers(); ++w)
-      if (ExceptionLane* const lane = exceptions_->lane_of_worker(*devices_[port], w); lane != nullptr)
-        dpdk_cores_[worker_of(port, w)]->set_exceptions(devices_[port]->port_id(), *lane);
-  for (size_t i = 0; i < placement_.cores.size(); ++i) {
-    std::map<size_t, Distributor*> of_port;
-    for (const QueueRef& queue : placement_.cores[i].queues) {
-      const uint16_t workers = devices_[queue.port]->workers();
-      if (workers == 0) continue;
-      Distributor*& distributor = of_port[queue.port];
-      if (distributor == nullptr) {
-        distributors_.push_back(std::make_unique<Distributor>(hash_seed, pipelines_[i]->counters().handover));
-        distributor = distributors_.back().get();
-        for (uint16_t w = 0; w < workers; ++w) distributor->add(lane_between(i, worker_of(queue.port, w)));
-      }
-      devices_[queue.port]->queue(queue.queue).workers = distributor;
-    }
-  }
-}
-
-WorkerLane& RunningDataPlane::lane_between(size_t receiver, size_t worker) {
-  for (const Lane& lane : lanes_)
-    if (lane.receiver == receiver && lane.worker == worker) return *lane.lane;
-  const NearCpu near(topology_, cores_[worker].cpu);
-  lanes_.push_back({receiver, worker, std::make_unique<WorkerLane>(dpdk_cores_[worker]->bell())});
-  WorkerLane& lane = *lanes_.back().lane;
-  dpdk_cores_[receiver]->hand_over_by(lane);
-  dpdk_cores_[worker]->work_on(lane);
-  return lane;
-}
-
-std::optional<WorkerStats> RunningDataPlane::worker_stats(size_t core) const {
-  if (!cores_[core].is_worker) return {};
-  WorkerStats stats;
-  for (const Lane& lane : lanes_) {
-    if (lane.worker != core) continue;
-    stats.handed += lane.lane->handed();
-    stats.full += lane.lane->full();
-    stats.waiting += lane.lane->waiting();
-    stats.capacity += lane.lane->capacity();
-  }
-  return stats;
 }
 
 Result<void> RunningDataPlane::open_dpdk(const DataPlaneConfig& config) {
@@ -248,7 +173,7 @@ Result<void> RunningDataPlane::open_dpdk(const DataPlaneConfig& config) {
     Result<std::unique_ptr<DpdkDevice>> device = DpdkDevice::attach(port, idle_);
     if (!device) return device.error();
     devices_.push_back(std::move(*device));
-    if (Result<void> steered = steer(*devices_.back(), config.dpdk_ports); !steered) return steered;
+    if (Result<void> steered = steerings_.steer(*devices_.back(), config.dpdk_ports); !steered) return steered;
     if (!port.exception.is_on()) continue;
     if (!exceptions_) exceptions_ = std::make_unique<ExceptionPath>();
     if (Result<void> added = exceptions_->add(*devices_.back(), port.exception); !added) return added;
@@ -273,24 +198,6 @@ Result<void> RunningDataPlane::open_dpdk(const DataPlaneConfig& config) {
     cores_.push_back(std::move(info));
   }
   return {};
-}
-
-/// An interface has one program, whatever ports have its queues: if one of them has an interface for what is no export
-/// traffic, they take everything.
-Result<void> RunningDataPlane::steer(DpdkDevice& device, std::span<const DpdkPort> ports) {
-  const std::string interface = device.xdp_interface();
-  if (interface.empty()) return {};
-  for (const std::unique_ptr<XdpSteering>& steering : steerings_)
-    if (steering->interface() == interface) return device.join(*steering);
-  const bool takes_everything = std::any_of(ports.begin(), ports.end(), [&](const DpdkPort& port) {
-    const std::vector<std::string> names = interfaces_of(DeviceSpec::parse(port.device));
-    return port.exception.is_on() && !names.empty() && names.back() == interface;
-  });
-  Result<std::unique_ptr<XdpSteering>> made =
-      XdpSteering::make(interface, takes_everything ? XdpScope::everything : XdpScope::listeners);
-  if (!made) return made.error();
-  steerings_.push_back(std::move(*made));
-  return device.join(*steerings_.back());
 }
 
 Result<void> RunningDataPlane::make_pipelines(const DataPlaneConfig& config) {
@@ -331,11 +238,8 @@ Result<void> RunningDataPlane::start() {
 Result<void> RunningDataPlane::start_devices() {
   for (const std::unique_ptr<DpdkDevice>& device : devices_)
     if (Result<void> started = device->start(); !started) return started;
-  for (const std::unique_ptr<XdpSteering>& steering : steerings_) {
-    if (Result<void> added = steering->add_ports(rules_->listeners); !added) return added;
-    if (Result<void> attached = steering->attach(); !attached) return attached;
-  }
-  return {};
+  if (Result<void> added = steerings_.add_ports(rules_->listeners); !added) return added;
+  return steerings_.attach();
 }
 
 /// They have the rights that this thread has by now.
@@ -377,8 +281,7 @@ Result<void> RunningDataPlane::change(const DataPlaneConfig& config) {
   if (sockets_)
     if (Result<void> prepared = sockets_->prepare_change(config.socket_ports); !prepared)
       return prepared;
-  for (const std::unique_ptr<XdpSteering>& steering : steerings_)
-    if (Result<void> added = steering->add_ports((*rules)->listeners); !added) return added;
+  if (Result<void> added = steerings_.add_ports((*rules)->listeners); !added) return added;
   next_rules_ = std::move(*rules);
   replicator_->begin_change();
   // Workers first: what a core hands over has been sorted by rules that its workers can have, too.
@@ -388,20 +291,13 @@ Result<void> RunningDataPlane::change(const DataPlaneConfig& config) {
   return {};
 }
 
-/// The change is under way by then and does not fail by it: the note of the port says what could not be taken back.
-void RunningDataPlane::keep_ports(XdpSteering& steering) {
-  const Result<void> kept = steering.keep_ports(rules_->listeners);
-  for (const std::unique_ptr<DpdkDevice>& device : devices_)
-    if (device->xdp_interface() == steering.interface()) device->set_steering_note(kept ? "" : kept.error().message);
-}
-
 // Rules first: when a socket's datagrams come, their listener is known.
 bool RunningDataPlane::settle_change() {
   if (next_rules_) {
     for (const std::unique_ptr<Pipeline>& pipeline : pipelines_)
       if (!pipeline->goes_by(*next_rules_)) return false;
     rules_ = std::move(next_rules_);
-    for (const std::unique_ptr<XdpSteering>& steering : steerings_) keep_ports(*steering);
+    steerings_.keep_ports(rules_->listeners, devices_);
     if (sockets_) {
       sockets_->begin_change();
       for (size_t thread = 0; thread < sockets_->threads(); ++thread)
@@ -421,7 +317,7 @@ void RunningDataPlane::stop() {
   for (; launched_ > 0; --launched_) rte_eal_wait_lcore(Eal::lcore_of(launched_ - 1));
   if (exceptions_) exceptions_->stop();
   if (replicator_) replicator_->stop();
-  for (const std::unique_ptr<XdpSteering>& steering : steerings_) steering->detach();
+  steerings_.detach();
   for (const std::unique_ptr<DpdkDevice>& device : devices_) device->stop();
 }
 

@@ -1,7 +1,6 @@
 #include "dataplane/dpdk_core.h"
 
 #include <rte_ethdev.h>
-#include <rte_interrupts.h>
 #include <rte_mbuf.h>
 #include <rte_mbuf_dyn.h>
 
@@ -10,6 +9,7 @@
 #include <cstring>
 
 #include "base/prefetch.h"
+#include "dataplane/queue_interrupts.h"
 
 namespace weir::dataplane {
 namespace {
@@ -294,9 +294,7 @@ bool DpdkCore::arm_interrupts() noexcept {
   is_deaf_ = false;
   for (const RxQueue* queue : queues_) {
     if (queue->interrupts == nullptr) continue;
-    rte_spinlock_lock(queue->interrupts);
-    const int rc = rte_eth_dev_rx_intr_enable(queue->port, queue->queue);
-    rte_spinlock_unlock(queue->interrupts);
+    const int rc = enable_interrupt(*queue);
     // Where the driver knows of no switch the descriptor is that of the frames themselves.
     if (rc == 0 || rc == -ENOTSUP) {
       are_armed_ = true;
@@ -310,14 +308,8 @@ bool DpdkCore::arm_interrupts() noexcept {
 void DpdkCore::disarm_interrupts() noexcept {
   if (!are_armed_) return;
   are_armed_ = false;
-  for (const RxQueue* queue : queues_) {
-    if (queue->interrupts == nullptr) continue;
-    rte_spinlock_lock(queue->interrupts);
-    rte_eth_dev_rx_intr_disable(queue->port, queue->queue);
-    rte_spinlock_unlock(queue->interrupts);
-    rte_epoll_event taken;
-    rte_epoll_wait(queue->wait_fd, &taken, 1, 0);
-  }
+  for (const RxQueue* queue : queues_)
+    if (queue->interrupts != nullptr) disable_interrupt(*queue);
 }
 
 void DpdkCore::pause() noexcept {

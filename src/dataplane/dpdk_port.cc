@@ -4,10 +4,7 @@
 #include <rte_bus_vdev.h>
 #include <rte_errno.h>
 #include <rte_ethdev.h>
-#include <rte_interrupts.h>
 #include <rte_mbuf.h>
-#include <rte_mbuf_dyn.h>
-#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -15,7 +12,6 @@
 #include <cerrno>
 #include <utility>
 
-#include "dataplane/device_clock.h"
 #include "dataplane/device_name.h"
 #include "dataplane/driver_sockets.h"
 #include "dataplane/eal.h"
@@ -183,12 +179,12 @@ Result<void> DpdkDevice::configure() {
   }
   conf.intr_conf.rxq = wants_interrupts_ ? 1 : 0;
   const bool can_stamp = (info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_TIMESTAMP) != 0;
-  stamps_frames_ = config_.device_stamps && can_stamp;
+  stamps_.set_asked(config_.device_stamps && can_stamp);
   if (config_.device_stamps && !can_stamp) add_note("the device has no time stamps (device_stamps): they are of the burst");
-  if (stamps_frames_) conf.rxmode.offloads |= RTE_ETH_RX_OFFLOAD_TIMESTAMP;
+  if (stamps_.is_asked()) conf.rxmode.offloads |= RTE_ETH_RX_OFFLOAD_TIMESTAMP;
   int configured = rte_eth_dev_configure(port_id_, queues, tx_queues, &conf);
-  if (configured != 0 && stamps_frames_) {
-    stamps_frames_ = false;
+  if (configured != 0 && stamps_.is_asked()) {
+    stamps_.set_asked(false);
     conf.rxmode.offloads &= ~uint64_t{RTE_ETH_RX_OFFLOAD_TIMESTAMP};
     add_note(fmt::format("no time stamps of the device, which says that it has them: {}", reason(configured)));
     configured = rte_eth_dev_configure(port_id_, queues, tx_queues, &conf);
@@ -311,7 +307,7 @@ Result<void> DpdkDevice::start() {
     const int rc = rte_eth_allmulticast_enable(port_id_);
     if (rc != 0) add_note(fmt::format("takes no frames to groups for the kernel: {}", reason(rc)));
   }
-  find_stamps();
+  stamps_.find(port_id_, driver_, queues_);
   if (hides_drops(spec_)) add_note("the driver does not count what it drops");
   if (driver_ == "net_af_xdp")
     add_note("frames longer than the data room less 384 octets count as missed");
@@ -326,63 +322,15 @@ void DpdkDevice::become_promiscuous() {
   if (number != 0 && number != ENOTSUP) add_note(fmt::format("not promiscuous: {}", rte_strerror(number)));
 }
 
-/// What the driver notes of when a frame came in. The places of that in a frame are registered when it starts.
-void DpdkDevice::find_stamps() {
-  // net_pcap says nothing of being able to, and has what the file says.
-  if (driver_ != "net_pcap" && !stamps_frames_) return;
-  const int offset = rte_mbuf_dynfield_lookup(RTE_MBUF_DYNFIELD_TIMESTAMP_NAME, nullptr);
-  const int flag = rte_mbuf_dynflag_lookup(RTE_MBUF_DYNFLAG_RX_TIMESTAMP_NAME, nullptr);
-  stamps_frames_ &= offset >= 0 && flag >= 0;
-  if (offset < 0 || flag < 0) return;
-  uint64_t ticks = 0;
-  const StampKind kind = !stamps_frames_               ? StampKind::file
-                         : read_device_clock(port_id_, ticks) ? StampKind::ticks
-                                                       : StampKind::epoch;
-  for (const std::unique_ptr<RxQueue>& queue : queues_) {
-    queue->stamp_offset = offset;
-    queue->stamp_flag = uint64_t{1} << flag;
-    queue->stamps.use(kind, kind == StampKind::ticks ? &clock_ : nullptr);
-  }
-}
-
 void DpdkDevice::keep_time(uint64_t steady_now_ns) noexcept {
-  if (!stamps_frames_ || !is_started_ || queues_.front()->stamps.kind() != StampKind::ticks) return;
-  clock_.step(steady_now_ns, [this](uint64_t& ticks) { return read_device_clock(port_id_, ticks); });
+  if (is_started_) stamps_.keep_time(port_id_, queues_, steady_now_ns);
 }
 
-/// Empty: it stamps nothing.
-std::string DpdkDevice::stamps_note() const {
-  if (!stamps_frames_) return {};
-  uint64_t refused = 0;
-  for (const std::unique_ptr<RxQueue>& queue : queues_) refused += queue->stamps.refused();
-  const char* const by = queues_.front()->stamps.kind() == StampKind::ticks ? "its own clock" : "a clock that PTP is to keep";
-  if (refused == 0) return fmt::format("time stamps of the device, by {}, which are not verified on hardware", by);
-  return fmt::format("time stamps of the device, by {}, which are not verified on hardware; {} were not credible, and the time of the burst stood in",
-                     by, refused);
-}
-
-/// A descriptor for each queue, which is readable when its interrupt has come; or for none of them.
 void DpdkDevice::find_interrupts() {
-  for (const std::unique_ptr<RxQueue>& queue : queues_) {
-    const int fd = epoll_create1(EPOLL_CLOEXEC);
-    const int rc = fd < 0 ? -errno : rte_eth_dev_rx_intr_ctl_q(port_id_, queue->queue, fd, RTE_INTR_EVENT_ADD, nullptr);
-    if (fd >= 0) queue->wait_fd = fd;
-    if (rc == 0) {
-      queue->interrupts = &interrupts_;
-      continue;
-    }
-    forget_interrupts();
+  if (const int rc = interrupts_.find(port_id_, queues_); rc != 0) {
     return add_note(fmt::format("no interrupts on receiving ({}): looked at in naps of up to 5 ms, as idle: adaptive does", reason(rc)));
   }
   if (spec_.is_pci) add_note("interrupts on receiving, which are not verified on hardware");
-}
-
-void DpdkDevice::forget_interrupts() noexcept {
-  if (!wants_interrupts_) return;
-  for (const std::unique_ptr<RxQueue>& queue : queues_) {
-    queue->interrupts = nullptr;
-    if (queue->wait_fd >= 0) close(std::exchange(queue->wait_fd, -1));
-  }
 }
 
 /// What the device says that it does is not always what it was told to: a driver may take a wish and do nothing about it.
@@ -437,7 +385,7 @@ PortStats DpdkDevice::stats() {
   stats.driver = driver_;
   stats.device = config_.device;
   stats.at_end = is_at_end();
-  for (const std::string& note : {note_, steering_note_, stamps_note()}) {
+  for (const std::string& note : {note_, steering_note_, stamps_.note(queues_)}) {
     if (!stats.note.empty() && !note.empty()) stats.note += "; ";
     stats.note += note;
   }
@@ -475,7 +423,7 @@ void DpdkDevice::stop() {
   // Closing does not set it back.
   if (is_promiscuous_ && !has_sockets(spec_)) rte_eth_promiscuous_disable(port_id_);
   rte_eth_dev_stop(port_id_);
-  forget_interrupts();
+  if (wants_interrupts_) interrupts_.forget(queues_);
   for (const std::unique_ptr<RxQueue>& queue : queues_) queue->wait_fd = -1;
   sockets_.clear();
 }

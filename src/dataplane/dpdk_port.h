@@ -9,9 +9,7 @@
 #pragma once
 
 #include <rte_mempool.h>
-#include <rte_spinlock.h>
 
-#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -20,40 +18,15 @@
 #include <vector>
 
 #include "base/result.h"
-#include "base/spsc_ring.h"
 #include "dataplane/data_plane.h"
-#include "dataplane/device_stamps.h"
-#include "dataplane/exception_lane.h"
 #include "dataplane/kernel_interface.h"
 #include "dataplane/port_plan.h"
+#include "dataplane/port_stamps.h"
+#include "dataplane/queue_interrupts.h"
 #include "dataplane/ring_device.h"
-#include "dataplane/naps.h"
-#include "dataplane/worker_lane.h"
-#include "packet/frame.h"
+#include "dataplane/rx_queue.h"
 
 namespace weir::dataplane {
-
-/// What a receive core polls. Configured by the control thread; then the core's, but for the flag.
-struct alignas(kCacheLineBytes) RxQueue {
-  uint16_t port = 0;
-  uint16_t queue = 0;
-  packet::LinkType link = packet::LinkType::ethernet;
-  FrameRules rules;
-  bool is_endless = false;    // a generator or a file: there is no use in draining it at the end
-  bool can_be_shut = false;   // wait_fd is a socket that takes a filter
-  bool ends = false;          // a file that is read once
-  int wait_fd = -1;           // readable when there are frames; -1: not known
-  rte_spinlock_t* interrupts = nullptr;  // wait_fd is of the queue's interrupt, switched with the device's lock; null: it is not
-  uint32_t frames = 0;        // that wait for us at most, or more
-  uint64_t long_nap_ns = kNapMaxNs;  // what comes meanwhile, at line rate, waits for us
-  int stamp_offset = -1;    // of the driver's time stamp in its frames; -1: it has none
-  uint64_t stamp_flag = 0;  // of frames that have one
-  StampReader stamps;       // the core's
-  ExceptionLane* exceptions = nullptr;  // what is no export traffic goes there; null: it is dropped
-  Distributor* workers = nullptr;       // who decodes the rest; null: who receives it
-  std::atomic<bool> is_drained{false};  // ends, and has ended
-  uint64_t failures_seen = 0;           // the core's: the port's errors at the last empty burst
-};
 
 class XdpSteering;
 
@@ -100,10 +73,7 @@ class DpdkDevice {
   void find_sockets(std::vector<int> before);
   void verify_rss();
   void become_promiscuous();
-  void find_stamps();
-  std::string stamps_note() const;
   void find_interrupts();
-  void forget_interrupts() noexcept;
   void read_packet_socket_drops();
   uint64_t read_xdp_socket_drops();
   Error error(std::string_view what) const;
@@ -118,9 +88,8 @@ class DpdkDevice {
   PromiscuousMode promiscuous_mode_;  // of the kernel's interface under the device
   bool replays_files_ = false;
   bool wants_interrupts_ = false;
-  bool stamps_frames_ = false;  // it was asked to note when they come in
-  DeviceClock clock_;
-  rte_spinlock_t interrupts_ = RTE_SPINLOCK_INITIALIZER;
+  PortStamps stamps_;
+  QueueInterrupts interrupts_;
   bool has_own_xdp_program_ = false;  // net_af_xdp without one of the operator's
   uint64_t rss_hash_ = 0;  // that was asked for; 0: none
   std::string driver_;
