@@ -62,6 +62,7 @@ TEST(FusedCaptures, ComeToTheSameBatches) {
       if (verdicts[i] != 0) std::cout << ' ' << name_of(static_cast<decode::FuseVerdict>(i)) << ' ' << verdicts[i];
     }
     std::cout << '\n';
+    EXPECT_EQ(files, index.size()) << "each of them is read";
     EXPECT_GT(fused, 0u);
   }
 }
