@@ -7,6 +7,7 @@
 // a line of JSON without a mapping. Messages and events go around buffers larger than L2.
 #include <benchmark/benchmark.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
@@ -131,8 +132,10 @@ uint64_t run_rules(const Flows& flows, const rules::RuleSet& rules, rules::Scrat
   return labels;
 }
 
-/// A country and an ASN database, half a million prefixes each, which know every address.
-std::shared_ptr<const enrich::Enrichment> two_databases() {
+constexpr int kPrefixes = 500'000;
+
+/// A country and an ASN database, as many prefixes each, which know every address.
+std::shared_ptr<const enrich::Enrichment> two_databases(int prefixes = kPrefixes) {
   std::vector<enrich::DataSet> sets(2);
   uint64_t x = 88172645463325252;
   const auto next = [&x] { return x ^= x << 13, x ^= x >> 7, x ^= x << 17; };
@@ -149,7 +152,7 @@ std::shared_ptr<const enrich::Enrichment> two_databases() {
     const auto value = [&] { return static_cast<uint32_t>(1 + next() % (set.entries.size() - 1)); };
     set.prefixes.push_back({IpAddress{}, 0, value()});
     set.prefixes.push_back({IpAddress::from_v4(0u), 96, value()});
-    for (int i = 0; i < 500'000; ++i) {
+    for (int i = 0; i < prefixes; ++i) {
       IpAddress address = IpAddress::from_v4(static_cast<uint32_t>(next()));
       uint8_t length = static_cast<uint8_t>(96 + 12 + next() % 13);
       if (i % 5 == 4) {
@@ -164,8 +167,8 @@ std::shared_ptr<const enrich::Enrichment> two_databases() {
   return std::move(*made);
 }
 
-/// What weir-etl does with a batch.
-void transform_all(const Flows& flows, const rules::RuleSet& rules, rules::Scratch& scratch, rules::Outcome& outcome,
+/// What weir-etl does with a batch. Whoever counts its instructions knows it by its name.
+__attribute__((noinline)) void transform_all(const Flows& flows, const rules::RuleSet& rules, rules::Scratch& scratch, rules::Outcome& outcome,
                    std::span<rules::RuleCounts> counts, const transform::OcsfWriter& writer, EventRing& ring,
                    const enrich::Enrichment* known = nullptr) {
   FlowView view;
@@ -362,6 +365,29 @@ void bench_plain_consumer(benchmark::State& state, Protocol protocol) {
 constexpr Protocol kProtocols[] = {Protocol::netflow_v5, Protocol::netflow_v9, Protocol::ipfix,
                                    Protocol::ipfix_varlen, Protocol::mixed_10_exporters, Protocol::sflow_raw_header};
 
+constexpr int kPasses = 3;
+constexpr int kPrefixesOfPasses = 20'000;  // the same instructions but for a few steps of a search, and made in a moment
+
+/// Some passes, for whoever counts instructions. Prints how many flows went through transform_all.
+int passes(std::string_view protocol) {
+  const auto* const wanted = std::find_if(std::begin(kProtocols), std::end(kProtocols), [&](Protocol p) { return name_of(p) == protocol; });
+  if (wanted == std::end(kProtocols)) {
+    std::fprintf(stderr, "bench_transform --passes PROTOCOL\n");
+    return 2;
+  }
+  const Flows flows(*wanted);
+  const auto rules = fifty_rules();
+  const transform::OcsfWriter writer({.product_version = "0"});  // other versions are of other lengths
+  const auto known = two_databases(kPrefixesOfPasses);
+  rules::Scratch scratch;
+  rules::Outcome outcome;
+  std::vector<rules::RuleCounts> counts(rules->rules().size());
+  EventRing ring;
+  for (int i = 0; i < kPasses; ++i) transform_all(flows, *rules, scratch, outcome, counts, writer, ring, known.get());
+  std::printf("%llu\n", static_cast<unsigned long long>(flows.records * kPasses));
+  return 0;
+}
+
 int smoke() {
   int failures = 0;
   const auto known = two_databases();
@@ -407,6 +433,7 @@ int smoke() {
 int main(int argc, char** argv) {
   using namespace weir::perf;
   if (argc == 2 && std::string_view(argv[1]) == "--smoke") return smoke();
+  if (argc == 3 && std::string_view(argv[1]) == "--passes") return passes(argv[2]);
   for (const Protocol p : kProtocols) {
     const std::string name(name_of(p));
     benchmark::RegisterBenchmark(("parse/" + name).c_str(), bench_parse, p);

@@ -2,13 +2,14 @@
 # check.sh — Has it become slower? Compares with perf/baselines/, and fails where it has.
 #
 # usage: perf/check.sh [--instructions | --ratios] [--record]
-#   --instructions  only: instructions a record, counted by callgrind; at most 1 % more. For each compiler version, portable
-#                   kernels (valgrind knows no AVX-512). Whatever else the machine does, the count is the same.
+#   --instructions  only: instructions a record, counted by callgrind, of decoding and of making events; at most 1 % more. For each
+#                   compiler version, portable kernels (valgrind knows neither AVX-512 nor SHA). Whatever else the machine does, the
+#                   count is the same.
 #   --ratios        only: time a record beside the bare loop in the same run; at most 10 % more. For each CPU model. On a
 #                   machine that does nothing else.
 #   --record        write what was found as the baseline
 #
-# Takes build/perf/bench_decode. Status: 0 as good as before, or no baseline yet, which is said; 1 slower, or not all of it could be
+# Takes build/perf/bench_decode and, for --instructions, bench_transform. Status: 0 as good as before, or no baseline yet, which is said; 1 slower, or not all of it could be
 # measured; 2 wrong usage.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
@@ -19,11 +20,14 @@ for argument in "$@"; do
     --instructions) ratios=false ;;
     --ratios) instructions=false ;;
     --record) record=true ;;
-    *) sed -n '2,14p' "$0" | sed 's/^# \{0,1\}//' >&2; exit 2 ;;
+    *) sed -n '2,15p' "$0" | sed 's/^# \{0,1\}//' >&2; exit 2 ;;
   esac
 done
 bench=build/perf/bench_decode
-for need in jq "$bench"; do
+bench_transform=build/perf/bench_transform
+benches=("$bench")
+if $instructions; then benches+=("$bench_transform"); fi
+for need in jq "${benches[@]}"; do
   command -v "$need" >/dev/null || { echo "check.sh: $need is not there" >&2; exit 1; }
 done
 dir=$(mktemp -d)
@@ -58,21 +62,26 @@ if $instructions; then
     echo "check.sh: valgrind is not installed" >&2
     exit 1
   fi
+  # count NAME FUNCTION PROGRAM…: {NAME: instructions in FUNCTION for each record that PROGRAM says it had}.
+  count() {
+    local name=$1 function=$2 records count
+    shift 2
+    records=$(valgrind --tool=callgrind --callgrind-out-file="$dir/out" --toggle-collect="$function" "$@" 2>"$dir/log") ||
+      { echo "check.sh: $name: $(tail -1 "$dir/log")" >&2; return; }
+    count=$(sed -n 's/^\(summary\|totals\): *\([0-9]*\).*/\2/p' "$dir/out" | tail -1)
+    if [ "${count:-0}" -eq 0 ]; then
+      echo "check.sh: $name: nothing was counted" >&2
+      return
+    fi
+    jq -nc --arg name "$name" --argjson count "$count" --argjson records "$records" \
+      '{($name): ($count / $records * 100 | round / 100)}'
+  }
   echo "== instructions a record"
-  for way in records fused; do
-    for protocol in netflow_v5 netflow_v9 ipfix ipfix_varlen sflow_raw_header; do
-      records=$(valgrind --tool=callgrind --callgrind-out-file="$dir/out" --toggle-collect='*Line::decode_encode*' \
-        "$bench" --passes $way $protocol 2>"$dir/log") || { echo "check.sh: $way/$protocol: $(tail -1 "$dir/log")" >&2; continue; }
-      count=$(sed -n 's/^\(summary\|totals\): *\([0-9]*\).*/\2/p' "$dir/out" | tail -1)
-      if [ "${count:-0}" -eq 0 ]; then
-        echo "check.sh: $way/$protocol: nothing was counted" >&2
-        continue
-      fi
-      jq -nc --arg name "$way/$protocol" --argjson count "$count" --argjson records "$records" \
-        '{($name): ($count / $records * 100 | round / 100)}'
-    done
+  for protocol in netflow_v5 netflow_v9 ipfix ipfix_varlen sflow_raw_header; do
+    for way in records fused; do count $way/$protocol '*Line::decode_encode*' "$bench" --passes $way $protocol; done
+    count enriched/$protocol '*transform_all*' "$bench_transform" --passes $protocol
   done | jq -s add >"$dir/instructions"
-  if [ "$(jq 'length' "$dir/instructions")" -ne 10 ]; then
+  if [ "$(jq 'length' "$dir/instructions")" -ne 15 ]; then
     echo "check.sh: not everything was counted" >&2
     exit 1
   fi

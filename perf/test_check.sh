@@ -27,15 +27,18 @@ case $1 in
       | {run_type: "iteration", run_name: .[0], items_per_second: (1e9 / (.[1] | tonumber))}]}' ;;
 esac
 STUB
+printf '#!/bin/sh\necho 100\n' >"$dir/build/perf/bench_transform"
 cat >"$dir/bin/valgrind" <<'STUB'
 #!/usr/bin/env bash
 for a in "$@"; do case $a in --callgrind-out-file=*) out=${a#*=} ;; esac; done
 way=${*: -2:1} protocol=${*: -1:1}
+[ "$way" = --passes ] && way=enriched
 [ "$way/$protocol" = "${LEFT_OUT:-}" ] && { echo "it fell over" >&2; exit 1; }
 echo "summary: ${COUNT:-100000}" >"$out"
-exec "${@: -4}"
+while [ "${1#-}" != "$1" ]; do shift; done
+exec "$@"
 STUB
-chmod +x "$dir/build/perf/bench_decode" "$dir/bin/valgrind"
+chmod +x "$dir"/build/perf/bench_* "$dir/bin/valgrind"
 
 # expect STATUS WORDS ARGUMENT…, with what the case sets in the environment.
 expect() {
@@ -53,6 +56,9 @@ COUNT=100900 expect 0 "same " --instructions
 COUNT=102000 expect 1 "SLOWER  fused/ipfix  1020, was 1000 (2 %)" --instructions
 LEFT_OUT=fused/netflow_v5 expect 1 "fused/netflow_v5: it fell over" --instructions
 LEFT_OUT=fused/netflow_v5 expect 1 "not everything was counted" --instructions
+LEFT_OUT=enriched/ipfix expect 1 "enriched/ipfix: it fell over" --instructions
+LEFT_OUT=enriched/ipfix expect 1 "not everything was counted" --instructions
+COUNT=102000 expect 1 "SLOWER  enriched/ipfix  1020, was 1000 (2 %)" --instructions
 
 expect 0 "recorded" --ratios --record
 expect 0 "same    fused/netflow_v9  1, was 1" --ratios
