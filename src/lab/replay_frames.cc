@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <new>
 #include <optional>
 #include <tuple>
 #include <utility>
@@ -217,7 +218,7 @@ class ReplayFrames::Loader {
   std::map<std::tuple<IpAddress, IpAddress, uint32_t, uint32_t>, Stream> streams_;
 };
 
-Result<ReplayFrames> ReplayFrames::load(std::span<const std::string> paths) {
+Result<ReplayFrames> ReplayFrames::load(std::span<const std::string> paths) try {
   ReplayFrames made;
   Loader loader(made);
   if (auto opened = loader.open(); !opened) return opened.error();
@@ -230,6 +231,8 @@ Result<ReplayFrames> ReplayFrames::load(std::span<const std::string> paths) {
                              made.left_out_ == 0 ? "" : fmt::format(" ({} packets are no whole UDP datagrams)", made.left_out_))};
   }
   return made;
+} catch (const std::bad_alloc&) {
+  return Error{"no memory to hold the captures in"};
 }
 
 }  // namespace weir::lab

@@ -3,7 +3,7 @@
 //
 // Spec:     the headers of NetFlow v1, v5, v7 (Cisco), v9 (RFC 3954 §5.1), IPFIX (RFC 7011 §3.1), sFlow v5 §5.
 // Bounds:   kReplayOctetsMax of frames, kReplayFramesMax of them.
-// Failure:  Error with the file's name. What cannot be replayed (no UDP over IP, fragments, cut short in the capture, longer
+// Failure:  Error with the file's name, or that there is no memory. What cannot be replayed (no UDP over IP, fragments, cut short in the capture, longer
 //           than kReplayFrameOctetsMax, to port 0) is left out and counted.
 #pragma once
 

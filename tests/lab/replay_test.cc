@@ -2,14 +2,19 @@
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmath>
+#include <fstream>
 #include <map>
 #include <set>
 
 #include "base/byte_order.h"
 #include "base/clock.h"
 #include "decode/decoder.h"
+#include "fuzz/guarded_octets.h"
 #include "lab/capture_file.h"
 #include "lab/exporter_model.h"
 #include "lab/frame_builder.h"
@@ -322,6 +327,40 @@ TEST_F(ReplayTest, LeavesOutWhatNoBufferHoldsAndWhatNobodyCanListenFor) {
   EXPECT_EQ(frames.frames().size(), 1u);
   EXPECT_EQ(frames.left_out(), 2u);
 }
+
+#if !defined(WEIR_ADDRESS_SANITIZER)  // which takes more address space than any limit here
+/// However much memory there is: it is enough, or that it is not is said.
+TEST_F(ReplayTest, SaysThatThereIsNoMemory) {
+  const std::string path = folder_ / "large.pcap";
+  auto writer = CaptureWriter::create(path, packet::LinkType::ethernet);
+  ASSERT_TRUE(writer);
+  const UdpEnds ends{.src = "192.0.2.1", .dst = "192.0.2.200", .src_port = 4000, .dst_port = 2055};
+  const Octets frame = udp_frame(ends, Octets(60'000));
+  for (int i = 0; i < 1000; ++i) ASSERT_TRUE(writer->write(frame, kStartNs));
+  ASSERT_TRUE(writer->close());
+  enum : int { kLoaded, kNoMemory, kOther };
+  std::map<int, int> ends_of;
+  for (rlim_t more = 0; ends_of[kLoaded] == 0; more += 16 << 20) {
+    ASSERT_LT(more, rlim_t{4} << 30);
+    const pid_t child = fork();
+    ASSERT_GE(child, 0);
+    if (child == 0) {
+      rlim_t pages = 0;
+      std::ifstream("/proc/self/statm") >> pages;
+      const rlim_t octets = pages * static_cast<rlim_t>(sysconf(_SC_PAGESIZE)) + more;
+      const rlimit limit{octets, octets};
+      if (setrlimit(RLIMIT_AS, &limit) != 0) _exit(kOther);
+      const auto frames = ReplayFrames::load(std::vector<std::string>{path});
+      _exit(frames ? kLoaded : frames.error().message.starts_with("no memory to hold") ? kNoMemory : kOther);
+    }
+    int status = 0;
+    ASSERT_EQ(waitpid(child, &status, 0), child);
+    ASSERT_TRUE(WIFEXITED(status)) << "signal " << WTERMSIG(status) << " with " << (more >> 20) << " MiB";
+    ++ends_of[WEXITSTATUS(status)];
+  }
+  EXPECT_GT(ends_of[kNoMemory], 0);
+}
+#endif
 
 TEST_F(ReplayTest, TellsAgentsBehindOneSourceApart) {
   const std::string path = folder_ / "agents.pcap";
