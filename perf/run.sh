@@ -82,16 +82,17 @@ make_capture all --protocol ipfix --with all --exporters 100
 # Of all records, in percent.
 options_share() { jq -r '.options_records / (.records + .options_records) * 100 | round' "$dir/$1.made"; }
 
-# replay NAME X ARGUMENT…: one line of JSON a run; X is what NAME is scaled by.
+# replay NAME X ARGUMENT…: one line of JSON a run; X is what NAME is scaled by. A run that gave none is told, so that medians of fewer are not taken for whole.
 replay() {
-  local name=$1 x=$2
+  local name=$1 x=$2 line
   shift 2
-  timeout 120 build/weir replay "$@" -q --json 2>/dev/null | jq -c --arg name "$name" --arg x "$x" '{name: $name, x: $x, lossless: .is_lossless,
+  line=$(timeout 120 build/weir replay "$@" -q --json 2>/dev/null | jq -c --arg name "$name" --arg x "$x" '{name: $name, x: $x, lossless: .is_lossless,
     played_per_second: .played.records_per_second, frames_per_second: .played.frames_per_second,
     acknowledged_per_second: .publishers[0].records_per_second, delivery_ns: .publishers[0].delivery_ns,
     octets_per_record: (if .publishers[0].acknowledged > 0 then .publishers[0].octets / .publishers[0].acknowledged else null end),
     wire_octets_per_record: (if .played.records > 0 then .played.octets / .played.records else null end), cycles_per_record: .cores[0].cycles_per_record,
-    cpu_ns_per_record, memory_mib: (.memory_octets / 1048576), stages, lost: .frames_lost}'
+    cpu_ns_per_record, memory_mib: (.memory_octets / 1048576), stages, lost: .frames_lost}')
+  if [ -n "$line" ]; then printf '%s\n' "$line"; else skip "a run of $name${x:+, $x}: weir replay gave no result"; fi
 }
 for_ever="--seconds $seconds --rounds 1000000"
 
