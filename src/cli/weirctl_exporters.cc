@@ -226,16 +226,18 @@ void print_fields(const json& t) {
   table.print();
 }
 
-void print_templates(const json& templates, const Readers& readers, TemplateFields fields) {
-  if (templates.empty()) {
-    // NetFlow v5 has none, and is fused all the same.
-    if (!readers.of_all.empty()) {
-      std::printf("fused forms: off now: %s\n", readers.of_all.c_str());
-    } else if (readers.some_names) {
-      std::printf("fused forms: %s\n", kNotByNames);
-    }
-    return;
+/// Of an exporter without templates: NetFlow v5 has none, and is fused all the same.
+void print_forms(const json& protocols, const Readers& readers) {
+  if (!readers.of_all.empty()) {
+    std::printf("fused forms: off now: %s\n", readers.of_all.c_str());
+  } else if (readers.some_names) {
+    std::printf("fused forms: %s\n", kNotByNames);
+  } else if (std::find(protocols.begin(), protocols.end(), "netflow_v5") != protocols.end()) {
+    std::printf("fused forms: yes\n");
   }
+}
+
+void print_templates(const json& templates, const Readers& readers, TemplateFields fields) {
   if (fields == TemplateFields::counted) {
     Table table(kTemplateHeads, 4);
     for (const json& t : templates) table.add(template_row(t, readers));
@@ -284,7 +286,12 @@ void print_one_exporter(const json& e, TemplateFields fields) {
   std::puts("");
   print_sampling(e.at("sampling"));
   std::puts("");
-  print_templates(e.at("template_list"), readers_of(e.at("detail")), fields);
+  const Readers readers = readers_of(e.at("detail"));
+  if (e.at("template_list").empty()) {
+    print_forms(e.at("protocols"), readers);
+  } else {
+    print_templates(e.at("template_list"), readers, fields);
+  }
   print_gaps(e.at("detail"));
 }
 

@@ -12,11 +12,11 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 
 /// What is printed of an exporter with these templates, while these want its records.
-std::string printed(const json& templates, const json& readers) {
+std::string printed(const json& templates, const json& readers, const char* protocol = "netflow_v9") {
   const json exporter = {{"address", "192.0.2.1"},
                          {"name", nullptr},
                          {"site", nullptr},
-                         {"protocols", json::array({"netflow_v9"})},
+                         {"protocols", json::array({protocol})},
                          {"datagrams", {{"received", 1}, {"rejected", 0}}},
                          {"records", 1},
                          {"templates", templates.size()},
@@ -54,6 +54,12 @@ TEST(WeirctlExporters, DoNotCallFormsOffForTheSakeOfSomeListenersNames) {
   const std::string v5 = printed(json::array(), names);
   EXPECT_THAT(v5, HasSubstr("fused forms: not by listeners with inline_names\n"));
   EXPECT_THAT(printed(json::array(), json::array({"rules", "inline_names"})), HasSubstr("fused forms: off now: rules\n"));
+}
+
+TEST(WeirctlExporters, SayThatNetflowV5IsFusedThoughItHasNoTemplates) {
+  EXPECT_THAT(printed(json::array(), json::array(), "netflow_v5"), HasSubstr("fused forms: yes\n"));
+  EXPECT_THAT(printed(json::array(), json::array({"live_tail"}), "netflow_v5"), HasSubstr("fused forms: off now: live tail"));
+  EXPECT_THAT(printed(json::array(), json::array(), "sflow_5"), Not(HasSubstr("fused forms")));
 }
 
 TEST(WeirctlExporters, SayWhatKeepsElementsFromFormsOnlyWhereThereAreSome) {
