@@ -22,7 +22,7 @@ while [ $# -gt 0 ]; do
   esac
 done
 event_protocols="netflow_v9|ipfix|mixed_10_exporters" event_s=0.2
-rounds=5 seconds=10 halvings=8 bench_s=0.5 scaling_s=4 deliver_s=2 peer_rounds=5 peer_s=5 peer_halvings=6 flows=5000000 batch_options=4 minutes=40 ports="--rounds 5 --seconds 0.5 --halvings 6" sessions=""
+rounds=5 seconds=10 halvings=8 bench_s=0.5 scaling_s=4 deliver_s=2 peer_rounds=5 peer_s=5 peer_halvings=6 flows=5000000 batch_options=5 minutes=40 ports="--rounds 5 --seconds 0.5 --halvings 6" sessions=""
 if $quick; then event_protocols=mixed_10_exporters event_s=0.05 rounds=3 seconds=2 halvings=5 bench_s=0.05 scaling_s=0.3 deliver_s=1 peer_rounds=3 peer_s=2 peer_halvings=2 flows=1000000 batch_options=2 minutes=10 ports="--rounds 3 --seconds 0.1 --halvings 0" sessions="--sessions 1,1000 --rounds 1 --seconds 2"; fi
 for need in jq build/weir build/weirctl build/perf/bench_decode; do
   command -v "$need" >/dev/null || { echo "run.sh: $need is not there (scripts/build.sh build)" >&2; exit 1; }
@@ -111,7 +111,7 @@ lossless() { # capture, datagrams a second
   timeout 120 build/weir replay "$1" --rate "$2pps" $for_ever -q --json 2>/dev/null |
     jq -e --argjson asked "$2" 'select(.is_lossless) | .played.frames_per_second | select(. >= 0.98 * $asked) | round'
 }
-for protocol in v5 v9 ipfix; do
+for protocol in v5 v9 ipfix variable sflow; do
   low=10000 high=1600000 best=null
   for _ in $(seq $halvings); do
     middle=$(((low + high) / 2))
@@ -155,7 +155,7 @@ if command -v nats-server >/dev/null; then
   kill "$nats" && wait "$nats" 2>/dev/null
   nats=
   # Beside a bare publisher in the same run; nothing may be lost, or it fails.
-  for options in "--batch-bytes 65536" "--batch-bytes 65536 --compression lz4" "--batch-bytes 262144" "--framing single"; do
+  for options in "--batch-bytes 65536" "--batch-bytes 65536 --compression lz4" "--batch-bytes 65536 --compression zstd" "--batch-bytes 262144" "--framing single"; do
     [ "$((batch_options--))" -gt 0 ] || break
     [ -x build/perf/bench_deliver ] || { skip "build/perf/bench_deliver is not built"; break; }
     # shellcheck disable=SC2086
