@@ -76,6 +76,7 @@ for protocol in v5 v9 ipfix sflow; do make_capture $protocol --protocol $protoco
 make_capture variable --protocol ipfix --with variable --exporters 100
 make_capture one --protocol v9
 for refresh in 1 10; do make_capture churn$refresh --protocol v9 --template-refresh $refresh --exporters 100; done
+for refresh in 1 10; do make_capture changes$refresh --protocol v9 --template-refresh $refresh --template-changes --exporters 100; done
 for refresh in 1 4 20; do make_capture options$refresh --protocol v9 --template-refresh $refresh --with interfaces,samplers --exporters 100; done
 for flows_each in 1 5; do make_capture flows$flows_each --protocol v9 --flows $flows_each --exporters 100; done
 make_capture all --protocol ipfix --with all --exporters 100
@@ -135,6 +136,7 @@ for _ in $(seq $rounds); do
   replay "what IPFIX records say" "three strings" "$dir/variable.pcap" $scaled
   replay "what IPFIX records say" "all that weir generate knows" "$dir/all.pcap" $scaled
   for refresh in 1 10; do replay "datagrams between templates" $refresh "$dir/churn$refresh.pcap" $scaled; done
+  for refresh in 1 10; do replay "datagrams between templates that are others each time" $refresh "$dir/changes$refresh.pcap" $scaled; done
   replay "datagrams between templates" 200 "$dir/v9.pcap" $scaled
   replay "options data, percent of all records" 0 "$dir/v9.pcap" $scaled
   for refresh in 20 4 1; do replay "options data, percent of all records" "$(options_share options$refresh)" "$dir/options$refresh.pcap" $scaled; done

@@ -31,6 +31,7 @@ struct GenerateOptions {
   double duration_s = 0;
   uint64_t start_s = 0;
   uint32_t template_refresh = 200;
+  bool template_changes = false;
   bool by_tcp = false;
   bool json = false;
 };
@@ -116,6 +117,9 @@ std::string contradiction(const GenerateOptions& o) {
   }
   if (o.by_tcp && !o.pcap.empty()) return "--tcp sends, --pcap writes a capture: not both";
   if (o.by_tcp && o.protocol != "ipfix") return fmt::format("--tcp: {} has no sessions, but ipfix", o.protocol);
+  if (o.template_changes && o.protocol != "v9" && o.protocol != "ipfix") return fmt::format("--template-changes: {} has no templates", o.protocol);
+  // RFC 7011 §8.1: there they would have to be withdrawn first.
+  if (o.template_changes && o.by_tcp) return "--template-changes: templates of a session stay as they are";
   if (o.protocol == "v5" && o.flows > lab::kNetflowV5RecordsMax) {
     return fmt::format("--flows {}: NetFlow v5 holds at most {} in a datagram", o.flows,
                        lab::kNetflowV5RecordsMax);
@@ -197,6 +201,7 @@ int run_generate(const GenerateOptions& o) {
   config.exporter.extras = extras_of(o);
   config.exporter.seed = o.seed;
   config.exporter.template_refresh_datagrams = o.template_refresh;
+  config.exporter.templates_change = o.template_changes;
   // 20 octets more of IP header; a pcap's target tells its family as well.
   if (o.to.find('[') != std::string::npos) config.exporter.datagram_octets = 1452;
   config.exporters = exporters;
@@ -271,6 +276,8 @@ void add_generate_command(CLI::App& app, int& exit_code) {
                    "v9, IPFIX: datagrams of an exporter until its templates come again")
       ->check(CLI::Range(1u, 1'000'000u))
       ->capture_default_str();
+  generate->add_flag("--template-changes", o->template_changes,
+                     "v9, IPFIX: templates that come again have their fields in another order");
   generate->add_option("--seed", o->seed, "The same seed makes the same flows")
       ->capture_default_str();
   generate

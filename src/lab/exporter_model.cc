@@ -74,6 +74,8 @@ void ExporterModel::next(uint64_t now_ns, ExportDatagram& datagram) {
   if (templates_due()) {
     flows_.clear();
     const Due what = due_ == Due::interfaces ? Due::interfaces : Due::templates;
+    const bool is_again = what == Due::templates && since_templates_ != 0;
+    if (is_again && config_.templates_change) change_templates();
     write_templates(now, what, datagram);
     due_ = what == Due::templates && config_.extras.interfaces ? Due::interfaces : Due::flows;
     since_templates_ = 0;
@@ -185,6 +187,13 @@ OptionsWanted ExporterModel::options() const {
           .extras = config_.extras,
           .sampling = config_.sampling,
           .domain = config_.index};
+}
+
+void ExporterModel::change_templates() {
+  for (FlowTemplate& t : templates_) {
+    auto& fields = t.layout.fields;
+    std::rotate(fields.begin(), fields.begin() + 1, fields.end());
+  }
 }
 
 void ExporterModel::write_templates(Now now, Due what, ExportDatagram& datagram) {

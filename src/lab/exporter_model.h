@@ -34,6 +34,8 @@ struct ExporterModelConfig {
   uint64_t start_ns = 0;  // since the epoch; the exporter booted an hour earlier
   /// v9 and IPFIX: templates and options come first and again after so many datagrams.
   uint32_t template_refresh_datagrams = 200;
+  /// Templates that come again have their fields in another order, as of a router that was configured anew.
+  bool templates_change = false;
 };
 
 /// 192.0.2.1 on, beyond 254 exporters in 198.18.0.0/15.
@@ -76,6 +78,7 @@ class ExporterModel {
   OptionsWanted options() const;
   void write_v5(Now now, ExportDatagram& datagram);
   void write_sflow(Now now, ExportDatagram& datagram);
+  void change_templates();
   void write_templates(Now now, Due what, ExportDatagram& datagram);
   void write_data(Now now, ExportDatagram& datagram);
   uint8_t* put_sets(Now now, uint8_t* to) const;

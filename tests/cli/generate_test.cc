@@ -67,6 +67,28 @@ TEST_F(Generate, MakesTheSameFileFromTheSameSeedAndStart) {
   EXPECT_FALSE(first == make("c", "8"));
 }
 
+// A collector that went on by the old order would read other values.
+TEST_F(Generate, ChangesTemplatesAndTellsTheSameFlows) {
+  for (const std::string protocol : {"v9", "ipfix"}) {
+    SCOPED_TRACE(protocol);
+    const auto make = [&](const std::string& name, std::vector<std::string> more) {
+      std::vector<std::string> arguments = {"--pcap", folder_ / name, "--protocol", protocol, "--count", "40", "--seed", "7", "--start",
+                                            "1767225600", "--template-refresh", "5"};
+      arguments.insert(arguments.end(), more.begin(), more.end());
+      const Outcome made = generate(arguments);
+      EXPECT_EQ(made.status, 0) << made.err;
+      const Outcome read = run_program({built("weir"), "decode", "--format", "json", folder_ / name});
+      EXPECT_EQ(read.status, 0) << read.err;
+      return read.out;
+    };
+    const std::string same = make("same", {});
+    const std::string changed = make("changed", {"--template-changes"});
+    EXPECT_GT(test::lines_of(same).size(), 400u);
+    EXPECT_TRUE(same == changed);
+    EXPECT_FALSE(test::contents_of(folder_ / "same") == test::contents_of(folder_ / "changed"));
+  }
+}
+
 TEST_F(Generate, SaysOnStandardErrorWhatItSent) {
   const Outcome made = generate({"--pcap", folder_ / "x", "--count", "5", "--flows", "3"});
   EXPECT_EQ(made.status, 0);
@@ -95,6 +117,8 @@ TEST_F(Generate, RefusesWhatCannotBe) {
       {{"--pcap", "/dev/null", "--protocol", "ipfix", "--with", "everything"}, 2, "everything"},
       {{"--pcap", "/dev/null", "--protocol", "v9", "--with", "samplers", "--sampling", "125000001"}, 2, "at most 125000000"},
       {{"--pcap", "/dev/null", "--to", "localhost:2055"}, 2, "ADDRESS:PORT"},
+      {{"--pcap", "/dev/null", "--template-changes"}, 2, "--template-changes: v5 has no templates"},
+      {{"--to", "127.0.0.1:4739", "--tcp", "--protocol", "ipfix", "--template-changes"}, 2, "stay as they are"},
       {{"--to", "nonsense"}, 1, "HOST:PORT"},
       {{"--to", "127.0.0.1:99999"}, 1, "port 99999 is not allowed; allowed: 1 to 65535"},
       {{"--to", "127.0.0.1:0"}, 1, "port 0 is not allowed"},
