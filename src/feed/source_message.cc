@@ -1,5 +1,8 @@
 #include "feed/source_message.h"
 
+#include <charconv>
+#include <cstring>
+
 #include "base/value_named.h"
 #include "export/batch_reader.h"
 #include "export/jetstream_reader.h"
@@ -10,11 +13,21 @@ namespace {
 using outbound::Compression;
 using outbound::Framing;
 
-/// Whether every record's length ends where the next begins, and the last one's at the end.
-bool is_whole_batch(std::span<const uint8_t> octets) noexcept {
-  outbound::BatchWalk walk(octets);
-  for (outbound::BatchEntry entry; walk.next(entry);) {}
-  return walk.complete();
+/// Whether every record's length ends where the next begins, and the last one's at the end, and there are as many as the header says: a
+/// message that was cut between two records is whole by its lengths. Of a message that is one record there is one.
+bool is_whole(std::span<const uint8_t> batch, Framing framing, const char* records) noexcept {
+  outbound::BatchWalk walk(batch);
+  uint64_t count = 0;
+  for (outbound::BatchEntry entry; walk.next(entry);) {
+    if (framing == Framing::single && entry.message.empty()) return false;
+    ++count;
+  }
+  if (!walk.complete()) return false;
+  if (records == nullptr) return true;
+  uint64_t said = 0;
+  const char* const end = records + std::strlen(records);
+  const auto read = std::from_chars(records, end, said);
+  return read.ec == std::errc() && read.ptr == end && said == count;
 }
 
 }  // namespace
@@ -50,7 +63,8 @@ std::optional<DeadReason> open_message(const outbound::NatsReply& message, std::
     opened.own = std::move(*batch);
     opened.batch = opened.own;
   }
-  return is_whole_batch(opened.batch) ? std::nullopt : std::optional(DeadReason::undecodable);
+  const char* const records = message.header("Weir-Records");
+  return is_whole(opened.batch, *framing, records) ? std::nullopt : std::optional(DeadReason::undecodable);
 }
 
 }  // namespace weir::feed

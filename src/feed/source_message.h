@@ -1,6 +1,6 @@
 // source_message.h — A broker's message as a run of flows, or why it is none.
 //
-// Spec:     docs/FLOW_MESSAGE.md, "Messages on the broker": headers Weir-Framing, Weir-Compression, Weir-Kind.
+// Spec:     docs/FLOW_MESSAGE.md, "Messages on the broker": headers Weir-Framing, Weir-Compression, Weir-Records, Weir-Kind.
 // Runs on:  any thread. Pure.
 // Bounds:   what is packed unpacks to at most kUnframedOctetsMax.
 // Failure:  a DeadReason. A message of which a part is not what it should be is none of it: nothing is guessed.

@@ -265,6 +265,9 @@ class RuleReader : private YamlReader {
         for (const Target& t : set_->program_.targets) names.push_back(t.name);
         return void(fail(entry.first, fmt::format("{}: {} cannot be set; {} can", where, name, joined(names))));
       }
+      if (std::any_of(rule.set.begin(), rule.set.end(), [&](const Rule::Assignment& a) { return a.target == *target; })) {
+        return void(fail(entry.first, fmt::format("{}: set has {} twice", where, name)));
+      }
       NodePtr value = expression(entry.second, fmt::format("{}: set {}", where, name), set_->environment_);
       if (value == nullptr) return;
       compiler.grant(entry.second.Scalar().size());

@@ -332,9 +332,14 @@ TEST_F(EtlWorkerTest, BuriesWhatItCannotReadWithTheReason) {
       {torn, {{"Weir-Framing", "batch"}, {"Nats-Msg-Id", "torn"}}, "undecodable"},
       {"{\"bytes\": 1}\n{\"no_such_key\": 1}\n", {{"Weir-Framing", "json"}}, "undecodable"},
       {std::string("\x05xx", 3), {{"Weir-Framing", "delimited"}}, "undecodable"},
+      // Cut between two records, and so whole by its lengths.
+      {flow_batch(0, 2), {{"Weir-Framing", "batch"}, {"Weir-Records", "3"}}, "undecodable"},
+      {flow_batch(0, 2), {{"Weir-Records", "2 or so"}}, "undecodable"},
+      {"", {{"Weir-Framing", "batch"}, {"Weir-Records", "300"}}, "undecodable"},
+      {"", {{"Weir-Framing", "single"}}, "undecodable"},
   };
   for (const Case& c : cases) publish("flows.raw.netflow", c.body, c.headers);
-  publish("flows.raw.netflow", flow_batch(0, 1));
+  publish("flows.raw.netflow", flow_batch(0, 1), {{"Weir-Records", "1"}});
   settle(std::size(cases) + 1);
 
   const auto messages = dead();
@@ -356,7 +361,7 @@ TEST_F(EtlWorkerTest, BuriesWhatItCannotReadWithTheReason) {
   EXPECT_EQ(numbers_of(events()), run_of(0, 1));
   const EtlBooks b = books();
   EXPECT_EQ(b.messages_done, 1u);
-  EXPECT_EQ(b.messages_dead[static_cast<size_t>(DeadReason::undecodable)], 4u);
+  EXPECT_EQ(b.messages_dead[static_cast<size_t>(DeadReason::undecodable)], 8u);
   EXPECT_EQ(b.messages_dead_total(), std::size(cases));
 }
 

@@ -352,6 +352,7 @@ TEST(RuleSet, SaysWhatIsWrongAndWhere) {
       {"  - {id: a, then: {set: {severity_id: 9}}}", "severity_id cannot be 9; it is one of 0, 1, 2, 3, 4, 5, 6, 99"},
       {"  - {id: a, then: {set: {app_name: 5}}}", "app_name cannot be 5; it is a text"},
       {"  - {id: a, then: {set: {ap_name: \"'x'\"}}}", "ap_name cannot be set; unmapped.<a name that no field has>, app_name"},
+      {"  - {id: a, then: {set: {severity_id: 6, severity_id: 2}}}", "set has severity_id twice"},
       {"  - {id: a, then: {set: {unmapped.bytes: 1}}}", "unmapped.bytes cannot be set"},
       {"  - {id: a, then: {set: {unmapped.decision: 1}}}", "unmapped.decision cannot be set"},
       {"  - {id: a, then: {set: {unmapped.enrichments: 1}}}", "unmapped.enrichments cannot be set"},
