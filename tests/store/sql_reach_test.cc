@@ -79,11 +79,19 @@ struct SqlReachTest : SqlServiceTest {
   }
 };
 
+// DuckDB is no part of what is sanitized: there a share of its functions is enough, which took two minutes of a test run otherwise.
+#if defined(__SANITIZE_ADDRESS__)
+constexpr size_t kOneFunctionIn = 8;
+#else
+constexpr size_t kOneFunctionIn = 1;
+#endif
+
 TEST_F(SqlReachTest, NoFunctionOfDuckDbReachesOut) {
   const std::string path = "'" + secret_csv + "'";
   const std::string arguments[] = {"", path, path + ", 'a'", "'" + secret_parquet + "'", "'WEIR_TEST_SECRET'", "'SELECT 1'", "1", "'a', 'b', 'c'", "[" + path + "]", "1000000000"};
-  size_t asked = 0, answered = 0;
+  size_t asked = 0, answered = 0, turn = 0;
   for (const std::string& name : texts("SELECT DISTINCT function_name FROM duckdb_functions() WHERE regexp_matches(function_name, '^[a-z_][a-z0-9_]*$') ORDER BY 1")) {
+    if (turn++ % kOneFunctionIn != 0) continue;
     for (const std::string& given : arguments) {
       answered += ask_safely(fmt::format("SELECT {}({}) AS a", name, given));
       answered += ask_safely(fmt::format("SELECT * FROM {}({}) LIMIT 3", name, given));
@@ -91,8 +99,8 @@ TEST_F(SqlReachTest, NoFunctionOfDuckDbReachesOut) {
     }
     if (HasFailure()) return;
   }
-  EXPECT_GT(asked, 5000u);
-  EXPECT_GT(answered, 300u);
+  EXPECT_GT(asked, 5000 / kOneFunctionIn);
+  EXPECT_GT(answered, 300 / kOneFunctionIn);
   nothing_has_changed();
 }
 
