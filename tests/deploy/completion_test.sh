@@ -18,7 +18,8 @@ offers() {
   COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
   _weir
   printf '%s\n' "${COMPREPLY[@]}"
-  printf '%s\n' "${COMPREPLY[@]}" | grep -qxF -- "$2"
+  # No pipe: grep ends at the first match, and what still writes to it would be what failed.
+  grep -qxF -- "$2" <<<"$(printf '%s\n' "${COMPREPLY[@]}")"
 }
 
 commands=$(_weir_help commands weirctl)
