@@ -12,10 +12,10 @@
 
 #include "base/crc32c.h"
 #include "damaged_file.h"
+#include "history_folder.h"
 #include "store/file_watch.h"
 #include "store/history.h"
 #include "store/rollups.h"
-#include "store_database.h"
 
 namespace weir::store {
 namespace {
@@ -27,33 +27,11 @@ constexpr int64_t kHour = 489'600;
 constexpr int64_t kWritten = (kHour + 100) * kMicrosPerHour;
 constexpr const char* kQuestion = "SELECT sum(hash(src_endpoint_addr)), sum(hash(remainder)) FROM flow_rows";
 
-struct FileScrubTest : testing::Test {
-  std::string folder;
-  std::unique_ptr<StoreDatabase> store;
-  std::unique_ptr<FileWatch> watch;
+struct FileScrubTest : testing::Test, HistoryFolder {
   FileScrub scrub;
   int64_t passed = kWritten;
 
-  FileScrubTest() {
-    char name[] = "/tmp/weir-scrub-XXXXXX";
-    folder = mkdtemp(name);
-    DatabaseOptions options;
-    options.folders = {folder};
-    store = std::make_unique<StoreDatabase>(options);
-    watch = std::make_unique<FileWatch>(folder);
-  }
-  ~FileScrubTest() override { fs::remove_all(folder); }
-
-  std::string file_of(int64_t hour, int rows) {
-    EXPECT_TRUE(open_hours(*store->connection, std::span(&hour, 1)));
-    store->run(fmt::format("INSERT INTO {} (time, src_endpoint_addr, bytes_total, packets_total, bytes_raw, packets_raw, remainder) SELECT "
-                           "make_timestamptz({} + i), uuid(), 1, 1, 1, 1, md5(i::VARCHAR) FROM range({}) t(i)",
-                           hour_table(hour), hour * kMicrosPerHour, rows));
-    EXPECT_TRUE(fold(*store->connection));
-    const auto done = History(folder).archive(*store->connection, hour, passed);
-    EXPECT_TRUE(done) << done.error().message;
-    return file_rows(*store->connection, fmt::format("state = 'kept' AND hour = {}", hour))->back().path;
-  }
+  std::string file_of(int64_t hour, int rows) { return HistoryFolder::file_of(hour, rows, passed); }
   std::vector<StateChange> step(uint64_t octets_max = UINT64_MAX) {
     std::vector<StateChange> changes;
     const auto read = scrub.step(*store->connection, octets_max, UINT64_MAX, passed, changes);
@@ -61,7 +39,6 @@ struct FileScrubTest : testing::Test {
     EXPECT_TRUE(watch->change(*store->connection, changes));
     return changes;
   }
-  std::string rows() { return store->ask("SELECT count(*) FROM flow_rows"); }
   /// As an older version left it.
   void forget_sums() { store->run("UPDATE history_files SET crc32c = NULL, checked = 0"); }
 };

@@ -9,11 +9,11 @@
 #include <fstream>
 #include <string>
 
+#include "history_folder.h"
 #include "store/history.h"
 #include "store/open_store.h"
 #include "store/rollups.h"
 #include "store/schema.h"
-#include "store_database.h"
 
 namespace weir::store {
 namespace {
@@ -34,38 +34,14 @@ void damage(const std::string& path) {
   }
 }
 
-struct FileWatchTest : testing::Test {
-  std::string folder;
-  std::unique_ptr<StoreDatabase> store;
-  std::unique_ptr<FileWatch> watch;
+struct FileWatchTest : testing::Test, HistoryFolder {
   int64_t steady = 0;
 
-  FileWatchTest() {
-    char name[] = "/tmp/weir-watch-XXXXXX";
-    folder = mkdtemp(name);
-    DatabaseOptions options;
-    options.folders = {folder};
-    store = std::make_unique<StoreDatabase>(options);
-    watch = std::make_unique<FileWatch>(folder);
-  }
-  ~FileWatchTest() override { fs::remove_all(folder); }
-
-  std::string file_of(int64_t hour, int rows) {
-    EXPECT_TRUE(open_hours(*store->connection, std::span(&hour, 1)));
-    store->run(fmt::format("INSERT INTO {} (time, src_endpoint_addr, bytes_total, packets_total, bytes_raw, packets_raw, remainder) SELECT "
-                           "make_timestamptz({} + i), uuid(), 1, 1, 1, 1, md5(i::VARCHAR) FROM range({}) t(i)",
-                           hour_table(hour), hour * kMicrosPerHour, rows));
-    EXPECT_TRUE(fold(*store->connection));
-    const auto done = History(folder).archive(*store->connection, hour, 1);
-    EXPECT_TRUE(done) << done.error().message;
-    return file_rows(*store->connection, fmt::format("state = 'kept' AND hour = {}", hour))->back().path;
-  }
   uint64_t look() {
     const auto found = watch->look(*store->connection, steady);
     EXPECT_TRUE(found) << found.error().message;
     return found ? *found : 0;
   }
-  std::string rows() { return store->ask("SELECT count(*) FROM flow_rows"); }
 };
 
 TEST_F(FileWatchTest, NothingThatTheDatabaseDoesNotKnowIsRemoved) {
