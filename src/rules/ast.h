@@ -1,6 +1,7 @@
 // ast.h — Expressions as trees.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <vector>
@@ -49,5 +50,14 @@ struct Node {
   uint32_t from = 0;        // likewise: the one that it was written in, for messages
 };
 using NodePtr = std::unique_ptr<Node>;
+
+/// How many nodes lie one in another.
+inline size_t depth_of(const Node& node) {
+  size_t deepest = 0;
+  for (const NodePtr& child : node.children) {
+    if (child != nullptr) deepest = std::max(deepest, depth_of(*child));
+  }
+  return deepest + 1;
+}
 
 }  // namespace weir::rules

@@ -86,14 +86,6 @@ NodePtr node_of(const Value& value, size_t at) {
   return node;
 }
 
-size_t depth_of(const Node& n) {
-  size_t deepest = 0;
-  for (const NodePtr& child : n.children) {
-    if (child != nullptr) deepest = std::max(deepest, depth_of(*child));
-  }
-  return deepest + 1;
-}
-
 std::optional<size_t> place_of(const Node& object, std::string_view name) {
   for (size_t i = 0; i + 1 < object.children.size(); i += 2) {
     if (object.children[i]->kind == NodeKind::string_literal && object.children[i]->text == name) return i + 1;

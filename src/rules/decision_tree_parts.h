@@ -29,7 +29,6 @@ Objectness objectness_of(const Node& tree);
 bool may_be_null(const Node& tree);
 /// Whether there may be flows for which it has no value.
 bool may_fail(const Node& tree);
-size_t depth_of(const Node& tree);
 
 /// The place of a member's value among an object's children; of its key it is one less.
 std::optional<size_t> place_of(const Node& object, std::string_view name);

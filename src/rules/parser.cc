@@ -26,14 +26,6 @@ NodePtr make(NodeKind kind, size_t at, Children... children) {
   return node;
 }
 
-unsigned depth_of(const Node& node) {
-  unsigned deepest = 0;
-  for (const NodePtr& child : node.children) {
-    if (child != nullptr) deepest = std::max(deepest, depth_of(*child));
-  }
-  return deepest + 1;
-}
-
 /// Whether `$` is asked for anywhere: a cell without it is a value to compare with.
 bool has_reference(const Node& node) {
   if (node.kind == NodeKind::reference) return true;
