@@ -450,17 +450,26 @@ class Program {
 
   /// It takes as long as reading them does; who does not want to wait may go, and look later.
   void verify() {
+    json status;
+    if (!fetch("/v1/status", status)) return;
+    const auto of_status = [&](const char* pointer) { return status.is_object() ? status.value(json::json_pointer(pointer), json()) : json(); };
+    const json started = of_status("/started_ns");
     const Answer asked = send(socket_, "POST", "/v1/verify", {});
     if (!report(asked)) return;
-    const json number = json::parse(asked.body, nullptr, /*allow_exceptions=*/false).value("number", json());
-    json status;
+    const json answer = json::parse(asked.body, nullptr, /*allow_exceptions=*/false);
+    const json number = answer.is_object() ? answer.value("number", json()) : json();
     const auto is_over = [&] {
-      const json verify = status.value("/keeper/scrub/verify"_json_pointer, json());
+      const json verify = of_status("/keeper/scrub/verify");
       return verify.is_object() && verify.value("number", json()) >= number && verify.value("is_over", json()) == true;
     };
     do {
       std::this_thread::sleep_for(kVerifyLookEvery);
       if (!fetch("/v1/status", status)) return;
+      // It numbers from the beginning then, and would never come to ours.
+      if (of_status("/started_ns") != started) {
+        exit_code_ = kRefused;
+        return say("weir-store was started anew meanwhile, and reads nothing through for us: ask again");
+      }
     } while (!is_over());
     const json& keeper = status["keeper"];
     if (as_json_) {
