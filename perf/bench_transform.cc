@@ -2,6 +2,7 @@
 //
 //     build/perf/bench_transform                the figures of docs/PERFORMANCE.md
 //     build/perf/bench_transform --smoke        one pass of each, all checked; part of the tests
+//     build/perf/bench_transform --write DIR    the same rules and databases as files: DIR/rules.yaml, country.mmdb, asn.mmdb
 //
 // items_per_second counts flows. The yardstick in the same run is what a plain consumer does: protobuf's own classes, and
 // a line of JSON without a mapping. Messages and events go around buffers larger than L2.
@@ -10,6 +11,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <fstream>
 #include <memory>
 #include <string>
 #include <vector>
@@ -22,6 +24,7 @@
 #include "flow/flow_parser.h"
 #include "export/json_lines.h"
 #include "rules/rule_set.h"
+#include "support/mmdb_writer.h"
 #include "transform/decision_writer.h"
 #include "transform/ocsf_event.h"
 
@@ -86,7 +89,7 @@ uint64_t parse_all(const Flows& flows) {
 }
 
 /// Fifty rules as operators have them: most are about ports and prefixes, some compute, a few match any one flow.
-std::unique_ptr<const rules::RuleSet> fifty_rules() {
+std::string fifty_rules_text() {
   std::string text =
       "version: 1\n"
       "sets:\n"
@@ -111,7 +114,11 @@ std::unique_ptr<const rules::RuleSet> fifty_rules() {
     if (i % 5 == 2) condition += "/32')";
     text += "  - {id: r" + n + ", when: \"" + condition + "\", then: {labels: [r" + n + "]}}\n";
   }
-  auto rules = rules::RuleSet::parse(text, "fifty", "", transform::event_targets());
+  return text;
+}
+
+std::unique_ptr<const rules::RuleSet> fifty_rules() {
+  auto rules = rules::RuleSet::parse(fifty_rules_text(), "fifty", "", transform::event_targets());
   if (!rules) {
     std::fprintf(stderr, "%s\n", rules.error().message.c_str());
     std::exit(1);
@@ -135,7 +142,7 @@ uint64_t run_rules(const Flows& flows, const rules::RuleSet& rules, rules::Scrat
 constexpr int kPrefixes = 500'000;
 
 /// A country and an ASN database, as many prefixes each, which know every address.
-std::shared_ptr<const enrich::Enrichment> two_databases(int prefixes = kPrefixes) {
+std::vector<enrich::DataSet> two_data_sets(int prefixes) {
   std::vector<enrich::DataSet> sets(2);
   uint64_t x = 88172645463325252;
   const auto next = [&x] { return x ^= x << 13, x ^= x >> 7, x ^= x << 17; };
@@ -162,7 +169,11 @@ std::shared_ptr<const enrich::Enrichment> two_databases(int prefixes = kPrefixes
       set.prefixes.push_back({address, length, value()});
     }
   }
-  auto made = enrich::Enrichment::make(std::move(sets));
+  return sets;
+}
+
+std::shared_ptr<const enrich::Enrichment> two_databases(int prefixes = kPrefixes) {
+  auto made = enrich::Enrichment::make(two_data_sets(prefixes));
   if (!made) std::abort();
   return std::move(*made);
 }
@@ -427,6 +438,33 @@ int smoke() {
   return failures == 0 ? 0 : 1;
 }
 
+/// What is measured here, for whoever measures weir-etl as a whole.
+int write_files(const std::string& folder) {
+  std::vector<enrich::DataSet> sets = two_data_sets(kPrefixes);
+  for (enrich::DataSet& set : sets) {
+    // The writer wants what lies within another after it.
+    std::stable_sort(set.prefixes.begin(), set.prefixes.end(), [](const auto& a, const auto& b) { return a.length < b.length; });
+    const bool is_country = set.type == "Country";
+    test::MmdbWriter writer("Bench-" + set.type);
+    for (const enrich::Prefix& p : set.prefixes) {
+      const enrich::Entry& entry = set.entries[p.value];
+      const std::string what = is_country ? test::MmdbWriter::country(entry.country) : test::MmdbWriter::as_number(entry.as_number, entry.as_name);
+      if (p.length == 0) {
+        // A tree has no place for all of it: its halves.
+        IpAddress upper;
+        upper.octets[0] = 0x80;
+        writer.add(p.address, 1, what);
+        writer.add(upper, 1, what);
+      } else {
+        writer.add(p.address, p.address.is_v4() ? p.length - 96u : p.length, what);
+      }
+    }
+    writer.write(folder + (is_country ? "/country.mmdb" : "/asn.mmdb"));
+  }
+  std::ofstream(folder + "/rules.yaml") << fifty_rules_text();
+  return 0;
+}
+
 }  // namespace
 }  // namespace weir::perf
 
@@ -434,6 +472,7 @@ int main(int argc, char** argv) {
   using namespace weir::perf;
   if (argc == 2 && std::string_view(argv[1]) == "--smoke") return smoke();
   if (argc == 3 && std::string_view(argv[1]) == "--passes") return passes(argv[2]);
+  if (argc == 3 && std::string_view(argv[1]) == "--write") return write_files(argv[2]);
   for (const Protocol p : kProtocols) {
     const std::string name(name_of(p));
     benchmark::RegisterBenchmark(("parse/" + name).c_str(), bench_parse, p);

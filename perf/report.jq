@@ -38,6 +38,11 @@ def machine:
      else " Busy when it began: \(.machine.busy_before) of \(.machine.cpus) CPUs." end)
   + (if (.settings.skipped | length) > 0 then "\n\nNot measured here: " + (.settings.skipped | join("; ")) + "." else "" end);
 
+# A rate without loss: of runs before it was searched for again and again, one number.
+def limit: if . == null or .frames_per_second == null then "–" else {median: .frames_per_second, least: (.least // null), most: (.most // null)} | if .least == null then .median | thousands else spread(thousands) end end;
+def delivery_records: . as $all | (of_v9 | if . == null or .frames_per_second == null or .frames_per_second == 0 then null else .records_per_second.median / .frames_per_second end) as $each
+  | $all.delivery_limit[0].frames_per_second // null | if . == null or $each == null then null else . * $each end;
+
 def headline:
   . as $all
   | [ ["(a) wire → decoded and encoded, one core", (of_v9 | if . == null then "–" else "\(.records_per_second.median | m) million records/s of NetFlow v9" end),
@@ -45,7 +50,9 @@ def headline:
        ($all.lossless_limit // [] | map(select(.name == "v9")) | .[0].frames_per_second | if . == null then "no rate found" else . as $frames
          | "none lost at \(thousands) datagrams/s, which is \($all | of_v9 | $frames / .frames_per_second * .records_per_second.median | m) million records/s" end)],
       ["(b) wire → acknowledged by JetStream", ($all.wire_to_acknowledged[0] | if . == null then "not measured" else "\(.acknowledged_per_second.median | m) million records/s" end),
-       ($all.wire_to_acknowledged[0] | if . == null then "–" else (if .lossless then "nothing lost" else "what JetStream did not take was dropped and counted" end) + "; p99 \(.delivery_ns.p99 / 1e6 | digits) ms" end)],
+       ($all.wire_to_acknowledged[0] | if . == null then "–" else (if .lossless then "nothing lost" else "what JetStream did not take was dropped and counted" end) + "; p99 \(.delivery_ns.p99 / 1e6 | digits) ms" end)
+         + ($all | delivery_records | if . == null then "" else "; none lost at \(m) million records/s" end)
+         + ($all.delivery_unhurried | if . == null then "" else ", and at half of that p50 \(.delivery_ns.p50 | ms) ms, p99 \(.delivery_ns.p99 | ms)" end)],
       ["(c) wire → the answer of a query", ($all.wire_to_queryable | if . == null then "not measured" else "\(.flows_per_second | m) million flows/s" end),
        ($all.wire_to_queryable | if . == null then "–" else (if .nothing_lost then "all of them counted by the query" else "NOT ALL OF THEM COUNTED" end)
          + (if .acknowledged < .flows then ", of \(.flows | thousands) that were played \(.acknowledged | thousands) had been taken" else "" end)
@@ -63,7 +70,7 @@ def decode:
 
 def replay:
   . as $all | .wire_to_encoded // [] | map(. as $r | [(.name | kind), (.records_per_second | spread(m)), (.frames_per_second | thousands), (.wire_octets_per_record | digits), (.cpu_ns_per_record.median | digits), (.cycles_per_record.median | digits), (.memory_mib | round),
-      ($all.lossless_limit // [] | map(select(.name == $r.name)) | .[0].frames_per_second | thousands)])
+      ($all.lossless_limit // [] | map(select(.name == $r.name)) | .[0] | limit)])
   | table(["", "million records/s", "datagrams/s", "octets of frames a record", "ns of CPU a record, whole process", "cycles a record, receive core", "MiB", "datagrams/s without loss, by halving"]);
 
 def stages:
@@ -90,6 +97,12 @@ def events:
           | ["\($stage): \($what)", (.ns_per_flow | spread(digits)), (if $plain == null then "–" else .ns_per_flow.median / $plain | places(2) end),
              (1e9 / .ns_per_flow.median | m), (.octets_per_flow | if . == null then "–" else round end), (.allocations_per_flow | digits)])
         | table(["stage", "ns a flow", "of the plain consumer's", "million flows/s a core", "octets a flow", "allocations a flow"]))) | join("\n\n") end;
+
+def streams:
+  .event_streams // null | if . == null then "Not measured in this run." else
+    (map([.name, (.flows | thousands), (.flows_per_second | spread(m)), (.cpu_ns_per_flow | spread(digits)), (.server_cpu_ns_per_flow | spread(digits)), (.octets_per_event | round),
+        (if .nothing_lost then "every flow an event\(if .dropped > 0 then ", or dropped by a rule: \(.dropped | thousands)" else "" end)" else "NOT ALL OF THEM" end)])
+      | table(["weir-etl", "flows", "million flows/s", "ns of CPU a flow", "nats-server's", "octets an event in the stream", ""])) end;
 
 def queryable:
   .wire_to_queryable | if . == null then "Not measured in this run." else
@@ -168,6 +181,7 @@ def charts:
 
 if $section == "machine" then machine
 elif $section == "headline" then headline
+elif $section == "streams" then streams
 elif $section == "decode" then decode
 elif $section == "replay" then replay
 elif $section == "scaling" then scaling

@@ -2,7 +2,7 @@
 # run.sh — How much, on how many cores, with how much loss: every figure of one machine in one run.
 #
 # usage: perf/run.sh [--quick] [--json FILE] [--report]
-#   --quick      fewer and shorter runs: less than ten minutes on two cores; without it, some forty
+#   --quick      fewer and shorter runs: less than ten minutes on two cores; without it, some fifty
 #   --json FILE  the whole result (default build/perf/run.json)
 #   --report     write docs/PERFORMANCE.md of it (perf/report.sh)
 #
@@ -21,9 +21,9 @@ while [ $# -gt 0 ]; do
     *) sed -n '2,12p' "$0" | sed 's/^# \{0,1\}//' >&2; exit 2 ;;
   esac
 done
-event_protocols="netflow_v9|ipfix|mixed_10_exporters" event_s=0.2
-rounds=5 seconds=10 halvings=8 bench_s=0.5 scaling_s=4 deliver_s=2 peer_rounds=5 peer_s=5 peer_halvings=6 flows=5000000 batch_options=5 minutes=40 ports="--rounds 5 --seconds 0.5 --halvings 6" sessions=""
-if $quick; then event_protocols=mixed_10_exporters event_s=0.05 rounds=3 seconds=2 halvings=5 bench_s=0.05 scaling_s=0.3 deliver_s=1 peer_rounds=3 peer_s=2 peer_halvings=2 flows=1000000 batch_options=2 minutes=10 ports="--rounds 3 --seconds 0.1 --halvings 0" sessions="--sessions 1,1000 --rounds 1 --seconds 2"; fi
+event_protocols="netflow_v9|ipfix|mixed_10_exporters" event_s=0.2 stream_records=4000000 stream_rounds=3
+rounds=5 seconds=10 halvings=8 limit_rounds=3 limit_s=6 limit_more=5 deliver_halvings=6 bench_s=0.5 scaling_s=4 deliver_s=2 peer_rounds=5 peer_s=5 peer_halvings=6 flows=5000000 batch_options=5 minutes=50 ports="--rounds 5 --seconds 0.5 --halvings 6" sessions=""
+if $quick; then event_protocols=mixed_10_exporters event_s=0.05 stream_records=1000000 stream_rounds=1 rounds=3 seconds=2 halvings=5 limit_rounds=1 limit_s=2 deliver_halvings=4 bench_s=0.05 scaling_s=0.3 deliver_s=1 peer_rounds=3 peer_s=2 peer_halvings=2 flows=1000000 batch_options=2 minutes=10 ports="--rounds 3 --seconds 0.1 --halvings 0" sessions="--sessions 1,1000 --rounds 1 --seconds 2"; fi
 for need in jq build/weir build/weirctl build/perf/bench_decode; do
   command -v "$need" >/dev/null || { echo "run.sh: $need is not there (scripts/build.sh build)" >&2; exit 1; }
 done
@@ -66,6 +66,12 @@ else
   skip "build/perf/bench_transform is not built"
 fi
 
+say "from a stream of flows to a stream of events"
+timeout 900 perf/events.sh --records $stream_records --rounds $stream_rounds --json "$dir/streams" >/dev/null 2>"$dir/streams.log" || {
+  skip "events from stream to stream: $(tail -1 "$dir/streams.log" | sed 's/^skipped: //')"
+  echo null >"$dir/streams"
+}
+
 say "captures for the replay"
 make_capture() { # name, arguments of weir generate
   local name=$1
@@ -106,20 +112,33 @@ for _ in $(seq $rounds); do
 done >"$dir/encoded"
 
 say "without loss: the highest rate, by halving"
-# Prints the rate that was played where nothing was lost and the player kept up.
-lossless() { # capture, datagrams a second
-  # shellcheck disable=SC2086
-  timeout 120 build/weir replay "$1" --rate "$2pps" $for_ever -q --json 2>/dev/null |
-    jq -e --argjson asked "$2" 'select(.is_lossless) | .played.frames_per_second | select(. >= 0.98 * $asked) | round'
+# Prints what a run at a rate said where nothing was lost and the player kept up.
+lossless() { # datagrams a second, seconds, capture, arguments of weir replay
+  local rate=$1 seconds=$2
+  shift 2
+  timeout 120 build/weir replay "$@" --rate "${rate}pps" --seconds "$seconds" --rounds 1000000 -q --json 2>/dev/null |
+    jq -ce --argjson asked "$rate" 'select(.is_lossless and .played.frames_per_second >= 0.98 * $asked)'
 }
-for protocol in v5 v9 ipfix variable sflow; do
-  low=10000 high=1600000 best=null
-  for _ in $(seq $halvings); do
+# Prints the highest rate between two that was played without loss, or null.
+search() { # low, high, halvings, seconds, capture, arguments of weir replay
+  local low=$1 high=$2 halvings=$3 seconds=$4 best=null middle played
+  shift 4
+  for _ in $(seq "$halvings"); do
     middle=$(((low + high) / 2))
-    if played=$(lossless "$dir/$protocol.pcap" $middle); then low=$middle best=$played; else high=$middle; fi
+    if played=$(lossless $middle "$seconds" "$@"); then low=$middle best=$(jq '.played.frames_per_second | round' <<<"$played"); else high=$middle; fi
   done
-  jq -nc --arg name $protocol --argjson pps "$best" '{name: $name, frames_per_second: $pps}'
-done >"$dir/limit"
+  echo "$best"
+}
+# The first search is over all rates, later ones are around what it found, in turn.
+: >"$dir/limit"
+for _ in $(seq $limit_rounds); do
+  for protocol in v5 v9 ipfix variable sflow; do
+    found=$(jq -s --arg name $protocol 'map(select(.name == $name and .pps != null).pps)[0] // empty' "$dir/limit" 2>/dev/null)
+    if [ -z "$found" ]; then best=$(search 10000 1600000 $halvings $limit_s "$dir/$protocol.pcap")
+    else best=$(search $((found / 2)) $((found * 3 / 2)) $limit_more $limit_s "$dir/$protocol.pcap"); fi
+    jq -nc --arg name $protocol --argjson pps "$best" '{name: $name, pps: $pps}' >>"$dir/limit"
+  done
+done
 
 say "scaling: cores, exporters, sizes of datagrams and records, templates and options in between"
 # All of them in turn, so that what else the machine does meets none of them alone.
@@ -144,18 +163,43 @@ done >"$dir/scaling"
 
 : >"$dir/acknowledged"
 : >"$dir/batches"
+: >"$dir/delivery"
+echo null >"$dir/unhurried"
 if command -v nats-server >/dev/null; then
+  begin_nats() {
+    rm -rf "$dir/store"
+    port=$((20000 + RANDOM % 10000))
+    nats-server -a 127.0.0.1 -p $port -js -sd "$dir/store" >"$dir/nats.log" 2>&1 &
+    nats=$!
+    sleep 1
+  }
+  end_nats() {
+    kill "$nats" && wait "$nats" 2>/dev/null
+    nats=
+  }
   say "wire to acknowledged by JetStream on this machine"
-  port=$((20000 + RANDOM % 10000))
-  nats-server -a 127.0.0.1 -p $port -js -sd "$dir/store" >"$dir/nats.log" 2>&1 &
-  nats=$!
-  sleep 1
   for _ in $(seq $rounds); do
+    begin_nats
     # shellcheck disable=SC2086
     replay "v9 to JetStream" "" "$dir/v9.pcap" --publish "nats://127.0.0.1:$port" $for_ever
+    end_nats
   done >"$dir/acknowledged"
-  kill "$nats" && wait "$nats" 2>/dev/null
-  nats=
+  # Each search into an empty stream: out of a full one the server removes for each message that comes.
+  for _ in $(seq $limit_rounds); do
+    begin_nats
+    best=$(search 5000 205000 $deliver_halvings $limit_s "$dir/v9.pcap" --publish "nats://127.0.0.1:$port")
+    jq -nc --argjson pps "$best" '{name: "v9 to JetStream", pps: $pps}' >>"$dir/delivery"
+    end_nats
+  done
+  # How long a record is on its way where there is no queue: at half of that rate.
+  unhurried=$(jq -s 'map(.pps | select(. != null)) | sort | if length == 0 then empty else .[(length - 1) / 2 | floor] / 2 | floor end' "$dir/delivery")
+  if [ -n "$unhurried" ]; then
+    begin_nats
+    lossless "$unhurried" "$seconds" "$dir/v9.pcap" --publish "nats://127.0.0.1:$port" |
+      jq '{frames_per_second: .played.frames_per_second, records_per_second: .played.records_per_second, delivery_ns: .publishers[0].delivery_ns, cpu_ns_per_record}' >"$dir/unhurried"
+    [ -s "$dir/unhurried" ] || { skip "delivery at half of the rate without loss: something was lost"; echo null >"$dir/unhurried"; }
+    end_nats
+  fi
   # Beside a bare publisher in the same run; nothing may be lost, or it fails.
   for options in "--batch-bytes 65536" "--batch-bytes 65536 --compression lz4" "--batch-bytes 65536 --compression zstd" "--batch-bytes 262144" "--framing single"; do
     [ "$((batch_options--))" -gt 0 ] || break
@@ -204,7 +248,7 @@ jq -nc --arg nats "$(version_of nats-server --version)" --arg nfdump "$(version_
   --arg goflow2 "$(version_of grep -aoE 'netsampler/goflow2(/v[0-9]+)?[[:space:]]+v[0-9.]+' "$(command -v goflow2 || echo /dev/null)")" --arg dpdk "$(pkg-config --modversion libdpdk 2>/dev/null)" '{"nats-server": $nats, nfdump: $nfdump, pmacct: $pmacct, goflow2: $goflow2, DPDK: $dpdk} | with_entries(select(.value != ""))' >"$dir/programs"
 
 mkdir -p "$(dirname "$json")"
-jq -n --slurpfile decode "$dir/decode" --slurpfile events "$dir/events" --slurpfile encoded "$dir/encoded" --slurpfile limit "$dir/limit" \
+jq -n --slurpfile decode "$dir/decode" --slurpfile events "$dir/events" --slurpfile streams "$dir/streams" --slurpfile encoded "$dir/encoded" --slurpfile limit "$dir/limit" --slurpfile delivery "$dir/delivery" --slurpfile unhurried "$dir/unhurried" \
   --slurpfile scaling "$dir/scaling" --slurpfile acknowledged "$dir/acknowledged" --slurpfile batches "$dir/batches" \
   --slurpfile queryable "$dir/queryable" --slurpfile peers "$dir/peers" --slurpfile peers_veth "$dir/peers_veth" --slurpfile ports "$dir/ports" --slurpfile sessions "$dir/sessions" \
   --slurpfile programs "$dir/programs" --argjson skipped "$(jq -Rnc '[inputs]' <"$dir/skipped")" \
@@ -213,7 +257,9 @@ jq -n --slurpfile decode "$dir/decode" --slurpfile events "$dir/events" --slurpf
   --arg kernel "$(uname -r)" --arg compiler "$(c++ --version | head -1)" --arg version "$(build/weir version | head -1)" \
   --arg when "$(date -u +%FT%TZ)" --argjson load_before "$load_before" --argjson busy_before "$busy_before" --argjson took $((SECONDS - begin)) \
   --argjson quick $quick --argjson rounds $rounds --argjson seconds $seconds --argjson halvings $halvings \
-  --argjson scaling_s "$scaling_s" --argjson bench_s "$bench_s" --argjson deliver_s "$deliver_s" --argjson event_s "$event_s" "$median"'
+  --argjson limit_rounds "$limit_rounds" --argjson limit_s "$limit_s" --argjson scaling_s "$scaling_s" --argjson bench_s "$bench_s" --argjson deliver_s "$deliver_s" --argjson event_s "$event_s" "$median"'
+  def limits: map(select(.pps != null)) as $found | group_by(.name) | map(.[0].name as $name | ($found | map(select(.name == $name).pps)) as $pps
+    | {name: $name, frames_per_second: null} + if ($pps | length) == 0 then {} else ($pps | spread | {frames_per_second: .median, least, most, runs}) end);
   def by_name: group_by([.name, .x]) | map({name: .[0].name, x: .[0].x, lossless: (map(.lossless) | all),
     records_per_second: (map(.played_per_second) | spread), acknowledged_per_second: (map(.acknowledged_per_second) | spread),
     frames_per_second: (map(.frames_per_second) | median), octets_per_record: .[0].octets_per_record,
@@ -223,9 +269,9 @@ jq -n --slurpfile decode "$dir/decode" --slurpfile events "$dir/events" --slurpf
   {machine: {cpu: $cpu, cpus: $cpus, memory_mib: $memory_mib, kernel: $kernel, compiler: $compiler, version: $version, programs: $programs[0],
      when: $when, load_before: $load_before, busy_before: $busy_before},
    settings: {quick: $quick, rounds: $rounds, seconds: $seconds, halvings: $halvings, took_seconds: $took,
-     parts: [{of: "scaling", rounds: $rounds, seconds: $scaling_s}, {of: "decoder and encoder", rounds: $rounds, seconds: $bench_s},
+     parts: [{of: "rates without loss", rounds: $limit_rounds, seconds: $limit_s}, {of: "scaling", rounds: $rounds, seconds: $scaling_s}, {of: "decoder and encoder", rounds: $rounds, seconds: $bench_s},
        {of: "events", rounds: 3, seconds: $event_s}, {of: "`bench_deliver`", rounds: $rounds, seconds: $deliver_s}], skipped: $skipped},
-   decode_encode_ns_per_record: $decode[0], events: $events[0], wire_to_encoded: ($encoded | by_name), lossless_limit: $limit,
+   decode_encode_ns_per_record: $decode[0], events: $events[0], event_streams: $streams[0], wire_to_encoded: ($encoded | by_name), lossless_limit: ($limit | limits), delivery_limit: ($delivery | limits), delivery_unhurried: $unhurried[0],
    scaling: ($scaling | by_name), wire_to_acknowledged: ($acknowledged | by_name), batches: $batches,
    wire_to_queryable: $queryable[0], peers: $peers[0], peers_veth: $peers_veth[0], ports: $ports[0], sessions: $sessions[0]}' >"$json" || exit 1
 
