@@ -36,12 +36,25 @@ def machine:
   + (if .machine.busy_before == null then " Load average when it began: \(.machine.load_before)" + (if .machine.load_before > 0.5 * .machine.cpus then ", on \(.machine.cpus) CPUs: **where that was not what had just ended, absolute figures are too low.**" else "." end)
      elif .machine.busy_before > 0.1 * .machine.cpus then "\n\n**The machine was not quiet: \(.machine.busy_before) of its \(.machine.cpus) CPUs were busy when the run began.** Absolute figures are too low, by how much nobody can say; take ratios of what ran in turn."
      else " Busy when it began: \(.machine.busy_before) of \(.machine.cpus) CPUs." end)
+  + (.machine.bare_loop_ns // null | if . == null then "" else " The bare loop over v5 took \(.[0] | digits) ns a record before it and \(.[1] | digits) after it." end)
   + (if (.settings.skipped | length) > 0 then "\n\nNot measured here: " + (.settings.skipped | join("; ")) + "." else "" end);
 
 # A rate without loss: of runs before it was searched for again and again, one number.
 def limit: if . == null or .frames_per_second == null then "–" else {median: .frames_per_second, least: (.least // null), most: (.most // null)} | if .least == null then .median | thousands else spread(thousands) end end;
 def delivery_records: . as $all | (of_v9 | if . == null or .frames_per_second == null or .frames_per_second == 0 then null else .records_per_second.median / .frames_per_second end) as $each
   | $all.delivery_limit[0].frames_per_second // null | if . == null or $each == null then null else . * $each end;
+
+# What each section is made of; a part that was measured by itself says so.
+def section_keys: {headline: ["wire_to_encoded", "lossless_limit", "wire_to_acknowledged", "delivery_limit", "delivery_unhurried", "wire_to_queryable"], decode: ["decode_encode_ns_per_record"],
+  replay: ["wire_to_encoded", "lossless_limit"], stages: ["wire_to_encoded"], scaling: ["scaling"], acknowledged: ["wire_to_acknowledged", "batches"], queryable: ["wire_to_queryable"], events: ["events"],
+  streams: ["event_streams"], peers: ["peers", "peers_veth"], goals: ["wire_to_encoded", "peers", "peers_veth"], sizing: ["wire_to_encoded", "wire_to_acknowledged", "scaling"], ports: ["ports"], sessions: ["sessions"]};
+def key_names: {lossless_limit: "rates without loss", delivery_limit: "the rate to JetStream without loss", delivery_unhurried: "delivery at half of that", wire_to_encoded: "wire to encoded", wire_to_acknowledged: "wire to acknowledged",
+  batches: "batches", wire_to_queryable: "wire to queryable", peers: "collectors over loopback", peers_veth: "collectors over veth"};
+def measured_again($section):
+  . as $run | [section_keys[$section] // [] | .[] | {key: ., how: $run.measured_again[.]?} | select(.how != null)]
+  | group_by([.how.when, .how.version]) | map(.[0].how as $how | "\n\n*Measured anew, by itself" + (map(key_names[.key] // empty) | if length == 0 then "" else " (" + join(", ") + ")" end)
+    + ": \($how.when), \($how.version)\(if $how.quick then ", `--quick`" else "" end); busy before: \($how.busy_before) CPUs; the bare loop over v5 took \($how.bare_loop_ns | map(digits) | join(" to ")) ns then"
+    + (($run | select(.measured_again.decode_encode_ns_per_record == null) | .decode_encode_ns_per_record["bare_loop/netflow_v5"].median // null) // null | if . == null then "" else ", \(digits) in the run above" end) + ".*") | join("");
 
 def headline:
   . as $all
@@ -179,7 +192,7 @@ def charts:
   else (.peers_veth // .peers // {peers: []}) | .path as $path | .peers | map({label: .peer, value: .cpu_us_per_record, text: "\(.cpu_us_per_record | places(3)) µs"}) | bars("CPU of the whole process a record, over \($path // "nothing")")
   end;
 
-if $section == "machine" then machine
+(if $section == "machine" then machine
 elif $section == "headline" then headline
 elif $section == "streams" then streams
 elif $section == "decode" then decode
@@ -195,4 +208,4 @@ elif $section == "stages" then stages
 elif $section == "ports" then ports
 elif $section == "sessions" then sessions
 elif ($section | startswith("chart-")) then charts
-else error("no section \($section)") end
+else error("no section \($section)") end) + measured_again($section)

@@ -67,6 +67,14 @@ has before "Nobody looked into their logs in this run."
 has before "whole replays 3 x 2 s, collectors side by side 3 x 5 s, other parts less."
 sed -n '/^### Beside other collectors/,/^### Ports/p' "$dir/before/PERFORMANCE.md" | grep -qE '332,496|without loss' && fail "before: says a rate without loss"
 
+# Parts that were measured by themselves say with what, where they stand; the others do not.
+jq '.measured_again = {event_streams: {when: "2026-02-02T00:00:00Z", version: "weir 1", cpu: "Test CPU", busy_before: 0.01, bare_loop_ns: [54, 55.5], quick: false},
+  lossless_limit: {when: "2026-02-02T00:00:00Z", version: "weir 1", cpu: "Test CPU", busy_before: 0.01, bare_loop_ns: [54, 55.5], quick: true}}' perf/testdata/run.json >"$dir/again.json"
+render "$dir/again.json" "$dir/again" again
+has again "*Measured anew, by itself: 2026-02-02T00:00:00Z, weir 1; busy before: 0.01 CPUs; the bare loop over v5 took 54 to 55.5 ns then, 50 in the run above.*"
+has again "*Measured anew, by itself (rates without loss): 2026-02-02T00:00:00Z, weir 1, \`--quick\`; busy"
+[ "$(grep -c 'Measured anew' "$dir/again/PERFORMANCE.md")" = 3 ] || fail "again: not told in three places: streams, replay, headline"
+
 # Nothing but the machine.
 jq '{machine, settings}' perf/testdata/run.json >"$dir/bare.json"
 render "$dir/bare.json" "$dir/bare" bare
