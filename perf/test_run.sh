@@ -19,13 +19,13 @@ cp perf/testdata/run.json "$dir/run.json"
 refused "no part nothing" --only decode,nothing --json "$dir/run.json"
 cmp -s perf/testdata/run.json "$dir/run.json" || fail "what was refused changed the result"
 
-perf/run.sh --quick --only decode --json "$dir/run.json" >"$dir/out" 2>"$dir/err" || fail "$(cat "$dir/err")"
+perf/run.sh --quick --only sessions --json "$dir/run.json" >"$dir/out" 2>"$dir/err" || fail "$(cat "$dir/err")"
 is() { jq -e --slurpfile was perf/testdata/run.json "$1" "$dir/run.json" >/dev/null || fail "not so: $1"; }
-is '.decode_encode_ns_per_record | has("fused/netflow_v9") and .["bare_loop/netflow_v5"].median > 0'
-is '.measured_again | keys == ["decode_encode_ns_per_record"]'
-is '.measured_again.decode_encode_ns_per_record | (.when > "2026") and .quick and (.version | startswith("weir ")) and (.bare_loop_ns | length == 2 and all(. > 0))'
+is '.sessions.sessions | map(.sessions) == [1, 1000] and all(.cpu_ns_per_record.median > 0)'
+is '.measured_again | keys == ["sessions"]'
+is '.measured_again.sessions | (.when > "2026") and .quick and (.version | startswith("weir ")) and (.bare_loop_ns | length == 2 and all(. > 0))'
 # shellcheck disable=SC2016
-is 'del(.decode_encode_ns_per_record, .measured_again, .settings.skipped) == ($was[0] | del(.decode_encode_ns_per_record, .settings.skipped))'
+is 'del(.sessions, .measured_again, .settings.skipped) == ($was[0] | del(.sessions, .settings.skipped))'
 # shellcheck disable=SC2016
 is '.settings.skipped == $was[0].settings.skipped'
 exit $failed
