@@ -8,7 +8,6 @@
 
 #include "api/store_rows.h"
 #include "base/printable.h"
-#include "query/time_window.h"
 #include "service/log.h"
 
 namespace weir::api {
@@ -22,23 +21,6 @@ unsigned status_of(std::string_view why) {
 }
 
 constexpr std::string_view kParquetMark = "PAR1";  // at both ends of a file
-
-/// The value of `key=` in the store's header.
-std::string_view value_in(std::string_view header, std::string_view key) {
-  const size_t at = header.find(fmt::format("{}=", key));
-  if (at == std::string_view::npos) return {};
-  const std::string_view rest = header.substr(at + key.size() + 1);
-  return rest.substr(0, rest.find(';'));
-}
-
-/// What it says, unless none of it can be what was asked for.
-std::string left_out_for(std::string_view header, const Question& question) {
-  const auto from_us = query::instant_of(value_in(header, "from")), to_us = query::instant_of(value_in(header, "to"));
-  const bool may_lack = std::any_of(question.from_flows.begin(), question.from_flows.end(), [&](const query::TimeWindow& window) {
-    return !(window.end_us && from_us && *from_us >= *window.end_us) && !(window.start_us && to_us && *to_us <= *window.start_us);
-  });
-  return may_lack ? printable(header) : std::string();
-}
 
 std::optional<int64_t> integer_of(std::string_view cell) {
   int64_t number = 0;
@@ -128,7 +110,7 @@ class Answer final : public Body, public std::enable_shared_from_this<Answer> {
   void on_part(StorePart part) {
     if (part.state == StorePart::State::failed) return fail(part.status, part.octets, part.position);
     const bool is_last = part.state == StorePart::State::over;
-    if (!part.left_out.empty()) left_out_ = left_out_for(part.left_out, q_);
+    if (!part.left_out.empty()) left_out_ = printable(part.left_out);
     if (q_.format == Format::parquet) {
       is_file_cut_ |= part.is_cut;
       if (done_) is_truncated_ = is_file_cut_ ? "true" : "false";
@@ -251,6 +233,7 @@ class Answer final : public Body, public std::enable_shared_from_this<Answer> {
       response.content_type = content_type_of(q_.format);
       if (!is_truncated_.empty()) response.headers.emplace_back(kTruncatedHeader, std::exchange(is_truncated_, {}));
       if (!left_out_.empty()) response.headers.emplace_back(kLeftOutHeader, left_out_);
+      if (!q_.notes.empty()) response.headers.emplace_back(kNotesHeader, notes_header(q_.notes));
       if (is_over_) {
         response.body = std::move(out_);
       } else {
@@ -305,6 +288,10 @@ class Answer final : public Body, public std::enable_shared_from_this<Answer> {
 
 size_t Desk::waiting_now() const noexcept {
   return static_cast<size_t>(std::count_if(waiting.begin(), waiting.end(), [](const auto& each) { return !each.expired(); }));
+}
+
+std::string notes_header(const std::vector<std::string>& notes) {
+  return nlohmann::json(notes).dump(-1, ' ', /*ensure_ascii=*/true, nlohmann::json::error_handler_t::replace);
 }
 
 Work ask(Question question, Done done) {

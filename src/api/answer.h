@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "api/backend.h"
 #include "api/cursor.h"
@@ -52,14 +53,15 @@ struct Question {
   uint64_t rows_max = 0;            // one more came: there are more. 0: as the store says
   bool has_page_columns = false;    // behind each row, not shown
   query::TimeWindow window;         // for cursors, with the text that they are good for
-  // Whose flows it reads, and so may lack what lies in files that cannot be read; open: SQL of others.
-  std::vector<query::TimeWindow> from_flows = {query::TimeWindow()};
-  std::string gone;                 // what to say of flows of its window that are no longer kept; empty: nothing
+  std::vector<std::string> notes;   // for the header, which every format has
   std::optional<query::PageStart> page;
   std::string text;
   bool is_srql = false;             // SQL that this program wrote: what the store refuses is no mistake of the asker's
   bool has_regular_expression = false;  // unless it is this
 };
+
+/// The value of kNotesHeader.
+std::string notes_header(const std::vector<std::string>& notes);
 
 Work ask(Question question, Done done);
 

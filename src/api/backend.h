@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,9 @@ struct StoreQuery {
   std::string format = "json";  // json, parquet
   uint64_t max_rows = 0;        // 0: as the store has it
   uint32_t timeout_ms = 0;
+  // Whose flows it reads, so that the store says what is missing of these alone; none of them: of no flows at all. Not known of SQL of others.
+  std::optional<std::vector<query::TimeWindow>> reads = {};
+  std::vector<std::string> notes = {};  // of parquet: what is to be said in the file
 };
 
 /// A part of the answer. Failed: nothing more comes; `octets` says why, in an operator's words, and `status` is HTTP's for it.
@@ -59,5 +63,7 @@ std::unique_ptr<Backend> unix_backend(boost::asio::io_context& io, std::string p
 
 /// `[1, "web", {"addr": "192.0.2.1"}, {"time": "2026-11-01T00:00:00Z"}]`
 std::string parameters_json(const std::vector<query::Parameter>& parameters);
+/// `[["2026-11-01T00:00:00Z", null]]`
+std::string windows_json(const std::vector<query::TimeWindow>& windows);
 
 }  // namespace weir::api

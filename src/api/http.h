@@ -35,6 +35,8 @@ struct Piece {
 inline constexpr const char* kTruncatedHeader = "X-Weir-Truncated";
 /// What the store has of the window and cannot read: `files=2; rows=300; from=…; to=…`.
 inline constexpr const char* kLeftOutHeader = "X-Weir-Left-Out";
+/// A list of texts, as JSON in ASCII: how the query was taken, and which flows of its window are no longer kept.
+inline constexpr const char* kNotesHeader = "X-Weir-Notes";
 
 /// Asked for one piece after the other, the next when the last is on its way. Destroyed when it is over or the client has gone.
 class Body {

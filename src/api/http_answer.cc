@@ -36,7 +36,7 @@ void allow_origin(Response& response, const std::string& origin) {
   response.headers.emplace_back("Access-Control-Allow-Origin", origin);
   response.headers.emplace_back("Vary", "Origin");
   // Without that a page could not see that its answer is not all there is.
-  response.headers.emplace_back("Access-Control-Expose-Headers", fmt::format("{}, {}, Retry-After", kTruncatedHeader, kLeftOutHeader));
+  response.headers.emplace_back("Access-Control-Expose-Headers", fmt::format("{}, {}, {}, Retry-After", kTruncatedHeader, kLeftOutHeader, kNotesHeader));
 }
 
 Response preflight(const std::string& origin) {

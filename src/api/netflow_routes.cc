@@ -100,7 +100,7 @@ class NetflowRequest {
     question.head = fmt::format("\"time_range\":{{\"start\":{},\"end\":\"{}\"}},",
                                 plan.window.start_us ? fmt::format("\"{}\"", query::instant_text(*plan.window.start_us)) : "null",
                                 query::instant_text(*plan.window.end_us));
-    if (!question.gone.empty()) question.head += fmt::format("\"notes\":{},", nlohmann::json::array({question.gone}).dump());
+    if (!question.notes.empty()) question.head += fmt::format("\"notes\":{},", nlohmann::json(question.notes).dump());
     if (format.format != Format::parquet && !query_.group_by.empty()) add_timestamp(question, *plan.window.end_us);
     if (is_empty) return reply(done, empty_answer(question));
     if (auto trouble = trouble_of(question)) return reply(done, std::move(*trouble));

@@ -249,8 +249,8 @@ Question question_of(const ApiContext& context, query::Plan plan, std::string_vi
   plan.rollups_kept = {kept_from(context.kept.days), kept_from(context.kept.hours), kept_from(context.kept.minutes)};
   query::Translation t = query::translate(plan, query::duckdb_dialect(), page, by_rows ? query::RowsAsked::with_place : query::RowsAsked::plain);
   Question question;
-  question.gone = note_of_what_is_gone(context, t.from_flows);
-  if (!question.gone.empty()) plan.notes.push_back(question.gone);
+  if (std::string gone = note_of_what_is_gone(context, t.from_flows); !gone.empty()) plan.notes.push_back(std::move(gone));
+  question.notes = plan.notes;
   question.desk = context.desk;
   question.backend = &context.backend;
   question.format = format;
@@ -276,10 +276,11 @@ Question question_of(const ApiContext& context, query::Plan plan, std::string_vi
   }
   question.cut = t.cut;
   question.store = statement(std::move(t.statement));
+  question.store.reads = std::move(t.from_flows);
+  if (!by_rows) question.store.notes = plan.notes;
   question.rows_max = plan.limit;
   question.has_page_columns = t.has_page_columns;
   question.window = plan.window;
-  question.from_flows = std::move(t.from_flows);
   question.page = page;
   question.text = text;
   question.is_srql = true;

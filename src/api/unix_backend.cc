@@ -158,6 +158,8 @@ class UnixBackend final : public Backend {
     std::string body = fmt::format("{{\"sql\":{},\"parameters\":{},\"format\":\"{}\"", nlohmann::json(query.sql).dump(), parameters_json(query.parameters), query.format);
     if (query.max_rows != 0) body += fmt::format(",\"max_rows\":{}", query.max_rows);
     if (query.timeout_ms != 0) body += fmt::format(",\"timeout_ms\":{}", query.timeout_ms);
+    if (query.reads) body += ",\"reads\":" + windows_json(*query.reads);
+    if (!query.notes.empty()) body += ",\"notes\":" + nlohmann::json(query.notes).dump();
     auto exchange = std::make_shared<Exchange>(io_, path_, std::chrono::milliseconds(query.timeout_ms));
     exchange->begin(http::verb::post, "/v1/sql", body + "}");
     return std::make_unique<UnixCall>(std::move(exchange));
@@ -196,6 +198,13 @@ class UnixBackend final : public Backend {
 }  // namespace
 
 std::unique_ptr<Backend> unix_backend(asio::io_context& io, std::string path) { return std::make_unique<UnixBackend>(io, std::move(path)); }
+
+std::string windows_json(const std::vector<query::TimeWindow>& windows) {
+  nlohmann::json list = nlohmann::json::array();
+  const auto end_of = [](const std::optional<int64_t>& us) { return us ? nlohmann::json(query::instant_text(*us)) : nlohmann::json(); };
+  for (const query::TimeWindow& window : windows) list.push_back(nlohmann::json::array({end_of(window.start_us), end_of(window.end_us)}));
+  return list.dump();
+}
 
 std::string parameters_json(const std::vector<query::Parameter>& parameters) {
   nlohmann::json list = nlohmann::json::array();

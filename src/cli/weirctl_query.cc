@@ -40,6 +40,7 @@ struct Reply {
   std::string body;  // of a table or an error; else it goes to standard output as it comes
   bool is_truncated = false;  // as a header, or behind the body
   std::string left_out;       // empty: nothing
+  std::string notes;          // a list of texts, as JSON
 
   static size_t take(char* data, size_t size, size_t count, void* self) {
     auto& reply = *static_cast<Reply*>(self);
@@ -65,10 +66,12 @@ size_t take_header(char* data, size_t size, size_t count, void* self) {
       return a == b || (b >= 'A' && b <= 'Z' && a == b - 'A' + 'a');
     });
   };
-  constexpr std::string_view kLeftOut = "x-weir-left-out: ";
+  constexpr std::string_view kLeftOut = "x-weir-left-out: ", kNotes = "x-weir-notes: ";
+  const auto behind = [line](std::string_view name) { return line.substr(name.size(), line.find_last_not_of("\r\n") + 1 - name.size()); };
   auto& reply = *static_cast<Reply*>(self);
   if (begins("x-weir-truncated: true")) reply.is_truncated = true;
-  if (begins(kLeftOut)) reply.left_out = line.substr(kLeftOut.size(), line.find_last_not_of("\r\n") + 1 - kLeftOut.size());
+  if (begins(kLeftOut)) reply.left_out = behind(kLeftOut);
+  if (begins(kNotes)) reply.notes = behind(kNotes);
   return size * count;
 }
 
@@ -155,6 +158,12 @@ int ask(const QueryOptions& options, const std::string& text, std::string& table
     return kNoAppliance;
   }
   if (status != 200) return explain_status(status, reply.body, options, text);
+  // A table shows them itself, and in JSON they are where people look.
+  const bool has_notes_inside = options.format == "table" || options.format == "json";
+  const auto notes = has_notes_inside ? ordered_json() : ordered_json::parse(reply.notes, nullptr, /*allow_exceptions=*/false);
+  for (const auto& note : notes.is_array() ? notes : ordered_json::array()) {
+    if (note.is_string()) say(printable(note.get<std::string>()));
+  }
   // In a table the body itself says so, with how many there are.
   if (reply.is_truncated && options.format != "table") say(options.is_sql ? "there are more rows than these" : "there are more rows than these (limit:)");
   if (!reply.left_out.empty()) say("the store cannot read all that it has of this time, and left out: " + printable(reply.left_out));

@@ -68,13 +68,25 @@ Result<std::vector<FileRow>> file_rows(Connection& connection, const std::string
   }
 }
 
-Result<LeftOut> left_out_sums(Connection& connection) {
-  auto sums = connection.query(fmt::format("SELECT count(*), coalesce(sum(rows), 0)::BIGINT, coalesce(min(hour), 0), coalesce(max(hour) + 1, 0) {}", kWhich));
+Result<LeftOut> left_out_sums(Connection& connection, std::span<const TimeRange> ranges) {
+  std::string any = "false";
+  for (const TimeRange& range : ranges) {
+    any += " OR (true";
+    if (range.from_micros) any += fmt::format(" AND (hour + 1)::HUGEINT * {} > {}", kMicrosPerHour, *range.from_micros);
+    if (range.until_micros) any += fmt::format(" AND hour::HUGEINT * {} < {}", kMicrosPerHour, *range.until_micros);
+    any += ")";
+  }
+  auto sums = connection.query(fmt::format("SELECT count(*), coalesce(sum(rows), 0)::BIGINT, coalesce(min(hour), 0), coalesce(max(hour) + 1, 0) {} AND ({})", kWhich, any));
   if (!sums) return sums.error();
   auto sum = sums->next();
   if (!sum) return sum.error();
   return LeftOut{static_cast<uint64_t>(sum->at<int64_t>(0, 0)), static_cast<uint64_t>(sum->at<int64_t>(1, 0)), sum->at<int64_t>(2, 0),
                  sum->at<int64_t>(3, 0), {}};
+}
+
+Result<LeftOut> left_out_sums(Connection& connection) {
+  const TimeRange all;
+  return left_out_sums(connection, std::span(&all, 1));
 }
 
 Result<LeftOut> left_out_files(Connection& connection) {

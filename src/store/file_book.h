@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -42,7 +43,13 @@ struct LeftOut {
   std::vector<std::string> named;  // each with why, newest hour first; at most kFilesNamedMax
 };
 Result<LeftOut> left_out_files(Connection& connection);
-/// The same without names; in the transaction of a question it is what that question lacks.
+/// From the first to before the last; nothing: without end.
+struct TimeRange {
+  std::optional<int64_t> from_micros;
+  std::optional<int64_t> until_micros;
+};
+/// The same without names, of hours that have a part in one of `ranges`; in the transaction of a question it is what that question lacks.
+Result<LeftOut> left_out_sums(Connection& connection, std::span<const TimeRange> ranges);
 Result<LeftOut> left_out_sums(Connection& connection);
 /// For people, in a line; empty where there is none.
 std::string text_of(const LeftOut& left_out);

@@ -32,23 +32,30 @@ void clear_answers(const std::string& folder) {
   std::filesystem::create_directories(folder, ignored);
 }
 
-SqlFile::SqlFile(const std::string& folder) : path_(next_path(folder)), cut_path_(path_ + ".cut") {}
+SqlFile::SqlFile(const std::string& folder, Says says) : says_(std::move(says)), path_(next_path(folder)), cut_path_(path_ + ".cut") {}
 
 SqlFile::~SqlFile() {
   unlink(path_.c_str());
   unlink(cut_path_.c_str());
 }
 
+std::string SqlFile::options(bool is_cut) const {
+  std::string metadata = fmt::format("weir_truncated: '{}'", is_cut);
+  if (!says_.notes.empty()) metadata += ", weir_notes: " + sql_text(says_.notes);
+  if (!says_.left_out.empty()) metadata += ", weir_left_out: " + sql_text(says_.left_out);
+  return fmt::format("(FORMAT parquet, COMPRESSION zstd, KV_METADATA {{{}}})", metadata);
+}
+
 std::string SqlFile::statement(std::string_view sql, uint64_t rows) const {
   // A line of its own for the bracket: the question may end with a comment.
-  return fmt::format("COPY (SELECT * FROM ({}\n) LIMIT {}) TO {} (FORMAT parquet, COMPRESSION zstd)", sql, rows + 1, sql_text(path_));
+  return fmt::format("COPY (SELECT * FROM ({}\n) LIMIT {}) TO {} {}", sql, rows + 1, sql_text(path_), options(/*is_cut=*/false));
 }
 
 Result<void> SqlFile::cut(Connection& connection, uint64_t rows) {
   // Nothing but an order that is asked for keeps rows where they are.
   const auto done = connection.execute(
-      fmt::format("COPY (SELECT * FROM read_parquet({}) ORDER BY file_row_number LIMIT {}) TO {} (FORMAT parquet, COMPRESSION zstd)",
-                  sql_text(path_), rows, sql_text(cut_path_)));
+      fmt::format("COPY (SELECT * FROM read_parquet({}) ORDER BY file_row_number LIMIT {}) TO {} {}",
+                  sql_text(path_), rows, sql_text(cut_path_), options(/*is_cut=*/true)));
   if (!done) return done.error();
   unlink(path_.c_str());
   path_ = cut_path_;

@@ -24,8 +24,13 @@ void clear_answers(const std::string& folder);
 
 class SqlFile {
  public:
+  /// What a file has no rows for, in the metadata at its end (`weir_notes`, `weir_left_out`, `weir_truncated`); empty: nothing.
+  struct Says {
+    std::string notes;  // a list of texts, as JSON
+    std::string left_out;
+  };
   /// A name in `folder` that nobody has.
-  explicit SqlFile(const std::string& folder);
+  SqlFile(const std::string& folder, Says says);
   ~SqlFile();
   SqlFile(const SqlFile&) = delete;
   SqlFile& operator=(const SqlFile&) = delete;
@@ -38,6 +43,9 @@ class SqlFile {
   Result<void> read(const std::function<bool(std::string& piece)>& take);
 
  private:
+  std::string options(bool is_cut) const;
+
+  const Says says_;
   std::string path_;
   const std::string cut_path_;
 };

@@ -192,7 +192,7 @@ std::optional<HttpResponse> SqlQuery::prepare() {
   // Nothing that a statement does can change anything.
   if (auto begun = connection_->execute("BEGIN TRANSACTION READ ONLY"); !begun) return refusal(begun.error().message);
   // Of the views that it will see, whatever becomes of files meanwhile.
-  const auto left_out = left_out_sums(*connection_);
+  const auto left_out = request_.reads ? left_out_sums(*connection_, *request_.reads) : left_out_sums(*connection_);
   if (!left_out) return refusal(left_out.error().message, 500);
   {
     const std::lock_guard lock(mutex_);
@@ -207,7 +207,7 @@ std::optional<HttpResponse> SqlQuery::prepare() {
   const std::string_view sql = look_at_sql(request_.sql).statement;
   if (request_.format == SqlFormat::parquet) {
     if (limits_.folder.empty()) return refusal("Parquet takes a folder for temporary files (database.temp_directory)");
-    file_ = std::make_unique<SqlFile>(limits_.folder);
+    file_ = std::make_unique<SqlFile>(limits_.folder, SqlFile::Says{request_.notes.empty() ? std::string() : json(request_.notes).dump(), header_of(*left_out)});
     auto copy = bound(file_->statement(sql, limits_.rows_max));
     if (!copy) return refusal(copy.error().message);
     statement_.emplace(std::move(*copy));

@@ -77,6 +77,37 @@ Result<uint64_t> limit_of(const json& body, const char* key, uint64_t max) {
   return found->get<uint64_t>();
 }
 
+/// `[["2025-11-08T00:00:00Z", null], …]`
+Result<std::vector<TimeRange>> ranges_of(const json& list) {
+  const Error wrong{fmt::format("reads: a list of at most {} pairs of times such as [\"2025-08-19T20:46:05Z\", null]", kReadsMax)};
+  if (!list.is_array() || list.size() > kReadsMax) return wrong;
+  std::vector<TimeRange> ranges;
+  for (const json& pair : list) {
+    if (!pair.is_array() || pair.size() != 2) return wrong;
+    TimeRange& range = ranges.emplace_back();
+    for (const auto& [text, micros] : {std::pair(&pair[0], &range.from_micros), std::pair(&pair[1], &range.until_micros)}) {
+      if (text->is_null()) continue;
+      const auto time = text->is_string() ? parse_time(text->get<std::string>()) : std::nullopt;
+      if (!time) return wrong;
+      *micros = time->value;
+    }
+  }
+  return ranges;
+}
+
+Result<std::vector<std::string>> notes_of(const json& list) {
+  const Error wrong{fmt::format("notes: a list of at most {} texts of {} octets together", kNotesMax, kNotesOctetsMax)};
+  if (!list.is_array() || list.size() > kNotesMax) return wrong;
+  std::vector<std::string> notes;
+  size_t octets = 0;
+  for (const json& note : list) {
+    if (!note.is_string()) return wrong;
+    octets += notes.emplace_back(note.get<std::string>()).size();
+  }
+  if (octets > kNotesOctetsMax) return wrong;
+  return notes;
+}
+
 }  // namespace
 
 Result<SqlRequest> parse_sql_request(std::string_view text) {
@@ -84,9 +115,9 @@ Result<SqlRequest> parse_sql_request(std::string_view text) {
   if (!body.is_object()) return Error{"the body is to be a JSON object with \"sql\""};
   for (auto at = body.begin(); at != body.end(); ++at) {
     const std::string& key = at.key();
-    constexpr std::string_view kKeys[] = {"sql", "parameters", "format", "max_rows", "timeout_ms"};
+    constexpr std::string_view kKeys[] = {"sql", "parameters", "format", "max_rows", "timeout_ms", "reads", "notes"};
     if (std::find(std::begin(kKeys), std::end(kKeys), key) == std::end(kKeys)) {
-      return Error{fmt::format("{} is no key; allowed: sql, parameters, format, max_rows, timeout_ms", key)};
+      return Error{fmt::format("{} is no key; allowed: sql, parameters, format, max_rows, timeout_ms, reads, notes", key)};
     }
   }
   SqlRequest request;
@@ -114,6 +145,16 @@ Result<SqlRequest> parse_sql_request(std::string_view text) {
   const auto timeout_ms = limit_of(body, "timeout_ms", 3'600'000);
   if (!timeout_ms) return timeout_ms.error();
   request.timeout_ms = static_cast<uint32_t>(*timeout_ms);
+  if (const auto list = body.find("reads"); list != body.end()) {
+    auto ranges = ranges_of(*list);
+    if (!ranges) return ranges.error();
+    request.reads = std::move(*ranges);
+  }
+  if (const auto list = body.find("notes"); list != body.end()) {
+    auto notes = notes_of(*list);
+    if (!notes) return notes.error();
+    request.notes = std::move(*notes);
+  }
   return request;
 }
 

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -12,6 +13,7 @@
 #include "base/named_enum.h"
 #include "base/result.h"
 #include "store/database.h"
+#include "store/file_book.h"
 
 namespace weir::store {
 
@@ -19,6 +21,9 @@ namespace weir::store {
 WEIR_NAMED_ENUM(SqlFormat, uint8_t, WEIR_SQL_FORMATS)
 
 inline constexpr size_t kParametersMax = 20'000;  // a list of SRQL's may make several of each of its items
+inline constexpr size_t kReadsMax = 64;           // the parts of a window that sums do not have are fewer
+inline constexpr size_t kNotesMax = 16;
+inline constexpr size_t kNotesOctetsMax = 4096;   // together
 
 struct SqlRequest {
   std::string sql;
@@ -26,6 +31,8 @@ struct SqlRequest {
   SqlFormat format = SqlFormat::json;
   uint64_t max_rows = 0;    // 0: the most that is allowed
   uint32_t timeout_ms = 0;  // likewise
+  std::optional<std::vector<TimeRange>> reads;  // whose flows are read; nothing: nobody knows
+  std::vector<std::string> notes;               // for the end of a file
 };
 Result<SqlRequest> parse_sql_request(std::string_view body);
 

@@ -255,7 +255,7 @@ TEST(ApiServer, PagesOfOtherOriginsMayAskOnlyWhereTheyAreNamed) {
   const auto known = server.get("/api/fields", {"Origin: https://grafana.example"});
   EXPECT_EQ(known.headers.at("access-control-allow-origin"), "https://grafana.example");
   EXPECT_EQ(known.headers.at("vary"), "Origin");
-  EXPECT_EQ(known.headers.at("access-control-expose-headers"), "X-Weir-Truncated, X-Weir-Left-Out, Retry-After");
+  EXPECT_EQ(known.headers.at("access-control-expose-headers"), "X-Weir-Truncated, X-Weir-Left-Out, X-Weir-Notes, Retry-After");
   const auto preflight = test::fetch({.url = server.url("/api/query"), .method = "OPTIONS", .headers = {"Origin: https://grafana.example"}});
   EXPECT_EQ(preflight.status, 204);
   EXPECT_THAT(preflight.headers.at("access-control-allow-headers"), HasSubstr("Authorization"));
@@ -475,45 +475,44 @@ TEST(ApiServer, SaysWhatTheStoreCouldNotReadOfTheWindow) {
   StorePart rows = F::more(kThree);
   rows.left_out = "files=2; rows=30; from=2026-11-02T10:00:00Z; to=2026-11-02T12:00:00Z";
   server.fake->lay_out({rows, F::over()});
-  const auto ask = [&](const char* query) { return server.post("/api/query", json{{"query", query}}.dump()); };
-  // Sums of whole minutes lie in no file.
-  const auto sums = ask("in:flows time:last_1h groupby:src_ip");
-  EXPECT_EQ(sums.headers.count("x-weir-left-out"), 0u) << sums.body;
-  constexpr const char* kFromFlows = R"(in:flows time:[2026-11-02T11:30:00Z,2026-11-02T11:45:00Z] stats:"max(bytes_total) as m, min(bytes_total) as n, count(*) as c by src_ip")";
-  const auto flows = ask(kFromFlows);
-  ASSERT_EQ(flows.headers.count("x-weir-left-out"), 1u) << flows.body;
-  EXPECT_EQ(flows.headers.at("x-weir-left-out"), rows.left_out);
-  EXPECT_EQ(json::parse(flows.body)["left_out"], rows.left_out);
-  EXPECT_EQ(server.post("/api/query?format=csv", json{{"query", kFromFlows}}.dump()).headers.at("x-weir-left-out"), rows.left_out);
-  // Of sums by the minute what is beside whole minutes comes from flows: here its end, and here all of it.
-  const auto ends = ask(R"(in:flows time:[2026-11-02T09:00:00Z,2026-11-02T11:30:30Z] groupby:src_ip)");
-  EXPECT_EQ(ends.headers.at("x-weir-left-out"), rows.left_out) << ends.body;
-  EXPECT_EQ(json::parse(ends.body)["table"], "rollup_src");
-  const auto inside = ask(R"(in:flows time:[2026-11-02T11:30:05Z,2026-11-02T11:30:50Z] groupby:src_ip)");
-  EXPECT_EQ(inside.headers.at("x-weir-left-out"), rows.left_out) << inside.body;
-  EXPECT_EQ(json::parse(inside.body)["table"], "flow_rows");
-  // These ends are others' hours.
-  const auto whole = ask(R"(in:flows time:[2026-11-02T09:00:30Z,2026-11-02T13:00:30Z] groupby:src_ip)");
-  EXPECT_EQ(whole.headers.count("x-weir-left-out"), 0u);
-  // Sums by the minute are kept for a week here, so the first half hour of this one comes from flows.
+  const std::string query = json{{"query", "in:flows time:last_1h groupby:src_ip"}}.dump();
+  const auto rows_answer = server.post("/api/query", query);
+  EXPECT_EQ(rows_answer.headers.at("x-weir-left-out"), rows.left_out);
+  EXPECT_EQ(json::parse(rows_answer.body)["left_out"], rows.left_out);
+  for (const char* const format : {"csv", "ndjson"}) {
+    EXPECT_EQ(server.post(std::string("/api/query?format=") + format, query).headers.at("x-weir-left-out"), rows.left_out) << format;
+  }
   server.fake->clear();
-  rows.left_out = "files=1; rows=30; from=2026-10-20T10:00:00Z; to=2026-10-20T11:00:00Z";
+  rows.octets = "PAR1PAR1";
   server.fake->lay_out({rows, F::over()});
-  EXPECT_EQ(ask(R"(in:flows time:[2026-10-20T10:30:00Z,2026-11-02T11:00:00Z] groupby:src_ip)").headers.at("x-weir-left-out"), rows.left_out);
-  server.fake->clear();
-  rows.left_out = "files=2; rows=30; from=2026-11-02T10:00:00Z; to=2026-11-02T12:00:00Z";
-  server.fake->lay_out({rows, F::over()});
-  // None of them is of this hour.
-  const auto before = ask(R"(in:flows time:[2026-11-02T09:00:00Z,2026-11-02T10:00:00Z] stats:"max(bytes_total) as m, min(bytes_total) as n, count(*) as c by src_ip")");
-  EXPECT_EQ(before.status, 200);
-  EXPECT_EQ(before.headers.count("x-weir-left-out"), 0u);
-  const auto behind = ask(R"(in:flows time:[2026-11-02T12:00:00Z,2026-11-02T13:00:00Z] stats:"max(bytes_total) as m, min(bytes_total) as n, count(*) as c by src_ip")");
-  EXPECT_EQ(behind.headers.count("x-weir-left-out"), 0u);
+  EXPECT_EQ(server.post("/api/query?format=parquet", query).headers.at("x-weir-left-out"), rows.left_out);
   // Of a statement nobody knows which time it is about.
   server.fake->clear();
   rows.octets = R"({"columns":[{"name":"n","type":"BIGINT"}],"rows":[[1]],"truncated":false})";
   server.fake->lay_out({rows, F::over()});
   EXPECT_EQ(server.post("/api/sql", R"({"sql":"SELECT 1"})").headers.at("x-weir-left-out"), rows.left_out);
+  EXPECT_FALSE(server.fake->asked().back().reads);
+}
+
+TEST(ApiServer, TellsTheStoreWhoseFlowsItReads) {
+  RunningServer server;
+  server.fake->lay_out({F::more(kThree), F::over()});
+  const auto reads_of = [&](const char* query) {
+    server.post("/api/query", json{{"query", query}}.dump());
+    const auto reads = server.fake->asked().back().reads;
+    return reads ? windows_json(*reads) : "not said";
+  };
+  // Sums of whole minutes lie in no file.
+  EXPECT_EQ(reads_of("in:flows time:last_1h groupby:src_ip"), "[]");
+  EXPECT_EQ(reads_of(R"(in:flows time:[2026-11-02T11:30:00Z,2026-11-02T11:45:00Z] stats:"max(bytes_total) as m, min(bytes_total) as n, count(*) as c by src_ip")"),
+            R"([["2026-11-02T11:30:00Z","2026-11-02T11:45:00Z"]])");
+  // Of sums by the minute what is beside whole minutes comes from flows: here its end, its begin, and all of it.
+  EXPECT_EQ(reads_of("in:flows time:[2026-11-02T09:00:00Z,2026-11-02T11:30:30Z] groupby:src_ip"), R"([["2026-11-02T11:30:00Z","2026-11-02T11:30:30Z"]])");
+  EXPECT_EQ(reads_of("in:flows time:[2026-11-02T09:00:30Z,2026-11-02T13:00:00Z] groupby:src_ip"), R"([["2026-11-02T09:00:30Z","2026-11-02T09:01:00Z"]])");
+  EXPECT_EQ(reads_of("in:flows time:[2026-11-02T11:30:05Z,2026-11-02T11:30:50Z] groupby:src_ip"), R"([["2026-11-02T11:30:05Z","2026-11-02T11:30:50Z"]])");
+  // Sums by the minute are kept for a week here, so the first half hour of this one comes from flows.
+  EXPECT_EQ(reads_of("in:flows time:[2026-10-20T10:30:00Z,2026-11-02T11:00:00Z] groupby:src_ip"), R"([["2026-10-20T10:30:00Z","2026-10-20T11:00:00Z"]])");
+  EXPECT_EQ(reads_of("in:flows time:[,2026-11-02T11:00:00Z] sort:time"), R"([[null,"2026-11-02T11:00:00Z"]])");
 }
 
 TEST(ApiServer, LearnsFromTheStoreWhichSumsItHas) {
@@ -563,6 +562,34 @@ TEST(ApiServer, SaysWhichFlowsAreNoLongerKept) {
   // They are kept for ever from now on, but were not.
   server.keep({{604'800}, {}, {}, {0, 1'790'985'600'000'000}});
   EXPECT_EQ(notes_of(kFlows), json::array({"flows before 2026-10-03T00:00:00Z are no longer kept: the answer lacks what only they could tell"}));
+}
+
+TEST(ApiServer, EveryFormatSaysWhichFlowsAreNoLongerKept) {
+  RunningServer server;
+  server.keep({{604'800}, {}, {}, {30 * 86'400}});
+  const std::string gone = "flows before 2026-10-03T12:00:00Z are no longer kept: the answer lacks what only they could tell";
+  const auto ask = [&](const char* format, const char* query) {
+    server.fake->clear();
+    server.fake->lay_out({F::more(std::string_view(format) == "parquet" ? "PAR1PAR1" : kThree), F::over()});
+    const auto answer = server.post(std::string("/api/query?format=") + format, json{{"query", query}}.dump());
+    EXPECT_EQ(answer.status, 200) << format << answer.body;
+    return answer.headers.count("x-weir-notes") != 0 ? json::parse(answer.headers.at("x-weir-notes")) : json();
+  };
+  constexpr const char* kRagged = "in:flows time:[2026-09-01T10:30:00Z,2026-11-01] groupby:src_ip";
+  for (const char* const format : {"json", "csv", "ndjson", "parquet"}) {
+    SCOPED_TRACE(format);
+    EXPECT_EQ(ask(format, kRagged), json::array({gone}));
+    // A file goes on without its answer's head.
+    const auto notes = server.fake->asked().back().notes;
+    EXPECT_EQ(notes, std::string_view(format) == "parquet" ? std::vector<std::string>{gone} : std::vector<std::string>());
+    EXPECT_EQ(ask(format, "in:flows groupby:src_ip"), json::array({"time: is not said; the last hour"}));
+    EXPECT_EQ(ask(format, "in:flows time:last_1h groupby:src_ip"), json());
+  }
+  server.fake->clear();
+  server.fake->lay_out({F::more(R"({"columns":[{"name":"src_ip","type":"VARCHAR"},{"name":"bytes","type":"BIGINT"}],"rows":[["192.0.2.1",1]],"truncated":false})"), F::over()});
+  const auto dashboard = server.get("/api/netflow?format=csv&group_by=src_ip&time_range=%5B2026-09-01T10:30:00Z,2026-11-01%5D");
+  ASSERT_EQ(dashboard.headers.count("x-weir-notes"), 1u) << dashboard.body;
+  EXPECT_EQ(json::parse(dashboard.headers.at("x-weir-notes")), json::array({gone}));
 }
 
 TEST(ApiServer, TellsDashboardsWhichFlowsAreNoLongerKept) {

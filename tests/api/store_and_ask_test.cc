@@ -74,6 +74,10 @@ TEST_F(StoreAndAsk, WhatWasPublishedIsWhatIsAnswered) {
   EXPECT_EQ(parquet.headers.at("x-weir-truncated"), "true");
   const auto whole = post("/api/query?format=parquet", {{"query", std::string("in:flows bytes_total:1000 ") + kWindow}});
   EXPECT_EQ(whole.headers.at("x-weir-truncated"), "false") << whole.body.substr(0, 200);
+  // What has no place in rows is in the file's end, and in a header.
+  const auto last_hour = post("/api/query?format=parquet", {{"query", "in:flows limit:10"}});
+  EXPECT_EQ(last_hour.headers.at("x-weir-notes"), R"(["time: is not said; the last hour"])") << last_hour.body.substr(0, 200);
+  EXPECT_THAT(last_hour.body, ::testing::AllOf(HasSubstr("weir_notes"), HasSubstr(R"(["time: is not said; the last hour"])")));
   const auto cut_sql = post("/api/sql?format=parquet", {{"sql", "SELECT bytes_total FROM flows"}, {"max_rows", 3}});
   EXPECT_EQ(cut_sql.headers.at("x-weir-truncated"), "true");
 }

@@ -84,12 +84,31 @@ TEST_F(WeirctlQuery, WritesWhatProgramsRead) {
   server.fake->lay_out({F::more(kGroups), F::over()});
   const auto csv = ctl({"query", "--csv", "in:flows groupby:src_ip limit:1"}, server);
   EXPECT_EQ(csv.out, "src_endpoint_ip,count,bytes,packets\n10.0.0.1,30,3000000,300\n");
-  EXPECT_EQ(csv.err, "weirctl: there are more rows than these (limit:)\n");
-  EXPECT_EQ(ctl({"query", "--csv", "in:flows groupby:src_ip limit:3"}, server).err, "");
+  EXPECT_EQ(csv.err, "weirctl: time: is not said; the last hour\nweirctl: there are more rows than these (limit:)\n");
+  EXPECT_EQ(ctl({"query", "--csv", "in:flows time:last_1h groupby:src_ip limit:3"}, server).err, "");
   const auto json = nlohmann::json::parse(ctl({"query", "--json", "in:flows groupby:src_ip limit:1"}, server).out, nullptr, false);
   EXPECT_EQ(json["results"][0]["bytes"], 3'000'000);
   EXPECT_EQ(json["truncated"], true);
   EXPECT_EQ(test::run_program({test::built("weirctl"), "query", "--api", server.url(""), "in:flows groupby:src_ip"}).status, 0) << "over TCP";
+}
+
+TEST_F(WeirctlQuery, SaysBesideRowsWhatTheyLack) {
+  StorePart rows = F::more(kGroups);
+  rows.left_out = "files=1; rows=30; from=2026-09-01T10:00:00Z; to=2026-09-01T11:00:00Z";
+  server.fake->lay_out({rows, F::over()});
+  server.keep({{604'800}, {}, {}, {30 * 86'400}});
+  constexpr const char* kRagged = "in:flows time:[2026-09-01T10:30:00Z,2026-11-01] groupby:src_ip";
+  constexpr const char* kGone = "flows before 2026-10-03T12:00:00Z are no longer kept: the answer lacks what only they could tell\n";
+  const std::string left_out = "weirctl: the store cannot read all that it has of this time, and left out: " + rows.left_out + "\n";
+  for (const char* const format : {"csv", "ndjson"}) {
+    EXPECT_EQ(ctl({"query", "--format", format, kRagged}, server).err, std::string("weirctl: ") + kGone + left_out) << format;
+  }
+  EXPECT_EQ(ctl({"query", "--json", kRagged}, server).err, left_out) << "its notes are in it";
+  EXPECT_EQ(ctl({"query", kRagged}, server).err, left_out + kGone) << "once";
+  server.fake->clear();
+  rows.octets = "PAR1PAR1";
+  server.fake->lay_out({rows, F::over()});
+  EXPECT_EQ(ctl({"query", "--format", "parquet", kRagged}, server).err, std::string("weirctl: ") + kGone + left_out);
 }
 
 TEST_F(WeirctlQuery, AsksInSql) {

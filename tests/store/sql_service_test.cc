@@ -230,6 +230,57 @@ TEST_F(SqlServiceTest, SaysWhatItsAnswerLacks) {
   EXPECT_EQ(told.headers, (std::vector<std::pair<std::string, std::string>>{{kLeftOutHeader, "files=1; rows=30; from=2025-11-08T00:00:00Z; to=2025-11-08T01:00:00Z"}}));
 }
 
+// Who says whose flows he reads hears of these alone.
+TEST_F(SqlServiceTest, SaysWhatItLeftOutOfTheTimesThatAreRead) {
+  auto connection = store->database()->connect();
+  for (const int hour : {489'600, 489'605}) {
+    ASSERT_TRUE(connection->execute(fmt::format("INSERT INTO history_files VALUES ('/nowhere/{0}.parquet', {0}, 30, 100, 'damaged', '', 0, 0, 0)", hour)));
+  }
+  const auto left_out = [&](const char* reads) {
+    const Told told = ask("SELECT 1", {{"reads", json::parse(reads)}});
+    EXPECT_EQ(told.status, 200) << reads << told.body;
+    return told.headers.empty() ? std::string() : told.headers.front().second;
+  };
+  const std::string first = "files=1; rows=30; from=2025-11-08T00:00:00Z; to=2025-11-08T01:00:00Z", last = "files=1; rows=30; from=2025-11-08T05:00:00Z; to=2025-11-08T06:00:00Z",
+                    both = "files=2; rows=60; from=2025-11-08T00:00:00Z; to=2025-11-08T06:00:00Z";
+  EXPECT_EQ(left_out("[]"), "");
+  EXPECT_EQ(left_out("[[null,null]]"), both);
+  EXPECT_EQ(left_out(R"([["2025-11-08T00:59:59.999999Z","2025-11-08T05:00:00Z"]])"), first);
+  EXPECT_EQ(left_out(R"([["2025-11-08T01:00:00Z","2025-11-08T05:00:00Z"]])"), "") << "between them";
+  EXPECT_EQ(left_out(R"([["2025-11-08T01:00:00Z","2025-11-08T05:00:00.000001Z"]])"), last);
+  EXPECT_EQ(left_out(R"([[null,"2025-11-08T00:00:00Z"],["2025-11-08T06:00:00Z",null]])"), "");
+  EXPECT_EQ(left_out(R"([[null,"2025-11-08T00:00:01Z"],["2025-11-08T05:30:00Z",null]])"), both);
+  for (const char* const wrong : {R"({"reads":5})", R"({"reads":[["x",null]]})", R"({"reads":[[null]]})", R"({"reads":[[1,2]]})", R"({"notes":"x"})", R"({"notes":[1]})"}) {
+    const Told told = ask("SELECT 1", json::parse(wrong));
+    EXPECT_EQ(told.status, 400) << wrong << told.body;
+  }
+  EXPECT_EQ(ask("SELECT 1", {{"reads", std::vector<json>(65, json::array({nullptr, nullptr}))}}).status, 400);
+  EXPECT_EQ(ask("SELECT 1", {{"notes", std::vector<std::string>(17, "x")}}).status, 400);
+  EXPECT_EQ(ask("SELECT 1", {{"notes", json::array({std::string(5000, 'x')})}}).status, 400);
+}
+
+// A file is handed on without the headers that it came with.
+TEST_F(SqlServiceTest, WritesIntoAFileWhatItLacks) {
+  auto connection = store->database()->connect();
+  ASSERT_TRUE(connection->execute("INSERT INTO history_files VALUES ('/nowhere/x.parquet', 489600, 30, 100, 'damaged', '', 0, 0, 0)"));
+  const auto metadata_of = [&](const json& more) {
+    json asked = more;
+    asked["format"] = "parquet";
+    const Told told = ask("SELECT i FROM range(100) t(i)", asked);
+    const std::string path = folder / "history" / "answer.parquet";
+    std::ofstream(path) << told.body;
+    auto rows = store->database()->connect()->query("SELECT string_agg(decode(key) || '=' || decode(value), ' ' ORDER BY key) FROM parquet_kv_metadata(" + sql_text(path) + ")");
+    EXPECT_TRUE(rows) << rows.error().message << told.body.substr(0, 200);
+    if (!rows) return std::string();
+    const auto chunk = rows->next();
+    return std::string(chunk->text(0, 0));
+  };
+  EXPECT_EQ(metadata_of({{"reads", json::array()}}), "weir_truncated=false");
+  const std::string left_out = "weir_left_out=files=1; rows=30; from=2025-11-08T00:00:00Z; to=2025-11-08T01:00:00Z";
+  EXPECT_EQ(metadata_of(json::object()), left_out + " weir_truncated=false");
+  EXPECT_EQ(metadata_of({{"notes", {"it's \"gone\"", "{b: $1}"}}, {"max_rows", 7}}), left_out + R"( weir_notes=["it's \"gone\"","{b: $1}"] weir_truncated=true)");
+}
+
 TEST_F(SqlServiceTest, SaysThatAFileWasCut) {
   const auto rows_of = [&](const Told& told) {
     std::ofstream(folder / "history" / "answer.parquet") << told.body;
