@@ -31,7 +31,7 @@ const Schema<DatabaseConfig>& database_schema() {
           .key("memory_limit", &C::memory_limit, size<uint64_t>(256 << 20, 1ull << 44),
                "Memory that storing and queries have together; queries that need more use temp_directory, or end.")
           .key("threads", &C::threads, integer<uint32_t>(1, 256), "Threads of queries.")
-          .key("temp_directory", &C::temp_directory, service::any_text(), "Where queries put what exceeds memory; empty: beside flows.duckdb temp, beside NAME.duckdb NAME.temp.")
+          .key("temp_directory", &C::temp_directory, service::any_text(), "Where queries put what exceeds memory; a path without *, ? and [. Empty: beside flows.duckdb temp, beside NAME.duckdb NAME.temp.")
           .key("temp_limit", &C::temp_limit, size<uint64_t>(1 << 20, 1ull << 50), "At most so much of it.");
   return schema;
 }
@@ -52,7 +52,7 @@ const Schema<HistoryConfig>& history_schema() {
   constexpr uint64_t kSec = 1'000'000'000;
   static const auto schema =
       Schema<C>()
-          .key("folder", &C::folder, service::any_text(), "Where the files (Parquet) of older rows lie; made if absent. Empty: beside flows.duckdb history, beside NAME.duckdb NAME.history.")
+          .key("folder", &C::folder, service::any_text(), "Where the files (Parquet) of older rows lie; made if absent; a path without *, ? and [. Empty: beside flows.duckdb history, beside NAME.duckdb NAME.history.")
           .key("realtime_threshold_secs", &C::realtime_threshold_secs, duration<uint32_t>(kSec, 3600, UINT32_MAX),
                "Hours older than that leave the database and become files.")
           .key("retention_secs", &C::retention_secs, duration<uint32_t>(kSec, 0, UINT32_MAX),
@@ -94,6 +94,13 @@ std::string beside(const std::string& path, const std::string& what) {
   return folder / (name == "flows.duckdb" ? what : name.stem().string() + "." + what);
 }
 
+/// DuckDB looks for files by patterns: of such a path it would read others, too, or none.
+void refuse_patterns(const char* key, const std::string& path, service::Findings& findings) {
+  const size_t at = path.find_first_of("*?[");
+  if (at == std::string::npos) return;
+  findings.error(key, fmt::format("{} has {} in it, of which DuckDB makes a pattern of names: a path without *, ? and [ is needed", service::printable(path), path[at]));
+}
+
 Result<LoadedConfig> finish(LoadedConfig loaded, service::ConfigReport& report) {
   service::Findings findings(loaded.origins, report);
   feed::check_connection(loaded.config, findings);
@@ -104,6 +111,8 @@ Result<LoadedConfig> finish(LoadedConfig loaded, service::ConfigReport& report) 
   if (loaded.config.history.folder.empty()) loaded.config.history.folder = beside(database.path, "history");
   if (loaded.config.history.folder.front() != '/') findings.error("history.folder", "is to begin with /");
   else loaded.config.history.folder = canonical_folder(loaded.config.history.folder);
+  refuse_patterns("history.folder", loaded.config.history.folder, findings);
+  refuse_patterns("database.temp_directory", database.temp_directory, findings);
   const HistoryConfig& history = loaded.config.history;
   if (history.retention_secs != 0 && history.retention_secs <= history.realtime_threshold_secs) {
     findings.error("history.retention_secs", fmt::format("{} is not more than history.realtime_threshold_secs ({})",
@@ -209,10 +218,12 @@ std::string describe_keys() { return service::describe_keys(store_schema().docum
 
 DatabaseOptions database_options(const StoreConfig& config) {
   DatabaseOptions options;
-  options.path = config.database.path;
+  // A name such as :memory: or x:y would be more than a file's to DuckDB; from / on it is one.
+  const auto absolute = [](const std::string& path) { return path.empty() ? path : std::filesystem::absolute(path).string(); };
+  options.path = absolute(config.database.path);
   options.memory_limit = fmt::format("{}MiB", config.database.memory_limit >> 20);
   options.threads = config.database.threads;
-  options.temp_directory = config.database.temp_directory;
+  options.temp_directory = absolute(config.database.temp_directory);
   options.temp_limit = fmt::format("{}MiB", config.database.temp_limit >> 20);
   if (!config.history.folder.empty()) options.folders.push_back(config.history.folder);
   options.history_folder = config.history.folder;

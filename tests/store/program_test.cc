@@ -299,6 +299,61 @@ TEST_F(StoreFilesTest, AreVerifiedWhenSomebodyAsks) {
   EXPECT_EQ(again["left_out"].size(), 1u);
 }
 
+// Folders of other people's names: what is no pattern of names is a name.
+TEST_F(StoreProgramTest, LivesInFoldersOfWhateverName) {
+  const std::string odd = folder_ / "it's \"odd\" {a,b} $x; ~%20 #1=\\ü";
+  const std::string files = odd + "/history";
+  std::filesystem::create_directories(files);
+  store::DatabaseOptions options;
+  options.path = odd + "/:memory:";
+  options.folders = {files};
+  std::string path;
+  {
+    constexpr int64_t kHour = 489'600;
+    store::StoreDatabase database(options);
+    ASSERT_TRUE(store::open_hours(*database.connection, std::span(&kHour, 1)));
+    database.run(fmt::format("INSERT INTO {} (time, bytes_total) SELECT make_timestamptz({} + i), 1 FROM range(30) t(i)", store::hour_table(kHour), kHour * store::kMicrosPerHour));
+    ASSERT_TRUE(store::fold(*database.connection));
+    ASSERT_TRUE(*store::History(files).archive(*database.connection, kHour, 1));
+    path = store::kept_files(*database.connection)->front().path;
+  }
+  const std::string config = folder_ / "odd.yaml";
+  std::ofstream(config) << "nats_url: " << nats_.url() << "\ndatabase: {path: " << json(options.path) << ", temp_directory: " << json(odd + "/temp") << "}\nhistory: {folder: "
+                        << json(files) << "}\ncontrol_socket: {path: " << socket() << "}\n";
+  Process store(folder_, {built("weir-store"), "run", "-c", config});
+  ASSERT_TRUE(eventually([&] { return is_ready(); })) << store.err();
+  EXPECT_EQ(number("SELECT count(*) FROM flow_rows"), 30u);
+  const std::string cut = ask("SELECT bytes_total FROM flows", {{"format", "parquet"}, {"max_rows", 7}}).body;
+  EXPECT_TRUE(cut.starts_with("PAR1") && cut.ends_with("PAR1")) << cut.substr(0, 300);
+  publish("flows.raw.a", flow_batch(0, 5), {{"Nats-Msg-Id", "u.1.0.1"}});
+  ASSERT_TRUE(eventually([&] { return number("SELECT count(*) FROM flow_rows") == 35; })) << store.err();
+  store::flip_bit(path, static_cast<std::streamoff>(std::filesystem::file_size(path) / 4));
+  const Outcome bad = ctl({"verify"});
+  EXPECT_EQ(bad.status, 1);
+  EXPECT_THAT(bad.out, HasSubstr("1 of them are not what was written"));
+  EXPECT_EQ(store.terminate(), 0) << store.err();
+  EXPECT_TRUE(std::filesystem::exists(options.path)) << "it was in memory only";
+}
+
+TEST_F(StoreProgramTest, RefusesFoldersThatArePatternsOfNames) {
+  const auto check = [&](const std::string& text) {
+    std::ofstream(folder_ / "check.yaml") << text;
+    Process checking(folder_, {built("weir-store"), "check-config", "-c", folder_ / "check.yaml"});
+    return checking.wait() == 0 ? std::string() : checking.err();
+  };
+  const auto database = [&](const std::string& name) { return "database: {path: " + json(folder_ / name).dump() + "}\n"; };
+  EXPECT_EQ(check(database("flows.duckdb")), "");
+  for (const char* const part : {"a[1]", "a*", "a?b"}) {
+    EXPECT_THAT(check(database("flows.duckdb") + "history: {folder: " + json(folder_ / part).dump() + "}\n"), HasSubstr("DuckDB makes a pattern of names")) << part;
+    std::filesystem::create_directories(folder_ / part);
+    const std::string beside = check(database(std::string(part) + "/flows.duckdb"));
+    EXPECT_THAT(beside, ::testing::AllOf(HasSubstr("history.folder"), HasSubstr("database.temp_directory"))) << part;
+  }
+  // Where it leads to counts.
+  std::filesystem::create_directory_symlink(folder_ / "a[1]", folder_ / "plain");
+  EXPECT_THAT(check(database("flows.duckdb") + "history: {folder: " + json(folder_ / "plain/history").dump() + "}\n"), HasSubstr("pattern of names"));
+}
+
 TEST_F(StoreProgramTest, SaysWhatItHas) {
   auto store = start();
   ASSERT_TRUE(eventually([&] { return is_ready(); })) << store->err();
