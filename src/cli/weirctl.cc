@@ -458,6 +458,11 @@ class Program {
     if (!report(asked)) return;
     const json answer = json::parse(asked.body, nullptr, /*allow_exceptions=*/false);
     const json number = answer.is_object() ? answer.value("number", json()) : json();
+    // Without it the end of an earlier reading would be taken for this one's.
+    if (!number.is_number_unsigned()) {
+      exit_code_ = kRefused;
+      return say("the answer has another shape than this weirctl knows");
+    }
     const auto is_over = [&] {
       const json verify = of_status("/keeper/scrub/verify");
       return verify.is_object() && verify.value("number", json()) >= number && verify.value("is_over", json()) == true;
