@@ -7,6 +7,7 @@
 // process's threads by their own clocks, and of the wall; the server's are its process's.
 #include <unistd.h>
 
+#include <CLI/CLI.hpp>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -14,6 +15,7 @@
 #include <iterator>
 #include <sstream>
 #include <thread>
+#include <vector>
 
 #include "corpus.h"
 #include "decode/decoder.h"
@@ -178,10 +180,16 @@ void measure(Protocol protocol, uint64_t rows, const std::string& folder, uint32
 
 int main(int argc, char** argv) {
   using namespace weir::perf;
-  const uint64_t rows = argc > 1 ? std::strtoull(argv[1], nullptr, 10) : 4'000'000;
-  const std::string folder = argc > 2 ? argv[2] : "/tmp";
-  for (int i = 3; i < argc; ++i) measure(Protocol::netflow_v9, rows, folder, static_cast<uint32_t>(std::atoi(argv[i])));
-  if (argc > 3) return 0;
+  uint64_t rows = 4'000'000;
+  std::string folder = "/tmp";
+  std::vector<uint32_t> intervals_ms;
+  CLI::App app("From a JetStream stream to committed rows: how many flows a second, and what each thread's share of a flow is.", "bench_ingest");
+  app.add_option("ROWS", rows, "So many of each protocol")->capture_default_str()->check(CLI::Range(uint64_t{1}, uint64_t{1'000'000'000}));
+  app.add_option("FOLDER", folder, "Where the database lies")->capture_default_str()->check(CLI::ExistingDirectory);
+  app.add_option("INTERVAL_MS", intervals_ms, "commit.interval_ms: NetFlow v9 under each of them in turn")->check(CLI::Range(10, 1000));
+  CLI11_PARSE(app, argc, argv);
+  for (const uint32_t interval_ms : intervals_ms) measure(Protocol::netflow_v9, rows, folder, interval_ms);
+  if (!intervals_ms.empty()) return 0;
   for (const Protocol protocol : {Protocol::netflow_v5, Protocol::netflow_v9, Protocol::mixed_10_exporters}) {
     measure(protocol, rows, folder);
   }

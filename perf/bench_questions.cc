@@ -13,11 +13,11 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <ctime>
 #include <filesystem>
 #include <fstream>
@@ -281,38 +281,32 @@ int smoke() {
 
 int main(int argc, char** argv) {
   Options options;
-  const auto usage = [] {
-    fmt::print(stderr, "usage: bench_questions fill|ask|sql DIR [SQL] [--flows N] [--days N] [--addresses N] [--recent-hours N] [--rounds N] [--cold] [--only TEXT]\n");
-    return 2;
+  bool is_smoke = false;
+  CLI::App app("How long questions take: a store of so many flows is made, and asked.", "bench_questions");
+  const auto number = [](CLI::App* command, const char* name, auto& value, const char* what) {
+    command->add_option(name, value, what)->capture_default_str()->check(CLI::Range(int64_t{1}, int64_t{100'000'000'000}));
   };
-  if (argc == 2 && std::strcmp(argv[1], "--smoke") == 0) return smoke();
-  if (argc < 3) return usage();
-  options.dir = argv[2];
-  const bool is_sql = std::strcmp(argv[1], "sql") == 0;
-  if (is_sql && argc < 4) return usage();
-  if (is_sql) options.sql = argv[3];
-  for (int i = is_sql ? 4 : 3; i < argc; ++i) {
-    const std::string_view key = argv[i];
-    if (key == "--cold") {
-      options.is_cold = true;
-      continue;
-    }
-    if (i + 1 == argc) return usage();
-    if (key == "--only") {
-      options.only = argv[++i];
-      continue;
-    }
-    const int64_t value = std::atoll(argv[++i]);
-    if (value <= 0) return usage();
-    if (key == "--flows") options.flows = value;
-    else if (key == "--days") options.days = value;
-    else if (key == "--addresses") options.addresses = value;
-    else if (key == "--recent-hours") options.recent_hours = value;
-    else if (key == "--rounds") options.rounds = static_cast<int>(value);
-    else return usage();
+  app.add_flag("--smoke", is_smoke, "A small store in a folder of its own, made and asked");
+  CLI::App* const fills = app.add_subcommand("fill", "Make a store in DIR, or go on with one that was begun");
+  CLI::App* const asks = app.add_subcommand("ask", "Ask the store in DIR each question");
+  CLI::App* const sqls = app.add_subcommand("sql", "Run one statement in the store in DIR");
+  fills->add_option("DIR", options.dir)->required();
+  number(fills, "--flows", options.flows, "So many, evenly over all hours");
+  number(fills, "--days", options.days, "Up to now");
+  number(fills, "--addresses", options.addresses, "Of sources and destinations");
+  number(fills, "--recent-hours", options.recent_hours, "Of these the rows stay in the database");
+  for (CLI::App* const command : {asks, sqls}) {
+    command->add_option("DIR", options.dir)->required()->check(CLI::ExistingDirectory);
+    command->add_option("--rounds", options.rounds, "Of each")->capture_default_str()->check(CLI::Range(1, 1'000'000));
   }
-  if (std::strcmp(argv[1], "fill") == 0) return fill(options);
-  if (std::strcmp(argv[1], "ask") == 0) return ask(options);
-  if (is_sql) return sql(options);
-  return usage();
+  asks->add_flag("--cold", options.is_cold, "Drop the page cache before each round (wants root)");
+  asks->add_option("--only", options.only, "Those whose name has this text");
+  sqls->add_option("SQL", options.sql)->required();
+  CLI11_PARSE(app, argc, argv);
+  if (is_smoke && app.get_subcommands().empty()) return smoke();
+  if (fills->parsed()) return fill(options);
+  if (asks->parsed()) return ask(options);
+  if (sqls->parsed()) return sql(options);
+  fmt::print(stderr, "{}", app.help());
+  return 2;
 }

@@ -1,16 +1,16 @@
 // bench_store.cc — From the octets of a FlowBatch to rows that a commit has made last: what each step of the store costs.
 //
 //     build/perf/bench_store [FOLDER]           the figures of docs/PERFORMANCE.md; the database lies in FOLDER
-//     build/perf/bench_store --smoke            few rows, all counted; part of the tests
+//     build/perf/bench_store [FOLDER] --smoke   few rows, all counted; part of the tests
 //
 // One thread does everything, one step behind the other, so that each can be told from the others: octets to FlowViews to chunks, chunks
 // into the table, the commit (with the ledger's change), the checkpoint. What of it weir-store does at the same time is in bench_ingest.
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <ctime>
 #include <memory>
 #include <string>
@@ -152,12 +152,16 @@ Costs measure(Protocol protocol, const std::string& file, size_t commits, size_t
 
 int main(int argc, char** argv) {
   using namespace weir::perf;
-  const bool is_smoke = argc > 1 && std::strcmp(argv[1], "--smoke") == 0;
-  std::string folder = "/tmp/weir_bench_XXXXXX";
-  if (argc > 1 && !is_smoke) {
-    folder = argv[1];
-  } else if (mkdtemp(folder.data()) == nullptr) {
-    return 1;
+  std::string folder;
+  bool is_smoke = false;
+  CLI::App app("From the octets of a FlowBatch to rows that a commit has made last: what each step of the store costs.", "bench_store");
+  app.add_option("FOLDER", folder, "Where the database lies; one of its own without it")->check(CLI::ExistingDirectory);
+  app.add_flag("--smoke", is_smoke, "Few rows");
+  CLI11_PARSE(app, argc, argv);
+  const bool is_own = folder.empty();
+  if (is_own) {
+    folder = "/tmp/weir_bench_XXXXXX";
+    if (mkdtemp(folder.data()) == nullptr) return 1;
   }
   const std::string file = folder + "/bench.duckdb";
   std::printf("%-24s %10s %10s %10s %10s %10s %12s\n", "ns/row", "convert", "append", "commit", "checkpoint", "all", "octets/row");
@@ -171,6 +175,6 @@ int main(int argc, char** argv) {
                 a_row(c.convert + c.append + c.commit + c.checkpoint), a_row(static_cast<double>(look.st_size)));
   }
   unlink(file.c_str());
-  if (argc <= 1 || is_smoke) rmdir(folder.c_str());
+  if (is_own) rmdir(folder.c_str());
   return 0;
 }
