@@ -24,10 +24,10 @@ int run(const std::string& path) {
     const auto last = (*program)->run([&signals] { return request_of(signals, "configuration and rules"); });
     if (last == nullptr) return 1;
     const etl::EtlBooks& books = last->books;
-    service::log_info("{} messages in: {} done, {} dead, {} left to be delivered again; {} flows in: {} events, {} dropped, {} "
-                      "sampled out, {} dead, {} left",
+    service::log_info("{} messages in: {} done, {} dead, {} left to be delivered again; {} flows in: {} events, {} results "
+                      "of a decision file, {} dropped, {} sampled out, {} dead, {} left",
                       books.messages_in, books.messages_done, books.messages_dead_total(), books.messages_returned,
-                      books.records_in, books.events_acknowledged, books.records_dropped, books.records_sampled_out,
+                      books.records_in, books.events_acknowledged, books.decisions_acknowledged, books.records_dropped, books.records_sampled_out,
                       books.records_dead_total(), books.records_returned);
     return books.discrepancy().empty() ? 0 : 1;
   });

@@ -73,6 +73,7 @@ void print_etl_ledger(const json& l) {
   const json& records = l.at("records");
   rows.begin("flows", "in", records.at("in"));
   rows.part("events", number(records, "events"));
+  rows.part("results of a decision file", number(records, "decisions"));
   rows.part("dropped by rules", number(records, "dropped"));
   rows.part("sampled out", number(records, "sampled_out"));
   rows.parts("dead", records.at("dead"));

@@ -36,6 +36,12 @@ struct EventsConfig {
   StreamSettings stream = {.name = "events_ocsf"};
 };
 
+/// What a decision file makes of flows: no events, so neither their subject nor their stream.
+struct DecisionsConfig {
+  std::string subject = "flows.decisions";
+  StreamSettings stream = {.name = "flows_decisions"};
+};
+
 struct OcsfConfig {
   std::string product_name = "Weir";
   std::string product_vendor;
@@ -56,6 +62,7 @@ struct EtlConfig : feed::FeedSettings {
   feed::NamesConfig names;
   OcsfConfig ocsf;
   EventsConfig events;
+  DecisionsConfig decisions;
 };
 
 struct LoadedConfig {
@@ -78,6 +85,8 @@ std::string describe_keys();
 
 /// `seed`: for the jitter of waits.
 outbound::JetStreamConfig events_config(const EtlConfig& config, uint64_t seed);
+/// Divided, packed and held as events are.
+outbound::JetStreamConfig decisions_config(const EtlConfig& config, uint64_t seed);
 
 inline constexpr const char* kProgram = "weir-etl";
 

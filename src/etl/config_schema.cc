@@ -25,6 +25,15 @@ const Schema<EventsConfig>& events_schema() {
   return schema;
 }
 
+const Schema<DecisionsConfig>& decisions_schema() {
+  using C = DecisionsConfig;
+  static const auto schema =
+      Schema<C>()
+          .key("subject", &C::subject, feed::plain_subject(), "Where they are published; not where events are.")
+          .object("stream", &C::stream, feed::stream_schema(), "Where they are kept; looked at, and created, where rules name a decision file.");
+  return schema;
+}
+
 constexpr int32_t kOffsetMinutesMax = 18 * 60;  // OCSF's
 
 service::ValueType<int32_t> minutes_of_offset() {
@@ -67,7 +76,9 @@ const Schema<EtlConfig>& etl_schema() {
                 "What is known of addresses (docs/ENRICHMENT.md); files are read anew at a reload.")
         .object("names", &C::names, feed::names_schema(), "Names of exporters, interfaces, VRFs and applications, which the collector publishes.")
         .object("ocsf", &C::ocsf, ocsf_schema(), "What all events say.")
-        .object("events", &C::events, events_schema(), "Where events go.");
+        .object("events", &C::events, events_schema(), "Where events go.")
+        .object("decisions", &C::decisions, decisions_schema(),
+                "Where results of a decision file go (docs/RULES.md), divided and packed as events are.");
     feed::add_operation_keys(all, {"what no event can be made of", kProgram});
     return all;
   }();

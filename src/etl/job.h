@@ -61,6 +61,7 @@ struct Outgoing : outbound::OutboundBatch {
   Job* job = nullptr;
   EventBuffer* buffer = nullptr;     // null: the octets are the job's
   std::optional<DeadReason> dead;    // of a record; null too for events
+  bool is_decided = false;           // results of a decision file
   outbound::ReplayedAs as;
   outbound::BatchHeaders own_headers;
 };

@@ -60,15 +60,14 @@ void add_metrics(const EtlView& view, const service::ReloadView& reload, MetricP
   page.counter("weir_etl_records_in_total", "Flows read from messages.", {}, books.records_in);
   page.counter("weir_etl_records_dropped_total", "Flows that a rule dropped.", {}, books.records_dropped);
   page.counter("weir_etl_rule_labels_left_out_total", "Labels of rules that a flow had no room for.", {}, books.labels_left_out);
-  page.counter("weir_etl_decisions_total", "Results that a decision file made, again those of messages that were worked on again.", {},
-               books.decisions);
   page.counter("weir_etl_records_sampled_out_total", "Flows that a rule's sampling left out.", {}, books.records_sampled_out);
   page.counter("weir_etl_records_returned_total", "Flows whose events were not acknowledged; they come again.", {},
                books.records_returned);
   page.gauge("weir_etl_records_in_flight", "Flows whose events are on their way.", {}, static_cast<double>(books.records_in_flight));
   page.counter("weir_etl_events_total", "Events that were acknowledged.", {}, books.events_acknowledged);
-  page.counter("weir_etl_event_octets_total", "Octets of events made.", {}, books.event_octets);
-  page.counter("weir_etl_event_messages_total", "Messages of events that were acknowledged.", {}, books.event_messages);
+  page.counter("weir_etl_decisions_total", "Results of a decision file that were acknowledged.", {}, books.decisions_acknowledged);
+  page.counter("weir_etl_event_octets_total", "Octets of events and decisions made.", {}, books.event_octets);
+  page.counter("weir_etl_event_messages_total", "Messages of events or decisions that were acknowledged.", {}, books.event_messages);
   page.counter("weir_etl_event_messages_duplicate_total", "Of these, those that the stream had already.", {},
                books.event_messages_duplicate);
   feed::add_dead_metrics(page, "weir_etl", books.messages_dead, books.records_dead);

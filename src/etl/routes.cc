@@ -32,13 +32,13 @@ json ledger_json(const EtlView& view) {
             {"dropped", b.records_dropped},
             {"sampled_out", b.records_sampled_out},
             {"events", b.events_acknowledged},
+            {"decisions", b.decisions_acknowledged},
             {"dead", feed::dead_json(b.records_dead, true)},
             {"returned", b.records_returned},
             {"in_flight", b.records_in_flight}}},
           {"event_messages", {{"acknowledged", b.event_messages}, {"duplicate", b.event_messages_duplicate}}},
           {"rule_errors", b.rule_errors},
-          {"labels_left_out", b.labels_left_out},
-          {"decisions", b.decisions}};
+          {"labels_left_out", b.labels_left_out}};
 }
 
 json rule_json(const RuleView& rule) {

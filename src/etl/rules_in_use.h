@@ -24,6 +24,8 @@ struct RulesInUse {
   transform::OcsfWriter writer;
   std::shared_ptr<const enrich::Enrichment> enrichment;  // null: nothing is known of addresses
 
+  /// Null: none, flows become events.
+  const rules::DecisionFile* decision() const noexcept { return rules == nullptr ? nullptr : rules->decision(); }
   feed::FilesIdentity identity() const;
 };
 

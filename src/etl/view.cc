@@ -19,12 +19,12 @@ std::string EtlBooks::discrepancy() const {
     return fmt::format("messages: {} in, {} accounted for: done {}, dead {}, returned {}, in hand {}", messages_in, messages,
                        messages_done, messages_dead_total(), messages_returned, messages_in_hand);
   }
-  const uint64_t records = records_dropped + records_sampled_out + events_acknowledged + records_dead_total() +
-                           records_returned + records_in_flight;
+  const uint64_t records = records_dropped + records_sampled_out + events_acknowledged + decisions_acknowledged +
+                           records_dead_total() + records_returned + records_in_flight;
   if (records != records_in) {
     return fmt::format(
-        "records: {} in, {} accounted for: dropped {}, sampled out {}, acknowledged {}, dead {}, returned {}, in flight {}",
-        records_in, records, records_dropped, records_sampled_out, events_acknowledged, records_dead_total(),
+        "records: {} in, {} accounted for: dropped {}, sampled out {}, events {}, decisions {}, dead {}, returned {}, in flight {}",
+        records_in, records, records_dropped, records_sampled_out, events_acknowledged, decisions_acknowledged, records_dead_total(),
         records_returned, records_in_flight);
   }
   return {};

@@ -21,7 +21,7 @@ using feed::DeadTally;
 /// Where every message and every record that came in has gone.
 ///
 ///   messages_in = done + Σ dead (of whole messages) + returned + in_hand
-///   records_in  = dropped + sampled_out + acknowledged + Σ dead (of records) + returned + in_flight
+///   records_in  = dropped + sampled_out + acknowledged (events, decisions) + Σ dead (of records) + returned + in_flight
 ///
 /// done: all that came of it is acknowledged, and so is it. returned: left to be delivered again, for what came of it was
 /// refused, or the program stopped; so are records whose message was.
@@ -37,18 +37,18 @@ struct EtlBooks {
   uint64_t records_dropped = 0;      // by a rule
   uint64_t records_sampled_out = 0;  // by a rule
   uint64_t events_acknowledged = 0;
+  uint64_t decisions_acknowledged = 0;  // results of a decision file, instead
   uint64_t records_returned = 0;
   uint64_t records_in_flight = 0;
   DeadTally records_dead{};
 
   // No part of the sums.
   uint64_t octets_in = 0;
-  uint64_t event_octets = 0;   // made
+  uint64_t event_octets = 0;   // made; of decisions, too, as what follows
   uint64_t event_messages = 0; // acknowledged
   uint64_t event_messages_duplicate = 0;  // of these, those that the stream had already
   uint64_t rule_errors = 0;    // expressions without a value
   uint64_t labels_left_out = 0;  // of rules: a flow had as many as it may have
-  uint64_t decisions = 0;      // results of a decision file that were made; with those made again
 
   uint64_t messages_dead_total() const noexcept;
   uint64_t records_dead_total() const noexcept;
@@ -74,7 +74,7 @@ struct RulesView {
 };
 
 struct EventPublisherView {
-  std::string name;  // events, dead
+  std::string name;  // events, decisions, dead
   std::string stream;
   bool is_connected = false;
   uint64_t in_flight = 0;

@@ -28,21 +28,25 @@ Result<std::unique_ptr<EtlWorker>> EtlWorker::make(const EtlConfig& config, cons
   if (!consumer) return consumer.error();
   auto events = outbound::JetStreamPublisher::make(events_config(config, seed));
   if (!events) return events.error();
+  auto decisions = outbound::JetStreamPublisher::make(decisions_config(config, seed + 2));
+  if (!decisions) return decisions.error();
   auto dead = outbound::JetStreamPublisher::make(feed::dead_config(config, kProgram, seed + 1));
   if (!dead) return dead.error();
   return std::unique_ptr<EtlWorker>(
-      new EtlWorker(config, rules, names, std::move(*consumer), std::move(*events), std::move(*dead)));
+      new EtlWorker(config, rules, names, std::move(*consumer), std::move(*events), std::move(*decisions), std::move(*dead)));
 }
 
 EtlWorker::EtlWorker(const EtlConfig& config, const Snapshot<RulesInUse>& rules, const feed::NamesReader* names,
                      std::unique_ptr<outbound::JetStreamConsumer> consumer,
                      std::unique_ptr<outbound::JetStreamPublisher> events,
+                     std::unique_ptr<outbound::JetStreamPublisher> decisions,
                      std::unique_ptr<outbound::JetStreamPublisher> dead)
     : config_(config),
       rules_(rules),
       names_(names),
       consumer_(std::move(consumer)),
       events_(std::move(events)),
+      decisions_(std::move(decisions)),
       dead_(std::move(dead)),
       in_hand_of_(consumer_->inputs(), 0),
       redelivered_stale_(consumer_->inputs(), 0),
@@ -63,6 +67,7 @@ void EtlWorker::ask_to_stop() noexcept {
   stop_asked_.fetch_add(1, std::memory_order_release);
   consumer_->wake();
   events_->wake();
+  decisions_->wake();
 }
 
 void EtlWorker::run() {
@@ -92,6 +97,8 @@ bool EtlWorker::step() {
 void EtlWorker::wait() {
   if (events_->in_flight() > 0) {
     events_->poll(kOutcomeWaitMs, *this);
+  } else if (decisions_->in_flight() > 0) {
+    decisions_->poll(kOutcomeWaitMs, *this);
   } else if (dead_->in_flight() > 0) {
     dead_->poll(kOutcomeWaitMs, *this);
   } else {
@@ -153,11 +160,21 @@ Job* EtlWorker::next_job() {
   return &job;
 }
 
+/// Rules name a decision file, or did when something was begun that is not acknowledged yet.
+bool EtlWorker::uses_decisions() const noexcept {
+  return (rules_seen_ != nullptr && rules_seen_->decision() != nullptr) || decisions_->in_flight() > 0 || !to_publish_decisions_.empty();
+}
+
 bool EtlWorker::publish() {
   const uint64_t outcomes_before = outcomes_;
-  while (!to_publish_.empty() && events_->submit(*to_publish_.front(), *this)) to_publish_.pop_front();
-  while (!to_publish_dead_.empty() && dead_->submit(*to_publish_dead_.front(), *this)) to_publish_dead_.pop_front();
+  const auto submit = [this](std::deque<Outgoing*>& queue, outbound::JetStreamPublisher& publisher) {
+    while (!queue.empty() && publisher.submit(*queue.front(), *this)) queue.pop_front();
+  };
+  submit(to_publish_, *events_);
+  submit(to_publish_decisions_, *decisions_);
+  submit(to_publish_dead_, *dead_);
   events_->poll(0, *this);
+  if (uses_decisions()) decisions_->poll(0, *this);
   dead_->poll(0, *this);
   return outcomes_ != outcomes_before;
 }
@@ -179,7 +196,7 @@ void EtlWorker::on_outcome(const outbound::Outcome& outcome) {
   } else if (out.dead) {
     books_.records_dead[static_cast<size_t>(*out.dead)] += out.records;
   } else if (out.buffer != nullptr) {
-    books_.events_acknowledged += out.records;
+    (out.is_decided ? books_.decisions_acknowledged : books_.events_acknowledged) += out.records;
     ++books_.event_messages;
     if (outcome.duplicate) ++books_.event_messages_duplicate;
   }
@@ -294,11 +311,12 @@ void EtlWorker::stop() {
     close_if_settled(job);
   }
   // What they never took fails with what they had.
-  for (auto* const queue : {&to_publish_, &to_publish_dead_}) {
+  for (auto* const queue : {&to_publish_, &to_publish_decisions_, &to_publish_dead_}) {
     for (Outgoing* out : *queue) on_outcome({out, false, false, outbound::DeliveryFailure::shutdown_deadline});
     queue->clear();
   }
   events_->drain(now, *this);
+  decisions_->drain(now, *this);
   dead_->drain(now, *this);
   close_jobs();
   consumer_->flush(kFlushMs);

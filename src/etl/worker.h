@@ -2,7 +2,8 @@
 // that came of it is acknowledged.
 //
 // Runs on:  run on the etl_thread; ask_to_stop and view on any.
-// Owns:     three connections: to consume, to publish events, to publish what none can be made of.
+// Owns:     four connections: to consume, to publish events, to publish what a decision file makes instead (once rules name one), to publish
+//           what nothing can be made of.
 // Bounds:   messages_in_hand, octets_in_hand of what messages unpack to (and one message more), buffer_bytes of events, kOutgoingMax
 //           messages on their way. Where one of them is reached nothing more is begun, or asked for.
 // Failure:  none ends it. Whatever it is waiting for is in the view.
@@ -54,7 +55,7 @@ class EtlWorker final : private outbound::OutcomeSink {
  private:
   EtlWorker(const EtlConfig& config, const Snapshot<RulesInUse>& rules, const feed::NamesReader* names,
             std::unique_ptr<outbound::JetStreamConsumer> consumer, std::unique_ptr<outbound::JetStreamPublisher> events,
-            std::unique_ptr<outbound::JetStreamPublisher> dead);
+            std::unique_ptr<outbound::JetStreamPublisher> decisions, std::unique_ptr<outbound::JetStreamPublisher> dead);
 
   // worker.cc: messages
   bool step() WEIR_RUNS_ON(publisher_thread);
@@ -64,6 +65,7 @@ class EtlWorker final : private outbound::OutcomeSink {
   Job* next_job();
   bool publish() WEIR_RUNS_ON(publisher_thread);
   void on_outcome(const outbound::Outcome& outcome) override;
+  bool uses_decisions() const noexcept;
   void close_if_settled(Job& job);
   bool close_jobs();
   void prolong(uint64_t now_ns);
@@ -84,7 +86,7 @@ class EtlWorker final : private outbound::OutcomeSink {
   void end_slice(Job& job);
   void give_up_slice();
   void change_buffer();
-  size_t message_octets_max() noexcept;
+  size_t message_octets_max(const Job& job) noexcept;
   void bury(Job& job, DeadReason reason);
   void bury_record(Job& job, DeadReason reason, std::span<const uint8_t> record, std::string_view detail = {});
   Outgoing& take_outgoing(Job& job);
@@ -101,6 +103,7 @@ class EtlWorker final : private outbound::OutcomeSink {
   const feed::NamesReader* const names_;  // null: none
   const std::unique_ptr<outbound::JetStreamConsumer> consumer_;
   const std::unique_ptr<outbound::JetStreamPublisher> events_;
+  const std::unique_ptr<outbound::JetStreamPublisher> decisions_;  // connects to nothing before rules name a decision file
   const std::unique_ptr<outbound::JetStreamPublisher> dead_;
 
   std::vector<outbound::Delivery> taken_;
@@ -125,6 +128,7 @@ class EtlWorker final : private outbound::OutcomeSink {
   std::vector<std::unique_ptr<Outgoing>> outgoing_;
   std::vector<Outgoing*> free_outgoing_;
   std::deque<Outgoing*> to_publish_;       // events
+  std::deque<Outgoing*> to_publish_decisions_;
   std::deque<Outgoing*> to_publish_dead_;
 
   std::shared_ptr<const RulesInUse> rules_seen_;

@@ -156,8 +156,8 @@ void EtlWorker::write_event(Job& job, const transform::Decisions& decisions, std
   context.decisions = decisions;
   context.discard_reason = discard_reason_;
   const bool as_lines = config_.events.framing == EventFraming::json;
-  const size_t message_max = message_octets_max();
-  const rules::DecisionFile* const decision = job.rules->rules != nullptr ? job.rules->rules->decision() : nullptr;
+  const size_t message_max = message_octets_max(job);
+  const rules::DecisionFile* const decision = job.rules->decision();
   auto end = transform::DecisionEnd::written;
   for (;;) {
     const size_t begin = buffer_->used + slice_octets_;
@@ -172,7 +172,6 @@ void EtlWorker::write_event(Job& job, const transform::Decisions& decisions, std
                                               : job.rules->writer.write(flow_, context, place);
     if (end == transform::DecisionEnd::no_value) return bury_record(job, DeadReason::no_decision, record, decision_writer_.without_value());
     if (octets != 0) {
-      books_.decisions += decision != nullptr ? 1 : 0;
       size_t all = octets;
       if (as_lines) at[all++] = '\n';
       slice_octets_ += all;
@@ -216,9 +215,9 @@ void EtlWorker::seal(Job& job, uint32_t last_index) {
   const uint32_t first_index = alone ? last_index : job.slice_index;
   out.as.id = job.id + '.' + std::to_string(first_index);
   if (!alone) out.as.id += '-' + std::to_string(last_index);
-  out.as.subject = config_.events.subject;
-  const bool is_decided = job.rules->rules != nullptr && job.rules->rules->decision() != nullptr;
-  out.own_headers.emplace_back("Weir-Kind", is_decided ? "decision" : "ocsf_event");
+  out.is_decided = job.rules->decision() != nullptr;
+  out.as.subject = out.is_decided ? config_.decisions.subject : config_.events.subject;
+  out.own_headers.emplace_back("Weir-Kind", out.is_decided ? "decision" : "ocsf_event");
   out.own_headers.emplace_back("Weir-Framing", name_of(config_.events.framing));
   out.own_headers.emplace_back("Weir-Compression", name_of(config_.events.compression));
   out.own_headers.emplace_back("Weir-Records", std::to_string(slice_records_));
@@ -227,7 +226,7 @@ void EtlWorker::seal(Job& job, uint32_t last_index) {
   slice_octets_ = 0;
   slice_records_ = 0;
   job.slice_index = last_index + 1;
-  to_publish_.push_back(&out);
+  (out.is_decided ? to_publish_decisions_ : to_publish_).push_back(&out);
 }
 
 /// By how many records were read, which no rule, name or database changes: a message that is worked on again under others is cut in the
@@ -244,11 +243,12 @@ void EtlWorker::give_up_slice() {
   slice_records_ = 0;
 }
 
-size_t EtlWorker::message_octets_max() noexcept {
+size_t EtlWorker::message_octets_max(const Job& job) noexcept {
+  const outbound::JetStreamPublisher& publisher = job.rules->decision() != nullptr ? *decisions_ : *events_;
   // While the library connects again it says 0.
   if (const size_t now = consumer_->payload_max(); now != 0) payload_max_ = now;
   size_t all = payload_max_;
-  if (const uint64_t of_stream = events_->stream_octets_max(); of_stream != 0) all = std::min<size_t>(all, of_stream);
+  if (const uint64_t of_stream = publisher.stream_octets_max(); of_stream != 0) all = std::min<size_t>(all, of_stream);
   all = std::max<size_t>(all, 2 * kHeadersReserve);
   // Packing what does not pack adds to it.
   const size_t packing = config_.events.compression == outbound::Compression::none ? 0 : all / 128;
@@ -265,6 +265,7 @@ Outgoing& EtlWorker::take_outgoing(Job& job) {
   out.job = &job;
   out.buffer = nullptr;
   out.dead.reset();
+  out.is_decided = false;
   out.own_headers.clear();
   out.replayed_as = &out.as;
   out.headers = &out.own_headers;

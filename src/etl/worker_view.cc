@@ -53,6 +53,7 @@ void EtlWorker::publish_view(uint64_t now_ns) {
   view->source = feed::SourceView::of(*consumer_, config_.source.stream_name);
   if (names_ != nullptr) view->names = names_->view();
   view->publishers.push_back(publisher_view("events", config_.events.stream.name, *events_));
+  if (uses_decisions()) view->publishers.push_back(publisher_view("decisions", config_.decisions.stream.name, *decisions_));
   view->publishers.push_back(publisher_view("dead", config_.dead.stream.name, *dead_));
   view->buffers = buffers_.size();
   view->buffers_free = free_buffers_.size();

@@ -57,6 +57,13 @@ TEST(EtlConfig, RefusesWhatCannotWorkTogether) {
   EXPECT_THAT(trouble_of("events: {stream: {name: events}}"), HasSubstr("is the stream that is consumed"));
   EXPECT_THAT(trouble_of("dead: {stream: {name: events_ocsf}}"), HasSubstr("is the stream of events"));
   EXPECT_THAT(trouble_of("events: {subject: flows.dead.x}"), HasSubstr("lies under it"));
+  EXPECT_THAT(trouble_of("decisions: {subject: flows.dead.x}"), HasSubstr("decisions.subject (flows.dead.x) lies under it"));
+  EXPECT_THAT(trouble_of("decisions: {subject: flows.ocsf.network_activity}"), HasSubstr("decisions.subject: is the subject of events"));
+  EXPECT_THAT(trouble_of("decisions: {stream: {name: events_ocsf}}"), HasSubstr("decisions.stream.name: is the stream of events"));
+  EXPECT_THAT(trouble_of("decisions: {stream: {name: flows_dead}}"), HasSubstr("dead.stream.name"));
+  EXPECT_THAT(trouble_of("decisions: {stream: {name: events}}"), HasSubstr("is the stream that is consumed"));
+  EXPECT_THAT(trouble_of("decisions: {subject: flows.raw.x}"), HasSubstr("would be consumed again"));
+  EXPECT_EQ(trouble_of("decisions: {subject: flows.raw.netflow.processed}"), "");
   EXPECT_THAT(trouble_of("security: {mode: mtls}"), HasSubstr("security.tls.cert_file: is missing"));
   EXPECT_THAT(trouble_of("nats_url: tls://x\nsecurity: {mode: none}"), HasSubstr("contradicts tls://"));
   EXPECT_THAT(trouble_of("nats_user: a\nnats_token: b"), HasSubstr("only one of them"));
@@ -66,7 +73,8 @@ TEST(EtlConfig, WarnsOfAWindowThatIsTooShort) {
   const auto loaded = read("source: {ack_wait_secs: 120}");
   ASSERT_TRUE(loaded);
   EXPECT_THAT(loaded->warnings, ElementsAre(HasSubstr("events.stream.duplicate_window_secs"),
-                                            HasSubstr("dead.stream.duplicate_window_secs")));
+                                            HasSubstr("dead.stream.duplicate_window_secs"),
+                                            HasSubstr("decisions.stream.duplicate_window_secs")));
 }
 
 TEST(EtlConfig, TakesTheEnvironmentFirst) {

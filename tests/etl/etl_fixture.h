@@ -9,10 +9,10 @@ class EtlFixture : public FlowStreamFixture {
  protected:
   EtlFixture() { consumer_name_ = "weir-etl-flows-raw-any"; }
 
-  /// The events of the result stream, whatever their framing.
-  std::vector<json> events() {
+  /// The events of the result stream, whatever their framing; or what lies in another such.
+  std::vector<json> events(const std::string& stream = "events_ocsf") {
     std::vector<json> all;
-    for (const StoredMessage& message : read_stream("events_ocsf")) {
+    for (const StoredMessage& message : read_stream(stream)) {
       size_t at = 0;
       const std::string& text = message.body;
       while (at < text.size()) {
@@ -23,6 +23,17 @@ class EtlFixture : public FlowStreamFixture {
       }
     }
     return all;
+  }
+  std::vector<json> decisions() { return events("flows_decisions"); }
+  /// A decision file of one node; `expressions`: its keys and their values. Rules name it d.json.
+  void write_decision_file(const std::map<std::string, std::string>& expressions) {
+    json list = json::array();
+    for (const auto& [key, value] : expressions) list.push_back({{"key", key}, {"value", value}});
+    const json nodes = {{{"id", "i"}, {"type", "inputNode"}},
+                        {{"id", "e"}, {"name", "make"}, {"type", "expressionNode"}, {"content", {{"expressions", list}}}},
+                        {{"id", "o"}, {"type", "outputNode"}}};
+    const json edges = {{{"sourceId", "i"}, {"targetId", "e"}}, {{"sourceId", "e"}, {"targetId", "o"}}};
+    std::ofstream(folder_ / "d.json") << json{{"nodes", nodes}, {"edges", edges}};
   }
   static std::multiset<uint64_t> numbers_of(const std::vector<json>& events) {
     std::multiset<uint64_t> numbers;

@@ -35,6 +35,7 @@ class EtlInstances : public test::EtlFixture {
     std::ofstream(path) << "nats_url: " << nats_.url() << "\n"
                         << "source: {ack_wait_secs: 2}\n"
                         << "events: {buffer_bytes: 16MiB, stream: {name: events_ocsf, max_bytes: 256MiB}}\n"
+                        << "decisions: {stream: {name: flows_decisions, max_bytes: 256MiB}}\n"
                         << "dead: {stream: {name: flows_dead, max_bytes: 64MiB}}\n"
                         << "control_socket: {path: " << socket_of(instance) << "}\n"
                         << "shutdown_deadline_ms: 3000\n"
@@ -56,30 +57,43 @@ class EtlInstances : public test::EtlFixture {
     const json body = json::parse(answer.body, nullptr, false);
     return body.is_object() ? body["state"].get<std::string>() : "";
   }
+  void kill_under_load(int messages, const std::string& more, const std::string& stream);
   json ledger(int instance) { return json::parse(ctl(instance, {"--json", "ledger"}).out, nullptr, false); }
 };
 
-TEST_F(EtlInstances, LoseNothingAndStoreNothingTwiceWhenTheyAreKilledUnderLoad) {
-  constexpr int kInstances = 3, kMessages = 1500, kRecords = 40;
+/// `more`: of their configuration; `stream`: where every flow has to come to, once.
+void EtlInstances::kill_under_load(int messages, const std::string& more, const std::string& stream) {
+  constexpr int kInstances = 3, kRecords = 40;
   std::vector<std::unique_ptr<Process>> instances;
-  for (int i = 0; i < kInstances; ++i) instances.push_back(start(i));
+  for (int i = 0; i < kInstances; ++i) instances.push_back(start(i, more));
   for (int i = 0; i < kInstances; ++i) ASSERT_TRUE(eventually([&] { return is_ready(i); })) << instances[static_cast<size_t>(i)]->err();
   int kills = 0;
-  for (int m = 0; m < kMessages; ++m) {
+  for (int m = 0; m < messages; ++m) {
     publish("flows.raw.netflow", flow_batch(static_cast<uint64_t>(m) * kRecords, kRecords), {{"Nats-Msg-Id", "m" + std::to_string(m)}});
     if (m % 150 != 149) continue;
-    auto& victim = instances[static_cast<size_t>(kills++ % kInstances)];
+    const int which = kills++ % kInstances;
+    auto& victim = instances[static_cast<size_t>(which)];
     victim->signal(SIGKILL);
     victim->wait();
-    victim = start(kills % kInstances);
+    victim = start(which, more);
   }
-  EXPECT_EQ(kills, 10);
+  EXPECT_EQ(kills, messages / 150);
   ASSERT_TRUE(eventually([&] { return is_all_done(); }, 90s)) << consumer().dump();
   EXPECT_EQ(messages_in("flows_dead"), 0u);
-  const auto numbers = numbers_of(events());
-  EXPECT_EQ(numbers.size(), size_t{kMessages * kRecords});
-  EXPECT_TRUE(numbers == run_of(0, kMessages * kRecords));
+  const auto records = static_cast<uint32_t>(messages * kRecords);
+  const auto numbers = numbers_of(events(stream));
+  EXPECT_EQ(numbers.size(), records);
+  EXPECT_TRUE(numbers == run_of(0, records));
   for (auto& instance : instances) EXPECT_EQ(instance->terminate(), 0) << instance->err();
+}
+
+TEST_F(EtlInstances, LoseNothingAndStoreNothingTwiceWhenTheyAreKilledUnderLoad) { kill_under_load(1500, "", "events_ocsf"); }
+
+TEST_F(EtlInstances, LoseNoResultOfADecisionFileAndStoreNoneTwiceWhenTheyAreKilledUnderLoad) {
+  write_decision_file({{"traffic.bytes_out", "bytes"}});
+  std::ofstream(folder_ / "rules.yaml") << "version: 1\ndecision: d.json\nrules: []\n";
+  kill_under_load(450, "rules: " + (folder_ / "rules.yaml") + "\n", "flows_decisions");
+  EXPECT_EQ(messages_in("events_ocsf"), 0u);
 }
 
 /// A message that takes its worker seconds, during which it can be killed, among small ones.

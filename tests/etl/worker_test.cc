@@ -27,6 +27,7 @@ using test::Headers;
 using test::json;
 using test::NatsServer;
 using test::StoredMessage;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
@@ -37,7 +38,7 @@ class EtlWorkerTest : public test::EtlFixture {
     EtlConfig config;
     config.nats_url = nats_.url();
     config.source.ack_wait_secs = 2;
-    config.events.stream.max_bytes = config.dead.stream.max_bytes = 256 << 20;
+    config.events.stream.max_bytes = config.decisions.stream.max_bytes = config.dead.stream.max_bytes = 256 << 20;
     config.events.buffer_bytes = 4 << 20;
     config.shutdown_deadline_ms = 5000;
     return config;
@@ -112,28 +113,84 @@ TEST_F(EtlWorkerTest, ReadsAllFramingsAndCompressionsThatHeadersSay) {
 }
 
 TEST_F(EtlWorkerTest, PublishesWhatADecisionFileMakesOfFlows) {
-  std::ofstream(folder_ / "d.json")
-      << R"({"nodes":[{"id":"i","type":"inputNode"},{"id":"e","name":"make","type":"expressionNode","content":{"expressions":[)"
-      << R"({"key":"octets","value":"bytes"},{"key":"kind","value":"bytes % 2 == 0 ? 'even' : 1 + flow_type"}]}},{"id":"o","type":"outputNode"}],)"
-      << R"("edges":[{"sourceId":"i","targetId":"e"},{"sourceId":"e","targetId":"o"}]})";
+  write_decision_file({{"octets", "bytes"}, {"kind", "bytes % 2 == 0 ? 'even' : 1 + flow_type"}});
   take_rules(config(), 1, "decision: d.json\nrules:\n  - {id: few, when: bytes < 1010, then: {drop: true}}\n");
   start(config());
-  publish("flows.raw.netflow", flow_batch(0, 30));
+  publish("flows.raw.netflow", flow_batch(0, 30), {{"Nats-Msg-Id", "m"}});
   settle(1);
   std::multiset<uint64_t> octets;
-  for (const json& result : events()) {
+  for (const json& result : decisions()) {
     EXPECT_EQ(result.size(), 2u) << result.dump();
     EXPECT_EQ(result.at("kind"), "even");
     octets.insert(result.at("octets").get<uint64_t>());
   }
   EXPECT_EQ(octets, (std::multiset<uint64_t>{1010, 1012, 1014, 1016, 1018, 1020, 1022, 1024, 1026, 1028}));
-  EXPECT_EQ(read_stream("events_ocsf").at(0).header("Weir-Kind"), "decision");
+  const auto messages = read_stream("flows_decisions");
+  ASSERT_THAT(messages, SizeIs(1));
+  EXPECT_EQ(messages[0].header("Weir-Kind"), "decision");
+  EXPECT_EQ(messages[0].subject, "flows.decisions");
+  EXPECT_EQ(messages[0].header("Nats-Msg-Id"), "m.0-29");
+  EXPECT_THAT(events(), IsEmpty()) << "who reads events meets nothing that is none";
   EXPECT_EQ(books().records_dropped, 10u);
-  EXPECT_EQ(books().decisions, 10u);
+  EXPECT_EQ(books().decisions_acknowledged, 10u);
+  EXPECT_EQ(books().events_acknowledged, 0u);
   EXPECT_EQ(books().records_dead[static_cast<size_t>(DeadReason::no_decision)], 10u);
   const auto letters = dead();
   ASSERT_EQ(letters.size(), 10u);
   EXPECT_EQ(letters[0].header("Weir-Dead-Detail"), "node 'make': kind = bytes % 2 == 0 ? 'even' : 1 + flow_type");
+}
+
+std::vector<std::string> names_of(const std::vector<EventPublisherView>& publishers) {
+  std::vector<std::string> names;
+  for (const EventPublisherView& publisher : publishers) names.push_back(publisher.name);
+  return names;
+}
+
+TEST_F(EtlWorkerTest, SendsResultsOfDecisionFilesElsewhereThanEventsWhileRulesNameOne) {
+  EtlConfig c = config();
+  c.decisions.subject = "flows.raw.netflow.processed";  // where existing installations have them
+  c.decisions.stream.name = "processed";
+  start(c);
+  publish("flows.raw.netflow", flow_batch(0, 5));
+  settle(1);
+  EXPECT_THAT(names_of(worker_->view()->publishers), ElementsAre("events", "dead"));
+  EXPECT_FALSE(api("STREAM.INFO.processed").contains("state")) << "of a stream that nothing is published to";
+
+  write_decision_file({{"traffic.bytes_out", "bytes"}});
+  take_rules(c, 2, "decision: d.json\nrules: []\n");
+  ASSERT_TRUE(eventually([&] { return worker_->view()->rules.version == 2; }));
+  publish("flows.raw.netflow", flow_batch(5, 5));
+  settle(2);
+  EXPECT_EQ(numbers_of(events("processed")), run_of(5, 5));
+  EXPECT_EQ(read_stream("processed").at(0).subject, "flows.raw.netflow.processed");
+  EXPECT_THAT(names_of(worker_->view()->publishers), ElementsAre("events", "decisions", "dead"));
+
+  take_rules(c, 3);
+  ASSERT_TRUE(eventually([&] { return worker_->view()->rules.version == 3; }));
+  publish("flows.raw.netflow", flow_batch(10, 5));
+  settle(3);
+  auto expected = run_of(0, 5);
+  expected.merge(run_of(10, 5));
+  EXPECT_EQ(numbers_of(events()), expected);
+  EXPECT_EQ(numbers_of(events("processed")), run_of(5, 5));
+  EXPECT_EQ(books().events_acknowledged, 10u);
+  EXPECT_EQ(books().decisions_acknowledged, 5u);
+  EXPECT_THAT(names_of(worker_->view()->publishers), ElementsAre("events", "dead"));
+}
+
+TEST_F(EtlWorkerTest, KeepsMessagesUntilTheStreamOfDecisionsTakesThem) {
+  make_stream("other", "flows.decisions");
+  write_decision_file({{"traffic.bytes_out", "bytes"}});
+  take_rules(config(), 1, "decision: d.json\nrules: []\n");
+  start(config());
+  publish("flows.raw.netflow", flow_batch(0, 7), {{"Nats-Msg-Id", "one"}});
+  ASSERT_TRUE(eventually([&] { return worker_->view() != nullptr && worker_->view()->books.records_in_flight == 7; }));
+  ASSERT_TRUE(eventually([&] { return !worker_->view()->not_ready_because().empty(); }));
+  EXPECT_THAT(worker_->view()->not_ready_because(), HasSubstr("decisions: stream flows_decisions"));
+  EXPECT_EQ(books().discrepancy(), "");
+  api("STREAM.DELETE.other");
+  settle(1);
+  EXPECT_EQ(numbers_of(decisions()), run_of(0, 7));
 }
 
 /// The most memory that this process has ever had, in KiB.
