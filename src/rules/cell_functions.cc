@@ -5,6 +5,7 @@
 
 #include "base/byte_order.h"
 #include "rules/letters.h"
+#include "rules/mac_text.h"
 
 namespace weir::rules {
 namespace {
@@ -29,6 +30,19 @@ bool rounding(std::span<const Cell> arguments, Decimal::Toward toward, Cell& res
     digits = *asked;
   }
   result = Cell::of(arguments[0].number.rounded(toward, static_cast<unsigned>(digits)));
+  return true;
+}
+
+/// Null of what is no MAC address, and of null, as of a key that a dictionary has not.
+bool mac_of(const Cell& of, Scratch& scratch, Cell& result) noexcept {
+  if (of.kind == CellKind::boolean) return false;
+  const auto mac = of.kind == CellKind::text ? parse_mac(of.text) : of.kind == CellKind::number ? of.number.to_uint64() : std::nullopt;
+  result = Cell();
+  if (!mac || *mac > kMacMax) return true;
+  char* const out = scratch.take(kMacTextOctets);
+  if (out == nullptr) return false;
+  write_mac(out, *mac);
+  result = Cell::of(std::string_view(out, kMacTextOctets));
   return true;
 }
 
@@ -197,6 +211,7 @@ bool call(CellFunction function, std::span<const Cell> a, Scratch& scratch, Cell
       }
       return true;
     }
+    case F::mac_: return mac_of(a[0], scratch, result);
     case F::count_: break;
   }
   return false;

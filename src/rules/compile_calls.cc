@@ -7,7 +7,9 @@
 #include "rules/cell_functions.h"
 #include "rules/compile_parts.h"
 #include "rules/compiler.h"
+#include "rules/field_forms.h"
 #include "rules/functions.h"
+#include "rules/mac_text.h"
 
 namespace weir::rules {
 
@@ -40,6 +42,7 @@ constexpr std::array<Signature, static_cast<size_t>(CellFunction::count_)> kSign
     {"bit_and", 2, 2, kNumber, kNumber},
     {"is_private", 1, 1, kText, kBoolean},
     {"ip_version", 1, 1, kText, kNumber},
+    {"mac", 1, 1, kNumber | kText | kNull, kText | kNull},
 }};
 
 }  // namespace
@@ -206,6 +209,26 @@ Result<Compiler::Types> Compiler::membership_in(const Node& node, uint8_t target
 
 // ---- the same names, plainly ----
 
+namespace {
+
+Result<Value> mac_of(const std::vector<Value>& a) {
+  if (a.size() != 1) return Error{"mac() takes a text or a number"};
+  switch (a[0].kind) {
+    case ValueKind::null: return Value();
+    case ValueKind::string: {
+      auto form = mac_as_field(a[0].string);
+      return form ? Value::of(std::move(*form)) : Value();
+    }
+    case ValueKind::number: {
+      const auto number = a[0].number.to_uint64();
+      return number && *number <= kMacMax ? Value::of(mac_as_field(*number)) : Value();
+    }
+    default: return Error{fmt::format("mac() of {}", a[0].to_json())};
+  }
+}
+
+}  // namespace
+
 Scope scope_of(const Environment& environment, const Value& root) {
   Scope scope;
   scope.root = &root;
@@ -237,6 +260,7 @@ Scope scope_of(const Environment& environment, const Value& root) {
       const auto found = a[1].is(ValueKind::null) ? std::nullopt : at->second->find(text_of(a[1]), *column);
       return found ? Value::of(std::string(*found)) : Value();
     }
+    if (node.text == "mac") return mac_of(a);
     const auto signature =
         std::find_if(kSignatures.begin(), kSignatures.end(), [&](const Signature& s) { return s.name == node.text; });
     const auto function = static_cast<CellFunction>(signature - kSignatures.begin());

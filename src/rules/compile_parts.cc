@@ -108,7 +108,7 @@ bool is_constant(const Node& node) {
     case NodeKind::element: return false;
     case NodeKind::call:
       if (node.text == "cidr" || node.text == "lookup" || node.text == "is_private" || node.text == "ip_version" ||
-          node.text == "bit_and") {
+          node.text == "bit_and" || node.text == "mac") {
         return false;
       }
       break;

@@ -9,6 +9,7 @@
 #include "flow/enumerator_names.h"
 #include "rules/compile_parts.h"
 #include "rules/field_forms.h"
+#include "rules/mac_text.h"
 
 namespace weir::rules {
 namespace {
@@ -80,6 +81,7 @@ class Fitting {
       case NodeKind::membership:
       case NodeKind::not_membership: return membership(*node.children[0], *node.children[1]);
       case NodeKind::call:
+        if (node.text == "mac" && node.children.size() == 1) return constant_mac(node);
         if (node.text == "lookup" && node.children.size() >= 2) return key(*node.children[0], *node.children[1]);
         if (node.text != "contains" || node.children.size() != 2) return {};
         return in_list(*node.children[0], *node.children[1]);
@@ -111,6 +113,20 @@ class Fitting {
       if (branches.size() > kBranchesMax) return {};
     }
     return branches;
+  }
+
+  /// `mac('02-00-00-00-00-0A')` is what a flow would have in its place; of what is no MAC address it would be null in all flows.
+  static Result<void> constant_mac(Node& node) {
+    const Node& of = *node.children[0];
+    if (of.kind != NodeKind::string_literal && of.kind != NodeKind::number_literal) return {};
+    const auto number = of.kind == NodeKind::number_literal ? of.number.to_uint64() : std::nullopt;
+    const auto mac = of.kind == NodeKind::string_literal ? parse_mac(of.text) : number && *number <= kMacMax ? number : std::nullopt;
+    if (!mac) return at(of, fmt::format("{} is no MAC address: twelve hexadecimal digits, as '02-00-00-00-00-0a' or '0200.0000.000a', or a number below 2^48",
+                                        of.kind == NodeKind::string_literal ? "'" + of.text + "'" : of.number.to_string()));
+    node.kind = NodeKind::string_literal;
+    node.text = mac_as_field(*mac);
+    node.children.clear();
+    return {};
   }
 
   Result<void> beside(const Node& expression, Node& constant) const {

@@ -2,10 +2,10 @@
 
 #include <arpa/inet.h>
 
-#include <cctype>
 #include <cstdint>
 
 #include "base/ip_text.h"
+#include "rules/mac_text.h"
 
 namespace weir::rules {
 
@@ -19,17 +19,14 @@ std::optional<std::string> address_as_field(const std::string& text) {
 }
 
 std::optional<std::string> mac_as_field(std::string_view text) {
-  constexpr size_t kMacDigits = 12;
-  std::string form;
-  size_t digits = 0;
-  for (const char c : text) {
-    if (c == ':' || c == '-' || c == '.') continue;
-    if (std::isxdigit(static_cast<unsigned char>(c)) == 0 || digits == kMacDigits) return std::nullopt;
-    if (digits > 0 && digits % 2 == 0) form += ':';
-    form += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-    ++digits;
-  }
-  return digits == kMacDigits ? std::optional(std::move(form)) : std::nullopt;
+  const auto mac = parse_mac(text);
+  return mac ? std::optional(mac_as_field(*mac)) : std::nullopt;
+}
+
+std::string mac_as_field(uint64_t mac) {
+  std::string form(kMacTextOctets, '\0');
+  write_mac(form.data(), mac);
+  return form;
 }
 
 }  // namespace weir::rules

@@ -3,6 +3,7 @@
 // Runs on:  any thread. Pure.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -13,5 +14,7 @@ namespace weir::rules {
 std::optional<std::string> address_as_field(const std::string& text);
 /// `02-00-00-00-00-0A` → `02:00:00:00:00:0a`. Nothing of what are not twelve digits.
 std::optional<std::string> mac_as_field(std::string_view text);
+/// At most kMacMax.
+std::string mac_as_field(uint64_t mac);
 
 }  // namespace weir::rules

@@ -6,6 +6,7 @@
 #include "base/ip_text.h"
 #include "flow/enumerator_names.h"
 #include "flow/flow_parser.h"
+#include "rules/mac_text.h"
 
 namespace weir::rules {
 namespace {
@@ -30,12 +31,8 @@ std::string_view hex_text(std::string_view octets, char* room) noexcept {
 }
 
 std::string_view mac_text(uint64_t mac, char* room) noexcept {
-  size_t n = 0;
-  for (int shift = 44; shift >= 0; shift -= 4) {
-    room[n++] = kHexDigits[mac >> shift & 15];
-    if (shift % 8 == 0 && shift != 0) room[n++] = ':';
-  }
-  return {room, n};
+  write_mac(room, mac);
+  return {room, kMacTextOctets};
 }
 
 std::map<std::string_view, FieldRef> make_fields() {

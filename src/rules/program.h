@@ -52,7 +52,7 @@ struct Cell {
 // Functions of values. The names are the language's.
 #define WEIR_CELL_FUNCTIONS(X)                                                                                     \
   X(len) X(contains) X(startsWith) X(endsWith) X(upper) X(lower) X(trim) X(abs) X(floor) X(ceil) X(round) X(trunc) \
-  X(string) X(number) X(isNumeric) X(bit_and) X(is_private) X(ip_version)
+  X(string) X(number) X(isNumeric) X(bit_and) X(is_private) X(ip_version) X(mac)
 enum class CellFunction : uint8_t {
 #define WEIR_FUNCTION_(n) n##_,
   WEIR_CELL_FUNCTIONS(WEIR_FUNCTION_)

@@ -33,7 +33,7 @@ class ExpressionMaker {
       case 6: return "cidr(" + address_field() + ", " + pick({"@local", "'10.0.0.0/8'", "'2001:db8::/32'"}) + ")";
       case 7: return pick({"contains(as_path, 443)", "443 in as_path", "as_path == 1 or true", "'ssh' in labels", "len(as_path) > 1",
                            "'2001:db8::1' in srv6_segments", "len(labels) == 0", "is_private(src_addr)", "flow_type == 'IPFIX'",
-                           "src_mac == '00:00:00:00:00:50'", "big", "fraction > 2", "named == 'ssh'"});
+                           "src_mac == '00:00:00:00:00:50'", "src_mac == mac(dst_port)", "mac(bytes) == mac(src_mac)", "mac(site) == src_mac", "big", "fraction > 2", "named == 'ssh'"});
       case 8: return text_field() + " in @apps";
       case 9: return "(" + condition(depth - 1) + " and " + condition(depth - 1) + ")";
       case 10: return "(" + condition(depth - 1) + " or " + condition(depth - 1) + ")";
@@ -50,11 +50,11 @@ class ExpressionMaker {
       case 1: return std::to_string(maker_.below(7)) + pick({"", ".5", ".25"});
       case 2: return text_field();
       case 3: return pick({"lookup('apps', dst_port)", "lookup('apps', application_name, 'owner')", "ip_version(src_addr)", "null", "flow_type",
-                           "fraction", "named", "src_addr", "src_mac"});
+                           "fraction", "named", "src_addr", "src_mac", "mac(application_name)", "mac(src_as)"});
       case 4: return "(" + value(depth - 1) + pick({" + ", " - ", " * ", " / ", " % "}) + value(depth - 1) + ")";
       case 5: return "(" + value(depth - 1) + " ?? " + value(depth - 1) + ")";
       case 6: return pick({"floor(", "ceil(", "abs(", "trunc(", "round("}) + value(depth - 1) + ")";
-      case 7: return pick({"upper(", "lower(", "trim(", "string(", "len(", "number("}) + value(depth - 1) + ")";
+      case 7: return pick({"mac(", "upper(", "lower(", "trim(", "string(", "len(", "number("}) + value(depth - 1) + ")";
       case 8: return "(" + condition(depth - 1) + " ? " + value(depth - 1) + " : " + value(depth - 1) + ")";
       case 9: return "bit_and(" + number_field() + ", " + value(0) + ")";
       case 10: return "-" + value(depth - 1);

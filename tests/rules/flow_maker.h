@@ -43,7 +43,8 @@ class FlowMaker {
   }
   uint32_t number32() { return static_cast<uint32_t>(number()); }
   std::string text() {
-    static const std::string kTexts[] = {"", "ssh", "http", "HTTP", " web ", "12.50", "7", "1e3", "grüße", "null", "10.0.0.1"};
+    static const std::string kTexts[] = {"", "ssh", "http", "HTTP", " web ", "12.50", "7", "1e3", "grüße", "null", "10.0.0.1",
+                                         "00-00-00-00-00-50", "0000.0000.01BB"};
     return kTexts[below(std::size(kTexts))];
   }
 

@@ -32,6 +32,7 @@ inline constexpr const char* kGoodExpressions[] = {
     "extract(body, '^x.(9+).*$')[1] ?? split(body, '|')[0:2]",
     "merge([o, {a: {c: null}, 'b c': [1, 2]}]).a.b",
     "> 5 and < 10, [20..30], 'a'",
+    "src_mac == mac('02-00-00-00-00-0A') or mac(in_if_name) != mac(bytes)",
     "contains(string(bytes), '10') and matches(protocol_name, '(T|U)[CD]+P')",
 };
 

@@ -558,6 +558,54 @@ TEST(RuleSet, RefusesKeysOfADictionaryThatNoFieldIs) {
   unlink(path.c_str());
 }
 
+TEST(RuleSet, MakesMacAddressesOfTextsAndOfNumbers) {
+  struct Case {
+    const char* expression;
+    const char* is;  // as JSON
+  };
+  const Case cases[] = {
+      {"mac(site)", "\"02:00:5e:10:00:0a\""},
+      {"mac(upper(site))", "\"02:00:5e:10:00:0a\""},
+      {"mac('0200.5E10.000A')", "\"02:00:5e:10:00:0a\""},
+      {"mac('02005e10000a')", "\"02:00:5e:10:00:0a\""},
+      {"mac(bytes)", "\"00:00:00:00:00:64\""},
+      {"mac(bytes * 2.5)", "\"00:00:00:00:00:fa\""},
+      {"mac(bytes / 3)", "null"},
+      {"mac(0 - bytes)", "null"},
+      {"mac(281474976710655)", "\"ff:ff:ff:ff:ff:ff\""},
+      {"mac(281474976710556 + bytes)", "null"},
+      {"mac(in_if_name)", "null"},
+      {"mac(null)", "null"},
+      {"mac(mac(src_mac))", "\"02:00:5e:10:00:0a\""},
+      {"mac(site) == src_mac", "true"},
+      {"src_mac != mac('02-00-5E-10-00-0B')", "true"},
+      {"mac(site) in ['02-00-5e-10-00-0a', src_mac]", "true"},
+      {"mac(site) ?? 'none'", "\"02:00:5e:10:00:0a\""},
+  };
+  flowpb::FlowMessage message = web_flow();
+  message.set_bytes(100);
+  message.set_site("02-00-5e-10-00-0A");
+  message.set_in_if_name("02-00-5e-10-00");
+  message.set_src_mac(0x02005e10000a);
+  const Viewed flow(message);
+  for (const Case& c : cases) {
+    const auto rules = rules_of(std::string("version: 1\nrules:\n  - {id: a, then: {set: {unmapped.x: \"") + c.expression + "\"}}}\n");
+    ASSERT_NE(rules, nullptr);
+    const Ran ran(*rules, flow.view);
+    const std::string expected = std::string(c.is) == "null" ? "" : std::string(" unmapped.x=") + c.is;
+    EXPECT_EQ(testing::summary(*rules, ran.out), "kept factor 1" + expected + " left out 0 errors 0") << c.expression;
+    EXPECT_EQ(testing::summary(*rules, run_plainly(*rules, flow.view)), testing::summary(*rules, ran.out)) << c.expression;
+  }
+  const auto why = [](const std::string& expression) {
+    return error_of("version: 1\nrules:\n  - {id: a, when: \"" + expression + "\", then: {drop: true}}\n");
+  };
+  EXPECT_THAT(why("src_mac == mac('02-00-5e-10-00')"), HasSubstr("'02-00-5e-10-00' is no MAC address: twelve hexadecimal digits"));
+  EXPECT_THAT(why("src_mac == mac(281474976710656)"), HasSubstr("281474976710656 is no MAC address"));
+  EXPECT_THAT(why("src_mac == mac(proto == 6)"), HasSubstr("mac() of true or false"));
+  EXPECT_THAT(why("src_mac == mac()"), HasSubstr("mac() takes 1 arguments"));
+  EXPECT_THAT(why("mac(src_mac) == bytes"), HasSubstr("never equal"));
+}
+
 TEST(RuleSet, RefusesWhatCanNeverBeAsItsTypesAre) {
   const auto when = [](const std::string& condition) {
     return "version: 1\nderive: {half: bytes / 2, big: bytes > 9, word: site + 'x', text: 'big ? word : site'}\nrules:\n  - {id: a, when: \"" + condition +
