@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/version.h"
 #include "cli/run_app.h"
 #include "cli/weir_etl_run.h"
@@ -139,6 +140,7 @@ bool explain_one(const rules::RuleSet& rules, const Line& line) {
   std::vector<char> event(transform::kEventOctetsMax);
   transform::EventContext context;
   context.discard_reason = line.discard_reason;
+  context.stored_ms = wall_clock_ns() / kNsPerMs;  // as if a stream took it now
   context.decisions = {&outcome, &rules.program(), rules.local_prefixes()};
   if (rules.decision() != nullptr) return explain_decision(*rules.decision(), view, context.decisions, event);
   const size_t octets = transform::OcsfWriter({.rules_name = rules.name(), .rules_hash = rules.hash()}).write(view, context, event);

@@ -151,6 +151,7 @@ void EtlWorker::make_event(Job& job, std::span<const uint8_t> record) {
 void EtlWorker::write_event(Job& job, const transform::Decisions& decisions, std::span<const uint8_t> record) {
   transform::EventContext context;
   context.processed_ms = processed_ms_;
+  context.stored_ms = job.delivery.stored_ns / kNsPerMs;
   context.message_id = job.id;
   context.index = job.next_index;
   context.decisions = decisions;

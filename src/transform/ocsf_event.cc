@@ -61,11 +61,16 @@ VerdictText text_of(Verdict verdict) noexcept {
 struct EventTimes {
   uint64_t start_ms = 0, end_ms = 0, received_ms = 0, time_ms = 0;
 
-  explicit EventTimes(const FlowView& flow) noexcept
+  EventTimes(const FlowView& flow, const EventContext& context) noexcept
       : start_ms(flow[NumberSlot::time_flow_start_ns] / kNsPerMs),
         end_ms(flow[NumberSlot::time_flow_end_ns] / kNsPerMs),
         received_ms(flow[NumberSlot::time_received_ns] / kNsPerMs),
-        time_ms(has_measured_end(flow) || received_ms == 0 ? end_ms : received_ms) {}
+        time_ms(has_measured_end(flow) || received_ms == 0 ? end_ms : received_ms) {
+    // What says no time at all is as old as the message that it came in, and no older than its event.
+    for (const uint64_t other_ms : {start_ms, context.stored_ms, context.processed_ms}) {
+      if (time_ms == 0) time_ms = other_ms;
+    }
+  }
 };
 
 void put_times(TextBuffer& out, const FlowView& flow, const EventTimes& times) {
@@ -222,7 +227,7 @@ size_t OcsfWriter::write(const FlowView& flow, const EventContext& context, std:
   const Decisions& decisions = context.decisions;
   constexpr uint64_t kInformational = 1;
   text.put(severity_members(decisions.number(EventTarget::severity_id, kInformational)));
-  const EventTimes times(flow);
+  const EventTimes times(flow, context);
   put_times(text, flow, times);
   put_metadata(text, flow, times, context, metadata_, verdict.is_security);
   const Inside inside = inside_of(flow, decisions);

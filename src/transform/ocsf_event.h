@@ -41,6 +41,7 @@ struct OcsfOptions {
 /// What an event says beside what is in the flow.
 struct EventContext {
   uint64_t processed_ms = 0;  // since the epoch; 0: left out
+  uint64_t stored_ms = 0;     // when a stream took the message; 0: none did
   /// The record's identity: its message's id and its place in it. Without an id it is left out.
   std::string_view message_id;
   uint32_t index = 0;

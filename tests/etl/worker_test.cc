@@ -529,6 +529,23 @@ TEST_F(EtlWorkerTest, KeepsItsBooksUnderRules) {
   EXPECT_EQ(view->rules.rules[1].dropped, b.records_sampled_out);
 }
 
+TEST_F(EtlWorkerTest, GivesAFlowWithoutAnyTimeThatOfItsMessage) {
+  flowpb::FlowBatch batch;
+  ASSERT_TRUE(batch.add_flows()->ParseFromString(flow_message(3)));
+  batch.mutable_flows(0)->clear_time_received_ns();
+  const uint64_t before_ms = wall_clock_ns() / kNsPerMs;
+  publish("flows.raw.netflow", batch.SerializeAsString());
+  const uint64_t after_ms = wall_clock_ns() / kNsPerMs;
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  start(config());
+  settle(1);
+  const auto all = events();
+  ASSERT_THAT(all, SizeIs(1));
+  EXPECT_GE(all[0]["time"], before_ms);
+  EXPECT_LE(all[0]["time"], after_ms);
+  EXPECT_GT(all[0]["metadata"]["processed_time"], after_ms);
+}
+
 TEST_F(EtlWorkerTest, TakesNewRulesBetweenMessagesUnderLoad) {
   const auto text = [](int n) { return "rules:\n  - {id: r" + std::to_string(n) + ", then: {labels: [v" + std::to_string(n) + "]}}\n"; };
   take_rules(config(), 1, text(1));

@@ -121,7 +121,29 @@ TEST(OcsfEvent, TimeIsTheFlowsEndOnlyWhereThatIsPlausible) {
       {"end before start", [](Flow& f) { f.set_time_flow_start_ns(f.time_flow_end_ns() + 1); }, "/duration", ""},
       {"never received", [](Flow& f) { f.clear_time_received_ns(), f.clear_time_source(); }, "/time", end},
       {"never received", [](Flow& f) { f.clear_time_received_ns(); }, "/metadata/logged_time", ""},
+      {"only a start", [](Flow& f) { f.clear_time_received_ns(), f.clear_time_source(), f.clear_time_flow_end_ns(); }, "/time", "1714764441000"},
   });
+}
+
+TEST(OcsfEvent, HasATimeOfAFlowThatTellsNone) {
+  Flow flow = usual_flow();
+  const EventContext stored = {.processed_ms = 1'714'764'470'000, .stored_ms = 1'714'764'465'000};
+  EXPECT_EQ(event_of(flow, {}, stored)["time"], 1'714'764'451'500) << "what a flow tells goes first";
+  flow.clear_time_received_ns();
+  flow.clear_time_source();
+  flow.clear_time_flow_start_ns();
+  flow.clear_time_flow_end_ns();
+  const json event = event_of(flow, {}, stored);
+  EXPECT_EQ(event["time"], 1'714'764'465'000);
+  for (const char* const other : {"/start_time", "/end_time", "/duration", "/metadata/logged_time", "/metadata/original_time"}) {
+    EXPECT_FALSE(event.contains(json::json_pointer(other))) << other;
+  }
+  const json made = event_of(flow, {}, {.processed_ms = 1'714'764'470'000});
+  EXPECT_EQ(made["time"], 1'714'764'470'000);
+  if (!test::has_ocsf_schema()) GTEST_SKIP() << "no schema";
+  const test::Judge judge;
+  EXPECT_EQ(judge.faults_of(event), std::vector<std::string>()) << event.dump(1);
+  EXPECT_EQ(judge.faults_of(made), std::vector<std::string>()) << made.dump(1);
 }
 
 TEST(OcsfEvent, SaysWhoTalkedToWhom) {
