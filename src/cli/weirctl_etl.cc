@@ -37,18 +37,29 @@ void print_source(const json& s) {
   std::puts("");
 }
 
+void print_rules_in_use(const json& s, const char* none) {
+  const json& rules = s.at("rules");
+  if (text_of(rules.at("name")).empty()) {
+    fmt::print("{}\n", none);
+  } else {
+    fmt::print("rules {}, version {} since the start, sha256 {}\n", text_of(rules.at("name")), text_of(rules.at("version")),
+               text_of(rules.at("hash")));
+  }
+  if (const json pending = rules.value("pending", json()); pending.is_object()) {
+    fmt::print("from the next message on version {}, sha256 {}\n", text_of(pending.at("version")), text_of(pending.at("hash")));
+  }
+  if (const json error = s.value(json::json_pointer("/files_read/error"), json("")); error != "") {
+    fmt::print("FILES REFUSED as they are now; what was read before goes on:\n  {}\n", text_of(error));
+  }
+  std::puts("");
+}
+
 void print_etl_status(const json& s) {
   fmt::print("weir-etl {} ({})  started {} ago\n", text_of(s.at("version")), text_of(s.at("commit")),
              age_of(s.at("started_ns"), s.at("taken_ns")));
   const char* const state = s.at("stopping").get<bool>() ? "stopping" : "running";
   fmt::print("{}, {}\n", state, s.at("ready").get<bool>() ? "ready" : "not ready: " + text_of(s.at("because")));
-  const json& rules = s.at("rules");
-  if (text_of(rules.at("name")).empty()) {
-    fmt::print("no rules: each flow becomes an event\n\n");
-  } else {
-    fmt::print("rules {}, version {} since the start, sha256 {}\n\n", text_of(rules.at("name")), text_of(rules.at("version")),
-               text_of(rules.at("hash")));
-  }
+  print_rules_in_use(s, "no rules: each flow becomes an event");
   print_source(s);
   Table publishers({"publisher", "stream", "connected", "acknowledged", "in flight", "refused", "retries"}, 3);
   for (const json& p : s.at("publishers")) {

@@ -24,13 +24,7 @@ void print_store_status(const json& s) {
   const char* const state = s.at("stopping").get<bool>() ? "stopping" : "running";
   fmt::print("{}, {}\n", state, s.at("ready").get<bool>() ? "ready" : "not ready: " + text_of(s.at("because")));
   for (const json& line : s.value("degraded", json::array())) fmt::print("DEGRADED: {}\n", text_of(line));
-  const json& rules = s.at("rules");
-  if (text_of(rules.at("name")).empty()) {
-    fmt::print("no rules: each flow becomes a row\n\n");
-  } else {
-    fmt::print("rules {}, version {} since the start, sha256 {}\n\n", text_of(rules.at("name")), text_of(rules.at("version")),
-               text_of(rules.at("hash")));
-  }
+  print_rules_in_use(s, "no rules: each flow becomes a row");
   print_source(s);
   const json& database = s.at("database");
   const json& commits = s.at("commits");

@@ -28,6 +28,8 @@ void print_etl_ledger(const nlohmann::json& ledger);
 /// Its rules, what each has done, and what is known of addresses. `only_hits`: those that matched something, the busiest first.
 void print_etl_rules(const nlohmann::json& rules, bool only_hits);
 bool is_of_etl(const nlohmann::json& answer);
+/// Of a consuming program's status: which rules go, and what is wrong with them as they are now. `none`: where there are none.
+void print_rules_in_use(const nlohmann::json& status, const char* none);
 /// Where a consuming program's messages come from, and a line of space.
 void print_source(const nlohmann::json& status);
 /// The same of weir-store's.

@@ -58,6 +58,13 @@ void add(AddressFacts& facts, const KeptEntry& entry) {
 
 }  // namespace
 
+void EnrichConfig::look_at_all(StampedFiles* files) const {
+  for (const std::vector<std::string>* const list : {&databases, &cloud, &threats, &mac_vendors}) {
+    for (const std::string& path : *list) look_at(path, files);
+  }
+  look_at(applications, files);
+}
+
 Result<std::shared_ptr<const Enrichment>> Enrichment::load(const EnrichConfig& config, const std::atomic<bool>* gives_up) {
   const auto is_given_up = [gives_up] { return gives_up != nullptr && gives_up->load(std::memory_order_relaxed); };
   const Error given_up{"given up before all of it was read"};

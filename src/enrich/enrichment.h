@@ -14,6 +14,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/file_stamp.h"
 #include "base/result.h"
 #include "enrich/address_table.h"
 #include "enrich/applications.h"
@@ -31,6 +32,8 @@ struct EnrichConfig {
   bool empty() const noexcept {
     return databases.empty() && cloud.empty() && threats.empty() && applications.empty() && mac_vendors.empty();
   }
+  /// Adds all files, as they are now.
+  void look_at_all(StampedFiles* files) const;
   friend bool operator==(const EnrichConfig&, const EnrichConfig&) = default;
 };
 

@@ -45,7 +45,7 @@ void add_publisher(MetricPage& page, const EventPublisherView& publisher) {
 
 }  // namespace
 
-void add_metrics(const EtlView& view, const service::ReloadView& reload, MetricPage& page) {
+void add_metrics(const EtlView& view, const service::ReloadView& reload, const feed::FilesView& files, MetricPage& page) {
   const EtlBooks& books = view.books;
   page.gauge("weir_etl_build_info", "1; the version and commit of this build.", {{"version", version()}, {"commit", commit()}}, 1);
   page.gauge("weir_etl_start_time_seconds", "When it was started.", {}, seconds(view.started_ns));
@@ -80,6 +80,7 @@ void add_metrics(const EtlView& view, const service::ReloadView& reload, MetricP
   page.counter("weir_etl_reloads_total", "Reloads asked for that have ended.", {}, reload.number);
   page.gauge("weir_etl_reload_good", "0: the last reload was refused.", {},
              reload.state == service::ReloadState::refused ? 0 : 1);
+  feed::add_files_metrics(page, "weir_etl", files);
   feed::add_source_metrics(page, "weir_etl", view.source);
   if (view.names != nullptr) feed::add_names_metrics(page, "weir_etl", *view.names);
   for (const EventPublisherView& publisher : view.publishers) add_publisher(page, publisher);

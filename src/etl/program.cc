@@ -30,26 +30,39 @@ void* run_names(void* names) {
 
 /// Keys whose new values go without a restart; the files of rules and enrichment are looked at in any case.
 bool is_live(std::string_view key) {
-  return key == "rules" || key == "log.level" || key.substr(0, 5) == "ocsf." || key.substr(0, 11) == "enrichment.";
+  return key == "rules" || key == "log.level" || key == feed::kWatchKey || key.substr(0, 5) == "ocsf." || key.substr(0, 11) == "enrichment.";
 }
 
 }  // namespace
 
 EtlProgram::EtlProgram(const LoadedConfig& loaded, Load load)
-    : config_(loaded.config),
-      reloader_(std::move(load),
-                [this](const LoadedConfig& wanted, const std::atomic<bool>& gives_up) { return read_rules(wanted.config, rules_.read()->version + 1, &gives_up); },
-                [this](LoadedConfig& wanted, Rules& rules, service::ReloadView& view) { take_up(wanted, rules, view); }) {
-  publish_config(loaded.origins);
+    : config_(loaded.config), origins_(loaded.origins), reloader_(reload_steps(std::move(load))) {
+  publish_config();
 }
 
-void EtlProgram::publish_config(const service::Origins& origins) {
+feed::Reloader<LoadedConfig, EtlProgram::Rules>::Steps EtlProgram::reload_steps(Load load) {
+  return {.load = std::move(load),
+          .read_files =
+              [this](const LoadedConfig& wanted, const std::atomic<bool>& gives_up, StampedFiles& files) {
+                return read_rules(wanted.config, rules_.read()->version + 1, &gives_up, &files);
+              },
+          .take_up = [this](LoadedConfig& wanted, Rules& rules, service::ReloadView& view) { take_up(wanted, rules, view); },
+          .running = [this] { return LoadedConfig{config_, origins_, {}}; },
+          .is_settled =
+              [this] {
+                const auto view = worker_->view();
+                return view != nullptr && view->rules.version >= rules_.read()->version;
+              }};
+}
+
+void EtlProgram::publish_config() {
   effective_.publish(
-      std::make_shared<const std::vector<service::EffectiveValue>>(etl_schema().effective(&config_, origins)));
+      std::make_shared<const std::vector<service::EffectiveValue>>(etl_schema().effective(&config_, origins_)));
 }
 
 Result<std::unique_ptr<EtlProgram>> EtlProgram::create(const LoadedConfig& loaded, std::shared_ptr<const RulesInUse> rules, Load load) {
   auto made = std::unique_ptr<EtlProgram>(new EtlProgram(loaded, std::move(load)));
+  made->reloader_.begin_with(rules->files);
   made->rules_.publish(std::move(rules));
   if (auto opened = made->open(); !opened) return opened.error();
   return made;
@@ -62,7 +75,11 @@ Result<void> EtlProgram::open() {
   if (!worker) return worker.error();
   worker_ = std::move(*worker);
 
-  auto routes = etl_routes([this] { return worker_->view(); }, [this] { return reloader_.view(); }, watch_.started_steady_ns());
+  auto routes = etl_routes({.view = [this] { return worker_->view(); },
+                            .rules = [this] { return rules_.read(); },
+                            .reload = [this] { return reloader_.view(); },
+                            .files = [this] { return reloader_.files(); },
+                            .started_steady_ns = watch_.started_steady_ns()});
   for (auto& route : service::operation_routes({.program = kProgram,
                                                 .config = [this] { return effective_.read(); },
                                                 .reload = [this] { return reloader_.view(); },
@@ -93,7 +110,7 @@ std::shared_ptr<const EtlView> EtlProgram::run(const std::function<service::Prog
       watch_.stopping("delivering what is begun", uint64_t{config_.shutdown_deadline_ms} * kNsPerMs);
       worker_->ask_to_stop();
     }
-    reloader_.step();
+    reloader_.step(watch_.is_stopping() ? 0 : config_.watch_files_secs * kNsPerSec);
     const auto view = worker_->view();
     if (view != nullptr && watch_.is_due(now_ns)) tell(*view, now_ns);
     watch_.beat(feed::unhealthy_because(kThread, view.get(), watch_.started_steady_ns(), now_ns).empty(), now_ns);
@@ -123,10 +140,12 @@ void EtlProgram::take_up(LoadedConfig& loaded, const Rules& rules, service::Relo
   wanted.enrichment = loaded.config.enrichment;
   wanted.ocsf = loaded.config.ocsf;
   wanted.log.level = loaded.config.log.level;
+  wanted.watch_files_secs = loaded.config.watch_files_secs;
   const bool is_other = feed::tell_taken_up(rules_.read()->identity(), rules->identity(), etl_schema().differences(&config_, &loaded.config), is_live, view);
   if (wanted.log.level != config_.log.level) service::set_log_level(wanted.log.level);
   config_ = std::move(wanted);
-  publish_config(loaded.origins);
+  origins_ = loaded.origins;
+  publish_config();
   if (is_other) rules_.publish(rules);
 }
 

@@ -59,7 +59,14 @@ json rules_json(const RulesView& rules) {
           {"enrichment", std::move(sources)}};
 }
 
-json status_json(const EtlView& view) {
+/// What went when the view was taken; `pending`: what goes from the next message on, where that is something else.
+json rules_json(const RulesView& rules, const RulesInUse& newest) {
+  json pending;
+  if (newest.version != rules.version) pending = {{"version", newest.version}, {"hash", newest.rules == nullptr ? "" : newest.rules->hash()}};
+  return {{"version", rules.version}, {"name", rules.name}, {"hash", rules.hash}, {"pending", std::move(pending)}};
+}
+
+json status_json(const EtlView& view, const RulesInUse& newest, const feed::FilesView& files) {
   json publishers = json::array();
   for (const EventPublisherView& p : view.publishers) {
     publishers.push_back({{"name", p.name},
@@ -86,19 +93,21 @@ json status_json(const EtlView& view) {
           {"lag", view.source.lag()},
           {"source", feed::source_json(view.source)},
           {"names", view.names == nullptr ? json() : feed::names_json(*view.names)},
-          {"rules", {{"version", view.rules.version}, {"name", view.rules.name}, {"hash", view.rules.hash}}},
+          {"rules", rules_json(view.rules, newest)},
+          {"files_read", feed::files_json(files)},
           {"publishers", std::move(publishers)},
           {"buffers", {{"all", view.buffers}, {"free", view.buffers_free}}}};
 }
 
 }  // namespace
 
-std::vector<service::HttpRoute> etl_routes(ViewSource view, ReloadSource reload, uint64_t started_steady_ns) {
-  feed::ViewRoutes<EtlView> routes(kProgram, kThread, std::move(view), started_steady_ns);
-  routes.add_json("/v1/status", status_json);
+std::vector<service::HttpRoute> etl_routes(EtlSources from) {
+  const auto sources = std::make_shared<const EtlSources>(std::move(from));
+  feed::ViewRoutes<EtlView> routes(kProgram, kThread, sources->view, sources->started_steady_ns);
+  routes.add_json("/v1/status", [sources](const EtlView& v) { return status_json(v, *sources->rules(), *sources->files()); });
   routes.add_json("/v1/ledger", ledger_json);
   routes.add_json("/v1/rules", [](const EtlView& v) { return rules_json(v.rules); });
-  routes.add_metrics([reload](const EtlView& v, service::MetricPage& page) { add_metrics(v, *reload(), page); });
+  routes.add_metrics([sources](const EtlView& v, service::MetricPage& page) { add_metrics(v, *sources->reload(), *sources->files(), page); });
   routes.add_health();
   return routes.take();
 }

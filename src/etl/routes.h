@@ -9,7 +9,9 @@
 #include <string>
 #include <vector>
 
+#include "etl/rules_in_use.h"
 #include "etl/view.h"
+#include "feed/files_view.h"
 #include "service/http_server.h"
 #include "service/operation_routes.h"
 
@@ -17,8 +19,14 @@ namespace weir::etl {
 
 inline constexpr const char* kThread = "etl";
 
-using ViewSource = std::function<std::shared_ptr<const EtlView>()>;
-using ReloadSource = std::function<std::shared_ptr<const service::ReloadView>()>;
-std::vector<service::HttpRoute> etl_routes(ViewSource view, ReloadSource reload, uint64_t started_steady_ns);
+/// Where the routes take what they show from. All of it outlives the server.
+struct EtlSources {
+  std::function<std::shared_ptr<const EtlView>()> view;
+  std::function<std::shared_ptr<const RulesInUse>()> rules;  // the newest, which the next message goes by
+  std::function<std::shared_ptr<const service::ReloadView>()> reload;
+  std::function<std::shared_ptr<const feed::FilesView>()> files;
+  uint64_t started_steady_ns = 0;
+};
+std::vector<service::HttpRoute> etl_routes(EtlSources sources);
 
 }  // namespace weir::etl

@@ -6,7 +6,9 @@
 namespace weir::etl {
 
 Result<std::shared_ptr<const RulesInUse>> read_rules(const EtlConfig& config, uint64_t version,
-                                                     const std::atomic<bool>* gives_up) {
+                                                     const std::atomic<bool>* gives_up, StampedFiles* files) {
+  StampedFiles own;
+  if (files == nullptr) files = &own;
   transform::OcsfOptions options;
   options.product_name = config.ocsf.product_name;
   options.product_vendor = config.ocsf.product_vendor;
@@ -16,13 +18,14 @@ Result<std::shared_ptr<const RulesInUse>> read_rules(const EtlConfig& config, ui
   options.observables = config.ocsf.observables;
   std::unique_ptr<const rules::RuleSet> rules;
   if (!config.rules.empty()) {
-    auto read = rules::RuleSet::read(config.rules, transform::event_targets());
+    auto read = rules::RuleSet::read(config.rules, transform::event_targets(), files);
     if (!read) return Error{"rules: " + read.error().message};
     rules = std::move(*read);
     options.rules_name = rules->name();
     options.rules_hash = rules->hash();
   }
   std::shared_ptr<const enrich::Enrichment> enrichment;
+  config.enrichment.look_at_all(files);
   if (!config.enrichment.empty()) {
     auto loaded = enrich::Enrichment::load(config.enrichment, gives_up);
     if (!loaded) return Error{"enrichment: " + loaded.error().message};
@@ -30,7 +33,7 @@ Result<std::shared_ptr<const RulesInUse>> read_rules(const EtlConfig& config, ui
     for (const enrich::SourceLook& source : enrichment->sources()) options.data_sets.emplace_back(source.type, source.uid());
   }
   return std::shared_ptr<const RulesInUse>(
-      new RulesInUse{std::move(rules), version, wall_clock_ns(), transform::OcsfWriter(options), std::move(enrichment)});
+      new RulesInUse{std::move(rules), version, wall_clock_ns(), transform::OcsfWriter(options), std::move(enrichment), *files});
 }
 
 Result<CheckedFiles> check_files(const EtlConfig& config) {

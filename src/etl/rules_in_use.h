@@ -23,15 +23,17 @@ struct RulesInUse {
   uint64_t read_ns = 0;                         // wall clock
   transform::OcsfWriter writer;
   std::shared_ptr<const enrich::Enrichment> enrichment;  // null: nothing is known of addresses
+  StampedFiles files;                           // all that was read for it
 
   /// Null: none, flows become events.
   const rules::DecisionFile* decision() const noexcept { return rules == nullptr ? nullptr : rules->decision(); }
   feed::FilesIdentity identity() const;
 };
 
-/// Reads the files that the configuration names, if it names some. `gives_up`: as Enrichment::load has it.
-Result<std::shared_ptr<const RulesInUse>> read_rules(const EtlConfig& config, uint64_t version,
-                                                     const std::atomic<bool>* gives_up = nullptr);
+/// Reads the files that the configuration names, if it names some. `gives_up`: as Enrichment::load has it. `files`: takes those that were
+/// read, also where one is wrong; may be null.
+Result<std::shared_ptr<const RulesInUse>> read_rules(const EtlConfig& config, uint64_t version, const std::atomic<bool>* gives_up = nullptr,
+                                                     StampedFiles* files = nullptr);
 
 /// What the machine has for a configuration, and what was read for it: a start reads it once.
 struct CheckedFiles {

@@ -81,6 +81,9 @@ void EtlWorker::run() {
 
 // ------------------------------------------------------------------------------------ one step
 
+/// Whoever asks how a reload went is told of what goes.
+bool EtlWorker::has_new_rules() const { return current_ == nullptr && rules_.read() != rules_seen_; }
+
 bool EtlWorker::step() {
   const uint64_t now_ns = steady_clock_ns();
   consumer_->step(now_ns);
@@ -90,7 +93,7 @@ bool EtlWorker::step() {
   did |= publish();
   did |= close_jobs();
   prolong(now_ns);
-  if (now_ns >= next_view_ns_) publish_view(now_ns);
+  if (now_ns >= next_view_ns_ || has_new_rules()) publish_view(now_ns);
   return did;
 }
 

@@ -94,6 +94,7 @@ class EtlWorker final : private outbound::OutcomeSink {
   void take_rules(const std::shared_ptr<const RulesInUse>& rules);
 
   // worker_view.cc
+  bool has_new_rules() const;
   void publish_view(uint64_t now_ns);
   EventPublisherView publisher_view(std::string_view name, const std::string& stream,
                                     const outbound::JetStreamPublisher& publisher) const;

@@ -45,7 +45,10 @@ bool EtlWorker::transform() {
 /// The newest rules and names are for the whole message.
 void EtlWorker::begin(Job& job) {
   auto rules = rules_.read();
-  if (rules != rules_seen_) take_rules(rules);
+  if (rules != rules_seen_) {
+    take_rules(rules);
+    next_view_ns_ = 0;
+  }
   job.rules = std::move(rules);
   if (names_ != nullptr) job.names = names_->table();
   exporter_.forget();

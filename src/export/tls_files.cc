@@ -307,15 +307,7 @@ std::vector<TlsFinding> inspect_tls_files(const TlsConfig& config, uint64_t now_
 }
 
 FileStamps::FileStamps(const std::vector<std::string>& paths) {
-  for (const std::string& path : paths) {
-    if (path.empty()) continue;
-    struct stat about {};
-    Stamp& stamp = stamps_.emplace_back();
-    if (::stat(path.c_str(), &about) != 0) continue;
-    stamp.inode = about.st_ino;
-    stamp.size = about.st_size;
-    stamp.modified_ns = about.st_mtim.tv_sec * 1'000'000'000 + about.st_mtim.tv_nsec;
-  }
+  for (const std::string& path : paths) look_at(path, &stamps_);
 }
 
 bool FileWatch::has_changed(uint64_t steady_now_ns) {

@@ -13,6 +13,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/file_stamp.h"
 #include "base/result.h"
 
 // OpenSSL's types, so that its headers stay out of ours.
@@ -93,13 +94,7 @@ class FileStamps {
   friend bool operator==(const FileStamps&, const FileStamps&) = default;
 
  private:
-  struct Stamp {
-    uint64_t inode = 0;  // 0: it is not there
-    int64_t size = 0;
-    int64_t modified_ns = 0;
-    friend bool operator==(const Stamp&, const Stamp&) = default;
-  };
-  std::vector<Stamp> stamps_;
+  StampedFiles stamps_;
 };
 
 /// Tells that files have changed, once nobody writes them any more.

@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/named_enum.h"
 #include "base/result.h"
 #include "enrich/enrichment.h"
@@ -108,12 +109,16 @@ struct FeedSettings {
   SourceConfig source;
   DeadConfig dead;
   uint32_t publish_timeout_ms = 5000;
+  uint32_t watch_files_secs = 2;  // 0: not
 
   ControlSocketConfig control_socket;
   std::string metrics_addr;  // `127.0.0.1:50047`; empty: none
   service::LogConfig log;
   uint32_t shutdown_deadline_ms = 10'000;
 };
+
+/// Goes without a restart.
+inline constexpr const char* kWatchKey = "watch_files_secs";
 
 // ── keys ─────────────────────────────────────────────────────────────────────────────────────────
 
@@ -166,6 +171,9 @@ void add_operation_keys(service::Schema<T>& schema, const FeedWords& words) {
       .key("publish_timeout_ms", static_cast<uint32_t T::*>(&T::publish_timeout_ms),
            service::duration<uint32_t>(1'000'000, 10, 600'000),
            "How long an acknowledgement may take before a message is sent again.")
+      .key(kWatchKey, static_cast<uint32_t T::*>(&T::watch_files_secs), service::duration<uint32_t>(kNsPerSec, 0, 3600),
+           "How often files of rules and enrichment are looked at: what somebody has written anew goes without a reload, once it was the same "
+           "in two looks. 0: never.")
       .object("control_socket", static_cast<ControlSocketConfig T::*>(&T::control_socket), control_socket, "For operators.")
       .key("metrics_addr", static_cast<std::string T::*>(&T::metrics_addr), detail::socket_address_or_none(),
            "Where /metrics, /healthz and /readyz are served over TCP; empty: nowhere.")

@@ -4,6 +4,8 @@
 
 #include <utility>
 
+#include "feed/settings.h"
+
 namespace weir::feed {
 namespace {
 
@@ -35,7 +37,7 @@ bool tell_taken_up(const FilesIdentity& now, const FilesIdentity& wanted, const 
       view.needs_restart.push_back(key);
     } else if (!is_of_files(key) || !is_other) {
       view.applied.push_back(key);
-      is_other |= key != "log.level";
+      is_other |= key != "log.level" && key != kWatchKey;
     }
   }
   return is_other;

@@ -39,8 +39,8 @@ std::string allowed_of(const Target& target) {
 /// Reads one file. The first error is kept, and everything after it is for nothing.
 class RuleReader : private YamlReader {
  public:
-  RuleReader(const std::string& name, const std::string& folder, const std::vector<Target>& targets)
-      : YamlReader(name), folder_(folder), set_(std::make_unique<RuleSet>()) {
+  RuleReader(const std::string& name, const std::string& folder, const std::vector<Target>& targets, StampedFiles* files)
+      : YamlReader(name), folder_(folder), files_(files), set_(std::make_unique<RuleSet>()) {
     set_->program_.targets = targets;
   }
 
@@ -103,6 +103,7 @@ class RuleReader : private YamlReader {
       if (!entry.second.IsScalar()) return void(fail(entry.second, fmt::format("dictionary {} is to be a file", name)));
       const std::string& file = entry.second.Scalar();
       const std::string path = beside(file);
+      look_at(path, files_);
       const auto text = contents_of(path, kDictionaryOctetsMax);
       if (!text) return void(fail(entry.second, text.error().message));
       digest_.add(*text);
@@ -115,6 +116,7 @@ class RuleReader : private YamlReader {
   void read_decision(const YAML::Node& node) {
     if (!node.IsScalar() || node.Scalar().empty()) return void(fail(node, "decision is to be a decision file (JDM)"));
     const std::string path = beside(node.Scalar());
+    look_at(path, files_);
     const auto text = contents_of(path, kDecisionOctetsMax);
     if (!text) return void(fail(node, text.error().message));
     digest_.add(*text);
@@ -303,20 +305,22 @@ class RuleReader : private YamlReader {
   }
 
   const std::string folder_;
+  StampedFiles* const files_;  // null: nobody wants them
   std::unique_ptr<RuleSet> set_;
   Digest digest_;
 };
 
 Result<std::unique_ptr<const RuleSet>> RuleSet::parse(const std::string& text, const std::string& name,
-                                                      const std::string& folder, const std::vector<Target>& targets) {
-  return RuleReader(name, folder, targets).read(text);
+                                                      const std::string& folder, const std::vector<Target>& targets, StampedFiles* files) {
+  return RuleReader(name, folder, targets, files).read(text);
 }
 
-Result<std::unique_ptr<const RuleSet>> RuleSet::read(const std::string& path, const std::vector<Target>& targets) {
+Result<std::unique_ptr<const RuleSet>> RuleSet::read(const std::string& path, const std::vector<Target>& targets, StampedFiles* files) {
+  look_at(path, files);
   const auto text = contents_of(path, kRulesFileOctetsMax);
   if (!text) return text.error();
   const size_t slash = path.rfind('/');
-  return parse(*text, path, slash == std::string::npos ? "" : path.substr(0, slash), targets);
+  return parse(*text, path, slash == std::string::npos ? "" : path.substr(0, slash), targets, files);
 }
 
 }  // namespace weir::rules

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "base/file_stamp.h"
 #include "base/result.h"
 #include "rules/compiler.h"
 #include "rules/decision_program.h"
@@ -46,10 +47,11 @@ struct DecisionFile {
 class RuleSet {
  public:
   /// `targets`: what rules may set beside unmapped.<name>.
-  static Result<std::unique_ptr<const RuleSet>> read(const std::string& path, const std::vector<Target>& targets);
+  /// `files`: takes each file that is read, as it was before, also where it is wrong; may be null.
+  static Result<std::unique_ptr<const RuleSet>> read(const std::string& path, const std::vector<Target>& targets, StampedFiles* files = nullptr);
   /// Of text; `folder` is where dictionaries are.
-  static Result<std::unique_ptr<const RuleSet>> parse(const std::string& text, const std::string& name,
-                                                      const std::string& folder, const std::vector<Target>& targets);
+  static Result<std::unique_ptr<const RuleSet>> parse(const std::string& text, const std::string& name, const std::string& folder,
+                                                      const std::vector<Target>& targets, StampedFiles* files = nullptr);
 
   const Program& program() const { return program_; }
   const std::vector<Rule>& rules() const { return rules_; }

@@ -78,7 +78,8 @@ bool Ingest::step() {
   did |= publish_letters();
   did |= close_messages();
   prolong(now_ns);
-  if (now_ns >= next_view_ns_) publish_view(now_ns);
+  // Whoever asks how a reload went is told of what goes.
+  if (now_ns >= next_view_ns_ || rules_.read() != rules_seen_) publish_view(now_ns);
   return did;
 }
 

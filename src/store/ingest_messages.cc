@@ -59,7 +59,10 @@ bool Ingest::may_read() noexcept {
 
 /// The newest rules and names are for the whole message.
 void Ingest::read(HeldMessage& message) {
-  if (auto rules = rules_.read(); rules != rules_seen_) take_rules(std::move(rules));
+  if (auto rules = rules_.read(); rules != rules_seen_) {
+    take_rules(std::move(rules));
+    next_view_ns_ = 0;
+  }
   if (names_ != nullptr) {
     if (auto names = names_->table(); names != names_seen_) {
       names_seen_ = std::move(names);

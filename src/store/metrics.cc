@@ -97,7 +97,7 @@ void add_keeper(MetricPage& page, const KeeperView& keeper) {
 }  // namespace
 
 void add_metrics(const StoreView& view, const KeeperView* keeper, const FileLook& file, const service::ReloadView& reload,
-                 MetricPage& page) {
+                 const feed::FilesView& files, MetricPage& page) {
   page.gauge("weir_store_build_info", "1; the version and commit of this build.", {{"version", version()}, {"commit", commit()}}, 1);
   page.gauge("weir_store_start_time_seconds", "When it was started.", {}, seconds(view.started_ns));
   page.gauge("weir_store_ready", "1: nothing stands in its way.", {}, view.not_ready_because().empty() ? 1 : 0);
@@ -111,6 +111,7 @@ void add_metrics(const StoreView& view, const KeeperView* keeper, const FileLook
   page.counter("weir_store_reloads_total", "Reloads asked for that have ended.", {}, reload.number);
   page.gauge("weir_store_reload_good", "0: the last reload was refused.", {},
              reload.state == service::ReloadState::refused ? 0 : 1);
+  feed::add_files_metrics(page, "weir_store", files);
   feed::add_source_metrics(page, "weir_store", view.source);
   if (view.names != nullptr) feed::add_names_metrics(page, "weir_store", *view.names);
   page.counter("weir_store_log_lines_lost_total", "Lines of the log that nobody took in time.", {}, service::log_lines_lost());

@@ -3,6 +3,7 @@
 // Runs on:  http_thread. Pure.
 #pragma once
 
+#include "feed/files_view.h"
 #include "service/metrics.h"
 #include "service/operation_routes.h"
 #include "store/keeper.h"
@@ -19,6 +20,6 @@ struct FileLook {
 };
 
 void add_metrics(const StoreView& view, const KeeperView* keeper, const FileLook& file, const service::ReloadView& reload,
-                 service::MetricPage& page);
+                 const feed::FilesView& files, service::MetricPage& page);
 
 }  // namespace weir::store

@@ -39,27 +39,38 @@ void* run_names(void* names) {
 }
 
 /// Keys whose new values go without a restart; the file of rules is looked at in any case.
-bool is_live(std::string_view key) { return key == "rules" || key == "log.level" || key.substr(0, 11) == "enrichment."; }
+bool is_live(std::string_view key) { return key == "rules" || key == "log.level" || key == feed::kWatchKey || key.substr(0, 11) == "enrichment."; }
 
 }  // namespace
 
 StoreProgram::StoreProgram(const LoadedConfig& loaded, Load load)
-    : config_(loaded.config),
-      reloader_(std::move(load),
-                [this](const LoadedConfig& wanted, const std::atomic<bool>& gives_up) {
-                  return read_rules(wanted.config.rules, wanted.config.enrichment, rules_.read()->version + 1, &gives_up);
-                },
-                [this](LoadedConfig& wanted, Rules& rules, service::ReloadView& view) { take_up(wanted, rules, view); }) {
-  publish_config(loaded.origins);
+    : config_(loaded.config), origins_(loaded.origins), reloader_(reload_steps(std::move(load))) {
+  publish_config();
 }
 
-void StoreProgram::publish_config(const service::Origins& origins) {
+feed::Reloader<LoadedConfig, StoreProgram::Rules>::Steps StoreProgram::reload_steps(Load load) {
+  return {.load = std::move(load),
+          .read_files =
+              [this](const LoadedConfig& wanted, const std::atomic<bool>& gives_up, StampedFiles& files) {
+                return read_rules(wanted.config.rules, wanted.config.enrichment, rules_.read()->version + 1, &gives_up, &files);
+              },
+          .take_up = [this](LoadedConfig& wanted, Rules& rules, service::ReloadView& view) { take_up(wanted, rules, view); },
+          .running = [this] { return LoadedConfig{config_, origins_, {}}; },
+          .is_settled =
+              [this] {
+                const auto view = ingest_->view();
+                return view != nullptr && view->rules_version >= rules_.read()->version;
+              }};
+}
+
+void StoreProgram::publish_config() {
   effective_.publish(
-      std::make_shared<const std::vector<service::EffectiveValue>>(store_schema().effective(&config_, origins)));
+      std::make_shared<const std::vector<service::EffectiveValue>>(store_schema().effective(&config_, origins_)));
 }
 
 Result<std::unique_ptr<StoreProgram>> StoreProgram::create(const LoadedConfig& loaded, std::shared_ptr<const RulesInUse> rules, Load load) {
   auto made = std::unique_ptr<StoreProgram>(new StoreProgram(loaded, std::move(load)));
+  made->reloader_.begin_with(rules->files);
   made->rules_.publish(std::move(rules));
   if (auto opened = made->open(); !opened) return opened.error();
   if (auto served = made->serve(); !served) return served.error();
@@ -95,7 +106,9 @@ Result<void> StoreProgram::serve() {
   auto routes = store_routes({.view = [this] { return ingest_->view(); },
                               .keeper = [this] { return keeper_->view(); },
                               .ask_to_verify = [this] { return keeper_->ask_to_verify(); },
+                              .rules = [this] { return rules_.read(); },
                               .reload = [this] { return reloader_.view(); },
+                              .files = [this] { return reloader_.files(); },
                               .store = store_.get(),
                               .started_steady_ns = watch_.started_steady_ns()});
   for (auto& route : service::operation_routes({.program = kProgram,
@@ -157,7 +170,7 @@ std::shared_ptr<const StoreView> StoreProgram::run(const std::function<service::
       watch_.stopping("committing what is begun", uint64_t{config_.shutdown_deadline_ms} * kNsPerMs);
       ingest_->ask_to_stop();
     }
-    reloader_.step();
+    reloader_.step(watch_.is_stopping() ? 0 : config_.watch_files_secs * kNsPerSec);
     const auto view = ingest_->view();
     if (view != nullptr && watch_.is_due(now_ns)) tell(*view, now_ns);
     watch_.beat(feed::unhealthy_because(kThread, view.get(), watch_.started_steady_ns(), now_ns).empty(), now_ns);
@@ -187,8 +200,10 @@ void StoreProgram::take_up(LoadedConfig& loaded, const Rules& rules, service::Re
   config_.rules = loaded.config.rules;
   config_.enrichment = loaded.config.enrichment;
   config_.log.level = loaded.config.log.level;
+  config_.watch_files_secs = loaded.config.watch_files_secs;
   service::set_log_level(config_.log.level);
-  publish_config(loaded.origins);
+  origins_ = loaded.origins;
+  publish_config();
   if (is_other) rules_.publish(rules);
 }
 

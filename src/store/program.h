@@ -49,9 +49,11 @@ class StoreProgram {
   void stop_threads();
   void take_up(LoadedConfig& loaded, const Rules& rules, service::ReloadView& view) WEIR_RUNS_ON(control_thread);
   void tell(const StoreView& view, uint64_t now_ns) WEIR_RUNS_ON(control_thread);
-  void publish_config(const service::Origins& origins);
+  void publish_config();
+  feed::Reloader<LoadedConfig, Rules>::Steps reload_steps(Load load);
 
   StoreConfig config_;
+  service::Origins origins_;
   Snapshot<RulesInUse> rules_;
   Snapshot<std::vector<service::EffectiveValue>> effective_;
   feed::ProgramWatch watch_;

@@ -119,7 +119,17 @@ json kept_json(const KeeperView& keeper) {
           {"flows", kept(keeper.history_micros, from.flows_micros)}};
 }
 
-json status_json(const StoreView& view, const KeeperView* keeper, const OpenStore& store) {
+/// What went when the view was taken; `pending`: what goes from the next message on, where that is something else.
+json rules_json(const StoreView& view, const RulesInUse& newest) {
+  json pending;
+  if (newest.version != view.rules_version) pending = {{"version", newest.version}, {"hash", newest.rules == nullptr ? "" : newest.rules->hash()}};
+  return {{"version", view.rules_version}, {"name", view.rules_name}, {"hash", view.rules_hash}, {"pending", std::move(pending)}};
+}
+
+json status_json(const StoreView& view, const StoreSources& sources) {
+  const auto newest = sources.keeper();  // null until it runs
+  const KeeperView* const keeper = newest.get();
+  const OpenStore& store = *sources.store;
   const std::string because = view.not_ready_because();
   const FileLook file = file_look(store);
   return {{"program", kProgram},
@@ -136,7 +146,8 @@ json status_json(const StoreView& view, const KeeperView* keeper, const OpenStor
           {"lag", view.source.lag()},
           {"source", feed::source_json(view.source)},
           {"names", view.names == nullptr ? json() : feed::names_json(*view.names)},
-          {"rules", {{"version", view.rules_version}, {"name", view.rules_name}, {"hash", view.rules_hash}}},
+          {"rules", rules_json(view, *sources.rules())},
+          {"files_read", feed::files_json(*sources.files())},
           {"identities",
            {{"sources", view.identities.sources},
             {"ids", view.identities.ids},
@@ -166,10 +177,10 @@ json status_json(const StoreView& view, const KeeperView* keeper, const OpenStor
 std::vector<service::HttpRoute> store_routes(StoreSources from) {
   const auto sources = std::make_shared<const StoreSources>(std::move(from));
   feed::ViewRoutes<StoreView> routes(kProgram, kThread, sources->view, sources->started_steady_ns);
-  routes.add_json("/v1/status", [sources](const StoreView& v) { return status_json(v, sources->keeper().get(), *sources->store); });
+  routes.add_json("/v1/status", [sources](const StoreView& v) { return status_json(v, *sources); });
   routes.add_json("/v1/ledger", [sources](const StoreView& v) { return ledger_json(v, sources->keeper().get()); });
   routes.add_metrics([sources](const StoreView& v, service::MetricPage& page) {
-    add_metrics(v, sources->keeper().get(), file_look(*sources->store), *sources->reload(), page);
+    add_metrics(v, sources->keeper().get(), file_look(*sources->store), *sources->reload(), *sources->files(), page);
   });
   routes.add_health([sources] { return degraded(sources->keeper().get()); });
   auto all = routes.take();

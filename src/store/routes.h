@@ -9,10 +9,12 @@
 #include <string>
 #include <vector>
 
+#include "feed/files_view.h"
 #include "service/http_server.h"
 #include "service/operation_routes.h"
 #include "store/keeper.h"
 #include "store/open_store.h"
+#include "store/rules_in_use.h"
 #include "store/view.h"
 
 namespace weir::store {
@@ -24,7 +26,9 @@ struct StoreSources {
   std::function<std::shared_ptr<const StoreView>()> view;
   std::function<std::shared_ptr<const KeeperView>()> keeper;  // null until it runs
   std::function<uint64_t()> ask_to_verify;
+  std::function<std::shared_ptr<const RulesInUse>()> rules;  // the newest, which the next message goes by
   std::function<std::shared_ptr<const service::ReloadView>()> reload;
+  std::function<std::shared_ptr<const feed::FilesView>()> files;
   const OpenStore* store = nullptr;
   uint64_t started_steady_ns = 0;
 };

@@ -18,11 +18,13 @@ struct RulesInUse {
   std::unique_ptr<const rules::RuleSet> rules;  // null: none, each flow becomes a row
   uint64_t version = 0;                         // 1: the first since the start
   std::shared_ptr<const enrich::Enrichment> enrichment;  // null: nothing is known of addresses
+  StampedFiles files;                           // all that was read for it
 };
 
-/// Reads the files; an empty name of rules is none. `gives_up`: as Enrichment::load has it.
+/// Reads the files; an empty name of rules is none. `gives_up`: as Enrichment::load has it. `files`: takes those that were read, also
+/// where one is wrong; may be null.
 Result<std::shared_ptr<const RulesInUse>> read_rules(const std::string& path, const enrich::EnrichConfig& enrichment, uint64_t version,
-                                                     const std::atomic<bool>* gives_up = nullptr);
+                                                     const std::atomic<bool>* gives_up = nullptr, StampedFiles* files = nullptr);
 feed::FilesIdentity identity_of(const RulesInUse& rules);
 
 }  // namespace weir::store

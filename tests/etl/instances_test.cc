@@ -39,6 +39,7 @@ class EtlInstances : public test::EtlFixture {
                         << "dead: {stream: {name: flows_dead, max_bytes: 64MiB}}\n"
                         << "control_socket: {path: " << socket_of(instance) << "}\n"
                         << "shutdown_deadline_ms: 3000\n"
+                        << (more.find("watch_files_secs") == std::string::npos ? "watch_files_secs: 0\n" : "")
                         << more;
     return path;
   }
@@ -342,6 +343,85 @@ TEST_F(EtlInstances, SayAllThatAReloadTookUp) {
   const auto one = ctl(0, {"reload"});
   EXPECT_THAT(one.out, HasSubstr("rules ("));
   EXPECT_EQ(one.out.find("enrichment"), std::string::npos) << one.out;
+}
+
+TEST_F(EtlInstances, SayWhichRulesGoAsSoonAsAReloadIsOver) {
+  const std::string rules = folder_ / "rules.yaml";
+  const auto write = [&](int n) { std::ofstream(rules) << "version: 1\nrules: [{id: r" << n << ", then: {labels: [x]}}]\n"; };
+  write(0);
+  auto instance = start(0, "rules: " + rules + "\n");
+  ASSERT_TRUE(eventually([&] { return is_ready(0); })) << instance->err();
+  const auto status = [&] { return json::parse(test::fetch({.url = "http://weir/v1/status", .unix_path = socket_of(0)}).body, nullptr, false); };
+  std::string before = status()["rules"]["hash"];
+  for (int n = 1; n <= 15; ++n) {
+    write(n);
+    instance->signal(SIGHUP);
+    ASSERT_TRUE(eventually([&] {
+      const json body = json::parse(test::fetch({.url = "http://weir/v1/reload", .unix_path = socket_of(0)}).body, nullptr, false);
+      return body["number"] == n && body["state"] == "applied";
+    }));
+    const json now = status();
+    EXPECT_NE(now["rules"]["hash"], before) << n;
+    EXPECT_EQ(now["rules"]["version"], n + 1);
+    EXPECT_TRUE(now["rules"]["pending"].is_null()) << now["rules"].dump();
+    before = now["rules"]["hash"];
+  }
+  EXPECT_EQ(instance->terminate(), 0);
+}
+
+/// Files are renamed into their place and written over while flows come; one of them is wrong.
+TEST_F(EtlInstances, TakeRulesThatWereWrittenAnewUnderLoadByThemselves) {
+  const std::string rules = folder_ / "rules.yaml";
+  const auto write = [&](const std::string& text) {
+    std::ofstream(rules + ".new") << "version: 1\ndictionaries: {who: who.csv}\n" << text;
+    std::filesystem::rename(rules + ".new", rules);
+  };
+  const auto rules_of = [](const std::string& label) {
+    return "rules:\n  - {id: a, then: {labels: [" + label + "]}}\n  - {id: b, then: {set: {unmapped.who: \"lookup('who', 'me')\"}, labels: [" + label + "-too]}}\n";
+  };
+  std::ofstream(folder_ / "who.csv") << "key,name\nme,Ann\n";
+  write(rules_of("one"));
+  auto instance = start(0, "watch_files_secs: 1\nrules: " + rules + "\n");
+  ASSERT_TRUE(eventually([&] { return is_ready(0); })) << instance->err();
+  uint64_t flows = 0;
+  const auto status = [&] { return json::parse(ctl(0, {"--json", "status"}).out, nullptr, false); };
+  const auto publish_until = [&](const auto& until) {
+    const auto end = std::chrono::steady_clock::now() + 30s;
+    for (int turn = 0; std::chrono::steady_clock::now() < end; ++turn) {
+      publish("flows.raw.netflow", flow_batch(flows, 40), {{"Nats-Msg-Id", "m" + std::to_string(flows)}});
+      flows += 40;
+      if (turn % 20 == 0 && until()) return true;
+    }
+    return false;
+  };
+  ASSERT_TRUE(publish_until([&] { return ledger(0)["records"]["events"] > 100; }));
+  write(rules_of("two"));
+  ASSERT_TRUE(publish_until([&] { return status()["rules"]["version"] == 2; })) << status().dump();
+  write("rules: [{id: a, when: no_such_field == 1, then: {drop: true}}]\n");
+  ASSERT_TRUE(publish_until([&] { return status()["files_read"]["error"].get<std::string>().find("no_such_field") != std::string::npos; }));
+  EXPECT_THAT(ctl(0, {"status"}).out, HasSubstr("FILES REFUSED as they are now"));
+  EXPECT_THAT(ctl(0, {"metrics"}).out, HasSubstr("weir_etl_files_read_good 0"));
+  EXPECT_EQ(status()["rules"]["version"], 2);
+  EXPECT_TRUE(is_ready(0)) << "what was read before goes on";
+  write(rules_of("two"));
+  ASSERT_TRUE(publish_until([&] { return status()["files_read"]["error"] == ""; }));
+  std::ofstream(folder_ / "who.csv") << "key,name\nme,Bob\n";
+  ASSERT_TRUE(publish_until([&] { return status()["rules"]["version"] == 3; })) << status().dump();
+  publish("flows.raw.netflow", flow_batch(flows, 40));
+  flows += 40;
+  ASSERT_TRUE(eventually([&] { return is_all_done(); }));
+  EXPECT_THAT(ctl(0, {"metrics"}).out, HasSubstr("weir_etl_files_read_anew_total 2"));
+
+  const auto all = events();
+  EXPECT_TRUE(numbers_of(all) == run_of(0, flows)) << all.size() << " events of " << flows << " flows";
+  std::set<std::string> ways;
+  for (const json& event : all) ways.insert(event["metadata"]["labels"].dump() + event["unmapped"]["who"].dump());
+  EXPECT_THAT(ways, ::testing::ElementsAre(R"(["one","one-too"]"Ann")", R"(["two","two-too"]"Ann")", R"(["two","two-too"]"Bob")"));
+  EXPECT_EQ(instance->terminate(), 0) << instance->err();
+  const std::string log = instance->err();
+  const size_t first = log.find("no_such_field");
+  ASSERT_NE(first, std::string::npos) << log;
+  EXPECT_EQ(log.find("refused", first), std::string::npos) << "said once: " << log;
 }
 
 // What takes long to read keeps nobody from working, from answering and from stopping.

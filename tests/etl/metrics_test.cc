@@ -21,7 +21,7 @@ EtlView full_view() {
 
 TEST(EtlMetrics, AreWhatDashboardsAndAlertsAskFor) {
   service::MetricPage page;
-  add_metrics(full_view(), {}, page);
+  add_metrics(full_view(), {}, {}, page);
   const std::string text = page.render();
   test::expect_named_metrics_on(text, "deploy/grafana/weir-etl.json", "weir_etl");
   test::expect_named_metrics_on(text, "deploy/prometheus/weir-etl.rules.yaml", "weir_etl");
@@ -37,7 +37,7 @@ TEST(EtlMetrics, SayThatAConsumerIsBehind) {
     view.source.inputs[0].pending = pending;
     view.source.inputs[0].ack_pending = unacknowledged;
     service::MetricPage page;
-    add_metrics(view, {}, page);
+    add_metrics(view, {}, {}, page);
     ::testing::internal::CaptureStderr();
     watch.look(view.source, "start more instances");
     const std::string log = ::testing::internal::GetCapturedStderr();

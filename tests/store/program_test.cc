@@ -182,6 +182,27 @@ TEST_F(StoreProgramTest, SaysWhatAReloadTookUp) {
   EXPECT_THAT(one[0].get<std::string>(), ::testing::StartsWith("rules ("));
 }
 
+TEST_F(StoreProgramTest, TakesFilesThatWereWrittenAnewByItself) {
+  const std::string list = folder_ / "threats.csv", rules = folder_ / "rules.yaml";
+  std::ofstream(list) << "192.0.2.0/24,one\n";
+  std::ofstream(rules) << "version: 1\n";
+  auto store = start("watch_files_secs: 1\nrules: " + rules + "\nenrichment: {threats: [" + list + "]}\n");
+  ASSERT_TRUE(eventually([&] { return is_ready(); })) << store->err();
+  const auto status = [&] { return json::parse(ctl({"--json", "status"}).out, nullptr, false); };
+  const std::string before = status()["rules"]["hash"];
+  std::ofstream(rules) << "version: 1\nrules: [{id: a, then: {labels: [x]}}]\n";
+  ASSERT_TRUE(eventually([&] { return status()["rules"]["version"] == 2; })) << store->err();
+  EXPECT_NE(status()["rules"]["hash"], before);
+  std::ofstream(list) << "192.0.2.0/99,two\n";
+  ASSERT_TRUE(eventually([&] { return status()["files_read"]["error"] != ""; })) << store->err();
+  EXPECT_THAT(ctl({"status"}).out, HasSubstr("FILES REFUSED as they are now"));
+  EXPECT_THAT(ctl({"metrics"}).out, HasSubstr("weir_store_files_read_good 0"));
+  std::ofstream(list) << "192.0.2.0/24,two\n";
+  ASSERT_TRUE(eventually([&] { return status()["rules"]["version"] == 3; })) << store->err();
+  EXPECT_EQ(status()["files_read"]["error"], "");
+  EXPECT_THAT(store->err(), HasSubstr("files were written anew: now goes enrichment"));
+}
+
 TEST_F(StoreProgramTest, JoinsNamesOfExportersAndInterfaces) {
   make_stream("flow_meta", "flows.meta.*", {{"max_msgs_per_subject", 1}});
   auto store = start();

@@ -1,18 +1,14 @@
 #include "control/exporters/exporter_list.h"
 
 #include <fmt/format.h>
-#include <sys/stat.h>
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <charconv>
-#include <cstring>
 #include <map>
 #include <optional>
 #include <utility>
 
-#include "base/clock.h"
 #include "base/utf8.h"
 #include "control/exporters/csv_reader.h"
 #include "service/config_document.h"
@@ -248,17 +244,6 @@ class ListBuilder {
   std::map<IpAddress, Entry> exporters_;
   bool is_too_large_ = false;
 };
-
-}  // namespace
-
-Result<FileStamp> stamp_of(const std::string& path) {
-  struct stat s {};
-  if (stat(path.c_str(), &s) != 0) return Error{fmt::format("{}: {}", path, std::strerror(errno))};
-  return FileStamp{s.st_dev, s.st_ino, static_cast<uint64_t>(s.st_size),
-                   s.st_mtim.tv_sec * static_cast<int64_t>(kNsPerSec) + s.st_mtim.tv_nsec};
-}
-
-namespace {
 
 std::shared_ptr<const decode::ExporterLabels> labels_of(const std::vector<ListedExporter>& exporters) {
   std::vector<decode::ExporterLabel> labels;

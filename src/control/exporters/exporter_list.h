@@ -16,6 +16,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/file_stamp.h"
 #include "base/ip_address.h"
 #include "base/named_enum.h"
 #include "base/result.h"
@@ -50,16 +51,6 @@ struct ListedExporter {
   std::vector<ListedInterface> interfaces;  // by index
   friend bool operator==(const ListedExporter&, const ListedExporter&) = default;
 };
-
-/// What tells one state of a file from another without reading it.
-struct FileStamp {
-  uint64_t device = 0;
-  uint64_t inode = 0;
-  uint64_t octets = 0;
-  int64_t changed_ns = 0;
-  friend bool operator==(const FileStamp&, const FileStamp&) = default;
-};
-Result<FileStamp> stamp_of(const std::string& path);
 
 class ExporterList {
  public:

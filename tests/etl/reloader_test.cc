@@ -1,0 +1,229 @@
+// Files that somebody writes anew while a program runs: when they are taken, and when what was read before goes on.
+#include "feed/reloader.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <sstream>
+#include <thread>
+
+namespace weir::feed {
+namespace {
+
+using service::ReloadState;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using namespace std::chrono_literals;
+
+constexpr uint64_t kLookEveryNs = 10 * kNsPerMs;
+
+struct Loaded {
+  std::string path;
+  std::vector<std::string> warnings;
+};
+
+/// What is read is a file's text; "wrong …" is refused.
+class ReloaderTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = std::filesystem::path(::testing::TempDir()) / ("weir_reloader_" + std::to_string(getpid()));
+    std::filesystem::create_directory(folder_);
+    path_ = folder_ / "file";
+    write("first");
+    StampedFiles read;
+    look_at(path_, &read);
+    reloader_.begin_with(read);
+  }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+
+  void write(const std::string& text) { std::ofstream(path_) << text; }
+  /// As editors and packages do it.
+  void replace(const std::string& text) {
+    std::ofstream(path_ + ".new") << text;
+    std::filesystem::rename(path_ + ".new", path_);
+  }
+  /// Turns of the control thread, until `until` holds; false where it does not in two seconds.
+  template <class Until>
+  bool turn(Until until, uint64_t look_every_ns = kLookEveryNs) {
+    const auto end = std::chrono::steady_clock::now() + 2s;
+    while (!until()) {
+      if (std::chrono::steady_clock::now() > end) return false;
+      reloader_.step(look_every_ns);
+      std::this_thread::sleep_for(1ms);
+    }
+    return true;
+  }
+  void turn_for(std::chrono::milliseconds time, uint64_t look_every_ns = kLookEveryNs) {
+    const auto end = std::chrono::steady_clock::now() + time;
+    turn([end] { return std::chrono::steady_clock::now() > end; }, look_every_ns);
+  }
+  Result<std::string> read(StampedFiles& files) {
+    look_at(path_, &files);
+    std::ostringstream text;
+    text << std::ifstream(path_).rdbuf();
+    ++reads_;
+    if (while_reading_) while_reading_();
+    if (!std::filesystem::exists(path_)) return Error{"it is gone"};
+    if (text.str().starts_with("wrong")) return Error{text.str().substr(0, text.str().find('\n'))};
+    return text.str();
+  }
+
+  std::filesystem::path folder_;
+  std::string path_;
+  std::vector<std::string> taken_;
+  std::atomic<int> reads_{0};
+  std::function<void()> while_reading_;
+  std::atomic<bool> is_settled_{true};
+  Reloader<Loaded, std::string> reloader_{
+      {.load = [this]() -> Result<Loaded> { return Loaded{path_, {}}; },
+       .read_files = [this](const Loaded&, const std::atomic<bool>&, StampedFiles& files) { return read(files); },
+       .take_up =
+           [this](Loaded&, std::string& text, service::ReloadView& view) {
+             if (!taken_.empty() && taken_.back() == text) return;
+             taken_.push_back(text);
+             view.applied.push_back(text);
+           },
+       .running = [this] { return Loaded{path_, {}}; },
+       .is_settled = [this] { return is_settled_.load(); }}};
+};
+
+TEST_F(ReloaderTest, TakesAFileThatWasWrittenAnewWithoutBeingAsked) {
+  turn_for(60ms);
+  EXPECT_EQ(reads_, 0) << "it is as it was";
+  write("second");
+  ASSERT_TRUE(turn([&] { return reloader_.files()->taken == 1; }));
+  replace("third");
+  ASSERT_TRUE(turn([&] { return reloader_.files()->taken == 2; }));
+  EXPECT_THAT(taken_, ElementsAre("second", "third"));
+  turn_for(60ms);
+  EXPECT_EQ(reads_, 2);
+  EXPECT_EQ(reloader_.view()->number, 0u) << "nobody asked";
+  EXPECT_TRUE(reloader_.files()->are_watched);
+  EXPECT_GT(reloader_.files()->taken_ns, 0u);
+}
+
+TEST_F(ReloaderTest, ReadsAFileOnlyOnceItWasTheSameInTwoLooks) {
+  constexpr uint64_t kSlowly = 60 * kNsPerMs;
+  turn_for(70ms, kSlowly);
+  std::ofstream file(path_, std::ios::trunc);
+  for (int i = 0; i < 12; ++i) {
+    file << "line " << i << "\n" << std::flush;
+    turn_for(20ms, kSlowly);
+    EXPECT_EQ(reads_, 0) << "it is being written";
+  }
+  file.close();
+  ASSERT_TRUE(turn([&] { return reads_ == 1; }, kSlowly));
+  ASSERT_TRUE(turn([&] { return taken_.size() == 1; }, kSlowly));
+  EXPECT_THAT(taken_[0], HasSubstr("line 11\n"));
+}
+
+TEST_F(ReloaderTest, TakesNothingOfAFileThatIsWrittenWhileItIsRead) {
+  while_reading_ = [&] {
+    if (reads_ == 1) replace("third");
+  };
+  write("second");
+  ASSERT_TRUE(turn([&] { return !taken_.empty(); }));
+  EXPECT_THAT(taken_, ElementsAre("third"));
+  EXPECT_EQ(reads_, 2);
+}
+
+TEST_F(ReloaderTest, KeepsWhatWentAndSaysOnceWhatIsWrong) {
+  ::testing::internal::CaptureStderr();
+  write("wrong: one");
+  ASSERT_TRUE(turn([&] { return !reloader_.files()->error.empty(); }));
+  EXPECT_EQ(reloader_.files()->error, "wrong: one");
+  turn_for(60ms);
+  EXPECT_EQ(reads_, 1) << "it is wrong as it was";
+  replace("wrong: one\nand more");
+  ASSERT_TRUE(turn([&] { return reads_ == 2; }));
+  turn_for(30ms);
+  write("wrong: two");
+  ASSERT_TRUE(turn([&] { return reloader_.files()->error == "wrong: two"; }));
+  EXPECT_THAT(taken_, IsEmpty());
+  write("right");
+  ASSERT_TRUE(turn([&] { return reloader_.files()->error.empty(); }));
+  EXPECT_THAT(taken_, ElementsAre("right"));
+  const std::string log = ::testing::internal::GetCapturedStderr();
+  const size_t first = log.find("refused, what was read before goes on: wrong: one");
+  ASSERT_NE(first, std::string::npos) << log;
+  EXPECT_EQ(log.find("wrong: one", first + 60), std::string::npos) << log;
+  EXPECT_THAT(log, HasSubstr("wrong: two"));
+  EXPECT_THAT(log, HasSubstr("go again"));
+}
+
+TEST_F(ReloaderTest, NoticesAFileThatGoesAndComes) {
+  std::filesystem::remove(path_);
+  ASSERT_TRUE(turn([&] { return reloader_.files()->error == "it is gone"; }));
+  write("again");
+  ASSERT_TRUE(turn([&] { return taken_.size() == 1; }));
+  EXPECT_EQ(reloader_.files()->error, "");
+}
+
+TEST_F(ReloaderTest, SaysNothingOfAFileThatWasTouched) {
+  write("second");
+  ASSERT_TRUE(turn([&] { return reloader_.files()->taken == 1; }));
+  replace("second");
+  ASSERT_TRUE(turn([&] { return reads_ == 2; }));
+  turn_for(30ms);
+  EXPECT_EQ(reloader_.files()->taken, 1u);
+}
+
+TEST_F(ReloaderTest, ReadsNothingThatItMightHaveToWaitFor) {
+  std::filesystem::remove(path_);
+  ASSERT_EQ(mkfifo(path_.c_str(), 0600), 0);
+  turn_for(80ms);
+  EXPECT_EQ(reads_, 0);
+}
+
+TEST_F(ReloaderTest, LooksAtNothingWhereThatIsSwitchedOff) {
+  write("second");
+  turn_for(80ms, 0);
+  EXPECT_EQ(reads_, 0);
+  EXPECT_FALSE(reloader_.files()->are_watched);
+  ASSERT_TRUE(reloader_.ask());
+  ASSERT_TRUE(turn([&] { return reloader_.view()->state == ReloadState::applied; }, 0));
+  EXPECT_THAT(taken_, ElementsAre("second"));
+}
+
+TEST_F(ReloaderTest, ReloadsWhatItIsAskedForAlsoWhileItReadsFilesByItself) {
+  std::atomic<bool> goes_on{false};
+  while_reading_ = [&] {
+    while (!goes_on) std::this_thread::sleep_for(1ms);
+  };
+  write("second");
+  ASSERT_TRUE(turn([&] { return reads_ == 1; }));
+  EXPECT_EQ(reloader_.ask(), std::optional<uint64_t>(1));
+  EXPECT_EQ(reloader_.ask(), std::nullopt) << "one at a time";
+  goes_on = true;
+  ASSERT_TRUE(turn([&] { return reloader_.view()->number == 1 && reloader_.view()->state == ReloadState::unchanged; }));
+  EXPECT_THAT(taken_, ElementsAre("second"));
+}
+
+TEST_F(ReloaderTest, ReadsNothingTwiceThatAReloadHasTaken) {
+  write("second");
+  ASSERT_TRUE(reloader_.ask());
+  ASSERT_TRUE(turn([&] { return reloader_.view()->state == ReloadState::applied; }));
+  turn_for(60ms);
+  EXPECT_EQ(reads_, 1);
+}
+
+TEST_F(ReloaderTest, IsOverWhenFlowsGoByWhatItTook) {
+  is_settled_ = false;
+  write("second");
+  ASSERT_TRUE(reloader_.ask());
+  ASSERT_TRUE(turn([&] { return taken_.size() == 1; }));
+  turn_for(50ms);
+  EXPECT_EQ(reloader_.view()->state, ReloadState::running);
+  is_settled_ = true;
+  ASSERT_TRUE(turn([&] { return reloader_.view()->state == ReloadState::applied; }));
+}
+
+}  // namespace
+}  // namespace weir::feed
