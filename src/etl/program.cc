@@ -46,7 +46,11 @@ feed::Reloader<LoadedConfig, EtlProgram::Rules>::Steps EtlProgram::reload_steps(
               [this](const LoadedConfig& wanted, const std::atomic<bool>& gives_up, StampedFiles& files) {
                 return read_rules(wanted.config, rules_.read()->version + 1, &gives_up, &files);
               },
-          .take_up = [this](LoadedConfig& wanted, Rules& rules, service::ReloadView& view) { take_up(wanted, rules, view); },
+          .take_up =
+              [this](LoadedConfig& wanted, Rules& rules, service::ReloadView& view) {
+                const RoleScope role(control_thread);
+                take_up(wanted, rules, view);
+              },
           .running = [this] { return LoadedConfig{config_, origins_, {}}; },
           .is_settled =
               [this] {

@@ -170,12 +170,10 @@ bool EtlWorker::uses_decisions() const noexcept {
 
 bool EtlWorker::publish() {
   const uint64_t outcomes_before = outcomes_;
-  const auto submit = [this](std::deque<Outgoing*>& queue, outbound::JetStreamPublisher& publisher) {
-    while (!queue.empty() && publisher.submit(*queue.front(), *this)) queue.pop_front();
-  };
-  submit(to_publish_, *events_);
-  submit(to_publish_decisions_, *decisions_);
-  submit(to_publish_dead_, *dead_);
+  for (const auto& [queue, publisher] : {std::pair(&to_publish_, events_.get()), std::pair(&to_publish_decisions_, decisions_.get()),
+                                         std::pair(&to_publish_dead_, dead_.get())}) {
+    while (!queue->empty() && publisher->submit(*queue->front(), *this)) queue->pop_front();
+  }
   events_->poll(0, *this);
   if (uses_decisions()) decisions_->poll(0, *this);
   dead_->poll(0, *this);

@@ -151,7 +151,6 @@ class EtlWorker final : private outbound::OutcomeSink {
   uint64_t started_steady_ns_ = 0;
   uint64_t next_view_ns_ = 0;
   uint64_t next_prolong_ns_ = 0;
-  uint64_t next_balance_ns_ = 0;
   bool is_stopping_ = false;
   std::atomic<uint32_t> stop_asked_{0};
   Snapshot<EtlView> view_;

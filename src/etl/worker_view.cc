@@ -7,7 +7,6 @@ namespace weir::etl {
 namespace {
 
 constexpr uint64_t kViewEveryNs = kNsPerSec / 4;
-constexpr uint64_t kBalanceEveryNs = kNsPerSec;
 
 }  // namespace
 
