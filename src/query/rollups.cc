@@ -22,7 +22,7 @@ struct Grain {
   int64_t worth_us;  // less of it is not worth another table
   std::optional<int64_t> from_us = {};  // older sums are gone
 };
-constexpr Grain kGrains[] = {{"1d", 86'400 * kUsPerSec, 4 * 86'400 * kUsPerSec}, {"1h", 3600 * kUsPerSec, 3 * 3600 * kUsPerSec}, {"1m", 60 * kUsPerSec, 60 * kUsPerSec}};
+constexpr Grain kGrains[] = {{"1d", 86'400 * kUsPerSec, 86'400 * kUsPerSec}, {"1h", 3600 * kUsPerSec, 3 * 3600 * kUsPerSec}, {"1m", 60 * kUsPerSec, 60 * kUsPerSec}};
 
 template <class Each>
 void for_each_word(std::string_view words, Each each) {

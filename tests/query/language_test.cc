@@ -279,6 +279,16 @@ TEST(Srql, ARaggedWindowIsPutTogetherWithoutGapOrOverlap) {
                                   "10-28T00:00:00Z", "11-02T00:00:00Z"));                                          // days
 }
 
+// A day has as many sums as few of its hours have: of two days from noon to noon a day's are a third of all.
+TEST(Srql, OneWholeDayOfAWindowIsWorthItsOwnSums) {
+  const Translation t = translate(plan_of("in:flows time:[2026-10-31T10:00:00Z,2026-11-02T10:00:00Z] groupby:src_ip"), duckdb_dialect());
+  std::vector<std::string> bounds;
+  for (const Parameter& p : t.statement.parameters) bounds.push_back(instant_text(std::get<Instant>(p).us).substr(5));
+  EXPECT_THAT(bounds, ElementsAre("10-31T10:00:00Z", "11-01T00:00:00Z", "11-02T00:00:00Z", "11-02T10:00:00Z",  // hours
+                                  "11-01T00:00:00Z", "11-02T00:00:00Z"));                                      // the day
+  EXPECT_THAT(t.statement.sql, ::testing::HasSubstr("rollup_src_1d"));
+}
+
 /// What tests/fuzz/srql_fuzz.cc does for longer: parts of queries exchanged, doubled, left out, and octets changed.
 TEST(Srql, ChangedQueriesAreAnsweredOrRefused) {
   uint64_t seed = 20261102;
