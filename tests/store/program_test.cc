@@ -8,6 +8,7 @@
 
 #include "damaged_file.h"
 #include "exporter.pb.h"
+#include "store/config.h"
 #include "store/history.h"
 #include "store/rollups.h"
 #include "store_database.h"
@@ -354,6 +355,14 @@ TEST_F(StoreProgramTest, LivesInFoldersOfWhateverName) {
   EXPECT_THAT(bad.out, HasSubstr("1 of them are not what was written"));
   EXPECT_EQ(store.terminate(), 0) << store.err();
   EXPECT_TRUE(std::filesystem::exists(options.path)) << "it was in memory only";
+}
+
+TEST(StoreConfig, ItsDatabaseIsAFileWhateverItsName) {
+  for (const char* const name : {":memory:", ":memory:x", "md:flows", "flows.duckdb"}) {
+    store::StoreConfig config;
+    config.database.path = name;
+    EXPECT_EQ(store::database_options(config).path, std::filesystem::current_path() / name);
+  }
 }
 
 TEST_F(StoreProgramTest, RefusesFoldersThatArePatternsOfNames) {
