@@ -98,7 +98,9 @@ void make_addresses(Store& store, int64_t addresses) {
 }
 
 void insert_hour(Store& store, int64_t hour, int64_t rows, int64_t addresses) {
-  const auto pick = [&](int salt) { return fmt::format("(hash(i, {}, {}) / 18446744073709551616.0)", hour, salt); };
+  // Of one number: hash() of several puts them together by XOR, and what is drawn with another salt would follow from the first.
+  const auto draw = [&](int salt) { return fmt::format("hash({} + i * 64 + {})", hour << 36, salt); };
+  const auto pick = [&](int salt) { return fmt::format("({} / 18446744073709551616.0)", draw(salt)); };
   // x^4 of a uniform x: a hundredth of the addresses has 10^-0.5 of the flows.
   const auto address = [&](int salt) { return fmt::format("floor({} * pow({}, 4))::BIGINT", addresses, pick(salt)); };
   store.run(fmt::format(
@@ -107,17 +109,18 @@ void insert_hour(Store& store, int64_t hour, int64_t rows, int64_t addresses) {
       " next_hop, src_net, dst_net, sampler_address, observation_domain_id, in_if, out_if, flow_source, direction_id, flow_end_reason,"
       " src_country, dst_country) "
       "SELECT make_timestamptz(t), make_timestamptz(t - duration), make_timestamptz(t), make_timestamptz(t + 400000), s.addr, d.addr,"
-      " 1024 + (hash(i, 7) % 60000)::INTEGER, [443, 443, 443, 80, 53, 53, 22, 123, 25, 3389, 8443, 5060][1 + (hash(i, 8) % 12)::BIGINT],"
-      " CASE WHEN hash(i, 8) % 12 IN (4, 5, 7, 11) THEN 17 ELSE 6 END, CASE WHEN hash(i, 8) % 12 IN (4, 5, 7, 11) THEN NULL ELSE 27 END, 0,"
+      " 1024 + ({h7} % 60000)::INTEGER, [443, 443, 443, 80, 53, 53, 22, 123, 25, 3389, 8443, 5060][1 + ({h8} % 12)::BIGINT],"
+      " CASE WHEN {h8} % 12 IN (4, 5, 7, 11) THEN 17 ELSE 6 END, CASE WHEN {h8} % 12 IN (4, 5, 7, 11) THEN NULL ELSE 27 END, 0,"
       " packets * size * 1000, packets * 1000, packets * size, packets, 1000, s.asn, d.asn, ip_parse('192.0.2.254'), 24, 24,"
-      " ip_parse('192.0.2.' || 1 + hash(i, 9) % 8), 0, 1 + (hash(i, 10) % 24)::BIGINT, 1 + (hash(i, 11) % 24)::BIGINT, 4,"
-      " 1 + (hash(i, 12) % 2)::INTEGER, 1, s.country, d.country "
+      " ip_parse('192.0.2.' || 1 + {h9} % 8), 0, 1 + ({h10} % 24)::BIGINT, 1 + ({h11} % 24)::BIGINT, 4,"
+      " 1 + ({h12} % 2)::INTEGER, 1, s.country, d.country "
       "FROM (SELECT i, {begin} + i * {step} AS t, (1000 * pow(10, 4 * {p1}))::BIGINT AS duration, ceil(pow(10, 3 * {p2} * {p2}))::BIGINT AS"
       " packets, (60 + 1400 * {p3})::BIGINT AS size, {a1} AS si, {a2} AS di FROM range({rows}) r(i)) f "
       "JOIN address s ON s.id = f.si JOIN address d ON d.id = f.di",
       fmt::arg("table", store::hour_table(hour)), fmt::arg("begin", hour * store::kMicrosPerHour),
       fmt::arg("step", store::kMicrosPerHour / std::max<int64_t>(rows, 1)), fmt::arg("p1", pick(1)), fmt::arg("p2", pick(2)),
-      fmt::arg("p3", pick(3)), fmt::arg("a1", address(4)), fmt::arg("a2", address(5)), fmt::arg("rows", rows)));
+      fmt::arg("p3", pick(3)), fmt::arg("a1", address(4)), fmt::arg("a2", address(5)), fmt::arg("rows", rows),
+      fmt::arg("h7", draw(7)), fmt::arg("h8", draw(8)), fmt::arg("h9", draw(9)), fmt::arg("h10", draw(10)), fmt::arg("h11", draw(11)), fmt::arg("h12", draw(12))));
 }
 
 int fill(const Options& options) {
