@@ -28,7 +28,7 @@ void look_at(const std::string& path, StampedFiles* looks) {
   struct stat s {};
   if (stat(path.c_str(), &s) != 0) {
     looks->push_back({.path = path});
-  } else if (!S_ISREG(s.st_mode)) {
+  } else if (!S_ISREG(s.st_mode) && !S_ISDIR(s.st_mode)) {
     looks->push_back({.path = path, .may_wait = true});
   } else {
     looks->push_back({.path = path, .stamp = stamp_of(s)});

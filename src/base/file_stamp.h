@@ -21,11 +21,11 @@ struct FileStamp {
 };
 Result<FileStamp> stamp_of(const std::string& path);
 
-/// A file as it was at a moment.
+/// A file as it was at a moment; or a folder, which changes with what is in it.
 struct StampedFile {
   std::string path;
-  std::optional<FileStamp> stamp;  // nothing: it is not there, or no regular file
-  bool may_wait = false;           // no regular file: who reads it may wait for whoever writes it
+  std::optional<FileStamp> stamp;  // nothing: it is not there, or neither a regular file nor a folder
+  bool may_wait = false;           // neither of these: who reads it may wait for whoever writes it
   friend bool operator==(const StampedFile&, const StampedFile&) = default;
 };
 /// Of all files that were read for something, each from before it was read.

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <filesystem>
 #include <map>
 #include <set>
 
@@ -13,25 +12,7 @@
 namespace weir::classify {
 namespace {
 
-namespace fs = std::filesystem;
-
 constexpr uint8_t kTcp = 6, kUdp = 17;
-
-Result<std::vector<std::string>> files_of(const std::string& path) {
-  std::error_code error;
-  if (!fs::is_directory(path, error)) return std::vector<std::string>{path};
-  std::vector<std::string> files;
-  fs::directory_iterator entry(path, error);
-  for (; !error && entry != fs::directory_iterator(); entry.increment(error)) {
-    // What begins with a dot is an editor's or a volume's own.
-    const bool is_hidden = entry->path().filename().string().starts_with('.');
-    if (entry->path().extension() == ".yaml" && !is_hidden && !entry->is_directory(error)) files.push_back(entry->path().string());
-    if (files.size() > kRuleFilesMax) return Error{fmt::format("{}: more than {} files", path, kRuleFilesMax)};
-  }
-  if (error) return Error{fmt::format("{}: {}", path, error.message())};
-  std::sort(files.begin(), files.end());
-  return files;
-}
 
 /// FNV-1a: the same for the same rule in whatever set it is.
 uint64_t salt_of(const std::string& id) {
@@ -51,7 +32,7 @@ void append_text(std::string& list, std::string_view text) {
 Result<std::shared_ptr<const RuleSet>> RuleSet::read(const std::vector<std::string>& paths, const RuleSetOptions& options) {
   std::vector<std::pair<std::string, std::string>> texts;
   for (const std::string& path : paths) {
-    const auto files = files_of(path);
+    const auto files = rules::rule_files_of(path);
     if (!files) return files.error();
     for (const std::string& file : *files) {
       if (texts.size() == kRuleFilesMax) return Error{fmt::format("{}: more than {} files of rules", path, kRuleFilesMax)};

@@ -71,7 +71,7 @@ const Schema<EtlConfig>& etl_schema() {
     Schema<C> all;
     feed::add_source_keys(all);
     all.key("rules", &C::rules, service::any_text(),
-            "File of rules (docs/RULES.md); read anew when it is written (watch_files_secs), and at a reload. Empty: none, each flow becomes an event.")
+            "File of rules (docs/RULES.md), or a folder of such; read anew when it is written (watch_files_secs), and at a reload. Empty: none, each flow becomes an event.")
         .object("enrichment", &C::enrichment, feed::enrichment_schema(),
                 "What is known of addresses (docs/ENRICHMENT.md); files are read anew likewise.")
         .object("names", &C::names, feed::names_schema(), "Names of exporters, interfaces, VRFs and applications, which the collector publishes.")

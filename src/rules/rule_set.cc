@@ -6,7 +6,9 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <map>
 #include <set>
+#include <utility>
 
 #include "rules/compile_parts.h"
 #include "rules/parser.h"
@@ -36,42 +38,82 @@ std::string allowed_of(const Target& target) {
   return fmt::format("it is one of {}", joined(target.allowed));
 }
 
-/// Reads one file. The first error is kept, and everything after it is for nothing.
+/// Reads all files. The first error is kept, and everything after it is for nothing.
 class RuleReader : private YamlReader {
  public:
   RuleReader(const std::string& name, const std::string& folder, const std::vector<Target>& targets, StampedFiles* files)
-      : YamlReader(name), folder_(folder), files_(files), set_(std::make_unique<RuleSet>()) {
+      : YamlReader(name), folder_(folder), stamped_(files), set_(std::make_unique<RuleSet>()) {
     set_->program_.targets = targets;
   }
 
-  Result<std::unique_ptr<const RuleSet>> read(const std::string& text) {
+  /// One of them, or more.
+  void add_file(std::string path, std::string text) { files_.push_back({std::move(path), std::move(text), {}}); }
+
+  Result<std::unique_ptr<const RuleSet>> read() {
     set_->name_ = name_.substr(name_.rfind('/') + 1);
-    digest_.add(text);
-    if (!check_text(text)) return Error{error_};
-    try {
-      if (const YAML::Node root = only_document(text); error_.empty()) read_root(root);
-    } catch (const YAML::Exception& e) {
-      fail(place_of(e.mark), e.msg);
+    for (File& file : files_) {
+      if (error_.empty()) read_document(file);
     }
+    if (error_.empty()) read_all();
     if (!error_.empty()) return Error{error_};
     set_->hash_ = digest_.hex();
     return std::unique_ptr<const RuleSet>(std::move(set_));
   }
 
  private:
-  void read_root(const YAML::Node& root) {
-    if (!check_keys(root, "the file", {"version", "sets", "dictionaries", "local_prefixes", "derive", "rules", "decision"})) return;
-    if (!root["version"] || !root["version"].IsScalar() || root["version"].Scalar() != "1") {
-      fail(root["version"] ? place_of(root["version"]) : Place(), "version is to be 1");
+  struct File {
+    std::string path, text;
+    YAML::Node root;
+  };
+
+  void read_document(File& file) {
+    digest_.add(file.text);
+    turn_to(file.path, file.text);
+    if (!check_text(file.text)) return;
+    try {
+      file.root = only_document(file.text);
+    } catch (const YAML::Exception& e) {
+      return void(fail(place_of(e.mark), e.msg));
+    }
+    const YAML::Node& root = file.root;
+    if (!error_.empty() ||
+        !check_keys(root, "the file", {"version", "sets", "dictionaries", "local_prefixes", "derive", "rules", "decision"})) {
       return;
     }
-    if (root["sets"]) read_sets(root["sets"], set_->environment_);
-    if (root["local_prefixes"] && error_.empty()) read_local(root["local_prefixes"]);
-    if (root["dictionaries"] && error_.empty()) read_dictionaries(root["dictionaries"]);
+    const YAML::Node version = root["version"];
+    if (!version || !version.IsScalar() || version.Scalar() != "1") fail(version ? place_of(version) : Place(), "version is to be 1");
+  }
+
+  /// Of each file that has it, in their order.
+  template <class Read>
+  void each(const char* key, Read read) {
+    for (const File& file : files_) {
+      const YAML::Node node = file.root[key];
+      if (!node || !error_.empty()) continue;
+      turn_to(file.path, file.text);
+      try {
+        read(node);
+      } catch (const YAML::Exception& e) {
+        fail(place_of(e.mark), e.msg);
+      }
+    }
+  }
+
+  void read_all() {
+    each("sets", [&](const YAML::Node& node) { read_sets(node, set_->environment_); });
+    each("local_prefixes", [&](const YAML::Node& node) {
+      if (set_->local_ != nullptr) return void(fail(node, "there are local_prefixes in another file, too"));
+      read_local(node);
+    });
+    each("dictionaries", [&](const YAML::Node& node) { read_dictionaries(node); });
     Compiler compiler(set_->environment_, set_->program_);
-    if (root["derive"] && error_.empty()) read_derived(root["derive"], compiler);
-    if (root["rules"] && error_.empty()) read_rules(root["rules"], compiler);
-    if (root["decision"] && error_.empty()) read_decision(root["decision"]);
+    each("derive", [&](const YAML::Node& node) { read_derived(node, compiler); });
+    each("rules", [&](const YAML::Node& node) { read_rules(node, compiler); });
+    if (has_rules_) end_rules();
+    each("decision", [&](const YAML::Node& node) {
+      if (set_->decision_ != nullptr) return void(fail(node, "there is a decision in another file, too"));
+      read_decision(node);
+    });
     compiler.emit({.op = Op::finish});
     if (set_->program_.code.size() > kInstructionsMax || set_->program_.constants.size() > UINT16_MAX ||
         set_->program_.sets.size() > UINT16_MAX) {
@@ -103,20 +145,22 @@ class RuleReader : private YamlReader {
       if (!entry.second.IsScalar()) return void(fail(entry.second, fmt::format("dictionary {} is to be a file", name)));
       const std::string& file = entry.second.Scalar();
       const std::string path = beside(file);
-      look_at(path, files_);
+      look_at(path, stamped_);
       const auto text = contents_of(path, kDictionaryOctetsMax);
       if (!text) return void(fail(entry.second, text.error().message));
       digest_.add(*text);
       auto dictionary = Dictionary::parse(path, *text);
       if (!dictionary) return void(fail(entry.second, dictionary.error().message));
-      set_->environment_.dictionaries.emplace(name, std::make_shared<const Dictionary>(std::move(*dictionary)));
+      if (!set_->environment_.dictionaries.emplace(name, std::make_shared<const Dictionary>(std::move(*dictionary))).second) {
+        return void(fail(entry.first, fmt::format("there are two dictionaries {}", name)));
+      }
     }
   }
 
   void read_decision(const YAML::Node& node) {
     if (!node.IsScalar() || node.Scalar().empty()) return void(fail(node, "decision is to be a decision file (JDM)"));
     const std::string path = beside(node.Scalar());
-    look_at(path, files_);
+    look_at(path, stamped_);
     const auto text = contents_of(path, kDecisionOctetsMax);
     if (!text) return void(fail(node, text.error().message));
     digest_.add(*text);
@@ -134,7 +178,8 @@ class RuleReader : private YamlReader {
 
   void read_derived(const YAML::Node& node, Compiler& compiler) {
     if (!node.IsMap()) return void(fail(node, "derive is to be a mapping of names to expressions"));
-    if (node.size() > kDerivedMax) return void(fail(node, fmt::format("{} derived values, limit {}", node.size(), kDerivedMax)));
+    const size_t all = set_->environment_.derived.size() + node.size();
+    if (all > kDerivedMax) return void(fail(node, fmt::format("{} derived values, limit {}", all, kDerivedMax)));
     auto& later = set_->environment_.derived_later;
     for (const auto& entry : node) later.push_back(entry.first.Scalar());
     for (const auto& entry : node) {
@@ -168,22 +213,26 @@ class RuleReader : private YamlReader {
 
   void read_rules(const YAML::Node& node, Compiler& compiler) {
     if (!node.IsSequence()) return void(fail(node, "rules is to be a list"));
-    if (node.size() > kRulesMax) return void(fail(node, fmt::format("{} rules, limit {}", node.size(), kRulesMax)));
-    std::set<std::string> ids;
-    std::vector<RuleExtent> extents;
-    compiler.emit({.op = Op::next_rule});
+    const size_t all = set_->rules_.size() + node.size();
+    if (all > kRulesMax) return void(fail(node, fmt::format("{} rules, limit {}", all, kRulesMax)));
+    if (!std::exchange(has_rules_, true)) compiler.emit({.op = Op::next_rule});
     for (const YAML::Node& each : node) {
       const auto begin = static_cast<uint32_t>(set_->program_.code.size());
       read_rule(each, compiler);
       if (!error_.empty()) return;
-      extents.push_back({begin, static_cast<uint32_t>(compiler.emit({.op = Op::next_rule}))});
-      if (!ids.insert(set_->rules_.back().id).second) {
-        return void(fail(each, fmt::format("there are two rules {}", set_->rules_.back().id)));
+      extents_.push_back({begin, static_cast<uint32_t>(compiler.emit({.op = Op::next_rule}))});
+      const std::string& id = set_->rules_.back().id;
+      if (const auto [there, is_new] = ids_.emplace(id, name_); !is_new) {
+        const bool is_here = there->second == name_;
+        return void(fail(each, is_here ? fmt::format("there are two rules {}", id) : fmt::format("there is a rule {} in {}, too", id, there->second)));
       }
     }
+  }
+
+  void end_rules() {
     set_->program_.rules = set_->rules_.size();
-    set_->program_.index = RuleIndex::make(set_->program_, extents);
-    for (const RuleExtent& extent : extents) set_->program_.rule_begins.push_back(extent.begin);
+    set_->program_.index = RuleIndex::make(set_->program_, extents_);
+    for (const RuleExtent& extent : extents_) set_->program_.rule_begins.push_back(extent.begin);
   }
 
   void read_rule(const YAML::Node& node, Compiler& compiler) {
@@ -305,22 +354,39 @@ class RuleReader : private YamlReader {
   }
 
   const std::string folder_;
-  StampedFiles* const files_;  // null: nobody wants them
+  StampedFiles* const stamped_;  // null: nobody wants them
+  std::vector<File> files_;
+  std::map<std::string, std::string, std::less<>> ids_;  // of rules, and the files that they are in
+  std::vector<RuleExtent> extents_;
+  bool has_rules_ = false;
   std::unique_ptr<RuleSet> set_;
   Digest digest_;
 };
 
 Result<std::unique_ptr<const RuleSet>> RuleSet::parse(const std::string& text, const std::string& name,
                                                       const std::string& folder, const std::vector<Target>& targets, StampedFiles* files) {
-  return RuleReader(name, folder, targets, files).read(text);
+  RuleReader reader(name, folder, targets, files);
+  reader.add_file(name, text);
+  return reader.read();
 }
 
 Result<std::unique_ptr<const RuleSet>> RuleSet::read(const std::string& path, const std::vector<Target>& targets, StampedFiles* files) {
   look_at(path, files);
-  const auto text = contents_of(path, kRulesFileOctetsMax);
-  if (!text) return text.error();
+  const auto paths = rule_files_of(path);
+  if (!paths) return paths.error();
+  if (paths->empty()) return Error{fmt::format("{}: a folder without a file that ends in .yaml", path)};
+  const bool is_folder = paths->front() != path;
   const size_t slash = path.rfind('/');
-  return parse(*text, path, slash == std::string::npos ? "" : path.substr(0, slash), targets, files);
+  RuleReader reader(path.substr(0, path.find_last_not_of('/') + 1), is_folder ? path : slash == std::string::npos ? "" : path.substr(0, slash), targets, files);
+  size_t octets = 0;
+  for (const std::string& each : *paths) {
+    if (is_folder) look_at(each, files);
+    auto text = contents_of(each, kRulesFileOctetsMax - octets);
+    if (!text) return text.error();
+    octets += text->size();
+    reader.add_file(each, std::move(*text));
+  }
+  return reader.read();
 }
 
 }  // namespace weir::rules

@@ -1,4 +1,4 @@
-// rule_set.h — A file of rules: read, checked, compiled.
+// rule_set.h — A file of rules, or a folder of such files: read, checked, compiled.
 //
 // Spec:     docs/RULES.md.
 // Runs on:  any thread, off the flows' way. What it makes is constant.
@@ -46,6 +46,7 @@ struct DecisionFile {
 
 class RuleSet {
  public:
+  /// Of a folder its files that end in .yaml, in the order of their names, as if they were one: an id, a set and the like are there once.
   /// `targets`: what rules may set beside unmapped.<name>.
   /// `files`: takes each file that is read, as it was before, also where it is wrong; may be null.
   static Result<std::unique_ptr<const RuleSet>> read(const std::string& path, const std::vector<Target>& targets, StampedFiles* files = nullptr);
@@ -60,7 +61,7 @@ class RuleSet {
   const DecisionFile* decision() const { return decision_.get(); }
   /// SHA-256 of the file, its dictionaries and its decision file, in hexadecimal digits: which rules made an event.
   const std::string& hash() const { return hash_; }
-  /// The file's name, without its folder.
+  /// The file's name, or the folder's, without what it lies in.
   const std::string& name() const { return name_; }
   /// Prefixes of the operator's own networks; null where the file has none.
   const PrefixSet* local_prefixes() const { return local_ != nullptr ? &local_->prefixes : nullptr; }

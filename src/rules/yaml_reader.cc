@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <charconv>
 #include <cstring>
+#include <filesystem>
 #include <set>
 #include <sstream>
 #include <utility>
@@ -44,6 +45,23 @@ Result<std::string> contents_of(const std::string& path, size_t octets_max) {
   }
   if (text.size() > octets_max) return Error{fmt::format("{}: larger than {} octets", path, octets_max)};
   return text;
+}
+
+Result<std::vector<std::string>> rule_files_of(const std::string& path) {
+  namespace fs = std::filesystem;
+  std::error_code error;
+  if (!fs::is_directory(path, error)) return std::vector<std::string>{path};
+  std::vector<std::string> files;
+  fs::directory_iterator entry(path, error);
+  for (; !error && entry != fs::directory_iterator(); entry.increment(error)) {
+    // What begins with a dot is an editor's or a volume's own.
+    const bool is_hidden = entry->path().filename().string().starts_with('.');
+    if (entry->path().extension() == ".yaml" && !is_hidden && !entry->is_directory(error)) files.push_back(entry->path().string());
+    if (files.size() > kRuleFilesMax) return Error{fmt::format("{}: more than {} files", path, kRuleFilesMax)};
+  }
+  if (error) return Error{fmt::format("{}: {}", path, error.message())};
+  std::sort(files.begin(), files.end());
+  return files;
 }
 
 bool is_name(const std::string& text) {

@@ -19,6 +19,9 @@ namespace weir::rules {
 
 /// A file whole.
 Result<std::string> contents_of(const std::string& path, size_t octets_max);
+inline constexpr size_t kRuleFilesMax = 1000;
+/// The file itself; of a folder the files in it that end in .yaml, by their names.
+Result<std::vector<std::string>> rule_files_of(const std::string& path);
 /// Letters, digits and _, not beginning with a digit.
 bool is_name(const std::string& text);
 
@@ -62,7 +65,13 @@ class YamlReader {
   /// Null where it is none. Its constants are as flows have them.
   NodePtr expression(const YAML::Node& node, const std::string& where, const Environment& environment);
 
-  const std::string name_;
+  /// What comes is of another file, or once more of one. `text` outlives it.
+  void turn_to(const std::string& name, std::string_view text) {
+    name_ = name;
+    text_ = text;
+  }
+
+  std::string name_;
   std::string error_;
 
  private:

@@ -132,7 +132,7 @@ const Schema<StoreConfig>& store_schema() {
     Schema<C> all;
     feed::add_source_keys(all);
     all.key("rules", &C::rules, service::any_text(),
-            "File of rules (docs/RULES.md), the same as weir-etl's; read anew when it is written (watch_files_secs), and at a reload. Empty: none, each flow becomes a row.")
+            "File of rules (docs/RULES.md), or a folder of such, the same as weir-etl's; read anew when it is written (watch_files_secs), and at a reload. Empty: none, each flow becomes a row.")
         .object("enrichment", &C::enrichment, feed::enrichment_schema(),
                 "What is known of addresses (docs/ENRICHMENT.md), the same as weir-etl's; files are read anew likewise.")
         .object("names", &C::names, feed::names_schema(), "Names of exporters and interfaces.")

@@ -7,8 +7,10 @@
 #include <unistd.h>
 
 #include <cmath>
+#include <filesystem>
 #include <fstream>
 #include <random>
+#include <thread>
 
 #include "rules/flow_maker.h"
 #include "rules/outcome_text.h"
@@ -189,6 +191,54 @@ TEST(RuleSet, NamesADecisionFile) {
   unlink(path.c_str());
   EXPECT_THAT(error_of("version: 1\ndecision: /nowhere/d.json\n"), HasSubstr("rules.yaml:2:11: /nowhere/d.json: cannot be read"));
   EXPECT_THAT(error_of("version: 1\ndecision: [a]\n"), HasSubstr("rules.yaml:2:11: decision is to be a decision file"));
+}
+
+TEST(RuleSet, IsOfAllFilesOfAFolderInTheOrderOfTheirNames) {
+  namespace fs = std::filesystem;
+  const fs::path folder = fs::path(::testing::TempDir()) / ("weir_rules_d_" + std::to_string(getpid()));
+  fs::create_directory(folder);
+  const auto write = [&](const char* name, const std::string& text) { std::ofstream(folder / name) << "version: 1\n" << text; };
+  const auto why = [&](const char* name, const std::string& text) {
+    write(name, text);
+    const auto read = RuleSet::read(folder, testing::targets());
+    fs::remove(folder / name);
+    return read ? "" : read.error().message;
+  };
+  EXPECT_THAT(why("none.txt", ""), HasSubstr("a folder without a file that ends in .yaml"));
+  std::ofstream(folder / "who.csv") << "key,name\n443,web\n";
+  write("20-own.yaml", "derive: {tls: dst_port in @web}\nrules:\n  - {id: b, when: tls and big, then: {set: {app_name: \"lookup('who', dst_port)\"}, labels: [b]}}\n");
+  write("10-all.yaml", "sets: {web: [443]}\ndictionaries: {who: who.csv}\nderive: {big: bytes > 50}\nrules:\n  - {id: a, then: {labels: [a]}}\n");
+  write("30-none.yaml", "rules: []\n");
+  write("40-last.yaml", "local_prefixes: [10.0.0.0/8]\nrules:\n  - {id: c, then: {labels: [c]}}\n");
+  std::ofstream(folder / ".30.yaml.swp") << "an editor's";
+  std::ofstream(folder / "notes.txt") << "no rules";
+  StampedFiles files;
+  const auto rules = RuleSet::read(folder.string() + "/", testing::targets(), &files);
+  ASSERT_TRUE(rules) << rules.error().message;
+  EXPECT_EQ((*rules)->name(), folder.filename());
+  ASSERT_NE((*rules)->local_prefixes(), nullptr);
+  const Viewed flow(web_flow());
+  const Ran ran(**rules, flow.view);
+  EXPECT_EQ(testing::summary(**rules, ran.out), "kept factor 1 app_name=\"web\" #a #b #c left out 0 errors 0");
+  EXPECT_EQ(testing::summary(**rules, run_plainly(**rules, flow.view)), testing::summary(**rules, ran.out));
+
+  // What is wrong is said with its file, and what is there twice.
+  EXPECT_THAT(why("50.yaml", "rules:\n  - {id: d, then: {labels: [d]}}\n  - {id: a, then: {drop: true}}\n"), HasSubstr("50.yaml:4:5: there is a rule a in " + (folder / "10-all.yaml").string()));
+  EXPECT_THAT(why("50.yaml", "rules:\n  - {id: d, when: \"dst_port == 1 and no_such == 1\", then: {drop: true}}\n"), HasSubstr("50.yaml:3:38: rule d: when: there is no field no_such"));
+  EXPECT_THAT(why("15.yaml", "rules:\n  - {id: d, when: tls, then: {drop: true}}\n"), ::testing::IsEmpty()) << "derived values are there before all rules";
+  EXPECT_THAT(why("15.yaml", "rules: [\n"), HasSubstr("15.yaml:"));
+  EXPECT_THAT(why("50.yaml", "sets: {web: [1]}\n"), HasSubstr("50.yaml:2:8: there are two sets web"));
+  EXPECT_THAT(why("50.yaml", "dictionaries: {who: who.csv}\n"), HasSubstr("there are two dictionaries who"));
+  EXPECT_THAT(why("50.yaml", "derive: {big: bytes > 1}\n"), HasSubstr("there is big already"));
+  EXPECT_THAT(why("50.yaml", "local_prefixes: [192.0.2.0/24]\n"), HasSubstr("there are local_prefixes in another file, too"));
+
+  // Whoever watches files sees one that is put beside them.
+  EXPECT_EQ(files.size(), 6u) << "the folder, four files and a dictionary";
+  const auto before = look_again(files);
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));  // a file system's clock has ticks
+  write("60.yaml", "rules: []\n");
+  EXPECT_NE(look_again(files), before);
+  fs::remove_all(folder);
 }
 
 TEST(RuleSet, CountsWhatHasNoValueAndGoesOn) {
