@@ -169,8 +169,10 @@ Result<void> RunningDataPlane::open_dpdk(const DataPlaneConfig& config) {
   if (!eal) return eal.error();
   eal_ = std::move(*eal);
 
-  for (const DpdkPort& port : config.dpdk_ports) {
-    Result<std::unique_ptr<DpdkDevice>> device = DpdkDevice::attach(port, idle_);
+  const std::vector<uint16_t> descriptors_max = rx_descriptors_max(config.dpdk_ports, config.eal);
+  for (size_t i = 0; i < config.dpdk_ports.size(); ++i) {
+    const DpdkPort& port = config.dpdk_ports[i];
+    Result<std::unique_ptr<DpdkDevice>> device = DpdkDevice::attach(port, idle_, descriptors_max[i]);
     if (!device) return device.error();
     devices_.push_back(std::move(*device));
     if (Result<void> steered = steerings_.steer(*devices_.back(), config.dpdk_ports); !steered) return steered;

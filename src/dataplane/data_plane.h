@@ -69,7 +69,7 @@ struct DpdkPort {
   std::string device;  // PCI address, or a vdev with its arguments: net_af_packet0,iface=eth0
   uint16_t queues = 1;
   std::vector<unsigned> lcores;  // CPUs, one for each queue in turn; empty: chosen
-  uint16_t rx_descriptors = 1024;
+  uint16_t rx_descriptors = 0;    // of each queue; 0: 1024, and more where a NIC's speed wants them and memory holds them
   uint32_t mbufs = 0;             // per queue; 0: what rings and bursts need
   uint32_t data_room_octets = 0;  // 0: what the device's largest frame needs
   bool promiscuous = true;
@@ -192,7 +192,7 @@ struct PortStats {
   std::string driver;  // net_pcap, net_ixgbe, …; udp for sockets
   std::string device;
   bool link_up = false;
-  std::string trouble;   // why the link is not up, where that is known
+  std::string trouble;   // why nothing arrives, or not all, where that is known
   bool at_end = false;  // a replayed file has been read to its end
   uint64_t packets = 0;
   uint64_t octets = 0;

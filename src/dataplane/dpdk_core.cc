@@ -280,13 +280,16 @@ void DpdkCore::prepare_waiting() noexcept {
     if (queue->wait_fd < 0 || !waiter_.add(queue->wait_fd)) has_fds_ = false;
   }
   if (!lanes_.empty() && !waiter_.add(bell_.waker.fd())) has_fds_ = false;
-  uint64_t long_nap_ns = kLongNapMaxNs;
-  for (const RxQueue* queue : queues_) long_nap_ns = std::min(long_nap_ns, queue->long_nap_ns);
-  naps_.set_long_nap(long_nap_ns);
   if (idle_ != IdlePolicy::adaptive || !has_fds_ || queues_.empty()) return;
   longest_pause_ns_ = lanes_.empty() ? kPauseMaxNs : longest_pause_of_ring_ns(kLaneFrames);
   for (const RxQueue* queue : queues_)
     longest_pause_ns_ = queue->ends ? 0 : std::min(longest_pause_ns_, longest_pause_of_ring_ns(queue->frames));
+}
+
+uint64_t DpdkCore::long_nap_ns() const noexcept {
+  uint64_t longest_ns = kLongNapMaxNs;
+  for (const RxQueue* queue : queues_) longest_ns = std::min(longest_ns, queue->long_nap_ns.load(std::memory_order_relaxed));
+  return longest_ns;
 }
 
 /// Whether any will come from now on. Where one could not be armed the core is_deaf_.
@@ -317,6 +320,7 @@ void DpdkCore::pause() noexcept {
   const uint64_t pause_ns = gathering_.pause_ns(clock_.steady_ns(), longest_pause_ns_);
   if (pause_ns == 0) return;
   pipeline_.counters().sleeps.increment();
+  pipeline_.counters().pauses.increment();
   waiter_.nap(pause_ns);
   clock_.look();
 }
@@ -333,10 +337,13 @@ void DpdkCore::wait() noexcept {
   if (lanes_have_any()) {
     // Handed over since the last look.
   } else if (has_fds_ && !has_unread_file && !is_deaf_) {
-    waiter_.wait(patience_ns);
+    if (waiter_.wait(patience_ns)) pipeline_.counters().wakes.increment();
   } else {
     // Nothing to wait on.
-    waiter_.wait(std::min(naps_.next_ns(clock_.steady_ns()), patience_ns));
+    const uint64_t nap_ns = std::min(naps_.next_ns(clock_.steady_ns(), long_nap_ns()), patience_ns);
+    pipeline_.counters().nap_ns.add(nap_ns);
+    pipeline_.counters().naps.increment();
+    waiter_.wait(nap_ns);
   }
   if (!lanes_.empty()) bell_.waker.get_up();
 }

@@ -76,6 +76,8 @@ class alignas(kCacheLineBytes) DpdkCore {
   void drain_lanes() noexcept WEIR_RUNS_ON(rx_lcore) WEIR_RUNS_ON(worker_lcore);
   bool lanes_have_any() const noexcept WEIR_RUNS_ON(worker_lcore);
   void prepare_waiting() noexcept;
+  /// As the links of its queues stand.
+  uint64_t long_nap_ns() const noexcept;
   void wait() noexcept WEIR_RUNS_ON(rx_lcore) WEIR_RUNS_ON(worker_lcore);
   bool arm_interrupts() noexcept WEIR_RUNS_ON(rx_lcore) WEIR_RUNS_ON(worker_lcore);
   void disarm_interrupts() noexcept WEIR_RUNS_ON(rx_lcore) WEIR_RUNS_ON(worker_lcore);

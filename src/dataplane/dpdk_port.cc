@@ -12,9 +12,9 @@
 #include <cerrno>
 #include <utility>
 
-#include "dataplane/device_name.h"
 #include "dataplane/driver_sockets.h"
 #include "dataplane/eal.h"
+#include "dataplane/link_speed.h"
 #include "dataplane/pcap_file.h"
 #include "dataplane/rss_check.h"
 #include "dataplane/umem_pool.h"
@@ -40,11 +40,6 @@ bool has_own_rings(const DeviceSpec& spec) { return spec.driver == "net_ring" &&
 
 constexpr uint32_t kTapFrames = 500;  // that the kernel keeps for whoever reads a TAP (TUN_READQ_SIZE)
 
-/// Memory that another program fills: it sees that there is no room, and waits or counts what it gives up.
-bool tells_sender(const DeviceSpec& spec) {
-  return spec.driver == "net_ring" || spec.driver == "net_memif" || spec.driver == "net_vhost";
-}
-
 /// A TAP's is its own descriptor, so that nothing is asked of a device: a core waits on it under `adaptive` as it does on
 /// sockets.
 bool wants_interrupts(const DeviceSpec& spec, IdlePolicy idle) {
@@ -52,31 +47,18 @@ bool wants_interrupts(const DeviceSpec& spec, IdlePolicy idle) {
   return idle == IdlePolicy::interrupt || (idle == IdlePolicy::adaptive && spec.driver == "net_tap");
 }
 
-/// That it may have, whatever it has now: a link changes while we run. Of virtual devices nobody knows.
-uint32_t link_gbps(const rte_eth_dev_info& info) {
-  constexpr uint32_t kBeyond10 = RTE_ETH_LINK_SPEED_25G | RTE_ETH_LINK_SPEED_40G | RTE_ETH_LINK_SPEED_50G |
-                                 RTE_ETH_LINK_SPEED_56G | RTE_ETH_LINK_SPEED_100G | RTE_ETH_LINK_SPEED_200G;
-  return (info.speed_capa & kBeyond10) != 0 ? kCoreGbpsMax : 10;
-}
-
 std::string reason(int negative_errno) { return rte_strerror(-negative_errno); }
-
-/// Drivers whose counters say nothing of what they drop; a bond has the sum of its devices' counters.
-bool hides_drops(const DeviceSpec& spec) {
-  const std::string& d = spec.driver;
-  if (d == "net_tap" || d == "net_ring" || d == "net_memif") return true;
-  const std::vector<std::string> bonded = spec.values("slave");
-  return std::any_of(bonded.begin(), bonded.end(), [](const std::string& name) { return !is_pci_address(name); });
-}
 
 }  // namespace
 
-DpdkDevice::DpdkDevice(const DpdkPort& config, DeviceSpec spec, IdlePolicy idle)
+DpdkDevice::DpdkDevice(const DpdkPort& config, DeviceSpec spec, IdlePolicy idle, uint16_t descriptors_max)
     : config_(config),
+      chooses_descriptors_(config.rx_descriptors == 0 && spec.is_pci),
       spec_(std::move(spec)),
       replays_files_(dataplane::replays_files(spec_)),
       wants_interrupts_(wants_interrupts(spec_, idle) && !replays_files_),
       has_own_xdp_program_(wants_own_xdp_program(spec_)) {
+  if (config_.rx_descriptors == 0) config_.rx_descriptors = descriptors_max;
   for (const uint16_t vlan : config_.vlans) vlans_.set(vlan % kVlanIds);
 }
 
@@ -89,8 +71,8 @@ void DpdkDevice::add_note(std::string_view note) {
   note_ += note;
 }
 
-Result<std::unique_ptr<DpdkDevice>> DpdkDevice::attach(const DpdkPort& config, IdlePolicy idle) {
-  std::unique_ptr<DpdkDevice> device(new DpdkDevice(config, DeviceSpec::parse(config.device), idle));
+Result<std::unique_ptr<DpdkDevice>> DpdkDevice::attach(const DpdkPort& config, IdlePolicy idle, uint16_t descriptors_max) {
+  std::unique_ptr<DpdkDevice> device(new DpdkDevice(config, DeviceSpec::parse(config.device), idle, descriptors_max));
   Eal::forget_complaints();
   const bool looks_for_sockets = has_sockets(device->spec_);
   std::vector<int> before;
@@ -148,6 +130,8 @@ Result<void> DpdkDevice::configure() {
   if (const int rc = rte_eth_dev_info_get(port_id_, &info); rc != 0)
     return error(fmt::format("tells nothing about itself: {}", reason(rc)));
   driver_ = info.driver_name != nullptr ? info.driver_name : spec_.driver;
+  fastest_mbps_ = fastest_mbps(info.speed_capa);
+  if (chooses_descriptors_) choose_descriptors();
 
   const uint16_t queues = queues_of(config_, spec_);
   if (queues > info.max_rx_queues)
@@ -243,10 +227,18 @@ Result<void> DpdkDevice::configure() {
     queue->frames = spec_.driver == "net_af_packet" ? af_packet_ring(spec_).frames
                     : spec_.driver == "net_tap"     ? std::min<uint32_t>(rx_descriptors, kTapFrames)
                                                     : rx_descriptors;
-    queue->long_nap_ns = tells_sender(spec_) ? kLongNapMaxNs : long_nap_of_ring_ns(queue->frames, link_gbps(info));
+    queue->long_nap_ns = tells_sender(spec_) ? kLongNapMaxNs : long_nap_of_ring_ns(queue->frames, fastest_mbps_);
     queues_.push_back(std::move(queue));
   }
   return {};
+}
+
+/// As many as its speed wants; fewer, where memory does not hold their buffers.
+void DpdkDevice::choose_descriptors() {
+  const uint16_t wanted = descriptors_for(fastest_mbps_), most = config_.rx_descriptors;
+  config_.rx_descriptors = std::min(wanted, most);
+  if (most < wanted)
+    add_note(fmt::format("{} receive descriptors, and {} Gbit/s want {}: memory_mb, or mbufs, holds no more", most, fastest_mbps_ / 1000, wanted));
 }
 
 Result<void> DpdkDevice::look_at_files() {
@@ -353,64 +345,6 @@ void DpdkDevice::verify_rss() {
   for (size_t i = 0; i < info.reta_size; ++i)
     served.push_back(table[i / RTE_ETH_RETA_GROUP_SIZE].reta[i % RTE_ETH_RETA_GROUP_SIZE]);
   if (const std::string idle = idle_queues(served, queues()); !idle.empty()) add_note(idle);
-}
-
-bool DpdkDevice::is_at_end() const noexcept {
-  return replays_files_ && std::all_of(queues_.begin(), queues_.end(), [](const auto& queue) {
-           return queue->is_drained.load(std::memory_order_acquire);
-         });
-}
-
-void DpdkDevice::read_packet_socket_drops() {
-  for (const int fd : sockets_) packet_socket_drops_ += take_packet_socket_drops(fd).value_or(0);
-}
-
-/// Frames that found the receive rings full.
-uint64_t DpdkDevice::read_xdp_socket_drops() {
-  XdpSocketDrops sum;
-  for (const int fd : sockets_) {
-    const XdpSocketDrops of_queue = xdp_socket_drops(fd).value_or(XdpSocketDrops{});
-    sum.ring_full += of_queue.ring_full;
-    sum.invalid_sent += of_queue.invalid_sent;
-  }
-  invalid_sent_ = sum.invalid_sent;
-  return sum.ring_full;
-}
-
-PortStats DpdkDevice::stats() {
-  if (last_stats_) return *last_stats_;
-  PortStats stats;
-  stats.name = config_.name;
-  stats.kind = "dpdk";
-  stats.driver = driver_;
-  stats.device = config_.device;
-  stats.at_end = is_at_end();
-  for (const std::string& note : {note_, steering_note_, stamps_.note(queues_)}) {
-    if (!stats.note.empty() && !note.empty()) stats.note += "; ";
-    stats.note += note;
-  }
-
-  rte_eth_link link{};
-  if (rte_eth_link_get_nowait(port_id_, &link) == 0)
-    stats.link_up = link.link_status == RTE_ETH_LINK_UP;
-  if (interface_) stats.trouble = interface_->trouble();
-  if (!stats.trouble.empty()) stats.link_up = false;
-  rte_eth_stats counters{};
-  if (rte_eth_stats_get(port_id_, &counters) != 0) return stats;
-  stats.packets = counters.ipackets;
-  stats.octets = counters.ibytes;
-  stats.errors = counters.ierrors;
-  if (driver_ != "net_af_xdp") stats.no_mbuf = counters.rx_nombuf;  // there it counts polls
-
-  if (driver_ == "net_af_packet") {
-    read_packet_socket_drops();
-    if (!sockets_.empty()) stats.missed = packet_socket_drops_;
-  } else if (driver_ == "net_af_xdp") {
-    if (!sockets_.empty()) stats.missed = counters.imissed + read_xdp_socket_drops();
-  } else if (!hides_drops(spec_)) {
-    stats.missed = counters.imissed;
-  }
-  return stats;
 }
 
 void DpdkDevice::stop() {

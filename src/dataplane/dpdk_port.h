@@ -32,8 +32,10 @@ class XdpSteering;
 
 class DpdkDevice {
  public:
-  /// EAL runs. The device is configured afterwards, not started.
-  static Result<std::unique_ptr<DpdkDevice>> attach(const DpdkPort& config, IdlePolicy idle) WEIR_RUNS_ON(control_thread);
+  /// EAL runs. The device is configured afterwards, not started. Where `config` leaves the number of descriptors to us there are
+  /// at most `descriptors_max` in a ring.
+  static Result<std::unique_ptr<DpdkDevice>> attach(const DpdkPort& config, IdlePolicy idle, uint16_t descriptors_max)
+      WEIR_RUNS_ON(control_thread);
   ~DpdkDevice();
   DpdkDevice(const DpdkDevice&) = delete;
   DpdkDevice& operator=(const DpdkDevice&) = delete;
@@ -65,10 +67,12 @@ class DpdkDevice {
   uint64_t invalid_sent() const noexcept { return invalid_sent_; }
 
  private:
-  DpdkDevice(const DpdkPort& config, DeviceSpec spec, IdlePolicy idle);
+  DpdkDevice(const DpdkPort& config, DeviceSpec spec, IdlePolicy idle, uint16_t descriptors_max);
   Result<void> probe();
   bool is_vdev_of_ours() const noexcept { return !spec_.is_pci && !rings_; }
   Result<void> configure();
+  void choose_descriptors();
+  void follow_link(bool is_up, uint32_t told_mbps) noexcept;
   Result<void> look_at_files();
   void find_sockets(std::vector<int> before);
   void verify_rss();
@@ -78,7 +82,8 @@ class DpdkDevice {
   uint64_t read_xdp_socket_drops();
   Error error(std::string_view what) const;
 
-  const DpdkPort config_;
+  DpdkPort config_;  // descriptors as they are
+  const bool chooses_descriptors_;  // by the device's speed
   VlanSet vlans_;  // of config_; all, where it names none
   DeviceSpec spec_;
   uint16_t port_id_ = 0;
@@ -92,6 +97,7 @@ class DpdkDevice {
   QueueInterrupts interrupts_;
   bool has_own_xdp_program_ = false;  // net_af_xdp without one of the operator's
   uint64_t rss_hash_ = 0;  // that was asked for; 0: none
+  uint32_t fastest_mbps_ = 0;  // that the device can have
   std::string driver_;
   std::unique_ptr<RingDevice> rings_;  // which it lies on, where it has them of us
   std::vector<std::unique_ptr<RxQueue>> queues_;

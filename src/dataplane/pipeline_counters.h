@@ -31,7 +31,11 @@ struct PipelineCounters {
   Counter empty_polls;
   Counter holds;    // polls that received nothing because buffers were short (may_receive)
   Counter busy_ns;  // time in bursts with work
-  Counter sleeps;
+  Counter sleeps;   // of any kind, these among them:
+  Counter pauses;   // so that packets gather
+  Counter wakes;    // that a descriptor ended
+  Counter naps;     // with nothing to wait for
+  Counter nap_ns;   // as long as they were to be
 };
 
 /// As any thread reads it; exact on the core's own between bursts.

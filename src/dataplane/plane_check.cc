@@ -26,7 +26,6 @@ constexpr uint16_t kQueuesMax = RTE_MAX_QUEUES_PER_PORT;
 constexpr uint16_t kTapQueuesMax = 16;
 constexpr uint16_t kAfPacketQueuesMax = 16;
 constexpr uint16_t kRingQueuesMax = 16;
-constexpr uint64_t kEalOctets = 4u << 20;  // that it uses itself, about
 
 /// A number behind `key` in a file such as /proc/meminfo, in KiB; 0: not there.
 uint64_t kib_in(const char* path, const char* key) {
@@ -118,7 +117,7 @@ class Finder {
         add(PlaneKey::device, i, fmt::format("{}: no packets to replay for ever", path));
       }
     }
-    if (spec.driver == "net_af_xdp" && !std::has_single_bit(port.rx_descriptors)) {
+    if (spec.driver == "net_af_xdp" && !std::has_single_bit(rx_descriptors_of(port))) {
       add(PlaneKey::rx_descriptors, i,
           fmt::format("{} is not allowed: net_af_xdp wants a power of two", port.rx_descriptors));
     }

@@ -9,6 +9,7 @@
 #include <cstdio>
 
 #include "dataplane/device_name.h"
+#include "dataplane/naps.h"
 #include "dataplane/umem_pool.h"
 #include "dataplane/worker_lane.h"
 
@@ -158,6 +159,37 @@ std::string driver_arguments(const DeviceSpec& spec, uint16_t queues) {
   return arguments;
 }
 
+bool tells_sender(const DeviceSpec& spec) {
+  return spec.driver == "net_ring" || spec.driver == "net_memif" || spec.driver == "net_vhost";
+}
+
+bool hides_drops(const DeviceSpec& spec) {
+  const std::string& d = spec.driver;
+  if (d == "net_tap" || d == "net_ring" || d == "net_memif") return true;
+  const std::vector<std::string> bonded = spec.values("slave");
+  return std::any_of(bonded.begin(), bonded.end(), [](const std::string& name) { return !is_pci_address(name); });
+}
+
+uint16_t rx_descriptors_of(const DpdkPort& port) { return port.rx_descriptors != 0 ? port.rx_descriptors : kRxDescriptors; }
+
+std::vector<uint16_t> rx_descriptors_max(std::span<const DpdkPort> ports, const EalConfig& eal) {
+  for (uint16_t most = kRxDescriptorsMax;; most = static_cast<uint16_t>(most / 2)) {
+    std::vector<uint16_t> descriptors;
+    uint64_t octets = kEalOctets;
+    for (DpdkPort port : ports) {
+      const DeviceSpec spec = DeviceSpec::parse(port.device);
+      if (port.rx_descriptors == 0) {
+        port.rx_descriptors = spec.is_pci ? most : kRxDescriptors;
+        while (port.rx_descriptors > kRxDescriptors && port.mbufs != 0 && port.mbufs < pool_mbufs_min(port, spec))
+          port.rx_descriptors = static_cast<uint16_t>(port.rx_descriptors / 2);
+      }
+      octets += memory_octets(port, eal.hugepages);
+      descriptors.push_back(port.rx_descriptors);
+    }
+    if (most == kRxDescriptors || octets <= (uint64_t{eal.memory_mb} << 20) / 4 * 3) return descriptors;
+  }
+}
+
 uint32_t data_room(const DpdkPort& port, const DeviceSpec& spec) {
   if (port.data_room_octets != 0) return port.data_room_octets;
   if (spec.driver == "net_af_packet" || spec.driver == "net_null") {
@@ -194,7 +226,7 @@ uint32_t data_room_min(const DeviceSpec& spec) {
 uint32_t pool_mbufs(const DpdkPort& port, const DeviceSpec& spec) {
   if (port.mbufs != 0) return port.mbufs;
   // Descriptors, a burst in work, and what the core's cache of the pool keeps (up to 1.5 times).
-  uint32_t needed = port.rx_descriptors + 2 * kBurstMbufs + kPoolCacheMbufs * 3 / 2;
+  uint32_t needed = rx_descriptors_of(port) + 2 * kBurstMbufs + kPoolCacheMbufs * 3 / 2;
   if (spec.driver == "net_af_xdp") needed += kAfXdpFillMbufs;
   // It sends from the buffers that it receives in.
   if (spec.driver == "net_af_xdp" && port.exception.is_on()) needed += kAfXdpSendMbufs;
@@ -208,7 +240,7 @@ uint32_t pool_mbufs_min(const DpdkPort& port, const DeviceSpec& spec) {
   const uint32_t of_workers = port.workers * (kBurstMbufs + kWorkerCacheMbufsMin * 3 / 2);
   if (!keeps_mbufs(spec)) return kPoolMbufsMin + of_workers;
   const bool is_umem = spec.driver == "net_af_xdp";
-  const uint32_t needed = port.rx_descriptors + (is_umem ? kAfXdpFillMbufs : 0) + 2 * kBurstMbufs + of_workers;
+  const uint32_t needed = rx_descriptors_of(port) + (is_umem ? kAfXdpFillMbufs : 0) + 2 * kBurstMbufs + of_workers;
   return is_umem ? needed + mbufs_beyond_umem(needed) : needed;
 }
 

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,6 +19,7 @@ namespace weir::dataplane {
 inline constexpr uint32_t kDataRoomOctetsMin = 256;
 inline constexpr uint32_t kDataRoomOctetsMax = 65'535;
 inline constexpr uint32_t kAfXdpDataRoomOctets = 3840;  // the largest that net_af_xdp takes
+inline constexpr uint64_t kEalOctets = 4u << 20;         // of DPDK's memory that it uses itself, about
 
 /// `net_pcap0,rx_pcap=a.pcap` in its parts.
 struct DeviceSpec {
@@ -59,6 +61,16 @@ AfPacketRing af_packet_ring(const DeviceSpec& spec);
 /// With what the driver is told beyond what the operator wrote, where its own default cuts or starves.
 std::string driver_arguments(const DeviceSpec& spec, uint16_t queues);
 
+/// Memory that another program fills: it sees that there is no room, and waits or counts what it gives up.
+bool tells_sender(const DeviceSpec& spec);
+/// Drivers whose counters say nothing of what they drop; a bond has the sum of its devices' counters.
+bool hides_drops(const DeviceSpec& spec);
+
+/// Of each queue, where the device itself has not been asked.
+uint16_t rx_descriptors_of(const DpdkPort& port);
+/// For each port, how many descriptors a queue may have so that all ports' buffers still leave a quarter of DPDK's memory: those that
+/// it says, or up to kRxDescriptorsMax of a PCI device that leaves it to us.
+std::vector<uint16_t> rx_descriptors_max(std::span<const DpdkPort> ports, const EalConfig& eal);
 uint32_t data_room(const DpdkPort& port, const DeviceSpec& spec);
 /// What of frames that the port's device would send, with an interface for exceptions: so many buffers, and how long
 /// the interface's longest frame may be. No interface's own frame is as long as that: two VLAN tags leave some over.

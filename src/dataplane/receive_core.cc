@@ -70,10 +70,10 @@ void Waiter::nap(uint64_t ns) noexcept {
   ppoll(fds_.data(), 1, &timeout, nullptr);
 }
 
-void Waiter::wait(uint64_t ns) noexcept {
+bool Waiter::wait(uint64_t ns) noexcept {
   const timespec timeout{.tv_sec = static_cast<time_t>(ns / kNsPerSec),
                          .tv_nsec = static_cast<long>(ns % kNsPerSec)};
-  if (ppoll(fds_.data(), count_, &timeout, nullptr) <= 0) return;
+  if (ppoll(fds_.data(), count_, &timeout, nullptr) <= 0) return false;
   bool is_readable = false;
   bool has_failed = false;
   for (size_t i = 0; i < count_; ++i) {
@@ -91,6 +91,7 @@ void Waiter::wait(uint64_t ns) noexcept {
     const timespec nap{.tv_sec = 0, .tv_nsec = kNapMaxNs};
     ppoll(fds_.data(), 1, &nap, nullptr);
   }
+  return is_readable;
 }
 
 void Waiter::request_stop() noexcept {

@@ -80,8 +80,8 @@ class Waiter {
   /// How long a core may wait, as its pipeline stands.
   static uint64_t patience_ns(const Pipeline& pipeline, uint64_t linger_ns) noexcept
       WEIR_RUNS_ON(rx_lcore);
-  /// Returns when one of the descriptors is readable, at request_stop, or after `ns`.
-  void wait(uint64_t ns) noexcept;
+  /// Returns when one of the descriptors is readable, and then true, at request_stop, or after `ns`.
+  bool wait(uint64_t ns) noexcept;
   /// Whatever the descriptors say: returns at request_stop, or after `ns`.
   void nap(uint64_t ns) noexcept;
 

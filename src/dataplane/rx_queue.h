@@ -31,7 +31,7 @@ struct alignas(kCacheLineBytes) RxQueue {
   int wait_fd = -1;           // readable when there are frames; -1: not known
   rte_spinlock_t* interrupts = nullptr;  // wait_fd is of the queue's interrupt, switched with the device's lock; null: it is not
   uint32_t frames = 0;        // that wait for us at most, or more
-  uint64_t long_nap_ns = kNapMaxNs;  // what comes meanwhile, at line rate, waits for us
+  std::atomic<uint64_t> long_nap_ns{kNapMaxNs};  // what comes meanwhile, at line rate, waits for us; the control thread's, by the link
   int stamp_offset = -1;    // of the driver's time stamp in its frames; -1: it has none
   uint64_t stamp_flag = 0;  // of frames that have one
   StampReader stamps;       // the core's

@@ -106,9 +106,10 @@ void SocketCore::wait(CoreClock& clock) noexcept {
   pipeline_->counters().sleeps.increment();
   const uint64_t pause_ns = idle_ == IdlePolicy::adaptive ? gathering_.pause_ns(clock.steady_ns(), longest_pause_ns()) : 0;
   if (pause_ns != 0) {
+    pipeline_->counters().pauses.increment();
     waiter_.nap(pause_ns);
-  } else {
-    waiter_.wait(patience_ns);
+  } else if (waiter_.wait(patience_ns)) {
+    pipeline_->counters().wakes.increment();
   }
   clock.look();
 }

@@ -6,12 +6,34 @@
 
 #include <atomic>
 #include <cerrno>
+#include <cstring>
 
+#include "dataplane/naps.h"
 #include "two_hosts.h"
 
 namespace {
 std::atomic<int> g_arming_fails_with{0};
+std::atomic<uint32_t> g_link_mbps{0};
+
+/// rte_eth_link, as rte_ethdev.h has it.
+struct Link {
+  uint32_t mbps;
+  uint16_t is_duplex : 1, is_negotiated : 1, is_up : 1;
+};
 }  // namespace
+
+/// Stands before DPDK's own: a link of another speed, where a test says one.
+extern "C" int rte_eth_link_get_nowait(uint16_t port, Link* link);
+extern "C" int rte_eth_link_get_nowait(uint16_t port, Link* link) {
+  using Get = int (*)(uint16_t, Link*);
+  static const auto get = reinterpret_cast<Get>(dlsym(RTLD_NEXT, "rte_eth_link_get_nowait"));
+  const int rc = get(port, link);
+  if (g_link_mbps != 0) {
+    link->mbps = g_link_mbps;
+    link->is_up = 1;
+  }
+  return rc;
+}
 
 /// Stands before DPDK's own: a device whose interrupts cannot be armed.
 extern "C" int rte_eth_dev_rx_intr_enable(uint16_t port, uint16_t queue);
@@ -56,12 +78,22 @@ bool send_to_collector(int fd) {
          static_cast<ssize_t>(payload.size());
 }
 
-/// How often it fell asleep in half a second of nothing.
-uint64_t sleeps_when_idle(DataPlane& plane) {
-  const auto& sleeps = plane.pipeline(0).counters().sleeps;
-  const uint64_t before = sleeps.value();
-  std::this_thread::sleep_for(std::chrono::milliseconds(500));
-  return sleeps.value() - before;
+const PipelineCounters& counters(DataPlane& plane) { return plane.pipeline(0).counters(); }
+
+/// Until it has lain down `times` more, whatever that takes here.
+bool sleeps_more(DataPlane& plane, Collected& collected, uint64_t times) {
+  const uint64_t until = counters(plane).sleeps.value() + times;
+  return run_until(plane, collected, [&] { return counters(plane).sleeps.value() >= until; });
+}
+
+/// With nothing to do it waits, and only a frame wakes it before its time; the kernel says something on a new interface now and
+/// then.
+void expect_waits(DataPlane& plane, Collected& collected) {
+  const uint64_t naps = counters(plane).naps.value(), wakes = counters(plane).wakes.value(), came = frames(plane);
+  EXPECT_TRUE(sleeps_more(plane, collected, 5));
+  EXPECT_EQ(counters(plane).naps.value(), naps);
+  const uint64_t woken = counters(plane).wakes.value() - wakes;
+  EXPECT_TRUE(run_until(plane, collected, [&] { return frames(plane) - came + 1 >= woken; })) << woken;
 }
 
 TEST(Interrupt, WakesACoreForEachDatagramAndLetsItSleepOtherwise) {
@@ -75,15 +107,15 @@ TEST(Interrupt, WakesACoreForEachDatagramAndLetsItSleepOtherwise) {
     ASSERT_GE(fd, 0);
     Collected collected;
     constexpr uint64_t kDatagrams = 50;
-    const auto began = std::chrono::steady_clock::now();
-    for (uint64_t i = 1; i <= kDatagrams; ++i) {  // each finds it asleep
+    for (uint64_t i = 1; i <= kDatagrams; ++i) {
+      const uint64_t slept = counters(*plane).sleeps.value();
       ASSERT_TRUE(send_to_collector(fd));
-      ASSERT_TRUE(run_until(*plane, collected, [&] { return datagrams(*plane) == i; })) << "datagram " << i;
-      std::this_thread::sleep_for(std::chrono::milliseconds(2));
+      ASSERT_TRUE(run_until(*plane, collected, [&] { return datagrams(*plane) == i && counters(*plane).sleeps.value() > slept; }))
+          << "datagram " << i;
     }
-    EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::milliseconds(kDatagrams * 50))
-        << "its own waits are of 100 ms: these would have ended them";
-    EXPECT_LT(sleeps_when_idle(*plane), 50u) << "five waits of 100 ms, and what the kernel says on a new interface";
+    // One that comes just as a wait of its own accord ends finds it awake.
+    EXPECT_GT(counters(*plane).wakes.value(), kDatagrams / 2);
+    expect_waits(*plane, collected);
     // A burst is more than one interrupt's.
     for (uint64_t i = 0; i < 200; ++i) ASSERT_TRUE(send_to_collector(fd));
     EXPECT_TRUE(run_until(*plane, collected, [&] { return datagrams(*plane) == kDatagrams + 200; })) << datagrams(*plane);
@@ -105,23 +137,32 @@ TEST(Interrupt, OfATapIsItsOwnDescriptorWhichAdaptiveWaitsOnToo) {
       ASSERT_TRUE(send_to_collector(fd));
       ASSERT_TRUE(run_until(*plane, collected, [&] { return datagrams(*plane) == i; })) << "datagram " << i;
     }
-    sleeps_when_idle(*plane);  // what the kernel says on a new interface
-    EXPECT_LT(sleeps_when_idle(*plane), 50u) << "five waits of 100 ms";
+    expect_waits(*plane, collected);
     for (uint64_t i = 0; i < 200; ++i) ASSERT_TRUE(send_to_collector(fd));
     EXPECT_TRUE(run_until(*plane, collected, [&] { return datagrams(*plane) == 220; })) << datagrams(*plane);
     close(fd);
   });
 }
 
-/// Naps are counted, not timed: a machine that is busy makes them fewer.
+/// As long as each was to be: how long it was is the machine's to say.
+bool naps_of(DataPlane& plane, Collected& collected, uint64_t ns) {
+  uint64_t naps = counters(plane).naps.value(), nap_ns = counters(plane).nap_ns.value();
+  return run_until(plane, collected, [&] {
+    const uint64_t more = counters(plane).naps.value() - naps;
+    if (more < 5) return false;
+    const uint64_t more_ns = counters(plane).nap_ns.value() - nap_ns;
+    naps += more;
+    nap_ns += more_ns;
+    return more_ns == more * ns;
+  });
+}
+
 TEST(Interrupt, ARingWithoutIsLookedAtLessOftenAfterASecondOfNothing) {
   in_child([] {
     const auto plane = started(collector("net_ring0", IdlePolicy::adaptive));
     ASSERT_NE(plane, nullptr);
-    uint64_t sleeps = ~uint64_t{0};
-    for (int i = 0; i < 40 && sleeps > 130; ++i) sleeps = sleeps_when_idle(*plane);
-    EXPECT_LE(sleeps, 130u) << "half a second has a hundred of 5 ms";
-    EXPECT_GT(sleeps, 10u) << "who fills the ring tells nobody";
+    Collected collected;
+    EXPECT_TRUE(naps_of(*plane, collected, kLongNapMaxNs)) << "who fills the ring tells nobody, and sees when it is full";
   });
 }
 
@@ -133,10 +174,30 @@ TEST(Interrupt, ThatCannotBeArmedIsNotWaitedFor) {
     g_arming_fails_with = -EIO;
     const auto plane = started(collector("net_tap0,iface=tap9", IdlePolicy::interrupt));
     ASSERT_NE(plane, nullptr);
-    EXPECT_GT(sleeps_when_idle(*plane), 60u);
+    Collected collected;
+    EXPECT_TRUE(sleeps_more(*plane, collected, 100));
+    EXPECT_GT(counters(*plane).naps.value(), 60u);
     g_arming_fails_with = 0;
-    sleeps_when_idle(*plane);
-    EXPECT_LT(sleeps_when_idle(*plane), 50u) << "it is tried each time";
+    EXPECT_TRUE(sleeps_more(*plane, collected, 2)) << "it is tried each time";
+    expect_waits(*plane, collected);
+  });
+}
+
+/// What can come during a nap depends on what the link has become.
+TEST(Interrupt, ThatThereIsNoneOfIsMadeUpForByNapsOfTheLinksSpeed) {
+  SKIP_WITHOUT_ROOT();
+  in_child([] {
+    ASSERT_EQ(unshare(CLONE_NEWNET), 0);
+    g_arming_fails_with = -EIO;
+    const auto plane = started(collector("net_tap0,iface=tap9", IdlePolicy::interrupt));
+    ASSERT_NE(plane, nullptr);
+    Collected collected;
+    constexpr uint64_t kTapFrames = 500;  // that wait for us at most
+    for (const uint32_t mbps : {25'000u, 1000u, 100'000u}) {
+      g_link_mbps = mbps;
+      stats(*plane);
+      EXPECT_TRUE(naps_of(*plane, collected, long_nap_of_ring_ns(kTapFrames, mbps))) << mbps;
+    }
   });
 }
 
@@ -146,7 +207,9 @@ TEST(Interrupt, ADeviceWithoutSaysSoAndIsLookedAtInNaps) {
     ASSERT_NE(plane, nullptr);
     EXPECT_THAT(stats(*plane).note, HasSubstr("no interrupts on receiving (")) << stats(*plane).note;
     EXPECT_THAT(stats(*plane).note, HasSubstr("in naps of up to 5 ms, as idle: adaptive does"));
-    EXPECT_GT(sleeps_when_idle(*plane), 60u);
+    Collected collected;
+    EXPECT_TRUE(sleeps_more(*plane, collected, 60));
+    EXPECT_GE(counters(*plane).naps.value(), 60u);
   });
 }
 

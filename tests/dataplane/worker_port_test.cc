@@ -348,7 +348,7 @@ TEST(Workers, ABufferThatNeverComesBackIsNoneOfTheirs) {
   const DpdkPort port{.name = "p0", .device = "net_null0", .workers = 4};
   const DeviceSpec spec = DeviceSpec::parse(port.device);
   const size_t of_workers = 4 * (kLaneFrames + 32 + pool_cache(port, spec) * 3 / 2);
-  EXPECT_GE(pool_mbufs(port, spec), port.rx_descriptors + 64 + of_workers);
+  EXPECT_GE(pool_mbufs(port, spec), rx_descriptors_of(port) + 64 + of_workers);
   // However few an operator asks for, caches of workers leave the receive core what it needs.
   for (uint32_t mbufs = pool_mbufs_min(port, spec); mbufs < 3000; ++mbufs) {
     DpdkPort small = port;

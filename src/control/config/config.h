@@ -66,7 +66,7 @@ struct PortConfig {
   std::vector<unsigned> lcores;  // CPUs, one for each queue in turn; empty: chosen
   uint16_t workers = 0;          // cores that decode what those of the queues receive; 0: these do
   std::vector<unsigned> worker_lcores;  // their CPUs, one for each; empty: chosen
-  uint16_t rx_descriptors = 1024;
+  uint16_t rx_descriptors = 0;   // of each queue; 0: 1024, and more for a NIC faster than 10 Gbit/s
   uint32_t mbufs = 0;            // per queue; 0: what rings and bursts need
   uint32_t data_room_bytes = 0;  // 0: what the device's largest frame needs
   bool promiscuous = true;

@@ -18,6 +18,7 @@ namespace {
 
 constexpr size_t kPortsMax = 64;
 constexpr size_t kListenersMax = 256;
+constexpr uint16_t kRxDescriptorsMin = 64;
 constexpr size_t kAccessPrefixesMax = 256;   // each is looked at for every datagram
 constexpr size_t kSamplingRulesMax = 4096;   // each is looked at when an exporter is first seen
 constexpr uint32_t kBuffersPerRouteMin = 2;  // one fills while one is under way
@@ -134,6 +135,9 @@ void check_port(const PortConfig& port, const std::string& path, Findings& findi
     return;
   }
   check_exception(port.exception, path + ".exception", findings);
+  if (port.rx_descriptors != 0 && port.rx_descriptors < kRxDescriptorsMin)
+    findings.error(path + ".rx_descriptors", {path},
+                   fmt::format("{} is not allowed: 0, or {} to 32768", port.rx_descriptors, kRxDescriptorsMin));
   if (port.address != IpAddress{}) {
     findings.error(path + ".address", {path},
                    "is a socket port's; a dpdk port takes what its device receives (addresses of "

@@ -70,8 +70,8 @@ const Schema<PortConfig>& port_schema() {
                "spread them, or one core is too little. 0: who receives decodes.")
           .list("worker_lcores", &PortConfig::worker_lcores, integer<unsigned>(0, kCpuMax),
                 "CPUs of the workers, one for each; chosen when empty.")
-          .key("rx_descriptors", &PortConfig::rx_descriptors, integer<uint16_t>(64, 32'768),
-               "Descriptors of each receive queue.")
+          .key("rx_descriptors", &PortConfig::rx_descriptors, integer<uint16_t>(0, 32'768),
+               "Descriptors of each receive queue, 64 at least; 0: 1024, and up to 4096 where a NIC is faster than 10 Gbit/s and memory_mb holds them.")
           .key("mbufs", &PortConfig::mbufs, integer<uint32_t>(0, 8'388'607),
                "Packet buffers of each queue; 0: what rings and bursts need.")
           .key("data_room_bytes", &PortConfig::data_room_bytes, size<uint32_t>(0, 65'535),

@@ -229,10 +229,11 @@ std::string port_advice(const std::string& trouble) {
 
 /// What a device cannot do: what makes up for it.
 std::string note_advice(const std::string& note) {
-  static constexpr std::array<std::pair<std::string_view, const char*>, 8> kAdvice = {{
+  static constexpr std::array<std::pair<std::string_view, const char*>, 9> kAdvice = {{
       {"NUMA node", "lcores of the device's node in that port (lscpu -e), more of its CPUs for weir, or the NIC in a slot of the other; buffers want hugepages there (hugepages/reserve.sh --node N)"},
       {"time stamps", "compare time_received with what you know of; docs/PORTS.md says what is not verified"},
       {"RSS", "workers: N in that port keeps each exporter on one core; then systemctl restart weir (docs/PORTS.md#workers)"},
+      {"receive descriptors, and", "eal.memory_mb higher (weir check says what ports take): fewer descriptors mean shorter naps, and more CPU when idle"},
       {"rmem_max", "sysctl -w net.core.rmem_max=OCTETS, then systemctl restart weir"},
       {"no interrupts", "idle: adaptive costs the same here; vfio-pci (not UIO) has interrupts for each queue"},
       {"zero copy, not verified", "compare missed with ethtool -S; force_copy=1 in the device text goes without (docs/PORTS.md#net_af_xdp)"},
@@ -336,7 +337,7 @@ std::vector<DoctorFinding> diagnose_appliance(const nlohmann::json& status) {
     if (missed != 0) {
       out.push_back({about, missed > packets / 1000 ? DoctorGrade::warning : DoctorGrade::note,
                      fmt::format("missed {} of {} packets", missed, missed + packets),
-                     "more queues and lcores, rx_descriptors up to 4096, or buffer_size of the listener"});
+                     "more queues and lcores, rx_descriptors: 4096, or buffer_size of the listener"});
     }
   }
   if (status.contains("clock")) look_at_core_clock(status.at("clock"), out);

@@ -271,6 +271,7 @@ TEST(Doctor, SaysWhatToTypeForWhateverARunningApplianceComplainsOf) {
       {"", "512 receive descriptors", "docs/PORTS.md"},
       {"", "", "connection 2 of 4: too many"},
       {"", "", "nats_connections"},
+      {"", "1024 receive descriptors, and 100 Gbit/s want 4096: memory_mb, or mbufs, holds no more", "eal.memory_mb higher"},
   };
   for (const auto& c : cases) {
     const auto findings = found_of_port(c.trouble, c.note, 5);
