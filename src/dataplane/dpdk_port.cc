@@ -4,6 +4,7 @@
 #include <rte_bus_vdev.h>
 #include <rte_errno.h>
 #include <rte_ethdev.h>
+#include <rte_log.h>
 #include <rte_mbuf.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -37,6 +38,26 @@ bool has_sockets(const DeviceSpec& spec) { return spec.driver == "net_af_packet"
 
 /// Rings that are as deep as its descriptors say; those that arguments speak of are the driver's.
 bool has_own_rings(const DeviceSpec& spec) { return spec.driver == "net_ring" && spec.arguments.empty(); }
+
+/// Closed, net_af_xdp takes XDP programs off its interface, and says that it failed where there is none any more, no interface, or
+/// no right to. Ours has gone with its link by then.
+class QuietDriver {
+ public:
+  explicit QuietDriver(const char* log_type) noexcept : type_(log_type != nullptr ? rte_log_register(log_type) : -1) {
+    if (type_ < 0) return;
+    level_ = rte_log_get_level(static_cast<uint32_t>(type_));
+    rte_log_set_level(static_cast<uint32_t>(type_), RTE_LOG_CRIT);
+  }
+  ~QuietDriver() {
+    if (type_ >= 0 && level_ >= 0) rte_log_set_level(static_cast<uint32_t>(type_), static_cast<uint32_t>(level_));
+  }
+  QuietDriver(const QuietDriver&) = delete;
+  QuietDriver& operator=(const QuietDriver&) = delete;
+
+ private:
+  const int type_;
+  int level_ = -1;
+};
 
 constexpr uint32_t kTapFrames = 500;  // that the kernel keeps for whoever reads a TAP (TUN_READQ_SIZE)
 
@@ -365,8 +386,11 @@ void DpdkDevice::stop() {
 DpdkDevice::~DpdkDevice() {
   stop();
   if (!is_attached_) return;
-  rte_eth_dev_close(port_id_);
-  if (is_vdev_of_ours()) rte_vdev_uninit(spec_.name.c_str());
+  {
+    const QuietDriver quiet(has_own_xdp_program_ ? "pmd.net.af_xdp" : nullptr);
+    rte_eth_dev_close(port_id_);
+    if (is_vdev_of_ours()) rte_vdev_uninit(spec_.name.c_str());
+  }
   rings_.reset();
   for (rte_mempool* pool : pools_) rte_mempool_free(pool);
 }

@@ -80,9 +80,12 @@ std::vector<MissingRight> find_missing_rights(std::span<const DpdkPort> ports, c
 
 std::vector<LastingRight> find_lasting_rights(const DataPlaneConfig& config) {
   std::vector<LastingRight> found;
-  for (const DpdkPort& port : config.dpdk_ports)
-    if (DeviceSpec::parse(port.device).driver == "net_af_xdp")
-      found.push_back({CAP_NET_ADMIN, fmt::format("port {}: its driver takes XDP programs off the interface at the end", port.name)});
+  for (const DpdkPort& port : config.dpdk_ports) {
+    const DeviceSpec spec = DeviceSpec::parse(port.device);
+    // A program of ours goes with the last descriptor of its link; the operator's would stay, and have frames for nobody.
+    if (spec.driver == "net_af_xdp" && !wants_own_xdp_program(spec))
+      found.push_back({CAP_NET_ADMIN, fmt::format("port {}: the driver takes your XDP program (xdp_prog=) off the interface at the end", port.name)});
+  }
   for (const SocketPort& port : config.socket_ports) {
     if (port.port != 0 && port.port < IPPORT_RESERVED)
       found.push_back({CAP_NET_BIND_SERVICE, fmt::format("port {}: {} may be bound again by a reload", port.name, port.port)});

@@ -102,7 +102,7 @@ Result<void> ReplicaTarget::open_socket() {
   const auto error = [&](std::string_view what) {
     const int number = errno;
     return Error{fmt::format("replicate to {}: {}: {}{}", config_.to.to_string(), what, std::strerror(number),
-                             number == EPERM ? "; spoof_source needs CAP_NET_RAW" : "")};
+                             number == EPERM ? "; spoof_source needs CAP_NET_RAW: where weir gave that up after its start, restart it" : "")};
   };
   const bool is_raw = config_.spoof_source;
   fd_ = socket(is_v4_ ? AF_INET : AF_INET6, (is_raw ? SOCK_RAW : SOCK_DGRAM) | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_UDP);

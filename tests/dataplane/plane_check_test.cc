@@ -52,6 +52,21 @@ PlaneTrouble only_trouble(const DataPlaneConfig& config, const Machine& m = mach
 TEST(PlaneCheck, FindsNothingWrongWithWhatWorks) {
   for (const char* device : {"net_null0", "net_ring0", "net_tap0,iface=weir9", "net_null0,size=1400"})
     EXPECT_THAT(find_trouble(with({.device = device}), machine()), IsEmpty()) << device;
+/// Everything else that a port needs is open by then.
+TEST(PlaneCheck, LeavesRightsOnlyToWhoSetsSomethingBackOrOpensItAgain) {
+  for (const char* device : {"net_af_xdp0,iface=wire", "net_af_packet0,iface=wire", "net_tap0", "0000:01:00.0"})
+    EXPECT_TRUE(find_lasting_rights(with({.device = device})).empty()) << device;
+  const auto kept = find_lasting_rights(with({.device = "net_af_xdp0,iface=wire,xdp_prog=/x.o"}));
+  ASSERT_EQ(kept.size(), 1u);
+  EXPECT_EQ(kept[0].capability, 12u) << "CAP_NET_ADMIN";
+  EXPECT_THAT(kept[0].why, HasSubstr("xdp_prog="));
+  DataPlaneConfig config;
+  config.socket_ports = {{.name = "low", .port = 999}, {.name = "high", .port = 2055}, {.name = "any", .port = 0}};
+  const auto of_sockets = find_lasting_rights(config);
+  ASSERT_EQ(of_sockets.size(), 1u);
+  EXPECT_EQ(of_sockets[0].capability, 10u) << "CAP_NET_BIND_SERVICE";
+}
+
   EXPECT_THAT(find_trouble(with({.device = "net_null0", .mbufs = 63}), machine()), IsEmpty());
   EXPECT_THAT(find_trouble(with({.device = "net_tap0", .rx_descriptors = 256, .mbufs = 320}),
                            machine()),

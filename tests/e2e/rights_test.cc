@@ -18,6 +18,7 @@ using test::built;
 using test::eventually;
 using test::Process;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 constexpr uid_t kNobody = 65534;
 
@@ -152,6 +153,63 @@ TEST_F(RightsTest, APacketSocketComesBackAfterItsLinkWasLost) {
   EXPECT_TRUE(arrives(there, "192.0.2.2:2055"));
   expect_no_rights(weir->pid(), none);
   EXPECT_EQ(weir->terminate() >= 0, true);
+}
+
+TEST_F(RightsTest, AnAfXdpPortNeedsNoneOnceItIsUp) {
+  const std::string lay =
+      "ip link set lo up && ip link add port numrxqueues 1 numtxqueues 1 type veth peer name exporter numrxqueues 1 numtxqueues 1 && "
+      "ip link set port up && ip link set exporter up && ip addr add 192.0.2.1/24 dev exporter && "
+      "ip neigh add 192.0.2.2 lladdr 02:00:00:00:00:02 dev exporter nud permanent && exec ";
+  const std::string wire = "{name: wire, device: 'net_af_xdp0,iface=port'}", listener = "{name: netflow, port: 2055}";
+  write_config(wire, listener);
+  const auto weir = start({"unshare", "-n", "sh", "-c", lay + built("weir") + " run -c " + config()});
+  const std::string none(16, '0');
+  expect_no_rights(weir->pid(), none);
+  // The namespace outlives it, so that one can see what it leaves.
+  const Process keeper(folder_, {"nsenter", "-t", std::to_string(weir->pid()), "-n", "sleep", "300"});
+  const std::vector<std::string> there = {"nsenter", "-t", std::to_string(keeper.pid()), "-n"};
+  const auto here = [&](const std::string& command) {
+    return std::system(("nsenter -t " + std::to_string(keeper.pid()) + " -n " + command).c_str()) == 0;
+  };
+  EXPECT_TRUE(eventually([&] { return here("ip -d link show port | grep -w 'name weir' >/dev/null"); }));
+  EXPECT_TRUE(arrives(there, "192.0.2.2:2055"));
+  EXPECT_EQ(status()["rights"]["kept"], json::array());
+  EXPECT_EQ(status()["ports"][0]["missed"], 0) << "which the socket is asked for";
+
+  ASSERT_TRUE(here("ip link set exporter down"));
+  EXPECT_TRUE(eventually([&] { return status()["ports"][0]["trouble"] != ""; }));
+  ASSERT_TRUE(here("ip link set exporter up"));
+  ASSERT_TRUE(here("ip neigh replace 192.0.2.2 lladdr 02:00:00:00:00:02 dev exporter nud permanent"));
+  EXPECT_TRUE(eventually([&] { return status()["ports"][0]["trouble"] == ""; }));
+  EXPECT_TRUE(arrives(there, "192.0.2.2:2055"));
+
+  write_config(wire, listener + ", {name: more, port: 2056}");
+  weir->signal(SIGHUP);
+  EXPECT_TRUE(eventually([&] { return arrives(there, "192.0.2.2:2056"); })) << weir->err();
+  expect_no_rights(weir->pid(), none);
+  EXPECT_EQ(weir->terminate() >= 0, true);
+  EXPECT_TRUE(here("ip link show port >/dev/null"));
+  EXPECT_FALSE(here("ip -d link show port | grep -w prog/xdp >/dev/null")) << "its program goes with it";
+  EXPECT_THAT(weir->err(), Not(HasSubstr("bpf"))) << "the driver takes off what is gone already";
+}
+
+TEST_F(RightsTest, AReloadThatWantsWhatWasGivenUpIsRefusedAndSaysWhatToDo) {
+  const uint16_t port = test::free_udp_port();
+  const std::string host = "{name: host, kind: socket, address: 127.0.0.1}";
+  const std::string listener = "{name: netflow, buffer_size: 1MiB, port: " + std::to_string(port) + "}";
+  const auto replicate = [](bool spoofs) {
+    return std::string("replicate: [{to: '127.0.0.1:9', spoof_source: ") + (spoofs ? "true" : "false") + "}]\n";
+  };
+  write_config(host, listener, replicate(false));
+  const auto weir = start({built("weir"), "run", "-c", config()});
+  write_config(host, listener, replicate(true));
+  const std::string said = ctl({"reload"});
+  EXPECT_THAT(said, HasSubstr("CAP_NET_RAW: where weir gave that up after its start, restart it"));
+  EXPECT_EQ(status()["replicate"][0]["spoof_source"], false) << "what was there goes on: " << status()["replicate"];
+  EXPECT_EQ(status()["replicate"].size(), 1u);
+  EXPECT_TRUE(arrives({}, "127.0.0.1:" + std::to_string(port)));
+  EXPECT_TRUE(eventually([&] { return status()["replicate"][0]["sent"] > 0; })) << status()["replicate"];
+  weir->terminate();
 }
 
 /// The names of those that may something, but for the control thread.
