@@ -35,6 +35,7 @@ std::string ApplianceView::not_ready_because() const {
     if (!port.link_up)
       return fmt::format("port {}: link is down{}{}", port.name, port.trouble.empty() ? "" : ": ",
                          port.trouble);
+    if (!port.trouble.empty()) return fmt::format("port {}: {}", port.name, port.trouble);
   }
   if (publishers.empty()) return "no publisher is configured";
   for (const auto& publisher : publishers) {

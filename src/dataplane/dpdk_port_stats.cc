@@ -59,6 +59,8 @@ PortStats DpdkDevice::stats() {
   }
   if (interface_) stats.trouble = interface_->trouble();
   if (!stats.trouble.empty()) stats.link_up = false;
+  // The others' still come, and the host is reached.
+  if (stats.trouble.empty() && spec_.driver == "net_af_xdp" && interface_) stats.trouble = interface_->more_queues();
   rte_eth_stats counters{};
   if (rte_eth_stats_get(port_id_, &counters) != 0) return stats;
   stats.packets = counters.ipackets;

@@ -92,6 +92,10 @@ class Finder {
       return refuse(fmt::format("interface {} has an MTU of {}, and a driver takes an XDP program only where a frame fits into one page: up to some "
                                 "{} (ip link set dev {} mtu 1500)",
                                 name, facts.mtu, kXdpMtuMax, name));
+    // XDP sees what is in the frame only: one of another VLAN would pass for one of none.
+    if (facts.hides_vlan_tags && (!ports_[i].vlans.empty() || ports_[i].exception.vlan != 0))
+      return refuse(fmt::format("interface {} takes VLAN tags off before AF_XDP sees them, and {} goes by them: ethtool -K {} rxvlan off", name,
+                                ports_[i].vlans.empty() ? "exception.vlan" : "vlans", name));
     if (start >= facts.receive_queues || count > facts.receive_queues - start) {
       return refuse(fmt::format("queues {} to {} are asked, interface {} has {} (from 0)", start,
                                 uint64_t{start} + count - 1, name, facts.receive_queues));

@@ -57,11 +57,19 @@ std::optional<InterfaceFacts> interface_facts(const std::string& name) {
   request.ifr_data = reinterpret_cast<char*>(&driver);
   facts.is_tap = ask(name, SIOCETHTOOL, request) && std::strcmp(driver.driver, "tun") == 0 &&
                  std::strcmp(driver.bus_info, "tap") == 0;
+  ethtool_value offloads{.cmd = ETHTOOL_GFLAGS, .data = 0};
+  request = {};
+  request.ifr_data = reinterpret_cast<char*>(&offloads);
+  // A veth takes none off: what its peer has sent beside a frame stays beside it, whatever this says.
+  facts.hides_vlan_tags = ask(name, SIOCETHTOOL, request) && (offloads.data & ETH_FLAG_RXVLAN) != 0 &&
+                          std::strcmp(driver.driver, "veth") != 0;
   return facts;
 }
 
 KernelInterface::KernelInterface(std::string name)
-    : name_(std::move(name)), index_(if_nametoindex(name_.c_str())) {}
+    : name_(std::move(name)),
+      index_(if_nametoindex(name_.c_str())),
+      receive_queues_(interface_facts(name_).value_or(InterfaceFacts{}).receive_queues) {}
 
 std::string KernelInterface::trouble() const {
   const unsigned index = if_nametoindex(name_.c_str());
@@ -74,6 +82,13 @@ std::string KernelInterface::trouble() const {
   if ((*flags & IFF_UP) == 0) return fmt::format("interface {} is down", name_);
   if ((*flags & IFF_RUNNING) == 0) return fmt::format("interface {} has no carrier", name_);
   return {};
+}
+
+std::string KernelInterface::more_queues() const {
+  const std::optional<InterfaceFacts> facts = interface_facts(name_);
+  if (!facts || facts->receive_queues <= receive_queues_) return {};
+  return fmt::format("interface {} has {} receive queues now, and had {} when Weir began: what comes on the others is not received", name_,
+                     facts->receive_queues, receive_queues_);
 }
 
 int PromiscuousMode::enter(const std::string& interface) noexcept {

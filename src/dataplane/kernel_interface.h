@@ -17,6 +17,7 @@ struct InterfaceFacts {
   uint32_t receive_queues = 1;   // in use, those that send as well included
   uint32_t combined_queues = 0;  // that send as well
   uint32_t mtu = 1500;
+  bool hides_vlan_tags = false;  // takes them off what it receives, and notes them beside
 };
 
 /// Empty: there is no such interface. One whose driver tells no queues has one.
@@ -29,10 +30,14 @@ class KernelInterface {
 
   /// Why nothing can arrive: down, without carrier, gone, or another one under its name. Empty: up.
   std::string trouble() const;
+  /// That it has more receive queues than when this was made, which nobody serves where a port takes queues (net_af_xdp). Empty: it
+  /// has not.
+  std::string more_queues() const;
 
  private:
   std::string name_;
   unsigned index_;
+  uint32_t receive_queues_;
 };
 
 /// An interface that takes frames for other MAC addresses, too, for as long as this lives or its process does, however

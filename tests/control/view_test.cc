@@ -209,6 +209,9 @@ TEST(Readiness, SaysWhyNot) {
   view.publishers[0].connected = true;
   view.publishers[0].last_error.clear();
   EXPECT_NE(view.not_ready_because(), "") << "one of two is away";
+  view.ports[0].trouble = "interface eth1 has 2 receive queues now";
+  EXPECT_EQ(view.not_ready_because(), "port p0: interface eth1 has 2 receive queues now") << "a link, and not all comes by it";
+  view.ports[0].trouble.clear();
   view.ports[0].link_up = false;
   EXPECT_EQ(view.not_ready_because(), "port p0: link is down");
   view.state = ApplianceState::draining;

@@ -263,6 +263,41 @@ TEST(AfXdpPort, ServesEachQueueOfAVethByAPortOfItsOwn) {
   });
 }
 
+/// Of a veth, which has no combined ones.
+bool set_queues(int fd, const char* interface, uint32_t receive, uint32_t send) {
+  ethtool_channels channels{};
+  channels.cmd = ETHTOOL_GCHANNELS;
+  ifreq request{};
+  std::strcpy(request.ifr_name, interface);
+  request.ifr_data = reinterpret_cast<char*>(&channels);
+  if (ioctl(fd, SIOCETHTOOL, &request) != 0) return false;
+  channels.cmd = ETHTOOL_SCHANNELS;
+  channels.rx_count = receive;
+  channels.tx_count = send;
+  return ioctl(fd, SIOCETHTOOL, &request) == 0;
+}
+
+TEST(AfXdpPort, SaysWhenItsInterfaceHasMoreQueuesThanAreServed) {
+  SKIP_WITHOUT_ROOT();
+  in_child([] {
+    TwoHosts hosts;
+    ASSERT_TRUE(hosts.lay(2));
+    const int here = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), there = hosts.socket_there(AF_INET, SOCK_DGRAM, 0);
+    ASSERT_TRUE(set_queues(there, "exporter", 2, 1));
+    ASSERT_TRUE(set_queues(here, "port", 1, 2));
+    const auto plane = started(xdp_collector());
+    ASSERT_NE(plane, nullptr);
+    EXPECT_EQ(stats(*plane).trouble, "");
+    ASSERT_TRUE(set_queues(here, "port", 2, 2));
+    EXPECT_THAT(stats(*plane).trouble, HasSubstr("interface port has 2 receive queues now, and had 1 when Weir began"));
+    EXPECT_TRUE(stats(*plane).link_up) << "the host is reached as before, and others' datagrams come";
+    ASSERT_TRUE(set_queues(here, "port", 1, 2));
+    EXPECT_EQ(stats(*plane).trouble, "");
+    close(here);
+    close(there);
+  });
+}
+
 TEST(AfXdpPort, SaysWhenAnotherProgramIsOnTheInterface) {
   SKIP_WITHOUT_ROOT();
   in_child([] {

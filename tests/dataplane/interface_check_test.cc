@@ -26,6 +26,7 @@ std::optional<InterfaceFacts> lookup(const std::string& name) {
       {"one", {}},
       {"jumbo", {.mtu = 9000}},
       {"most", {.mtu = 3506}},
+      {"stripping", {.hides_vlan_tags = true}},
       {"other", {}},
       {"lo", {.is_loopback = true}}};
   const auto found = known.find(name);
@@ -82,6 +83,29 @@ TEST(InterfaceCheck, RefusesAnXdpPortWhoseFramesFitIntoNoPage) {
   EXPECT_THAT(found[0].what, HasSubstr("ip link set dev jumbo mtu 1500"));
   EXPECT_THAT(trouble({{.device = "net_af_xdp0,iface=most"}}), IsEmpty());
   EXPECT_THAT(trouble({{.device = "net_af_packet0,iface=jumbo"}}), IsEmpty());
+}
+
+/// A frame of another's VLAN would be one without a tag.
+TEST(InterfaceCheck, RefusesToGoByVlanTagsThatAnXdpPortDoesNotSee) {
+  const DpdkPort of_all = {.device = "net_af_xdp0,iface=stripping"};
+  DpdkPort of_some = of_all, with_host = of_all, elsewhere = of_all;
+  of_some.vlans = {0};
+  with_host.exception.interface = "weir0";
+  EXPECT_THAT(trouble({of_all}), IsEmpty());
+  EXPECT_THAT(trouble({with_host}), IsEmpty()) << "frames go to the host as they are";
+  with_host.exception.vlan = 7;
+  const std::pair<DpdkPort, const char*> cases[] = {{of_some, "and vlans goes by them"}, {with_host, "and exception.vlan goes by them"}};
+  for (const auto& [port, what] : cases) {
+    const auto found = trouble({port});
+    ASSERT_EQ(found.size(), 1u) << what;
+    EXPECT_THAT(found[0].what, HasSubstr("interface stripping takes VLAN tags off before AF_XDP sees them, " + std::string(what) +
+                                         ": ethtool -K stripping rxvlan off"));
+  }
+  for (const char* device : {"net_af_xdp0,iface=one", "net_af_packet0,iface=stripping"}) {
+    elsewhere.device = device;
+    elsewhere.vlans = {0};
+    EXPECT_THAT(trouble({elsewhere}), IsEmpty()) << device;
+  }
 }
 
 TEST(InterfaceCheck, AsksForAllReceiveQueuesOfAnXdpPort) {

@@ -215,7 +215,7 @@ void look_at_sockets(const HostFacts& facts, const ApplianceConfig& config, Diag
   }
 }
 
-/// What is to be done about an interface that nothing comes by.
+/// What is to be done about an interface that nothing comes by, or not all.
 std::string port_advice(const std::string& trouble) {
   std::istringstream words(trouble);
   std::string first, name;
@@ -223,6 +223,8 @@ std::string port_advice(const std::string& trouble) {
   if (first != "interface" || name.empty()) return "weirctl ports; ip link show";
   if (trouble.ends_with("is down")) return fmt::format("ip link set {} up", name);
   if (trouble.ends_with("has no carrier")) return fmt::format("ethtool {}: is the cable in, and its other end up?", name);
+  if (trouble.find("receive queues") != std::string::npos)
+    return "the number that it had (ethtool -L), or a configuration that serves them all, then systemctl restart weir (docs/PORTS.md#net_af_xdp)";
   if (trouble.find("made anew") != std::string::npos) return "systemctl restart weir";
   return fmt::format("ip link show {}", name);
 }
@@ -231,9 +233,9 @@ std::string port_advice(const std::string& trouble) {
 std::string note_advice(const std::string& note) {
   static constexpr std::array<std::pair<std::string_view, const char*>, 9> kAdvice = {{
       {"NUMA node", "lcores of the device's node in that port (lscpu -e), more of its CPUs for weir, or the NIC in a slot of the other; buffers want hugepages there (hugepages/reserve.sh --node N)"},
+      {"receive descriptors, and", "eal.memory_mb higher (weir check says what ports take): fewer descriptors mean shorter naps, and more CPU when idle"},
       {"time stamps", "compare time_received with what you know of; docs/PORTS.md says what is not verified"},
       {"RSS", "workers: N in that port keeps each exporter on one core; then systemctl restart weir (docs/PORTS.md#workers)"},
-      {"receive descriptors, and", "eal.memory_mb higher (weir check says what ports take): fewer descriptors mean shorter naps, and more CPU when idle"},
       {"rmem_max", "sysctl -w net.core.rmem_max=OCTETS, then systemctl restart weir"},
       {"no interrupts", "idle: adaptive costs the same here; vfio-pci (not UIO) has interrupts for each queue"},
       {"zero copy, not verified", "compare missed with ethtool -S; force_copy=1 in the device text goes without (docs/PORTS.md#net_af_xdp)"},

@@ -262,6 +262,8 @@ TEST(Doctor, SaysWhatToTypeForWhateverARunningApplianceComplainsOf) {
       {"interface eth1 has no carrier", "", "ethtool eth1"},
       {"interface eth1 is gone", "", "ip link show eth1"},
       {"interface eth1 was made anew: restart to receive from it", "", "systemctl restart weir"},
+      {"interface eth1 has 2 receive queues now, and had 1 when Weir began: what comes on the others is not received", "",
+       "the number that it had (ethtool -L), or a configuration that serves them all, then systemctl restart weir (docs/PORTS.md#net_af_xdp)"},
       {"something else", "", "weirctl ports"},
       {"", "zero copy, not verified on hardware; frames longer than 9 octets count as missed", "force_copy=1"},
       {"", "copies frames: no zero copy; frames longer than 9 octets count as missed", "by vfio-pci"},
@@ -269,9 +271,9 @@ TEST(Doctor, SaysWhatToTypeForWhateverARunningApplianceComplainsOf) {
       {"", "receive buffer of 1 octets, 2 asked: raise net.core.rmem_max", "sysctl -w net.core.rmem_max"},
       {"", "the driver does not count what it drops", "ethtool -S"},
       {"", "512 receive descriptors", "docs/PORTS.md"},
+      {"", "1024 receive descriptors, and 100 Gbit/s want 4096: memory_mb, or mbufs, holds no more", "eal.memory_mb higher"},
       {"", "", "connection 2 of 4: too many"},
       {"", "", "nats_connections"},
-      {"", "1024 receive descriptors, and 100 Gbit/s want 4096: memory_mb, or mbufs, holds no more", "eal.memory_mb higher"},
   };
   for (const auto& c : cases) {
     const auto findings = found_of_port(c.trouble, c.note, 5);
