@@ -13,6 +13,7 @@
 #include <map>
 
 #include "dataplane/device_arguments.h"
+#include "dataplane/hugepage_files.h"
 #include "dataplane/pcap_file.h"
 #include "dataplane/placement.h"
 #include "dataplane/port_plan.h"
@@ -242,10 +243,10 @@ class Finder {
         add(PlaneKey::memory_mb, 0,
             fmt::format("{} MiB asked, {} MiB of hugepages are reserved", config_.eal.memory_mb,
                         mib(machine_.hugepage_octets)));
-      } else if (asked > machine_.hugepage_free_octets) {
+      } else if (asked > hugepage_octets_to_have()) {
         add(PlaneKey::memory_mb, 0,
             fmt::format("{} MiB asked, {} MiB of hugepages are free", config_.eal.memory_mb,
-                        mib(machine_.hugepage_free_octets)),
+                        mib(hugepage_octets_to_have())),
             true);
       } else if (!config_.eal.file_prefix.empty() && !machine_.has_hugetlbfs) {
         add(PlaneKey::hugepages, 0,
@@ -264,6 +265,11 @@ class Finder {
                       mib(machine_.memory_free_octets)),
           true);
     }
+  }
+
+  /// Without a prefix EAL looks at no files.
+  uint64_t hugepage_octets_to_have() const {
+    return machine_.hugepage_free_octets + (config_.eal.file_prefix.empty() ? 0 : machine_.hugepage_abandoned_octets);
   }
 
   const DataPlaneConfig& config_;
@@ -287,6 +293,7 @@ Machine Machine::look() {
     machine.hugepage_free_octets += number_in(size->path() / "free_hugepages") * (kib << 10);
   }
   machine.has_hugetlbfs = is_mounted("hugetlbfs");
+  if (machine.has_hugetlbfs) machine.hugepage_abandoned_octets = abandoned_hugepage_octets();
   machine.may_make_taps = access("/dev/net/tun", R_OK | W_OK) == 0;
   machine.rights = Rights::of_this_process();
   machine.cpus = usable_cpus();

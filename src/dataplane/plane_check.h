@@ -22,6 +22,7 @@ struct Machine {
   uint64_t memory_free_octets = 0;       // that the kernel would give now; 0: not known
   uint64_t hugepage_octets = 0;          // reserved, of all sizes
   uint64_t hugepage_free_octets = 0;
+  uint64_t hugepage_abandoned_octets = 0;  // in files of processes that are gone; who has a file prefix takes them back
   bool has_hugetlbfs = false;            // mounted somewhere
   bool may_make_taps = true;             // /dev/net/tun is there, and may be opened
   Rights rights;

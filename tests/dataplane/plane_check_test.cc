@@ -5,12 +5,15 @@
 #include <gtest/gtest.h>
 
 #include <arpa/inet.h>
+#include <fcntl.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <fstream>
 
+#include "dataplane/hugepage_files.h"
 #include "support.h"
 
 namespace weir::dataplane::testing {
@@ -49,9 +52,6 @@ PlaneTrouble only_trouble(const DataPlaneConfig& config, const Machine& m = mach
   return found.empty() ? PlaneTrouble{PlaneKey::count_, 0, "nothing", false} : found[0];
 }
 
-TEST(PlaneCheck, FindsNothingWrongWithWhatWorks) {
-  for (const char* device : {"net_null0", "net_ring0", "net_tap0,iface=weir9", "net_null0,size=1400"})
-    EXPECT_THAT(find_trouble(with({.device = device}), machine()), IsEmpty()) << device;
 /// Everything else that a port needs is open by then.
 TEST(PlaneCheck, LeavesRightsOnlyToWhoSetsSomethingBackOrOpensItAgain) {
   for (const char* device : {"net_af_xdp0,iface=wire", "net_af_packet0,iface=wire", "net_tap0", "0000:01:00.0"})
@@ -67,6 +67,9 @@ TEST(PlaneCheck, LeavesRightsOnlyToWhoSetsSomethingBackOrOpensItAgain) {
   EXPECT_EQ(of_sockets[0].capability, 10u) << "CAP_NET_BIND_SERVICE";
 }
 
+TEST(PlaneCheck, FindsNothingWrongWithWhatWorks) {
+  for (const char* device : {"net_null0", "net_ring0", "net_tap0,iface=weir9", "net_null0,size=1400"})
+    EXPECT_THAT(find_trouble(with({.device = device}), machine()), IsEmpty()) << device;
   EXPECT_THAT(find_trouble(with({.device = "net_null0", .mbufs = 63}), machine()), IsEmpty());
   EXPECT_THAT(find_trouble(with({.device = "net_tap0", .rx_descriptors = 256, .mbufs = 320}),
                            machine()),
@@ -159,6 +162,12 @@ TEST(PlaneCheck, HoldsMemoryAgainstWhatTheMachineHas) {
   found = only_trouble(config);
   EXPECT_THAT(found.what, HasSubstr("512 MiB of hugepages are free"));
   EXPECT_TRUE(found.may_pass);
+  Machine after_a_run = machine();
+  after_a_run.hugepage_abandoned_octets = 256ull << 20;
+  EXPECT_THAT(only_trouble(config, after_a_run).what, HasSubstr("512 MiB of hugepages are free")) << "nobody looks at the files";
+  config.eal.file_prefix = "weir";
+  EXPECT_THAT(find_trouble(config, after_a_run), IsEmpty()) << "EAL takes them back, whose they were";
+  config.eal.file_prefix.clear();
   config.eal.memory_mb = 2048;
   found = only_trouble(config);
   EXPECT_THAT(found.what, HasSubstr("1024 MiB of hugepages are reserved"));
@@ -174,6 +183,22 @@ TEST(PlaneCheck, HoldsMemoryAgainstWhatTheMachineHas) {
   none = machine();
   none.has_hugetlbfs = false;
   EXPECT_THAT(only_trouble(config, none).what, HasSubstr("no hugetlbfs is mounted"));
+}
+
+/// A regular file system has files and locks as a hugetlbfs has.
+TEST(HugepageFiles, AreAbandonedWhereNobodyLocksThem) {
+  TemporaryFolder folder, other;
+  const auto write = [](const std::string& path) { std::ofstream(path) << std::string(8192, 'x') << std::flush; };
+  for (const char* name : {"weirmap_0", "rtemap_1", "weirmap_2", "notes"}) write(folder.file(name));
+  write(other.file("weirmap_0"));
+  std::ofstream(other.file("mounts")) << "proc /proc proc rw 0 0\nnone " << folder.file("") << " hugetlbfs rw,relatime 0 0\ntmpfs "
+                                      << other.file("") << " tmpfs rw 0 0\n";
+  const int held = open(folder.file("weirmap_2").c_str(), O_RDONLY | O_CLOEXEC);
+  ASSERT_EQ(flock(held, LOCK_SH), 0);
+  EXPECT_EQ(abandoned_hugepage_octets(other.file("mounts")), 2u * 8192);
+  close(held);
+  EXPECT_EQ(abandoned_hugepage_octets(other.file("mounts")), 3u * 8192);
+  EXPECT_EQ(abandoned_hugepage_octets(other.file("none")), 0u);
 }
 
 TEST(PlaneCheck, NamesTheRightsThatADriverWants) {
