@@ -191,6 +191,7 @@ Result<void> TapInterface::set_up(const Settings& settings) {
   }
   for (const InterfaceAddress& address : settings.addresses)
     if (Result<void> added = add_address(address); !added) return added;
+  addresses_.assign(settings.addresses.begin(), settings.addresses.end());
   now = request_for(name_);
   if (const int number = ask(SIOCGIFFLAGS, now); number != 0) return error(name_, "its state", number);
   if ((now.ifr_flags & IFF_UP) != 0) return {};
@@ -219,12 +220,24 @@ uint64_t TapInterface::dropped() {
   return dropped_ - dropped_before_;
 }
 
-std::string TapInterface::trouble() const {
+/// The kernel takes an interface's IPv6 addresses away when it is set down, whoever has set them.
+std::string TapInterface::lost_addresses(const char* name) {
+  std::string text;
+  for (const InterfaceAddress& address : addresses_) {
+    if (is_set(name, address) || add_address(address)) continue;
+    const std::string lost = fmt::format("{}/{}", address.address.to_string(), address.prefix_bits);
+    text += fmt::format("{}interface {} has lost its address {}: ip addr add {} dev {}", text.empty() ? "" : "; ", name, lost, lost, name);
+  }
+  return text;
+}
+
+std::string TapInterface::trouble() {
   ifreq request{};
   if (ioctl(fd_, TUNGETIFF, &request) != 0) return fmt::format("interface {} is gone: restart to have it again", name_);
   ifreq flags = request_for(request.ifr_name);  // it may have been given another name
   if (ask(SIOCGIFFLAGS, flags) != 0) return fmt::format("interface {} is gone: restart to have it again", name_);
-  return (flags.ifr_flags & IFF_UP) == 0 ? fmt::format("interface {} is down", name_) : std::string();
+  if ((flags.ifr_flags & IFF_UP) == 0) return fmt::format("interface {} is down", name_);
+  return lost_addresses(request.ifr_name);
 }
 
 }  // namespace weir::dataplane

@@ -16,6 +16,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "dataplane/data_plane.h"
@@ -40,8 +41,9 @@ class TapInterface {
   Result<void> set_up(const Settings& settings) WEIR_RUNS_ON(control_thread);
   /// The kernel is told of the wire behind it.
   void set_carrier(bool is_up) noexcept WEIR_RUNS_ON(control_thread);
-  /// Why nothing goes by it: gone, or set down. Empty: it does.
-  std::string trouble() const WEIR_RUNS_ON(control_thread);
+  /// Why nothing goes by it, or not all: gone, set down, or without an address that it was given and that this process may not give
+  /// it again. Empty: all does.
+  std::string trouble() WEIR_RUNS_ON(control_thread);
   /// Frames for us that the kernel has dropped since open, its queue being full. Gone: as many as were known.
   uint64_t dropped() WEIR_RUNS_ON(control_thread);
 
@@ -52,10 +54,12 @@ class TapInterface {
  private:
   TapInterface(std::string name, int fd);
   Result<void> add_address(const InterfaceAddress& address);
+  std::string lost_addresses(const char* name);
 
   const std::string name_;
   const int fd_;
   const unsigned index_;
+  std::vector<InterfaceAddress> addresses_;  // that it is to have
   uint64_t dropped_before_ = 0;  // it may be older than we are
   uint64_t dropped_ = 0;         // in all, as last known
   bool has_carrier_ = true;

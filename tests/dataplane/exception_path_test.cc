@@ -10,6 +10,7 @@
 #include <algorithm>
 
 #include "base/byte_order.h"
+#include "base/thread_rights.h"
 #include "dataplane/plane_check.h"
 #include "two_hosts.h"
 
@@ -460,6 +461,34 @@ TEST(ExceptionPath, SaysWhenItsInterfaceIsDownOrGone) {
     const uint64_t before = datagrams(*plane);
     ASSERT_TRUE(hosts.send(v5_datagram(1)));
     EXPECT_TRUE(run_until(*plane, collected, [&] { return datagrams(*plane) == before + 1; }));
+    stop(*plane, collected);
+    expect_books(*plane);
+  });
+}
+
+/// IPv6 addresses go when somebody sets an interface down and up again, and nobody would be found by them any more.
+TEST(ExceptionPath, GivesItsInterfaceTheAddressesAgainThatItLost) {
+  SKIP_WITHOUT_ROOT();
+  in_child([] {
+    TwoHosts hosts;
+    ASSERT_TRUE(hosts.lay());
+    auto plane = started(appliance(with_addresses()));
+    ASSERT_NE(plane, nullptr);
+    Collected collected;
+    const auto has_address = [&] { return hosts.here("ip addr show dev weir0 | grep -w 2001:db8::2/64"); };
+    ASSERT_TRUE(has_address());
+    ASSERT_TRUE(hosts.here("ip link set weir0 down && ip link set weir0 up"));
+    ASSERT_FALSE(has_address());
+    EXPECT_EQ(stats(*plane).exception->trouble, "");
+    EXPECT_TRUE(has_address());
+    EXPECT_TRUE(is_found(hosts, *plane, collected, "ping -n -c1 -W1 2001:db8::2"));
+    ASSERT_TRUE(give_up_capabilities());
+    EXPECT_EQ(stats(*plane).exception->trouble, "");
+    ASSERT_TRUE(hosts.here("ip addr del 2001:db8::2/64 dev weir0"));
+    EXPECT_EQ(stats(*plane).exception->trouble,
+              "interface weir0 has lost its address 2001:db8::2/64: ip addr add 2001:db8::2/64 dev weir0");
+    ASSERT_TRUE(hosts.here("ip addr add 2001:db8::2/64 dev weir0"));
+    EXPECT_EQ(stats(*plane).exception->trouble, "");
     stop(*plane, collected);
     expect_books(*plane);
   });
