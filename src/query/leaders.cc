@@ -5,7 +5,7 @@
 namespace weir::query {
 namespace {
 
-constexpr int64_t kWindowMinUs = 6 * 3600 * kUsPerSec;  // of less there are hardly fewer sums than flows
+constexpr int64_t kWindowMinUs = 86'400 * kUsPerSec;  // less has seldom so many flows that it is worth it
 constexpr int64_t kFlowsMaxUs = 120 * kUsPerSec;        // of a window, of which there are no sums: its ends
 
 bool is_by_a_sum(const Plan& plan) {

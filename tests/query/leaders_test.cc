@@ -115,7 +115,7 @@ TEST_F(Leaders, AreLookedForOnlyWhereSumsBoundThem) {
            "in:flows time:last_24h stats:\"sum(bytes_total) as a by src_country_iso2, dst_port\" sort:a:desc limit:10",
            "in:flows time:last_24h stats:\"sum(bytes_total) as a by src_ip, dst_ip\" having:\"a>5\" sort:a:desc limit:10",
            "in:flows time:last_24h src_ip:10.0.0.0/24 stats:\"sum(bytes_total) as a by src_ip, dst_ip\" sort:a:desc limit:10",
-           "in:flows time:last_5h stats:\"sum(bytes_total) as a by src_ip, dst_ip\" sort:a:desc limit:10",
+           "in:flows time:last_23h stats:\"sum(bytes_total) as a by src_ip, dst_ip\" sort:a:desc limit:10",
            "in:flows time:[,2026-11-02T11:00:00Z] stats:\"sum(bytes_total) as a by src_ip, dst_ip\" sort:a:desc limit:10",
            "in:flows time:last_24h bucket:1h agg:sum value_field:bytes_total series:src_ip limit:100",
            "in:flows time:last_24h stats:\"sum(bytes_total) as a by src_ip\" sort:a:desc limit:10",                    // a rollup has it
