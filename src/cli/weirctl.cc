@@ -475,6 +475,10 @@ class Program {
         exit_code_ = kRefused;
         return say("weir-store was started anew meanwhile, and reads nothing through for us: ask again");
       }
+      if (const json trouble = of_status("/keeper_trouble"); trouble.is_string() && trouble != "") {
+        exit_code_ = kRefused;
+        return say("nobody can read them: " + text_of(trouble));
+      }
     } while (!is_over());
     const json& keeper = status["keeper"];
     if (as_json_) {

@@ -109,6 +109,11 @@ Result<void> StoreProgram::open() {
 Result<void> StoreProgram::serve() {
   auto routes = store_routes({.view = [this] { return ingest_->view(); },
                               .keeper = [this] { return keeper_->view(); },
+                              .keeper_trouble =
+                                  [this] {
+                                    const auto why = keeper_->trouble();
+                                    return why == nullptr ? std::string() : *why;
+                                  },
                               .ask_to_verify = [this] { return keeper_->ask_to_verify(); },
                               .rules = [this] { return rules_.read(); },
                               .reload = [this] { return reloader_.view(); },

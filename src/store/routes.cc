@@ -29,8 +29,9 @@ json files_ledger_json(const KeeperView* keeper) {
 }
 
 /// What answers lack, though the program works: one line each.
-std::vector<std::string> degraded(const KeeperView* keeper) {
+std::vector<std::string> degraded(const KeeperView* keeper, const std::string& keeper_trouble) {
   std::vector<std::string> lines;
+  if (!keeper_trouble.empty()) lines.push_back("nobody keeps older rows, sums and files: " + keeper_trouble);
   if (keeper == nullptr) return lines;
   if (std::string text = text_of(keeper->left_out); !text.empty()) lines.push_back(std::move(text));
   if (const uint64_t unknown = keeper->watch.unknown; unknown != 0) {
@@ -140,13 +141,14 @@ json status_json(const StoreView& view, const StoreSources& sources) {
           {"stopping", view.is_stopping},
           {"ready", because.empty()},
           {"because", because},
-          {"degraded", degraded(keeper)},
+          {"degraded", degraded(keeper, sources.keeper_trouble())},
           {"careful", view.is_careful},
           {"behind", view.source.is_behind()},
           {"lag", view.source.lag()},
           {"source", feed::source_json(view.source)},
           {"names", view.names == nullptr ? json() : feed::names_json(*view.names)},
           {"rules", rules_json(view, *sources.rules())},
+          {"keeper_trouble", sources.keeper_trouble()},
           {"files_read", feed::files_json(*sources.files())},
           {"identities",
            {{"sources", view.identities.sources},
@@ -182,7 +184,7 @@ std::vector<service::HttpRoute> store_routes(StoreSources from) {
   routes.add_metrics([sources](const StoreView& v, service::MetricPage& page) {
     add_metrics(v, sources->keeper().get(), file_look(*sources->store), *sources->reload(), *sources->files(), page);
   });
-  routes.add_health([sources] { return degraded(sources->keeper().get()); });
+  routes.add_health([sources] { return degraded(sources->keeper().get(), sources->keeper_trouble()); });
   auto all = routes.take();
   all.push_back({.method = "GET", .path = "/v1/kept", .handle = [sources](const service::HttpRequest&) {
                    const auto keeper = sources->keeper();
@@ -192,6 +194,7 @@ std::vector<service::HttpRoute> store_routes(StoreSources from) {
   all.push_back({.method = "POST",
                  .path = "/v1/verify",
                  .handle = [sources](const service::HttpRequest&) {
+                   if (const std::string why = sources->keeper_trouble(); !why.empty()) return service::http_error(503, "nobody can read them: " + why);
                    return service::HttpResponse{.status = 202, .body = json{{"number", sources->ask_to_verify()}}.dump() + "\n"};
                  },
                  .access = service::HttpAccess::admin});

@@ -25,6 +25,7 @@ inline constexpr const char* kThread = "ingest";
 struct StoreSources {
   std::function<std::shared_ptr<const StoreView>()> view;
   std::function<std::shared_ptr<const KeeperView>()> keeper;  // null until it runs
+  std::function<std::string()> keeper_trouble;  // why there is none; empty: there is one, or soon
   std::function<uint64_t()> ask_to_verify;
   std::function<std::shared_ptr<const RulesInUse>()> rules;  // the newest, which the next message goes by
   std::function<std::shared_ptr<const service::ReloadView>()> reload;

@@ -321,6 +321,25 @@ TEST_F(StoreFilesTest, AreVerifiedWhenSomebodyAsks) {
   EXPECT_EQ(again["left_out"].size(), 1u);
 }
 
+TEST_F(StoreFilesTest, AreKeptByNobodyWhereTheKeeperCannotBeMade) {
+  std::vector<std::string> paths;
+  make_files(paths);
+  {
+    store::DatabaseOptions options;
+    options.path = folder_ / "flows.duckdb";
+    options.folders = {folder_ / "history"};
+    store::StoreDatabase database(options);
+    database.run("DROP TABLE IF EXISTS keeper_clock");
+    database.run("CREATE TABLE keeper_clock (other BIGINT)");
+  }
+  auto store = start();
+  ASSERT_TRUE(eventually([&] { return is_ready() && store->err().find("keeper: ") != std::string::npos; })) << store->err();
+  EXPECT_THAT(ctl({"status"}).out, HasSubstr("DEGRADED: nobody keeps older rows, sums and files: "));
+  const Outcome asked = ctl({"verify"});
+  EXPECT_EQ(asked.status, 1);
+  EXPECT_THAT(asked.err, HasSubstr("nobody can read them: "));
+}
+
 // Folders of other people's names: what is no pattern of names is a name.
 TEST_F(StoreProgramTest, LivesInFoldersOfWhateverName) {
   const std::string odd = folder_ / "it's \"odd\" {a,b} $x; ~%20 #1=\\ü";

@@ -50,7 +50,8 @@ class Verify : public testing::Test {
     if (is_ours && damaged_ != 0) named.push_back("/history/flows-1-2.parquet: its octets are not those that were written");
     const json keeper = {{"scrub", {{"verify", verify}}}, {"broken_files", named.size()}, {"broken_named", named}};
     service::HttpResponse response;
-    response.body = json{{"program", "weir-store"}, {"started_ns", started_ns_.load()}, {"keeper", keeper}}.dump();
+    const bool is_in_trouble = trouble_at_look_ != 0 && look >= trouble_at_look_;
+    response.body = json{{"program", "weir-store"}, {"started_ns", started_ns_.load()}, {"keeper", keeper}, {"keeper_trouble", is_in_trouble ? "no room" : ""}}.dump();
     return response;
   }
   service::HttpResponse verify() {
@@ -68,7 +69,7 @@ class Verify : public testing::Test {
 
   test::TemporaryFolder folder_;
   std::string answer_ = R"({"number":8})";
-  std::atomic<int> looks_{0}, over_at_look_{3}, restart_at_look_{0}, damaged_{0};
+  std::atomic<int> looks_{0}, over_at_look_{3}, restart_at_look_{0}, trouble_at_look_{0}, damaged_{0};
   std::atomic<int64_t> started_ns_{1};
   std::unique_ptr<service::HttpServer> server_;
 };
@@ -98,6 +99,15 @@ TEST_F(Verify, EndsWhereTheStoreWasStartedAnew) {
   EXPECT_EQ(restarted.status, 1);
   EXPECT_EQ(restarted.out, "");
   EXPECT_EQ(restarted.err, "weirctl: weir-store was started anew meanwhile, and reads nothing through for us: ask again\n");
+  EXPECT_EQ(looks_, 3);
+}
+
+TEST_F(Verify, EndsWhereNobodyCanReadAnyMore) {
+  over_at_look_ = 1'000'000;
+  trouble_at_look_ = 3;
+  const Outcome nobody = ctl();
+  EXPECT_EQ(nobody.status, 1);
+  EXPECT_EQ(nobody.err, "weirctl: nobody can read them: no room\n");
   EXPECT_EQ(looks_, 3);
 }
 
