@@ -43,6 +43,13 @@ void add_columns(const Predicate& predicate, std::vector<std::string_view>& out)
   }
 }
 
+bool has_sums_for(const Aggregate& a) {
+  if (a.field == nullptr) return true;
+  if (a.function != Function::sum && a.function != Function::avg && a.function != Function::rate) return false;
+  constexpr std::array<std::string_view, 4> kSums = {"f.bytes_total", "f.packets_total", "f.bytes_raw", "f.packets_raw"};
+  return std::find(kSums.begin(), kSums.end(), a.field->column) != kSums.end();
+}
+
 /// Buckets must not cut a grain in two.
 bool fits(const Plan& plan, const Grain& grain) {
   if (!plan.bucket) return true;
@@ -86,7 +93,7 @@ std::vector<std::string_view> columns_of(const Plan& plan) {
 
 const Rollup* rollup_for(const Plan& plan) noexcept {
   if (plan.shape == Shape::rows) return nullptr;
-  if (!std::all_of(plan.aggregates.begin(), plan.aggregates.end(), [](const Aggregate& a) { return has_sums_for(a, Summed::made_of); })) return nullptr;
+  if (!std::all_of(plan.aggregates.begin(), plan.aggregates.end(), has_sums_for)) return nullptr;
   if (std::none_of(std::begin(kGrains), std::end(kGrains), [&](const Grain& grain) { return fits(plan, grain); })) return nullptr;
   const auto columns = columns_of(plan);
   for (const Rollup& rollup : kRollups) {
@@ -99,19 +106,6 @@ const Rollup* rollup_for(const Plan& plan) noexcept {
     if (has_all) return &rollup;
   }
   return nullptr;
-}
-
-const Rollup* rollup_by(std::string_view column) noexcept {
-  const auto found = std::find_if(std::begin(kRollups), std::end(kRollups), [column](const Rollup& rollup) { return rollup.columns == column; });
-  return found != std::end(kRollups) ? found : nullptr;
-}
-
-bool has_sums_for(const Aggregate& a, Summed summed) noexcept {
-  if (a.field == nullptr) return summed == Summed::made_of || a.function == Function::count;
-  const bool is_made_of_sums = a.function == Function::avg || a.function == Function::rate;
-  if (a.function != Function::sum && !(summed == Summed::made_of && is_made_of_sums)) return false;
-  constexpr std::array<std::string_view, 4> kSums = {"f.bytes_total", "f.packets_total", "f.bytes_raw", "f.packets_raw"};
-  return std::find(kSums.begin(), kSums.end(), a.field->column) != kSums.end();
 }
 
 std::vector<Piece> pieces_of(const Plan& plan) {

@@ -31,13 +31,6 @@ struct Piece {
 /// Nothing: only the flows can tell.
 const Rollup* rollup_for(const Plan& plan) noexcept;
 
-/// That of this column alone, where there is one.
-const Rollup* rollup_by(std::string_view column) noexcept;
-
-/// Whether rollups have what a sum, count, mean or rate is made of; whole: and it is such a sum itself.
-enum class Summed : uint8_t { whole, made_of };
-bool has_sums_for(const Aggregate& aggregate, Summed summed) noexcept;
-
 /// The window of a plan that a rollup answers, without gap or overlap.
 std::vector<Piece> pieces_of(const Plan& plan);
 

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 
-#include "query/leaders.h"
 #include "query/sql_parts.h"
 
 namespace weir::query {
@@ -34,7 +33,7 @@ const Rollup* rollup_in_use(const Plan& plan) {
 class GroupQuery {
  public:
   GroupQuery(const Plan& plan, const Dialect& dialect)
-      : plan_(plan), dialect_(dialect), rollup_(rollup_in_use(plan)), bounds_(rollup_ == nullptr ? bounds_of(plan) : std::vector<Bound>()), out_(plan, dialect) {}
+      : plan_(plan), dialect_(dialect), rollup_(rollup_in_use(plan)), out_(plan, dialect) {}
 
   Translation translate() {
     Translation t;
@@ -47,7 +46,6 @@ class GroupQuery {
       }
     }
     name_keys();
-    if (!bounds_.empty()) put_bounds();
     put_shown(t.columns);
     out_.put(" FROM (SELECT * FROM (");
     put_values();
@@ -135,33 +133,8 @@ class GroupQuery {
     out_.put("SELECT " + list);
     out_.put_source(rollup_);
     out_.put_where(rollup_);
-    for (size_t i = 0; i < bounds_.size(); ++i) put_among(i, fmt::format("SELECT t.k FROM bound{} AS t, reached AS r WHERE t.m >= r.m", i));
     for (size_t i = 1; i <= groups; ++i) out_.put(fmt::format("{}{}", i == 1 ? " GROUP BY " : ", ", i));
   }
-
-  // ── only groups that can be among the largest (leaders.h) ────────────────────────────────────────
-
-  /// What no group of a source (destination) is larger than, and what the last group that is shown has at least.
-  void put_bounds() {
-    const Aggregate& a = plan_.aggregates[plan_.order.front().index];
-    for (size_t i = 0; i < bounds_.size(); ++i) {
-      const std::string sum = dialect_.sum(a.field == nullptr ? "f.flows" : std::string(column_of(*a.field, plan_)));
-      out_.put(fmt::format("{}bound{} AS (SELECT {} AS k, {} AS m", i == 0 ? "WITH " : ", ", i, bounds_[i].column, sum));
-      out_.put_source(bounds_[i].rollup);
-      out_.put(" GROUP BY 1)");
-    }
-    // A sum of some of the groups, in the order of all: the last of all has no less.
-    out_.put(fmt::format(", reached AS (SELECT coalesce(max(s.a), 0) AS m FROM (SELECT g.a FROM (SELECT {} AS a", aggregate(a)));
-    out_.put_source(nullptr);
-    out_.put_where(nullptr);
-    for (size_t i = 0; i < bounds_.size(); ++i) put_among(i, fmt::format("SELECT t.k FROM (SELECT b.k FROM bound{} AS b ORDER BY b.m DESC LIMIT {}) AS t", i, kLeadersTried));
-    std::string keys;
-    for (const std::string& expression : expressions_) keys += fmt::format("{}{}", keys.empty() ? "" : ", ", expression);
-    out_.put(fmt::format(" GROUP BY {}) AS g ORDER BY g.a DESC LIMIT 1 OFFSET {}) AS s) ", keys, plan_.limit));
-  }
-
-  /// Flows without an address are in groups of their own, and stay.
-  void put_among(size_t i, const std::string& select) { out_.put(fmt::format(" AND ({0} IN ({1}) OR {0} IS NULL)", bounds_[i].column, select)); }
 
   // Buckets begin by local clocks: flows are grouped by what those show there, in microseconds as if it were UTC. Only the answer has
   // UTC, so that of an hour that clocks show twice nothing is apart. A bucket ends where the next begins.
@@ -254,7 +227,6 @@ class GroupQuery {
   const Plan& plan_;
   const Dialect& dialect_;
   const Rollup* const rollup_;
-  const std::vector<Bound> bounds_;
   SqlWriter out_;
   std::vector<std::vector<std::string>> key_names_;
   std::vector<std::string> expressions_;
