@@ -11,6 +11,7 @@
 #include "dataplane/dpdk_port.h"
 #include "dataplane/eal.h"
 #include "dataplane/placement.h"
+#include "dataplane/port_plan.h"
 #include "dataplane/xdp_steering.h"
 
 namespace weir::perf {
@@ -52,7 +53,7 @@ class BareDriver final : public BareReceiver {
     Result<std::unique_ptr<Eal>> eal = Eal::start(config.eal, *placement, {}, config.idle);
     if (!eal) return eal.error();
     eal_ = std::move(*eal);
-    Result<std::unique_ptr<DpdkDevice>> device = DpdkDevice::attach(port, config.idle);
+    Result<std::unique_ptr<DpdkDevice>> device = DpdkDevice::attach(port, config.idle, rx_descriptors_max(config.dpdk_ports, config.eal)[0]);
     if (!device) return device.error();
     device_ = std::move(*device);
     queue_ = &device_->queue(0);
