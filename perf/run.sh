@@ -27,7 +27,7 @@ while [ $# -gt 0 ]; do
 done
 event_protocols="netflow_v9|ipfix|mixed_10_exporters" event_s=0.2 stream_records=3000000 stream_rounds=3
 rounds=5 seconds=10 halvings=8 limit_rounds=3 limit_s=6 limit_more=5 deliver_halvings=6 bench_s=0.5 scaling_s=4 deliver_s=2 peer_rounds=5 peer_s=5 peer_halvings=6 flows=5000000 batch_options=5 minutes=50 ports="--rounds 5 --seconds 0.5 --halvings 6" sessions=""
-if $quick; then event_protocols=mixed_10_exporters event_s=0.05 stream_records=1000000 stream_rounds=1 rounds=3 seconds=2 halvings=5 limit_rounds=1 limit_s=2 deliver_halvings=4 bench_s=0.05 scaling_s=0.3 deliver_s=1 peer_rounds=3 peer_s=2 peer_halvings=2 flows=1000000 batch_options=2 minutes=10 ports="--rounds 3 --seconds 0.1 --halvings 0" sessions="--sessions 1,1000 --rounds 1 --seconds 2"; fi
+if $quick; then event_protocols=mixed_10_exporters event_s=0.05 stream_records=300000 stream_rounds=1 rounds=3 seconds=2 halvings=5 limit_rounds=1 limit_s=2 deliver_halvings=4 bench_s=0.05 scaling_s=0.3 deliver_s=1 peer_rounds=3 peer_s=2 peer_halvings=2 flows=1000000 batch_options=2 minutes=10 ports="--rounds 3 --seconds 0.1 --halvings 0" sessions="--sessions 1,1000 --rounds 1 --seconds 2"; fi
 for need in jq build/weir build/weirctl build/perf/bench_decode; do
   command -v "$need" >/dev/null || { echo "run.sh: $need is not there (scripts/build.sh build)" >&2; exit 1; }
 done
