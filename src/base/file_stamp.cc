@@ -12,7 +12,8 @@ namespace {
 
 FileStamp stamp_of(const struct stat& s) {
   constexpr int64_t kNsPerSecond = 1'000'000'000;
-  return {s.st_dev, s.st_ino, static_cast<uint64_t>(s.st_size), s.st_mtim.tv_sec * kNsPerSecond + s.st_mtim.tv_nsec};
+  const auto ns = [](const timespec& t) { return t.tv_sec * kNsPerSecond + t.tv_nsec; };
+  return {s.st_dev, s.st_ino, static_cast<uint64_t>(s.st_size), ns(s.st_mtim), ns(s.st_ctim)};
 }
 
 }  // namespace

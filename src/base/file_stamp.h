@@ -16,7 +16,8 @@ struct FileStamp {
   uint64_t device = 0;
   uint64_t inode = 0;
   uint64_t octets = 0;
-  int64_t changed_ns = 0;
+  int64_t changed_ns = 0;  // what is in it
+  int64_t status_ns = 0;   // or whose it is, who may read it: what was refused for that is read again
   friend bool operator==(const FileStamp&, const FileStamp&) = default;
 };
 Result<FileStamp> stamp_of(const std::string& path);

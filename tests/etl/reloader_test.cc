@@ -94,6 +94,16 @@ class ReloaderTest : public ::testing::Test {
        .is_settled = [this] { return is_settled_.load(); }}};
 };
 
+// What was refused because nobody may read it changes in nothing else when somebody may.
+TEST_F(ReloaderTest, ReadsAgainWhatOthersMayReadNow) {
+  write("wrong: nobody may");
+  ASSERT_TRUE(turn([&] { return reads_ == 1; }));
+  turn_for(60ms);
+  EXPECT_EQ(reads_, 1);
+  std::filesystem::permissions(path_, std::filesystem::perms::owner_read);
+  EXPECT_TRUE(turn([&] { return reads_ == 2; }));
+}
+
 TEST_F(ReloaderTest, TakesAFileThatWasWrittenAnewWithoutBeingAsked) {
   turn_for(60ms);
   EXPECT_EQ(reads_, 0) << "it is as it was";

@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
@@ -67,8 +68,8 @@ class Process {
   /// the test program.
   Process(const TemporaryFolder& folder, std::vector<std::string> arguments,
           std::vector<std::string> environment = {})
-      : out_(folder / ("out." + std::to_string(++count_))),
-        err_(folder / ("err." + std::to_string(count_))) {
+      : out_(folder / ("out." + std::to_string(count_.fetch_add(1)))),
+        err_(out_ + ".err") {
     std::vector<char*> argv;
     for (std::string& a : arguments) argv.push_back(a.data());
     argv.push_back(nullptr);
@@ -132,7 +133,7 @@ class Process {
     status_ = WIFEXITED(raw) ? WEXITSTATUS(raw) : -WTERMSIG(raw);
   }
 
-  static inline int count_ = 0;
+  static inline std::atomic<int> count_ = 0;  // threads of a test begin programs at once
   std::string out_;
   std::string err_;
   pid_t pid_ = -1;
