@@ -106,10 +106,12 @@ std::shared_ptr<const EtlView> EtlProgram::run(const std::function<service::Prog
   }
   const auto names_thread = names_ == nullptr ? Result<pthread_t>(pthread_t{}) : start_thread("weir-names", run_names, names_.get());
   if (!names_thread) log_error("{}; events go without names of exporters", names_thread.error().message);
+  bool is_reload_wanted = false;  // one that was asked for while another was under way comes after it
   for (;;) {
     const uint64_t now_ns = steady_clock_ns();
     const ProgramRequest request = poll_request();
-    if (request == ProgramRequest::reload) reloader_.ask();
+    is_reload_wanted |= request == ProgramRequest::reload;
+    if (is_reload_wanted && reloader_.ask()) is_reload_wanted = false;
     if (request == ProgramRequest::stop) {
       watch_.stopping("delivering what is begun", uint64_t{config_.shutdown_deadline_ms} * kNsPerMs);
       worker_->ask_to_stop();

@@ -171,10 +171,12 @@ std::shared_ptr<const StoreView> StoreProgram::run(const std::function<service::
     stop_threads();
     return nullptr;
   }
+  bool is_reload_wanted = false;  // one that was asked for while another was under way comes after it
   for (;;) {
     const uint64_t now_ns = steady_clock_ns();
     const ProgramRequest request = poll_request();
-    if (request == ProgramRequest::reload) reloader_.ask();
+    is_reload_wanted |= request == ProgramRequest::reload;
+    if (is_reload_wanted && reloader_.ask()) is_reload_wanted = false;
     if (request == ProgramRequest::stop) {
       watch_.stopping("committing what is begun", uint64_t{config_.shutdown_deadline_ms} * kNsPerMs);
       ingest_->ask_to_stop();
