@@ -46,6 +46,10 @@ void MetricPage::counter(std::string_view name, std::string_view help, const Lab
       static_cast<double>(value);
 }
 
+void MetricPage::seconds_counter(std::string_view name, std::string_view help, const Labels& labels, uint64_t ns) {
+  add(name, help, prometheus::MetricType::Counter, labels).counter.value = static_cast<double>(ns) / 1e9;
+}
+
 void MetricPage::gauge(std::string_view name, std::string_view help, const Labels& labels,
                        double value) {
   add(name, help, prometheus::MetricType::Gauge, labels).gauge.value = value;

@@ -29,6 +29,8 @@ using Labels = std::vector<std::pair<std::string_view, std::string_view>>;
 class MetricPage {
  public:
   void counter(std::string_view name, std::string_view help, const Labels& labels, uint64_t value);
+  /// Of time that was spent.
+  void seconds_counter(std::string_view name, std::string_view help, const Labels& labels, uint64_t ns);
   void gauge(std::string_view name, std::string_view help, const Labels& labels, double value);
   /// `upper_bounds` ascend; `counts` has one more: how many fell at or below each bound (not summed
   /// up) and beyond the last.

@@ -70,7 +70,9 @@ bool Keeper::step(int64_t now_micros) {
     if (now_micros < schedule.next_micros) continue;
     const KeeperTask task{static_cast<uint8_t>(i)};
     KeeperTaskView& view = current_.tasks[i];
+    const uint64_t begun_ns = steady_clock_ns();
     const auto done = run(task, now_micros);
+    view.busy_ns += steady_clock_ns() - begun_ns;
     has_run = true;
     ++view.runs;
     schedule.next_micros = now_micros + schedule.every_micros;

@@ -57,6 +57,7 @@ struct KeeperTaskView {
   uint64_t runs = 0;
   uint64_t done = 0;      // rows, hours, files: what the task counts
   uint64_t failures = 0;
+  uint64_t busy_ns = 0;   // of all runs
   std::string trouble;    // of the last run; empty: none
 };
 

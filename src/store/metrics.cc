@@ -91,6 +91,7 @@ void add_keeper(MetricPage& page, const KeeperView& keeper) {
     page.counter("weir_store_keeper_runs_total", "Pieces of the keeper's work.", labels, keeper.tasks[i].runs);
     page.counter("weir_store_keeper_done_total", "Rows, hours or files that were done.", labels, keeper.tasks[i].done);
     page.counter("weir_store_keeper_failures_total", "Those that failed; they are tried again.", labels, keeper.tasks[i].failures);
+    page.seconds_counter("weir_store_keeper_seconds_total", "How long it took.", labels, keeper.tasks[i].busy_ns);
   }
 }
 

@@ -97,7 +97,7 @@ json keeper_json(const KeeperView* keeper) {
   for (size_t i = 0; i < kKeeperTasks; ++i) {
     const KeeperTaskView& task = keeper->tasks[i];
     tasks[std::string(name_of(static_cast<KeeperTask>(i)))] = {
-        {"runs", task.runs}, {"done", task.done}, {"failures", task.failures}, {"trouble", task.trouble}};
+        {"runs", task.runs}, {"done", task.done}, {"failures", task.failures}, {"busy_ms", task.busy_ns / 1'000'000}, {"trouble", task.trouble}};
   }
   return {{"hours", keeper->hours},         {"files", keeper->files},
           {"file_octets", keeper->file_octets}, {"file_rows", keeper->file_rows},

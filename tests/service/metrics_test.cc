@@ -30,6 +30,12 @@ TEST(MetricPage, WritesLargeCountsAsExactIntegers) {
   EXPECT_THAT(page.render(), HasSubstr("weir_octets_total 9007199254740991\n"));
 }
 
+TEST(MetricPage, SaysTimeInSeconds) {
+  MetricPage page;
+  page.seconds_counter("weir_work_seconds_total", "h", {}, 1'250'000'000);
+  EXPECT_THAT(page.render(), HasSubstr("# TYPE weir_work_seconds_total counter\nweir_work_seconds_total 1.25\n"));
+}
+
 TEST(MetricPage, EscapesHelpAndLabels) {
   MetricPage page;
   page.counter("weir_x_total", "one\ntwo \\ three", {{"name", "a\"b\\c\nd"}}, 1);

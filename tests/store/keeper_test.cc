@@ -102,6 +102,7 @@ TEST_F(KeeperTest, AnHourGoesThroughItsLife) {
   EXPECT_EQ(keeper->view()->hours, 0u);
   EXPECT_EQ(keeper->view()->files, 1u);
   EXPECT_EQ(keeper->view()->file_rows, 1000u);
+  for (const KeeperTask task : {KeeperTask::fold, KeeperTask::roll_up, KeeperTask::archive}) EXPECT_GT(keeper->view()->of(task).busy_ns, 0u) << name_of(task);
   EXPECT_EQ(store->ask("SELECT count(*), (SELECT sum(flows) FROM rollup_src_1h) FROM flow_rows"), "1000|1000\n");
   append(kHour + 200, 1);  // time goes on for flows, too
   now = kBegin + 201 * kMicrosPerHour;
