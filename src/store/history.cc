@@ -41,13 +41,13 @@ Error History::given_up(Connection& connection, Error error) const {
   return error;
 }
 
-Result<FileRow> History::make_file(Connection& connection, const std::string& query, int64_t hour, int64_t rows,
+Result<FileRow> History::make_file(Connection& connection, const FileSource& source, int64_t hour, int64_t rows,
                                    const std::vector<std::string>& replaces, int64_t passed_micros) {
   if (auto removed = remove_leftovers(connection); !removed) return removed.error();
   const std::string path = new_path(folder_, hour);
   if (auto noted = note_making(connection, path, hour, passed_micros); !noted) return noted.error();
   on_step_(FileStep::noted);
-  auto file = write_file(connection, folder_, path, query, replaces, on_step_);
+  auto file = write_file(connection, folder_, path, source, replaces, on_step_);
   if (!file) return given_up(connection, file.error());
   if (file->rows != rows) {
     return given_up(connection, Error{fmt::format("{} has {} rows where {} were to be in it", path, file->rows, rows)});
@@ -71,7 +71,7 @@ Result<bool> History::archive(Connection& connection, int64_t hour, int64_t pass
     if (!tables) return tables.error();
     const auto at = std::find_if(tables->begin(), tables->end(), [&](const HourTable& t) { return t.hour == hour; });
     if (at == tables->end()) return false;
-    auto made = make_file(connection, hour_rows(*at, fmt::format("rowid < {}", *rows)), hour, *rows, {}, passed_micros);
+    auto made = make_file(connection, {fmt::format("FROM {} WHERE rowid < {}", table, *rows), at->set()}, hour, *rows, {}, passed_micros);
     if (!made) return made.error();
     file = *made;
   }
@@ -120,7 +120,7 @@ Result<uint64_t> History::merge(Connection& connection, int64_t hour, int64_t pa
     rows += file.rows;
   }
   if (auto whole = are_as_written(*files); !whole) return whole.error();
-  auto made = make_file(connection, fmt::format("FROM read_parquet([{}], hive_partitioning = false)", list), hour, rows, names, passed_micros);
+  auto made = make_file(connection, {fmt::format("FROM read_parquet([{}], hive_partitioning = false)", list)}, hour, rows, names, passed_micros);
   if (!made) return made.error();
   // What was read of them lay on the disk in between, or may have.
   if (auto whole = are_as_written(*files); !whole) return given_up(connection, whole.error());

@@ -45,7 +45,7 @@ class History {
 
  private:
   /// A file of the query's rows, of which there are so many, that the database knows as one that is being made.
-  Result<FileRow> make_file(Connection& connection, const std::string& query, int64_t hour, int64_t rows,
+  Result<FileRow> make_file(Connection& connection, const FileSource& source, int64_t hour, int64_t rows,
                             const std::vector<std::string>& replaces, int64_t passed_micros);
   /// After an error: what was made goes, unless the database has kept it.
   Error given_up(Connection& connection, Error error) const;

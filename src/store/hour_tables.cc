@@ -118,16 +118,19 @@ Result<std::vector<HourTable>> hour_tables(Connection& connection) {
   }
 }
 
-std::string hour_rows(const HourTable& table, std::string_view condition) {
-  const ColumnSet has = table.set();
-  std::string sql = "SELECT ";
+std::string every_column(const ColumnSet& has) {
+  std::string list;
   for (size_t i = 0; i < kColumns; ++i) {
     const ColumnSpec& spec = columns()[i];
-    if (i != 0) sql += ", ";
-    if (!has[i]) sql += fmt::format("NULL::{} AS ", sql_type(spec.type));
-    sql += spec.name;
+    if (i != 0) list += ", ";
+    if (!has[i]) list += fmt::format("NULL::{} AS ", sql_type(spec.type));
+    list += spec.name;
   }
-  sql += " FROM " + hour_table(table.hour);
+  return list;
+}
+
+std::string hour_rows(const HourTable& table, std::string_view condition) {
+  std::string sql = fmt::format("SELECT {} FROM {}", every_column(table.set()), hour_table(table.hour));
   if (!condition.empty()) sql += fmt::format(" WHERE {}", condition);
   return sql;
 }

@@ -38,6 +38,8 @@ struct HourTable {
 /// Those that there are, by hour.
 Result<std::vector<HourTable>> hour_tables(Connection& connection);
 
+/// `a, NULL::BIGINT AS b, …`: every column that a row may have, of those that there are.
+std::string every_column(const ColumnSet& has);
 /// `SELECT …` of an hour's rows with every column that a row may have, NULL where the table has none.
 std::string hour_rows(const HourTable& table, std::string_view condition = {});
 

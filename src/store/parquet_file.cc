@@ -25,10 +25,14 @@ namespace fs = std::filesystem;
 constexpr size_t kElementFieldIds = 65;
 static_assert(kElementFieldIds == kColumns + 1, "a column that was added has the next id that is free, from 70");
 
-std::string column_names() {
-  std::string names;
-  for (const ColumnSpec& column : columns()) names += fmt::format("{}{}", names.empty() ? "" : ", ", column.name);
-  return names;
+/// By source first: an address or a prefix of it touches few row groups, and neighbours compress each other.
+std::string in_our_order(const ColumnSet& has) {
+  std::string order;
+  for (const Column column : {Column::src_endpoint_addr, Column::dst_endpoint_addr, Column::time}) {
+    const auto at = static_cast<size_t>(column);
+    if (has[at]) order += fmt::format("{}{}", order.empty() ? " ORDER BY " : ", ", columns()[at].name);
+  }
+  return order;
 }
 
 std::string field_ids() {
@@ -92,7 +96,7 @@ std::string new_path(const std::string& folder, int64_t hour) {
                      parts.tm_mday, parts.tm_hour, hour, random(), random());
 }
 
-Result<FileRow> write_file(Connection& connection, const std::string& folder, const std::string& path, const std::string& query,
+Result<FileRow> write_file(Connection& connection, const std::string& folder, const std::string& path, const FileSource& source,
                            const std::vector<std::string>& replaces, const OnFileStep& on_step) {
   FileRow file;
   file.path = path;
@@ -103,11 +107,11 @@ Result<FileRow> write_file(Connection& connection, const std::string& folder, co
   const std::string unfinished = path + std::string(kUnfinished);
   std::string names;
   for (const std::string& name : replaces) names += (names.empty() ? "" : ",") + name;
-  // By source first: an address or a prefix of it touches few row groups, and neighbours compress each other.
+  // PERF: only columns that there are go through the sort; those that are NULL in every row are put in behind it.
   auto copied = connection.query(fmt::format(
-      "COPY (SELECT {} FROM ({}) ORDER BY src_endpoint_addr, dst_endpoint_addr, time) TO {} (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 9, "
+      "COPY (SELECT {} FROM (FROM ({}){})) TO {} (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 9, "
       "ROW_GROUP_SIZE 122880, FIELD_IDS {{{}}}, KV_METADATA {{weir_replaces: {}}})",
-      column_names(), query, sql_text(unfinished), field_ids(), sql_text(names)));
+      every_column(source.has), source.query, in_our_order(source.has), sql_text(unfinished), field_ids(), sql_text(names)));
   if (!copied) return copied.error();
   const auto sum = sum_of_file(unfinished, ReadFrom::cache);
   if (!sum) return sum.error();

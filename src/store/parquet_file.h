@@ -12,6 +12,7 @@
 
 #include "base/named_enum.h"
 #include "base/result.h"
+#include "store/columns.h"
 #include "store/database.h"
 #include "store/file_book.h"
 #include "store/file_sum.h"
@@ -26,9 +27,15 @@ using OnFileStep = std::function<void(FileStep)>;
 /// Where `folder` has a new file of that hour.
 std::string new_path(const std::string& folder, int64_t hour);
 
-/// Writes the rows of a query, in our order, to `path`, and makes sure of them (fsync) before it has that name. `replaces`: names of
-/// files whose rows are in it. What it has become.
-Result<FileRow> write_file(Connection& connection, const std::string& folder, const std::string& path, const std::string& query,
+/// What a file is made of: a query, and those of our columns that it gives.
+struct FileSource {
+  std::string query;
+  ColumnSet has = all_columns();
+};
+
+/// Writes the rows of a query, in our order and with every column, to `path`, and makes sure of them (fsync) before it has that name.
+/// `replaces`: names of files whose rows are in it. What it has become.
+Result<FileRow> write_file(Connection& connection, const std::string& folder, const std::string& path, const FileSource& source,
                            const std::vector<std::string>& replaces, const OnFileStep& on_step);
 
 /// Why it is not what was written; empty: its length and its end say that it is. An Error is not about the file.

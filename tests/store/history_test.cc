@@ -92,6 +92,40 @@ TEST_F(HistoryTest, ItsFilesAreWhatIcebergAdopts) {
   EXPECT_EQ(store->ask("SELECT DISTINCT compression FROM parquet_metadata(" + file + ")"), "ZSTD\n");
 }
 
+// Who asks for an address reads few of its row groups.
+TEST_F(HistoryTest, RowsLieBySourceDestinationAndTime) {
+  const std::string is_in_order =
+      "SELECT count(*), count(DISTINCT r), count(*) FILTER (before > row(src_endpoint_addr, dst_endpoint_addr, time)) FROM (SELECT *, file_row_number AS r, "
+      "lag(row(src_endpoint_addr, dst_endpoint_addr, time)) OVER (ORDER BY file_row_number) AS before FROM read_parquet({}, file_row_number = true))";
+  append(kHour, 300'000);  // several row groups
+  archive(kHour);
+  const std::string first = files()[0];
+  EXPECT_EQ(store->ask(fmt::format(fmt::runtime(is_in_order), sql_text(first))), "300000|300000|0\n");
+  EXPECT_EQ(store->ask("SELECT count(DISTINCT row_group_id) FROM parquet_metadata(" + sql_text(first) + ")"), "3\n");
+  append(kHour, 1000);
+  archive(kHour);
+  EXPECT_EQ(*history->merge(*store->connection, kHour, kNow + 1), 2u);
+  const std::string merged = store->ask("SELECT path FROM history_files WHERE state = 'kept'");
+  EXPECT_EQ(store->ask(fmt::format(fmt::runtime(is_in_order), sql_text(merged.substr(0, merged.size() - 1)))), "301000|301000|0\n");
+}
+
+// Flows of layers without addresses.
+TEST_F(HistoryTest, AnHourWithoutAddressesBecomesAFile) {
+  ColumnSet has;
+  has.set(static_cast<size_t>(Column::bytes_total));
+  const int64_t hour = kHour;
+  ASSERT_TRUE(open_hours(*store->connection, std::span(&hour, 1), has));
+  store->run(fmt::format("INSERT INTO {} (time, bytes_total) SELECT make_timestamptz({} + (i * 7 % 10) * 1000000), i FROM range(10) t(i)", hour_table(kHour),
+                         kHour * kMicrosPerHour));
+  const auto open = hour_tables(*store->connection);
+  ASSERT_EQ(open->front().columns.size(), 2u);
+  ASSERT_TRUE(fold(*store->connection)) << "sums take what is not there as NULL";
+  archive(kHour);
+  EXPECT_EQ(store->ask("SELECT string_agg(bytes_total, ',' ORDER BY file_row_number), count(src_endpoint_addr) FROM read_parquet(" + sql_text(files()[0]) +
+                       ", file_row_number = true)"),
+            "0,3,6,9,2,5,8,1,4,7|0\n");
+}
+
 TEST_F(HistoryTest, RowsThatAreNotFoldedWait) {
   append(kHour, 10);
   EXPECT_FALSE(*history->archive(*store->connection, kHour, kNow));
