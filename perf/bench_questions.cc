@@ -21,18 +21,21 @@
 #include <ctime>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "query/check.h"
 #include "query/translate.h"
 #include "store/address_functions.h"
+#include "store/duckdb_sink.h"
 #include "store/keeper.h"
 #include "store/schema.h"
 
 namespace {
 
 using namespace weir;
+using store::Column;
 namespace fs = std::filesystem;
 
 struct Options {
@@ -97,17 +100,30 @@ void make_addresses(Store& store, int64_t addresses) {
       addresses));
 }
 
+/// What rows have something in; hours' tables have no others.
+constexpr Column kUsed[] = {
+    Column::time, Column::start_time, Column::end_time, Column::received_time, Column::src_endpoint_addr, Column::dst_endpoint_addr,
+    Column::src_endpoint_port, Column::dst_endpoint_port, Column::protocol_num, Column::tcp_flags, Column::ip_tos, Column::bytes_total,
+    Column::packets_total, Column::bytes_raw, Column::packets_raw, Column::sampling_rate, Column::src_as, Column::dst_as, Column::next_hop,
+    Column::src_net, Column::dst_net, Column::sampler_address, Column::observation_domain_id, Column::in_if, Column::out_if, Column::flow_source,
+    Column::direction_id, Column::flow_end_reason, Column::src_country, Column::dst_country};
+
+store::ColumnSet used() {
+  store::ColumnSet set;
+  for (const Column column : kUsed) set.set(static_cast<size_t>(column));
+  return set;
+}
+
 void insert_hour(Store& store, int64_t hour, int64_t rows, int64_t addresses) {
+  std::string names;
+  for (const Column column : kUsed) names += fmt::format("{}{}", names.empty() ? "" : ", ", store::columns()[static_cast<size_t>(column)].name);
   // Of one number: hash() of several puts them together by XOR, and what is drawn with another salt would follow from the first.
   const auto draw = [&](int salt) { return fmt::format("hash({} + i * 64 + {})", hour << 36, salt); };
   const auto pick = [&](int salt) { return fmt::format("({} / 18446744073709551616.0)", draw(salt)); };
   // x^4 of a uniform x: a hundredth of the addresses has 10^-0.5 of the flows.
   const auto address = [&](int salt) { return fmt::format("floor({} * pow({}, 4))::BIGINT", addresses, pick(salt)); };
   store.run(fmt::format(
-      "INSERT INTO {table} (time, start_time, end_time, received_time, src_endpoint_addr, dst_endpoint_addr, src_endpoint_port,"
-      " dst_endpoint_port, protocol_num, tcp_flags, ip_tos, bytes_total, packets_total, bytes_raw, packets_raw, sampling_rate, src_as, dst_as,"
-      " next_hop, src_net, dst_net, sampler_address, observation_domain_id, in_if, out_if, flow_source, direction_id, flow_end_reason,"
-      " src_country, dst_country) "
+      "INSERT INTO {table} ({columns}) "
       "SELECT make_timestamptz(t), make_timestamptz(t - duration), make_timestamptz(t), make_timestamptz(t + 400000), s.addr, d.addr,"
       " 1024 + ({h7} % 60000)::INTEGER, [443, 443, 443, 80, 53, 53, 22, 123, 25, 3389, 8443, 5060][1 + ({h8} % 12)::BIGINT],"
       " CASE WHEN {h8} % 12 IN (4, 5, 7, 11) THEN 17 ELSE 6 END, CASE WHEN {h8} % 12 IN (4, 5, 7, 11) THEN NULL ELSE 27 END, 0,"
@@ -117,14 +133,35 @@ void insert_hour(Store& store, int64_t hour, int64_t rows, int64_t addresses) {
       "FROM (SELECT i, {begin} + i * {step} AS t, (1000 * pow(10, 4 * {p1}))::BIGINT AS duration, ceil(pow(10, 3 * {p2} * {p2}))::BIGINT AS"
       " packets, (60 + 1400 * {p3})::BIGINT AS size, {a1} AS si, {a2} AS di FROM range({rows}) r(i)) f "
       "JOIN address s ON s.id = f.si JOIN address d ON d.id = f.di",
-      fmt::arg("table", store::hour_table(hour)), fmt::arg("begin", hour * store::kMicrosPerHour),
+      fmt::arg("table", store::hour_table(hour)), fmt::arg("columns", names), fmt::arg("begin", hour * store::kMicrosPerHour),
       fmt::arg("step", store::kMicrosPerHour / std::max<int64_t>(rows, 1)), fmt::arg("p1", pick(1)), fmt::arg("p2", pick(2)),
       fmt::arg("p3", pick(3)), fmt::arg("a1", address(4)), fmt::arg("a2", address(5)), fmt::arg("rows", rows),
       fmt::arg("h7", draw(7)), fmt::arg("h8", draw(8)), fmt::arg("h9", draw(9)), fmt::arg("h10", draw(10)), fmt::arg("h11", draw(11)), fmt::arg("h12", draw(12))));
 }
 
+/// What making a store takes, by what is done.
+struct Spent {
+  double inserting = 0;
+  double checkpoints = 0;
+};
+
+void checkpoint(Store& store, Spent& spent) {
+  const auto began = std::chrono::steady_clock::now();
+  store.run("CHECKPOINT");
+  spent.checkpoints += seconds_since(began);
+}
+
+void print_spent(const Spent& spent, const store::KeeperView& view, double seconds) {
+  fmt::print(stderr, "{:.0f} s: inserting {:.1f}, checkpoints {:.1f}", seconds, spent.inserting, spent.checkpoints);
+  for (size_t i = 0; i < store::kKeeperTasks; ++i) {
+    fmt::print(stderr, ", {} {:.1f}", store::name_of(store::KeeperTask{static_cast<uint8_t>(i)}), static_cast<double>(view.tasks[i].busy_ns) / 1e9);
+  }
+  fmt::print(stderr, "\n");
+}
+
 int fill(const Options& options) {
   Store store(options);
+  const fs::path log = fs::path(options.dir) / "flows.duckdb.wal";
   make_addresses(store, options.addresses);
   const int64_t now = now_micros();
   const int64_t last = store::hour_of(now) - 1;
@@ -136,7 +173,7 @@ int fill(const Options& options) {
   config.quiet_micros = 0;
   auto keeper = must(store::Keeper::make(*store.database, config, now));
   const auto begin = std::chrono::steady_clock::now();
-  double inserting = 0;
+  Spent spent;
   for (int64_t hour = last - hours + 1; hour <= last; ++hour) {
     // What an earlier run that was ended made stays.
     if (store.has(fmt::format("SELECT 1 FROM history_files WHERE hour = {0} AND state = 'kept' UNION ALL SELECT 1 FROM flow_hours WHERE hour = {0}",
@@ -145,14 +182,18 @@ int fill(const Options& options) {
                               hour * store::kMicrosPerHour, (hour + 1) * store::kMicrosPerHour))) {
       continue;
     }
-    must(store::open_hours(*store.connection, std::span(&hour, 1)));
+    must(store::open_hours(*store.connection, std::span(&hour, 1), used()));
     const auto began = std::chrono::steady_clock::now();
     insert_hour(store, hour, rows, options.addresses);
-    inserting += seconds_since(began);
+    spent.inserting += seconds_since(began);
     const int64_t then = (hour + 1) * store::kMicrosPerHour + store::kRollupGraceMicros;
     for (int steps = 0; steps < 20 && keeper->step(std::max(then, hour == last ? now : then)); ++steps) {}
+    // As weir-store's writer does it.
+    std::error_code absent;
+    if (const auto octets = fs::file_size(log, absent); !absent && octets >= store::kWalOctetsMax) checkpoint(store, spent);
     if ((hour - last) % 24 == 0) {
-      fmt::print(stderr, "{} hours left, {:.0f} s\n", last - hour, seconds_since(begin));
+      fmt::print(stderr, "{} hours left, ", last - hour);
+      print_spent(spent, *keeper->view(), seconds_since(begin));
     }
   }
   for (int steps = 0; steps < 20 && keeper->step(now + 3600 * store::kMicrosPerSecond); ++steps) {}
@@ -161,12 +202,11 @@ int fill(const Options& options) {
     const auto& task = view->tasks[i];
     if (!task.trouble.empty()) fmt::print(stderr, "{}: {}\n", store::name_of(store::KeeperTask{static_cast<uint8_t>(i)}), task.trouble);
   }
-  store.run("CHECKPOINT");
-  fmt::print("flows {}, hours {} in the database ({} octets), files {} ({} rows, {} octets, {:.1f} a flow); made in {:.0f} s, of these {:.0f} s "
-             "inserting\n",
+  checkpoint(store, spent);
+  print_spent(spent, *view, seconds_since(begin));
+  fmt::print("flows {}, hours {} in the database ({} octets), files {} ({} rows, {} octets, {:.1f} a flow); made in {:.0f} s\n",
              rows * hours, view->hours, fs::file_size(fs::path(options.dir) / "flows.duckdb"), view->files, view->file_rows, view->file_octets,
-             view->file_rows == 0 ? 0.0 : static_cast<double>(view->file_octets) / static_cast<double>(view->file_rows), seconds_since(begin),
-             inserting);
+             view->file_rows == 0 ? 0.0 : static_cast<double>(view->file_octets) / static_cast<double>(view->file_rows), seconds_since(begin));
   return 0;
 }
 
@@ -219,14 +259,23 @@ uint64_t ask_once(Store& store, const query::Translation& translation) {
   }
 }
 
+/// As weir-api has it from weir-store.
+query::RollupsKept kept_sums(Store& store) {
+  const store::KeptFrom kept = must(store::kept_from(*store.connection));
+  const auto from = [](int64_t micros) { return micros > 0 ? std::optional(micros) : std::nullopt; };
+  return {from(kept.days_micros), from(kept.hours_micros), from(kept.minutes_micros)};
+}
+
 int ask(const Options& options) {
   auto store = std::make_unique<Store>(options);
+  const query::RollupsKept kept = kept_sums(*store);
   const int64_t now = now_micros();
   fmt::print("{:<36} {:>9} {:>9} {:>8}  {}\n", "question", "first s", "median s", "rows", "from");
   for (const Question& question : kQuestions) {
     if (std::string_view(question.what).find(options.only) == std::string_view::npos) continue;
     query::Plan plan;
     if (const auto error = query::plan_query(question.text, now, plan)) die(fmt::format("{}: {}", question.text, error->message));
+    plan.rollups_kept = kept;
     const query::Translation translation = query::translate(plan, query::duckdb_dialect());
     std::vector<double> times;
     uint64_t rows = 0;
