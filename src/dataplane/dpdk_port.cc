@@ -98,6 +98,8 @@ Result<std::unique_ptr<DpdkDevice>> DpdkDevice::attach(const DpdkPort& config, I
   const bool looks_for_sockets = has_sockets(device->spec_);
   std::vector<int> before;
   if (looks_for_sockets) before = open_sockets(device->spec_.driver == "net_af_xdp" ? AF_XDP : AF_PACKET);
+  const bool is_tap = device->spec_.driver == "net_tap";
+  const std::vector<int> taps_before = is_tap ? open_taps() : std::vector<int>{};
   Descriptor stub;
   if (device->has_own_xdp_program_) {
     if (Result<void> free = XdpSteering::expect_free(device->xdp_interface()); !free)
@@ -108,12 +110,14 @@ Result<std::unique_ptr<DpdkDevice>> DpdkDevice::attach(const DpdkPort& config, I
     device->spec_.arguments += fmt::format(",xdp_prog=/proc/self/fd/{}", stub.fd);
   }
   if (Result<void> probed = device->probe(); !probed) return probed.error();
+  const std::vector<int> taps_probed = is_tap ? open_taps() : std::vector<int>{};
   if (Result<void> configured = device->configure(); !configured) return configured.error();
   if (device->has_own_xdp_program_)
     if (Result<void> cleared = XdpSteering::clear(device->xdp_interface()); !cleared)
       return device->error(cleared.error().message);
   if (Result<void> looked = device->look_at_files(); !looked) return looked.error();
   if (looks_for_sockets) device->find_sockets(std::move(before));
+  if (is_tap) device->find_tap(new_sockets(taps_before, taps_probed), new_sockets(taps_probed, open_taps()));
   return device;
 }
 

@@ -25,6 +25,7 @@
 #include "dataplane/queue_interrupts.h"
 #include "dataplane/ring_device.h"
 #include "dataplane/rx_queue.h"
+#include "dataplane/tap_device.h"
 
 namespace weir::dataplane {
 
@@ -63,6 +64,10 @@ class DpdkDevice {
   /// Several times a second: keeps the device's clock, if it stamps by one.
   void keep_time(uint64_t steady_now_ns) noexcept WEIR_RUNS_ON(control_thread);
   PortStats stats();
+  /// What its wire takes now. None: that is not known just now.
+  std::optional<uint16_t> mtu() const WEIR_RUNS_ON(control_thread);
+  /// It is the kernel's interface's, which others may change.
+  bool may_change_mtu() const noexcept { return interface_.has_value(); }
   /// Of the frames that it has been given to send, as of the last stats: those that the kernel under it did not take.
   uint64_t invalid_sent() const noexcept { return invalid_sent_; }
 
@@ -75,9 +80,12 @@ class DpdkDevice {
   void follow_link(bool is_up, uint32_t told_mbps) noexcept;
   Result<void> look_at_files();
   void find_sockets(std::vector<int> before);
+  void find_tap(std::vector<int> keepers, std::vector<int> queues);
   void verify_rss();
   void become_promiscuous();
   void find_interrupts();
+  std::string link_trouble(bool is_up);
+  std::string make_tap_again();
   void read_packet_socket_drops();
   uint64_t read_xdp_socket_drops();
   Error error(std::string_view what) const;
@@ -103,6 +111,8 @@ class DpdkDevice {
   std::vector<std::unique_ptr<RxQueue>> queues_;
   std::vector<rte_mempool*> pools_;
   std::optional<KernelInterface> interface_;  // under the device, if there is one
+  std::optional<TapDevice> tap_;              // net_tap's own
+  uint64_t taps_made_again_ = 0;
   std::vector<int> sockets_;             // the driver's, one a queue; empty: not known
   uint64_t packet_socket_drops_ = 0;     // summed up
   uint64_t invalid_sent_ = 0;

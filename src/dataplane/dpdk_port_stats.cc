@@ -1,5 +1,6 @@
 #include "dataplane/dpdk_port.h"
 
+#include <fmt/format.h>
 #include <rte_ethdev.h>
 
 #include <algorithm>
@@ -39,6 +40,39 @@ void DpdkDevice::follow_link(bool is_up, uint32_t told_mbps) noexcept {
     queue->long_nap_ns.store(long_nap_of_ring_ns(queue->frames, mbps), std::memory_order_relaxed);
 }
 
+std::optional<uint16_t> DpdkDevice::mtu() const {
+  if (interface_) return interface_->mtu();
+  uint16_t mtu = 0;
+  if (rte_eth_dev_get_mtu(port_id_, &mtu) != 0) return {};
+  return mtu;
+}
+
+void DpdkDevice::find_tap(std::vector<int> keepers, std::vector<int> queues) {
+  tap_ = TapDevice::of(std::move(keepers), std::move(queues));
+  if (tap_) interface_.emplace(tap_->name());
+}
+
+/// Somebody has deleted the interface that net_tap made, and perhaps made another of its name.
+std::string DpdkDevice::make_tap_again() {
+  // What comes by another interface (remote=) comes by rules there, which lead to the one that was.
+  if (!spec_.values("remote").empty()) return fmt::format("interface {} is gone: restart to have it again", tap_->name());
+  const Result<void> made = tap_->make_again();
+  if (!tap_->is_gone()) {
+    interface_.emplace(tap_->name());
+    ++taps_made_again_;
+  }
+  return made ? fmt::format("interface {} was deleted, and is made again", tap_->name()) : made.error().message;
+}
+
+/// Why nothing arrives, where the device or the kernel says that much.
+std::string DpdkDevice::link_trouble(bool is_up) {
+  if (interface_) {
+    if (tap_ && is_started_ && tap_->is_gone()) return make_tap_again();
+    return interface_->trouble();
+  }
+  return !is_up && tells_of_other_side(spec_) ? "nobody is connected to it" : std::string();
+}
+
 PortStats DpdkDevice::stats() {
   if (last_stats_) return *last_stats_;
   PortStats stats;
@@ -47,7 +81,10 @@ PortStats DpdkDevice::stats() {
   stats.driver = driver_;
   stats.device = config_.device;
   stats.at_end = is_at_end();
-  for (const std::string& note : {note_, steering_note_, stamps_.note(queues_)}) {
+  const std::string made_again =
+      taps_made_again_ == 0 ? std::string()
+                            : fmt::format("its interface was deleted, and made again ({}): addresses and routes that it had are to be set again", taps_made_again_);
+  for (const std::string& note : {note_, steering_note_, stamps_.note(queues_), made_again}) {
     if (!stats.note.empty() && !note.empty()) stats.note += "; ";
     stats.note += note;
   }
@@ -57,7 +94,7 @@ PortStats DpdkDevice::stats() {
     stats.link_up = link.link_status == RTE_ETH_LINK_UP;
     follow_link(stats.link_up, link.link_speed);
   }
-  if (interface_) stats.trouble = interface_->trouble();
+  stats.trouble = link_trouble(stats.link_up);
   if (!stats.trouble.empty()) stats.link_up = false;
   // The others' still come, and the host is reached.
   if (stats.trouble.empty() && spec_.driver == "net_af_xdp" && interface_) stats.trouble = interface_->more_queues();

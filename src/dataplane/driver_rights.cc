@@ -85,6 +85,8 @@ std::vector<LastingRight> find_lasting_rights(const DataPlaneConfig& config) {
     // A program of ours goes with the last descriptor of its link; the operator's would stay, and have frames for nobody.
     if (spec.driver == "net_af_xdp" && !wants_own_xdp_program(spec))
       found.push_back({CAP_NET_ADMIN, fmt::format("port {}: the driver takes your XDP program (xdp_prog=) off the interface at the end", port.name)});
+    if (spec.driver == "net_tap" && spec.values("remote").empty())
+      found.push_back({CAP_NET_ADMIN, fmt::format("port {}: where somebody deletes its interface it is made again", port.name)});
   }
   for (const SocketPort& port : config.socket_ports) {
     if (port.port != 0 && port.port < IPPORT_RESERVED)

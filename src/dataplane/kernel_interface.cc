@@ -84,6 +84,12 @@ std::string KernelInterface::trouble() const {
   return {};
 }
 
+std::optional<uint16_t> KernelInterface::mtu() const {
+  ifreq request{};
+  if (!ask(name_, SIOCGIFMTU, request)) return {};
+  return static_cast<uint16_t>(std::clamp<int>(request.ifr_mtu, 0, UINT16_MAX));
+}
+
 std::string KernelInterface::more_queues() const {
   const std::optional<InterfaceFacts> facts = interface_facts(name_);
   if (!facts || facts->receive_queues <= receive_queues_) return {};

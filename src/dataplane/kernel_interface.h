@@ -30,6 +30,8 @@ class KernelInterface {
 
   /// Why nothing can arrive: down, without carrier, gone, or another one under its name. Empty: up.
   std::string trouble() const;
+  /// Of the interface that has the name now. None: there is none.
+  std::optional<uint16_t> mtu() const;
   /// That it has more receive queues than when this was made, which nobody serves where a port takes queues (net_af_xdp). Empty: it
   /// has not.
   std::string more_queues() const;

@@ -63,6 +63,8 @@ std::string driver_arguments(const DeviceSpec& spec, uint16_t queues);
 
 /// Memory that another program fills: it sees that there is no room, and waits or counts what it gives up.
 bool tells_sender(const DeviceSpec& spec);
+/// Its link is up while another program, or a guest, is at its other end.
+bool tells_of_other_side(const DeviceSpec& spec);
 /// Drivers whose counters say nothing of what they drop; a bond has the sum of its devices' counters.
 bool hides_drops(const DeviceSpec& spec);
 
@@ -76,6 +78,8 @@ uint32_t data_room(const DpdkPort& port, const DeviceSpec& spec);
 /// the interface's longest frame may be. No interface's own frame is as long as that: two VLAN tags leave some over.
 inline constexpr uint32_t kExceptionMbufs = 2047;
 uint32_t exception_frame_octets_max(uint16_t mtu);
+/// Up to which the interface follows a device whose MTU somebody may change: more no frame of AF_XDP has.
+inline constexpr uint16_t kExceptionMtuRoom = 3506;
 /// Why no frame of this device can go to the kernel and back; empty: it can.
 std::string why_no_exceptions(const DeviceSpec& spec);
 

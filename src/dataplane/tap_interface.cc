@@ -17,13 +17,10 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstring>
-#include <optional>
 #include <utility>
 
 namespace weir::dataplane {
 namespace {
-
-constexpr const char* kTunDevice = "/dev/net/tun";
 
 ifreq request_for(const std::string& name) noexcept {
   ifreq request{};
@@ -58,6 +55,34 @@ bool is_set(const std::string& name, const InterfaceAddress& wanted) {
   }
   freeifaddrs(all);
   return found;
+}
+
+Result<void> set_mac(const std::string& name, const std::array<uint8_t, 6>& mac) {
+  ifreq now = request_for(name);
+  if (const int number = ask(SIOCGIFHWADDR, now); number != 0) return error(name, "its MAC address", number);
+  if (std::memcmp(now.ifr_hwaddr.sa_data, mac.data(), mac.size()) == 0) return {};
+  std::memcpy(now.ifr_hwaddr.sa_data, mac.data(), mac.size());
+  now.ifr_hwaddr.sa_family = ARPHRD_ETHER;
+  if (const int number = ask(SIOCSIFHWADDR, now); number != 0) return error(name, "MAC address", number);
+  return {};
+}
+
+Result<void> set_mtu(const std::string& name, uint16_t mtu) {
+  ifreq now = request_for(name);
+  if (const int number = ask(SIOCGIFMTU, now); number != 0) return error(name, "its MTU", number);
+  if (now.ifr_mtu == mtu) return {};
+  now.ifr_mtu = mtu;
+  if (const int number = ask(SIOCSIFMTU, now); number != 0) return error(name, fmt::format("MTU {}", mtu), number);
+  return {};
+}
+
+Result<void> set_up_link(const std::string& name) {
+  ifreq now = request_for(name);
+  if (const int number = ask(SIOCGIFFLAGS, now); number != 0) return error(name, "its state", number);
+  if ((now.ifr_flags & IFF_UP) != 0) return {};
+  now.ifr_flags = static_cast<short>(now.ifr_flags | IFF_UP);
+  if (const int number = ask(SIOCSIFFLAGS, now); number != 0) return error(name, "bringing it up", number);
+  return {};
 }
 
 /// RTM_NEWADDR as the kernel wants it: a header, and the address once as our own (local) and once as the prefix's.
@@ -175,29 +200,25 @@ Result<std::unique_ptr<TapInterface>> TapInterface::open(const std::string& name
 TapInterface::~TapInterface() { close(fd_); }
 
 Result<void> TapInterface::set_up(const Settings& settings) {
-  ifreq now = request_for(name_);
-  if (const int number = ask(SIOCGIFHWADDR, now); number != 0) return error(name_, "its MAC address", number);
-  if (std::memcmp(now.ifr_hwaddr.sa_data, settings.mac.data(), settings.mac.size()) != 0) {
-    std::memcpy(now.ifr_hwaddr.sa_data, settings.mac.data(), settings.mac.size());
-    now.ifr_hwaddr.sa_family = ARPHRD_ETHER;
-    if (const int number = ask(SIOCSIFHWADDR, now); number != 0) return error(name_, "MAC address", number);
-  }
-  now = request_for(name_);
-  if (const int number = ask(SIOCGIFMTU, now); number != 0) return error(name_, "its MTU", number);
-  if (now.ifr_mtu != settings.mtu) {
-    now.ifr_mtu = settings.mtu;
-    if (const int number = ask(SIOCSIFMTU, now); number != 0)
-      return error(name_, fmt::format("MTU {}", settings.mtu), number);
-  }
+  if (Result<void> set = set_mac(name_, settings.mac); !set) return set;
+  if (Result<void> set = set_mtu(name_, settings.mtu); !set) return set;
   for (const InterfaceAddress& address : settings.addresses)
     if (Result<void> added = add_address(address); !added) return added;
   addresses_.assign(settings.addresses.begin(), settings.addresses.end());
-  now = request_for(name_);
-  if (const int number = ask(SIOCGIFFLAGS, now); number != 0) return error(name_, "its state", number);
-  if ((now.ifr_flags & IFF_UP) != 0) return {};
-  now.ifr_flags = static_cast<short>(now.ifr_flags | IFF_UP);
-  if (const int number = ask(SIOCSIFFLAGS, now); number != 0) return error(name_, "bringing it up", number);
-  return {};
+  return set_up_link(name_);
+}
+
+std::optional<std::array<uint8_t, 6>> TapInterface::mac_of(const std::string& name) {
+  ifreq request = request_for(name);
+  if (ask(SIOCGIFHWADDR, request) != 0) return {};
+  std::array<uint8_t, 6> mac;
+  std::memcpy(mac.data(), request.ifr_hwaddr.sa_data, mac.size());
+  return mac;
+}
+
+Result<void> TapInterface::bring_up(const std::string& name, const std::array<uint8_t, 6>& mac) {
+  if (Result<void> set = set_mac(name, mac); !set) return set;
+  return set_up_link(name);
 }
 
 Result<void> TapInterface::add_address(const InterfaceAddress& address) {
@@ -221,7 +242,7 @@ uint64_t TapInterface::dropped() {
 }
 
 /// The kernel takes an interface's IPv6 addresses away when it is set down, whoever has set them.
-std::string TapInterface::lost_addresses(const char* name) {
+std::string TapInterface::lost_addresses(const std::string& name) {
   std::string text;
   for (const InterfaceAddress& address : addresses_) {
     if (is_set(name, address) || add_address(address)) continue;
@@ -231,13 +252,26 @@ std::string TapInterface::lost_addresses(const char* name) {
   return text;
 }
 
+std::string TapInterface::other_mtu(const std::string& name) {
+  if (mtu_to_set_ == 0) return {};
+  if (set_mtu(name, mtu_to_set_)) {
+    mtu_to_set_ = 0;
+    return {};
+  }
+  return fmt::format("interface {} has another MTU than its device has now: ip link set {} mtu {}", name, name, mtu_to_set_);
+}
+
 std::string TapInterface::trouble() {
   ifreq request{};
   if (ioctl(fd_, TUNGETIFF, &request) != 0) return fmt::format("interface {} is gone: restart to have it again", name_);
   ifreq flags = request_for(request.ifr_name);  // it may have been given another name
   if (ask(SIOCGIFFLAGS, flags) != 0) return fmt::format("interface {} is gone: restart to have it again", name_);
   if ((flags.ifr_flags & IFF_UP) == 0) return fmt::format("interface {} is down", name_);
-  return lost_addresses(request.ifr_name);
+  const std::string name = request.ifr_name;
+  std::string what = other_mtu(name);
+  const std::string lost = lost_addresses(name);
+  if (!what.empty() && !lost.empty()) what += "; ";
+  return what + lost;
 }
 
 }  // namespace weir::dataplane

@@ -14,6 +14,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -22,6 +23,8 @@
 #include "dataplane/data_plane.h"
 
 namespace weir::dataplane {
+
+inline constexpr const char* kTunDevice = "/dev/net/tun";
 
 class TapInterface {
  public:
@@ -39,13 +42,20 @@ class TapInterface {
   };
   /// Sets what is not so already, and brings it up.
   Result<void> set_up(const Settings& settings) WEIR_RUNS_ON(control_thread);
+  /// The wire behind it carries so much from now on. What cannot be set now is tried again by trouble().
+  void follow_mtu(uint16_t mtu) WEIR_RUNS_ON(control_thread) { mtu_to_set_ = mtu; }
   /// The kernel is told of the wire behind it.
   void set_carrier(bool is_up) noexcept WEIR_RUNS_ON(control_thread);
-  /// Why nothing goes by it, or not all: gone, set down, or without an address that it was given and that this process may not give
-  /// it again. Empty: all does.
+  /// Why nothing goes by it, or not all: gone, set down, or without an MTU or an address that it is to have and that this process may
+  /// not set. Empty: all does.
   std::string trouble() WEIR_RUNS_ON(control_thread);
   /// Frames for us that the kernel has dropped since open, its queue being full. Gone: as many as were known.
   uint64_t dropped() WEIR_RUNS_ON(control_thread);
+
+  /// Of an interface, whoever made it. None: there is none of that name.
+  static std::optional<std::array<uint8_t, 6>> mac_of(const std::string& name);
+  /// Gives an interface that MAC address, if it has another, and sets it up.
+  static Result<void> bring_up(const std::string& name, const std::array<uint8_t, 6>& mac);
 
   const std::string& name() const noexcept { return name_; }
   /// Does not block; readable when the kernel has sent something.
@@ -54,7 +64,8 @@ class TapInterface {
  private:
   TapInterface(std::string name, int fd);
   Result<void> add_address(const InterfaceAddress& address);
-  std::string lost_addresses(const char* name);
+  std::string lost_addresses(const std::string& name);
+  std::string other_mtu(const std::string& name);
 
   const std::string name_;
   const int fd_;
@@ -63,6 +74,7 @@ class TapInterface {
   uint64_t dropped_before_ = 0;  // it may be older than we are
   uint64_t dropped_ = 0;         // in all, as last known
   bool has_carrier_ = true;
+  uint16_t mtu_to_set_ = 0;  // 0: it is as it is to be
 };
 
 }  // namespace weir::dataplane

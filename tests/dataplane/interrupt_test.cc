@@ -7,9 +7,10 @@
 #include <atomic>
 #include <cerrno>
 #include <cstring>
+#include <functional>
 
 #include "dataplane/naps.h"
-#include "two_hosts.h"
+#include "tap_collector.h"
 
 namespace {
 std::atomic<int> g_arming_fails_with{0};
@@ -49,34 +50,6 @@ namespace {
 
 using ::testing::HasSubstr;
 using ::testing::Not;
-
-DataPlaneConfig collector(const std::string& device, IdlePolicy idle) {
-  DataPlaneConfig config;
-  config.idle = idle;
-  config.eal.memory_mb = 128;
-  config.eal.log = [](EalLogLevel, std::string_view) {};
-  config.dpdk_ports.push_back({.name = "wire", .device = device});
-  config.pipeline = netflow_pipeline();
-  config.pipeline.batcher.buffers = 256;
-  return config;
-}
-
-/// What leaves this host by the TAP comes to the collector.
-int sender_by_tap() {
-  const bool is_laid = TwoHosts::here("ip link set tap9 up") && TwoHosts::here("ip addr add 192.0.2.1/24 dev tap9") &&
-                       TwoHosts::here("ip neigh add 192.0.2.2 lladdr 02:00:00:00:00:02 dev tap9 nud permanent");
-  return is_laid ? socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0) : -1;
-}
-
-bool send_to_collector(int fd) {
-  sockaddr_in to{};
-  to.sin_family = AF_INET;
-  to.sin_port = htons(kNetflowPort);
-  inet_pton(AF_INET, "192.0.2.2", &to.sin_addr);
-  const lab::Octets payload = v5_datagram(1);
-  return sendto(fd, payload.data(), payload.size(), 0, reinterpret_cast<sockaddr*>(&to), sizeof to) ==
-         static_cast<ssize_t>(payload.size());
-}
 
 const PipelineCounters& counters(DataPlane& plane) { return plane.pipeline(0).counters(); }
 
@@ -166,37 +139,39 @@ TEST(Interrupt, ARingWithoutIsLookedAtLessOftenAfterASecondOfNothing) {
   });
 }
 
-/// Who waited for it would leave what comes for up to 100 ms.
-TEST(Interrupt, ThatCannotBeArmedIsNotWaitedFor) {
-  SKIP_WITHOUT_ROOT();
-  in_child([] {
+/// A TAP whose interrupts cannot be armed.
+void with_deaf_tap(const std::function<void(DataPlane&, Collected&)>& expect) {
+  in_child([&] {
     ASSERT_EQ(unshare(CLONE_NEWNET), 0);
     g_arming_fails_with = -EIO;
     const auto plane = started(collector("net_tap0,iface=tap9", IdlePolicy::interrupt));
     ASSERT_NE(plane, nullptr);
     Collected collected;
-    EXPECT_TRUE(sleeps_more(*plane, collected, 100));
-    EXPECT_GT(counters(*plane).naps.value(), 60u);
+    expect(*plane, collected);
+  });
+}
+
+/// Who waited for it would leave what comes for up to 100 ms.
+TEST(Interrupt, ThatCannotBeArmedIsNotWaitedFor) {
+  SKIP_WITHOUT_ROOT();
+  with_deaf_tap([](DataPlane& plane, Collected& collected) {
+    EXPECT_TRUE(sleeps_more(plane, collected, 100));
+    EXPECT_GT(counters(plane).naps.value(), 60u);
     g_arming_fails_with = 0;
-    EXPECT_TRUE(sleeps_more(*plane, collected, 2)) << "it is tried each time";
-    expect_waits(*plane, collected);
+    EXPECT_TRUE(sleeps_more(plane, collected, 2)) << "it is tried each time";
+    expect_waits(plane, collected);
   });
 }
 
 /// What can come during a nap depends on what the link has become.
 TEST(Interrupt, ThatThereIsNoneOfIsMadeUpForByNapsOfTheLinksSpeed) {
   SKIP_WITHOUT_ROOT();
-  in_child([] {
-    ASSERT_EQ(unshare(CLONE_NEWNET), 0);
-    g_arming_fails_with = -EIO;
-    const auto plane = started(collector("net_tap0,iface=tap9", IdlePolicy::interrupt));
-    ASSERT_NE(plane, nullptr);
-    Collected collected;
+  with_deaf_tap([](DataPlane& plane, Collected& collected) {
     constexpr uint64_t kTapFrames = 500;  // that wait for us at most
     for (const uint32_t mbps : {25'000u, 1000u, 100'000u}) {
       g_link_mbps = mbps;
-      stats(*plane);
-      EXPECT_TRUE(naps_of(*plane, collected, long_nap_of_ring_ns(kTapFrames, mbps))) << mbps;
+      stats(plane);
+      EXPECT_TRUE(naps_of(plane, collected, long_nap_of_ring_ns(kTapFrames, mbps))) << mbps;
     }
   });
 }

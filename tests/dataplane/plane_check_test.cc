@@ -54,12 +54,18 @@ PlaneTrouble only_trouble(const DataPlaneConfig& config, const Machine& m = mach
 
 /// Everything else that a port needs is open by then.
 TEST(PlaneCheck, LeavesRightsOnlyToWhoSetsSomethingBackOrOpensItAgain) {
-  for (const char* device : {"net_af_xdp0,iface=wire", "net_af_packet0,iface=wire", "net_tap0", "0000:01:00.0"})
+  for (const char* device : {"net_af_xdp0,iface=wire", "net_af_packet0,iface=wire", "net_tap0,remote=wire", "0000:01:00.0"})
     EXPECT_TRUE(find_lasting_rights(with({.device = device})).empty()) << device;
-  const auto kept = find_lasting_rights(with({.device = "net_af_xdp0,iface=wire,xdp_prog=/x.o"}));
-  ASSERT_EQ(kept.size(), 1u);
-  EXPECT_EQ(kept[0].capability, 12u) << "CAP_NET_ADMIN";
-  EXPECT_THAT(kept[0].why, HasSubstr("xdp_prog="));
+  const struct {
+    const char* device;
+    const char* why;
+  } cases[] = {{"net_af_xdp0,iface=wire,xdp_prog=/x.o", "xdp_prog="}, {"net_tap0", "it is made again"}};
+  for (const auto& c : cases) {
+    const auto kept = find_lasting_rights(with({.device = c.device}));
+    ASSERT_EQ(kept.size(), 1u);
+    EXPECT_EQ(kept[0].capability, 12u) << "CAP_NET_ADMIN";
+    EXPECT_THAT(kept[0].why, HasSubstr(c.why));
+  }
   DataPlaneConfig config;
   config.socket_ports = {{.name = "low", .port = 999}, {.name = "high", .port = 2055}, {.name = "any", .port = 0}};
   const auto of_sockets = find_lasting_rights(config);

@@ -97,6 +97,36 @@ class RightsTest : public ::testing::Test {
     return generate(before, to) && eventually([&] { return lines() > had; }, std::chrono::seconds(5));
   }
 
+  /// A network namespace that ends with its last process.
+  struct Namespace {
+    std::vector<std::string> words;  // that begin a command there
+    explicit Namespace(pid_t pid) : words{"nsenter", "-t", std::to_string(pid), "-n"} {}
+    bool here(const std::string& command) const {
+      std::string all;
+      for (const std::string& word : words) all += word + " ";
+      return std::system((all + command).c_str()) == 0;
+    }
+  };
+  /// In one of its own, where those commands come before it.
+  std::unique_ptr<Process> start_behind(const std::string& commands) const {
+    return start({"unshare", "-n", "sh", "-c", "ip link set lo up && " + commands + " && exec " + built("weir") + " run -c " + config()});
+  }
+  /// `port` has no address, and exporters are at the other end.
+  static std::string wire(const std::string& queues = "") {
+    return "ip link add port " + queues + " type veth peer name exporter " + queues + " && ip link set port up && "
+           "ip link set exporter up && ip addr add 192.0.2.1/24 dev exporter && "
+           "ip neigh add 192.0.2.2 lladdr 02:00:00:00:00:02 dev exporter nud permanent";
+  }
+  /// The other end of the wire is set down and up again, and receiving goes on.
+  void expect_it_comes_back(const Namespace& there) const {
+    ASSERT_TRUE(there.here("ip link set exporter down"));
+    EXPECT_TRUE(eventually([&] { return status()["ports"][0]["trouble"] != ""; }));
+    ASSERT_TRUE(there.here("ip link set exporter up"));
+    ASSERT_TRUE(there.here("ip neigh replace 192.0.2.2 lladdr 02:00:00:00:00:02 dev exporter nud permanent"));
+    EXPECT_TRUE(eventually([&] { return status()["ports"][0]["trouble"] == ""; }));
+    EXPECT_TRUE(arrives(there.words, "192.0.2.2:2055"));
+  }
+
   test::TemporaryFolder folder_;
 };
 
@@ -131,65 +161,60 @@ TEST_F(RightsTest, ReceivesKeepsAndReloadsWithoutRoots) {
 }
 
 TEST_F(RightsTest, APacketSocketComesBackAfterItsLinkWasLost) {
-  const std::string lay =
-      "ip link set lo up && ip link add port type veth peer name exporter && ip link set port up && "
-      "ip link set exporter up && ip addr add 192.0.2.1/24 dev exporter && "
-      "ip neigh add 192.0.2.2 lladdr 02:00:00:00:00:02 dev exporter nud permanent && exec ";
   write_config("{name: wire, device: 'net_af_packet0,iface=port,framecnt=512'}", "{name: netflow, port: 2055}");
-  const auto weir = start({"unshare", "-n", "sh", "-c", lay + built("weir") + " run -c " + config()});
+  const auto weir = start_behind(wire());
   const std::string none(16, '0');
   expect_no_rights(weir->pid(), none);
-  const std::vector<std::string> there = {"nsenter", "-t", std::to_string(weir->pid()), "-n"};
-  const auto here = [&](const std::string& command) {
-    return std::system(("nsenter -t " + std::to_string(weir->pid()) + " -n " + command).c_str()) == 0;
-  };
-  EXPECT_TRUE(arrives(there, "192.0.2.2:2055"));
+  const Namespace there(weir->pid());
+  EXPECT_TRUE(arrives(there.words, "192.0.2.2:2055"));
   EXPECT_EQ(status()["rights"]["kept"], json::array());
-  ASSERT_TRUE(here("ip link set exporter down"));
-  EXPECT_TRUE(eventually([&] { return status()["ports"][0]["trouble"] != ""; }));
-  ASSERT_TRUE(here("ip link set exporter up"));
-  ASSERT_TRUE(here("ip neigh replace 192.0.2.2 lladdr 02:00:00:00:00:02 dev exporter nud permanent"));
-  EXPECT_TRUE(eventually([&] { return status()["ports"][0]["trouble"] == ""; }));
-  EXPECT_TRUE(arrives(there, "192.0.2.2:2055"));
+  expect_it_comes_back(there);
   expect_no_rights(weir->pid(), none);
   EXPECT_EQ(weir->terminate() >= 0, true);
 }
 
+TEST_F(RightsTest, ATapKeepsWhatMakingItAgainNeeds) {
+  write_config("{name: wire, device: 'net_tap0,iface=tap9,mac=02:00:00:00:00:02'}", "{name: netflow, port: 2055}");
+  const auto weir = start_behind("true");
+  expect_no_rights(weir->pid(), "0000000000001000");
+  EXPECT_THAT(status()["rights"]["kept"].dump(), HasSubstr("port wire: where somebody deletes its interface it is made again"));
+  const Namespace there(weir->pid());
+  const auto expect_arrival = [&] {
+    ASSERT_TRUE(there.here("ip addr add 192.0.2.1/24 dev tap9"));
+    ASSERT_TRUE(there.here("ip neigh replace 192.0.2.2 lladdr 02:00:00:00:00:02 dev tap9 nud permanent"));
+    EXPECT_TRUE(arrives(there.words, "192.0.2.2:2055"));
+  };
+  expect_arrival();
+  ASSERT_TRUE(there.here("ip link delete tap9"));
+  EXPECT_TRUE(eventually([&] { return status()["ports"][0]["note"].dump().find("was deleted, and made again (1)") != std::string::npos; }));
+  EXPECT_TRUE(eventually([&] { return status()["ports"][0]["trouble"] == "" && there.here("ip link show tap9 >/dev/null"); }));
+  expect_arrival();
+  weir->terminate();
+}
+
 TEST_F(RightsTest, AnAfXdpPortNeedsNoneOnceItIsUp) {
-  const std::string lay =
-      "ip link set lo up && ip link add port numrxqueues 1 numtxqueues 1 type veth peer name exporter numrxqueues 1 numtxqueues 1 && "
-      "ip link set port up && ip link set exporter up && ip addr add 192.0.2.1/24 dev exporter && "
-      "ip neigh add 192.0.2.2 lladdr 02:00:00:00:00:02 dev exporter nud permanent && exec ";
-  const std::string wire = "{name: wire, device: 'net_af_xdp0,iface=port'}", listener = "{name: netflow, port: 2055}";
-  write_config(wire, listener);
-  const auto weir = start({"unshare", "-n", "sh", "-c", lay + built("weir") + " run -c " + config()});
+  const std::string port = "{name: wire, device: 'net_af_xdp0,iface=port'}", listener = "{name: netflow, port: 2055}";
+  write_config(port, listener);
+  const auto weir = start_behind(wire("numrxqueues 1 numtxqueues 1"));
   const std::string none(16, '0');
   expect_no_rights(weir->pid(), none);
   // The namespace outlives it, so that one can see what it leaves.
   const Process keeper(folder_, {"nsenter", "-t", std::to_string(weir->pid()), "-n", "sleep", "300"});
-  const std::vector<std::string> there = {"nsenter", "-t", std::to_string(keeper.pid()), "-n"};
-  const auto here = [&](const std::string& command) {
-    return std::system(("nsenter -t " + std::to_string(keeper.pid()) + " -n " + command).c_str()) == 0;
-  };
-  EXPECT_TRUE(eventually([&] { return here("ip -d link show port | grep -w 'name weir' >/dev/null"); }));
-  EXPECT_TRUE(arrives(there, "192.0.2.2:2055"));
+  const Namespace there(keeper.pid());
+  EXPECT_TRUE(eventually([&] { return there.here("ip -d link show port | grep -w 'name weir' >/dev/null"); }));
+  EXPECT_TRUE(arrives(there.words, "192.0.2.2:2055"));
   EXPECT_EQ(status()["rights"]["kept"], json::array());
   EXPECT_EQ(status()["ports"][0]["missed"], 0) << "which the socket is asked for";
 
-  ASSERT_TRUE(here("ip link set exporter down"));
-  EXPECT_TRUE(eventually([&] { return status()["ports"][0]["trouble"] != ""; }));
-  ASSERT_TRUE(here("ip link set exporter up"));
-  ASSERT_TRUE(here("ip neigh replace 192.0.2.2 lladdr 02:00:00:00:00:02 dev exporter nud permanent"));
-  EXPECT_TRUE(eventually([&] { return status()["ports"][0]["trouble"] == ""; }));
-  EXPECT_TRUE(arrives(there, "192.0.2.2:2055"));
+  expect_it_comes_back(there);
 
-  write_config(wire, listener + ", {name: more, port: 2056}");
+  write_config(port, listener + ", {name: more, port: 2056}");
   weir->signal(SIGHUP);
-  EXPECT_TRUE(eventually([&] { return arrives(there, "192.0.2.2:2056"); })) << weir->err();
+  EXPECT_TRUE(eventually([&] { return arrives(there.words, "192.0.2.2:2056"); })) << weir->err();
   expect_no_rights(weir->pid(), none);
   EXPECT_EQ(weir->terminate() >= 0, true);
-  EXPECT_TRUE(here("ip link show port >/dev/null"));
-  EXPECT_FALSE(here("ip -d link show port | grep -w prog/xdp >/dev/null")) << "its program goes with it";
+  EXPECT_TRUE(there.here("ip link show port >/dev/null"));
+  EXPECT_FALSE(there.here("ip -d link show port | grep -w prog/xdp >/dev/null")) << "its program goes with it";
   EXPECT_THAT(weir->err(), Not(HasSubstr("bpf"))) << "the driver takes off what is gone already";
 }
 
