@@ -55,7 +55,8 @@ bool FrameCredit::take(uint64_t reserve, uint64_t frames) noexcept {
 ExceptionLane::ExceptionLane(const Config& config, Waker& consumer)
     : config_(config),
       consumer_(consumer),
-      octets_(std::make_unique<uint8_t[]>(kFrames * config.frame_octets_max + kJoinedOctetsMax)),
+      octets_(std::make_unique_for_overwrite<uint8_t[]>(kFrames * config.frame_octets_max + kJoinedOctetsMax)),  // touched as it is used
+      longest_(config.frame_octets_max),
       credit_(config.frames_per_second) {}
 
 ExceptionOutcome ExceptionLane::take_in(std::span<const uint8_t> head, std::span<const uint8_t> rest,
@@ -68,7 +69,7 @@ ExceptionOutcome ExceptionLane::take_in(std::span<const uint8_t> head, std::span
     tag_octets = kVlanTagOctets;
   }
   const size_t octets = head.size() + rest.size() - tag_octets;
-  if (octets > (rest.empty() ? config_.frame_octets_max : kJoinedOctetsMax)) return ExceptionOutcome::too_long;
+  if (octets > (rest.empty() ? longest_.load(std::memory_order_relaxed) : kJoinedOctetsMax)) return ExceptionOutcome::too_long;
   const size_t places = places_of(octets);
   const auto kept_of = [&](size_t whole) -> size_t {
     if (view.verdict == packet::FrameVerdict::udp || view.verdict == packet::FrameVerdict::fragment) return whole / kKeptFromUdp;

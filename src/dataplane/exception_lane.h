@@ -3,7 +3,7 @@
 //
 // Runs on:  offer and its like on the rx_lcore that serves the queue, or the worker_lcore that has put together what came by
 //           the port; take and its like on the exception thread.
-// Owns:     kFrames places, each as long as the interface's longest frame; behind the last one room for what was joined from
+// Owns:     kFrames places, each as long as the longest frame that the interface may come to have; behind the last one room for what was joined from
 //           fragments, which lies in several places behind one another.
 // Bounds:   so many frames a second, and so many that wait. Of both UDP may use up half, and what is neither UDP nor ARP
 //           nor neighbour discovery three quarters: an exporter that sends to the wrong port takes nothing from SSH and
@@ -83,6 +83,8 @@ class ExceptionLane {
                                 const packet::FrameView& view) noexcept WEIR_RUNS_ON(rx_lcore) {
     return take_in(headers, rest, view);
   }
+  /// Longer frames are too_long from now on. At most Config::frame_octets_max.
+  void set_longest(uint32_t octets) noexcept WEIR_RUNS_ON(control_thread) { longest_.store(octets, std::memory_order_relaxed); }
   void end_burst() noexcept WEIR_RUNS_ON(rx_lcore) {
     if (!has_news_) return;
     has_news_ = false;
@@ -110,6 +112,7 @@ class ExceptionLane {
   const Config config_;
   Waker& consumer_;
   const std::unique_ptr<uint8_t[]> octets_;
+  std::atomic<uint32_t> longest_;  // frame
   std::array<uint32_t, kFrames> lengths_{};
   FrameCredit credit_;  // rx_lcore's, as has_news_
   bool has_news_ = false;

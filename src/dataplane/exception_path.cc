@@ -40,16 +40,18 @@ Result<std::unique_ptr<ExceptionPort>> ExceptionPort::open(DpdkDevice& device, c
   rte_ether_addr mac{};
   if (const int rc = rte_eth_macaddr_get(device.port_id(), &mac); rc != 0)
     return fail(fmt::format("its MAC address: {}", rte_strerror(-rc)));
-  uint16_t mtu = 0;
-  if (rte_eth_dev_get_mtu(device.port_id(), &mtu) != 0) mtu = RTE_ETHER_MTU;
+  uint16_t mtu = device.mtu().value_or(RTE_ETHER_MTU);
   if (config.mtu > mtu)
     return fail(fmt::format("exception.mtu: {} is more than the device's, {}", config.mtu, mtu));
   if (config.mtu != 0) mtu = config.mtu;
+  port->mtu_ = mtu;
+  port->mtu_room_ = device.may_change_mtu() && config.mtu == 0 ? std::max(mtu, kExceptionMtuRoom) : mtu;
   port->frame_octets_max_ = exception_frame_octets_max(mtu);
+  const uint32_t frame_room = exception_frame_octets_max(port->mtu_room_);
 
   const std::string pool_name = fmt::format("weir_exc_{}", device.port_id());
   port->pool_ = rte_pktmbuf_pool_create(pool_name.c_str(), kExceptionMbufs, 0, 0,
-                                        static_cast<uint16_t>(port->frame_octets_max_ + RTE_PKTMBUF_HEADROOM),
+                                        static_cast<uint16_t>(frame_room + RTE_PKTMBUF_HEADROOM),
                                         SOCKET_ID_ANY);
   if (port->pool_ == nullptr)
     return fail(fmt::format("no memory for {} mbufs to send from: {}", kExceptionMbufs, rte_strerror(rte_errno)));
@@ -63,11 +65,12 @@ Result<std::unique_ptr<ExceptionPort>> ExceptionPort::open(DpdkDevice& device, c
 
   const ExceptionLane::Config lane{.mac = settings.mac,
                                    .vlan = config.vlan,
-                                   .frame_octets_max = port->frame_octets_max_,
+                                   .frame_octets_max = frame_room,
                                    .frames_per_second = config.frames_per_second};
   port->queues_ = device.queues();
   for (size_t i = 0; i < port->queues_ + device.workers(); ++i)
     port->lanes_.push_back(std::make_unique<ExceptionLane>(lane, waker));
+  for (const std::unique_ptr<ExceptionLane>& made : port->lanes_) made->set_longest(port->frame_octets_max_);
   for (uint16_t q = 0; q < device.queues(); ++q) device.queue(q).exceptions = port->lanes_[q].get();
   return port;
 }
@@ -105,6 +108,7 @@ uint32_t ExceptionPort::finish_frame(uint8_t* frame, uint32_t octets) const noex
 bool ExceptionPort::to_wire(uint64_t steady_now_ns) noexcept {
   credit_.refill(steady_now_ns);
   const uint32_t offset = config_.vlan != 0 ? kVlanTagOctets : 0;
+  const uint32_t longest = frame_octets_max_.load(std::memory_order_relaxed);
   rte_mbuf* mbufs[kBurst];
   uint16_t count = 0;
   bool any = false;
@@ -113,7 +117,7 @@ bool ExceptionPort::to_wire(uint64_t steady_now_ns) noexcept {
     has_no_mbufs_ = mbuf == nullptr;
     if (has_no_mbufs_) break;  // the kernel keeps what it has to send, and counts what it drops
     auto* const frame = rte_pktmbuf_mtod(mbuf, uint8_t*);
-    const ssize_t octets = read(tap_->fd(), frame + offset, frame_octets_max_ - offset);
+    const ssize_t octets = read(tap_->fd(), frame + offset, longest - offset);
     if (octets <= 0) {
       is_gone_ = octets == 0 || (errno != EAGAIN && errno != EINTR);
       rte_pktmbuf_free(mbuf);
@@ -121,7 +125,7 @@ bool ExceptionPort::to_wire(uint64_t steady_now_ns) noexcept {
     }
     any = true;
     credit_.take();
-    if (static_cast<uint32_t>(octets) == frame_octets_max_ - offset) {  // perhaps cut: someone has raised its MTU
+    if (static_cast<uint32_t>(octets) == longest - offset) {  // perhaps cut: someone has raised its MTU
       too_long_.increment();
       rte_pktmbuf_free(mbuf);
       continue;
@@ -152,11 +156,27 @@ uint64_t ExceptionPort::pause_ns() const noexcept {
   return has_no_mbufs_ ? kShortOfMbufsNs : credit_.missing_ns();
 }
 
+/// Somebody may have changed the device's since. What the interface cannot follow to.
+std::string ExceptionPort::follow_mtu() {
+  const uint16_t of_device = device_.mtu().value_or(mtu_);
+  const uint16_t wanted = std::min(config_.mtu != 0 ? std::min(config_.mtu, of_device) : of_device, mtu_room_);
+  if (wanted != mtu_) {
+    mtu_ = wanted;
+    frame_octets_max_.store(exception_frame_octets_max(wanted), std::memory_order_relaxed);
+    for (const std::unique_ptr<ExceptionLane>& lane : lanes_) lane->set_longest(exception_frame_octets_max(wanted));
+    tap_->follow_mtu(wanted);
+  }
+  if (config_.mtu != 0 || of_device <= mtu_room_) return {};
+  return fmt::format("interface {} has an MTU of {}, and its device now one of {}: restart to have that", tap_->name(), mtu_, of_device);
+}
+
 ExceptionStats ExceptionPort::stats(bool link_up) {
   ExceptionStats stats;
   stats.interface = config_.interface;
   tap_->set_carrier(link_up);
+  const std::string too_small = follow_mtu();
   stats.trouble = tap_->trouble();
+  if (stats.trouble.empty()) stats.trouble = too_small;
   stats.delivered = delivered_.value();
   stats.refused = refused_.value();
   for (const std::unique_ptr<ExceptionLane>& lane : lanes_) stats.waiting += lane->waiting();

@@ -58,6 +58,7 @@ class ExceptionPort {
  private:
   ExceptionPort(DpdkDevice& device, const ExceptionConfig& config);
   uint32_t finish_frame(uint8_t* frame, uint32_t octets) const noexcept;
+  std::string follow_mtu() WEIR_RUNS_ON(control_thread);
 
   DpdkDevice& device_;
   const ExceptionConfig config_;
@@ -65,7 +66,9 @@ class ExceptionPort {
   std::vector<std::unique_ptr<ExceptionLane>> lanes_;  // one a queue, then one a worker
   size_t queues_ = 0;
   rte_mempool* pool_ = nullptr;
-  uint32_t frame_octets_max_ = 0;
+  uint16_t mtu_ = 0;       // the interface's, as the device's and the configuration have it
+  uint16_t mtu_room_ = 0;  // up to which it follows the device's
+  std::atomic<uint32_t> frame_octets_max_{0};  // by mtu_; the control thread's
   FrameCredit credit_;         // the thread's, as the next two
   bool is_gone_ = false;       // somebody has deleted the interface
   bool has_no_mbufs_ = false;  // the device holds them all

@@ -8,46 +8,17 @@
 #include <net/if_arp.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "base/byte_order.h"
-#include "base/thread_rights.h"
 #include "dataplane/plane_check.h"
-#include "two_hosts.h"
+#include "exception_appliance.h"
 
 namespace weir::dataplane::testing {
 namespace {
 
 using ::testing::HasSubstr;
 using Outcome = ExceptionOutcome;
-
-/// Takes all that arrives, ARP included: without us the kernel knows nothing of it.
-DataPlaneConfig appliance(ExceptionConfig exception) {
-  DataPlaneConfig config = xdp_collector();
-  config.dpdk_ports[0].exception = std::move(exception);
-  return config;
-}
-
-ExceptionConfig with_addresses() {
-  return {.interface = "weir0",
-          .addresses = {{*IpAddress::parse("192.0.2.2"), 24}, {*IpAddress::parse("2001:db8::2"), 64}}};
-}
-
-uint64_t outcome(DataPlane& plane, Outcome which) {
-  return sum(plane, [&](Pipeline& p) { return p.counters().exceptions[which].value(); });
-}
-
-/// Frames that the cores passed on are the kernel's, or refused by it.
-void expect_books(DataPlane& plane) {
-  for (size_t i = 0; i < plane.cores().size(); ++i)
-    EXPECT_THAT(plane.pipeline(i).ledger().discrepancies(), ::testing::IsEmpty());
-  const ExceptionStats e = *stats(plane).exception;
-  EXPECT_EQ(outcome(plane, Outcome::passed), e.delivered + e.refused + e.waiting);
-}
-
-/// IPv6 addresses are tentative until the kernel has asked whether anybody has them.
-bool is_found(const TwoHosts& hosts, DataPlane& plane, Collected& collected, const char* command) {
-  return run_until(plane, collected, [&] { return hosts.there(command); });
-}
 
 void expect_answers_while_export_arrives(uint16_t workers) {
   in_child([workers] {
@@ -145,52 +116,9 @@ TEST(ExceptionPath, GivesTheHostItsFragmentsWhereWorkersDecode) {
   expect_fragments_of_both(2);
 }
 
-TEST(ExceptionPath, HasTheDevicesMacAddressAndTheSettingsThatWereAsked) {
-  SKIP_WITHOUT_ROOT();
-  in_child([] {
-    TwoHosts hosts;
-    ASSERT_TRUE(hosts.lay());
-    ASSERT_TRUE(hosts.here("ip link set port address 02:00:00:00:00:42"));
-    ExceptionConfig exception = with_addresses();
-    exception.mtu = 1400;
-    auto plane = started(appliance(exception));
-    ASSERT_NE(plane, nullptr);
-    EXPECT_TRUE(hosts.here("ip link show weir0 | grep 02:00:00:00:00:42"));
-    EXPECT_TRUE(hosts.here("ip link show weir0 | grep 'mtu 1400'"));
-    EXPECT_TRUE(hosts.here("ip addr show weir0 | grep 'inet 192.0.2.2/24'"));
-    EXPECT_TRUE(hosts.here("ip addr show weir0 | grep 'inet6 2001:db8::2/64'"));
-    Collected collected;
-    stop(*plane, collected);
-    plane.reset();
-    EXPECT_FALSE(hosts.here("ip link show weir0")) << "it goes with us";
-  });
-}
-
-TEST(ExceptionPath, TakesOverAnInterfaceThatAScriptHasMade) {
-  SKIP_WITHOUT_ROOT();
-  in_child([] {
-    TwoHosts hosts;
-    ASSERT_TRUE(hosts.lay());
-    ASSERT_TRUE(hosts.here("ip tuntap add weir0 mode tap"));
-    ASSERT_TRUE(hosts.here("ip addr add 192.0.2.2/24 dev weir0"));
-    auto plane = started(appliance({.interface = "weir0", .addresses = {{*IpAddress::parse("192.0.2.2"), 24}}}));
-    ASSERT_NE(plane, nullptr);
-    Collected collected;
-    EXPECT_TRUE(is_found(hosts, *plane, collected, "ping -n -c1 -W1 192.0.2.2"));
-    stop(*plane, collected);
-    plane.reset();
-    EXPECT_TRUE(hosts.here("ip addr show weir0 | grep 'inet 192.0.2.2/24'")) << "it stays";
-  });
-}
-
 TEST(ExceptionPath, CarriesTcpBothWays) {
   SKIP_WITHOUT_ROOT();
-  in_child([] {
-    TwoHosts hosts;
-    ASSERT_TRUE(hosts.lay());
-    auto plane = started(appliance(with_addresses()));
-    ASSERT_NE(plane, nullptr);
-    Collected collected;
+  with_appliance(with_addresses(), [](const TwoHosts& hosts, DataPlane&, Collected&) {
     const int listening = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     sockaddr_in at{};
     at.sin_family = AF_INET;
@@ -212,8 +140,6 @@ TEST(ExceptionPath, CarriesTcpBothWays) {
     EXPECT_EQ(received, kOctets);
     close(fd);
     close(listening);
-    stop(*plane, collected);
-    expect_books(*plane);
   });
 }
 
@@ -438,112 +364,6 @@ TEST(ExceptionPath, GivesTheHostWhatItPutTogetherWhereTheFirstFragmentCameLast) 
 TEST(ExceptionPath, GivesTheHostWhatWorkersPutTogether) {
   SKIP_WITHOUT_ROOT();
   expect_datagrams_whose_first_fragment_came_last(2);
-}
-
-TEST(ExceptionPath, SaysWhenItsInterfaceIsDownOrGone) {
-  SKIP_WITHOUT_ROOT();
-  in_child([] {
-    TwoHosts hosts;
-    ASSERT_TRUE(hosts.lay());
-    auto plane = started(appliance(with_addresses()));
-    ASSERT_NE(plane, nullptr);
-    Collected collected;
-    ASSERT_TRUE(is_found(hosts, *plane, collected, "ping -n -c1 -W1 192.0.2.2"));
-    EXPECT_EQ(stats(*plane).exception->trouble, "");
-    ASSERT_TRUE(hosts.here("ip link set weir0 down"));
-    EXPECT_EQ(stats(*plane).exception->trouble, "interface weir0 is down");
-    const uint64_t refused = stats(*plane).exception->refused;
-    ASSERT_TRUE(run_until(*plane, collected, [&] {
-      return hosts.send(v5_datagram(1), 9) && stats(*plane).exception->refused > refused;
-    }));
-    ASSERT_TRUE(hosts.here("ip link delete weir0"));
-    EXPECT_THAT(stats(*plane).exception->trouble, HasSubstr("interface weir0 is gone"));
-    const uint64_t before = datagrams(*plane);
-    ASSERT_TRUE(hosts.send(v5_datagram(1)));
-    EXPECT_TRUE(run_until(*plane, collected, [&] { return datagrams(*plane) == before + 1; }));
-    stop(*plane, collected);
-    expect_books(*plane);
-  });
-}
-
-/// IPv6 addresses go when somebody sets an interface down and up again, and nobody would be found by them any more.
-TEST(ExceptionPath, GivesItsInterfaceTheAddressesAgainThatItLost) {
-  SKIP_WITHOUT_ROOT();
-  in_child([] {
-    TwoHosts hosts;
-    ASSERT_TRUE(hosts.lay());
-    auto plane = started(appliance(with_addresses()));
-    ASSERT_NE(plane, nullptr);
-    Collected collected;
-    const auto has_address = [&] { return hosts.here("ip addr show dev weir0 | grep -w 2001:db8::2/64"); };
-    ASSERT_TRUE(has_address());
-    ASSERT_TRUE(hosts.here("ip link set weir0 down && ip link set weir0 up"));
-    ASSERT_FALSE(has_address());
-    EXPECT_EQ(stats(*plane).exception->trouble, "");
-    EXPECT_TRUE(has_address());
-    EXPECT_TRUE(is_found(hosts, *plane, collected, "ping -n -c1 -W1 2001:db8::2"));
-    ASSERT_TRUE(give_up_capabilities());
-    EXPECT_EQ(stats(*plane).exception->trouble, "");
-    ASSERT_TRUE(hosts.here("ip addr del 2001:db8::2/64 dev weir0"));
-    EXPECT_EQ(stats(*plane).exception->trouble,
-              "interface weir0 has lost its address 2001:db8::2/64: ip addr add 2001:db8::2/64 dev weir0");
-    ASSERT_TRUE(hosts.here("ip addr add 2001:db8::2/64 dev weir0"));
-    EXPECT_EQ(stats(*plane).exception->trouble, "");
-    stop(*plane, collected);
-    expect_books(*plane);
-  });
-}
-
-TEST(ExceptionPath, FollowsTheWireThatIsBehindIt) {
-  SKIP_WITHOUT_ROOT();
-  in_child([] {
-    TwoHosts hosts;
-    ASSERT_TRUE(hosts.lay());
-    auto plane = started(appliance(with_addresses()));
-    ASSERT_NE(plane, nullptr);
-    Collected collected;
-    EXPECT_TRUE(run_until(*plane, collected, [&] { return stats(*plane).link_up; }));
-    EXPECT_FALSE(hosts.here("ip link show weir0 | grep NO-CARRIER"));
-    ASSERT_TRUE(hosts.there("ip link set exporter down"));
-    EXPECT_TRUE(run_until(*plane, collected, [&] {
-      return !stats(*plane).link_up && hosts.here("ip link show weir0 | grep NO-CARRIER");
-    }));
-    ASSERT_TRUE(hosts.there("ip link set exporter up"));
-    EXPECT_TRUE(run_until(*plane, collected, [&] {
-      return stats(*plane).link_up && !hosts.here("ip link show weir0 | grep NO-CARRIER");
-    }));
-    stop(*plane, collected);
-  });
-}
-
-TEST(ExceptionPath, RefusesWhatCannotGoToTheKernelAndBack) {
-  SKIP_WITHOUT_ROOT();
-  in_child([] {
-    TwoHosts hosts;
-    ASSERT_TRUE(hosts.lay());
-    const auto why = [](DataPlaneConfig config) {
-      const auto found = find_trouble(config, Machine::look());
-      return found.empty() ? "nothing" : found.front().to_error(config).message;
-    };
-    const auto on = [](const char* device, const char* interface) {
-      DataPlaneConfig config = appliance({.interface = interface});
-      config.dpdk_ports[0].device = device;
-      return config;
-    };
-    EXPECT_EQ(why(on("net_af_xdp0,iface=port", "weir0")), "nothing");
-    EXPECT_EQ(why(on("net_af_xdp0,iface=port", "port")),
-              "port wire: exception: interface port is there already, and is no TAP");
-    EXPECT_THAT(why(on("net_af_packet0,iface=port", "weir0")), HasSubstr("the kernel has all frames of port anyway"));
-    EXPECT_THAT(why(on("net_null0", "weir0")), HasSubstr("net_null is no network"));
-    EXPECT_EQ(why(on("net_tap0,iface=weir0", "weir0")), "port wire: exception: interface weir0 is the device's own: name another");
-    DataPlaneConfig two = on("net_tap0", "weir0");
-    two.dpdk_ports.push_back({.name = "other", .device = "net_tap1", .exception = {.interface = "weir0"}});
-    EXPECT_EQ(why(two), "port other: exception: interface weir0 is port wire's already");
-    const RoleScope role(control_thread);
-    const auto too_long = DataPlane::create(appliance({.interface = "weir0", .mtu = 9000}));
-    ASSERT_FALSE(too_long);
-    EXPECT_EQ(too_long.error().message, "port wire: exception.mtu: 9000 is more than the device's, 1500");
-  });
 }
 
 }  // namespace
