@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -22,11 +23,12 @@ struct FileStamp {
 };
 Result<FileStamp> stamp_of(const std::string& path);
 
-/// A file as it was at a moment; or a folder, which changes with what is in it.
+/// A file as it was at a moment.
 struct StampedFile {
   std::string path;
-  std::optional<FileStamp> stamp;  // nothing: it is not there, or neither a regular file nor a folder
-  bool may_wait = false;           // neither of these: who reads it may wait for whoever writes it
+  std::string ending;              // of a folder's files of which the names are looked at; empty: it is looked at as a file
+  std::optional<FileStamp> stamp;  // nothing: it is not there
+  uint64_t names = 0;              // of those in the folder, and that there are no others
   friend bool operator==(const StampedFile&, const StampedFile&) = default;
 };
 /// Of all files that were read for something, each from before it was read.
@@ -34,7 +36,11 @@ using StampedFiles = std::vector<StampedFile>;
 
 /// Adds a look at `path`; empty, or to nowhere: nothing.
 void look_at(const std::string& path, StampedFiles* looks);
+/// Adds a look at which files are in a folder: of those whose names end so. What an editor puts beside them is nobody's business.
+void look_at_folder(const std::string& path, std::string_view ending, StampedFiles* looks);
 /// The same files as they are now.
 StampedFiles look_again(const StampedFiles& files);
+/// The first that differs in two looks at the same files; empty: none.
+std::string first_other(const StampedFiles& before, const StampedFiles& after);
 
 }  // namespace weir

@@ -6,6 +6,7 @@
 #include <map>
 #include <set>
 
+#include "base/read_file.h"
 #include "classify/rule_groups.h"
 #include "rules/yaml_reader.h"
 
@@ -36,7 +37,7 @@ Result<std::shared_ptr<const RuleSet>> RuleSet::read(const std::vector<std::stri
     if (!files) return files.error();
     for (const std::string& file : *files) {
       if (texts.size() == kRuleFilesMax) return Error{fmt::format("{}: more than {} files of rules", path, kRuleFilesMax)};
-      auto text = rules::contents_of(file, kRulesFileOctetsMax);
+      auto text = read_file(file, kRulesFileOctetsMax);
       if (!text) return text.error();
       texts.emplace_back(file, std::move(*text));
     }

@@ -7,6 +7,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <cstdlib>
 #include <functional>
 #include <memory>
 #include <new>
@@ -52,6 +53,15 @@ int run_configured(const char* program, Load load, Check check, Go go) {
   service::log_info("{} starting", version_line(program));
   const RoleScope role(control_thread);
   return go(*loaded, *checked, signals);
+}
+
+/// Of a program that has run: ends the process where a thread of it cannot be ended.
+template <class Program>
+int end_program(const Program& program, int status) {
+  if (!program.is_stuck()) return status;
+  service::log_error("files of the configuration are still being read: their disk does not answer, and that thread is left behind");
+  service::finish_log(kFinishLogMs);
+  std::_Exit(status);
 }
 
 /// What is wrong with a configuration and its files, or what would run.

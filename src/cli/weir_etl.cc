@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/read_file.h"
 #include "base/version.h"
 #include "cli/run_app.h"
 #include "cli/weir_etl_run.h"
@@ -22,7 +23,6 @@
 #include "flow/flow_parser.h"
 #include "rules/jdm.h"
 #include "rules/rule_set.h"
-#include "rules/yaml_reader.h"
 #include "transform/decision_writer.h"
 #include "transform/flow_facts.h"
 #include "transform/ocsf_event.h"
@@ -183,7 +183,7 @@ std::optional<std::string> read_input(size_t octets_max) {
 }
 
 int evaluate(const std::string& path) {
-  const auto text = rules::contents_of(path, rules::kDecisionOctetsMax);
+  const auto text = read_file(path, rules::kDecisionOctetsMax);
   if (!text) {
     fmt::print(stderr, "weir-etl: {}\n", text.error().message);
     return 1;

@@ -32,7 +32,7 @@ int run(const std::string& path) {
                       books.messages_in, books.messages_stored, books.messages_repeated, books.messages_dead_total(),
                       books.messages_returned, books.records_in, books.rows, books.records_dropped, books.records_sampled_out,
                       books.records_dead_total(), books.records_returned);
-    return books.discrepancy().empty() ? 0 : 1;
+    return end_program(**program, books.discrepancy().empty() ? 0 : 1);
   });
 }
 

@@ -49,7 +49,7 @@ void print_rules_in_use(const json& s, const char* none) {
     fmt::print("from the next message on version {}, sha256 {}\n", text_of(pending.at("version")), text_of(pending.at("hash")));
   }
   if (const json error = s.value(json::json_pointer("/files_read/error"), json("")); error != "") {
-    fmt::print("FILES REFUSED as they are now; what was read before goes on:\n  {}\n", text_of(error));
+    fmt::print("FILES NOT TAKEN as they are now; what was read before goes on:\n  {}\n", text_of(error));
   }
   std::puts("");
 }

@@ -4,9 +4,6 @@
 #include <openssl/sha.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
-#include <fstream>
 
 namespace weir::enrich {
 
@@ -44,19 +41,6 @@ Result<bool> CsvReader::next(std::vector<std::string>& cells) {
     if (quoted) return Error{fmt::format("{}: a quote has no end", where())};
     if (!is_comment && (cells.size() > 1 || !cells[0].empty())) return true;
   }
-}
-
-Result<std::string> read_text(const std::string& path, size_t octets_max) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return Error{fmt::format("{}: {}", path, std::strerror(errno))};
-  std::string text;
-  char block[65536];
-  while (file.read(block, sizeof block) || file.gcount() > 0) {
-    text.append(block, static_cast<size_t>(file.gcount()));
-    if (text.size() > octets_max) return Error{fmt::format("{} is longer than {} octets", path, octets_max)};
-  }
-  if (file.bad()) return Error{fmt::format("{}: cannot be read", path)};
-  return text;
 }
 
 std::string version_of(std::string_view text) {

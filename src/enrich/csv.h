@@ -31,8 +31,6 @@ class CsvReader {
   size_t record_line_ = 1;
 };
 
-/// A file's text, at most `octets_max` of it.
-Result<std::string> read_text(const std::string& path, size_t octets_max);
 /// The beginning of its SHA-256: what says which of many files it was.
 std::string version_of(std::string_view text);
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <unordered_set>
 
+#include "base/read_file.h"
 #include "enrich/csv.h"
 
 namespace weir::enrich {
@@ -96,7 +97,7 @@ Result<std::shared_ptr<const Enrichment>> Enrichment::load(const EnrichConfig& c
 }
 
 Result<void> Enrichment::load_applications(const std::string& path) {
-  const auto text = read_text(path, kApplicationsOctetsMax);
+  const auto text = read_file(path, kApplicationsOctetsMax);
   if (!text) return text.error();
   auto table = ApplicationTable::parse(*text, path);
   if (!table) return table.error();
@@ -106,7 +107,7 @@ Result<void> Enrichment::load_applications(const std::string& path) {
 }
 
 Result<void> Enrichment::load_vendors(const std::string& path) {
-  const auto text = read_text(path, kVendorsOctetsMax);
+  const auto text = read_file(path, kVendorsOctetsMax);
   if (!text) return text.error();
   if (!vendors_) vendors_.emplace();
   const auto added = vendors_->add(*text, path);

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/printable.h"
+#include "base/read_file.h"
 #include "base/utf8.h"
 #include "enrich/csv.h"
 #include "enrich/data_set.h"
@@ -71,7 +72,7 @@ Result<DataSet> parse_list(std::string_view text, const std::string& path, DataS
 }
 
 Result<DataSet> read_list(const std::string& path, DataSetKind kind) {
-  const auto text = read_text(path, kListOctetsMax);
+  const auto text = read_file(path, kListOctetsMax);
   if (!text) return text.error();
   return parse_list(*text, path, kind);
 }

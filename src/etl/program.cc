@@ -28,11 +28,6 @@ void* run_names(void* names) {
   return nullptr;
 }
 
-/// Keys whose new values go without a restart; the files of rules and enrichment are looked at in any case.
-bool is_live(std::string_view key) {
-  return key == "rules" || key == "log.level" || key == feed::kWatchKey || key.substr(0, 5) == "ocsf." || key.substr(0, 11) == "enrichment.";
-}
-
 }  // namespace
 
 EtlProgram::EtlProgram(const LoadedConfig& loaded, Load load)
@@ -106,13 +101,12 @@ std::shared_ptr<const EtlView> EtlProgram::run(const std::function<service::Prog
   }
   const auto names_thread = names_ == nullptr ? Result<pthread_t>(pthread_t{}) : start_thread("weir-names", run_names, names_.get());
   if (!names_thread) log_error("{}; events go without names of exporters", names_thread.error().message);
-  bool is_reload_wanted = false;  // one that was asked for while another was under way comes after it
   for (;;) {
     const uint64_t now_ns = steady_clock_ns();
     const ProgramRequest request = poll_request();
-    is_reload_wanted |= request == ProgramRequest::reload;
-    if (is_reload_wanted && reloader_.ask()) is_reload_wanted = false;
+    if (request == ProgramRequest::reload) reloader_.ask_next();
     if (request == ProgramRequest::stop) {
+      reloader_.give_up();
       watch_.stopping("delivering what is begun", uint64_t{config_.shutdown_deadline_ms} * kNsPerMs);
       worker_->ask_to_stop();
     }
@@ -147,7 +141,7 @@ void EtlProgram::take_up(LoadedConfig& loaded, const Rules& rules, service::Relo
   wanted.ocsf = loaded.config.ocsf;
   wanted.log.level = loaded.config.log.level;
   wanted.watch_files_secs = loaded.config.watch_files_secs;
-  const bool is_other = feed::tell_taken_up(rules_.read()->identity(), rules->identity(), etl_schema().differences(&config_, &loaded.config), is_live, view);
+  const bool is_other = feed::tell_taken_up(rules_.read()->identity(), rules->identity(), etl_schema().differences(&config_, &loaded.config), "ocsf.", view);
   if (wanted.log.level != config_.log.level) service::set_log_level(wanted.log.level);
   config_ = std::move(wanted);
   origins_ = loaded.origins;

@@ -29,6 +29,8 @@ class EtlProgram {
 
   /// Until `poll_request` says stop; the last books.
   std::shared_ptr<const EtlView> run(const std::function<service::ProgramRequest()>& poll_request) WEIR_RUNS_ON(control_thread);
+  /// After run: a thread of it hangs in a disk that does not answer. Then this object is left alone.
+  bool is_stuck() const { return !reloader_.has_ended_within(feed::kFilesEndNs); }
 
  private:
   using Rules = std::shared_ptr<const RulesInUse>;

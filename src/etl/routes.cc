@@ -108,7 +108,7 @@ std::vector<service::HttpRoute> etl_routes(EtlSources from) {
   routes.add_json("/v1/ledger", ledger_json);
   routes.add_json("/v1/rules", [](const EtlView& v) { return rules_json(v.rules); });
   routes.add_metrics([sources](const EtlView& v, service::MetricPage& page) { add_metrics(v, *sources->reload(), *sources->files(), page); });
-  routes.add_health();
+  routes.add_health([sources] { return feed::degraded(*sources->files()); });
   return routes.take();
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <utility>
 
 #include "base/clock.h"
 #include "service/log.h"
@@ -18,6 +19,7 @@ constexpr int kIdleWaitMs = 100;
 constexpr int kOutcomeWaitMs = 5;  // what comes in meanwhile waits as long
 constexpr uint32_t kGiveBackDelayMs = 5000;
 constexpr int kFlushMs = 1000;
+constexpr uint64_t kUnwantedMaxNs = 2 * kNsPerSec;
 
 }  // namespace
 
@@ -90,6 +92,7 @@ bool EtlWorker::step() {
   bool did = take_deliveries();
   ask_for_more(now_ns);
   did |= transform();
+  let_go_of_decisions(now_ns);
   did |= publish();
   did |= close_jobs();
   prolong(now_ns);
@@ -166,6 +169,23 @@ Job* EtlWorker::next_job() {
 /// Rules name a decision file, or did when something was begun that is not acknowledged yet.
 bool EtlWorker::uses_decisions() const noexcept {
   return (rules_seen_ != nullptr && rules_seen_->decision() != nullptr) || decisions_->in_flight() > 0 || !to_publish_decisions_.empty();
+}
+
+/// Rules that name no decision file any more: what former ones made does not wait for ever for a stream that may not be there. After a
+/// while it fails, so that its messages come again and go by the rules that are there then.
+void EtlWorker::let_go_of_decisions(uint64_t now_ns) {
+  const bool is_waiting = decisions_->in_flight() > 0 || !to_publish_decisions_.empty();
+  if (!is_waiting || rules_.read()->decision() != nullptr) {
+    if (std::exchange(unwanted_since_ns_, 0) != 0) decisions_->set_patience(outbound::kPatientForEver);
+    return;
+  }
+  if (unwanted_since_ns_ == 0) {
+    unwanted_since_ns_ = now_ns;
+    decisions_->set_patience(kUnwantedMaxNs);
+  }
+  if (now_ns - unwanted_since_ns_ < kUnwantedMaxNs) return;
+  for (Outgoing* out : to_publish_decisions_) on_outcome({out, false, false, outbound::DeliveryFailure::not_connected});
+  to_publish_decisions_.clear();
 }
 
 bool EtlWorker::publish() {

@@ -66,6 +66,7 @@ class EtlWorker final : private outbound::OutcomeSink {
   bool publish() WEIR_RUNS_ON(publisher_thread);
   void on_outcome(const outbound::Outcome& outcome) override;
   bool uses_decisions() const noexcept;
+  void let_go_of_decisions(uint64_t now_ns);
   void close_if_settled(Job& job);
   bool close_jobs();
   void prolong(uint64_t now_ns);
@@ -151,6 +152,7 @@ class EtlWorker final : private outbound::OutcomeSink {
   uint64_t started_steady_ns_ = 0;
   uint64_t next_view_ns_ = 0;
   uint64_t next_prolong_ns_ = 0;
+  uint64_t unwanted_since_ns_ = 0;  // results of decision files that rules have no more wait for their stream; 0: none
   bool is_stopping_ = false;
   std::atomic<uint32_t> stop_asked_{0};
   Snapshot<EtlView> view_;

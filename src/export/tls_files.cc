@@ -11,9 +11,10 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
 #include <ctime>
+
+#include "base/read_file.h"
 
 namespace weir::outbound {
 namespace {
@@ -230,31 +231,7 @@ class Reading {
 void OpensslDeleter::operator()(X509* certificate) const noexcept { X509_free(certificate); }
 void OpensslDeleter::operator()(EVP_PKEY* key) const noexcept { EVP_PKEY_free(key); }
 
-Result<std::string> read_secret_file(const std::string& path) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (fd < 0) return Error{std::strerror(errno)};
-  struct stat about {};
-  std::string text;
-  std::string trouble;
-  if (::fstat(fd, &about) != 0) {
-    trouble = std::strerror(errno);
-  } else if (!S_ISREG(about.st_mode)) {
-    trouble = S_ISDIR(about.st_mode) ? "is a folder" : "is no regular file";
-  } else {
-    char buffer[4096];
-    ssize_t n = 0;
-    while (text.size() <= kSecretFileOctetsMax && (n = ::read(fd, buffer, sizeof buffer)) > 0) {
-      text.append(buffer, static_cast<size_t>(n));
-    }
-    if (n < 0) trouble = std::strerror(errno);
-    if (text.size() > kSecretFileOctetsMax) {
-      trouble = fmt::format("is larger than {} octets", kSecretFileOctetsMax);
-    }
-  }
-  ::close(fd);
-  if (!trouble.empty()) return Error{trouble};
-  return text;
-}
+Result<std::string> read_secret_file(const std::string& path) { return read_unnamed_file(path, kSecretFileOctetsMax); }
 
 bool is_readable_by_others(const std::string& path) noexcept {
   struct stat about {};

@@ -13,6 +13,11 @@ json files_json(const FilesView& files) {
           {"error", files.error}};
 }
 
+std::vector<std::string> degraded(const FilesView& files) {
+  if (files.error.empty()) return {};
+  return {"files of rules or enrichment do not go as they are now: " + files.error};
+}
+
 void add_files_metrics(service::MetricPage& page, const std::string& program, const FilesView& files) {
   page.gauge(program + "_files_read_good", "0: files of rules or enrichment, as they are now, are refused; what was read before goes on.", {},
              files.error.empty() ? 1 : 0);

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
+#include <vector>
 
 #include "service/metrics.h"
 
@@ -19,6 +20,8 @@ struct FilesView {
 };
 
 nlohmann::json files_json(const FilesView& files);
+/// For health: a line where files do not go as they are now, though the program works.
+std::vector<std::string> degraded(const FilesView& files);
 /// `program`: what the metrics' names begin with.
 void add_files_metrics(service::MetricPage& page, const std::string& program, const FilesView& files);
 

@@ -4,17 +4,22 @@
 // Runs on:  ask, view, files: any thread; the others: the control thread. Files are looked at and read on a thread of their own, for a disk
 //           may hang.
 // Bounds:   one look at each file in the time that step is given. A file is read once it was the same in two looks, and nothing of it is
-//           taken where it is another one afterwards: whoever writes it is not done. Where one is no regular file nothing is read: that might wait.
-// Failure:  what is wrong is refused as a whole, and what went goes on; of files nobody asked for that is said once, and is in files().
-//           Asked while a reload is under way: nothing.
+//           taken where it is another one afterwards: whoever writes it is not done. Whoever asks has files read kTriesOfAsked times at most.
+// Failure:  what is wrong is refused as a whole, and what went goes on; of files nobody asked for that is said once, and is in files(), as is
+//           that files never rest, or that a disk does not answer. Asked while a reload is under way: nothing. Where has_ended_within says
+//           no the destructor hangs with the disk: who ends then leaves this object alone and ends the process.
 #pragma once
+
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include "base/background_job.h"
@@ -29,6 +34,13 @@ namespace weir::feed {
 
 /// A reload is told as ended after this, should flows still go by what was read before: a large message is worked on for so long.
 inline constexpr uint64_t kSettleMaxNs = 5 * kNsPerSec;
+/// Looks one after the other that find a file another one each time, until that is said.
+inline constexpr unsigned kRestlessLooksMax = 10;
+inline constexpr unsigned kTriesOfAsked = 3;
+/// A look or a reading that takes longer is said: the largest databases are compiled in less.
+inline constexpr uint64_t kSlowFilesNs = 60 * kNsPerSec;
+/// What a program waits at its end for files that nobody wants any more.
+inline constexpr uint64_t kFilesEndNs = 2 * kNsPerSec;
 
 /// `Loaded`: a configuration with `warnings`. `Files`: what was read for it.
 template <class Loaded, class Files>
@@ -44,13 +56,14 @@ class Reloader {
     std::function<Loaded()> running;
     /// Flows go by what was taken up.
     std::function<bool()> is_settled;
+    uint64_t slow_ns = kSlowFilesNs;
   };
 
   explicit Reloader(Steps steps) : steps_(std::move(steps)) {
     view_.publish(std::make_shared<const service::ReloadView>());
     show_files();
   }
-  ~Reloader() { gives_up_.store(true, std::memory_order_relaxed); }
+  ~Reloader() { give_up(); }
   Reloader(const Reloader&) = delete;
   Reloader& operator=(const Reloader&) = delete;
 
@@ -62,16 +75,32 @@ class Reloader {
     if (!asked_.compare_exchange_strong(ended, ended + 1)) return std::nullopt;
     return ended + 1;
   }
+  /// As ask, after the one that is under way.
+  void ask_next() noexcept { is_wanted_ = true; }
   std::shared_ptr<const service::ReloadView> view() const { return view_.read(); }
   std::shared_ptr<const FilesView> files() const { return files_view_.read(); }
+
+  /// At the end: nothing that is being read is wanted any more.
+  void give_up() noexcept { gives_up_.store(true, std::memory_order_relaxed); }
+  /// After give_up. False where files are read even then: a disk does not answer, and the destructor waits for it.
+  bool has_ended_within(uint64_t ns) const {
+    for (const uint64_t by_ns = steady_clock_ns() + ns; job_.is_running();) {
+      if (steady_clock_ns() >= by_ns) return false;
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    return true;
+  }
 
   /// Begins what was asked for, and ends what was read. Files are looked at every `look_every_ns`; 0: not.
   void step(uint64_t look_every_ns) {
     const uint64_t now_ns = steady_clock_ns();
-    if ((phase_ == Phase::reading || phase_ == Phase::looking) && job_.is_running()) return;
+    if ((phase_ == Phase::reading || phase_ == Phase::looking) && job_.is_running()) {
+      if (now_ns - job_begun_ns_ >= steps_.slow_ns) say_slow();
+      return;
+    }
     switch (std::exchange(phase_, Phase::idle)) {
       case Phase::idle: break;
-      case Phase::looking: judge_files(); break;
+      case Phase::looking: judge_files(now_ns); break;
       case Phase::reading: judge(now_ns); break;
       case Phase::settling:
         if (!steps_.is_settled() && now_ns < settled_by_ns_) {
@@ -86,6 +115,7 @@ class Reloader {
       files_.are_watched = look_every_ns != 0;
       show_files();
     }
+    if (is_wanted_ && ask()) is_wanted_ = false;
     if (asked_.load() != ended_.load()) {
       begin_reload();
     } else if (look_every_ns != 0 && now_ns >= next_look_ns_ && !judged_.empty()) {
@@ -99,16 +129,25 @@ class Reloader {
   struct Reading {
     Result<Loaded> config;
     Result<Files> files = Error{};
-    StampedFiles read;       // as each was before it was read
-    bool is_steady = false;  // as they were afterwards, too
+    StampedFiles read;    // as each was before it was read
+    std::string written;  // the first that was another one afterwards; empty: none
   };
 
   Reading read(Result<Loaded> loaded) const {
     Reading reading{.config = std::move(loaded)};
     if (!reading.config) return reading;
     reading.files = steps_.read_files(*reading.config, gives_up_, reading.read);
-    reading.is_steady = look_again(reading.read) == reading.read;
+    reading.written = first_other(reading.read, look_again(reading.read));
     return reading;
+  }
+
+  template <class Job>
+  Result<void> begin(Phase phase, Job job) {
+    auto begun = job_.begin(std::move(job));
+    if (!begun) return begun;
+    job_begun_ns_ = steady_clock_ns();
+    phase_ = phase;
+    return begun;
   }
 
   // ---- asked for
@@ -116,26 +155,29 @@ class Reloader {
   void begin_reload() {
     next_ = {.number = asked_.load(), .state = service::ReloadState::running};
     view_.publish(std::make_shared<const service::ReloadView>(next_));
-    const auto begun = job_.begin([this] { reading_.emplace(read(steps_.load())); });
-    if (begun) {
-      phase_ = Phase::reading;
-    } else {
-      refuse(begun.error().message);
-    }
+    const auto begun = begin(Phase::reading, [this] {
+      for (unsigned tries = 0; tries < kTriesOfAsked; ++tries) {
+        reading_.emplace(read(steps_.load()));
+        if (reading_->written.empty() || gives_up_.load(std::memory_order_relaxed)) return;
+      }
+    });
+    if (!begun) refuse(begun.error().message);
   }
 
   void judge(uint64_t now_ns) {
     Reading reading = std::move(*std::exchange(reading_, std::nullopt));
+    say_quick();
     if (!reading.config) return refuse(reading.config.error().message);
+    if (!reading.written.empty()) return refuse(fmt::format("{}: somebody writes it while it is read", reading.written));
     if (!reading.files) {
       said_ = reading.files.error().message;
       return refuse(said_);
     }
     next_.warnings = reading.config->warnings;
     steps_.take_up(*reading.config, *reading.files, next_);
-    // What somebody has written meanwhile is another state: the next looks find it.
     judged_ = std::move(reading.read);
-    say_good();
+    restless_looks_ = 0;
+    say("");
     settled_by_ns_ = now_ns + kSettleMaxNs;
     phase_ = Phase::settling;
   }
@@ -164,25 +206,38 @@ class Reloader {
 
   // ---- written anew
 
+  /// Where no thread can be made: at the next turn that is due.
   void begin_look() {
     reading_.reset();
-    const auto begun = job_.begin([this, running = steps_.running(), judged = judged_, seen = seen_] {
+    (void)begin(Phase::looking, [this, running = steps_.running(), judged = judged_, seen = seen_] {
       now_ = look_again(judged);
-      const bool may_wait = std::any_of(now_.begin(), now_.end(), [](const StampedFile& file) { return file.may_wait; });
-      if (now_ != judged && now_ == seen && !may_wait) reading_.emplace(read(running));
+      if (now_ != judged && now_ == seen) reading_.emplace(read(running));
     });
-    if (begun) phase_ = Phase::looking;  // else at the next turn that is due
   }
 
-  void judge_files() {
-    seen_ = std::move(now_);
-    if (!reading_) return;
+  void judge_files(uint64_t now_ns) {
+    say_quick();
+    const StampedFiles before = std::exchange(seen_, std::exchange(now_, {}));
+    if (!reading_) {
+      if (seen_ == judged_) {
+        restless_looks_ = 0;
+        if (error_of_ == ErrorOf::restless) say(refused_, refused_.empty() ? ErrorOf::nothing : ErrorOf::refused);
+      } else {
+        note_restless(first_other(before.empty() ? judged_ : before, seen_));
+      }
+      return;
+    }
     Reading reading = std::move(*std::exchange(reading_, std::nullopt));
     seen_.clear();
-    if (!reading.is_steady) return;
+    if (!reading.written.empty()) {
+      // Half of the time is enough for it.
+      next_look_ns_ = std::max(next_look_ns_, now_ns + (now_ns - job_begun_ns_));
+      return note_restless(reading.written);
+    }
+    restless_looks_ = 0;
     judged_ = std::move(reading.read);
     if (!reading.files) return say_refused(reading.files.error().message);
-    say_good();
+    say("");
     service::ReloadView took;
     steps_.take_up(*reading.config, *reading.files, took);
     if (took.applied.empty()) return;  // they say what they said
@@ -192,22 +247,49 @@ class Reloader {
     show_files();
   }
 
+  void note_restless(const std::string& path) {
+    if (++restless_looks_ < kRestlessLooksMax || error_of_ == ErrorOf::restless) return;
+    const std::string why = fmt::format("{}: each time that it is looked at somebody has written it again", path);
+    service::log_error("files are not taken while they are written, what was read before goes on: {}", why);
+    say(why, ErrorOf::restless);
+  }
+
+  /// Of a reload that was refused for it the log has it already.
   void say_refused(const std::string& why) {
     if (why != std::exchange(said_, why)) service::log_error("files as they are now are refused, what was read before goes on: {}", why);
+    say(why, ErrorOf::refused);
+  }
+
+  void say_slow() {
+    if (is_slow_) return;
+    is_slow_ = true;
+    service::log_error("files have been looked at or read for {} s: a disk does not answer, or they are very large; what was read before goes on",
+                       steps_.slow_ns / kNsPerSec);
+    show_files();
+  }
+  void say_quick() {
+    if (!std::exchange(is_slow_, false)) return;
+    service::log_info("files have been looked at or read");
+    show_files();
+  }
+
+  enum class ErrorOf : uint8_t { nothing, refused, restless };
+  /// Empty: they go.
+  void say(const std::string& why, ErrorOf of = ErrorOf::nothing) {
+    if (of == ErrorOf::nothing) said_.clear();
+    if (of != ErrorOf::restless) refused_ = why;
+    error_of_ = of;
     if (files_.error == why) return;
     files_.error = why;
+    if (why.empty()) service::log_info("files as they are now go again");
     show_files();
   }
 
-  void say_good() {
-    said_.clear();
-    if (files_.error.empty()) return;
-    files_.error.clear();
-    service::log_info("files as they are now go again");
-    show_files();
+  void show_files() {
+    FilesView view = files_;
+    if (is_slow_) view.error = fmt::format("they have been looked at or read for over {} s", steps_.slow_ns / kNsPerSec);
+    files_view_.publish(std::make_shared<const FilesView>(std::move(view)));
   }
-
-  void show_files() { files_view_.publish(std::make_shared<const FilesView>(files_)); }
 
   const Steps steps_;
   Snapshot<service::ReloadView> view_;
@@ -215,14 +297,20 @@ class Reloader {
   std::atomic<uint64_t> asked_{0};
   std::atomic<uint64_t> ended_{0};
   std::atomic<bool> gives_up_{false};
+  bool is_wanted_ = false;  // another, when the one that is under way has ended
   Phase phase_ = Phase::idle;
   service::ReloadView next_;     // of the reload that is under way
   uint64_t settled_by_ns_ = 0;
   FilesView files_;
-  std::string said_;             // of files that are refused, in the log
+  ErrorOf error_of_ = ErrorOf::nothing;
+  bool is_slow_ = false;         // what is under way
+  unsigned restless_looks_ = 0;  // one after the other
+  std::string refused_;          // why judged_ are; empty: they go
+  std::string said_;             // likewise, in the log
   StampedFiles judged_;          // read, and taken or refused: nothing to do while they stay
   StampedFiles seen_;            // by the last look
   uint64_t next_look_ns_ = 0;
+  uint64_t job_begun_ns_ = 0;
   StampedFiles now_;                // the job's while it runs, as the next
   std::optional<Reading> reading_;
   BackgroundJob job_;

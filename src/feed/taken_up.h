@@ -20,9 +20,9 @@ struct FilesIdentity {
 /// `enrichment` may be null.
 FilesIdentity identity_of(std::string rules_hash, const enrich::Enrichment* enrichment);
 
-/// Says in `view` which of the files are others and which of the keys that differ go now; `is_live` judges keys. True where what flows go
-/// by is to be replaced.
+/// Says in `view` which of the files are others and which of the keys that differ go now: `also_live` is what those begin with that do in this
+/// program; empty: none. True where what flows go by is to be replaced.
 bool tell_taken_up(const FilesIdentity& now, const FilesIdentity& wanted, const std::vector<std::string>& differing_keys,
-                   bool (*is_live)(std::string_view key), service::ReloadView& view);
+                   std::string_view also_live, service::ReloadView& view);
 
 }  // namespace weir::feed

@@ -10,6 +10,7 @@
 #include <set>
 #include <utility>
 
+#include "base/read_file.h"
 #include "rules/compile_parts.h"
 #include "rules/parser.h"
 #include "rules/yaml_reader.h"
@@ -42,7 +43,7 @@ std::string allowed_of(const Target& target) {
 class RuleReader : private YamlReader {
  public:
   RuleReader(const std::string& name, const std::string& folder, const std::vector<Target>& targets, StampedFiles* files)
-      : YamlReader(name), folder_(folder), stamped_(files), set_(std::make_unique<RuleSet>()) {
+      : YamlReader(name), all_(name), folder_(folder), stamped_(files), set_(std::make_unique<RuleSet>()) {
     set_->program_.targets = targets;
   }
 
@@ -115,10 +116,10 @@ class RuleReader : private YamlReader {
       read_decision(node);
     });
     compiler.emit({.op = Op::finish});
-    if (set_->program_.code.size() > kInstructionsMax || set_->program_.constants.size() > UINT16_MAX ||
-        set_->program_.sets.size() > UINT16_MAX) {
-      fail(Place(), fmt::format("the rules come to {} instructions (limit {}), {} constants and {} sets (limit {} each)", set_->program_.code.size(),
-                                kInstructionsMax, set_->program_.constants.size(), set_->program_.sets.size(), UINT16_MAX));
+    if (error_.empty() && (set_->program_.code.size() > kInstructionsMax || set_->program_.constants.size() > UINT16_MAX ||
+                           set_->program_.sets.size() > UINT16_MAX)) {
+      error_ = fmt::format("{}: the rules come to {} instructions (limit {}), {} constants and {} sets (limit {} each)", all_, set_->program_.code.size(),
+                           kInstructionsMax, set_->program_.constants.size(), set_->program_.sets.size(), UINT16_MAX);
     }
   }
 
@@ -146,7 +147,7 @@ class RuleReader : private YamlReader {
       const std::string& file = entry.second.Scalar();
       const std::string path = beside(file);
       look_at(path, stamped_);
-      const auto text = contents_of(path, kDictionaryOctetsMax);
+      const auto text = read_file(path, kDictionaryOctetsMax);
       if (!text) return void(fail(entry.second, text.error().message));
       digest_.add(*text);
       auto dictionary = Dictionary::parse(path, *text);
@@ -161,7 +162,7 @@ class RuleReader : private YamlReader {
     if (!node.IsScalar() || node.Scalar().empty()) return void(fail(node, "decision is to be a decision file (JDM)"));
     const std::string path = beside(node.Scalar());
     look_at(path, stamped_);
-    const auto text = contents_of(path, kDecisionOctetsMax);
+    const auto text = read_file(path, kDecisionOctetsMax);
     if (!text) return void(fail(node, text.error().message));
     digest_.add(*text);
     auto plain = Decision::parse(*text);
@@ -353,6 +354,7 @@ class RuleReader : private YamlReader {
     return targets.size() - 1;
   }
 
+  const std::string all_;  // the file, or the folder that they are in
   const std::string folder_;
   StampedFiles* const stamped_;  // null: nobody wants them
   std::vector<File> files_;
@@ -371,19 +373,20 @@ Result<std::unique_ptr<const RuleSet>> RuleSet::parse(const std::string& text, c
 }
 
 Result<std::unique_ptr<const RuleSet>> RuleSet::read(const std::string& path, const std::vector<Target>& targets, StampedFiles* files) {
-  look_at(path, files);
+  look_at_folder(path, kRuleFileEnding, files);
   const auto paths = rule_files_of(path);
   if (!paths) return paths.error();
-  if (paths->empty()) return Error{fmt::format("{}: a folder without a file that ends in .yaml", path)};
+  if (paths->empty()) return Error{fmt::format("{}: a folder without a file that ends in {}", path, kRuleFileEnding)};
   const bool is_folder = paths->front() != path;
   const size_t slash = path.rfind('/');
   RuleReader reader(path.substr(0, path.find_last_not_of('/') + 1), is_folder ? path : slash == std::string::npos ? "" : path.substr(0, slash), targets, files);
   size_t octets = 0;
   for (const std::string& each : *paths) {
     if (is_folder) look_at(each, files);
-    auto text = contents_of(each, kRulesFileOctetsMax - octets);
+    auto text = read_file(each, kRulesFileOctetsMax);
     if (!text) return text.error();
     octets += text->size();
+    if (octets > kRulesFileOctetsMax) return Error{fmt::format("{}: its files have more than {} octets", path, kRulesFileOctetsMax)};
     reader.add_file(each, std::move(*text));
   }
   return reader.read();

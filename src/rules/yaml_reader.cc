@@ -1,16 +1,11 @@
 #include "rules/yaml_reader.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
-#include <unistd.h>
 #include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/parser.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <charconv>
-#include <cstring>
 #include <filesystem>
 #include <set>
 #include <sstream>
@@ -23,30 +18,6 @@
 
 namespace weir::rules {
 
-Result<std::string> contents_of(const std::string& path, size_t octets_max) {
-  // Not waiting: a pipe that nobody writes to would stop whoever reads files.
-  struct Descriptor {
-    int fd;
-    ~Descriptor() {
-      if (fd >= 0) ::close(fd);
-    }
-  } const file{::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC)};
-  struct stat look {};
-  if (file.fd < 0 || ::fstat(file.fd, &look) != 0) return Error{fmt::format("{}: cannot be read: {}", path, std::strerror(errno))};
-  if (!S_ISREG(look.st_mode)) return Error{fmt::format("{}: cannot be read: it is no regular file", path)};
-  std::string text;
-  char some[64 * 1024];
-  while (text.size() <= octets_max) {
-    const ssize_t n = ::read(file.fd, some, sizeof some);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return Error{fmt::format("{}: cannot be read: {}", path, std::strerror(errno))};
-    if (n == 0) break;
-    text.append(some, static_cast<size_t>(n));
-  }
-  if (text.size() > octets_max) return Error{fmt::format("{}: larger than {} octets", path, octets_max)};
-  return text;
-}
-
 Result<std::vector<std::string>> rule_files_of(const std::string& path) {
   namespace fs = std::filesystem;
   std::error_code error;
@@ -56,7 +27,7 @@ Result<std::vector<std::string>> rule_files_of(const std::string& path) {
   for (; !error && entry != fs::directory_iterator(); entry.increment(error)) {
     // What begins with a dot is an editor's or a volume's own.
     const bool is_hidden = entry->path().filename().string().starts_with('.');
-    if (entry->path().extension() == ".yaml" && !is_hidden && !entry->is_directory(error)) files.push_back(entry->path().string());
+    if (entry->path().extension() == kRuleFileEnding && !is_hidden && !entry->is_directory(error)) files.push_back(entry->path().string());
     if (files.size() > kRuleFilesMax) return Error{fmt::format("{}: more than {} files", path, kRuleFilesMax)};
   }
   if (error) return Error{fmt::format("{}: {}", path, error.message())};

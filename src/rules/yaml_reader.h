@@ -17,10 +17,9 @@
 
 namespace weir::rules {
 
-/// A file whole.
-Result<std::string> contents_of(const std::string& path, size_t octets_max);
 inline constexpr size_t kRuleFilesMax = 1000;
-/// The file itself; of a folder the files in it that end in .yaml, by their names.
+inline constexpr std::string_view kRuleFileEnding = ".yaml";
+/// The file itself; of a folder the files in it that end so, by their names.
 Result<std::vector<std::string>> rule_files_of(const std::string& path);
 /// Letters, digits and _, not beginning with a digit.
 bool is_name(const std::string& text);

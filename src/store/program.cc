@@ -38,9 +38,6 @@ void* run_names(void* names) {
   return nullptr;
 }
 
-/// Keys whose new values go without a restart; the file of rules is looked at in any case.
-bool is_live(std::string_view key) { return key == "rules" || key == "log.level" || key == feed::kWatchKey || key.substr(0, 11) == "enrichment."; }
-
 }  // namespace
 
 StoreProgram::StoreProgram(const LoadedConfig& loaded, Load load)
@@ -171,13 +168,12 @@ std::shared_ptr<const StoreView> StoreProgram::run(const std::function<service::
     stop_threads();
     return nullptr;
   }
-  bool is_reload_wanted = false;  // one that was asked for while another was under way comes after it
   for (;;) {
     const uint64_t now_ns = steady_clock_ns();
     const ProgramRequest request = poll_request();
-    is_reload_wanted |= request == ProgramRequest::reload;
-    if (is_reload_wanted && reloader_.ask()) is_reload_wanted = false;
+    if (request == ProgramRequest::reload) reloader_.ask_next();
     if (request == ProgramRequest::stop) {
+      reloader_.give_up();
       watch_.stopping("committing what is begun", uint64_t{config_.shutdown_deadline_ms} * kNsPerMs);
       ingest_->ask_to_stop();
     }
@@ -207,7 +203,7 @@ void StoreProgram::tell(const StoreView& view, uint64_t now_ns) {
 
 void StoreProgram::take_up(LoadedConfig& loaded, const Rules& rules, service::ReloadView& view) {
   const bool is_other =
-      feed::tell_taken_up(identity_of(*rules_.read()), identity_of(*rules), store_schema().differences(&config_, &loaded.config), is_live, view);
+      feed::tell_taken_up(identity_of(*rules_.read()), identity_of(*rules), store_schema().differences(&config_, &loaded.config), "", view);
   config_.rules = loaded.config.rules;
   config_.enrichment = loaded.config.enrichment;
   config_.log.level = loaded.config.log.level;

@@ -184,7 +184,11 @@ std::vector<service::HttpRoute> store_routes(StoreSources from) {
   routes.add_metrics([sources](const StoreView& v, service::MetricPage& page) {
     add_metrics(v, sources->keeper().get(), file_look(*sources->store), *sources->reload(), *sources->files(), page);
   });
-  routes.add_health([sources] { return degraded(sources->keeper().get(), sources->keeper_trouble()); });
+  routes.add_health([sources] {
+    auto lines = degraded(sources->keeper().get(), sources->keeper_trouble());
+    for (std::string& line : feed::degraded(*sources->files())) lines.push_back(std::move(line));
+    return lines;
+  });
   auto all = routes.take();
   all.push_back({.method = "GET", .path = "/v1/kept", .handle = [sources](const service::HttpRequest&) {
                    const auto keeper = sources->keeper();

@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <random>
 
+#include "base/read_file.h"
 #include "enrich/csv.h"
 
 namespace weir::enrich {
@@ -192,7 +193,7 @@ TEST_F(Applications, LinesAboutTheSamePortsTakeNoTime) {
 TEST_F(Applications, OurOwnTableIsRead) {
   const char* const root = std::getenv("WEIR_SOURCE_ROOT");
   ASSERT_NE(root, nullptr);
-  const auto text = read_text(std::string(root) + "/conf/applications.csv", kApplicationsOctetsMax);
+  const auto text = read_file(std::string(root) + "/conf/applications.csv", kApplicationsOctetsMax);
   ASSERT_TRUE(text) << text.error().message;
   auto made = ApplicationTable::parse(*text, "applications.csv");
   ASSERT_TRUE(made) << made.error().message;

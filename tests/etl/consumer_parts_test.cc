@@ -10,8 +10,6 @@ namespace {
 
 using Texts = std::vector<std::string>;
 
-bool is_live(std::string_view key) { return key == "rules" || key == "log.level" || key == "enrichment.threats" || key == "ocsf.product_name"; }
-
 TEST(TakenUp, IsToldByWhatIsInTheFiles) {
   struct Case {
     FilesIdentity now, wanted;
@@ -34,10 +32,14 @@ TEST(TakenUp, IsToldByWhatIsInTheFiles) {
     service::ReloadView view;
     Texts keys = c.keys;
     keys.push_back("source.consumer");
-    EXPECT_EQ(tell_taken_up(c.now, c.wanted, keys, is_live, view), c.is_other);
+    EXPECT_EQ(tell_taken_up(c.now, c.wanted, keys, "ocsf.", view), c.is_other);
     EXPECT_EQ(view.applied, c.applied);
     EXPECT_EQ(view.needs_restart, Texts{"source.consumer"});
   }
+  service::ReloadView view;
+  EXPECT_FALSE(tell_taken_up({one, ""}, {one, ""}, {"ocsf.product_name", "log.level"}, "", view)) << "of a program that makes no events";
+  EXPECT_EQ(view.applied, Texts{"log.level"});
+  EXPECT_EQ(view.needs_restart, Texts{"ocsf.product_name"});
 }
 
 }  // namespace

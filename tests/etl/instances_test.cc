@@ -3,12 +3,14 @@
 
 #include <chrono>
 #include <filesystem>
+#include <optional>
 #include <thread>
 
 #include "etl/etl_fixture.h"
 #include "exporter.pb.h"
 #include "export/framing.h"
 #include "support/program.h"
+#include "support/silent_mount.h"
 #include "support/web_client.h"
 
 namespace weir {
@@ -399,8 +401,11 @@ TEST_F(EtlInstances, TakeRulesThatWereWrittenAnewUnderLoadByThemselves) {
   ASSERT_TRUE(publish_until([&] { return status()["rules"]["version"] == 2; })) << status().dump();
   write("rules: [{id: a, when: no_such_field == 1, then: {drop: true}}]\n");
   ASSERT_TRUE(publish_until([&] { return status()["files_read"]["error"].get<std::string>().find("no_such_field") != std::string::npos; }));
-  EXPECT_THAT(ctl(0, {"status"}).out, HasSubstr("FILES REFUSED as they are now"));
+  EXPECT_THAT(ctl(0, {"status"}).out, HasSubstr("FILES NOT TAKEN as they are now"));
   EXPECT_THAT(ctl(0, {"metrics"}).out, HasSubstr("weir_etl_files_read_good 0"));
+  const auto health = test::fetch({.url = "http://weir/healthz", .unix_path = socket_of(0)});
+  EXPECT_EQ(health.status, 200) << "a restart would mend nothing";
+  EXPECT_THAT(health.body, HasSubstr("files of rules or enrichment do not go as they are now"));
   EXPECT_EQ(status()["rules"]["version"], 2);
   EXPECT_TRUE(is_ready(0)) << "what was read before goes on";
   write(rules_of("two"));
@@ -424,29 +429,45 @@ TEST_F(EtlInstances, TakeRulesThatWereWrittenAnewUnderLoadByThemselves) {
   EXPECT_EQ(log.find("refused", first), std::string::npos) << "said once: " << log;
 }
 
-// What takes long to read keeps nobody from working, from answering and from stopping.
+// A disk that does not answer keeps nobody from working, from answering and from stopping.
 TEST_F(EtlInstances, ReadFilesAsideWhileTheyWork) {
-  const std::string list = folder_ / "cloud.csv";
+  const std::string data = folder_ / "data", list = data + "/cloud.csv";
+  std::filesystem::create_directory(data);
   std::ofstream(list) << "192.0.2.0/24,one\n";
+  if (!test::SilentMount(data).is_there()) GTEST_SKIP() << "no file system of the test's own: needs root and FUSE";
   auto instance = start(0, "enrichment: {cloud: [" + list + "]}\n");
   ASSERT_TRUE(eventually([&] { return is_ready(0); })) << instance->err();
-  // A pipe that nobody writes to yet: as slow as a list can be.
-  std::filesystem::remove(list);
-  ASSERT_EQ(mkfifo(list.c_str(), 0600), 0);
+  std::optional<test::SilentMount> hangs(std::in_place, data);
   instance->signal(SIGHUP);
   ASSERT_TRUE(eventually([&] { return reload_state() == "running"; }));
   publish("flows.raw.netflow", flow_batch(0, 1));
   ASSERT_TRUE(eventually([&] { return is_all_done(); }));
   EXPECT_NE(ctl(0, {"reload"}).status, 0) << "one at a time";
+  hangs.reset();
+  ASSERT_TRUE(eventually([&] { return reload_state() == "unchanged"; })) << reload_state() << ": the drive is there again, with what was read before";
   std::ofstream(list) << "192.0.2.0/24,two\n";
-  ASSERT_TRUE(eventually([&] { return reload_state() == "applied"; }));
-  // And it stops while one is read.
+  EXPECT_EQ(ctl(0, {"reload"}).status, 0);
+  // And it stops while it waits.
+  hangs.emplace(data);
   instance->signal(SIGHUP);
   ASSERT_TRUE(eventually([&] { return reload_state() == "running"; }));
-  instance->signal(SIGTERM);
-  ASSERT_TRUE(eventually([&] { return instance->err().find("SIGTERM: stopping") != std::string::npos; })) << instance->err();
-  std::ofstream(list) << "192.0.2.0/24,three\n";
-  EXPECT_EQ(instance->wait(), 0) << instance->err();
+  EXPECT_EQ(instance->terminate(20s), 0) << instance->err();
+  EXPECT_THAT(instance->err(), HasSubstr("that thread is left behind"));
+}
+
+// A pipe that nobody writes to is refused, not waited for.
+TEST_F(EtlInstances, RefuseWhatIsNoRegularFile) {
+  const std::string list = folder_ / "cloud.csv";
+  std::ofstream(list) << "192.0.2.0/24,one\n";
+  auto instance = start(0, "enrichment: {cloud: [" + list + "]}\nwatch_files_secs: 1\n");
+  ASSERT_TRUE(eventually([&] { return is_ready(0); })) << instance->err();
+  std::filesystem::remove(list);
+  ASSERT_EQ(mkfifo(list.c_str(), 0600), 0);
+  const Outcome refused = ctl(0, {"reload"});
+  EXPECT_EQ(refused.status, 1);
+  EXPECT_THAT(refused.out + refused.err, HasSubstr(list + ": is no regular file"));
+  ASSERT_TRUE(eventually([&] { return test::fetch({.url = "http://weir/v1/status", .unix_path = socket_of(0)}).body.find("cloud.csv: is no regular file") != std::string::npos; }));
+  EXPECT_EQ(instance->terminate(), 0) << instance->err();
 }
 
 TEST_F(EtlInstances, AreLookedAtWithWeirctl) {

@@ -3,7 +3,6 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -91,7 +90,8 @@ class ReloaderTest : public ::testing::Test {
              view.applied.push_back(text);
            },
        .running = [this] { return Loaded{path_, {}}; },
-       .is_settled = [this] { return is_settled_.load(); }}};
+       .is_settled = [this] { return is_settled_.load(); },
+       .slow_ns = 100 * kNsPerMs}};
 };
 
 // What was refused because nobody may read it changes in nothing else when somebody may.
@@ -185,11 +185,127 @@ TEST_F(ReloaderTest, SaysNothingOfAFileThatWasTouched) {
   EXPECT_EQ(reloader_.files()->taken, 1u);
 }
 
-TEST_F(ReloaderTest, ReadsNothingThatItMightHaveToWaitFor) {
-  std::filesystem::remove(path_);
-  ASSERT_EQ(mkfifo(path_.c_str(), 0600), 0);
-  turn_for(80ms);
+TEST_F(ReloaderTest, SaysThatAFileNeverRests) {
+  int i = 0;
+  const auto write_again = [&] { replace("text " + std::to_string(i++)); };
+  ::testing::internal::CaptureStderr();
+  ASSERT_TRUE(turn([&] {
+    write_again();
+    return !reloader_.files()->error.empty();
+  }));
+  EXPECT_EQ(reloader_.files()->error, path_ + ": each time that it is looked at somebody has written it again");
+  EXPECT_GE(i, 10);
+  for (int more = 0; more < 30; ++more) {
+    write_again();
+    reloader_.step(1);
+    std::this_thread::sleep_for(1ms);
+  }
   EXPECT_EQ(reads_, 0);
+  replace("last");
+  ASSERT_TRUE(turn([&] { return !taken_.empty(); }));
+  EXPECT_THAT(taken_, ElementsAre("last"));
+  EXPECT_EQ(reloader_.files()->error, "");
+  const std::string log = ::testing::internal::GetCapturedStderr();
+  const size_t first = log.find("files are not taken while they are written");
+  ASSERT_NE(first, std::string::npos) << log;
+  EXPECT_EQ(log.find("files are not taken while they are written", first + 10), std::string::npos) << log;
+}
+
+TEST_F(ReloaderTest, SaysThatAFileIsAlwaysWrittenWhileItIsRead) {
+  while_reading_ = [&] { replace("text " + std::to_string(reads_)); };
+  write("second");
+  ASSERT_TRUE(turn([&] { return !reloader_.files()->error.empty(); }));
+  EXPECT_THAT(reloader_.files()->error, HasSubstr("somebody has written it again"));
+  EXPECT_GE(reads_, 5) << "each of them after two looks";
+  EXPECT_THAT(taken_, IsEmpty());
+  const int reads = reads_;
+  while_reading_ = nullptr;
+  ASSERT_TRUE(turn([&] { return !taken_.empty(); }));
+  EXPECT_GT(reads_, reads);
+  EXPECT_EQ(reloader_.files()->error, "");
+}
+
+TEST_F(ReloaderTest, ReadsWhatIsWrittenAllTheTimeHalfOfTheTimeAtMost) {
+  constexpr auto kReading = 60ms;
+  while_reading_ = [&] {
+    std::this_thread::sleep_for(kReading);
+    replace("text " + std::to_string(reads_));
+  };
+  write("second");
+  ASSERT_TRUE(turn([&] { return reads_ >= 1; }));
+  turn_for(10 * kReading);
+  EXPECT_LE(reads_, 6);
+}
+
+TEST_F(ReloaderTest, AReloadTakesNothingThatIsWrittenWhileItIsRead) {
+  while_reading_ = [&] {
+    if (reads_ == 1) replace("third");
+  };
+  write("second");
+  ASSERT_TRUE(reloader_.ask());
+  ASSERT_TRUE(turn([&] { return reloader_.view()->state == ReloadState::applied; }, 0));
+  EXPECT_THAT(taken_, ElementsAre("third"));
+  EXPECT_EQ(reads_, 2);
+
+  while_reading_ = [&] { replace("text " + std::to_string(reads_)); };
+  ASSERT_TRUE(reloader_.ask());
+  ASSERT_TRUE(turn([&] { return reloader_.view()->state == ReloadState::refused; }, 0));
+  EXPECT_EQ(reloader_.view()->error, path_ + ": somebody writes it while it is read");
+  EXPECT_THAT(taken_, ElementsAre("third"));
+  EXPECT_EQ(reads_, 5);
+}
+
+TEST_F(ReloaderTest, ASecondSignalIsTakenUpAfterTheFirst) {
+  std::atomic<bool> goes_on{false};
+  while_reading_ = [&] {
+    while (!goes_on) std::this_thread::sleep_for(1ms);
+  };
+  write("second");
+  reloader_.ask_next();
+  ASSERT_TRUE(turn([&] { return reads_ == 1; }, 0));
+  reloader_.ask_next();
+  turn_for(20ms, 0);
+  write("third");
+  goes_on = true;
+  ASSERT_TRUE(turn([&] { return reloader_.view()->number == 2 && reloader_.view()->state != ReloadState::running; }, 0));
+  EXPECT_EQ(taken_.back(), "third");
+  turn_for(30ms, 0);
+  EXPECT_EQ(reloader_.view()->number, 2u);
+}
+
+TEST_F(ReloaderTest, SaysThatADiskDoesNotAnswerAndDoesNotEndWithIt) {
+  std::atomic<bool> answers{false};
+  while_reading_ = [&] {
+    while (!answers) std::this_thread::sleep_for(1ms);
+  };
+  write("second");
+  ASSERT_TRUE(turn([&] { return !reloader_.files()->error.empty(); }));
+  EXPECT_THAT(reloader_.files()->error, HasSubstr("looked at or read for over"));
+  reloader_.give_up();
+  EXPECT_FALSE(reloader_.has_ended_within(20 * kNsPerMs));
+  answers = true;
+  EXPECT_TRUE(reloader_.has_ended_within(2 * kNsPerSec));
+  ASSERT_TRUE(turn([&] { return taken_.size() == 1; }));
+  EXPECT_EQ(reloader_.files()->error, "");
+}
+
+// Whoever edits a file puts others beside it, and takes them away again.
+TEST_F(ReloaderTest, OfAFolderOnlyTheNamesOfItsFilesCount) {
+  StampedFiles before;
+  look_at_folder(folder_, ".yaml", &before);
+  write("again");
+  std::ofstream(folder_ / ".a.yaml.swp") << "an editor's";
+  std::ofstream(folder_ / ".#a.yaml") << "another's";
+  EXPECT_EQ(look_again(before), before);
+  std::ofstream(folder_ / "a.yaml") << "a";
+  const StampedFiles one = look_again(before);
+  EXPECT_EQ(first_other(before, one), folder_.string());
+  std::filesystem::rename(folder_ / "a.yaml", folder_ / "b.yaml");
+  EXPECT_NE(look_again(before), one);
+  std::filesystem::remove(folder_ / "b.yaml");
+  EXPECT_EQ(look_again(before), before);
+  std::filesystem::remove_all(folder_);
+  EXPECT_NE(look_again(before), before);
 }
 
 TEST_F(ReloaderTest, LooksAtNothingWhereThatIsSwitchedOff) {

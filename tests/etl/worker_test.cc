@@ -193,6 +193,33 @@ TEST_F(EtlWorkerTest, KeepsMessagesUntilTheStreamOfDecisionsTakesThem) {
   EXPECT_EQ(numbers_of(decisions()), run_of(0, 7));
 }
 
+// What a decision file made that rules no longer name must not hold up all that comes after it.
+TEST_F(EtlWorkerTest, LetsGoOfDecisionsThatRulesDoNotWantAnyMore) {
+  make_stream("other", "flows.decisions");
+  write_decision_file({{"traffic.bytes_out", "bytes"}});
+  take_rules(config(), 1, "decision: d.json\nrules: []\n");
+  start(config());
+  publish("flows.raw.netflow", flow_batch(0, 7), {{"Nats-Msg-Id", "one"}});
+  ASSERT_TRUE(eventually([&] { return worker_->view() != nullptr && worker_->view()->books.records_in_flight == 7; }));
+  take_rules(config(), 2, "rules: []\n");
+  publish("flows.raw.netflow", flow_batch(7, 5), {{"Nats-Msg-Id", "two"}});
+  settle(3);
+  EXPECT_EQ(numbers_of(events()), run_of(0, 12));
+  EXPECT_EQ(books().messages_returned, 1u);
+  EXPECT_EQ(books().messages_done, 2u);
+  EXPECT_EQ(books().decisions_acknowledged, 0u);
+
+  // Those that rules want again are waited for again.
+  take_rules(config(), 3, "decision: d.json\nrules: []\n");
+  publish("flows.raw.netflow", flow_batch(12, 4), {{"Nats-Msg-Id", "three"}});
+  ASSERT_TRUE(eventually([&] { return worker_->view()->books.records_in_flight == 4; }));
+  std::this_thread::sleep_for(std::chrono::seconds(4));
+  EXPECT_EQ(books().messages_returned, 1u);
+  api("STREAM.DELETE.other");
+  settle(4);
+  EXPECT_EQ(numbers_of(decisions()), run_of(12, 4));
+}
+
 /// The most memory that this process has ever had, in KiB.
 uint64_t peak_kib() {
   std::ifstream status("/proc/self/status");

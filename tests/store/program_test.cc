@@ -196,7 +196,7 @@ TEST_F(StoreProgramTest, TakesFilesThatWereWrittenAnewByItself) {
   EXPECT_NE(status()["rules"]["hash"], before);
   std::ofstream(list) << "192.0.2.0/99,two\n";
   ASSERT_TRUE(eventually([&] { return status()["files_read"]["error"] != ""; })) << store->err();
-  EXPECT_THAT(ctl({"status"}).out, HasSubstr("FILES REFUSED as they are now"));
+  EXPECT_THAT(ctl({"status"}).out, HasSubstr("FILES NOT TAKEN as they are now"));
   EXPECT_THAT(ctl({"metrics"}).out, HasSubstr("weir_store_files_read_good 0"));
   std::ofstream(list) << "192.0.2.0/24,two\n";
   ASSERT_TRUE(eventually([&] { return status()["rules"]["version"] == 3; })) << store->err();
