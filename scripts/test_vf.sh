@@ -3,11 +3,11 @@
 # physical one, with interrupts, an exception path and a link that comes and goes; and what the NIC and hugepage helpers
 # do to a real kernel. What runs inside is tests/deploy/vf_guest.sh.
 #
-# usage: scripts/test_vf.sh --package FILE [--work DIR]
-#   --package  Weir's Debian package, as dpkg-buildpackage or test_package.sh --keep makes it
+# usage: scripts/test_vf.sh [--package FILE] [--work DIR]
+#   --package  Weir's Debian package, as dpkg-buildpackage or test_package.sh --keep makes it; without, it is built from what is committed
 #   --work     keep what was fetched there, for the next time
 # Needs root, debootstrap and Debian's mirror, from which come a kernel and, from backports, a QEMU that knows such a NIC
-# (8.0 or newer); no KVM. Says what it found as TAP.
+# (8.0 or newer); no KVM. To build: debhelper, git, and what Weir is built with. Says what it found as TAP.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 
@@ -16,10 +16,10 @@ while [ $# -gt 0 ]; do
   case "$1" in
     --package) package=${2:?}; shift 2 ;;
     --work) kept=${2:?}; shift 2 ;;
-    *) package=''; break ;;
+    *) sed -n '6,10s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
   esac
 done
-[ -f "$package" ] || { sed -n '6,10s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+[ -z "$package" ] || [ -f "$package" ] || { echo "test_vf: there is no $package" >&2; exit 2; }
 [ "$(id -u)" -eq 0 ] || { echo "test_vf: be root" >&2; exit 1; }
 
 work=${kept:-$(mktemp -d /tmp/weir-vf.XXXXXX)}
@@ -34,6 +34,17 @@ trap clean_up EXIT
 die() { echo "test_vf: $*" >&2; tail -5 "$work/log" >&2; exit 1; }
 in_root() { chroot "$1" env DEBIAN_FRONTEND=noninteractive PATH=/usr/sbin:/usr/bin:/sbin:/bin "${@:2}"; }
 install_in() { in_root "$1" apt-get install -y -qq --no-install-recommends "${@:2}" >>"$work/log" 2>&1; }
+
+# What the machine is to have, where nobody brought it.
+build_package() {
+  command -v dh git >/dev/null || die "no debhelper or git to build the package with: or --package"
+  rm -rf "$work/source" "$work"/*.deb
+  git clone -q . "$work/source" || die "no clone"
+  if command -v ccache >/dev/null; then CCACHE_DIR=$(ccache -k cache_dir); export CCACHE_DIR; fi  # dh gives compilers a home of their own
+  (cd "$work/source" && DEB_BUILD_OPTIONS="parallel=$(nproc) noautodbgsym" dpkg-buildpackage -b -us -uc >"$work/log" 2>&1) || die "the package could not be built"
+  package=$(find "$work" -maxdepth 1 -name 'weir_*.deb')
+}
+if [ -z "$package" ]; then echo "# the package"; build_package; fi
 
 kernel_of() { find "$host/kernel/boot" -name 'vmlinuz-*' -printf '%f\n' 2>/dev/null | head -1; }
 if [ -z "$(kernel_of)" ]; then
