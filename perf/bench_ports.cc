@@ -1,14 +1,14 @@
 // bench_ports.cc — What a port costs beside a bare loop of its kind: kernel sockets, af_packet and AF_XDP, each over a veth pair.
 //
-//     bench_ports [--rounds N] [--rate PPS] [--seconds N] [--halvings N] [--json] [--smoke]
+//     bench_ports [--rounds N] [--rate PPS] [--seconds N] [--halvings N] [--kind KIND] [--json] [--smoke]
 //
 // --rounds: of all in turn; medians (3). --rate, --seconds: the paced runs (100000, 0.5). --halvings: steps in the search
-// for the highest rate without loss (5; 0: none). --json: on standard output, nothing else.
+// for the highest rate without loss (5; 0: none). --kind: socket, af_packet or af_xdp only. --json: on standard output, nothing else.
 //
 // Receivers of each kind: bare (bare_receivers.h); driver, the same loop over DPDK's driver; port, Weir whose access list
 // admits nobody, so that a datagram ends where it was received; whole, Weir that decodes and encodes. Two figures of each receive thread's own CPU time:
-// full, while it takes what waits in a queue that is nearly full, which is what bounds the rate a core can take; paced, at
-// a rate at which it mostly sleeps. Each has a wire of its own and sleeps while the others have their turn.
+// full, while it takes what waits in a queue that is nearly full, which is what bounds the rate a core can take: what a queue takes longer than one with
+// a tenth of that, so that waking up is not in it but by itself (a wake); paced, at a rate at which it mostly sleeps. Each has a wire of its own and sleeps while the others have their turn.
 //
 // What the kernel does in soft interrupts to hand a frame over is on the sender's CPU, for all alike. Needs root, ip(8) and
 // two CPUs; ends with 77 where they are not.
@@ -28,9 +28,11 @@
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
+#include <iterator>
 #include <memory>
 #include <new>
 #include <optional>
+#include <span>
 #include <string>
 #include <thread>
 #include <vector>
@@ -48,6 +50,7 @@ struct Options {
   uint64_t rate = 100'000;
   double seconds = 0.5;
   unsigned halvings = 5;
+  std::string kind;  // empty: all
   bool is_json = false;
 };
 
@@ -66,7 +69,7 @@ constexpr const char* kKindNames[] = {"socket", "af_packet", "af_xdp"};
 constexpr const char* kWhoNames[] = {"bare", "driver", "port", "whole"};
 constexpr unsigned kFramesOfAfPacket = 2048, kFramesOfAfXdp = 1024;  // as Weir's ports have them
 constexpr uint64_t kWaiting[] = {3000, 1500, 900};                     // datagrams of a queue that is nearly full
-constexpr unsigned kFillings = 5;                                    // a round
+constexpr unsigned kFillings = 7;                                    // a round, of either size
 constexpr uint64_t kFillRate = 200'000;
 constexpr uint64_t kSearchNs = 300 * kNsPerMs;
 
@@ -87,6 +90,7 @@ struct Lane {
   pid_t pid = -1;
   Shared* shared = nullptr;
   std::vector<double> full_ns, paced_ns;  // a datagram, by round
+  std::vector<double> wake_ns;            // beside that: from sleep to sleep, once
   uint64_t paced_sent = 0, paced_lost = 0;
   uint64_t lossless = 0;  // datagrams a second
   bool is_bound_by_sender = false;
@@ -157,6 +161,8 @@ dataplane::DataPlaneConfig weir_config(const Lane& lane, const Cpus& cpus) {
   pin_to(cpus.sender);
   lane.shared->is_ready = true;
   const auto look = [&] {
+    const RoleScope looking(control_thread);
+    plane.keep_time(steady_clock_ns());  // as the appliance does: else the core asks the kernel for the time
     dataplane::Pipeline& pipeline = plane.pipeline(0);
     outbound::OutboundBatch* batch;
     while (pipeline.batcher().take_sealed(batch)) pipeline.batcher().give_back(batch);
@@ -223,9 +229,8 @@ bool wait_for(const Lane& lane, uint64_t received, uint64_t within_ns) {
   return true;
 }
 
-/// ns a datagram while it takes what waits; nullopt where not all of it was there.
-std::optional<double> take_full_queue(VethWires& wires, const Lane& lane) {
-  const uint64_t count = kWaiting[static_cast<size_t>(lane.kind)];
+/// ns that it takes until so many that wait are taken and it sleeps; nullopt where not all of them were there.
+std::optional<double> take_waiting(VethWires& wires, const Lane& lane, uint64_t count) {
   const uint64_t before = lane.shared->received;
   kill(lane.pid, SIGSTOP);
   usleep(2000);
@@ -235,7 +240,7 @@ std::optional<double> take_full_queue(VethWires& wires, const Lane& lane) {
   kill(lane.pid, SIGCONT);
   if (!wait_for(lane, before + count, kNsPerSec)) return {};
   usleep(2000);
-  return static_cast<double>(receiving_ns(lane) - before_ns) / static_cast<double>(count);
+  return static_cast<double>(receiving_ns(lane) - before_ns);
 }
 
 double median(std::vector<double> values) {
@@ -261,11 +266,25 @@ Paced pace(VethWires& wires, const Lane& lane, uint64_t rate, uint64_t for_ns) {
   return paced;
 }
 
-void run_round(VethWires& wires, Lane& lane, const Options& options) {
-  std::vector<double> full;
+/// Of those of a kind, one after the other, so that what else goes on here is the same for all. What a nearly full queue takes longer
+/// than one with a tenth of that is what datagrams take: waking up and lying down again is in both, once.
+void fill_queues(VethWires& wires, std::span<Lane> lanes) {
+  const uint64_t many = kWaiting[static_cast<size_t>(lanes[0].kind)], few = many / 10;
+  std::vector<std::vector<double>> of_many(lanes.size()), of_few(lanes.size());
   for (unsigned i = 0; i < kFillings; ++i)
-    if (const auto ns = take_full_queue(wires, lane)) full.push_back(*ns);
-  if (!full.empty()) lane.full_ns.push_back(median(full));
+    for (size_t at = 0; at < lanes.size(); ++at) {
+      if (const auto ns = take_waiting(wires, lanes[at], many)) of_many[at].push_back(*ns);
+      if (const auto ns = take_waiting(wires, lanes[at], few)) of_few[at].push_back(*ns);
+    }
+  for (size_t at = 0; at < lanes.size(); ++at) {
+    if (of_many[at].empty() || of_few[at].empty()) continue;
+    const double ns = (median(of_many[at]) - median(of_few[at])) / static_cast<double>(many - few);
+    lanes[at].full_ns.push_back(ns);
+    lanes[at].wake_ns.push_back(median(of_few[at]) - ns * static_cast<double>(few));
+  }
+}
+
+void run_round(VethWires& wires, Lane& lane, const Options& options) {
   const Paced paced = pace(wires, lane, options.rate, static_cast<uint64_t>(options.seconds * 1e9));
   lane.paced_ns.push_back(paced.ns);
   lane.paced_sent += paced.sent.datagrams;
@@ -302,17 +321,17 @@ void print_json(const std::vector<Lane>& lanes, const Options& options) {
   std::string rows;
   for (const Lane& lane : lanes)
     rows += fmt::format(
-        "{}{{\"kind\":\"{}\",\"who\":\"{}\",\"full_ns\":{},\"paced_ns\":{},\"paced_sent\":{},\"paced_lost\":{},\"datagrams_per_second_lossless\":{},"
+        "{}{{\"kind\":\"{}\",\"who\":\"{}\",\"full_ns\":{},\"wake_ns\":{},\"paced_ns\":{},\"paced_sent\":{},\"paced_lost\":{},\"datagrams_per_second_lossless\":{},"
         "\"bound_by_sender\":{}}}",
         rows.empty() ? "" : ",", kKindNames[static_cast<size_t>(lane.kind)], kWhoNames[static_cast<size_t>(lane.who)], spread(lane.full_ns),
-        spread(lane.paced_ns), lane.paced_sent, lane.paced_lost, options.halvings == 0 ? "null" : std::to_string(lane.lossless),
+        spread(lane.wake_ns), spread(lane.paced_ns), lane.paced_sent, lane.paced_lost, options.halvings == 0 ? "null" : std::to_string(lane.lossless),
         lane.is_bound_by_sender);
   std::printf("{\"rate\":%llu,\"seconds\":%g,\"rounds\":%u,\"receivers\":[%s]}\n", static_cast<unsigned long long>(options.rate),
               options.seconds, options.rounds, rows.c_str());
 }
 
 void print_table(const std::vector<Lane>& lanes, const Options& options) {
-  std::printf("%-10s %-6s %26s %12s %10s %26s %14s %16s\n", "", "", "ns, queue full", "M/s a core", "of bare", "ns, paced", "lost", "lossless/s");
+  std::printf("%-10s %-6s %26s %12s %10s %10s %26s %14s %16s\n", "", "", "ns, queue full", "M/s a core", "of bare", "us, a wake", "ns, paced", "lost", "lossless/s");
   double bare = 0;
   for (const Lane& lane : lanes) {
     const double full = median(lane.full_ns);
@@ -321,9 +340,9 @@ void print_table(const std::vector<Lane>& lanes, const Options& options) {
       return v.empty() ? std::string("-")
                        : fmt::format("{:.0f} ({:.0f} to {:.0f})", median(v), *std::min_element(v.begin(), v.end()), *std::max_element(v.begin(), v.end()));
     };
-    std::printf("%-10s %-6s %26s %12.2f %8.0f %% %26s %14s %15llu%s\n", kKindNames[static_cast<size_t>(lane.kind)],
+    std::printf("%-10s %-6s %26s %12.2f %8.0f %% %10.1f %26s %14s %15llu%s\n", kKindNames[static_cast<size_t>(lane.kind)],
                 kWhoNames[static_cast<size_t>(lane.who)], cell(lane.full_ns).c_str(), full > 0 ? 1e3 / full : 0, full > 0 ? 100 * bare / full : 0,
-                cell(lane.paced_ns).c_str(), fmt::format("{}/{}", lane.paced_lost, lane.paced_sent).c_str(),
+                median(lane.wake_ns) / 1e3, cell(lane.paced_ns).c_str(), fmt::format("{}/{}", lane.paced_lost, lane.paced_sent).c_str(),
                 static_cast<unsigned long long>(lane.lossless), lane.is_bound_by_sender ? "+" : "");
   }
   std::printf("paced: %llu datagrams/s of %u records; +: the sender can no more; of bare: of its datagrams a second of CPU\n",
@@ -349,7 +368,8 @@ int run(const Options& options) {
   std::vector<Lane> lanes;
   for (const Kind kind : {Kind::socket, Kind::af_packet, Kind::af_xdp})
     for (const Who who : {Who::bare, Who::driver, Who::port, Who::whole})
-      if (kind != Kind::socket || who != Who::driver) lanes.push_back({.kind = kind, .who = who, .wire = static_cast<unsigned>(lanes.size())});
+      if ((options.kind.empty() || options.kind == kKindNames[static_cast<size_t>(kind)]) && (kind != Kind::socket || who != Who::driver))
+        lanes.push_back({.kind = kind, .who = who, .wire = static_cast<unsigned>(lanes.size())});
   auto wires = VethWires::lay(static_cast<unsigned>(lanes.size()), cpus->sender);
   if (!wires) skip(wires.error().message);
   for (Lane& lane : lanes) start(lane, *cpus);
@@ -362,8 +382,13 @@ int run(const Options& options) {
     }
     pace(**wires, lane, options.rate, 50 * kNsPerMs);  // warm
   }
-  for (unsigned i = 0; i < options.rounds; ++i)
+  for (unsigned i = 0; i < options.rounds; ++i) {
+    for (size_t at = 0, end; at < lanes.size(); at = end) {
+      for (end = at + 1; end < lanes.size() && lanes[end].kind == lanes[at].kind;) ++end;
+      fill_queues(**wires, std::span(lanes).subspan(at, end - at));
+    }
     for (Lane& lane : lanes) run_round(**wires, lane, options);
+  }
   if (options.halvings != 0)
     for (Lane& lane : lanes) search_limit(**wires, lane, options.halvings);
   bool is_right = true;
@@ -396,6 +421,9 @@ Options parse(int argc, char** argv) {
       options.rate = std::strtoull(value, nullptr, 10);
     } else if (key == "--seconds") {
       options.seconds = std::strtod(value, nullptr);
+    } else if (key == "--kind") {
+      options.kind = value;
+      if (std::find(std::begin(kKindNames), std::end(kKindNames), options.kind) == std::end(kKindNames)) fail("no such kind: " + options.kind);
     } else if (key == "--halvings") {
       options.halvings = static_cast<unsigned>(std::strtoul(value, nullptr, 10));
     } else {

@@ -176,9 +176,9 @@ def ports:
     | {bare: "bare loop", driver: "bare loop over DPDK's driver", port: "Weir, receiving only", whole: "Weir, decoding and encoding"} as $words
     | .receivers | map(. as $r | ($run.receivers | map(select(.kind == $r.kind))) as $kind
       | def beside($who): $kind | map(select(.who == $who)) | .[0].full_ns.median | if . == null or $r.full_ns == null or $r.who == $who then "–" else "\(. / $r.full_ns.median * 100 | round) %" end;
-      ["\($kinds[.kind]): \($words[.who])", (.full_ns | spread(digits)), beside("bare"), beside("driver"), (.paced_ns | spread(digits)), "\(.paced_lost | thousands) of \(.paced_sent | thousands)",
+      ["\($kinds[.kind]): \($words[.who])", (.full_ns | spread(digits)), beside("bare"), beside("driver"), (if .wake_ns == null then "–" else .wake_ns.median / 1000 | digits end), (.paced_ns | spread(digits)), "\(.paced_lost | thousands) of \(.paced_sent | thousands)",
        (.datagrams_per_second_lossless | if . == null or . == 0 then "–" else thousands end) + (if .bound_by_sender then " and more" else "" end)])
-    | table(["", "ns a datagram, queue full", "rate of the bare loop's", "rate of the driver's", "ns a datagram at \($run.rate | thousands)/s", "lost then", "datagrams/s without loss"]) end;
+    | table(["", "ns a datagram, queue full", "rate of the bare loop's", "rate of the driver's", "µs a wake", "ns a datagram at \($run.rate | thousands)/s", "lost then", "datagrams/s without loss"]) end;
 
 def sessions:
   .sessions | if . == null then "Not measured in this run." else
