@@ -112,7 +112,7 @@ bool ExceptionPort::to_wire(uint64_t steady_now_ns) noexcept {
   rte_mbuf* mbufs[kBurst];
   uint16_t count = 0;
   bool any = false;
-  for (unsigned reads = 0; !is_gone_ && reads < kBurst && credit_.has_any(); ++reads) {
+  for (unsigned reads = 0; reads < kBurst && credit_.has_any(); ++reads) {
     rte_mbuf* const mbuf = rte_pktmbuf_alloc(pool_);
     has_no_mbufs_ = mbuf == nullptr;
     if (has_no_mbufs_) break;  // the kernel keeps what it has to send, and counts what it drops
@@ -124,6 +124,7 @@ bool ExceptionPort::to_wire(uint64_t steady_now_ns) noexcept {
       break;
     }
     any = true;
+    is_gone_ = false;
     credit_.take();
     if (static_cast<uint32_t>(octets) == longest - offset) {  // perhaps cut: someone has raised its MTU
       too_long_.increment();
@@ -177,6 +178,10 @@ ExceptionStats ExceptionPort::stats(bool link_up) {
   const std::string too_small = follow_mtu();
   stats.trouble = tap_->trouble();
   if (stats.trouble.empty()) stats.trouble = too_small;
+  if (tap_->was_made_again() && !is_told_) {
+    is_told_ = true;
+    device_.add_note(fmt::format("interface {} was deleted, and made again: routes that it had are to be set again", config_.interface));
+  }
   stats.delivered = delivered_.value();
   stats.refused = refused_.value();
   for (const std::unique_ptr<ExceptionLane>& lane : lanes_) stats.waiting += lane->waiting();

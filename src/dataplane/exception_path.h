@@ -70,10 +70,11 @@ class ExceptionPort {
   uint16_t mtu_room_ = 0;  // up to which it follows the device's
   std::atomic<uint32_t> frame_octets_max_{0};  // by mtu_; the control thread's
   FrameCredit credit_;         // the thread's, as the next two
-  bool is_gone_ = false;       // somebody has deleted the interface
+  bool is_gone_ = false;       // somebody has deleted the interface, when it was last read from
   bool has_no_mbufs_ = false;  // the device holds them all
   Counter delivered_, refused_;             // to the kernel
   Counter sent_, not_sent_, too_long_;      // from it
+  bool is_told_ = false;  // that the interface was made again
   uint64_t sent_told_ = 0;                  // less those that turned out to be invalid; it never falls
 };
 

@@ -85,6 +85,13 @@ Result<void> set_up_link(const std::string& name) {
   return {};
 }
 
+/// 0, or the errno.
+int attach(int fd, const std::string& name) noexcept {
+  ifreq request = request_for(name);
+  request.ifr_flags = IFF_TAP | IFF_NO_PI;
+  return ioctl(fd, TUNSETIFF, &request) == 0 ? 0 : errno;
+}
+
 /// RTM_NEWADDR as the kernel wants it: a header, and the address once as our own (local) and once as the prefix's.
 struct AddressRequest {
   nlmsghdr header{};
@@ -182,10 +189,7 @@ TapInterface::TapInterface(std::string name, int fd)
 Result<std::unique_ptr<TapInterface>> TapInterface::open(const std::string& name) {
   const int fd = ::open(kTunDevice, O_RDWR | O_NONBLOCK | O_CLOEXEC);
   if (fd < 0) return error(name, kTunDevice, errno);
-  ifreq request = request_for(name);
-  request.ifr_flags = IFF_TAP | IFF_NO_PI;
-  if (ioctl(fd, TUNSETIFF, &request) != 0) {
-    const int number = errno;
+  if (const int number = attach(fd, name); number != 0) {
     close(fd);
     if (number == EBUSY) return Error{fmt::format("interface {}: another program has it", name)};
     if (number == EPERM)
@@ -205,6 +209,8 @@ Result<void> TapInterface::set_up(const Settings& settings) {
   for (const InterfaceAddress& address : settings.addresses)
     if (Result<void> added = add_address(address); !added) return added;
   addresses_.assign(settings.addresses.begin(), settings.addresses.end());
+  mac_ = settings.mac;
+  mtu_ = settings.mtu;
   return set_up_link(name_);
 }
 
@@ -253,25 +259,51 @@ std::string TapInterface::lost_addresses(const std::string& name) {
 }
 
 std::string TapInterface::other_mtu(const std::string& name) {
-  if (mtu_to_set_ == 0) return {};
-  if (set_mtu(name, mtu_to_set_)) {
-    mtu_to_set_ = 0;
-    return {};
+  if (sets_mtu_ && set_mtu(name, mtu_)) sets_mtu_ = false;
+  if (!sets_mtu_) return {};
+  return fmt::format("interface {} has another MTU than its device has now: ip link set {} mtu {}", name, name, mtu_);
+}
+
+std::string TapInterface::other_mac(const std::string& name) {
+  if (sets_mac_ && set_mac(name, mac_)) sets_mac_ = false;
+  if (!sets_mac_) return {};
+  return fmt::format("interface {} has another MAC address than its device: ip link set {} address {:02x}:{:02x}:{:02x}:{:02x}:{:02x}:{:02x}", name, name, mac_[0], mac_[1],
+                     mac_[2], mac_[3], mac_[4], mac_[5]);
+}
+
+/// A descriptor outlives its interface, and takes another: one that it makes, or one that somebody has made for us. Why not; empty: it did.
+std::string TapInterface::make_again() {
+  if (const int number = attach(fd_, name_); number == EPERM) {
+    return fmt::format("interface {} is gone, and making it again needs CAP_NET_ADMIN: ip tuntap add {} mode tap user USER; or restart", name_, name_);
+  } else if (number != 0) {
+    return fmt::format("interface {} is gone, and cannot be made again: {}", name_, std::strerror(number));
   }
-  return fmt::format("interface {} has another MTU than its device has now: ip link set {} mtu {}", name, name, mtu_to_set_);
+  index_ = if_nametoindex(name_.c_str());
+  const uint64_t already = frames_dropped_by(index_).value_or(0);
+  dropped_before_ = already - (dropped_ - dropped_before_);  // what is told goes on from what it was
+  dropped_ = already;
+  has_carrier_ = sets_mac_ = sets_mtu_ = was_made_again_ = true;
+  [[maybe_unused]] const Result<void> up = set_up_link(name_);  // else it is said that it is down
+  return {};
 }
 
 std::string TapInterface::trouble() {
   ifreq request{};
-  if (ioctl(fd_, TUNGETIFF, &request) != 0) return fmt::format("interface {} is gone: restart to have it again", name_);
+  if (ioctl(fd_, TUNGETIFF, &request) != 0) {
+    if (std::string why = make_again(); !why.empty()) return why;
+    const std::string left = trouble();
+    return fmt::format("interface {} was deleted, and is made again{}{}", name_, left.empty() ? "" : ": ", left);
+  }
   ifreq flags = request_for(request.ifr_name);  // it may have been given another name
   if (ask(SIOCGIFFLAGS, flags) != 0) return fmt::format("interface {} is gone: restart to have it again", name_);
   if ((flags.ifr_flags & IFF_UP) == 0) return fmt::format("interface {} is down", name_);
   const std::string name = request.ifr_name;
-  std::string what = other_mtu(name);
-  const std::string lost = lost_addresses(name);
-  if (!what.empty() && !lost.empty()) what += "; ";
-  return what + lost;
+  std::string all;
+  for (const std::string& what : {other_mac(name), other_mtu(name), lost_addresses(name)}) {
+    if (!all.empty() && !what.empty()) all += "; ";
+    all += what;
+  }
+  return all;
 }
 
 }  // namespace weir::dataplane

@@ -43,12 +43,16 @@ class TapInterface {
   /// Sets what is not so already, and brings it up.
   Result<void> set_up(const Settings& settings) WEIR_RUNS_ON(control_thread);
   /// The wire behind it carries so much from now on. What cannot be set now is tried again by trouble().
-  void follow_mtu(uint16_t mtu) WEIR_RUNS_ON(control_thread) { mtu_to_set_ = mtu; }
+  void follow_mtu(uint16_t mtu) WEIR_RUNS_ON(control_thread) {
+    mtu_ = mtu;
+    sets_mtu_ = true;
+  }
   /// The kernel is told of the wire behind it.
   void set_carrier(bool is_up) noexcept WEIR_RUNS_ON(control_thread);
-  /// Why nothing goes by it, or not all: gone, set down, or without an MTU or an address that it is to have and that this process may
-  /// not set. Empty: all does.
+  /// Why nothing goes by it, or not all: gone, set down, or without what it is to have and this process may not set. Empty: all does.
+  /// One that somebody has deleted is made again under our descriptor, as it was but for its routes, which nobody told us.
   std::string trouble() WEIR_RUNS_ON(control_thread);
+  bool was_made_again() const noexcept { return was_made_again_; }
   /// Frames for us that the kernel has dropped since open, its queue being full. Gone: as many as were known.
   uint64_t dropped() WEIR_RUNS_ON(control_thread);
 
@@ -66,15 +70,20 @@ class TapInterface {
   Result<void> add_address(const InterfaceAddress& address);
   std::string lost_addresses(const std::string& name);
   std::string other_mtu(const std::string& name);
+  std::string other_mac(const std::string& name);
+  std::string make_again();
 
   const std::string name_;
   const int fd_;
-  const unsigned index_;
+  unsigned index_;
   std::vector<InterfaceAddress> addresses_;  // that it is to have
   uint64_t dropped_before_ = 0;  // it may be older than we are
   uint64_t dropped_ = 0;         // in all, as last known
   bool has_carrier_ = true;
-  uint16_t mtu_to_set_ = 0;  // 0: it is as it is to be
+  bool was_made_again_ = false;
+  std::array<uint8_t, 6> mac_{};
+  uint16_t mtu_ = 0;
+  bool sets_mac_ = false, sets_mtu_ = false;  // not what it is to be yet
 };
 
 }  // namespace weir::dataplane

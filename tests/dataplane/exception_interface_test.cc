@@ -3,8 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fmt/format.h>
+
 #include "base/thread_rights.h"
 #include "dataplane/plane_check.h"
+#include "dataplane/tap_interface.h"
 #include "exception_appliance.h"
 
 namespace weir::dataplane::testing {
@@ -50,7 +53,7 @@ TEST(ExceptionInterface, TakesOverAnInterfaceThatAScriptHasMade) {
   });
 }
 
-TEST(ExceptionInterface, SaysWhenItsInterfaceIsDownOrGone) {
+TEST(ExceptionInterface, SaysWhenItIsDownAndIsMadeAgainWhereSomebodyDeletesIt) {
   SKIP_WITHOUT_ROOT();
   with_appliance(with_addresses(), [](const TwoHosts& hosts, DataPlane& plane, Collected& collected) {
     ASSERT_TRUE(is_found(hosts, plane, collected, "ping -n -c1 -W1 192.0.2.2"));
@@ -61,11 +64,40 @@ TEST(ExceptionInterface, SaysWhenItsInterfaceIsDownOrGone) {
     ASSERT_TRUE(run_until(plane, collected, [&] {
       return hosts.send(v5_datagram(1), 9) && stats(plane).exception->refused > refused;
     }));
-    ASSERT_TRUE(hosts.here("ip link delete weir0"));
-    EXPECT_THAT(stats(plane).exception->trouble, HasSubstr("interface weir0 is gone"));
+    for (int i = 0; i < 2; ++i) {
+      ASSERT_TRUE(hosts.here("ip link delete weir0"));
+      ASSERT_TRUE(hosts.send(v5_datagram(1), 9));
+      EXPECT_EQ(stats(plane).exception->trouble, "interface weir0 was deleted, and is made again");
+      EXPECT_EQ(stats(plane).exception->trouble, "");
+      EXPECT_THAT(stats(plane).note, HasSubstr("interface weir0 was deleted, and made again: routes that it had are to be set again"));
+      EXPECT_TRUE(is_found(hosts, plane, collected, "ping -n -c1 -W1 192.0.2.2"));
+      EXPECT_TRUE(is_found(hosts, plane, collected, "ping -n -c1 -W1 2001:db8::2"));
+    }
     const uint64_t before = datagrams(plane);
     ASSERT_TRUE(hosts.send(v5_datagram(1)));
     EXPECT_TRUE(run_until(plane, collected, [&] { return datagrams(plane) == before + 1; }));
+  });
+}
+
+TEST(ExceptionInterface, IsTakenFromWhoMayMakeItAgain) {
+  SKIP_WITHOUT_ROOT();
+  with_appliance(with_addresses(), [](const TwoHosts& hosts, DataPlane& plane, Collected& collected) {
+    const auto octets = TapInterface::mac_of("weir0");
+    ASSERT_TRUE(octets);
+    const std::string mac = fmt::format("{:02x}:{:02x}:{:02x}:{:02x}:{:02x}:{:02x}", (*octets)[0], (*octets)[1], (*octets)[2], (*octets)[3], (*octets)[4], (*octets)[5]);
+    ASSERT_TRUE(give_up_capabilities());
+    ASSERT_TRUE(hosts.here("ip link delete weir0"));
+    EXPECT_EQ(stats(plane).exception->trouble,
+              "interface weir0 is gone, and making it again needs CAP_NET_ADMIN: ip tuntap add weir0 mode tap user USER; or restart");
+    ASSERT_TRUE(hosts.here("ip tuntap add weir0 mode tap user 0"));
+    EXPECT_EQ(stats(plane).exception->trouble, "interface weir0 was deleted, and is made again: interface weir0 is down");
+    ASSERT_TRUE(hosts.here("ip link set weir0 up"));
+    EXPECT_THAT(stats(plane).exception->trouble, HasSubstr("interface weir0 has another MAC address than its device: ip link set weir0 address " + mac));
+    ASSERT_TRUE(hosts.here("ip link set weir0 address " + mac));
+    EXPECT_THAT(stats(plane).exception->trouble, HasSubstr("interface weir0 has lost its address 192.0.2.2/24"));
+    ASSERT_TRUE(hosts.here("ip addr add 192.0.2.2/24 dev weir0 && ip addr add 2001:db8::2/64 dev weir0"));
+    EXPECT_EQ(stats(plane).exception->trouble, "");
+    EXPECT_TRUE(is_found(hosts, plane, collected, "ping -n -c1 -W1 192.0.2.2"));
   });
 }
 
