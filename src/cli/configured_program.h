@@ -59,7 +59,7 @@ int run_configured(const char* program, Load load, Check check, Go go) {
 template <class Program>
 int end_program(const Program& program, int status) {
   if (!program.is_stuck()) return status;
-  service::log_error("files of the configuration are still being read: their disk does not answer, and that thread is left behind");
+  service::log_error("files of the configuration are still being read two seconds after they were given up: that thread is left behind");
   service::finish_log(kFinishLogMs);
   std::_Exit(status);
 }

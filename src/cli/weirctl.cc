@@ -96,7 +96,10 @@ class Program {
           show("/readyz", [](const json& r) { std::puts(text_of(r.at("status")).c_str()); });
         });
     app.add_subcommand("health", "Whether its threads turn; status 1 if not")->callback([this] {
-      show("/healthz", [](const json& r) { std::puts(text_of(r.at("status")).c_str()); });
+      show("/healthz", [](const json& r) {
+        std::puts(text_of(r.at("status")).c_str());
+        for (const json& line : r.value("degraded", json::array())) fmt::print("DEGRADED: {}\n", text_of(line));
+      });
     });
     app.add_subcommand("config", "What the appliance runs with, and where each value came from")
         ->callback([this] { show("/v1/config", print_config); });
@@ -434,18 +437,21 @@ class Program {
     if (!report(asked)) return;
     const json number = json::parse(asked.body, nullptr, /*allow_exceptions=*/false).value("number", json());
     json body;
-    for (int i = 0; i < kReloadLooksMax; ++i) {
+    bool has_ended = false;
+    for (int i = 0; i < kReloadLooksMax && !has_ended; ++i) {
+      if (i > 0) std::this_thread::sleep_for(kReloadLookEvery);
       if (!fetch("/v1/reload", body)) return;
-      if (body.value("number", json()) == number && body.value("state", json()) != "running") break;
-      std::this_thread::sleep_for(kReloadLookEvery);
+      has_ended = body.value("number", json()) == number && body.value("state", json()) != "running";
     }
     if (as_json_) {
       std::puts(body.dump(2).c_str());
+    } else if (!has_ended) {
+      say("the reload is still under way: weirctl status says what it waits for, /v1/reload how it ends");
     } else {
       print_checked(body, print_reload);
     }
     const json state = body.value("state", json());
-    if (exit_code_ == kAnswered && state != "applied" && state != "unchanged") exit_code_ = kRefused;
+    if (exit_code_ == kAnswered && (!has_ended || (state != "applied" && state != "unchanged"))) exit_code_ = kRefused;
   }
 
   /// It takes as long as reading them does; who does not want to wait may go, and look later.

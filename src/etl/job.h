@@ -48,7 +48,8 @@ struct Job {
   uint32_t buried_open = 0;   // of these, records that lie in `source`
   size_t unpacked_octets = 0; // that `source` takes beside the message
   bool is_read = false;       // to its end, or given up
-  bool has_failed = false;
+  bool has_failed = false;    // it is to be delivered again
+  bool goes_again = false;    // it is to be worked on again, by other rules
   std::optional<DeadReason> dead;  // as a whole
   size_t place = 0;           // among those that are begun
 

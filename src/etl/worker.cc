@@ -19,7 +19,7 @@ constexpr int kIdleWaitMs = 100;
 constexpr int kOutcomeWaitMs = 5;  // what comes in meanwhile waits as long
 constexpr uint32_t kGiveBackDelayMs = 5000;
 constexpr int kFlushMs = 1000;
-constexpr uint64_t kUnwantedMaxNs = 2 * kNsPerSec;
+constexpr uint64_t kUnwantedMaxNs = 5 * kNsPerSec;
 
 }  // namespace
 
@@ -171,19 +171,23 @@ bool EtlWorker::uses_decisions() const noexcept {
   return (rules_seen_ != nullptr && rules_seen_->decision() != nullptr) || decisions_->in_flight() > 0 || !to_publish_decisions_.empty();
 }
 
-/// Rules that name no decision file any more: what former ones made does not wait for ever for a stream that may not be there. After a
-/// while it fails, so that its messages come again and go by the rules that are there then.
+/// Rules that name no decision file any more: what former ones made does not wait for ever for a stream that takes none of it. Its messages are
+/// worked on again, by the rules that are there now.
 void EtlWorker::let_go_of_decisions(uint64_t now_ns) {
   const bool is_waiting = decisions_->in_flight() > 0 || !to_publish_decisions_.empty();
-  if (!is_waiting || rules_.read()->decision() != nullptr) {
-    if (std::exchange(unwanted_since_ns_, 0) != 0) decisions_->set_patience(outbound::kPatientForEver);
+  const bool is_unwanted = is_waiting && rules_.read()->decision() == nullptr;
+  if (!is_unwanted || unwanted_since_ns_ == 0 || books_.decisions_acknowledged != decisions_seen_) {
+    unwanted_since_ns_ = is_unwanted ? now_ns : 0;
+    decisions_seen_ = books_.decisions_acknowledged;
+    if (std::exchange(is_letting_go_, false)) decisions_->set_patience(outbound::kPatientForEver);
     return;
   }
-  if (unwanted_since_ns_ == 0) {
-    unwanted_since_ns_ = now_ns;
-    decisions_->set_patience(kUnwantedMaxNs);
-  }
   if (now_ns - unwanted_since_ns_ < kUnwantedMaxNs) return;
+  if (!std::exchange(is_letting_go_, true)) {
+    service::log_info("rules name no decision file any more, and stream {} does not take what former ones made: these flows go by the rules of now",
+                      config_.decisions.stream.name);
+    decisions_->set_patience(0);  // what was sent is waited for as long as an answer may take
+  }
   for (Outgoing* out : to_publish_decisions_) on_outcome({out, false, false, outbound::DeliveryFailure::not_connected});
   to_publish_decisions_.clear();
 }
@@ -205,13 +209,14 @@ void EtlWorker::on_outcome(const outbound::Outcome& outcome) {
   auto& out = static_cast<Outgoing&>(*outcome.batch);
   Job& job = *out.job;
   if (!outcome.acknowledged) {
-    if (outcome.failure != outbound::DeliveryFailure::shutdown_deadline) {
+    const bool is_let_go = out.is_decided && is_letting_go_;
+    if (!is_let_go && outcome.failure != outbound::DeliveryFailure::shutdown_deadline) {
       static service::LogLimit limit{5, 10 * kNsPerSec};
       service::log_limited(limit, service::LogLevel::warning,
                            "{}: a message is not published: {}; message {} is left to be delivered again", out.as.subject,
                            name_of(outcome.failure), job.id);
     }
-    job.has_failed = true;
+    (is_let_go ? job.goes_again : job.has_failed) = true;
     job.is_read = true;  // what is left of it comes again, too
     books_.records_returned += out.records;
   } else if (out.dead) {
@@ -245,17 +250,43 @@ void EtlWorker::close_if_settled(Job& job) {
   if (&job != current_ && job.is_settled()) closing_.push_back(&job);
 }
 
+/// Out of those that are begun.
+std::unique_ptr<Job> EtlWorker::take_out(Job& job) {
+  const size_t place = job.place;
+  begun_.back()->place = place;
+  std::swap(begun_[place], begun_.back());
+  auto taken = std::move(begun_.back());
+  begun_.pop_back();
+  return taken;
+}
+
+/// From its first record on, as if nothing of it had been begun.
+void EtlWorker::work_again(Job& job) {
+  free_unpacked(job);
+  if (job.is_suspect()) is_suspect_begun_ = false;
+  job.rules.reset();
+  job.next_index = job.slice_index = 0;
+  job.is_read = job.goes_again = false;
+  waiting_.push_front(take_out(job));
+}
+
 bool EtlWorker::close_jobs() {
   bool did = false;
   while (!closing_.empty()) {
     Job& job = *closing_.back();
+    if (job.goes_again && !job.has_failed && !is_stopping_) {
+      closing_.pop_back();
+      work_again(job);
+      did = true;
+      continue;
+    }
     const uint32_t delay_ms = is_stopping_ ? give_back_delay_ms() : kGiveBackDelayMs;
-    const bool told = job.has_failed ? consumer_->give_back(job.delivery.message, delay_ms)
+    const bool told = job.has_failed || job.goes_again ? consumer_->give_back(job.delivery.message, delay_ms)
                                      : consumer_->acknowledge(job.delivery.message);
     if (!told) break;  // not connected just now
     closing_.pop_back();
     did = true;
-    if (job.has_failed) {
+    if (job.has_failed || job.goes_again) {
       ++books_.messages_returned;
     } else if (job.dead) {
       ++books_.messages_dead[static_cast<size_t>(*job.dead)];
@@ -269,9 +300,7 @@ bool EtlWorker::close_jobs() {
       is_suspect_begun_ = false;
       consumer_->look_soon();  // are there more of them?
     }
-    begun_.back()->place = job.place;
-    std::swap(begun_[job.place], begun_.back());
-    begun_.pop_back();
+    take_out(job);
   }
   return did;
 }

@@ -68,6 +68,8 @@ class EtlWorker final : private outbound::OutcomeSink {
   bool uses_decisions() const noexcept;
   void let_go_of_decisions(uint64_t now_ns);
   void close_if_settled(Job& job);
+  std::unique_ptr<Job> take_out(Job& job);
+  void work_again(Job& job);
   bool close_jobs();
   void prolong(uint64_t now_ns);
   void stop() WEIR_RUNS_ON(publisher_thread);
@@ -152,7 +154,9 @@ class EtlWorker final : private outbound::OutcomeSink {
   uint64_t started_steady_ns_ = 0;
   uint64_t next_view_ns_ = 0;
   uint64_t next_prolong_ns_ = 0;
-  uint64_t unwanted_since_ns_ = 0;  // results of decision files that rules have no more wait for their stream; 0: none
+  uint64_t unwanted_since_ns_ = 0;  // results of decision files that rules have no more wait, and their stream takes none; 0: it does
+  uint64_t decisions_seen_ = 0;     // acknowledged, then
+  bool is_letting_go_ = false;      // of these
   bool is_stopping_ = false;
   std::atomic<uint32_t> stop_asked_{0};
   Snapshot<EtlView> view_;

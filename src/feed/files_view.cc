@@ -19,7 +19,7 @@ std::vector<std::string> degraded(const FilesView& files) {
 }
 
 void add_files_metrics(service::MetricPage& page, const std::string& program, const FilesView& files) {
-  page.gauge(program + "_files_read_good", "0: files of rules or enrichment, as they are now, are refused; what was read before goes on.", {},
+  page.gauge(program + "_files_read_good", "0: files of rules or enrichment do not go as they are now; what was read before goes on.", {},
              files.error.empty() ? 1 : 0);
   page.counter(program + "_files_read_anew_total", "How often files that were written anew went without a reload.", {}, files.taken);
 }

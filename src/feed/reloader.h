@@ -39,6 +39,8 @@ inline constexpr unsigned kRestlessLooksMax = 10;
 inline constexpr unsigned kTriesOfAsked = 3;
 /// A look or a reading that takes longer is said: the largest databases are compiled in less.
 inline constexpr uint64_t kSlowFilesNs = 60 * kNsPerSec;
+/// What is refused is read again after so long a time, also where nobody has written it.
+inline constexpr uint64_t kRefusedAgainNs = 60 * kNsPerSec;
 /// What a program waits at its end for files that nobody wants any more.
 inline constexpr uint64_t kFilesEndNs = 2 * kNsPerSec;
 
@@ -57,6 +59,7 @@ class Reloader {
     /// Flows go by what was taken up.
     std::function<bool()> is_settled;
     uint64_t slow_ns = kSlowFilesNs;
+    uint64_t again_ns = kRefusedAgainNs;
   };
 
   explicit Reloader(Steps steps) : steps_(std::move(steps)) {
@@ -96,6 +99,8 @@ class Reloader {
     const uint64_t now_ns = steady_clock_ns();
     if ((phase_ == Phase::reading || phase_ == Phase::looking) && job_.is_running()) {
       if (now_ns - job_begun_ns_ >= steps_.slow_ns) say_slow();
+      if (is_wanted_ && ask()) is_wanted_ = false;
+      if (asked_.load() != ended_.load()) announce();  // it waits for what is under way
       return;
     }
     switch (std::exchange(phase_, Phase::idle)) {
@@ -152,9 +157,14 @@ class Reloader {
 
   // ---- asked for
 
-  void begin_reload() {
+  void announce() {
+    if (next_.number == asked_.load()) return;
     next_ = {.number = asked_.load(), .state = service::ReloadState::running};
     view_.publish(std::make_shared<const service::ReloadView>(next_));
+  }
+
+  void begin_reload() {
+    announce();
     const auto begun = begin(Phase::reading, [this] {
       for (unsigned tries = 0; tries < kTriesOfAsked; ++tries) {
         reading_.emplace(read(steps_.load()));
@@ -176,8 +186,8 @@ class Reloader {
     next_.warnings = reading.config->warnings;
     steps_.take_up(*reading.config, *reading.files, next_);
     judged_ = std::move(reading.read);
-    restless_looks_ = 0;
-    say("");
+    refused_.clear();
+    if (error_of_ != ErrorOf::restless) say("");  // that a file rests only looks can say
     settled_by_ns_ = now_ns + kSettleMaxNs;
     phase_ = Phase::settling;
   }
@@ -209,9 +219,11 @@ class Reloader {
   /// Where no thread can be made: at the next turn that is due.
   void begin_look() {
     reading_.reset();
-    (void)begin(Phase::looking, [this, running = steps_.running(), judged = judged_, seen = seen_] {
+    // What was refused may be right though nobody writes it: the disk, or memory, has recovered.
+    const bool is_again = !refused_.empty() && steady_clock_ns() - refused_ns_ >= steps_.again_ns;
+    (void)begin(Phase::looking, [this, is_again, running = steps_.running(), judged = judged_, seen = seen_] {
       now_ = look_again(judged);
-      if (now_ != judged && now_ == seen) reading_.emplace(read(running));
+      if (now_ == judged ? is_again : now_ == seen) reading_.emplace(read(running));
     });
   }
 
@@ -236,7 +248,10 @@ class Reloader {
     }
     restless_looks_ = 0;
     judged_ = std::move(reading.read);
-    if (!reading.files) return say_refused(reading.files.error().message);
+    if (!reading.files) {
+      refused_ns_ = now_ns;
+      return say_refused(reading.files.error().message);
+    }
     say("");
     service::ReloadView took;
     steps_.take_up(*reading.config, *reading.files, took);
@@ -287,7 +302,7 @@ class Reloader {
 
   void show_files() {
     FilesView view = files_;
-    if (is_slow_) view.error = fmt::format("they have been looked at or read for over {} s", steps_.slow_ns / kNsPerSec);
+    if (is_slow_) view.error = fmt::format("they have been looked at or read for over {} s{}{}", steps_.slow_ns / kNsPerSec, view.error.empty() ? "" : "; before that: ", view.error);
     files_view_.publish(std::make_shared<const FilesView>(std::move(view)));
   }
 
@@ -306,6 +321,7 @@ class Reloader {
   bool is_slow_ = false;         // what is under way
   unsigned restless_looks_ = 0;  // one after the other
   std::string refused_;          // why judged_ are; empty: they go
+  uint64_t refused_ns_ = 0;      // when they were read
   std::string said_;             // likewise, in the log
   StampedFiles judged_;          // read, and taken or refused: nothing to do while they stay
   StampedFiles seen_;            // by the last look

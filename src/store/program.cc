@@ -188,7 +188,14 @@ std::shared_ptr<const StoreView> StoreProgram::run(const std::function<service::
   server_.reset();
   sql_.reset();
   stop_threads();
-  return ingest_->view();
+  const auto last = ingest_->view();
+  // Now, for whoever leaves this object alone (is_stuck) does not close it.
+  names_.reset();
+  keeper_.reset();
+  ingest_.reset();
+  sink_.reset();
+  store_.reset();
+  return last;
 }
 
 void StoreProgram::tell(const StoreView& view, uint64_t now_ns) {

@@ -335,12 +335,25 @@ TEST_F(EtlInstances, SayAllThatAReloadTookUp) {
   std::ofstream(rules) << "version: 1\n";
   auto instance = start(0, "rules: " + rules + "\nenrichment: {threats: [" + list + "]}\n");
   ASSERT_TRUE(eventually([&] { return is_ready(0); })) << instance->err();
+  publish("flows.raw.netflow", flow_batch(0, 1));
+  ASSERT_TRUE(eventually([&] { return is_all_done(); }));
   std::ofstream(list) << "192.0.2.0/24,two\n";
   std::ofstream(rules) << "version: 1\nrules: [{id: a, then: {labels: [x]}}]\n";
   const auto both = ctl(0, {"reload"});
   EXPECT_EQ(both.status, 0) << both.err;
   EXPECT_THAT(both.out, HasSubstr("rules ("));
   EXPECT_THAT(both.out, HasSubstr("enrichment"));
+  publish("flows.raw.netflow", flow_batch(1, 1));
+  ASSERT_TRUE(eventually([&] { return is_all_done(); }));
+  // What flows go by is in them: what was known of addresses, of which version, and the rules, whose hash the metrics have, too.
+  const auto all = events();
+  ASSERT_THAT(all, SizeIs(2));
+  EXPECT_EQ(all[0]["osint"].at(0).at("name"), "one");
+  EXPECT_EQ(all[1]["osint"].at(0).at("name"), "two");
+  const json before = all[0]["metadata"]["transformation_info_list"], after = all[1]["metadata"]["transformation_info_list"];
+  ASSERT_THAT(after, SizeIs(2)) << after.dump();
+  for (size_t i = 0; i < 2; ++i) EXPECT_NE(before.at(i), after.at(i));
+  EXPECT_THAT(ctl(0, {"metrics"}).out, HasSubstr("weir_etl_rules_info{name=\"rules.yaml\",hash=\"" + after.at(0).at("uid").get<std::string>().substr(7)));
   std::ofstream(rules) << "version: 1\n";
   const auto one = ctl(0, {"reload"});
   EXPECT_THAT(one.out, HasSubstr("rules ("));
@@ -406,6 +419,7 @@ TEST_F(EtlInstances, TakeRulesThatWereWrittenAnewUnderLoadByThemselves) {
   const auto health = test::fetch({.url = "http://weir/healthz", .unix_path = socket_of(0)});
   EXPECT_EQ(health.status, 200) << "a restart would mend nothing";
   EXPECT_THAT(health.body, HasSubstr("files of rules or enrichment do not go as they are now"));
+  EXPECT_THAT(ctl(0, {"health"}).out, HasSubstr("DEGRADED: files of rules or enrichment do not go as they are now"));
   EXPECT_EQ(status()["rules"]["version"], 2);
   EXPECT_TRUE(is_ready(0)) << "what was read before goes on";
   write(rules_of("two"));
@@ -453,6 +467,26 @@ TEST_F(EtlInstances, ReadFilesAsideWhileTheyWork) {
   ASSERT_TRUE(eventually([&] { return reload_state() == "running"; }));
   EXPECT_EQ(instance->terminate(20s), 0) << instance->err();
   EXPECT_THAT(instance->err(), HasSubstr("that thread is left behind"));
+}
+
+// What was asked for while a look hangs is under way, not done.
+TEST_F(EtlInstances, DoNotSayOfAReloadThatItIsDoneBeforeItHasBegun) {
+  const std::string data = folder_ / "data", list = data + "/cloud.csv";
+  std::filesystem::create_directory(data);
+  std::ofstream(list) << "192.0.2.0/24,one\n";
+  if (!test::SilentMount(data).is_there()) GTEST_SKIP() << "no file system of the test's own: needs root and FUSE";
+  auto instance = start(0, "enrichment: {cloud: [" + list + "]}\nwatch_files_secs: 1\n");
+  ASSERT_TRUE(eventually([&] { return is_ready(0); })) << instance->err();
+  EXPECT_EQ(ctl(0, {"reload"}).status, 0);
+  std::optional<test::SilentMount> hangs(std::in_place, data);
+  std::this_thread::sleep_for(1500ms);  // one look at least
+  Process reload(folder_, {built("weirctl"), "--socket", socket_of(0), "reload"});
+  ASSERT_TRUE(eventually([&] { return reload_state() == "running"; }));
+  std::this_thread::sleep_for(500ms);
+  EXPECT_TRUE(reload.is_running()) << reload.out();
+  hangs.reset();
+  EXPECT_EQ(reload.wait(), 0) << reload.err();
+  EXPECT_EQ(instance->terminate(), 0) << instance->err();
 }
 
 // A pipe that nobody writes to is refused, not waited for.

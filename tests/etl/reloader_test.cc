@@ -40,7 +40,10 @@ class ReloaderTest : public ::testing::Test {
     look_at(path_, &read);
     reloader_.begin_with(read);
   }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
+  void TearDown() override {
+    reloader_.has_ended_within(10 * kNsPerSec);
+    std::filesystem::remove_all(folder_);
+  }
 
   void write(const std::string& text) { std::ofstream(path_) << text; }
   /// As editors and packages do it.
@@ -69,6 +72,7 @@ class ReloaderTest : public ::testing::Test {
     text << std::ifstream(path_).rdbuf();
     ++reads_;
     if (while_reading_) while_reading_();
+    if (passing_error_) return Error{"no memory"};
     if (!std::filesystem::exists(path_)) return Error{"it is gone"};
     if (text.str().starts_with("wrong")) return Error{text.str().substr(0, text.str().find('\n'))};
     return text.str();
@@ -78,6 +82,7 @@ class ReloaderTest : public ::testing::Test {
   std::string path_;
   std::vector<std::string> taken_;
   std::atomic<int> reads_{0};
+  std::atomic<bool> passing_error_{false};
   std::function<void()> while_reading_;
   std::atomic<bool> is_settled_{true};
   Reloader<Loaded, std::string> reloader_{
@@ -91,7 +96,8 @@ class ReloaderTest : public ::testing::Test {
            },
        .running = [this] { return Loaded{path_, {}}; },
        .is_settled = [this] { return is_settled_.load(); },
-       .slow_ns = 100 * kNsPerMs}};
+       .slow_ns = kNsPerSec,
+       .again_ns = 200 * kNsPerMs}};
 };
 
 // What was refused because nobody may read it changes in nothing else when somebody may.
@@ -195,15 +201,13 @@ TEST_F(ReloaderTest, SaysThatAFileNeverRests) {
   }));
   EXPECT_EQ(reloader_.files()->error, path_ + ": each time that it is looked at somebody has written it again");
   EXPECT_GE(i, 10);
-  for (int more = 0; more < 30; ++more) {
+  int more = 0;
+  turn([&] {
     write_again();
-    reloader_.step(1);
-    std::this_thread::sleep_for(1ms);
-  }
-  EXPECT_EQ(reads_, 0);
+    return ++more == 60;
+  });
   replace("last");
-  ASSERT_TRUE(turn([&] { return !taken_.empty(); }));
-  EXPECT_THAT(taken_, ElementsAre("last"));
+  ASSERT_TRUE(turn([&] { return !taken_.empty() && taken_.back() == "last"; }));
   EXPECT_EQ(reloader_.files()->error, "");
   const std::string log = ::testing::internal::GetCapturedStderr();
   const size_t first = log.find("files are not taken while they are written");
@@ -235,6 +239,48 @@ TEST_F(ReloaderTest, ReadsWhatIsWrittenAllTheTimeHalfOfTheTimeAtMost) {
   ASSERT_TRUE(turn([&] { return reads_ >= 1; }));
   turn_for(10 * kReading);
   EXPECT_LE(reads_, 6);
+}
+
+// The disk was full of holes, or memory was short: nobody writes the file for that.
+TEST_F(ReloaderTest, ReadsAgainAfterAWhileWhatWasRefused) {
+  passing_error_ = true;
+  write("second");
+  ASSERT_TRUE(turn([&] { return reloader_.files()->error == "no memory"; }));
+  ASSERT_TRUE(turn([&] { return reads_ >= 3; }));
+  EXPECT_EQ(reloader_.files()->error, "no memory");
+  passing_error_ = false;
+  ASSERT_TRUE(turn([&] { return !taken_.empty(); }));
+  EXPECT_THAT(taken_, ElementsAre("second"));
+  EXPECT_EQ(reloader_.files()->error, "");
+}
+
+TEST_F(ReloaderTest, SaysThatItNeverRestsAlsoWhenAReloadHasTakenIt) {
+  int i = 0;
+  const auto write_again = [&] { replace("text " + std::to_string(i++)); };
+  ASSERT_TRUE(turn([&] {
+    write_again();
+    return !reloader_.files()->error.empty();
+  }));
+  ASSERT_TRUE(reloader_.ask());
+  ASSERT_TRUE(turn([&] { return reloader_.view()->state == ReloadState::applied; }));
+  EXPECT_THAT(reloader_.files()->error, HasSubstr("somebody has written it again"));
+  ASSERT_TRUE(turn([&] { return reloader_.files()->error.empty(); })) << "it rests";
+}
+
+TEST_F(ReloaderTest, AReloadIsUnderWayWhileALookHangs) {
+  std::atomic<bool> answers{false};
+  while_reading_ = [&] {
+    while (!answers) std::this_thread::sleep_for(1ms);
+  };
+  write("second");
+  ASSERT_TRUE(turn([&] { return reads_ == 1; }));
+  ASSERT_TRUE(reloader_.ask());
+  turn_for(20ms);
+  EXPECT_EQ(reloader_.view()->number, 1u);
+  EXPECT_EQ(reloader_.view()->state, ReloadState::running);
+  answers = true;
+  ASSERT_TRUE(turn([&] { return reloader_.view()->state != ReloadState::running; }));
+  EXPECT_EQ(reloader_.view()->number, 1u);
 }
 
 TEST_F(ReloaderTest, AReloadTakesNothingThatIsWrittenWhileItIsRead) {

@@ -195,29 +195,51 @@ TEST_F(EtlWorkerTest, KeepsMessagesUntilTheStreamOfDecisionsTakesThem) {
 
 // What a decision file made that rules no longer name must not hold up all that comes after it.
 TEST_F(EtlWorkerTest, LetsGoOfDecisionsThatRulesDoNotWantAnyMore) {
+  constexpr uint64_t kMany = 3000;  // one a message: more than the publisher takes at once
   make_stream("other", "flows.decisions");
   write_decision_file({{"traffic.bytes_out", "bytes"}});
-  take_rules(config(), 1, "decision: d.json\nrules: []\n");
-  start(config());
-  publish("flows.raw.netflow", flow_batch(0, 7), {{"Nats-Msg-Id", "one"}});
-  ASSERT_TRUE(eventually([&] { return worker_->view() != nullptr && worker_->view()->books.records_in_flight == 7; }));
-  take_rules(config(), 2, "rules: []\n");
-  publish("flows.raw.netflow", flow_batch(7, 5), {{"Nats-Msg-Id", "two"}});
-  settle(3);
-  EXPECT_EQ(numbers_of(events()), run_of(0, 12));
-  EXPECT_EQ(books().messages_returned, 1u);
+  EtlConfig single = config();
+  single.events.framing = EventFraming::single;
+  take_rules(single, 1, "decision: d.json\nrules: []\n");
+  start(single);
+  publish("flows.raw.netflow", flow_batch(0, kMany), {{"Nats-Msg-Id", "one"}});
+  ASSERT_TRUE(eventually([&] { return worker_->view() != nullptr && worker_->view()->books.records_in_flight == kMany; }));
+  take_rules(single, 2, "rules: []\n");
+  publish("flows.raw.netflow", flow_batch(kMany, 5), {{"Nats-Msg-Id", "two"}});
+  settle(2);
+  EXPECT_EQ(numbers_of(events()), run_of(0, kMany + 5));
   EXPECT_EQ(books().messages_done, 2u);
+  EXPECT_EQ(books().messages_returned, 0u) << "to be delivered again counts against a message";
+  EXPECT_EQ(books().records_returned, kMany);
+  EXPECT_EQ(books().messages_redelivered, 0u);
   EXPECT_EQ(books().decisions_acknowledged, 0u);
 
   // Those that rules want again are waited for again.
-  take_rules(config(), 3, "decision: d.json\nrules: []\n");
-  publish("flows.raw.netflow", flow_batch(12, 4), {{"Nats-Msg-Id", "three"}});
+  take_rules(single, 3, "decision: d.json\nrules: []\n");
+  publish("flows.raw.netflow", flow_batch(kMany + 5, 4), {{"Nats-Msg-Id", "three"}});
   ASSERT_TRUE(eventually([&] { return worker_->view()->books.records_in_flight == 4; }));
-  std::this_thread::sleep_for(std::chrono::seconds(4));
-  EXPECT_EQ(books().messages_returned, 1u);
+  std::this_thread::sleep_for(std::chrono::seconds(7));
+  EXPECT_EQ(books().records_in_flight, 4u);
   api("STREAM.DELETE.other");
-  settle(4);
-  EXPECT_EQ(numbers_of(decisions()), run_of(12, 4));
+  settle(3);
+  EXPECT_EQ(numbers_of(decisions()), run_of(kMany + 5, 4));
+}
+
+// A stream that takes them gets all that was made for it, however many they are.
+TEST_F(EtlWorkerTest, KeepsDecisionsForAStreamThatTakesThemWhenRulesDoNotWantThemAnyMore) {
+  constexpr uint64_t kMany = 7000;
+  write_decision_file({{"traffic.bytes_out", "bytes"}});
+  EtlConfig single = config();
+  single.events.framing = EventFraming::single;
+  take_rules(single, 1, "decision: d.json\nrules: []\n");
+  start(single);
+  publish("flows.raw.netflow", flow_batch(0, kMany), {{"Nats-Msg-Id", "one"}});
+  ASSERT_TRUE(eventually([&] { return worker_->view() != nullptr && worker_->view()->books.decisions_acknowledged > 0; }));
+  take_rules(single, 2, "rules: []\n");
+  settle(1);
+  EXPECT_EQ(books().decisions_acknowledged, kMany);
+  EXPECT_EQ(books().records_returned, 0u);
+  EXPECT_THAT(events(), IsEmpty());
 }
 
 /// The most memory that this process has ever had, in KiB.
