@@ -45,7 +45,7 @@ cpu_ms() { sed 's/.*) //' "/proc/$1/stat" | awk -v hz="$(getconf CLK_TCK)" '{ pr
 now_ms() { echo $(($(date +%s%N) / 1000000)); }
 
 one() { # name, lines of configuration, compression of events
-  local port url etl nats begin end cpu server expected books
+  local port url etl nats begin end cpu server expected books turn because
   rm -rf "$dir/nats"
   port=$((20000 + RANDOM % 10000)) url=nats://127.0.0.1:$port
   nats-server -a 127.0.0.1 -p $port -js -sd "$dir/nats" >"$dir/nats.log" 2>&1 &
@@ -60,15 +60,19 @@ one() { # name, lines of configuration, compression of events
   [ "${expected:-0}" -ge "$records" ] || fail "only ${expected:-0} of $records flows are in the stream"
   sync "$dir/nats"
 
-  printf 'nats_url: %s\nsource: {stream_name: events}\nnames: {stream_name: ""}\nevents: {compression: %s, stream: {name: events_ocsf, max_bytes: 40GiB}}\ncontrol_socket: {path: %s/etl.sock}\nlog: {level: warning}\n%s' \
-    "$url" "$3" "$dir" "$2" >"$dir/etl.yaml"
+  printf 'nats_url: %s\nsource: {stream_name: events}\nnames: {stream_name: ""}\nevents: {compression: %s, stream: {name: events_ocsf, max_bytes: %sMiB}}\ncontrol_socket: {path: %s/etl.sock}\nlog: {level: warning}\n%s' \
+    "$url" "$3" $((records / 250 + 256)) "$dir" "$2" >"$dir/etl.yaml"  # four kilobytes an event: a server refuses a stream that its disk has no room for
   build/weir-etl run -c "$dir/etl.yaml" >"$dir/etl.log" 2>&1 &
   etl=$!
   running+=("$etl")
   begin=
-  for _ in $(seq 1500); do
+  for turn in $(seq 1500); do
     sleep 0.2
     kill -0 $etl 2>/dev/null || fail "weir-etl: $(tail -1 "$dir/etl.log")"
+    if [ $((turn % 50)) = 0 ]; then
+      because=$(ask /v1/status | jq -r .because)
+      [ -z "$because" ] || fail "weir-etl: $because"
+    fi
     books=$(ask /v1/ledger | jq -c 'select(.records != null)')
     [ -n "$books" ] || continue
     if [ -z "$begin" ] && [ "$(jq '.records.in // 0' <<<"$books")" -gt 0 ]; then
