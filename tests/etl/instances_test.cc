@@ -443,6 +443,29 @@ TEST_F(EtlInstances, TakeRulesThatWereWrittenAnewUnderLoadByThemselves) {
   EXPECT_EQ(log.find("refused", first), std::string::npos) << "said once: " << log;
 }
 
+TEST_F(EtlInstances, TakeAFileThatSomebodyPutsIntoTheFolderOfRules) {
+  const std::string rules = folder_ / "rules.d";
+  std::filesystem::create_directory(rules);
+  std::ofstream(rules + "/a.yaml") << "version: 1\nrules: [{id: a, then: {labels: [one]}}]\n";
+  auto instance = start(0, "rules: " + rules + "\nwatch_files_secs: 1\n");
+  ASSERT_TRUE(eventually([&] { return is_ready(0); })) << instance->err();
+  const auto status = [&] { return json::parse(test::fetch({.url = "http://weir/v1/status", .unix_path = socket_of(0)}).body, nullptr, false); };
+  std::ofstream(rules + "/b.yaml") << "version: 1\nrules: [{id: b, then: {labels: [two]}}]\n";
+  ASSERT_TRUE(eventually([&] { return status()["rules"]["version"] == 2; })) << status().dump();
+  publish("flows.raw.netflow", flow_batch(0, 1));
+  ASSERT_TRUE(eventually([&] { return is_all_done(); }));
+  EXPECT_EQ(events().at(0)["metadata"]["labels"], json({"one", "two"}));
+  // What editors and volumes put beside them is nobody's business.
+  std::ofstream(rules + "/.b.yaml.swp") << "an editor's";
+  std::ofstream(rules + "/b.yaml~") << "another's";
+  std::this_thread::sleep_for(3500ms);
+  EXPECT_EQ(status()["files_read"]["taken"], 1);
+  std::filesystem::remove(rules + "/b.yaml");
+  ASSERT_TRUE(eventually([&] { return status()["rules"]["version"] == 3; })) << status().dump();
+  EXPECT_EQ(instance->terminate(), 0) << instance->err();
+  EXPECT_EQ(instance->err().find("refused"), std::string::npos) << instance->err();
+}
+
 // A disk that does not answer keeps nobody from working, from answering and from stopping.
 TEST_F(EtlInstances, ReadFilesAsideWhileTheyWork) {
   const std::string data = folder_ / "data", list = data + "/cloud.csv";
