@@ -151,15 +151,16 @@ Result<void> open_hours(Connection& connection, std::span<const int64_t> hours, 
 Result<bool> hold_hours(Connection& connection, std::span<const int64_t> hours) {
   std::string list;
   for (const int64_t hour : hours) list += fmt::format("{}{}", list.empty() ? "" : ",", hour);
-  auto held = connection.execute("UPDATE flow_hours SET commits = commits + 1 WHERE is_open AND hour IN (" + list + ")");
+  auto held = connection.execute(fmt::format("UPDATE flow_hours SET commits = commits + {} WHERE is_open AND hour IN ({})", kAppendInCommits, list));
   if (held) return *held == hours.size();
   if (is_conflict(held.error())) return false;
   return held.error();
 }
 
 Result<void> close_hour(Connection& connection, int64_t hour) {
-  // `commits` as well: DuckDB lets two transactions change one row in different columns.
-  auto closed = connection.execute(fmt::format("UPDATE flow_hours SET is_open = false, commits = commits WHERE hour = {}", hour));
+  // `commits` as well: DuckDB lets two transactions change one row in different columns. And to another value: to write what is on the disk
+  // already is no change, and an append that began before would not meet it.
+  auto closed = connection.execute(fmt::format("UPDATE flow_hours SET is_open = false, commits = commits + 1 WHERE hour = {}", hour));
   if (!closed) return closed.error();
   return {};
 }

@@ -24,6 +24,8 @@ inline constexpr int64_t kMicrosPerHour = 3'600'000'000;
 
 /// `flow_h<hour>`: hours since the epoch.
 std::string hour_table(int64_t hour);
+/// What an append adds to `commits` of its hour; who closes the hour adds one: never twice the same value, so that they meet.
+inline constexpr int64_t kAppendInCommits = 1 << 20;
 constexpr int64_t hour_of(int64_t micros) noexcept {
   return micros >= 0 ? micros / kMicrosPerHour : -((-micros + kMicrosPerHour - 1) / kMicrosPerHour);
 }

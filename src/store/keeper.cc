@@ -177,7 +177,7 @@ Result<void> Keeper::look_at_writes(int64_t now_micros) {
     if (!*chunk) break;
     for (size_t row = 0; row < chunk->rows(); ++row) {
       const int64_t hour = chunk->at<int64_t>(0, row);
-      const int64_t commits = chunk->at<int64_t>(1, row);
+      const int64_t commits = chunk->at<int64_t>(1, row) / kAppendInCommits;  // whoever closes it writes nothing
       const auto before = writes_.find(hour);
       const bool is_same = before != writes_.end() && before->second.commits == commits;
       seen[hour] = {commits, is_same ? std::min(before->second.since_micros, now_micros) : now_micros, chunk->at<bool>(2, row)};

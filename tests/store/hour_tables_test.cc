@@ -152,6 +152,39 @@ TEST(HourTables, OneThatIsWrittenToIsNotClosed) {
   EXPECT_FALSE(append_held(*store.connection, 1));
 }
 
+// Whoever has counted an hour's rows must not close it when more of them came meanwhile: these would be in no sum.
+TEST(HourTables, OneThatWasWrittenToSinceItWasLookedAtIsNotClosed) {
+  StoreDatabase store;
+  auto other = store.database->connect();
+  ASSERT_TRUE(other);
+  ASSERT_TRUE(open_hours(*store.connection, kHour, kPlain));
+  for (int appends = 0; appends < 3; ++appends) {
+    ASSERT_TRUE(other->execute("BEGIN"));
+    ASSERT_TRUE(hour_tables(*other));
+    ASSERT_TRUE(append_held(*store.connection, 10));
+    const auto refused = close_hour(*other, kHour[0]);
+    ASSERT_FALSE(refused) << "after " << appends << " appends";
+    EXPECT_TRUE(is_conflict(refused.error())) << refused.error().message;
+    ASSERT_TRUE(other->execute("ROLLBACK"));
+  }
+  // And the other way round: what was closed since then is not written to.
+  StoreDatabase fresh;
+  other = fresh.database->connect();
+  ASSERT_TRUE(other);
+  ASSERT_TRUE(open_hours(*fresh.connection, kHour, kPlain));
+  for (int turns = 0; turns < 3; ++turns) {
+    ASSERT_TRUE(other->execute("BEGIN"));
+    ASSERT_TRUE(hour_tables(*other));
+    ASSERT_TRUE(close_hour(*fresh.connection, kHour[0]));
+    const auto held = hold_hours(*other, kHour);
+    ASSERT_TRUE(held) << held.error().message;
+    ASSERT_FALSE(*held) << "in turn " << turns;
+    ASSERT_TRUE(other->execute("ROLLBACK"));
+    ASSERT_TRUE(open_hours(*fresh.connection, kHour, kPlain));
+    ASSERT_TRUE(append_held(*fresh.connection, 10));
+  }
+}
+
 TEST(HourTables, SumsAreCompleteWhileOneClosesAndAnotherAppends) {
   StoreDatabase store;
   auto keeping = store.database->connect();
