@@ -225,23 +225,6 @@ TEST_F(EtlWorkerTest, LetsGoOfDecisionsThatRulesDoNotWantAnyMore) {
   EXPECT_EQ(numbers_of(decisions()), run_of(kMany + 5, 4));
 }
 
-// A stream that takes them gets all that was made for it, however many they are.
-TEST_F(EtlWorkerTest, KeepsDecisionsForAStreamThatTakesThemWhenRulesDoNotWantThemAnyMore) {
-  constexpr uint64_t kMany = 7000;
-  write_decision_file({{"traffic.bytes_out", "bytes"}});
-  EtlConfig single = config();
-  single.events.framing = EventFraming::single;
-  take_rules(single, 1, "decision: d.json\nrules: []\n");
-  start(single);
-  publish("flows.raw.netflow", flow_batch(0, kMany), {{"Nats-Msg-Id", "one"}});
-  ASSERT_TRUE(eventually([&] { return worker_->view() != nullptr && worker_->view()->books.decisions_acknowledged > 0; }));
-  take_rules(single, 2, "rules: []\n");
-  settle(1);
-  EXPECT_EQ(books().decisions_acknowledged, kMany);
-  EXPECT_EQ(books().records_returned, 0u);
-  EXPECT_THAT(events(), IsEmpty());
-}
-
 /// The most memory that this process has ever had, in KiB.
 uint64_t peak_kib() {
   std::ifstream status("/proc/self/status");
