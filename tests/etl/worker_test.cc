@@ -225,6 +225,41 @@ TEST_F(EtlWorkerTest, LetsGoOfDecisionsThatRulesDoNotWantAnyMore) {
   EXPECT_EQ(numbers_of(decisions()), run_of(kMany + 5, 4));
 }
 
+// A stream that takes them gets all that was made for it, however slowly.
+TEST_F(EtlWorkerTest, KeepsDecisionsForAStreamThatTakesThemWhenRulesDoNotWantThemAnyMore) {
+  constexpr uint32_t kMany = 250'000;  // packed, for a server takes a megabyte
+  const std::string flow = flow_message(7);
+  std::string batch;
+  for (uint32_t i = 0; i < kMany; ++i) {
+    batch += '\x0a';
+    batch += static_cast<char>(flow.size());
+    batch += flow;
+  }
+  std::string packed(ZSTD_compressBound(batch.size()), '\0');
+  packed.resize(ZSTD_compress(packed.data(), packed.size(), batch.data(), batch.size(), 1));
+  write_decision_file({{"traffic.bytes_out", "bytes"}});
+  EtlConfig single = config();
+  single.source.ack_wait_secs = 60;  // longer than the server stands
+  single.events.framing = EventFraming::single;
+  take_rules(single, 1, "decision: d.json\nrules: []\n");
+  start(single);
+  publish("flows.raw.netflow", packed, {{"Weir-Framing", "batch"}, {"Weir-Compression", "zstd"}});
+  ASSERT_TRUE(eventually([&] { return worker_->view() != nullptr && worker_->view()->books.decisions_acknowledged > 0; }));
+  take_rules(single, 2, "rules: []\n");
+  // Never five seconds without one of them, and more than that for all.
+  for (int turn = 0; turn < 3; ++turn) {
+    nats_.pause();
+    std::this_thread::sleep_for(std::chrono::milliseconds(2500));
+    EXPECT_LT(books().decisions_acknowledged, kMany);
+    nats_.resume();
+    std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  }
+  settle(1);
+  EXPECT_EQ(books().decisions_acknowledged, kMany);
+  EXPECT_EQ(books().records_returned, 0u);
+  EXPECT_EQ(books().events_acknowledged, 0u);
+}
+
 /// The most memory that this process has ever had, in KiB.
 uint64_t peak_kib() {
   std::ifstream status("/proc/self/status");
