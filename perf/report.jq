@@ -95,10 +95,18 @@ def scaling:
     | "**\($name)**\n\n" + (map([.x, (.records_per_second | spread(m)), (.cpu_ns_per_record.median | digits), (.memory_mib | round)]) | table([$name, "million records/s", "ns of CPU a record", "MiB"])))
   | join("\n\n");
 
+def batches: map(["`\(.options)`", ({median: .records_per_second, least, most} | spread(m)), "\(.of_bare_percent) %"]) | table(["`bench_deliver`", "million records/s", "of a bare publisher's messages"]);
+
+# Parts of another run, beside this one's and not in their place: rows that this one did not measure, and what they are to be held against.
+def of_another_run($section):
+  . as $run | {replay: ["lossless_limit"], scaling: ["scaling"], acknowledged: ["batches"]}[$section] // [] | map(. as $key | $run.beside[$key]? | select(. != null)
+    | "\n\n*In another run (\(.how.when), \(.how.version); busy before: \(.how.busy_before) CPUs; the bare loop over v5 took \(.how.bare_loop_ns | map(digits) | join(" to ")) ns), to be held against each other only:*\n\n"
+      + (if $key == "scaling" then {scaling: .rows} | scaling elif $key == "batches" then .rows | batches else .rows | map([(.name | kind), limit]) | table(["", "datagrams/s without loss, by halving"]) end)) | join("");
+
 def acknowledged:
   (.wire_to_acknowledged // [] | map([.name, (.acknowledged_per_second | spread(m)), (.cpu_ns_per_record.median | digits), (.delivery_ns | (.p50, .p99, .p999, .max | ms)), (.octets_per_record | digits), (.memory_mib | round)])
     | table(["", "million records/s acknowledged", "ns of CPU a record", "p50 ms", "p99 ms", "p99.9 ms", "max ms", "octets a record", "MiB"]))
-  + (if (.batches // [] | length) == 0 then "" else "\n\n" + (.batches | map(["`\(.options)`", ({median: .records_per_second, least, most} | spread(m)), "\(.of_bare_percent) %"]) | table(["`bench_deliver`", "million records/s", "of a bare publisher's messages"])) end);
+  + (if (.batches // [] | length) == 0 then "" else "\n\n" + (.batches | batches) end);
 
 def event_stages: [["parse", "message to fields"], ["rules", "parse and fifty rules"], ["event", "parse and event, without rules"], ["transform", "parse, fifty rules, event"],
   ["enriched", "the same, with a country and an ASN database of half a million prefixes each"], ["decision", "parse, and a decision file's result in place of the event"],
@@ -208,4 +216,4 @@ elif $section == "stages" then stages
 elif $section == "ports" then ports
 elif $section == "sessions" then sessions
 elif ($section | startswith("chart-")) then charts
-else error("no section \($section)") end) + measured_again($section)
+else error("no section \($section)") end) + measured_again($section) + of_another_run($section)

@@ -6,6 +6,7 @@
 #   --json FILE  the whole result (default build/perf/run.json)
 #   --only PARTS of the result in FILE these parts anew, with commas: what they were measured with is told beside them
 #                (decode, events, streams, replay, limits, scaling, acknowledged, batches, queryable, peers, ports, sessions)
+#   --beside     with --only limits, scaling, batches or some of them: what is there stays, and the page shows these beside it
 #   --report     write docs/PERFORMANCE.md of it (perf/report.sh)
 #
 # Takes programs from build/ (scripts/build.sh build). Needs jq; nats-server for the way to an acknowledgement, weir-store
@@ -15,14 +16,15 @@ set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 
 parts="decode events streams replay limits scaling acknowledged batches queryable peers ports sessions"
-quick=false report=false json=build/perf/run.json only=
+quick=false report=false json=build/perf/run.json only= beside=false
 while [ $# -gt 0 ]; do
   case $1 in
     --quick) quick=true; shift ;;
     --report) report=true; shift ;;
     --json) json=${2:?a file}; shift 2 ;;
     --only) only=${2:?parts}; shift 2 ;;
-    *) sed -n '2,14p' "$0" | sed 's/^# \{0,1\}//' >&2; exit 2 ;;
+    --beside) beside=true; shift ;;
+    *) sed -n '2,15p' "$0" | sed 's/^# \{0,1\}//' >&2; exit 2 ;;
   esac
 done
 event_protocols="netflow_v9|ipfix|mixed_10_exporters" event_s=0.2 stream_records=3000000 stream_rounds=3
@@ -37,6 +39,10 @@ if [ -n "$only" ]; then
     [[ " $parts " = *" $part "* ]] || { echo "run.sh: there is no part $part, of $parts" >&2; exit 1; }
   done
   parts=${only//,/ } minutes="of $minutes"
+fi
+if $beside && [[ ! ,$only =~ ^(,(limits|scaling|batches))+$ ]]; then
+  echo "run.sh: --beside takes --only limits, scaling, batches or some of them" >&2
+  exit 1
 fi
 load_before=$(cut -d' ' -f1 /proc/loadavg)
 # CPUs that others use, by three seconds of /proc/stat: all but idle and waiting for a disk.
@@ -93,9 +99,11 @@ jq -n --slurpfile found "$dir/all" --slurpfile programs "$dir/programs" --argjso
        {of: "events", rounds: 3, seconds: $event_s}, {of: "`bench_deliver`", rounds: $rounds, seconds: $deliver_s}], skipped: $skipped}} + ($found | from_entries)' >"$dir/run.json" || exit 1
 if [ -n "$only" ]; then
   # What is there stays; of what is new it is told when and on what.
-  jq -s '.[0] as $was | .[1] as $now | ($now | del(.machine, .settings) | with_entries(select(.value != null))) as $found
-    | $was + $found | .settings.skipped = ((.settings.skipped // []) + $now.settings.skipped | unique)
-    | .measured_again = (($was.measured_again // {}) + ($found | map_values($now.machine | {when, version, cpu, busy_before, bare_loop_ns, quick: $now.settings.quick})))' \
+  jq -s --argjson beside $beside '.[0] as $was | .[1] as $now | ($now | del(.machine, .settings) | with_entries(select(.value != null))) as $found
+    | ($now.machine | {when, version, cpu, busy_before, bare_loop_ns, quick: $now.settings.quick}) as $how
+    | if $beside then $was | .beside = ((.beside // {}) + ($found | map_values({how: $how, rows: .})))
+      else $was + $found | .settings.skipped = ((.settings.skipped // []) + $now.settings.skipped | unique)
+        | .measured_again = (($was.measured_again // {}) + ($found | map_values($how))) end' \
     "$json" "$dir/run.json" >"$dir/merged.json" || exit 1
   mv "$dir/merged.json" "$dir/run.json"
 fi

@@ -75,6 +75,17 @@ has again "*Measured anew, by itself: 2026-02-02T00:00:00Z, weir 1; busy before:
 has again "*Measured anew, by itself (rates without loss): 2026-02-02T00:00:00Z, weir 1, \`--quick\`; busy"
 [ "$(grep -c 'Measured anew' "$dir/again/PERFORMANCE.md")" = 3 ] || fail "again: not told in three places: streams, replay, headline"
 
+# What another run has stands behind what this one has, and nothing of it in its place.
+jq '.beside = {lossless_limit: {how: {when: "2026-03-03T00:00:00Z", version: "weir 2", cpu: "Test CPU", busy_before: 0.02, bare_loop_ns: [61, 62], quick: false}, rows: [{name: "sflow", frames_per_second: 407501}]}}
+  | .beside.scaling = {how: .beside.lossless_limit.how, rows: [.scaling[0] | .name = "templates that are others" | .x = "77"]}
+  | .beside.batches = {how: .beside.scaling.how, rows: [{options: "--batch-bytes 5", records_per_second: 1980000, least: 1900000, most: 2100000, of_bare_percent: 22}]}' perf/testdata/run.json >"$dir/beside.json"
+render "$dir/beside.json" "$dir/beside" beside
+has beside "*In another run (2026-03-03T00:00:00Z, weir 2; busy before: 0.02 CPUs; the bare loop over v5 took 61 to 62 ns), to be held against each other only:*"
+has beside "| sFlow | 407,501 |"
+has beside "| 77 | "
+has beside "| \`--batch-bytes 5\` | 1.98 (1.9 to 2.1) | 22 % |"
+[ "$(grep -c 'In another run' "$dir/beside/PERFORMANCE.md")" = 3 ] || fail "beside: not told in three places: replay, scaling, acknowledged"
+
 # Nothing but the machine.
 jq '{machine, settings}' perf/testdata/run.json >"$dir/bare.json"
 render "$dir/bare.json" "$dir/bare" bare

@@ -17,6 +17,8 @@ refused() { # a word of the reason, arguments
 refused "is none" --only decode --json "$dir/none.json"
 cp perf/testdata/run.json "$dir/run.json"
 refused "no part nothing" --only decode,nothing --json "$dir/run.json"
+refused "takes --only limits, scaling, batches" --only limits,sessions --beside --json "$dir/run.json"
+refused "takes --only limits, scaling, batches" --beside --json "$dir/run.json"
 cmp -s perf/testdata/run.json "$dir/run.json" || fail "what was refused changed the result"
 
 perf/run.sh --quick --only sessions --json "$dir/run.json" >"$dir/out" 2>"$dir/err" || fail "$(cat "$dir/err")"
