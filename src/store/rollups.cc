@@ -14,8 +14,8 @@ namespace {
 constexpr std::array<RollupSpec, 6> kSpecs = {{
     {"interface", "sampler_address, in_if, out_if", ""},
     {"service", "protocol_num, dst_endpoint_port, app", ""},
-    {"src", "src_endpoint_addr", ""},
-    {"dst", "dst_endpoint_addr", ""},
+    {"src", "src_endpoint_addr", "", true},
+    {"dst", "dst_endpoint_addr", "", true},
     {"as", "src_as, dst_as, src_country, dst_country", ""},
     {"bgp", "sampler_address, as_path, bgp_communities, src_as, dst_as",
      "as_path IS NOT NULL OR bgp_communities IS NOT NULL"},
@@ -45,6 +45,14 @@ constexpr std::string_view kRollupMeasures =
 
 std::string table_of(const RollupSpec& spec, const Grain& grain) { return fmt::format("rolled_{}_{}", spec.name, grain.name); }
 
+/// A day of an address says in which of its hours there are flows.
+bool has_hours(const RollupSpec& spec, const Grain& grain) noexcept { return spec.is_of_addresses && grain.micros == kDay.micros; }
+
+/// Beside the sums, of rows, minutes and hours alike: `time` says the hour of each. None is before 1970.
+std::string_view hours_of(const RollupSpec& spec, const Grain& grain) noexcept {
+  return has_hours(spec, grain) ? ", bit_or(1 << (epoch_us(time) // 3600000000 % 24)::INTEGER) AS hours" : "";
+}
+
 /// In the dimensions' order, which is that of what is inserted.
 std::string dimensions_ddl(const RollupSpec& spec) {
   std::string ddl;
@@ -65,14 +73,20 @@ std::string bucket(const Grain& grain) {
   return fmt::format("make_timestamptz(epoch_us(time) // {0} * {0}) AS time", grain.micros);
 }
 
-std::string from_rows(const RollupSpec& spec, const Grain& grain, std::string_view source) {
-  return fmt::format("SELECT {}, {}, {} FROM {}{}{} GROUP BY ALL", bucket(grain), spec.dimensions, kRowMeasures, source,
+/// `more`: behind the sums.
+std::string from_rows(const RollupSpec& spec, const Grain& grain, std::string_view source, std::string_view more = {}) {
+  return fmt::format("SELECT {}, {}, {}{} FROM {}{}{} GROUP BY ALL", bucket(grain), spec.dimensions, kRowMeasures, more, source,
                      spec.condition.empty() ? "" : " WHERE ", spec.condition);
 }
 
-std::string from_rollup(const RollupSpec& spec, const Grain& grain, const Grain& of, std::string_view condition) {
-  return fmt::format("SELECT {}, {}, {} FROM {} WHERE {} GROUP BY ALL", bucket(grain), spec.dimensions, kRollupMeasures,
+std::string from_rollup(const RollupSpec& spec, const Grain& grain, const Grain& of, std::string_view condition, std::string_view more = {}) {
+  return fmt::format("SELECT {}, {}, {}{} FROM {} WHERE {} GROUP BY ALL", bucket(grain), spec.dimensions, kRollupMeasures, more,
                      table_of(spec, of), condition);
+}
+
+/// By address, for a question of one, or of a prefix, to read little of each day.
+std::string order_of(const RollupSpec& spec, const Grain& grain) {
+  return has_hours(spec, grain) ? fmt::format(" ORDER BY time, {}", spec.dimensions) : "";
 }
 
 /// `time` against microseconds.
@@ -152,7 +166,7 @@ Result<int64_t> fold_hour(Connection& connection, const Fold& fold, const MadeTo
     for (const Grain& grain : kGrains) {
       const bool is_due = grain.micros == kMinute.micros || begin < (grain.micros == kHour.micros ? made.hours : made.days);
       if (!is_due) continue;
-      statements.push_back("INSERT INTO " + table_of(spec, grain) + " " + from_rows(spec, grain, rows));
+      statements.push_back("INSERT INTO " + table_of(spec, grain) + " " + from_rows(spec, grain, rows, hours_of(spec, grain)));
     }
   }
   statements.push_back(fmt::format("UPDATE rollup_folds SET folded = {1} WHERE hour = {0}", fold.table->hour, to));
@@ -162,7 +176,8 @@ Result<int64_t> fold_hour(Connection& connection, const Fold& fold, const MadeTo
 }
 
 std::string view_of(const RollupSpec& spec, const Grain& grain, const MadeTo& made) {
-  std::string sql = fmt::format("CREATE OR REPLACE VIEW rollup_{}_{} AS FROM {}", spec.name, grain.name, table_of(spec, grain));
+  std::string sql = fmt::format("CREATE OR REPLACE VIEW rollup_{}_{} AS SELECT time, {}, flows, bytes_total, packets_total, bytes_raw, packets_raw FROM {}",
+                                spec.name, grain.name, spec.dimensions, table_of(spec, grain));
   if (grain.micros == kDay.micros) {
     sql += " UNION ALL " + from_rollup(spec, grain, kHour, time_is(">=", made.days));
   }
@@ -186,8 +201,8 @@ std::string rollup_tables_ddl() {
     for (const Grain& grain : kGrains) {
       ddl += fmt::format(
           "CREATE TABLE {} (time TIMESTAMPTZ NOT NULL, {}flows BIGINT NOT NULL, bytes_total BIGINT NOT NULL, "
-          "packets_total BIGINT NOT NULL, bytes_raw BIGINT NOT NULL, packets_raw BIGINT NOT NULL);",
-          table_of(spec, grain), dimensions_ddl(spec));
+          "packets_total BIGINT NOT NULL, bytes_raw BIGINT NOT NULL, packets_raw BIGINT NOT NULL{});",
+          table_of(spec, grain), dimensions_ddl(spec), has_hours(spec, grain) ? ", hours INTEGER" : "");
     }
   }
   return ddl;
@@ -278,8 +293,9 @@ Result<uint64_t> roll_up(Connection& connection, int64_t now_micros) {
     const auto make = [&](const Grain& grain, const Grain& of, int64_t from, int64_t to) {
       if (to <= from) return;
       for (const RollupSpec& spec : kSpecs) {
-        statements.push_back(fmt::format("INSERT INTO {} {}", table_of(spec, grain),
-                                         from_rollup(spec, grain, of, time_is(">=", from) + " AND " + time_is("<", to))));
+        statements.push_back(fmt::format("INSERT INTO {} {}{}", table_of(spec, grain),
+                                         from_rollup(spec, grain, of, time_is(">=", from) + " AND " + time_is("<", to), hours_of(spec, grain)),
+                                         order_of(spec, grain)));
       }
       ++made_now;
     };

@@ -8,6 +8,9 @@
 // Rows are folded into minutes as they lie in the hours' tables, from `folded` on: a table is only appended to, so a place in it
 // stays. Hours are made of minutes once they are over, days of hours. A late row goes to its minute, and also to its hour and
 // day where these are made already.
+//
+// A day of an address says in which of its hours the address was there (`hours`, bit n: the n-th, UTC; NULL: not known, an older version made it), and
+// its rows lie by address.
 #pragma once
 
 #include <cstdint>
@@ -28,8 +31,9 @@ inline constexpr int64_t kRollupGraceMicros = 300'000'000;
 
 struct RollupSpec {
   std::string_view name;
-  std::string_view dimensions;  // columns, with commas
-  std::string_view condition;   // of rows that are in it; empty: all
+  std::string_view dimensions;   // columns, with commas
+  std::string_view condition;    // of rows that are in it; empty: all
+  bool is_of_addresses = false;  // the one dimension is an address: of its groups there are many
 };
 std::span<const RollupSpec> rollup_specs() noexcept;
 

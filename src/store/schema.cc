@@ -120,6 +120,8 @@ constexpr const char* kUpgrades[] = {
     // What was forgotten before, and where that was more than the configuration of now says, nobody knows.
     "ALTER TABLE rollup_state ADD COLUMN minutes_from BIGINT DEFAULT 0; ALTER TABLE rollup_state ADD COLUMN hours_from BIGINT DEFAULT 0;"
     "ALTER TABLE rollup_state ADD COLUMN days_from BIGINT DEFAULT 0; ALTER TABLE rollup_state ADD COLUMN flows_from BIGINT DEFAULT 0",
+    // In which hours of a day an address was there: of days that are there nobody knows.
+    "ALTER TABLE rolled_src_1d ADD COLUMN hours INTEGER; ALTER TABLE rolled_dst_1d ADD COLUMN hours INTEGER",
 };
 static_assert(std::size(kUpgrades) == kSchemaVersion - 1);
 

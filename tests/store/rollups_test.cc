@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <random>
 #include <string>
@@ -88,6 +89,60 @@ TEST(Rollups, ALateRowGoesWhereItBelongs) {
   ASSERT_EQ(*fold(*store.connection), 100u);
   expect_complete(store, "late, folded");
   EXPECT_EQ(store.ask("SELECT sum(flows) FROM rolled_src_1d"), "500\n");
+}
+
+/// One flow, so long after the first hour's begin.
+void append_one(StoreDatabase& store, int64_t after_micros, std::string_view src, std::string_view dst) {
+  const int64_t hour = hour_of(kBegin + after_micros);
+  ASSERT_TRUE(open_hours(*store.connection, std::span(&hour, 1)));
+  store.run(fmt::format("INSERT INTO {} (time, sampler_address, src_endpoint_addr, dst_endpoint_addr, bytes_total, packets_total, bytes_raw) VALUES "
+                        "(make_timestamptz({}), ip_parse('192.0.2.1'), ip_parse('{}'), ip_parse('{}'), 10, 1, 10)", hour_table(hour), kBegin + after_micros, src, dst));
+}
+
+std::string hours_of_days(StoreDatabase& store, std::string_view side) {
+  return store.ask(fmt::format("SELECT (epoch_us(time) - {}) // {}, ip_text({}_endpoint_addr), flows, hours FROM rolled_{}_1d ORDER BY ALL", kBegin, kDay, side, side));
+}
+
+TEST(Rollups, ADayOfAnAddressSaysInWhichHoursItWasThere) {
+  StoreDatabase store;
+  append_one(store, 0, "10.0.0.1", "2001:db8::1");
+  append_one(store, 6 * kMicrosPerHour - 1, "10.0.0.1", "2001:db8::2");
+  append_one(store, 6 * kMicrosPerHour, "2001:db8::9", "2001:db8::1");
+  append_one(store, 6 * kMicrosPerHour + 1, "2001:db8::9", "2001:db8::1");
+  append_one(store, kDay - 1, "10.0.0.1", "2001:db8::1");
+  append_one(store, kDay + 9 * kMicrosPerHour, "10.0.0.1", "2001:db8::1");
+  ASSERT_TRUE(fold(*store.connection));
+  ASSERT_TRUE(roll_up(*store.connection, kBegin + 2 * kDay + kRollupGraceMicros));
+  EXPECT_EQ(hours_of_days(store, "src"), fmt::format("0|10.0.0.1|3|{}\n0|2001:db8::9|2|{}\n1|10.0.0.1|1|{}\n", 1 | 1 << 5 | 1 << 23, 1 << 6, 1 << 9));
+  EXPECT_EQ(hours_of_days(store, "dst"), fmt::format("0|2001:db8::1|4|{}\n0|2001:db8::2|1|{}\n1|2001:db8::1|1|{}\n", 1 | 1 << 6 | 1 << 23, 1 << 5, 1 << 9));
+}
+
+TEST(Rollups, ALateRowBringsItsHourToItsDay) {
+  StoreDatabase store;
+  append_one(store, 5 * kMicrosPerHour, "10.0.0.1", "2001:db8::1");
+  ASSERT_TRUE(fold(*store.connection));
+  ASSERT_TRUE(roll_up(*store.connection, kBegin + kDay + kRollupGraceMicros));
+  append_one(store, 7 * kMicrosPerHour, "10.0.0.1", "2001:db8::2");
+  append_one(store, 24 * kMicrosPerHour, "10.0.0.1", "2001:db8::1");  // of a day that is not over
+  expect_complete(store, "late, unfolded");
+  ASSERT_TRUE(fold(*store.connection));
+  expect_complete(store, "late, folded");
+  EXPECT_EQ(hours_of_days(store, "src"), fmt::format("0|10.0.0.1|1|{}\n0|10.0.0.1|1|{}\n", 1 << 5, 1 << 7));
+  EXPECT_EQ(hours_of_days(store, "dst"), fmt::format("0|2001:db8::1|1|{}\n0|2001:db8::2|1|{}\n", 1 << 5, 1 << 7));
+}
+
+TEST(Rollups, DaysLieByAddress) {
+  StoreDatabase store;
+  const int64_t hour = kBegin / kMicrosPerHour;
+  append(store, hour, 300, 1);
+  append(store, hour + 30, 300, 2);
+  ASSERT_TRUE(fold(*store.connection));
+  ASSERT_TRUE(roll_up(*store.connection, kBegin + 2 * kDay + kRollupGraceMicros));  // two days at once
+  for (const std::string_view side : {"src", "dst"}) {
+    const std::string lie = store.ask(fmt::format("SELECT time, {0}_endpoint_addr FROM rolled_{0}_1d ORDER BY rowid", side));
+    EXPECT_EQ(lie, store.ask(fmt::format("SELECT time, {0}_endpoint_addr FROM rolled_{0}_1d ORDER BY time, {0}_endpoint_addr", side))) << side;
+    EXPECT_GT(std::count(lie.begin(), lie.end(), '\n'), 8) << side;
+  }
 }
 
 TEST(Rollups, ASumThatNoNumberHoldsStaysAtItsGreatest) {

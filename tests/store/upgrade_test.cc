@@ -79,6 +79,26 @@ TEST_F(UpgradeTest, GoesOnWithItsHours) {
   EXPECT_EQ(ask("SELECT sum(flows) FROM rollup_src_1d"), "5");
 }
 
+TEST_F(UpgradeTest, OfDaysThatAreThereNobodyKnowsTheHours) {
+  const int64_t day = kHour / 24 * 24;
+  run(fmt::format("INSERT INTO rolled_src_1d VALUES (make_timestamptz({0}), ip_parse('10.0.0.0'), 1, 10, 0, 0, 0); "
+                  "INSERT INTO rolled_dst_1d VALUES (make_timestamptz({0}), ip_parse('2001:db8::1'), 1, 10, 0, 0, 0); "
+                  "UPDATE rollup_state SET hours = {1}, days = {1}", day * kMicrosPerHour, (day + 24) * kMicrosPerHour));
+  const auto upgraded = prepare_schema(*connection_);
+  ASSERT_TRUE(upgraded) << upgraded.error().message;
+  EXPECT_EQ(ask("SELECT count(*) FROM rolled_src_1d WHERE hours IS NULL"), "1");
+  EXPECT_EQ(ask("SELECT count(*) FROM rolled_dst_1d WHERE hours IS NULL"), "1");
+  EXPECT_EQ(ask("SELECT sum(flows) FROM rollup_dst_1d WHERE dst_endpoint_addr IS NOT NULL"), "1");
+  // What is folded from now on says it: the third row of the hour, and a late one.
+  EXPECT_EQ(*fold(*connection_), 1u);
+  ASSERT_TRUE(open_hours(*connection_, std::array<int64_t, 1>{day + 3}));
+  append(day + 3, 2);
+  EXPECT_EQ(*fold(*connection_), 1u);
+  EXPECT_EQ(ask("SELECT list((ip_text(src_endpoint_addr), hours) ORDER BY hours) FROM rolled_src_1d"),
+            fmt::format("[(10.0.0.2, {}), (10.0.0.2, {}), (10.0.0.0, NULL)]", 1 << 3, 1 << (kHour - day)));
+  EXPECT_EQ(ask("SELECT sum(flows) FROM rollup_src_1d"), "3");
+}
+
 /// A file holds what a checkpoint put there, its log the rest, which is done once more when it is opened.
 class FileUpgradeTest : public UpgradeTest, public ::testing::WithParamInterface<bool> {
  protected:
