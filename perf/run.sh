@@ -16,7 +16,7 @@ set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 
 parts="decode events streams replay limits scaling acknowledged batches queryable peers ports sessions"
-quick=false report=false json=build/perf/run.json only= beside=false
+quick=false report=false beside=false json=build/perf/run.json only=
 while [ $# -gt 0 ]; do
   case $1 in
     --quick) quick=true; shift ;;
