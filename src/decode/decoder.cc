@@ -234,7 +234,7 @@ bool DecoderState::reject(const Datagram& d, DatagramError error) noexcept {
     e->stats.octets += d.payload.size();
     ++e->stats.datagrams_rejected;
     e->stats.last_error = error;
-    e->stats.last_seen_ns = d.age_time_ns();
+    exporters_.hear(*e, d.age_time_ns());
   }
   return false;
 }

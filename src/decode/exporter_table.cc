@@ -79,6 +79,11 @@ Exporter* ExporterTable::find_or_add(const IpAddress& address, uint64_t now_ns) 
   return e;
 }
 
+void ExporterTable::hear(Exporter& e, uint64_t now_ns) noexcept {
+  e.stats.last_seen_ns = now_ns;
+  list_of(e).move_to_back(&e);
+}
+
 void ExporterTable::set_rules(const DecoderRules& rules, uint64_t template_lifetime_ns) noexcept {
   rules_ = &rules;
   template_lifetime_ns_ = template_lifetime_ns;

@@ -38,6 +38,9 @@ class ExporterTable {
   void set_rules(const DecoderRules& rules, uint64_t template_lifetime_ns) noexcept;
 
   Exporter* find(const IpAddress& address) const noexcept;
+  /// Something of the exporter's came that makes no entry. It is at work all the same, and goes behind those that are silent
+  /// longer: they make room by their order.
+  void hear(Exporter& exporter, uint64_t now_ns) noexcept;
   /// Null when the table is full of exporters at work.
   Exporter* find_or_add(const IpAddress& address, uint64_t now_ns) noexcept;
   /// Asks for the domain and the templates that the exporter's next datagram will probably need.

@@ -435,6 +435,28 @@ TEST(Exporters, AFloodOfSourcesDoesNotPushOutThoseThatAreSilentForMinutes) {
   EXPECT_EQ(b.decoder->counters().exporters.value(), 4u);
 }
 
+// Who sends what is rejected is at work, and keeps nobody in the table who is not.
+TEST(Exporters, OneWhoseDatagramsAreRejectedDoesNotHoldThePlacesOfThoseWhoAreSilent) {
+  DecoderConfig config = Bench::default_config();
+  config.limits.exporters_max = 4;
+  for (const bool is_known_for_long : {false, true}) {
+    Bench b(config);
+    const auto source = [](uint32_t i) { return IpAddress::from_v4(0xC6336400 + i); };
+    uint64_t now_ns = kNow;
+    for (uint32_t i = 1; i <= 4; ++i) b.send(v9().build(), {.source = source(i), .at_ns = now_ns});
+    if (is_known_for_long) {
+      now_ns += 70 * kSecond;
+      for (uint32_t i = 1; i <= 4; ++i) b.send(v9().build(), {.source = source(i), .at_ns = now_ns});
+    }
+    const uint64_t later_ns = now_ns + (is_known_for_long ? 3601 : 11) * kSecond;
+    for (uint64_t at_ns = now_ns; at_ns <= later_ns; at_ns += 5 * kSecond) b.send({0, 77, 0, 0}, {.source = source(1), .at_ns = at_ns});
+    b.send({0, 77, 0, 0}, {.source = source(1), .at_ns = later_ns});
+    for (uint32_t i = 5; i <= 7; ++i) EXPECT_TRUE(b.send(v9().build(), {.source = source(i), .at_ns = later_ns})) << i;
+    EXPECT_FALSE(b.send(v9().build(), {.source = source(8), .at_ns = later_ns})) << "all are at work";
+    EXPECT_EQ(b.exporter().address, source(1));
+  }
+}
+
 TEST(Exporters, TooManyDomainsAreRefused) {
   DecoderConfig config = Bench::default_config();
   config.limits.domains_per_exporter_max = 3;
