@@ -132,7 +132,7 @@ Result<void> RunningDataPlane::open(const DataPlaneConfig& config) {
 }
 
 Result<void> RunningDataPlane::replicate(const DataPlaneConfig& config) {
-  Result<std::unique_ptr<Replicator>> opened = Replicator::open(config.replicas, pipelines_.size());
+  Result<std::unique_ptr<Replicator>> opened = Replicator::open(with_returns(config), pipelines_.size());
   if (!opened) return opened.error();
   replicator_ = std::move(*opened);
   for (size_t i = 0; i < pipelines_.size(); ++i) pipelines_[i]->set_replica(&replicator_->lane(i));
@@ -274,7 +274,7 @@ Result<void> RunningDataPlane::change(const DataPlaneConfig& config) {
   // A listener that is new may be where somebody is sent what we receive. Rights were another user's, perhaps.
   if (const auto found = find_replica_trouble(config, Rights{}); !found.empty())
     return Error{"replicate: " + found.front().what};
-  if (Result<void> prepared = replicator_->prepare_change(config.replicas); !prepared) return prepared;
+  if (Result<void> prepared = replicator_->prepare_change(with_returns(config)); !prepared) return prepared;
   auto rules = config.pipeline.rules(cores_.size(), rules_.get());
   if (!rules) return rules.error();
   if (!sockets_ && !config.socket_ports.empty())

@@ -113,6 +113,8 @@ struct ReplicaConfig {
   SocketAddress to;
   std::vector<ListenerId> listeners;  // whose; empty: of all
   bool spoof_source = false;          // from the exporter's address and port; needs CAP_NET_RAW
+  /// A listener would hear it where the target's address were this host's. The data plane says it.
+  bool would_come_back = false;
 };
 
 struct DataPlaneConfig {
@@ -160,8 +162,10 @@ struct TcpStats {
 
 /// Why a datagram did not go on to another collector: it found no room on its way to the thread that sends, or in the
 /// kernel; no way leads to the target; it is longer than the target's path carries; the exporter's address, which it was to
-/// have, is of another family than the target's; it was seen on its way to a target; the kernel says something else.
-#define WEIR_REPLICA_DROPS(X) X(no_room) X(busy) X(unreachable) X(too_long) X(other_family) X(on_its_way) X(failed)
+/// have, is of another family than the target's; it was seen on its way to a target; the target's address has become ours, and a
+/// listener of ours is there; the kernel says something else.
+#define WEIR_REPLICA_DROPS(X) \
+  X(no_room) X(busy) X(unreachable) X(too_long) X(other_family) X(on_its_way) X(would_come_back) X(failed)
 WEIR_NAMED_ENUM(ReplicaDrop, uint8_t, WEIR_REPLICA_DROPS)
 
 /// offered = sent + dropped + those that wait; all since it was first a target, also where a reload took it away meanwhile.

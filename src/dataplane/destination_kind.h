@@ -1,6 +1,6 @@
 // destination_kind.h — Whose an address is, as this host's kernel would route to it just now.
 //
-// Runs on:  start-up and reloads: asks the kernel by netlink, sends nothing.
+// Runs on:  start-up, reloads, and once a second whoever sends there: asks the kernel by netlink, sends nothing.
 //
 // Private to src/dataplane.
 #pragma once

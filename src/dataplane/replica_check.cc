@@ -66,4 +66,10 @@ std::vector<ReplicaTrouble> find_replica_trouble(const DataPlaneConfig& config, 
   return found;
 }
 
+std::vector<ReplicaConfig> with_returns(const DataPlaneConfig& config) {
+  std::vector<ReplicaConfig> replicas = config.replicas;
+  for (ReplicaConfig& replica : replicas) replica.would_come_back = !own_listener_at(config, replica.to, /*is_own=*/true).empty();
+  return replicas;
+}
+
 }  // namespace weir::dataplane

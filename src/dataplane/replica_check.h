@@ -24,4 +24,8 @@ std::vector<ReplicaTrouble> find_replica_trouble(
     const DataPlaneConfig& config, const Rights& rights,
     const std::function<DestinationKind(const IpAddress&)>& kind_of = destination_kind);
 
+/// The targets, each with whether it would come back were its address this host's: addresses come and go (an old collector's is
+/// taken over at the end of a migration) while nobody reloads.
+std::vector<ReplicaConfig> with_returns(const DataPlaneConfig& config);
+
 }  // namespace weir::dataplane

@@ -10,6 +10,7 @@
 
 #include "base/byte_order.h"
 #include "base/clock.h"
+#include "dataplane/destination_kind.h"
 #include "dataplane/port_socket.h"
 
 namespace weir::dataplane {
@@ -136,6 +137,15 @@ bool ReplicaTarget::connect_again() noexcept {
   return connect_socket() == 0;
 }
 
+bool ReplicaTarget::is_ourselves() noexcept {
+  if (!would_come_back_.load(std::memory_order_relaxed)) return false;
+  if (const uint64_t now_ns = steady_clock_ns(); now_ns - asked_ns_ >= kNsPerSec) {
+    asked_ns_ = now_ns;
+    is_ours_ = destination_kind(config_.to.address) == DestinationKind::own;
+  }
+  return is_ours_;
+}
+
 ReplicaTarget::~ReplicaTarget() {
   if (fd_ >= 0) close(fd_);
 }
@@ -187,6 +197,11 @@ bool ReplicaTarget::send_one(size_t place) noexcept {
 
 void ReplicaTarget::flush() noexcept {
   if (count_ == 0) return;
+  if (is_ourselves()) [[unlikely]] {
+    drops_[ReplicaDrop::would_come_back].add(count_);
+    count_ = 0;
+    return;
+  }
   for (size_t at = 0; at < count_;) {
     const int sent = sendmmsg(fd_, &messages_[at], static_cast<unsigned>(count_ - at), MSG_DONTWAIT);
     if (sent > 0) {

@@ -95,7 +95,10 @@ void Replicator::begin_change() {
     const size_t at = change.places[i];
     Place& place = places_[at];
     place.config = change.configs[i];
-    if (change.opened[at] == nullptr) continue;
+    if (change.opened[at] == nullptr) {
+      place.target->set_would_come_back(place.config.would_come_back);
+      continue;
+    }
     place.target = std::move(change.opened[at]);
     place.before = counted(at);
     place.past = past_.take(place.config.to.to_string(), place.config.spoof_source);

@@ -350,6 +350,55 @@ TEST(ReplicaTarget, HasTheChecksumOfRfc768) {
   EXPECT_EQ(udp_checksum(*IpAddress::parse("192.0.2.1"), *IpAddress::parse("192.0.2.2"), header, payload), expected);
 }
 
+// At the end of a migration the old collector's address is taken over, and replicas still go to it.
+TEST(ReplicaLoop, EndsWhereTheTargetsAddressBecomesOurs) {
+  if (!can_make_namespaces()) GTEST_SKIP() << "needs root and ip(8)";
+  in_child([] {
+    between_two_networks([] { return std::make_unique<Collector>(AF_INET); }, [](const std::unique_ptr<Collector>& collector) {
+      const auto run = [](const std::string& command) { return std::system((command + " >/dev/null 2>&1").c_str()) == 0; };
+      const RoleScope role(control_thread);
+      DataPlaneConfig config;
+      config.pipeline = netflow_pipeline();
+      config.socket_ports.push_back({.name = "all", .address = {}, .port = collector->port(), .listener = {0}});
+      config.replicas = {{.to = at("192.0.2.20", collector->port()), .listeners = {}}};
+      Result<std::unique_ptr<DataPlane>> made = DataPlane::create(config);
+      ASSERT_TRUE(made) << made.error().message;
+      DataPlane& plane = **made;
+      ASSERT_TRUE(plane.start());
+      Collected collected;
+      const auto stats = [&] { return plane.replica_stats().at(0); };
+      const auto wait_ns = [&](uint64_t ns) {
+        const uint64_t until_ns = steady_clock_ns() + ns;
+        run_until(plane, collected, [&] { return steady_clock_ns() > until_ns; });
+      };
+      const Sender sender(AF_INET);
+      ASSERT_TRUE(sender.send(collector->port(), v5_datagram(1)));
+      ASSERT_TRUE(collector->receive());
+
+      ASSERT_TRUE(run("ip addr add 192.0.2.20/32 dev lo"));
+      ASSERT_TRUE(sender.send(collector->port(), v5_datagram(1)));
+      wait_ns(kNsPerSec + kNsPerSec / 2);
+      const uint64_t before = datagrams(plane);
+      wait_ns(kNsPerSec / 2);
+      EXPECT_EQ(datagrams(plane), before) << "one goes round";
+      ASSERT_TRUE(sender.send(collector->port(), v5_datagram(1)));
+      EXPECT_TRUE(run_until(plane, collected, [&] { return stats().dropped[ReplicaDrop::would_come_back] == 2; }));
+      EXPECT_EQ(datagrams(plane), before + 1);
+      EXPECT_EQ(stats().offered, stats().sent + stats().dropped.total());
+
+      ASSERT_TRUE(run("ip addr del 192.0.2.20/32 dev lo"));
+      bool is_back = false;
+      for (int i = 0; i < 50 && !is_back; ++i) {
+        ASSERT_TRUE(sender.send(collector->port(), v5_datagram(1)));
+        is_back = collector->receive(100).has_value();
+      }
+      EXPECT_TRUE(is_back) << "it is another's again";
+      stop(plane, collected);
+      expect_ledger(plane);
+    });
+  });
+}
+
 // ── with the exporters' own addresses ────────────────────────────────────────────────────────────
 
 struct BothFamilies {
