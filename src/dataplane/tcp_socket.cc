@@ -21,6 +21,8 @@ constexpr size_t kGatherOctets = 16 * 1024;
 constexpr unsigned kDrainReadsMax = 256;  // of a session: more than the kernel holds for it
 constexpr uint64_t kLookNs = 250 * kNsPerMs;
 constexpr uint64_t kHeldUpNs = kNsPerSec;  // between two turns: we were, not the exporters
+constexpr unsigned kLastReadsMax = 2;      // before a session's time is up: more than a message
+static_assert(kLastReadsMax * kReadOctets > decode::MessageFramer::kMessageOctetsMax);
 constexpr uint32_t kListening = 0;         // instead of a session's number
 static_assert(kReadOctets <= ReceiveBuffers::kPayloadOctetsMax);
 
@@ -77,13 +79,13 @@ Result<void> TcpSocket::watch(int fd, uint32_t number) {
 
 PortSocket::Turn TcpSocket::receive(ReceiveBuffers& buffers, Pipeline& pipeline, const CoreClock& clock) noexcept {
   const Way way{buffers, pipeline, clock};
-  look_at_time(way);
+  Turn turn;
+  look_at_time(way, turn.received);
   if (next_event_ == event_count_) {
     const int count = epoll_wait(ready_fd_, events_.data(), static_cast<int>(events_.size()), 0);
     event_count_ = count > 0 ? static_cast<size_t>(count) : 0;
     next_event_ = 0;
   }
-  Turn turn;
   size_t octets = 0;
   while (next_event_ < event_count_) {
     if (octets >= kTurnOctets || !pipeline.may_receive()) break;
@@ -215,7 +217,7 @@ void TcpSocket::end(TcpSession& session, TcpEnd how, const Way& way) noexcept {
   way.buffers.sessions->end(session);
 }
 
-void TcpSocket::look_at_time(const Way& way) noexcept {
+void TcpSocket::look_at_time(const Way& way, unsigned& messages) noexcept {
   const uint64_t now_ns = way.clock.steady_ns();
   const uint64_t pause_ns = last_turn_ns_ != 0 ? now_ns - last_turn_ns_ : 0;
   last_turn_ns_ = now_ns;
@@ -226,6 +228,7 @@ void TcpSocket::look_at_time(const Way& way) noexcept {
     is_paused_ = epoll_ctl(ready_fd_, EPOLL_CTL_MOD, fd_, &event) != 0;
   }
   const TcpLimits& limits = way.buffers.sessions->limits();
+  size_t octets = 0;
   for (TcpSession& session : way.buffers.sessions->all()) {
     if (session.owner != this) continue;
     if (pause_ns > kHeldUpNs) {  // what came meanwhile has not been read
@@ -233,9 +236,20 @@ void TcpSocket::look_at_time(const Way& way) noexcept {
       session.spoke_ns += pause_ns;
       if (session.due_ns != 0) session.due_ns += pause_ns;
     }
-    if (session.due_ns != 0 && now_ns >= session.due_ns) {
+    const auto is_late = [&] { return session.due_ns != 0 && now_ns >= session.due_ns; };
+    const auto is_idle = [&] { return limits.idle_ns != 0 && now_ns >= session.last_ns + limits.idle_ns; };
+    // What is there already came in time, and we are late.
+    bool is_read = false;
+    for (unsigned i = 0; i < kLastReadsMax && !is_read && session.owner == this && (is_late() || is_idle()); ++i) {
+      if (octets >= kTurnOctets || !way.pipeline.may_receive()) break;
+      const size_t count = read(session, way, messages);
+      octets += count;
+      is_read = count == 0 || i + 1 == kLastReadsMax;
+    }
+    if (!is_read || session.owner != this) continue;
+    if (is_late()) {
       end(session, TcpEnd::message_late, way);
-    } else if (limits.idle_ns != 0 && now_ns >= session.last_ns + limits.idle_ns) {
+    } else if (is_idle()) {
       end(session, TcpEnd::idle, way);
     }
   }

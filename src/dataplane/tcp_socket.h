@@ -62,7 +62,7 @@ class TcpSocket final : public PortSocket {
   decode::Faults give(const TcpSession& session, std::span<const uint8_t> message, const Way& way) noexcept
       WEIR_RUNS_ON(rx_lcore);
   void end(TcpSession& session, TcpEnd how, const Way& way) noexcept WEIR_RUNS_ON(rx_lcore);
-  void look_at_time(const Way& way) noexcept WEIR_RUNS_ON(rx_lcore);
+  void look_at_time(const Way& way, unsigned& messages) noexcept WEIR_RUNS_ON(rx_lcore);
 
   int ready_fd_ = -1;  // an epoll of the listening socket and its sessions
   std::array<epoll_event, kEventsPerTurn> events_{};

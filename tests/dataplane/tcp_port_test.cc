@@ -11,6 +11,7 @@
 #include <atomic>
 #include <thread>
 
+#include "stalled_thread.h"
 #include "support.h"
 #include "udp_sender.h"
 
@@ -292,6 +293,30 @@ TEST_F(TcpPort, EndsWhoIsTooSlow) {
   ASSERT_TRUE(wait_for_end(TcpEnd::idle));
   EXPECT_TRUE(idle.is_closed(2000));
   stop_all();
+}
+
+// Whoever was held up was us.
+TEST_F(TcpPort, IsNotLateWithWhatLiesInTheKernel) {
+  config_.tcp.message_ns = 500 * kNsPerMs;
+  config_.tcp.idle_ns = 600 * kNsPerMs;
+  make();
+  const Connection begun(tcp_port()), idle(tcp_port(), "127.0.0.2");
+  const Octets message = data(30);
+  ASSERT_TRUE(begun.send(joined({definition(), Octets(message.begin(), message.begin() + 40)})));
+  ASSERT_TRUE(idle.send(definition()));
+  ASSERT_TRUE(wait([&] { return stats().octets == 2 * definition().size() + 40; }));
+  const std::vector<pid_t> threads = threads_named("weir-rx-");
+  ASSERT_EQ(threads.size(), 1u);
+  StalledThread stalled(threads.front());
+  if (!stalled.stands()) GTEST_SKIP() << "needs ptrace";
+  ASSERT_TRUE(begun.send(std::span(message).subspan(40)));
+  ASSERT_TRUE(idle.send(data(3)));
+  usleep(750'000);  // less than what counts as having been held up altogether
+  stalled.resume();
+  ASSERT_TRUE(wait_for_messages(4));
+  EXPECT_EQ(tcp().ended.total(), 0u);
+  stop_all();
+  EXPECT_EQ(collected_.records, 33u);
 }
 
 TEST_F(TcpPort, KeepsThoseThatAreThereAndRefusesWhatIsBeyondTheBound) {
