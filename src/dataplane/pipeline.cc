@@ -13,7 +13,7 @@ namespace weir::dataplane {
 namespace {
 
 constexpr uint64_t kTickIntervalNs = kNsPerSec;
-// What was received so long ago at most, as lanes and sockets hold it, is of this machine'"'"'s clocks.
+// What was received so long ago at most, as lanes and sockets hold it, is of this machine's clocks.
 constexpr uint64_t kOfNowNs = 60 * kNsPerSec;
 RateLimits packet_limits(const RateLimits& limits) noexcept { return {.per_exporter = limits.packets_per_exporter}; }
 
