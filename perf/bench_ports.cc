@@ -133,7 +133,7 @@ dataplane::DataPlaneConfig weir_config(const Lane& lane, const Cpus& cpus) {
   dataplane::DataPlaneConfig config;
   config.pipeline.listeners.push_back({.name = "netflow", .port = kWirePort, .route = {}, .rules = {}});
   config.pipeline.batcher.buffers = 256;
-  if (lane.who == Who::port) config.pipeline.decoder.access.allow = {{.address = *IpAddress::parse("192.0.2.99"), .bits = 128}};
+  if (lane.who == Who::port) config.pipeline.decoder.access = {{{.address = *IpAddress::parse("192.0.2.99"), .bits = 128}}, {}};
   if (lane.kind == Kind::socket) {
     config.socket_ports.push_back({.name = "host",
                                    .address = *IpAddress::parse(VethWires::address_of(lane.wire)),

@@ -3,13 +3,14 @@
 //
 //     bench_replay [--protocol netflow_v5|netflow_v9|ipfix] [--records N] [--cores N]
 //                  [--exporters N] [--from pcap|memory] [--workers N] [--seconds N] [--tap all|one] [--way records|fused]
-//                  [--garbage] [--smoke]
+//                  [--garbage] [--allow N] [--smoke]
 //
 // --from: pcap, the default, has net_pcap replay a capture for ever (its infinite_rx): it allocates an mbuf and copies the
 // frame into it. memory has frames lie in the mbufs already, as a NIC writes them (memory_wire.h); one core, no workers.
 // --way: records, by FlowRecords; fused, the default, by forms where there is one (fuse/fused_way.h).
 // --tap: somebody looks at the flows (dataplane/flow_tap.h): at all of them, or for one that does not come.
 // --garbage: datagrams that nobody can decode.
+// --allow: the access list lets everybody in, and so many single addresses beside that.
 // --workers: so many cores decode what the others receive; the CPU seconds of each are printed.
 //
 // The control thread only gives batches back. CPU seconds are the receive threads' own, so that a busy machine does not
@@ -45,6 +46,7 @@ struct Options {
   double seconds = 3;
   bool may_fuse = true;
   std::string tap;  // empty: nobody looks
+  uint32_t allow = 0;
   bool is_smoke = false;
 };
 
@@ -195,6 +197,11 @@ int run(const Options& options) {
                                .workers = options.workers});
   config.pipeline.listeners.push_back({.name = "netflow", .port = kReplayPort, .route = {}, .rules = {}});
   config.pipeline.may_fuse = options.may_fuse;
+  if (options.allow != 0) {
+    std::vector<decode::ExporterPrefix> allow = {{IpAddress{}, 0}};
+    for (uint32_t i = 0; i < options.allow; ++i) allow.push_back({IpAddress::from_v4(0x0A00'0000u + 2 * i), 128});
+    config.pipeline.decoder.access = {allow, {}};
+  }
   config.pipeline.batcher.buffers = 256;
 
   Result<std::unique_ptr<dataplane::DataPlane>> plane = dataplane::DataPlane::create(config);
@@ -280,6 +287,8 @@ Options parse(int argc, char** argv) {
       options.traffic.records = static_cast<uint32_t>(std::strtoul(value.c_str(), nullptr, 10));
     } else if (key == "--exporters") {
       options.traffic.exporters = static_cast<uint32_t>(std::strtoul(value.c_str(), nullptr, 10));
+    } else if (key == "--allow") {
+      options.allow = static_cast<uint32_t>(std::strtoul(value.c_str(), nullptr, 10));
     } else if (key == "--from" && (value == "pcap" || value == "memory")) {
       options.from_memory = value == "memory";
     } else if (key == "--seconds") {

@@ -74,14 +74,29 @@ struct SiteRule {
 /// Empty: none covers it.
 std::string_view site_of(const std::vector<SiteRule>& rules, const IpAddress& exporter) noexcept;
 
-/// Whose datagrams are taken: the longest prefix decides, and where none covers an exporter, whether
-/// there are any that let in.
-struct AccessList {
-  std::vector<ExporterPrefix> allow;
-  std::vector<ExporterPrefix> deny;
+/// Whose datagrams are taken: the longest prefix decides, of two that are the same the one that denies, and where none
+/// covers an exporter, whether there are any that let in.
+///
+/// PERF: it is asked for every datagram and every fragment, a flood's of strangers too, so what prefixes say is laid out as
+/// ranges of addresses, of which one is found by halves: 18 steps for a hundred thousand prefixes.
+class AccessList {
+ public:
+  AccessList() = default;
+  AccessList(const std::vector<ExporterPrefix>& allow, const std::vector<ExporterPrefix>& deny);
 
-  bool is_open() const noexcept { return allow.empty() && deny.empty(); }
+  /// There are no prefixes.
+  bool is_open() const noexcept { return ranges_.empty(); }
   bool admits(const IpAddress& exporter) const noexcept;
+
+ private:
+  /// The addresses from `first` up to the next range's.
+  struct Range {
+    IpAddress first;
+    bool admits;
+  };
+  void begin(const IpAddress& first, bool admits);
+
+  std::vector<Range> ranges_;  // ascending; the first begins with the first address there is
 };
 
 struct DecoderRules {

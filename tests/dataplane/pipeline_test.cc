@@ -267,7 +267,7 @@ class HostLane {
 TEST_F(PipelineTest, FragmentsForTheHostGoOnAsTheyCameAndTakeNobodysRoom) {
   PipelineConfig config = netflow_pipeline();
   config.reassembly = {.datagrams_max = 1, .datagrams_per_source_max = 1};
-  config.decoder.access.allow = {{*IpAddress::parse("192.0.2.1"), 128}};  // what the host is sent is none of its business
+  config.decoder.access = {{{*IpAddress::parse("192.0.2.1"), 128}}, {}};  // what the host is sent is none of its business
   make(config);
   HostLane lane;
   const auto on = [&](const lab::Octets& octets) {
@@ -442,7 +442,7 @@ TEST_F(PipelineClock, OfACaptureThatIsReplayedTheOwnTimesAreToldWhateverTheClock
 
 TEST_F(PipelineTest, FragmentsOfWhoMayNotExportTakeNobodysPlace) {
   PipelineConfig config = netflow_pipeline();
-  config.decoder.access.allow = {{*IpAddress::parse("192.0.2.0"), 96 + 24}};
+  config.decoder.access = {{{*IpAddress::parse("192.0.2.0"), 96 + 24}}, {}};
   config.reassembly = {.datagrams_max = 2, .datagrams_per_source_max = 2};
   make(config);
   const auto pieces = [](const char* exporter, uint32_t id) {

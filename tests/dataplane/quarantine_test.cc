@@ -118,7 +118,7 @@ TEST_F(QuarantineTest, WhatItKeepsIsRejectedAgainForTheSameReason) {
 TEST_F(QuarantineTest, KeepsWhatTheOperatorDoesNotLetIn) {
   PipelineConfig config = netflow_pipeline();
   config.listeners[0].rules.protocol = decode::ProtocolFilter::sflow;
-  config.decoder.access.deny.push_back({*IpAddress::parse("192.0.2.9"), 128});
+  config.decoder.access = {{}, {{*IpAddress::parse("192.0.2.9"), 128}}};
   make(config);
   send(v5_datagram(1), 1);
   send(v5_datagram(1), 2, "192.0.2.9");

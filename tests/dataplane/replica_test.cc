@@ -76,7 +76,7 @@ TEST_F(Replicas, GetNothingOfWhomTheAccessListRefuses) {
   const Collector collector;
   config_.replicas = {{.to = at("127.0.0.1", collector.port()), .listeners = {}}};
   make();
-  config_.pipeline.decoder.access.deny = {{*IpAddress::parse("127.0.0.1"), 128}};
+  config_.pipeline.decoder.access = {{}, {{*IpAddress::parse("127.0.0.1"), 128}}};
   {
     const RoleScope role(control_thread);
     ASSERT_TRUE(plane_->change(config_));

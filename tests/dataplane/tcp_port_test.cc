@@ -423,7 +423,7 @@ TEST_F(TcpPort, GivesANewcomerTheIdlestPlaceOfWhoHasMost) {
 }
 
 TEST_F(TcpPort, LetsInWhomTheAccessListAdmits) {
-  config_.pipeline.decoder.access.deny = {{*IpAddress::parse("127.0.0.2"), 128}};
+  config_.pipeline.decoder.access = {{}, {{*IpAddress::parse("127.0.0.2"), 128}}};
   make();
   const Connection denied(tcp_port(), "127.0.0.2");
   EXPECT_TRUE(denied.is_closed(2000));
@@ -431,7 +431,7 @@ TEST_F(TcpPort, LetsInWhomTheAccessListAdmits) {
   const Connection open(tcp_port(), "127.0.0.3");
   ASSERT_TRUE(open.send(definition()));
   ASSERT_TRUE(wait_for_messages(1));
-  config_.pipeline.decoder.access.deny.push_back({*IpAddress::parse("127.0.0.3"), 128});
+  config_.pipeline.decoder.access = {{}, {{*IpAddress::parse("127.0.0.2"), 128}, {*IpAddress::parse("127.0.0.3"), 128}}};
   change();
   ASSERT_TRUE(open.send(data(3)));
   ASSERT_TRUE(wait_for_end(TcpEnd::not_allowed));

@@ -113,7 +113,7 @@ TEST(Words, AreAllReached) {
   });
 
   DecoderConfig closed = plain;
-  closed.access.deny = {{IpAddress{}, 0}};
+  closed.access = {{}, {{IpAddress{}, 0}}};
   run(closed, [](Bench& b) { b.send(NetflowV5Builder{}.build()); });
 
   run(plain, [](Bench& b) {
