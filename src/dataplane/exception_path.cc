@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <rte_errno.h>
 #include <rte_ethdev.h>
+#include <rte_ether.h>
 #include <rte_mbuf.h>
 #include <unistd.h>
 
@@ -61,6 +62,8 @@ Result<std::unique_ptr<ExceptionPort>> ExceptionPort::open(DpdkDevice& device, c
   port->tap_ = std::move(*tap);
   TapInterface::Settings settings{.mtu = mtu, .addresses = config.addresses};
   std::memcpy(settings.mac.data(), mac.addr_bytes, settings.mac.size());
+  // net_ring has none: the wire's is then that which the kernel drew.
+  if (rte_is_zero_ether_addr(&mac)) settings.mac = TapInterface::mac_of(config.interface).value_or(settings.mac);
   if (Result<void> set = port->tap_->set_up(settings); !set) return fail(set.error().message);
 
   const ExceptionLane::Config lane{.mac = settings.mac,
