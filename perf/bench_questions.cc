@@ -30,6 +30,7 @@
 #include "store/address_functions.h"
 #include "store/duckdb_sink.h"
 #include "store/keeper.h"
+#include "store/rows_asked.h"
 #include "store/schema.h"
 
 namespace {
@@ -250,7 +251,16 @@ void drop_caches() {
 uint64_t ask_once(Store& store, const query::Translation& translation) {
   std::vector<store::SqlValue> values;
   for (const query::Parameter& parameter : translation.statement.parameters) values.push_back(to_value(parameter));
-  auto rows = must(store.connection->query(translation.statement.sql, values));
+  // As weir-store does it of what weir-api says.
+  store::RowsAsked asked;
+  for (const query::TimeWindow& window : translation.from_flows) asked.times.push_back({window.start_us, window.end_us});
+  for (const query::EndClause& ends : translation.ends) {
+    store::EndClause& clause = asked.ends.emplace_back();
+    for (const query::EndRange& range : ends) {
+      clause.push_back({range.end == query::End::src ? store::End::src : store::End::dst, range.first.octets, range.last.octets});
+    }
+  }
+  auto rows = must(store.connection->query(must(store::narrowed(*store.connection, translation.statement.sql, asked)), values));
   uint64_t count = 0;
   while (true) {
     auto chunk = must(rows.next());

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "query/ends.h"
 #include "query/plan.h"
 
 namespace boost::asio {
@@ -27,6 +28,7 @@ struct StoreQuery {
   uint32_t timeout_ms = 0;
   // Whose flows it reads, so that the store says what is missing of these alone; none of them: of no flows at all. Not known of SQL of others.
   std::optional<std::vector<query::TimeWindow>> reads = {};
+  std::vector<query::EndClause> ends = {};  // what those flows have at their ends
   std::vector<std::string> notes = {};  // of parquet: what is to be said in the file
 };
 
@@ -65,5 +67,7 @@ std::unique_ptr<Backend> unix_backend(boost::asio::io_context& io, std::string p
 std::string parameters_json(const std::vector<query::Parameter>& parameters);
 /// `[["2026-11-01T00:00:00Z", null]]`
 std::string windows_json(const std::vector<query::TimeWindow>& windows);
+/// `[[{"src": ["192.0.2.0", "192.0.2.255"]}, …], …]`
+std::string ends_json(const std::vector<query::EndClause>& ends);
 
 }  // namespace weir::api

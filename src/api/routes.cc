@@ -273,10 +273,13 @@ Question question_of(const ApiContext& context, query::Plan plan, std::string_vi
   if (t.probe) {
     question.probe = statement(std::move(*t.probe));
     question.probe->format = "json";
+    question.probe->reads = t.from_flows;
+    question.probe->ends = t.ends;
   }
   question.cut = t.cut;
   question.store = statement(std::move(t.statement));
   question.store.reads = std::move(t.from_flows);
+  question.store.ends = std::move(t.ends);
   if (!by_rows) question.store.notes = plan.notes;
   question.rows_max = plan.limit;
   question.has_page_columns = t.has_page_columns;

@@ -159,6 +159,7 @@ class UnixBackend final : public Backend {
     if (query.max_rows != 0) body += fmt::format(",\"max_rows\":{}", query.max_rows);
     if (query.timeout_ms != 0) body += fmt::format(",\"timeout_ms\":{}", query.timeout_ms);
     if (query.reads) body += ",\"reads\":" + windows_json(*query.reads);
+    if (!query.ends.empty()) body += ",\"ends\":" + ends_json(query.ends);
     if (!query.notes.empty()) body += ",\"notes\":" + nlohmann::json(query.notes).dump();
     auto exchange = std::make_shared<Exchange>(io_, path_, std::chrono::milliseconds(query.timeout_ms));
     exchange->begin(http::verb::post, "/v1/sql", body + "}");
@@ -203,6 +204,17 @@ std::string windows_json(const std::vector<query::TimeWindow>& windows) {
   nlohmann::json list = nlohmann::json::array();
   const auto end_of = [](const std::optional<int64_t>& us) { return us ? nlohmann::json(query::instant_text(*us)) : nlohmann::json(); };
   for (const query::TimeWindow& window : windows) list.push_back(nlohmann::json::array({end_of(window.start_us), end_of(window.end_us)}));
+  return list.dump();
+}
+
+std::string ends_json(const std::vector<query::EndClause>& ends) {
+  nlohmann::json list = nlohmann::json::array();
+  for (const query::EndClause& clause : ends) {
+    nlohmann::json& ranges = list.emplace_back(nlohmann::json::array());
+    for (const query::EndRange& range : clause) {
+      ranges.push_back({{std::string(name_of(range.end)), {range.first.to_string(), range.last.to_string()}}});
+    }
+  }
   return list.dump();
 }
 

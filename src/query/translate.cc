@@ -320,8 +320,11 @@ Translation rows_by_fields(const Plan& plan, const Dialect& dialect) {
 }  // namespace
 
 Translation translate(const Plan& plan, const Dialect& dialect, const std::optional<PageStart>& page, RowsAsked rows) {
-  if (plan.shape != Shape::rows) return GroupQuery(plan, dialect).translate();
-  return plan.can_be_paged() ? rows_by_time(plan, dialect, page, rows) : rows_by_fields(plan, dialect);
+  Translation t = plan.shape != Shape::rows ? GroupQuery(plan, dialect).translate()
+                  : plan.can_be_paged()     ? rows_by_time(plan, dialect, page, rows)
+                                            : rows_by_fields(plan, dialect);
+  t.ends = ends_of(plan);
+  return t;
 }
 
 }  // namespace weir::query

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "query/dialect.h"
+#include "query/ends.h"
 #include "query/plan.h"
 
 namespace weir::query {
@@ -50,6 +51,7 @@ struct Translation {
   bool has_page_columns = false;  // behind `columns` in each row: the time in microseconds and the tie
   std::string table;              // flow_rows, or rollup_src
   std::vector<TimeWindow> from_flows;  // whose flows are read, and with them files; of rollups what their sums do not have
+  std::vector<EndClause> ends;         // of those flows
 };
 
 /// What weir-store takes of a statement.

@@ -41,20 +41,6 @@ std::string protocol_list() {
   return list + "]";
 }
 
-std::string rows_view(std::span<const HourTable> tables, std::span<const KeptFile> files) {
-  std::string sql = "CREATE OR REPLACE VIEW flow_rows AS FROM flow_none";
-  for (const HourTable& table : tables) sql += " UNION ALL " + hour_rows(table);
-  if (!files.empty()) {
-    std::string list;
-    for (const KeptFile& file : files) list += fmt::format("{}{}", list.empty() ? "" : ",", sql_text(file.path));
-    std::string names;
-    for (const ColumnSpec& column : columns()) names += fmt::format("{}{}", names.empty() ? "" : ",", column.name);
-    sql += fmt::format(" UNION ALL SELECT {} FROM read_parquet([{}], hive_partitioning = false, union_by_name = false)",
-                       names, list);
-  }
-  return sql;
-}
-
 /// What people type: addresses, protocols, sources and directions as text, counters scaled, names beside numbers.
 std::string friendly_view(std::string_view name) {
   // As SRQL scales them: a product that BIGINT does not hold stays at its greatest, and fails nobody's question.
@@ -170,15 +156,29 @@ Result<void> prepare_schema(Connection& connection) {
   });
 }
 
+std::string rows_sql(std::span<const HourTable> tables, std::span<const KeptFile> files) {
+  std::string sql = "FROM flow_none";
+  for (const HourTable& table : tables) sql += " UNION ALL " + hour_rows(table);
+  if (!files.empty()) {
+    std::string list;
+    for (const KeptFile& file : files) list += fmt::format("{}{}", list.empty() ? "" : ",", sql_text(file.path));
+    std::string names;
+    for (const ColumnSpec& column : columns()) names += fmt::format("{}{}", names.empty() ? "" : ",", column.name);
+    sql += fmt::format(" UNION ALL SELECT {} FROM read_parquet([{}], hive_partitioning = false, union_by_name = false)",
+                       names, list);
+  }
+  return sql;
+}
+
 Result<std::vector<KeptFile>> kept_files(Connection& connection) {
-  auto rows = connection.query("SELECT path, octets FROM history_files WHERE state = 'kept' ORDER BY hour, path");
+  auto rows = connection.query("SELECT path, octets, hour FROM history_files WHERE state = 'kept' ORDER BY hour, path");
   if (!rows) return rows.error();
   std::vector<KeptFile> files;
   while (true) {
     auto chunk = rows->next();
     if (!chunk) return chunk.error();
     if (!*chunk) return files;
-    for (size_t row = 0; row < chunk->rows(); ++row) files.push_back({std::string(chunk->text(0, row)), chunk->at<int64_t>(1, row)});
+    for (size_t row = 0; row < chunk->rows(); ++row) files.push_back({std::string(chunk->text(0, row)), chunk->at<int64_t>(1, row), chunk->at<int64_t>(2, row)});
   }
 }
 
@@ -202,7 +202,7 @@ Result<void> make_views(Connection& connection) {
   files->erase(gone, files->end());
   const auto tail = tail_view(connection, *tables);
   if (!tail) return tail.error();
-  for (const std::string& sql : {rows_view(*tables, *files), *tail}) {
+  for (const std::string& sql : {"CREATE OR REPLACE VIEW flow_rows AS " + rows_sql(*tables, *files), *tail}) {
     if (auto made = connection.execute(sql); !made) return made.error();
   }
   return {};

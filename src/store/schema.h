@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -27,10 +28,14 @@ Result<void> prepare_schema(Connection& connection);
 struct KeptFile {
   std::string path;
   int64_t octets = 0;
+  int64_t hour = 0;
 };
 Result<std::vector<KeptFile>> kept_files(Connection& connection);
 /// It is there and as long as it was.
 bool looks_whole(const KeptFile& file) noexcept;
+
+/// `FROM …`: the rows of these tables and files, with every column that a row may have.
+std::string rows_sql(std::span<const HourTable> tables, std::span<const KeptFile> files);
 
 /// Over all tables and files, as they are in this transaction; a file that does not look whole is left out, and broken without a trouble
 /// until FileWatch says which.

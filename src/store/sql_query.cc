@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "store/file_book.h"
+#include "store/rows_asked.h"
 #include "store/sql_check.h"
 #include "store/sql_file.h"
 #include "store/sql_rows.h"
@@ -28,10 +29,10 @@ HttpResponse refusal(const SqlTrouble& trouble, unsigned status = 400) {
   return {.status = status, .body = body.dump(-1, ' ', false, json::error_handler_t::replace) + "\n"};
 }
 
-/// In DuckDB's words; where they have a caret below the statement's only line, the place that it shows.
-HttpResponse refusal(std::string what, unsigned status = 400) {
+/// In DuckDB's words; where they have a caret below the statement's only line, the place that it shows. Behind `lines` others.
+HttpResponse refusal(std::string what, unsigned status = 400, unsigned lines = 0) {
   SqlTrouble trouble;
-  const size_t line = what.find("\nLINE 1: ");
+  const size_t line = what.find(fmt::format("\nLINE {}: ", lines + 1));
   if (line != std::string::npos) {
     const size_t begin = line + 1, end = what.find('\n', begin);
     const size_t caret = end == std::string::npos ? end : what.find('^', end);
@@ -200,11 +201,17 @@ std::optional<HttpResponse> SqlQuery::prepare() {
   }
   if (auto wrong = check()) return wrong;
   if (is_stopped()) return std::nullopt;
-  auto plain = bound(request_.sql);
-  if (!plain) return refusal(plain.error().message);
-  if (!plain->is_select()) return refusal("only one SELECT is answered");
   // What stands in brackets must not have its semicolon.
-  const std::string_view sql = look_at_sql(request_.sql).statement;
+  const std::string_view asked = look_at_sql(request_.sql).statement;
+  std::string sql(asked);
+  if (request_.reads) {
+    auto narrow = narrowed(*connection_, asked, {*request_.reads, request_.ends});
+    if (!narrow) return refusal(narrow.error().message, 500);
+    sql = std::move(*narrow);
+  }
+  auto plain = bound(sql);
+  if (!plain) return refusal(plain.error().message, 400, sql.size() > asked.size() ? 1 : 0);
+  if (!plain->is_select()) return refusal("only one SELECT is answered");
   if (request_.format == SqlFormat::parquet) {
     if (limits_.folder.empty()) return refusal("Parquet takes a folder for temporary files (database.temp_directory)");
     file_ = std::make_unique<SqlFile>(limits_.folder, SqlFile::Says{request_.notes.empty() ? std::string() : json(request_.notes).dump(), header_of(*left_out)});

@@ -95,6 +95,37 @@ Result<std::vector<TimeRange>> ranges_of(const json& list) {
   return ranges;
 }
 
+/// `{"src": ["192.0.2.0", "192.0.2.255"]}`; nothing where it is something else.
+std::optional<EndRange> end_of(const json& object) {
+  if (!object.is_object() || object.size() != 1 || !object.front().is_array() || object.front().size() != 2) return std::nullopt;
+  const auto end = value_named<End>(object.begin().key());
+  if (!end) return std::nullopt;
+  EndRange range{.end = *end};
+  for (const auto& [text, octets] : {std::pair(&object.front()[0], &range.first), std::pair(&object.front()[1], &range.last)}) {
+    const auto address = text->is_string() ? IpAddress::parse(text->get<std::string>()) : std::nullopt;
+    if (!address) return std::nullopt;
+    *octets = address->octets;
+  }
+  return range;
+}
+
+/// `[[{"src": ["192.0.2.0", "192.0.2.255"]}, {"dst": […]}], …]`
+Result<std::vector<EndClause>> ends_of(const json& list) {
+  const Error wrong{fmt::format("ends: a list of at most {} lists of 1 to {} ranges such as {{\"src\": [\"192.0.2.0\", \"192.0.2.255\"]}}, src or dst", kEndClausesMax, kEndRangesMax)};
+  if (!list.is_array() || list.size() > kEndClausesMax) return wrong;
+  std::vector<EndClause> ends;
+  for (const json& ranges : list) {
+    if (!ranges.is_array() || ranges.empty() || ranges.size() > kEndRangesMax) return wrong;
+    EndClause& clause = ends.emplace_back();
+    for (const json& object : ranges) {
+      const auto range = end_of(object);
+      if (!range) return wrong;
+      clause.push_back(*range);
+    }
+  }
+  return ends;
+}
+
 Result<std::vector<std::string>> notes_of(const json& list) {
   const Error wrong{fmt::format("notes: a list of at most {} texts of {} octets together", kNotesMax, kNotesOctetsMax)};
   if (!list.is_array() || list.size() > kNotesMax) return wrong;
@@ -115,9 +146,9 @@ Result<SqlRequest> parse_sql_request(std::string_view text) {
   if (!body.is_object()) return Error{"the body is to be a JSON object with \"sql\""};
   for (auto at = body.begin(); at != body.end(); ++at) {
     const std::string& key = at.key();
-    constexpr std::string_view kKeys[] = {"sql", "parameters", "format", "max_rows", "timeout_ms", "reads", "notes"};
+    constexpr std::string_view kKeys[] = {"sql", "parameters", "format", "max_rows", "timeout_ms", "reads", "ends", "notes"};
     if (std::find(std::begin(kKeys), std::end(kKeys), key) == std::end(kKeys)) {
-      return Error{fmt::format("{} is no key; allowed: sql, parameters, format, max_rows, timeout_ms, reads, notes", key)};
+      return Error{fmt::format("{} is no key; allowed: sql, parameters, format, max_rows, timeout_ms, reads, ends, notes", key)};
     }
   }
   SqlRequest request;
@@ -149,6 +180,11 @@ Result<SqlRequest> parse_sql_request(std::string_view text) {
     auto ranges = ranges_of(*list);
     if (!ranges) return ranges.error();
     request.reads = std::move(*ranges);
+  }
+  if (const auto list = body.find("ends"); list != body.end()) {
+    auto ends = ends_of(*list);
+    if (!ends) return ends.error();
+    request.ends = std::move(*ends);
   }
   if (const auto list = body.find("notes"); list != body.end()) {
     auto notes = notes_of(*list);

@@ -14,6 +14,7 @@
 #include "base/result.h"
 #include "store/database.h"
 #include "store/file_book.h"
+#include "store/rows_asked.h"
 
 namespace weir::store {
 
@@ -32,6 +33,7 @@ struct SqlRequest {
   uint64_t max_rows = 0;    // 0: the most that is allowed
   uint32_t timeout_ms = 0;  // likewise
   std::optional<std::vector<TimeRange>> reads;  // whose flows are read; nothing: nobody knows
+  std::vector<EndClause> ends;                  // what those have at their ends
   std::vector<std::string> notes;               // for the end of a file
 };
 Result<SqlRequest> parse_sql_request(std::string_view body);

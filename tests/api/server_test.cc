@@ -515,6 +515,27 @@ TEST(ApiServer, TellsTheStoreWhoseFlowsItReads) {
   EXPECT_EQ(reads_of("in:flows time:[,2026-11-02T11:00:00Z] sort:time"), R"([[null,"2026-11-02T11:00:00Z"]])");
 }
 
+TEST(ApiServer, TellsTheStoreWhichEndsFlowsHave) {
+  RunningServer server;
+  server.fake->lay_out({F::more(kThree), F::over()});
+  const auto ends_of = [&](const char* query) {
+    server.post("/api/query", json{{"query", query}}.dump());
+    return ends_json(server.fake->asked().back().ends);
+  };
+  EXPECT_EQ(ends_of("in:flows time:last_1h sort:bytes_total:desc"), "[]");
+  EXPECT_EQ(ends_of("in:flows time:last_1h ip:192.0.2.7 sort:bytes_total:desc"), R"([[{"src":["192.0.2.7","192.0.2.7"]},{"dst":["192.0.2.7","192.0.2.7"]}]])");
+  EXPECT_EQ(ends_of(R"(in:flows time:last_1h src_cidr:2001:db8::/64 dst_ip:192.0.2.7 stats:"max(bytes_total) as m by dst_port")"),
+            R"([[{"src":["2001:db8::","2001:db8::ffff:ffff:ffff:ffff"]}],[{"dst":["192.0.2.7","192.0.2.7"]}]])");
+  // The page's end is looked for in the same flows.
+  server.fake->clear();
+  server.fake->lay_out({F::more(R"({"columns":[{"name":"cut","type":"BIGINT"}],"rows":[[null]],"truncated":false})"), F::over()});
+  server.post("/api/query", json{{"query", "in:flows time:last_1h src_ip:192.0.2.7 sort:time:desc"}}.dump());
+  const StoreQuery probe = server.fake->asked().front();
+  EXPECT_NE(probe.sql.find(" AS cut "), std::string::npos) << probe.sql;
+  EXPECT_EQ(ends_json(probe.ends), R"([[{"src":["192.0.2.7","192.0.2.7"]}]])");
+  EXPECT_TRUE(probe.reads);
+}
+
 TEST(ApiServer, LearnsFromTheStoreWhichSumsItHas) {
   constexpr const char* kText = R"({"minutes":{"secs":172800,"from_us":7},"hours":{"secs":0,"from_us":8},"days":{"secs":5,"from_us":0},"flows":{"secs":6,"from_us":9}})";
   const auto kept = read_kept(kText);

@@ -38,6 +38,14 @@ inline void check_srql(std::string_view text) {
     if (t.probe) expect_good(*t.probe);
     if (t.probe && !std::holds_alternative<Instant>(t.statement.parameters.at(t.cut))) fail("the cut is a time");
     if (t.columns.size() < plan.aggregates.size()) fail("each value has a column");
+    // A store refuses more.
+    if (t.ends.size() > kEndClausesMax) fail("clauses of ends are bounded");
+    for (const EndClause& clause : t.ends) {
+      if (clause.empty() || clause.size() > kEndRangesMax) fail("ranges of a clause are bounded, and there is one");
+      for (const EndRange& range : clause) {
+        if (range.last < range.first) fail("a range has an address");
+      }
+    }
   }
 }
 

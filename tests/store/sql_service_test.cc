@@ -250,13 +250,33 @@ TEST_F(SqlServiceTest, SaysWhatItLeftOutOfTheTimesThatAreRead) {
   EXPECT_EQ(left_out(R"([["2025-11-08T01:00:00Z","2025-11-08T05:00:00.000001Z"]])"), last);
   EXPECT_EQ(left_out(R"([[null,"2025-11-08T00:00:00Z"],["2025-11-08T06:00:00Z",null]])"), "");
   EXPECT_EQ(left_out(R"([[null,"2025-11-08T00:00:01Z"],["2025-11-08T05:30:00Z",null]])"), both);
-  for (const char* const wrong : {R"({"reads":5})", R"({"reads":[["x",null]]})", R"({"reads":[[null]]})", R"({"reads":[[1,2]]})", R"({"notes":"x"})", R"({"notes":[1]})"}) {
+  for (const char* const wrong : {R"({"reads":5})", R"({"reads":[["x",null]]})", R"({"reads":[[null]]})", R"({"reads":[[1,2]]})", R"({"notes":"x"})", R"({"notes":[1]})",
+                               R"({"ends":{}})", R"({"ends":[[]]})", R"({"ends":[{"src":["192.0.2.1","192.0.2.2"]}]})", R"({"ends":[[{"src":["192.0.2.1"]}]]})",
+                               R"({"ends":[[{"via":["192.0.2.1","192.0.2.2"]}]]})", R"({"ends":[[{"src":["192.0.2.1","x"]}]]})", R"({"ends":[[{"src":[1,2]}]]})",
+                               R"({"ends":[[{"src":["192.0.2.1","192.0.2.2"],"dst":["192.0.2.1","192.0.2.2"]}]]})"}) {
     const Told told = ask("SELECT 1", json::parse(wrong));
     EXPECT_EQ(told.status, 400) << wrong << told.body;
   }
   EXPECT_EQ(ask("SELECT 1", {{"reads", std::vector<json>(65, json::array({nullptr, nullptr}))}}).status, 400);
+  const json range = {{"src", {"192.0.2.1", "192.0.2.2"}}};
+  EXPECT_EQ(ask("SELECT 1", {{"ends", std::vector<json>(8, std::vector<json>(16, range))}}).status, 200);
+  EXPECT_EQ(ask("SELECT 1", {{"ends", std::vector<json>(9, std::vector<json>(1, range))}}).status, 400);
+  EXPECT_EQ(ask("SELECT 1", {{"ends", std::vector<json>(1, std::vector<json>(17, range))}}).status, 400);
   EXPECT_EQ(ask("SELECT 1", {{"notes", std::vector<std::string>(17, "x")}}).status, 400);
   EXPECT_EQ(ask("SELECT 1", {{"notes", json::array({std::string(5000, 'x')})}}).status, 400);
+}
+
+// The hour that has rows is the hundredth since 1970.
+TEST_F(SqlServiceTest, ReadsTheTimesThatAreAskedAbout) {
+  const auto count = [&](const char* reads) { return ask("SELECT count(*) FROM flow_rows;", {{"reads", json::parse(reads)}, {"format", "csv"}}).body; };
+  EXPECT_EQ(count(R"([["1970-01-05T04:00:00Z","1970-01-05T05:00:00Z"]])"), "count_star()\n10\n");
+  EXPECT_EQ(count(R"([["1970-01-05T05:00:00Z",null]])"), "count_star()\n0\n");
+  EXPECT_EQ(count("[]"), "count_star()\n0\n");
+  const json known = {{"reads", json::array({json::array({nullptr, nullptr})})}};
+  EXPECT_EQ(ask("SELECT labels FROM flow_rows LIMIT 1 -- lists\n", known).parsed()["rows"], json::parse(R"([[["a","b"]]])"));
+  const Told wrong = ask("SELECT nothing FROM flow_rows", known);
+  EXPECT_EQ(wrong.status, 400);
+  EXPECT_EQ(wrong.parsed()["position"], 7) << wrong.body;
 }
 
 // A file is handed on without the headers that it came with.
