@@ -154,7 +154,7 @@ TEST_F(RowsAskedTest, NothingIsLeftOutThatMayHaveIt) {
   EXPECT_THAT(hours_of(nobody), ElementsAre(5));
   // Of a day that an older version made its hours are not known.
   store.run(fmt::format("UPDATE rolled_src_1d SET hours = NULL WHERE time = make_timestamptz({}) AND src_endpoint_addr = ip_parse('203.0.113.9')", kFirst * kMicrosPerHour));
-  EXPECT_EQ(hours_of(nobody).size(), 24u);
+  ASSERT_EQ(hours_of(nobody).size(), 24u);
   EXPECT_EQ(*hours_of(nobody).rbegin(), 23);
   EXPECT_THAT(hours_of({always(), {{src("203.0.113.10")}}}), IsEmpty()) << "somebody else is there in none of them";
   // Days whose sums are gone.
