@@ -3,9 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <cstdint>
+#include <iterator>
 #include <unordered_map>
+#include <utility>
 
 #include "store/hour_tables.h"
 #include "store/schema.h"
@@ -43,60 +46,114 @@ Result<DaysMade> days_made(Connection& connection) {
   return DaysMade{chunk->at<int64_t>(0, 0), chunk->at<int64_t>(1, 0)};
 }
 
-/// By day since the epoch: a bit for each hour in which one of a clause's addresses is there.
+/// By day since the epoch: a bit for each hour.
 using HoursOfDays = std::unordered_map<int64_t, uint32_t>;
 
-Result<HoursOfDays> hours_of(Connection& connection, const EndClause& clause, const DaysMade& days) {
+bool has_hour(const HoursOfDays& hours, int64_t hour) {
+  const int64_t day = day_of(hour);
+  const auto found = hours.find(day);
+  return found != hours.end() && (found->second >> (hour - day * kHoursPerDay) & 1) != 0;
+}
+
+/// In which hours one of a clause's addresses is there, as which end.
+struct HoursOfEnds {
+  std::array<HoursOfDays, 2> of{};  // by End
+  const HoursOfDays& operator[](End end) const noexcept { return of[static_cast<size_t>(end)]; }
+};
+
+Result<HoursOfEnds> hours_of(Connection& connection, const EndClause& clause, const DaysMade& days) {
   std::string found;
   std::vector<SqlValue> values;
   for (const EndRange& range : clause) {
     const std::string_view end = name_of(range.end);
-    found += fmt::format("{}SELECT time, hours FROM rolled_{}_1d WHERE {}_endpoint_addr BETWEEN ${} AND ${} AND time >= make_timestamptz({}) AND time < make_timestamptz({})",
-                         found.empty() ? "" : " UNION ALL ", end, end, values.size() + 1, values.size() + 2, days.first * kMicrosPerDay, days.end * kMicrosPerDay);
+    found += fmt::format("{0}SELECT {1}::BIGINT AS e, time, hours FROM rolled_{2}_1d WHERE {2}_endpoint_addr BETWEEN ${3} AND ${4} AND time >= make_timestamptz({5}) AND time < make_timestamptz({6})",
+                         found.empty() ? "" : " UNION ALL ", static_cast<int>(range.end), end, values.size() + 1, values.size() + 2, days.first * kMicrosPerDay, days.end * kMicrosPerDay);
     values.emplace_back(range.first);
     values.emplace_back(range.last);
   }
-  auto rows = connection.query(fmt::format("SELECT epoch_us(time) // {}, bit_or(coalesce(hours, {}))::BIGINT FROM ({}) GROUP BY 1", kMicrosPerDay, kEveryHour, found), values);
+  auto rows = connection.query(fmt::format("SELECT e, epoch_us(time) // {}, bit_or(coalesce(hours, {}))::BIGINT FROM ({}) GROUP BY 1, 2", kMicrosPerDay, kEveryHour, found), values);
   if (!rows) return rows.error();
-  HoursOfDays hours;
+  HoursOfEnds hours;
   while (true) {
     auto chunk = rows->next();
     if (!chunk) return chunk.error();
     if (!*chunk) return hours;
-    for (size_t row = 0; row < chunk->rows(); ++row) hours[chunk->at<int64_t>(0, row)] |= static_cast<uint32_t>(chunk->at<int64_t>(1, row));
+    for (size_t row = 0; row < chunk->rows(); ++row) {
+      hours.of[chunk->at<int64_t>(0, row) == static_cast<int64_t>(End::src) ? 0 : 1][chunk->at<int64_t>(1, row)] = static_cast<uint32_t>(chunk->at<int64_t>(2, row));
+    }
   }
 }
 
-/// Takes out those hours in which a clause does not hold.
-Result<void> leave_out_by_ends(Connection& connection, const std::vector<EndClause>& ends, std::vector<HourTable>& tables, std::vector<KeptFile>& files) {
-  const auto closed = static_cast<size_t>(std::count_if(tables.begin(), tables.end(), [](const HourTable& table) { return !table.is_open; }));
-  if (ends.empty() || closed + files.size() <= kWorthLooking) return {};
+struct Choice {
+  std::vector<HourTable> tables;
+  std::vector<KeptFile> files;
+
+  /// Takes out tables and files of which `is_of`(hour, whether rows may still come) holds.
+  template <class IsOf>
+  Choice take(IsOf is_of) {
+    Choice taken;
+    const auto tables_end = std::stable_partition(tables.begin(), tables.end(), [&](const HourTable& table) { return !is_of(table.hour, table.is_open); });
+    taken.tables.assign(std::make_move_iterator(tables_end), std::make_move_iterator(tables.end()));
+    tables.erase(tables_end, tables.end());
+    const auto files_end = std::stable_partition(files.begin(), files.end(), [&](const KeptFile& file) { return !is_of(file.hour, false); });
+    taken.files.assign(std::make_move_iterator(files_end), std::make_move_iterator(files.end()));
+    files.erase(files_end, files.end());
+    return taken;
+  }
+  bool is_empty() const noexcept { return tables.empty() && files.empty(); }
+};
+
+/// Days that something lies in and whose sums tell all.
+Result<DaysMade> days_known(Connection& connection, const Choice& choice) {
   const auto made = days_made(connection);
   if (!made) return made.error();
-  // Only of days that something lies in.
   DaysMade days{INT64_MAX, INT64_MIN};
   const auto take = [&](int64_t hour) {
     days.first = std::min(days.first, day_of(hour));
     days.end = std::max(days.end, day_of(hour) + 1);
   };
-  for (const HourTable& table : tables) take(table.hour);
-  for (const KeptFile& file : files) take(file.hour);
-  days = {std::max(days.first, made->first), std::min(days.end, made->end)};
-  if (days.first >= days.end) return {};
-  for (const EndClause& clause : ends) {
-    if (clause.empty()) continue;
-    const auto hours = hours_of(connection, clause, days);
-    if (!hours) return hours.error();
-    const auto is_empty = [&](int64_t hour) {
-      const int64_t day = day_of(hour);
-      if (day < days.first || day >= days.end) return false;
-      const auto found = hours->find(day);
-      return found == hours->end() || (found->second >> (hour - day * kHoursPerDay) & 1) == 0;
-    };
-    std::erase_if(tables, [&](const HourTable& table) { return !table.is_open && is_empty(table.hour); });
-    std::erase_if(files, [&](const KeptFile& file) { return is_empty(file.hour); });
+  for (const HourTable& table : choice.tables) take(table.hour);
+  for (const KeptFile& file : choice.files) take(file.hour);
+  return DaysMade{std::max(days.first, made->first), std::min(days.end, made->end)};
+}
+
+std::string text_of(const AddressOctets& octets) {
+  std::string text;
+  for (size_t i = 0; i < octets.size(); ++i) text += fmt::format("{}{:02x}", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", octets[i]);
+  return text;
+}
+
+/// Rows in which it can only be this end that the clause holds of: what is asked of one column leaves out row groups, and reads the other
+/// columns of the rows that are left.
+std::string rows_of_end(const Choice& choice, const EndClause& clause, End end) {
+  std::string any;
+  for (const EndRange& range : clause) {
+    if (range.end == end) any += fmt::format("{}{}_endpoint_addr BETWEEN '{}'::UUID AND '{}'::UUID", any.empty() ? "" : " OR ", name_of(end), text_of(range.first), text_of(range.last));
   }
-  return {};
+  return fmt::format(" UNION ALL (FROM ({}) WHERE {})", rows_sql(choice.tables, choice.files), any);
+}
+
+/// Of those that are left: by hours, and of hours in which only one end has what is asked for by that end.
+Result<std::string> sql_by_ends(Connection& connection, const std::vector<EndClause>& ends, Choice choice) {
+  const auto days = days_known(connection, choice);
+  if (!days) return days.error();
+  std::string beside;
+  for (const EndClause& clause : ends) {
+    if (days->first >= days->end || clause.empty()) continue;
+    const auto hours = hours_of(connection, clause, *days);
+    if (!hours) return hours.error();
+    const auto is_known = [&](int64_t hour, bool is_open) { return !is_open && day_of(hour) >= days->first && day_of(hour) < days->end; };
+    const auto is_there = [&](int64_t hour, End end) { return has_hour((*hours)[end], hour); };
+    choice.take([&](int64_t hour, bool is_open) { return is_known(hour, is_open) && !is_there(hour, End::src) && !is_there(hour, End::dst); });
+    const bool has_both = std::any_of(clause.begin(), clause.end(), [&](const EndRange& range) { return range.end != clause.front().end; });
+    // The last clause only: what it puts beside is not looked at again.
+    if (!has_both || &clause != &ends.back()) continue;
+    for (const auto& [end, other] : {std::pair(End::src, End::dst), std::pair(End::dst, End::src)}) {
+      const Choice of_end = choice.take([&](int64_t hour, bool is_open) { return is_known(hour, is_open) && is_there(hour, end) && !is_there(hour, other); });
+      if (!of_end.is_empty()) beside += rows_of_end(of_end, clause, end);
+    }
+  }
+  return rows_sql(choice.tables, choice.files) + beside;
 }
 
 bool is_select(std::string_view statement) noexcept {
@@ -111,10 +168,11 @@ Result<std::string> sql_of(Connection& connection, const RowsAsked& asked) {
   if (!tables) return tables.error();
   auto files = kept_files(connection);
   if (!files) return files.error();
-  std::erase_if(*tables, [&](const HourTable& table) { return !overlaps(asked.times, table.hour); });
-  std::erase_if(*files, [&](const KeptFile& file) { return !overlaps(asked.times, file.hour); });
-  if (auto left_out = leave_out_by_ends(connection, asked.ends, *tables, *files); !left_out) return left_out.error();
-  return rows_sql(*tables, *files);
+  Choice choice{std::move(*tables), std::move(*files)};
+  choice.take([&](int64_t hour, bool) { return !overlaps(asked.times, hour); });
+  const auto closed = static_cast<size_t>(std::count_if(choice.tables.begin(), choice.tables.end(), [](const HourTable& table) { return !table.is_open; }));
+  if (asked.ends.empty() || closed + choice.files.size() <= kWorthLooking) return rows_sql(choice.tables, choice.files);
+  return sql_by_ends(connection, asked.ends, std::move(choice));
 }
 
 Result<std::string> narrowed(Connection& connection, std::string_view statement, const RowsAsked& asked) {

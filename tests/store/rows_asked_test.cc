@@ -131,6 +131,10 @@ TEST_F(RowsAskedTest, ByAddress) {
   EXPECT_THAT(hours_of({always(), {{dst("192.0.2.1")}}}), IsEmpty()) << "the other side";
   EXPECT_EQ(hours_of({always(), {{src("192.0.2.1")}}}).size(), 72u);
   EXPECT_EQ(hours_of({always(), {{dst("2001:db8::2")}}}).size(), 72u);
+  const auto either = sql_of(*store.connection, {always(), {{src("10.0.1.30"), dst("10.0.0.71"), dst("10.0.0.30")}}});
+  ASSERT_TRUE(either);
+  EXPECT_NE(either->find("WHERE dst_endpoint_addr BETWEEN '00000000-0000-0000-0000-ffff0a000047'::UUID"), std::string::npos) << "only as that end: " << *either;
+  EXPECT_EQ(either->find("WHERE src_endpoint_addr"), std::string::npos) << "where it is that, it is the other, too";
   EXPECT_THAT(hours_of({{{std::nullopt, (kFirst + 8) * kMicrosPerHour}}, {{src("10.0.1.30"), dst("10.0.0.7")}}}), ElementsAre(1007));
 }
 
