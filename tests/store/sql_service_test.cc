@@ -274,6 +274,9 @@ TEST_F(SqlServiceTest, ReadsTheTimesThatAreAskedAbout) {
   EXPECT_EQ(count("[]"), "count_star()\n0\n");
   const json known = {{"reads", json::array({json::array({nullptr, nullptr})})}};
   EXPECT_EQ(ask("SELECT labels FROM flow_rows LIMIT 1 -- lists\n", known).parsed()["rows"], json::parse(R"([[["a","b"]]])"));
+  const Told file = ask("SELECT bytes_total FROM flow_rows", {{"reads", known["reads"]}, {"format", "parquet"}});
+  EXPECT_EQ(file.status, 200) << file.body;
+  EXPECT_TRUE(file.body.starts_with("PAR1"));
   const Told wrong = ask("SELECT nothing FROM flow_rows", known);
   EXPECT_EQ(wrong.status, 400);
   EXPECT_EQ(wrong.parsed()["position"], 7) << wrong.body;
