@@ -81,6 +81,7 @@ struct DpdkPort {
   bool device_stamps = false;  // ask the device to note when frames come in
   packet::ChecksumPolicy::Check checksums = packet::ChecksumPolicy::Check::skip;  // of IPv4 headers, and of UDP
   std::vector<uint16_t> vlans{};  // that export traffic may come in, 0 for what has no tag; empty: all
+  uint16_t mtu = 0;               // of the frames that the device takes; 0: the driver's, 1500 of a NIC
 };
 
 inline constexpr uint32_t kReceiveBufferOctets = 8u << 20;

@@ -17,6 +17,7 @@
 #include "dataplane/eal.h"
 #include "dataplane/link_speed.h"
 #include "dataplane/pcap_file.h"
+#include "dataplane/port_mtu.h"
 #include "dataplane/rss_check.h"
 #include "dataplane/umem_pool.h"
 #include "dataplane/xdp_steering.h"
@@ -186,6 +187,8 @@ Result<void> DpdkDevice::configure() {
                    : "no RSS on addresses: one exporter's datagrams may meet several cores");
     }
   }
+  if (config_.mtu != 0)
+    if (const std::string why = ask_for_mtu(config_.mtu, data_room(config_, spec_), info, conf); !why.empty()) return error(why);
   conf.intr_conf.rxq = wants_interrupts_ ? 1 : 0;
   const bool can_stamp = (info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_TIMESTAMP) != 0;
   stamps_.set_asked(config_.device_stamps && can_stamp);

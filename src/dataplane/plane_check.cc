@@ -122,6 +122,8 @@ class Finder {
       add(PlaneKey::rx_descriptors, i,
           fmt::format("{} is not allowed: net_af_xdp wants a power of two", port.rx_descriptors));
     }
+    if (port.mtu != 0 && !takes_mtu(spec))
+      add(PlaneKey::device, i, fmt::format("mtu: {} goes by the MTU of its interface, if it has one (ip link set dev IFACE mtu {})", spec.driver, port.mtu));
     look_at_buffers(port, spec, i);
     if (port.exception.is_on()) look_at_exception(port, spec, i);
   }

@@ -167,6 +167,10 @@ bool tells_of_other_side(const DeviceSpec& spec) {
   return spec.driver == "net_memif" || spec.driver == "net_vhost" || spec.driver == "net_virtio_user";
 }
 
+bool takes_mtu(const DeviceSpec& spec) {
+  return spec.is_pci || tells_of_other_side(spec) || spec.driver == "net_ring" || spec.driver == "net_bonding";
+}
+
 bool hides_drops(const DeviceSpec& spec) {
   const std::string& d = spec.driver;
   if (d == "net_tap" || d == "net_ring" || d == "net_memif") return true;

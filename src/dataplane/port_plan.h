@@ -65,6 +65,8 @@ std::string driver_arguments(const DeviceSpec& spec, uint16_t queues);
 bool tells_sender(const DeviceSpec& spec);
 /// Its link is up while another program, or a guest, is at its other end.
 bool tells_of_other_side(const DeviceSpec& spec);
+/// Its frames may be longer than Ethernet's usual ones where it is asked to; others go by an interface's MTU, or by none.
+bool takes_mtu(const DeviceSpec& spec);
 /// Drivers whose counters say nothing of what they drop; a bond has the sum of its devices' counters.
 bool hides_drops(const DeviceSpec& spec);
 

@@ -36,6 +36,23 @@ TEST(ExceptionInterface, HasTheDevicesMacAddressAndTheSettingsThatWereAsked) {
   });
 }
 
+// What a device takes is seen by the interface that follows it.
+TEST(ExceptionInterface, HasTheMtuThatItsDeviceWasAskedFor) {
+  SKIP_WITHOUT_ROOT();
+  for (const uint16_t mtu : {uint16_t{0}, uint16_t{9000}}) {
+    in_child([mtu] {
+      ASSERT_EQ(unshare(CLONE_NEWNET), 0);
+      DataPlaneConfig config = xdp_collector();
+      config.dpdk_ports = {{.name = "wire", .device = "net_ring0", .exception = {.interface = "weir0"}, .mtu = mtu}};
+      auto plane = started(config);
+      ASSERT_NE(plane, nullptr);
+      EXPECT_TRUE(TwoHosts::here(fmt::format("ip link show weir0 | grep 'mtu {} '", mtu == 0 ? 1500 : mtu)));
+      Collected collected;
+      stop(*plane, collected);
+    });
+  }
+}
+
 TEST(ExceptionInterface, TakesOverAnInterfaceThatAScriptHasMade) {
   SKIP_WITHOUT_ROOT();
   in_child([] {

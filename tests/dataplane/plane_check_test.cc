@@ -102,6 +102,7 @@ TEST(PlaneCheck, NamesTheKeyAndTheValueOfWhatCannotWork) {
        PlaneKey::queues,
        "queues: 2, and the device text has qpairs=3"},
       {{.device = "net_tap0", .queues = 17}, PlaneKey::queues, "17 queues, limit 16"},
+      {{.device = "net_af_packet0,iface=lo", .mtu = 9000}, PlaneKey::device, "mtu: net_af_packet goes by the MTU of its interface"},
       {{.device = "net_null0", .lcores = {0, 1}}, PlaneKey::lcores, "2 lcores for 1 queue"},
       {{.device = "net_null0", .lcores = {7}}, PlaneKey::lcores, "CPU 7 cannot be used here"},
       {{.device = "0000:ff:1f.7"}, PlaneKey::device, "0000:ff:1f.7: no such device"},

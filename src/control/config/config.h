@@ -71,6 +71,7 @@ struct PortConfig {
   uint32_t data_room_bytes = 0;  // 0: what the device's largest frame needs
   bool promiscuous = true;
   bool device_stamps = false;
+  uint16_t mtu = 0;  // 0: the driver's, 1500 of a NIC
   packet::ChecksumPolicy::Check checksums = packet::ChecksumPolicy::Check::skip;
   std::vector<uint16_t> vlans;  // that export traffic may come in; empty: all
   dataplane::ExceptionConfig exception;

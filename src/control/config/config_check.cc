@@ -126,11 +126,11 @@ void check_port(const PortConfig& port, const std::string& path, Findings& findi
     const PortConfig plain;
     if (port.queues != plain.queues || port.rx_descriptors != plain.rx_descriptors ||
         port.mbufs != plain.mbufs || port.data_room_bytes != plain.data_room_bytes ||
-        port.promiscuous != plain.promiscuous || port.device_stamps || port.exception.is_on() ||
+        port.promiscuous != plain.promiscuous || port.device_stamps || port.mtu != 0 || port.exception.is_on() ||
         port.checksums != plain.checksums || !port.vlans.empty()) {
       findings.error(path, {path},
                      "a port of kind socket has no queues, rx_descriptors, mbufs, "
-                     "data_room_bytes, promiscuous, device_stamps, checksums, vlans or exception: they are a dpdk port's");
+                     "data_room_bytes, promiscuous, device_stamps, mtu, checksums, vlans or exception: they are a dpdk port's");
     }
     return;
   }

@@ -236,7 +236,7 @@ dataplane::DataPlaneConfig data_plane_config(const ApplianceConfig& config,
     plane.dpdk_ports.push_back({port.name, port.device, port.queues, port.lcores,
                                 port.rx_descriptors, port.mbufs, port.data_room_bytes,
                                 port.promiscuous, port.exception, port.workers,
-                                port.worker_lcores, port.device_stamps, port.checksums, port.vlans});
+                                port.worker_lcores, port.device_stamps, port.checksums, port.vlans, port.mtu});
   }
   plane.socket_ports = socket_ports(config, numbers);
   plane.socket_threads = config.socket_threads;

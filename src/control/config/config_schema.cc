@@ -80,6 +80,8 @@ const Schema<PortConfig>& port_schema() {
                "Take frames for other MAC addresses too.")
           .key("device_stamps", &PortConfig::device_stamps, service::boolean(),
                "Have the device note when frames come in, where it can; several drivers receive more slowly then.")
+          .key("mtu", &PortConfig::mtu, integer<uint16_t>(0, 9728),
+               "Of a PCI device: how long a packet it takes; longer ones it drops. 0: as its driver has it, which is 1500.")
           .key("checksums", &PortConfig::checksums,
                choice<packet::ChecksumPolicy::Check>({{"skip", packet::ChecksumPolicy::Check::skip},
                                                       {"verify", packet::ChecksumPolicy::Check::verify}}),

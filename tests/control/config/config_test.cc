@@ -81,7 +81,7 @@ TEST(ApplianceConfig, ListensOnAKernelSocketForEachListenAddr) {
 TEST(ApplianceConfig, ServesEveryListenerOnEveryPort) {
   const auto config = config_of(
       "ports:\n"
-      "  - {device: '0000:01:00.0', queues: 4, lcores: [1, 2, 1, 2]}\n"
+      "  - {device: '0000:01:00.0', queues: 4, lcores: [1, 2, 1, 2], mtu: 9000}\n"
       "  - {name: cap, device: 'net_pcap0,rx_pcap=a.pcap', promiscuous: false, device_stamps: true, checksums: verify, vlans: [0, 100]}\n"
       "  - {kind: socket, address: 127.0.0.1}\n"
       "listeners:\n"
@@ -95,6 +95,8 @@ TEST(ApplianceConfig, ServesEveryListenerOnEveryPort) {
   EXPECT_THAT(plane.dpdk_ports[0].lcores, ElementsAre(1u, 2u, 1u, 2u));
   EXPECT_EQ(plane.dpdk_ports[1].device, "net_pcap0,rx_pcap=a.pcap");
   EXPECT_FALSE(plane.dpdk_ports[1].promiscuous);
+  EXPECT_EQ(plane.dpdk_ports[0].mtu, 9000);
+  EXPECT_EQ(plane.dpdk_ports[1].mtu, 0);
   EXPECT_FALSE(plane.dpdk_ports[0].device_stamps);
   EXPECT_TRUE(plane.dpdk_ports[1].device_stamps);
   EXPECT_EQ(plane.dpdk_ports[0].checksums, packet::ChecksumPolicy::Check::skip);
