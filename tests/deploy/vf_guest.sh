@@ -144,7 +144,8 @@ check "and is gone" nic/vfs.sh --count 0 --force eth1
 ip link set eth1 down
 check "a NIC as a whole, at each boot too" nic/bind.sh --persistent eth1
 check "has the driver" has_driver "$nic" vfio-pci
-configure "{name: pf0, device: \"$nic\", queues: 2, promiscuous: false, exception: {interface: weir0, addresses: [192.0.2.2/24, \"2001:db8::2/64\"]}}" \
+there ip link set eth0 mtu 9000
+configure "{name: pf0, device: \"$nic\", queues: 2, mtu: 9000, promiscuous: false, exception: {interface: weir0, addresses: [192.0.2.2/24, \"2001:db8::2/64\"]}}" \
   "idle: interrupt" "user: weir"
 run_weir
 check "ready, on two queues of the physical function" ready
@@ -155,6 +156,7 @@ check "it has interrupts" port_says '.note | contains("interrupts on receiving, 
 there ip neigh flush dev eth0
 check "ARP and ping are answered over the physical function" answers 192.0.2.2
 check "and neighbour discovery and ping" answers 2001:db8::2
+check "and ping in frames of 8042 octets" there ping -n -c 5 -i 0.2 -W 5 -M do -s 8000 192.0.2.2
 # Each exporter has an address of its own.
 from_many() {
   local of
