@@ -2,6 +2,7 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -18,7 +19,6 @@ constexpr size_t kTurnOctets = 64 * 1024;
 // Of a turn, up to which what comes may gather: less than a window, so that nobody waits for us to read. A stream that comes faster is read
 // at once, or it would be no faster than a window a pause.
 constexpr size_t kGatherOctets = 16 * 1024;
-constexpr unsigned kDrainReadsMax = 256;  // of a session: more than the kernel holds for it
 constexpr uint64_t kLookNs = 250 * kNsPerMs;
 constexpr uint64_t kHeldUpNs = kNsPerSec;  // between two turns: we were, not the exporters
 constexpr unsigned kLastReadsMax = 2;      // before a session's time is up: more than a message
@@ -260,9 +260,14 @@ void TcpSocket::drain(ReceiveBuffers& buffers, Pipeline& pipeline, CoreClock& cl
   const Way way{buffers, pipeline, clock};
   unsigned messages = 0;
   for (TcpSession& session : buffers.sessions->all()) {
-    for (unsigned i = 0; i < kDrainReadsMax && session.owner == this; ++i) {
+    // What the kernel has of it now, and not what who sends on adds meanwhile: a thousand of those would hold up the end.
+    int left = 0;
+    if (session.owner == this && ioctl(session.fd, FIONREAD, &left) != 0) left = kReadOctets;
+    while (left > 0 && session.owner == this) {
       hold_for_room(pipeline, clock, hold_until_ns);
-      if (read(session, way, messages) == 0) break;
+      const size_t octets = read(session, way, messages);
+      if (octets == 0) break;
+      left -= static_cast<int>(octets);
       clock.look();
     }
     if (session.owner == this) end(session, TcpEnd::stopped, way);
