@@ -156,7 +156,7 @@ check "it has interrupts" port_says '.note | contains("interrupts on receiving, 
 there ip neigh flush dev eth0
 check "ARP and ping are answered over the physical function" answers 192.0.2.2
 check "and neighbour discovery and ping" answers 2001:db8::2
-check "and ping in frames of 8042 octets" there ping -n -c 5 -i 0.2 -W 5 -M do -s 8000 192.0.2.2
+check "and ping in frames of 8042 octets" there ping -n -c 5 -i 0.2 -W 5 -M 'do' -s 8000 192.0.2.2
 # Each exporter has an address of its own.
 from_many() {
   local of
