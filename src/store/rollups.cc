@@ -194,9 +194,9 @@ std::span<const RollupSpec> rollup_specs() noexcept { return kSpecs; }
 std::string rollup_tables_ddl() {
   std::string ddl =
       "CREATE TABLE rollup_folds (hour BIGINT NOT NULL, folded BIGINT NOT NULL);"
-      // Up to where hours and days are made; since when there are sums of each kind, and flows.
+      // Up to where hours and days are made; since when there are sums of each kind, and flows; since when days tell hours.
       "CREATE TABLE rollup_state (hours BIGINT NOT NULL, days BIGINT NOT NULL, minutes_from BIGINT DEFAULT 0, hours_from BIGINT DEFAULT 0,"
-      " days_from BIGINT DEFAULT 0, flows_from BIGINT DEFAULT 0); INSERT INTO rollup_state (hours, days) VALUES (0, 0);";
+      " days_from BIGINT DEFAULT 0, flows_from BIGINT DEFAULT 0, day_hours_from BIGINT DEFAULT 0); INSERT INTO rollup_state (hours, days) VALUES (0, 0);";
   for (const RollupSpec& spec : kSpecs) {
     for (const Grain& grain : kGrains) {
       ddl += fmt::format(

@@ -31,14 +31,14 @@ bool overlaps(const std::vector<TimeRange>& times, int64_t hour) noexcept {
   });
 }
 
-/// Days of which sums tell all.
+/// Days whose sums tell all, and in which hours.
 struct DaysMade {
   int64_t first = 0;
   int64_t end = 0;
 };
 
 Result<DaysMade> days_made(Connection& connection) {
-  auto rows = connection.query(fmt::format("SELECT (days_from + {0} - 1) // {0}, days // {0} FROM rollup_state", kMicrosPerDay));
+  auto rows = connection.query(fmt::format("SELECT (greatest(days_from, day_hours_from) + {0} - 1) // {0}, days // {0} FROM rollup_state", kMicrosPerDay));
   if (!rows) return rows.error();
   auto chunk = rows->next();
   if (!chunk) return chunk.error();
@@ -79,7 +79,7 @@ Result<HoursOfEnds> hours_of(Connection& connection, const EndClause& clause, co
     if (!chunk) return chunk.error();
     if (!*chunk) return hours;
     for (size_t row = 0; row < chunk->rows(); ++row) {
-      hours.of[chunk->at<int64_t>(0, row) == static_cast<int64_t>(End::src) ? 0 : 1][chunk->at<int64_t>(1, row)] = static_cast<uint32_t>(chunk->at<int64_t>(2, row));
+      hours.of.at(static_cast<size_t>(chunk->at<int64_t>(0, row)))[chunk->at<int64_t>(1, row)] = static_cast<uint32_t>(chunk->at<int64_t>(2, row));
     }
   }
 }

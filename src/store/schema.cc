@@ -108,6 +108,8 @@ constexpr const char* kUpgrades[] = {
     "ALTER TABLE rollup_state ADD COLUMN days_from BIGINT DEFAULT 0; ALTER TABLE rollup_state ADD COLUMN flows_from BIGINT DEFAULT 0",
     // In which hours of a day an address was there: of days that are there nobody knows.
     "ALTER TABLE rolled_src_1d ADD COLUMN hours INTEGER; ALTER TABLE rolled_dst_1d ADD COLUMN hours INTEGER",
+    // Nor of days that are not there any more: versions before the fifth forgot days and did not write down which.
+    "ALTER TABLE rollup_state ADD COLUMN day_hours_from BIGINT DEFAULT 0; UPDATE rollup_state SET day_hours_from = days",
 };
 static_assert(std::size(kUpgrades) == kSchemaVersion - 1);
 

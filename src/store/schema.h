@@ -19,7 +19,7 @@
 
 namespace weir::store {
 
-inline constexpr int kSchemaVersion = 6;
+inline constexpr int kSchemaVersion = 7;
 
 /// Makes what is not there, and what an older version left into this one's. A newer version's is an Error.
 Result<void> prepare_schema(Connection& connection);

@@ -32,12 +32,12 @@ HttpResponse refusal(const SqlTrouble& trouble, unsigned status = 400) {
 /// In DuckDB's words; where they have a caret below the statement's only line, the place that it shows. Behind `lines` others.
 HttpResponse refusal(std::string what, unsigned status = 400, unsigned lines = 0) {
   SqlTrouble trouble;
-  const size_t line = what.find(fmt::format("\nLINE {}: ", lines + 1));
+  const size_t line = what.find("\nLINE ");  // one of `lines` is none of his
   if (line != std::string::npos) {
     const size_t begin = line + 1, end = what.find('\n', begin);
     const size_t caret = end == std::string::npos ? end : what.find('^', end);
     constexpr size_t kPrefix = 8;  // LINE 1:
-    if (caret != std::string::npos && what.compare(begin + kPrefix, 3, "...") != 0 && caret >= end + 1 + kPrefix) {
+    if (caret != std::string::npos && what.compare(begin, kPrefix, fmt::format("LINE {}: ", lines + 1)) == 0 && what.compare(begin + kPrefix, 3, "...") != 0 && caret >= end + 1 + kPrefix) {
       trouble.position = caret - end - 1 - kPrefix;
     }
     what.resize(line);

@@ -161,6 +161,10 @@ TEST_F(RowsAskedTest, NothingIsLeftOutThatMayHaveIt) {
   ASSERT_EQ(hours_of(nobody).size(), 24u);
   EXPECT_EQ(*hours_of(nobody).rbegin(), 23);
   EXPECT_THAT(hours_of({always(), {{src("203.0.113.10")}}}), IsEmpty()) << "somebody else is there in none of them";
+  // What an older version had made it may also have forgotten, and written nothing down: that an address is not there says nothing.
+  store.run(fmt::format("UPDATE rollup_state SET day_hours_from = {}", (kFirst + 24) * kMicrosPerHour));
+  EXPECT_EQ(hours_of({always(), {{src("203.0.113.10")}}}).size(), 24u);
+  store.run("UPDATE rollup_state SET day_hours_from = 0");
   // Days whose sums are gone.
   ASSERT_TRUE(expire_rollups(*store.connection, (kFirst + 48) * kMicrosPerHour, {0, 0, 12 * kMicrosPerHour}));
   EXPECT_EQ(hours_of({always(), {{src("203.0.113.10")}}}).size(), 48u) << "the second day is gone, for it began too early";

@@ -88,6 +88,7 @@ TEST_F(UpgradeTest, OfDaysThatAreThereNobodyKnowsTheHours) {
   ASSERT_TRUE(upgraded) << upgraded.error().message;
   EXPECT_EQ(ask("SELECT count(*) FROM rolled_src_1d WHERE hours IS NULL"), "1");
   EXPECT_EQ(ask("SELECT count(*) FROM rolled_dst_1d WHERE hours IS NULL"), "1");
+  EXPECT_EQ(ask("SELECT days > 0 AND day_hours_from = days FROM rollup_state"), "true") << "nor of days that were forgotten";
   EXPECT_EQ(ask("SELECT sum(flows) FROM rollup_dst_1d WHERE dst_endpoint_addr IS NOT NULL"), "1");
   // What is folded from now on says it: the third row of the hour, and a late one.
   EXPECT_EQ(*fold(*connection_), 1u);
@@ -118,7 +119,7 @@ TEST_P(FileUpgradeTest, IsThereWhenItIsOpenedAgain) {
   EXPECT_EQ(ask("SELECT count(*) FROM flows"), "3");
   EXPECT_EQ(ask("SELECT (hour, commits, is_open) FROM flow_hours"), "(490000, 7, true)");
   EXPECT_EQ(ask("SELECT (hour, folded) FROM rollup_folds"), "(490000, 2)");
-  EXPECT_EQ(ask("SELECT rollup_state FROM rollup_state"), "{'hours': 0, 'days': 0, 'minutes_from': 0, 'hours_from': 0, 'days_from': 0, 'flows_from': 0}");
+  EXPECT_EQ(ask("SELECT rollup_state FROM rollup_state"), "{'hours': 0, 'days': 0, 'minutes_from': 0, 'hours_from': 0, 'days_from': 0, 'flows_from': 0, 'day_hours_from': 0}");
   EXPECT_EQ(ask("SELECT (source, runs, seen) FROM identity_sources"), "(u.1.0, 1-7, 1)");
   ASSERT_TRUE(prepare_schema(*connection_)) << "once";
   ASSERT_TRUE(open_hours(*connection_, std::array<int64_t, 2>{kHour, kHour + 1}));
