@@ -26,6 +26,8 @@ namespace {
 using Row = std::vector<std::string>;
 using Rows = std::vector<Row>;
 
+// What weir-api says of a query's ends the store takes.
+static_assert(kEndClausesMax <= store::kEndClausesMax && kEndRangesMax <= store::kEndRangesMax);
 constexpr int64_t kMinute = 60 * kUsPerSec, kHour = 60 * kMinute, kDay = 24 * kHour;
 
 store::SqlValue sql_value(const Parameter& parameter) {
