@@ -18,7 +18,7 @@ case ${1:-} in
 esac
 
 passed=0 failed=0
-skipped=()
+skipped=() failed_cases=()
 results=$(mktemp -d)
 trap 'rm -rf "$results"; scripts/give_back.sh build build-asan build-fuzz' EXIT
 
@@ -28,15 +28,34 @@ fail_hard() {
   exit 1
 }
 
-# "Suite.Case: why" for each skipped case of a JUnit file.
-skip_lines() {
-  awk '
-    /<testcase / { match($0, / name="[^"]*"/); name = substr($0, RSTART + 7, RLENGTH - 8)
-                   class = ""
-                   if (match($0, / classname="[^"]*"/)) class = substr($0, RSTART + 12, RLENGTH - 13) ".";
-                 }
-    /<skipped/   { why = ""; if (match($0, / message="[^"]*"/)) why = substr($0, RSTART + 10, RLENGTH - 11)
-                   print class name ": " why }' "$1"
+# "kind<tab>Suite.Case: why" for each case of a JUnit file: passed, failed or skipped. A case that failed at two places
+# is one. Of a program that died the last lines are its reason.
+cases_of() {
+  sed 's/></>\n</g' "$1" | awk '
+    function said(line) {
+      if (!match(line, / message="[^"]*"/)) return ""
+      return substr(line, RSTART + 10, RLENGTH - 11)
+    }
+    function tell() { if (kind != "") print kind "\t" name ": " why; kind = why = "" }
+    /^ *<testcase / { tell()
+                      kind = "passed"
+                      match($0, / name="[^"]*"/); name = substr($0, RSTART + 7, RLENGTH - 8)
+                      if (match($0, / classname="[^"]*"/)) name = substr($0, RSTART + 12, RLENGTH - 13) "." name }
+    /^ *<(failure|error)/ { why = why (kind == "failed" ? "&#10;" : "") said($0); kind = "failed" }
+    /^ *<skipped/ { kind = "skipped"; why = said($0) }
+    /^ *<system-out>/ { first = NR; sub(/.*<system-out>/, "") ; split("", lines) }
+    first            { last = /<\/system-out>/; sub(/<\/system-out>.*/, ""); lines[NR] = $0; delete lines[NR - 12] }
+    first && last    { if (kind == "failed" && why == "") {
+                         for (i = NR - 11; i <= NR; ++i) if (i in lines) why = why "&#10;" lines[i]
+                       }
+                       first = last = 0 }
+    END              { tell() }'
+}
+
+# Such a line for people: the lines of its reason below one another, no more than thirty.
+readable() {
+  sed -e 's/&#10;/\n/g' -e 's/&#9;/\t/g' -e 's/&quot;/"/g' -e 's/&lt;/</g' -e 's/&gt;/>/g' -e 's/&amp;/\&/g' |
+    sed -e '2,$s/^/    /' -e '30q'
 }
 
 # Runs tests of one build folder, builds what they need before, and adds up their cases: meson's JUnit file has
@@ -54,15 +73,20 @@ run_suite() {
     cat "$results/log"
     fail_hard "$title: no result file"
   fi
-  local cases failures skips
-  cases=$(grep -c '<testcase ' "$junit" || true)
-  failures=$(grep -cE '<(failure|error)[ >/]' "$junit" || true)
-  skips=$(grep -c '<skipped' "$junit" || true)
-  if [ "$status" -ne 0 ] && [ "$failures" -eq 0 ]; then failures=1; fi
+  local failures=0 kind line
+  while IFS=$'\t' read -r kind line; do
+    case $kind in
+      passed) passed=$((passed + 1)) ;;
+      failed) failures=$((failures + 1)); failed_cases+=("$title: $(readable <<<"$line")") ;;
+      skipped) skipped+=("$title: $(readable <<<"$line")") ;;
+    esac
+  done < <(cases_of "$junit")
+  if [ "$status" -ne 0 ] && [ "$failures" -eq 0 ]; then
+    failures=1
+    failed_cases+=("$title: the run itself: see above")
+  fi
   if [ "$failures" -gt 0 ]; then tail -200 "$results/log"; fi
-  passed=$((passed + cases - failures - skips))
   failed=$((failed + failures))
-  while IFS= read -r line; do skipped+=("$title: $line"); done < <(skip_lines "$junit")
 }
 
 scripts/install_packages.sh build quickstart test || fail_hard "the packages could not be installed"
@@ -92,6 +116,7 @@ if ! $quick; then
     passed=$((passed + 1))
   else
     failed=$((failed + 1))
+    failed_cases+=("fuzzing: see above")
     tail -60 "$results/fuzz"
   fi
 fi
@@ -99,6 +124,10 @@ fi
 if [ ${#skipped[@]} -gt 0 ]; then
   echo "${#skipped[@]} skipped:"
   printf '  %s\n' "${skipped[@]}"
+fi
+if [ ${#failed_cases[@]} -gt 0 ]; then
+  echo "${#failed_cases[@]} failed:"
+  printf '  %s\n' "${failed_cases[@]}"
 fi
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
