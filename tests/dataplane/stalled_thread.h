@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -58,6 +59,7 @@ class StalledThread {
 
   /// False: this system lets nobody do that.
   bool stands() const { return stands_; }
+  bool is_standing() const { return stands_ && tracer_ > 0; }
   void resume() {
     if (tracer_ <= 0) return;
     close(resume_fd_);

@@ -39,7 +39,7 @@ class UdpCollector {
     uint16_t port = 0;
     std::vector<uint8_t> octets;
   };
-  std::optional<Received> receive(int within_ms = 3000) const {
+  std::optional<Received> receive(int within_ms = 20'000) const {
     pollfd ready{.fd = fd_, .events = POLLIN, .revents = 0};
     if (poll(&ready, 1, within_ms) <= 0) return {};
     Received received{.from = "", .port = 0, .octets = std::vector<uint8_t>(65'535)};
