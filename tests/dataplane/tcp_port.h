@@ -72,6 +72,11 @@ class Connection {
     if (fd_ >= 0) close(fd_);
     fd_ = -1;
   }
+  /// As much as the kernel takes at once.
+  size_t send_some(std::span<const uint8_t> octets) const {
+    const ssize_t count = ::send(fd_, octets.data(), octets.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    return count > 0 ? static_cast<size_t>(count) : 0;
+  }
   /// What it sent lies where the collector reads, or was read.
   bool is_delivered() const {
     int left = 0;

@@ -1,7 +1,44 @@
 // When a TCP session ends by the time, who gives way to whom, and what becomes of what the kernel has when it stops. The clock stands, and
 // goes on as the tests say.
+#include <dlfcn.h>
+
+#include <atomic>
+#include <functional>
+#include <semaphore>
+
 #include "stalled_thread.h"
 #include "tcp_port.h"
+
+namespace {
+
+/// What another thread of this process does before it reads from a socket.
+class ReadingHook {
+ public:
+  explicit ReadingHook(std::function<void()> before) : before_(std::move(before)), own_(pthread_self()) { hook_ = this; }
+  ~ReadingHook() { hook_ = nullptr; }
+  ReadingHook(const ReadingHook&) = delete;
+  ReadingHook& operator=(const ReadingHook&) = delete;
+  static void run() {
+    const ReadingHook* const hook = hook_;
+    if (hook != nullptr && pthread_equal(hook->own_, pthread_self()) == 0) hook->before_();
+  }
+
+ private:
+  static inline std::atomic<const ReadingHook*> hook_{nullptr};
+  const std::function<void()> before_;
+  const pthread_t own_;
+};
+
+}  // namespace
+
+/// Stands before the C library's own.
+extern "C" ssize_t recv(int fd, void* into, size_t octets, int flags);
+extern "C" ssize_t recv(int fd, void* into, size_t octets, int flags) {
+  using Receive = ssize_t (*)(int, void*, size_t, int);
+  static const auto receive = reinterpret_cast<Receive>(dlsym(RTLD_NEXT, "recv"));
+  ReadingHook::run();
+  return receive(fd, into, octets, flags);
+}
 
 namespace weir::dataplane::testing {
 namespace {
@@ -155,6 +192,50 @@ TEST_F(TcpTime, TakesWhatIsCompleteWhenItStops) {
   EXPECT_EQ(error(decode::DatagramError::truncated_message), 1u);
   EXPECT_EQ(tcp().ended[TcpEnd::stopped], 1u);
   EXPECT_TRUE(exporter.is_closed());
+}
+
+/// What is there when the end begins is taken, and of what comes while that is read only what comes with the last of it: whoever sends on would
+/// hold up the end for as long as he likes.
+TEST_F(TcpTime, TakesAtTheEndWhatIsThereAndNotWhatComesMeanwhile) {
+  make();
+  const Connection exporter(tcp_port());
+  ASSERT_TRUE(exporter.send(definition()));
+  ASSERT_TRUE(wait_for_messages(1));
+
+  constexpr size_t kRefillsMax = 64;  // or a test that fails would not end
+  constexpr size_t kReadMax = 48'000;  // at a time
+  constexpr size_t kMessages = 60, kRecords = 120;
+  const Octets message = data(kRecords);
+  Octets more;
+  for (int i = 0; i < 60; ++i) append(more, message);
+  std::binary_semaphore may_read{0};
+  std::atomic<bool> is_reading{false};
+  size_t refills = 0, refilled = 0;
+  const ReadingHook hook([&] {
+    if (!is_reading.exchange(true)) return may_read.acquire();  // at work: it has not looked whether it is to stop
+    if (refills < kRefillsMax) {
+      ++refills;
+      refilled += exporter.send_some(more);
+    }
+  });
+  EXPECT_TRUE(exporter.send(message));
+  EXPECT_TRUE(wait([&] { return is_reading.load(); }));
+  for (size_t i = 1; i < kMessages; ++i) EXPECT_TRUE(exporter.send(message));
+  EXPECT_TRUE(wait_for_delivery(exporter));
+  const uint64_t there = definition().size() + kMessages * message.size();
+  EXPECT_GT(there, kReadMax + definition().size()) << "else nothing would be left for the end";
+  {
+    const RoleScope role(control_thread);
+    plane_->request_stop();
+  }
+  may_read.release();
+  stop_all();
+  EXPECT_GT(refilled, 0u) << "else this shows nothing";
+  EXPECT_LT(refills, kRefillsMax);
+  EXPECT_GE(stats().octets, there);
+  EXPECT_LT(stats().octets, there + kReadMax) << "no more than what came with the last of it";
+  EXPECT_GE(collected_.records, kMessages * kRecords);
+  EXPECT_EQ(tcp().ended[TcpEnd::stopped], 1u);
 }
 
 }  // namespace
