@@ -1,8 +1,8 @@
 // bench_questions.cc — How long questions take: a store of so many flows is made, and asked.
 //
 //   bench_questions fill DIR [--flows N] [--days N] [--addresses N] [--recent-hours N]
-//   bench_questions ask DIR [--rounds N] [--cold] [--only TEXT]
-//   bench_questions sql DIR SQL [--rounds N]
+//   bench_questions ask DIR [--rounds N] [--cold] [--only TEXT] [--threads N] [--memory SIZE]
+//   bench_questions sql DIR SQL [--rounds N] [--threads N] [--memory SIZE]
 //   bench_questions --smoke
 //
 // fill makes DIR/flows.duckdb and DIR/history through the store's own tables, keeper and rollups; flows end now. One that was ended goes
@@ -46,6 +46,8 @@ struct Options {
   int64_t addresses = 1'000'000;
   int64_t recent_hours = 48;
   int rounds = 3;
+  int threads = 2;
+  std::string memory = "4GiB";
   bool is_cold = false;
   std::string only;
   std::string sql;
@@ -81,8 +83,8 @@ struct Store {
     const std::string history = fs::absolute(fs::path(options.dir) / "history");
     const std::string temp = fs::absolute(fs::path(options.dir) / "temp");
     fs::create_directories(history);
-    database = must(store::Database::open({.path = fs::absolute(fs::path(options.dir) / "flows.duckdb"), .memory_limit = "4GiB",
-                                           .threads = 2, .temp_directory = temp, .temp_limit = "32GiB", .folders = {history}}));
+    database = must(store::Database::open({.path = fs::absolute(fs::path(options.dir) / "flows.duckdb"), .memory_limit = options.memory,
+                                           .threads = static_cast<uint32_t>(options.threads), .temp_directory = temp, .temp_limit = "32GiB", .folders = {history}}));
     connection = std::make_unique<store::Connection>(must(database->connect()));
     must(store::register_address_functions(*connection));
     must(store::prepare_schema(*connection));
@@ -364,6 +366,8 @@ int main(int argc, char** argv) {
   for (CLI::App* const command : {asks, sqls}) {
     command->add_option("DIR", options.dir)->required()->check(CLI::ExistingDirectory);
     command->add_option("--rounds", options.rounds, "Of each")->capture_default_str()->check(CLI::Range(1, 1'000'000));
+    command->add_option("--memory", options.memory, "Of the database")->capture_default_str();
+    command->add_option("--threads", options.threads, "Of the database")->capture_default_str()->check(CLI::Range(1, 256));
   }
   asks->add_flag("--cold", options.is_cold, "Drop the page cache before each round (wants root)");
   asks->add_option("--only", options.only, "Those whose name has this text");

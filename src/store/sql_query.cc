@@ -287,6 +287,11 @@ std::string SqlQuery::why(std::string error) const {
   if (stop_ == Stop::memory) return "Out of Memory: what it made beside what DuckDB counts was too much, and it was stopped";
   if (stop_ == Stop::cancelled) return "it was stopped";
   if (const size_t trace = error.find("\n\nStack Trace"); trace != std::string::npos) error.resize(trace);
+  // DuckDB's advice is to SET what nobody may.
+  if (const size_t advice = error.find("\n\nPossible solutions"); advice != std::string::npos) {
+    error.resize(advice);
+    error += ": less time, fewer groups or a filter take less, and a higher database.memory_limit gives more";
+  }
   return error;
 }
 

@@ -208,6 +208,16 @@ TEST_F(SqlServiceTest, SaysBeforeTheAnswerWhatWentWrong) {
   EXPECT_THAT(cast.parsed()["error"], testing::AllOf(HasSubstr("Could not convert string 'x'"), testing::Not(HasSubstr("LINE"))));
 }
 
+// DuckDB would have its reader SET what is locked.
+TEST_F(SqlServiceTest, SaysWhatHelpsWhereMemoryIsNotEnough) {
+  const Told told = ask("SELECT len(list(i)) FROM range(300000000) t(i)");
+  EXPECT_EQ(told.status, 507) << told.body;
+  const std::string error = told.parsed()["error"];
+  EXPECT_THAT(error, testing::StartsWith("Out of Memory Error: "));
+  EXPECT_THAT(error, testing::EndsWith("): less time, fewer groups or a filter take less, and a higher database.memory_limit gives more"));
+  EXPECT_THAT(error, testing::Not(HasSubstr("SET ")));
+}
+
 TEST_F(SqlServiceTest, EndsWhatTakesMemoryThatNobodyCounts) {
   serve({.process_octets_max = 1});  // then it is what is beyond the process's own and kUncountedOctetsMax
   // DuckDB counts what an aggregate keeps; this process is a little larger than that.
