@@ -67,13 +67,14 @@ Asker asker_of(const House& house, const Door& door, std::string_view authorizat
   return {door.peer, true};
 }
 
-std::string unknown_parameter(const Route& route, const Request& request) {
+std::string parameter_trouble(const Route& route, const Request& request, const std::string& repeated) {
   for (const auto& [name, value] : request.query) {
     if (std::find(route.parameters.begin(), route.parameters.end(), name) != route.parameters.end()) continue;
     std::string known;
     for (const std::string& each : route.parameters) known += (known.empty() ? ": only " : ", ") + each;
     return fmt::format("{} has no parameter '{}'{}", route.path, printable(name), known.empty() ? ": it has none" : known);
   }
+  if (!repeated.empty()) return fmt::format("the parameter '{}' is there twice", repeated);
   return {};
 }
 
@@ -104,7 +105,7 @@ Work answer(House& house, const Door& door, const http::request<http::string_bod
     return nullptr;
   };
 
-  const auto target = service::read_target({message.target().data(), message.target().size()});
+  const auto target = service::read_target(service::origin_form({message.target().data(), message.target().size()}));
   if (!target) return refuse(400, "the request's target is malformed");
   request.path = target->path;
   request.query = target->query;
@@ -143,7 +144,7 @@ Work answer(House& house, const Door& door, const http::request<http::string_bod
     reply("", std::move(response));
     return nullptr;
   }
-  if (const std::string trouble = unknown_parameter(*found, request); !trouble.empty()) return refuse(400, trouble);
+  if (const std::string trouble = parameter_trouble(*found, request, target->repeated); !trouble.empty()) return refuse(400, trouble);
   try {
     return found->handle(request, [reply, path = found->path](Response response) { reply(path, std::move(response)); });
   } catch (const std::exception& e) {

@@ -20,6 +20,13 @@ constexpr const char* kColumns[][2] = {{"timestamp", "time"},           {"src_ip
                                        {"src_port", "src_endpoint_port"}, {"dst_port", "dst_endpoint_port"}, {"protocol", "protocol_num"},
                                        {"bytes", "bytes_total"}};
 
+/// What is checked together comes of several parameters: a place says of which, too, for each has so many octets of its own.
+constexpr size_t kPartOctets = size_t{1} << 20;  // more than a request's header may have
+constexpr const char* kParts[] = {"time_range", "group_by", "filter", "limit"};
+enum Part : size_t { kTimeRange, kGroupBy, kFilter, kLimit };
+
+void move_to(Part part, query::Text& text) { text.place.at += part * kPartOctets; }
+
 query::Text text_of(std::string_view text) { return {std::string(text), {0, text.size()}, false}; }
 
 /// One `field=value`, with !=, >, >=, < and <= for =.
@@ -92,7 +99,7 @@ class NetflowRequest {
     if (auto trouble = read_query()) return reply(done, std::move(*trouble));
     query::Plan plan;
     const int64_t now_us = context_.now_us();
-    if (const auto error = query::check(query_, now_us, plan)) return reply(done, refusal(*error, source_of(*error), name_of_source(*error)));
+    if (const auto error = query::check(query_, now_us, plan)) return reply(done, refusal_of(*error));
     name_columns(plan);
     const bool is_empty = !cut_to_half(plan, now_us);
     if (is_empty) plan.window.start_us = plan.window.end_us;
@@ -123,27 +130,33 @@ class NetflowRequest {
     query::Condition time;
     if (const auto error = query::parse_value("time", window, time)) return refusal(*error, window, "time_range");
     query_.times.push_back(std::move(time));
-    if (const std::string limit = parameter("limit"); !limit.empty()) query_.limit = text_of(limit);
+    if (const std::string limit = parameter("limit"); !limit.empty()) {
+      query_.limit = text_of(limit);
+      move_to(kLimit, *query_.limit);
+    }
     if (const std::string group = parameter("group_by"); !group.empty()) {
       if (const auto error = query::parse_fields(group, query_.group_by)) return refusal(*error, group, "group_by");
+      for (query::FieldName& field : query_.group_by) {
+        move_to(kGroupBy, field.name);
+        if (field.bits) move_to(kGroupBy, *field.bits);
+      }
     } else {
       for (const auto& column : kColumns) query_.fields.push_back({text_of(column[1]), std::nullopt});
     }
     const std::string filter = parameter("filter");
     if (const auto error = add_filter(filter, query_)) return refusal(*error, filter, "filter");
+    for (query::Node& node : query_.filter.children) {
+      node.condition.place.at += kFilter * kPartOctets;
+      move_to(kFilter, node.condition.key);
+      for (query::Text& value : node.condition.values) move_to(kFilter, value);
+    }
     return std::nullopt;
   }
 
-  /// What check() finds has a place in one of several parameters; the message says the word, and this which of them.
-  std::string source_of(const query::QueryError& error) const { return parameter(name_of_source(error).c_str()); }
-  std::string name_of_source(const query::QueryError& error) const {
-    for (const char* const name : {"filter", "group_by", "time_range", "limit"}) {
-      const std::string text = parameter(name);
-      if (text.empty() || error.place.at >= text.size()) continue;
-      const std::string word = text.substr(error.place.at, error.place.octets);
-      if (!word.empty() && error.message.find(word) != std::string::npos) return name;
-    }
-    return "filter";
+  Response refusal_of(query::QueryError error) const {
+    const char* const part = kParts[std::min(error.place.at / kPartOctets, std::size(kParts) - 1)];
+    error.place.at %= kPartOctets;
+    return refusal(error, parameter(part), part);
   }
 
   /// As the caller names them: group_by=src_ip answers with src_ip.
@@ -181,6 +194,7 @@ class NetflowRequest {
   static Response empty_answer(const Question& question) {
     Response response;
     response.content_type = content_type_of(question.format);
+    response.headers.emplace_back(kTruncatedHeader, "false");
     if (question.format == Format::parquet) return error_response(404, "nothing of this window lies here, and an empty file of Parquet is none");
     const auto format = row_format(question.format, question.head, question.json_rows);
     format->begin(response.body, *question.columns);

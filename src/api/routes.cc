@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <iterator>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "base/printable.h"
 #include "base/utf8.h"
@@ -53,8 +54,21 @@ Asked read_body(const Request& request, std::string_view main, std::initializer_
     asked.trouble = error_response(415, fmt::format("the body is {}; allowed: application/json, text/plain", request.content_type));
     return asked;
   }
-  asked.body = json::parse(request.body, nullptr, /*allow_exceptions=*/false);
+  std::set<std::string> seen;
+  std::string repeated;
+  const auto look = [&](int depth, json::parse_event_t event, json& key) {
+    if (depth == 1 && event == json::parse_event_t::key && !seen.insert(key.get<std::string>()).second && repeated.empty()) repeated = key.get<std::string>();
+    return true;
+  };
+  try {
+    asked.body = json::parse(request.body, look);
+  } catch (const json::parse_error& e) {
+    return refuse(fmt::format("the body must be a JSON object, such as {{\"{}\": \"…\"}}; it is no JSON at octet {}", main, e.byte));
+  } catch (const json::exception&) {  // a number beyond what numbers can be
+    return refuse(fmt::format("the body must be a JSON object, such as {{\"{}\": \"…\"}}, with numbers below 1e308", main));
+  }
   if (!asked.body.is_object()) return refuse(fmt::format("the body must be a JSON object, such as {{\"{}\": \"…\"}}", main));
+  if (!repeated.empty()) return refuse(fmt::format("the body has the member '{}' twice", printable(repeated)));
   for (const auto& [key, value] : asked.body.items()) {
     if (std::find(members.begin(), members.end(), key) != members.end()) continue;
     std::string known;
@@ -175,9 +189,9 @@ Work post_sql(const ApiContext& context, const Request& request, const Done& don
   if (asked.body.contains("parameters")) {
     const json& list = asked.body["parameters"];
     if (!list.is_array() || list.size() > kSqlParametersMax) return refuse(400, fmt::format("parameters: allowed: a list of at most {}", kSqlParametersMax));
-    for (const json& value : list) {
-      auto parameter = sql_parameter(value);
-      if (!parameter) return refuse(400, "parameters: allowed are texts, integers to 2^63-1, numbers, true, false, null, {\"addr\": \"192.0.2.1\"} and {\"time\": \"2026-11-01T00:00:00Z\"}");
+    for (size_t i = 0; i < list.size(); ++i) {
+      auto parameter = sql_parameter(list[i]);
+      if (!parameter) return refuse(400, fmt::format("parameters[{}]: allowed are texts, integers to 2^63-1, numbers, true, false, null, {{\"addr\": \"192.0.2.1\"}} and {{\"time\": \"2026-11-01T00:00:00Z\"}}", i));
       question.store.parameters.push_back(std::move(*parameter));
     }
   }

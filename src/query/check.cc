@@ -230,7 +230,7 @@ class Checker {
     if (!same_word(text.text, "auto")) {
       const auto secs = read_duration_secs(text.text);
       if (!secs || *secs > 366 * 86'400) {
-        refuse(visible(text), fmt::format("'{}' is no length of a bucket; allowed: a number with s, m, h or d, from 1s to 366d, such as 5m; auto", printable(text.text)));
+        refuse(visible(text), fmt::format("'{}' is no length of a bucket; allowed: a number with s, m, h, d or w, from 1s to 366d, such as 5m; auto", printable(text.text)));
       }
       return *secs;
     }

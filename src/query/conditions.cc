@@ -201,6 +201,7 @@ class ColumnReader {
 
   Predicate comparison() const {
     if (!field_.is_ordered()) {
+      refuse_unquoted_name();
       refuse(condition_.place, fmt::format("{} has no order and cannot be compared; allowed: {}:value, {}:(value,value)", field_.name, condition_.key.text, condition_.key.text));
     }
     const Text& value = condition_.values[0];
@@ -215,6 +216,15 @@ class ColumnReader {
       parameter = number_of(value);
     }
     return compared(field_, column_, condition_.comparison, std::move(parameter));
+  }
+
+  /// `>5m` of duration_bucket is the name of a value, and reads as a comparison.
+  void refuse_unquoted_name() const {
+    for (const ValueName& name : field_.names) {
+      if (!name.name.starts_with('<') && !name.name.starts_with('>')) continue;
+      if (!same_word(name.name.substr(1), condition_.values[0].text)) continue;
+      refuse(condition_.place, fmt::format("{} has no order and cannot be compared; the value {} takes quotes: {}:\"{}\"", field_.name, name.name, condition_.key.text, name.name));
+    }
   }
 
   /// With those of its own family.

@@ -30,13 +30,14 @@ std::optional<std::string_view> match_path(std::string_view route, std::string_v
 }
 
 /// What is wrong with the query's names; empty: nothing.
-std::string unknown_parameter(const HttpRoute& route, const HttpRequest& request) {
+std::string parameter_trouble(const HttpRoute& route, const HttpRequest& request, const std::string& repeated) {
   if (route.also_on_tcp) return {};
   for (const auto& [name, value] : request.query) {
     if (std::find(route.parameters.begin(), route.parameters.end(), name) != route.parameters.end()) continue;
     const std::string known = route.parameters.empty() ? ": it has none" : ", only " + joined(route.parameters);
     return fmt::format("{} has no parameter '{}'{}", route.path, name, known);
   }
+  if (!repeated.empty()) return fmt::format("the parameter '{}' is there twice", repeated);
   return {};
 }
 
@@ -72,7 +73,7 @@ Answer answer_request(const std::vector<HttpRoute>& routes, HttpRequest& request
                                             request.may_read ? "admin_group" : "group")),
                 {}};
       }
-      if (const std::string trouble = unknown_parameter(route, request); !trouble.empty()) {
+      if (const std::string trouble = parameter_trouble(route, request, read->repeated); !trouble.empty()) {
         return {http_error(400, trouble), {}};
       }
       request.tail = percent_decoded(*tail, PlusIs::plus).value_or("");

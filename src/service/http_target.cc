@@ -13,7 +13,7 @@ int hex_digit(char c) {
   return -1;
 }
 
-bool parse_query(std::string_view text, std::map<std::string, std::string>& query) {
+bool parse_query(std::string_view text, HttpTarget& read) {
   while (!text.empty()) {
     const std::string_view pair = text.substr(0, text.find('&'));
     text.remove_prefix(std::min(text.size(), pair.size() + 1));
@@ -22,7 +22,8 @@ bool parse_query(std::string_view text, std::map<std::string, std::string>& quer
     auto key = percent_decoded(pair.substr(0, equals), PlusIs::space);
     auto value = percent_decoded(pair.substr(std::min(equals + 1, pair.size())), PlusIs::space);
     if (!key || !value) return false;
-    query[std::move(*key)] = std::move(*value);
+    const auto [at, is_new] = read.query.emplace(std::move(*key), std::move(*value));
+    if (!is_new && read.repeated.empty()) read.repeated = at->first;
   }
   return true;
 }
@@ -63,7 +64,7 @@ std::optional<HttpTarget> read_target(std::string_view target) {
   auto path = percent_decoded(raw_path, PlusIs::plus);
   HttpTarget read;
   if (!path || path->empty() || path->front() != '/' ||
-      !parse_query(target.substr(std::min(target.size(), raw_path.size() + 1)), read.query)) {
+      !parse_query(target.substr(std::min(target.size(), raw_path.size() + 1)), read)) {
     return std::nullopt;
   }
   read.path = std::move(*path);

@@ -23,6 +23,7 @@ std::string_view origin_form(std::string_view target);
 struct HttpTarget {
   std::string path;
   std::map<std::string, std::string> query;
+  std::string repeated;  // the first name that the query has twice: neither of its values is known to be the one that is meant
 };
 /// Nothing where it is malformed.
 std::optional<HttpTarget> read_target(std::string_view target);

@@ -133,6 +133,7 @@ TEST_F(ApiAnswers, RealtimeAndHistoricalAreTheWhole) {
   EXPECT_EQ(bytes_of("/api/netflow/historical"), bytes_since(kNowUs - 864'000'000'000, threshold, "10.0.0.2"));
   EXPECT_EQ(bytes_of("/api/netflow"), bytes_of("/api/netflow/realtime") + bytes_of("/api/netflow/historical"));
   EXPECT_EQ(get("/api/netflow/historical?time_range=last_1h")["results"], json::array());
+  EXPECT_EQ(server.get("/api/netflow/historical?time_range=last_1h&format=csv").headers.at("x-weir-truncated"), "false") << "of nothing, too, that is all";
 }
 
 TEST_F(ApiAnswers, SqlAnswersWithListsAndSaysWhatIsWrong) {

@@ -89,7 +89,18 @@ TEST(ApiServer, RefusesWithWhatIsWrong) {
       {"GET", "/api/%zz", "", 400, "target is malformed"},
       {"POST", "/api/sql", R"({"sql":"SELECT 1","max_rows":0})", 400, "max_rows: allowed: 1 to 100000"},
       {"POST", "/api/sql", R"({"sql":"SELECT 1","timeout_ms":99999999})", 400, "timeout_ms: allowed: 1 to 30000"},
-      {"POST", "/api/sql", R"({"sql":"SELECT ?","parameters":[{"addr":"x"}]})", 400, "parameters: allowed are"},
+      {"POST", "/api/sql", R"({"sql":"SELECT ?","parameters":[{"addr":"x"}]})", 400, "parameters[0]: allowed are"},
+      {"POST", "/api/sql", R"({"sql":"SELECT ?, ?","parameters":[{"addr":"::1"},[1]]})", 400, "parameters[1]: allowed are"},
+      {"POST", "/api/sql", R"({"sql":"SELECT ?","parameters":[1e400]})", 400, "with numbers below 1e308"},
+      {"POST", "/api/query", R"({"query":"in:flows",})", 400, "it is no JSON at octet 21"},
+      {"POST", "/api/query", R"({"query":"in:flows proto:tcp","query":"in:flows"})", 400, "the body has the member 'query' twice"},
+      {"GET", "/api/query?query=in:flows&format=csv&query=in:flows", "", 400, "the parameter 'query' is there twice"},
+      {"GET", "/api/netflow?filter=src_ip%3D192.0.2.1&filter=dst_port%3D80", "", 400, "the parameter 'filter' is there twice"},
+      {"GET", "/api/netflow?group_by=dst_port,src_ip,src_endpoint_ip", "", 400, "group_by, at 17: src_endpoint_ip is named twice"},
+      {"GET", "/api/netflow?filter=src_ip%3D192.0.2.1&group_by=src_ip,src_cidr:200", "", 400, "group_by, at 17: '200' is no length of a network"},
+      {"GET", "/api/netflow?group_by=timestamp", "", 400, "group_by, at 1: time cannot be grouped by"},
+      {"GET", "/api/netflow?filter=bytes%3E1,duration_bucket%3E5m", "", 400, "filter, at 9: duration_bucket has no order and cannot be compared; the value >5m takes quotes"},
+      {"GET", "/api/netflow?filter=src_ip%3D192.0.2.1&limit=0", "", 400, "limit, at 1: limit:'0'"},
       {"GET", "/api/netflow?time_range=soon", "", 400, "time_range, at 1: 'soon' is no time"},
       {"GET", "/api/netflow?filter=src_ip%3D192.0.2.1,dst_port%3Dx", "", 400, "filter, at 27: 'x' is no value of dst_endpoint_port"},
       {"GET", "/api/netflow?filter=src_ip", "", 400, "a filter is field=value"},
@@ -644,6 +655,9 @@ TEST(ApiServer, KeepsConnectionsAndTakesOctetsThatAreNoHttp) {
   size_t count = 0;
   for (size_t at = all.find("HTTP/1.1 200"); at != std::string::npos; at = all.find("HTTP/1.1 200", at + 1)) ++count;
   EXPECT_EQ(count, 3u) << all;
+  auto proxied = service::RawClient::tcp(server.port());
+  ASSERT_TRUE(proxied.send("GET http://localhost/healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"));
+  EXPECT_THAT(proxied.read_all(), HasSubstr("HTTP/1.1 200")) << "as proxies write it";
   auto bad = service::RawClient::tcp(server.port());
   ASSERT_TRUE(bad.send("\x16\x03\x01 hello\r\n\r\n"));
   EXPECT_THAT(bad.read_all(), HasSubstr("400 Bad Request"));

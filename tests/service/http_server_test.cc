@@ -235,6 +235,7 @@ TEST_F(HttpServerTest, RefusesInWords) {
       {"GET /v1/throws HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "500", "broken handler"},
       {"GET /%zz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "400", "malformed"},
       {"GET /v1/status?q=%0 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "400", "malformed"},
+      {"GET /v1/status?q=1&q=1 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "400", "the parameter 'q' is there twice"},
       {"GET /a%00b HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "400", "malformed"},
       {"GET ftp://weir/v1/status HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "400", "malformed"},
       {"GET /v1/status HTTP/1.1\r\n\r\n", "400", "one Host field"},
