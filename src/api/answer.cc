@@ -138,7 +138,7 @@ class Answer final : public Body, public std::enable_shared_from_this<Answer> {
   /// False where it failed.
   bool take_rows(std::string_view octets, bool is_last) {
     if (!rows_.feed(octets, [this](const auto& cells) { return take_row(cells); }) && !has_more_) {
-      fail(502, !rows_.trouble().empty() ? rows_.trouble() : row_trouble_.empty() ? "the store's answer names no columns" : row_trouble_);
+      fail(rows_.is_row_too_large() ? 400 : 502, !rows_.trouble().empty() ? rows_.trouble() : row_trouble_.empty() ? "the store's answer names no columns" : row_trouble_);
       return false;
     }
     if (has_more_ || (is_last && rows_.is_whole())) {

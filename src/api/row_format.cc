@@ -1,13 +1,16 @@
 #include "api/row_format.h"
 
+#include <fmt/format.h>
+
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "api/store_rows.h"
 
 namespace weir::api {
 namespace {
 
-std::string quoted(const std::string& text) { return nlohmann::json(text).dump(); }
+std::string json_quoted(const std::string& text) { return nlohmann::json(text).dump(); }
 
 void put_object(std::string& out, const std::vector<std::string>& keys, std::span<const std::string_view> cells) {
   out += '{';
@@ -19,9 +22,18 @@ void put_object(std::string& out, const std::vector<std::string>& keys, std::spa
   out += '}';
 }
 
+/// An object has one member of a name; a second column of it, as of a join, gets a number that is free.
 std::vector<std::string> keys_of(const ColumnNames& columns) {
+  std::set<std::string> taken(columns.names.begin(), columns.names.end());
+  std::set<std::string> seen;
   std::vector<std::string> keys;
-  for (const std::string& name : columns.names) keys.push_back(quoted(name) + ":");
+  for (const std::string& name : columns.names) {
+    std::string key = name;
+    if (!seen.insert(name).second) {
+      for (size_t n = 1; !taken.insert(key = fmt::format("{}_{}", name, n)).second;) ++n;
+    }
+    keys.push_back(json_quoted(key) + ":");
+  }
   return keys;
 }
 

@@ -1,5 +1,7 @@
 #include "api/store_rows.h"
 
+#include <fmt/format.h>
+
 #include <nlohmann/json.hpp>
 
 namespace weir::api {
@@ -41,6 +43,12 @@ void split_cells(std::string_view row, std::vector<std::string_view>& cells) {
 
 bool StoreRows::fail(std::string_view why) {
   if (trouble_.empty()) trouble_ = "the store's answer is not what it should be: " + std::string(why);
+  return false;
+}
+
+bool StoreRows::row_too_large() {
+  is_row_too_large_ = true;
+  if (trouble_.empty()) trouble_ = fmt::format("a row of the answer has more than {} MiB, as a list of many flows may: Parquet has room for it", kRowOctetsMax >> 20);
   return false;
 }
 
@@ -108,7 +116,7 @@ bool StoreRows::feed(std::string_view octets, const Take& take) {
         }
         break;
       case State::row:
-        if (text_.size() >= kRowOctetsMax) return fail("a row is too large");
+        if (text_.size() >= kRowOctetsMax) return row_too_large();
         text_ += c;
         if (scan_string(c)) break;
         if (c == '[' || c == '{') ++depth_;

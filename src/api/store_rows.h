@@ -30,10 +30,13 @@ class StoreRows {
   /// All but the rows: {"columns":[…],"truncated":false}. Of one that goes on what was there before the rows, with them left out.
   const std::string& members() const noexcept { return members_; }
   const std::string& trouble() const noexcept { return trouble_; }
+  /// Then it is the question that asks for too much; any other trouble is the store's.
+  bool is_row_too_large() const noexcept { return is_row_too_large_; }
 
  private:
   enum class State : uint8_t { before, members, rows, row, behind };
   bool fail(std::string_view why);
+  bool row_too_large();
   bool take_member_octet(char c);
   bool end_row(const Take& take);
   bool scan_string(char c) noexcept;  // whether `c` is in one
@@ -44,6 +47,7 @@ class StoreRows {
   size_t depth_ = 0;
   bool in_string_ = false;
   bool is_escaped_ = false;
+  bool is_row_too_large_ = false;
   std::vector<std::string_view> cells_;
   std::string trouble_;
 };

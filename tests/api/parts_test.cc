@@ -54,6 +54,16 @@ TEST(StoreRows, WhatIsNoAnswerIsRefused) {
   }
 }
 
+TEST(StoreRows, ARowThatIsTooLargeIsNotTheStoresFault) {
+  StoreRows rows;
+  const auto take = [](const auto&) { return true; };
+  ASSERT_TRUE(rows.feed(R"({"columns":[],"rows":[["x"],[")", take));
+  EXPECT_FALSE(rows.is_row_too_large());
+  EXPECT_FALSE(rows.feed(std::string(kRowOctetsMax, 'x'), take));
+  EXPECT_TRUE(rows.is_row_too_large());
+  EXPECT_THAT(rows.trouble(), HasSubstr("a row of the answer has more than 4 MiB"));
+}
+
 TEST(RowFormat, CsvQuotesWhatItMust) {
   std::string out;
   const auto csv = row_format(Format::csv, "", JsonRows::objects);
@@ -67,6 +77,14 @@ TEST(RowFormat, CsvQuotesWhatItMust) {
   narrow->begin(out, {{"a"}, ""});
   for (const char* const cell : {"null", "\"\"", "1", "\"\\n\""}) narrow->row(out, std::vector<std::string_view>{cell});
   EXPECT_EQ(out, "a\n\"\"\n\"\"\n1\n\"\n\"\n");
+}
+
+TEST(RowFormat, ObjectsHaveAMemberOfEachColumnWhateverItsName) {
+  std::string out;
+  const auto lines = row_format(Format::ndjson, "", JsonRows::objects);
+  lines->begin(out, {{"a", "a", "a_1", "A", "a"}, ""});
+  lines->row(out, std::vector<std::string_view>{"1", "2", "3", "4", "5"});
+  EXPECT_EQ(out, "{\"a\":1,\"a_2\":2,\"a_1\":3,\"A\":4,\"a_3\":5}\n");
 }
 
 TEST(Cursor, IsGoodForItsQueryAlone) {
