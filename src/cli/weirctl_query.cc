@@ -176,6 +176,8 @@ int ask(const QueryOptions& options, const std::string& text, std::string& table
 struct Column {
   std::string name, type, unit, function;
   bool is_number() const { return type == "integer" || type == "number"; }
+  /// What bars and charts are of. The time that a group was last seen is a value, too, but no length.
+  bool is_value() const { return !function.empty() && type != "time"; }
 };
 
 struct Rows {
@@ -216,7 +218,7 @@ size_t characters_in(std::string_view text) {
 size_t value_shown(const Rows& rows) {
   size_t first = rows.columns.size();
   for (size_t i = 0; i < rows.columns.size(); ++i) {
-    if (rows.columns[i].function.empty()) continue;
+    if (!rows.columns[i].is_value()) continue;
     first = std::min(first, i);
     const bool is_sorted = std::is_sorted(rows.rows.begin(), rows.rows.end(), [i](const auto& a, const auto& b) {
       return a[i].is_number() && b[i].is_number() && a[i].template get<double>() > b[i].template get<double>();
@@ -276,9 +278,7 @@ void print_table(const Rows& rows, bool with_bars, const Look& look) {
 }
 
 /// Buckets that nothing fell into have no row: nothing was sent then, unless it is a mean, of which nothing is known.
-std::vector<Series> series_of(const Rows& rows, const std::vector<std::string>& times) {
-  const size_t value_at = static_cast<size_t>(
-      std::find_if(rows.columns.begin(), rows.columns.end(), [](const Column& c) { return !c.function.empty(); }) - rows.columns.begin());
+std::vector<Series> series_of(const Rows& rows, size_t value_at, const std::vector<std::string>& times) {
   const std::string& function = rows.columns[value_at].function;
   const bool is_sum = function == "sum" || function == "count" || function == "rate";
   std::map<std::string, size_t> place;
@@ -288,7 +288,8 @@ std::vector<Series> series_of(const Rows& rows, const std::vector<std::string>& 
   for (const auto& row : rows.rows) {
     std::string name;
     for (size_t i = 1; i < value_at; ++i) {
-      if (i != 1) name += ' ';
+      if (!rows.columns[i].function.empty()) continue;
+      if (!name.empty()) name += ' ';
       name += cell_text(row[i]);
     }
     const auto [at, is_new] = by_name.emplace(name, all.size());
@@ -309,6 +310,8 @@ int64_t seconds_of(const std::string& time) {
 /// All buckets from the first that has a row to the last, whether they have one or not; the places are those of texts that there are.
 bool print_chart(const Rows& rows, int64_t bucket_secs, const Look& look) {
   if (rows.rows.empty() || rows.columns.size() < 2 || rows.columns[0].type != "time" || bucket_secs <= 0) return false;
+  const auto value = std::find_if(rows.columns.begin(), rows.columns.end(), [](const Column& c) { return c.is_value(); });
+  if (value == rows.columns.end()) return false;
   std::set<std::string> known;
   for (const auto& row : rows.rows) {
     if (row[0].is_string()) known.insert(row[0].get<std::string>());
@@ -325,11 +328,10 @@ bool print_chart(const Rows& rows, int64_t bucket_secs, const Look& look) {
     }
     times.push_back(time);
   }
-  const auto all = series_of(rows, times);
+  const auto all = series_of(rows, static_cast<size_t>(value - rows.columns.begin()), times);
   const size_t shown = bucket_secs % 60 == 0 ? 16 : 19;  // to the minute, to the second
   const std::string from = known.begin()->substr(0, shown), to = known.rbegin()->substr(0, shown);
-  const Column& value = *std::find_if(rows.columns.begin(), rows.columns.end(), [](const Column& c) { return !c.function.empty(); });
-  std::printf("%s\n", fmt::format("{}{}{}, a column {}", value.function, value.unit.empty() ? "" : " of ", value.unit,
+  std::printf("%s\n", fmt::format("{}{}{}, a column {}", value->function, value->unit.empty() ? "" : " of ", value->unit,
                                   bucket_secs % 86'400 == 0 ? fmt::format("{} d", bucket_secs / 86'400) : bucket_secs % 3600 == 0 ? fmt::format("{} h", bucket_secs / 3600)
                                   : bucket_secs % 60 == 0 ? fmt::format("{} min", bucket_secs / 60) : fmt::format("{} s", bucket_secs)).c_str());
   const auto lines = all.size() == 1 ? column_chart(all[0], from, to, look) : spark_lines(all, from, to, kSparkLinesMax, look);

@@ -169,9 +169,11 @@ class Checker {
     }
     a.field = &known_field(*argument);
     const bool counts = a.function == Function::count || a.function == Function::count_distinct;
-    if (counts ? !a.field->can_group() && a.field->kind != FieldKind::instant : !a.field->is_numeric() || a.field->is_either_side()) {
-      refuse(visible(*argument), fmt::format("{} of {} has no meaning; allowed: {}", function_text.text, a.field->name,
-                                             counts ? "a field of one side that is no list" : "numbers such as bytes_total, packets_total, duration_ms"));
+    const bool is_of_times = a.function == Function::min || a.function == Function::max;
+    if (counts ? !a.field->can_group() && a.field->kind != FieldKind::instant : (!a.field->is_numeric() && !a.is_time()) || a.field->is_either_side()) {
+      refuse(visible(*argument), fmt::format("{} of {} has no meaning; allowed: {}{}", function_text.text, a.field->name,
+                                             counts ? "a field of one side that is no list" : "numbers such as bytes_total, packets_total, duration_ms",
+                                             is_of_times ? ", and times" : ""));
     }
     if (a.field->kind == FieldKind::network || a.field->kind == FieldKind::conversation) {
       refuse(visible(*argument), fmt::format("{} cannot be counted; count addresses", a.field->name));
@@ -305,6 +307,7 @@ class Checker {
     for (const HavingItem& item : query_.having) {
       const auto found = std::find_if(plan_.aggregates.begin(), plan_.aggregates.end(), [&](const Aggregate& a) { return same_word(a.name, item.alias.text); });
       if (found == plan_.aggregates.end()) refuse(visible(item.alias), fmt::format("having: '{}' is no value of this query; {}", item.alias.text, values_known()));
+      if (found->is_time()) refuse(visible(item.alias), fmt::format("having: {} is a time; say time: for a window, or sort:{}", found->name, found->name));
       const auto number = read_number(item.number.text);
       if (!number) refuse(visible(item.number), fmt::format("'{}' is no number", printable(item.number.text)));
       plan_.having.push_back({static_cast<size_t>(found - plan_.aggregates.begin()), item.comparison, *number});

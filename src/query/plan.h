@@ -59,6 +59,11 @@ struct Aggregate {
   Function function = Function::count;
   const Field* field = nullptr;  // none: *
   std::string name;
+
+  /// When a group was seen first, or last.
+  bool is_time() const noexcept {
+    return field != nullptr && field->kind == FieldKind::instant && (function == Function::min || function == Function::max);
+  }
 };
 
 struct Order {

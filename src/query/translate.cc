@@ -86,7 +86,7 @@ class GroupQuery {
       const Aggregate& a = plan_.aggregates[i];
       const bool is_count = a.function == Function::count || a.function == Function::count_distinct;
       const bool is_whole = is_count || a.function == Function::sum || a.function == Function::min || a.function == Function::max;
-      add(fmt::format("a{}", i), {a.name, is_whole ? "integer" : "number", is_count || a.field == nullptr ? std::string_view() : a.field->unit, name_of(a.function)});
+      add(fmt::format("a{}", i), {a.name, a.is_time() ? "time" : is_whole ? "integer" : "number", is_count || a.field == nullptr ? std::string_view() : a.field->unit, name_of(a.function)});
     }
     out_.put("SELECT " + list);
   }

@@ -56,6 +56,25 @@ TEST_F(WeirctlQuery, ShowsBarsFromZeroToTheLargest) {
   EXPECT_EQ(chart.out.find('\x1b'), std::string::npos) << "no colour where no terminal is";
 }
 
+TEST_F(WeirctlQuery, ShowsTimesAsTheyAreAndBarsOfNumbers) {
+  server.fake->lay_out({F::more(R"({"columns":[],"rows":[["a","2026-11-02T11:00:00Z",400],["b","2026-11-02T10:00:00Z",200]]})"), F::over()});
+  const auto chart = ctl({"query", "--chart", "on", "in:flows time:last_1h stats:\"max(time) as last_seen, sum(bytes_total) as b by app\""}, server);
+  EXPECT_EQ(chart.status, 0) << chart.err;
+  const auto lines = test::lines_of(chart.out);
+  ASSERT_EQ(lines.size(), 3u) << chart.out;
+  EXPECT_THAT(lines[1], testing::StartsWith("a    2026-11-02T11:00:00Z  400  █"));
+  EXPECT_THAT(lines[2], testing::StartsWith("b    2026-11-02T10:00:00Z  200  █"));
+  server.fake->clear();
+  server.fake->lay_out({F::more(R"({"columns":[],"rows":[["2026-11-02T11:00:00Z","2026-11-02T11:04:00Z",800],["2026-11-02T11:05:00Z","2026-11-02T11:09:00Z",400]]})"), F::over()});
+  const auto series = ctl({"query", "--chart", "on", "in:flows time:last_1h bucket:5m stats:\"max(time) as last_seen, sum(bytes_total) as b\""}, server);
+  EXPECT_THAT(series.out, HasSubstr("sum of bytes, a column 5 min"));
+  EXPECT_THAT(series.out, testing::Not(HasSubstr("11:09")));
+  server.fake->clear();
+  server.fake->lay_out({F::more(R"({"columns":[],"rows":[["2026-11-02T11:00:00Z","2026-11-02T11:04:00Z"]]})"), F::over()});
+  EXPECT_THAT(ctl({"query", "--chart", "on", "in:flows time:last_1h bucket:5m agg:max value_field:time"}, server).out,
+              HasSubstr("2026-11-02T11:00:00Z  2026-11-02T11:04:00Z"));
+}
+
 TEST_F(WeirctlQuery, ShowsAChartOfTime) {
   server.fake->lay_out({F::more(R"({"columns":[],"rows":[["2026-11-02T11:00:00Z",800],["2026-11-02T11:05:00Z",400],["2026-11-02T11:20:00Z",100]]})"), F::over()});
   const auto chart = ctl({"query", "--chart", "on", "in:flows time:last_1h bucket:5m"}, server);

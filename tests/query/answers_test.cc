@@ -464,6 +464,34 @@ TEST_F(Answers, FunctionsAreWhatTheyAreCalled) {
   for (size_t i = 0; i < std::size(expected); ++i) EXPECT_NEAR(std::stod(rows[0][i]), expected[i], std::fabs(expected[i]) * 1e-9) << columns_[i];
 }
 
+TEST_F(Answers, GroupsSayWhenTheyWereSeenFirstAndLast) {
+  const Rows rows = ask("in:flows time:last_24h stats:\"min(start_time) as first_seen, max(time) as last_seen, count(*) as n by src_ip\" sort:last_seen:desc");
+  EXPECT_EQ(columns_, (std::vector<std::string>{"src_endpoint_ip", "first_seen", "last_seen", "n"}));
+  std::map<std::string, std::pair<int64_t, int64_t>> expected;
+  for (const KnownFlow& f : flows_->all()) {
+    if (f.time_us < kNowUs - kDay || f.time_us >= kNowUs) continue;
+    auto& [first, last] = expected.try_emplace(f.src, INT64_MAX, 0).first->second;
+    if (f.duration_ms) first = std::min(first, f.time_us - *f.duration_ms * 1000);
+    last = std::max(last, f.time_us);
+  }
+  const auto stored = [&](int64_t us) { return db_->ask(fmt::format("SELECT make_timestamptz({})", us)); };
+  ASSERT_EQ(rows.size(), expected.size());
+  std::string before = "9999";
+  for (const Row& row : rows) {
+    EXPECT_EQ(row[1] + "\n", stored(expected[row[0]].first)) << row[0];
+    EXPECT_EQ(row[2] + "\n", stored(expected[row[0]].second)) << row[0];
+    EXPECT_LE(row[2], before);
+    before = row[2];
+  }
+  Plan plan;
+  ASSERT_FALSE(plan_query("in:flows stats:\"max(time) as seen, max(bytes_total) as most\"", kNowUs, plan));
+  const auto columns = translate(plan, duckdb_dialect()).columns;
+  ASSERT_EQ(columns.size(), 2u);
+  EXPECT_EQ(columns[0].kind, "time");
+  EXPECT_EQ(columns[0].function, "max");
+  EXPECT_EQ(columns[1].kind, "integer");
+}
+
 TEST_F(Answers, RatesOfBucketsAreOverWhatLiesInTheWindow) {
   // From 11:57:30: the first of the buckets has half of its five minutes in the window.
   const Rows rows = ask("in:flows time:[2026-11-02T11:52:30Z,2026-11-02T12:00:00Z] bucket:5m agg:rate value_field:bytes_total");
