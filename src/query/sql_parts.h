@@ -36,6 +36,8 @@ class SqlWriter {
   std::string joined(const std::vector<Predicate>& parts, std::string_view word, std::string_view of_none);
   std::vector<std::string> bind_all(const std::vector<Parameter>& values);
   std::string window(std::string_view column, const std::optional<int64_t>& start, const std::optional<int64_t>& end);
+  /// Of windows behind one another, at least one.
+  std::string in_one_of(std::string_view column, const std::vector<TimeWindow>& windows);
   bool uses(std::string_view prefix) const;
 
   const Plan& plan_;

@@ -131,17 +131,18 @@ TEST(Rollups, ALateRowBringsItsHourToItsDay) {
   EXPECT_EQ(hours_of_days(store, "dst"), fmt::format("0|2001:db8::1|1|{}\n0|2001:db8::2|1|{}\n", 1 << 5, 1 << 7));
 }
 
-TEST(Rollups, DaysLieByAddress) {
+TEST(Rollups, HoursAndDaysLieByAddress) {
   StoreDatabase store;
   const int64_t hour = kBegin / kMicrosPerHour;
   append(store, hour, 300, 1);
   append(store, hour + 30, 300, 2);
   ASSERT_TRUE(fold(*store.connection));
   ASSERT_TRUE(roll_up(*store.connection, kBegin + 2 * kDay + kRollupGraceMicros));  // two days at once
-  for (const std::string_view side : {"src", "dst"}) {
-    const std::string lie = store.ask(fmt::format("SELECT time, {0}_endpoint_addr FROM rolled_{0}_1d ORDER BY rowid", side));
-    EXPECT_EQ(lie, store.ask(fmt::format("SELECT time, {0}_endpoint_addr FROM rolled_{0}_1d ORDER BY time, {0}_endpoint_addr", side))) << side;
-    EXPECT_GT(std::count(lie.begin(), lie.end(), '\n'), 8) << side;
+  for (const std::string_view of : {"src_1h", "src_1d", "dst_1h", "dst_1d"}) {
+    const std::string by = fmt::format("{}_endpoint_addr", of.substr(0, 3));
+    const std::string lie = store.ask(fmt::format("SELECT time, {} FROM rolled_{} ORDER BY rowid", by, of));
+    EXPECT_EQ(lie, store.ask(fmt::format("SELECT time, {0} FROM rolled_{1} ORDER BY time, {0}", by, of))) << of;
+    EXPECT_GT(std::count(lie.begin(), lie.end(), '\n'), 8) << of;
   }
 }
 
