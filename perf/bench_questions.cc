@@ -238,6 +238,8 @@ constexpr Question kQuestions[] = {
     {"two days, pairs (rows)", "in:flows time:last_2d stats:\"sum(bytes_total) as bytes by src_endpoint_ip, dst_endpoint_ip\" sort:bytes:desc limit:10"},
     {"two days, distinct (rows)", "in:flows time:last_2d stats:\"count_distinct(dst_endpoint_ip) as peers by src_country_iso2, dst_endpoint_port\" limit:20"},
     {"an hour, newest flows", "in:flows time:last_2h sort:time:desc limit:50"},
+    {"a day, largest flows", "in:flows time:last_24h sort:bytes_total:desc limit:20"},
+    {"a night, who talked to one address (rows)", "in:flows time:last_12h ip:11.0.200.7 stats:\"sum(bytes_total) as bytes by src_endpoint_ip, dst_endpoint_ip\" sort:bytes:desc limit:20"},
     {"30 days, top sources", "in:flows time:last_30d stats:\"sum(bytes_total) as bytes by src_endpoint_ip\" sort:bytes:desc limit:25"},
     {"30 days, countries", "in:flows time:last_30d stats:\"sum(bytes_total) as bytes by src_country_iso2\" sort:bytes:desc limit:25"},
     {"30 days, one source", "in:flows time:last_30d src_ip:11.0.200.7 stats:\"sum(bytes_total) as bytes by dst_endpoint_port\" limit:20"},

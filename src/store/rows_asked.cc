@@ -123,14 +123,28 @@ std::string text_of(const AddressOctets& octets) {
   return text;
 }
 
+std::string is_in(const EndRange& range) {
+  const std::string column = fmt::format("{}_endpoint_addr", name_of(range.end));
+  if (range.first == range.last) return fmt::format("{} = '{}'::UUID", column, text_of(range.first));  // Bloom filters of files know only this
+  return fmt::format("{} BETWEEN '{}'::UUID AND '{}'::UUID", column, text_of(range.first), text_of(range.last));
+}
+
 /// Rows in which it can only be this end that the clause holds of: what is asked of one column leaves out row groups, and reads the other
 /// columns of the rows that are left.
 std::string rows_of_end(const Choice& choice, const EndClause& clause, End end) {
   std::string any;
   for (const EndRange& range : clause) {
-    if (range.end == end) any += fmt::format("{}{}_endpoint_addr BETWEEN '{}'::UUID AND '{}'::UUID", any.empty() ? "" : " OR ", name_of(end), text_of(range.first), text_of(range.last));
+    if (range.end == end) any += (any.empty() ? "" : " OR ") + is_in(range);
   }
   return fmt::format(" UNION ALL (FROM ({}) WHERE {})", rows_sql(choice.tables, choice.files), any);
+}
+
+// PERF: a row of which either column may hold what is asked for is read with all of its columns before DuckDB looks at it. So the ends
+// are looked for one behind the other. Of several ranges an end not: a choice of ranges is no condition of one column to DuckDB.
+std::string rows_of_either(const Choice& choice, const EndClause& clause) {
+  const std::string rows = rows_sql(choice.tables, choice.files);
+  if (clause.size() != 2 || clause[0].end == clause[1].end || choice.is_empty()) return rows;
+  return fmt::format("(FROM ({0}) WHERE {1}) UNION ALL (FROM ({0}) WHERE {2} AND ({1}) IS NOT TRUE)", rows, is_in(clause[0]), is_in(clause[1]));
 }
 
 /// Of those that are left: by hours, and of hours in which only one end has what is asked for by that end.
@@ -153,7 +167,7 @@ Result<std::string> sql_by_ends(Connection& connection, const std::vector<EndCla
       if (!of_end.is_empty()) beside += rows_of_end(of_end, clause, end);
     }
   }
-  return rows_sql(choice.tables, choice.files) + beside;
+  return rows_of_either(choice, ends.back()) + beside;
 }
 
 bool is_select(std::string_view statement) noexcept {
@@ -171,7 +185,8 @@ Result<std::string> sql_of(Connection& connection, const RowsAsked& asked) {
   Choice choice{std::move(*tables), std::move(*files)};
   choice.take([&](int64_t hour, bool) { return !overlaps(asked.times, hour); });
   const auto closed = static_cast<size_t>(std::count_if(choice.tables.begin(), choice.tables.end(), [](const HourTable& table) { return !table.is_open; }));
-  if (asked.ends.empty() || closed + choice.files.size() <= kWorthLooking) return rows_sql(choice.tables, choice.files);
+  if (asked.ends.empty()) return rows_sql(choice.tables, choice.files);
+  if (closed + choice.files.size() <= kWorthLooking) return rows_of_either(choice, asked.ends.back());
   return sql_by_ends(connection, asked.ends, std::move(choice));
 }
 
