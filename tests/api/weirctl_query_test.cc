@@ -57,13 +57,13 @@ TEST_F(WeirctlQuery, ShowsBarsFromZeroToTheLargest) {
 }
 
 TEST_F(WeirctlQuery, ShowsTimesAsTheyAreAndBarsOfNumbers) {
-  server.fake->lay_out({F::more(R"({"columns":[],"rows":[["a","2026-11-02T11:00:00Z",400],["b","2026-11-02T10:00:00Z",200]]})"), F::over()});
+  server.fake->lay_out({F::more(R"({"columns":[],"rows":[["a","2026-11-02T11:00:00Z",200],["b","2026-11-02T10:00:00Z",400]]})"), F::over()});
   const auto chart = ctl({"query", "--chart", "on", "in:flows time:last_1h stats:\"max(time) as last_seen, sum(bytes_total) as b by app\""}, server);
   EXPECT_EQ(chart.status, 0) << chart.err;
   const auto lines = test::lines_of(chart.out);
   ASSERT_EQ(lines.size(), 3u) << chart.out;
-  EXPECT_THAT(lines[1], testing::StartsWith("a    2026-11-02T11:00:00Z  400  █"));
-  EXPECT_THAT(lines[2], testing::StartsWith("b    2026-11-02T10:00:00Z  200  █"));
+  EXPECT_THAT(lines[1], testing::StartsWith("a    2026-11-02T11:00:00Z  200  █"));
+  EXPECT_THAT(lines[2], testing::StartsWith("b    2026-11-02T10:00:00Z  400  █"));
   server.fake->clear();
   server.fake->lay_out({F::more(R"({"columns":[],"rows":[["2026-11-02T11:00:00Z","2026-11-02T11:04:00Z",800],["2026-11-02T11:05:00Z","2026-11-02T11:09:00Z",400]]})"), F::over()});
   const auto series = ctl({"query", "--chart", "on", "in:flows time:last_1h bucket:5m stats:\"max(time) as last_seen, sum(bytes_total) as b\""}, server);
