@@ -23,6 +23,7 @@
 #include "lab/message_builder.h"
 #include "lab/sflow_builder.h"
 #include "standing_clock.h"
+#include "support/child.h"
 
 namespace weir::dataplane::testing {
 
@@ -118,15 +119,16 @@ struct Collected {
   }
 };
 
-/// Drains batches until `done` or a deadline that only a broken program meets.
+/// Drains batches until `done` or a deadline that only a broken program meets. Once at least: who asks often for what is done
+/// already drains them, too.
 inline bool run_until(DataPlane& plane, Collected& collected, const std::function<bool()>& done) {
   const uint64_t give_up_ns = true_clock_ns() + 60 * kNsPerSec;
-  while (!done()) {
+  for (;;) {
     collected.take(plane);
+    if (done()) return true;
     if (true_clock_ns() > give_up_ns) return false;
     usleep(1000);
   }
-  return true;
 }
 
 inline void stop(DataPlane& plane, Collected& collected) {
@@ -181,26 +183,7 @@ inline void expect_ledger(DataPlane& plane) {
   for (size_t i = 0; i < plane.cores().size(); ++i) expect_ledger(plane.pipeline(i));
 }
 
-inline int test_parts() {
-  return ::testing::UnitTest::GetInstance()->current_test_info()->result()->total_part_count();
-}
-
-/// DPDK starts once in a process: `body` runs in a child, whose failed expectations are this
-/// test's.
-inline void in_child(const std::function<void()>& body) {
-  std::fflush(nullptr);
-  const pid_t child = fork();
-  ASSERT_GE(child, 0);
-  if (child == 0) {
-    alarm(600);  // beyond what any of them waits for, however busy this machine is
-    const int parts_before = test_parts();  // the parent's
-    body();
-    std::exit(test_parts() == parts_before ? 0 : 1);  // not _exit: sanitizers look for leaks
-  }
-  int status = 0;
-  ASSERT_EQ(waitpid(child, &status, 0), child);
-  EXPECT_TRUE(WIFEXITED(status)) << "signal " << WTERMSIG(status);
-  EXPECT_EQ(WEXITSTATUS(status), 0) << "see the child's output above";
-}
+/// DPDK starts once in a process.
+using test::in_child;
 
 }  // namespace weir::dataplane::testing
