@@ -5,7 +5,6 @@
 #include <rte_errno.h>
 #include <rte_ethdev.h>
 #include <rte_log.h>
-#include <rte_mbuf.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -15,11 +14,8 @@
 
 #include "dataplane/driver_sockets.h"
 #include "dataplane/eal.h"
-#include "dataplane/link_speed.h"
 #include "dataplane/pcap_file.h"
-#include "dataplane/port_mtu.h"
 #include "dataplane/rss_check.h"
-#include "dataplane/umem_pool.h"
 #include "dataplane/xdp_steering.h"
 #include "dataplane/xdp_stub.h"
 
@@ -59,8 +55,6 @@ class QuietDriver {
   const int type_;
   int level_ = -1;
 };
-
-constexpr uint32_t kTapFrames = 500;  // that the kernel keeps for whoever reads a TAP (TUN_READQ_SIZE)
 
 /// A TAP's is its own descriptor, so that nothing is asked of a device: a core waits on it under `adaptive` as it does on
 /// sockets.
@@ -149,124 +143,6 @@ Result<void> DpdkDevice::probe() {
   if (const std::vector<std::string> names = interfaces_of(spec_); !names.empty())
     interface_.emplace(names.back());
   return {};
-}
-
-Result<void> DpdkDevice::configure() {
-  rte_eth_dev_info info{};
-  if (const int rc = rte_eth_dev_info_get(port_id_, &info); rc != 0)
-    return error(fmt::format("tells nothing about itself: {}", reason(rc)));
-  driver_ = info.driver_name != nullptr ? info.driver_name : spec_.driver;
-  fastest_mbps_ = fastest_mbps(info.speed_capa);
-  if (chooses_descriptors_) choose_descriptors();
-
-  const uint16_t queues = queues_of(config_, spec_);
-  if (queues > info.max_rx_queues)
-    return error(fmt::format("{} queues asked, it has {}", queues, info.max_rx_queues));
-  // Several drivers want as many queues out as in.
-  const uint16_t tx_queues = info.max_tx_queues >= queues ? queues : uint16_t{0};
-  if (config_.exception.is_on() && tx_queues == 0)
-    return error(fmt::format("{} queues to send by, and exception.interface wants {}", info.max_tx_queues, queues));
-
-  rte_eth_conf conf{};
-  if (queues > 1) {
-    // net_tap takes the wish and does nothing about it: the kernel spreads flows, ports included.
-    const uint64_t offloads = spec_.driver == "net_tap" ? 0 : info.flow_type_rss_offloads;
-    const uint64_t hash = rss_to_ask(offloads);
-    // Workers mend what hashing more than the source does.
-    if (const std::string_view shortcoming = rss_shortcoming(hash); !shortcoming.empty() && config_.workers == 0)
-      add_note(shortcoming);
-    if (hash != 0) {
-      conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
-      conf.rx_adv_conf.rss_conf.rss_hf = hash;
-      rss_hash_ = hash;
-    } else if (!replays_files_ && config_.queues > 1 && config_.workers == 0) {
-      // The kernel's fan-out hashes ports, too, and gives to another queue when one is full.
-      add_note(spec_.driver == "net_af_packet"
-                   ? "no RSS on addresses: one exporter's datagrams may meet several cores when its "
-                     "source port changes or a queue is full"
-                   : "no RSS on addresses: one exporter's datagrams may meet several cores");
-    }
-  }
-  if (config_.mtu != 0)
-    if (const std::string why = ask_for_mtu(config_.mtu, data_room(config_, spec_), info, conf); !why.empty()) return error(why);
-  conf.intr_conf.rxq = wants_interrupts_ ? 1 : 0;
-  const bool can_stamp = (info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_TIMESTAMP) != 0;
-  stamps_.set_asked(config_.device_stamps && can_stamp);
-  if (config_.device_stamps && !can_stamp) add_note("the device has no time stamps (device_stamps): they are of the burst");
-  if (stamps_.is_asked()) conf.rxmode.offloads |= RTE_ETH_RX_OFFLOAD_TIMESTAMP;
-  int configured = rte_eth_dev_configure(port_id_, queues, tx_queues, &conf);
-  if (configured != 0 && stamps_.is_asked()) {
-    stamps_.set_asked(false);
-    conf.rxmode.offloads &= ~uint64_t{RTE_ETH_RX_OFFLOAD_TIMESTAMP};
-    add_note(fmt::format("no time stamps of the device, which says that it has them: {}", reason(configured)));
-    configured = rte_eth_dev_configure(port_id_, queues, tx_queues, &conf);
-  }
-  if (configured != 0 && wants_interrupts_) {
-    conf.intr_conf.rxq = 0;  // find_interrupts says that there are none
-    configured = rte_eth_dev_configure(port_id_, queues, tx_queues, &conf);
-  }
-  if (configured != 0)
-    return error(fmt::format("cannot be configured with {} queues: {}", queues, reason(configured)));
-
-  uint16_t rx_descriptors = config_.rx_descriptors;
-  uint16_t tx_descriptors = 512;
-  rte_eth_dev_adjust_nb_rx_tx_desc(port_id_, &rx_descriptors, &tx_descriptors);
-  if (rx_descriptors != config_.rx_descriptors)
-    add_note(fmt::format("{} receive descriptors", rx_descriptors));
-
-  const int socket = rte_eth_dev_socket_id(port_id_);
-  const uint32_t mbufs = pool_mbufs(config_, spec_);
-  const auto room = static_cast<uint16_t>(data_room(config_, spec_));
-  for (uint16_t q = 0; q < queues; ++q) {
-    // net_af_xdp sends from it too, on a thread that may lose its CPU at any moment: with this ring the receive core
-    // need not wait for that. Workers give back what the receive core takes, a replay fills rings from it: likewise.
-    const bool is_shared = (spec_.driver == "net_af_xdp" && config_.exception.is_on()) || config_.workers != 0 ||
-                           spec_.driver == "net_ring";
-    const char* const ring = is_shared ? "ring_mt_rts" : nullptr;
-    const auto make_pool = [&](int node) {
-      return rte_pktmbuf_pool_create_by_ops(pool_name(port_id_, q).c_str(), mbufs, pool_cache(config_, spec_), 0, room, node, ring);
-    };
-    rte_mempool* pool = make_pool(socket < 0 ? SOCKET_ID_ANY : socket);
-    unsigned numa = socket < 0 ? 0 : static_cast<unsigned>(socket);
-    if (pool == nullptr && socket >= 0) {  // what the operator gave to that node is used up
-      numa = static_cast<unsigned>(SOCKET_ID_ANY);
-      pool = make_pool(SOCKET_ID_ANY);
-      if (pool != nullptr && q == 0) add_note(fmt::format("buffers are not on NUMA node {}, which is the device's: it has no memory for them", socket));
-    }
-    if (pool == nullptr)
-      return error(fmt::format("no memory for {} mbufs of {} octets: {}", mbufs, room,
-                               rte_strerror(rte_errno)));
-    if (spec_.driver == "net_af_xdp") leave_within_umem(*pool);
-    pools_.push_back(pool);
-    if (const int rc = rte_eth_rx_queue_setup(port_id_, q, rx_descriptors, numa, nullptr, pool);
-        rc != 0)
-      return error(fmt::format("receive queue {}: {}", q, reason(rc)));
-    if (q < tx_queues) {
-      if (const int rc = rte_eth_tx_queue_setup(port_id_, q, tx_descriptors, numa, nullptr);
-          rc != 0)
-        return error(fmt::format("transmit queue {}: {}", q, reason(rc)));
-    }
-    auto queue = std::make_unique<RxQueue>();
-    queue->port = port_id_;
-    queue->queue = q;
-    queue->rules = {.checksums = {.ip_header = config_.checksums, .udp = config_.checksums},
-                    .vlans = config_.vlans.empty() ? nullptr : &vlans_};
-    queue->is_endless = replays_files_ || driver_ == "net_null";
-    queue->frames = spec_.driver == "net_af_packet" ? af_packet_ring(spec_).frames
-                    : spec_.driver == "net_tap"     ? std::min<uint32_t>(rx_descriptors, kTapFrames)
-                                                    : rx_descriptors;
-    queue->long_nap_ns = tells_sender(spec_) ? kLongNapMaxNs : long_nap_of_ring_ns(queue->frames, fastest_mbps_);
-    queues_.push_back(std::move(queue));
-  }
-  return {};
-}
-
-/// As many as its speed wants; fewer, where memory does not hold their buffers.
-void DpdkDevice::choose_descriptors() {
-  const uint16_t wanted = descriptors_for(fastest_mbps_), most = config_.rx_descriptors;
-  config_.rx_descriptors = std::min(wanted, most);
-  if (most < wanted)
-    add_note(fmt::format("{} receive descriptors, and {} Gbit/s want {}: memory_mb, or mbufs, holds no more", most, fastest_mbps_ / 1000, wanted));
 }
 
 Result<void> DpdkDevice::look_at_files() {

@@ -27,6 +27,8 @@
 #include "dataplane/rx_queue.h"
 #include "dataplane/tap_device.h"
 
+struct rte_eth_conf;
+
 namespace weir::dataplane {
 
 class XdpSteering;
@@ -77,6 +79,10 @@ class DpdkDevice {
   bool is_vdev_of_ours() const noexcept { return !spec_.is_pci && !rings_; }
   Result<void> configure();
   void choose_descriptors();
+  void ask_for_rss(uint64_t offered, rte_eth_conf& conf);
+  int configure_as_it_can(uint16_t rx_queues, uint16_t tx_queues, rte_eth_conf& conf);
+  Result<void> make_queue(uint16_t index, uint16_t rx_descriptors, uint16_t tx_descriptors);
+  rte_mempool* make_pool(uint16_t queue, unsigned& numa);
   void follow_link(bool is_up, uint32_t told_mbps) noexcept;
   Result<void> look_at_files();
   void find_sockets(std::vector<int> before);
